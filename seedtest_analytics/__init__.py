@@ -1,0 +1,1 @@
+"""Learning analytics as one Dagster asset graph over PostgreSQL."""
