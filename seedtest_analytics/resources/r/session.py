@@ -1,0 +1,344 @@
+"""R in a process of its own, spoken to over a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+from seedtest_analytics.resources.r import frames, wire
+from seedtest_analytics.resources.r.errors import (
+    RConversionError,
+    RCrashedError,
+    REvaluationError,
+    RNotFoundError,
+    RPackageMissingError,
+    RTimeoutError,
+)
+from seedtest_analytics.resources.r.installation import find_r, install_command, r_environment
+
+SCRIPTS = Path(__file__).with_name("scripts")
+START_SECONDS = 120.0
+READ_BYTES = 1 << 20
+POLL_SECONDS = 0.25
+LEVELS = {
+    "print": logging.INFO,
+    "message": logging.INFO,
+    "error": logging.WARNING,
+    "warning": logging.WARNING,
+    "output": logging.INFO,
+}
+# Printed by R where it is given up by a fault; kept for the message of RCrashedError.
+LAST_LINES = 15
+_FUNCTION_NAME = re.compile(r"[A-Za-z.][A-Za-z0-9._]*")
+
+
+class RSession:
+    """R in a spawned process that leads its own process group.
+
+    The process is started by the first call and again after a time-out or a crash; :meth:`close`, or leaving
+    the ``with`` block, ends the whole group and removes R's temporary files. What R prints, its messages and
+    its warnings go to ``logger`` line by line as they come. One call at a time; threads wait for each other.
+
+    ``timeout_seconds`` limits each call, ``threads`` the threads of BLAS and OpenMP. ``memory_limit_mb`` is
+    the address space of R and of each process that it starts; 0 leaves the limit to the container.
+    """
+
+    def __init__(
+        self,
+        timeout_seconds: float = 600.0,
+        logger: logging.Logger | None = None,
+        *,
+        threads: int = 1,
+        memory_limit_mb: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.timeout_seconds = timeout_seconds
+        self._logger = logger or logging.getLogger(__name__)
+        self._threads = threads
+        self._memory_limit_mb = memory_limit_mb
+        self._environment = dict(os.environ if environment is None else environment)
+        self._lock = threading.RLock()
+        self._process: _Process | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Process and process group of R; None while it does not run."""
+        return self._process.pid if self._process else None
+
+    def r_version(self) -> str:
+        """R's version string; starts R."""
+        with self._lock:
+            return self._started().r_version
+
+    def package_versions(self, packages: Iterable[str]) -> dict[str, str | None]:
+        """Installed version of each package, None where it is missing."""
+        request = {"type": "packages", "packages": list(packages)}
+        reply = self._exchange(request, START_SECONDS, "looking for R packages")
+        versions = reply["versions"]
+        assert isinstance(versions, dict)
+        return versions
+
+    def require(self, packages: Iterable[str], purpose: str = "this call") -> dict[str, str]:
+        """Installed versions; raises :class:`RPackageMissingError` with the install command."""
+        versions = self.package_versions(packages)
+        missing = tuple(p for p, version in versions.items() if version is None)
+        if missing:
+            raise RPackageMissingError(
+                f"{purpose} needs the R package{'s' if len(missing) > 1 else ''} {', '.join(missing)}, "
+                f"which {self.r_version()} does not have. Install: {install_command(missing)}",
+                missing,
+            )
+        return {p: str(v) for p, v in versions.items()}
+
+    def call(
+        self,
+        script: str | Path,
+        function: str,
+        *,
+        packages: Iterable[str] = (),
+        timeout_seconds: float | None = None,
+        **arguments: Any,
+    ) -> Any:
+        """Call a function of an R script with named arguments and return what it returns.
+
+        ``script`` is a file name in the package's ``scripts`` folder, or a path. Values are converted as the
+        table in :mod:`.wire` says. Raises the errors of :mod:`.errors`.
+        """
+        path = Path(script) if isinstance(script, Path) else SCRIPTS / script
+        if not path.is_file():
+            raise FileNotFoundError(f"no R script {path.name} in {path.parent}")
+        if not _FUNCTION_NAME.fullmatch(function):
+            raise ValueError(f"{function!r} is not the name of an R function")
+        request = {
+            "type": "call",
+            "script": str(path),
+            "function": function,
+            "arguments": {name: frames.to_wire(value, name) for name, value in arguments.items()},
+        }
+        what = f"{function} of {path.name}"
+        with self._lock:
+            packages = tuple(packages)
+            if packages:
+                self.require(packages, what)
+            reply = self._exchange(request, timeout_seconds or self.timeout_seconds, what)
+        return frames.from_wire(_checked(reply, what)["value"])
+
+    def close(self) -> None:
+        """End R and everything that it started."""
+        with self._lock:
+            if self._process is not None:
+                self._process.end()
+                self._process = None
+
+    def _started(self) -> _Process:
+        if self._process is not None and not self._process.is_alive():
+            self._logger.warning(
+                "the R process %d has ended since the last call; a new one is started", self.pid
+            )
+            self.close()
+        if self._process is None:
+            self._process = _Process(self._environment, self._threads, self._memory_limit_mb, self._logger)
+            try:
+                self._process.wait_until_ready()
+            except BaseException:
+                self.close()
+                raise
+        return self._process
+
+    def _exchange(self, request: dict[str, Any], timeout_seconds: float, what: str) -> dict[str, Any]:
+        with self._lock:
+            try:
+                return self._started().exchange(request, timeout_seconds, what)
+            except BaseException:  # an interrupt too: R must not go on with a call that nobody waits for
+                self.close()
+                raise
+
+
+def _checked(reply: dict[str, Any], what: str) -> dict[str, Any]:
+    if reply["type"] == "conversion_error":
+        raise RConversionError(f"{what}: {reply['error']}")
+    if reply["type"] == "r_error":
+        origin = f" (in {reply['call']})" if reply["call"] else ""
+        raise REvaluationError(
+            f"{what} failed in R: {reply['error']}{origin}", reply["call"], tuple(reply["traceback"])
+        )
+    return reply
+
+
+class _Process:
+    """One running R, its socket and its output."""
+
+    def __init__(
+        self, environment: Mapping[str, str], threads: int, memory_limit_mb: int, logger: logging.Logger
+    ) -> None:
+        self.r_version = ""
+        self._logger = logger
+        self._partial: dict[str, str] = {}
+        self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._unpacker = wire.Unpacker()
+        self._temporary = tempfile.TemporaryDirectory(prefix="seedtest-r-", ignore_cleanup_errors=True)
+        self._socket, theirs = socket.socketpair()
+        try:
+            child_environment = r_environment(
+                environment, find_r(environment), threads, Path(self._temporary.name)
+            )
+            self._child = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    f"{__package__}.worker",
+                    str(theirs.fileno()),
+                    str(memory_limit_mb),
+                ],
+                env=child_environment,
+                cwd=self._temporary.name,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        except BaseException:
+            self._socket.close()
+            self._temporary.cleanup()
+            raise
+        finally:
+            theirs.close()
+        assert self._child.stdout is not None
+        self._output = self._child.stdout
+        os.set_blocking(self._output.fileno(), False)
+        self.pid = self._child.pid
+
+    def is_alive(self) -> bool:
+        return self._child.poll() is None
+
+    def wait_until_ready(self) -> None:
+        reply = self._receive(time.monotonic() + START_SECONDS, START_SECONDS, "starting R")
+        if reply["type"] == "failed_to_start":
+            raise RNotFoundError(f"R was found but did not start: {reply['error']}")
+        self.r_version = reply["version"]
+
+    def exchange(self, request: dict[str, Any], timeout_seconds: float, what: str) -> dict[str, Any]:
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            for part in wire.pack(request):
+                self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+                self._socket.sendall(part)
+        except TimeoutError:
+            self._time_out(timeout_seconds, what)
+        except OSError:
+            self._crashed(what)
+        return self._receive(deadline, timeout_seconds, what)
+
+    def _receive(self, deadline: float, timeout_seconds: float, what: str) -> dict[str, Any]:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            selector.register(self._output, selectors.EVENT_READ)
+            while True:
+                for message in self._unpacker.messages():
+                    if message["type"] != "log":
+                        self._flush_logs()
+                        return message
+                    self._log(message["stream"], message["text"])
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    self._time_out(timeout_seconds, what)
+                ready = [key.fileobj for key, _ in selector.select(min(remaining, POLL_SECONDS))]
+                self._read(selector, ready, what)
+
+    def _read(self, selector: selectors.BaseSelector, ready: list[Any], what: str) -> None:
+        if self._output in ready and not self._drain_output():
+            selector.unregister(self._output)
+        if self._socket in ready:
+            try:
+                chunk = self._socket.recv(READ_BYTES)
+            except ConnectionError:
+                chunk = b""
+            if not chunk:
+                self._crashed(what)
+            self._unpacker.feed(chunk)
+        # Forked children hold the socket open after R itself is gone, so its end alone does not tell.
+        elif not ready and not self.is_alive():
+            self._crashed(what)
+
+    def _drain_output(self) -> bool:
+        """Log what R's child processes wrote; False when all of them have closed it."""
+        while True:
+            try:
+                chunk = os.read(self._output.fileno(), READ_BYTES)
+            except BlockingIOError:
+                return True
+            if not chunk:
+                return False
+            self._log("output", chunk.decode(errors="replace"))
+
+    def _log(self, stream: str, text: str) -> None:
+        *lines, rest = re.split(r"[\r\n]+", self._partial.get(stream, "") + text)
+        self._partial[stream] = rest
+        for line in filter(str.strip, lines):
+            self._last_lines.append(line)
+            self._logger.log(LEVELS[stream], "R: %s", line)
+
+    def _flush_logs(self) -> None:
+        for stream in list(self._partial):
+            self._log(stream, "\n")
+
+    def _time_out(self, timeout_seconds: float, what: str) -> NoReturn:
+        raise RTimeoutError(
+            f"{what} took longer than its time-out of {timeout_seconds:g} s; R and its child processes were "
+            "ended. Give it a longer time-out, or less data"
+        )
+
+    def _crashed(self, what: str) -> NoReturn:
+        try:
+            code = self._child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            code = 0
+        self._drain_output()
+        self._flush_logs()
+        last = "\n  ".join(self._last_lines)
+        raise RCrashedError(
+            f"R ended during {what}: {_why_ended(code)}. The next call starts a new R."
+            + (f" Its last lines:\n  {last}" if last else "")
+        )
+
+    def end(self) -> None:
+        """Kill the process group: R, its chains, its compilers."""
+        with contextlib.suppress(ProcessLookupError):  # all gone already
+            os.killpg(self.pid, signal.SIGKILL)
+        self._child.wait()
+        self._socket.close()
+        self._output.close()
+        self._temporary.cleanup()
+
+
+def _why_ended(code: int) -> str:
+    if code >= 0:
+        return f"exit status {code}"
+    name = signal.Signals(-code).name
+    hint = " (killed; where nobody did, memory ran out)" if -code == signal.SIGKILL else ""
+    return f"signal {name}{hint}"
