@@ -1,0 +1,72 @@
+"""Small tables and plots of what came out, for the metadata of a materialisation."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from sqlalchemy import Connection, TextClause
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK = "#1d2733"
+ACCENT = "#1f6f4a"
+MUTED = "#9aa8b5"
+
+
+def table_preview(
+    connection: Connection, statement: TextClause, parameters: Mapping[str, Any] | None = None
+) -> dg.MetadataValue:
+    """A Markdown table of the statement's rows. For counts and summaries: no row of a student belongs in it."""
+    result = connection.execute(statement, dict(parameters or {}))
+    return markdown_table(list(result.keys()), [list(row) for row in result])
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MetadataValue:
+    """A Markdown table; numbers are shortened to four significant digits."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def new_figure(width: float = 6.0, height: float = 2.8) -> tuple[Figure, Any]:
+    """A figure and its axes in the platform's style, without pyplot's global state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=8)
+    return figure, axes
+
+
+def figure_metadata(figure: Figure) -> dg.MetadataValue:
+    """The figure as an inline image, so that the UI shows it without another request."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{encoded})")
+
+
+def histogram(values: Sequence[float], title: str, label: str, bins: int = 40) -> dg.MetadataValue:
+    """A histogram of finite values."""
+    figure, axes = new_figure()
+    axes.hist(values, bins=bins, color=ACCENT)
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    axes.set_xlabel(label, fontsize=8)
+    axes.set_ylabel("count", fontsize=8)
+    return figure_metadata(figure)

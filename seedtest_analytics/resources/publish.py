@@ -1,0 +1,208 @@
+"""The one way to write: stage, validate, then replace a partition whole in the same transaction.
+
+A row is updated only where a value differs, so that doing it twice changes nothing, and times of computation
+stay those of the last real change.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Table, text
+from sqlalchemy.dialects import postgresql
+
+from seedtest_analytics.tables import contract_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COPY_BLOCK_ROWS = 200_000
+
+
+@dataclass(frozen=True)
+class Published:
+    """Rows of one publication. ``unchanged`` rows were staged and found as they are."""
+
+    table: str
+    staged: int
+    inserted: int
+    updated: int
+    deleted: int
+
+    @property
+    def unchanged(self) -> int:
+        """Staged rows that were already there with the same values."""
+        return self.staged - self.inserted - self.updated
+
+    def __add__(self, other: Published) -> Published:
+        return Published(
+            self.table,
+            self.staged + other.staged,
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.deleted + other.deleted,
+        )
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule of the contract that staged rows break."""
+
+    column: str
+    rule: str
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.column}: {self.rule} ({self.rows:,} rows)"
+
+
+class ContractViolation(ValueError):
+    """Staged rows break the table's contract; nothing was written."""
+
+    def __init__(self, table: str, violations: Sequence[Violation]) -> None:
+        self.table = table
+        self.violations = tuple(violations)
+        super().__init__(
+            f"{table}: nothing was written, the last good rows stay; " + "; ".join(str(v) for v in violations)
+        )
+
+
+def quoted(name: str) -> str:
+    """A quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def key_columns(table: Table) -> tuple[str, ...]:
+    """Primary key, else the first unique index or constraint."""
+    if table.primary_key.columns:
+        return tuple(column.name for column in table.primary_key.columns)
+    return next(tuple(c.name for c in index.columns) for index in table.indexes if index.unique)
+
+
+def create_staging(connection: Connection, name: str, columns: Mapping[str, str]) -> None:
+    """An empty temporary table that ends with the transaction; ``columns`` maps names to SQL types."""
+    body = ", ".join(f"{quoted(column)} {type_}" for column, type_ in columns.items())
+    connection.execute(text(f"CREATE TEMP TABLE {quoted(name)} ({body}) ON COMMIT DROP"))
+
+
+def staged_from_frame(connection: Connection, name: str, table: Table, frame: pd.DataFrame) -> None:
+    """Stage ``frame``, whose columns are columns of ``table``, by COPY."""
+    dialect = postgresql.dialect()
+    create_staging(connection, name, {c: table.columns[c].type.compile(dialect) for c in frame.columns})
+    copy_frame(connection, name, frame)
+
+
+def copy_frame(connection: Connection, name: str, frame: pd.DataFrame) -> None:
+    """COPY a frame into a table; missing values become NULL, dictionaries and lists JSON text beforehand."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    columns = ", ".join(quoted(column) for column in frame.columns)
+    cursor = connection.connection.cursor()  # the driver's own: SQLAlchemy has no COPY
+    with cursor.copy(f"COPY {quoted(name)} ({columns}) FROM STDIN WITH (FORMAT csv)") as copy:  # type: ignore[attr-defined]
+        for start in range(0, len(frame), _COPY_BLOCK_ROWS):
+            block = pa.Table.from_pandas(frame.iloc[start : start + _COPY_BLOCK_ROWS], preserve_index=False)
+            buffer = io.BytesIO()
+            csv.write_csv(block, buffer, csv.WriteOptions(include_header=False))
+            copy.write(buffer.getbuffer())
+    cursor.close()
+
+
+def contract_violations(connection: Connection, table: Table, staged: str) -> list[Violation]:
+    """Rules of ``table`` that rows of the temporary table ``staged`` break, each with its number of rows.
+
+    Looked at: NOT NULL, inclusive ranges, allowed values, finite numbers, uniqueness of the key.
+    """
+    present = _columns_of(connection, staged)
+    rules = [rule for column in table.columns if column.name in present for rule in _rules(column)]
+    found: list[Violation] = []
+    if rules:
+        counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)
+        row = connection.execute(text(f"SELECT {counts} FROM {quoted(staged)}")).one()  # noqa: S608
+        found = [Violation(c, rule, n) for (c, rule, _), n in zip(rules, row, strict=True) if n]
+    keys = [key for key in key_columns(table) if key in present]
+    listed = ", ".join(quoted(key) for key in keys)
+    duplicates = connection.execute(
+        text(f"SELECT count(*) FROM (SELECT 1 FROM {quoted(staged)} GROUP BY {listed} HAVING count(*) > 1) AS d")  # noqa: S608
+    ).scalar_one()
+    if duplicates:
+        found.append(Violation("+".join(keys), "the key occurs more than once", duplicates))
+    return found
+
+
+def _rules(column: Any) -> list[tuple[str, str, str]]:
+    name, contract = quoted(column.name), contract_of(column)
+    rules = []
+    if not column.nullable and column.server_default is None:
+        rules.append((column.name, "must not be NULL", f"{name} IS NULL"))
+    if contract.minimum is not None:
+        rules.append((column.name, f"must be at least {contract.minimum:g}", f"{name} < {contract.minimum}"))
+    if contract.maximum is not None:
+        rules.append((column.name, f"must be at most {contract.maximum:g}", f"{name} > {contract.maximum}"))
+    if column.type.__class__.__name__ == "DOUBLE_PRECISION":
+        rules.append((column.name, "must be finite", f"{name} IN ('NaN', 'Infinity', '-Infinity')"))
+    if contract.allowed is not None:
+        values = ", ".join(f"'{value}'" for value in contract.allowed)
+        rules.append((column.name, f"must be one of {values}", f"{name} NOT IN ({values})"))
+    return rules
+
+
+def _columns_of(connection: Connection, staged: str) -> set[str]:
+    rows = connection.execute(
+        text("SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped"),
+        {"name": f"pg_temp.{quoted(staged)}"},
+    )
+    return {name for (name,) in rows}
+
+
+def publish(
+    connection: Connection,
+    table: Table,
+    staged: str,
+    *,
+    partition: str,
+    parameters: Mapping[str, Any] | None = None,
+    update_only_if: str = "true",
+) -> Published:
+    """Replace the rows of ``table`` where ``partition`` holds by the rows of the temporary table ``staged``.
+
+    ``partition`` is a SQL condition over the target, aliased ``t``; ``"false"`` deletes nothing (an upsert).
+    ``update_only_if`` is a condition over ``t`` and ``excluded`` that an update must satisfy besides.
+    Raises :class:`ContractViolation` before anything is written.
+    """
+    violations = contract_violations(connection, table, staged)
+    if violations:
+        raise ContractViolation(table.name, violations)
+    target, source, keys = quoted(table.name), quoted(staged), key_columns(table)
+    present = _columns_of(connection, staged)
+    columns = [column for column in table.columns if column.name in present]
+    same_key = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in keys)
+    deleted = connection.execute(
+        text(f"DELETE FROM {target} AS t WHERE ({partition}) AND NOT EXISTS (SELECT FROM {source} AS s WHERE {same_key})"),  # noqa: S608
+        dict(parameters or {}),
+    ).rowcount
+    settled = [c.name for c in columns if c.name not in keys and not contract_of(c).is_volatile]
+    assigned = [c.name for c in columns if c.name not in keys]
+    names = ", ".join(quoted(c.name) for c in columns)
+    differs = _row_differs("t", "excluded", settled)
+    assignments = ", ".join(f"{quoted(c)} = excluded.{quoted(c)}" for c in [*assigned])
+    conflict = ", ".join(quoted(k) for k in keys)
+    action = f"DO UPDATE SET {assignments} WHERE ({differs}) AND ({update_only_if})" if settled else "DO NOTHING"
+    counts = connection.execute(
+        text(
+            f"WITH written AS (INSERT INTO {target} AS t ({names}) SELECT {names} FROM {source} "  # noqa: S608
+            f"ON CONFLICT ({conflict}) {action} RETURNING (xmax = 0) AS is_new) "
+            "SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written"
+        )
+    ).one()
+    total = connection.execute(text(f"SELECT count(*) FROM {source}")).scalar_one()  # noqa: S608
+    return Published(table.name, total, counts[0], counts[1], deleted)
+
+
+def _row_differs(left: str, right: str, columns: Sequence[str]) -> str:
+    lefts = ", ".join(f"{left}.{quoted(c)}" for c in columns)
+    rights = ", ".join(f"{right}.{quoted(c)}" for c in columns)
+    return f"({lefts}) IS DISTINCT FROM ({rights})" if columns else "true"

@@ -1,0 +1,283 @@
+"""Every environment variable of the platform, typed, with aliases and defaults, validated once.
+
+Precedence: run configuration or command line, then environment, then default. The environment is read by
+:func:`load_settings` and nowhere else; an asset's run configuration overrides single fields by
+:meth:`SettingsGroup.overridden_by`. An empty variable counts as not set. The names and defaults are those that
+operators of the legacy jobs already set; the ones of the R services are retired, because R now runs inside.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import warnings
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+RETIRED_VARIABLES = (
+    "R_IRT_BASE_URL",
+    "R_IRT_TIMEOUT_SECS",
+    "R_IRT_INTERNAL_TOKEN",
+    "R_IRT_PLUMBER_URL",
+    "R_GLMM_BASE_URL",
+    "R_GLMM_TIMEOUT_SECS",
+    "R_GLMM_INTERNAL_TOKEN",
+    "GLMM_TIMEOUT_SECS",
+    "R_BRMS_BASE_URL",
+    "R_BRMS_TIMEOUT_SECS",
+    "R_BRMS_INTERNAL_TOKEN",
+    "R_FORECAST_BASE_URL",
+    "R_FORECAST_TIMEOUT_SECS",
+    "R_FORECAST_INTERNAL_TOKEN",
+    "R_ANALYTICS_INTERNAL_TOKEN",
+)
+
+
+class SettingsError(ValueError):
+    """A variable of the environment or a field of the run configuration has a value that is not allowed."""
+
+
+class SettingsGroup(BaseModel):
+    """Variables that belong together. Field metadata names the variable (first alias is the current name)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read this group's variables; raise :class:`SettingsError` naming variable, value and what is allowed."""
+        given = {name: value for name, value in environment.items() if value.strip() != ""}
+        return cls._validated({k: v for k, v in given.items() if k in cls.variables()}, "environment variable")
+
+    def overridden_by(self, values: Mapping[str, Any]) -> Self:
+        """Copy with the fields of ``values`` that are not None replaced and validated again."""
+        changed = {name: value for name, value in values.items() if value is not None and name in type(self).model_fields}
+        if not changed:
+            return self
+        return type(self)._validated({**self.model_dump(), **changed}, "run configuration field")
+
+    @classmethod
+    def variables(cls) -> dict[str, str]:
+        """Environment variable (every alias) to field name."""
+        return {alias: name for name, field in cls.model_fields.items() for alias in _aliases(field.validation_alias)}
+
+    @classmethod
+    def _validated(cls, values: dict[str, Any], what: str) -> Self:
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError("\n".join(cls._explain(e, values, what) for e in error.errors())) from None
+
+    @classmethod
+    def _explain(cls, error: Any, values: Mapping[str, Any], what: str) -> str:
+        location = str(error["loc"][0])
+        field_name = cls.variables().get(location, location)
+        field = cls.model_fields[field_name]
+        names = [n for n in (*_aliases(field.validation_alias), field_name) if n in values]
+        secret = field.annotation is not None and "SecretStr" in str(field.annotation)
+        value = "(hidden)" if secret else repr(values[names[0]]) if names else "(missing)"
+        return f"{what} {names[0] if names else location} = {value} is not allowed: {error['msg']}. {field.description or ''}".rstrip()
+
+
+def _aliases(alias: Any) -> tuple[str, ...]:
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices)
+    return (alias,) if alias else ()
+
+
+def variable(default: Any, *names: str, description: str, **limits: Any) -> Any:
+    """Declare a field read from the first of ``names`` that is set."""
+    return Field(default=default, validation_alias=AliasChoices(*names), description=description, **limits)
+
+
+class PlatformSettings(SettingsGroup):
+    """Where things are and how time is cut."""
+
+    database_url: SecretStr | None = variable(
+        None, "DATABASE_URL", description="SQLAlchemy or libpq URL of PostgreSQL; unset: the embedded server."
+    )
+    app_env: str = variable("local", "APP_ENV", description="'local' allows the embedded PostgreSQL.")
+    dry_run: bool = variable(False, "DRY_RUN", description="Compute and report what would be written; write nothing.")
+    timezone: str = variable(
+        "UTC", "SEEDTEST_TIMEZONE", description="IANA name; decides days and weeks everywhere, e.g. Asia/Seoul."
+    )
+    start_date: dt.date = variable(
+        dt.date(2024, 1, 1), "SEEDTEST_START_DATE", description="First day with a partition, ISO date (YYYY-MM-DD)."
+    )
+    alert_webhook_url: SecretStr | None = variable(
+        None, "SEEDTEST_ALERT_WEBHOOK_URL", description="http(s) address that gets a JSON message when a run fails."
+    )
+    owner: str = variable("team:learning-analytics", "SEEDTEST_OWNER", description="Owner shown on every asset.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("it is no IANA time zone name")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The platform's time zone."""
+        return ZoneInfo(self.timezone)
+
+
+class StorageSettings(SettingsGroup):
+    """Where report files go."""
+
+    s3_bucket: str | None = variable(None, "S3_BUCKET", description="S3 bucket of the reports; unset: a folder.")
+    s3_endpoint_url: str | None = variable(None, "S3_ENDPOINT_URL", description="Endpoint of an S3-compatible store.")
+    aws_region: str = variable("ap-northeast-2", "AWS_REGION", description="Region of the bucket.")
+    report_folder: str | None = variable(
+        None, "SEEDTEST_REPORT_DIR", description="Folder of the reports without S3; default DAGSTER_HOME/reports."
+    )
+
+
+class CalibrationSettings(SettingsGroup):
+    """Item calibration and scoring (contract 4.1)."""
+
+    lookback_days: int = variable(
+        30, "MIRT_LOOKBACK_DAYS", "IRT_CALIB_LOOKBACK_DAYS", ge=1, description="Days of answers that a calibration uses."
+    )
+    model: Literal["Rasch", "2PL", "3PL"] = variable(
+        "2PL", "MIRT_MODEL", "IRT_MODEL", description="Item response model: Rasch, 2PL or 3PL."
+    )
+    topic_id: str | None = variable(None, "MIRT_TOPIC_ID", "IRT_TOPIC_ID", description="Calibrate this topic only.")
+    subject_id: int | None = variable(
+        None, "MIRT_SUBJECT_ID", "IRT_SUBJECT_ID", description="Calibrate this exam_id only (an integer)."
+    )
+    max_observations: int = variable(
+        0, "MIRT_MAX_OBS", ge=0, description="At most so many answers, the newest kept; 0 is no limit."
+    )
+    max_retries: int = variable(3, "MIRT_MAX_RETRIES", ge=1, description="Tries of a calibration before it fails.")
+    retry_delay_secs: float = variable(
+        5.0, "MIRT_RETRY_DELAY_SECS", ge=0, description="Seconds before the second try; grows with each try."
+    )
+    min_responses: int = variable(
+        10, "MIRT_MIN_RESPONSES", ge=1, description="Items with fewer answers are set aside with that reason."
+    )
+    attempts: Literal["first", "all"] = variable(
+        "first", "MIRT_ATTEMPTS", description="'first': a student's first answered attempt at an item; 'all': every one."
+    )
+    backend: Literal["native", "mirt"] = variable(
+        "native", "MIRT_BACKEND", description="'native' engine or R's 'mirt'."
+    )
+    linking: Literal["fixed", "mean-mean", "mean-sigma", "haebara", "stocking-lord"] = variable(
+        "fixed", "MIRT_LINKING", description="How a calibration is put on the anchors' scale."
+    )
+    min_anchors: int = variable(
+        5, "MIRT_MIN_ANCHORS", ge=2, description="Fewer usable anchors than this: no link, and the reason is stored."
+    )
+    update_question_meta: bool = variable(
+        False, "IRT_UPDATE_QUESTION_META", description="Write parameters back into question.meta.irt."
+    )
+
+
+class DriftSettings(SettingsGroup):
+    """Item drift and anchor selection (contract 4.3, 4.13)."""
+
+    lookback_days: int = variable(30, "DRIFT_LOOKBACK_DAYS", ge=1, description="Days of the recent window.")
+    min_sample: int = variable(200, "DRIFT_MIN_SAMPLE", ge=10, description="Answers an item needs in both windows.")
+    threshold_delta_a: float = variable(0.20, "DRIFT_THRESHOLD_DELTA_A", gt=0, description="Alert above this |Δa|.")
+    threshold_delta_b: float = variable(0.25, "DRIFT_THRESHOLD_DELTA_B", gt=0, description="Alert above this |Δb|.")
+    threshold_delta_c: float = variable(0.03, "DRIFT_THRESHOLD_DELTA_C", gt=0, description="Alert above this Δc.")
+    baseline_from: dt.date | None = variable(None, "DRIFT_BASELINE_FROM", description="First day of the baseline.")
+    baseline_to: dt.date | None = variable(None, "DRIFT_BASELINE_TO", description="Day after the baseline.")
+
+
+class FeatureSettings(SettingsGroup):
+    """Daily topic features (contract 4.5)."""
+
+    lookback_days: int = variable(
+        7, "AGG_LOOKBACK_DAYS", ge=1, description="Days that the daily schedule aggregates again."
+    )
+    include_theta: bool = variable(False, "AGG_INCLUDE_THETA", description="Fill theta_estimate and theta_sd.")
+
+
+class KpiSettings(SettingsGroup):
+    """Weekly KPIs (contract 4.6)."""
+
+    use_irt_theta: bool = variable(
+        False, "METRICS_USE_IRT_THETA", description="I_t from abilities where there are enough answers."
+    )
+    use_bayesian: bool = variable(False, "METRICS_USE_BAYESIAN", description="P from the growth posterior of its week.")
+    default_target: float = variable(
+        0.0, "METRICS_DEFAULT_TARGET", description="Target on the logit scale for students without a goal."
+    )
+    churn_horizon_days: int = variable(
+        14, "METRICS_CHURN_HORIZON_DAYS", ge=1, le=365, description="S is the risk of silence over so many days."
+    )
+    users_since_days: int = variable(
+        90, "KPI_USERS_SINCE_DAYS", ge=1, description="Students with an attempt in so many days get a row."
+    )
+    lookback_days: int = variable(
+        30, "KPI_LOOKBACK_DAYS", ge=1, description="As KPI_USERS_SINCE_DAYS; the larger of the two counts."
+    )
+
+
+class ReportSettings(SettingsGroup):
+    """Weekly report (contract 8)."""
+
+    report_format: Literal["html"] = variable(
+        "html", "REPORT_FORMAT", description="Only html can be made so far; pdf needs a later release."
+    )
+    max_users: int | None = variable(
+        None, "MAX_USERS", ge=1, description="At most so many reports a week, most active first; unset: all."
+    )
+    parallel: int | None = variable(
+        None, "PARALLEL", ge=1, description="Reports rendered at once; unset: the number of cores."
+    )
+
+
+GROUPS: dict[str, type[SettingsGroup]] = {
+    "platform": PlatformSettings,
+    "storage": StorageSettings,
+    "calibration": CalibrationSettings,
+    "drift": DriftSettings,
+    "features": FeatureSettings,
+    "kpis": KpiSettings,
+    "reports": ReportSettings,
+}
+
+
+class Settings(BaseModel):
+    """All groups, frozen."""
+
+    model_config = ConfigDict(frozen=True, ignored_types=(cached_property,))
+
+    platform: PlatformSettings = PlatformSettings()
+    storage: StorageSettings = StorageSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
+    drift: DriftSettings = DriftSettings()
+    features: FeatureSettings = FeatureSettings()
+    kpis: KpiSettings = KpiSettings()
+    reports: ReportSettings = ReportSettings()
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read and validate the environment.
+
+    Every problem of every group is in one :class:`SettingsError`; retired variables are named in one warning.
+    """
+    environment = os.environ if environment is None else environment
+    groups: dict[str, SettingsGroup] = {}
+    problems: list[str] = []
+    for name, group in GROUPS.items():
+        try:
+            groups[name] = group.from_environment(environment)
+        except SettingsError as error:
+            problems.append(str(error))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    _warn_about_retired(environment)
+    return Settings.model_validate(groups)
+
+
+def _warn_about_retired(environment: Mapping[str, str]) -> None:
+    retired = [name for name in RETIRED_VARIABLES if environment.get(name)]
+    if retired:
+        message = "R runs inside the platform now; these variables are set and have no effect: " + ", ".join(retired)
+        warnings.warn(message, stacklevel=3)

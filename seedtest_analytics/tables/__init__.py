@@ -1,0 +1,21 @@
+"""The contract's tables as SQLAlchemy metadata: columns, types, keys, comments, units, ranges, privacy class.
+
+A module a stage. Nothing here connects to a database.
+"""
+
+from seedtest_analytics.tables import attempts, features, kpis, psychometrics, reports, source
+from seedtest_analytics.tables.declare import ColumnContract, contract_of, metadata, table_named, view_metadata
+
+__all__ = [
+    "ColumnContract",
+    "attempts",
+    "contract_of",
+    "features",
+    "kpis",
+    "metadata",
+    "psychometrics",
+    "reports",
+    "source",
+    "table_named",
+    "view_metadata",
+]

@@ -1,0 +1,97 @@
+"""The attempt log: one row a question of an exam, read by every asset through the view `attempt`."""
+
+from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, SmallInteger, Table, Text
+from sqlalchemy.dialects.postgresql import UUID
+
+from seedtest_analytics.tables.declare import JSONB, NOW, Float, Instant, column, metadata, view_metadata
+
+_ELEMENT = ("exam_results.result_json",)
+
+
+def _contract_columns() -> list:
+    """The 11 columns of the legacy view, in its order and with its types."""
+    return [
+        column("id", BigInteger, "First 64 bits of md5(exam result id - question id); later repeats in one exam add their number.", derived_from=("exam_results.id", *_ELEMENT)),
+        column("student_id", UUID, "The user id where it is a UUID, else md5 of it laid out as one.", pii="pseudonymous", derived_from=("exam_results.user_id",)),
+        column("item_id", BigInteger, "Question answered; question.id.", derived_from=_ELEMENT),
+        column("correct", Boolean, "Answered right; false also where unanswered (see is_answered).", derived_from=_ELEMENT),
+        column("response_time_ms", Integer, "Time spent; 0 where it was not recorded (see recorded_time_ms).", unit="ms", minimum=0, derived_from=_ELEMENT),
+        column("hint_used", Boolean, "At least one hint was used.", derived_from=_ELEMENT),
+        column("completed_at", Instant, "When the question was answered: its own time, else the exam's first storing. A re-score does not move it.", derived_from=("exam_results.created_at", "exam_results.updated_at", *_ELEMENT)),
+        column("started_at", Instant, "completed_at less the time spent, in whole seconds.", derived_from=("exam_results.created_at", *_ELEMENT)),
+        column("attempt_no", Integer, "Number of this attempt among the student's attempts at the item, from 1.", minimum=1, derived_from=("exam_results.user_id", *_ELEMENT)),
+        column("session_id", Text, "Session of the exam.", derived_from=("exam_results.session_id",)),
+        column("topic_id", Text, "Topic given with the answer.", derived_from=_ELEMENT),
+    ]
+
+
+def _platform_columns() -> list:
+    """What the platform needs beyond the contract's columns."""
+    return [
+        column("user_id", Text, "Raw id of the student; key of every output.", pii="pseudonymous", nullable=False, derived_from=("exam_results.user_id",)),
+        column("exam_result_id", UUID, "Exam result that the attempt belongs to.", nullable=False, derived_from=("exam_results.id",)),
+        column("question_ordinal", Integer, "Position in questions[], from 1.", nullable=False, minimum=1, derived_from=_ELEMENT),
+        column("exam_id", Integer, "Exam taken.", derived_from=("exam_results.exam_id",)),
+        column("org_id", Integer, "Organisation of the student.", derived_from=("exam_results.org_id",)),
+        column("is_answered", Boolean, "The student gave an answer; an unanswered question is missing, not wrong.", nullable=False, derived_from=_ELEMENT),
+        column("answer_no", Integer, "Number of this answer among the student's answered attempts at the item, from 1; NULL where unanswered.", minimum=1, derived_from=_ELEMENT),
+        column("recorded_time_ms", Float, "Time spent, NULL where it was not recorded.", unit="ms", minimum=0, derived_from=_ELEMENT),
+        column("hints_used", Integer, "Hints used, NULL where they were not recorded.", minimum=0, derived_from=_ELEMENT),
+        column("occurrence_no", SmallInteger, "Number of the question's occurrence within its exam, from 1.", nullable=False, minimum=1, derived_from=_ELEMENT),
+    ]
+
+
+attempt = Table(
+    "attempt", view_metadata, *_contract_columns(), *_platform_columns(),
+    comment="One row a question of an exam that is not failed; the legacy view's 11 columns, then the platform's own.",
+)
+
+attempt_log = Table(
+    "attempt_log",
+    metadata,
+    *_contract_columns(),
+    *_platform_columns(),
+    Index("pk_attempt_log", "exam_result_id", "question_ordinal", unique=True),
+    Index("ix_attempt_log_completed_at", "completed_at"),
+    Index("ix_attempt_log_user_completed_at", "user_id", "completed_at"),
+    Index("ix_attempt_log_student_item", "student_id", "item_id"),
+    comment="The attempts as stored rows behind the view `attempt`, kept in step with exam_results by the asset of that name.",
+)
+
+attempt_quarantine = Table(
+    "attempt_quarantine",
+    metadata,
+    column("exam_result_id", UUID, "Exam result with the malformed part.", primary_key=True, derived_from=("exam_results.id",)),
+    column("question_ordinal", Integer, "Position in questions[], from 1; 0 where the exam as a whole is meant.", primary_key=True, autoincrement=False),
+    column("reason", Text, "What is wrong, as a short code.", primary_key=True),
+    column("is_excluded", Boolean, "The attempt is left out; else it is kept with the malformed field as not recorded.", nullable=False),
+    column("detail", Text, "The cause and the remedy in words.", nullable=False),
+    column("element", JSONB, "The element as it stands in the source, cut to 2,000 characters of text where longer.", pii="pseudonymous", derived_from=_ELEMENT),
+    column("session_id", Text, "Session of the exam.", derived_from=("exam_results.session_id",)),
+    column("user_id", Text, "Raw id of the student as found.", pii="pseudonymous", derived_from=("exam_results.user_id",)),
+    column("completed_at", Instant, "Time of the exam.", derived_from=("exam_results.created_at",)),
+    column("detected_at", Instant, "When it was first noticed.", nullable=False, server_default=NOW, is_volatile=True),
+    Index("ix_attempt_quarantine_reason", "reason"),
+    comment="Malformed elements of exam_results with their reason; nothing is lost and nothing breaks a query.",
+)
+
+attempt_sync = Table(
+    "attempt_sync",
+    metadata,
+    column("exam_result_id", UUID, "Exam result.", primary_key=True),
+    column("source_version", Text, "xmin of the exam result when its attempts were made; every update changes it.", nullable=False),
+    column("source_hash", UUID, "md5 over the exam result's columns that the attempts are made of.", nullable=False),
+    column("n_elements", Integer, "Elements of questions[] that the exam result had; 1 where questions is no array.", nullable=False, minimum=0),
+    column("synced_at", Instant, "When its attempts were last made.", nullable=False, is_volatile=True),
+    comment="Which version of each exam result the attempt log holds.",
+)
+
+attempt_touched_day = Table(
+    "attempt_touched_day",
+    metadata,
+    column("id", BigInteger, "Key, growing.", primary_key=True, autoincrement=True),
+    column("day", Date, "Day in the platform's time zone whose attempts changed.", nullable=False),
+    column("touched_at", Instant, "When the change was made.", nullable=False, server_default=NOW, is_volatile=True),
+    column("attempts", Integer, "Attempts added, changed or removed on that day.", nullable=False, minimum=1),
+    comment="Days whose attempts changed; the sensor reads on from the last id that it saw.",
+)

@@ -1,0 +1,97 @@
+"""Weekly KPIs: one row a student and week, written by several assets that each own some keys."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Date, Index, Table, Text
+
+from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Instant, column, metadata
+
+weekly_kpi = Table(
+    "weekly_kpi",
+    metadata,
+    column("user_id", Text, "Raw id of the student.", primary_key=True, pii="pseudonymous", derived_from=("attempt.user_id",)),
+    column("week_start", Date, "Monday of the ISO week in the platform's time zone.", primary_key=True, derived_from=("attempt.completed_at",)),
+    column("kpis", JSONB, "I_t, E_t, R_t, A_t, P, S (number or null), their evidence and methods.", nullable=False, server_default=EMPTY_OBJECT, derived_from=("attempt.correct", "attempt.completed_at")),
+    column("created_at", Instant, "When the row was first written.", nullable=False, server_default=NOW, is_volatile=True),
+    column("updated_at", Instant, "When a value last changed.", nullable=False, server_default=NOW, is_volatile=True),
+    Index("ix_weekly_kpi_week", "week_start"),
+    comment="KPIs of each student and week; every writer merges its own keys and touches no other.",
+)
+
+REQUIRED_KEYS = ("I_t", "E_t", "R_t", "A_t", "P", "S")
+"""Always present in `kpis`, null where the number cannot be given."""
+
+
+@dataclass(frozen=True)
+class KpiKey:
+    """One key of `kpis`: its meaning, type and range (inclusive)."""
+
+    name: str
+    meaning: str
+    type: str = "number"
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+def _key(name: str, meaning: str, type_: str = "number", minimum: float | None = None, maximum: float | None = None) -> KpiKey:
+    return KpiKey(name, meaning, type_, minimum, maximum)
+
+
+KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
+    "I_t": (
+        _key("I_t", "Improvement: the change of ability or accuracy, recent 14 days against the 14 before.", minimum=-1, maximum=1),
+        _key("I_t_mode", "'theta' or 'accuracy': what the change is measured in.", "string"),
+        _key("I_t_reason", "Why I_t is null.", "string"),
+        _key("I_t_n_recent", "Answers in the recent 14 days.", "integer", 0),
+        _key("I_t_n_previous", "Answers in the previous 14 days.", "integer", 0),
+        _key("delta_theta", "Ability of the recent window less that of the previous one (logit)."),
+        _key("delta_theta_se", "Standard error of delta_theta (logit).", minimum=0),
+        _key("delta_accuracy", "Share right in the recent window less that in the previous one.", minimum=-1, maximum=1),
+    ),
+    "E_t": (
+        _key("E_t", "Efficiency: by what share the median time of right answers fell, 28 days against the 28 before.", minimum=0, maximum=1),
+        _key("E_t_change", "The same before it is cut to 0..1: negative is slower."),
+        _key("E_t_reason", "Why E_t is null.", "string"),
+        _key("E_t_n_recent", "Timed right answers in the recent 28 days.", "integer", 0),
+        _key("E_t_n_previous", "Timed right answers in the previous 28 days.", "integer", 0),
+    ),
+    "R_t": (
+        _key("R_t", "Recovery: of the items wrong in the previous 28 days and met again, the share answered right.", minimum=0, maximum=1),
+        _key("R_t_reason", "Why R_t is null.", "string"),
+        _key("R_t_n_wrong", "Items answered wrong in the previous 28 days.", "integer", 0),
+        _key("R_t_n_met_again", "Of these, met again in the recent 28 days.", "integer", 0),
+    ),
+    "A_t": (
+        _key("A_t", "Engagement over 28 days: sessions, gaps, hints and time.", minimum=0, maximum=1),
+        _key("A_t_reason", "Why A_t is null.", "string"),
+        _key("A_t_assumed", "Components without data that count as 0.5.", "array"),
+        _key("A_t_n_attempts", "Attempts in the 28 days.", "integer", 0),
+        _key("sessions", "Sessions in the 28 days.", "integer", 0),
+        _key("mean_gap", "Mean days between active sessions.", minimum=0),
+    ),
+    "P": (
+        _key("P", "Probability that the goal is reached.", minimum=0, maximum=1),
+        _key("sigma", "Posterior SD of the projected score (logit).", minimum=0),
+        _key("P_lower", "Lower bound of P's interval.", minimum=0, maximum=1),
+        _key("P_upper", "Upper bound of P's interval.", minimum=0, maximum=1),
+        _key("P_method", "'normal' or 'bayesian': how P was computed.", "string"),
+        _key("P_target", "Score that P is about (logit)."),
+        _key("P_target_source", "'interest_goal' or 'default'.", "string"),
+        _key("P_horizon_date", "Day that the score is projected to.", "string"),
+        _key("P_fit_run_id", "Growth fit used.", "string"),
+        _key("P_reason", "Why P is null.", "string"),
+        _key("theta", "Ability that P starts from (logit)."),
+        _key("ability_estimate", "Same as theta, under the name of an older reader (logit)."),
+        _key("theta_n_answers", "Answers that theta rests on.", "integer", 0),
+    ),
+    "S": (
+        _key("S", "Churn risk: probability of silence over the horizon.", minimum=0, maximum=1),
+        _key("S_method", "'heuristic' or 'cox': how S was computed.", "string"),
+        _key("S_horizon_days", "Days of silence that S is about.", "integer", 1),
+        _key("S_days_silent", "Days since the last attempt.", minimum=0),
+        _key("S_n_sessions", "Sessions in the last 56 days.", "integer", 0),
+        _key("S_state", "'active', 'stopped' or 'never_started'.", "string"),
+        _key("S_reason", "Why S is null.", "string"),
+    ),
+}
+"""Which asset (`weekly_kpi/<name>`) owns which keys."""

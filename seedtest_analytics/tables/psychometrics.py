@@ -1,0 +1,111 @@
+"""Item parameters, abilities and the fits behind them."""
+
+from sqlalchemy import Boolean, Date, Index, Integer, Numeric, PrimaryKeyConstraint, Table, Text
+from sqlalchemy.dialects.postgresql import UUID
+
+from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Float, Instant, column, metadata
+
+_ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
+_ITEMS = ("mirt_item_params_history.params",)
+
+mirt_item_params = Table(
+    "mirt_item_params",
+    metadata,
+    column("item_id", Text, "Item; question.id as text.", primary_key=True, derived_from=("attempt.item_id",)),
+    column("model", Text, "Rasch, 2PL or 3PL.", allowed=("Rasch", "2PL", "3PL")),
+    column("params", JSONB, "{a, b, c} on the logit metric (D = 1), with se_a, se_b, n and flags.", nullable=False, derived_from=_ANSWERS),
+    column("version", Text, "Version of the calibration.", server_default="v1"),
+    column("fitted_at", Instant, "As-of instant of the calibration.", server_default=NOW),
+    column("run_id", Text, "Calibration; mirt_fit_meta.run_id."),
+    comment="The current parameters of each item: those of the newest usable calibration that has it.",
+)
+
+mirt_item_params_history = Table(
+    "mirt_item_params_history",
+    metadata,
+    column("run_id", Text, "Calibration; mirt_fit_meta.run_id.", primary_key=True),
+    column("item_id", Text, "Item; question.id as text.", primary_key=True, derived_from=("attempt.item_id",)),
+    column("model", Text, "Rasch, 2PL or 3PL.", nullable=False, allowed=("Rasch", "2PL", "3PL")),
+    column("a", Float, "Discrimination.", unit="1/logit", derived_from=_ANSWERS),
+    column("b", Float, "Difficulty.", unit="logit", derived_from=_ANSWERS),
+    column("c", Float, "Lower asymptote.", minimum=0, maximum=1, derived_from=_ANSWERS),
+    column("se_a", Float, "Standard error of a.", unit="1/logit", minimum=0),
+    column("se_b", Float, "Standard error of b.", unit="logit", minimum=0),
+    column("se_c", Float, "Standard error of c.", minimum=0),
+    column("n_responses", Integer, "Answers used.", nullable=False, minimum=0, derived_from=_ANSWERS),
+    column("p_correct", Float, "Share answered right.", minimum=0, maximum=1, derived_from=_ANSWERS),
+    column("is_anchor", Boolean, "Its parameters were held fixed.", nullable=False),
+    column("flag", Text, "Why the item was set aside or needs a look; NULL: nothing found."),
+    column("week_start", Date, "Partition: Monday of the week.", nullable=False),
+    Index("ix_mirt_item_params_history_item", "item_id", "week_start"),
+    Index("ix_mirt_item_params_history_week", "week_start"),
+    comment="Item parameters of every calibration; one row a calibration and item.",
+)
+
+mirt_fit_meta = Table(
+    "mirt_fit_meta",
+    metadata,
+    column("run_id", Text, "Calibration; derived from its week, settings and data.", primary_key=True),
+    column("model_spec", JSONB, "{model, n_persons, n_items, quadrature, linking_constants: {A, B, slope, intercept, n_anchors_used}, …}.", nullable=False, server_default=EMPTY_OBJECT),
+    column("metrics", JSONB, "{log_likelihood, n_iterations, converged, max_gradient, usable, reasons, group_mean, group_sd, …}.", nullable=False, server_default=EMPTY_OBJECT),
+    column("fitted_at", Instant, "As-of instant: no answer at or after it was used.", nullable=False),
+    column("week_start", Date, "Partition: Monday of the week.", nullable=False),
+    column("version", Text, "Version of the scale that the parameters are on.", nullable=False),
+    column("is_usable", Boolean, "The fit may be scored with.", nullable=False),
+    column("data_fingerprint", UUID, "md5 over the answers used.", nullable=False, derived_from=_ANSWERS),
+    column("computed_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True),
+    Index("ix_mirt_fit_meta_week", "week_start", unique=True),
+    comment="One row a calibration: what was fitted, on what, and whether to believe it.",
+)
+
+mirt_ability = Table(
+    "mirt_ability",
+    metadata,
+    column("user_id", Text, "Raw id of the student.", nullable=False, pii="pseudonymous", derived_from=("attempt.user_id",)),
+    column("theta", Float, "Ability, EAP.", unit="logit", nullable=False, minimum=-12, maximum=12, derived_from=(*_ANSWERS, *_ITEMS)),
+    column("se", Float, "Posterior SD of the ability.", unit="logit", minimum=0, derived_from=(*_ANSWERS, *_ITEMS)),
+    column("model", Text, "Model of the item parameters.", allowed=("Rasch", "2PL", "3PL")),
+    column("version", Text, "ISO week that the ability belongs to; one row a student and week.", nullable=False),
+    column("fitted_at", Instant, "As-of instant: no answer at or after it was used.", nullable=False, server_default=NOW),
+    column("run_id", Text, "Calibration whose parameters were used.", derived_from=("mirt_fit_meta.run_id",)),
+    column("week_start", Date, "Partition: Monday of the week."),
+    column("n_answers", Integer, "Answers that the ability rests on.", minimum=1, derived_from=_ANSWERS),
+    column("method", Text, "Estimator.", allowed=("EAP", "MAP", "WLE")),
+    PrimaryKeyConstraint("user_id", "version", name="pk_mirt_ability"),
+    Index("ix_mirt_ability_user_fitted_at", "user_id", "fitted_at"),
+    Index("ix_mirt_ability_week", "week_start"),
+    comment="Abilities of students, week by week; the newest row by fitted_at is the current one.",
+)
+
+ability_window = Table(
+    "ability_window",
+    metadata,
+    column("user_id", Text, "Raw id of the student.", primary_key=True, pii="pseudonymous", derived_from=("attempt.user_id",)),
+    column("week_start", Date, "Partition: Monday of the week.", primary_key=True),
+    column("window_name", Text, "'recent': the 14 days before the as-of instant; 'previous': the 14 days before those.", primary_key=True, allowed=("recent", "previous")),
+    column("window_start_at", Instant, "First instant of the window.", nullable=False),
+    column("window_end_at", Instant, "First instant after the window.", nullable=False),
+    column("theta", Float, "Ability from the answers inside the window, EAP.", unit="logit", nullable=False, minimum=-12, maximum=12, derived_from=(*_ANSWERS, *_ITEMS)),
+    column("se", Float, "Posterior SD.", unit="logit", nullable=False, minimum=0, derived_from=(*_ANSWERS, *_ITEMS)),
+    column("n_answers", Integer, "Answers inside the window, first at each item.", nullable=False, minimum=1, derived_from=_ANSWERS),
+    column("run_id", Text, "Calibration whose parameters were used for both windows.", nullable=False, derived_from=("mirt_fit_meta.run_id",)),
+    Index("ix_ability_window_week", "week_start"),
+    comment="Abilities from the answers inside a window; two windows of one week share one scale.",
+)
+
+student_topic_theta = Table(
+    "student_topic_theta",
+    metadata,
+    column("user_id", Text, "Raw id of the student.", primary_key=True, pii="pseudonymous", derived_from=("attempt.user_id",)),
+    column("topic_id", Text, "Topic.", primary_key=True, derived_from=("attempt.topic_id",)),
+    column("theta", Float, "Ability in the topic; EAP with the student's overall posterior as the prior.", unit="logit", nullable=False, minimum=-12, maximum=12, derived_from=(*_ANSWERS, *_ITEMS)),
+    column("se", Float, "Posterior SD.", unit="logit", minimum=0, derived_from=(*_ANSWERS, *_ITEMS)),
+    column("standard_error", Numeric, "Same as se, under the name of an older reader.", unit="logit", minimum=0),
+    column("model", Text, "Model of the item parameters.", nullable=False),
+    column("version", Text, "ISO week that the ability belongs to."),
+    column("fitted_at", Instant, "As-of instant.", nullable=False, server_default=NOW),
+    column("updated_at", Instant, "Same as fitted_at, under the name of an older reader.", nullable=False, server_default=NOW),
+    column("n_answers", Integer, "Answers in the topic.", minimum=1, derived_from=_ANSWERS),
+    column("run_id", Text, "Calibration whose parameters were used.", derived_from=("mirt_fit_meta.run_id",)),
+    comment="Current ability of each student in each topic.",
+)

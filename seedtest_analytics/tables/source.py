@@ -1,0 +1,99 @@
+"""Source tables: owned by the web application, created here only where they do not exist."""
+
+from sqlalchemy import BigInteger, Index, Integer, Numeric, SmallInteger, Table, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import UUID
+
+from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Instant, column, metadata
+
+exam_results = Table(
+    "exam_results",
+    metadata,
+    column("id", UUID, "Key of the exam result.", primary_key=True, server_default=text("gen_random_uuid()")),
+    column("session_id", Text, "Session that the exam was taken in; one result a session.", nullable=False),
+    column("user_id", Text, "Raw id of the student.", pii="pseudonymous"),
+    column("exam_id", Integer, "Exam taken; also used as the subject."),
+    column("status", Text, "'ready' or 'failed'; failed exams count nowhere.", nullable=False, server_default="ready"),
+    column("result_json", JSONB, "Score, topics and questions[] of the exam.", nullable=False),
+    column("score_raw", Numeric, "Raw score.", unit="points"),
+    column("score_scaled", Numeric, "Scaled score.", unit="points"),
+    column("standard_error", Numeric, "Standard error of the scaled score.", unit="points"),
+    column("percentile", Numeric, "Percentile of the score.", unit="percent"),
+    column("created_at", Instant, "When the result was first stored.", nullable=False, server_default=NOW),
+    column("updated_at", Instant, "When the result was last stored; a re-score moves it.", nullable=False, server_default=NOW),
+    column("org_id", Integer, "Organisation of the student."),
+    UniqueConstraint("session_id", name="uq_exam_results_session_id"),
+    Index("ix_exam_results_user_exam", "user_id", "exam_id"),
+    Index("ix_exam_results_org_id", "org_id"),
+    Index("ix_exam_results_updated_at_id", "updated_at", "id"),
+    comment="Exam results with their questions as JSON; the raw source of truth.",
+)
+
+question = Table(
+    "question",
+    metadata,
+    column("id", BigInteger, "Key of the question; the item of the analytics.", primary_key=True, autoincrement=False),
+    column("content", Text, "Text of the question.", nullable=False, pii="free_text"),
+    column("difficulty", Numeric, "Difficulty given by the author.", unit="author's scale"),
+    column("topic_id", Text, "Topic of the question."),
+    column("meta", JSONB, "irt: {a, b, c, model, version}; tags: [text], 'anchor' marks an anchor item.", server_default=EMPTY_OBJECT),
+    column("created_at", Instant, "When the question was stored.", nullable=False, server_default=NOW),
+    column("updated_at", Instant, "When the question was last changed.", nullable=False, server_default=NOW),
+    Index("ix_question_topic_id", "topic_id"),
+    Index("ix_question_meta", "meta", postgresql_using="gin"),
+    comment="The item bank.",
+)
+
+session = Table(
+    "session",
+    metadata,
+    column("id", Text, "Key of the session.", primary_key=True),
+    column("classroom_id", Text, "Classroom that the session belongs to."),
+    column("exam_id", Text, "Exam of the session."),
+    column("started_at", Instant, "Start of the session."),
+    column("ended_at", Instant, "End of the session."),
+    column("status", Text, "State of the session."),
+    column("created_at", Instant, "When the row was stored.", nullable=False, server_default=NOW),
+    column("user_id", Text, "Raw id of the student.", pii="pseudonymous"),
+    column("org_id", Integer, "Organisation of the student."),
+    Index("ix_session_classroom_id", "classroom_id"),
+    Index("ix_session_status_started_at", "status", "started_at"),
+    Index("ix_session_user_id", "user_id"),
+    Index("ix_session_org_id", "org_id"),
+    comment="Sessions of the web application.",
+)
+
+interest_goal = Table(
+    "interest_goal",
+    metadata,
+    column("user_id", Text, "Raw id of the student.", primary_key=True, pii="pseudonymous"),
+    column("topic_id", Text, "Topic of the goal.", primary_key=True),
+    column("target_level", Numeric(6, 3), "Ability that the student wants to reach.", unit="logit"),
+    column("priority", SmallInteger, "Weight of the goal among the student's goals, 0..100.", nullable=False, server_default="0"),
+    column("created_at", Instant, "When the goal was set.", nullable=False, server_default=NOW),
+    comment="Goals of students by topic.",
+)
+
+classroom = Table(
+    "classroom",
+    metadata,
+    column("id", Text, "Key of the classroom.", primary_key=True),
+    column("org_id", Text, "Organisation of the classroom.", nullable=False),
+    column("name", Text, "Name of the classroom.", nullable=False, pii="free_text"),
+    column("grade", SmallInteger, "School grade, 0..12.", minimum=0, maximum=12),
+    column("created_at", Instant, "When the row was stored.", nullable=False, server_default=NOW),
+    UniqueConstraint("org_id", "name", name="uq_classroom_org_name"),
+    comment="Classrooms of organisations.",
+)
+
+load_rejects = Table(
+    "load_rejects",
+    metadata,
+    column("id", BigInteger, "Key.", primary_key=True, autoincrement=True),
+    column("file_name", Text, "Name of the log file, without its folder.", nullable=False),
+    column("row_number", BigInteger, "Row of the file, 1 is the first after the header.", nullable=False),
+    column("reason", Text, "Why the row was not loaded.", nullable=False),
+    column("raw_row", JSONB, "The row as it was read.", nullable=False, pii="pseudonymous"),
+    column("rejected_at", Instant, "When the row was rejected.", nullable=False, server_default=NOW, is_volatile=True),
+    UniqueConstraint("file_name", "row_number", "reason", name="uq_load_rejects_row"),
+    comment="Rows of attempt logs that could not be loaded, with their reason.",
+)

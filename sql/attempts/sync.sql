@@ -1,0 +1,223 @@
+-- Brings attempt_log and attempt_quarantine in step with exam_results.
+-- Grain:   a batch of changed exam results, oldest first; one transaction a batch.
+-- Inputs:  exam_results (through attempt_element), attempt_sync.
+-- Params:  as_of (the instant of the run), batch_size (exam results), timezone, full_compare (boolean).
+
+-- name: find_changed
+-- Exam results that are new, changed or gone. xmin changes with every update of a row, so a change that forgot
+-- updated_at is seen too; full_compare looks at the content as well (after a restore of the database, say).
+CREATE TEMP TABLE changed_exam ON COMMIT PRESERVE ROWS AS
+SELECT
+    COALESCE(e.id, s.exam_result_id) AS exam_result_id,
+    row_number() OVER (ORDER BY LEAST(e.created_at, e.updated_at) NULLS FIRST, COALESCE(e.id, s.exam_result_id)) AS sequence_no
+FROM exam_results AS e
+FULL JOIN attempt_sync AS s ON s.exam_result_id = e.id
+WHERE
+    s.exam_result_id IS NULL
+    OR e.id IS NULL
+    OR s.source_version <> e.xmin::text
+    OR (:full_compare AND s.source_hash <> md5(ROW(e.user_id, e.session_id, e.exam_id, e.org_id, e.status, LEAST(e.created_at, e.updated_at), e.result_json)::text)::uuid)
+    OR EXISTS (
+        SELECT FROM attempt_quarantine AS z
+        WHERE z.exam_result_id = e.id AND z.reason = 'time_in_future' AND z.completed_at < :as_of
+    );
+
+-- name: count_changed
+SELECT count(*) FROM changed_exam;
+
+-- name: take_batch
+CREATE TEMP TABLE batch_exam ON COMMIT DROP AS
+SELECT exam_result_id FROM changed_exam
+WHERE sequence_no > :after AND sequence_no <= :after + :batch_size;
+
+-- name: index_batch
+CREATE UNIQUE INDEX ON batch_exam (exam_result_id);
+
+-- name: analyze_batch
+ANALYZE batch_exam;
+
+-- name: stage_elements
+CREATE TEMP TABLE staged_element ON COMMIT DROP AS
+SELECT
+    a.*,
+    COALESCE(a.answered_at, a.exam_completed_at) AS completed_at,
+    COALESCE(
+        a.user_problem,
+        a.element_problem,
+        a.answer_problem,
+        CASE
+            WHEN COALESCE(a.answered_at, a.exam_completed_at) IS NULL THEN 'time_missing'
+            WHEN COALESCE(a.answered_at, a.exam_completed_at) < TIMESTAMPTZ '1990-01-01 00:00:00+00' THEN 'time_before_1990'
+            WHEN COALESCE(a.answered_at, a.exam_completed_at) >= :as_of + INTERVAL '1 day' THEN 'time_in_future'
+        END
+    ) AS excluded_reason
+FROM attempt_element AS a
+INNER JOIN batch_exam AS b ON b.exam_result_id = a.exam_result_id
+WHERE a.status <> 'failed';
+
+-- name: stage_attempts
+CREATE TEMP TABLE staged_attempt ON COMMIT DROP AS
+SELECT
+    ('x' || substr(md5(
+        e.exam_result_id::text || '-' || e.question_text
+        || CASE WHEN e.occurrence_no > 1 THEN '-' || e.occurrence_no ELSE '' END
+    ), 1, 16))::bit(64)::bigint AS id,
+    e.student_id,
+    e.item_id,
+    COALESCE(e.is_correct, false) AS correct,
+    COALESCE(round(e.time_spent_sec * 1000), 0)::integer AS response_time_ms,
+    COALESCE(e.hints_used, 0) > 0 AS hint_used,
+    e.completed_at,
+    e.completed_at - make_interval(secs => round(COALESCE(e.time_spent_sec, 0))) AS started_at,
+    NULL::integer AS attempt_no,
+    e.session_id,
+    e.topic_id,
+    e.user_id,
+    e.exam_result_id,
+    e.question_ordinal,
+    e.exam_id,
+    e.org_id,
+    e.is_answered,
+    NULL::integer AS answer_no,
+    e.time_spent_sec * 1000 AS recorded_time_ms,
+    e.hints_used,
+    e.occurrence_no
+FROM staged_element AS e
+WHERE e.excluded_reason IS NULL;
+
+-- name: number_attempts
+-- The numbers of a student's attempts at an item, over the batch and what the log holds of the same pairs.
+CREATE TEMP TABLE numbered ON COMMIT DROP AS
+WITH touched_pair AS (
+    SELECT student_id, item_id FROM staged_attempt
+    UNION
+    SELECT l.student_id, l.item_id FROM attempt_log AS l INNER JOIN batch_exam AS b ON b.exam_result_id = l.exam_result_id
+),
+occurrence AS (
+    SELECT student_id, item_id, user_id, completed_at, exam_result_id, question_ordinal, is_answered, true AS is_staged,
+        NULL::integer AS old_attempt_no, NULL::integer AS old_answer_no
+    FROM staged_attempt
+    UNION ALL
+    SELECT l.student_id, l.item_id, l.user_id, l.completed_at, l.exam_result_id, l.question_ordinal, l.is_answered, false,
+        l.attempt_no, l.answer_no
+    FROM attempt_log AS l
+    INNER JOIN touched_pair AS p ON p.student_id = l.student_id AND p.item_id = l.item_id
+    WHERE NOT EXISTS (SELECT FROM batch_exam AS b WHERE b.exam_result_id = l.exam_result_id)
+)
+SELECT
+    exam_result_id,
+    question_ordinal,
+    is_staged,
+    old_attempt_no,
+    old_answer_no,
+    row_number() OVER (
+        PARTITION BY student_id, item_id ORDER BY completed_at, exam_result_id, question_ordinal
+    )::integer AS attempt_no,
+    CASE WHEN is_answered THEN row_number() OVER (
+        PARTITION BY user_id, item_id, is_answered ORDER BY completed_at, exam_result_id, question_ordinal
+    ) END::integer AS answer_no
+FROM occurrence;
+
+-- name: analyze_numbered
+ANALYZE numbered;
+
+-- name: apply_numbers_to_staged
+UPDATE staged_attempt AS s
+SET attempt_no = n.attempt_no, answer_no = n.answer_no
+FROM numbered AS n
+WHERE n.is_staged AND n.exam_result_id = s.exam_result_id AND n.question_ordinal = s.question_ordinal;
+
+-- name: touch_days
+-- Days whose attempts changed in anything but their numbering.
+INSERT INTO attempt_touched_day (day, touched_at, attempts)
+SELECT d.day, :as_of, count(*)
+FROM (
+    SELECT
+        o.exam_result_id, o.question_ordinal, o.completed_at AS old_at, s.completed_at AS new_at
+    FROM (SELECT l.* FROM attempt_log AS l INNER JOIN batch_exam AS b ON b.exam_result_id = l.exam_result_id) AS o
+    FULL JOIN staged_attempt AS s ON s.exam_result_id = o.exam_result_id AND s.question_ordinal = o.question_ordinal
+    WHERE
+        (o.item_id, o.user_id, o.correct, o.is_answered, o.recorded_time_ms, o.hints_used, o.completed_at, o.topic_id, o.session_id)
+        IS DISTINCT FROM
+        (s.item_id, s.user_id, s.correct, s.is_answered, s.recorded_time_ms, s.hints_used, s.completed_at, s.topic_id, s.session_id)
+) AS c
+CROSS JOIN LATERAL (
+    SELECT DISTINCT (v.instant AT TIME ZONE :timezone)::date AS day FROM (VALUES (c.old_at), (c.new_at)) AS v (instant)
+    WHERE v.instant IS NOT NULL
+) AS d
+GROUP BY d.day
+ORDER BY d.day;
+
+-- name: renumber_others
+UPDATE attempt_log AS l
+SET attempt_no = n.attempt_no, answer_no = n.answer_no
+FROM numbered AS n
+WHERE
+    NOT n.is_staged
+    AND (n.attempt_no, n.answer_no) IS DISTINCT FROM (n.old_attempt_no, n.old_answer_no)
+    AND n.exam_result_id = l.exam_result_id AND n.question_ordinal = l.question_ordinal;
+
+-- name: stage_quarantine
+CREATE TEMP TABLE staged_quarantine ON COMMIT DROP AS
+SELECT
+    e.exam_result_id,
+    e.question_ordinal,
+    r.reason,
+    r.is_excluded,
+    d.detail,
+    CASE
+        WHEN length(e.element::text) <= 2000 THEN e.element
+        ELSE to_jsonb(left(e.element::text, 2000))
+    END AS element,
+    e.session_id,
+    e.user_id,
+    e.completed_at,
+    :as_of AS detected_at
+FROM staged_element AS e
+CROSS JOIN LATERAL (
+    SELECT e.excluded_reason AS reason, true AS is_excluded WHERE e.excluded_reason IS NOT NULL
+    UNION ALL SELECT e.time_problem, false WHERE e.excluded_reason IS NULL AND e.time_problem IS NOT NULL
+    UNION ALL SELECT e.hints_problem, false WHERE e.excluded_reason IS NULL AND e.hints_problem IS NOT NULL
+    UNION ALL SELECT e.answered_at_problem, false WHERE e.excluded_reason IS NULL AND e.answered_at_problem IS NOT NULL
+) AS r
+INNER JOIN (VALUES
+    ('user_id_missing', 'exam_results.user_id is NULL; set it and the attempts appear'),
+    ('user_id_empty', 'exam_results.user_id is empty; set it and the attempts appear'),
+    ('user_id_absurd', 'exam_results.user_id is longer than 200 characters or has control characters; correct it'),
+    ('questions_not_array', 'result_json.questions is no array; store the exam again with an array'),
+    ('element_not_object', 'an element of questions[] is no object; store the exam again'),
+    ('question_id_missing', 'question_id is missing, null or empty; store the exam again with it'),
+    ('question_id_not_integer', 'question_id is no 64-bit integer; use the question''s number'),
+    ('answer_not_boolean', 'is_correct or correct is no boolean; use true, false or null'),
+    ('time_missing', 'neither the answer nor the exam has a time; set answered_at or created_at'),
+    ('time_before_1990', 'the time of the answer is before 1990; correct answered_at or created_at'),
+    ('time_in_future', 'the time of the answer is in the future; it is taken up when that time has come, or correct it'),
+    ('time_spent_not_number', 'time_spent_sec is no number of seconds from 0 to 2,147,483; kept as not recorded'),
+    ('hints_not_integer', 'used_hints is no whole number from 0; kept as not recorded'),
+    ('answered_at_not_instant', 'answered_at is no ISO 8601 instant with an offset; the exam''s time is used')
+) AS d (reason, detail) ON d.reason = r.reason;
+
+-- name: record_sync
+INSERT INTO attempt_sync (exam_result_id, source_version, source_hash, n_elements, synced_at)
+SELECT
+    e.id,
+    e.xmin::text,
+    md5(ROW(e.user_id, e.session_id, e.exam_id, e.org_id, e.status, LEAST(e.created_at, e.updated_at), e.result_json)::text)::uuid,
+    CASE
+        WHEN e.status = 'failed' THEN 0
+        WHEN jsonb_typeof(e.result_json -> 'questions') = 'array' THEN jsonb_array_length(e.result_json -> 'questions')
+        WHEN jsonb_typeof(e.result_json -> 'questions') <> 'null' THEN 1
+        ELSE 0
+    END,
+    :as_of
+FROM exam_results AS e
+INNER JOIN batch_exam AS b ON b.exam_result_id = e.id
+ON CONFLICT (exam_result_id) DO UPDATE
+SET source_version = excluded.source_version, source_hash = excluded.source_hash,
+    n_elements = excluded.n_elements, synced_at = excluded.synced_at;
+
+-- name: forget_gone
+DELETE FROM attempt_sync AS s
+USING batch_exam AS b
+WHERE s.exam_result_id = b.exam_result_id
+    AND NOT EXISTS (SELECT FROM exam_results AS e WHERE e.id = s.exam_result_id);
