@@ -1,0 +1,194 @@
+"""What a mixed model gives: estimates with their errors, how good the fit is, whether it may be believed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seedtest_analytics.stats.mixed_model.data import Family
+
+INTERCEPT = "(Intercept)"
+
+
+@dataclass(frozen=True)
+class FixedEffect:
+    """A population coefficient. ``statistic`` is estimate over SE: t (gaussian) or z (binomial)."""
+
+    name: str
+    estimate: float
+    se: float
+    statistic: float
+
+
+@dataclass(frozen=True)
+class VarianceComponent:
+    """Variance of a random effect, or covariance of two. ``sd_or_correlation`` is its SD or their
+    correlation.
+
+    The residual is the group ``Residual`` and has no term.
+    """
+
+    group: str
+    term: str | None
+    other_term: str | None
+    variance: float
+    sd_or_correlation: float
+
+
+@dataclass(frozen=True)
+class RandomEffects:
+    """Conditional modes of one grouping factor, as deviations from the fixed effects.
+
+    ``values`` and ``conditional_sd`` are (levels × terms); an entry is NaN where a term does not have that
+    level.
+    """
+
+    group: str
+    levels: tuple[str, ...]
+    terms: tuple[str, ...]
+    values: np.ndarray
+    conditional_sd: np.ndarray
+
+
+@dataclass(frozen=True)
+class HeldOutError:
+    """Error on rows that the estimates have not seen, on the response's scale.
+
+    ``rmse_of_mean`` is that of predicting the mean of the other rows. Rows of a group level that has no
+    other row are predicted from the rest of the model; ``n_new_level_rows`` counts them.
+    """
+
+    rmse: float
+    rmse_of_mean: float
+    n_rows: int
+    n_new_level_rows: int
+    share: float
+    seed: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class MixedModelFit:
+    """A mixed model fitted by lme4. ``criterion`` is REML or ML (binomial: ML by the Laplace approximation).
+
+    AIC and BIC of REML fits compare only models with the same fixed effects. ``convergence_messages`` is
+    empty where lme4 had nothing to say; ``is_singular`` says that a variance is zero or a correlation ±1.
+    """
+
+    formula: str
+    family: Family
+    criterion: str
+    n_rows: int
+    fixed_effects: tuple[FixedEffect, ...]
+    fixed_covariance: np.ndarray
+    variance_components: tuple[VarianceComponent, ...]
+    random_effects: tuple[RandomEffects, ...]
+    residual_sd: float | None
+    log_likelihood: float
+    aic: float
+    bic: float
+    is_singular: bool
+    convergence_messages: tuple[str, ...]
+    warnings: tuple[str, ...]
+    optimizer: str
+    rmse: float
+    held_out: HeldOutError | None
+    backend: str
+
+    @property
+    def has_converged(self) -> bool:
+        """No complaint of the optimiser or of lme4's gradient and Hessian checks; a singular fit may pass."""
+        return not self.convergence_messages
+
+    def fixed(self, name: str) -> FixedEffect:
+        """The fixed effect of this name."""
+        return next(effect for effect in self.fixed_effects if effect.name == name)
+
+    def random(self, group: str) -> RandomEffects:
+        """The random effects of this grouping factor."""
+        return next(effects for effects in self.random_effects if effects.group == group)
+
+    def model_spec(self, lookback_weeks: int) -> dict[str, Any]:
+        """``growth_glmm_meta.model_spec`` of the contract (3.6)."""
+        return {
+            "formula": self.formula,
+            "family": self.family,
+            "lookback_weeks": lookback_weeks,
+            "rows_count": self.n_rows,
+            "criterion": self.criterion,
+            "backend": self.backend,
+        }
+
+    def metrics(self) -> dict[str, Any]:
+        """``growth_glmm_meta.metrics`` of the contract (3.6) and what more is known. JSON, no NaN."""
+        return {
+            "logLik": _finite(self.log_likelihood),
+            "AIC": _finite(self.aic),
+            "BIC": _finite(self.bic),
+            "RMSE": _finite(self.rmse),
+            "held_out": None if self.held_out is None else _error_json(self.held_out),
+            "fixed_effects": {
+                e.name: {
+                    "estimate": _finite(e.estimate),
+                    "se": _finite(e.se),
+                    "statistic": _finite(e.statistic),
+                }
+                for e in self.fixed_effects
+            },
+            "variance_components": [_component_json(c) for c in self.variance_components],
+            "residual_sd": None if self.residual_sd is None else _finite(self.residual_sd),
+            "singular": self.is_singular,
+            "converged": self.has_converged,
+            "messages": [*self.convergence_messages, *self.warnings],
+            "optimizer": self.optimizer,
+        }
+
+
+@dataclass(frozen=True)
+class GrowthSlopes:
+    """Per student: fixed plus random slope, and the random part's SD given the model's parameters."""
+
+    student_ids: tuple[str, ...]
+    slope: np.ndarray
+    conditional_sd: np.ndarray
+
+
+def growth_slopes(fit: MixedModelFit, group: str, term: str = "week") -> GrowthSlopes:
+    """Each student's slope on ``term``; ValueError where the model gives students none of their own."""
+    effects = next((e for e in fit.random_effects if e.group == group and term in e.terms), None)
+    if effects is None:
+        raise ValueError(f"{fit.formula!r} has no random slope of {term} for {group}, so no student has one")
+    population = next((e.estimate for e in fit.fixed_effects if e.name == term), 0.0)
+    column = effects.terms.index(term)
+    return GrowthSlopes(
+        effects.levels, population + effects.values[:, column], effects.conditional_sd[:, column]
+    )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _component_json(component: VarianceComponent) -> dict[str, Any]:
+    kind = "sd" if component.other_term is None else "correlation"
+    return {
+        "group": component.group,
+        "terms": [term for term in (component.term, component.other_term) if term is not None],
+        "variance" if component.other_term is None else "covariance": _finite(component.variance),
+        kind: _finite(component.sd_or_correlation),
+    }
+
+
+def _error_json(error: HeldOutError) -> dict[str, Any]:
+    return {
+        "RMSE": _finite(error.rmse),
+        "RMSE_of_mean": _finite(error.rmse_of_mean),
+        "rows": error.n_rows,
+        "new_level_rows": error.n_new_level_rows,
+        "share": error.share,
+        "seed": error.seed,
+        "unit": error.unit,
+    }
