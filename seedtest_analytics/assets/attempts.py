@@ -40,7 +40,7 @@ class SyncOptions(RunOptions):
     ),
     TableSpec(
         attempt_quarantine,
-        grain="malformed element",
+        grain="malformed_element",
         description="Malformed elements of `exam_results` with their reason. An excluded one is not in `attempt`; the others "
         "are, with the malformed field as not recorded. Corrected at the source, they leave by themselves.",
         checks=(

@@ -9,7 +9,6 @@ partitions is one run.
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -74,12 +73,12 @@ def table_assets(
     """
 
     def decorate(body: Callable[..., Iterator[Outcome]]) -> dg.AssetsDefinition:
-        @functools.wraps(body)
         def compute(context: dg.AssetExecutionContext, **arguments: Any) -> Iterator[Any]:
             checks = {spec.asset_key: spec.checks for spec in specs}
             lineage = {spec.asset_key: column_lineage(spec.table) for spec in specs}
             yield from report_run(context, checks, lineage, body(context, **arguments))
 
+        _take_signature(compute, body)
         return dg.multi_asset(
             name=body.__name__,
             specs=[_asset_spec(spec, body, group, domain, kinds, deps, sql, partitions_def) for spec in specs],
@@ -96,6 +95,14 @@ def table_assets(
         )(compute)
 
     return decorate
+
+
+def _take_signature(compute: Callable[..., Any], body: Callable[..., Any]) -> None:
+    """Give ``compute`` the parameters of ``body`` with their types resolved: Dagster reads config and resources there."""
+    parameters = inspect.signature(body, eval_str=True).replace(return_annotation=Iterator[Any])
+    compute.__signature__ = parameters  # type: ignore[attr-defined]
+    compute.__annotations__ = {p.name: p.annotation for p in parameters.parameters.values()}
+    compute.__doc__ = body.__doc__
 
 
 def _asset_spec(

@@ -39,7 +39,8 @@ class CheckOutcome:
 class Outcome:
     """What one table and partition (None: the whole table) came to.
 
-    ``key`` is the asset's key where it is not the table's name.
+    ``key`` is the asset's key where it is not the table's name. One statement over a range of partitions is one
+    outcome without a partition; ``partition_rows`` then has the rows of each.
     """
 
     published: Published
@@ -48,6 +49,7 @@ class Outcome:
     partition: str | None = None
     is_dry_run: bool = False
     key: tuple[str, ...] = ()
+    partition_rows: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def asset_key(self) -> dg.AssetKey:
@@ -144,11 +146,26 @@ def _counts(published: Published) -> dict[str, Any]:
 def _report_partition(
     context: dg.AssetExecutionContext, checks: Sequence[CheckDeclaration], outcome: Outcome
 ) -> None:
-    """Log metadata and checks of one partition of a range; a single partition's are the run's own."""
-    if outcome.partition is None or outcome.is_dry_run or len(context.partition_keys) == 1:
+    """Log metadata and checks of the partitions of a range; a single partition's are the run's own."""
+    if outcome.is_dry_run or context.assets_def.partitions_def is None or len(context.partition_keys) == 1:
         return
-    metadata = {**_counts(outcome.published), **outcome.metadata}
-    context.add_asset_metadata(metadata, asset_key=outcome.asset_key, partition_key=outcome.partition)
+    if outcome.partition is not None:
+        metadata = {**_counts(outcome.published), **outcome.metadata}
+        _log_partition(context, checks, outcome, outcome.partition, metadata)
+        return
+    for partition in context.partition_keys:
+        rows = {"dagster/partition_row_count": outcome.partition_rows.get(partition, 0)}
+        _log_partition(context, checks, outcome, partition, rows)
+
+
+def _log_partition(
+    context: dg.AssetExecutionContext,
+    checks: Sequence[CheckDeclaration],
+    outcome: Outcome,
+    partition: str,
+    metadata: Mapping[str, Any],
+) -> None:
+    context.add_asset_metadata(metadata, asset_key=outcome.asset_key, partition_key=partition)
     for event in _check_events(checks, [outcome]):
         context.log_event(
             AssetCheckEvaluation(
@@ -158,7 +175,7 @@ def _report_partition(
                 severity=event.severity,
                 description=event.description,
                 metadata={k: dg.MetadataValue.text(str(v)) for k, v in event.metadata.items()},
-                partition=outcome.partition,
+                partition=partition,
             )
         )
 

@@ -109,3 +109,20 @@ student_topic_theta = Table(
     column("run_id", Text, "Calibration whose parameters were used.", derived_from=("mirt_fit_meta.run_id",)),
     comment="Current ability of each student in each topic.",
 )
+
+student_topic_theta_history = Table(
+    "student_topic_theta_history",
+    metadata,
+    column("user_id", Text, "Raw id of the student.", primary_key=True, pii="pseudonymous", derived_from=("attempt.user_id",)),
+    column("topic_id", Text, "Topic.", primary_key=True, derived_from=("attempt.topic_id",)),
+    column("week_start", Date, "Partition: Monday of the week.", primary_key=True),
+    column("theta", Float, "Ability in the topic; EAP with the student's overall posterior as the prior.", unit="logit", nullable=False, minimum=-12, maximum=12, derived_from=(*_ANSWERS, *_ITEMS)),
+    column("se", Float, "Posterior SD.", unit="logit", nullable=False, minimum=0, derived_from=(*_ANSWERS, *_ITEMS)),
+    column("model", Text, "Model of the item parameters.", nullable=False),
+    column("version", Text, "ISO week that the ability belongs to.", nullable=False),
+    column("fitted_at", Instant, "As-of instant.", nullable=False),
+    column("n_answers", Integer, "Answers in the topic.", nullable=False, minimum=1, derived_from=_ANSWERS),
+    column("run_id", Text, "Calibration whose parameters were used.", nullable=False, derived_from=("mirt_fit_meta.run_id",)),
+    Index("ix_student_topic_theta_history_week", "week_start"),
+    comment="Abilities in topics week by week; student_topic_theta holds the newest of each.",
+)

@@ -782,6 +782,30 @@ def upgrade() -> None:
     )
     create_or_extend(
         op,
+        "student_topic_theta_history",
+        sa.Column("user_id", sa.Text(), nullable=False, comment="Raw id of the student."),
+        sa.Column("topic_id", sa.Text(), nullable=False, comment="Topic."),
+        sa.Column("week_start", sa.Date(), nullable=False, comment="Partition: Monday of the week."),
+        sa.Column(
+            "theta",
+            sa.DOUBLE_PRECISION(),
+            nullable=False,
+            comment="Ability in the topic; EAP with the student's overall posterior as the prior. [logit]",
+        ),
+        sa.Column("se", sa.DOUBLE_PRECISION(), nullable=False, comment="Posterior SD. [logit]"),
+        sa.Column("model", sa.Text(), nullable=False, comment="Model of the item parameters."),
+        sa.Column("version", sa.Text(), nullable=False, comment="ISO week that the ability belongs to."),
+        sa.Column("fitted_at", postgresql.TIMESTAMP(timezone=True), nullable=False, comment="As-of instant."),
+        sa.Column("n_answers", sa.Integer(), nullable=False, comment="Answers in the topic."),
+        sa.Column("run_id", sa.Text(), nullable=False, comment="Calibration whose parameters were used."),
+        sa.PrimaryKeyConstraint("user_id", "topic_id", "week_start"),
+        comment="Abilities in topics week by week; student_topic_theta holds the newest of each.",
+    )
+    create_index_if_missing(
+        op, "ix_student_topic_theta_history_week", "student_topic_theta_history", ["week_start"], unique=False
+    )
+    create_or_extend(
+        op,
         "weekly_kpi",
         sa.Column("user_id", sa.Text(), nullable=False, comment="Raw id of the student."),
         sa.Column(

@@ -1,0 +1,89 @@
+"""Stage `features`: what each student did in each topic on each day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+from sqlalchemy import text
+
+from seedtest_analytics.assets.declare import RunOptions, TableSpec, table_assets
+from seedtest_analytics.assets.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.preview import table_preview
+from seedtest_analytics.assets.time import days, is_dry_run
+from seedtest_analytics.partitions import DAILY, DAY, PLATFORM, instant_of
+from seedtest_analytics.resources.postgres import PostgresResource
+from seedtest_analytics.resources.publish import publish
+from seedtest_analytics.resources.sql_files import statement
+from seedtest_analytics.settings import load_settings
+from seedtest_analytics.tables.features import features_topic_daily as table
+
+SQL = "features/features_topic_daily.sql"
+REPORT_SQL = "features/report.sql"
+
+ABILITY_OF_CLOSED_WEEK = dg.TimeWindowPartitionMapping(
+    start_offset=-1, end_offset=0, allow_nonexistent_upstream_partitions=True
+)
+"""A day reads the last week that is closed at its end: the week before, on Sundays its own."""
+
+
+class FeatureOptions(RunOptions):
+    """Options of a features run."""
+
+    include_theta: bool | None = None
+
+
+@table_assets(
+    TableSpec(
+        table,
+        grain="student_topic_day",
+        description="What a student did in a topic on a day: answers, times, hints, ability and improvement within the "
+        "topic. One statement for a day or for a range of days.",
+        checks=(CheckDeclaration("reconciled", "Every answered attempt with a topic is in exactly one row.", True),),
+    ),
+    group="features",
+    domain="activity",
+    deps=[
+        "attempt",
+        dg.AssetDep("mirt_ability", partition_mapping=ABILITY_OF_CLOSED_WEEK),
+        dg.AssetDep("student_topic_theta", partition_mapping=ABILITY_OF_CLOSED_WEEK),
+    ],
+    sql=[SQL],
+    partitions_def=DAILY,
+)
+def features_topic_daily(
+    context: dg.AssetExecutionContext, config: FeatureOptions, postgres: PostgresResource
+) -> Iterator[Outcome]:
+    """Compute the run's days by one statement and replace them in one transaction."""
+    first, last = days(context)
+    settings = load_settings().features.overridden_by(config.model_dump())
+    dry = is_dry_run(config)
+    window = {
+        "history_from": instant_of(first - 28 * DAY, PLATFORM.zone),
+        "from_at": instant_of(first, PLATFORM.zone),
+        "to_at": instant_of(last + DAY, PLATFORM.zone),
+    }
+    range_ = {"first_day": first, "last_day": last}
+    with postgres.transaction("features_topic_daily", is_dry_run=dry) as connection:
+        connection.execute(
+            statement(SQL), {**window, "timezone": PLATFORM.timezone, "include_theta": settings.include_theta}
+        )
+        published = publish(
+            connection, table, "staged_features", partition="t.date BETWEEN :first_day AND :last_day", parameters=range_
+        )
+        by_day = table_preview(connection, statement(REPORT_SQL, "by_day"), range_)
+        missing = connection.execute(statement(REPORT_SQL, "unexplained"), {**window, **range_}).scalar_one()
+        rows = dict(
+            connection.execute(
+                text("SELECT date, count(*) FROM features_topic_daily WHERE date BETWEEN :first_day AND :last_day GROUP BY date"),
+                range_,
+            ).all()
+        )
+    context.log.info(f"{first} to {last} by one statement: {published.staged:,} rows")
+    yield Outcome(
+        published,
+        {"by_day": by_day},
+        [CheckOutcome("reconciled", missing == 0, f"{missing:,} answered attempts are in no row")],
+        is_dry_run=dry,
+        partition_rows={day.isoformat(): n for day, n in rows.items()},
+    )

@@ -1,0 +1,42 @@
+"""The one place where the parts meet. Every resource can be overridden by a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from seedtest_analytics.assets import attempts, features, kpis, psychometrics, reports, sources
+from seedtest_analytics.resources.object_store import ObjectStoreResource
+from seedtest_analytics.resources.postgres import PostgresResource
+from seedtest_analytics.resources.quarto import QuartoResource
+from seedtest_analytics.schedules import alerts, chain, jobs, sensors
+from seedtest_analytics.settings import load_settings
+
+ASSET_MODULES = [sources, attempts, psychometrics, features, kpis, reports]
+
+
+def default_resources() -> dict[str, Any]:
+    """Resources as production has them; none connects before it is used."""
+    return {
+        "postgres": PostgresResource(),
+        "object_store": ObjectStoreResource(),
+        "quarto": QuartoResource(),
+    }
+
+
+def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Assets, jobs, schedules, sensors and resources; ``resources`` replaces single resources by name.
+
+    Raises :class:`seedtest_analytics.settings.SettingsError` naming every variable with a value that is not allowed.
+    """
+    load_settings()
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(ASSET_MODULES),
+        resources={**default_resources(), **(resources or {})},
+        jobs=jobs.JOBS,
+        schedules=chain.SCHEDULES,
+        sensors=[sensors.exam_results_sensor, *chain.FOLLOWERS, alerts.alert_on_run_failure],
+        executor=dg.in_process_executor,
+    )

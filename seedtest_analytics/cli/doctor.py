@@ -1,0 +1,163 @@
+"""`seedtest doctor`: in one screen, what is there, what is missing and how to install it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from seedtest_analytics.settings import SettingsError, load_settings
+
+_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part: ``state`` is ok, missing (something needs it) or optional (a named fallback takes its place)."""
+
+    part: str
+    state: str
+    found: str
+    remedy: str = ""
+
+
+def doctor_command() -> None:
+    """Say what is there and what is missing. Exit code 1 when something needed is missing."""
+    findings = examine()
+    table = Table(title="seedtest doctor", title_justify="left", expand=False)
+    for heading in ("part", "state", "found", "what to do"):
+        table.add_column(heading, overflow="fold")
+    colours = {"ok": "green", "missing": "red", "optional": "yellow"}
+    for finding in findings:
+        table.add_row(finding.part, f"[{colours[finding.state]}]{finding.state}[/]", finding.found, finding.remedy)
+    Console().print(table)
+    if any(finding.state == "missing" for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine() -> list[Finding]:
+    """Look at every part; a part whose look fails is missing with the reason, never an exception."""
+    parts: list[tuple[str, Callable[[], Finding]]] = [
+        ("settings", _settings),
+        ("python", _python),
+        ("dagster", _dagster),
+        ("PostgreSQL", _postgres),
+        ("schema", _schema),
+        ("object store", _object_store),
+        ("C++ compiler", _compiler),
+        ("Stan", _stan),
+        ("R", _r),
+        ("R packages", _r_packages),
+        ("Quarto", _quarto),
+    ]
+    return [_guarded(name, look) for name, look in parts]
+
+
+def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 (whatever is wrong with a part, the other parts are still told)
+        return Finding(name, "missing", str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
+
+
+def _settings() -> Finding:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        return Finding("settings", "missing", str(error), "correct the variables named")
+    platform = settings.platform
+    return Finding("settings", "ok", f"time zone {platform.timezone}, partitions from {platform.start_date}")
+
+
+def _python() -> Finding:
+    return Finding("python", "ok", sys.version.split()[0])
+
+
+def _dagster() -> Finding:
+    home = os.environ.get("DAGSTER_HOME")
+    version = importlib.metadata.version("dagster")
+    return Finding("dagster", "ok", f"{version}, DAGSTER_HOME {'set' if home else 'not set: .dagster is used'}")
+
+
+def _postgres() -> Finding:
+    from sqlalchemy import text
+
+    from seedtest_analytics.resources.postgres import PostgresResource
+
+    try:
+        with PostgresResource().engine.connect() as connection:
+            version = connection.execute(text("SHOW server_version")).scalar_one()
+    except Exception as error:  # noqa: BLE001
+        return Finding("PostgreSQL", "missing", str(error), "set DATABASE_URL, or unset it for the embedded server")
+    kind = "DATABASE_URL" if os.environ.get("DATABASE_URL") else "embedded"
+    return Finding("PostgreSQL", "ok", f"{version} ({kind})")
+
+
+def _schema() -> Finding:
+    from seedtest_analytics.resources.migrations import schema_state
+    from seedtest_analytics.resources.postgres import PostgresResource
+
+    state = schema_state(PostgresResource().engine)
+    if state.current == state.newest:
+        return Finding("schema", "ok", f"revision {state.current}")
+    return Finding("schema", "missing", f"revision {state.current or 'none'}, newest {state.newest}", "seedtest migrate")
+
+
+def _object_store() -> Finding:
+    storage = load_settings().storage
+    if storage.s3_bucket:
+        return Finding("object store", "ok", f"S3 bucket {storage.s3_bucket}, region {storage.aws_region}")
+    return Finding("object store", "ok", "a folder", "set S3_BUCKET for S3")
+
+
+def _compiler() -> Finding:
+    found = shutil.which("g++") or shutil.which("clang++")
+    if found is None:
+        return Finding("C++ compiler", "missing", "no g++ or clang++", "apt-get install g++")
+    return Finding("C++ compiler", "ok", _first_line([found, "--version"]))
+
+
+def _stan() -> Finding:
+    if importlib.util.find_spec("httpstan") is None and "CMDSTAN" not in os.environ:
+        return Finding("Stan", "missing", "neither CMDSTAN nor the toolchain of the httpstan wheel", "uv sync")
+    kind = "CmdStan" if "CMDSTAN" in os.environ else "toolchain of the httpstan wheel"
+    return Finding("Stan", "ok", f"cmdstanpy {importlib.metadata.version('cmdstanpy')}, {kind}")
+
+
+def _r() -> Finding:
+    found = shutil.which("R")
+    if found is None:
+        return Finding("R", "optional", "not on the PATH", "scripts/install-system-packages, or apt-get install r-base-core")
+    return Finding("R", "ok", _first_line([found, "--version"]))
+
+
+def _r_packages() -> Finding:
+    rscript = shutil.which("Rscript")
+    if rscript is None:
+        return Finding("R packages", "optional", "no R", "install R first")
+    code = "for (p in c('lme4','brms','mirt')) cat(p, if (requireNamespace(p, quietly=TRUE)) format(packageVersion(p)) else 'missing', ';')"
+    done = subprocess.run([rscript, "-e", code], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
+    state = "optional" if "missing" in done.stdout else "ok"
+    remedy = "lme4, brms: apt-get install r-cran-lme4 r-cran-brms; mirt: install.packages('mirt') from CRAN" if state != "ok" else ""
+    return Finding("R packages", state, done.stdout.strip().rstrip(";").strip(), remedy)
+
+
+def _quarto() -> Finding:
+    found = shutil.which("quarto")
+    if found is None:
+        return Finding("Quarto", "optional", "no CLI; the embedded renderer is used", "install Quarto from quarto.org")
+    return Finding("Quarto", "ok", _first_line([found, "--version"]))
+
+
+def _first_line(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
+    return done.stdout.splitlines()[0] if done.stdout else ""

@@ -1,0 +1,162 @@
+"""The legacy CronJobs as one chain: calibrate, then features, then KPIs, then on Mondays the report.
+
+Each link keeps a time of day, as its CronJob had one, but the clock alone does not order them: a link that comes due
+while its upstream is still running waits and follows on the upstream's success; after a failed upstream it runs at its
+time with the last good data. Requested twice for one date it runs once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from seedtest_analytics.partitions import DAY, PLATFORM, WEEK, monday_of
+from seedtest_analytics.schedules import jobs
+from seedtest_analytics.settings import load_settings
+
+DUE_TAG = "seedtest/due"
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+GOOD = [*UNDER_WAY, dg.DagsterRunStatus.SUCCESS]
+
+Range = Callable[[dt.date], tuple[dt.date, dt.date]]
+
+
+@dataclass(frozen=True)
+class Link:
+    """One job of the chain: when it is due, which partitions it computes, what it waits for."""
+
+    job: Any
+    name: str
+    cron: str
+    partitions: Range
+    after: str | None
+    description: str
+
+
+def weeks_due(today: dt.date) -> tuple[dt.date, dt.date]:
+    """The running week; on Mondays the closed week too, so that Sunday's answers enter it."""
+    return monday_of(today - DAY), monday_of(today)
+
+
+def days_due(today: dt.date) -> tuple[dt.date, dt.date]:
+    """The last AGG_LOOKBACK_DAYS days up to yesterday."""
+    return today - load_settings().features.lookback_days * DAY, today - DAY
+
+
+def last_week(today: dt.date) -> tuple[dt.date, dt.date]:
+    """The last closed week."""
+    return monday_of(today) - WEEK, monday_of(today) - WEEK
+
+
+LINKS = (
+    Link(jobs.calibrate_irt, "calibrate_irt", "0 3 * * *", weeks_due, None, "Legacy calibrate-irt-weekly, mirt-calibrate."),
+    Link(
+        jobs.aggregate_features_daily,
+        "aggregate_features_daily",
+        "25 3 * * *",
+        days_due,
+        "calibrate_irt",
+        "Legacy aggregate-features-daily (02:25), an hour later: after the calibration that it reads.",
+    ),
+    Link(
+        jobs.compute_daily_kpis,
+        "compute_daily_kpis",
+        "10 4 * * *",
+        weeks_due,
+        "aggregate_features_daily",
+        "Legacy compute-daily-kpis (02:10), two hours later: after calibration and features.",
+    ),
+    Link(
+        jobs.generate_weekly_report,
+        "generate_weekly_report",
+        "0 6 * * 1",
+        last_week,
+        "compute_daily_kpis",
+        "Legacy generate-weekly-report-batch (04:00), two hours later: after everything that it reads.",
+    ),
+)
+
+
+def request_for(instance: dg.DagsterInstance, link: Link, today: dt.date) -> dg.RunRequest | dg.SkipReason:
+    """What a link that is due for ``today`` does now."""
+    due = today.isoformat()
+    if _runs(instance, link.name, due, GOOD):
+        return dg.SkipReason(f"{link.name} has been requested for {due}")
+    if link.after and _runs(instance, link.after, due, UNDER_WAY):
+        return dg.SkipReason(f"{link.after} is still running for {due}; {link.name} follows on its success")
+    first, last = link.partitions(today)
+    return dg.RunRequest(
+        job_name=link.name,
+        tags={
+            DUE_TAG: due,
+            ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
+            ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
+        },
+    )
+
+
+def _runs(instance: dg.DagsterInstance, job: str, due: str, statuses: list[dg.DagsterRunStatus]) -> bool:
+    filters = dg.RunsFilter(job_name=job, tags={DUE_TAG: due}, statuses=statuses)
+    return bool(instance.get_runs(filters, limit=1))
+
+
+def _schedule(link: Link) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        job=link.job,
+        name=f"{link.name}_schedule",
+        cron_schedule=link.cron,
+        execution_timezone=PLATFORM.timezone,
+        description=link.description,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        tags={"domain": "automation"},
+    )
+    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        today = context.scheduled_execution_time.astimezone(PLATFORM.zone).date()
+        return request_for(context.instance, link, today)
+
+    return evaluate
+
+
+def _follower(link: Link) -> dg.RunStatusSensorDefinition:
+    upstream = next(other for other in LINKS if other.name == link.after)
+
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        name=f"{link.name}_after_{link.after}",
+        monitored_jobs=[upstream.job],
+        request_job=link.job,
+        description=f"Launches {link.name} as soon as {link.after} of the same date has succeeded.",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+    )
+    def evaluate(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        due = context.dagster_run.tags.get(DUE_TAG)
+        if due is None:
+            yield dg.SkipReason(f"{context.dagster_run.job_name} was launched by hand")
+            return
+        today = dt.date.fromisoformat(due)
+        if not _is_due_day(link, today):
+            yield dg.SkipReason(f"{link.name} is not due on {due}")
+            return
+        yield request_for(context.instance, link, today)
+
+    return evaluate
+
+
+def _is_due_day(link: Link, day: dt.date) -> bool:
+    weekday = link.cron.split()[4]
+    return weekday == "*" or int(weekday) == day.isoweekday() % 7
+
+
+SCHEDULES = [_schedule(link) for link in LINKS]
+FOLLOWERS = [_follower(link) for link in LINKS if link.after]

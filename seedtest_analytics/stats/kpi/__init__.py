@@ -1,0 +1,1 @@
+"""Weekly KPIs that need more than SQL's arithmetic."""

@@ -1,0 +1,27 @@
+-- What came out of a range of days, for the asset's metadata.
+-- Inputs: features_topic_daily. Params: first_day, last_day.
+
+-- name: by_day
+SELECT
+    date,
+    count(*) AS rows,
+    count(DISTINCT user_id) AS students,
+    count(DISTINCT topic_id) AS topics,
+    sum(attempts) AS attempts,
+    sum(correct)::float8 / NULLIF(sum(attempts), 0) AS share_right,
+    count(theta_estimate)::float8 / count(*) AS share_with_theta
+FROM features_topic_daily
+WHERE date BETWEEN :first_day AND :last_day
+GROUP BY date
+ORDER BY date DESC
+LIMIT 14;
+
+-- name: unexplained
+-- Attempts with a topic in the range that no row accounts for.
+SELECT
+    (
+        SELECT count(*) FROM attempt
+        WHERE completed_at >= :from_at AND completed_at < :to_at AND topic_id IS NOT NULL AND is_answered
+    ) - (
+        SELECT COALESCE(sum(attempts), 0) FROM features_topic_daily WHERE date BETWEEN :first_day AND :last_day
+    ) AS attempts;

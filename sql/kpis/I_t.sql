@@ -1,0 +1,60 @@
+-- Improvement at as_of: recent 14 days against the 14 before.
+-- Grain:  student of the population. Inputs: population, attempt, ability_window.
+-- Params: week_start, as_of, days_14, days_28 (instants so many local days before as_of), use_theta.
+-- NULL with its reason where a window has no answer.
+CREATE TEMP TABLE staged_kpi ON COMMIT DROP AS
+WITH answers AS (
+    SELECT
+        user_id,
+        count(*) FILTER (WHERE completed_at >= :days_14)::integer AS n_recent,
+        count(*) FILTER (WHERE completed_at < :days_14)::integer AS n_previous,
+        count(*) FILTER (WHERE completed_at >= :days_14 AND correct) AS right_recent,
+        count(*) FILTER (WHERE completed_at < :days_14 AND correct) AS right_previous
+    FROM attempt
+    WHERE completed_at >= :days_28 AND completed_at < :as_of AND is_answered
+    GROUP BY user_id
+),
+joined AS (
+    SELECT
+        p.user_id,
+        COALESCE(a.n_recent, 0) AS n_recent,
+        COALESCE(a.n_previous, 0) AS n_previous,
+        a.right_recent::float8 / NULLIF(a.n_recent, 0) AS p_recent,
+        a.right_previous::float8 / NULLIF(a.n_previous, 0) AS p_previous,
+        LEAST(1, COALESCE(a.n_recent, 0) / 30.0)::float8 AS exposure,
+        r.theta - q.theta AS delta_theta,
+        sqrt(r.se * r.se + q.se * q.se) AS delta_theta_se,
+        r.se AS se_recent,
+        :use_theta AND COALESCE(a.n_recent, 0) >= 5 AND r.theta IS NOT NULL AND q.theta IS NOT NULL AS is_theta_mode
+    FROM population AS p
+    LEFT JOIN answers AS a ON a.user_id = p.user_id
+    LEFT JOIN ability_window AS r ON r.user_id = p.user_id AND r.week_start = :week_start AND r.window_name = 'recent'
+    LEFT JOIN ability_window AS q ON q.user_id = p.user_id AND q.week_start = :week_start AND q.window_name = 'previous'
+),
+improvement AS (
+    SELECT
+        j.*,
+        GREATEST(-1, LEAST(1, CASE
+            WHEN n_recent = 0 OR n_previous = 0 THEN NULL
+            WHEN is_theta_mode THEN delta_theta * exposure * (1 - LEAST(0.5, 1.96 * se_recent))
+            ELSE (p_recent - p_previous) * exposure
+                * (1 - LEAST(0.5, 1.96 * sqrt(p_recent * (1 - p_recent) / n_recent)))
+        END)) AS i_t
+    FROM joined AS j
+)
+SELECT
+    user_id,
+    jsonb_build_object('I_t', CASE WHEN n_recent > 0 AND n_previous > 0 THEN i_t END) || jsonb_strip_nulls(jsonb_build_object(
+        'I_t_mode', CASE WHEN n_recent = 0 OR n_previous = 0 THEN NULL WHEN is_theta_mode THEN 'theta' ELSE 'accuracy' END,
+        'I_t_reason', CASE
+            WHEN n_recent = 0 AND n_previous = 0 THEN 'no answer in the last 28 days'
+            WHEN n_recent = 0 THEN 'no answer in the last 14 days'
+            WHEN n_previous = 0 THEN 'no answer in the 14 days before the last 14'
+        END,
+        'I_t_n_recent', n_recent,
+        'I_t_n_previous', n_previous,
+        'delta_theta', CASE WHEN :use_theta THEN delta_theta END,
+        'delta_theta_se', CASE WHEN :use_theta THEN delta_theta_se END,
+        'delta_accuracy', p_recent - p_previous
+    )) AS kpis
+FROM improvement;

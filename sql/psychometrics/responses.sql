@@ -1,0 +1,67 @@
+-- Answers for calibration and scoring.
+-- Inputs: attempt, question. Instants are half open: from_at <= completed_at < as_of.
+
+-- name: calibration
+-- Grain: student and item, or attempt where all attempts are asked for. The newest are kept under a limit.
+-- Params: from_at, as_of, first_only, topic_id, subject_id, max_observations (NULL: all).
+CREATE TEMP TABLE calibration_answer ON COMMIT DROP AS
+SELECT a.user_id, a.item_id, a.correct, a.answer_no
+FROM attempt AS a
+WHERE
+    a.completed_at >= :from_at
+    AND a.completed_at < :as_of
+    AND a.is_answered
+    AND (NOT :first_only OR a.answer_no = 1)
+    AND (CAST(:topic_id AS text) IS NULL OR a.topic_id = :topic_id OR EXISTS (
+        SELECT FROM question AS q WHERE q.id = a.item_id AND q.topic_id = :topic_id
+    ))
+    AND (CAST(:subject_id AS integer) IS NULL OR a.exam_id = :subject_id)
+ORDER BY a.completed_at DESC, a.id
+LIMIT :max_observations;
+
+-- name: calibration_rows
+SELECT user_id, item_id, correct::integer AS correct, answer_no FROM calibration_answer ORDER BY user_id, item_id, answer_no;
+
+-- name: overall
+-- Grain: student and item; the first answer ever, inside the look-back.
+-- Params: from_at, as_of.
+CREATE TEMP TABLE scoring_answer ON COMMIT DROP AS
+SELECT user_id, item_id, correct, topic_id
+FROM attempt
+WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered AND answer_no = 1;
+
+-- name: overall_rows
+SELECT user_id, item_id, correct::integer AS correct, topic_id FROM scoring_answer ORDER BY user_id, topic_id, item_id;
+
+-- name: windows
+-- Grain: student, window and item; the first answer to the item inside the window.
+-- Params: from_at (28 days before as_of), middle_at (14 days before), as_of.
+CREATE TEMP TABLE window_answer ON COMMIT DROP AS
+SELECT DISTINCT ON (user_id, completed_at >= :middle_at, item_id)
+    user_id,
+    completed_at >= :middle_at AS is_recent,
+    item_id,
+    correct
+FROM attempt
+WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered
+ORDER BY user_id, completed_at >= :middle_at, item_id, completed_at, answer_no;
+
+-- name: window_rows
+SELECT user_id, is_recent::integer AS is_recent, item_id, correct::integer AS correct
+FROM window_answer
+ORDER BY user_id, is_recent, item_id;
+
+-- name: anchors
+-- Items tagged 'anchor' that have parameters. A tags value that is no array is no anchor.
+SELECT
+    q.id::text AS item_id,
+    (q.meta #>> '{irt,a}')::float8 AS a,
+    (q.meta #>> '{irt,b}')::float8 AS b,
+    (q.meta #>> '{irt,c}')::float8 AS c
+FROM question AS q
+WHERE
+    q.meta -> 'tags' @> '["anchor"]'
+    AND jsonb_typeof(q.meta #> '{irt,a}') = 'number'
+    AND jsonb_typeof(q.meta #> '{irt,b}') = 'number'
+    AND COALESCE(jsonb_typeof(q.meta #> '{irt,c}'), 'null') IN ('number', 'null')
+ORDER BY q.id;
