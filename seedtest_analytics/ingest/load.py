@@ -1,0 +1,251 @@
+"""Attempt logs into ``exam_results`` and ``question``: read, staged and published in one transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Engine, text
+
+from seedtest_analytics.ingest.columns import check_mapping
+from seedtest_analytics.ingest.errors import LoadError
+from seedtest_analytics.ingest.rejects import RejectCount
+from seedtest_analytics.ingest.sources import LogFile, find_files, open_logs, read_batches
+from seedtest_analytics.ingest.staging import Staging
+from seedtest_analytics.ingest.times import whole_weeks_to
+from seedtest_analytics.resources.sql_files import statement
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage (``reading`` or ``writing``), how much is done and how much there is."""
+
+SESSION_GAP_MINUTES = 30
+LOCK = "seedtest load"
+NEEDED_TABLES = ("exam_results", "question", "load_rejects")
+
+_UTC_TEXT = '"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([+]00:00)$"'
+_UTC_TEXT = '"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([+]00:00)$"'
+# An element that this loader could have written; jsonb_to_record raises on anything else.
+READABLE_ELEMENT = (
+    '$ ? (@.type() == "object" && @.question_id.type() == "number" && @.question_id.floor() == @.question_id'
+    f" && @.answered_at like_regex {_UTC_TEXT}"
+    f" && (!exists(@.rescored_at) || @.rescored_at like_regex {_UTC_TEXT})"
+    ' && (!exists(@.is_correct) || @.is_correct.type() == "boolean")'
+    ' && (!exists(@.time_spent_sec) || @.time_spent_sec.type() == "number")'
+    " && (!exists(@.used_hints) || @.used_hints.floor() == @.used_hints))"
+)
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a log is read.
+
+    Attributes:
+        mapping: our column name to the file's.
+        timezone: IANA name; times without an offset are read in it, and ``shift_to`` counts its weeks.
+        shift_to: move the log by whole weeks, wall-clock times kept, so that its last attempt falls in the
+            last ISO week ending on or before this date. Exams are then replaced whole.
+        is_replacing: replace exams whole. Else attempts of an earlier load that this log lacks stay in their
+        exam.
+        is_dry_run: do everything and roll back.
+        encoding: of CSV files.
+        now: attempts later than a day after it do not decide the shift; default the clock.
+    """
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    timezone: str = "UTC"
+    shift_to: dt.date | None = None
+    is_replacing: bool = False
+    is_dry_run: bool = False
+    encoding: str = "utf-8"
+    now: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """Rows of one table that a load meant; what is neither inserted nor updated was there with the same
+    content.
+    """
+
+    rows: int
+    inserted: int
+    updated: int
+
+    @property
+    def unchanged(self) -> int:
+        """Rows not touched."""
+        return self.rows - self.inserted - self.updated
+
+
+@dataclass(frozen=True)
+class LoadSummary:
+    """What a load did.
+
+    ``rows_read`` = ``rows_rejected`` + ``duplicates`` + ``attempts``, unless a re-score replaced an answer
+    (``superseded``). ``attempts_kept`` are attempts of earlier loads that stayed in their exams beside the
+    log's.
+    """
+
+    files: tuple[str, ...]
+    rows_read: int
+    rows_rejected: int
+    rejects: tuple[RejectCount, ...]
+    attempts: int
+    duplicates: int
+    superseded: int
+    attempts_kept: int
+    unanswered: int
+    local_times: int
+    rows_with_derived_session: int
+    sessions_renamed: int
+    exams: Written
+    questions: Written
+    shifted_weeks: int
+    first_attempt_at: dt.datetime | None
+    last_attempt_at: dt.datetime | None
+    is_dry_run: bool
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """No progress bar."""
+
+
+def load_attempt_log(
+    engine: Engine,
+    files: Sequence[str | Path],
+    options: LoadOptions | None = None,
+    progress: Progress = _silent,
+) -> LoadSummary:
+    """Load attempt logs (files, folders or globs) into ``exam_results`` and ``question``.
+
+    One transaction: a load that is killed leaves nothing, and running it again gives the same as if it had
+    not been. Raises :class:`LoadError` for a file or an option that makes no sense; a bad row goes to
+    ``load_rejects``.
+    """
+    options = options or LoadOptions()
+    check_mapping(options.mapping)
+    logs = open_logs(find_files(files), options.mapping, encoding=options.encoding)
+    with engine.connect() as connection, connection.begin() as transaction:
+        _prepare(connection)
+        staging = _stage(connection, logs, options, progress)
+        summary = _publish(staging, logs, options, progress)
+        if options.is_dry_run:
+            transaction.rollback()
+    return summary
+
+
+def _prepare(connection: Connection) -> None:
+    for setting in ("TimeZone = 'UTC'", "jit = off", "work_mem = '64MB'", "client_min_messages = warning"):
+        connection.execute(text(f"SET LOCAL {setting}"))
+    missing = [
+        name
+        for name in NEEDED_TABLES
+        if connection.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar_one() is None
+    ]
+    if missing:
+        raise LoadError(f"the database has no table {', '.join(missing)}; run `seedtest migrate` first")
+
+
+def _stage(
+    connection: Connection, logs: Sequence[LogFile], options: LoadOptions, progress: Progress
+) -> Staging:
+    total = sum(log.estimated_rows for log in logs)
+    staging = Staging(connection, total, ZoneInfo(options.timezone))
+    done = 0
+    progress("reading", 0, total)
+    for log in logs:
+        for batch in read_batches(log):
+            staging.add(log.name, batch)
+            done += batch.units_done
+            progress("reading", done, max(total, done))
+    staging.finish()
+    progress("reading", done, done)
+    return staging
+
+
+def _publish(
+    staging: Staging, logs: Sequence[LogFile], options: LoadOptions, progress: Progress
+) -> LoadSummary:
+    connection = staging.connection
+    # Two loads wait for each other; two upserts of the same exams in different order would deadlock.
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": LOCK})
+    now = options.now or dt.datetime.now(dt.UTC)
+    survey = connection.execute(statement("load/stage.sql", "survey"), {"now": now}).one()
+    weeks = _shift_weeks(survey, options)
+    parameters = {"timezone": options.timezone, "shift_days": 7 * weeks}
+    connection.execute(statement("load/exams.sql", "resolve_exam_keys"))
+    renamed = connection.execute(text("SELECT count(*) FROM load_exam_key")).scalar_one()
+    questions = Written(*connection.execute(statement("load/questions.sql"), parameters).one())
+    tally = _Tally()
+    progress("writing", 0, staging.buckets)
+    for bucket in range(staging.buckets):
+        _publish_bucket(connection, bucket, parameters, options, tally)
+        progress("writing", bucket + 1, staging.buckets)
+    _publish_rejects(connection, logs)
+    move = dt.timedelta(weeks=weeks)
+    return LoadSummary(
+        files=tuple(log.name for log in logs),
+        rows_read=staging.counts.rows,
+        rows_rejected=staging.counts.rejected,
+        rejects=staging.counts.rejects.counts(),
+        attempts=tally.distinct - tally.superseded,
+        duplicates=survey.attempts - tally.distinct,
+        superseded=tally.superseded,
+        attempts_kept=tally.kept,
+        unanswered=survey.unanswered,
+        local_times=staging.counts.local_times,
+        rows_with_derived_session=survey.without_session,
+        sessions_renamed=renamed,
+        exams=Written(tally.exams, tally.inserted, tally.updated),
+        questions=questions,
+        shifted_weeks=weeks,
+        first_attempt_at=survey.first_at + move if survey.first_at else None,
+        last_attempt_at=survey.last_at + move if survey.last_at else None,
+        is_dry_run=options.is_dry_run,
+    )
+
+
+def _shift_weeks(survey: Any, options: LoadOptions) -> int:
+    last = survey.last_known_at or survey.last_at
+    if options.shift_to is None or last is None:
+        return 0
+    return whole_weeks_to(last, options.shift_to, ZoneInfo(options.timezone))
+
+
+@dataclass
+class _Tally:
+    distinct: int = 0
+    kept: int = 0
+    superseded: int = 0
+    exams: int = 0
+    inserted: int = 0
+    updated: int = 0
+
+
+def _publish_bucket(
+    connection: Connection, bucket: int, shift: Mapping[str, Any], options: LoadOptions, tally: _Tally
+) -> None:
+    def run(name: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        return connection.execute(statement("load/exams.sql", name), dict(parameters or {}))
+
+    run("empty_bucket")
+    run("fill_bucket", {"bucket": bucket, **shift})
+    run("fill_bucket_derived", {"bucket": bucket, "gap_minutes": SESSION_GAP_MINUTES, **shift})
+    run("analyze_bucket")
+    tally.distinct += run("count_bucket").scalar_one()
+    if not options.is_replacing and options.shift_to is None:
+        tally.kept += run("keep_existing", {"readable": READABLE_ELEMENT}).rowcount
+    tally.superseded += run("prefer_rescored").rowcount
+    exams, inserted, updated = run("upsert_exams").one()
+    tally.exams += exams
+    tally.inserted += inserted
+    tally.updated += updated
+
+
+def _publish_rejects(connection: Connection, logs: Sequence[LogFile]) -> None:
+    parameters = {"file_names": [log.name for log in logs]}
+    connection.execute(statement("load/rejects.sql", "forget_corrected"), parameters)
+    connection.execute(statement("load/rejects.sql", "upsert"))

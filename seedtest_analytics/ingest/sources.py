@@ -1,0 +1,231 @@
+"""Files of a log: found, opened, checked, and read in batches whose memory does not grow with the file."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from seedtest_analytics.ingest.columns import check_mapping, resolve_columns
+from seedtest_analytics.ingest.errors import LoadError
+
+BATCH_ROWS = 65_536
+_CSV_BLOCK_BYTES = 4 << 20
+_SNIFFED_BYTES = 1 << 16
+_DELIMITERS = ",;\t|"
+_PARQUET_MAGIC = b"PAR1"
+_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+
+
+@dataclass(frozen=True)
+class MalformedRow:
+    """A row of a CSV that has not the header's number of fields."""
+
+    row_number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a file under our names, their numbers (1 is the first after the header), and malformed rows
+    between.
+    """
+
+    columns: Mapping[str, pa.Array]
+    row_numbers: np.ndarray
+    malformed: Sequence[MalformedRow] = ()
+    units_done: int = 0
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A file whose columns were found; ``units`` measures its length for a progress bar (rows or bytes)."""
+
+    path: Path
+    name: str
+    is_parquet: bool
+    columns: Mapping[str, str]
+    estimated_rows: int
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    has_zero_rows: bool = field(default=False)
+
+
+def find_files(patterns: Sequence[str | Path]) -> list[Path]:
+    """Files that the patterns name (a file, a folder of logs, or a glob), each once, in order of name.
+
+    Raises :class:`LoadError` for a pattern that names nothing.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            matches = [p for p in path.iterdir() if p.is_file() and p.name.lower().endswith(_SUFFIXES)]
+        elif path.exists():
+            matches = [path]
+        else:
+            matches = [Path(p) for p in glob.glob(str(pattern), recursive=True) if Path(p).is_file()]
+        if not matches:
+            what = "the folder holds no .parquet or .csv file" if path.is_dir() else "there is no such file"
+            raise LoadError(f"{pattern}: {what}; check the path (seen from {Path.cwd()})")
+        found.extend(sorted(matches))
+    if not found:
+        raise LoadError("no file was named; give at least one Parquet or CSV file")
+    return list(dict.fromkeys(p.resolve() for p in found))
+
+
+def open_logs(paths: Sequence[Path], mapping: Mapping[str, str], *, encoding: str = "utf-8") -> list[LogFile]:
+    """Check every file before a row is read. Raises :class:`LoadError` with file, cause and remedy."""
+    check_mapping(mapping)
+    names = _distinct_names(paths)
+    logs = [_open(path, name, mapping, encoding) for path, name in zip(paths, names, strict=True)]
+    if all(log.has_zero_rows for log in logs):
+        raise LoadError(f"{', '.join(names)}: no rows after the header; there is nothing to load")
+    return logs
+
+
+def _distinct_names(paths: Sequence[Path]) -> list[str]:
+    """File names; with as many parent folders as tell two files of one name apart."""
+    depth = 1
+    while True:
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+        depth += 1
+
+
+def _open(path: Path, name: str, mapping: Mapping[str, str], encoding: str) -> LogFile:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+        size = path.stat().st_size
+    except OSError as error:
+        raise LoadError(
+            f"{name}: cannot be read: {error.strerror}. Check the file and its permissions."
+        ) from None
+    if size == 0:
+        raise LoadError(f"{name}: the file is empty (0 bytes); export it again")
+    if magic == _PARQUET_MAGIC:
+        return _open_parquet(path, name, mapping)
+    if path.suffix.lower() in (".parquet", ".pq"):
+        raise LoadError(f"{name}: no Parquet file, although it is named so (it does not begin with PAR1)")
+    return _open_csv(path, name, mapping, encoding, size)
+
+
+def _open_parquet(path: Path, name: str, mapping: Mapping[str, str]) -> LogFile:
+    try:
+        with pq.ParquetFile(path) as file:
+            found, rows = file.schema_arrow.names, file.metadata.num_rows
+            columns = resolve_columns(found, mapping, name)
+            schema = file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise LoadError(f"{name}: damaged Parquet file: {error}. Export or copy it again.") from None
+    for our, column in columns.items():
+        if pa.types.is_nested(schema.field(column).type):
+            raise LoadError(
+                f"{name}: column {column!r} ({our}) holds {schema.field(column).type}; needs one value a row"
+            )
+    return LogFile(path, name, True, columns, rows, has_zero_rows=rows == 0)
+
+
+def _open_csv(path: Path, name: str, mapping: Mapping[str, str], encoding: str, size: int) -> LogFile:
+    try:
+        with pa.input_stream(str(path)) as stream:  # unpacks .gz by its name
+            head = stream.read(_SNIFFED_BYTES)
+        text = head[: head.rfind(b"\n") + 1 or None].decode(encoding)
+    except UnicodeDecodeError:
+        text = head.split(b"\n", 1)[0].decode(encoding, "replace")
+        if "\ufffd" in text or encoding.lower().replace("_", "-") not in ("utf-8", "utf-8-sig"):
+            raise LoadError(
+                f"{name}: the text is not {encoding}; name its encoding, e.g. --encoding cp949 (Korean Excel)"
+            ) from None
+    except LookupError:
+        raise LoadError(f"--encoding {encoding!r} is no known encoding; e.g. utf-8, cp949, latin-1") from None
+    except OSError as error:
+        raise LoadError(f"{name}: cannot be unpacked: {error}. Export or copy it again.") from None
+    if "\x00" in text:
+        raise LoadError(f"{name}: neither Parquet nor text; an attempt log is one of them (.parquet, .csv)")
+    lines = text.removeprefix("\ufeff").splitlines() or [""]
+    delimiter = max(_DELIMITERS, key=lines[0].count)
+    log = LogFile(path, name, False, {}, 0, delimiter, encoding)
+    try:
+        with _csv_reader(log, [], None) as reader:
+            found = reader.schema.names
+    except pa.ArrowException as error:
+        raise LoadError(f"{name}: no CSV: {error}") from None
+    columns = resolve_columns(found, mapping, name)
+    bytes_per_row = max(1.0, len(text) / max(1, len(lines)))
+    is_empty = not any(line.strip() for line in lines[1:])
+    return LogFile(path, name, False, columns, int(size / bytes_per_row), delimiter, encoding, is_empty)
+
+
+def read_batches(log: LogFile) -> Iterator[Batch]:
+    """The file in batches. Raises :class:`LoadError` where it breaks off."""
+    try:
+        yield from _parquet_batches(log) if log.is_parquet else _csv_batches(log)
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise LoadError(
+            f"{log.name}: cannot be read to its end: {error}. Nothing was loaded; export or copy it again."
+        ) from None
+
+
+def _parquet_batches(log: LogFile) -> Iterator[Batch]:
+    done = 0
+    with pq.ParquetFile(log.path, pre_buffer=False) as file:
+        for rows in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(log.columns.values()))):
+            columns = {our: rows.column(column) for our, column in log.columns.items()}
+            numbers = np.arange(done + 1, done + rows.num_rows + 1)
+            done += rows.num_rows
+            yield Batch(columns, numbers, (), rows.num_rows)
+
+
+def _csv_reader(log: LogFile, malformed: list[MalformedRow], columns: Sequence[str] | None) -> Any:
+    def keep_malformed(row: Any) -> str:
+        malformed.append(MalformedRow(row.number - 1, row.text))  # the header is row 1 of the reader
+        return "skip"
+
+    return pa_csv.open_csv(
+        str(log.path),
+        # one thread: a parallel reader does not know the numbers of malformed rows
+        read_options=pa_csv.ReadOptions(
+            use_threads=False, block_size=_CSV_BLOCK_BYTES, encoding=log.encoding
+        ),
+        parse_options=pa_csv.ParseOptions(
+            delimiter=log.delimiter, invalid_row_handler=keep_malformed, newlines_in_values=True
+        ),
+        # as bytes, so that one value of another encoding rejects its row and not the file
+        convert_options=pa_csv.ConvertOptions(
+            column_types={column: pa.binary() for column in columns or ()},
+            include_columns=list(columns or ()),
+            strings_can_be_null=False,
+        ),
+    )
+
+
+def _csv_batches(log: LogFile) -> Iterator[Batch]:
+    malformed: list[MalformedRow] = []
+    number = 1
+    with _csv_reader(log, malformed, list(dict.fromkeys(log.columns.values()))) as reader:
+        for rows in reader:
+            between, malformed[:] = list(malformed), []
+            numbers = _numbers_around(number, rows.num_rows, [row.row_number for row in between])
+            number += rows.num_rows + len(between)
+            columns = {our: rows.column(column) for our, column in log.columns.items()}
+            yield Batch(columns, numbers, between, rows.num_rows + len(between))
+    if malformed:
+        yield Batch(
+            {our: pa.array([], pa.string()) for our in log.columns}, np.arange(0), malformed, len(malformed)
+        )
+
+
+def _numbers_around(first: int, rows: int, taken: Sequence[int]) -> np.ndarray:
+    """Numbers of ``rows`` rows from ``first`` on, leaving out the ones that malformed rows have."""
+    numbers = np.arange(first, first + rows + len(taken))
+    return numbers[~np.isin(numbers, taken)]

@@ -1,0 +1,137 @@
+"""Accepted rows into temporary tables by COPY; rejected rows beside them with their reasons."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+from sqlalchemy import Connection, text
+
+from seedtest_analytics.ingest.convert import Converted, convert_batch
+from seedtest_analytics.ingest.rejects import Reject, RejectTally, raw_row_json
+from seedtest_analytics.ingest.sources import Batch
+from seedtest_analytics.resources.sql_files import statement
+
+ROWS_PER_BUCKET = 250_000
+MAX_BUCKETS = 256
+
+_STAGED_TYPES = {
+    "user_id": ("user_id", pa.string()),
+    "session_id": ("session_id", pa.string()),
+    "item_id": ("item_id", pa.int64()),
+    "topic_id": ("topic", pa.string()),
+    "correct": ("is_correct", pa.bool_()),
+    "response_time_ms": ("time_spent_sec", pa.float64()),
+    "hints_used": ("used_hints", pa.int32()),
+    "completed_at": ("answered_at", pa.timestamp("us", "UTC")),
+    "rescored_at": ("rescored_at", pa.timestamp("us", "UTC")),
+}
+_STAGED_NAMES = ", ".join(staged for staged, _ in _STAGED_TYPES.values())
+_COPY_ATTEMPTS = f"COPY load_attempt (bucket, {_STAGED_NAMES}) FROM STDIN WITH (FORMAT csv)"
+_COPY_REJECTS = "COPY load_reject (file_name, row_number, reason, raw_row) FROM STDIN"
+
+
+@dataclass
+class StagedCounts:
+    """What went by; ``rows`` are rows read, malformed ones included."""
+
+    rows: int = 0
+    rejected: int = 0
+    local_times: int = 0
+    rejects: RejectTally = field(default_factory=RejectTally)
+
+
+class Staging:
+    """The temporary tables of one load, on one connection and inside its transaction."""
+
+    def __init__(self, connection: Connection, estimated_rows: int, zone: ZoneInfo) -> None:
+        self.connection = connection
+        self.zone = zone
+        self.buckets = int(np.clip(-(-estimated_rows // ROWS_PER_BUCKET), 1, MAX_BUCKETS))
+        self.counts = StagedCounts()
+        for name in ("create_attempt", "create_reject", "create_bucket"):
+            connection.execute(statement("load/stage.sql", name))
+        for bucket in range(self.buckets):
+            partition = f"CREATE TEMP TABLE load_attempt_{bucket} PARTITION OF load_attempt"
+            connection.execute(text(f"{partition} FOR VALUES IN ({bucket})"))
+
+    def add(self, file_name: str, batch: Batch) -> None:
+        """Convert a batch, COPY what is acceptable and keep what is not."""
+        converted = convert_batch(batch.columns, self.zone)
+        rejected = np.zeros(len(batch.row_numbers), bool)
+        for column in converted.values():
+            for mask in column.problems.values():
+                rejected |= mask
+        self.counts.rows += len(batch.row_numbers) + len(batch.malformed)
+        self.counts.rejected += int(rejected.sum()) + len(batch.malformed)
+        self.counts.local_times += sum(column.local_times for column in converted.values())
+        self._copy_attempts(converted, ~rejected)
+        self._copy_rejects(list(_rejects_of(file_name, batch, converted)))
+
+    def _copy_attempts(self, converted: Mapping[str, Converted], accepted: np.ndarray) -> None:
+        if not accepted.any():
+            return
+        rows = len(accepted)
+        arrays = {
+            staged: converted[name].values if name in converted else pa.nulls(rows, type_)
+            for name, (staged, type_) in _STAGED_TYPES.items()
+        }
+        table = pa.table({"bucket": self._bucket_of(arrays["user_id"]), **arrays})
+        if not accepted.all():
+            table = table.filter(pa.array(accepted))
+        buffer = io.BytesIO()
+        pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(include_header=False))
+        with copy_into(self.connection, _COPY_ATTEMPTS) as copy:
+            copy.write(buffer.getbuffer())
+
+    def _bucket_of(self, users: pa.Array) -> pa.Array:
+        """A hash of the user that no process start changes."""
+        coded = pc.dictionary_encode(pc.fill_null(users, ""))
+        hashes = [zlib.crc32(user.encode()) % self.buckets for user in coded.dictionary.to_pylist()]
+        return pa.array(np.array(hashes, np.int32)[coded.indices.to_numpy()])
+
+    def _copy_rejects(self, rejects: list[Reject]) -> None:
+        if not rejects:
+            return
+        with copy_into(self.connection, _COPY_REJECTS) as copy:
+            for reject in rejects:
+                self.counts.rejects.add(reject)
+                copy.write_row((reject.file_name, reject.row_number, reject.reason, reject.raw_row))
+
+    def finish(self) -> None:
+        """Statistics for the planner: temporary tables get none by themselves."""
+        self.connection.execute(text("ANALYZE load_attempt"))
+
+
+@contextmanager
+def copy_into(connection: Connection, command: str) -> Iterator[Any]:
+    """The driver's COPY on the connection's transaction; SQLAlchemy has none."""
+    cursor: Any = connection.connection.cursor()
+    try:
+        with cursor.copy(command) as copy:
+            yield copy
+    finally:
+        cursor.close()
+
+
+def _rejects_of(file_name: str, batch: Batch, converted: Mapping[str, Converted]) -> Iterator[Reject]:
+    for row in batch.malformed:
+        yield Reject(file_name, row.row_number, "row_malformed", raw_row_json({"text": row.text}))
+    raw: dict[int, str] = {}
+    for column in converted.values():
+        for reason, mask in column.problems.items():
+            for index in np.flatnonzero(mask).tolist():
+                if index not in raw:
+                    raw[index] = raw_row_json(
+                        {name: array[index].as_py() for name, array in batch.columns.items()}
+                    )
+                yield Reject(file_name, int(batch.row_numbers[index]), reason, raw[index])

@@ -1,0 +1,108 @@
+"""Times of a log: ISO 8601 texts and local times to instants, and the move by whole weeks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_ISO = (
+    r"^\s*(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})"
+    r"(?:[Tt ](?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
+    r"\s*(?P<zone>Z|z|UTC|[+-]\d{2}(?::?\d{2})?)?)?\s*$"
+)
+_MICROS = 1_000_000
+_QUARTER_HOUR = 900 * _MICROS  # every zone's offset is a multiple of it at every change since 1900-odd
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 — counts local wall-clock time
+
+Micros = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+def parse_iso(texts: pa.Array) -> tuple[Micros, Mask, Mask]:
+    """Instants in microseconds, which of them are local (no offset given), which texts are times at all.
+
+    ``texts`` is an Arrow string array without NULLs that matter. Every form is checked by its digits, so a
+    30 February is no time and nothing raises. A date alone is its first instant. Digits below 1 µs are cut.
+    """
+    fields = pc.extract_regex(texts, pattern=_ISO)
+    is_time = _mask(pc.is_valid(fields))
+
+    def number(name: str, default: int = 0) -> Micros:
+        field = pc.struct_field(fields, name)
+        filled = pc.if_else(pc.equal(field, ""), str(default), field)
+        return np.asarray(
+            pc.cast(pc.fill_null(filled, str(default)), pa.int64()).to_numpy(zero_copy_only=False)
+        )
+
+    year, month, day = number("year", 1970), number("month", 1), number("day", 1)
+    hour, minute, second = number("hour"), number("minute"), number("second")
+    is_time &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
+    is_time &= (hour < 24) & (minute < 60) & (second < 60)
+    safe_month = np.where(is_time, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
+    first = safe_month.astype("datetime64[D]")
+    is_time &= day <= ((safe_month + 1).astype("datetime64[D]") - first).astype(np.int64)
+    fraction = pc.utf8_slice_codeunits(
+        pc.utf8_rpad(pc.fill_null(pc.struct_field(fields, "fraction"), ""), 9, "0"), 0, 6
+    )
+    days = first.astype(np.int64) + day - 1
+    micros = ((days * 24 + hour) * 60 + minute) * 60 + second
+    micros = micros * _MICROS + pc.cast(fraction, pa.int64()).to_numpy(zero_copy_only=False)
+    zone = pc.fill_null(pc.struct_field(fields, "zone"), "")
+    offset, is_offset = _offsets(zone)
+    is_local = is_time & _mask(pc.equal(zone, ""))
+    return micros - offset * _MICROS, is_local, is_time & is_offset
+
+
+def _offsets(zone: pa.Array) -> tuple[Micros, Mask]:
+    """Seconds east of UTC of each zone text, and whether such an offset exists; a log has a handful of
+    texts.
+    """
+    coded = pc.dictionary_encode(zone)
+    seconds, exists = [], []
+    for text in coded.dictionary.to_pylist():
+        digits = text.lstrip("+-").replace(":", "") if text[:1] in ("+", "-") else ""
+        hours, minutes = int(digits[:2] or 0), int(digits[2:] or 0)
+        seconds.append((-1 if text.startswith("-") else 1) * (hours * 3600 + minutes * 60))
+        exists.append(hours <= 15 and minutes < 60)
+    index = coded.indices.to_numpy(zero_copy_only=False)
+    return np.array(seconds, np.int64)[index], np.array(exists, bool)[index]
+
+
+def local_to_instant(micros: Micros, zone: ZoneInfo) -> Micros:
+    """Wall-clock times in ``zone`` (µs since 1970 on that clock) as instants.
+
+    Of a time that occurs twice the first is meant; one that the clock skipped is moved on by the hour it
+    skipped.
+    """
+    if zone.key == "UTC" or not len(micros):
+        return micros
+    slots, index = np.unique(np.floor_divide(micros, _QUARTER_HOUR), return_inverse=True)
+    offsets = [_offset_at(int(slot) * 900, zone) for slot in slots]
+    return micros - np.array(offsets, np.int64)[index] * _MICROS
+
+
+def _offset_at(local_seconds: int, zone: ZoneInfo) -> int:
+    offset = (_EPOCH + dt.timedelta(seconds=local_seconds)).replace(tzinfo=zone).utcoffset()
+    return int(offset.total_seconds()) if offset is not None else 0
+
+
+def whole_weeks_to(last: dt.datetime, shift_to: dt.date, zone: ZoneInfo) -> int:
+    """Weeks by which a log whose last attempt is at ``last`` must be moved for ``shift_to``.
+
+    The last attempt then falls in the last ISO week (Monday to Sunday in ``zone``) whose Sunday is on or
+    before ``shift_to``. Negative moves back.
+    """
+    last_sunday = shift_to - dt.timedelta(days=shift_to.isoweekday() % 7)
+    target_monday = last_sunday - dt.timedelta(days=6)
+    last_date = last.astimezone(zone).date()
+    last_monday = last_date - dt.timedelta(days=last_date.weekday())
+    return (target_monday - last_monday).days // 7
+
+
+def _mask(array: pa.Array) -> Mask:
+    return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)

@@ -1,0 +1,46 @@
+-- Questions met in the staged attempts
+-- Grain:   one row of question an item; content is a placeholder, the topic the one given most often.
+-- Inputs:  load_attempt.
+-- Params:  timezone, shift_days.
+-- An existing question is never overwritten, but for a topic that it does not have.
+WITH topic AS (
+    SELECT
+        item_id,
+        topic,
+        count(*) AS attempts,
+        min(answered_at) AS first_at
+    FROM load_attempt
+    GROUP BY item_id, topic
+),
+item AS (
+    SELECT
+        item_id,
+        (array_agg(topic ORDER BY attempts DESC, topic) FILTER (WHERE topic IS NOT NULL))[1] AS topic_id,
+        min(first_at) AS first_at
+    FROM topic
+    GROUP BY item_id
+),
+placed AS (
+    SELECT
+        item_id,
+        topic_id,
+        CASE
+            WHEN :shift_days = 0 THEN first_at
+            ELSE (first_at AT TIME ZONE :timezone + make_interval(days => :shift_days)) AT TIME ZONE :timezone
+        END AS first_at
+    FROM item
+),
+written AS (
+    INSERT INTO question AS t (id, content, topic_id, meta, created_at, updated_at)
+    SELECT item_id, 'Question ' || item_id || ' (its text was not in the attempt log)', topic_id, '{}', first_at, first_at
+    FROM placed
+    ORDER BY item_id
+    ON CONFLICT (id) DO UPDATE SET topic_id = excluded.topic_id, updated_at = now()
+    WHERE NULLIF(t.topic_id, '') IS NULL AND excluded.topic_id IS NOT NULL
+    RETURNING (t.xmax = 0) AS is_new
+)
+SELECT
+    (SELECT count(*) FROM placed) AS items,
+    count(*) FILTER (WHERE is_new) AS inserted,
+    count(*) FILTER (WHERE NOT is_new) AS updated
+FROM written;

@@ -1,0 +1,53 @@
+-- Staging of attempt logs
+-- Grain:   one accepted row of a log (load_attempt), one problem of a rejected row (load_reject).
+-- Inputs:  COPY from the reader; nothing else.
+-- Life:    temporary tables of one transaction: a killed load leaves nothing behind.
+-- Buckets: rows are spread over partitions by a hash of the user, so that one statement's sort stays small and
+--          every partition is read once; the partitions are made by the loader.
+
+-- name: create_attempt
+CREATE TEMP TABLE load_attempt (
+    bucket integer NOT NULL,
+    user_id text NOT NULL,
+    session_id text,
+    item_id bigint NOT NULL,
+    topic text,
+    is_correct boolean,
+    time_spent_sec double precision,
+    used_hints integer,
+    answered_at timestamptz NOT NULL,
+    rescored_at timestamptz
+) PARTITION BY LIST (bucket) ON COMMIT DROP;
+
+-- name: create_reject
+CREATE TEMP TABLE load_reject (
+    file_name text NOT NULL,
+    row_number bigint NOT NULL,
+    reason text NOT NULL,
+    raw_row jsonb NOT NULL
+) ON COMMIT DROP;
+
+-- name: create_bucket
+-- The attempts of one bucket with their exam's key, each once, at their final time.
+CREATE TEMP TABLE load_bucket (
+    user_id text NOT NULL,
+    exam_session_id text NOT NULL,
+    item_id bigint NOT NULL,
+    topic text NOT NULL,
+    is_correct boolean,
+    time_spent_sec double precision,
+    used_hints integer,
+    answered_at timestamptz NOT NULL,
+    rescored_at timestamptz
+) ON COMMIT DROP;
+
+-- name: survey
+-- What was staged; last_known_at is the newest attempt that is not in the future of the load.
+SELECT
+    count(*) AS attempts,
+    count(*) FILTER (WHERE is_correct IS NULL) AS unanswered,
+    count(*) FILTER (WHERE session_id IS NULL) AS without_session,
+    min(answered_at) AS first_at,
+    max(answered_at) AS last_at,
+    max(answered_at) FILTER (WHERE answered_at < :now + INTERVAL '1 day') AS last_known_at
+FROM load_attempt;
