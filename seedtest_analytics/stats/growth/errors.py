@@ -1,0 +1,9 @@
+"""What can go wrong with a growth fit, told apart because the caller acts differently on each."""
+
+
+class GrowthDataError(ValueError):
+    """The scores cannot be fitted as they are; the message names the rows and the remedy."""
+
+
+class UnusablePosteriorError(RuntimeError):
+    """The fit exists but its diagnostics fall short, so nothing may be predicted from it."""

@@ -1,0 +1,113 @@
+"""Posterior mode and curvature: the proposal of the quick look, and the coordinates Stan samples in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from seedtest_analytics.stats.growth.data import GrowthData
+
+Density = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+MAX_NEWTON_STEPS = 30
+NEWTON_TOLERANCE = 1e-6
+# Curvature at the mode is no guide far from it: no direction is trusted to be wider than this many units
+# (logs of SDs, atanh of a correlation), whatever the Hessian says.
+MAX_WHITENING_SD = 4.5
+
+
+@dataclass(frozen=True)
+class Mode:
+    """Where the log density is highest, and how sharply it falls.
+
+    Attributes:
+        location: the mode, shape (P,).
+        hessian: of minus the log density there, shape (P, P).
+        has_converged: whether the last Newton step was negligible and the Hessian positive definite.
+        evaluations: gradients computed.
+    """
+
+    location: np.ndarray
+    hessian: np.ndarray
+    has_converged: bool
+    evaluations: int
+
+    def scale(self) -> np.ndarray:
+        """Lower triangular S, shape (P, P), with S S' the inverse Hessian, widths capped."""
+        curvature, directions = np.linalg.eigh(self.hessian)
+        variance = 1.0 / np.maximum(curvature, MAX_WHITENING_SD**-2)
+        return np.linalg.cholesky((directions * variance) @ directions.T)
+
+
+def starting_point(data: GrowthData) -> tuple[np.ndarray, np.ndarray]:
+    """Moment-based theta, and the step sizes on which its entries vary, both shape (6,)."""
+    spread = np.sqrt(max(data.totals[1] / data.totals[4], 1e-12))
+    week_spread = np.sqrt(max(data.totals[6] / data.totals[4], 1e-12))
+    level = data.reference[0] + data.reference[1] * data.week_mean
+    sds = np.log([0.6 * spread, 0.3 * spread / week_spread])
+    theta = np.array([level, data.reference[1], *sds, 0.0, np.log(0.6 * spread)])
+    root = np.sqrt(max(data.n_students, 4))
+    steps = np.array([np.exp(theta[2]), np.exp(theta[3]), 1.0, 1.0, 1.0, 1.0]) / root
+    return theta, steps
+
+
+def find_mode(density: Density, start: np.ndarray, steps: np.ndarray) -> Mode:
+    """Maximise a log density: BFGS to the neighbourhood, then Newton steps with damping.
+
+    Args:
+        density: theta -> value and gradient.
+        start: shape (P,).
+        steps: a typical width of each entry, shape (P,); sets the scale of the search and of the differences.
+    """
+    from scipy import optimize
+
+    evaluations = 0
+
+    def negative(z: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal evaluations
+        evaluations += 1
+        value, gradient = density(start + steps * z)
+        return (-value, -gradient * steps) if np.isfinite(value) else (1e300, np.zeros_like(z))
+
+    found = optimize.minimize(
+        negative, np.zeros(len(start)), jac=True, method="L-BFGS-B", options={"maxiter": 300}
+    )
+    z = found.x
+    has_converged = False
+    for _ in range(MAX_NEWTON_STEPS):
+        curvature = _curvature(negative, z)
+        value, slope = negative(z)
+        move = _newton_move(curvature, slope)
+        z = _line_search(negative, z, move, value)
+        if np.abs(move).max() < NEWTON_TOLERANCE:
+            has_converged = bool(np.linalg.eigvalsh(curvature)[0] > 0)
+            break
+    hessian = _curvature(negative, z) / np.outer(steps, steps)
+    return Mode(start + steps * z, hessian, has_converged, evaluations)
+
+
+def _curvature(negative: Density, z: np.ndarray) -> np.ndarray:
+    """Hessian by central differences of the gradient."""
+    size = 1e-2
+    rows = []
+    for k in range(len(z)):
+        shift = np.zeros_like(z)
+        shift[k] = size
+        rows.append((negative(z + shift)[1] - negative(z - shift)[1]) / (2 * size))
+    hessian = np.array(rows)
+    return 0.5 * (hessian + hessian.T)
+
+
+def _newton_move(curvature: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Downhill Newton step; directions of negative curvature are walked as if they curved upwards."""
+    values, directions = np.linalg.eigh(curvature)
+    return -directions @ ((directions.T @ slope) / np.maximum(np.abs(values), 1e-3))
+
+
+def _line_search(negative: Density, z: np.ndarray, move: np.ndarray, value: float) -> np.ndarray:
+    share = 1.0
+    while share > 1e-4:
+        if negative(z + share * move)[0] <= value + 1e-9 * abs(value):
+            return z + share * move
+        share *= 0.5
+    return z

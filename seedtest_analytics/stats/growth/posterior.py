@@ -1,0 +1,325 @@
+"""The posterior of a growth model's population parameters, whichever backend drew it: one result object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from seedtest_analytics.stats.growth import diagnostics
+from seedtest_analytics.stats.growth.errors import UnusablePosteriorError
+from seedtest_analytics.stats.growth.priors import GrowthPriors
+
+Family = Literal["gaussian", "binomial"]
+Method = Literal["stan", "laplace", "brms"]
+
+# brms's names of what is here called …; other names are taken as they are.
+BRMS_NAMES = {
+    "b_Intercept": "intercept",
+    "b_week": "week",
+    "sd_student_id__Intercept": "sd_intercept",
+    "sd_student_id__week": "sd_week",
+    "cor_student_id__Intercept__week": "correlation",
+    "sigma": "sigma",
+}
+# A correlation of exactly +-1 has no finite coordinate; chains near the edge round to it in single precision.
+MAX_CORRELATION = 1 - 1e-12
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When a fit may feed predictions.
+
+    R-hat and effective sample sizes after Vehtari et al. (2021), E-BFMI after Betancourt (2016). Pareto k and
+    the share of effective draws separated good from bad importance samples in the study of `docs/growth.md`.
+    """
+
+    max_rhat: float = 1.01
+    min_ess: float = 400.0
+    max_divergences: int = 0
+    min_ebfmi: float = 0.3
+    max_treedepth_hits: int = 0
+    max_pareto_k: float = 0.5
+    min_effective_share: float = 0.5
+
+
+@dataclass(frozen=True)
+class SamplerRun:
+    """What the sampler says about itself.
+
+    Attributes:
+        divergences: divergent transitions after warm-up.
+        ebfmi: per chain, shape (chains,).
+        treedepth_max: deepest tree seen.
+        treedepth_hits: transitions that ended at the limit.
+    """
+
+    divergences: int
+    ebfmi: np.ndarray
+    treedepth_max: int
+    treedepth_hits: int
+
+
+@dataclass(frozen=True)
+class ImportanceRun:
+    """How well the Laplace proposal covered the posterior: see `psis.SmoothedWeights`."""
+
+    pareto_k: float
+    effective_draws: float
+    has_converged: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the fit may feed predictions, and why not."""
+
+    usable: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HyperDraws:
+    """Population draws for predictions: theta of shape (K, P), weights of shape (K,) that sum to one."""
+
+    theta: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class GrowthPosterior:
+    """Draws of the population parameters of one growth fit.
+
+    Attributes:
+        family: gaussian (scores) or binomial (right of answered, logits).
+        method: the backend that drew it.
+        theta: shape (chains, draws, P): Intercept at the mean week, slope, log tau0, log tau1, atanh rho and,
+            in the gaussian family, log sigma.
+        weights: importance weights over the flattened draws, or None where all are equal.
+        priors: what the fit was given.
+        seed: of the random numbers.
+        week_mean: mean week over the rows.
+        n_students, n_scores: what the fit saw.
+        sampler: of Markov chains, else None.
+        importance: of the Laplace backend, else None.
+        toolchain: which Stan or R drew it, empty for `laplace`.
+        warnings: about the data.
+        thresholds: of the verdict.
+    """
+
+    family: Family
+    method: Method
+    theta: np.ndarray
+    weights: np.ndarray | None
+    priors: GrowthPriors
+    seed: int
+    week_mean: float
+    n_students: int
+    n_scores: int
+    sampler: SamplerRun | None = None
+    importance: ImportanceRun | None = None
+    toolchain: str = ""
+    warnings: tuple[str, ...] = ()
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    @classmethod
+    def from_draws(
+        cls,
+        draws: Mapping[str, np.ndarray],
+        *,
+        method: Method,
+        family: Family,
+        priors: GrowthPriors,
+        seed: int,
+        week_mean: float,
+        n_students: int,
+        n_scores: int,
+        sampler: SamplerRun | None = None,
+        toolchain: str = "",
+        warnings: tuple[str, ...] = (),
+        thresholds: Thresholds | None = None,
+    ) -> "GrowthPosterior":
+        """Take over draws made elsewhere, such as by brms.
+
+        Args:
+            draws: each of shape (chains, draws), under brms's names or as `intercept` (at week 0), `week`,
+                `sd_intercept`, `sd_week`, `correlation` and (gaussian) `sigma`. Others are ignored.
+
+        Raises:
+            ValueError: a parameter is missing, shapes differ, or a value is impossible.
+        """
+        named = {
+            BRMS_NAMES.get(name, name): np.asarray(values, dtype=float) for name, values in draws.items()
+        }
+        wanted = ["intercept", "week", "sd_intercept", "sd_week", "correlation"]
+        wanted += ["sigma"] if family == "gaussian" else []
+        missing = [name for name in wanted if name not in named]
+        if missing:
+            raise ValueError(f"draws of {missing} are missing; got {sorted(draws)}")
+        shapes = {np.shape(named[name]) for name in wanted}
+        if len(shapes) > 1 or len(next(iter(shapes))) != 2:
+            raise ValueError(f"draws must all have one shape (chains, draws), not {sorted(shapes)}")
+        positive = [name for name in wanted if name.startswith("s")]
+        for name in wanted:
+            if not np.isfinite(named[name]).all() or (name in positive and (named[name] <= 0).any()):
+                raise ValueError(f"draws of {name} hold values that are not finite or not positive")
+        correlation = np.clip(named["correlation"], -MAX_CORRELATION, MAX_CORRELATION)
+        columns = [named["intercept"] + named["week"] * week_mean, named["week"]]
+        columns += [np.log(named["sd_intercept"]), np.log(named["sd_week"]), np.arctanh(correlation)]
+        columns += [np.log(named["sigma"])] if family == "gaussian" else []
+        return cls(
+            family=family,
+            method=method,
+            theta=np.stack(columns, axis=-1),
+            weights=None,
+            priors=priors,
+            seed=seed,
+            week_mean=week_mean,
+            n_students=n_students,
+            n_scores=n_scores,
+            sampler=sampler,
+            toolchain=toolchain,
+            warnings=warnings,
+            thresholds=thresholds or Thresholds(),
+        )
+
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Draws by name, each of shape (chains, draws); `intercept` is at week 0."""
+        theta = np.moveaxis(self.theta, -1, 0)
+        named = {
+            "intercept": theta[0] - theta[1] * self.week_mean,
+            "intercept_at_mean_week": theta[0],
+            "week": theta[1],
+            "sd_intercept": np.exp(theta[2]),
+            "sd_week": np.exp(theta[3]),
+            "correlation": np.tanh(theta[4]),
+        }
+        return named | ({"sigma": np.exp(theta[5])} if self.family == "gaussian" else {})
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """The contract's summary: `{"intercept": {"mean", "sd", "q2.5", "q97.5"}, "week": …, …}`."""
+        return {name: _summary(draws.ravel(), self.weights) for name, draws in self.parameters.items()}
+
+    def diagnostics(self) -> dict[str, Any]:
+        """The contract's diagnostics with further keys beside them; JSON-ready, None where not applicable."""
+        report: dict[str, Any] = {"rhat": {"max": None}, "ess_bulk": {"min": None}, "ess_tail": {"min": None}}
+        report |= {"divergences": None, "ebfmi": {"min": None}, "treedepth": {"max": None, "at_limit": None}}
+        if self.importance is not None:
+            effective = _json_number(self.importance.effective_draws)
+            report |= {"ess_bulk": {"min": effective}, "ess_tail": {"min": effective}}
+            report |= {"pareto_k": _json_number(self.importance.pareto_k), "importance_ess": effective}
+        else:
+            report |= self._chain_diagnostics()
+        if self.sampler is not None:
+            report["divergences"] = self.sampler.divergences
+            report["ebfmi"] = {"min": _json_number(float(np.min(self.sampler.ebfmi)))}
+            report["treedepth"] = {"max": self.sampler.treedepth_max, "at_limit": self.sampler.treedepth_hits}
+        return report | {
+            "draws": int(self.theta.shape[0] * self.theta.shape[1]),
+            "chains": int(self.theta.shape[0]),
+        }
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the diagnostics allow predictions."""
+        reasons = self._importance_faults() if self.importance is not None else self._chain_faults()
+        return Verdict(usable=not reasons, reasons=tuple(reasons))
+
+    def require_usable(self) -> None:
+        """Raise `UnusablePosteriorError` with the reasons where the verdict is bad."""
+        verdict = self.verdict
+        if not verdict.usable:
+            raise UnusablePosteriorError(
+                f"the {self.method} growth fit may not be used: {'; '.join(verdict.reasons)}"
+            )
+
+    def hyper_draws(self, n_draws: int) -> HyperDraws:
+        """At most `n_draws` draws that stand for the posterior: evenly spaced, or resampled by weight.
+
+        Resampling is systematic (one draw at the middle of each of `n_draws` equal strata), so it needs no
+        seed.
+        """
+        flat = np.swapaxes(self.theta, 0, 1).reshape(-1, self.theta.shape[-1])
+        if n_draws >= len(flat):
+            weights = np.full(len(flat), 1 / len(flat)) if self.weights is None else self._weights_by_draw()
+            return HyperDraws(np.ascontiguousarray(flat), weights)
+        positions = (np.arange(n_draws) + 0.5) / n_draws
+        if self.weights is None:
+            chosen = (positions * len(flat)).astype(np.int64)
+        else:
+            chosen = np.searchsorted(np.cumsum(self._weights_by_draw()), positions).clip(max=len(flat) - 1)
+        return HyperDraws(np.ascontiguousarray(flat[chosen]), np.full(n_draws, 1 / n_draws))
+
+    def _weights_by_draw(self) -> np.ndarray:
+        assert self.weights is not None
+        return np.ascontiguousarray(self.weights.reshape(self.theta.shape[:2]).T.ravel())
+
+    def _chain_diagnostics(self) -> dict[str, Any]:
+        draws = self.parameters.values()
+        return {
+            "rhat": {"max": _json_number(_worst([diagnostics.rhat(d) for d in draws], np.max))},
+            "ess_bulk": {"min": _json_number(_worst([diagnostics.ess_bulk(d) for d in draws], np.min))},
+            "ess_tail": {"min": _json_number(_worst([diagnostics.ess_tail(d) for d in draws], np.min))},
+        }
+
+    def _chain_faults(self) -> list[str]:
+        report, limits = self.diagnostics(), self.thresholds
+        faults = []
+        rhat = report["rhat"]["max"]
+        if rhat is None or rhat > limits.max_rhat:
+            faults.append(f"R-hat {rhat} above {limits.max_rhat}")
+        for key in ("ess_bulk", "ess_tail"):
+            ess = report[key]["min"]
+            if ess is None or ess < limits.min_ess:
+                faults.append(f"{key} {ess} below {limits.min_ess}")
+        if self.sampler is None:
+            return faults
+        if self.sampler.divergences > limits.max_divergences:
+            faults.append(f"{self.sampler.divergences} divergent transitions")
+        ebfmi = float(np.min(self.sampler.ebfmi))
+        if not ebfmi >= limits.min_ebfmi:
+            faults.append(f"E-BFMI {ebfmi:.2f} below {limits.min_ebfmi}")
+        if self.sampler.treedepth_hits > limits.max_treedepth_hits:
+            faults.append(f"{self.sampler.treedepth_hits} transitions at the tree-depth limit")
+        return faults
+
+    def _importance_faults(self) -> list[str]:
+        assert self.importance is not None
+        limits, run = self.thresholds, self.importance
+        faults = []
+        if not run.has_converged:
+            faults.append("the mode was not found")
+        if not run.pareto_k <= limits.max_pareto_k:
+            faults.append(
+                f"Pareto k {run.pareto_k:.2f} above {limits.max_pareto_k}: sample with Stan instead"
+            )
+        share = run.effective_draws / (self.theta.shape[0] * self.theta.shape[1])
+        if not share >= limits.min_effective_share:
+            faults.append(f"only {share:.0%} of the importance draws are effective: sample with Stan instead")
+        return faults
+
+
+def weighted_quantile(values: np.ndarray, probability: float, weights: np.ndarray | None) -> float:
+    """Quantile of draws, weighted where weights are given."""
+    if weights is None:
+        return float(np.quantile(values, probability))
+    order = np.argsort(values)
+    cumulative = np.cumsum(weights[order]) - 0.5 * weights[order]
+    return float(np.interp(probability, cumulative, values[order]))
+
+
+def _summary(values: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
+    mean = float(np.average(values, weights=weights))
+    sd = float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
+    low, high = (weighted_quantile(values, p, weights) for p in (0.025, 0.975))
+    return {"mean": mean, "sd": sd, "q2.5": low, "q97.5": high}
+
+
+def _worst(values: list[float], choose: Any) -> float:
+    """NaN, which means that a parameter could not be judged, is worse than any number."""
+    return float("nan") if np.isnan(values).any() else float(choose(values))
+
+
+def _json_number(value: float) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return float(value) if np.isfinite(value) else None

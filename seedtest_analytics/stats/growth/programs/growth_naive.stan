@@ -1,0 +1,49 @@
+// score ~ week + (week | student), gaussian, every student sampled: the model as one would write it first.
+// It exists to check growth_marginal.stan; beyond a few thousand students it does not converge in useful time.
+data {
+  int<lower=1> N;                          // scores
+  int<lower=1> J;                          // students
+  array[N] int<lower=1, upper=J> student;
+  vector[N] week;
+  vector[N] score;
+  vector[2] intercept_prior;
+  vector[2] week_prior;
+  vector[2] sd_prior;
+  vector[2] sigma_prior;
+  real<lower=0> lkj_eta;
+}
+transformed data {
+  real week_mean = mean(week);
+  vector[N] week_centred = week - week_mean;
+}
+parameters {
+  real Intercept;                          // at the mean week, as brms has it
+  real slope;
+  vector<lower=0>[2] tau;
+  cholesky_factor_corr[2] L;
+  real<lower=0> sigma;
+  matrix[2, J] z;
+}
+transformed parameters {
+  real rho = L[2, 1];
+}
+model {
+  matrix[2, J] effects = diag_pre_multiply(tau, L) * z;
+  Intercept ~ normal(intercept_prior[1], intercept_prior[2]);
+  slope ~ normal(week_prior[1], week_prior[2]);
+  tau ~ cauchy(sd_prior[1], sd_prior[2]);
+  sigma ~ cauchy(sigma_prior[1], sigma_prior[2]);
+  L ~ lkj_corr_cholesky(lkj_eta);
+  to_vector(z) ~ std_normal();
+  vector[J] r0 = effects[1]';
+  vector[J] r1 = effects[2]';
+  score ~ normal(Intercept + slope * week_centred + r0[student] + r1[student] .* week, sigma);
+}
+generated quantities {
+  matrix[2, J] lines;                      // each student's intercept at week 0 and slope
+  {
+    matrix[2, J] effects = diag_pre_multiply(tau, L) * z;
+    lines[1] = Intercept - slope * week_mean + effects[1];
+    lines[2] = slope + effects[2];
+  }
+}

@@ -1,0 +1,140 @@
+"""Gaussian growth by Stan: the marginal program, sampled in coordinates around the Laplace mode."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from seedtest_analytics.stats.growth.data import GrowthData
+from seedtest_analytics.stats.growth.density import MarginalDensity
+from seedtest_analytics.stats.growth.diagnostics import ebfmi
+from seedtest_analytics.stats.growth.laplace import laplace_mode
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior, SamplerRun, Thresholds
+from seedtest_analytics.stats.growth.priors import GrowthPriors
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+@dataclass(frozen=True)
+class StanProgram:
+    """A Stan program, and the C++ functions that it declares without defining."""
+
+    source: Path
+    header: Path | None = None
+
+
+MARGINAL = StanProgram(PROGRAMS / "growth_marginal.stan", PROGRAMS / "marginal_loglik.hpp")
+NAIVE = StanProgram(PROGRAMS / "growth_naive.stan")
+NAIVE_BINOMIAL = StanProgram(PROGRAMS / "growth_binomial_naive.stan")
+
+
+@dataclass(frozen=True)
+class StanSettings:
+    """How long and how carefully to sample.
+
+    Attributes:
+        chains: Markov chains.
+        warmup, draws: iterations per chain.
+        seed: of all chains; the chain's number is mixed in by Stan.
+        adapt_delta: target acceptance.
+        max_treedepth: limit of NUTS.
+    """
+
+    chains: int = 4
+    warmup: int = 300
+    draws: int = 1000
+    seed: int = 42
+    adapt_delta: float = 0.8
+    max_treedepth: int = 10
+
+
+@dataclass(frozen=True)
+class StanDraws:
+    """What a sampler returns: variables (chains, draws, …), and NUTS's own columns (chains, draws)."""
+
+    variables: dict[str, np.ndarray]
+    divergent: np.ndarray
+    energy: np.ndarray
+    treedepth: np.ndarray
+    toolchain: str
+
+    def run(self, max_treedepth: int) -> SamplerRun:
+        """The sampler's account of itself."""
+        return SamplerRun(
+            divergences=int(self.divergent.sum()),
+            ebfmi=ebfmi(self.energy),
+            treedepth_max=int(self.treedepth.max()),
+            treedepth_hits=int((self.treedepth >= max_treedepth).sum()),
+        )
+
+
+class StanSampler(Protocol):
+    """Compiles and runs Stan programs; `resources.stan.StanRunner` is one."""
+
+    def sample(self, program: StanProgram, data: Mapping[str, Any], settings: StanSettings) -> StanDraws:
+        """Draw from the program's posterior."""
+
+
+def fit_stan(
+    data: GrowthData,
+    sampler: StanSampler,
+    priors: GrowthPriors | None = None,
+    *,
+    settings: StanSettings | None = None,
+    thresholds: Thresholds | None = None,
+) -> GrowthPosterior:
+    """Posterior by NUTS on the density with the student effects integrated out.
+
+    The cost of a gradient grows with the number of designs, not of students: see
+        `programs/growth_marginal.stan`.
+    """
+    priors = priors or GrowthPriors()
+    settings = settings or StanSettings()
+    mode = laplace_mode(data, MarginalDensity.of(data, priors))
+    location, scale = mode.location, mode.scale()
+    draws = sampler.sample(MARGINAL, marginal_data(data, priors, location, scale), settings)
+    options: dict[str, Any] = {} if thresholds is None else {"thresholds": thresholds}
+    return GrowthPosterior(
+        family="gaussian",
+        method="stan",
+        theta=location + draws.variables["z"] @ scale.T,
+        weights=None,
+        priors=priors,
+        seed=settings.seed,
+        week_mean=data.week_mean,
+        n_students=data.n_students,
+        n_scores=data.n_scores,
+        sampler=draws.run(settings.max_treedepth),
+        toolchain=draws.toolchain,
+        warnings=data.warnings,
+        **options,
+    )
+
+
+def marginal_data(
+    data: GrowthData, priors: GrowthPriors, location: np.ndarray, scale: np.ndarray
+) -> dict[str, Any]:
+    """The data block of `growth_marginal.stan`."""
+    return {
+        "D": data.n_designs,
+        "designs": data.designs,
+        "totals": data.totals,
+        "week_mean": data.week_mean,
+        "reference": list(data.reference),
+        "location": location,
+        "scale": scale,
+        **prior_data(priors),
+    }
+
+
+def prior_data(priors: GrowthPriors) -> dict[str, Any]:
+    """The priors as the programs' data blocks name them."""
+    return {
+        "intercept_prior": [priors.intercept.mean, priors.intercept.sd],
+        "week_prior": [priors.week.mean, priors.week.sd],
+        "sd_prior": [priors.sd.location, priors.sd.scale],
+        "sigma_prior": [priors.sigma.location, priors.sigma.scale],
+        "lkj_eta": priors.lkj_eta,
+    }
