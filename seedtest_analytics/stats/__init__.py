@@ -1,0 +1,1 @@
+"""Pure statistics: arrays and frames in, frozen dataclasses out. No Dagster, no SQL, no clock, no files."""

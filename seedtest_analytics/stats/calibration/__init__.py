@@ -1,0 +1,3 @@
+"""Scoring of predictions when the truth has arrived: probabilities, expectations and intervals, each beside a
+baseline.
+"""

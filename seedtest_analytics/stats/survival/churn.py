@@ -1,0 +1,209 @@
+"""The churn model: probability of silence over a horizon, with an interval, reasons, and a verdict on itself.
+
+What is modelled is the *return*: the hazard of the next session. So a hazard ratio above 1 means an earlier
+return and a lower risk, and the risk ``S`` is the survival function at the horizon. By default follow-up is
+stopped at the horizon (van Houwelingen 2007, Scand. J. Stat. 34:70): the coefficients are then averages over
+just the days that S is about, and departures from proportional hazards later on cannot bias it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from seedtest_analytics.stats.calibration.probabilities import ProbabilityScore
+from seedtest_analytics.stats.survival.cox import CoxFit
+from seedtest_analytics.stats.survival.design import Design
+from seedtest_analytics.stats.survival.heuristic import heuristic_parts
+from seedtest_analytics.stats.survival.reasons import Part, Reason, reason, subjects_of
+from seedtest_analytics.stats.survival.weibull import WeibullFit
+
+Floats = NDArray[np.float64]
+Z95 = 1.959963984540054
+
+DEFAULT_COVARIATES = (
+    "days_since_last", "sessions_28d", "mean_gap_days_28d", "A_t", "E_t", "R_t",
+    "sessions_7d", "tenure_days", "days_per_session",
+)  # fmt: skip
+"""Those of the metric definition, and three that earned their place out of fold on both real logs
+(docs/churn.md).
+"""
+HEURISTIC_COVARIATES = ("days_since_last", "mean_gap_days_28d", "sessions_28d")
+SMALLEST_REASON_LOG_HAZARD = 0.05
+"""A contribution that changes the hazard by less than 5 % is not worth a sentence."""
+
+
+@dataclass(frozen=True)
+class ChurnSettings:
+    """How a churn model is fitted.
+
+    ``follow_up_days`` None stops at the horizon. Below ``min_returns``, ``min_silences`` or ``min_users``
+    nothing is fitted and the heuristic is used. ``separation_ridge`` is the prior precision (per standard
+    deviation of a covariate) of the refit where covariates separate.
+    """
+
+    horizon_days: int = 14
+    follow_up_days: int | None = None
+    covariates: tuple[str, ...] = DEFAULT_COVARIATES
+    family: str = "cox"
+    min_returns: int = 50
+    min_silences: int = 20
+    min_users: int = 20
+    separation_ridge: float = 1.0
+    folds: int = 5
+    rows_for_one_fold: int = 500_000
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Survival (share still silent) at the average covariates, ``day`` days after a landmark."""
+
+    day: float
+    survival: float
+
+
+@dataclass(frozen=True)
+class Proportionality:
+    """Check of one coefficient: chi-square on one degree of freedom, p, and its change from first to last
+    event.
+    """
+
+    chi_square: float
+    p_value: float
+    trend: float
+
+
+@dataclass(frozen=True)
+class ChurnModel:
+    """A fitted (or heuristic) model; everything that ``survival_fit_meta`` stores.
+
+    Dictionaries are by design column. ``standard_errors`` are cluster-robust by student. ``calibration``
+    scores out-of-fold probabilities at the horizon, None for the heuristic or where nothing could be judged.
+    ``method``: ``cox_efron``, ``cox_efron_ridge``, ``weibull_aft`` or ``heuristic``; ``reasons`` says why it
+    is not usable or not the model that was asked for.
+    """
+
+    method: str
+    horizon_days: int
+    follow_up_days: int
+    coefficients: Mapping[str, float]
+    standard_errors: Mapping[str, float]
+    hazard_ratios: Mapping[str, tuple[float, float, float]]
+    p_values: Mapping[str, float]
+    concordance: float
+    baseline_curve: tuple[CurvePoint, ...]
+    proportionality: Mapping[str, Proportionality]
+    calibration: ProbabilityScore | None
+    calibration_how: str
+    n: int
+    n_users: int
+    n_events: int
+    dropped: Mapping[str, str]
+    usable: bool
+    verdict_reasons: tuple[str, ...]
+    design: Design | None = field(repr=False)
+    fit: CoxFit | WeibullFit | None = field(repr=False)
+
+    def predict_silence(
+        self, covariates: Mapping[str, ArrayLike], horizon_days: float | None = None
+    ) -> tuple[Floats, Floats, Floats]:
+        """(n,) probability of no session in the next ``horizon_days``, and its 95 % limits.
+
+        The limits are of the probability itself (estimation error, clustered by student); NaN for the
+        heuristic. A student who never started (``days_since_last`` NaN) has no probability: NaN.
+
+        Raises:
+            ValueError: for a horizon beyond the follow-up of the fit.
+        """
+        horizon = float(self.horizon_days if horizon_days is None else horizon_days)
+        if self.fit is None or self.design is None:
+            risk = _heuristic(covariates, horizon).sum(axis=1)
+            return risk, np.full(len(risk), np.nan), np.full(len(risk), np.nan)
+        if not 0 < horizon <= self.follow_up_days:
+            raise ValueError(
+                f"follow-up was {self.follow_up_days} days, so {horizon:g} days cannot be foretold; "
+                "refit with a longer follow_up_days"
+            )
+        eta, error = self.fit.log_cumulative_hazard(self.design.matrix(covariates), horizon)
+        eta = np.where(_never_started(covariates, len(eta)), np.nan, eta)
+        with np.errstate(over="ignore"):
+            silence, lower, upper = (np.exp(-np.exp(eta + z * error)) for z in (0.0, Z95, -Z95))
+        return silence, lower, upper
+
+    def relative_hazard(self, covariates: Mapping[str, ArrayLike]) -> Floats:
+        """(n,) hazard of returning against that of a student with average covariates; NaN for the
+        heuristic.
+        """
+        if self.fit is None or self.design is None:
+            return np.full(len(_heuristic(covariates, self.horizon_days)), np.nan)
+        matrix = self.design.matrix(covariates)
+        return np.asarray(np.exp((matrix - self.fit.centre) @ self.fit.coefficients))
+
+    def contributions(self, covariates: Mapping[str, ArrayLike]) -> tuple[tuple[str, ...], Floats]:
+        """Covariate names (q,) and (n, q) contributions to the log hazard of returning against the average.
+
+        The columns of one covariate (its value, its bend, its being missing) count together. For the
+        heuristic: the weighted parts, centred at half their weight and with their sign turned.
+        """
+        if self.fit is None or self.design is None:
+            parts = _heuristic(covariates, self.horizon_days)
+            return HEURISTIC_COVARIATES, np.array([0.3, 0.125, 0.075]) - parts
+        matrix = self.design.matrix(covariates)
+        by_column = (matrix - self.fit.centre) * self.fit.coefficients
+        names = self.design.covariates
+        owner = np.array([[column.covariate == name for name in names] for column in self.design.columns])
+        return names, np.asarray(by_column @ owner.astype(float))
+
+    def reasons(self, covariates: Mapping[str, ArrayLike], top: int = 3) -> list[tuple[Reason, ...]]:
+        """For each student up to ``top`` subjects that raise or lower the risk most, strongest first."""
+        names, parts = self.contributions(covariates)
+        silence = self.predict_silence(covariates)[0]
+        raw = np.column_stack(
+            [np.asarray(covariates[name], dtype=np.float64).reshape(len(silence)) for name in names]
+        )
+        typical = {} if self.design is None else self.design.typical
+        subjects = subjects_of(names)
+        by_subject = np.column_stack([parts[:, list(columns)].sum(axis=1) for columns in subjects.values()])
+        without = _silence_without(silence, by_subject, self.fit is None)
+        order = np.argsort(-np.abs(by_subject), axis=1)[:, :top]
+        labels, members = tuple(subjects), tuple(subjects.values())
+        return [
+            tuple(
+                reason(
+                    labels[j],
+                    [
+                        Part(names[k], raw[i, k], typical.get(names[k], float("nan")), parts[i, k])
+                        for k in members[j]
+                    ],
+                    float(silence[i] - without[i, j]),
+                )
+                for j in order[i]
+                if abs(by_subject[i, j]) >= SMALLEST_REASON_LOG_HAZARD
+            )
+            for i in range(len(silence))
+        ]
+
+
+def _silence_without(silence: Floats, parts: Floats, is_heuristic: bool) -> Floats:
+    """(n, q) risk if each covariate in turn were average."""
+    if is_heuristic:
+        return np.asarray(silence[:, None] + parts)
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.asarray(np.exp(np.log(silence)[:, None] * np.exp(-parts)))
+
+
+def _heuristic(covariates: Mapping[str, ArrayLike], horizon_days: float) -> Floats:
+    absent = [name for name in HEURISTIC_COVARIATES if name not in covariates]
+    if absent:
+        raise KeyError(f"the heuristic needs covariates {absent}, which were not given")
+    silence, gap, sessions = (np.atleast_1d(covariates[name]) for name in HEURISTIC_COVARIATES)
+    return heuristic_parts(silence, gap, sessions, horizon_days)
+
+
+def _never_started(covariates: Mapping[str, ArrayLike], n: int) -> NDArray[np.bool_]:
+    if "days_since_last" not in covariates:
+        return np.zeros(n, dtype=bool)
+    return np.isnan(np.asarray(covariates["days_since_last"], dtype=np.float64).reshape(n))

@@ -1,0 +1,375 @@
+"""Cox's proportional hazards model on plain arrays: Efron or Breslow ties, strata, weights, late entry,
+clusters.
+
+Estimates, model-based and cluster-robust standard errors, concordance and baseline hazards equal those of R's
+``survival::coxph`` (tests/stats/survival). Time is linear in the rows: a landmark panel of thirteen million
+fits in seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from seedtest_analytics.stats.survival import partial_likelihood as pl
+from seedtest_analytics.stats.survival.concordance import concordance_index
+from seedtest_analytics.stats.survival.errors import (
+    CollinearityError,
+    ConvergenceError,
+    NoEventsError,
+    SeparationError,
+    SurvivalDataError,
+)
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+MAX_ITERATIONS = 40
+LOGLIK_TOLERANCE = 1e-11
+"""Relative change of the log likelihood at which the iterations end; R's default 1e-9 leaves 1e-7 in a
+coefficient.
+"""
+STEP_OF_A_RUNAWAY = 0.05
+"""Step, in units of one standard deviation of a covariate, that a converged likelihood may not still take."""
+
+
+@dataclass(frozen=True)
+class SurvivalData:
+    """Checked input of a fit: (n, p) covariates, (n,) times, events, weights, entries, and integer codes."""
+
+    X: Floats
+    stop_times: Floats
+    events: Bools
+    weights: Floats
+    strata: NDArray[np.int64]
+    entry_times: Floats | None
+    clusters: NDArray[np.int64] | None
+    n_clusters: int
+
+
+@dataclass(frozen=True)
+class CoxFit:
+    """A fitted model.
+
+    ``coefficients`` (p,) are changes of the log hazard per unit of each covariate. ``covariance`` (p, p) is
+    the inverse information; ``robust_covariance`` the cluster sandwich, None without clusters. ``baseline_*``
+    are (K,) by stratum and
+    distinct event time: the cumulative hazard at ``centre`` (p,), the covariates' weighted means.
+    ``hazard_horizons`` (m,) and ``hazard_covariance`` (m, p + 1): for the log cumulative baseline hazard at a
+    horizon, its robust covariances with the p coefficients and, last, its variance.
+    """
+
+    coefficients: Floats
+    covariance: Floats
+    robust_covariance: Floats | None
+    loglik: float
+    loglik_null: float
+    concordance: float
+    centre: Floats
+    baseline_times: Floats
+    baseline_stratum: NDArray[np.int64]
+    baseline_cumulative_hazard: Floats
+    hazard_horizons: Floats
+    hazard_covariance: Floats
+    ties: str
+    ridge: float
+    n: int
+    n_events: int
+    n_clusters: int
+    iterations: int
+
+    @property
+    def standard_errors(self) -> Floats:
+        """(p,) cluster-robust where clusters were given, else model-based."""
+        used = self.covariance if self.robust_covariance is None else self.robust_covariance
+        return np.asarray(np.sqrt(np.diag(used)))
+
+    def log_cumulative_hazard(self, X: Floats, time: float) -> tuple[Floats, Floats]:
+        """(n,) log cumulative hazard of (n, p) covariates at ``time`` and its robust standard error.
+
+        The error is that of the nearest of ``hazard_horizons``, NaN where none was asked for at the fit.
+        """
+        centred = np.asarray(X - self.centre.astype(X.dtype), dtype=X.dtype)
+        base = self.cumulative_hazard(time)
+        value = np.asarray(centred @ self.coefficients.astype(X.dtype), dtype=np.float64)
+        value += np.log(base) if base > 0 else -np.inf
+        if self.robust_covariance is None or not len(self.hazard_horizons):
+            return value, np.full(len(value), np.nan)
+        joint = self.hazard_covariance[int(np.argmin(np.abs(self.hazard_horizons - time)))]
+        variance = np.einsum(
+            "ij,ij->i", centred @ self.robust_covariance.astype(X.dtype), centred, dtype=np.float64
+        )
+        variance += 2.0 * (centred @ joint[:-1].astype(X.dtype)) + joint[-1]
+        return value, np.sqrt(np.maximum(variance, 0.0))
+
+    def cumulative_hazard(self, time: float, stratum: int = 0) -> float:
+        """Baseline cumulative hazard at ``time`` for covariates at ``centre``."""
+        own = self.baseline_stratum == stratum
+        position = int(np.searchsorted(self.baseline_times[own], time, side="right")) - 1
+        return float(self.baseline_cumulative_hazard[own][position]) if position >= 0 else 0.0
+
+
+def check_survival_data(
+    X: ArrayLike,
+    stop_times: ArrayLike,
+    events: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    strata: ArrayLike | None = None,
+    entry_times: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+) -> SurvivalData:
+    """Validate and code the input of a fit.
+
+    Raises:
+        SurvivalDataError: for missing or impossible values, naming the first offending rows.
+        NoEventsError: where every row is censored.
+    """
+    matrix = np.ascontiguousarray(np.atleast_2d(np.asarray(X)))
+    if matrix.dtype != np.float32:
+        matrix = matrix.astype(np.float64, copy=False)
+    times = np.asarray(stop_times, dtype=np.float64)
+    died = np.asarray(events).astype(bool)
+    n = len(times)
+    weight = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    entry = None if entry_times is None else np.asarray(entry_times, dtype=np.float64)
+    if matrix.shape[0] != n or len(died) != n or len(weight) != n:
+        raise SurvivalDataError(
+            f"covariates {matrix.shape}, times ({n},), events ({len(died)},) differ in rows"
+        )
+    _refuse(
+        ~np.isfinite(matrix).all(axis=1), "a missing or infinite covariate", "impute or leave out those rows"
+    )
+    _refuse(
+        ~(np.isfinite(times) & (times >= 0)), "a missing or negative time", "check how durations were made"
+    )
+    _refuse(
+        ~(np.isfinite(weight) & (weight >= 0)), "a missing or negative weight", "use weights of 0 or more"
+    )
+    if entry is not None:
+        _refuse(~(entry < times), "an entry that is not before its end", "leave out rows of no length")
+    if not died.any():
+        raise NoEventsError(f"none of the {n} rows has an event; a hazard cannot be estimated from them")
+    stratum_codes = np.zeros(n, dtype=np.int64)
+    if strata is not None:
+        stratum_codes = np.unique(np.asarray(strata), return_inverse=True)[1].astype(np.int64)
+    codes, n_clusters = None, 0
+    if clusters is not None:
+        labels, inverse = np.unique(np.asarray(clusters), return_inverse=True)
+        codes, n_clusters = inverse.astype(np.int64), len(labels)
+    return SurvivalData(matrix, times, died, weight, stratum_codes, entry, codes, n_clusters)
+
+
+def _refuse(bad: Bools, what: str, remedy: str) -> None:
+    if bad.any():
+        rows = np.flatnonzero(bad)
+        raise SurvivalDataError(f"{len(rows)} rows have {what} (first rows: {rows[:5].tolist()}); {remedy}")
+
+
+@dataclass(frozen=True)
+class _State:
+    """One point of the iterations, in standardised units."""
+
+    beta: Floats
+    objective: float
+    loglik: float
+    sums: pl.RiskSums
+    scalars: Floats
+    linear: Floats
+
+
+def fit_cox(
+    data: SurvivalData,
+    *,
+    ties: str = "efron",
+    ridge: float = 0.0,
+    hazard_horizons: tuple[float, ...] = (),
+    start: Floats | None = None,
+) -> CoxFit:
+    """Maximise the partial likelihood by Newton's method with step halving.
+
+    Args:
+        data: checked rows.
+        ties: ``efron`` or ``breslow``.
+        ridge: precision of a Normal(0, 1/ridge) prior on each coefficient per standard deviation of its
+            covariate; 0 is the plain likelihood.
+        hazard_horizons: times for which robust uncertainty of the baseline is wanted (needs clusters, no
+            strata).
+        start: coefficients to start from, in the covariates' units.
+
+    Raises:
+        CollinearityError: where a covariate is constant or a combination of others.
+        SeparationError: where the likelihood has no maximum; a ridge above 0 gives one.
+        ConvergenceError: where 40 iterations were not enough.
+    """
+    if ties not in ("efron", "breslow"):
+        raise ValueError(f"ties must be 'efron' or 'breslow', not {ties!r}")
+    centre, spread = _moments(data)
+    Z = ((data.X - centre.astype(data.X.dtype)) / spread.astype(data.X.dtype)).astype(
+        data.X.dtype, copy=False
+    )
+    cells = pl.cells_of(data.stop_times, data.events, data.strata, data.entry_times)
+    beta = np.zeros(Z.shape[1]) if start is None else np.asarray(start) * spread
+    is_efron = ties == "efron"
+    null = _evaluate(Z, data, cells, np.zeros(Z.shape[1]), is_efron, 0.0)
+    state, iterations = _maximise(Z, data, cells, beta, is_efron, ridge)
+    information = pl.information(state.sums, state.scalars) + ridge * np.eye(Z.shape[1])
+    covariance = np.linalg.inv(information)
+    residuals = hazards = None
+    if data.clusters is not None:
+        scores = pl.clustered_score_residuals(
+            Z,
+            data.weights,
+            state.linear,
+            data.events,
+            cells,
+            data.clusters,
+            data.n_clusters,
+            state.sums,
+            state.scalars,
+        )
+        residuals = scores @ covariance
+        hazards = _hazard_residuals(data, cells, state, residuals, hazard_horizons)
+    scale = np.outer(spread, spread)
+    robust = None if residuals is None else (residuals.T @ residuals) / scale
+    cumulative = np.concatenate(
+        [np.cumsum(state.scalars[cells.stratum == code, 0]) for code in np.unique(cells.stratum)]
+    )
+    return CoxFit(
+        coefficients=state.beta / spread,
+        covariance=covariance / scale,
+        robust_covariance=robust,
+        loglik=state.loglik,
+        loglik_null=null.loglik,
+        concordance=concordance_index(
+            data.stop_times, data.events, state.linear, data.strata, data.entry_times
+        ),
+        centre=centre,
+        baseline_times=cells.times,
+        baseline_stratum=cells.stratum,
+        baseline_cumulative_hazard=cumulative,
+        hazard_horizons=np.asarray(hazard_horizons if hazards is not None else (), dtype=np.float64),
+        hazard_covariance=_joint_covariance(hazards, residuals, spread),
+        ties=ties,
+        ridge=ridge,
+        n=len(data.stop_times),
+        n_events=int(data.events.sum()),
+        n_clusters=data.n_clusters,
+        iterations=iterations,
+    )
+
+
+def _moments(data: SurvivalData) -> tuple[Floats, Floats]:
+    """(p,) weighted means and standard deviations; refuses covariates that carry no information of their
+    own.
+    """
+    p = data.X.shape[1]
+    total = data.weights.sum()
+    centre, squares = np.zeros(p), np.zeros(p)
+    origin = data.X[0].astype(np.float64)
+    for begin in range(0, len(data.X), 500_000):  # in blocks: float32 panels are not copied whole to float64
+        block = data.X[begin : begin + 500_000].astype(np.float64) - origin
+        weights = data.weights[begin : begin + 500_000]
+        centre += weights @ block
+        squares += weights @ block**2
+    centre, squares = centre / total, squares / total
+    spread = np.sqrt(np.maximum(squares - centre**2, 0.0))
+    centre = centre + origin
+    constant = np.flatnonzero(spread <= 1e-9 * np.maximum(1.0, np.abs(centre)))
+    if len(constant):
+        raise CollinearityError(
+            f"covariates {constant.tolist()} are constant over all {len(data.events)} rows; leave them out"
+        )
+    return centre, spread
+
+
+def _evaluate(
+    Z: Floats, data: SurvivalData, cells: pl.Cells, beta: Floats, is_efron: bool, ridge: float
+) -> _State:
+    linear = np.asarray(Z @ beta.astype(Z.dtype), dtype=np.float64)
+    sums = pl.risk_sums(Z, data.weights, linear, data.events, cells)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scalars = pl.efron_scalars(sums, is_efron)
+    loglik = float(sums.death_x.sum(axis=0) @ beta - scalars[:, 5].sum())
+    return _State(beta, loglik - 0.5 * ridge * float(beta @ beta), loglik, sums, scalars, linear)
+
+
+def _maximise(
+    Z: Floats, data: SurvivalData, cells: pl.Cells, beta: Floats, is_efron: bool, ridge: float
+) -> tuple[_State, int]:
+    state = _evaluate(Z, data, cells, beta, is_efron, ridge)
+    for iteration in range(1, MAX_ITERATIONS + 1):
+        score = pl.cell_scores(state.sums, state.scalars).sum(axis=0) - ridge * state.beta
+        information = pl.information(state.sums, state.scalars) + ridge * np.eye(len(beta))
+        newton = step = _solve(information, score, state.beta)
+        proposal = _evaluate(Z, data, cells, state.beta + step, is_efron, ridge)
+        while not proposal.objective >= state.objective - 1e-12 * abs(state.objective):
+            if np.abs(step).max() < 1e-12:
+                raise ConvergenceError("no step from the current estimate raises the likelihood")
+            step = step / 2
+            proposal = _evaluate(Z, data, cells, state.beta + step, is_efron, ridge)
+        change = abs(proposal.objective - state.objective)
+        state = proposal
+        if change <= LOGLIK_TOLERANCE * max(abs(state.objective), 1.0):
+            _refuse_runaway(newton)
+            return state, iteration
+    raise ConvergenceError(f"the Cox likelihood did not settle in {MAX_ITERATIONS} iterations")
+
+
+def _solve(information: Floats, score: Floats, beta: Floats) -> Floats:
+    eigenvalues = np.linalg.eigvalsh(information)
+    if not np.isfinite(eigenvalues).all() or eigenvalues[0] <= 1e-10 * max(eigenvalues[-1], 1e-300):
+        if np.abs(beta).max() > 5.0:
+            raise SeparationError(_separation_message(np.flatnonzero(np.abs(beta) > 5.0)))
+        raise CollinearityError(
+            "the information matrix is singular: a covariate is a combination of others; leave it out"
+        )
+    return np.asarray(np.linalg.solve(information, score), dtype=np.float64)
+
+
+def _refuse_runaway(step: Floats) -> None:
+    runaway = np.flatnonzero(np.abs(step) > STEP_OF_A_RUNAWAY)
+    if len(runaway):
+        raise SeparationError(_separation_message(runaway))
+
+
+def _separation_message(columns: NDArray[np.intp]) -> str:
+    return (
+        f"the likelihood rises for ever along covariates {columns.tolist()}: they separate events from "
+        "non-events; leave them out or fit with a ridge"
+    )
+
+
+def _hazard_residuals(
+    data: SurvivalData, cells: pl.Cells, state: _State, residuals: Floats, horizons: tuple[float, ...]
+) -> Floats | None:
+    """(n_clusters, m) influence of each cluster on the log cumulative baseline hazard at each horizon."""
+    if not horizons or data.clusters is None or len(np.unique(data.strata)) > 1:
+        return None
+    last = np.searchsorted(cells.times, np.asarray(horizons), side="right") - 1
+    direct = pl.clustered_hazard_residuals(
+        data.weights,
+        state.linear,
+        data.events,
+        cells,
+        data.clusters,
+        data.n_clusters,
+        state.sums,
+        state.scalars,
+        last,
+    )
+    slope = np.cumsum(state.sums.S1 * state.scalars[:, 2:3] - state.sums.D1 * state.scalars[:, 3:4], axis=0)[
+        last
+    ]
+    cumulative = np.cumsum(state.scalars[:, 0])[last]
+    early = last < 0
+    influence = (direct - residuals @ slope.T) / np.where(early, np.inf, cumulative)
+    return np.asarray(influence)
+
+
+def _joint_covariance(hazards: Floats | None, residuals: Floats | None, spread: Floats) -> Floats:
+    if hazards is None or residuals is None:
+        return np.empty((0, len(spread) + 1))
+    return np.asarray(np.column_stack([(hazards.T @ residuals) / spread, (hazards**2).sum(axis=0)]))

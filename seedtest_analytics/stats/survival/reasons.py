@@ -1,0 +1,120 @@
+"""Why a student's risk is what it is, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_SUBJECTS: Mapping[str, str] = {
+    "days_since_last": "recent activity",
+    "sessions_7d": "recent activity",
+    "sessions_28d": "recent activity",
+    "mean_gap_days_28d": "rhythm",
+    "days_per_session": "rhythm",
+    "tenure_days": "time with us",
+    "A_t": "engagement",
+    "E_t": "answering speed",
+    "R_t": "recovery",
+    "I_t": "improvement",
+}
+"""Covariates that say nearly the same share a subject: their coefficients share one effect among them in a
+way that depends on the others, so that only the sum means something ("lowers the risk: last active 90 days
+ago" was one such half)."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One covariate of a subject: the student's value, the median over all landmarks, its log-hazard
+    contribution.
+    """
+
+    covariate: str
+    value: float
+    typical: float
+    log_hazard: float
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One subject's part in a student's risk.
+
+    ``silence_change`` is the probability of silence minus what it would be with this subject's covariates at
+    their average; ``log_hazard`` the contribution to the log hazard of returning (negative raises the risk).
+    """
+
+    subject: str
+    raises_risk: bool
+    silence_change: float
+    log_hazard: float
+    text: str
+
+
+_PHRASES: Mapping[str, str] = {
+    "days_since_last": "last active {value} ago (typically {typical})",
+    "sessions_28d": "{value} in the last four weeks (typically {typical})",
+    "sessions_7d": "{value} in the last week (typically {typical})",
+    "mean_gap_days_28d": "{value} between sessions (typically {typical})",
+    "tenure_days": "with us for {value} (typically {typical})",
+    "days_per_session": "one session in {value} since the start (typically {typical})",
+    "A_t": "engagement of {value} (typically {typical})",
+    "E_t": "change of answering speed of {value} (typically {typical})",
+    "R_t": "recovery of earlier mistakes of {value} (typically {typical})",
+    "I_t": "improvement of {value} (typically {typical})",
+}
+_MISSING: Mapping[str, str] = {
+    "mean_gap_days_28d": "too few sessions in four weeks to show a rhythm",
+    "E_t": "no recorded answering times to compare",
+    "R_t": "no earlier mistake met again",
+    "A_t": "no activity in the last four weeks",
+    "I_t": "too few answers to see a change",
+}
+_UNITS: Mapping[str, tuple[str, str]] = {
+    "days_since_last": ("day", "days"),
+    "mean_gap_days_28d": ("day", "days"),
+    "tenure_days": ("day", "days"),
+    "days_per_session": ("day", "days"),
+    "sessions_28d": ("session", "sessions"),
+    "sessions_7d": ("session", "sessions"),
+}
+
+
+def phrase(covariate: str, value: float, typical: float) -> str:
+    """What this covariate is for the student, beside its median over all landmarks."""
+    if not np.isfinite(value):
+        return _MISSING.get(covariate, f"{covariate.replace('_', ' ')} is not known")
+    template = _PHRASES.get(covariate, covariate.replace("_", " ") + " of {value} (typically {typical})")
+    return template.format(value=_amount(covariate, value), typical=_amount(covariate, typical))
+
+
+def _amount(covariate: str, value: float) -> str:
+    if not np.isfinite(value):
+        return "not known"
+    if covariate not in _UNITS:
+        return f"{value:.2f}"
+    rounded = round(value) if value >= 10 else round(value, 1)
+    singular, plural = _UNITS[covariate]
+    return f"{rounded:g} {singular if rounded == 1 else plural}"
+
+
+def subjects_of(covariates: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Subject -> positions of its covariates; an unknown covariate is a subject of its own."""
+    subjects: dict[str, tuple[int, ...]] = {}
+    for position, name in enumerate(covariates):
+        subject = _SUBJECTS.get(name, name.replace("_", " "))
+        subjects[subject] = (*subjects.get(subject, ()), position)
+    return subjects
+
+
+def reason(subject: str, parts: Sequence[Part], silence_change: float) -> Reason:
+    """Put one subject into words: at most the two covariates that pull most in the direction of their sum."""
+    total = float(sum(part.log_hazard for part in parts))
+    raises = total < 0
+    pulling = sorted(
+        (part for part in parts if (part.log_hazard < 0) == raises), key=lambda part: -abs(part.log_hazard)
+    )
+    words = " and ".join(phrase(part.covariate, part.value, part.typical) for part in pulling[:2])
+    return Reason(
+        subject, raises, silence_change, total, f"{'Raises' if raises else 'Lowers'} the risk: {words}"
+    )
