@@ -139,31 +139,35 @@ def _open_csv(path: Path, name: str, mapping: Mapping[str, str], encoding: str, 
     try:
         with pa.input_stream(str(path)) as stream:  # unpacks .gz by its name
             head = stream.read(_SNIFFED_BYTES)
-        text = head[: head.rfind(b"\n") + 1 or None].decode(encoding)
-    except UnicodeDecodeError:
-        text = head.split(b"\n", 1)[0].decode(encoding, "replace")
-        if "\ufffd" in text or encoding.lower().replace("_", "-") not in ("utf-8", "utf-8-sig"):
-            raise LoadError(
-                f"{name}: the text is not {encoding}; name its encoding, e.g. --encoding cp949 (Korean Excel)"
-            ) from None
-    except LookupError:
-        raise LoadError(f"--encoding {encoding!r} is no known encoding; e.g. utf-8, cp949, latin-1") from None
     except OSError as error:
         raise LoadError(f"{name}: cannot be unpacked: {error}. Export or copy it again.") from None
-    if "\x00" in text:
-        raise LoadError(f"{name}: neither Parquet nor text; an attempt log is one of them (.parquet, .csv)")
-    lines = text.removeprefix("\ufeff").splitlines() or [""]
-    delimiter = max(_DELIMITERS, key=lines[0].count)
-    log = LogFile(path, name, False, {}, 0, delimiter, encoding)
+    header = _header_line(head, name, encoding)
+    log = LogFile(path, name, False, {}, 0, max(_DELIMITERS, key=header.count), encoding)
     try:
         with _csv_reader(log, [], None) as reader:
             found = reader.schema.names
     except pa.ArrowException as error:
         raise LoadError(f"{name}: no CSV: {error}") from None
     columns = resolve_columns(found, mapping, name)
-    bytes_per_row = max(1.0, len(text) / max(1, len(lines)))
+    lines = head.split(b"\n")
+    estimated_rows = int(size / max(1.0, len(head) / len(lines)))
     is_empty = not any(line.strip() for line in lines[1:])
-    return LogFile(path, name, False, columns, int(size / bytes_per_row), delimiter, encoding, is_empty)
+    return LogFile(path, name, False, columns, estimated_rows, log.delimiter, encoding, is_empty)
+
+
+def _header_line(head: bytes, name: str, encoding: str) -> str:
+    """The first line; the rest is decoded later, so that a row of another encoding rejects itself only."""
+    try:
+        header = (head.decode(encoding, "replace").splitlines() or [""])[0]
+    except LookupError:
+        raise LoadError(f"--encoding {encoding!r} is no known encoding; e.g. utf-8, cp949, latin-1") from None
+    if "\ufffd" in header:
+        raise LoadError(
+            f"{name}: the header is not {encoding}; name its encoding, e.g. --encoding cp949 (Korean Excel)"
+        )
+    if "\x00" in header:
+        raise LoadError(f"{name}: neither Parquet nor text; an attempt log is one of them (.parquet, .csv)")
+    return header.removeprefix("\ufeff")
 
 
 def read_batches(log: LogFile) -> Iterator[Batch]:
@@ -210,22 +214,21 @@ def _csv_reader(log: LogFile, malformed: list[MalformedRow], columns: Sequence[s
 
 
 def _csv_batches(log: LogFile) -> Iterator[Batch]:
-    malformed: list[MalformedRow] = []
+    ahead: list[MalformedRow] = []  # the reader parses a block ahead, so some belong to a later batch
     number = 1
-    with _csv_reader(log, malformed, list(dict.fromkeys(log.columns.values()))) as reader:
+    with _csv_reader(log, ahead, list(dict.fromkeys(log.columns.values()))) as reader:
         for rows in reader:
-            between, malformed[:] = list(malformed), []
-            numbers = _numbers_around(number, rows.num_rows, [row.row_number for row in between])
-            number += rows.num_rows + len(between)
+            numbers = _numbers_between(number, rows.num_rows, [row.row_number for row in ahead])
+            number = int(numbers[-1]) + 1 if len(numbers) else number
+            malformed = [row for row in ahead if row.row_number < number]
+            ahead[:] = [row for row in ahead if row.row_number >= number]
             columns = {our: rows.column(column) for our, column in log.columns.items()}
-            yield Batch(columns, numbers, between, rows.num_rows + len(between))
-    if malformed:
-        yield Batch(
-            {our: pa.array([], pa.string()) for our in log.columns}, np.arange(0), malformed, len(malformed)
-        )
+            yield Batch(columns, numbers, malformed, rows.num_rows + len(malformed))
+    if ahead:
+        yield Batch({our: pa.array([], pa.string()) for our in log.columns}, np.arange(0), ahead, len(ahead))
 
 
-def _numbers_around(first: int, rows: int, taken: Sequence[int]) -> np.ndarray:
-    """Numbers of ``rows`` rows from ``first`` on, leaving out the ones that malformed rows have."""
+def _numbers_between(first: int, rows: int, taken: Sequence[int]) -> np.ndarray:
+    """The first ``rows`` numbers from ``first`` on that no malformed row has."""
     numbers = np.arange(first, first + rows + len(taken))
-    return numbers[~np.isin(numbers, taken)]
+    return numbers[~np.isin(numbers, taken)][:rows]

@@ -1,0 +1,157 @@
+"""`seedtest load`: attempt logs into the database, with a progress bar and a summary."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from sqlalchemy import Engine
+
+    from seedtest_analytics.ingest import LoadOptions, LoadSummary, Progress
+
+
+def load_command(
+    files: Annotated[
+        list[str], typer.Argument(help="Parquet or CSV files, folders of them, or quoted globs.")
+    ],
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="NAME=COLUMN", help="Our column and the file's name for it."),
+    ] = None,
+    shift_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE", help="Move the log by whole weeks so that it ends in the last full week by DATE."
+        ),
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="IANA zone of times without offset; default SEEDTEST_TIMEZONE.")
+    ] = None,
+    encoding: Annotated[str, typer.Option(help="Encoding of CSV files, e.g. cp949.")] = "utf-8",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace exams whole instead of completing them.")
+    ] = False,
+    dry_run: Annotated[bool | None, typer.Option(help="Report and write nothing; default DRY_RUN.")] = None,
+) -> None:
+    """Load attempt logs: one exam a session, the same however often it is run; bad rows are kept with a reason."""
+    from rich.console import Console
+
+    from seedtest_analytics.ingest import LoadOptions, parse_mapping
+    from seedtest_analytics.resources.postgres import PostgresResource
+    from seedtest_analytics.settings import load_settings
+
+    platform = load_settings().platform.overridden_by({"timezone": timezone, "dry_run": dry_run})
+    options = LoadOptions(
+        mapping=parse_mapping(mapping or []),
+        timezone=platform.timezone,
+        shift_to=parse_date(shift_to, "--shift-to") if shift_to else None,
+        is_replacing=replace,
+        is_dry_run=platform.dry_run,
+        encoding=encoding,
+    )
+    console = Console()
+    summary = load_with_progress(PostgresResource().engine, list(files), options, console)
+    print_summary(summary, console)
+    if summary.attempts == 0:
+        raise typer.Exit(1)
+
+
+def parse_date(value: str, option: str) -> dt.date:
+    """An ISO date from the command line. Raises :class:`LoadError` that names the option."""
+    from seedtest_analytics.ingest import LoadError
+
+    try:
+        return dt.date.fromisoformat(value)
+    except ValueError:
+        raise LoadError(
+            f"{option} {value!r} is no date; its form is YYYY-MM-DD, e.g. {option} 2026-03-01"
+        ) from None
+
+
+def load_with_progress(
+    engine: Engine, files: Sequence[str | Path], options: LoadOptions, console: Console
+) -> LoadSummary:
+    """Load under a progress bar (none where the output is no terminal)."""
+    from seedtest_analytics.ingest import load_attempt_log
+
+    with progress_bar(console) as progress:
+        return load_attempt_log(engine, files, options, progress)
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Progress]:
+    """A bar for each stage, by the name under which it reports."""
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=max(total, 1))
+
+        yield report
+
+
+def print_summary(summary: LoadSummary, console: Console) -> None:
+    """What was loaded, and what was rejected and why."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    for label, value in _facts(summary):
+        facts.add_row(label, value)
+    console.print(facts)
+    if not summary.rejects:
+        return
+    table = Table(
+        "rejected because", "rows", "e.g. file:row", "what helps", title="Rejected rows (table load_rejects)"
+    )
+    for count in summary.rejects:
+        table.add_row(
+            count.reason, f"{count.rows:,}", escape(", ".join(count.examples)), escape(count.remedy)
+        )
+    console.print(table)
+
+
+def _facts(summary: LoadSummary) -> Iterator[tuple[str, str]]:
+    exams, questions = summary.exams, summary.questions
+    if summary.is_dry_run:
+        yield "dry run", "nothing was written; below is what would have been"
+    yield (
+        "rows",
+        f"{summary.rows_read:,} read, {summary.attempts:,} attempts, {summary.rows_rejected:,} rejected",
+    )
+    yield "exams", f"{exams.inserted:,} new, {exams.updated:,} changed, {exams.unchanged:,} as they were"
+    yield "questions", f"{questions.inserted:,} new, {questions.updated:,} given a topic"
+    if summary.first_attempt_at and summary.last_attempt_at:
+        yield (
+            "from, to",
+            f"{summary.first_attempt_at:%Y-%m-%d %H:%M}, {summary.last_attempt_at:%Y-%m-%d %H:%M} UTC",
+        )
+    if summary.shifted_weeks:
+        yield "moved by", f"{summary.shifted_weeks:,} weeks"
+    for count, label, meaning in (
+        (summary.duplicates, "duplicates", "rows equal to another in every column; counted once"),
+        (summary.superseded, "re-scored", "answers replaced by a later scoring"),
+        (summary.attempts_kept, "kept", "attempts of earlier loads in the same exams"),
+        (summary.unanswered, "unanswered", "rows without an answer; missing, not wrong"),
+        (summary.local_times, "local times", "times without an offset, read in the configured zone"),
+        (summary.rows_with_derived_session, "no session", "rows given one by pauses of more than 30 minutes"),
+        (
+            summary.sessions_renamed,
+            "renamed",
+            "sessions whose id another user has; exam id is session@hash of user",
+        ),
+    ):
+        if count:
+            yield label, f"{count:,} {meaning}"

@@ -1,0 +1,69 @@
+"""A database with the tables that the loader writes, and logs to load."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from seedtest_analytics.tables import source
+
+TABLES = [source.exam_results, source.question, source.session, source.interest_goal, source.load_rejects]
+
+
+@pytest.fixture
+def database(empty_database: Any) -> Iterator[Engine]:
+    """An engine on an empty database with the source tables."""
+    engine = create_engine(empty_database)
+    source.metadata.create_all(engine, TABLES)
+    yield engine
+    engine.dispose()
+
+
+def exam_rows(engine: Engine) -> list[tuple[Any, ...]]:
+    """Everything but the generated key."""
+    columns = (
+        "session_id, user_id, status, result_json::text, score_raw, score_scaled, created_at, updated_at"
+    )
+    with engine.connect() as connection:
+        return [
+            tuple(r)
+            for r in connection.execute(text(f"SELECT {columns} FROM exam_results ORDER BY session_id"))
+        ]
+
+
+def question_rows(engine: Engine) -> list[tuple[Any, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text("SELECT * FROM question ORDER BY id"))]
+
+
+def reject_rows(engine: Engine) -> list[tuple[Any, ...]]:
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT file_name, row_number, reason, raw_row FROM load_rejects ORDER BY 1, 2, 3")
+        )
+        return [tuple(row) for row in rows]
+
+
+def row_versions(engine: Engine) -> list[tuple[Any, ...]]:
+    """xmin of every row: it changes with any update, even one to the same values."""
+    with engine.connect() as connection:
+        return [
+            tuple(row)
+            for table in ("exam_results", "question", "load_rejects")
+            for row in connection.execute(
+                text(f"SELECT '{table}', ctid::text, xmin::text FROM {table} ORDER BY 2")
+            )
+        ]
+
+
+def write_log(path: Path, rows: list[dict[str, Any]], **types: pa.DataType) -> Path:
+    """A Parquet log of these rows."""
+    table = pa.Table.from_pylist(rows)
+    for name, type_ in types.items():
+        table = table.set_column(table.column_names.index(name), name, table.column(name).cast(type_))
+    pq.write_table(table, path)
+    return path
