@@ -340,3 +340,35 @@ def test_platform_side_does_not_import_rpy2():
         "assert not [m for m in sys.modules if m.startswith('rpy2')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.r
+@needs_r
+def test_console_reaches_the_dagster_log():
+    import dagster as dg
+
+    from seedtest_analytics.resources.r.resource import RResource
+
+    lines = []
+
+    @dg.logger
+    def collecting(_):
+        handler = logging.Handler()
+        handler.emit = lambda record: lines.append((record.levelname, record.getMessage()))
+        logger = logging.Logger("collecting")
+        logger.addHandler(handler)
+        return logger
+
+    @dg.op
+    def talk(context: dg.OpExecutionContext, r: RResource):
+        with r.session(context.log) as session:
+            session.call(PROBE, "noisy")
+
+    @dg.job(logger_defs={"collecting": collecting}, resource_defs={"r": RResource()})
+    def talking():
+        talk()
+
+    talking.execute_in_process(run_config={"loggers": {"collecting": {}}})
+    said = [(level, text.rsplit("R: ", 1)[1]) for level, text in lines if "R: " in text]
+    assert ("INFO", "printed in two parts") in said
+    assert ("WARNING", "a warning") in said

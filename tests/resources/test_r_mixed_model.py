@@ -1,4 +1,4 @@
-"""Mixed models by lme4 through the R resource: agreement with lme4's own results, what a fit says of itself."""
+"""lme4 through the R resource: agreement with its own results, and what a fit says of itself."""
 
 import json
 import os

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Protocol
-
 import numpy as np
 import pandas as pd
 
+from seedtest_analytics.resources.r.caller import RCaller
 from seedtest_analytics.stats.mixed_model.data import (
     ATTEMPTS,
     Family,
@@ -25,21 +23,6 @@ from seedtest_analytics.stats.mixed_model.result import (
 )
 
 PACKAGES = ("lme4",)
-
-
-class RCaller(Protocol):
-    """An :class:`RSession`, or an :class:`RResource` that starts one for the call."""
-
-    def call(
-        self,
-        script: str,
-        function: str,
-        *,
-        packages: Iterable[str] = (),
-        timeout_seconds: float | None = None,
-        **arguments: Any,
-    ) -> Any:
-        """Call a function of an R script."""
 
 
 def fit_mixed_model(

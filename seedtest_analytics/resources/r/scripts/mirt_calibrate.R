@@ -1,0 +1,94 @@
+# Item calibration by mirt: one dimension, marginal maximum likelihood by EM on a grid, EAP scores.
+
+# cells: person, item (numbers from 1), correct (0 or 1). anchors: item, a, b, c, fixed at these values; with
+# anchors the group's mean and variance are free. guessing_prior: mean and SD on the logit of g, or NULL.
+calibrate <- function(cells, n_persons, n_items, model, anchors, guessing_prior, quadrature_points, theta_limit,
+                      tolerance, max_cycles, standard_errors) {
+  suppressPackageStartupMessages(library(mirt))
+  data <- matrix(NA_integer_, n_persons, n_items, dimnames = list(NULL, paste0("item", seq_len(n_items))))
+  data[cbind(cells$person, cells$item)] <- as.integer(cells$correct)
+  arguments <- list(
+    data = data, model = 1, itemtype = model, quadpts = quadrature_points, TOL = tolerance, verbose = FALSE,
+    technical = list(NCYCLES = max_cycles, theta_lim = c(-theta_limit, theta_limit))
+  )
+  start <- do.call(mirt::mirt, c(arguments, list(pars = "values")))
+  arguments$pars <- with_guessing_prior(with_anchors(start, anchors, model), guessing_prior)
+  fit <- do.call(mirt::mirt, c(arguments, list(SE = standard_errors, SE.type = "Oakes")))
+  list(
+    items = item_parameters(fit, n_items),
+    persons = person_scores(fit, quadrature_points, theta_limit),
+    fit = cbind(fit_statistics(fit), group_parameters(fit)),
+    versions = data.frame(r = R.version.string, mirt = as.character(utils::packageVersion("mirt")))
+  )
+}
+
+with_anchors <- function(pars, anchors, model) {
+  if (is.null(anchors) || nrow(anchors) == 0L) return(pars)
+  for (k in seq_len(nrow(anchors))) {
+    item <- paste0("item", anchors$item[k])
+    pars <- fixed_at(pars, item, "a1", anchors$a[k])
+    pars <- fixed_at(pars, item, "d", -anchors$a[k] * anchors$b[k])
+    if (model == "3PL") pars <- fixed_at(pars, item, "g", anchors$c[k])
+  }
+  pars$est[pars$item == "GROUP" & pars$name %in% c("MEAN_1", "COV_11")] <- TRUE
+  pars
+}
+
+fixed_at <- function(pars, item, name, value) {
+  at <- pars$item == item & pars$name == name
+  pars$value[at] <- value
+  pars$est[at] <- FALSE
+  pars
+}
+
+with_guessing_prior <- function(pars, prior) {
+  if (is.null(prior)) return(pars)
+  at <- pars$name == "g" & pars$est
+  pars$prior.type[at] <- "norm"
+  pars$prior_1[at] <- prior$mean
+  pars$prior_2[at] <- prior$sd
+  pars
+}
+
+# Rows "par" and, where the information matrix could be inverted, "SE" of one item's or the group's coefficients.
+entry <- function(table, row, column) {
+  if (row %in% rownames(table) && column %in% colnames(table)) unname(table[row, column]) else NA_real_
+}
+
+item_parameters <- function(fit, n_items) {
+  tables <- mirt::coef(fit, IRTpars = TRUE, printSE = TRUE)[paste0("item", seq_len(n_items))]
+  column <- function(row, name) vapply(tables, entry, 0, row = row, column = name, USE.NAMES = FALSE)
+  data.frame(
+    item = seq_len(n_items),
+    a = column("par", "a"), b = column("par", "b"), c = column("par", "g"),
+    a_se = column("SE", "a"), b_se = column("SE", "b"), c_se = column("SE", "g")
+  )
+}
+
+group_parameters <- function(fit) {
+  table <- mirt::coef(fit, IRTpars = TRUE, printSE = TRUE)$GroupPars
+  data.frame(
+    group_mean = entry(table, "par", "MEAN_1"), group_mean_se = entry(table, "SE", "MEAN_1"),
+    group_variance = entry(table, "par", "COV_11"), group_variance_se = entry(table, "SE", "COV_11")
+  )
+}
+
+person_scores <- function(fit, quadrature_points, theta_limit) {
+  scores <- mirt::fscores(
+    fit, method = "EAP", full.scores = TRUE, full.scores.SE = TRUE, quadpts = quadrature_points,
+    theta_lim = c(-theta_limit, theta_limit)
+  )
+  data.frame(theta = scores[, "F1"], theta_sd = scores[, "SE_F1"])
+}
+
+fit_statistics <- function(fit) {
+  second_order <- mirt::extract.mirt(fit, "secondordertest")
+  data.frame(
+    log_likelihood = mirt::extract.mirt(fit, "logLik"),
+    aic = mirt::extract.mirt(fit, "AIC"),
+    bic = mirt::extract.mirt(fit, "BIC"),
+    n_iterations = as.integer(mirt::extract.mirt(fit, "iterations")),
+    has_converged = isTRUE(mirt::extract.mirt(fit, "converged")),
+    is_maximum = if (length(second_order) == 0L) NA else as.logical(second_order)
+  )
+}

@@ -1,0 +1,277 @@
+"""The mirt backend: what is asked of R, tries and waits, and what is made of mirt's answer.
+
+mirt is on CRAN only. Where it is not installed, a stand-in package with its functions and shapes shows that
+the script and the conversion hold together; agreement with mirt itself is tested where mirt is installed.
+"""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seedtest_analytics.resources.r.errors import (
+    RCrashedError,
+    REvaluationError,
+    RPackageMissingError,
+    RTimeoutError,
+)
+from seedtest_analytics.resources.r.mirt import (
+    CalibrationDataError,
+    GuessingPrior,
+    MirtSettings,
+    calibrate_with_mirt,
+    mirt_arguments,
+    mirt_request,
+)
+from seedtest_analytics.resources.r.retry import growing_waits, try_repeatedly
+from seedtest_analytics.resources.r.session import RSession
+from tests._shared import shared
+
+needs_r = pytest.mark.skipif(
+    shutil.which("R") is None and os.environ.get("CI") != "true",
+    reason="R is not installed: scripts/install-system-packages",
+)
+
+
+def some_answers(n_users=40, n_items=5, seed=3):
+    """Sparse answers: each user leaves each item out with probability 0.3."""
+    rng = np.random.default_rng(seed)
+    grid = pd.MultiIndex.from_product(
+        [[f"u{i:02d}" for i in range(n_users)], [f"q{i}" for i in range(n_items)]],
+        names=["user_id", "item_id"],
+    ).to_frame(index=False)
+    grid["is_correct"] = rng.uniform(size=len(grid)) < 0.3 + 0.1 * grid["item_id"].str[1:].astype(int)
+    return grid[rng.uniform(size=len(grid)) < 0.7].sample(frac=1, random_state=seed)
+
+
+class TestRequest:
+    def test_cells_name_the_same_answers(self):
+        answers = some_answers()
+        request = mirt_request(answers, "2PL")
+        back = pd.DataFrame(
+            {
+                "user_id": request.user_ids[request.cells["person"] - 1],
+                "item_id": request.item_ids[request.cells["item"] - 1],
+                "is_correct": request.cells["correct"].astype(bool),
+            }
+        )
+        pd.testing.assert_frame_equal(back, answers.reset_index(drop=True), check_dtype=False)
+
+    def test_items_without_information_are_set_aside_with_the_reason(self):
+        twelve = [f"u{i:02d}" for i in range(12)]
+        answers = pd.concat(
+            [
+                some_answers(),
+                pd.DataFrame({"user_id": twelve, "item_id": "easy", "is_correct": True}),
+                pd.DataFrame({"user_id": twelve, "item_id": "hard", "is_correct": False}),
+                pd.DataFrame(
+                    {"user_id": ["x", "u01", "u02"], "item_id": "new", "is_correct": [True, False, True]}
+                ),
+            ]
+        )
+        request = mirt_request(answers, "2PL")
+        assert request.set_aside == (
+            ("easy", "all 12 answers are right"),
+            ("hard", "all 12 answers are wrong"),
+            ("new", "3 answers, fewer than 10"),
+        )
+        assert "x" not in request.user_ids
+        assert request.item_ids.tolist() == ["q0", "q1", "q2", "q3", "q4"]
+
+    def test_anchors_are_numbered_and_unanswered_ones_ignored(self):
+        anchors = pd.DataFrame({"item_id": ["q3", "gone", "q0"], "a": [1.2, 1, 0.8], "b": [0.1, 0, -1]})
+        chosen = mirt_request(some_answers(), "3PL", anchors.assign(c=[0.2, 0, None])).anchors
+        assert chosen.to_dict("list") == {"item": [4, 1], "a": [1.2, 0.8], "b": [0.1, -1.0], "c": [0.2, 0.0]}
+
+    @pytest.mark.parametrize(
+        ("model", "anchor"),
+        [("2PL", {"a": -1.0, "b": 0.0}), ("2PL", {"a": 1.0, "b": np.nan}), ("Rasch", {"a": 1.3, "b": 0.0})],
+    )
+    def test_impossible_anchors_are_named(self, model, anchor):
+        with pytest.raises(CalibrationDataError, match=r"anchors \['q1'\]"):
+            mirt_request(some_answers(), model, pd.DataFrame([{"item_id": "q1", **anchor}]))
+
+    def test_refuses_what_cannot_be_calibrated(self):
+        answers = some_answers()
+        with pytest.raises(CalibrationDataError, match="4PL"):
+            mirt_request(answers, "4PL")
+        with pytest.raises(CalibrationDataError, match="repeat a user and item"):
+            mirt_request(pd.concat([answers, answers.tail(1)]), "2PL")
+        missing = answers["is_correct"].astype(object).mask(answers.index == answers.index[0])
+        with pytest.raises(CalibrationDataError, match="not wrong answers"):
+            mirt_request(answers.assign(is_correct=missing), "2PL")
+        with pytest.raises(CalibrationDataError, match="0 items are left"):
+            mirt_request(answers, "2PL", min_responses=1000)
+
+    def test_prior_goes_with_3pl_only(self):
+        request = mirt_request(some_answers(), "2PL")
+        prior = GuessingPrior(-1.1, 0.5)
+        of_2pl, of_3pl = (mirt_arguments(request, model, prior, MirtSettings()) for model in ("2PL", "3PL"))
+        assert of_2pl["guessing_prior"] is None
+        assert of_3pl["guessing_prior"] == {"mean": -1.1, "sd": 0.5}
+
+
+class TestTries:
+    def test_waits_grow(self):
+        assert growing_waits(4, 5.0) == (5.0, 10.0, 20.0)
+        assert growing_waits(1, 5.0) == ()
+
+    @pytest.mark.parametrize(("tries", "first", "growth"), [(0, 1.0, 2.0), (2, -1.0, 2.0), (2, 1.0, 0.5)])
+    def test_impossible_waits(self, tries, first, growth):
+        with pytest.raises(ValueError, match=r"at least one try|cannot be negative"):
+            growing_waits(tries, first, growth)
+
+    def test_second_try_succeeds_and_tries_are_logged_with_their_numbers(self, caplog):
+        outcomes, slept = [RCrashedError("gone"), "fitted"], []
+
+        def work():
+            outcome = outcomes.pop(0)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        with caplog.at_level(logging.INFO):
+            result = try_repeatedly(
+                work, (5.0, 10.0), (RCrashedError,), logging.getLogger("t"), "calibration", slept.append
+            )
+        assert result == "fitted"
+        assert slept == [5.0]
+        assert "calibration: try 1 of 3 failed, next in 5 s: gone" in caplog.text
+        assert "calibration: try 2 of 3" in caplog.text
+
+    class FailingR:
+        def __init__(self, error):
+            self.error, self.calls = error, 0
+
+        def call(self, *args, **kwargs):
+            self.calls += 1
+            raise self.error
+
+    @pytest.mark.parametrize("error", [RCrashedError("killed"), RTimeoutError("slow")])
+    def test_crash_and_time_out_are_tried_as_often_as_asked(self, error):
+        r, slept = self.FailingR(error), []
+        with pytest.raises(type(error)):
+            calibrate_with_mirt(r, some_answers(), max_tries=3, retry_delay_seconds=2.0, sleep=slept.append)
+        assert r.calls == 3
+        assert slept == [2.0, 4.0]
+
+    @pytest.mark.parametrize(
+        "error", [RPackageMissingError("no mirt", ("mirt",)), REvaluationError("bad", "", ())]
+    )
+    def test_what_would_fail_again_is_not_tried_again(self, error):
+        r = self.FailingR(error)
+        with pytest.raises(type(error)):
+            calibrate_with_mirt(r, some_answers(), sleep=lambda _: None)
+        assert r.calls == 1
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory):
+    """A session whose only mirt is the stand-in."""
+    library = tmp_path_factory.mktemp("library")
+    source = Path(__file__).with_name("fake_mirt")
+    command = ["R", "CMD", "INSTALL", "--no-docs", f"--library={library}", str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    with RSession(timeout_seconds=60, environment={**os.environ, "R_LIBS": str(library)}) as session:
+        yield session
+
+
+@pytest.mark.r
+@needs_r
+class TestStandIn:
+    def test_answers_reach_their_cells_and_results_their_ids(self, stand_in, caplog):
+        answers = some_answers()
+        result = calibrate_with_mirt(stand_in, answers, "2PL")
+        share = answers.groupby("item_id")["is_correct"].mean()
+        assert result.item_ids.tolist() == share.index.tolist()
+        np.testing.assert_allclose(result.b, -np.log(share / (1 - share)))
+        by_user = answers.groupby("user_id")["is_correct"]
+        assert result.user_ids.tolist() == by_user.sum().index.tolist()
+        np.testing.assert_allclose(result.theta, by_user.sum())
+        np.testing.assert_allclose(result.theta_sd, 1 / np.sqrt(by_user.size()))
+        np.testing.assert_allclose(result.a_se, 0.1)
+        assert np.isnan(result.c_se).all()
+        assert (result.group_mean, result.group_variance) == (0.0, 1.0)
+        assert (result.log_likelihood, result.n_iterations, result.has_converged) == (-1.5, 12, True)
+        assert result.is_maximum is True
+        assert (
+            "asked for 61 points on -6..6, TOL 1e-04, NCYCLES 2000, prior on 0 g, SE TRUE Oakes"
+            in caplog.text
+        )
+
+    def test_anchors_are_fixed_and_free_the_group(self, stand_in):
+        anchors = pd.DataFrame({"item_id": ["q1", "q4"], "a": [1.4, 0.7], "b": [0.3, -0.5]})
+        result = calibrate_with_mirt(stand_in, some_answers(), "2PL", anchors=anchors)
+        assert result.is_fixed.tolist() == [False, True, False, False, True]
+        np.testing.assert_allclose(result.a[result.is_fixed], [1.4, 0.7])
+        np.testing.assert_allclose(result.b[result.is_fixed], [0.3, -0.5])
+        assert np.isnan(result.b_se[result.is_fixed]).all()
+        assert np.isfinite(result.b_se[~result.is_fixed]).all()
+        assert (result.group_mean_se, result.group_variance_se) == (0.1, 0.1)
+
+    def test_guessing(self, stand_in, caplog):
+        anchors = pd.DataFrame({"item_id": ["q1"], "a": [1.0], "b": [0.0], "c": [0.25]})
+        result = calibrate_with_mirt(
+            stand_in, some_answers(), "3PL", anchors=anchors, guessing_prior=GuessingPrior()
+        )
+        np.testing.assert_allclose(result.c, [0.15, 0.25, 0.15, 0.15, 0.15])
+        assert "prior on 4 g" in caplog.text
+        assert "seldom converges" not in caplog.text
+
+    def test_rasch_frees_the_variance_only(self, stand_in):
+        result = calibrate_with_mirt(stand_in, some_answers(), "Rasch")
+        assert np.isnan(result.a_se).all()
+        assert np.isnan(result.group_mean_se)
+        assert result.group_variance_se == 0.1
+
+    def test_no_standard_errors(self, stand_in):
+        result = calibrate_with_mirt(stand_in, some_answers(), settings=MirtSettings(standard_errors=False))
+        assert np.isnan(result.b_se).all()
+        assert result.is_maximum is None
+
+    def test_3pl_without_prior_warns(self, stand_in, caplog):
+        calibrate_with_mirt(stand_in, some_answers(), "3PL")
+        assert "3PL without a prior" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def r():
+    with RSession(timeout_seconds=300) as session:
+        yield session
+
+
+@pytest.mark.r
+@needs_r
+def test_missing_mirt_says_how_to_install_it(r):
+    if r.package_versions(["mirt"])["mirt"]:
+        pytest.skip("mirt is installed")
+    with pytest.raises(RPackageMissingError, match=r"R package mirt.*install\.packages\(c\(\"mirt\"\)"):
+        calibrate_with_mirt(r, some_answers())
+
+
+@pytest.mark.r
+@needs_r
+class TestAgainstMirt:
+    """Only where mirt itself is installed."""
+
+    @pytest.fixture(autouse=True)
+    def _needs_mirt(self, r):
+        if r.package_versions(["mirt"])["mirt"] is None:
+            pytest.skip("R's package mirt is not installed (CRAN)")
+
+    @pytest.mark.parametrize("name", ["LSAT6", "LSAT7"])
+    def test_2pl_agrees_with_the_reference(self, r, name):
+        data = pd.read_csv(shared(f"reference/irt/mirt_{name}_data.csv"))
+        expected = json.loads(shared(f"reference/irt/mirt_{name}_2pl.json").read_text())
+        long = data.reset_index(names="user_id").melt("user_id", var_name="item_id", value_name="is_correct")
+        result = calibrate_with_mirt(r, long, "2PL", settings=MirtSettings(tolerance=1e-7))
+        slopes = {row["item"].replace("_", "."): row["a1"] for row in expected["items_slope_intercept"]}
+        found = {item.replace("_", "."): a for item, a in zip(result.item_ids, result.a, strict=True)}
+        assert result.log_likelihood == pytest.approx(expected["logLik"], abs=1e-4)
+        assert found == pytest.approx(slopes, abs=1e-3)
