@@ -1,0 +1,214 @@
+"""The environment of the contract: names, aliases, defaults, precedence, messages.
+
+What is expected is written by hand from the contract (sections 4, 6, 7, 8), not taken from the code.
+"""
+
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from seedtest_analytics.settings import (
+    GROUPS,
+    RETIRED_VARIABLES,
+    CalibrationSettings,
+    FeatureSettings,
+    KpiSettings,
+    PlatformSettings,
+    SettingsError,
+    load_settings,
+)
+
+CONTRACT = [
+    # group, names in order of precedence, field, default, another value as text, that value typed
+    ("platform", ["DATABASE_URL"], "database_url", None, "postgresql://h/d", None),
+    ("platform", ["APP_ENV"], "app_env", "local", "production", "production"),
+    ("platform", ["DRY_RUN"], "dry_run", False, "true", True),
+    ("platform", ["SEEDTEST_TIMEZONE"], "timezone", "UTC", "Asia/Seoul", "Asia/Seoul"),
+    ("storage", ["S3_BUCKET"], "s3_bucket", None, "seedtest-reports", "seedtest-reports"),
+    ("storage", ["AWS_REGION"], "aws_region", "ap-northeast-2", "eu-west-1", "eu-west-1"),
+    ("calibration", ["MIRT_LOOKBACK_DAYS", "IRT_CALIB_LOOKBACK_DAYS"], "lookback_days", 30, "60", 60),
+    ("calibration", ["MIRT_MODEL", "IRT_MODEL"], "model", "2PL", "Rasch", "Rasch"),
+    ("calibration", ["MIRT_TOPIC_ID", "IRT_TOPIC_ID"], "topic_id", None, "algebra", "algebra"),
+    ("calibration", ["MIRT_SUBJECT_ID", "IRT_SUBJECT_ID"], "subject_id", None, "7", 7),
+    ("calibration", ["MIRT_MAX_OBS"], "max_observations", 0, "500000", 500_000),
+    ("calibration", ["MIRT_MAX_RETRIES"], "max_retries", 3, "5", 5),
+    ("calibration", ["MIRT_RETRY_DELAY_SECS"], "retry_delay_secs", 5.0, "2.5", 2.5),
+    ("calibration", ["IRT_UPDATE_QUESTION_META"], "update_question_meta", False, "true", True),
+    ("drift", ["DRIFT_LOOKBACK_DAYS"], "lookback_days", 30, "31", 31),
+    ("drift", ["DRIFT_MIN_SAMPLE"], "min_sample", 200, "300", 300),
+    ("drift", ["DRIFT_THRESHOLD_DELTA_A"], "threshold_delta_a", 0.20, "0.3", 0.3),
+    ("drift", ["DRIFT_THRESHOLD_DELTA_B"], "threshold_delta_b", 0.25, "0.3", 0.3),
+    ("drift", ["DRIFT_THRESHOLD_DELTA_C"], "threshold_delta_c", 0.03, "0.05", 0.05),
+    ("features", ["AGG_LOOKBACK_DAYS"], "lookback_days", 7, "14", 14),
+    ("features", ["AGG_INCLUDE_THETA"], "include_theta", False, "true", True),
+    ("kpis", ["METRICS_USE_IRT_THETA"], "use_irt_theta", False, "true", True),
+    ("kpis", ["METRICS_USE_BAYESIAN"], "use_bayesian", False, "true", True),
+    ("kpis", ["METRICS_DEFAULT_TARGET"], "default_target", 0.0, "1.5", 1.5),
+    ("kpis", ["METRICS_CHURN_HORIZON_DAYS"], "churn_horizon_days", 14, "21", 21),
+    ("kpis", ["KPI_LOOKBACK_DAYS"], "lookback_days", 30, "45", 45),
+    ("kpis", ["KPI_USERS_SINCE_DAYS"], "users_since_days", 90, "120", 120),
+    ("reports", ["REPORT_FORMAT"], "report_format", "html", "html", "html"),
+]
+
+INVALID = [
+    ("DRY_RUN", "maybe", "boolean"),
+    ("SEEDTEST_TIMEZONE", "Asia/Nowhere", "IANA"),
+    ("SEEDTEST_START_DATE", "30.02.2024", "date"),
+    ("MIRT_LOOKBACK_DAYS", "0", "greater than or equal to 1"),
+    ("IRT_CALIB_LOOKBACK_DAYS", "a month", "integer"),
+    ("MIRT_MODEL", "4PL", "'Rasch', '2PL' or '3PL'"),
+    ("MIRT_SUBJECT_ID", "mathematics", "integer"),
+    ("MIRT_MAX_OBS", "-1", "greater than or equal to 0"),
+    ("DRIFT_THRESHOLD_DELTA_A", "0", "greater than 0"),
+    ("AGG_LOOKBACK_DAYS", "1.5", "integer"),
+    ("METRICS_CHURN_HORIZON_DAYS", "366", "less than or equal to 365"),
+    ("METRICS_DEFAULT_TARGET", "high", "number"),
+    ("REPORT_FORMAT", "docx", "html"),
+    ("MAX_USERS", "0", "greater than or equal to 1"),
+]
+
+RETIRED_BY_THE_CONTRACT = {
+    "R_IRT_BASE_URL", "R_IRT_TIMEOUT_SECS", "R_IRT_INTERNAL_TOKEN", "R_IRT_PLUMBER_URL",
+    "R_GLMM_BASE_URL", "GLMM_TIMEOUT_SECS", "R_GLMM_TIMEOUT_SECS", "R_GLMM_INTERNAL_TOKEN",
+    "R_BRMS_BASE_URL", "R_BRMS_TIMEOUT_SECS", "R_BRMS_INTERNAL_TOKEN",
+    "R_FORECAST_BASE_URL", "R_FORECAST_TIMEOUT_SECS", "R_FORECAST_INTERNAL_TOKEN",
+}  # fmt: skip
+
+
+def value_of(group: str, field: str, environment: dict[str, str]) -> object:
+    return getattr(getattr(load_settings(environment), group), field)
+
+
+@pytest.mark.parametrize(("group", "names", "field", "default", "given", "typed"), CONTRACT)
+def test_each_variable_has_the_contracts_default_and_reads_each_alias(
+    group: str, names: list[str], field: str, default: object, given: str, typed: object
+) -> None:
+    assert value_of(group, field, {}) == default
+    for name in names:
+        read = value_of(group, field, {name: given})
+        if name == "DATABASE_URL":
+            read, typed = load_settings({name: given}).platform.database_url.get_secret_value(), given  # type: ignore[union-attr]
+        assert read == typed
+        assert type(read) is type(typed)
+        assert value_of(group, field, {name: ""}) == default
+        assert value_of(group, field, {name: "  "}) == default
+
+
+def test_the_current_name_wins_over_its_alias_unless_it_is_empty() -> None:
+    both = {"MIRT_LOOKBACK_DAYS": "60", "IRT_CALIB_LOOKBACK_DAYS": "90"}
+    assert CalibrationSettings.from_environment(both).lookback_days == 60
+    assert CalibrationSettings.from_environment({**both, "MIRT_LOOKBACK_DAYS": ""}).lookback_days == 90
+
+
+def test_run_configuration_wins_over_the_environment_and_none_leaves_it() -> None:
+    settings = KpiSettings.from_environment(
+        {"METRICS_CHURN_HORIZON_DAYS": "21", "METRICS_USE_IRT_THETA": "true"}
+    )
+    assert settings.overridden_by({"churn_horizon_days": 7}).churn_horizon_days == 7
+    assert settings.overridden_by({"churn_horizon_days": None}).churn_horizon_days == 21
+    assert settings.overridden_by({"use_irt_theta": False}).use_irt_theta is False
+    assert settings.overridden_by({"dry_run": True, "as_of": "2026-01-01"}) == settings
+    assert KpiSettings.from_environment({}).overridden_by({"default_target": 0.5}).default_target == 0.5
+
+
+def test_a_value_of_the_run_configuration_is_validated_and_named() -> None:
+    with pytest.raises(SettingsError) as error:
+        FeatureSettings().overridden_by({"lookback_days": 0})
+    message = str(error.value)
+    assert "run configuration field lookback_days = 0" in message
+    assert "greater than or equal to 1" in message
+
+
+@pytest.mark.parametrize(("name", "value", "allowed"), INVALID)
+def test_an_invalid_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings({name: value})
+    message = str(error.value)
+    assert f"environment variable {name} = {value!r}" in message
+    assert allowed in message
+
+
+def test_every_invalid_value_is_in_one_message() -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings({"DRY_RUN": "maybe", "MIRT_MODEL": "4PL", "MIRT_MAX_OBS": "-1", "MAX_USERS": "none"})
+    lines = str(error.value).splitlines()
+    assert len(lines) == 4
+    assert {name for name in ("DRY_RUN", "MIRT_MODEL", "MIRT_MAX_OBS", "MAX_USERS") if name in str(error.value)} == {
+        "DRY_RUN", "MIRT_MODEL", "MIRT_MAX_OBS", "MAX_USERS",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["true", "TRUE", "1", "yes", "on"])
+def test_dry_run_reads_the_usual_words(value: str) -> None:
+    assert load_settings({"DRY_RUN": value}).platform.dry_run is True
+
+
+@pytest.mark.parametrize("value", ["false", "False", "0", "no", "off", ""])
+def test_dry_run_is_off_otherwise(value: str) -> None:
+    assert load_settings({"DRY_RUN": value}).platform.dry_run is False
+
+
+def test_secrets_are_in_no_message_and_no_representation() -> None:
+    secrets = {
+        "DATABASE_URL": "postgresql://seedtest:hunter2@db/seedtest",
+        "SEEDTEST_ALERT_WEBHOOK_URL": "https://hooks.example/hunter2",
+    }
+    settings = load_settings(secrets)
+    assert "hunter2" not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+    with pytest.raises(SettingsError) as error:
+        load_settings({**secrets, "DRY_RUN": "maybe", "SEEDTEST_TIMEZONE": "Nowhere"})
+    assert "hunter2" not in str(error.value)
+    with pytest.raises(SettingsError) as error:
+        PlatformSettings().overridden_by({"database_url": ["hunter2"]})
+    assert "hunter2" not in str(error.value)
+    assert "database_url = (hidden)" in str(error.value)
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    settings = load_settings({})
+    with pytest.raises(ValueError, match="frozen"):
+        settings.platform.dry_run = True  # type: ignore[misc]
+
+
+def test_no_variable_is_read_by_two_fields() -> None:
+    names = [name for group in GROUPS.values() for name in group.variables()]
+    assert len(names) == len(set(names))
+    assert not set(names) & set(RETIRED_VARIABLES)
+
+
+def test_retired_variables_are_named_in_exactly_one_warning() -> None:
+    assert set(RETIRED_VARIABLES) >= RETIRED_BY_THE_CONTRACT
+    environment = {name: "https://hunter2.example" for name in RETIRED_BY_THE_CONTRACT}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_settings(environment)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    assert all(name in message for name in RETIRED_BY_THE_CONTRACT)
+    assert "hunter2" not in message
+
+
+def test_without_retired_variables_there_is_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_settings({"R_IRT_BASE_URL": "", "DRY_RUN": "true"})
+
+
+def test_a_process_that_loads_the_settings_from_several_places_warns_once() -> None:
+    program = (
+        "from seedtest_analytics.settings import load_settings\n"
+        "load_settings()\n"
+        "def elsewhere():\n"
+        "    return load_settings()\n"
+        "elsewhere()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"R_IRT_BASE_URL": "http://r-irt", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.count("R_IRT_BASE_URL") == 1
