@@ -1,0 +1,115 @@
+"""Run the cells of a compiled template for one document and join the page.
+
+Each document gets a namespace of its own, thrown away afterwards, so no variable of one student is there for the
+next. A cell shows its last expression, like a notebook: as ``_repr_html_`` where the value has it, else as escaped
+text; None shows nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import html
+import io
+import os
+import traceback
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from seedtest_analytics.resources.quarto.data_file import DATA_VARIABLE, private_data_file
+from seedtest_analytics.resources.quarto.errors import CellError, TemplateError
+from seedtest_analytics.resources.quarto.template import Cell, CompiledTemplate
+from seedtest_analytics.stats.report.document import ReportDocumentError
+
+
+@dataclass(frozen=True)
+class RunnableCell:
+    """A cell as byte code: its statements, and its last expression where it ends in one."""
+
+    cell: Cell
+    statements: CodeType
+    expression: CodeType | None
+
+
+def runnable_cells(template: CompiledTemplate) -> tuple[RunnableCell, ...]:
+    """Compile every cell once; raises :class:`TemplateError` for a syntax error."""
+    return tuple(_runnable(template.name, cell) for cell in template.cells)
+
+
+def _runnable(template_name: str, cell: Cell) -> RunnableCell:
+    where = f"{template_name}, cell {cell.label!r}"
+    try:
+        tree = ast.parse(cell.source)
+        last = tree.body[-1] if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        body = tree.body[:-1] if last is not None else tree.body
+        statements = compile(ast.Module(body, []), f"<{where}>", "exec")
+        expression = compile(ast.Expression(last.value), f"<{where}>", "eval") if last is not None else None
+    except SyntaxError as error:
+        raise TemplateError(f"{where}, line {error.lineno}: {error.msg}") from None
+    return RunnableCell(cell, statements, expression)
+
+
+def render_page(template: CompiledTemplate, cells: tuple[RunnableCell, ...], document: bytes) -> bytes:
+    """The page of one document (the bytes of its data file); raises :class:`CellError`."""
+    namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
+    outputs = list[str]()
+    with private_data_file(document) as path, _environment(DATA_VARIABLE, str(path)):
+        for cell in cells:
+            outputs.append(_run(template.name, cell, namespace))
+    page = [template.pieces[0]]
+    for output, piece in zip(outputs, template.pieces[1:], strict=True):
+        page += [output, piece]
+    return "".join(page).encode()
+
+
+@contextlib.contextmanager
+def _environment(variable: str, value: str) -> Any:
+    os.environ[variable] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(variable, None)
+
+
+def _run(template_name: str, runnable: RunnableCell, namespace: dict[str, Any]) -> str:
+    printed = io.StringIO()
+    value = None
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(runnable.statements, namespace)  # noqa: S102  # the template is the platform's own code
+            if runnable.expression is not None:
+                value = eval(runnable.expression, namespace)  # noqa: S307
+    except Exception as error:
+        raise CellError(_without_values(template_name, runnable.cell.label, error)) from None
+    if not runnable.cell.is_shown:
+        return ""
+    return _output(_preformatted(printed.getvalue())) + _output(_shown(value))
+
+
+def _without_values(template_name: str, label: str, error: Exception) -> str:
+    """Type and place of an error. Its text is left out, because it may quote the student's data."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(frame.filename)}, line {frame.lineno}"
+    known = f": {error}" if isinstance(error, ReportDocumentError) else ""
+    return f"{template_name}, cell {label!r} failed with {type(error).__name__} in {place}{known}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    as_html = getattr(value, "_repr_html_", None)
+    return str(as_html()) if callable(as_html) else _preformatted(repr(value))
+
+
+def _preformatted(shown: str) -> str:
+    return f"<pre>{html.escape(shown)}</pre>" if shown else ""
+
+
+def _output(markup: str) -> str:
+    """The wrapping that Quarto puts around an output, so that one style sheet serves both."""
+    return (
+        f'<div class="cell"><div class="cell-output cell-output-display">{markup}</div></div>'
+        if markup
+        else ""
+    )

@@ -1,0 +1,186 @@
+"""The template read once: its static part through pandoc, its cells compiled, so that a student costs only the cells.
+
+The ``.qmd`` is read by jupytext, every code cell leaves a marker, pandoc makes one self-contained page of the rest, and
+the page is cut at the markers. Rendering then runs the cells and joins the pieces; what pandoc does in seconds for a
+thousand students is done once.
+
+What the Quarto CLI does beyond this is refused with its name, so that no template renders differently without a word:
+cells in other languages, inline code, shortcodes other than ``include`` of a file in the same folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedtest_analytics.resources.quarto.errors import TemplateError
+
+MAIN_FILE = "weekly_report.qmd"
+PANDOC_TIMEOUT_S = 120
+_INCLUDE = re.compile(r"^\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*$", re.MULTILINE)
+_SHORTCODE = re.compile(r"\{\{<.*?>\}\}", re.DOTALL)
+_INLINE_CODE = re.compile(r"`\{\w+\}|`r ")
+_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+_MARKER = "seedtest-report-cell-"
+_MARKED = re.compile(rf"<!--{_MARKER}(\d+)-->")
+_OPTION = re.compile(r"^#\|\s?(.*)$")
+_MAX_INCLUDE_DEPTH = 5
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Python source of a cell and where it is, for messages."""
+
+    label: str
+    source: str
+    is_shown: bool
+
+
+@dataclass(frozen=True)
+class CompiledTemplate:
+    """Static HTML pieces around the outputs of ``cells``: piece 0, cell 0, piece 1, …"""
+
+    name: str
+    pieces: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+def template_files(folder: Path) -> tuple[Path, ...]:
+    """The files that belong to a template, sorted; raises :class:`TemplateError` where there is none."""
+    if not (folder / MAIN_FILE).is_file():
+        raise TemplateError(f"{MAIN_FILE} is not in the template folder {folder.name}/")
+    suffixes = {".qmd", ".css", ".html", ".yml", ".lua"}
+    return tuple(sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in suffixes))
+
+
+def template_digest(folder: Path) -> str:
+    """Hash over the names and bytes of the template's files, for code versions."""
+    digest = hashlib.sha256()
+    for path in template_files(folder):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def compile_template(folder: Path) -> CompiledTemplate:
+    """Read, check and convert the template; raises :class:`TemplateError`."""
+    import jupytext
+    import yaml
+
+    template_files(folder)
+    source = expand_includes(_read(folder / MAIN_FILE), folder)
+    header = _FRONT_MATTER.match(source)
+    if header is None:
+        raise TemplateError(f"{MAIN_FILE} has no YAML header between two lines of ---")
+    options = yaml.safe_load(header[1]) or {}
+    notebook = jupytext.reads(source[header.end() :], fmt="Rmd")  # fmt="qmd" would call the quarto CLI
+    markdown, cells = _split(notebook.cells)
+    pieces = _MARKED.split(_pandoc(markdown, options, folder))
+    order = [int(n) for n in pieces[1::2]]
+    if order != list(range(len(cells))):
+        raise TemplateError(
+            f"{MAIN_FILE}: pandoc lost or moved a code cell; put it in a paragraph of its own"
+        )
+    return CompiledTemplate(MAIN_FILE, tuple(pieces[::2]), cells)
+
+
+def expand_includes(source: str, folder: Path, depth: int = 0) -> str:
+    """Put the text of ``{{< include _part.qmd >}}`` lines in their place."""
+    if depth > _MAX_INCLUDE_DEPTH:
+        raise TemplateError(f"{MAIN_FILE}: files include each other more than {_MAX_INCLUDE_DEPTH} deep")
+
+    def replacement(match: re.Match[str]) -> str:
+        path = folder / match[1]
+        if Path(match[1]).name != match[1] or not path.is_file():
+            raise TemplateError(f"{MAIN_FILE} includes {match[1]}, which is no file of the template folder")
+        return expand_includes(_read(path), folder, depth + 1)
+
+    return _INCLUDE.sub(replacement, source)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _split(notebook_cells: list[Any]) -> tuple[str, tuple[Cell, ...]]:
+    """Markdown with a marker for each code cell, and the code cells."""
+    markdown, cells = list[str](), list[Cell]()
+    for cell in notebook_cells:
+        if cell.cell_type != "code":
+            markdown.append(_checked_markdown(cell.source))
+            continue
+        cells.append(_code_cell(cell, len(cells)))
+        markdown.append(f"```{{=html}}\n<!--{_MARKER}{len(cells) - 1}-->\n```")
+    return "\n\n".join(markdown), tuple(cells)
+
+
+def _checked_markdown(source: str) -> str:
+    for pattern, what in ((_SHORTCODE, "shortcode"), (_INLINE_CODE, "inline code")):
+        found = pattern.search(source)
+        if found:
+            raise TemplateError(f"{MAIN_FILE}: {what} {found[0]!r} is not supported; use a code cell")
+    return source
+
+
+def _code_cell(cell: Any, index: int) -> Cell:
+    import yaml
+
+    lines = cell.source.splitlines()
+    n_options = next((i for i, line in enumerate(lines) if not _OPTION.match(line)), len(lines))
+    options = yaml.safe_load("\n".join(_OPTION.sub(r"\1", line) for line in lines[:n_options])) or {}
+    label = str(options.get("label", f"cell {index + 1}"))
+    unknown = set(options) - {"label", "include"}
+    if unknown:
+        raise TemplateError(f"{MAIN_FILE}, cell {label!r}: option {sorted(unknown)[0]!r} is not supported")
+    language = (cell.metadata.get("magic_args") or cell.metadata.get("language") or "python").split()[0]
+    if cell.source.startswith("%%") or language != "python":
+        raise TemplateError(f"{MAIN_FILE}, cell {label!r}: only Python cells are supported")
+    return Cell(label, "\n".join(lines[n_options:]), bool(options.get("include", True)))
+
+
+def _pandoc(markdown: str, options: dict[str, Any], folder: Path) -> str:
+    """The page with markers in place of the cells' outputs."""
+    import pypandoc
+    import yaml
+
+    html = (options.get("format") or {}).get("html") or {}
+    metadata = {"title": options.get("title", ""), "lang": options.get("lang", "en"), "document-css": False}
+    arguments = [
+        "-f",
+        "markdown",
+        "-t",
+        "html5",
+        "--standalone",
+        "--embed-resources",
+        "--section-divs",
+        "--mathml",
+    ]
+    arguments += [f"--css={path}" for path in _files(html.get("css"), folder)]
+    arguments += [f"--include-in-header={path}" for path in _files(html.get("include-in-header"), folder)]
+    source = f"---\n{yaml.safe_dump(metadata, allow_unicode=True)}---\n\n{markdown}\n"
+    with tempfile.TemporaryDirectory(prefix="seedtest-template-") as scratch:
+        done = subprocess.run(
+            [pypandoc.get_pandoc_path(), *arguments],
+            input=source,
+            capture_output=True,
+            encoding="utf-8",
+            cwd=scratch,
+            timeout=PANDOC_TIMEOUT_S,
+        )
+    if done.returncode != 0:
+        raise TemplateError(
+            f"{MAIN_FILE}: pandoc failed with status {done.returncode}: {done.stderr.strip()}"
+        )
+    return done.stdout
+
+
+def _files(value: Any, folder: Path) -> list[Path]:
+    names = [value] if isinstance(value, str) else list(value or [])
+    for file_name in names:
+        if not (folder / str(file_name)).is_file():
+            raise TemplateError(f"{MAIN_FILE} names {file_name}, which is no file of the template folder")
+    return [(folder / str(file_name)).resolve() for file_name in names]

@@ -1,0 +1,74 @@
+"""A render worker: a process that lives for many reports (``python -m seedtest_analytics.resources.quarto.worker FD``).
+
+It is a program of its own and not a multiprocessing child, so that nothing of the caller's main module is imported
+again and it does not matter whether the caller has threads. It speaks pickles over an inherited socket: first
+a :class:`WorkerSetup`, answered by ``("ready", None)`` or ``("failed", message)``; then for each ``bytes`` (a data
+file) ``("done", page)`` or ``("failed", message)``. It ends when the socket closes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from seedtest_analytics.resources.quarto.command import render_with_quarto
+from seedtest_analytics.resources.quarto.errors import ReportError
+from seedtest_analytics.resources.quarto.execute import render_page, runnable_cells
+from seedtest_analytics.resources.quarto.template import CompiledTemplate
+
+PRELOADED = ("seedtest_analytics.stats.report.views", "seedtest_analytics.stats.report.model_views")
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """How to render: with the Quarto CLI where ``quarto`` is its path, else from the compiled template."""
+
+    folder: Path
+    quarto: str | None
+    template: CompiledTemplate | None
+
+
+def renderer(setup: WorkerSetup) -> Callable[[bytes], bytes]:
+    """The function from a data file to a page."""
+    if setup.quarto is not None:
+        quarto = setup.quarto
+        return lambda document: render_with_quarto(quarto, setup.folder, document)
+    template = setup.template
+    assert template is not None
+    for module in PRELOADED:
+        importlib.import_module(module)
+    cells = runnable_cells(template)
+    return lambda document: render_page(template, cells, document)
+
+
+def serve(connection: Connection) -> None:
+    """Answer until the other side closes."""
+    try:
+        render = renderer(connection.recv())
+    except ReportError as error:
+        connection.send(("failed", str(error)))
+        return
+    connection.send(("ready", None))
+    while True:
+        try:
+            document = connection.recv_bytes()
+        except EOFError:
+            return
+        connection.send(_answer(render, document))
+
+
+def _answer(render: Callable[[bytes], bytes], document: bytes) -> tuple[str, bytes | str]:
+    try:
+        return "done", render(document)
+    except ReportError as error:
+        return "failed", str(error)
+    except Exception as error:  # noqa: BLE001  # a worker outlives a bad document; texts of errors may quote its data
+        return "failed", f"rendering failed with {type(error).__name__}"
+
+
+if __name__ == "__main__":
+    serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,294 @@
+"""The one data file of a report: contract section 8, typed and validated in one place.
+
+Nearly every part can be missing; a missing number is None and never NaN. Keys beyond the legacy contract's
+(``time_zone``, ``generated_at``, ``kpi_history``) are optional or say so. Readers of older shapes are served by the
+field names, which are the contract's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+
+KPI_RANGES: dict[str, tuple[float, float]] = {
+    "I_t": (-1.0, 1.0),
+    "E_t": (0.0, 1.0),
+    "R_t": (0.0, 1.0),
+    "A_t": (0.0, 1.0),
+    "P": (0.0, 1.0),
+    "S": (0.0, 1.0),
+    "P_lower": (0.0, 1.0),
+    "P_upper": (0.0, 1.0),
+    "sigma": (0.0, math.inf),
+}
+"""Closed ranges of the KPI numbers that a report shows as such."""
+
+
+class ReportDocumentError(ValueError):
+    """The data of a report is not what the contract says. The message names fields, never their values."""
+
+
+def _none_for_not_finite(value: Any) -> Any:
+    """NaN and infinities, which a data frame uses for "missing", become None."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_none_for_not_finite)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class AbilityPoint(_Part):
+    """An ability (logit) and its posterior SD on a day."""
+
+    date: dt.date
+    theta: float = Field(allow_inf_nan=False)
+    se: Number = None
+
+
+class Goal(_Part):
+    """A target that the student set for a topic (logit)."""
+
+    topic_id: str
+    target_level: Number = None
+    priority: int = 0
+
+
+class TopicDay(_Part):
+    """What a student did in a topic on a day; times in ms, abilities in logit."""
+
+    topic_id: str
+    date: dt.date
+    attempts: Count
+    correct: Count
+    avg_time_ms: Number = None
+    rt_median: Number = None
+    hints: Count = 0
+    theta_estimate: Number = None
+    theta_sd: Number = None
+    improvement: Number = None
+
+    @field_validator("correct")
+    @classmethod
+    def _not_more_right_than_answered(cls, correct: int, info: Any) -> int:
+        if correct > info.data.get("attempts", correct):
+            raise ValueError("more right answers than attempts")
+        return correct
+
+
+class ItemParameters(_Part):
+    """An item that the student met in the last weeks (logit metric)."""
+
+    item_id: str
+    discrimination: Number = None
+    difficulty: Number = None
+    guessing: Number = None
+    model: str | None = None
+    fitted_at: dt.datetime | None = None
+
+
+class GivenRecommendation(_Part):
+    """A recommendation made elsewhere and passed on as it is."""
+
+    topic_id: str | None = None
+    reason: str
+    total_attempts: Count | None = None
+    total_correct: Count | None = None
+
+
+class LinkingConstants(_Part):
+    """How the newest calibration was put on the common scale: θ* = A θ + B."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
+
+    A: Number = None
+    B: Number = None
+    n_anchors_used: Count | None = None
+    run_id: str | None = Field(default=None, alias="_run_id")
+    fitted_at: dt.datetime | None = Field(default=None, alias="_fitted_at")
+
+
+class BayesianGrowth(_Part):
+    """Goal probability from the growth posterior; ``sigma`` is the posterior SD of the projected score (logit)."""
+
+    P: Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_none_for_not_finite)] = None
+    sigma: Number = None
+    P_lower: Number = None
+    P_upper: Number = None
+    slope_per_week: Number = None
+    slope_sd: Number = None
+    fitted_at: dt.datetime | None = None
+
+
+class ForecastPoint(_Part):
+    """A forecast week: expectation and interval."""
+
+    ds: dt.date
+    yhat: Number = None
+    yhat_lower: Number = None
+    yhat_upper: Number = None
+
+
+class Anomaly(_Part):
+    """A week that lay far from its forecast; ``anomaly_score`` is a signed z."""
+
+    week: dt.date
+    score: Number = None
+    anomaly_score: Number = None
+
+
+class Forecast(_Part):
+    """Forecast of the whole cohort's mean improvement. It is nobody's personal forecast."""
+
+    forecast_data: tuple[ForecastPoint, ...] = ()
+    anomalies: tuple[Anomaly, ...] = ()
+    fit_meta: dict[str, Any] = {}
+    fitted_at: dt.datetime | None = None
+
+
+class SurvivalRisk(_Part):
+    """Churn model of the week: the student's risk, and what raises or lowers it for everybody."""
+
+    churn_risk: Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_none_for_not_finite)] = None
+    fit_meta: dict[str, Any] = {}
+    fitted_at: dt.datetime | None = None
+
+    @property
+    def hazard_ratios(self) -> dict[str, float]:
+        """Finite hazard ratios by covariate; empty where the fit has none."""
+        ratios = self.fit_meta.get("hazard_ratios")
+        pairs = ratios.items() if isinstance(ratios, dict) else ()
+        return {str(name): float(value) for name, value in pairs if is_number(value) and value > 0}
+
+
+class UserSegment(_Part):
+    """The group of students with similar habits that this one was put into."""
+
+    segment_label: str
+    segment_description: str | None = None
+    features_snapshot: dict[str, Any] = {}
+    assigned_at: dt.datetime | None = None
+
+
+class KpiWeek(_Part):
+    """KPIs of an earlier week, for the small trend beside each number."""
+
+    week_start: dt.date
+    kpis: dict[str, Any]
+
+
+class ReportDocument(BaseModel):
+    """Everything that a report of one student and week shows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    user_id: str = Field(min_length=1)
+    week_start: dt.date
+    time_zone: str = "UTC"
+    generated_at: AwareDatetime | None = None
+    kpis: dict[str, Any] = {}
+    kpi_history: tuple[KpiWeek, ...] = ()
+    ability_trend: tuple[AbilityPoint, ...] = ()
+    goals: tuple[Goal, ...] = ()
+    topic_features: tuple[TopicDay, ...] = ()
+    item_params: tuple[ItemParameters, ...] = ()
+    recommendations: tuple[GivenRecommendation, ...] = ()
+    linking_constants: LinkingConstants | None = None
+    bayesian_growth: BayesianGrowth | None = None
+    prophet_forecast: Forecast | None = None
+    survival_risk: SurvivalRisk | None = None
+    user_segment: UserSegment | None = None
+
+    @classmethod
+    def validated(cls, data: Any) -> Self:
+        """Check rows as they come from a database (dict, Decimal, date) or from JSON; raise ReportDocumentError."""
+        return cls._checked(lambda: cls.model_validate(data))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what :meth:`to_json` wrote; raise :class:`ReportDocumentError`."""
+        return cls._checked(lambda: cls.model_validate_json(text))
+
+    def to_json(self) -> bytes:
+        """The data file, UTF-8; the same document gives the same bytes."""
+        return self.model_dump_json(by_alias=True).encode()
+
+    @classmethod
+    def _checked(cls, build: Any) -> Self:
+        try:
+            document: Self = build()
+        except ValidationError as error:
+            raise ReportDocumentError(explain(error)) from None
+        return document
+
+    @field_validator("week_start")
+    @classmethod
+    def _is_monday(cls, value: dt.date) -> dt.date:
+        if value.weekday() != 0:
+            raise ValueError("a week starts on a Monday")
+        return value
+
+    @field_validator("kpis", mode="before")
+    @classmethod
+    def _finite_kpis(cls, value: Any) -> Any:
+        return {k: _none_for_not_finite(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("kpis")
+    @classmethod
+    def _kpis_in_range(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key, (low, high) in KPI_RANGES.items():
+            number = value.get(key)
+            if number is not None and not (is_number(number) and low <= number <= high):
+                raise ValueError(f"{key} must be null or a number from {low:g} to {high:g}")
+        return value
+
+    @property
+    def week_end(self) -> dt.date:
+        """Sunday of the week."""
+        return self.week_start + dt.timedelta(days=6)
+
+    def kpi(self, key: str) -> float | None:
+        """A number of this week's KPIs, None where it is missing or no number."""
+        return number_or_none(self.kpis.get(key))
+
+    def kpi_text(self, key: str) -> str | None:
+        """A word of this week's KPIs (a method, a reason), None where it is missing."""
+        value = self.kpis.get(key)
+        return value if isinstance(value, str) and value else None
+
+    def kpi_count(self, key: str) -> int | None:
+        """A count of this week's KPIs."""
+        value = self.kpi(key)
+        return None if value is None or value < 0 else round(value)
+
+
+def is_number(value: Any) -> bool:
+    """A finite number that is no bool."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def number_or_none(value: Any) -> float | None:
+    """``value`` as a float where it is a finite number."""
+    return float(value) if is_number(value) else None
+
+
+def explain(error: ValidationError) -> str:
+    """Which fields are wrong and why, without their values (they are a student's data)."""
+    details = error.errors(include_input=False, include_context=False, include_url=False)
+    shown = [f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in details[:5]]
+    more = f"; and {len(details) - 5} more" if len(details) > 5 else ""
+    return f"the report's data is not valid: {'; '.join(shown)}{more}"

@@ -1,0 +1,86 @@
+"""HTML from untrusted text. Everything that a report shows passes through :func:`text`."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+MAX_SHOWN_CHARACTERS = 200
+
+# Cf (format) characters that scripts and emoji need; every other control or format character is made visible, because
+# among them are the marks that turn the direction of the text after them.
+_JOINERS = {"‌", "‍"}
+_PLAIN_ASCII = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,")
+
+
+@dataclass(frozen=True)
+class Html:
+    """Markup that is safe to show as it is. Notebooks, Quarto and the embedded renderer ask for ``_repr_html_``."""
+
+    markup: str
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+    def __str__(self) -> str:
+        return self.markup
+
+
+def text(value: object, limit: int = MAX_SHOWN_CHARACTERS) -> str:
+    """``value`` as inert HTML text, also inside a quoted attribute and inside Markdown's raw blocks.
+
+    ASCII punctuation becomes numeric references, so that neither HTML nor what a Markdown processor looks for in
+    raw HTML (shortcodes ``{{<``, fences, ``@``, ``$``) finds anything. Control and bidirectional format characters
+    are shown as ``[U+202E]``. Longer than ``limit`` characters is cut, with an ellipsis.
+    """
+    raw = str(value)
+    shown = raw if len(raw) <= limit else raw[: limit - 1] + "…"
+    return "".join(map(_character, shown))
+
+
+def _character(character: str) -> str:
+    if character in _PLAIN_ASCII:
+        return character
+    if character in _JOINERS:
+        return character
+    if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+        return f"&#91;U&#43;{ord(character):04X}&#93;"
+    return f"&#{ord(character)};" if character.isascii() else character
+
+
+def name(value: object) -> str:
+    """An untrusted name in running text: isolated, so that a right-to-left name does not turn its surroundings."""
+    return f"<bdi>{text(value)}</bdi>"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], caption: str, css_class: str = "") -> str:
+    """A table whose cells and headings are markup already; the first cell of a row is its heading.
+
+    Every cell carries its column's heading as ``data-label``, for narrow screens where rows are stacked.
+    """
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
+    body = "".join(f"<tr>{_row(headings, row)}</tr>" for row in rows)
+    return (
+        f'<div class="table-scroll"><table class="{css_class}"><caption>{caption}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _row(headings: Sequence[str], row: Sequence[str]) -> str:
+    cells = [
+        f'<td data-label="{heading}">{cell}</td>' for heading, cell in zip(headings[1:], row[1:], strict=True)
+    ]
+    return f'<th scope="row">{row[0]}</th>{"".join(cells)}'
+
+
+def paragraph(markup: str, css_class: str = "") -> str:
+    """A paragraph of markup."""
+    return f'<p class="{css_class}">{markup}</p>' if css_class else f"<p>{markup}</p>"
+
+
+def section(heading: str, content: Html | None) -> Html | None:
+    """A part with its heading; nothing at all where there is no content. ``heading`` is the template's plain text."""
+    if content is None:
+        return None
+    return Html(f"<section><h2>{text(heading)}</h2>{content}</section>")
