@@ -43,6 +43,7 @@ def fit_laplace(
         priors=priors,
         seed=seed,
         week_mean=data.week_mean,
+        last_week=float(data.weeks[-1]),
         n_students=data.n_students,
         n_scores=data.n_scores,
         importance=ImportanceRun(smoothed.pareto_k, smoothed.effective_draws, mode.has_converged),

@@ -78,14 +78,6 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class HyperDraws:
-    """Population draws for predictions: theta of shape (K, P), weights of shape (K,) that sum to one."""
-
-    theta: np.ndarray
-    weights: np.ndarray
-
-
-@dataclass(frozen=True)
 class GrowthPosterior:
     """Draws of the population parameters of one growth fit.
 
@@ -98,6 +90,7 @@ class GrowthPosterior:
         priors: what the fit was given.
         seed: of the random numbers.
         week_mean: mean week over the rows.
+        last_week: latest week of any row.
         n_students, n_scores: what the fit saw.
         sampler: of Markov chains, else None.
         importance: of the Laplace backend, else None.
@@ -113,6 +106,7 @@ class GrowthPosterior:
     priors: GrowthPriors
     seed: int
     week_mean: float
+    last_week: float
     n_students: int
     n_scores: int
     sampler: SamplerRun | None = None
@@ -131,6 +125,7 @@ class GrowthPosterior:
         priors: GrowthPriors,
         seed: int,
         week_mean: float,
+        last_week: float,
         n_students: int,
         n_scores: int,
         sampler: SamplerRun | None = None,
@@ -174,6 +169,7 @@ class GrowthPosterior:
             priors=priors,
             seed=seed,
             week_mean=week_mean,
+            last_week=last_week,
             n_students=n_students,
             n_scores=n_scores,
             sampler=sampler,
@@ -233,26 +229,21 @@ class GrowthPosterior:
                 f"the {self.method} growth fit may not be used: {'; '.join(verdict.reasons)}"
             )
 
-    def hyper_draws(self, n_draws: int) -> HyperDraws:
-        """At most `n_draws` draws that stand for the posterior: evenly spaced, or resampled by weight.
+    def hyper_draws(self, n_draws: int) -> np.ndarray:
+        """At most `n_draws` equally weighted draws that stand for the posterior, shape (K, P).
 
-        Resampling is systematic (one draw at the middle of each of `n_draws` equal strata), so it needs no
-        seed.
+        Markov chains are laid end to end and thinned evenly, so each gives as many. Weighted draws are
+        resampled systematically (one at the middle of each of K equal strata of the weights), which needs no
+        random number.
         """
-        flat = np.swapaxes(self.theta, 0, 1).reshape(-1, self.theta.shape[-1])
-        if n_draws >= len(flat):
-            weights = np.full(len(flat), 1 / len(flat)) if self.weights is None else self._weights_by_draw()
-            return HyperDraws(np.ascontiguousarray(flat), weights)
-        positions = (np.arange(n_draws) + 0.5) / n_draws
+        flat = self.theta.reshape(-1, self.theta.shape[-1])
+        positions = (np.arange(min(n_draws, len(flat))) + 0.5) / min(n_draws, len(flat))
         if self.weights is None:
             chosen = (positions * len(flat)).astype(np.int64)
         else:
-            chosen = np.searchsorted(np.cumsum(self._weights_by_draw()), positions).clip(max=len(flat) - 1)
-        return HyperDraws(np.ascontiguousarray(flat[chosen]), np.full(n_draws, 1 / n_draws))
-
-    def _weights_by_draw(self) -> np.ndarray:
-        assert self.weights is not None
-        return np.ascontiguousarray(self.weights.reshape(self.theta.shape[:2]).T.ravel())
+            cumulative = np.cumsum(self.weights)
+            chosen = np.searchsorted(cumulative / cumulative[-1], positions)
+        return np.ascontiguousarray(flat[chosen])
 
     def _chain_diagnostics(self) -> dict[str, Any]:
         draws = self.parameters.values()

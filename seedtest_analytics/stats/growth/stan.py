@@ -104,6 +104,7 @@ def fit_stan(
         priors=priors,
         seed=settings.seed,
         week_mean=data.week_mean,
+        last_week=float(data.weeks[-1]),
         n_students=data.n_students,
         n_scores=data.n_scores,
         sampler=draws.run(settings.max_treedepth),

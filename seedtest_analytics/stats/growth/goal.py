@@ -1,0 +1,99 @@
+"""The goal probability of one student on demand, from a current score and a trend."""
+
+import math
+
+import numpy as np
+
+from seedtest_analytics.stats.growth.density import relative_factor
+from seedtest_analytics.stats.growth.lines import relative_covariance
+from seedtest_analytics.stats.growth.mixture import (
+    level_probability,
+    mixture_moments,
+    normal_quantile,
+    score_probability,
+)
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior
+from seedtest_analytics.stats.growth.prediction import MAX_HORIZON_WEEKS, Event, check_level
+
+DEFAULT_WEEKS_OBSERVED = 8
+
+
+def goal_probability(
+    current_score: float,
+    trend: float,
+    weeks_remaining: float,
+    target_score: float,
+    credible_interval: float = 0.95,
+    *,
+    posterior: GrowthPosterior,
+    weeks_observed: int = DEFAULT_WEEKS_OBSERVED,
+    event: Event = "level",
+) -> dict[str, float]:
+    """Probability that a student at `current_score`, moving by `trend` a week, reaches `target_score`.
+
+    Score and trend are taken as the best estimates of the student's line today; how well a line is known
+    after `weeks_observed` weekly scores, and how much weekly scores scatter, comes from a growth fit of the
+    cohort.
+
+    Args:
+        current_score: level today, in the unit of the fit.
+        trend: gain a week.
+        weeks_remaining: until the goal is due; 0 or more.
+        target_score: the goal.
+        credible_interval: probability between `lower` and `upper`.
+        posterior: a usable gaussian fit.
+        weeks_observed: weekly scores behind the two estimates, the latest of them today.
+        event: which probability, see `prediction`.
+
+    Returns:
+        `{"probability", "lower", "upper", "uncertainty"}`: the probability and its bounds (the contract's P,
+        P_lower, P_upper), and the posterior SD of the projected score (sigma).
+
+    Raises:
+        UnusablePosteriorError: the fit's diagnostics fall short.
+        ValueError: an argument is not finite or out of range.
+    """
+    _check(current_score, trend, weeks_remaining, target_score, weeks_observed)
+    check_level(credible_interval)
+    posterior.require_usable()
+    if posterior.family != "gaussian":
+        raise ValueError("the goal probability of a score needs a gaussian growth fit")
+    theta = posterior.hyper_draws(posterior.theta.shape[0] * posterior.theta.shape[1])
+    factors = np.array([relative_factor(row) for row in theta])
+    population = np.column_stack([np.zeros((len(theta), 2)), factors])
+    weeks = posterior.last_week - np.arange(weeks_observed)
+    design = np.array([[len(weeks), weeks.sum()], [weeks.sum(), (weeks**2).sum()]])
+    at_goal = np.array([1.0, posterior.last_week + weeks_remaining])
+    variance = np.einsum("i,kij,j->k", at_goal, relative_covariance(population, design), at_goal)
+    sigmas = np.ascontiguousarray(factors[:, 3])
+    sds = sigmas * np.sqrt(variance)
+    means = np.full(len(theta), current_score + trend * weeks_remaining)
+    quantiles = np.array([(1 - credible_interval) / 2, (1 + credible_interval) / 2])
+    result = np.empty(3)
+    if event == "score":
+        score_probability(means, sds, sigmas, target_score, quantiles, normal_quantile(quantiles), result)
+    else:
+        level_probability(means, 1 / sds, target_score, quantiles, np.empty(len(theta)), result)
+    probability, lower, upper = (float(value) for value in result)
+    uncertainty = float(mixture_moments(means, sds)[1])
+    return {"probability": probability, "lower": lower, "upper": upper, "uncertainty": uncertainty}
+
+
+def _check(
+    current_score: float, trend: float, weeks_remaining: float, target_score: float, weeks_observed: int
+) -> None:
+    values = {
+        "current_score": current_score,
+        "trend": trend,
+        "weeks_remaining": weeks_remaining,
+        "target_score": target_score,
+    }
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, not {value}")
+    if not 0 <= weeks_remaining <= MAX_HORIZON_WEEKS:
+        raise ValueError(
+            f"weeks_remaining must lie between 0 and {MAX_HORIZON_WEEKS:g}, not {weeks_remaining:g}"
+        )
+    if weeks_observed < 1:
+        raise ValueError(f"weeks_observed must be at least 1, not {weeks_observed}")

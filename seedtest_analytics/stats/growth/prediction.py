@@ -1,0 +1,295 @@
+"""What a growth fit says about every student: line, projected score, and the probability of reaching a goal.
+
+Given the population parameters a student's line is Gaussian in closed form, so everything here is a mixture
+of
+normals over posterior draws: expectations are averages of conditional expectations and quantiles are those of
+the mixture. No random number is drawn.
+
+Three quantities that are easily mixed up, with mu the student's line at the goal week:
+    P(mu >= goal)           event "level": has the student's underlying level reached the goal?
+    P(y >= goal)            event "score": will a weekly score, with its noise, reach it?
+    Phi((mu - goal)/sigma)  the chance of a weekly score given the line: its mean is P(y >= goal), and as the
+                            line is uncertain it has quantiles, the bounds of event "score".
+The bounds of event "level" are quantiles, over draws of the population, of P(mu >= goal | population): the
+level's own uncertainty is already inside the probability.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numba as nb
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from seedtest_analytics.stats.growth.data import GrowthData, check_finite, name_rows
+from seedtest_analytics.stats.growth.density import relative_factor, shrinkage
+from seedtest_analytics.stats.growth.mixture import (
+    level_probability,
+    mixture_moments,
+    mixture_quantile,
+    normal_quantile,
+    score_probability,
+)
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior
+
+Event = Literal["level", "score"]
+
+BLOCK_STUDENTS = 65_536
+CHUNK_STUDENTS = 256
+# The spread of P over draws of the population shrinks with the cohort, so fewer draws give P to 0.002.
+MIN_HYPER_DRAWS, MAX_HYPER_DRAWS = 100, 4000
+DRAWS_TIMES_STUDENTS = 4_000_000
+# A line is no forecast for years ahead.
+MAX_HORIZON_WEEKS = 260.0
+RESULT_COLUMNS = (
+    "intercept_mean",
+    "intercept_sd",
+    "slope_mean",
+    "slope_sd",
+    "projected",
+    "sigma",
+    "projected_lower",
+    "projected_upper",
+    "P",
+    "P_lower",
+    "P_upper",
+)
+
+
+@dataclass(frozen=True)
+class StudentPredictions:
+    """Per student, each of shape (J,): posterior of the line, of its value at the goal week, and of the goal.
+
+    Attributes:
+        students: ids, in the order of the data.
+        goal_week, goal: what was asked.
+        intercept_mean, intercept_sd: of the line at week 0 (logits in the binomial family).
+        slope_mean, slope_sd: gain a week.
+        projected: posterior mean of the line at the goal week, on the scale of the score.
+        sigma: its posterior SD.
+        projected_lower, projected_upper: its credible interval.
+        P, P_lower, P_upper: probability of the event, and bounds (see the module's text).
+        event, level: which probability, and the probability inside the intervals.
+        n_hyper_draws: posterior draws averaged over.
+    """
+
+    students: np.ndarray
+    goal_week: np.ndarray
+    goal: np.ndarray
+    intercept_mean: np.ndarray
+    intercept_sd: np.ndarray
+    slope_mean: np.ndarray
+    slope_sd: np.ndarray
+    projected: np.ndarray
+    sigma: np.ndarray
+    projected_lower: np.ndarray
+    projected_upper: np.ndarray
+    P: np.ndarray
+    P_lower: np.ndarray
+    P_upper: np.ndarray
+    event: Event
+    level: float
+    n_hyper_draws: int
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a student."""
+        columns = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return pd.DataFrame(columns)
+
+
+def predict_students(
+    posterior: GrowthPosterior,
+    data: GrowthData,
+    goal_week: ArrayLike,
+    goal: ArrayLike,
+    *,
+    event: Event = "level",
+    level: float = 0.95,
+    n_hyper_draws: int | None = None,
+) -> StudentPredictions:
+    """Predict every student of the fit; see `predict_blocks` for the arguments."""
+    blocks = list(
+        predict_blocks(
+            posterior, data, goal_week, goal, event=event, level=level, n_hyper_draws=n_hyper_draws
+        )
+    )
+    names = ("students", "goal_week", "goal", *RESULT_COLUMNS)
+    joined: dict[str, Any] = {name: np.concatenate([getattr(b, name) for b in blocks]) for name in names}
+    return dataclasses.replace(blocks[0], **joined)
+
+
+def predict_blocks(
+    posterior: GrowthPosterior,
+    data: GrowthData,
+    goal_week: ArrayLike,
+    goal: ArrayLike,
+    *,
+    event: Event = "level",
+    level: float = 0.95,
+    n_hyper_draws: int | None = None,
+    block_students: int = BLOCK_STUDENTS,
+) -> Iterator[StudentPredictions]:
+    """Predict the students of the fit in blocks, so that memory does not grow with the cohort.
+
+    Args:
+        posterior: of a gaussian fit to `data`.
+        data: what was fitted.
+        goal_week: week at which the goal is due, one for all or shape (J,), counted from the origin of the
+            data.
+        goal: score to reach, one for all or shape (J,).
+        event: which probability is P.
+        level: probability inside the credible intervals.
+        n_hyper_draws: posterior draws to average over; None takes as many as P needs for an error of 0.002.
+
+    Raises:
+        UnusablePosteriorError: the fit's diagnostics fall short.
+        ValueError: posterior and data do not belong together, or goals are out of range.
+    """
+    posterior.require_usable()
+    check_match(posterior, data, "gaussian")
+    check_level(level)
+    goal_weeks, goals = spread_goals(goal_week, goal, data)
+    theta = posterior.hyper_draws(n_hyper_draws or hyper_draws_needed(data.n_students))
+    population = population_draws(theta, data)
+    quantiles = np.array([(1 - level) / 2, (1 + level) / 2])
+    for start in range(0, data.n_students, block_students):
+        block = slice(start, min(start + block_students, data.n_students))
+        order = np.lexsort((goal_weeks[block], data.design[block]))
+        result = _predict(
+            data.statistics[block],
+            order,
+            goal_weeks[block],
+            goals[block],
+            population,
+            np.array(data.reference),
+            quantiles,
+            normal_quantile(quantiles),
+            event == "score",
+        )
+        yield StudentPredictions(
+            students=data.students[block],
+            goal_week=goal_weeks[block],
+            goal=goals[block],
+            **dict(zip(RESULT_COLUMNS, result.T, strict=True)),
+            event=event,
+            level=level,
+            n_hyper_draws=len(theta),
+        )
+
+
+def hyper_draws_needed(n_students: int) -> int:
+    """Posterior draws that keep the Monte Carlo error of P below 0.002."""
+    return int(np.clip(DRAWS_TIMES_STUDENTS // n_students, MIN_HYPER_DRAWS, MAX_HYPER_DRAWS))
+
+
+def check_match(posterior: GrowthPosterior, data: object, family: str) -> None:
+    """Raise `ValueError` unless `posterior` is a `family` fit to `data`."""
+    same = all(
+        getattr(posterior, name) == getattr(data, name) for name in ("n_students", "n_scores", "week_mean")
+    )
+    if posterior.family != family or not same:
+        raise ValueError(
+            f"this {posterior.family} posterior of {posterior.n_students} students and {posterior.n_scores} "
+            "scores was not fitted to these data"
+        )
+
+
+def check_level(level: float) -> None:
+    """Raise `ValueError` unless 0 < level < 1."""
+    if not 0 < level < 1:
+        raise ValueError(f"a credible interval needs a probability between 0 and 1, not {level}")
+
+
+def spread_goals(goal_week: ArrayLike, goal: ArrayLike, data: GrowthData) -> tuple[np.ndarray, np.ndarray]:
+    """Goal week and goal of every student, checked."""
+    shape = (data.n_students,)
+    goal_weeks = np.ascontiguousarray(np.broadcast_to(np.asarray(goal_week, dtype=float), shape))
+    goals = np.ascontiguousarray(np.broadcast_to(np.asarray(goal, dtype=float), shape))
+    check_finite("goal_week", goal_weeks)
+    check_finite("goal", goals)
+    far = np.flatnonzero(
+        (goal_weeks > data.weeks[-1] + MAX_HORIZON_WEEKS) | (goal_weeks < data.weeks[0] - MAX_HORIZON_WEEKS)
+    )
+    if len(far):
+        raise ValueError(
+            f"goal_week: {len(far)} goals lie more than {MAX_HORIZON_WEEKS:g} weeks outside the scores "
+            f"({name_rows(far)}); count goal weeks from the same origin as the scores' weeks"
+        )
+    return goal_weeks, goals
+
+
+def population_draws(theta: np.ndarray, data: GrowthData) -> np.ndarray:
+    """Shape (K, 6): intercept at week 0, slope, l11, l21, l22 and sigma of each draw."""
+    factors = np.array([relative_factor(row) for row in theta])
+    return np.column_stack([theta[:, 0] - theta[:, 1] * data.week_mean, theta[:, 1], factors])
+
+
+@nb.njit(cache=True)
+def _line_coefficients(population, reference, A00, A01, A11, week, out):  # type: ignore[no-untyped-def]
+    """Per draw: intercept = out0 + out1 c0 + out2 c1, slope = out3 + out2 c0 + out4 c1, and from out5 the SDs
+    of intercept, slope and level at `week` given the population, sigma, and 1 / SD of the level."""
+    for k in range(population.shape[0]):
+        intercept, slope, l11, l21, l22, sigma = population[k]
+        _, _, _, _, _, M00, M01, M11 = shrinkage(l11, l21, l22, A00, A01, A11)
+        e0 = intercept - reference[0]
+        e1 = slope - reference[1]
+        a0 = A00 * e0 + A01 * e1
+        a1 = A01 * e0 + A11 * e1
+        out[k, 0] = intercept - M00 * a0 - M01 * a1
+        out[k, 1] = M00
+        out[k, 2] = M01
+        out[k, 3] = slope - M01 * a0 - M11 * a1
+        out[k, 4] = M11
+        out[k, 5] = sigma * math.sqrt(M00)
+        out[k, 6] = sigma * math.sqrt(M11)
+        out[k, 7] = sigma * math.sqrt(M00 + 2.0 * week * M01 + week * week * M11)
+        out[k, 8] = sigma
+        out[k, 9] = 1.0 / out[k, 7]
+
+
+@nb.njit(parallel=True, cache=True)
+def _predict(  # type: ignore[no-untyped-def]
+    statistics, order, goal_weeks, goals, population, reference, quantiles, normal_quantiles, is_score
+):
+    """Results, shape (J, 11), for students visited in `order`, which groups equal designs and weeks."""
+    n_students = statistics.shape[0]
+    n_draws = population.shape[0]
+    result = np.empty((n_students, 11))
+    for chunk in nb.prange((n_students + CHUNK_STUDENTS - 1) // CHUNK_STUDENTS):
+        line = np.empty((n_draws, 10))
+        means = np.empty(n_draws)
+        other = np.empty(n_draws)
+        sds = np.empty((5, n_draws))
+        previous = -1
+        for position in range(chunk * CHUNK_STUDENTS, min((chunk + 1) * CHUNK_STUDENTS, n_students)):
+            i = order[position]
+            week = goal_weeks[i]
+            A00, A01, A11, c0, c1 = statistics[i, :5]
+            is_new = previous < 0 or week != goal_weeks[previous]
+            is_new = is_new or statistics[previous, 0] != A00 or statistics[previous, 1] != A01
+            if is_new or statistics[previous, 2] != A11:
+                _line_coefficients(population, reference, A00, A01, A11, week, line)
+                for column in range(5):
+                    sds[column] = line[:, 5 + column]
+            previous = i
+            for k in range(n_draws):
+                means[k] = line[k, 0] + line[k, 1] * c0 + line[k, 2] * c1
+                other[k] = line[k, 3] + line[k, 2] * c0 + line[k, 4] * c1
+            row = result[i]
+            row[0], row[1] = mixture_moments(means, sds[0])
+            row[2], row[3] = mixture_moments(other, sds[1])
+            for k in range(n_draws):
+                means[k] += week * other[k]
+            row[4], row[5] = mixture_moments(means, sds[2])
+            for side in range(2):
+                start = row[4] + row[5] * normal_quantiles[side]
+                row[6 + side] = mixture_quantile(means, sds[4], quantiles[side], row[4], row[5], start)
+            if is_score:
+                score_probability(means, sds[2], sds[3], goals[i], quantiles, normal_quantiles, row[8:])
+            else:
+                level_probability(means, sds[4], goals[i], quantiles, other, row[8:])
+    return result
