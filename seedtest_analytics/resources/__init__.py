@@ -1,0 +1,1 @@
+"""What assets reach outside the process: database, object store, Stan, R, Quarto. All lazy, replaceable."""
