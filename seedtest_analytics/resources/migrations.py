@@ -12,11 +12,43 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from seedtest_analytics.resources.sql_files import top_folder
 
 VERSION_TABLE = "seedtest_alembic_version"
 _LOCK = "seedtest_migrations"
+
+_VIEWS_UPON = """
+WITH RECURSIVE upon AS (
+    SELECT to_regclass(:name)::oid AS oid, 0 AS depth
+    UNION
+    SELECT r.ev_class, u.depth + 1
+    FROM upon AS u
+    INNER JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = u.oid
+    INNER JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND r.ev_class <> u.oid
+)
+SELECT
+    c.oid::regclass::text AS name,
+    c.relkind::text AS kind,
+    pg_get_viewdef(c.oid) AS definition,
+    ARRAY(
+        SELECT format('COMMENT ON VIEW %s IS %L', c.oid::regclass, o.description)
+        FROM pg_description AS o
+        WHERE o.classoid = 'pg_class'::regclass AND o.objoid = c.oid AND o.objsubid = 0
+    ) AS comments,
+    ARRAY(
+        SELECT format(
+            'GRANT %s ON %s TO %s', a.privilege_type, c.oid::regclass,
+            CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+        )
+        FROM aclexplode(c.relacl) AS a
+    ) AS grants
+FROM (SELECT oid, max(depth) AS depth FROM upon GROUP BY oid) AS u
+INNER JOIN pg_class AS c ON c.oid = u.oid
+ORDER BY u.depth, c.relname
+"""
+"""A view and the views that read it, directly or not, in the order in which they can be made."""
 
 
 class MigrationError(RuntimeError):
@@ -115,7 +147,13 @@ def replace_legacy_view(op: Operations, name: str, definition: str) -> None:
     legacy = None
     if kind == "v":
         legacy = connection.execute(text("SELECT pg_get_viewdef(to_regclass(:name))"), {"name": name}).scalar_one()
-    connection.exec_driver_sql(definition.replace("%", "%%"))
+    try:
+        _execute(connection, definition)
+    except ProgrammingError as error:
+        raise MigrationError(
+            f"{name} exists as a view of another shape ({_first_line(error)}); rename it "
+            f"(ALTER VIEW {name} RENAME TO {name}_legacy) and migrate again"
+        ) from None
     _remember(connection, "view", name, legacy)
 
 
@@ -129,12 +167,44 @@ def undo_everything(op: Operations) -> None:
         elif kind == "column":
             op.drop_column(*name.split("."))
         elif kind == "index":
-            connection.exec_driver_sql(f'DROP INDEX IF EXISTS "{name}"')
+            _execute(connection, f'DROP INDEX IF EXISTS "{name}"')
         else:
-            connection.exec_driver_sql(f'DROP VIEW "{name}"')
-            if legacy is not None:
-                connection.exec_driver_sql(f'CREATE VIEW "{name}" AS {legacy}'.replace("%", "%%"))
+            _give_back_view(connection, name, legacy)
     op.drop_table("seedtest_schema_origin")
+
+
+def _give_back_view(connection: Connection, name: str, legacy: str | None) -> None:
+    """Put the legacy definition (None: nothing) in the view's place, and again upon it the views that read it.
+
+    A view loses columns only by being dropped, and what reads it goes with it; so that is made again from its own
+    definition, with comments and grants.
+    """
+    view, *upon = connection.execute(text(_VIEWS_UPON), {"name": name}).all()
+    blocked = [v.name for v in upon if legacy is None or v.kind != "v"]
+    if blocked:
+        raise MigrationError(f"{', '.join(blocked)} read the view {name}; drop them and downgrade again")
+    for v in (*reversed(upon), view):
+        _execute(connection, f"DROP VIEW {v.name}")
+    if legacy is None:
+        return
+    for v, definition in [(view, legacy), *((v, v.definition) for v in upon)]:
+        try:
+            _execute(connection, f"CREATE VIEW {v.name} AS {definition}")
+        except ProgrammingError as error:
+            raise MigrationError(
+                f"{v.name} reads columns of {name} that the legacy view does not have ({_first_line(error)}); "
+                "drop it and downgrade again"
+            ) from None
+        for statement in (*v.comments, *v.grants):
+            _execute(connection, statement)
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+def _first_line(error: ProgrammingError) -> str:
+    return str(error.orig).splitlines()[0]
 
 
 def remember_origins(op: Operations) -> None:
