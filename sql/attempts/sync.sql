@@ -56,6 +56,7 @@ INNER JOIN batch_exam AS b ON b.exam_result_id = a.exam_result_id
 WHERE a.status <> 'failed';
 
 -- name: stage_attempts
+-- Times are rounded as numeric, half away from zero, as the legacy view did: float8 would make 2.5 seconds 2.
 CREATE TEMP TABLE staged_attempt ON COMMIT DROP AS
 SELECT
     ('x' || substr(md5(
@@ -65,10 +66,10 @@ SELECT
     e.student_id,
     e.item_id,
     COALESCE(e.is_correct, false) AS correct,
-    COALESCE(round(e.time_spent_sec * 1000), 0)::integer AS response_time_ms,
+    COALESCE(round(e.time_spent_sec::numeric * 1000), 0)::integer AS response_time_ms,
     COALESCE(e.hints_used, 0) > 0 AS hint_used,
     e.completed_at,
-    e.completed_at - make_interval(secs => round(COALESCE(e.time_spent_sec, 0))) AS started_at,
+    e.completed_at - make_interval(secs => round(COALESCE(e.time_spent_sec::numeric, 0))::float8) AS started_at,
     NULL::integer AS attempt_no,
     e.session_id,
     e.topic_id,
