@@ -214,6 +214,15 @@ class TestSession:
         assert caught.value.traceback[-1].startswith("stop(")
         assert r.pid == pid
 
+    def test_relative_paths_are_the_callers(self, r, tmp_path, monkeypatch):
+        shutil.copy(PROBE, tmp_path / "copy.R")
+        monkeypatch.chdir(tmp_path)
+        assert r.call(Path("copy.R"), "echo", x=Path("data")).tolist() == [str(tmp_path / "data")]
+
+    def test_many_different_texts(self, r):
+        texts = [None, *(f"u{i}" for i in range(50_000)), None]
+        assert r.call(PROBE, "echo", x=pd.Series(texts, dtype=object)).tolist() == texts
+
     def test_unknown_function_and_script(self, r):
         with pytest.raises(REvaluationError, match="no_such_function"):
             r.call(PROBE, "no_such_function")

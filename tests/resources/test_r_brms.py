@@ -107,23 +107,23 @@ def test_other_priors_are_refused(priors, message):
         prior_numbers(priors)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("brms")
+
+
+@pytest.fixture(scope="module")
+def of_reference(cache):
+    rows = pd.read_csv(shared("reference/growth/growth_200.csv"))
+    with RSession(timeout_seconds=600) as r:
+        return sample_growth_with_brms(r, rows, cache_folder=cache, n_chains=2, n_draws=1000, seed=7, cores=2)
+
+
 @pytest.mark.r
 @pytest.mark.slow
 @needs_r
 class TestLive:
-    """Compiles the gaussian model once and the binomial one once; two minutes and more."""
-
-    @pytest.fixture(scope="class")
-    def cache(self, tmp_path_factory):
-        return tmp_path_factory.mktemp("brms")
-
-    @pytest.fixture(scope="class")
-    def of_reference(self, cache):
-        rows = pd.read_csv(shared("reference/growth/growth_200.csv"))
-        with RSession(timeout_seconds=600) as r:
-            return sample_growth_with_brms(
-                r, rows, cache_folder=cache, n_chains=2, n_draws=1000, seed=7, cores=2
-            )
+    """Compiles the gaussian model twice and the binomial one once; three minutes and more."""
 
     def test_agrees_with_a_long_run(self, of_reference):
         expected = json.loads(shared("reference/growth/brms_growth_200.json").read_text())

@@ -26,7 +26,7 @@ def to_wire(value: Any, name: str) -> Any:
     if isinstance(value, pd.Series | pd.Index | np.ndarray):
         return _vector(value, name)
     if isinstance(value, Path):
-        return str(value)
+        return str(value.absolute())  # R's working folder is another
     if isinstance(value, np.generic):
         return to_wire(value.item(), name)
     if isinstance(value, SCALARS):

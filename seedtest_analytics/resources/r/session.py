@@ -127,7 +127,7 @@ class RSession:
         ``script`` is a file name in the package's ``scripts`` folder, or a path. Values are converted as the
         table in :mod:`.wire` says. Raises the errors of :mod:`.errors`.
         """
-        path = Path(script) if isinstance(script, Path) else SCRIPTS / script
+        path = script.absolute() if isinstance(script, Path) else SCRIPTS / script
         if not path.is_file():
             raise FileNotFoundError(f"no R script {path.name} in {path.parent}")
         if not _FUNCTION_NAME.fullmatch(function):

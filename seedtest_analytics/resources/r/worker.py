@@ -199,12 +199,10 @@ class EmbeddedR:
         base, missing = self._ri.baseenv, self._ri.NA_Character
         unique = base["unique"](value)
         codes = _copied(base["match"](value, unique)) - 1
-        levels = [None if level is missing else str(level) for level in unique]
-        known = [level for level in levels if level is not None]
-        renumbered = np.array([-1 if v is None else known.index(v) for v in levels], dtype=np.int32)
-        if None in levels:
-            codes = renumbered[codes]
-        return wire.Vector("character", codes.astype(np.int32), known, self._dim(value))
+        is_known = np.array([level is not missing for level in unique], dtype=bool)
+        renumbered = np.where(is_known, np.cumsum(is_known) - 1, -1).astype(np.int32)
+        known = [str(level) for level in unique if level is not missing]
+        return wire.Vector("character", renumbered[codes], known, self._dim(value))
 
     def _list_from_r(self, value: Any, name: str) -> Any:
         names = value.names

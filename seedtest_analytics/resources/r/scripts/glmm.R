@@ -1,7 +1,8 @@
 # Mixed models by lme4. Returns data frames only; seedtest_analytics/resources/r/mixed_model.py reads them.
 
 # lme4's default optimiser stops early on student data (up to 3.2 in the criterion, at times without a warning), so
-# bobyqa runs with tight tolerances and starts again where it stopped until the criterion no longer changes.
+# bobyqa goes on from there with tight tolerances, and starts again where it stopped until the criterion no longer
+# changes.
 RESTARTS <- 4L
 CRITERION_CHANGE <- 1e-8
 TRUST_REGION <- list(rhobeg = 1e-2, rhoend = 1e-10, maxfun = 100000L)
@@ -31,7 +32,12 @@ with_warnings <- function(expr) {
   list(value = value, warnings = unique(warnings))
 }
 
-fit_until_settled <- function(formula, data, family, reml, weights, start = NULL) {
+fit_until_settled <- function(formula, data, family, reml, weights) {
+  start <- NULL
+  if (family == "gaussian") {
+    rough <- lme4::lmerControl(calc.derivs = FALSE, check.conv.singular = "ignore")
+    start <- lme4::getME(quietly(lme4::lmer(formula, data, REML = reml, control = rough)), "theta")
+  }
   fit <- quietly(fit_once(formula, data, family, reml, weights, start))
   for (restart in seq_len(RESTARTS)) {
     settled <- quietly(fit_once(formula, data, family, reml, weights, end_point(fit, family)))
