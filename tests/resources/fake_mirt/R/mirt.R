@@ -4,7 +4,6 @@
 mirt <- function(data, model, itemtype, quadpts, TOL, verbose, technical, pars = NULL, SE = FALSE, SE.type = "") {
   stopifnot(is.matrix(data), is.integer(data), model == 1, !verbose)
   if (identical(pars, "values")) return(start_values(data, itemtype))
-  if (getOption("fake_mirt_crash", FALSE)) tools::pskill(Sys.getpid(), tools::SIGKILL)
   warning("asked for ", quadpts, " points on ", paste(technical$theta_lim, collapse = ".."), ", TOL ", TOL,
           ", NCYCLES ", technical$NCYCLES, ", prior on ", sum(pars$prior.type == "norm"), " g, SE ", SE, " ", SE.type)
   share <- colMeans(data, na.rm = TRUE)
