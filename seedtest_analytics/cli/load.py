@@ -27,9 +27,7 @@ def load_command(
     ] = None,
     shift_to: Annotated[
         str | None,
-        typer.Option(
-            metavar="DATE", help="Move the log by whole weeks so that it ends in the last full week by DATE."
-        ),
+        typer.Option(metavar="DATE", help="Move by whole weeks, to end in the last full week by DATE."),
     ] = None,
     timezone: Annotated[
         str | None, typer.Option(help="IANA zone of times without offset; default SEEDTEST_TIMEZONE.")
@@ -40,7 +38,7 @@ def load_command(
     ] = False,
     dry_run: Annotated[bool | None, typer.Option(help="Report and write nothing; default DRY_RUN.")] = None,
 ) -> None:
-    """Load attempt logs: one exam a session, the same however often it is run; bad rows are kept with a reason."""
+    """Load attempt logs, one exam a session; again gives the same. Bad rows are kept with their reason."""
     from rich.console import Console
 
     from seedtest_analytics.ingest import LoadOptions, parse_mapping

@@ -1,26 +1,15 @@
 """A database with the tables that the loader writes, and logs to load."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
 
-from seedtest_analytics.tables import source
+from tests._database import database
 
-TABLES = [source.exam_results, source.question, source.session, source.interest_goal, source.load_rejects]
-
-
-@pytest.fixture
-def database(empty_database: Any) -> Iterator[Engine]:
-    """An engine on an empty database with the source tables."""
-    engine = create_engine(empty_database)
-    source.metadata.create_all(engine, TABLES)
-    yield engine
-    engine.dispose()
+__all__ = ["database"]
 
 
 def exam_rows(engine: Engine) -> list[tuple[Any, ...]]:

@@ -227,7 +227,7 @@ def test_files_folders_and_globs(database: Engine, tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="there is no such file"):
         load_attempt_log(database, [tmp_path / "march.parquet"])
     (tmp_path / "none").mkdir()
-    with pytest.raises(LoadError, match="the folder holds no .parquet or .csv file"):
+    with pytest.raises(LoadError, match=r"the folder holds no .parquet or .csv file"):
         load_attempt_log(database, [tmp_path / "none"])
 
 
@@ -249,4 +249,4 @@ def test_many_small_blocks_number_rows_right(
     assert [row[1] for row in reject_rows(database)] == expected
     assert summary.rows_read == 120
     assert summary.exams.inserted == 120 - len(expected)
-    assert START == exam_rows(database)[0][6]
+    assert exam_rows(database)[0][6] == START

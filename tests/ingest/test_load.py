@@ -135,7 +135,7 @@ def test_loading_twice_touches_no_row(database: Engine, tmp_path: Path, seed: in
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_row_order_does_not_matter(empty_database: Any, database: Engine, tmp_path: Path, seed: int) -> None:
+def test_row_order_does_not_matter(database: Engine, tmp_path: Path, seed: int) -> None:
     rows = random_log(seed)
     load_attempt_log(database, [write_log(tmp_path / "sorted.parquet", rows)])
     expected = exam_rows(database), question_rows(database)

@@ -1,0 +1,88 @@
+"""`seedtest simulate`: a cohort with known truth, as files and on demand in the database."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seedtest_analytics.cli.load import parse_date, print_summary, progress_bar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from seedtest_analytics.stats.simulate import CohortConfig
+
+
+def simulate_command(
+    students: Annotated[int, typer.Option(help="Students, from a hundred to a million and more.")] = 1000,
+    weeks: Annotated[int, typer.Option(help="ISO weeks; the last is the last full one by --until.")] = 26,
+    seed: Annotated[
+        int, typer.Option(help="Decides everything random; the same seed gives the same cohort.")
+    ] = 1,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Last day that may have an attempt; default today.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="2PL, or 3PL with guessing.")] = "2PL",
+    out: Annotated[Path | None, typer.Option(help="Folder of the files; default: none are kept.")] = None,
+    load: Annotated[
+        bool, typer.Option("--load", help="Load the cohort and its truth into the database.")
+    ] = False,
+) -> None:
+    """Simulate a cohort: attempts, goals, churn, corrections and hostile rows, with the truth beside them."""
+    from rich.console import Console
+
+    from seedtest_analytics.ingest import LoadError
+    from seedtest_analytics.settings import load_settings
+    from seedtest_analytics.stats.simulate import CohortConfig, SimulationError
+
+    platform = load_settings().platform
+    if out is None and not load:
+        raise LoadError(
+            "nothing to do: name a folder with --out, or load into the database with --load, or both"
+        )
+    day = parse_date(until, "--until") if until else dt.datetime.now(platform.zone).date()
+    try:
+        config = CohortConfig(students, weeks, seed, day, platform.timezone, model=model)
+    except SimulationError as error:
+        raise LoadError(str(error)) from None
+    console = Console()
+    if out is not None:
+        simulate_into(config, out, is_loading=load, console=console)
+        return
+    with TemporaryDirectory(prefix="seedtest-cohort-") as folder:
+        simulate_into(config, Path(folder), is_loading=load, console=console)
+
+
+def simulate_into(config: CohortConfig, folder: Path, *, is_loading: bool, console: Console) -> None:
+    """Write the cohort's files into ``folder`` and load them if asked to."""
+    from rich.markup import escape
+
+    from seedtest_analytics.ingest.cohort_files import write_cohort
+
+    with progress_bar(console) as progress:
+        files = write_cohort(config, folder, progress)
+    console.print(
+        f"cohort {config.name}: {files.students:,} students, {files.sessions:,} sessions, "
+        f"{files.attempts:,} attempts, {files.corrections:,} corrections, "
+        f"{files.hostile_exams} hostile exams; weeks from {config.first_monday}, in {escape(str(folder))}"
+    )
+    if is_loading:
+        load_from(folder, console)
+
+
+def load_from(folder: Path, console: Console) -> None:
+    """Load a written cohort into the platform's database."""
+    from seedtest_analytics.ingest.cohort_load import load_cohort
+    from seedtest_analytics.resources.postgres import PostgresResource
+
+    with progress_bar(console) as progress:
+        loaded = load_cohort(PostgresResource().engine, folder, progress)
+    if loaded.was_loaded:
+        console.print("this very cohort was in the database already")
+    print_summary(loaded.attempts, console)
+    if loaded.corrections is not None:
+        console.print(f"corrections: {loaded.corrections.exams.updated:,} exams re-scored")

@@ -1,0 +1,129 @@
+"""A written cohort into the database: through the loader, then goals, sessions, hostile exams and the
+truth.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from sqlalchemy import Connection, Engine, text
+
+from seedtest_analytics.ingest.cohort_files import config_json, read_config
+from seedtest_analytics.ingest.load import LoadOptions, LoadSummary, load_attempt_log
+from seedtest_analytics.ingest.staging import copy_into
+from seedtest_analytics.resources.sql_files import statement
+from seedtest_analytics.stats.simulate import CohortConfig
+
+_SQL = "load/cohort.sql"
+_CREATE = ("schema", "cohort", "item", "student", "student_topic", "student_week")
+_FORGET = (
+    "exams",
+    "sessions",
+    "goals",
+    "questions",
+    "items",
+    "students",
+    "student_topics",
+    "student_weeks",
+    "cohort",
+)
+_TARGETS = {
+    "items": "simulation.item",
+    "students": "simulation.student",
+    "student_topics": "simulation.student_topic",
+    "student_weeks": "simulation.student_week",
+    "goals": "interest_goal",
+    "sessions": "session",
+}
+
+
+@dataclass(frozen=True)
+class CohortLoad:
+    """What the loader reports (no corrections: None), and whether the same cohort was there already."""
+
+    attempts: LoadSummary
+    corrections: LoadSummary | None
+    was_loaded: bool
+
+
+def load_cohort(engine: Engine, folder: Path, progress: Callable[[str, int, int], None]) -> CohortLoad:
+    """Load a cohort that :func:`write_cohort` wrote.
+
+    A cohort of the same seed and another configuration is removed first; the same one is not touched. A load
+    that was killed is begun again, because the cohort is recorded last.
+    """
+    config = read_config(folder)
+    parameters = _parameters(config)
+    with engine.begin() as connection:
+        was_loaded = _make_room(connection, parameters)
+    options = LoadOptions(timezone=config.timezone)
+    logs = [folder / "attempts-*.parquet", folder / "attempts-malformed.csv"]
+    attempts = load_attempt_log(engine, logs, options, progress)
+    change_set = folder / "corrections.parquet"
+    has_corrections = pq.read_metadata(change_set).num_rows > 0
+    corrections = load_attempt_log(engine, [change_set], options) if has_corrections else None
+    with engine.begin() as connection:
+        for name, target in _TARGETS.items():
+            for path in sorted((folder / "truth").glob(f"{name}*.parquet")):
+                _copy_new_rows(connection, path, target)
+        _run(connection, "tag_questions", parameters)
+        for exam in json.loads((folder / "hostile-exams.json").read_text()):
+            values = {**exam, "result_json": json.dumps(exam["result_json"])}
+            values["answered_at"] = dt.datetime.fromisoformat(exam["answered_at"])
+            _run(connection, "insert_hostile_exam", values)
+        _run(connection, "record_cohort", parameters)
+    return CohortLoad(attempts, corrections, was_loaded)
+
+
+def _parameters(config: CohortConfig) -> dict[str, Any]:
+    return {
+        "name": config.name,
+        "prefix": f"{config.name}-",
+        "config": config_json(config),
+        "model": config.model,
+        "first_item_id": config.first_item_id + 1,
+        "last_item_id": config.first_item_id + 999_999,
+    }
+
+
+def _run(connection: Connection, name: str, parameters: dict[str, Any]) -> Any:
+    prepared = statement(_SQL, name)
+    return connection.execute(prepared, {key: parameters[key] for key in prepared.compile().params})
+
+
+def _make_room(connection: Connection, parameters: dict[str, Any]) -> bool:
+    """Create the schema; true where this very cohort was loaded to its end, else its remains are removed."""
+    connection.execute(text("SET LOCAL client_min_messages = warning"))
+    for name in _CREATE:
+        _run(connection, f"create_{name}", parameters)
+    if _run(connection, "is_loaded", parameters).scalar_one():
+        return True
+    for name in _FORGET:
+        _run(connection, f"forget_{name}", parameters)
+    return False
+
+
+def _copy_new_rows(connection: Connection, path: Path, target: str) -> None:
+    """Rows of a Parquet file whose columns are columns of ``target``; rows whose key is there are left
+    alone.
+    """
+    table = pq.read_table(path)
+    columns = ", ".join(table.column_names)
+    connection.execute(
+        text(f"CREATE TEMP TABLE staged_rows (LIKE {target} INCLUDING DEFAULTS) ON COMMIT DROP")
+    )
+    buffer = io.BytesIO()
+    pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(include_header=False))
+    with copy_into(connection, f"COPY staged_rows ({columns}) FROM STDIN WITH (FORMAT csv)") as copy:
+        copy.write(buffer.getbuffer())
+    insert = f"INSERT INTO {target} ({columns}) SELECT {columns} FROM staged_rows"  # noqa: S608
+    connection.execute(text(f"{insert} ON CONFLICT DO NOTHING"))
+    connection.execute(text("DROP TABLE staged_rows"))

@@ -1,0 +1,53 @@
+"""The item bank with its true parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from seedtest_analytics.stats.simulate.config import CohortConfig
+
+SHARE_ANCHORS = 0.1
+
+
+@dataclass(frozen=True)
+class ItemBank:
+    """True item parameters, one entry an item (I in all), topic by topic.
+
+    ``P(correct) = c + (1 - c) / (1 + exp(-a (theta - b)))``; log_time is the item's addition to log
+    milliseconds.
+    """
+
+    item_id: np.ndarray
+    topic: np.ndarray
+    discrimination: np.ndarray
+    difficulty_logit: np.ndarray
+    guessing: np.ndarray
+    log_time: np.ndarray
+    is_anchor: np.ndarray
+
+
+def draw_items(config: CohortConfig) -> ItemBank:
+    """Discriminations log-normal about 1.1, difficulties N(0, 1), guessing Beta about 0.2 (0 under the
+    2PL).
+    """
+    rng, n = config.rng("item"), config.n_items
+    discrimination = np.exp(rng.normal(np.log(1.1), 0.3, n))
+    difficulty = rng.normal(0, 1, n)
+    guessing = rng.beta(10, 40, n) if config.model == "3PL" else np.zeros(n)
+    return ItemBank(
+        item_id=config.first_item_id + 1 + np.arange(n),
+        topic=np.repeat(np.arange(config.n_topics), config.items_per_topic),
+        discrimination=discrimination,
+        difficulty_logit=difficulty,
+        guessing=guessing,
+        log_time=rng.normal(0, 0.3, n),
+        is_anchor=rng.random(n) < SHARE_ANCHORS,
+    )
+
+
+def probability_correct(items: ItemBank, item: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """3PL response function at items (indices) and abilities in logits, elementwise."""
+    a, b, c = items.discrimination[item], items.difficulty_logit[item], items.guessing[item]
+    return c + (1 - c) / (1 + np.exp(-a * (theta - b)))
