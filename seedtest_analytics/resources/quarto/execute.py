@@ -1,8 +1,8 @@
 """Run the cells of a compiled template for one document and join the page.
 
-Each document gets a namespace of its own, thrown away afterwards, so no variable of one student is there for the
-next. A cell shows its last expression, like a notebook: as ``_repr_html_`` where the value has it, else as escaped
-text; None shows nothing.
+Each document gets a namespace of its own, thrown away afterwards, so no variable of one student is there
+for the next. A cell shows its last expression, like a notebook: as ``_repr_html_`` where the value has it,
+else as escaped text; None shows nothing.
 """
 
 from __future__ import annotations
@@ -73,18 +73,17 @@ def _environment(variable: str, value: str) -> Any:
 
 
 def _run(template_name: str, runnable: RunnableCell, namespace: dict[str, Any]) -> str:
-    printed = io.StringIO()
-    value = None
+    printed, shown = io.StringIO(), ""
     try:
         with contextlib.redirect_stdout(printed):
             exec(runnable.statements, namespace)  # noqa: S102  # the template is the platform's own code
             if runnable.expression is not None:
-                value = eval(runnable.expression, namespace)  # noqa: S307
-    except Exception as error:
+                shown = _shown(eval(runnable.expression, namespace))  # noqa: S307
+    except Exception as error:  # noqa: BLE001  # whatever it is, it costs this document only
         raise CellError(_without_values(template_name, runnable.cell.label, error)) from None
     if not runnable.cell.is_shown:
         return ""
-    return _output(_preformatted(printed.getvalue())) + _output(_shown(value))
+    return _output(_preformatted(printed.getvalue())) + _output(shown)
 
 
 def _without_values(template_name: str, label: str, error: Exception) -> str:

@@ -1,4 +1,5 @@
-"""Worker processes that render, one document each at a time; a crash or a time-out costs one document and one worker."""
+"""Worker processes that render, one document each at a time; a crash or a time-out costs one document and
+one worker."""
 
 from __future__ import annotations
 
@@ -111,8 +112,8 @@ class WorkerPool(Generic[Key]):
     def map(self, jobs: Iterable[tuple[Key, bytes]]) -> Iterator[tuple[Key, bytes | str]]:
         """A page (bytes) or a failure (str) for each job, in the order in which they get done.
 
-        ``jobs`` is read as workers become free, so memory does not grow with it. Leaving the loop early kills the
-        workers that are still busy.
+        ``jobs`` is read as workers become free, so memory does not grow with it. Leaving the loop early
+        kills the workers that are still busy.
         """
         busy: dict[Connection, tuple[Worker, Key]] = {}
         queue = iter(jobs)

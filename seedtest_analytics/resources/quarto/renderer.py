@@ -79,10 +79,11 @@ class ReportRenderer:
         timeout_s: float = 60.0,
         renderer: RendererChoice = "auto",
     ) -> None:
-        """``template_dir``: default the platform's own; ``workers``: default one a core; ``timeout_s``: of a report.
+        """``template_dir``: default the platform's own; ``workers``: default one a core; ``timeout_s``: of
+        a report.
 
-        ``renderer``: 'auto' takes the Quarto CLI where it is on the PATH. Raises :class:`TemplateError` for a template
-        that cannot be used and :class:`ReportError` where 'quarto' is asked for and not there.
+        ``renderer``: 'auto' takes the Quarto CLI where it is on the PATH. Raises :class:`TemplateError` for
+        a template that cannot be used and :class:`ReportError` where 'quarto' is asked for and not there.
         """
         if workers is not None and workers < 1:
             raise ReportError(f"workers = {workers} is not allowed: at least 1")
@@ -129,7 +130,8 @@ def _chosen_quarto(choice: RendererChoice) -> str | None:
     found = find_quarto()
     if choice == "quarto" and found is None:
         raise ReportError(
-            "renderer = 'quarto' was asked for, but no quarto is on the PATH; install Quarto (https://quarto.org) "
+            "renderer = 'quarto' was asked for, but no quarto is on the "
+            "PATH; install Quarto (https://quarto.org) "
             "or use 'embedded', which renders the same template"
         )
     return found

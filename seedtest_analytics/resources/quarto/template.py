@@ -1,11 +1,13 @@
-"""The template read once: its static part through pandoc, its cells compiled, so that a student costs only the cells.
+"""The template read once: its static part through pandoc, its cells compiled, so that a student costs only
+the cells.
 
-The ``.qmd`` is read by jupytext, every code cell leaves a marker, pandoc makes one self-contained page of the rest, and
-the page is cut at the markers. Rendering then runs the cells and joins the pieces; what pandoc does in seconds for a
-thousand students is done once.
+The ``.qmd`` is read by jupytext, every code cell leaves a marker, pandoc makes one self-contained page of
+the rest, and the page is cut at the markers. Rendering then runs the cells and joins the pieces; what
+pandoc does in seconds for a thousand students is done once.
 
-What the Quarto CLI does beyond this is refused with its name, so that no template renders differently without a word:
-cells in other languages, inline code, shortcodes other than ``include`` of a file in the same folder.
+What the Quarto CLI does beyond this is refused with its name, so that no template renders differently
+without a word: cells in other languages, inline code, shortcodes other than ``include`` of a file in the
+same folder.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ PANDOC_TIMEOUT_S = 120
 _INCLUDE = re.compile(r"^\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*$", re.MULTILINE)
 _SHORTCODE = re.compile(r"\{\{<.*?>\}\}", re.DOTALL)
 _INLINE_CODE = re.compile(r"`\{\w+\}|`r ")
+_FOREIGN_CELL = re.compile(r"^ *`{3,} *\{(?!python\b)(\w+)", re.MULTILINE)
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _MARKER = "seedtest-report-cell-"
 _MARKED = re.compile(rf"<!--{_MARKER}(\d+)-->")
@@ -77,6 +80,9 @@ def compile_template(folder: Path) -> CompiledTemplate:
     if header is None:
         raise TemplateError(f"{MAIN_FILE} has no YAML header between two lines of ---")
     options = yaml.safe_load(header[1]) or {}
+    foreign = _FOREIGN_CELL.search(source)
+    if foreign is not None:
+        raise TemplateError(f"{MAIN_FILE}: a cell in {foreign[1]}; only Python cells are supported")
     notebook = jupytext.reads(source[header.end() :], fmt="Rmd")  # fmt="qmd" would call the quarto CLI
     markdown, cells = _split(notebook.cells)
     pieces = _MARKED.split(_pandoc(markdown, options, folder))
@@ -136,9 +142,6 @@ def _code_cell(cell: Any, index: int) -> Cell:
     unknown = set(options) - {"label", "include"}
     if unknown:
         raise TemplateError(f"{MAIN_FILE}, cell {label!r}: option {sorted(unknown)[0]!r} is not supported")
-    language = (cell.metadata.get("magic_args") or cell.metadata.get("language") or "python").split()[0]
-    if cell.source.startswith("%%") or language != "python":
-        raise TemplateError(f"{MAIN_FILE}, cell {label!r}: only Python cells are supported")
     return Cell(label, "\n".join(lines[n_options:]), bool(options.get("include", True)))
 
 

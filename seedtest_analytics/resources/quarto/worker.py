@@ -1,9 +1,10 @@
-"""A render worker: a process that lives for many reports (``python -m seedtest_analytics.resources.quarto.worker FD``).
+"""A render worker: a process that lives for many reports (``python -m
+seedtest_analytics.resources.quarto.worker FD``).
 
-It is a program of its own and not a multiprocessing child, so that nothing of the caller's main module is imported
-again and it does not matter whether the caller has threads. It speaks pickles over an inherited socket: first
-a :class:`WorkerSetup`, answered by ``("ready", None)`` or ``("failed", message)``; then for each ``bytes`` (a data
-file) ``("done", page)`` or ``("failed", message)``. It ends when the socket closes.
+It is a program of its own and not a multiprocessing child, so that nothing of the caller's main module is
+imported again and it does not matter whether the caller has threads. It speaks pickles over an inherited
+socket: first a :class:`WorkerSetup`, answered by ``("ready", None)`` or ``("failed", message)``; then for
+each ``bytes`` (a data file) ``("done", page)`` or ``("failed", message)``. It ends when the socket closes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Charts as inline SVG: small, without scripts, with a title and a description, coloured by the style sheet's classes.
+"""Charts as inline SVG: small, without scripts, with a title and a description, coloured by the style
+sheet's classes.
 
 Every text in them is made here from numbers and dates; untrusted names stay outside of charts.
 """
@@ -55,8 +56,9 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 def svg(width: int, height: int, title: str, description: str, body: str, css_class: str = "") -> str:
     """The frame of a chart. ``title`` and ``description`` are plain text."""
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return (
-        f'<svg class="chart {css_class}" viewBox="0 0 {width} {height}" role="img" width="{width}" height="{height}">'
+        f'<svg class="chart {css_class}" {size} role="img">'
         f"<title>{text(title, 400)}</title><desc>{text(description, 800)}</desc>{body}</svg>"
     )
 
@@ -200,13 +202,15 @@ def _bar(x: float, width: float, y: Axis, low: float, high: float, css_class: st
     if high <= low:
         return ""
     top = y(high)
-    return f'<rect class="{css_class}" x="{_n(x)}" y="{_n(top)}" width="{_n(width)}" height="{_n(y(low) - top)}"/>'
+    place = f'x="{_n(x)}" y="{_n(top)}" width="{_n(width)}" height="{_n(y(low) - top)}"'
+    return f'<rect class="{css_class}" {place}/>'
 
 
 def gauge(
     value: float, low: float, high: float, title: str, lower: float | None = None, upper: float | None = None
 ) -> str:
-    """A value on its scale, with its interval where known; the zero of a scale that has one inside is marked."""
+    """A value on its scale, with its interval where known; the zero of a scale that has one inside is
+    marked."""
     width, height = 240, 20
     x = Axis(low, high, 6, width - 6)
     origin = 0.0 if low <= 0 <= high else low

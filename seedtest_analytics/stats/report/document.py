@@ -1,8 +1,8 @@
 """The one data file of a report: contract section 8, typed and validated in one place.
 
 Nearly every part can be missing; a missing number is None and never NaN. Keys beyond the legacy contract's
-(``time_zone``, ``generated_at``, ``kpi_history``) are optional or say so. Readers of older shapes are served by the
-field names, which are the contract's.
+(``time_zone``, ``generated_at``, ``kpi_history``) are optional or say so. Readers of older shapes are
+served by the field names, which are the contract's.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ class LinkingConstants(_Part):
 
 
 class BayesianGrowth(_Part):
-    """Goal probability from the growth posterior; ``sigma`` is the posterior SD of the projected score (logit)."""
+    """Goal probability from the growth posterior; ``sigma`` is the posterior SD of the projected score
+    (logit)."""
 
     P: Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_none_for_not_finite)] = None
     sigma: Number = None
@@ -215,7 +216,8 @@ class ReportDocument(BaseModel):
 
     @classmethod
     def validated(cls, data: Any) -> Self:
-        """Check rows as they come from a database (dict, Decimal, date) or from JSON; raise ReportDocumentError."""
+        """Check rows as they come from a database (dict, Decimal, date) or from JSON; raise
+        ReportDocumentError."""
         return cls._checked(lambda: cls.model_validate(data))
 
     @classmethod

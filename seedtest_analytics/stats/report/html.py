@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 MAX_SHOWN_CHARACTERS = 200
 
-# Cf (format) characters that scripts and emoji need; every other control or format character is made visible, because
-# among them are the marks that turn the direction of the text after them.
-_JOINERS = {"‌", "‍"}
+# Format characters that scripts and emoji need; every other control or format character is made visible,
+# because among them are the marks that turn the direction of the text after them.
+_JOINERS = {"\u200c", "\u200d"}
 _PLAIN_ASCII = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,")
 
 
 @dataclass(frozen=True)
 class Html:
-    """Markup that is safe to show as it is. Notebooks, Quarto and the embedded renderer ask for ``_repr_html_``."""
+    """Markup that is safe to show as it is. Notebooks, Quarto and the embedded renderer ask for
+    ``_repr_html_``."""
 
     markup: str
 
@@ -30,9 +31,9 @@ class Html:
 def text(value: object, limit: int = MAX_SHOWN_CHARACTERS) -> str:
     """``value`` as inert HTML text, also inside a quoted attribute and inside Markdown's raw blocks.
 
-    ASCII punctuation becomes numeric references, so that neither HTML nor what a Markdown processor looks for in
-    raw HTML (shortcodes ``{{<``, fences, ``@``, ``$``) finds anything. Control and bidirectional format characters
-    are shown as ``[U+202E]``. Longer than ``limit`` characters is cut, with an ellipsis.
+    ASCII punctuation becomes numeric references, so that neither HTML nor what a Markdown processor looks
+    for in raw HTML (shortcodes ``{{<``, fences, ``@``, ``$``) finds anything. Control and bidirectional
+    format characters are shown as ``[U+202E]``. Longer than ``limit`` characters is cut, with an ellipsis.
     """
     raw = str(value)
     shown = raw if len(raw) <= limit else raw[: limit - 1] + "…"
@@ -50,7 +51,8 @@ def _character(character: str) -> str:
 
 
 def name(value: object) -> str:
-    """An untrusted name in running text: isolated, so that a right-to-left name does not turn its surroundings."""
+    """An untrusted name in running text: isolated, so that a right-to-left name does not turn its
+    surroundings."""
     return f"<bdi>{text(value)}</bdi>"
 
 
@@ -80,7 +82,8 @@ def paragraph(markup: str, css_class: str = "") -> str:
 
 
 def section(heading: str, content: Html | None) -> Html | None:
-    """A part with its heading; nothing at all where there is no content. ``heading`` is the template's plain text."""
+    """A part with its heading; nothing at all where there is no content. ``heading`` is the template's
+    plain text."""
     if content is None:
         return None
     return Html(f"<section><h2>{text(heading)}</h2>{content}</section>")

@@ -25,7 +25,8 @@ class Scale:
 
 @dataclass(frozen=True)
 class KpiCard:
-    """What a report says about one KPI. Plain text, not yet escaped; ``value`` None: not enough data, see ``reason``."""
+    """What a report says about one KPI. Plain text, not yet escaped; ``value`` None: not enough data, see
+    ``reason``."""
 
     key: str
     title: str
@@ -111,7 +112,10 @@ def _improvement_method(document: ReportDocument) -> str | None:
         return f"Ability changed by {wording.signed(delta)} logit (95% interval {wording.interval(*bounds)})."
     change = document.kpi("delta_accuracy")
     if mode == "accuracy" and change is not None:
-        return f"Share of right answers changed by {wording.signed(100 * change, 0)} percentage points (how hard the questions were is not taken into account)."
+        return (
+            f"Share of right answers changed by {wording.signed(100 * change, 0)} percentage points "
+            f"(how hard the questions were is not taken into account)."
+        )
     return None
 
 
@@ -126,7 +130,8 @@ def _efficiency_headline(document: ReportDocument, value: float) -> str:
 def _efficiency_evidence(document: ReportDocument) -> list[str | None]:
     change = document.kpi("E_t_change")
     slower = (
-        f"The typical time of a right answer rose by {wording.percent(-change)}; harder questions take longer too."
+        f"The typical time of a right answer rose by {wording.percent(-change)}; "
+        f"harder questions take longer too."
         if change is not None and round(-100 * change) > 0
         else None
     )
@@ -144,7 +149,8 @@ def _recovery_evidence(document: ReportDocument) -> list[str | None]:
     if wrong is None or met is None:
         return []
     return [
-        f"Of {wording.count(wrong, 'question')} answered wrong in the earlier 28 days, {met:,} came up again in the last 28."
+        f"Of {wording.count(wrong, 'question')} answered wrong in the earlier "
+        f"28 days, {met:,} came up again in the last 28."
     ]
 
 
@@ -175,7 +181,7 @@ def _goal_headline(document: ReportDocument, value: float) -> str:
 def _goal_evidence(document: ReportDocument) -> list[str | None]:
     lower, upper, target = document.kpi("P_lower"), document.kpi("P_upper"), document.kpi("P_target")
     bounds = (
-        f"Likely between {wording.percent_interval(lower, upper)}."
+        f"Likely {wording.percent_interval(lower, upper)}."
         if lower is not None and upper is not None
         else None
     )
@@ -237,7 +243,8 @@ def _points_headline(document: ReportDocument, value: float) -> str:
 _DEFINITIONS: dict[str, _Definition] = {
     "I_t": _Definition(
         "Improvement",
-        "How the last 14 days compare with the 14 days before, toned down where there are few answers. Above 0 is better than before.",
+        "How the last 14 days compare with the 14 days before, toned down where there "
+        "are few answers. Above 0 is better than before.",
         Scale(-1, 1, "worse", "better"),
         _improvement_headline,
         _improvement_evidence,

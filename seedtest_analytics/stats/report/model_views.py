@@ -1,4 +1,5 @@
-"""Parts of the page that rest on a fitted model: questions, growth, forecast, risk, segment, and how it was made.
+"""Parts of the page that rest on a fitted model: questions, growth, forecast, risk, segment, and how it was
+made.
 
 Each is None without its data.
 """
@@ -48,7 +49,10 @@ def _difficulty_sentence(difficulties: list[float], ability: float | None) -> st
     above = sum(1 for b in difficulties if b > ability + 1)
     below = sum(1 for b in difficulties if b < ability - 1)
     near = len(difficulties) - above - below
-    shown = f"Of {len(difficulties)} questions, {near} were about right for this ability, {below} easy and {above} hard."
+    shown = (
+        f"Of {len(difficulties)} questions, {near} were about right for "
+        f"this ability, {below} easy and {above} hard."
+    )
     return paragraph(text(shown), "finding")
 
 
@@ -60,8 +64,11 @@ def growth(document: ReportDocument) -> Html | None:
     bar = charts.gauge(fit.P, 0, 1, f"Goal probability {wording.percent(fit.P)}", fit.P_lower, fit.P_upper)
     likely = ""
     if fit.P_lower is not None and fit.P_upper is not None:
-        likely = f", likely between {wording.percent_interval(fit.P_lower, fit.P_upper)}"
-    sentence = f"At this student's own pace the goal is reached with a probability of {wording.percent(fit.P)}{likely}."
+        likely = f", likely {wording.percent_interval(fit.P_lower, fit.P_upper)}"
+    sentence = (
+        f"At this student's own pace the goal is reached with a "
+        f"probability of {wording.percent(fit.P)}{likely}."
+    )
     shown = (
         paragraph(text(sentence, 400), "finding")
         + f'<div class="big-gauge">{bar}</div>'
@@ -111,7 +118,10 @@ def _forecast_chart(found: Forecast) -> str:
         )
     )
     diamonds = " Diamonds are unusual weeks." if marks else ""
-    return f"<figure>{both}<figcaption>Expected mean improvement of the group with its interval.{diamonds}</figcaption></figure>"
+    return (
+        f"<figure>{both}<figcaption>Expected mean improvement of the group with "
+        f"its interval.{diamonds}</figcaption></figure>"
+    )
 
 
 def _anomalies(found: Forecast) -> str:
@@ -150,7 +160,10 @@ def risk(document: ReportDocument) -> Html | None:
     if found is None or found.churn_risk is None:
         return None
     days = document.kpi_count("S_horizon_days") or 14
-    sentence = f"The risk of a pause of {days} days or more is {wording.percent(found.churn_risk)}: {risk_word(found.churn_risk)}. Low is good."
+    sentence = (
+        f"The risk of a pause of {days} days or more is {wording.percent(found.churn_risk)}: "
+        f"{risk_word(found.churn_risk)}. Low is good."
+    )
     bar = charts.gauge(found.churn_risk, 0, 1, f"Churn risk {wording.percent(found.churn_risk)}")
     return Html(
         paragraph(text(sentence), "finding")
@@ -166,7 +179,10 @@ def _hazards(ratios: dict[str, float]) -> str:
         [text(_COVARIATES.get(covariate, covariate)), text(wording.decimal(ratio)), _hazard_word(ratio)]
         for covariate, ratio in sorted(ratios.items())[:SHOWN_FEATURES]
     ]
-    caption = "For teachers: how coming back changes with each circumstance, over all students (hazard ratios of the next activity)."
+    caption = (
+        "For teachers: how coming back changes with each circumstance, over "
+        "all students (hazard ratios of the next activity)."
+    )
     return table(("Circumstance", "Ratio", "Means"), rows, caption, "hazards")
 
 
@@ -223,13 +239,15 @@ def _feature_value(key: str, value: float) -> str:
 def provenance(document: ReportDocument) -> Html:
     """When and on what scale the numbers were made."""
     lines = [
-        f"Days and weeks are those of the time zone {text(document.time_zone)}; later answers are not in this report."
+        f"Days and weeks are those of the time zone {text(document.time_zone)}; "
+        f"later answers are not in this report."
     ]
     lines += _linking_lines(document)
     if document.generated_at is not None:
         made = document.generated_at
         lines.append(
-            f"Data of {text(wording.day(made.date(), year=True))}, {text(f'{made:%H:%M} {made.tzname() or str()}')}."
+            f"Data of {text(wording.day(made.date(), year=True))}, "
+            f"{text(f'{made:%H:%M} {made.tzname() or str()}')}."
         )
     return Html("<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>")
 

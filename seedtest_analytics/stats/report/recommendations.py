@@ -1,4 +1,5 @@
-"""Advice from rules on the data. A rule speaks only where the evidence carries it, and says what it rests on."""
+"""Advice from rules on the data. A rule speaks only where the evidence carries it, and says what it rests
+on."""
 
 from __future__ import annotations
 
@@ -94,7 +95,8 @@ def _weak_topic(topic: TopicSummary, elsewhere: Tally) -> Recommendation:
         "weak_topic",
         "do",
         f"Work on {name(topic.topic_id)} first.",
-        f"{topic.period.correct} of {topic.period.attempts} right (likely {wording.percent_interval(low, high)}), "
+        f"{topic.period.correct} of {topic.period.attempts} right (likely "
+        f"{wording.percent_interval(low, high)}), "
         f"against {wording.percent(share)} in the other topics.",
     )
 
@@ -120,7 +122,8 @@ def _recovery(document: ReportDocument) -> list[Recommendation]:
                 "explain_mistakes",
                 "do",
                 "Read the explanation before you try a wrong question again.",
-                f"Of {met} questions met again after a wrong answer, {wording.percent(share)} were right this time.",
+                f"Of {met} questions met again after a wrong answer, "
+                f"{wording.percent(share)} were right this time.",
             )
         ]
     return []
@@ -135,7 +138,8 @@ def _rhythm(document: ReportDocument) -> list[Recommendation]:
             "shorter_gaps",
             "do",
             "Shorter sessions, more often, are remembered better.",
-            f"{wording.count(sessions, 'session')} in 28 days, {wording.decimal(gap, 1)} days apart on average.",
+            f"{wording.count(sessions, 'session')} in 28 days, "
+            f"{wording.decimal(gap, 1)} days apart on average.",
         )
     ]
 
@@ -159,7 +163,10 @@ def _change(document: ReportDocument) -> list[Recommendation]:
     bounds = delta_interval(document)
     if bounds is None or bounds[0] <= 0 <= bounds[1]:
         return []
-    shown = f"Ability changed by {wording.signed(document.kpi('delta_theta') or 0.0)} logit in two weeks, more than chance explains."
+    shown = (
+        f"Ability changed by {wording.signed(document.kpi('delta_theta') or 0.0)} "
+        f"logit in two weeks, more than chance explains."
+    )
     if bounds[0] > 0:
         return [Recommendation("ability_rose", "keep", "Keep going like this: it works.", shown)]
     return [
@@ -193,7 +200,8 @@ def _strong_topics(document: ReportDocument) -> list[Recommendation]:
             "strong_topic",
             "keep",
             f"{name(s.topic_id)} is ready for harder questions.",
-            f"{s.period.correct} of {s.period.attempts} right (likely {wording.percent_interval(*s.period.interval)}).",
+            f"{s.period.correct} of {s.period.attempts} right (likely "
+            f"{wording.percent_interval(*s.period.interval)}).",
         )
         for s in strong[:SHOWN_TOPICS]
     ]

@@ -1,7 +1,8 @@
 """The parts of the page that the cells of ``weekly_report.qmd`` show, as HTML.
 
-A view of a part that can be missing says so in a sentence; a view of a part that is only there for some students
-(growth, forecast, risk, segment) is None without its data, and the page then shows nothing, not even a heading.
+A view of a part that can be missing says so in a sentence; a view of a part that is only there for some
+students (growth, forecast, risk, segment) is None without its data, and the page then shows nothing, not
+even a heading.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def _kpi_card(card: KpiCard) -> str:
         spark = charts.sparkline(card.history, f"{card.title} over {weeks}", card.scale.low, card.scale.high)
     parts = [
         f'<h3>{text(card.title)} <span class="code">{text(card.key)}</span></h3>',
-        f'<div class="value-row">{paragraph(text(card.headline), "value" if card.value is not None else "value none")}{spark}</div>',
+        f'<div class="value-row">{_headline(card)}{spark}</div>',
     ]
     if card.value is not None:
         scale = card.scale
@@ -81,6 +82,10 @@ def _kpi_card(card: KpiCard) -> str:
     return f'<article class="kpi" data-kpi="{text(card.key)}">{"".join(parts)}</article>'
 
 
+def _headline(card: KpiCard) -> str:
+    return paragraph(text(card.headline), "value" if card.value is not None else "value none")
+
+
 def ability(document: ReportDocument) -> Html:
     """Ability over the last weeks with its 95% interval and the goal."""
     points = [p for p in document.ability_trend if p.date <= document.week_end]
@@ -88,7 +93,8 @@ def ability(document: ReportDocument) -> Html:
     if not newest:
         return Html(
             paragraph(
-                "No ability has been estimated yet: that takes answers to questions whose difficulty is known.",
+                "No ability has been estimated yet: that takes answers "
+                "to questions whose difficulty is known.",
                 "missing",
             )
         )
@@ -117,7 +123,10 @@ def _ability_charts(document: ReportDocument, points: list[AbilityPoint]) -> str
     title = "Ability over time"
     described = "; ".join(f"{wording.day(p.date)}: {wording.decimal(p.value)}" for p in shown)
     both = "".join(charts.trend(shown, title, described, style, reference) for style in (WIDE, NARROW))
-    caption = "Ability on the logit scale; 0 is the average student when the scale was set. The band is the 95% interval."
+    caption = (
+        "Ability on the logit scale; 0 is the average student when the "
+        "scale was set. The band is the 95% interval."
+    )
     goal = " The dashed line is the goal." if reference else ""
     return f"<figure>{both}<figcaption>{caption}{goal}</figcaption></figure>"
 
@@ -139,7 +148,10 @@ def _daily_figure(document: ReportDocument) -> str:
     )
     chart = charts.daily_bars(days, "Answers on each day of the week", described)
     legend = '<span class="key right"></span> right &#8195;<span class="key wrong"></span> wrong'
-    return f"<figure><h3>Day by day</h3>{chart}<figcaption>{legend}; below each day the share right.</figcaption></figure>"
+    return (
+        f"<figure><h3>Day by day</h3>{chart}<figcaption>{legend}; below "
+        f"each day the share right.</figcaption></figure>"
+    )
 
 
 def _weekly_figure(document: ReportDocument) -> str:
@@ -149,7 +161,10 @@ def _weekly_figure(document: ReportDocument) -> str:
     points = [charts.TrendPoint(monday, t.share or 0.0, *t.interval) for monday, t in weeks]
     described = "; ".join(f"week of {wording.day(m)}: {t.correct} of {t.attempts} right" for m, t in weeks)
     chart = charts.trend(points, "Share right by week", described, HALF_PERCENT)
-    caption = "Share right in each week (by its Monday) with its 95% interval. How hard the questions were is not taken into account."
+    caption = (
+        "Share right in each week (by its Monday) with its 95% interval. How "
+        "hard the questions were is not taken into account."
+    )
     return f"<figure><h3>Week by week</h3>{chart}<figcaption>{caption}</figcaption></figure>"
 
 
@@ -161,12 +176,16 @@ def topics(document: ReportDocument) -> Html:
     shown, rest = found[:SHOWN_TOPICS], found[SHOWN_TOPICS:]
     first = min(row.date for row in known_days(document))
     headings = ("Topic", "Right this week", "Right overall", "Share right", "Typical time", "Ability")
-    caption = f"Answers from {wording.day(first, year=True)} to {wording.day(document.week_end, year=True)}. Bar: 95% interval; tick: one half."
+    caption = (
+        f"Answers from {wording.day(first, year=True)} to {wording.day(document.week_end, year=True)}. "
+        f"Bar: 95% interval; tick: one half."
+    )
     more = ""
     if rest:
         answers = sum(s.period.attempts for s in rest)
         more = paragraph(
-            f"And {wording.count(len(rest), 'more topic', 'more topics')} with {wording.count(answers, 'answer')}.",
+            f"And {wording.count(len(rest), 'more topic', 'more topics')} "
+            f"with {wording.count(answers, 'answer')}.",
             "note",
         )
     return Html(table(headings, map(_topic_row, shown), text(caption), "topics") + more)
@@ -174,12 +193,12 @@ def topics(document: ReportDocument) -> Html:
 
 def _topic_row(topic: TopicSummary) -> list[str]:
     share = topic.period.share or 0.0
-    title = f"{topic.period.correct} of {topic.period.attempts} right"
+    bar = charts.share_bar(topic.period, f"{topic.period.correct} of {topic.period.attempts} right")
     return [
         name(topic.topic_id),
         _of(topic.week),
         _of(topic.period),
-        f'<span class="share-cell">{charts.share_bar(topic.period, title)}{text(wording.percent(share))}</span>',
+        f'<span class="share-cell">{bar}{text(wording.percent(share))}</span>',
         text(wording.seconds(topic.typical_time_ms)) if topic.typical_time_ms is not None else "–",
         _ability_cell(topic),
     ]
@@ -246,8 +265,8 @@ def advice(document: ReportDocument) -> Html:
             paragraph("Nothing stands out this week: the data gives no reason to change anything.", "missing")
         )
     items = "".join(
-        f'<li class="{tone}"><strong>{advice_}</strong>{paragraph(because, "because") if because else ""}</li>'
-        for tone, advice_, because in made
+        f'<li class="{tone}"><strong>{said}</strong>{paragraph(because, "because") if because else ""}</li>'
+        for tone, said, because in made
     )
     return Html(f'<ul class="advice">{items}</ul>')
 

@@ -67,14 +67,40 @@ def _topic_row(topic: str, date: dt.date, attempts: int, correct: int, draw: ran
 
 
 FULL_KPIS: dict[str, Any] = {
-    "I_t": 0.12, "I_t_mode": "theta", "I_t_n_recent": 96, "I_t_n_previous": 88, "delta_theta": 0.31, "delta_theta_se": 0.14,
-    "E_t": 0.0, "E_t_change": -0.29, "E_t_n_recent": 61, "E_t_n_previous": 58,
-    "R_t": 0.46, "R_t_n_wrong": 22, "R_t_n_met_again": 13,
-    "A_t": 0.57, "A_t_n_attempts": 190, "sessions": 16, "mean_gap": 1.8, "A_t_assumed": ["hints"],
-    "P": 0.62, "sigma": 0.24, "P_lower": 0.48, "P_upper": 0.74, "P_target": 0.5, "P_target_source": "interest_goal", "P_method": "normal",
-    "theta": 0.58, "theta_n_answers": 412,
-    "S": 0.11, "S_method": "heuristic", "S_horizon_days": 14, "S_days_silent": 1.3, "S_n_sessions": 31, "S_state": "active",
-}  # fmt: skip
+    "I_t": 0.12,
+    "I_t_mode": "theta",
+    "I_t_n_recent": 96,
+    "I_t_n_previous": 88,
+    "delta_theta": 0.31,
+    "delta_theta_se": 0.14,
+    "E_t": 0.0,
+    "E_t_change": -0.29,
+    "E_t_n_recent": 61,
+    "E_t_n_previous": 58,
+    "R_t": 0.46,
+    "R_t_n_wrong": 22,
+    "R_t_n_met_again": 13,
+    "A_t": 0.57,
+    "A_t_n_attempts": 190,
+    "sessions": 16,
+    "mean_gap": 1.8,
+    "A_t_assumed": ["hints"],
+    "P": 0.62,
+    "sigma": 0.24,
+    "P_lower": 0.48,
+    "P_upper": 0.74,
+    "P_target": 0.5,
+    "P_target_source": "interest_goal",
+    "P_method": "normal",
+    "theta": 0.58,
+    "theta_n_answers": 412,
+    "S": 0.11,
+    "S_method": "heuristic",
+    "S_horizon_days": 14,
+    "S_days_silent": 1.3,
+    "S_n_sessions": 31,
+    "S_state": "active",
+}
 
 
 def full() -> dict[str, Any]:
@@ -88,35 +114,71 @@ def full() -> dict[str, Any]:
         "generated_at": dt.datetime(2025, 11, 10, 4, 0, tzinfo=dt.UTC),
         "kpis": FULL_KPIS,
         "kpi_history": [
-            {"week_start": WEEK - dt.timedelta(weeks=w), "kpis": {k: abs(draw.gauss(0.5, 0.12)) % 1 for k in ("I_t", "R_t", "A_t", "P", "S")}}
+            {
+                "week_start": WEEK - dt.timedelta(weeks=w),
+                "kpis": {k: abs(draw.gauss(0.5, 0.12)) % 1 for k in ("I_t", "R_t", "A_t", "P", "S")},
+            }
             for w in range(11, 0, -1)
         ],
         "ability_trend": [
-            {"date": day, "theta": -0.35 + 0.08 * i + draw.gauss(0, 0.06), "se": 0.42 - 0.015 * i} for i, day in enumerate(days)
+            {"date": day, "theta": -0.35 + 0.08 * i + draw.gauss(0, 0.06), "se": 0.42 - 0.015 * i}
+            for i, day in enumerate(days)
         ],
-        "goals": [{"topic_id": "Fractions", "target_level": 0.8, "priority": 2}, {"topic_id": "Angles", "target_level": 0.4, "priority": 1}],
+        "goals": [
+            {"topic_id": "Fractions", "target_level": 0.8, "priority": 2},
+            {"topic_id": "Angles", "target_level": 0.4, "priority": 1},
+        ],
         "topic_features": topic_rows(),
         "item_params": [
-            {"item_id": str(i), "discrimination": 1.1, "difficulty": draw.gauss(0.1, 1.0), "guessing": None, "model": "2PL"} for i in range(140)
+            {
+                "item_id": str(i),
+                "discrimination": 1.1,
+                "difficulty": draw.gauss(0.1, 1.0),
+                "guessing": None,
+                "model": "2PL",
+            }
+            for i in range(140)
         ],
         "recommendations": [],
-        "linking_constants": {"A": 1.021, "B": -0.044, "n_anchors_used": 37, "_run_id": "irt-1", "_fitted_at": None},
-        "bayesian_growth": {"P": 0.66, "sigma": 0.31, "P_lower": 0.51, "P_upper": 0.79, "slope_per_week": 0.07, "slope_sd": 0.02},
+        "linking_constants": {
+            "A": 1.021,
+            "B": -0.044,
+            "n_anchors_used": 37,
+            "_run_id": "irt-1",
+            "_fitted_at": None,
+        },
+        "bayesian_growth": {
+            "P": 0.66,
+            "sigma": 0.31,
+            "P_lower": 0.51,
+            "P_upper": 0.79,
+            "slope_per_week": 0.07,
+            "slope_sd": 0.02,
+        },
         "prophet_forecast": {
             "fit_meta": {"status": "ok"},
             "forecast_data": [
-                {"ds": WEEK + dt.timedelta(weeks=w), "yhat": 0.05 + 0.01 * w, "yhat_lower": -0.03, "yhat_upper": 0.14 + 0.01 * w} for w in range(1, 5)
+                {
+                    "ds": WEEK + dt.timedelta(weeks=w),
+                    "yhat": 0.05 + 0.01 * w,
+                    "yhat_lower": -0.03,
+                    "yhat_upper": 0.14 + 0.01 * w,
+                }
+                for w in range(1, 5)
             ],
             "anomalies": [{"week": WEEK - dt.timedelta(weeks=3), "score": -0.11, "anomaly_score": -3.2}],
             "fitted_at": None,
         },
-        "survival_risk": {"churn_risk": 0.12, "fit_meta": {"hazard_ratios": {"A_t": 2.4, "sessions_28d": 1.08, "mean_gap_days_28d": 0.86}}},
+        "survival_risk": {
+            "churn_risk": 0.12,
+            "fit_meta": {"hazard_ratios": {"A_t": 2.4, "sessions_28d": 1.08, "mean_gap_days_28d": 0.86}},
+        },
         "user_segment": {
             "segment_label": "short_frequent",
             "segment_description": "Many short sessions, close together.",
             "features_snapshot": {"sessions": 15.5, "gap": 1.8, "engagement": 0.57, "avg_rt": 31_000.0},
         },
-    }  # fmt: skip
+    }
 
 
 def full_document() -> ReportDocument:
