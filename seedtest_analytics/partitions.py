@@ -26,7 +26,9 @@ def monday_of(day: dt.date) -> dt.date:
 def daily_partitions(platform: PlatformSettings) -> dg.DailyPartitionsDefinition:
     """One partition a day from the start date, the running day included."""
     start = monday_of(platform.start_date)
-    return dg.DailyPartitionsDefinition(start_date=start.isoformat(), timezone=platform.timezone, end_offset=1)
+    return dg.DailyPartitionsDefinition(
+        start_date=start.isoformat(), timezone=platform.timezone, end_offset=1
+    )
 
 
 def weekly_partitions(platform: PlatformSettings) -> dg.WeeklyPartitionsDefinition:

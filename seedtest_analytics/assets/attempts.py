@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import dagster as dg
-from sqlalchemy import text
 
 from seedtest_analytics.assets.declare import LARGE, RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.events import CheckDeclaration, CheckOutcome, Outcome
@@ -35,7 +34,11 @@ class SyncOptions(RunOptions):
         description="One row a question of an exam that is not failed: the legacy view's 11 columns, then the platform's "
         "own. Kept in step with `exam_results`: only exams that are new, changed or gone since the last run are read.",
         checks=(
-            CheckDeclaration("reconciled", "Every element of questions[] of an exam that counts is in the log or in quarantine.", True),
+            CheckDeclaration(
+                "reconciled",
+                "Every element of questions[] of an exam that counts is in the log or in quarantine.",
+                True,
+            ),
         ),
     ),
     TableSpec(
@@ -44,7 +47,9 @@ class SyncOptions(RunOptions):
         description="Malformed elements of `exam_results` with their reason. An excluded one is not in `attempt`; the others "
         "are, with the malformed field as not recorded. Corrected at the source, they leave by themselves.",
         checks=(
-            CheckDeclaration("quarantine_share", f"At most {QUARANTINE_WARN_SHARE:.0%} of the elements are malformed."),
+            CheckDeclaration(
+                "quarantine_share", f"At most {QUARANTINE_WARN_SHARE:.0%} of the elements are malformed."
+            ),
         ),
     ),
     group="attempts",
@@ -84,13 +89,25 @@ def attempts(
             "newest_attempt": str(counts.newest_at),
             "by_month": by_month,
         },
-        [CheckOutcome("reconciled", missing == 0 or dry, f"{counts.elements:,} elements = {counts.attempts:,} attempts + {counts.excluded:,} excluded")],
+        [
+            CheckOutcome(
+                "reconciled",
+                missing == 0 or dry,
+                f"{counts.elements:,} elements = {counts.attempts:,} attempts + {counts.excluded:,} excluded",
+            )
+        ],
         is_dry_run=dry,
         key=("attempt",),
     )
     yield Outcome(
         result.quarantine,
         {"dagster/row_count": counts.quarantined, "by_reason": reasons},
-        [CheckOutcome("quarantine_share", share <= QUARANTINE_WARN_SHARE, f"{counts.quarantined:,} of {counts.elements:,} elements ({share:.2%}) are malformed")],
+        [
+            CheckOutcome(
+                "quarantine_share",
+                share <= QUARANTINE_WARN_SHARE,
+                f"{counts.quarantined:,} of {counts.elements:,} elements ({share:.2%}) are malformed",
+            )
+        ],
         is_dry_run=dry,
     )

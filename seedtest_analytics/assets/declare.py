@@ -81,13 +81,17 @@ def table_assets(
         _take_signature(compute, body)
         return dg.multi_asset(
             name=body.__name__,
-            specs=[_asset_spec(spec, body, group, domain, kinds, deps, sql, partitions_def) for spec in specs],
+            specs=[
+                _asset_spec(spec, body, group, domain, kinds, deps, sql, partitions_def) for spec in specs
+            ],
             check_specs=[check for spec in specs for check in _check_specs(spec, partitions_def)],
             partitions_def=partitions_def,
             backfill_policy=dg.BackfillPolicy.single_run() if partitions_def else None,
             pool=pool,
             op_tags={
-                "dagster-k8s/config": {"container_config": {"resources": {"requests": dict(pod), "limits": dict(pod)}}}
+                "dagster-k8s/config": {
+                    "container_config": {"resources": {"requests": dict(pod), "limits": dict(pod)}}
+                }
             },
             retry_policy=dg.RetryPolicy(
                 max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
@@ -131,7 +135,9 @@ def _asset_spec(
     )
 
 
-def _check_specs(spec: TableSpec, partitions_def: dg.PartitionsDefinition | None) -> Iterator[dg.AssetCheckSpec]:
+def _check_specs(
+    spec: TableSpec, partitions_def: dg.PartitionsDefinition | None
+) -> Iterator[dg.AssetCheckSpec]:
     contract = CheckDeclaration(
         CONTRACT_CHECK,
         f"Rows of {spec.table.name} keep the contract before they are published: keys, NOT NULL, ranges, allowed and "

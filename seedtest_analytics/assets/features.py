@@ -39,7 +39,11 @@ class FeatureOptions(RunOptions):
         grain="student_topic_day",
         description="What a student did in a topic on a day: answers, times, hints, ability and improvement within the "
         "topic. One statement for a day or for a range of days.",
-        checks=(CheckDeclaration("reconciled", "Every answered attempt with a topic is in exactly one row.", True),),
+        checks=(
+            CheckDeclaration(
+                "reconciled", "Every answered attempt with a topic is in exactly one row.", True
+            ),
+        ),
     ),
     group="features",
     domain="activity",
@@ -69,13 +73,19 @@ def features_topic_daily(
             statement(SQL), {**window, "timezone": PLATFORM.timezone, "include_theta": settings.include_theta}
         )
         published = publish(
-            connection, table, "staged_features", partition="t.date BETWEEN :first_day AND :last_day", parameters=range_
+            connection,
+            table,
+            "staged_features",
+            partition="t.date BETWEEN :first_day AND :last_day",
+            parameters=range_,
         )
         by_day = table_preview(connection, statement(REPORT_SQL, "by_day"), range_)
         missing = connection.execute(statement(REPORT_SQL, "unexplained"), {**window, **range_}).scalar_one()
         rows = dict(
             connection.execute(
-                text("SELECT date, count(*) FROM features_topic_daily WHERE date BETWEEN :first_day AND :last_day GROUP BY date"),
+                text(
+                    "SELECT date, count(*) FROM features_topic_daily WHERE date BETWEEN :first_day AND :last_day GROUP BY date"
+                ),
                 range_,
             ).all()
         )

@@ -16,7 +16,7 @@ from seedtest_analytics.assets.time import is_dry_run, weeks
 from seedtest_analytics.partitions import WEEKLY, Week
 from seedtest_analytics.resources.kpi_rows import merge_kpis
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.resources.publish import Published, copy_frame, create_staging
+from seedtest_analytics.resources.publish import copy_frame, create_staging
 from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.settings import KpiSettings, load_settings
 from seedtest_analytics.tables.kpis import KPI_KEYS, weekly_kpi
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MERGE_SQL = "kpis/merge.sql"
-COVERAGE = CheckDeclaration("coverage", "At least one student of the week has a number; none usually means a missing upstream.")
+COVERAGE = CheckDeclaration(
+    "coverage", "At least one student of the week has a number; none usually means a missing upstream."
+)
 Stage = Callable[[Connection, Week, KpiSettings], None]
 
 
@@ -41,7 +43,9 @@ def _kpi_asset(name: str, deps: list[Any], sql: list[str], stage: Stage) -> dg.A
     """The asset `weekly_kpi/<name>`; ``stage`` fills the temporary table staged_kpi for one week."""
     keys = "\n".join(f"* `{key.name}`: {key.meaning}" for key in KPI_KEYS[name])
 
-    def body(context: dg.AssetExecutionContext, config: KpiOptions, postgres: PostgresResource) -> Iterator[Outcome]:
+    def body(
+        context: dg.AssetExecutionContext, config: KpiOptions, postgres: PostgresResource
+    ) -> Iterator[Outcome]:
         settings = load_settings().kpis.overridden_by(config.model_dump())
         for week in weeks(context, config):
             yield _compute_week(name, week, settings, postgres, stage, is_dry_run(config))
@@ -75,7 +79,12 @@ def _compute_week(
     passed = numbers > 0 or published.staged == 0
     description = f"{numbers:,} of {published.staged:,} students have a number"
     return Outcome(
-        published, metadata, [CheckOutcome("coverage", passed, description)], week.key, dry, key=("weekly_kpi", name)
+        published,
+        metadata,
+        [CheckOutcome("coverage", passed, description)],
+        week.key,
+        dry,
+        key=("weekly_kpi", name),
     )
 
 
@@ -118,7 +127,16 @@ def goal_rows(loaded: pd.DataFrame) -> pd.DataFrame:
 
     mean, sd, target = (loaded[c].astype("float64").to_numpy() for c in ("theta", "se", "target"))
     probability = normal_goal_probability(mean, sd, target)
-    rows = zip(loaded["user_id"], mean, sd, loaded["n_answers"], target, loaded["target_source"], probability, strict=True)
+    rows = zip(
+        loaded["user_id"],
+        mean,
+        sd,
+        loaded["n_answers"],
+        target,
+        loaded["target_source"],
+        probability,
+        strict=True,
+    )
     return pd.DataFrame({"user_id": loaded["user_id"], "kpis": [_goal_keys(*row[1:]) for row in rows]})
 
 
@@ -127,7 +145,9 @@ def _goal_keys(mean: float, sd: float, n_answers: Any, target: float, source: st
     if probability != probability:  # NaN: there is no ability yet
         return json.dumps({"P": None, "P_reason": "no ability is known yet", **common})
     known = {"P": float(probability), "sigma": float(sd), "P_method": "normal", **common}
-    return json.dumps({**known, "theta": float(mean), "ability_estimate": float(mean), "theta_n_answers": int(n_answers)})
+    return json.dumps(
+        {**known, "theta": float(mean), "ability_estimate": float(mean), "theta_n_answers": int(n_answers)}
+    )
 
 
 weekly_kpi_i_t = _kpi_asset(
@@ -148,13 +168,17 @@ weekly_kpi_e_t = _kpi_asset(
     "E_t",
     ["attempt"],
     ["kpis/E_t.sql"],
-    _by_sql("kpis/E_t.sql", lambda week, _: {"days_28": week.days_before(28), "days_56": week.days_before(56)}),
+    _by_sql(
+        "kpis/E_t.sql", lambda week, _: {"days_28": week.days_before(28), "days_56": week.days_before(56)}
+    ),
 )
 weekly_kpi_r_t = _kpi_asset(
     "R_t",
     ["attempt"],
     ["kpis/R_t.sql"],
-    _by_sql("kpis/R_t.sql", lambda week, _: {"days_28": week.days_before(28), "days_56": week.days_before(56)}),
+    _by_sql(
+        "kpis/R_t.sql", lambda week, _: {"days_28": week.days_before(28), "days_56": week.days_before(56)}
+    ),
 )
 weekly_kpi_a_t = _kpi_asset(
     "A_t",

@@ -13,9 +13,19 @@ from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.tables import source
 
 SOURCES = (
-    (source.exam_results, "exam", "Exam results with their questions as JSON: where every attempt comes from.", 36),
+    (
+        source.exam_results,
+        "exam",
+        "Exam results with their questions as JSON: where every attempt comes from.",
+        36,
+    ),
     (source.question, "item", "The item bank: topics, anchors and parameters in `meta`.", 24 * 365),
-    (source.interest_goal, "student_topic", "What ability students want to reach in which topic, and how much it matters.", 24 * 365),
+    (
+        source.interest_goal,
+        "student_topic",
+        "What ability students want to reach in which topic, and how much it matters.",
+        24 * 365,
+    ),
 )
 """Table, grain, description, hours after which it counts as stale."""
 
@@ -39,12 +49,16 @@ def _spec(table: Any, grain: str, description: str, hours: int) -> dg.AssetSpec:
     specs=[_spec(*row) for row in SOURCES],
     can_subset=True,
 )
-def observe_sources(context: dg.AssetExecutionContext, postgres: PostgresResource) -> Iterator[dg.ObserveResult]:
+def observe_sources(
+    context: dg.AssetExecutionContext, postgres: PostgresResource
+) -> Iterator[dg.ObserveResult]:
     """Observe rows and the newest change of the selected source tables."""
     with postgres.engine.connect() as connection:
         for key in sorted(context.selected_asset_keys):
             row = connection.execute(statement("sources/observe.sql", key.path[-1])).one()._mapping
-            metadata: dict[str, Any] = {name: value for name, value in row.items() if name not in ("rows", "newest_at")}
+            metadata: dict[str, Any] = {
+                name: value for name, value in row.items() if name not in ("rows", "newest_at")
+            }
             if row["newest_at"] is not None:
                 metadata["dagster/last_updated_timestamp"] = dg.MetadataValue.timestamp(row["newest_at"])
             yield dg.ObserveResult(

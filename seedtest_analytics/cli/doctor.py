@@ -38,7 +38,9 @@ def doctor_command() -> None:
         table.add_column(heading, overflow="fold")
     colours = {"ok": "green", "missing": "red", "optional": "yellow"}
     for finding in findings:
-        table.add_row(finding.part, f"[{colours[finding.state]}]{finding.state}[/]", finding.found, finding.remedy)
+        table.add_row(
+            finding.part, f"[{colours[finding.state]}]{finding.state}[/]", finding.found, finding.remedy
+        )
     Console().print(table)
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(1)
@@ -66,7 +68,9 @@ def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
     except Exception as error:  # noqa: BLE001 (whatever is wrong with a part, the other parts are still told)
-        return Finding(name, "missing", str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
+        return Finding(
+            name, "missing", str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        )
 
 
 def _settings() -> Finding:
@@ -85,7 +89,9 @@ def _python() -> Finding:
 def _dagster() -> Finding:
     home = os.environ.get("DAGSTER_HOME")
     version = importlib.metadata.version("dagster")
-    return Finding("dagster", "ok", f"{version}, DAGSTER_HOME {'set' if home else 'not set: .dagster is used'}")
+    return Finding(
+        "dagster", "ok", f"{version}, DAGSTER_HOME {'set' if home else 'not set: .dagster is used'}"
+    )
 
 
 def _postgres() -> Finding:
@@ -97,7 +103,9 @@ def _postgres() -> Finding:
         with PostgresResource().engine.connect() as connection:
             version = connection.execute(text("SHOW server_version")).scalar_one()
     except Exception as error:  # noqa: BLE001
-        return Finding("PostgreSQL", "missing", str(error), "set DATABASE_URL, or unset it for the embedded server")
+        return Finding(
+            "PostgreSQL", "missing", str(error), "set DATABASE_URL, or unset it for the embedded server"
+        )
     kind = "DATABASE_URL" if os.environ.get("DATABASE_URL") else "embedded"
     return Finding("PostgreSQL", "ok", f"{version} ({kind})")
 
@@ -109,7 +117,9 @@ def _schema() -> Finding:
     state = schema_state(PostgresResource().engine)
     if state.current == state.newest:
         return Finding("schema", "ok", f"revision {state.current}")
-    return Finding("schema", "missing", f"revision {state.current or 'none'}, newest {state.newest}", "seedtest migrate")
+    return Finding(
+        "schema", "missing", f"revision {state.current or 'none'}, newest {state.newest}", "seedtest migrate"
+    )
 
 
 def _object_store() -> Finding:
@@ -128,7 +138,9 @@ def _compiler() -> Finding:
 
 def _stan() -> Finding:
     if importlib.util.find_spec("httpstan") is None and "CMDSTAN" not in os.environ:
-        return Finding("Stan", "missing", "neither CMDSTAN nor the toolchain of the httpstan wheel", "uv sync")
+        return Finding(
+            "Stan", "missing", "neither CMDSTAN nor the toolchain of the httpstan wheel", "uv sync"
+        )
     kind = "CmdStan" if "CMDSTAN" in os.environ else "toolchain of the httpstan wheel"
     return Finding("Stan", "ok", f"cmdstanpy {importlib.metadata.version('cmdstanpy')}, {kind}")
 
@@ -136,7 +148,12 @@ def _stan() -> Finding:
 def _r() -> Finding:
     found = shutil.which("R")
     if found is None:
-        return Finding("R", "optional", "not on the PATH", "scripts/install-system-packages, or apt-get install r-base-core")
+        return Finding(
+            "R",
+            "optional",
+            "not on the PATH",
+            "scripts/install-system-packages, or apt-get install r-base-core",
+        )
     return Finding("R", "ok", _first_line([found, "--version"]))
 
 
@@ -145,16 +162,24 @@ def _r_packages() -> Finding:
     if rscript is None:
         return Finding("R packages", "optional", "no R", "install R first")
     code = "for (p in c('lme4','brms','mirt')) cat(p, if (requireNamespace(p, quietly=TRUE)) format(packageVersion(p)) else 'missing', ';')"
-    done = subprocess.run([rscript, "-e", code], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
+    done = subprocess.run(
+        [rscript, "-e", code], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
+    )
     state = "optional" if "missing" in done.stdout else "ok"
-    remedy = "lme4, brms: apt-get install r-cran-lme4 r-cran-brms; mirt: install.packages('mirt') from CRAN" if state != "ok" else ""
+    remedy = (
+        "lme4, brms: apt-get install r-cran-lme4 r-cran-brms; mirt: install.packages('mirt') from CRAN"
+        if state != "ok"
+        else ""
+    )
     return Finding("R packages", state, done.stdout.strip().rstrip(";").strip(), remedy)
 
 
 def _quarto() -> Finding:
     found = shutil.which("quarto")
     if found is None:
-        return Finding("Quarto", "optional", "no CLI; the embedded renderer is used", "install Quarto from quarto.org")
+        return Finding(
+            "Quarto", "optional", "no CLI; the embedded renderer is used", "install Quarto from quarto.org"
+        )
     return Finding("Quarto", "ok", _first_line([found, "--version"]))
 
 

@@ -44,18 +44,34 @@ def _violations(connection: Connection, name: str, owned: list[str]) -> list[Vio
     rules = [rule for key in KPI_KEYS[name] for rule in _rules(key)]
     counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)
     row = connection.execute(text(f"SELECT {counts} FROM staged_kpi")).one()  # noqa: S608
-    return found + [Violation(key, rule, rows) for (key, rule, _), rows in zip(rules, row, strict=True) if rows]
+    return found + [
+        Violation(key, rule, rows) for (key, rule, _), rows in zip(rules, row, strict=True) if rows
+    ]
 
 
 def _rules(key: KpiKey) -> list[tuple[str, str, str]]:
     json_type = "number" if key.type == "integer" else key.type
     value = f"(kpis ->> '{key.name}')"
     is_typed = f"jsonb_typeof(kpis -> '{key.name}') = '{json_type}'"
-    rules = [(key.name, f"must be a {key.type}", f"jsonb_typeof(kpis -> '{key.name}') NOT IN ('{json_type}', 'null')")]
+    rules = [
+        (
+            key.name,
+            f"must be a {key.type}",
+            f"jsonb_typeof(kpis -> '{key.name}') NOT IN ('{json_type}', 'null')",
+        )
+    ]
     if key.type == "integer":
         rules.append((key.name, "must be a whole number", f"{is_typed} AND {value} !~ '^-?[0-9]+$'"))
     if key.minimum is not None:
-        rules.append((key.name, f"must be at least {key.minimum:g}", f"{is_typed} AND {value}::numeric < {key.minimum}"))
+        rules.append(
+            (
+                key.name,
+                f"must be at least {key.minimum:g}",
+                f"{is_typed} AND {value}::numeric < {key.minimum}",
+            )
+        )
     if key.maximum is not None:
-        rules.append((key.name, f"must be at most {key.maximum:g}", f"{is_typed} AND {value}::numeric > {key.maximum}"))
+        rules.append(
+            (key.name, f"must be at most {key.maximum:g}", f"{is_typed} AND {value}::numeric > {key.maximum}")
+        )
     return rules

@@ -111,7 +111,9 @@ class PostgresResource(dg.ConfigurableResource):
         Two writers of one partition wait for each other. Killed at any instant, nothing of it stays.
         """
         with self.engine.connect() as connection, connection.begin() as transaction:
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock})
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock}
+            )
             yield connection
             if is_dry_run:
                 transaction.rollback()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, Numeric, Table, UniqueConstraint, text
 from sqlalchemy.dialects import postgresql
 
 from seedtest_analytics.tables import contract_of
@@ -76,10 +76,13 @@ def quoted(name: str) -> str:
 
 
 def key_columns(table: Table) -> tuple[str, ...]:
-    """Primary key, else the first unique index or constraint."""
-    if table.primary_key.columns:
-        return tuple(column.name for column in table.primary_key.columns)
-    return next(tuple(c.name for c in index.columns) for index in table.indexes if index.unique)
+    """What identifies a row: the primary key unless it is a counter, else the unique constraint or index."""
+    primary = list(table.primary_key.columns)
+    if primary and primary[0].autoincrement is not True:
+        return tuple(column.name for column in primary)
+    unique = [c for c in table.constraints if isinstance(c, UniqueConstraint)]
+    unique_indexes = [index for index in table.indexes if index.unique]
+    return tuple(column.name for column in (*unique, *unique_indexes)[0].columns)
 
 
 def create_staging(connection: Connection, name: str, columns: Mapping[str, str]) -> None:
@@ -114,7 +117,7 @@ def copy_frame(connection: Connection, name: str, frame: pd.DataFrame) -> None:
 def contract_violations(connection: Connection, table: Table, staged: str) -> list[Violation]:
     """Rules of ``table`` that rows of the temporary table ``staged`` break, each with its number of rows.
 
-    Looked at: NOT NULL, inclusive ranges, allowed values, finite numbers, uniqueness of the key.
+    Looked at: required columns, NOT NULL, inclusive ranges, allowed values, finite numbers, uniqueness of the key.
     """
     present = _columns_of(connection, staged)
     rules = [rule for column in table.columns if column.name in present for rule in _rules(column)]
@@ -123,26 +126,38 @@ def contract_violations(connection: Connection, table: Table, staged: str) -> li
         counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)
         row = connection.execute(text(f"SELECT {counts} FROM {quoted(staged)}")).one()  # noqa: S608
         found = [Violation(c, rule, n) for (c, rule, _), n in zip(rules, row, strict=True) if n]
+    total = connection.execute(text(f"SELECT count(*) FROM {quoted(staged)}")).scalar_one()  # noqa: S608
+    absent = [column.name for column in table.columns if column.name not in present and _is_required(column)]
+    found += [Violation(name, "is required and was not given", total) for name in absent if total]
     keys = [key for key in key_columns(table) if key in present]
+    if not keys:
+        return found
     listed = ", ".join(quoted(key) for key in keys)
     duplicates = connection.execute(
-        text(f"SELECT count(*) FROM (SELECT 1 FROM {quoted(staged)} GROUP BY {listed} HAVING count(*) > 1) AS d")  # noqa: S608
+        text(
+            f"SELECT count(*) FROM (SELECT 1 FROM {quoted(staged)} GROUP BY {listed} HAVING count(*) > 1) AS d"
+        )
     ).scalar_one()
     if duplicates:
         found.append(Violation("+".join(keys), "the key occurs more than once", duplicates))
     return found
 
 
+def _is_required(column: Any) -> bool:
+    has_default = column.server_default is not None or column.autoincrement is True
+    return not column.nullable and not has_default
+
+
 def _rules(column: Any) -> list[tuple[str, str, str]]:
     name, contract = quoted(column.name), contract_of(column)
     rules = []
-    if not column.nullable and column.server_default is None:
+    if not column.nullable:
         rules.append((column.name, "must not be NULL", f"{name} IS NULL"))
     if contract.minimum is not None:
         rules.append((column.name, f"must be at least {contract.minimum:g}", f"{name} < {contract.minimum}"))
     if contract.maximum is not None:
         rules.append((column.name, f"must be at most {contract.maximum:g}", f"{name} > {contract.maximum}"))
-    if column.type.__class__.__name__ == "DOUBLE_PRECISION":
+    if isinstance(column.type, Numeric):  # float8 too: its type is a subclass
         rules.append((column.name, "must be finite", f"{name} IN ('NaN', 'Infinity', '-Infinity')"))
     if contract.allowed is not None:
         values = ", ".join(f"'{value}'" for value in contract.allowed)
@@ -152,7 +167,9 @@ def _rules(column: Any) -> list[tuple[str, str, str]]:
 
 def _columns_of(connection: Connection, staged: str) -> set[str]:
     rows = connection.execute(
-        text("SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped"),
+        text(
+            "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped"
+        ),
         {"name": f"pg_temp.{quoted(staged)}"},
     )
     return {name for (name,) in rows}
@@ -181,7 +198,9 @@ def publish(
     columns = [column for column in table.columns if column.name in present]
     same_key = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in keys)
     deleted = connection.execute(
-        text(f"DELETE FROM {target} AS t WHERE ({partition}) AND NOT EXISTS (SELECT FROM {source} AS s WHERE {same_key})"),  # noqa: S608
+        text(
+            f"DELETE FROM {target} AS t WHERE ({partition}) AND NOT EXISTS (SELECT FROM {source} AS s WHERE {same_key})"
+        ),
         dict(parameters or {}),
     ).rowcount
     settled = [c.name for c in columns if c.name not in keys and not contract_of(c).is_volatile]
@@ -190,7 +209,9 @@ def publish(
     differs = _row_differs("t", "excluded", settled)
     assignments = ", ".join(f"{quoted(c)} = excluded.{quoted(c)}" for c in [*assigned])
     conflict = ", ".join(quoted(k) for k in keys)
-    action = f"DO UPDATE SET {assignments} WHERE ({differs}) AND ({update_only_if})" if settled else "DO NOTHING"
+    action = (
+        f"DO UPDATE SET {assignments} WHERE ({differs}) AND ({update_only_if})" if settled else "DO NOTHING"
+    )
     counts = connection.execute(
         text(
             f"WITH written AS (INSERT INTO {target} AS t ({names}) SELECT {names} FROM {source} "  # noqa: S608

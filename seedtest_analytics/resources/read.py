@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 _SPOOL_BYTES = 1 << 26
 
 
-def copy_to_arrow(connection: Connection, query: TextClause, *, dictionaries: tuple[str, ...] = ()) -> pa.Table:
+def copy_to_arrow(
+    connection: Connection, query: TextClause, *, dictionaries: tuple[str, ...] = ()
+) -> pa.Table:
     """Rows of a query without parameters; the columns in ``dictionaries`` are dictionary-encoded.
 
     Parameters belong in a temporary table that the query reads. An empty result has its columns too.

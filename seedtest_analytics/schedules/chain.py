@@ -59,7 +59,14 @@ def last_week(today: dt.date) -> tuple[dt.date, dt.date]:
 
 
 LINKS = (
-    Link(jobs.calibrate_irt, "calibrate_irt", "0 3 * * *", weeks_due, None, "Legacy calibrate-irt-weekly, mirt-calibrate."),
+    Link(
+        jobs.calibrate_irt,
+        "calibrate_irt",
+        "0 3 * * *",
+        weeks_due,
+        None,
+        "Legacy calibrate-irt-weekly, mirt-calibrate.",
+    ),
     Link(
         jobs.aggregate_features_daily,
         "aggregate_features_daily",

@@ -52,7 +52,10 @@ def requests_for_days(days: list[dt.date], today: dt.date, run_key: str) -> Iter
 
 
 def _range_request(job: str, first: dt.date, last: dt.date, run_key: str) -> dg.RunRequest:
-    tags = {ASSET_PARTITION_RANGE_START_TAG: first.isoformat(), ASSET_PARTITION_RANGE_END_TAG: last.isoformat()}
+    tags = {
+        ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
+        ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
+    }
     return dg.RunRequest(run_key=f"{run_key}:{job}:{first}:{last}", job_name=job, tags=tags)
 
 
@@ -63,7 +66,9 @@ def _range_request(job: str, first: dt.date, last: dt.date, run_key: str) -> dg.
     description="Notices new and changed exam results, requests a sync of the attempt log, and when the sync is done "
     "requests the days it touched and the weeks whose KPIs read them.",
 )
-def exam_results_sensor(context: dg.SensorEvaluationContext, postgres: PostgresResource) -> dg.SensorResult | dg.SkipReason:
+def exam_results_sensor(
+    context: dg.SensorEvaluationContext, postgres: PostgresResource
+) -> dg.SensorResult | dg.SkipReason:
     """Cursor: {"updated_at": newest change asked for, "touched_id": last touched day handled}."""
     today = dt.datetime.now(PLATFORM.zone).date()
     try:
@@ -85,7 +90,11 @@ def _evaluate(
     connection: Connection, cursor: dict[str, Any], today: dt.date
 ) -> tuple[list[dg.RunRequest], dict[str, Any]]:
     requests: list[dg.RunRequest] = []
-    since = dt.datetime.fromisoformat(cursor["updated_at"]) - LATE_COMMIT if cursor["updated_at"] else dt.datetime.min
+    since = (
+        dt.datetime.fromisoformat(cursor["updated_at"]) - LATE_COMMIT
+        if cursor["updated_at"]
+        else dt.datetime.min
+    )
     newest = connection.execute(statement(SQL, "newest_exam"), {"since": since.replace(tzinfo=dt.UTC)}).one()
     if newest.exams:
         key = f"sync:{newest.newest_at.isoformat()}:{newest.exams}"
@@ -93,7 +102,8 @@ def _evaluate(
         cursor = {**cursor, "updated_at": newest.newest_at.isoformat()}
     first_day = dt.date.fromisoformat(DAILY.get_first_partition_key() or today.isoformat())
     touched = connection.execute(
-        statement(SQL, "touched_days"), {"last_id": cursor["touched_id"], "first_day": first_day, "last_day": today}
+        statement(SQL, "touched_days"),
+        {"last_id": cursor["touched_id"], "first_day": first_day, "last_day": today},
     ).all()
     if touched:
         last_id = max(row.last_id for row in touched)

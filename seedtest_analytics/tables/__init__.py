@@ -4,7 +4,13 @@ A module a stage. Nothing here connects to a database.
 """
 
 from seedtest_analytics.tables import attempts, features, kpis, psychometrics, reports, source
-from seedtest_analytics.tables.declare import ColumnContract, contract_of, metadata, table_named, view_metadata
+from seedtest_analytics.tables.declare import (
+    ColumnContract,
+    contract_of,
+    metadata,
+    table_named,
+    view_metadata,
+)
 
 __all__ = [
     "ColumnContract",

@@ -9,11 +9,45 @@ from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Instant,
 weekly_kpi = Table(
     "weekly_kpi",
     metadata,
-    column("user_id", Text, "Raw id of the student.", primary_key=True, pii="pseudonymous", derived_from=("attempt.user_id",)),
-    column("week_start", Date, "Monday of the ISO week in the platform's time zone.", primary_key=True, derived_from=("attempt.completed_at",)),
-    column("kpis", JSONB, "I_t, E_t, R_t, A_t, P, S (number or null), their evidence and methods.", nullable=False, server_default=EMPTY_OBJECT, derived_from=("attempt.correct", "attempt.completed_at")),
-    column("created_at", Instant, "When the row was first written.", nullable=False, server_default=NOW, is_volatile=True),
-    column("updated_at", Instant, "When a value last changed.", nullable=False, server_default=NOW, is_volatile=True),
+    column(
+        "user_id",
+        Text,
+        "Raw id of the student.",
+        primary_key=True,
+        pii="pseudonymous",
+        derived_from=("attempt.user_id",),
+    ),
+    column(
+        "week_start",
+        Date,
+        "Monday of the ISO week in the platform's time zone.",
+        primary_key=True,
+        derived_from=("attempt.completed_at",),
+    ),
+    column(
+        "kpis",
+        JSONB,
+        "I_t, E_t, R_t, A_t, P, S (number or null), their evidence and methods.",
+        nullable=False,
+        server_default=EMPTY_OBJECT,
+        derived_from=("attempt.correct", "attempt.completed_at"),
+    ),
+    column(
+        "created_at",
+        Instant,
+        "When the row was first written.",
+        nullable=False,
+        server_default=NOW,
+        is_volatile=True,
+    ),
+    column(
+        "updated_at",
+        Instant,
+        "When a value last changed.",
+        nullable=False,
+        server_default=NOW,
+        is_volatile=True,
+    ),
     Index("ix_weekly_kpi_week", "week_start"),
     comment="KPIs of each student and week; every writer merges its own keys and touches no other.",
 )
@@ -33,30 +67,52 @@ class KpiKey:
     maximum: float | None = None
 
 
-def _key(name: str, meaning: str, type_: str = "number", minimum: float | None = None, maximum: float | None = None) -> KpiKey:
+def _key(
+    name: str, meaning: str, type_: str = "number", minimum: float | None = None, maximum: float | None = None
+) -> KpiKey:
     return KpiKey(name, meaning, type_, minimum, maximum)
 
 
 KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
     "I_t": (
-        _key("I_t", "Improvement: the change of ability or accuracy, recent 14 days against the 14 before.", minimum=-1, maximum=1),
+        _key(
+            "I_t",
+            "Improvement: the change of ability or accuracy, recent 14 days against the 14 before.",
+            minimum=-1,
+            maximum=1,
+        ),
         _key("I_t_mode", "'theta' or 'accuracy': what the change is measured in.", "string"),
         _key("I_t_reason", "Why I_t is null.", "string"),
         _key("I_t_n_recent", "Answers in the recent 14 days.", "integer", 0),
         _key("I_t_n_previous", "Answers in the previous 14 days.", "integer", 0),
         _key("delta_theta", "Ability of the recent window less that of the previous one (logit)."),
         _key("delta_theta_se", "Standard error of delta_theta (logit).", minimum=0),
-        _key("delta_accuracy", "Share right in the recent window less that in the previous one.", minimum=-1, maximum=1),
+        _key(
+            "delta_accuracy",
+            "Share right in the recent window less that in the previous one.",
+            minimum=-1,
+            maximum=1,
+        ),
     ),
     "E_t": (
-        _key("E_t", "Efficiency: by what share the median time of right answers fell, 28 days against the 28 before.", minimum=0, maximum=1),
+        _key(
+            "E_t",
+            "Efficiency: by what share the median time of right answers fell, 28 days against the 28 before.",
+            minimum=0,
+            maximum=1,
+        ),
         _key("E_t_change", "The same before it is cut to 0..1: negative is slower."),
         _key("E_t_reason", "Why E_t is null.", "string"),
         _key("E_t_n_recent", "Timed right answers in the recent 28 days.", "integer", 0),
         _key("E_t_n_previous", "Timed right answers in the previous 28 days.", "integer", 0),
     ),
     "R_t": (
-        _key("R_t", "Recovery: of the items wrong in the previous 28 days and met again, the share answered right.", minimum=0, maximum=1),
+        _key(
+            "R_t",
+            "Recovery: of the items wrong in the previous 28 days and met again, the share answered right.",
+            minimum=0,
+            maximum=1,
+        ),
         _key("R_t_reason", "Why R_t is null.", "string"),
         _key("R_t_n_wrong", "Items answered wrong in the previous 28 days.", "integer", 0),
         _key("R_t_n_met_again", "Of these, met again in the recent 28 days.", "integer", 0),

@@ -121,7 +121,10 @@ CROSS JOIN LATERAL (
                 FROM jsonb_array_elements(
                     CASE WHEN jsonb_typeof(x.questions) = 'array' THEN x.questions ELSE '[]'::jsonb END
                 ) WITH ORDINALITY AS u (element, ordinality)
+                -- OFFSET 0 keeps the planner from writing an expression in again wherever it is named.
+                OFFSET 0
             ) AS r
+            OFFSET 0
         ) AS t
         UNION ALL
         -- An exam without questions has nothing to say; one whose questions are something else is malformed.

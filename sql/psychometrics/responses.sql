@@ -65,3 +65,6 @@ WHERE
     AND jsonb_typeof(q.meta #> '{irt,b}') = 'number'
     AND COALESCE(jsonb_typeof(q.meta #> '{irt,c}'), 'null') IN ('number', 'null')
 ORDER BY q.id;
+
+-- name: count_students
+SELECT count(DISTINCT user_id) FROM scoring_answer;

@@ -23,3 +23,47 @@ FROM mirt_fit_meta
 WHERE is_usable AND week_start <= :week_start
 ORDER BY week_start DESC
 LIMIT 1;
+
+-- name: stage_current_topics
+-- The newest ability of every student and topic that the week's scoring wrote or may have replaced.
+CREATE TEMP TABLE staged_current_topic ON COMMIT DROP AS
+SELECT DISTINCT ON (h.user_id, h.topic_id)
+    h.user_id,
+    h.topic_id,
+    h.theta,
+    h.se,
+    h.se::numeric AS standard_error,
+    h.model,
+    h.version,
+    h.fitted_at,
+    h.fitted_at AS updated_at,
+    h.n_answers,
+    h.run_id
+FROM student_topic_theta_history AS h
+WHERE EXISTS (
+    SELECT FROM student_topic_theta_history AS w
+    WHERE w.week_start = :week_start AND w.user_id = h.user_id AND w.topic_id = h.topic_id
+)
+OR EXISTS (
+    SELECT FROM student_topic_theta AS c
+    WHERE c.version = :version AND c.user_id = h.user_id AND c.topic_id = h.topic_id
+)
+ORDER BY h.user_id, h.topic_id, h.fitted_at DESC;
+
+-- name: stage_current
+-- The parameters of a usable calibration as the contract's rows, one an item.
+CREATE TEMP TABLE staged_current ON COMMIT DROP AS
+SELECT
+    h.item_id,
+    h.model,
+    jsonb_build_object('a', h.a, 'b', h.b, 'c', h.c)
+    || jsonb_strip_nulls(jsonb_build_object(
+        'se_a', NULLIF(h.se_a, 'NaN'), 'se_b', NULLIF(h.se_b, 'NaN'), 'se_c', NULLIF(h.se_c, 'NaN'),
+        'n', h.n_responses, 'flag', h.flag, 'is_anchor', h.is_anchor
+    )) AS params,
+    f.version,
+    f.fitted_at,
+    f.run_id
+FROM mirt_item_params_history AS h
+INNER JOIN mirt_fit_meta AS f ON f.run_id = h.run_id
+WHERE f.run_id = :run_id AND f.is_usable AND h.a IS NOT NULL AND h.b IS NOT NULL;

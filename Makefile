@@ -1,0 +1,68 @@
+# Thin names over the real commands. `make demo` and `make test` do all set-up on a fresh machine.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow dev down lint format bench clean
+
+VENV := .venv
+TOOLS := .tools
+# uv from the PATH, else one of our own in .tools (needs python3 with venv only).
+UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
+# The project's environment is always .venv, whatever environment the shell has activated.
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+unexport VIRTUAL_ENV
+RUN := $(VENV)/bin/
+
+# What to show: a log instead of the simulated cohort, the cohort's size, where the page is.
+DATA ?=
+STUDENTS ?= 300
+WEEKS ?= 16
+PORT ?= 3000
+PYTEST_ARGS ?=
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(TOOLS)/bin/uv:
+	python3 -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.PHONY: install install-dev system-packages
+install: $(if $(findstring $(TOOLS),$(UV)),$(TOOLS)/bin/uv) ## the platform into .venv, from the lock file
+	$(UV) sync --frozen --quiet --no-default-groups --inexact
+
+install-dev: $(if $(findstring $(TOOLS),$(UV)),$(TOOLS)/bin/uv) ## the same with the development tools
+	$(UV) sync --frozen --quiet
+
+system-packages: ## Debian packages: R, its packages, a C++ compiler
+	scripts/install-system-packages
+
+demo: install ## install, load data, materialise the whole graph, open the UI on 127.0.0.1
+	$(RUN)seedtest demo $(if $(DATA),--data "$(DATA)",--students $(STUDENTS) --weeks $(WEEKS)) --port $(PORT)
+
+dev: install-dev ## the UI over what is there
+	$(RUN)seedtest up --port $(PORT)
+
+down: ## stop the UI, the daemon and the embedded PostgreSQL
+	$(RUN)seedtest down
+
+lint: install-dev ## format, rules, types, layers
+	$(RUN)ruff format --check .
+	$(RUN)ruff check .
+	$(RUN)mypy
+	$(RUN)lint-imports
+
+format: install-dev ## write the format
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+test: system-packages lint ## everything that CI runs
+	$(RUN)pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: system-packages install-dev ## the long statistical studies
+	$(RUN)pytest -m slow $(PYTEST_ARGS)
+
+bench: install-dev ## the benchmarks, each prints its table
+	for script in benchmarks/*.py; do $(RUN)python $$script --quick || exit 1; done
+
+clean: ## remove environments and caches (not DAGSTER_HOME)
+	rm -rf $(VENV) $(TOOLS) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

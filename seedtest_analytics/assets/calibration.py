@@ -1,0 +1,178 @@
+"""Calibration of one week: answers in, item parameters with a verdict out, on the platform's scale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from seedtest_analytics.assets.calibration_plots import calibration_metadata
+from seedtest_analytics.assets.calibration_rows import fit_row, history_rows
+from seedtest_analytics.assets.events import CheckOutcome, Outcome
+from seedtest_analytics.assets.scale import PlacedCalibration, place_on_scale
+from seedtest_analytics.partitions import Week
+from seedtest_analytics.resources.postgres import PostgresResource
+from seedtest_analytics.resources.publish import Published, publish, staged_from_frame
+from seedtest_analytics.resources.read import copy_to_arrow
+from seedtest_analytics.resources.sql_files import statement
+from seedtest_analytics.settings import CalibrationSettings
+from seedtest_analytics.tables import psychometrics as tables
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from seedtest_analytics.stats.irt import ResponseData
+
+RESPONSES = "psychometrics/responses.sql"
+SCALE = "psychometrics/scale.sql"
+USABLE_SHARE = 0.5
+_THIS_WEEK = "t.week_start = :week_start"
+_KEEP_NEWER = "t.fitted_at <= excluded.fitted_at"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A week's answers in the engine's layout, with the fingerprint that names them (hexadecimal, 128 bits)."""
+
+    data: ResponseData
+    fingerprint: str
+
+
+def calibrate_week(
+    postgres: PostgresResource,
+    week: Week,
+    settings: CalibrationSettings,
+    dry: bool,
+    log: dg.DagsterLogManager,
+) -> Iterator[Outcome]:
+    """Calibrate one week and publish history, current parameters and the fit's row in one transaction."""
+    with postgres.transaction(f"irt_calibration:{week.key}", is_dry_run=dry) as connection:
+        answers = load_answers(connection, week, settings)
+        placed = None if answers is None else _fit(connection, answers, week, settings, log)
+        run_id = "" if answers is None else run_id_of(week, settings, answers.fingerprint)
+        parameters, fits = _publish(connection, week, run_id, answers, placed)
+    yield Outcome(parameters, *_parameters_report(placed), week.key, dry)
+    yield Outcome(fits, *_fit_report(placed, week, run_id), week.key, dry)
+
+
+def load_answers(connection: Connection, week: Week, settings: CalibrationSettings) -> Answers | None:
+    """The answers of the look-back; None where there is none."""
+    from seedtest_analytics.stats.irt import ResponseData
+
+    connection.execute(
+        statement(RESPONSES, "calibration"),
+        {
+            "from_at": week.days_before(settings.lookback_days),
+            "as_of": week.as_of,
+            "first_only": settings.attempts == "first",
+            "topic_id": settings.topic_id,
+            "subject_id": settings.subject_id,
+            "max_observations": settings.max_observations or None,
+        },
+    )
+    rows = copy_to_arrow(connection, statement(RESPONSES, "calibration_rows"), dictionaries=("user_id",))
+    if rows.num_rows == 0:
+        return None
+    users = rows["user_id"].combine_chunks()
+    code = users.indices.to_numpy()
+    item, correct, answer_no = (rows[name].to_numpy() for name in ("item_id", "correct", "answer_no"))
+    # With all attempts asked for, a student's later answers to an item are rows of their own: the model has no
+    # memory, and one ability cannot have two answers to one item.
+    key = code if settings.attempts == "first" else (code, answer_no)
+    data = ResponseData.from_long(key, item, correct)
+    return Answers(data, _fingerprint(users.dictionary.to_pylist(), code, item, correct))
+
+
+def _fingerprint(users: list[str], *columns: np.ndarray) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for column in columns:
+        digest.update(np.ascontiguousarray(column))
+    digest.update("\0".join(users).encode())
+    return digest.hexdigest()
+
+
+def run_id_of(week: Week, settings: CalibrationSettings, fingerprint: str) -> str:
+    """The same week, settings and answers give the same id, so a second run replaces its own rows."""
+    spec = json.dumps(settings.model_dump(mode="json"), sort_keys=True) + fingerprint
+    return f"irt-{week.iso_label}-{hashlib.sha256(spec.encode()).hexdigest()[:10]}"
+
+
+def _fit(
+    connection: Connection,
+    answers: Answers,
+    week: Week,
+    settings: CalibrationSettings,
+    log: dg.DagsterLogManager,
+) -> PlacedCalibration | None:
+    """Calibrate and place on the scale; data that cannot carry a calibration give None with the reason in the log."""
+    from seedtest_analytics.stats.irt import IrtDataError
+
+    try:
+        return place_on_scale(connection, answers.data, week, settings, log)
+    except IrtDataError as error:
+        log.warning(f"week of {week.key}: no calibration: {error}")
+        return None
+
+
+def _publish(
+    connection: Connection, week: Week, run_id: str, answers: Answers | None, placed: PlacedCalibration | None
+) -> tuple[Published, Published]:
+    parameters = {"week_start": week.start}
+    history, fit = history_rows(placed, week, run_id), fit_row(placed, week, run_id, answers)
+    staged_from_frame(connection, "staged_history", tables.mirt_item_params_history, history)
+    staged_from_frame(connection, "staged_fit", tables.mirt_fit_meta, fit)
+    publish(
+        connection,
+        tables.mirt_item_params_history,
+        "staged_history",
+        partition=_THIS_WEEK,
+        parameters=parameters,
+    )
+    fits = publish(
+        connection, tables.mirt_fit_meta, "staged_fit", partition=_THIS_WEEK, parameters=parameters
+    )
+    connection.execute(statement(SCALE, "stage_current"), {"run_id": run_id, "fitted_at": week.as_of})
+    current = publish(
+        connection, tables.mirt_item_params, "staged_current", partition="false", update_only_if=_KEEP_NEWER
+    )
+    return current, fits
+
+
+def _parameters_report(placed: PlacedCalibration | None) -> tuple[dict[str, Any], list[CheckOutcome]]:
+    if placed is None:
+        return {}, [CheckOutcome("items_usable", True, "no answers to calibrate on")]
+    fit = placed.calibration
+    share = fit.share_usable
+    text = f"{len(fit.parameters):,} of {len(fit.items.item_ids):,} items ({share:.0%}); set aside: {fit.set_aside}"
+    return calibration_metadata(placed), [CheckOutcome("items_usable", share >= USABLE_SHARE, text)]
+
+
+def _fit_report(
+    placed: PlacedCalibration | None, week: Week, run_id: str
+) -> tuple[dict[str, Any], list[CheckOutcome]]:
+    if placed is None:
+        none = "no calibration this week: nothing to calibrate on"
+        return {"as_of": week.as_of.isoformat()}, [
+            CheckOutcome("usable", True, none),
+            CheckOutcome("on_the_scale", True, none),
+        ]
+    fit, verdict = placed.calibration, placed.calibration.verdict
+    usable_text = "; ".join(verdict.reasons or verdict.warnings) or "converged"
+    metadata = {
+        "run_id": run_id,
+        "as_of": week.as_of.isoformat(),
+        "students": fit.n_rows,
+        "answers": fit.n_answers,
+        "log_likelihood": fit.log_likelihood,
+        "iterations": fit.n_iterations,
+        "scale": placed.description,
+    }
+    return metadata, [
+        CheckOutcome("usable", verdict.usable, usable_text),
+        CheckOutcome("on_the_scale", placed.is_on_scale, placed.description),
+    ]

@@ -1,0 +1,105 @@
+"""A placed calibration as rows of its tables."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seedtest_analytics.partitions import Week
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seedtest_analytics.assets.calibration import Answers
+    from seedtest_analytics.assets.scale import PlacedCalibration
+
+_HISTORY = (
+    "run_id", "item_id", "model", "a", "b", "c", "se_a", "se_b", "se_c", "n_responses", "p_correct", "is_anchor", "flag",
+    "week_start",
+)  # fmt: skip
+_FIT = (
+    "run_id", "model_spec", "metrics", "fitted_at", "week_start", "version", "is_usable", "data_fingerprint",
+)  # fmt: skip
+
+
+def history_rows(placed: PlacedCalibration | None, week: Week, run_id: str) -> pd.DataFrame:
+    """Rows of mirt_item_params_history: every item of the data, those set aside without parameters."""
+    import pandas as pd
+
+    if placed is None:
+        return pd.DataFrame(columns=list(_HISTORY))
+    frame = placed.items.copy()
+    frame["item_id"] = frame["item_id"].astype(str)
+    frame["run_id"], frame["model"], frame["week_start"] = run_id, placed.calibration.model, week.start
+    return frame[list(_HISTORY)]
+
+
+def fit_row(
+    placed: PlacedCalibration | None, week: Week, run_id: str, answers: Answers | None
+) -> pd.DataFrame:
+    """The row of mirt_fit_meta; none where nothing was fitted."""
+    import pandas as pd
+
+    if placed is None or answers is None:
+        return pd.DataFrame(columns=list(_FIT))
+    row = {
+        "run_id": run_id,
+        "model_spec": json.dumps(model_spec(placed)),
+        "metrics": json.dumps(metrics(placed)),
+        "fitted_at": week.as_of,
+        "week_start": week.start,
+        "version": placed.version,
+        "is_usable": placed.calibration.verdict.usable,
+        "data_fingerprint": answers.fingerprint,
+    }
+    return pd.DataFrame([row], columns=list(_FIT))
+
+
+def model_spec(placed: PlacedCalibration) -> dict[str, Any]:
+    """Contract keys model, n_persons, n_items, linking_constants, and what else was decided before the fit."""
+    fit = placed.calibration
+    return {
+        "model": fit.model,
+        "n_persons": fit.n_rows,
+        "n_items": len(fit.parameters),
+        "n_answers": fit.n_answers,
+        "quadrature": {
+            "points": fit.quadrature.points,
+            "lower": fit.quadrature.lower,
+            "upper": fit.quadrature.upper,
+        },
+        "scale_origin": placed.origin,
+        "linking_constants": placed.constants,
+    }
+
+
+def metrics(placed: PlacedCalibration) -> dict[str, Any]:
+    """How well it went; numbers that are not finite are null."""
+    fit = placed.calibration
+    return {
+        "log_likelihood": finite(fit.log_likelihood),
+        "log_prior": finite(fit.log_prior),
+        "aic": finite(fit.aic),
+        "bic": finite(fit.bic),
+        "n_iterations": fit.n_iterations,
+        "converged": fit.converged,
+        "max_gradient": finite(fit.max_gradient),
+        "max_step_logit": finite(fit.max_step),
+        "standard_errors": fit.standard_error_method,
+        "group_mean": finite(placed.group_mean),
+        "group_sd": finite(placed.group_sd),
+        "n_components": fit.n_components,
+        "set_aside": fit.set_aside,
+        "usable": fit.verdict.usable,
+        "reasons": list(fit.verdict.reasons),
+        "warnings": list(fit.verdict.warnings),
+    }
+
+
+def finite(value: Any) -> float | None:
+    """A JSON number, or None for what JSON cannot hold."""
+    number = float(np.asarray(value).reshape(-1)[0])
+    return number if math.isfinite(number) else None

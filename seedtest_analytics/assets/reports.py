@@ -1,0 +1,170 @@
+"""Stage `reports`: one report a student and week, rendered from the `.qmd` and put into the object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from seedtest_analytics.assets.declare import LARGE, RunOptions, TableSpec, table_assets
+from seedtest_analytics.assets.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.preview import markdown_table
+from seedtest_analytics.assets.time import is_dry_run, weeks
+from seedtest_analytics.partitions import PLATFORM, WEEKLY, Week
+from seedtest_analytics.resources.object_store import ObjectStoreResource, ReportKey
+from seedtest_analytics.resources.postgres import PostgresResource
+from seedtest_analytics.resources.publish import Published, publish, staged_from_frame
+from seedtest_analytics.resources.quarto.renderer import RenderedReport, RenderFailure
+from seedtest_analytics.resources.quarto.resource import QuartoResource
+from seedtest_analytics.resources.sql_files import statement
+from seedtest_analytics.settings import ReportSettings, load_settings
+from seedtest_analytics.stats.report.document import ReportDocument
+from seedtest_analytics.tables.reports import report_artifacts
+
+SQL = "reports/documents.sql"
+_STREAM_ROWS = 200
+_SHOWN_FAILURES = 5
+
+
+class ReportOptions(RunOptions):
+    """Options of a report run."""
+
+    max_users: int | None = None
+    parallel: int | None = None
+
+
+@dataclass
+class _Rendered:
+    """What a week's rendering came to so far; rows of report_artifacts and messages of failures."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    size_bytes: int = 0
+
+
+@table_assets(
+    TableSpec(
+        report_artifacts,
+        grain="student_week",
+        key=("weekly_report",),
+        description="One self-contained HTML report a student and week, rendered from `quarto/weekly_report.qmd`, in the "
+        "object store under `reports/{user_id}/{week_start}/report.html`; `report_artifacts` has the rows.",
+        checks=(CheckDeclaration("all_rendered", "Every student with KPIs in the week has a report."),),
+    ),
+    group="reports",
+    domain="report",
+    kinds=("python", "html"),
+    deps=[
+        *(dg.AssetKey(["weekly_kpi", name]) for name in ("I_t", "E_t", "R_t", "A_t", "P", "S")),
+        "features_topic_daily",
+        "mirt_ability",
+        "mirt_item_params",
+        "interest_goal",
+    ],
+    sql=[SQL],
+    partitions_def=WEEKLY,
+    pod=LARGE,
+    pool="report_rendering",
+)
+def weekly_report(
+    context: dg.AssetExecutionContext,
+    config: ReportOptions,
+    postgres: PostgresResource,
+    object_store: ObjectStoreResource,
+    quarto: QuartoResource,
+) -> Iterator[Outcome]:
+    """Render and store the reports of each week of the run."""
+    settings = load_settings().reports.overridden_by(config.model_dump())
+    dry = is_dry_run(config)
+    for week in weeks(context, config):
+        rendered = _render_week(postgres, object_store, quarto, week, settings, dry)
+        for message in rendered.failures[:_SHOWN_FAILURES]:
+            context.log.error(message)
+        if rendered.failures and not rendered.rows:
+            raise dg.Failure(f"week of {week.key}: no report could be made; {rendered.failures[0]}")
+        yield _publish_week(postgres, week, settings, rendered, dry)
+
+
+def _render_week(
+    postgres: PostgresResource,
+    object_store: ObjectStoreResource,
+    quarto: QuartoResource,
+    week: Week,
+    settings: ReportSettings,
+    dry: bool,
+) -> _Rendered:
+    rendered = _Rendered()
+    store = object_store.store()
+    with quarto.renderer(settings.parallel) as renderer:
+        for outcome in renderer.render_many(_documents(postgres, week, settings)):
+            if isinstance(outcome, RenderFailure):
+                rendered.failures.append(outcome.message)
+                continue
+            key = ReportKey(outcome.user_id, week.start, settings.report_format)
+            url = store.url(key) if dry else store.put(key, outcome.content).url
+            rendered.rows.append(_row(outcome, url, settings.report_format))
+            rendered.size_bytes += outcome.size_bytes
+    return rendered
+
+
+def _documents(postgres: PostgresResource, week: Week, settings: ReportSettings) -> Iterator[ReportDocument]:
+    """The week's documents, streamed by a server-side cursor so that memory stays flat."""
+    parameters = {
+        "week_start": week.start,
+        "as_of": week.as_of,
+        "timezone": PLATFORM.timezone,
+        "max_users": settings.max_users,
+    }
+    with postgres.engine.connect().execution_options(
+        stream_results=True, max_row_buffer=_STREAM_ROWS
+    ) as connection:
+        for _, document in connection.execute(statement(SQL), parameters):
+            yield ReportDocument.validated(document)
+
+
+def _row(report: RenderedReport, url: str, format_: str) -> dict[str, Any]:
+    return {
+        "user_id": report.user_id,
+        "week_start": report.week_start,
+        "format": format_,
+        "url": url,
+        "sha256": report.sha256,
+        "size_bytes": report.size_bytes,
+        "renderer": report.renderer,
+    }
+
+
+def _publish_week(
+    postgres: PostgresResource, week: Week, settings: ReportSettings, rendered: _Rendered, dry: bool
+) -> Outcome:
+    import pandas as pd
+
+    columns = ["user_id", "week_start", "format", "url", "sha256", "size_bytes", "renderer"]
+    is_whole = settings.max_users is None and not rendered.failures
+    partition = "t.week_start = :week_start AND t.format = :format" if is_whole else "false"
+    parameters = {"week_start": week.start, "format": settings.report_format} if is_whole else {}
+    with postgres.transaction(f"report_artifacts:{week.key}", is_dry_run=dry) as connection:
+        staged_from_frame(
+            connection, "staged_report", report_artifacts, pd.DataFrame(rendered.rows, columns=columns)
+        )
+        published: Published = publish(
+            connection, report_artifacts, "staged_report", partition=partition, parameters=parameters
+        )
+    made, failed = len(rendered.rows), len(rendered.failures)
+    renderers = sorted({row["renderer"] for row in rendered.rows})
+    summary = markdown_table(
+        ["reports", "failed", "new or changed", "megabytes", "renderer"],
+        [
+            [
+                made,
+                failed,
+                published.inserted + published.updated,
+                rendered.size_bytes / 1e6,
+                ", ".join(renderers),
+            ]
+        ],
+    )
+    check = CheckOutcome("all_rendered", failed == 0, f"{made:,} reports, {failed:,} failed")
+    return Outcome(published, {"summary": summary}, [check], week.key, dry, key=("weekly_report",))

@@ -1,0 +1,83 @@
+"""The application and its small commands; known errors end with their message and exit code 1, not a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from seedtest_analytics.cli.demo import demo_command
+from seedtest_analytics.cli.doctor import doctor_command
+from seedtest_analytics.cli.load import load_command
+from seedtest_analytics.cli.materialize import materialize_command
+from seedtest_analytics.cli.server import down_command, status_command, up_command
+from seedtest_analytics.cli.simulate import simulate_command
+
+app = typer.Typer(
+    help="Learning analytics as one Dagster asset graph over PostgreSQL.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.command("load")(load_command)
+app.command("simulate")(simulate_command)
+app.command("materialize")(materialize_command)
+app.command("up")(up_command)
+app.command("down")(down_command)
+app.command("status")(status_command)
+app.command("demo")(demo_command)
+app.command("doctor")(doctor_command)
+
+
+@app.callback()
+def configure(
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", envvar="DAGSTER_HOME", help="Dagster home; default .dagster here."),
+    ] = None,
+) -> None:
+    """Commands share one Dagster home."""
+    os.environ["DAGSTER_HOME"] = str((home or Path(".dagster")).resolve())
+
+
+@app.command("migrate")
+def migrate_command(
+    revision: Annotated[str, typer.Option(help="Revision to upgrade to.")] = "head",
+    downgrade: Annotated[
+        str | None, typer.Option(help="Downgrade to this revision instead ('base': take all back).")
+    ] = None,
+) -> None:
+    """Bring the database's schema to a revision; an up-to-date one is left as it is."""
+    from seedtest_analytics.resources import migrations
+    from seedtest_analytics.resources.postgres import PostgresResource
+
+    engine = PostgresResource().engine
+    if downgrade is not None:
+        migrations.downgrade(engine, downgrade)
+    else:
+        migrations.migrate(engine, revision)
+    state = migrations.schema_state(engine)
+    Console().print(f"schema revision: {state.current or 'none'} (newest {state.newest})")
+
+
+def known_errors() -> tuple[type[Exception], ...]:
+    """Errors whose message says what to do."""
+    from seedtest_analytics.ingest.errors import LoadError
+    from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgresError
+    from seedtest_analytics.resources.migrations import MigrationError
+    from seedtest_analytics.resources.postgres import DatabaseError
+    from seedtest_analytics.settings import SettingsError
+
+    return (SettingsError, DatabaseError, MigrationError, LoadError, EmbeddedPostgresError)
+
+
+def main() -> None:
+    """Entry point of the `seedtest` command."""
+    try:
+        app()
+    except known_errors() as error:
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        sys.exit(1)

@@ -1,0 +1,125 @@
+"""`seedtest materialize`: the whole graph, or a range of it, in one process and in the right order."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run: a job and the range of its partitions (None: not partitioned)."""
+
+    job: str
+    title: str
+    first: dt.date | None = None
+    last: dt.date | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags that make it one run over the range."""
+        if self.first is None or self.last is None:
+            return {}
+        return {
+            "dagster/asset_partition_range_start": self.first.isoformat(),
+            "dagster/asset_partition_range_end": self.last.isoformat(),
+        }
+
+
+def materialize_command(
+    first: Annotated[
+        dt.datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: the first attempt."),
+    ] = None,
+    last: Annotated[
+        dt.datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; default: yesterday.")
+    ] = None,
+    reports: Annotated[bool, typer.Option(help="Make the reports of the last closed week too.")] = True,
+) -> None:
+    """Materialise the whole graph over a range of days, oldest week first."""
+    materialize(first.date() if first else None, last.date() if last else None, reports)
+
+
+def materialize(first: dt.date | None, last: dt.date | None, reports: bool) -> None:
+    """Run the steps one after the other; raises typer.Exit(1) at the first that fails, naming its run."""
+    import dagster as dg
+
+    from seedtest_analytics.build import build_definitions
+    from seedtest_analytics.partitions import PLATFORM
+
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    logging.getLogger("dagster").setLevel(logging.WARNING)
+    definitions = build_definitions()
+    today = dt.datetime.now(PLATFORM.zone).date()
+    console = Console()
+    with (
+        dg.DagsterInstance.get() as instance,
+        Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console
+        ) as progress,
+    ):
+        _run(definitions, instance, Step("sync_attempts", "attempts"), progress)
+        for step in plan(*_range(first, last, today), today, reports):
+            _run(definitions, instance, step, progress)
+
+
+def plan(first: dt.date, last: dt.date, today: dt.date, reports: bool) -> Iterator[Step]:
+    """The steps after the attempts' sync, in the order of the graph."""
+    from seedtest_analytics.partitions import WEEK, monday_of
+
+    weeks = monday_of(first), monday_of(last)
+    yield Step("calibrate_irt", f"calibration and abilities, {weeks[0]} to {weeks[1]}", *weeks)
+    yield Step("aggregate_features_daily", f"daily features, {first} to {last}", first, last)
+    yield Step("compute_daily_kpis", f"weekly KPIs, {weeks[0]} to {weeks[1]}", *weeks)
+    if reports:
+        closed = min(monday_of(today) - WEEK, weeks[1])
+        yield Step("generate_weekly_report", f"reports, week of {closed}", closed, closed)
+
+
+def _range(first: dt.date | None, last: dt.date | None, today: dt.date) -> tuple[dt.date, dt.date]:
+    from sqlalchemy import text
+
+    from seedtest_analytics.partitions import PLATFORM, monday_of
+    from seedtest_analytics.resources.postgres import PostgresResource
+
+    with PostgresResource().engine.connect() as connection:
+        found = connection.execute(
+            text(
+                "SELECT (min(completed_at) AT TIME ZONE :zone)::date, (max(completed_at) AT TIME ZONE :zone)::date FROM attempt"
+            ),
+            {"zone": PLATFORM.timezone},
+        ).one()
+    if found[0] is None:
+        raise typer.BadParameter(
+            "there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first"
+        )
+    start = max(first or found[0], monday_of(PLATFORM.start_date))
+    return start, min(last or found[1], today - dt.timedelta(days=1))
+
+
+def _run(definitions: Any, instance: Any, step: Step, progress: Progress) -> None:
+    task = progress.add_task(step.title, total=None)
+    started = time.monotonic()
+    job = definitions.resolve_job_def(step.job)
+    result = job.execute_in_process(instance=instance, tags=step.tags, raise_on_error=False)
+    progress.update(
+        task, total=1, completed=1, description=f"{step.title}: {time.monotonic() - started:.1f} s"
+    )
+    if not result.success:
+        for event in result.all_events:
+            if event.is_step_failure:
+                error = event.step_failure_data.error
+                progress.console.print(
+                    f"[red]{event.step_key}[/]: {error.message if error else ''}", highlight=False
+                )
+        raise typer.Exit(1)

@@ -1,0 +1,92 @@
+-- The data documents of a week's reports: one statement for all students, one JSON document a row.
+-- Grain:  student with a KPI row in the week. Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily,
+--         attempt, mirt_item_params, mirt_fit_meta.
+-- Params: week_start, as_of, timezone, max_users (NULL: all, else the most active first).
+WITH student AS (
+    SELECT user_id, kpis
+    FROM weekly_kpi
+    WHERE week_start = :week_start
+    ORDER BY (kpis ->> 'A_t_n_attempts')::integer DESC NULLS LAST, user_id
+    LIMIT :max_users
+),
+history AS (
+    SELECT k.user_id, jsonb_agg(jsonb_build_object('week_start', k.week_start, 'kpis', k.kpis) ORDER BY k.week_start) AS value
+    FROM weekly_kpi AS k
+    WHERE k.week_start >= CAST(:week_start AS date) - 56 AND k.week_start < :week_start
+    GROUP BY k.user_id
+),
+ability AS (
+    SELECT
+        m.user_id,
+        -- An ability as of Monday 00:00 is that of the Sunday before.
+        jsonb_agg(jsonb_build_object(
+            'date', ((m.fitted_at AT TIME ZONE :timezone) - INTERVAL '1 microsecond')::date, 'theta', m.theta, 'se', m.se
+        ) ORDER BY m.fitted_at) AS value
+    FROM mirt_ability AS m
+    WHERE m.week_start > CAST(:week_start AS date) - 56 AND m.week_start <= :week_start
+    GROUP BY m.user_id
+),
+goal AS (
+    SELECT
+        g.user_id,
+        jsonb_agg(jsonb_build_object('topic_id', g.topic_id, 'target_level', g.target_level, 'priority', g.priority)
+            ORDER BY g.priority DESC, g.topic_id) AS value
+    FROM interest_goal AS g
+    WHERE g.created_at < :as_of
+    GROUP BY g.user_id
+),
+topic AS (
+    SELECT
+        f.user_id,
+        jsonb_agg(jsonb_build_object(
+            'topic_id', f.topic_id, 'date', f.date, 'attempts', f.attempts, 'correct', f.correct,
+            'avg_time_ms', f.avg_time_ms, 'rt_median', f.rt_median, 'hints', f.hints,
+            'theta_estimate', f.theta_estimate, 'theta_sd', f.theta_sd, 'improvement', f.improvement
+        ) ORDER BY f.date, f.topic_id) AS value
+    FROM features_topic_daily AS f
+    WHERE f.date >= CAST(:week_start AS date) - 21 AND f.date <= CAST(:week_start AS date) + 6
+    GROUP BY f.user_id
+),
+linking AS (
+    SELECT model_spec -> 'linking_constants' || jsonb_build_object('_run_id', run_id, '_fitted_at', fitted_at) AS value
+    FROM mirt_fit_meta
+    WHERE week_start <= :week_start AND jsonb_typeof(model_spec -> 'linking_constants') = 'object'
+    ORDER BY week_start DESC
+    LIMIT 1
+)
+SELECT
+    s.user_id,
+    jsonb_build_object(
+        'user_id', s.user_id,
+        'week_start', CAST(:week_start AS date),
+        'time_zone', CAST(:timezone AS text),
+        'generated_at', CAST(:as_of AS timestamptz),
+        'kpis', s.kpis,
+        'kpi_history', COALESCE(h.value, '[]'::jsonb),
+        'ability_trend', COALESCE(a.value, '[]'::jsonb),
+        'goals', COALESCE(g.value, '[]'::jsonb),
+        'topic_features', COALESCE(t.value, '[]'::jsonb),
+        'item_params', COALESCE(i.value, '[]'::jsonb),
+        'linking_constants', (SELECT value FROM linking)
+    ) AS document
+FROM student AS s
+LEFT JOIN history AS h ON h.user_id = s.user_id
+LEFT JOIN ability AS a ON a.user_id = s.user_id
+LEFT JOIN goal AS g ON g.user_id = s.user_id
+LEFT JOIN topic AS t ON t.user_id = s.user_id
+LEFT JOIN LATERAL (
+    SELECT
+        jsonb_agg(jsonb_build_object(
+            'item_id', p.item_id, 'discrimination', p.params -> 'a', 'difficulty', p.params -> 'b',
+            'guessing', p.params -> 'c', 'model', p.model, 'fitted_at', p.fitted_at
+        ) ORDER BY p.item_id) AS value
+    FROM (
+        SELECT DISTINCT l.item_id
+        FROM attempt AS l
+        WHERE l.user_id = s.user_id AND l.completed_at >= :as_of - INTERVAL '28 days' AND l.completed_at < :as_of
+        ORDER BY l.item_id
+        LIMIT 200
+    ) AS met
+    INNER JOIN mirt_item_params AS p ON p.item_id = met.item_id::text
+) AS i ON true
+ORDER BY s.user_id;
