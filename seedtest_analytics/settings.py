@@ -50,11 +50,17 @@ class SettingsGroup(BaseModel):
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read this group's variables; raise :class:`SettingsError` naming variable, value and what is allowed."""
         given = {name: value for name, value in environment.items() if value.strip() != ""}
-        return cls._validated({k: v for k, v in given.items() if k in cls.variables()}, "environment variable")
+        return cls._validated(
+            {k: v for k, v in given.items() if k in cls.variables()}, "environment variable"
+        )
 
     def overridden_by(self, values: Mapping[str, Any]) -> Self:
         """Copy with the fields of ``values`` that are not None replaced and validated again."""
-        changed = {name: value for name, value in values.items() if value is not None and name in type(self).model_fields}
+        changed = {
+            name: value
+            for name, value in values.items()
+            if value is not None and name in type(self).model_fields
+        }
         if not changed:
             return self
         return type(self)._validated({**self.model_dump(), **changed}, "run configuration field")
@@ -62,7 +68,11 @@ class SettingsGroup(BaseModel):
     @classmethod
     def variables(cls) -> dict[str, str]:
         """Environment variable (every alias) to field name."""
-        return {alias: name for name, field in cls.model_fields.items() for alias in _aliases(field.validation_alias)}
+        return {
+            alias: name
+            for name, field in cls.model_fields.items()
+            for alias in _aliases(field.validation_alias)
+        }
 
     @classmethod
     def _validated(cls, values: dict[str, Any], what: str) -> Self:
@@ -100,17 +110,27 @@ class PlatformSettings(SettingsGroup):
         None, "DATABASE_URL", description="SQLAlchemy or libpq URL of PostgreSQL; unset: the embedded server."
     )
     app_env: str = variable("local", "APP_ENV", description="'local' allows the embedded PostgreSQL.")
-    dry_run: bool = variable(False, "DRY_RUN", description="Compute and report what would be written; write nothing.")
+    dry_run: bool = variable(
+        False, "DRY_RUN", description="Compute and report what would be written; write nothing."
+    )
     timezone: str = variable(
-        "UTC", "SEEDTEST_TIMEZONE", description="IANA name; decides days and weeks everywhere, e.g. Asia/Seoul."
+        "UTC",
+        "SEEDTEST_TIMEZONE",
+        description="IANA name; decides days and weeks everywhere, e.g. Asia/Seoul.",
     )
     start_date: dt.date = variable(
-        dt.date(2024, 1, 1), "SEEDTEST_START_DATE", description="First day with a partition, ISO date (YYYY-MM-DD)."
+        dt.date(2024, 1, 1),
+        "SEEDTEST_START_DATE",
+        description="First day with a partition, ISO date (YYYY-MM-DD).",
     )
     alert_webhook_url: SecretStr | None = variable(
-        None, "SEEDTEST_ALERT_WEBHOOK_URL", description="http(s) address that gets a JSON message when a run fails."
+        None,
+        "SEEDTEST_ALERT_WEBHOOK_URL",
+        description="http(s) address that gets a JSON message when a run fails.",
     )
-    owner: str = variable("team:learning-analytics", "SEEDTEST_OWNER", description="Owner shown on every asset.")
+    owner: str = variable(
+        "team:learning-analytics", "SEEDTEST_OWNER", description="Owner shown on every asset."
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -128,11 +148,17 @@ class PlatformSettings(SettingsGroup):
 class StorageSettings(SettingsGroup):
     """Where report files go."""
 
-    s3_bucket: str | None = variable(None, "S3_BUCKET", description="S3 bucket of the reports; unset: a folder.")
-    s3_endpoint_url: str | None = variable(None, "S3_ENDPOINT_URL", description="Endpoint of an S3-compatible store.")
+    s3_bucket: str | None = variable(
+        None, "S3_BUCKET", description="S3 bucket of the reports; unset: a folder."
+    )
+    s3_endpoint_url: str | None = variable(
+        None, "S3_ENDPOINT_URL", description="Endpoint of an S3-compatible store."
+    )
     aws_region: str = variable("ap-northeast-2", "AWS_REGION", description="Region of the bucket.")
     report_folder: str | None = variable(
-        None, "SEEDTEST_REPORT_DIR", description="Folder of the reports without S3; default DAGSTER_HOME/reports."
+        None,
+        "SEEDTEST_REPORT_DIR",
+        description="Folder of the reports without S3; default DAGSTER_HOME/reports.",
     )
 
 
@@ -140,19 +166,27 @@ class CalibrationSettings(SettingsGroup):
     """Item calibration and scoring (contract 4.1)."""
 
     lookback_days: int = variable(
-        30, "MIRT_LOOKBACK_DAYS", "IRT_CALIB_LOOKBACK_DAYS", ge=1, description="Days of answers that a calibration uses."
+        30,
+        "MIRT_LOOKBACK_DAYS",
+        "IRT_CALIB_LOOKBACK_DAYS",
+        ge=1,
+        description="Days of answers that a calibration uses.",
     )
     model: Literal["Rasch", "2PL", "3PL"] = variable(
         "2PL", "MIRT_MODEL", "IRT_MODEL", description="Item response model: Rasch, 2PL or 3PL."
     )
-    topic_id: str | None = variable(None, "MIRT_TOPIC_ID", "IRT_TOPIC_ID", description="Calibrate this topic only.")
+    topic_id: str | None = variable(
+        None, "MIRT_TOPIC_ID", "IRT_TOPIC_ID", description="Calibrate this topic only."
+    )
     subject_id: int | None = variable(
         None, "MIRT_SUBJECT_ID", "IRT_SUBJECT_ID", description="Calibrate this exam_id only (an integer)."
     )
     max_observations: int = variable(
         0, "MIRT_MAX_OBS", ge=0, description="At most so many answers, the newest kept; 0 is no limit."
     )
-    max_retries: int = variable(3, "MIRT_MAX_RETRIES", ge=1, description="Tries of a calibration before it fails.")
+    max_retries: int = variable(
+        3, "MIRT_MAX_RETRIES", ge=1, description="Tries of a calibration before it fails."
+    )
     retry_delay_secs: float = variable(
         5.0, "MIRT_RETRY_DELAY_SECS", ge=0, description="Seconds before the second try; grows with each try."
     )
@@ -160,7 +194,9 @@ class CalibrationSettings(SettingsGroup):
         10, "MIRT_MIN_RESPONSES", ge=1, description="Items with fewer answers are set aside with that reason."
     )
     attempts: Literal["first", "all"] = variable(
-        "first", "MIRT_ATTEMPTS", description="'first': a student's first answered attempt at an item; 'all': every one."
+        "first",
+        "MIRT_ATTEMPTS",
+        description="'first': a student's first answered attempt at an item; 'all': every one.",
     )
     backend: Literal["native", "mirt"] = variable(
         "native", "MIRT_BACKEND", description="'native' engine or R's 'mirt'."
@@ -169,7 +205,10 @@ class CalibrationSettings(SettingsGroup):
         "fixed", "MIRT_LINKING", description="How a calibration is put on the anchors' scale."
     )
     min_anchors: int = variable(
-        5, "MIRT_MIN_ANCHORS", ge=2, description="Fewer usable anchors than this: no link, and the reason is stored."
+        5,
+        "MIRT_MIN_ANCHORS",
+        ge=2,
+        description="Fewer usable anchors than this: no link, and the reason is stored.",
     )
     update_question_meta: bool = variable(
         False, "IRT_UPDATE_QUESTION_META", description="Write parameters back into question.meta.irt."
@@ -180,11 +219,21 @@ class DriftSettings(SettingsGroup):
     """Item drift and anchor selection (contract 4.3, 4.13)."""
 
     lookback_days: int = variable(30, "DRIFT_LOOKBACK_DAYS", ge=1, description="Days of the recent window.")
-    min_sample: int = variable(200, "DRIFT_MIN_SAMPLE", ge=10, description="Answers an item needs in both windows.")
-    threshold_delta_a: float = variable(0.20, "DRIFT_THRESHOLD_DELTA_A", gt=0, description="Alert above this |Δa|.")
-    threshold_delta_b: float = variable(0.25, "DRIFT_THRESHOLD_DELTA_B", gt=0, description="Alert above this |Δb|.")
-    threshold_delta_c: float = variable(0.03, "DRIFT_THRESHOLD_DELTA_C", gt=0, description="Alert above this Δc.")
-    baseline_from: dt.date | None = variable(None, "DRIFT_BASELINE_FROM", description="First day of the baseline.")
+    min_sample: int = variable(
+        200, "DRIFT_MIN_SAMPLE", ge=10, description="Answers an item needs in both windows."
+    )
+    threshold_delta_a: float = variable(
+        0.20, "DRIFT_THRESHOLD_DELTA_A", gt=0, description="Alert above this |Δa|."
+    )
+    threshold_delta_b: float = variable(
+        0.25, "DRIFT_THRESHOLD_DELTA_B", gt=0, description="Alert above this |Δb|."
+    )
+    threshold_delta_c: float = variable(
+        0.03, "DRIFT_THRESHOLD_DELTA_C", gt=0, description="Alert above this Δc."
+    )
+    baseline_from: dt.date | None = variable(
+        None, "DRIFT_BASELINE_FROM", description="First day of the baseline."
+    )
     baseline_to: dt.date | None = variable(None, "DRIFT_BASELINE_TO", description="Day after the baseline.")
 
 
@@ -194,7 +243,9 @@ class FeatureSettings(SettingsGroup):
     lookback_days: int = variable(
         7, "AGG_LOOKBACK_DAYS", ge=1, description="Days that the daily schedule aggregates again."
     )
-    include_theta: bool = variable(False, "AGG_INCLUDE_THETA", description="Fill theta_estimate and theta_sd.")
+    include_theta: bool = variable(
+        False, "AGG_INCLUDE_THETA", description="Fill theta_estimate and theta_sd."
+    )
 
 
 class KpiSettings(SettingsGroup):
@@ -203,12 +254,18 @@ class KpiSettings(SettingsGroup):
     use_irt_theta: bool = variable(
         False, "METRICS_USE_IRT_THETA", description="I_t from abilities where there are enough answers."
     )
-    use_bayesian: bool = variable(False, "METRICS_USE_BAYESIAN", description="P from the growth posterior of its week.")
+    use_bayesian: bool = variable(
+        False, "METRICS_USE_BAYESIAN", description="P from the growth posterior of its week."
+    )
     default_target: float = variable(
         0.0, "METRICS_DEFAULT_TARGET", description="Target on the logit scale for students without a goal."
     )
     churn_horizon_days: int = variable(
-        14, "METRICS_CHURN_HORIZON_DAYS", ge=1, le=365, description="S is the risk of silence over so many days."
+        14,
+        "METRICS_CHURN_HORIZON_DAYS",
+        ge=1,
+        le=365,
+        description="S is the risk of silence over so many days.",
     )
     users_since_days: int = variable(
         90, "KPI_USERS_SINCE_DAYS", ge=1, description="Students with an attempt in so many days get a row."
@@ -279,6 +336,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def _warn_about_retired(environment: Mapping[str, str]) -> None:
     retired = [name for name in RETIRED_VARIABLES if environment.get(name)]
     if retired:
-        message = "R runs inside the platform now; these variables are set and have no effect: " + ", ".join(retired)
+        message = "R runs inside the platform now; these variables are set and have no effect: " + ", ".join(
+            retired
+        )
         # At this very line, not the caller's: Python then shows it once a process however often settings are loaded.
         warnings.warn(message, stacklevel=1)

@@ -126,7 +126,9 @@ def create_or_extend(op: Operations, name: str, *elements: Any, comment: str | N
             _remember(connection, "column", f"{name}.{column.name}")
 
 
-def create_index_if_missing(op: Operations, name: str, table: str, columns: Sequence[str], **options: Any) -> None:
+def create_index_if_missing(
+    op: Operations, name: str, table: str, columns: Sequence[str], **options: Any
+) -> None:
     """Create an index unless one of that name stands."""
     connection = op.get_bind()
     if connection.execute(text("SELECT to_regclass(:name) IS NULL"), {"name": name}).scalar_one():
@@ -146,7 +148,9 @@ def replace_legacy_view(op: Operations, name: str, definition: str) -> None:
         )
     legacy = None
     if kind == "v":
-        legacy = connection.execute(text("SELECT pg_get_viewdef(to_regclass(:name))"), {"name": name}).scalar_one()
+        legacy = connection.execute(
+            text("SELECT pg_get_viewdef(to_regclass(:name))"), {"name": name}
+        ).scalar_one()
     try:
         _execute(connection, definition)
     except ProgrammingError as error:
@@ -160,7 +164,9 @@ def replace_legacy_view(op: Operations, name: str, definition: str) -> None:
 def undo_everything(op: Operations) -> None:
     """Take back, last first, what the functions above made; what stood there before stays or comes back."""
     connection = op.get_bind()
-    made = connection.execute(text("SELECT kind, name, legacy FROM seedtest_schema_origin ORDER BY id DESC")).all()
+    made = connection.execute(
+        text("SELECT kind, name, legacy FROM seedtest_schema_origin ORDER BY id DESC")
+    ).all()
     for kind, name, legacy in made:
         if kind == "table":
             op.drop_table(name)
