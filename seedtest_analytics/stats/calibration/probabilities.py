@@ -177,7 +177,9 @@ def _recalibration(
         notes.append("all predictions are alike: no calibration slope")
         return intercept, unknown
     line = fit_logistic(np.column_stack([ones, logit]), y, 0.0, codes)
-    if not line.has_converged:
+    happened, not_happened = logit[y == 1], logit[y == 0]
+    is_separated = happened.min() >= not_happened.max() or happened.max() <= not_happened.min()
+    if is_separated or not line.has_converged:
         notes.append("the predictions separate the outcomes: no calibration slope")
         return intercept, unknown
     return intercept, (float(line.coefficients[1]), float(np.sqrt(line.covariance[1, 1])))

@@ -1,0 +1,3 @@
+"""Weekly series: forecast by Prophet or a local level, anomaly scores made without the scored week,
+expectations.
+"""

@@ -1,0 +1,189 @@
+"""The local level model with evidence weights, for one series or a million at once.
+
+``y_t = m_t + e_t``, ``m_t = m_(t-1) + n_t``; ``Var e_t = s2 v_t`` and ``Var n_t = s2 q`` (Harvey 1989; Durbin
+& Koopman 2012, chapter 2). The relative variance ``v_t = c + (1 - c) w / w_t`` says how much evidence
+matters: with ``c = 0`` a week of twice the answers has half the variance, with ``c = 1`` all weeks count
+alike (what moves them is common to all students). ``q``, ``c`` and the spread of the first levels are chosen
+by likelihood over a grid, pooled over the series.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+SIGNAL_GRID = (0.0, 0.02, 0.1, 0.3, 1.0, 3.0)
+COMMON_GRID = (0.0, 0.02, 0.1, 0.3, 1.0)
+START_GRID = (0.25, 1.0, 4.0)
+DIFFUSE = 1e6
+MAX_ROWS_FOR_CHOICE = 20_000
+CHI_SQUARE_MEDIAN = 0.4549364
+
+
+@dataclass(frozen=True)
+class LocalLevel:
+    """Chosen parameters: ``signal_ratio`` q, ``common_share`` c, ``start_ratio`` (variance of first levels
+    over s2, 1e6 is diffuse), ``start_level`` their mean, ``noise_sd`` s, ``reference_evidence`` w.
+    """
+
+    signal_ratio: float
+    common_share: float
+    start_ratio: float
+    start_level: float
+    noise_sd: float
+    reference_evidence: float
+
+    def relative_variance(self, evidence: Floats) -> Floats:
+        """v of weeks with this evidence; infinite without any."""
+        return _relative_variance(evidence, self.common_share, self.reference_evidence)
+
+
+@dataclass(frozen=True)
+class OneStep:
+    """(U, W) forecasts of every week from the weeks before it, and (U,) level and relative variance after the
+    last.
+
+    ``expected`` is NaN before a series' first value where levels start diffuse; ``relative_sd`` is the
+    standard deviation of the forecast's error over s.
+    """
+
+    expected: Floats
+    relative_sd: Floats
+    level: Floats
+    level_variance: Floats
+
+
+@dataclass(frozen=True)
+class LocalWalk:
+    """One series walked through: what each week was expected to be by what was known before it.
+
+    ``expected`` (T,); ``relative_sd`` (T, T), row t the relative standard deviations of weeks 0..t as judged
+    by the parameters chosen before week t; ``models`` (T + 1) those parameters, the last for the whole
+    series.
+    """
+
+    expected: Floats
+    relative_sd: Floats
+    models: tuple[LocalLevel, ...]
+
+
+def _relative_variance(evidence: Floats, common: Floats | float, reference: float) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(common + (1.0 - common) * (reference / evidence))
+
+
+def checked_rows(values: ArrayLike, evidence: ArrayLike | None) -> tuple[Floats, Floats]:
+    """(U, W) values and evidence with NaN and 0 where a week has nothing to say."""
+    y = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    w = np.ones_like(y) if evidence is None else np.atleast_2d(np.asarray(evidence, dtype=np.float64))
+    if w.shape != y.shape:
+        raise ValueError(
+            f"values {y.shape} and evidence {w.shape} must have one entry for each series and week"
+        )
+    if (w < 0).any():
+        raise ValueError(f"{int((w < 0).sum())} weeks have negative evidence")
+    known = np.isfinite(y) & (w > 0) & np.isfinite(w)
+    return np.where(known, y, np.nan), np.where(known, w, 0.0)
+
+
+def _filter(
+    values: Floats, noise: Floats, signal: Floats | float, start_ratio: float, start_level: float
+) -> OneStep:
+    """Kalman filter over (U, W) rows with relative variances ``noise``; missing weeks only let the level
+    drift.
+    """
+    n, weeks = values.shape
+    level, variance = np.full(n, start_level), np.full(n, start_ratio)
+    expected, spread = np.empty((n, weeks)), np.empty((n, weeks))
+    is_diffuse = start_ratio >= DIFFUSE
+    for t in range(weeks):
+        started = variance < DIFFUSE / 2
+        known = np.isfinite(values[:, t])
+        observed = np.where(known, noise[:, t], 1.0)
+        expected[:, t] = np.where(started, level, np.nan) if is_diffuse else level
+        spread[:, t] = np.sqrt(variance + observed)
+        gain = np.where(known, variance / (variance + observed), 0.0)
+        level = level + gain * np.where(known, values[:, t] - level, 0.0)
+        variance = (1.0 - gain) * variance + np.where(started | known, signal, 0.0)
+    return OneStep(expected, spread, level, variance)
+
+
+def one_step(values: Floats, evidence: Floats, model: LocalLevel) -> OneStep:
+    """Forecast (U, W) checked rows week by week with given parameters."""
+    noise = model.relative_variance(evidence)
+    return _filter(values, noise, model.signal_ratio, model.start_ratio, model.start_level)
+
+
+def walk_local_level(values: Floats, evidence: Floats) -> LocalWalk:
+    """Walk (T,) weeks of one series; level, parameters and scale at each week come from earlier weeks alone.
+
+    All candidate parameters are filtered side by side once: a filter only looks back, so the likelihood of
+    the first t weeks is a running sum.
+    """
+    n = len(values)
+    known = np.flatnonzero(np.isfinite(values))
+    reference = float(evidence[known[0]]) if len(known) else 1.0
+    is_even = len(known) == 0 or bool(np.ptp(evidence[known]) <= 1e-9 * reference)
+    grid = np.array(list(product(SIGNAL_GRID, (1.0,) if is_even else COMMON_GRID)))
+    rows = np.broadcast_to(values, (len(grid), n))
+    noise = _relative_variance(np.broadcast_to(evidence, rows.shape), grid[:, 1:2], reference)
+    steps = _filter(rows, noise, grid[:, 0], DIFFUSE, 0.0)
+    standardised = (rows - steps.expected) / steps.relative_sd
+    used = np.isfinite(standardised[0])
+    squares = np.where(used, standardised**2, 0.0)
+    count = np.concatenate([[0.0], np.cumsum(used)])
+    total = np.column_stack([np.zeros(len(grid)), np.cumsum(squares, axis=1)])
+    logs = np.column_stack(
+        [np.zeros(len(grid)), np.cumsum(np.where(used, np.log(steps.relative_sd), 0.0), axis=1)]
+    )
+    variance = np.maximum(total / np.maximum(count, 1.0), 1e-300)
+    best = np.argmax(-0.5 * count * np.log(variance) - logs, axis=0)
+    sd = np.where(count > 0, np.sqrt(variance[best, np.arange(n + 1)]), np.nan)
+    models = tuple(
+        LocalLevel(grid[b, 0], grid[b, 1], DIFFUSE, 0.0, float(s), reference)
+        for b, s in zip(best, sd, strict=True)
+    )
+    weeks = np.arange(n)
+    return LocalWalk(steps.expected[best[:-1], weeks], np.tril(steps.relative_sd[best[:-1]]), models)
+
+
+def fit_pooled_level(values: Floats, evidence: Floats) -> LocalLevel:
+    """Choose parameters for (U, W) checked rows of one cohort, whose first levels share a distribution.
+
+    More than 20,000 series are represented by evenly spaced ones.
+    """
+    stride = max(1, -(-len(values) // MAX_ROWS_FOR_CHOICE))
+    y, w = values[::stride], evidence[::stride]
+    known = np.isfinite(y)
+    if not known.any():
+        return LocalLevel(0.0, 1.0, DIFFUSE, 0.0, float("nan"), 1.0)
+    reference = float(w[known].mean())
+    is_even = bool(np.ptp(w[known]) <= 1e-9 * reference)
+    start_level = float(np.average(y[known], weights=w[known]))
+    best, best_value = None, -np.inf
+    for signal, common, start in product(SIGNAL_GRID, (1.0,) if is_even else COMMON_GRID, START_GRID):
+        model = LocalLevel(signal, common, start, start_level, 1.0, reference)
+        value, noise_sd = _profile_likelihood(y, w, known, model)
+        if best is None or value > best_value + 1e-9:
+            best, best_value = replace(model, noise_sd=noise_sd), value
+    assert best is not None
+    return best
+
+
+def _profile_likelihood(
+    y: Floats, w: Floats, known: NDArray[np.bool_], model: LocalLevel
+) -> tuple[float, float]:
+    """Log likelihood with s at its best, and a robust s (so that the anomalies sought do not hide
+    themselves).
+    """
+    steps = one_step(y, w, model)
+    standardised = (y[known] - steps.expected[known]) / steps.relative_sd[known]
+    variance = max(float(np.mean(standardised**2)), 1e-300)
+    likelihood = -0.5 * known.sum() * np.log(variance) - float(np.log(steps.relative_sd[known]).sum())
+    robust = float(np.sqrt(np.median(standardised**2) / CHI_SQUARE_MEDIAN))
+    return likelihood, robust if known.sum() >= 30 else float(np.sqrt(variance))
