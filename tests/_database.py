@@ -9,22 +9,23 @@ import pytest
 from sqlalchemy import Engine, text
 
 from seedtest_analytics.resources.postgres import engine_for, normalised_url
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Engine]:
-    """An engine on a database of its own with the platform's schema and no row."""
-    engine = engine_for(normalised_url(database_url))
-    yield engine
-    engine.dispose()
+from seedtest_analytics.tables import metadata
 
 
 @pytest.fixture(scope="module")
 def shared_database(module_database_url: str) -> Iterator[Engine]:
-    """Like ``database``, one for a module: for tests that only look, or that clean up behind themselves."""
+    """An engine on a database with the platform's schema, one for a module: for tests that only look."""
     engine = engine_for(normalised_url(module_database_url))
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def database(shared_database: Engine) -> Engine:
+    """The module's database with all tables empty."""
+    tables = ", ".join(f'"{name}"' for name in metadata.tables)
+    execute(shared_database, f"TRUNCATE {tables} RESTART IDENTITY")
+    return shared_database
 
 
 def rows_of(engine: Engine, query: str, **parameters: Any) -> list[dict[str, Any]]:
