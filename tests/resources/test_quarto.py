@@ -1,6 +1,6 @@
 """Rendering: the real template, hostile content, isolation, failures, and the Quarto CLI's command line.
 
-The CLI cannot be installed from PyPI alone; a stand-in program on the PATH checks how it is called and what it is given.
+The CLI cannot be installed from PyPI alone; a stand-in program on the PATH checks how it is called.
 """
 
 from __future__ import annotations
@@ -290,14 +290,18 @@ def test_a_hang_costs_one_report(tmp_path: Path) -> None:
 
 
 def test_leaving_early_leaves_no_process(tmp_path: Path) -> None:
-    write_template(tmp_path, "import os\nos.getpid()")
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    note = f"import os, pathlib, time\npathlib.Path({str(pids)!r}, str(os.getpid())).touch()"
+    write_template(tmp_path, LOAD, f"{note}\nif document.user_id == 'slow':\n    time.sleep(600)")
     with ReportRenderer(tmp_path, 2, renderer="embedded") as made:
-        first = next(iter(made.render_many(students(*"abcdef"))))
-        assert isinstance(first, RenderedReport)
+        first = next(iter(made.render_many(students("slow", "quick", "never"))))
+        assert (first.user_id, type(first)) == ("quick", RenderedReport)
         assert len(list(made.render_many(students("x", "y")))) == 2
-    pid = int("".join(c for c in Page(first.content).text if c.isdigit()))
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    assert len(list(pids.iterdir())) >= 2
+    for pid in pids.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.name), 0)
 
 
 @pytest.mark.parametrize(

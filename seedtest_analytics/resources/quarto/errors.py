@@ -6,8 +6,7 @@ class ReportError(RuntimeError):
 
 
 class TemplateError(ReportError):
-    """The template cannot be rendered for anybody: it is missing, malformed, or uses what is not
-    supported."""
+    """The template cannot be rendered for anybody: it is missing, malformed, or uses what is not supported."""
 
 
 class CellError(ReportError):

@@ -209,8 +209,7 @@ def _bar(x: float, width: float, y: Axis, low: float, high: float, css_class: st
 def gauge(
     value: float, low: float, high: float, title: str, lower: float | None = None, upper: float | None = None
 ) -> str:
-    """A value on its scale, with its interval where known; the zero of a scale that has one inside is
-    marked."""
+    """A value on its scale, with its interval where known; the zero of a scale that has one inside is marked."""
     width, height = 240, 20
     x = Axis(low, high, 6, width - 6)
     origin = 0.0 if low <= 0 <= high else low

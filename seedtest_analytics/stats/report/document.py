@@ -123,8 +123,7 @@ class LinkingConstants(_Part):
 
 
 class BayesianGrowth(_Part):
-    """Goal probability from the growth posterior; ``sigma`` is the posterior SD of the projected score
-    (logit)."""
+    """Goal probability from the growth posterior; ``sigma`` is the posterior SD of the projected score (logit)."""
 
     P: Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_none_for_not_finite)] = None
     sigma: Number = None
@@ -216,8 +215,7 @@ class ReportDocument(BaseModel):
 
     @classmethod
     def validated(cls, data: Any) -> Self:
-        """Check rows as they come from a database (dict, Decimal, date) or from JSON; raise
-        ReportDocumentError."""
+        """Check rows as they come from a database (dict, Decimal, date) or from JSON; raise ReportDocumentError."""
         return cls._checked(lambda: cls.model_validate(data))
 
     @classmethod

@@ -16,8 +16,7 @@ _PLAIN_ASCII = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01
 
 @dataclass(frozen=True)
 class Html:
-    """Markup that is safe to show as it is. Notebooks, Quarto and the embedded renderer ask for
-    ``_repr_html_``."""
+    """Markup that is safe to show as it is. Notebooks, Quarto and the embedded renderer ask for ``_repr_html_``."""
 
     markup: str
 
@@ -51,8 +50,7 @@ def _character(character: str) -> str:
 
 
 def name(value: object) -> str:
-    """An untrusted name in running text: isolated, so that a right-to-left name does not turn its
-    surroundings."""
+    """An untrusted name in running text: isolated, so that a right-to-left name does not turn its surroundings."""
     return f"<bdi>{text(value)}</bdi>"
 
 
@@ -82,8 +80,7 @@ def paragraph(markup: str, css_class: str = "") -> str:
 
 
 def section(heading: str, content: Html | None) -> Html | None:
-    """A part with its heading; nothing at all where there is no content. ``heading`` is the template's
-    plain text."""
+    """A part with its heading; nothing at all where there is no content. ``heading`` is the template's plain text."""
     if content is None:
         return None
     return Html(f"<section><h2>{text(heading)}</h2>{content}</section>")

@@ -1,5 +1,4 @@
-"""Advice from rules on the data. A rule speaks only where the evidence carries it, and says what it rests
-on."""
+"""Advice from rules on the data. A rule speaks only where the evidence carries it, and says what it rests on."""
 
 from __future__ import annotations
 
@@ -23,6 +22,7 @@ MIN_TOPIC_ANSWERS = 8
 MIN_RETRIES = 5
 STRONG_SHARE = 0.85
 LONG_GAP_DAYS = 5.0
+UNLIKELY, UNLIKELY_UPPER = 0.4, 0.5
 SLOWDOWN = 0.25
 MIN_TIMED = 10
 SHOWN_TOPICS = 2
@@ -145,8 +145,11 @@ def _rhythm(document: ReportDocument) -> list[Recommendation]:
 
 
 def _goal(document: ReportDocument) -> list[Recommendation]:
+    """Only about a goal of the student's own: nobody need be told to talk about a default."""
     probability, upper = document.kpi("P"), document.kpi("P_upper")
-    if probability is None or (upper if upper is not None else probability) >= 0.5 or probability >= 0.4:
+    is_likely = upper is not None and upper >= UNLIKELY_UPPER
+    is_default = document.kpi_text("P_target_source") == "default"
+    if probability is None or probability >= UNLIKELY or is_likely or is_default:
         return []
     growth = "" if document.kpi_text("P_method") == "bayesian" else " if nothing changes"
     return [

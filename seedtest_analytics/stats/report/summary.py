@@ -1,5 +1,4 @@
-"""Totals of the daily topic rows: by day, by week and by topic. Nothing after the reported week is
-counted."""
+"""Totals of the daily topic rows: by day, by week and by topic. Nothing after the reported week is counted."""
 
 from __future__ import annotations
 

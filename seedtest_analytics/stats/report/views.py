@@ -77,7 +77,7 @@ def _kpi_card(card: KpiCard) -> str:
         parts.append(f'{bar}<p class="ends" aria-hidden="true">{ends}</p>')
     parts.append(paragraph(text(card.meaning, 400), "meaning"))
     if card.reason:
-        parts.append(paragraph(f"Not enough data: {text(card.reason)}.", "evidence"))
+        parts.append(paragraph(text(f"{card.reason[:1].upper()}{card.reason[1:]}."), "evidence"))
     parts += [paragraph(text(line, 400), "evidence") for line in card.evidence]
     return f'<article class="kpi" data-kpi="{text(card.key)}">{"".join(parts)}</article>'
 
@@ -98,6 +98,9 @@ def ability(document: ReportDocument) -> Html:
                 "missing",
             )
         )
+    if len(newest) == 1:
+        note = paragraph("The course over time appears from the second week on.", "note")
+        return Html(_ability_sentence(newest) + note)
     return Html(_ability_sentence(newest) + _ability_charts(document, newest))
 
 
@@ -218,7 +221,9 @@ def _ability_cell(topic: TopicSummary) -> str:
 def goals(document: ReportDocument) -> Html:
     """The student's own targets beside what is known of the topic."""
     if not document.goals:
-        return Html(paragraph("No goal has been set.", "missing"))
+        is_default = document.kpi_text("P_target_source") == "default"
+        used = " The goal probability is about the default goal." if is_default else ""
+        return Html(paragraph(f"No goal has been set.{used}", "missing"))
     known = {s.topic_id: s for s in topic_summaries(document)}
     ordered = sorted(document.goals, key=lambda g: (-g.priority, g.topic_id))
     rows = []

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedtest_analytics.stats.report import charts, views, wording
-from seedtest_analytics.stats.report.document import ReportDocument, ReportDocumentError
+from seedtest_analytics.stats.report.document import KPI_RANGES, ReportDocument, ReportDocumentError
 from seedtest_analytics.stats.report.html import name, text
 from seedtest_analytics.stats.report.kpi_cards import kpi_cards, risk_word
 from seedtest_analytics.stats.report.recommendations import recommendations
@@ -25,7 +25,8 @@ from seedtest_analytics.stats.report.summary import (
     weekly_tallies,
     wilson_interval,
 )
-from tests.stats.report.documents import WEEK, empty_document, full, full_document
+from seedtest_analytics.tables.kpis import KPI_KEYS
+from tests.stats.report.documents import FULL_KPIS, WEEK, empty_document, full, full_document
 
 
 def document(**parts: Any) -> ReportDocument:
@@ -133,6 +134,13 @@ def test_kpi_names_are_what_they_measure() -> None:
     }
 
 
+def test_every_key_that_cards_read_is_one_that_the_assets_write() -> None:
+    written = {key.name: key for keys in KPI_KEYS.values() for key in keys}
+    assert set(FULL_KPIS) <= set(written)
+    for name_, (low, high) in KPI_RANGES.items():
+        assert (written[name_].minimum, written[name_].maximum or math.inf) == (low, high)
+
+
 def test_cards_state_evidence_interval_and_method() -> None:
     cards = {card.key: card for card in kpi_cards(full_document())}
     assert cards["I_t"].evidence[0] == "From 96 answers in the last 14 days and 88 in the 14 days before."
@@ -215,6 +223,7 @@ def test_each_remaining_rule_speaks_at_its_threshold() -> None:
         ({"sessions": 4, "mean_gap": 5.0}, []),
         ({"P": 0.39}, ["goal_ahead"]),
         ({"P": 0.39, "P_upper": 0.6}, []),
+        ({"P": 0.39, "P_target_source": "default"}, []),
         ({"E_t_change": -0.25, "E_t_n_recent": 10, "E_t_n_previous": 9}, []),
     ]
     for kpis, expected in cases:
