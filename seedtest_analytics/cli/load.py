@@ -111,9 +111,11 @@ def print_summary(summary: LoadSummary, console: Console) -> None:
     console.print(facts)
     if not summary.rejects:
         return
-    table = Table(
-        "rejected because", "rows", "e.g. file:row", "what helps", title="Rejected rows (table load_rejects)"
-    )
+    table = Table(title="Rejected rows (table load_rejects)")
+    table.add_column("rejected because", no_wrap=True)
+    table.add_column("rows", justify="right")
+    table.add_column("e.g. file:row", overflow="fold")
+    table.add_column("what helps", overflow="fold")
     for count in summary.rejects:
         table.add_row(
             count.reason, f"{count.rows:,}", escape(", ".join(count.examples)), escape(count.remedy)

@@ -34,6 +34,7 @@ def simulate_command(
 ) -> None:
     """Simulate a cohort: attempts, goals, churn, corrections and hostile rows, with the truth beside them."""
     from rich.console import Console
+    from rich.markup import escape
 
     from seedtest_analytics.ingest import LoadError
     from seedtest_analytics.settings import load_settings
@@ -50,8 +51,12 @@ def simulate_command(
     except SimulationError as error:
         raise LoadError(str(error)) from None
     console = Console()
+    if load and platform.dry_run:
+        console.print("DRY_RUN is set: nothing is loaded into the database")
+        load = False
     if out is not None:
         simulate_into(config, out, is_loading=load, console=console)
+        console.print(f"files: {escape(str(out))}")
         return
     with TemporaryDirectory(prefix="seedtest-cohort-") as folder:
         simulate_into(config, Path(folder), is_loading=load, console=console)
@@ -59,8 +64,6 @@ def simulate_command(
 
 def simulate_into(config: CohortConfig, folder: Path, *, is_loading: bool, console: Console) -> None:
     """Write the cohort's files into ``folder`` and load them if asked to."""
-    from rich.markup import escape
-
     from seedtest_analytics.ingest.cohort_files import write_cohort
 
     with progress_bar(console) as progress:
@@ -68,7 +71,7 @@ def simulate_into(config: CohortConfig, folder: Path, *, is_loading: bool, conso
     console.print(
         f"cohort {config.name}: {files.students:,} students, {files.sessions:,} sessions, "
         f"{files.attempts:,} attempts, {files.corrections:,} corrections, "
-        f"{files.hostile_exams} hostile exams; weeks from {config.first_monday}, in {escape(str(folder))}"
+        f"{files.hostile_exams} hostile exams; weeks from {config.first_monday}"
     )
     if is_loading:
         load_from(folder, console)

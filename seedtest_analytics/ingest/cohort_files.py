@@ -1,6 +1,6 @@
 """A simulated cohort as files: attempt logs in the loader's columns, and the truth beside them.
 
-``attempts-*.parquet``, ``attempts-malformed.csv`` and ``corrections.parquet`` are logs for the loader;
+``attempts-*.parquet``, ``*-malformed.csv`` and ``corrections.parquet`` are logs for the loader;
 ``hostile-exams.json`` are exams as another program might store them; ``truth/`` is what only a simulation
 knows; ``cohort.json`` is the configuration and stands there last, so a folder that has it is complete.
 """
@@ -62,7 +62,7 @@ def write_cohort(
         json.dumps([asdict(e) for e in hostile], default=str, indent=1)
     )
     pq.write_table(_item_table(config, items), truth / "items.parquet")
-    (folder / "attempts-malformed.csv").write_text(malformed_log(config))
+    (folder / f"{config.name}-malformed.csv").write_text(malformed_log(config))
     students = sessions = attempts = 0
     corrections = []
     progress("simulating", 0, config.n_students)
@@ -101,7 +101,7 @@ def read_config(folder: Path) -> CohortConfig:
 def _clean_folder(folder: Path) -> Path:
     """Make the folder, or empty it of an earlier cohort, known by its marker; other files stop the run."""
     truth = folder / "truth"
-    ours = (_MARKER, "cohort.json", "attempts-*.parquet", "attempts-malformed.csv", "corrections.parquet")
+    ours = (_MARKER, "cohort.json", "attempts-*.parquet", "*-malformed.csv", "corrections.parquet")
     earlier = [path for pattern in ours for path in folder.glob(pattern)] + list(truth.glob("*.parquet"))
     is_cohort = (folder / _MARKER).is_file()
     foreign = [path for path in folder.glob("*") if not is_cohort or path not in [*earlier, truth]]

@@ -65,7 +65,7 @@ def load_cohort(engine: Engine, folder: Path, progress: Callable[[str, int, int]
     with engine.begin() as connection:
         was_loaded = _make_room(connection, parameters)
     options = LoadOptions(timezone=config.timezone)
-    logs = [folder / "attempts-*.parquet", folder / "attempts-malformed.csv"]
+    logs = [folder / "attempts-*.parquet", folder / "*-malformed.csv"]
     attempts = load_attempt_log(engine, logs, options, progress)
     change_set = folder / "corrections.parquet"
     has_corrections = pq.read_metadata(change_set).num_rows > 0

@@ -1,15 +1,35 @@
 """A database with the tables that the loader writes, and logs to load."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from sqlalchemy import Engine, text
 
-from tests._database import database
+from seedtest_analytics.resources.postgres import engine_for, normalised_url
 
-__all__ = ["database"]
+
+TABLES = "exam_results, question, load_rejects, session, interest_goal"
+
+
+@pytest.fixture(scope="module")
+def migrated_engine(module_database_url: str) -> Iterator[Engine]:
+    """An engine on a database with the platform's schema, one for a module."""
+    engine = engine_for(normalised_url(module_database_url))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def database(migrated_engine: Engine) -> Engine:
+    """The module's database with the tables that the loader writes empty, and no simulated truth."""
+    with migrated_engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {TABLES}"))
+        connection.execute(text("DROP SCHEMA IF EXISTS simulation CASCADE"))
+    return migrated_engine
 
 
 def exam_rows(engine: Engine) -> list[tuple[Any, ...]]:

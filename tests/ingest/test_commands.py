@@ -1,0 +1,95 @@
+"""The commands `load` and `simulate` as an operator types them."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from sqlalchemy import Engine, text
+from typer.testing import CliRunner
+
+from seedtest_analytics.cli.load import load_command
+from seedtest_analytics.cli.simulate import simulate_command
+from seedtest_analytics.ingest import LoadError
+from tests.ingest.test_files import GOOD, HEADER
+
+app = typer.Typer()
+app.command("load")(load_command)
+app.command("simulate")(simulate_command)
+
+
+@pytest.fixture
+def run(database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("DATABASE_URL", database.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DRY_RUN", raising=False)
+
+    def invoke(*arguments: str):
+        return CliRunner().invoke(app, list(arguments))
+
+    return invoke
+
+
+def count(engine: Engine, table: str) -> int:
+    with engine.connect() as connection:
+        return connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+
+
+def test_load_tells_what_it_did_and_why_not(run, database: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "[red]log.csv"
+    path.write_text(HEADER.replace("user_id", "student") + GOOD + ",s1,7,t,1,1,0,2026-03-02T09:00:00Z\n")
+    result = run("load", str(path), "--map", "user_id=student", "--shift-to", "2026-11-21")
+    assert result.exit_code == 0, result.output
+    for expected in ("2 read, 1 attempts, 1 rejected", "1 new, 0 changed", "moved by", "36 weeks", "user_id_missing",
+                     "[red]log.csv:2", "give every row its user"):  # fmt: skip
+        assert expected in result.output
+    assert count(database, "exam_results") == 1
+
+
+def test_a_dry_run_of_the_command_or_the_environment(
+    run, database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log.csv").write_text(HEADER + GOOD)
+    assert "nothing was written" in run("load", str(tmp_path / "log.csv"), "--dry-run").output
+    monkeypatch.setenv("DRY_RUN", "true")
+    assert "nothing was written" in run("load", str(tmp_path / "log.csv")).output
+    assert "nothing is loaded" in run("simulate", "--students", "5", "--weeks", "2", "--load").output
+    assert count(database, "exam_results") == 0
+    assert run("load", str(tmp_path / "log.csv"), "--no-dry-run").exit_code == 0
+    assert count(database, "exam_results") == 1
+
+
+def test_a_log_without_any_good_row_is_a_failure(run, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(HEADER + GOOD.replace("ann", ""))
+    assert run("load", str(tmp_path / "log.csv")).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("load", "nowhere.csv"), "there is no such file"),
+        (
+            ("load", "x.csv", "--shift-to", "tomorrow"),
+            "--shift-to 'tomorrow' is no date; its form is YYYY-MM-DD",
+        ),
+        (("simulate",), "nothing to do: name a folder with --out"),
+        (("simulate", "--students", "0", "--load"), "n_students = 0 is not allowed"),
+        (("simulate", "--until", "2026-13-01", "--load"), "--until '2026-13-01' is no date"),
+    ],
+)
+def test_mistakes_are_known_errors(run, arguments: tuple[str, ...], message: str) -> None:
+    result = run(*arguments)
+    assert isinstance(result.exception, LoadError)
+    assert message in str(result.exception)
+
+
+def test_simulate_writes_files_and_loads_them(run, database: Engine, tmp_path: Path) -> None:
+    result = run(
+        "simulate", "--students", "30", "--weeks", "3", "--seed", "5", "--until", "2026-11-21",
+        "--out", str(tmp_path / "cohort"), "--load",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "cohort sim5: 30 students" in result.output
+    assert (tmp_path / "cohort" / "cohort.json").exists()
+    assert count(database, "simulation.student") == 30
+    assert run("load", str(tmp_path / "cohort" / "attempts-*.parquet")).exit_code == 0
