@@ -1,0 +1,256 @@
+"""The loops over rows that score: posterior moments on a common grid, and exact work row by row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+
+from seedtest_analytics.stats.irt.kernels import _FASTMATH, _row_posterior
+
+_CHUNK_ROWS = 512
+_NEWTON_LIMIT = 60
+_MODE_TOLERANCE = 1e-9
+_LOCAL_POINTS = 81
+_LOCAL_HALF_WIDTH_SD = 7.0
+_LOCAL_EDGE = 1e-9
+_TINY = 1e-12
+
+
+@njit(fastmath=_FASTMATH, parallel=True, cache=True)
+def grid_moments(  # type: ignore[no-untyped-def]
+    row_start, answer_code, table, shift, slope, intercept, nodes, n_points, prior_mean, prior_sd
+) -> tuple[Any, Any, Any]:
+    """(rows,) posterior mean, SD and share of mass on the outermost points of a common grid."""
+    n_rows = len(row_start) - 1
+    n_nodes = table.shape[1]
+    means, sds, edges = np.empty(n_rows), np.empty(n_rows), np.empty(n_rows)
+    for chunk in prange((n_rows + _CHUNK_ROWS - 1) // _CHUNK_ROWS):
+        total = np.empty(n_nodes, dtype=table.dtype)
+        weight = np.empty(n_nodes)
+        log_prior = np.full(n_nodes, -1e4)
+        for r in range(chunk * _CHUNK_ROWS, min((chunk + 1) * _CHUNK_ROWS, n_rows)):
+            inverse_sd = 1.0 / prior_sd[r]
+            for q in range(n_points):
+                z = (nodes[q] - prior_mean[r]) * inverse_sd
+                log_prior[q] = -0.5 * z * z
+            codes = answer_code[row_start[r] : row_start[r + 1]]
+            mass, _ = _row_posterior(codes, table, shift, slope, intercept, nodes, log_prior, total, weight)
+            first, second = 0.0, 0.0
+            for q in range(n_points):
+                first += weight[q] * nodes[q]
+            first /= mass
+            for q in range(n_points):
+                second += weight[q] * (nodes[q] - first) * (nodes[q] - first)
+            means[r] = first
+            sds[r] = np.sqrt(second / mass)
+            edges[r] = (weight[0] + weight[n_points - 1]) / mass
+    return means, sds, edges
+
+
+@njit(cache=True)
+def _derivatives(codes, a, b, c, theta):  # type: ignore[no-untyped-def]
+    """Log-likelihood, score, observed and expected information and Warm's J of one row at θ."""
+    log_likelihood, score, observed, expected, warm = 0.0, 0.0, 0.0, 0.0, 0.0
+    for code in codes:
+        i = code >> 1
+        z = a[i] * (theta - b[i])
+        curve = 1.0 / (1.0 + np.exp(-z)) if z >= 0 else np.exp(z) / (1.0 + np.exp(z))
+        p = c[i] + (1.0 - c[i]) * curve
+        wrong = max((1.0 - c[i]) * (1.0 - curve), 1e-300)
+        p = max(p, 1e-300)
+        first = (1.0 - c[i]) * a[i] * curve * (1.0 - curve)
+        second = first * a[i] * (1.0 - 2.0 * curve)
+        if code & 1:
+            log_likelihood += np.log(p)
+            score += first / p
+            observed += (first / p) ** 2 - second / p
+        else:
+            log_likelihood += np.log(wrong)
+            score -= first / wrong
+            observed += (first / wrong) ** 2 + second / wrong
+        expected += first * first / (p * wrong)
+        warm += first * second / (p * wrong)
+    return log_likelihood, score, observed, expected, warm
+
+
+@njit(cache=True)
+def _mode(codes, a, b, c, mean, sd, start):  # type: ignore[no-untyped-def]
+    """Posterior mode under a normal prior, by Fisher scoring with halved steps; and the SD of its curvature."""
+    precision = 1.0 / (sd * sd)
+    theta = start
+    value, score, _, expected, _ = _derivatives(codes, a, b, c, theta)
+    value -= 0.5 * precision * (theta - mean) ** 2
+    for _ in range(_NEWTON_LIMIT):
+        step = (score - precision * (theta - mean)) / (expected + precision)
+        step = min(max(step, -2.0), 2.0)
+        if abs(step) < _MODE_TOLERANCE:
+            break
+        for _halving in range(30):
+            proposed = theta + step
+            new_value, new_score, _, new_expected, _ = _derivatives(codes, a, b, c, proposed)
+            new_value -= 0.5 * precision * (proposed - mean) ** 2
+            if new_value >= value - 1e-13 * abs(value):
+                break
+            step *= 0.5
+        theta, value, score, expected = proposed, new_value, new_score, new_expected
+    _, _, observed, expected, _ = _derivatives(codes, a, b, c, theta)
+    curvature = observed + precision
+    if curvature <= 0.0:
+        curvature = expected + precision
+    return theta, 1.0 / np.sqrt(curvature)
+
+
+@njit(parallel=True, cache=True)
+def modes(  # type: ignore[no-untyped-def]
+    rows, row_start, answer_code, a, b, c, prior_mean, prior_sd, start
+) -> tuple[Any, Any]:
+    """(len(rows),) posterior modes and the SDs of their curvature."""
+    theta, sd = np.empty(len(rows)), np.empty(len(rows))
+    for k in prange(len(rows)):
+        r = rows[k]
+        codes = answer_code[row_start[r] : row_start[r + 1]]
+        theta[k], sd[k] = _mode(codes, a, b, c, prior_mean[r], prior_sd[r], start[r])
+    return theta, sd
+
+
+@njit(parallel=True, cache=True)
+def local_moments(  # type: ignore[no-untyped-def]
+    rows, row_start, answer_code, a, b, c, prior_mean, prior_sd, start
+) -> tuple[Any, Any]:
+    """(len(rows),) posterior mean and SD on a grid of each row's own around its mode."""
+    means, sds = np.empty(len(rows)), np.empty(len(rows))
+    for k in prange(len(rows)):
+        r = rows[k]
+        codes = answer_code[row_start[r] : row_start[r + 1]]
+        centre, sd = _mode(codes, a, b, c, prior_mean[r], prior_sd[r], start[r])
+        low, high = centre - _LOCAL_HALF_WIDTH_SD * sd, centre + _LOCAL_HALF_WIDTH_SD * sd
+        weight = np.empty(_LOCAL_POINTS)
+        for _ in range(12):
+            step = (high - low) / (_LOCAL_POINTS - 1)
+            top = -1e300
+            for q in range(_LOCAL_POINTS):
+                theta = low + q * step
+                weight[q] = _derivatives(codes, a, b, c, theta)[0]
+                weight[q] -= 0.5 * ((theta - prior_mean[r]) / prior_sd[r]) ** 2
+                top = max(top, weight[q])
+            mass, first = 0.0, 0.0
+            for q in range(_LOCAL_POINTS):
+                weight[q] = np.exp(weight[q] - top)
+                mass += weight[q]
+                first += weight[q] * (low + q * step)
+            first /= mass
+            if weight[0] < _LOCAL_EDGE * mass and weight[-1] < _LOCAL_EDGE * mass:
+                break
+            # A flat tail (few answers under a wide prior): more room on the side that needs it.
+            if weight[0] >= _LOCAL_EDGE * mass:
+                low -= 3.0 * sd
+            if weight[-1] >= _LOCAL_EDGE * mass:
+                high += 3.0 * sd
+        second = 0.0
+        for q in range(_LOCAL_POINTS):
+            second += weight[q] * (low + q * step - first) ** 2
+        means[k] = first
+        sds[k] = np.sqrt(second / mass)
+    return means, sds
+
+
+@njit(cache=True)
+def _warm_equation(codes, a, b, c, theta):  # type: ignore[no-untyped-def]
+    _, score, _, expected, warm = _derivatives(codes, a, b, c, theta)
+    return score + 0.5 * warm / max(expected, _TINY)
+
+
+@njit(parallel=True, cache=True)
+def warm_estimates(  # type: ignore[no-untyped-def]
+    rows, row_start, answer_code, a, b, c, start, bound
+) -> tuple[Any, Any]:
+    """(len(rows),) root of Warm's equation nearest to the start, and 1 / sqrt(information) there."""
+    theta, se = np.empty(len(rows)), np.empty(len(rows))
+    for k in prange(len(rows)):
+        r = rows[k]
+        codes = answer_code[row_start[r] : row_start[r + 1]]
+        low = high = start[r]
+        f_low = f_high = _warm_equation(codes, a, b, c, start[r])
+        width = 0.25
+        while f_low < 0.0 and low > -bound:
+            high, f_high = low, f_low
+            low = max(low - width, -bound)
+            f_low = _warm_equation(codes, a, b, c, low)
+            width *= 1.6
+        while f_high > 0.0 and high < bound:
+            low, f_low = high, f_high
+            high = min(high + width, bound)
+            f_high = _warm_equation(codes, a, b, c, high)
+            width *= 1.6
+        if f_low < 0.0:
+            root = low
+        elif f_high > 0.0:
+            root = high
+        else:
+            root = low
+            for _ in range(80):
+                root = 0.5 * (low + high)
+                if high - low < 1e-9:
+                    break
+                if _warm_equation(codes, a, b, c, root) > 0.0:
+                    low = root
+                else:
+                    high = root
+        theta[k] = root
+        se[k] = 1.0 / np.sqrt(max(_derivatives(codes, a, b, c, root)[3], _TINY))
+    return theta, se
+
+
+@njit(cache=True)
+def _uniform(seed, row, draw):  # type: ignore[no-untyped-def]
+    """A number in (0, 1) that depends on seed, row and draw alone (splitmix64), not on the order of work."""
+    x = (
+        np.uint64(seed)
+        + np.uint64(row) * np.uint64(0x9E3779B97F4A7C15)
+        + np.uint64(draw) * np.uint64(0xD1B54A32D192ED03)
+    )
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x = x ^ (x >> np.uint64(31))
+    return (np.float64(x >> np.uint64(11)) + 0.5) * (1.0 / 9007199254740992.0)
+
+
+@njit(parallel=True, cache=True)
+def posterior_draws(  # type: ignore[no-untyped-def]
+    row_start,
+    answer_code,
+    table,
+    shift,
+    slope,
+    intercept,
+    nodes,
+    n_points,
+    prior_mean,
+    prior_sd,
+    n_draws,
+    seed,
+) -> Any:
+    """(rows, n_draws) from each row's posterior on the grid, spread evenly over the cell of each point."""
+    n_rows = len(row_start) - 1
+    n_nodes = table.shape[1]
+    draws = np.empty((n_rows, n_draws))
+    spacing = nodes[1] - nodes[0]
+    for chunk in prange((n_rows + _CHUNK_ROWS - 1) // _CHUNK_ROWS):
+        total = np.empty(n_nodes, dtype=table.dtype)
+        weight = np.empty(n_nodes)
+        log_prior = np.full(n_nodes, -1e4)
+        for r in range(chunk * _CHUNK_ROWS, min((chunk + 1) * _CHUNK_ROWS, n_rows)):
+            for q in range(n_points):
+                log_prior[q] = -0.5 * ((nodes[q] - prior_mean[r]) / prior_sd[r]) ** 2
+            codes = answer_code[row_start[r] : row_start[r + 1]]
+            mass, _ = _row_posterior(codes, table, shift, slope, intercept, nodes, log_prior, total, weight)
+            for m in range(n_draws):
+                target = _uniform(seed, r, m) * mass
+                q = 0
+                while q < n_points - 1 and target > weight[q]:
+                    target -= weight[q]
+                    q += 1
+                draws[r, m] = nodes[q] + (min(target / max(weight[q], 1e-300), 1.0) - 0.5) * spacing
+    return draws

@@ -1,0 +1,218 @@
+"""The marginal log-likelihood, its gradient and the complete-data information, from one pass over the answers.
+
+By Fisher's identity the gradient of the marginal log-likelihood is the gradient of the expected complete-data
+one (Bock & Aitkin 1981), so an E-step gives all that a quasi-Newton iteration needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from seedtest_analytics.stats.irt import kernels
+from seedtest_analytics.stats.irt.config import ItemPriors
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.model import log_tables, logistic
+from seedtest_analytics.stats.irt.priors import evaluate_priors
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_MAX_LANES = 16
+_ANSWERS_PER_ITEM = 8
+"""A lane is worth its own table of counts from so many answers an item."""
+_SMALL_PROBABILITY = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """A point of the search: a, d, gamma = logit(c) (n_items,), -inf for c = 0; mean, log_sd (n_groups,)."""
+
+    a: Floats
+    d: Floats
+    gamma: Floats
+    mean: Floats
+    log_sd: Floats
+
+    @property
+    def c(self) -> Floats:
+        return logistic(self.gamma)
+
+
+@dataclass(frozen=True, eq=False)
+class FreeParameters:
+    """Which are estimated: items (n_items, 3) in the order a, d, gamma; groups (n_groups, 2): mean, log SD."""
+
+    items: Bools
+    groups: Bools
+
+    @property
+    def n(self) -> int:
+        return int(self.items.sum() + self.groups.sum())
+
+    def pack(self, items: Floats, groups: Floats) -> Floats:
+        """One vector of the free entries of (n_items, 3) and (n_groups, 2)."""
+        return np.concatenate([items[self.items], groups[self.groups]])
+
+    def unpack(self, vector: Floats) -> tuple[Floats, Floats]:
+        """(n_items, 3) and (n_groups, 2), zero where fixed."""
+        items, groups = np.zeros(self.items.shape), np.zeros(self.groups.shape)
+        n = int(self.items.sum())
+        items[self.items], groups[self.groups] = vector[:n], vector[n:]
+        return items, groups
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One pass: log-likelihood and log prior; gradients (n_items, 3), (n_groups, 2) of their sum; complete-data
+    information (n_items, 3, 3), (n_groups, 2, 2); what the answers' posterior masses were, for M-steps.
+    """
+
+    log_likelihood: float
+    log_prior: float
+    item_gradient: Floats
+    group_gradient: Floats
+    item_information: Floats
+    group_information: Floats
+    counts: Floats
+    right_mean: Floats
+    population: Floats
+
+    @property
+    def objective(self) -> float:
+        return self.log_likelihood + self.log_prior
+
+
+class MarginalLikelihood:
+    """The objective of one data set: answers laid out for the compiled pass, nodes, priors."""
+
+    def __init__(self, data: ResponseData, nodes: Floats, priors: ItemPriors) -> None:
+        self.data = data
+        self.nodes = nodes
+        self.priors = priors
+        self.n_points = len(nodes)
+        self.padded_nodes = kernels.padded_nodes(nodes)
+        self.right = self._weighted_right_answers()
+        self.lane_start = _lanes(data)
+
+    def _weighted_right_answers(self) -> Floats:
+        code = self.data.answer_code
+        per_answer = None
+        if self.data.row_weight is not None:
+            per_answer = np.repeat(self.data.row_weight, self.data.n_answers_by_row)
+        counts = np.bincount(code, weights=per_answer, minlength=2 * self.data.n_items)
+        return np.asarray(counts[1::2], dtype=np.float64)
+
+    def log_population(self, parameters: Parameters) -> Floats:
+        """(n_groups, n_points) log of the normalised population weights."""
+        sd = np.exp(parameters.log_sd)[:, None]
+        log_density = -0.5 * ((self.nodes[None, :] - parameters.mean[:, None]) / sd) ** 2
+        top = log_density.max(axis=1, keepdims=True)
+        return np.asarray(log_density - top - np.log(np.exp(log_density - top).sum(axis=1, keepdims=True)))
+
+    def evaluate(self, parameters: Parameters, dtype: DTypeLike = np.float64) -> Evaluation:
+        """One pass over the answers at these parameters; ``dtype`` of the tables that are added up."""
+        log_population = self.log_population(parameters)
+        table, shift, slope, intercept = log_tables(parameters.a, parameters.d, parameters.c, self.nodes)
+        lanes = kernels.expected_counts(
+            self.data.row_start,
+            self.data.answer_code,
+            self.data.weights(),
+            self.data.groups(),
+            kernels.padded_rows(table, len(self.padded_nodes), 0.0).astype(dtype),
+            shift,
+            slope,
+            intercept,
+            self.padded_nodes,
+            kernels.padded_rows(log_population, len(self.padded_nodes), kernels.MASKED_LOG_PRIOR),
+            self.lane_start,
+        )
+        log_likelihood, counts, right_mean, population = (values.sum(axis=0) for values in lanes)
+        counts, population = counts[:, : self.n_points], population[:, : self.n_points]
+        item_gradient, item_information = item_derivatives(
+            parameters, counts, self.right, right_mean, self.nodes
+        )
+        group_gradient, group_information = _group_derivatives(
+            parameters, population, np.exp(log_population), self.nodes
+        )
+        value, gradient, hessian = evaluate_priors(self.priors, parameters.a, parameters.d, parameters.gamma)
+        return Evaluation(
+            float(log_likelihood),
+            float(value.sum()),
+            item_gradient + gradient,
+            group_gradient,
+            add_prior_information(item_information, hessian),
+            group_information,
+            counts,
+            right_mean,
+            population,
+        )
+
+
+def _lanes(data: ResponseData) -> NDArray[np.int64]:
+    """Row boundaries of the lanes: a function of the data alone, so that sums never depend on threads."""
+    n_lanes = int(np.clip(data.n_answers // (_ANSWERS_PER_ITEM * data.n_items), 1, _MAX_LANES))
+    targets = np.linspace(0, data.n_answers, n_lanes + 1)
+    starts = np.searchsorted(data.row_start, targets, side="left")
+    starts[0], starts[-1] = 0, data.n_rows
+    return np.asarray(starts, dtype=np.int64)
+
+
+def item_derivatives(
+    parameters: Parameters, counts: Floats, right: Floats, right_mean: Floats, nodes: Floats
+) -> tuple[Floats, Floats]:
+    """(n_items, 3) gradient and (n_items, 3, 3) information of the expected complete-data log-likelihood."""
+    n_items = len(parameters.a)
+    curve = logistic(parameters.a[:, None] * nodes[None, :] + parameters.d[:, None])
+    powers = np.stack([nodes**2, nodes, np.ones_like(nodes)], axis=1)
+    gradient, information = np.zeros((n_items, 3)), np.zeros((n_items, 3, 3))
+    if len(counts) == n_items:
+        expected = counts * curve
+        gradient[:, 0] = right_mean - expected @ nodes
+        gradient[:, 1] = right - expected.sum(axis=1)
+        moments = (expected * (1.0 - curve)) @ powers
+    else:
+        c = parameters.c[:, None]
+        total, seen_right = counts[0::2] + counts[1::2], counts[1::2]
+        p = np.clip(c + (1.0 - c) * curve, _SMALL_PROBABILITY, 1.0 - _SMALL_PROBABILITY)
+        by_z, by_gamma = (1.0 - c) * curve * (1.0 - curve), c * (1.0 - c) * (1.0 - curve)
+        variance = p * (1.0 - p)
+        residual = (seen_right - total * p) / variance
+        gradient[:, 0] = (residual * by_z) @ nodes
+        gradient[:, 1] = (residual * by_z).sum(axis=1)
+        gradient[:, 2] = (residual * by_gamma).sum(axis=1)
+        moments = (total * by_z**2 / variance) @ powers
+        crossed = (total * by_z * by_gamma / variance) @ powers[:, 1:]
+        information[:, 0, 2] = information[:, 2, 0] = crossed[:, 0]
+        information[:, 1, 2] = information[:, 2, 1] = crossed[:, 1]
+        information[:, 2, 2] = (total * by_gamma**2 / variance).sum(axis=1)
+    information[:, 0, 0] = moments[:, 0]
+    information[:, 0, 1] = information[:, 1, 0] = moments[:, 1]
+    information[:, 1, 1] = moments[:, 2]
+    return gradient, information
+
+
+def _group_derivatives(
+    parameters: Parameters, population: Floats, weights: Floats, nodes: Floats
+) -> tuple[Floats, Floats]:
+    """(n_groups, 2) and (n_groups, 2, 2) for mean and log SD of the discrete normal on the nodes."""
+    sd = np.exp(parameters.log_sd)[:, None]
+    z = (nodes[None, :] - parameters.mean[:, None]) / sd
+    statistics = np.stack([z / sd, z**2], axis=1)
+    size = population.sum(axis=1)
+    expected = np.einsum("gkq,gq->gk", statistics, weights)
+    gradient = np.einsum("gkq,gq->gk", statistics, population) - size[:, None] * expected
+    centred = statistics - expected[:, :, None]
+    information = size[:, None, None] * np.einsum("gkq,glq,gq->gkl", centred, centred, weights)
+    return gradient, information
+
+
+def add_prior_information(information: Floats, prior_hessian: Floats) -> Floats:
+    """Information plus the prior's curvature, without the parts of it that bend upwards."""
+    if not bool(np.any(prior_hessian)):
+        return information
+    values, vectors = np.linalg.eigh(-prior_hessian)
+    curved = np.einsum("nij,nj,nkj->nik", vectors, np.maximum(values, 0.0), vectors)
+    return np.asarray(information + curved)

@@ -1,0 +1,201 @@
+"""Maximisation of the marginal likelihood: a few EM steps, then quasi-Newton with EM's metric.
+
+Plain EM needs 40 to 90 passes over the answers where this needs 8 to 20. The direction is that of limited
+memory BFGS (Nocedal & Wright 2006, algorithm 7.4) whose initial matrix is the inverse complete-data
+information, block by item: with no memory it is one EM gradient step (Lange 1995).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from seedtest_analytics.stats.irt.objective import (
+    Evaluation,
+    FreeParameters,
+    MarginalLikelihood,
+    Parameters,
+    add_prior_information,
+    item_derivatives,
+)
+from seedtest_analytics.stats.irt.priors import evaluate_priors
+
+Floats = NDArray[np.float64]
+
+DISCRIMINATION_LIMIT = 20.0
+"""Beyond this |a| a curve is a step at any spacing of answers; the estimate is held there and flagged."""
+_INTERCEPT_LIMIT = 60.0
+_GAMMA_LIMITS = (-8.0, 4.0)
+_STEP_LIMIT = np.array([0.7, 1.0, 1.0])
+_GROUP_STEP_LIMIT = np.array([0.5, 0.5])
+_EM_STEPS = 2
+_NEWTON_STEPS_IN_M = 4
+_MEMORY = 12
+_RIDGE = 1e-9
+_OBJECTIVE_ROUNDING = {np.dtype(np.float32): 1e-7, np.dtype(np.float64): 1e-12}
+"""Relative rounding of the objective by the tables' type: a smaller loss is no loss."""
+
+
+Pair = tuple[Floats, Floats]
+"""A step and the fall of the gradient along it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Where the search ended. ``step``: largest component (logits) of the EM and the quasi-Newton
+    step that are left; ``gradient``: largest |derivative|."""
+
+    parameters: Parameters
+    evaluation: Evaluation
+    n_passes: int
+    converged: bool
+    step: float
+    gradient: float
+    trace: tuple[float, ...]
+    memory: tuple[Pair, ...]
+
+
+def maximise(
+    likelihood: MarginalLikelihood,
+    start: Parameters,
+    free: FreeParameters,
+    *,
+    tolerance: float,
+    max_passes: int,
+    dtype: DTypeLike = np.float64,
+    em_steps: int = _EM_STEPS,
+    memory: tuple[Pair, ...] = (),
+    passes_done: int = 0,
+) -> Optimum:
+    """The maximum nearest to ``start``; never raises for want of convergence, which the result states.
+
+    ``memory`` and ``passes_done`` carry a search on in another precision.
+    """
+    rounding = _OBJECTIVE_ROUNDING[np.dtype(dtype)]
+    point, value = start, likelihood.evaluate(start, dtype)
+    trace, pairs, passes = [value.objective], list(memory), 1
+    while True:
+        gradient = free.pack(value.item_gradient, value.group_gradient)
+        direction = _direction(gradient, pairs, value, free)
+        step = max(_largest(direction), _largest(_solve_blocks(value, free, gradient)))
+        if step < tolerance or passes >= max_passes:
+            break
+        is_em = passes <= em_steps
+        proposed = m_step(likelihood, point, value, free) if is_em else _move(point, direction, free)
+        new_value = likelihood.evaluate(proposed, dtype)
+        passes += 1
+        if new_value.objective < value.objective - rounding * abs(value.objective):
+            pairs.clear()
+            proposed = m_step(likelihood, point, value, free)
+            new_value = likelihood.evaluate(proposed, dtype)
+            passes += 1
+        moved = _difference(proposed, point, free)
+        change = gradient - free.pack(new_value.item_gradient, new_value.group_gradient)
+        if float(moved @ change) > 1e-10 * float(np.linalg.norm(moved) * np.linalg.norm(change)):
+            pairs.append((moved, change))
+            del pairs[:-_MEMORY]
+        point, value = proposed, new_value
+        trace.append(value.objective)
+    return Optimum(
+        point,
+        value,
+        passes + passes_done,
+        step < tolerance,
+        step,
+        _largest(gradient),
+        tuple(trace),
+        tuple(pairs),
+    )
+
+
+def _largest(vector: Floats) -> float:
+    return float(np.max(np.abs(vector), initial=0.0))
+
+
+def _direction(gradient: Floats, pairs: list[Pair], value: Evaluation, free: FreeParameters) -> Floats:
+    """The two-loop recursion; the objective is maximised, so (s, y) are steps and falls of the gradient."""
+    q = gradient.copy()
+    weights = []
+    for s, y in reversed(pairs):
+        rho = 1.0 / float(s @ y)
+        alpha = rho * float(s @ q)
+        weights.append((alpha, rho))
+        q -= alpha * y
+    direction = _solve_blocks(value, free, q)
+    if pairs:
+        s, y = pairs[-1]
+        direction *= max(float(s @ y) / float(y @ _solve_blocks(value, free, y)), 1.0)
+    for (s, y), (alpha, rho) in zip(pairs, reversed(weights), strict=True):
+        direction += s * (alpha - rho * float(y @ direction))
+    return direction
+
+
+def m_step(
+    likelihood: MarginalLikelihood, point: Parameters, value: Evaluation, free: FreeParameters
+) -> Parameters:
+    """The maximum of the expected complete-data log-likelihood, by a few Newton steps on the counts."""
+    proposed = point
+    items, groups = value.item_gradient, value.group_gradient
+    information = value.item_information
+    for _ in range(_NEWTON_STEPS_IN_M):
+        step = _block_steps(information, items, free.items)
+        group_step = _block_steps(value.group_information, groups, free.groups)
+        proposed = _moved(proposed, step, group_step)
+        if float(np.max(np.abs(step), initial=0.0)) < 1e-5:
+            break
+        groups = np.zeros_like(groups)
+        gradient, complete = item_derivatives(
+            proposed, value.counts, likelihood.right, value.right_mean, likelihood.nodes
+        )
+        _, prior_gradient, prior_hessian = evaluate_priors(
+            likelihood.priors, proposed.a, proposed.d, proposed.gamma
+        )
+        items, information = gradient + prior_gradient, add_prior_information(complete, prior_hessian)
+    return proposed
+
+
+def _solve_blocks(value: Evaluation, free: FreeParameters, vector: Floats) -> Floats:
+    items, groups = free.unpack(vector)
+    return free.pack(
+        _block_steps(value.item_information, items, free.items),
+        _block_steps(value.group_information, groups, free.groups),
+    )
+
+
+def _block_steps(information: Floats, gradient: Floats, free: NDArray[np.bool_]) -> Floats:
+    """(n, k) solution of each (k, k) block over its free parameters; zero where fixed."""
+    both = free[:, :, None] & free[:, None, :]
+    blocks = np.where(both, information, 0.0)
+    diagonal = np.einsum("nii->ni", blocks)
+    diagonal += np.where(free, _RIDGE * (1.0 + diagonal), 1.0)
+    return np.asarray(np.linalg.solve(blocks, np.where(free, gradient, 0.0)[:, :, None])[:, :, 0])
+
+
+def _move(point: Parameters, direction: Floats, free: FreeParameters) -> Parameters:
+    items, groups = free.unpack(direction)
+    return _moved(point, items, groups)
+
+
+def _moved(point: Parameters, items: Floats, groups: Floats) -> Parameters:
+    """The point after a step, each item's step shortened to the limits as a whole."""
+    items = items / np.maximum(1.0, np.max(np.abs(items) / _STEP_LIMIT, axis=1))[:, None]
+    groups = groups / np.maximum(1.0, np.max(np.abs(groups) / _GROUP_STEP_LIMIT, axis=1))[:, None]
+    gamma = point.gamma + items[:, 2]
+    return replace(
+        point,
+        a=np.clip(point.a + items[:, 0], -DISCRIMINATION_LIMIT, DISCRIMINATION_LIMIT),
+        d=np.clip(point.d + items[:, 1], -_INTERCEPT_LIMIT, _INTERCEPT_LIMIT),
+        gamma=np.where(np.isfinite(gamma), np.clip(gamma, *_GAMMA_LIMITS), gamma),
+        mean=point.mean + groups[:, 0],
+        log_sd=point.log_sd + groups[:, 1],
+    )
+
+
+def _difference(new: Parameters, old: Parameters, free: FreeParameters) -> Floats:
+    with np.errstate(invalid="ignore"):
+        gamma = np.nan_to_num(new.gamma - old.gamma)
+    items = np.stack([new.a - old.a, new.d - old.d, gamma], axis=1)
+    groups = np.stack([new.mean - old.mean, new.log_sd - old.log_sd], axis=1)
+    return free.pack(items, groups)

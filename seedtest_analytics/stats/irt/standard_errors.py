@@ -1,0 +1,242 @@
+"""Standard errors from the observed information, by Louis' identity and one more pass over the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedtest_analytics.stats.irt import kernels
+from seedtest_analytics.stats.irt.config import CalibrationConfig
+from seedtest_analytics.stats.irt.model import log_tables, logistic
+from seedtest_analytics.stats.irt.objective import (
+    FreeParameters,
+    MarginalLikelihood,
+    Parameters,
+)
+from seedtest_analytics.stats.irt.optimiser import DISCRIMINATION_LIMIT, Optimum
+from seedtest_analytics.stats.irt.priors import evaluate_priors
+
+Floats = NDArray[np.float64]
+
+_SMALL_PROBABILITY = 1e-12
+_MATRIX_BYTES = 600_000_000
+_MAX_LANES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class StandardErrors:
+    """``item_covariance`` (n_items, 3, 3) of (a, d, logit c), zero where fixed, NaN where none could be had;
+    ``group_covariance`` (n_groups, 2, 2) of mean and log SD; ``free_covariance`` of everything (method full)
+    with ``free_index`` (n_free, 2) of position and parameter.
+    """
+
+    method: Literal["full", "block", "none"]
+    item_covariance: Floats
+    group_covariance: Floats
+    free_covariance: Floats | None
+    free_index: NDArray[np.int64] | None
+    note: str | None = None
+
+
+def standard_errors(
+    likelihood: MarginalLikelihood, optimum: Optimum, free: FreeParameters, config: CalibrationConfig
+) -> StandardErrors:
+    """Inverse observed information at the optimum, of all free parameters or block by item."""
+    method = config.standard_errors
+    if method == "auto":
+        method = "full" if free.n <= config.max_full_parameters else "block"
+    if method == "none" or free.n == 0:
+        return _without(free)
+    parameters = optimum.parameters
+    at_limit = np.abs(parameters.a) >= DISCRIMINATION_LIMIT
+    item_free = free.items & ~at_limit[:, None]
+    complete = _complete_information(likelihood, optimum)
+    if method == "full":
+        return _full(likelihood, optimum, FreeParameters(item_free, free.groups), free, complete)
+    return _block(likelihood, optimum, FreeParameters(item_free, free.groups), free, complete)
+
+
+def _without(free: FreeParameters) -> StandardErrors:
+    items = np.full((len(free.items), 3, 3), np.nan)
+    items[~(free.items[:, :, None] & free.items[:, None, :])] = 0.0
+    groups = np.where(free.groups[:, :, None] & free.groups[:, None, :], np.nan, 0.0)
+    return StandardErrors("none", items, groups, None, None)
+
+
+def _full(
+    likelihood: MarginalLikelihood,
+    optimum: Optimum,
+    used: FreeParameters,
+    free: FreeParameters,
+    complete: Floats,
+) -> StandardErrors:
+    from scipy.linalg import lapack
+
+    index = _index(used)
+    matrix, _ = _missing(likelihood, optimum.parameters, used, index, is_full=True)
+    information = -(matrix + np.triu(matrix, 1).T)
+    rows, columns = np.nonzero(used.items)
+    for j in range(3):
+        own = used.items[rows, j]
+        information[index[0][rows[own], columns[own]], index[0][rows[own], j]] += complete[
+            rows[own], columns[own], j
+        ]
+    for g in range(len(used.groups)):
+        own = index[1][g][used.groups[g]]
+        block = optimum.evaluation.group_information[g]
+        information[np.ix_(own, own)] += block[np.ix_(used.groups[g], used.groups[g])]
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(information), 1e-300))
+    factor, failed = lapack.dpotrf(information * scale[:, None] * scale[None, :], lower=1)
+    if failed or bool(np.any(np.diag(information) <= 0)):
+        blocks = _block(likelihood, optimum, used, free, complete)
+        note = (
+            "the observed information of all parameters is not positive definite; standard errors are by item"
+        )
+        return StandardErrors("block", blocks.item_covariance, blocks.group_covariance, None, None, note)
+    inverse, _ = lapack.dpotri(factor, lower=1)
+    covariance = (np.tril(inverse) + np.tril(inverse, -1).T) * scale[:, None] * scale[None, :]
+    items = _spread(covariance, index[0], used.items, free.items)
+    groups = _spread(covariance, index[1], used.groups, free.groups)
+    position = np.concatenate([rows, -1 - np.nonzero(used.groups)[0]])
+    parameter = np.concatenate([columns, 3 + np.nonzero(used.groups)[1]])
+    return StandardErrors("full", items, groups, covariance, np.stack([position, parameter], axis=1))
+
+
+def _spread(
+    covariance: Floats, index: NDArray[np.int64], used: NDArray[np.bool_], free: NDArray[np.bool_]
+) -> Floats:
+    """(n, k, k) blocks of the covariance: zero where fixed, NaN where free but left out."""
+    blocks = covariance[np.maximum(index, 0)[:, :, None], np.maximum(index, 0)[:, None, :]]
+    both_free = free[:, :, None] & free[:, None, :]
+    both_used = used[:, :, None] & used[:, None, :]
+    return np.asarray(np.where(both_used, blocks, np.where(both_free, np.nan, 0.0)))
+
+
+def _block(
+    likelihood: MarginalLikelihood,
+    optimum: Optimum,
+    used: FreeParameters,
+    free: FreeParameters,
+    complete: Floats,
+) -> StandardErrors:
+    index = _index(used)
+    _, blocks = _missing(likelihood, optimum.parameters, used, index, is_full=False)
+    missing = blocks + np.triu(blocks, 1).transpose(0, 2, 1)
+    both = used.items[:, :, None] & used.items[:, None, :]
+    information = np.where(both, complete - missing, 0.0)
+    information[:, [0, 1, 2], [0, 1, 2]] += np.where(used.items, 0.0, 1.0)
+    fine = np.linalg.eigvalsh(information)[:, 0] > 0
+    items = np.full(information.shape, np.nan)
+    items[fine] = np.linalg.inv(information[fine])
+    items = np.where(both, items, np.where(free.items[:, :, None] & free.items[:, None, :], np.nan, 0.0))
+    groups = np.where(free.groups[:, :, None] & free.groups[:, None, :], np.nan, 0.0)
+    return StandardErrors("block", items, groups, None, None)
+
+
+def _index(used: FreeParameters) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Place of each free parameter among all: (n_items, 3) and (n_groups, 2), -1 for the others."""
+    items = np.full(used.items.shape, -1, dtype=np.int64)
+    n = int(used.items.sum())
+    items[used.items] = np.arange(n)
+    groups = np.full(used.groups.shape, -1, dtype=np.int64)
+    groups[used.groups] = n + np.arange(int(used.groups.sum()))
+    return items, groups
+
+
+def _missing(
+    likelihood: MarginalLikelihood,
+    parameters: Parameters,
+    used: FreeParameters,
+    index: tuple[NDArray[np.int64], NDArray[np.int64]],
+    *,
+    is_full: bool,
+) -> tuple[Floats, Floats]:
+    from seedtest_analytics.stats.irt import louis
+
+    width = len(likelihood.padded_nodes)
+    table, shift, slope, intercept = log_tables(parameters.a, parameters.d, parameters.c, likelihood.nodes)
+    n_parameters = 3 if bool(used.items[:, 2].any()) else 2
+    sd = np.exp(parameters.log_sd)[:, None]
+    z = (likelihood.padded_nodes[None, :] - parameters.mean[:, None]) / sd
+    n_free = used.n
+    lanes = _MAX_LANES if not is_full else int(np.clip(_MATRIX_BYTES // max(8 * n_free**2, 1), 2, _MAX_LANES))
+    matrix, blocks = louis.missing_information(
+        likelihood.data.row_start,
+        likelihood.data.answer_code,
+        likelihood.data.weights(),
+        likelihood.data.groups(),
+        kernels.padded_rows(table, width, 0.0),
+        shift,
+        slope,
+        intercept,
+        likelihood.padded_nodes,
+        kernels.padded_rows(likelihood.log_population(parameters), width, kernels.MASKED_LOG_PRIOR),
+        _score_tables(parameters, likelihood.padded_nodes, n_parameters),
+        index[0],
+        np.stack([z / sd, z**2], axis=1),
+        index[1],
+        n_free,
+        is_full,
+        _coarser(likelihood.data.row_start, lanes),
+    )
+    return matrix.sum(axis=0), blocks.sum(axis=0)
+
+
+def _coarser(row_start: NDArray[np.int64], n_lanes: int) -> NDArray[np.int64]:
+    starts = np.searchsorted(row_start, np.linspace(0, row_start[-1], n_lanes + 1), side="left")
+    starts[0], starts[-1] = 0, len(row_start) - 1
+    return np.asarray(starts, dtype=np.int64)
+
+
+def _score_tables(parameters: Parameters, nodes: Floats, n_parameters: int) -> Floats:
+    """(2 · n_items, n_parameters, nodes): derivative of the log-likelihood of an answer, by answer code."""
+    _, p, by_z, by_gamma = _curve_derivatives(parameters, nodes)
+    score = np.empty((2 * len(parameters.a), n_parameters, len(nodes)))
+    for x in (0, 1):
+        residual = (x - p) / (p * (1.0 - p))
+        score[x::2, 1] = residual * by_z
+        score[x::2, 0] = score[x::2, 1] * nodes
+        if n_parameters == 3:
+            score[x::2, 2] = residual * by_gamma
+    return score
+
+
+def _curve_derivatives(parameters: Parameters, nodes: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """(n_items, nodes) logistic curve, probability, and its derivatives by z = a θ + d and by logit(c)."""
+    c = parameters.c[:, None]
+    curve = logistic(parameters.a[:, None] * nodes[None, :] + parameters.d[:, None])
+    p = np.clip(c + (1.0 - c) * curve, _SMALL_PROBABILITY, 1.0 - _SMALL_PROBABILITY)
+    return curve, p, (1.0 - c) * curve * (1.0 - curve), c * (1.0 - c) * (1.0 - curve)
+
+
+def _complete_information(likelihood: MarginalLikelihood, optimum: Optimum) -> Floats:
+    """(n_items, 3, 3) minus the Hessian of expected complete-data log-likelihood and priors, both exact."""
+    parameters, value = optimum.parameters, optimum.evaluation
+    _, _, prior_hessian = evaluate_priors(likelihood.priors, parameters.a, parameters.d, parameters.gamma)
+    nodes = likelihood.nodes
+    curve, p, by_z, by_gamma = _curve_derivatives(parameters, nodes)
+    if len(value.counts) == len(parameters.a):
+        moments = (value.counts * by_z)[:, None, :]
+        cross = corner = np.zeros_like(moments)
+    else:
+        wrong, right = value.counts[0::2], value.counts[1::2]
+        c = parameters.c[:, None]
+        first = right / p - wrong / (1.0 - p)
+        second = right / p**2 + wrong / (1.0 - p) ** 2
+        by_zz = by_z * (1.0 - 2.0 * curve)
+        by_gg = by_gamma * (1.0 - 2.0 * c)
+        by_zg = -curve * (1.0 - curve) * c * (1.0 - c)
+        moments = (second * by_z**2 - first * by_zz)[:, None, :]
+        cross = (second * by_z * by_gamma - first * by_zg)[:, None, :]
+        corner = (second * by_gamma**2 - first * by_gg)[:, None, :]
+    information = np.zeros((len(parameters.a), 3, 3))
+    information[:, 0, 0] = (moments[:, 0] * nodes**2).sum(axis=1)
+    information[:, 0, 1] = information[:, 1, 0] = (moments[:, 0] * nodes).sum(axis=1)
+    information[:, 1, 1] = moments[:, 0].sum(axis=1)
+    information[:, 0, 2] = information[:, 2, 0] = (cross[:, 0] * nodes).sum(axis=1)
+    information[:, 1, 2] = information[:, 2, 1] = cross[:, 0].sum(axis=1)
+    information[:, 2, 2] = corner[:, 0].sum(axis=1)
+    return information - prior_hessian

@@ -1,0 +1,198 @@
+"""From an optimum to a calibration: parameters on the published scale, flags by item, and the verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedtest_analytics.stats.irt import result as flags
+from seedtest_analytics.stats.irt.config import CalibrationConfig
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.objective import FreeParameters
+from seedtest_analytics.stats.irt.optimiser import DISCRIMINATION_LIMIT, Optimum
+from seedtest_analytics.stats.irt.result import Calibration, ItemEstimates, Verdict
+from seedtest_analytics.stats.irt.standard_errors import StandardErrors
+
+if TYPE_CHECKING:
+    from seedtest_analytics.stats.irt.estimation import Screening
+
+Floats = NDArray[np.float64]
+
+MIN_USABLE_ITEMS = 3
+"""Two items leave a 2PL unidentified: four parameters, three free cells."""
+MIN_SHARE_USABLE = 0.5
+MAX_EDGE_MASS = 1e-3
+LOW_DISCRIMINATION_BELOW = 0.2
+EXTREME_DIFFICULTY_ABOVE = 6.0
+
+
+def assemble(
+    data: ResponseData,
+    used: ResponseData,
+    screening: Screening,
+    config: CalibrationConfig,
+    free: FreeParameters,
+    optimum: Optimum,
+    errors: StandardErrors,
+) -> Calibration:
+    """The result object; items that were set aside get NaN and their reason."""
+    items = _item_estimates(data, used, screening, free, optimum, errors)
+    population = optimum.evaluation.population
+    edge_mass = float((population[:, 0] + population[:, -1]).sum() / population.sum())
+    sd = np.exp(optimum.parameters.log_sd)
+    group_se = np.sqrt(np.einsum("gii->gi", errors.group_covariance))
+    n_components = int(items.component.max()) + 1
+    is_anchored = config.anchors is not None
+    calibration = Calibration(
+        items=items,
+        model=config.model,
+        scale="anchored" if is_anchored else "rasch" if config.model == "Rasch" else "standard",
+        quadrature=config.quadrature,
+        group_ids=data.group_ids,
+        group_mean=optimum.parameters.mean,
+        group_sd=sd,
+        group_mean_se=group_se[:, 0],
+        group_sd_se=group_se[:, 1] * sd,
+        log_likelihood=optimum.evaluation.log_likelihood,
+        log_prior=optimum.evaluation.log_prior,
+        n_rows=int(np.count_nonzero(used.n_answers_by_row)),
+        n_answers=used.n_answers,
+        n_free_parameters=free.n,
+        n_iterations=optimum.n_passes,
+        converged=optimum.converged,
+        max_gradient=optimum.gradient,
+        max_step=optimum.step,
+        standard_error_method=errors.method,
+        free_covariance=errors.free_covariance,
+        free_index=_index_in_data(errors.free_index, screening.keep),
+        n_components=n_components,
+        edge_mass=edge_mass,
+        verdict=Verdict(False),
+    )
+    object.__setattr__(calibration, "verdict", judge(calibration, errors.note))
+    return calibration
+
+
+def _index_in_data(index: NDArray[np.int64] | None, keep: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    if index is None:
+        return None
+    place = index.copy()
+    is_item = place[:, 0] >= 0
+    place[is_item, 0] = np.flatnonzero(keep)[place[is_item, 0]]
+    return place
+
+
+def _item_estimates(
+    data: ResponseData,
+    used: ResponseData,
+    screening: Screening,
+    free: FreeParameters,
+    optimum: Optimum,
+    errors: StandardErrors,
+) -> ItemEstimates:
+    parameters = optimum.parameters
+    a, d, c = parameters.a, parameters.d, parameters.c
+    with np.errstate(divide="ignore", invalid="ignore"):
+        b = np.where(a != 0, -d / a, np.nan)
+        jacobian = np.zeros((len(a), 3, 3))
+        jacobian[:, 0, 0] = 1.0
+        jacobian[:, 1, 0], jacobian[:, 1, 1] = -b / a, -1.0 / a
+        jacobian[:, 2, 2] = c * (1.0 - c)
+        covariance = jacobian @ errors.item_covariance @ jacobian.transpose(0, 2, 1)
+        se = np.sqrt(np.einsum("nii->ni", covariance))
+    is_fixed = np.asarray(~free.items.any(axis=1))
+    component = used.components()
+    flag = _flags(a, b, se, is_fixed, free, component)
+
+    def everywhere(values: NDArray[Any], fill: Any) -> NDArray[Any]:
+        out = np.full((data.n_items, *values.shape[1:]), fill, dtype=values.dtype)
+        out[screening.keep] = values
+        return out
+
+    reason = screening.reason.copy()
+    reason[screening.keep] = flag
+    status = np.full(data.n_items, "set_aside", dtype=object)
+    status[screening.keep] = np.where(is_fixed, "fixed", "estimated")
+    n = screening.n_responses
+    return ItemEstimates(
+        item_ids=data.item_ids,
+        a=everywhere(a, np.nan),
+        b=everywhere(b, np.nan),
+        c=everywhere(c, np.nan),
+        se_a=everywhere(se[:, 0], np.nan),
+        se_b=everywhere(se[:, 1], np.nan),
+        se_c=everywhere(se[:, 2], np.nan),
+        covariance=everywhere(covariance, np.nan),
+        n_responses=n,
+        p_correct=screening.n_right / np.maximum(n, 1),
+        status=status,
+        flag=reason,
+        component=everywhere(component, -1),
+    )
+
+
+def _flags(
+    a: Floats,
+    b: Floats,
+    se: Floats,
+    is_fixed: NDArray[np.bool_],
+    free: FreeParameters,
+    component: NDArray[np.int64],
+) -> NDArray[np.object_]:
+    """(n_items,) the gravest finding about each item; later assignments win."""
+    flag = np.full(len(a), None, dtype=object)
+    flag[np.abs(b) > EXTREME_DIFFICULTY_ABOVE] = flags.EXTREME_DIFFICULTY
+    flag[a < LOW_DISCRIMINATION_BELOW] = flags.LOW_DISCRIMINATION
+    flag[~np.isfinite(se[:, :2]).all(axis=1)] = flags.NO_STANDARD_ERROR
+    largest = np.bincount(component).argmax()
+    flag[component != largest] = flags.UNLINKED
+    flag[a < 0] = flags.NEGATIVE_DISCRIMINATION
+    flag[np.abs(a) >= DISCRIMINATION_LIMIT] = flags.DISCRIMINATION_AT_LIMIT
+    flag[is_fixed] = None
+    return flag
+
+
+def judge(calibration: Calibration, note: str | None = None) -> Verdict:
+    """Reasons that forbid scoring with the calibration, and warnings that do not."""
+    reasons = []
+    if not calibration.converged:
+        reasons.append(
+            f"not converged after {calibration.n_iterations} passes: the next step is {calibration.max_step:.2g} logits"
+        )
+    n_items, n_usable = len(calibration.items.item_ids), len(calibration.parameters)
+    if n_usable < MIN_USABLE_ITEMS:
+        reasons.append(f"{n_usable} usable items are fewer than {MIN_USABLE_ITEMS}")
+    elif calibration.share_usable < MIN_SHARE_USABLE:
+        reasons.append(f"{n_usable} of {n_items} items are usable, less than {MIN_SHARE_USABLE:.0%}")
+    if calibration.edge_mass > MAX_EDGE_MASS:
+        reasons.append(
+            f"{calibration.edge_mass:.2%} of the population lies at the ends of the quadrature "
+            f"[{calibration.quadrature.lower}, {calibration.quadrature.upper}]; widen it"
+        )
+    return Verdict(not reasons, tuple(reasons), tuple(_warnings(calibration, note)))
+
+
+def _warnings(calibration: Calibration, note: str | None) -> list[str]:
+    found = [] if note is None else [note]
+    flag = calibration.items.flag
+    texts = {
+        flags.NEGATIVE_DISCRIMINATION: "items have negative discrimination (wrong key?) and are not scored with",
+        flags.DISCRIMINATION_AT_LIMIT: "items have discrimination at the limit and are not scored with",
+        flags.LOW_DISCRIMINATION: f"items discriminate less than {LOW_DISCRIMINATION_BELOW}",
+        flags.EXTREME_DIFFICULTY: f"items have |b| above {EXTREME_DIFFICULTY_ABOVE}",
+        flags.NO_STANDARD_ERROR: "items have no standard error",
+        flags.FEW_RESPONSES: "items were set aside for too few answers",
+        flags.ONE_CATEGORY: "items were set aside for one response category",
+    }
+    for name, text in texts.items():
+        count = int(np.count_nonzero(flag == name))
+        if count:
+            found.append(f"{count} {text}")
+    if calibration.n_components > 1 and calibration.scale != "anchored":
+        found.append(
+            f"the items fall into {calibration.n_components} parts that share no row; their scales are tied only by "
+            "the assumption that their students are equally able"
+        )
+    return found
