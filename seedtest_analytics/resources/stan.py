@@ -173,6 +173,7 @@ def _collect(fit: Any, toolchain: str) -> StanDraws:
     return StanDraws(
         variables=variables,
         divergent=method["divergent__"].T.astype(bool),
+        log_density=method["lp__"].T,
         energy=method["energy__"].T,
         treedepth=method["treedepth__"].T.astype(int),
         toolchain=toolchain,

@@ -97,15 +97,18 @@ def _sorted_quantile(ascending, probability):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True)
 def level_probability(means, inverse_sds, goal, quantiles, z, out):  # type: ignore[no-untyped-def]
-    """P(mu >= goal) and quantiles over draws of its conditional value, into out; z is scratch."""
+    """P(mu >= goal) and quantiles over draws of its conditional value, into out; z is scratch.
+
+    Where P is tiny its distribution is so skewed that the mean can pass a quantile; the bounds then give way.
+    """
     total = 0.0
     for k in range(means.shape[0]):
         z[k] = (means[k] - goal) * inverse_sds[k]
         total += normal_cdf(z[k])
     z.sort()
     out[0] = total / means.shape[0]
-    out[1] = normal_cdf(_sorted_quantile(z, quantiles[0]))
-    out[2] = normal_cdf(_sorted_quantile(z, quantiles[1]))
+    out[1] = min(out[0], normal_cdf(_sorted_quantile(z, quantiles[0])))
+    out[2] = max(out[0], normal_cdf(_sorted_quantile(z, quantiles[1])))
 
 
 @nb.njit(cache=True)
@@ -127,3 +130,5 @@ def score_probability(means, sds, sigmas, goal, quantiles, normal_quantiles, out
         start = centre + spread * normal_quantiles[side]
         bound = mixture_quantile(scaled_means, inverse_sds, quantiles[side], centre, spread, start)
         out[1 + side] = normal_cdf(bound)
+    out[1] = min(out[0], out[1])
+    out[2] = max(out[0], out[2])

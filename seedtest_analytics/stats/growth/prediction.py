@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import GrowthData, check_finite, name_rows
 from seedtest_analytics.stats.growth.density import relative_factor, shrinkage
 from seedtest_analytics.stats.growth.mixture import (
@@ -204,7 +205,9 @@ def check_level(level: float) -> None:
         raise ValueError(f"a credible interval needs a probability between 0 and 1, not {level}")
 
 
-def spread_goals(goal_week: ArrayLike, goal: ArrayLike, data: GrowthData) -> tuple[np.ndarray, np.ndarray]:
+def spread_goals(
+    goal_week: ArrayLike, goal: ArrayLike, data: GrowthData | CountData
+) -> tuple[np.ndarray, np.ndarray]:
     """Goal week and goal of every student, checked."""
     shape = (data.n_students,)
     goal_weeks = np.ascontiguousarray(np.broadcast_to(np.asarray(goal_week, dtype=float), shape))

@@ -56,6 +56,7 @@ class StanDraws:
 
     variables: dict[str, np.ndarray]
     divergent: np.ndarray
+    log_density: np.ndarray
     energy: np.ndarray
     treedepth: np.ndarray
     toolchain: str

@@ -1,0 +1,93 @@
+"""Weekly counts, right of answered, as the binomial growth model needs them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from seedtest_analytics.stats.growth.data import (
+    FEW_STUDENTS,
+    check_counts,
+    check_finite,
+    check_lengths,
+    check_students,
+    name_rows,
+)
+from seedtest_analytics.stats.growth.errors import GrowthDataError
+
+
+@dataclass(frozen=True)
+class CountData:
+    """Rows sorted by student.
+
+    Attributes:
+        students: ids in ascending order, shape (J,).
+        starts: first row of each student, and the number of rows, shape (J + 1,).
+        week, answered, right: shape (N,), as floats.
+        n_scores: N.
+        week_mean: mean week over the rows, where the intercept's prior acts.
+        weeks: distinct weeks, ascending.
+        warnings: what a reader of the fit should know.
+    """
+
+    students: np.ndarray
+    starts: np.ndarray
+    week: np.ndarray
+    answered: np.ndarray
+    right: np.ndarray
+    n_scores: int
+    week_mean: float
+    weeks: np.ndarray
+    warnings: tuple[str, ...]
+
+    @property
+    def n_students(self) -> int:
+        """Students in the fit."""
+        return len(self.students)
+
+
+def count_data(student: ArrayLike, week: ArrayLike, answered: ArrayLike, right: ArrayLike) -> CountData:
+    """Check and sort long arrays of weekly counts.
+
+    Args:
+        student: id of each row, shape (N,), any sortable type.
+        week: calendar distance in weeks from a common origin.
+        answered: answers in the week, 1 or more.
+        right: right answers among them.
+
+    Raises:
+        GrowthDataError: shapes differ, a value is missing or no count, fewer than two students or three
+            distinct weeks, or every answer is right or every one wrong.
+    """
+    ids = pd.Series(np.asarray(student))
+    weeks, tried, hit = (np.ascontiguousarray(column, dtype=float) for column in (week, answered, right))
+    check_lengths(student=ids, week=weeks, answered=tried, right=hit)
+    check_students(ids)
+    for name, values in (("week", weeks), ("answered", tried), ("right", hit)):
+        check_finite(name, values)
+    bad = np.flatnonzero((tried < 1) | (tried % 1 != 0) | (hit % 1 != 0) | (hit < 0) | (hit > tried))
+    if len(bad):
+        raise GrowthDataError(
+            f"{len(bad)} rows are no counts with 1 <= answered and 0 <= right <= answered ({name_rows(bad)})"
+        )
+    codes, students = pd.factorize(ids, sort=True)
+    distinct_weeks = np.unique(weeks)
+    check_counts(len(students), distinct_weeks)
+    if hit.sum() in (0, tried.sum()):
+        raise GrowthDataError(
+            "every answer is right, or every one wrong: there is no growth to be seen; check the source"
+        )
+    order = np.lexsort((weeks, codes))
+    few = f"only {len(students)} students: the spread between them comes mostly from the prior"
+    return CountData(
+        students=np.asarray(students),
+        starts=np.append(0, np.cumsum(np.bincount(codes, minlength=len(students)))),
+        week=weeks[order],
+        answered=tried[order],
+        right=hit[order],
+        n_scores=len(weeks),
+        week_mean=float(weeks.mean()),
+        weeks=distinct_weeks,
+        warnings=(few,) if len(students) < FEW_STUDENTS else (),
+    )

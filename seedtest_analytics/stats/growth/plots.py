@@ -1,0 +1,178 @@
+"""Arrays behind the plots of a growth fit; whoever draws them needs no statistics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seedtest_analytics.stats.growth.data import GrowthData
+from seedtest_analytics.stats.growth.lines import conditional_lines
+from seedtest_analytics.stats.growth.mixture import mixture_moments, mixture_quantile, normal_quantile
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior, weighted_quantile
+
+INNER_LEVEL, OUTER_LEVEL = 0.5, 0.95
+CHECK_DRAWS = 50
+
+
+@dataclass(frozen=True)
+class PosteriorIntervals:
+    """Per parameter, each of shape (P,): median, 50 % and 95 % credible bounds."""
+
+    names: tuple[str, ...]
+    median: np.ndarray
+    inner_lower: np.ndarray
+    inner_upper: np.ndarray
+    outer_lower: np.ndarray
+    outer_upper: np.ndarray
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Rank plot: of all draws of a parameter ranked together, how many of each chain fall in each bin.
+
+    Attributes:
+        edges: of the bins, shape (bins + 1,).
+        counts: shape (chains, bins); flat bars mean that the chains agree.
+        expected: the height of a flat bar.
+    """
+
+    edges: np.ndarray
+    counts: np.ndarray
+    expected: float
+
+
+@dataclass(frozen=True)
+class PredictiveCheck:
+    """Weekly mean and SD over students: as observed, and as the fit would have them.
+
+    Attributes:
+        weeks: shape (W,).
+        observed_mean, observed_sd: shape (W,).
+        mean_lower, mean_upper, sd_lower, sd_upper: 95 % bounds over replicated data, shape (W,).
+    """
+
+    weeks: np.ndarray
+    observed_mean: np.ndarray
+    observed_sd: np.ndarray
+    mean_lower: np.ndarray
+    mean_upper: np.ndarray
+    sd_lower: np.ndarray
+    sd_upper: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fan:
+    """One student's line with its 50 % and 95 % bounds, each of shape (W,)."""
+
+    student: object
+    weeks: np.ndarray
+    mean: np.ndarray
+    inner_lower: np.ndarray
+    inner_upper: np.ndarray
+    outer_lower: np.ndarray
+    outer_upper: np.ndarray
+
+
+def posterior_intervals(posterior: GrowthPosterior) -> PosteriorIntervals:
+    """Median and bounds of every parameter."""
+    parameters = posterior.parameters
+    probabilities = [0.5, *_bounds(INNER_LEVEL), *_bounds(OUTER_LEVEL)]
+    table = np.array(
+        [
+            [weighted_quantile(draws.ravel(), p, posterior.weights) for p in probabilities]
+            for draws in parameters.values()
+        ]
+    )
+    return PosteriorIntervals(tuple(parameters), *table.T)
+
+
+def traces(posterior: GrowthPosterior) -> dict[str, np.ndarray]:
+    """Draws by name in the order they were made, each of shape (chains, draws)."""
+    return posterior.parameters
+
+
+def rank_histogram(draws: np.ndarray, n_bins: int = 20) -> Ranks:
+    """Rank plot of one parameter's draws, shape (chains, draws)."""
+    from scipy import stats
+
+    ranks = stats.rankdata(draws, method="average").reshape(draws.shape)
+    edges = np.linspace(0.5, draws.size + 0.5, n_bins + 1)
+    counts = np.array([np.histogram(chain, edges)[0] for chain in ranks])
+    return Ranks(edges, counts, draws.shape[1] / n_bins)
+
+
+def predictive_check(
+    posterior: GrowthPosterior, week: np.ndarray, score: np.ndarray, seed: int = 0
+) -> PredictiveCheck:
+    """Replicate the cohort's scores for new students of the fitted population and compare week by week.
+
+    Args:
+        posterior: a gaussian fit.
+        week, score: the rows that were fitted, shape (N,).
+        seed: of the replications.
+    """
+    rng = np.random.default_rng(seed)
+    weeks, position, size = np.unique(week, return_inverse=True, return_counts=True)
+    theta = posterior.hyper_draws(CHECK_DRAWS)
+    means, sds = np.empty((len(theta), len(weeks))), np.empty((len(theta), len(weeks)))
+    for k, (level, slope, log_tau0, log_tau1, atanh_rho, log_sigma) in enumerate(theta):
+        tau0, tau1, rho, sigma = np.exp(log_tau0), np.exp(log_tau1), np.tanh(atanh_rho), np.exp(log_sigma)
+        sd = np.sqrt(tau0**2 + 2 * rho * tau0 * tau1 * weeks + (tau1 * weeks) ** 2 + sigma**2)
+        centre = level + slope * (weeks - posterior.week_mean)
+        means[k] = centre + sd * rng.standard_normal(len(weeks)) / np.sqrt(size)
+        sds[k] = sd * np.sqrt(rng.chisquare(np.maximum(size - 1, 1)) / np.maximum(size - 1, 1))
+    observed = np.bincount(position, score) / size
+    variance = np.bincount(position, (score - observed[position]) ** 2) / np.maximum(size - 1, 1)
+    bounds = _bounds(OUTER_LEVEL)
+    return PredictiveCheck(
+        weeks,
+        observed,
+        np.sqrt(variance),
+        *np.quantile(means, bounds, axis=0),
+        *np.quantile(sds, bounds, axis=0),
+    )
+
+
+def student_fans(
+    posterior: GrowthPosterior,
+    data: GrowthData,
+    students: Sequence[int],
+    weeks: np.ndarray,
+    n_hyper_draws: int = 400,
+) -> list[Fan]:
+    """Lines of a handful of students over `weeks`, exact mixture quantiles.
+
+    Args:
+        posterior: of a gaussian fit to `data`.
+        data: what was fitted.
+        students: rows of `data.students`.
+        weeks: shape (W,), past and future.
+        n_hyper_draws: posterior draws to average over.
+    """
+    theta = posterior.hyper_draws(n_hyper_draws)
+    probabilities = np.array([*_bounds(INNER_LEVEL), *_bounds(OUTER_LEVEL)])
+    normal = normal_quantile(probabilities)
+    fans = []
+    for student in students:
+        mean, covariance = conditional_lines(theta, data, student)
+        table = np.empty((len(weeks), 5))
+        for row, week in enumerate(weeks):
+            x = np.array([1.0, week])
+            means, sds = mean @ x, np.sqrt(np.einsum("i,kij,j->k", x, covariance, x))
+            centre, spread = mixture_moments(means, sds)
+            table[row, 0] = centre
+            for column, (probability, z) in enumerate(zip(probabilities, normal, strict=True), start=1):
+                start = centre + spread * z
+                table[row, column] = mixture_quantile(means, 1 / sds, probability, centre, spread, start)
+        fans.append(Fan(data.students[student], np.asarray(weeks, dtype=float), *table.T))
+    return fans
+
+
+def probability_histogram(probability: np.ndarray, n_bins: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Edges, shape (bins + 1,), and numbers of students with P in each bin."""
+    counts, edges = np.histogram(probability, bins=n_bins, range=(0.0, 1.0))
+    return edges, counts
+
+
+def _bounds(level: float) -> tuple[float, float]:
+    return (1 - level) / 2, (1 + level) / 2

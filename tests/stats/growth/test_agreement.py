@@ -1,0 +1,166 @@
+"""Three ways to one posterior: Stan, the quick look, brms; and the naive program on fresh data."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seedtest_analytics.stats.growth.data import growth_data
+from seedtest_analytics.stats.growth.density import MarginalDensity
+from seedtest_analytics.stats.growth.diagnostics import ess_bulk, mcse_mean
+from seedtest_analytics.stats.growth.laplace import fit_laplace
+from seedtest_analytics.stats.growth.posterior import BRMS_NAMES, GrowthPosterior
+from seedtest_analytics.stats.growth.prediction import predict_students
+from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Normal
+from seedtest_analytics.stats.growth.simulate import simulate_cohort
+from seedtest_analytics.stats.growth.stan import (
+    MARGINAL,
+    NAIVE,
+    StanDraws,
+    StanSettings,
+    fit_stan,
+    marginal_data,
+    prior_data,
+)
+from tests._shared import shared
+
+
+@pytest.fixture(scope="module")
+def reference():
+    scores = pd.read_csv(shared("reference/growth/growth_200.csv"))
+    brms = json.loads(shared("reference/growth/brms_growth_200.json").read_text())
+    return growth_data(scores["student_id"], scores["week"], scores["score"]), brms
+
+
+@pytest.fixture(scope="module")
+def by_stan(reference, stan_runner):
+    return fit_stan(reference[0], stan_runner, settings=StanSettings(draws=2000, seed=11))
+
+
+@pytest.fixture(scope="module")
+def by_laplace(reference):
+    return fit_laplace(reference[0], n_draws=8000, seed=12)
+
+
+def monte_carlo_error(posterior: GrowthPosterior, name: str) -> float:
+    draws = posterior.parameters[name]
+    if posterior.importance is not None:
+        return float(draws.std() / np.sqrt(posterior.importance.effective_draws))
+    return mcse_mean(draws)
+
+
+@pytest.mark.parametrize("backend", ["by_stan", "by_laplace"])
+class TestAgainstBrms:
+    def test_population_means_and_sds(self, backend, reference, request):
+        """Means within three Monte Carlo errors of both, SDs within five per cent."""
+        posterior = request.getfixturevalue(backend)
+        assert posterior.verdict.usable
+        ours = posterior.summary()
+        for theirs in reference[1]["summary"]:
+            name = BRMS_NAMES[theirs["variable"]]
+            error = np.hypot(theirs["sd"] / np.sqrt(theirs["ess_bulk"]), monte_carlo_error(posterior, name))
+            assert abs(ours[name]["mean"] - theirs["mean"]) < 3 * error, name
+            assert ours[name]["sd"] == pytest.approx(theirs["sd"], rel=0.05), name
+
+    def test_students(self, backend, reference, request):
+        data, brms = reference
+        theirs = pd.DataFrame(brms["students"]).set_index("student_id").loc[list(data.students)]
+        ours = predict_students(request.getfixturevalue(backend), data, 15, 0.7)
+        assert np.abs(ours.P - theirs["p_mu15_gt_0.7"]).max() < 0.02
+        for mean, sd, name in (
+            (ours.intercept_mean, ours.intercept_sd, "intercept"),
+            (ours.slope_mean, ours.slope_sd, "slope"),
+            (ours.projected, ours.sigma, "mu15"),
+        ):
+            # Half of brms's 8,000 draws taken as effective; 600 comparisons, so four errors.
+            z = (mean - theirs[f"{name}_mean"]) / (theirs[f"{name}_sd"] / np.sqrt(4000))
+            assert np.abs(z).max() < 4, name
+            np.testing.assert_allclose(sd, theirs[f"{name}_sd"], rtol=0.05)
+
+
+def test_stan_and_the_quick_look_agree(by_stan, by_laplace):
+    stan, laplace = by_stan.summary(), by_laplace.summary()
+    for name in stan:
+        error = np.hypot(monte_carlo_error(by_stan, name), monte_carlo_error(by_laplace, name))
+        assert abs(stan[name]["mean"] - laplace[name]["mean"]) < 4 * error, name
+        assert stan[name]["sd"] == pytest.approx(laplace[name]["sd"], rel=0.05), name
+        for bound in ("q2.5", "q97.5"):
+            assert stan[name][bound] == pytest.approx(laplace[name][bound], abs=0.2 * stan[name]["sd"]), name
+
+
+def test_trees_stay_shallow(by_stan):
+    report = by_stan.diagnostics()
+    assert report["treedepth"]["max"] <= 4
+    assert report["divergences"] == 0
+    assert report["ess_bulk"]["min"] > 4000
+
+
+@pytest.mark.parametrize("n_students", [3, 8, 21])
+def test_cpp_and_numba_are_one_density(stan_runner, n_students):
+    """Stan's lp__ of its own draws, less a constant, is the compiled density at the same points.
+
+    The numbers of designs leave every remainder by the program's vector width, and weights make designs
+    unlike.
+    """
+    c = simulate_cohort(n_students, seed=n_students)
+    weight = np.random.default_rng(1).integers(1, 4, len(c.week)).astype(float)
+    data = growth_data(c.student, c.week, c.score, weight if n_students == 21 else None)
+    priors = GrowthPriors(
+        Normal(0.3, 0.4), Normal(0.02, 0.1), HalfCauchy(0.1, 0.2), HalfCauchy(0.05, 0.3), 3.0
+    )
+    location, scale = np.array([0.5, 0.01, -2.4, -4.7, 0.1, -2.5]), np.diag([0.05, 0.01, 0.3, 0.3, 0.3, 0.2])
+    draws = stan_runner.sample(
+        MARGINAL, marginal_data(data, priors, location, scale), StanSettings(2, 100, 100, seed=5)
+    )
+    theta = location + draws.variables["z"].reshape(-1, 6) @ scale.T
+    ours = MarginalDensity.of(data, priors).values(theta)
+    difference = draws.log_density.ravel() - ours
+    np.testing.assert_allclose(difference, difference.mean(), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_naive_program_on_fresh_data(stan_runner):
+    """Three fresh cohorts of 60, every student sampled: pooled z of means at most 4, SDs within 8 per cent.
+
+    Priors other than the defaults, so that both programs must use what they are given.
+    """
+    priors = GrowthPriors(
+        Normal(0.3, 0.3), Normal(0.0, 0.05), HalfCauchy(0.05, 0.1), HalfCauchy(0.0, 0.2), 2.0
+    )
+    for seed in (51, 52, 53):
+        c = simulate_cohort(60, seed=seed)
+        data = growth_data(c.student, c.week, c.score)
+        inputs = {
+            "N": data.n_scores,
+            "J": data.n_students,
+            "student": (c.student + 1).tolist(),
+            "week": c.week,
+            "score": c.score,
+        }
+        naive: StanDraws = stan_runner.sample(
+            NAIVE, inputs | prior_data(priors), StanSettings(chains=4, warmup=700, draws=1000, seed=seed)
+        )
+        marginal = fit_stan(data, stan_runner, priors, settings=StanSettings(draws=2000, seed=seed))
+        assert marginal.verdict.usable
+        ours = marginal.parameters
+        tau = naive.variables["tau"]
+        theirs = {
+            "intercept_at_mean_week": naive.variables["Intercept"],
+            "week": naive.variables["slope"],
+            "sd_intercept": tau[..., 0],
+            "sd_week": tau[..., 1],
+            "correlation": naive.variables["rho"],
+            "sigma": naive.variables["sigma"],
+        }
+        for name, draws in theirs.items():
+            error = np.hypot(mcse_mean(draws), mcse_mean(ours[name]))
+            assert abs(draws.mean() - ours[name].mean()) < 4 * error, (seed, name)
+            assert ours[name].std() == pytest.approx(draws.std(), rel=0.08 + 2 / np.sqrt(ess_bulk(draws))), (
+                name
+            )
+        lines = naive.variables["lines"].reshape(-1, 2, 60)
+        students = predict_students(marginal, data, 15, 0.65)
+        level = lines[:, 0] + 15 * lines[:, 1]
+        assert np.abs(students.P - (level >= 0.65).mean(axis=0)).max() < 0.05
+        np.testing.assert_allclose(students.sigma, level.std(axis=0), rtol=0.1)
