@@ -1,6 +1,6 @@
 """The attempt log: one row a question of an exam, read by every asset through the view `attempt`."""
 
-from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import UUID
 
 from seedtest_analytics.tables.declare import JSONB, NOW, Float, Instant, column, metadata, view_metadata
@@ -123,7 +123,7 @@ def _platform_columns() -> list:
         ),
         column(
             "occurrence_no",
-            SmallInteger,
+            Integer,
             "Number of the question's occurrence within its exam, from 1.",
             nullable=False,
             minimum=1,

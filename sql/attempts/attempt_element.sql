@@ -1,6 +1,7 @@
 -- View attempt_element
 -- Grain:   one element of exam_results.result_json.questions[]; one row with ordinal 0 where questions is no array.
 -- Inputs:  exam_results.
+-- Spaces:  the six that a cast trims. \s is no substitute: it matches those of Unicode too, at which a cast raises.
 -- Meaning: every field of an element beside what is wrong with it. No cast in it can raise: each is guarded by a
 --          CASE on the text's form, so one malformed element never breaks a query. No window function stands
 --          outside the LATERAL, so a predicate on the exam reaches the table.
@@ -58,7 +59,7 @@ FROM exam AS x
 CROSS JOIN LATERAL (
     SELECT
         c.*,
-        row_number() OVER (PARTITION BY c.item_id ORDER BY c.question_ordinal)::smallint AS occurrence_no
+        row_number() OVER (PARTITION BY c.item_id ORDER BY c.question_ordinal)::integer AS occurrence_no
     FROM (
         SELECT
             t.question_ordinal,
@@ -84,8 +85,8 @@ CROSS JOIN LATERAL (
             SELECT
                 r.*,
                 CASE
-                    WHEN r.question_text ~ '^\s*[+-]?[0-9]{1,18}\s*$' THEN true
-                    WHEN r.question_text ~ '^\s*[+-]?[0-9]{19}\s*$'
+                    WHEN r.question_text ~ '^[ \t\n\v\f\r]*[+-]?[0-9]{1,18}[ \t\n\v\f\r]*$' THEN true
+                    WHEN r.question_text ~ '^[ \t\n\v\f\r]*[+-]?[0-9]{19}[ \t\n\v\f\r]*$'
                         THEN r.question_text::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
                     ELSE false
                 END AS is_item,
@@ -93,11 +94,11 @@ CROSS JOIN LATERAL (
                 r.answer IS NULL OR lower(r.answer) IN
                     ('true', 't', 'yes', 'y', 'on', '1', 'false', 'f', 'no', 'n', 'off', '0') AS answer_form,
                 CASE
-                    WHEN r.time_text ~ '^\s*\+?[0-9]{1,12}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?\s*$'
+                    WHEN r.time_text ~ '^[ \t\n\v\f\r]*\+?[0-9]{1,12}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?[ \t\n\v\f\r]*$'
                         THEN r.time_text::numeric <= 2147483
                     WHEN r.time_text IS NOT NULL THEN false
                 END AS time_form,
-                CASE WHEN r.hints_text IS NOT NULL THEN r.hints_text ~ '^\s*\+?[0-9]{1,9}\s*$' END AS hints_form,
+                CASE WHEN r.hints_text IS NOT NULL THEN r.hints_text ~ '^[ \t\n\v\f\r]*\+?[0-9]{1,9}[ \t\n\v\f\r]*$' END AS hints_form,
                 CASE
                     WHEN r.at_text ~ ('^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
                         || '([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?'

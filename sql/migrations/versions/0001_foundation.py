@@ -156,7 +156,7 @@ def upgrade() -> None:
         ),
         sa.Column(
             "occurrence_no",
-            sa.SmallInteger(),
+            sa.Integer(),
             nullable=False,
             comment="Number of the question's occurrence within its exam, from 1.",
         ),
