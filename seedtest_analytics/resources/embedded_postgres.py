@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -22,7 +23,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 import psutil
 
@@ -37,6 +37,9 @@ USER = "seedtest"
 START_TIMEOUT_SECONDS = 120
 LOCK_TIMEOUT_SECONDS = 300
 LOG_LIMIT_BYTES = 20_000_000
+
+# Names that libpq and SQLAlchemy read alike in a URL: only the former decodes percent signs there.
+_DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 _CAUSES = {
     "No space left on device": "the disk is full; free space, then start again",
@@ -137,13 +140,17 @@ class EmbeddedPostgres:
         if port is None or not self._password_file.exists():
             raise EmbeddedPostgresError(f"no embedded PostgreSQL under {self.root}: start it first")
         scheme = f"postgresql+{driver}" if driver else "postgresql"
-        return f"{scheme}://{USER}:{self._password()}@{host.HOST}:{port}/{quote(database, safe='')}"
+        return f"{scheme}://{USER}:{self._password()}@{host.HOST}:{port}/{database}"
 
     def ensure_database(self, name: str) -> None:
         """Create the database unless it exists; callers with the same name at the same time are fine."""
         import psycopg
         from psycopg import errors, sql
 
+        if not _DATABASE_NAME.fullmatch(name):
+            raise EmbeddedPostgresError(
+                f"{name!r} is no name for a database: lower-case letters, digits and _, at most 63, no digit first"
+            )
         url = self.url("postgres", driver="")
         try:
             with psycopg.connect(url, autocommit=True, connect_timeout=30) as connection:
@@ -281,9 +288,9 @@ class EmbeddedPostgres:
                 self._cluster.mkdir(mode=0o700)
             else:
                 self._put_cluster_elsewhere(account)
-            folder = self._cluster.resolve()
-            folder.chmod(0o700)
-            os.chown(folder, account.uid, account.gid)
+        if not (self._data / "PG_VERSION").exists():
+            self._cluster.resolve().chmod(0o700)
+            os.chown(self._cluster.resolve(), account.uid, account.gid)
         if not host.can_enter(self._cluster.resolve(), account):
             closed = host.closed_parent(self._cluster.resolve(), account)
             raise EmbeddedPostgresError(
@@ -352,6 +359,8 @@ class EmbeddedPostgres:
         try:
             yield
         except OSError as error:
+            if isinstance(error, PermissionError) and self.root.stat().st_uid != os.geteuid():
+                raise host.other_owner_error(self.root) from error
             raise self._failure("cannot be prepared", str(error)) from error
 
 

@@ -99,15 +99,18 @@ def runnable_binaries(account: Account | None) -> Path:
     if not copy.exists():
         logger.warning("OS user %s cannot run %s: a copy is put into %s", account.name, binaries, copy)
         new = system_folder(f"{copy.name}.{secrets.token_hex(6)}")
-        for part in ("bin", "lib", "share"):
-            shutil.copytree(binaries.parent / part, new / part)
+        # The programs look for their libraries in the folders that wheel repairing tools put beside the package.
+        package = binaries.parent.parent
+        for part in (binaries.parent, package / ".dylibs", package.with_name(f"{package.name}.libs")):
+            if part.exists():
+                shutil.copytree(part, new / part.relative_to(package.parent))
         for path in new.rglob("*"):
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
         try:
             new.rename(copy)
         except OSError:  # another process was first
             shutil.rmtree(new)
-    return copy / "bin"
+    return copy / binaries.relative_to(binaries.parent.parent.parent)
 
 
 def system_folder(name: str) -> Path:
