@@ -1,0 +1,224 @@
+"""Growth fits: effective samples a second against brms and a naive Stan program, then size.
+
+    python -m benchmarks.growth [--quick] [--no-brms] [--no-naive]
+
+The first table compares at 200 and 1,000 students (12 weeks, a fifth missing): the lowest bulk effective sample size
+of any population parameter, and that a second of sampling (compiling is not counted for anybody). brms runs where R
+has it. The second table is ours alone: statistics, Stan fit, quick look, and every student's prediction, each row a
+process of its own so that its peak memory (Stan's chains included) is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.load import machine
+
+SEED = 20
+GOAL_WEEK, GOAL = 15.0, 0.7
+SCHOOL_YEAR_WEEKS = 40
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes only, no brms: a minute or two")
+    parser.add_argument("--no-brms", action="store_true")
+    parser.add_argument("--no-naive", action="store_true")
+    arguments = parser.parse_args()
+    logging.getLogger("seedtest_analytics").setLevel(logging.WARNING)
+    _compile(naive=not arguments.no_naive)
+    console = Console()
+    console.print(compare([200] if arguments.quick else [200, 1000], arguments))
+    sizes = [(10_000, 12, 0.2), (100_000, 12, 0.2)]
+    if not arguments.quick:
+        sizes += [(1_000_000, 12, 0.2), (100_000, SCHOOL_YEAR_WEEKS, 0.4)]
+    console.print(scale(sizes))
+
+
+def compare(sizes: list[int], arguments: argparse.Namespace) -> Table:
+    """Ours, the naive program and brms on the same scores."""
+    table = Table("students", "method", "seconds", "lowest ESS", "ESS/s", "max R-hat", title=machine())
+    methods = [("stan, marginal", ours)]
+    methods += [] if arguments.no_naive else [("stan, naive", naive)]
+    methods += [] if arguments.no_brms or arguments.quick else [("brms", brms)]
+    for n_students in sizes:
+        for name, method in methods:
+            try:
+                seconds, ess, rhat = in_own_process(method, n_students)[0]
+            except RuntimeError as error:
+                table.add_row(f"{n_students:,}", name, "-", "-", "-", str(error)[:60])
+                continue
+            table.add_row(
+                f"{n_students:,}",
+                name,
+                f"{seconds:.2f}",
+                f"{ess:,.0f}",
+                f"{ess / seconds:,.1f}",
+                f"{rhat:.3f}",
+            )
+    return table
+
+
+def scale(sizes: list[tuple[int, int, float]]) -> Table:
+    """Seconds of each step and peak memory as the cohort grows."""
+    table = Table(
+        "students", "weeks", "scores", "designs", "statistics s", "Stan s", "ESS", "quick look s", "P level s",
+        "P score s", "peak MB", title="ours, 4 chains x (300 + 1,000)",
+    )  # fmt: skip
+    for n_students, n_weeks, missing in sizes:
+        row, megabytes = in_own_process(whole_week, n_students, n_weeks, missing)
+        table.add_row(f"{n_students:,}", str(n_weeks), *row, f"{megabytes:,.0f}")
+    return table
+
+
+def ours(n_students: int) -> tuple[float, float, float]:
+    """Statistics, mode and Stan on the marginal program."""
+    from seedtest_analytics.stats.growth.data import growth_data
+    from seedtest_analytics.stats.growth.stan import fit_stan
+
+    cohort = _cohort(n_students)
+    fit_stan(growth_data(cohort.student, cohort.week, cohort.score), _runner())  # numba's first call
+    started = time.perf_counter()
+    posterior = fit_stan(growth_data(cohort.student, cohort.week, cohort.score), _runner())
+    seconds = time.perf_counter() - started
+    report = posterior.diagnostics()
+    return seconds, report["ess_bulk"]["min"], report["rhat"]["max"]
+
+
+def naive(n_students: int) -> tuple[float, float, float]:
+    """Every student sampled by Stan."""
+    import numpy as np
+
+    from seedtest_analytics.stats.growth.diagnostics import ess_bulk, rhat
+    from seedtest_analytics.stats.growth.priors import GrowthPriors
+    from seedtest_analytics.stats.growth.stan import NAIVE, StanSettings, prior_data
+
+    cohort = _cohort(n_students)
+    data = {"N": len(cohort.week), "J": n_students, "student": (cohort.student + 1).tolist()}
+    data |= {"week": cohort.week, "score": cohort.score} | prior_data(GrowthPriors())
+    started = time.perf_counter()
+    v = _runner().sample(NAIVE, data, StanSettings(chains=4, warmup=1000, draws=1000, seed=SEED)).variables
+    seconds = time.perf_counter() - started
+    tau = np.moveaxis(v["tau"], -1, 0)
+    draws = [v["Intercept"], v["slope"], *tau, v["rho"], v["sigma"]]
+    return seconds, min(ess_bulk(d) for d in draws), max(rhat(d) for d in draws)
+
+
+def brms(n_students: int) -> tuple[float, float, float]:
+    """R's brms; RuntimeError where it is not installed."""
+    import pandas as pd
+
+    from seedtest_analytics.resources.r import RResource
+    from seedtest_analytics.resources.r.brms_growth import sample_growth_with_brms
+    from seedtest_analytics.stats.growth.diagnostics import ess_bulk, rhat
+
+    cohort = _cohort(n_students)
+    rows = pd.DataFrame({"student_id": cohort.student, "week": cohort.week, "score": cohort.score})
+    with tempfile.TemporaryDirectory() as folder:
+        for attempt in ("compiling", "measured"):
+            n_rows = len(rows) if attempt == "measured" else 400
+            started = time.perf_counter()
+            result = sample_growth_with_brms(
+                RResource(),
+                rows.head(n_rows),
+                cache_folder=Path(folder),
+                n_chains=2,
+                cores=2,
+                n_draws=1000,
+                seed=SEED,
+            )
+            seconds = time.perf_counter() - started
+    draws = result.parameters.values()
+    return seconds, min(ess_bulk(d) for d in draws), max(rhat(d) for d in draws)
+
+
+def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:
+    """The steps of one weekly fit."""
+    from seedtest_analytics.stats.growth.data import growth_data
+    from seedtest_analytics.stats.growth.laplace import fit_laplace
+    from seedtest_analytics.stats.growth.prediction import predict_students
+    from seedtest_analytics.stats.growth.stan import fit_stan
+
+    small = _cohort(50)
+    data = growth_data(small.student, small.week, small.score)
+    for event in ("level", "score"):  # load compiled code, so that it is not measured
+        predict_students(fit_laplace(data), data, GOAL_WEEK, GOAL, event=event)  # type: ignore[arg-type]
+    cohort = _cohort(n_students, n_weeks, missing)
+    times = [time.perf_counter()]
+
+    def lap() -> str:
+        times.append(time.perf_counter())
+        return f"{times[-1] - times[-2]:.1f}"
+
+    data = growth_data(cohort.student, cohort.week, cohort.score)
+    n_scores = data.n_scores
+    del cohort
+    row = [f"{n_scores:,}", f"{data.n_designs:,}", lap()]
+    posterior = fit_stan(data, _runner())
+    row += [lap(), f"{posterior.diagnostics()['ess_bulk']['min']:,.0f}"]
+    lap()
+    fit_laplace(data, n_draws=1000)
+    row.append(lap())
+    for event in ("level", "score"):
+        predict_students(posterior, data, GOAL_WEEK, GOAL, event=event)  # type: ignore[arg-type]
+        row.append(lap())
+    return row
+
+
+def in_own_process(function: Any, *arguments: Any) -> tuple[Any, float]:
+    """Result of a function called in a fresh process, and that process's peak memory with its children's."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_measured, args=(queue, function, arguments))
+    process.start()
+    result, error, megabytes = queue.get()
+    process.join()
+    if error:
+        raise RuntimeError(error)
+    return result, megabytes
+
+
+def _measured(queue: Any, function: Any, arguments: tuple[Any, ...]) -> None:
+    result, error = None, ""
+    try:
+        result = function(*arguments)
+    except Exception as problem:  # noqa: BLE001  one method's failure must not end the others
+        error = f"{type(problem).__name__}: {problem}"
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    chain = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    queue.put((result, error, (own + 2 * chain) / 1024))  # two chains run side by side
+
+
+def _compile(naive: bool) -> None:
+    from seedtest_analytics.stats.growth.stan import MARGINAL, NAIVE
+
+    for program in [MARGINAL, *([NAIVE] if naive else [])]:
+        _runner().executable(program)
+
+
+def _runner() -> Any:
+    from seedtest_analytics.resources.stan import StanRunner
+    from seedtest_analytics.resources.stan_toolchain.executables import default_cache_dir
+
+    return StanRunner(default_cache_dir(), logging.getLogger("benchmarks.growth"))
+
+
+def _cohort(n_students: int, n_weeks: int = 12, missing: float = 0.2) -> Any:
+    from seedtest_analytics.stats.growth.simulate import simulate_cohort
+
+    return simulate_cohort(n_students, n_weeks, missing, seed=SEED)
+
+
+if __name__ == "__main__":
+    main()
