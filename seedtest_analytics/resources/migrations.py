@@ -161,11 +161,41 @@ def replace_legacy_view(op: Operations, name: str, definition: str) -> None:
     _remember(connection, "view", name, legacy)
 
 
+def begin_revision(op: Operations, revision: str) -> None:
+    """Note where a later migration begins, so that :func:`undo_revision` can take back what it made and no more."""
+    _remember(op.get_bind(), "revision", revision)
+
+
+def undo_revision(op: Operations, revision: str) -> None:
+    """Take back, last first, what was made since :func:`begin_revision` of ``revision``."""
+    connection = op.get_bind()
+    since = connection.execute(
+        text("SELECT max(id) FROM seedtest_schema_origin WHERE kind = 'revision' AND name = :revision"),
+        {"revision": revision},
+    ).scalar_one()
+    if since is None:
+        raise MigrationError(
+            f"seedtest_schema_origin has no note of revision {revision}, so what it made is not known; "
+            "restore that table from a backup and downgrade again"
+        )
+    _undo(op, since)
+    connection.execute(text("DELETE FROM seedtest_schema_origin WHERE id >= :since"), {"since": since})
+
+
 def undo_everything(op: Operations) -> None:
     """Take back, last first, what the functions above made; what stood there before stays or comes back."""
+    _undo(op, 0)
+    op.drop_table("seedtest_schema_origin")
+
+
+def _undo(op: Operations, since: int) -> None:
     connection = op.get_bind()
     made = connection.execute(
-        text("SELECT kind, name, legacy FROM seedtest_schema_origin ORDER BY id DESC")
+        text(
+            "SELECT kind, name, legacy FROM seedtest_schema_origin WHERE id >= :since AND kind <> 'revision' "
+            "ORDER BY id DESC"
+        ),
+        {"since": since},
     ).all()
     for kind, name, legacy in made:
         if kind == "table":
@@ -176,7 +206,6 @@ def undo_everything(op: Operations) -> None:
             _execute(connection, f'DROP INDEX IF EXISTS "{name}"')
         else:
             _give_back_view(connection, name, legacy)
-    op.drop_table("seedtest_schema_origin")
 
 
 def _give_back_view(connection: Connection, name: str, legacy: str | None) -> None:

@@ -3,7 +3,7 @@
 A module a stage. Nothing here connects to a database.
 """
 
-from seedtest_analytics.tables import attempts, features, kpis, psychometrics, reports, source
+from seedtest_analytics.tables import attempts, features, growth, kpis, psychometrics, reports, source
 from seedtest_analytics.tables.declare import (
     ColumnContract,
     contract_of,
@@ -17,6 +17,7 @@ __all__ = [
     "attempts",
     "contract_of",
     "features",
+    "growth",
     "kpis",
     "metadata",
     "psychometrics",

@@ -1,6 +1,17 @@
 """Source tables: owned by the web application, created here only where they do not exist."""
 
-from sqlalchemy import BigInteger, Index, Integer, Numeric, SmallInteger, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Date,
+    Index,
+    Integer,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import UUID
 
 from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Instant, column, metadata
@@ -99,6 +110,7 @@ interest_goal = Table(
         server_default="0",
     ),
     column("created_at", Instant, "When the goal was set.", nullable=False, server_default=NOW),
+    column("target_date", Date, "Day by which the goal is to be reached; NULL: no day is set."),
     comment="Goals of students by topic.",
 )
 

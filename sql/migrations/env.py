@@ -10,7 +10,7 @@ context.configure(
     target_metadata=metadata,
     compare_type=True,
     version_table="seedtest_alembic_version",
-    transaction_per_migration=True,
+    # All revisions or none: a downgrade that one of them refuses leaves the schema as it was.
 )
 with context.begin_transaction():
     context.run_migrations()

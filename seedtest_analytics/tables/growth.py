@@ -1,0 +1,169 @@
+"""Growth fits and what they say about each student."""
+
+from sqlalchemy import Boolean, Date, Index, Integer, Table, Text
+from sqlalchemy.dialects.postgresql import UUID
+
+from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Float, Instant, column, metadata
+
+_ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
+_SHARES = ("attempt.user_id", "attempt.topic_id", "attempt.correct", "attempt.completed_at")
+_SCORES = (*_ANSWERS, *(f"mirt_item_params_history.{parameter}" for parameter in ("a", "b", "c")))
+_GOALS = ("interest_goal.target_level", "interest_goal.priority", "interest_goal.target_date")
+
+growth_glmm_meta = Table(
+    "growth_glmm_meta",
+    metadata,
+    column("run_id", Text, "Fit; derived from its week, settings and data.", primary_key=True),
+    column(
+        "model_spec",
+        JSONB,
+        "{formula, family, lookback_weeks, rows_count, criterion, backend, students, …}.",
+        nullable=False,
+    ),
+    column(
+        "metrics",
+        JSONB,
+        "{logLik, AIC, BIC, RMSE, held_out, fixed_effects, variance_components, singular, messages, …}.",
+        nullable=False,
+        derived_from=_SHARES,
+    ),
+    column("fitted_at", Instant, "As-of instant: no answer at or after it was used.", nullable=False),
+    column("week_start", Date, "Partition: Monday of the week."),
+    column("data_fingerprint", UUID, "Hash over the rows used.", derived_from=_SHARES),
+    column(
+        "computed_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True
+    ),
+    Index("ix_growth_glmm_meta_week", "week_start", unique=True),
+    comment="One row a mixed model of growth, fitted by lme4: what was fitted, on what, and how well.",
+)
+
+growth_brms_meta = Table(
+    "growth_brms_meta",
+    metadata,
+    column("run_id", Text, "Fit; derived from its week, settings and data.", primary_key=True),
+    column("formula", Text, "The model in R's notation.", nullable=False),
+    column("priors", JSONB, "Priors that the fit was given: {intercept, week, sd, sigma, cor}."),
+    column(
+        "posterior_summary",
+        JSONB,
+        "{intercept, week, sigma, sd_intercept, sd_week, correlation}, each {mean, sd, q2.5, q97.5}.",
+        derived_from=_SCORES,
+    ),
+    column(
+        "diagnostics",
+        JSONB,
+        "{rhat: {max}, ess_bulk: {min}, ess_tail: {min}, divergences, ebfmi, treedepth, reasons, …}.",
+    ),
+    column("fitted_at", Instant, "As-of instant: no answer at or after it was used."),
+    column("week_start", Date, "Partition: Monday of the week."),
+    column("is_usable", Boolean, "The diagnostics allow predictions; NULL: a row of the legacy pipeline."),
+    column(
+        "model_spec",
+        JSONB,
+        "{family, method, score_source, score_unit, lookback_weeks, first_week, students, seed, …}.",
+        nullable=False,
+        server_default=EMPTY_OBJECT,
+    ),
+    column(
+        "draws",
+        JSONB,
+        "Up to 400 draws {columns, theta, week_mean, last_week}, for predictions on demand.",
+        derived_from=_SCORES,
+    ),
+    column("data_fingerprint", UUID, "Hash over the scores used.", derived_from=_SCORES),
+    column(
+        "computed_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True
+    ),
+    Index("ix_growth_brms_meta_week", "week_start", unique=True),
+    comment="One row a Bayesian growth fit, whichever backend drew it; a bad fit is stored and feeds nothing.",
+)
+
+growth_prediction = Table(
+    "growth_prediction",
+    metadata,
+    column(
+        "user_id",
+        Text,
+        "Raw id of the student.",
+        primary_key=True,
+        pii="pseudonymous",
+        derived_from=("attempt.user_id",),
+    ),
+    column("week_start", Date, "Partition: Monday of the week of the fit.", primary_key=True),
+    column(
+        "run_id",
+        Text,
+        "Growth fit; growth_brms_meta.run_id.",
+        nullable=False,
+        derived_from=("growth_brms_meta.run_id",),
+    ),
+    column(
+        "intercept_mean",
+        Float,
+        "Posterior mean of the line in the look-back's first week (binomial family: logits).",
+        unit="score",
+        nullable=False,
+        derived_from=_SCORES,
+    ),
+    column("intercept_sd", Float, "Its posterior SD.", unit="score", nullable=False, minimum=0),
+    column(
+        "slope_mean",
+        Float,
+        "Posterior mean of the gain a week.",
+        unit="score/week",
+        nullable=False,
+        derived_from=_SCORES,
+    ),
+    column("slope_sd", Float, "Its posterior SD.", unit="score/week", nullable=False, minimum=0),
+    column(
+        "projected",
+        Float,
+        "Posterior mean of the line on horizon_date.",
+        unit="score",
+        nullable=False,
+        derived_from=_SCORES,
+    ),
+    column("projected_lower", Float, "Lower bound of its 95 % interval.", unit="score", nullable=False),
+    column("projected_upper", Float, "Upper bound of its 95 % interval.", unit="score", nullable=False),
+    column("sigma", Float, "Posterior SD of the projected score.", unit="score", nullable=False, minimum=0),
+    column(
+        "p",
+        Float,
+        "Probability that the line is at target or above on horizon_date.",
+        nullable=False,
+        minimum=0,
+        maximum=1,
+        derived_from=(*_SCORES, *_GOALS),
+    ),
+    column("p_lower", Float, "Lower bound of p.", nullable=False, minimum=0, maximum=1),
+    column("p_upper", Float, "Upper bound of p.", nullable=False, minimum=0, maximum=1),
+    column("target", Float, "Score that p is about.", unit="score", nullable=False, derived_from=_GOALS),
+    column(
+        "target_level", Float, "The same as an ability.", unit="logit", nullable=False, derived_from=_GOALS
+    ),
+    column(
+        "target_source",
+        Text,
+        "'interest_goal' or 'default' (METRICS_DEFAULT_TARGET).",
+        nullable=False,
+        allowed=("interest_goal", "default"),
+    ),
+    column(
+        "horizon_date",
+        Date,
+        "Day that the score is projected to.",
+        nullable=False,
+        derived_from=("interest_goal.target_date",),
+    ),
+    column(
+        "horizon_source",
+        Text,
+        "'goal_date', 'goal_date_capped' (further than a line may be followed) or 'configured'.",
+        nullable=False,
+        allowed=("goal_date", "goal_date_capped", "configured"),
+    ),
+    column("n_weeks", Integer, "Weekly scores of the student in the fit.", nullable=False, minimum=1),
+    column("n_answers", Integer, "Answers behind them.", nullable=False, minimum=1, derived_from=_ANSWERS),
+    Index("ix_growth_prediction_week", "week_start"),
+    comment="What the usable growth fit of a week says of each student: line, projected score, chance of the goal.",
+)
