@@ -1,0 +1,54 @@
+"""Segments keep their identity from run to run: matched to the previous run's centres."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from seedtest_analytics.stats.segments.features import FeatureScale
+
+Floats = NDArray[np.float64]
+
+SAME_SEGMENT = 0.75
+"""Root mean square distance over the features, in scaled units, beyond which a centre is another segment."""
+
+
+@dataclass(frozen=True)
+class PreviousSegment:
+    """What is needed of an earlier run: identity, name and centre in the features' own units."""
+
+    segment_id: int
+    label: str
+    centre: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Match:
+    """For each new centre the matched earlier segment, None for a new one, and the scaled distance moved."""
+
+    previous: tuple[PreviousSegment | None, ...]
+    distance: Floats
+
+
+def match_segments(centres: Floats, scale: FeatureScale, previous: Sequence[PreviousSegment]) -> Match:
+    """Assign (k, q) scaled centres to earlier segments so that the total distance is least (Kuhn 1955).
+
+    Pairs farther apart than ``SAME_SEGMENT`` are not the same segment; a segment without a pair is new.
+    """
+    matched: list[PreviousSegment | None] = [None] * len(centres)
+    distance = np.full(len(centres), np.nan)
+    if not previous or not scale.names:
+        return Match(tuple(matched), distance)
+    raw = {name: [segment.centre.get(name, np.nan) for segment in previous] for name in scale.names}
+    before = scale.scale_centres(raw)
+    cost = np.sqrt(((centres[:, None, :] - before[None, :, :]) ** 2).mean(axis=2))
+    # a forbidden pair costs more than any two allowed ones, so it never displaces a possible one
+    rows, columns = linear_sum_assignment(np.where(cost <= SAME_SEGMENT, cost, 1e3 + cost))
+    for row, column in zip(rows, columns, strict=True):
+        if cost[row, column] <= SAME_SEGMENT:
+            matched[row], distance[row] = previous[column], cost[row, column]
+    return Match(tuple(matched), distance)

@@ -1,0 +1,115 @@
+"""Names of segments: the contract's where a segment's own centre has earned one, else what sets the centre
+apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+Rule = Callable[[Mapping[str, float], float], bool]
+
+
+def _below(feature: str, limit: float) -> Rule:
+    return lambda centre, slack: bool(centre.get(feature, np.nan) < limit * (1 + slack))
+
+
+def _above(feature: str, limit: float) -> Rule:
+    return lambda centre, slack: bool(centre.get(feature, np.nan) > limit * (1 - slack))
+
+
+CONTRACT_RULES: Mapping[str, tuple[Rule, ...]] = {
+    "short_frequent": (_below("gap", 3), _above("sessions", 10)),
+    "long_rare": (_above("gap", 7), _below("sessions", 5)),
+    "hint_heavy": (_above("avg_hints", 2),),
+    "improving": (_above("improvement", 0.3),),
+    "struggling": (_below("efficiency", 0.4), _above("avg_hints", 1.5)),
+    "efficient": (_above("efficiency", 0.7), _below("avg_hints", 0.5)),
+}
+"""In the contract's order, first match wins; applied to the centre (the members' medians), not to each
+student.
+"""
+
+KEEPING_SLACK = 0.25
+"""A segment keeps its name while it misses the limit by no more than this share, so that names do not
+flicker.
+"""
+DISTINCT = 0.5
+"""Scaled distance from the middle of all students that is worth a word."""
+STILL_DISTINCT = 0.25
+
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "engagement": ("engaged", "disengaged"),
+    "improvement": ("improving_more", "improving_less"),
+    "efficiency": ("getting_faster", "getting_slower"),
+    "recovery": ("recovers_mistakes", "repeats_mistakes"),
+    "sessions": ("many_sessions", "few_sessions"),
+    "gap": ("long_gaps", "short_gaps"),
+    "avg_rt": ("slow_answers", "quick_answers"),
+    "avg_hints": ("many_hints", "few_hints"),
+    "total_attempts": ("many_attempts", "few_attempts"),
+}
+
+
+def applies(label: str, centre: Mapping[str, float], slack: float = 0.0) -> bool:
+    """Whether a contract label's rule holds for a raw centre."""
+    return label in CONTRACT_RULES and all(rule(centre, slack) for rule in CONTRACT_RULES[label])
+
+
+def own_label(centre: Mapping[str, float], names: tuple[str, ...], scaled: Floats) -> str:
+    """The contract label of a centre, else its one or two most distinct features, else ``average``."""
+    for label in CONTRACT_RULES:
+        if applies(label, centre):
+            return label
+    return described(names, scaled)
+
+
+def described(names: tuple[str, ...], scaled: Floats) -> str:
+    """The one or two features that set a (q,) scaled centre apart, in words."""
+    order = [j for j in np.argsort(-np.abs(scaled)) if abs(scaled[j]) >= DISTINCT][:2]
+    return "_and_".join(word(names[j], scaled[j]) for j in sorted(order)) or "average"
+
+
+def word(feature: str, scaled: float) -> str:
+    """What a feature above or below the middle is called."""
+    high, low = _WORDS.get(feature, (f"high_{feature}", f"low_{feature}"))
+    return high if scaled > 0 else low
+
+
+def still_holds(label: str, centre: Mapping[str, float], names: tuple[str, ...], scaled: Floats) -> bool:
+    """Whether a label given in an earlier run may stay, with some slack."""
+    if label in CONTRACT_RULES:
+        return applies(label, centre, KEEPING_SLACK)
+    if label == "average":
+        return bool(np.abs(scaled).max(initial=0.0) < 2 * DISTINCT)
+    now = {
+        word(name, value) for name, value in zip(names, scaled, strict=True) if abs(value) >= STILL_DISTINCT
+    }
+    return all(part in now for part in label.split("_and_"))
+
+
+def describe(centre: Mapping[str, float], names: tuple[str, ...], scaled: Floats) -> str:
+    """One sentence on what sets a segment apart, with its medians."""
+    order = [j for j in np.argsort(-np.abs(scaled)) if abs(scaled[j]) >= DISTINCT][:3]
+    if not order:
+        return "Near the middle of all students in every feature."
+    parts = [f"{word(names[j], scaled[j]).replace('_', ' ')} (median {centre[names[j]]:.3g})" for j in order]
+    return f"Apart from other students by: {', '.join(parts)}."
+
+
+def distinct_labels(labels: list[str], names: tuple[str, ...], scaled: Floats) -> list[str]:
+    """No two segments of one run share a name: later ones get what sets them apart from the first added."""
+    out: list[str] = []
+    for position, label in enumerate(labels):
+        if label in out:
+            difference = scaled[position] - scaled[out.index(label)]
+            j = int(np.argmax(np.abs(difference)))
+            label = f"{label}_with_{word(names[j], difference[j])}"
+        while label in out:
+            label = f"{label}_{position}"
+        out.append(label)
+    return out
