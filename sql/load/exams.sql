@@ -217,7 +217,7 @@ written AS (
     RETURNING (t.xmax = 0) AS is_new
 )
 SELECT
-    (SELECT count(*) FROM exam) AS exams,
+    (SELECT count(DISTINCT exam_session_id) FROM load_bucket) AS exams,
     count(*) FILTER (WHERE is_new) AS inserted,
     count(*) FILTER (WHERE NOT is_new) AS updated
 FROM written;

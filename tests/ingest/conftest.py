@@ -11,7 +11,6 @@ from sqlalchemy import Engine, text
 
 from seedtest_analytics.resources.postgres import engine_for, normalised_url
 
-
 TABLES = "exam_results, question, load_rejects, session, interest_goal"
 
 

@@ -192,6 +192,24 @@ def test_a_rescored_answer_survives_the_old_log(database: Engine, tmp_path: Path
     assert exam_rows(database) == changed
 
 
+def test_of_two_rescorings_the_later_one_stands(database: Engine, tmp_path: Path) -> None:
+    logs = [
+        write_log(
+            tmp_path / f"change{day}.parquet",
+            [attempt(0, correct=day == 3, rescored_at=START + dt.timedelta(days=day))],
+        )
+        for day in (3, 5)
+    ]
+    for log in (*logs, logs[0]):
+        load_attempt_log(database, [log])
+    assert exam_rows(database)[0][7] == START + dt.timedelta(days=5)
+    with database.connect() as connection:
+        questions = connection.execute(
+            text("SELECT result_json -> 'questions' FROM exam_results")
+        ).scalar_one()
+    assert [question["is_correct"] for question in questions] == [False]
+
+
 def test_one_session_id_of_two_users_becomes_two_exams(database: Engine, tmp_path: Path) -> None:
     ann = write_log(tmp_path / "ann.parquet", [attempt(0)])
     both = write_log(tmp_path / "both.parquet", [attempt(0), attempt(0, user_id="bob")])
