@@ -4,7 +4,11 @@
 -- Grain:  student of the population. Inputs: population, attempt. Params: as_of, days_56, since, horizon_days.
 CREATE TEMP TABLE staged_kpi ON COMMIT DROP AS
 WITH session_of AS (
-    SELECT user_id, session_id, min(completed_at) AS started_at, max(completed_at) AS ended_at
+    SELECT
+        user_id,
+        session_id,
+        min(completed_at) FILTER (WHERE completed_at >= :days_56) AS started_at,
+        max(completed_at) AS ended_at
     FROM attempt
     WHERE completed_at >= LEAST(:since, :days_56) AND completed_at < :as_of
     GROUP BY user_id, session_id
@@ -13,10 +17,8 @@ activity AS (
     SELECT
         user_id,
         extract(EPOCH FROM :as_of - max(ended_at))::float8 / 86400 AS days_silent,
-        count(*) FILTER (WHERE ended_at >= :days_56)::integer AS sessions,
-        extract(EPOCH FROM
-            max(started_at) FILTER (WHERE ended_at >= :days_56) - min(started_at) FILTER (WHERE ended_at >= :days_56)
-        )::float8 / 86400 / NULLIF(count(*) FILTER (WHERE ended_at >= :days_56) - 1, 0) AS mean_gap
+        count(started_at)::integer AS sessions,
+        extract(EPOCH FROM max(started_at) - min(started_at))::float8 / 86400 / NULLIF(count(started_at) - 1, 0) AS mean_gap
     FROM session_of
     GROUP BY user_id
 )
