@@ -14,6 +14,10 @@ WITH answers AS (
     WHERE completed_at >= :days_28 AND completed_at < :as_of AND is_answered
     GROUP BY user_id
 ),
+-- A run as of an earlier instant may not read what a later one has computed for the same week.
+window_known AS (
+    SELECT user_id, window_name, theta, se FROM ability_window WHERE week_start = :week_start AND window_end_at <= :as_of
+),
 joined AS (
     SELECT
         p.user_id,
@@ -28,8 +32,8 @@ joined AS (
         :use_theta AND COALESCE(a.n_recent, 0) >= 5 AND r.theta IS NOT NULL AND q.theta IS NOT NULL AS is_theta_mode
     FROM population AS p
     LEFT JOIN answers AS a ON a.user_id = p.user_id
-    LEFT JOIN ability_window AS r ON r.user_id = p.user_id AND r.week_start = :week_start AND r.window_name = 'recent'
-    LEFT JOIN ability_window AS q ON q.user_id = p.user_id AND q.week_start = :week_start AND q.window_name = 'previous'
+    LEFT JOIN window_known AS r ON r.user_id = p.user_id AND r.window_name = 'recent'
+    LEFT JOIN window_known AS q ON q.user_id = p.user_id AND q.window_name = 'previous'
 ),
 improvement AS (
     SELECT
