@@ -8,11 +8,12 @@ WHERE t.week_start = :week_start AND NOT EXISTS (SELECT FROM staged_kpi AS s WHE
 
 -- name: merge
 WITH written AS (
-    INSERT INTO weekly_kpi AS t (user_id, week_start, kpis)
-    SELECT user_id, :week_start, CAST(:required AS jsonb) || kpis FROM staged_kpi
+    INSERT INTO weekly_kpi AS t (user_id, week_start, kpis, created_at, updated_at)
+    SELECT user_id, :week_start, CAST(:required AS jsonb) || kpis, now(), now() FROM staged_kpi
     ON CONFLICT (user_id, week_start) DO UPDATE
-    SET kpis = (t.kpis - CAST(:owned AS text[])) || (excluded.kpis - CAST(:foreign AS text[])), updated_at = now()
-    WHERE t.kpis IS DISTINCT FROM (t.kpis - CAST(:owned AS text[])) || (excluded.kpis - CAST(:foreign AS text[]))
+    SET kpis = CAST(:required AS jsonb) || (t.kpis - CAST(:owned AS text[])) || (excluded.kpis - CAST(:foreign AS text[])),
+        updated_at = now()
+    WHERE t.kpis IS DISTINCT FROM CAST(:required AS jsonb) || (t.kpis - CAST(:owned AS text[])) || (excluded.kpis - CAST(:foreign AS text[]))
     RETURNING (xmax = 0) AS is_new
 )
 SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written;
