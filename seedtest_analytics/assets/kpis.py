@@ -29,6 +29,8 @@ COVERAGE = CheckDeclaration(
     "coverage", "At least one student of the week has a number; none usually means a missing upstream."
 )
 Stage = Callable[[Connection, Week, KpiSettings], None]
+STAGES: dict[str, Stage] = {}
+"""What fills the temporary table staged_kpi for one week, by the name of the KPI."""
 
 
 class KpiOptions(RunOptions):
@@ -41,6 +43,7 @@ class KpiOptions(RunOptions):
 
 def _kpi_asset(name: str, deps: list[Any], sql: list[str], stage: Stage) -> dg.AssetsDefinition:
     """The asset `weekly_kpi/<name>`; ``stage`` fills the temporary table staged_kpi for one week."""
+    STAGES[name] = stage
     keys = "\n".join(f"* `{key.name}`: {key.meaning}" for key in KPI_KEYS[name])
 
     def body(
