@@ -119,8 +119,8 @@ def brms(n_students: int) -> tuple[float, float, float]:
     """R's brms; RuntimeError where it is not installed."""
     import pandas as pd
 
-    from seedtest_analytics.resources.r import RResource
     from seedtest_analytics.resources.r.brms_growth import sample_growth_with_brms
+    from seedtest_analytics.resources.r.resource import RResource
     from seedtest_analytics.stats.growth.diagnostics import ess_bulk, rhat
 
     cohort = _cohort(n_students)
@@ -130,7 +130,7 @@ def brms(n_students: int) -> tuple[float, float, float]:
             n_rows = len(rows) if attempt == "measured" else 400
             started = time.perf_counter()
             result = sample_growth_with_brms(
-                RResource(),
+                RResource(timeout_seconds=1800),
                 rows.head(n_rows),
                 cache_folder=Path(folder),
                 n_chains=2,
@@ -150,7 +150,7 @@ def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:
     from seedtest_analytics.stats.growth.prediction import predict_students
     from seedtest_analytics.stats.growth.stan import fit_stan
 
-    small = _cohort(50)
+    small = _cohort(400)
     data = growth_data(small.student, small.week, small.score)
     for event in ("level", "score"):  # load compiled code, so that it is not measured
         predict_students(fit_laplace(data), data, GOAL_WEEK, GOAL, event=event)  # type: ignore[arg-type]

@@ -18,6 +18,9 @@ N_PARAMETERS = 6
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 # exp() of anything beyond is outside every posterior and would only overflow.
 LOG_LIMIT = 60.0
+# As sigma shrinks the residual sum of squares is a difference of nearly equal numbers; below this share of them it
+# is rounding error, which divided by sigma^2 would look like the likeliest place of all.
+MIN_RESIDUAL_SHARE = 1e-11
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,9 @@ def _likelihood(e0, e1, l11, l21, l22, log_sigma, designs, constants, gradient):
     log_det += math.log(det_product)
     n_scores, ee, s0, s1, sA00, sA01, sA11 = constants[4:11]
     rss = ee - 2.0 * (e0 * s0 + e1 * s1) + e0 * e0 * sA00 + 2.0 * e0 * e1 * sA01 + e1 * e1 * sA11
+    if not rss - explained > MIN_RESIDUAL_SHARE * rss:
+        gradient[:] = 0.0
+        return -np.inf
     quadratic = (rss - explained) * inverse_variance
     gradient[0] = ge0 * inverse_variance
     gradient[1] = ge1 * inverse_variance

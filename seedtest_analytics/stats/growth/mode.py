@@ -10,7 +10,7 @@ from seedtest_analytics.stats.growth.data import GrowthData
 Density = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 MAX_NEWTON_STEPS = 30
-NEWTON_TOLERANCE = 1e-6
+NEWTON_TOLERANCE = 1e-4
 # Curvature at the mode is no guide far from it: no direction is trusted to be wider than this many units
 # (logs of SDs, atanh of a correlation), whatever the Hessian says.
 MAX_WHITENING_SD = 4.5
@@ -33,22 +33,39 @@ class Mode:
     evaluations: int
 
     def scale(self) -> np.ndarray:
-        """Lower triangular S, shape (P, P), with S S' the inverse Hessian, widths capped."""
+        """S of shape (P, P) with S S' the inverse Hessian, widths capped.
+
+        From the eigenvectors: where a cohort's noise is a thousandth of its spread the covariance is too
+        ill-conditioned for a Cholesky factor.
+        """
         curvature, directions = np.linalg.eigh(self.hessian)
-        variance = 1.0 / np.maximum(curvature, MAX_WHITENING_SD**-2)
-        return np.linalg.cholesky((directions * variance) @ directions.T)
+        return directions / np.sqrt(np.maximum(curvature, MAX_WHITENING_SD**-2))
 
 
 def starting_point(data: GrowthData) -> tuple[np.ndarray, np.ndarray]:
     """Moment-based theta, and the step sizes on which its entries vary, both shape (6,)."""
     spread = np.sqrt(max(data.totals[1] / data.totals[4], 1e-12))
+    noise = _within_student_sd(data.statistics, fallback=0.6 * spread)
     week_spread = np.sqrt(max(data.totals[6] / data.totals[4], 1e-12))
     level = data.reference[0] + data.reference[1] * data.week_mean
     sds = np.log([0.6 * spread, 0.3 * spread / week_spread])
-    theta = np.array([level, data.reference[1], *sds, 0.0, np.log(0.6 * spread)])
+    theta = np.array([level, data.reference[1], *sds, 0.0, np.log(noise)])
     root = np.sqrt(max(data.n_students, 4))
     steps = np.array([np.exp(theta[2]), np.exp(theta[3]), 1.0, 1.0, 1.0, 1.0]) / root
     return theta, steps
+
+
+def _within_student_sd(statistics: np.ndarray, fallback: float) -> float:
+    """Pooled residual SD about each student's own least-squares line, of students with three scores or more."""
+    n, w, ww, e, we, ee = statistics.T
+    determinant = n * ww - w * w
+    enough = (n > 2) & (determinant > 1e-9 * n * ww)
+    if not enough.any():
+        return fallback
+    n, w, ww, e, we, ee, determinant = (column[enough] for column in (n, w, ww, e, we, ee, determinant))
+    explained = (ww * e * e - 2 * w * e * we + n * we * we) / determinant
+    variance = float(np.sum(ee - explained) / np.sum(n - 2))
+    return float(np.sqrt(variance)) if variance > 1e-12 * fallback**2 else fallback
 
 
 def find_mode(density: Density, start: np.ndarray, steps: np.ndarray) -> Mode:

@@ -6,9 +6,10 @@ from scipy import stats
 
 from seedtest_analytics.stats.growth.data import growth_data
 from seedtest_analytics.stats.growth.density import MarginalDensity
+from seedtest_analytics.stats.growth.laplace import laplace_mode
 from seedtest_analytics.stats.growth.mode import find_mode
 from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Normal
-from seedtest_analytics.stats.growth.simulate import simulate_cohort
+from seedtest_analytics.stats.growth.simulate import GrowthTruth, simulate_cohort
 
 PRIORS = GrowthPriors(Normal(0.2, 0.7), Normal(0.01, 0.2), HalfCauchy(0.05, 0.4), HalfCauchy(0.1, 0.3), 2.0)
 POINTS = [
@@ -78,6 +79,20 @@ def test_points_far_outside_have_no_density():
         value, gradient = density.value_and_gradient(np.array(point, dtype=float))
         assert value == -np.inf
         assert not gradient.any()
+
+
+def test_rounding_error_is_not_taken_for_likelihood():
+    """Slopes that differ by 0.35 a week, measured to 0.003: far below, sums of squares cancel to the last digit."""
+    truth = GrowthTruth(-0.18, 0.02, 0.09, 0.35, 0.0, 0.003)
+    c = simulate_cohort(25, n_weeks=8, seed=2, truth=truth)
+    data = growth_data(c.student, c.week, c.score)
+    density = MarginalDensity.of(data, GrowthPriors())
+    mode = laplace_mode(data, density)
+    assert mode.has_converged
+    np.testing.assert_allclose(np.exp(mode.location[5]), 0.003, rtol=0.2)
+    for log_sigma in (-20.0, -30.0, -45.0):
+        nowhere = np.append(mode.location[:5], log_sigma)
+        assert density.value_and_gradient(nowhere)[0] < density.value_and_gradient(mode.location)[0]
 
 
 def test_the_mode_of_a_known_density_is_found():

@@ -169,19 +169,20 @@ def test_weighted_quantile():
 
 class TestQuickLook:
     def test_the_priors_given_are_the_priors_used(self):
-        """A prior much tighter than the data must win; one that were dropped would not."""
+        """Priors of means much tighter than the data must win; priors of SDs must pull a small cohort down."""
         c = simulate_cohort(30, seed=4)
         data = growth_data(c.student, c.week, c.score)
-        tight = GrowthPriors(
-            intercept=Normal(0.0, 1e-4),
-            week=Normal(0.1, 1e-5),
-            sd=HalfCauchy(0.3, 1e-4),
-            sigma=HalfCauchy(0.5, 1e-4),
-        )
+        tight = GrowthPriors(intercept=Normal(0.0, 1e-4), week=Normal(0.1, 1e-5))
         summary = fit_laplace(data, tight, n_draws=500, seed=1).summary()
         assert summary["intercept_at_mean_week"]["mean"] == pytest.approx(0.0, abs=1e-3)
         assert summary["week"]["mean"] == pytest.approx(0.1, abs=1e-4)
-        assert summary["sd_intercept"]["mean"] == pytest.approx(0.3, abs=0.05)
+        c = simulate_cohort(6, n_weeks=4, seed=4)
+        few = growth_data(c.student, c.week, c.score)
+        loose = fit_laplace(few, GrowthPriors(), seed=1).summary()
+        small_sd = fit_laplace(few, GrowthPriors(sd=HalfCauchy(0.0, 0.01)), seed=1).summary()
+        assert small_sd["sd_intercept"]["mean"] < 0.8 * loose["sd_intercept"]["mean"]
+        small_sigma = fit_laplace(few, GrowthPriors(sigma=HalfCauchy(0.0, 0.001)), seed=1).summary()
+        assert small_sigma["sigma"]["mean"] < 0.98 * loose["sigma"]["mean"]
 
     def test_same_seed_same_answer(self):
         c = simulate_cohort(30, seed=4)

@@ -204,7 +204,7 @@ class TestGoalProbability:
         """A student with a score in each of the last eight weeks, asked both ways."""
         c = simulate_cohort(400, n_weeks=8, missing=0.0, seed=41)
         data = growth_data(c.student, c.week, c.score)
-        posterior = fit_laplace(data, n_draws=500, seed=2)
+        posterior = fit_laplace(data, n_draws=4000, seed=2)
         p = predict_students(posterior, data, 12.0, 0.6, n_hyper_draws=500)
         trend = p.slope_mean[3]
         answer = goal_probability(

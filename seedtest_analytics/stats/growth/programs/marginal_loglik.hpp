@@ -113,7 +113,9 @@ inline Evaluation evaluate(const double* effects, const double* x, long n_design
   const double e0 = effects[0], e1 = effects[1], n_scores = totals[0];
   const double rss = totals[1] - 2 * (e0 * totals[2] + e1 * totals[3]) + e0 * e0 * totals[4]
                      + 2 * e0 * e1 * totals[5] + e1 * e1 * totals[6];
-  const double quadratic = (rss - s.explained) * inverse_variance;
+  // As sigma shrinks this is a difference of nearly equal numbers; once only rounding error is left, refuse.
+  const double residual = rss - s.explained > 1e-11 * rss ? rss - s.explained : NOT_A_NUMBER;
+  const double quadratic = residual * inverse_variance;
   const double value = -n_scores * (HALF_LOG_TWO_PI + effects[5]) - 0.5 * (s.log_det + quadratic);
   return {value, {s.ge0 * inverse_variance, s.ge1 * inverse_variance, s.g11, s.g21, s.g22, quadratic - n_scores}};
 }
