@@ -7,14 +7,25 @@ from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets import attempts, features, kpis, psychometrics, reports, sources
+from seedtest_analytics.assets import (
+    attempts,
+    features,
+    growth,
+    kpis,
+    psychometrics,
+    reports,
+    risk,
+    sources,
+)
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.resources.quarto import QuartoResource
+from seedtest_analytics.resources.quarto.resource import QuartoResource
+from seedtest_analytics.resources.r.resource import RResource
+from seedtest_analytics.resources.stan import StanResource
 from seedtest_analytics.schedules import alerts, chain, jobs, sensors
 from seedtest_analytics.settings import load_settings
 
-ASSET_MODULES = [sources, attempts, psychometrics, features, kpis, reports]
+ASSET_MODULES = [sources, attempts, psychometrics, features, growth, kpis, risk, reports]
 
 
 def default_resources() -> dict[str, Any]:
@@ -23,6 +34,8 @@ def default_resources() -> dict[str, Any]:
         "postgres": PostgresResource(),
         "object_store": ObjectStoreResource(),
         "quarto": QuartoResource(),
+        "stan": StanResource(),
+        "r": RResource(),
     }
 
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.declare import RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.goal import stage_goal_probability
 from seedtest_analytics.assets.preview import histogram, table_preview
+from seedtest_analytics.assets.risk_scores import stage_churn_risk
 from seedtest_analytics.assets.time import is_dry_run, weeks
 from seedtest_analytics.partitions import WEEKLY, Week
 from seedtest_analytics.resources.kpi_rows import merge_kpis
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.resources.publish import copy_frame, create_staging
 from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.settings import KpiSettings, load_settings
 from seedtest_analytics.tables.kpis import KPI_KEYS, weekly_kpi
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MERGE_SQL = "kpis/merge.sql"
 COVERAGE = CheckDeclaration(
@@ -37,6 +34,7 @@ class KpiOptions(RunOptions):
     """Options of a KPI run; each overrides its environment variable."""
 
     use_irt_theta: bool | None = None
+    use_bayesian: bool | None = None
     default_target: float | None = None
     churn_horizon_days: int | None = None
 
@@ -111,48 +109,6 @@ def _by_sql(path: str, parameters: Callable[[Week, KpiSettings], Mapping[str, An
     return stage
 
 
-def _stage_goal_probability(connection: Connection, week: Week, settings: KpiSettings) -> None:
-    """P by the Normal approximation from the newest ability at as_of."""
-    import pandas as pd
-
-    parameters = {"week_start": week.start, "as_of": week.as_of, "default_target": settings.default_target}
-    result = connection.execute(statement("kpis/P.sql", "load"), parameters)
-    frame = goal_rows(pd.DataFrame(result.all(), columns=list(result.keys())))
-    create_staging(connection, "staged_kpi", {"user_id": "text", "kpis": "jsonb"})
-    copy_frame(connection, "staged_kpi", frame)
-
-
-def goal_rows(loaded: pd.DataFrame) -> pd.DataFrame:
-    """Columns user_id and kpis (JSON text) from the rows that ``kpis/P.sql`` loads."""
-    import pandas as pd
-
-    from seedtest_analytics.stats.kpi.goal import normal_goal_probability
-
-    mean, sd, target = (loaded[c].astype("float64").to_numpy() for c in ("theta", "se", "target"))
-    probability = normal_goal_probability(mean, sd, target)
-    rows = zip(
-        loaded["user_id"],
-        mean,
-        sd,
-        loaded["n_answers"],
-        target,
-        loaded["target_source"],
-        probability,
-        strict=True,
-    )
-    return pd.DataFrame({"user_id": loaded["user_id"], "kpis": [_goal_keys(*row[1:]) for row in rows]})
-
-
-def _goal_keys(mean: float, sd: float, n_answers: Any, target: float, source: str, probability: float) -> str:
-    common = {"P_target": target, "P_target_source": source}
-    if probability != probability:  # NaN: there is no ability yet
-        return json.dumps({"P": None, "P_reason": "no ability is known yet", **common})
-    known = {"P": float(probability), "sigma": float(sd), "P_method": "normal", **common}
-    return json.dumps(
-        {**known, "theta": float(mean), "ability_estimate": float(mean), "theta_n_answers": int(n_answers)}
-    )
-
-
 weekly_kpi_i_t = _kpi_asset(
     "I_t",
     ["attempt", "ability_window"],
@@ -189,17 +145,15 @@ weekly_kpi_a_t = _kpi_asset(
     ["kpis/A_t.sql"],
     _by_sql("kpis/A_t.sql", lambda week, _: {"days_28": week.days_before(28)}),
 )
-weekly_kpi_p = _kpi_asset("P", ["mirt_ability", "interest_goal"], ["kpis/P.sql"], _stage_goal_probability)
+weekly_kpi_p = _kpi_asset(
+    "P",
+    ["mirt_ability", "interest_goal", "growth_prediction"],
+    ["kpis/P.sql", "growth/goals.sql"],
+    stage_goal_probability,
+)
 weekly_kpi_s = _kpi_asset(
     "S",
-    ["attempt"],
-    ["kpis/S.sql"],
-    _by_sql(
-        "kpis/S.sql",
-        lambda week, settings: {
-            "days_56": week.days_before(56),
-            "since": week.days_before(max(settings.users_since_days, settings.lookback_days)),
-            "horizon_days": settings.churn_horizon_days,
-        },
-    ),
+    ["attempt", "survival_fit_meta", *(dg.AssetKey(["weekly_kpi", name]) for name in ("A_t", "E_t", "R_t"))],
+    ["kpis/S.sql", "risk/panel.sql", "risk/risk.sql"],
+    stage_churn_risk,
 )

@@ -17,12 +17,16 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 @dataclass(frozen=True)
 class Step:
-    """One run: a job and the range of its partitions (None: not partitioned)."""
+    """One run: a job and the range of its partitions (None: not partitioned).
+
+    Where an optional step fails (no R, a fit that falls short) the others go on without it.
+    """
 
     job: str
     title: str
     first: dt.date | None = None
     last: dt.date | None = None
+    is_optional: bool = False
 
     @property
     def tags(self) -> dict[str, str]:
@@ -54,11 +58,13 @@ def materialize(first: dt.date | None, last: dt.date | None, reports: bool) -> N
     import dagster as dg
 
     from seedtest_analytics.build import build_definitions
+    from seedtest_analytics.cli.home import use_instance
     from seedtest_analytics.partitions import PLATFORM
 
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     logging.getLogger("dagster").setLevel(logging.WARNING)
+    use_instance()
     definitions = build_definitions()
     today = dt.datetime.now(PLATFORM.zone).date()
     console = Console()
@@ -80,7 +86,12 @@ def plan(first: dt.date, last: dt.date, today: dt.date, reports: bool) -> Iterat
     weeks = monday_of(first), monday_of(last)
     yield Step("calibrate_irt", f"calibration and abilities, {weeks[0]} to {weeks[1]}", *weeks)
     yield Step("aggregate_features_daily", f"daily features, {first} to {last}", first, last)
+    newest = min(monday_of(today) - WEEK, weeks[1])
+    if newest >= weeks[0]:
+        for job, title in (("fit_growth_glmm", "mixed model"), ("fit_bayesian_growth", "Bayesian growth")):
+            yield Step(job, f"{title}, week of {newest}", newest, newest, is_optional=True)
     yield Step("compute_daily_kpis", f"weekly KPIs, {weeks[0]} to {weeks[1]}", *weeks)
+    yield Step("fit_survival_churn", f"churn fits and risks, {weeks[0]} to {weeks[1]}", *weeks)
     if reports:
         closed = min(monday_of(today) - WEEK, weeks[1])
         yield Step("generate_weekly_report", f"reports, week of {closed}", closed, closed)
@@ -122,4 +133,6 @@ def _run(definitions: Any, instance: Any, step: Step, progress: Progress) -> Non
                 progress.console.print(
                     f"[red]{event.step_key}[/]: {error.message if error else ''}", highlight=False
                 )
-        raise typer.Exit(1)
+        if not step.is_optional:
+            raise typer.Exit(1)
+        progress.console.print(f"[yellow]{step.job}[/] failed; the rest goes on without it")

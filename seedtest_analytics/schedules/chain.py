@@ -41,6 +41,12 @@ class Link:
     partitions: Range
     after: str | None
     description: str
+    also_after: tuple[str, ...] = ()
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """Every link that this one waits for."""
+        return (*((self.after,) if self.after else ()), *self.also_after)
 
 
 def weeks_due(today: dt.date) -> tuple[dt.date, dt.date]:
@@ -76,6 +82,14 @@ LINKS = (
         "Legacy aggregate-features-daily (02:25), an hour later: after the calibration that it reads.",
     ),
     Link(
+        jobs.fit_growth_glmm,
+        "fit_growth_glmm",
+        "30 3 * * 1",
+        last_week,
+        "calibrate_irt",
+        "Legacy fit-growth-glmm, glmm-fit-progress-weekly: the mixed model of the last closed week.",
+    ),
+    Link(
         jobs.compute_daily_kpis,
         "compute_daily_kpis",
         "10 4 * * *",
@@ -84,12 +98,37 @@ LINKS = (
         "Legacy compute-daily-kpis (02:10), two hours later: after calibration and features.",
     ),
     Link(
+        jobs.fit_bayesian_growth,
+        "fit_bayesian_growth",
+        "30 4 * * 1",
+        last_week,
+        "compute_daily_kpis",
+        "Legacy fit-bayesian-growth: the last closed week, and P by its posterior.",
+    ),
+    Link(
+        jobs.refresh_goal_probability,
+        "refresh_goal_probability",
+        "50 5 * * 1",
+        last_week,
+        None,
+        "Before the report: where the growth fit fell short its run stopped before P.",
+    ),
+    Link(
+        jobs.fit_survival_churn,
+        "fit_survival_churn",
+        "0 5 * * *",
+        weeks_due,
+        "compute_daily_kpis",
+        "Legacy fit-survival-churn: after the KPIs that are its covariates.",
+    ),
+    Link(
         jobs.generate_weekly_report,
         "generate_weekly_report",
         "0 6 * * 1",
         last_week,
-        "compute_daily_kpis",
+        "fit_survival_churn",
         "Legacy generate-weekly-report-batch (04:00), two hours later: after everything that it reads.",
+        also_after=("fit_bayesian_growth",),
     ),
 )
 
@@ -99,8 +138,9 @@ def request_for(instance: dg.DagsterInstance, link: Link, today: dt.date) -> dg.
     due = today.isoformat()
     if _runs(instance, link.name, due, GOOD):
         return dg.SkipReason(f"{link.name} has been requested for {due}")
-    if link.after and _runs(instance, link.after, due, UNDER_WAY):
-        return dg.SkipReason(f"{link.after} is still running for {due}; {link.name} follows on its success")
+    for upstream in link.upstreams:
+        if _runs(instance, upstream, due, UNDER_WAY):
+            return dg.SkipReason(f"{upstream} is still running for {due}; {link.name} follows on its success")
     first, last = link.partitions(today)
     return dg.RunRequest(
         job_name=link.name,
@@ -134,15 +174,16 @@ def _schedule(link: Link) -> dg.ScheduleDefinition:
     return evaluate
 
 
-def _follower(link: Link) -> dg.RunStatusSensorDefinition:
-    upstream = next(other for other in LINKS if other.name == link.after)
+def _follower(link: Link, after: str) -> dg.RunStatusSensorDefinition:
+    upstream = next(other for other in LINKS if other.name == after)
+    others = [other for other in LINKS if other.name in link.upstreams and other is not upstream]
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
-        name=f"{link.name}_after_{link.after}",
+        name=f"{link.name}_after_{after}",
         monitored_jobs=[upstream.job],
         request_job=link.job,
-        description=f"Launches {link.name} as soon as {link.after} of the same date has succeeded.",
+        description=f"Launches {link.name} as soon as {after} of the same date has succeeded.",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
     )
@@ -155,9 +196,19 @@ def _follower(link: Link) -> dg.RunStatusSensorDefinition:
         if not _is_due_day(link, today):
             yield dg.SkipReason(f"{link.name} is not due on {due}")
             return
+        missing = [
+            o.name for o in others if _is_due_day(o, today) and not _has_succeeded(context.instance, o, due)
+        ]
+        if missing:
+            yield dg.SkipReason(f"{link.name} waits for {', '.join(missing)} of {due} too")
+            return
         yield request_for(context.instance, link, today)
 
     return evaluate
+
+
+def _has_succeeded(instance: dg.DagsterInstance, link: Link, due: str) -> bool:
+    return _runs(instance, link.name, due, [dg.DagsterRunStatus.SUCCESS])
 
 
 def _is_due_day(link: Link, day: dt.date) -> bool:
@@ -166,4 +217,4 @@ def _is_due_day(link: Link, day: dt.date) -> bool:
 
 
 SCHEDULES = [_schedule(link) for link in LINKS]
-FOLLOWERS = [_follower(link) for link in LINKS if link.after]
+FOLLOWERS = [_follower(link, upstream) for link in LINKS for upstream in link.upstreams]

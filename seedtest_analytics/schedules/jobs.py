@@ -31,6 +31,30 @@ compute_daily_kpis = dg.define_asset_job(
     partitions_def=WEEKLY,
     description="The six KPIs of the running week, on Mondays of the closed week too.",
 )
+fit_growth_glmm = dg.define_asset_job(
+    "fit_growth_glmm",
+    selection=dg.AssetSelection.assets("growth_glmm_meta", ["weekly_kpi", "growth_slope"]),
+    partitions_def=WEEKLY,
+    description="The mixed model of growth by lme4; growth_slope on request.",
+)
+fit_bayesian_growth = dg.define_asset_job(
+    "fit_bayesian_growth",
+    selection=dg.AssetSelection.assets("growth_brms_meta", "growth_prediction", ["weekly_kpi", "P"]),
+    partitions_def=WEEKLY,
+    description="The Bayesian growth model, its predictions, and P by them where METRICS_USE_BAYESIAN asks for it.",
+)
+refresh_goal_probability = dg.define_asset_job(
+    "refresh_goal_probability",
+    selection=dg.AssetSelection.assets(["weekly_kpi", "P"]),
+    partitions_def=WEEKLY,
+    description="P once more: after a growth fit that fell short, which stops its own run, by the last good one.",
+)
+fit_survival_churn = dg.define_asset_job(
+    "fit_survival_churn",
+    selection=dg.AssetSelection.assets("survival_fit_meta", "survival_risk", ["weekly_kpi", "S"]),
+    partitions_def=WEEKLY,
+    description="The churn fit of the running week, the risks and S by it.",
+)
 generate_weekly_report = dg.define_asset_job(
     "generate_weekly_report",
     selection=dg.AssetSelection.assets("weekly_report"),
@@ -38,4 +62,14 @@ generate_weekly_report = dg.define_asset_job(
     description="One report a student for the last closed week.",
 )
 
-JOBS = [sync_attempts, calibrate_irt, aggregate_features_daily, compute_daily_kpis, generate_weekly_report]
+JOBS = [
+    sync_attempts,
+    calibrate_irt,
+    aggregate_features_daily,
+    fit_growth_glmm,
+    compute_daily_kpis,
+    fit_bayesian_growth,
+    refresh_goal_probability,
+    fit_survival_churn,
+    generate_weekly_report,
+]

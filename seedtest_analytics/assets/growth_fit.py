@@ -1,0 +1,149 @@
+"""One growth posterior by the backend that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from logging import Logger
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from seedtest_analytics.assets.growth_scores import WeeklyScores
+from seedtest_analytics.resources.r.errors import RCrashedError, RError
+from seedtest_analytics.resources.r.resource import RResource
+from seedtest_analytics.resources.stan import StanResource, StanRunError
+from seedtest_analytics.resources.stan_toolchain.executables import default_cache_dir
+from seedtest_analytics.resources.stan_toolchain.toolchains import StanBuildError, StanUnavailableError
+from seedtest_analytics.settings import GrowthSettings, SettingsError
+
+if TYPE_CHECKING:
+    from seedtest_analytics.stats.growth.counts import CountData
+    from seedtest_analytics.stats.growth.data import GrowthData
+    from seedtest_analytics.stats.growth.posterior import GrowthPosterior
+    from seedtest_analytics.stats.growth.priors import GrowthPriors
+
+FORMULA = {
+    "gaussian": "score ~ week + (week | student_id)",
+    "binomial": "right | trials(attempts) ~ week + (week | student_id)",
+}
+
+
+@dataclass(frozen=True)
+class Samplers:
+    """Where backends run that are no Python, and what logs their progress."""
+
+    stan: StanResource
+    r: RResource
+    log: Logger
+
+
+@dataclass(frozen=True)
+class GrowthFit:
+    """A posterior and the data that it is of, which predictions need. ``is_weighted``: scores count by precision."""
+
+    posterior: GrowthPosterior
+    data: GrowthData | CountData
+    is_weighted: bool
+
+
+@contextmanager
+def model_failures() -> Iterator[None]:
+    """Errors of Stan and R as failures of the step: tried again only where trying again can help."""
+    try:
+        yield
+    except (StanRunError, RCrashedError) as error:
+        raise dg.Failure(str(error)) from None
+    except (StanUnavailableError, StanBuildError, RError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+
+
+def priors_of(settings: GrowthSettings) -> GrowthPriors:
+    """The contract's priors with those of BRMS_PRIORS in their place. Raises SettingsError."""
+    from seedtest_analytics.stats.growth.priors import GrowthPriors
+
+    try:
+        return GrowthPriors.from_json(settings.priors)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"BRMS_PRIORS = {settings.priors!r} is not allowed: {error}") from None
+
+
+def fit_growth(scores: WeeklyScores, settings: GrowthSettings, samplers: Samplers) -> GrowthFit:
+    """Fit by ``settings.backend``; the verdict is in the result.
+
+    Raises GrowthDataError where the scores cannot carry the model, SettingsError, and :class:`dagster.Failure`
+    where a backend is missing or fails.
+    """
+    priors = priors_of(settings)
+    with model_failures():
+        if settings.backend == "brms":
+            return _fit_brms(scores, settings, priors, samplers)
+        if settings.family == "binomial":
+            return _fit_binomial(scores, settings, priors, samplers.log)
+        return _fit_gaussian(scores, settings, priors, samplers)
+
+
+def _fit_gaussian(
+    scores: WeeklyScores, settings: GrowthSettings, priors: GrowthPriors, samplers: Samplers
+) -> GrowthFit:
+    from seedtest_analytics.stats.growth.data import growth_data
+    from seedtest_analytics.stats.growth.laplace import fit_laplace
+    from seedtest_analytics.stats.growth.stan import StanSettings, fit_stan
+
+    data = growth_data(scores.student, scores.week, scores.score, scores.weight)
+    if settings.backend == "laplace":
+        n_draws = settings.n_samples * settings.n_chains
+        return GrowthFit(fit_laplace(data, priors, n_draws=n_draws, seed=settings.seed), data, True)
+    stan = StanSettings(chains=settings.n_chains, draws=settings.n_samples, seed=settings.seed)
+    return GrowthFit(fit_stan(data, samplers.stan.runner(samplers.log), priors, settings=stan), data, True)
+
+
+def _fit_binomial(
+    scores: WeeklyScores, settings: GrowthSettings, priors: GrowthPriors, log: Logger
+) -> GrowthFit:
+    from seedtest_analytics.stats.growth.binomial import fit_binomial
+    from seedtest_analytics.stats.growth.counts import count_data
+
+    if settings.backend == "stan":
+        log.info(
+            "the binomial family is fitted by importance sampling around its mode (laplace), not by Stan"
+        )
+    data = count_data(scores.student, scores.week, scores.answered, scores.right)
+    return GrowthFit(fit_binomial(data, priors, seed=settings.seed), data, False)
+
+
+def _fit_brms(
+    scores: WeeklyScores, settings: GrowthSettings, priors: GrowthPriors, samplers: Samplers
+) -> GrowthFit:
+    import pandas as pd
+
+    from seedtest_analytics.resources.r.brms_growth import sample_growth_with_brms
+    from seedtest_analytics.stats.growth.counts import count_data
+    from seedtest_analytics.stats.growth.data import growth_data
+    from seedtest_analytics.stats.growth.handover import posterior_of_brms
+
+    rows = {"student_id": scores.student, "week": scores.week}
+    data: GrowthData | CountData
+    if settings.family == "binomial":
+        data = count_data(scores.student, scores.week, scores.answered, scores.right)
+        rows |= {"right": scores.right, "attempts": scores.answered}
+    else:
+        samplers.log.info(
+            "brms counts every weekly score alike; stan and laplace weigh them by their precision"
+        )
+        data = growth_data(scores.student, scores.week, scores.score)
+        rows |= {"score": scores.score}
+    with samplers.r.session(samplers.log) as session:
+        draws = sample_growth_with_brms(
+            session,
+            pd.DataFrame(rows),
+            cache_folder=default_cache_dir() / "brms",
+            family=settings.family,
+            priors=priors.to_json(),
+            n_chains=settings.n_chains,
+            n_draws=settings.n_samples,
+            n_warmup=settings.n_samples,
+            seed=settings.seed,
+        )
+    return GrowthFit(posterior_of_brms(draws, data), data, False)

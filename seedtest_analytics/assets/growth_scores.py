@@ -1,0 +1,198 @@
+"""Weekly scores of students as the growth model takes them: windowed ability, or the share of right answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from sqlalchemy import Connection
+
+from seedtest_analytics.assets.scoring import Scale, scale_for
+from seedtest_analytics.partitions import WEEK, Week, instant_of
+from seedtest_analytics.resources.read import copy_to_arrow
+from seedtest_analytics.resources.sql_files import statement
+from seedtest_analytics.settings import GrowthSettings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SQL = "growth/scores.sql"
+# Weeks whose answers say next to nothing about the ability: less than this share of what the prior says.
+MIN_INFORMATION_SHARE = 0.02
+
+Source = Literal["theta", "accuracy"]
+
+
+@dataclass(frozen=True)
+class WeeklyScores:
+    """One row a student and calendar week with a score.
+
+    Attributes:
+        users: raw ids, by the codes in ``student``.
+        student, week, score: shape (N,); weeks are counted from ``first_monday``.
+        weight: precision of the scores relative to their mean, shape (N,): a score's variance is σ² / weight.
+        answered, right: counts behind the scores, shape (N,).
+        first_monday: Monday of the look-back's first week; week 0.
+        source, unit: what the score is.
+        scale: calibration that abilities are on; None where the scores need none.
+        item_answers: item ids and how often each was answered, for the share expected at an ability.
+        set_aside: student-weeks whose answers say next to nothing.
+    """
+
+    users: np.ndarray
+    student: np.ndarray
+    week: np.ndarray
+    score: np.ndarray
+    weight: np.ndarray
+    answered: np.ndarray
+    right: np.ndarray
+    first_monday: dt.date
+    source: Source
+    scale: Scale | None
+    item_answers: tuple[np.ndarray, np.ndarray]
+    set_aside: int = 0
+
+    @property
+    def unit(self) -> str:
+        """Unit of the score."""
+        return "logit" if self.source == "theta" else "share right"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash (hexadecimal, 128 bits) of everything that a fit uses."""
+        digest = hashlib.blake2b("\0".join(map(str, self.users)).encode(), digest_size=16)
+        for values in (self.student, self.week, self.score, self.weight, self.answered, self.right):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
+
+def first_monday_of(week: Week, lookback_weeks: int) -> dt.date:
+    """Monday of the first of ``lookback_weeks`` calendar weeks that end with ``week``."""
+    return week.start - (lookback_weeks - 1) * WEEK
+
+
+def lookback_parameters(week: Week, lookback_weeks: int) -> dict[str, object]:
+    """Parameters of the statements that read a look-back."""
+    first = first_monday_of(week, lookback_weeks)
+    return {
+        "from_at": instant_of(first, ZoneInfo(week.timezone)),
+        "as_of": week.as_of,
+        "first_monday": first,
+        "timezone": week.timezone,
+    }
+
+
+def load_scores(connection: Connection, week: Week, settings: GrowthSettings) -> WeeklyScores:
+    """The scores of the look-back. The binomial family takes the counts behind accuracy whatever the source says."""
+    parameters = lookback_parameters(week, settings.lookback_weeks)
+    scale = scale_for(connection, week)
+    connection.execute(statement(SQL, "answers"), parameters)
+    items = copy_to_arrow(connection, statement(SQL, "items"))
+    item_answers = (items["item_id"].to_numpy(), items["answers"].to_numpy())
+    first = first_monday_of(week, settings.lookback_weeks)
+    if settings.family == "binomial" or settings.score_source == "accuracy":
+        connection.execute(statement(SQL, "counts"), parameters)
+        rows = copy_to_arrow(connection, statement(SQL, "count_rows"), dictionaries=("user_id",))
+        return accuracy_scores(rows, first, scale, item_answers)
+    rows = copy_to_arrow(connection, statement(SQL, "answer_rows"), dictionaries=("user_id",))
+    return ability_scores(rows, first, scale, item_answers)
+
+
+def accuracy_scores(
+    rows: pa.Table, first_monday: dt.date, scale: Scale | None, item_answers: tuple[np.ndarray, np.ndarray]
+) -> WeeklyScores:
+    """Share right of each student and week, weighted by the answers behind it."""
+    student, users = _codes(rows)
+    answered, right = (rows[name].to_numpy().astype(np.int64) for name in ("answered", "right_answers"))
+    return WeeklyScores(
+        users=users,
+        student=student,
+        week=rows["week"].to_numpy().astype(float),
+        score=right / np.maximum(answered, 1),
+        weight=_relative(answered.astype(float)),
+        answered=answered,
+        right=right,
+        first_monday=first_monday,
+        source="accuracy",
+        scale=scale,
+        item_answers=item_answers,
+    )
+
+
+def ability_scores(
+    rows: pa.Table, first_monday: dt.date, scale: Scale | None, item_answers: tuple[np.ndarray, np.ndarray]
+) -> WeeklyScores:
+    """What each week's own answers say about the ability, with the prior's pull taken out.
+
+    The EAP of a week with few answers is pulled towards the population's mean, which would flatten every slope. The
+    posterior N(m, s²) under the prior N(m0, s0²) is that prior times a normal likelihood of precision
+    I = 1/s² − 1/s0² and centre (m/s² − m0/s0²) / I; this centre is the score and I its weight.
+    """
+    student, users = _codes(rows)
+    empty = np.zeros(0)
+    if scale is None or len(student) == 0:
+        return WeeklyScores(
+            users, empty.astype(int), empty, empty, empty, empty.astype(int), empty.astype(int),
+            first_monday, "theta", scale, item_answers,
+        )  # fmt: skip
+    from seedtest_analytics.assets.scoring_rows import item_parameters
+    from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.scoring import score
+
+    correct = rows["correct"].to_numpy()
+    week = rows["week"].to_numpy()
+    data = ResponseData.from_long((student, week), rows["item_id"].to_numpy(), correct)
+    mean, sd = scale.group_mean, scale.group_sd
+    scores = score(data, item_parameters(scale.items), prior_mean=mean, prior_sd=sd)
+    prior_precision = 1 / sd**2
+    information = 1 / scores.se**2 - prior_precision
+    known = (scores.n_answers > 0) & (information > MIN_INFORMATION_SHARE * prior_precision)
+    student_of_row, week_of_row = (np.asarray(key)[known] for key in data.row_keys)
+    information = information[known]
+    centre = (scores.theta[known] / scores.se[known] ** 2 - mean * prior_precision) / information
+    answered = scores.n_answers[known].astype(np.int64)
+    return WeeklyScores(
+        users=users,
+        student=student_of_row,
+        week=week_of_row.astype(float),
+        score=centre,
+        weight=_relative(information),
+        answered=answered,
+        right=np.zeros_like(answered),
+        first_monday=first_monday,
+        source="theta",
+        scale=scale,
+        item_answers=item_answers,
+        set_aside=int((~known & (scores.n_answers > 0)).sum()),
+    )
+
+
+def expected_share(scores: WeeklyScores, ability: np.ndarray) -> np.ndarray:
+    """Share right that an ability (logit, shape (J,)) stands for, over the items answered; NaN: no calibration."""
+    if scores.scale is None:
+        return np.full(len(ability), np.nan)
+    from seedtest_analytics.assets.scoring_rows import item_parameters
+
+    ids, answers = scores.item_answers
+    items = item_parameters(scores.scale.items)
+    known = np.isin(items.item_ids, ids)
+    if not known.any():
+        return np.full(len(ability), np.nan)
+    n = answers[np.searchsorted(ids, items.item_ids[known])].astype(float)
+    a, b, c = items.a[known], items.b[known], items.c[known]
+    grid = np.linspace(-12.0, 12.0, 481)
+    right = c + (1 - c) / (1 + np.exp(-a * (grid[:, None] - b)))
+    return np.interp(ability, grid, right @ (n / n.sum()))
+
+
+def _relative(precision: np.ndarray) -> np.ndarray:
+    return precision / precision.mean() if len(precision) else precision
+
+
+def _codes(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    column = rows["user_id"].combine_chunks()
+    return column.indices.to_numpy(), np.asarray(column.dictionary.to_pylist(), dtype=object)

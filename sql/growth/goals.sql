@@ -1,0 +1,25 @@
+-- What each student wants to reach as of an instant: one target and one day.
+-- Grain:  student with a goal. Inputs: interest_goal. Params: as_of, as_of_date (first day that is not seen).
+-- Several goals are combined: the mean of their targets weighted by priority (equal weights where all are 0), and the
+-- nearest of their days. A goal whose day has passed, or that was set after as_of, is no goal.
+
+-- name: stage
+CREATE TEMP TABLE student_goal ON COMMIT DROP AS
+SELECT
+    user_id,
+    COALESCE(
+        sum(target_level * GREATEST(priority, 0)) / NULLIF(sum(GREATEST(priority, 0)), 0),
+        avg(target_level)
+    )::float8 AS target,
+    -- Ten years stand for any later day, 'infinity' among them.
+    min(LEAST(target_date, CAST(:as_of_date AS date) + 3653)) AS goal_date
+FROM interest_goal
+WHERE
+    target_level IS NOT NULL
+    AND target_level <> 'NaN'
+    AND created_at < :as_of
+    AND (target_date IS NULL OR target_date >= :as_of_date)
+GROUP BY user_id;
+
+-- name: rows
+SELECT user_id, target, goal_date FROM student_goal ORDER BY user_id;

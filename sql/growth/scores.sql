@@ -1,0 +1,36 @@
+-- Weekly scores of students for the Bayesian growth model.
+-- Inputs: attempt. Params: from_at, as_of (half open), first_monday (of the look-back), timezone.
+-- A week's number is the calendar distance from first_monday: weeks without an answer leave a gap.
+
+-- name: answers
+-- Grain: student and item; the first answer ever, so that a remembered item does not pass for ability.
+CREATE TEMP TABLE growth_answer ON COMMIT DROP AS
+SELECT
+    user_id,
+    item_id,
+    correct,
+    ((completed_at AT TIME ZONE :timezone)::date - CAST(:first_monday AS date)) / 7 AS week
+FROM attempt
+WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered AND answer_no = 1;
+
+-- name: answer_rows
+SELECT user_id, week, item_id, correct::integer AS correct FROM growth_answer ORDER BY user_id, week, item_id;
+
+-- name: items
+-- How often each item was answered: a target ability becomes the share right expected on these items.
+SELECT item_id, count(*) AS answers FROM growth_answer GROUP BY item_id ORDER BY item_id;
+
+-- name: counts
+-- Grain: student and week; every answer.
+CREATE TEMP TABLE growth_count ON COMMIT DROP AS
+SELECT
+    user_id,
+    ((completed_at AT TIME ZONE :timezone)::date - CAST(:first_monday AS date)) / 7 AS week,
+    count(*) AS answered,
+    count(*) FILTER (WHERE correct) AS right_answers
+FROM attempt
+WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered
+GROUP BY 1, 2;
+
+-- name: count_rows
+SELECT user_id, week, answered, right_answers FROM growth_count ORDER BY user_id, week;
