@@ -65,7 +65,6 @@ def fit_prophet(
     _quieten()
     from prophet import Prophet
 
-    _quieten()  # importing sets the level of cmdstanpy's logger back
     trend: Literal["linear", "flat"] = "linear" if len(weeks) >= settings.trend_points else "flat"
     counts = repetitions(weights)
     mean_count = float(counts.mean())
@@ -138,9 +137,15 @@ def _log_posterior(model: Any) -> float:
 
 
 def _quieten() -> None:
-    """Two lines of log for each of thousands of fits would drown a run's own."""
+    """Two lines of log for each of thousands of fits would drown a run's own.
+
+    cmdstanpy sets its logger's level itself, at the first fit, unless the logger has a handler by then.
+    """
     for name in ("cmdstanpy", "prophet", "prophet.plot"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+        logger.setLevel(logging.CRITICAL)
 
 
 def _candidates(weeks: Days) -> list[Any]:
