@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from seedtest_analytics.stats.irt.kernels import _FASTMATH, _row_posterior
+from seedtest_analytics.stats.irt.kernels import _FASTMATH, BLOCK, MASKED_LOG_PRIOR, row_posterior
 
-_CHUNK_ROWS = 512
 _NEWTON_LIMIT = 60
 _MODE_TOLERANCE = 1e-9
 _LOCAL_POINTS = 81
@@ -18,38 +17,50 @@ _LOCAL_EDGE = 1e-9
 _TINY = 1e-12
 
 
-@njit(fastmath=_FASTMATH, parallel=True, cache=True)
+@njit(cache=True, nogil=True, fastmath=_FASTMATH)
 def grid_moments(  # type: ignore[no-untyped-def]
-    row_start, answer_code, table, shift, slope, intercept, nodes, n_points, prior_mean, prior_sd
+    first_row,
+    last_row,
+    row_start,
+    answer_code,
+    table,
+    shift,
+    slope,
+    intercept,
+    nodes,
+    n_points,
+    prior_mean,
+    prior_sd,
 ) -> tuple[Any, Any, Any]:
-    """(rows,) posterior mean, SD and share of mass on the outermost points of a common grid."""
-    n_rows = len(row_start) - 1
-    n_nodes = table.shape[1]
+    """(last_row - first_row,) posterior mean, SD and share of mass on the outermost points of a common grid."""
+    n_rows = last_row - first_row
+    shape = (table.shape[1], BLOCK)
     means, sds, edges = np.empty(n_rows), np.empty(n_rows), np.empty(n_rows)
-    for chunk in prange((n_rows + _CHUNK_ROWS - 1) // _CHUNK_ROWS):
-        total = np.empty(n_nodes, dtype=table.dtype)
-        weight = np.empty(n_nodes)
-        log_prior = np.full(n_nodes, -1e4)
-        for r in range(chunk * _CHUNK_ROWS, min((chunk + 1) * _CHUNK_ROWS, n_rows)):
-            inverse_sd = 1.0 / prior_sd[r]
-            for q in range(n_points):
-                z = (nodes[q] - prior_mean[r]) * inverse_sd
-                log_prior[q] = -0.5 * z * z
-            codes = answer_code[row_start[r] : row_start[r + 1]]
-            mass, _ = _row_posterior(codes, table, shift, slope, intercept, nodes, log_prior, total, weight)
-            first, second = 0.0, 0.0
-            for q in range(n_points):
-                first += weight[q] * nodes[q]
-            first /= mass
-            for q in range(n_points):
-                second += weight[q] * (nodes[q] - first) * (nodes[q] - first)
-            means[r] = first
-            sds[r] = np.sqrt(second / mass)
-            edges[r] = (weight[0] + weight[n_points - 1]) / mass
+    total = np.empty(shape, dtype=table.dtype)
+    weights = np.empty(shape)
+    log_priors = np.full(shape, MASKED_LOG_PRIOR)
+    weight, log_prior, node = weights.reshape(-1), log_priors.reshape(-1), nodes.reshape(-1)
+    for r in range(first_row, last_row):
+        inverse_sd = 1.0 / prior_sd[r]
+        for q in range(n_points):
+            z = (node[q] - prior_mean[r]) * inverse_sd
+            log_prior[q] = -0.5 * z * z
+        codes = answer_code[row_start[r] : row_start[r + 1]]
+        mass, _ = row_posterior(codes, table, shift, slope, intercept, nodes, log_priors, total, weights)
+        mean, variance = 0.0, 0.0
+        for q in range(n_points):
+            mean += weight[q] * node[q]
+        mean /= mass
+        for q in range(n_points):
+            variance += weight[q] * (node[q] - mean) * (node[q] - mean)
+        k = r - first_row
+        means[k] = mean
+        sds[k] = np.sqrt(variance / mass)
+        edges[k] = (weight[0] + weight[n_points - 1]) / mass
     return means, sds, edges
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _derivatives(codes, a, b, c, theta):  # type: ignore[no-untyped-def]
     """Log-likelihood, score, observed and expected information and Warm's J of one row at θ."""
     log_likelihood, score, observed, expected, warm = 0.0, 0.0, 0.0, 0.0, 0.0
@@ -75,7 +86,7 @@ def _derivatives(codes, a, b, c, theta):  # type: ignore[no-untyped-def]
     return log_likelihood, score, observed, expected, warm
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _mode(codes, a, b, c, mean, sd, start):  # type: ignore[no-untyped-def]
     """Posterior mode under a normal prior, by Fisher scoring with halved steps; and the SD of its curvature."""
     precision = 1.0 / (sd * sd)
@@ -102,26 +113,26 @@ def _mode(codes, a, b, c, mean, sd, start):  # type: ignore[no-untyped-def]
     return theta, 1.0 / np.sqrt(curvature)
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True, nogil=True)
 def modes(  # type: ignore[no-untyped-def]
     rows, row_start, answer_code, a, b, c, prior_mean, prior_sd, start
 ) -> tuple[Any, Any]:
     """(len(rows),) posterior modes and the SDs of their curvature."""
     theta, sd = np.empty(len(rows)), np.empty(len(rows))
-    for k in prange(len(rows)):
+    for k in range(len(rows)):
         r = rows[k]
         codes = answer_code[row_start[r] : row_start[r + 1]]
         theta[k], sd[k] = _mode(codes, a, b, c, prior_mean[r], prior_sd[r], start[r])
     return theta, sd
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True, nogil=True)
 def local_moments(  # type: ignore[no-untyped-def]
     rows, row_start, answer_code, a, b, c, prior_mean, prior_sd, start
 ) -> tuple[Any, Any]:
     """(len(rows),) posterior mean and SD on a grid of each row's own around its mode."""
     means, sds = np.empty(len(rows)), np.empty(len(rows))
-    for k in prange(len(rows)):
+    for k in range(len(rows)):
         r = rows[k]
         codes = answer_code[row_start[r] : row_start[r + 1]]
         centre, sd = _mode(codes, a, b, c, prior_mean[r], prior_sd[r], start[r])
@@ -156,19 +167,19 @@ def local_moments(  # type: ignore[no-untyped-def]
     return means, sds
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _warm_equation(codes, a, b, c, theta):  # type: ignore[no-untyped-def]
     _, score, _, expected, warm = _derivatives(codes, a, b, c, theta)
     return score + 0.5 * warm / max(expected, _TINY)
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True, nogil=True)
 def warm_estimates(  # type: ignore[no-untyped-def]
     rows, row_start, answer_code, a, b, c, start, bound
 ) -> tuple[Any, Any]:
     """(len(rows),) root of Warm's equation nearest to the start, and 1 / sqrt(information) there."""
     theta, se = np.empty(len(rows)), np.empty(len(rows))
-    for k in prange(len(rows)):
+    for k in range(len(rows)):
         r = rows[k]
         codes = answer_code[row_start[r] : row_start[r + 1]]
         low = high = start[r]
@@ -203,7 +214,7 @@ def warm_estimates(  # type: ignore[no-untyped-def]
     return theta, se
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _uniform(seed, row, draw):  # type: ignore[no-untyped-def]
     """A number in (0, 1) that depends on seed, row and draw alone (splitmix64), not on the order of work."""
     x = (
@@ -217,8 +228,10 @@ def _uniform(seed, row, draw):  # type: ignore[no-untyped-def]
     return (np.float64(x >> np.uint64(11)) + 0.5) * (1.0 / 9007199254740992.0)
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True, nogil=True)
 def posterior_draws(  # type: ignore[no-untyped-def]
+    first_row,
+    last_row,
     row_start,
     answer_code,
     table,
@@ -232,25 +245,25 @@ def posterior_draws(  # type: ignore[no-untyped-def]
     n_draws,
     seed,
 ) -> Any:
-    """(rows, n_draws) from each row's posterior on the grid, spread evenly over the cell of each point."""
-    n_rows = len(row_start) - 1
-    n_nodes = table.shape[1]
-    draws = np.empty((n_rows, n_draws))
-    spacing = nodes[1] - nodes[0]
-    for chunk in prange((n_rows + _CHUNK_ROWS - 1) // _CHUNK_ROWS):
-        total = np.empty(n_nodes, dtype=table.dtype)
-        weight = np.empty(n_nodes)
-        log_prior = np.full(n_nodes, -1e4)
-        for r in range(chunk * _CHUNK_ROWS, min((chunk + 1) * _CHUNK_ROWS, n_rows)):
-            for q in range(n_points):
-                log_prior[q] = -0.5 * ((nodes[q] - prior_mean[r]) / prior_sd[r]) ** 2
-            codes = answer_code[row_start[r] : row_start[r + 1]]
-            mass, _ = _row_posterior(codes, table, shift, slope, intercept, nodes, log_prior, total, weight)
-            for m in range(n_draws):
-                target = _uniform(seed, r, m) * mass
-                q = 0
-                while q < n_points - 1 and target > weight[q]:
-                    target -= weight[q]
-                    q += 1
-                draws[r, m] = nodes[q] + (min(target / max(weight[q], 1e-300), 1.0) - 0.5) * spacing
+    """(last_row - first_row, n_draws) from each row's posterior on the grid, even over the cell of a point."""
+    shape = (table.shape[1], BLOCK)
+    draws = np.empty((last_row - first_row, n_draws))
+    total = np.empty(shape, dtype=table.dtype)
+    weights = np.empty(shape)
+    log_priors = np.full(shape, MASKED_LOG_PRIOR)
+    weight, log_prior, node = weights.reshape(-1), log_priors.reshape(-1), nodes.reshape(-1)
+    spacing = node[1] - node[0]
+    for r in range(first_row, last_row):
+        for q in range(n_points):
+            log_prior[q] = -0.5 * ((node[q] - prior_mean[r]) / prior_sd[r]) ** 2
+        codes = answer_code[row_start[r] : row_start[r + 1]]
+        mass, _ = row_posterior(codes, table, shift, slope, intercept, nodes, log_priors, total, weights)
+        for m in range(n_draws):
+            target = _uniform(seed, r, m) * mass
+            q = 0
+            while q < n_points - 1 and target > weight[q]:
+                target -= weight[q]
+                q += 1
+            within = min(target / max(weight[q], 1e-300), 1.0)
+            draws[r - first_row, m] = node[q] + (within - 0.5) * spacing
     return draws

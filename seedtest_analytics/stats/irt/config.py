@@ -86,7 +86,8 @@ class CalibrationConfig:
     AnchorError. ``start``: parameters to begin from, never held. ``tolerance``: largest step of a parameter,
     in logits, that an EM step would still take at the end. ``standard_errors``: "full" inverts the observed
     information of all parameters, "block" each item's own part, "none" computes none, "auto" is full up to
-    ``max_full_parameters``.
+    ``max_full_parameters``. ``precision``: "mixed" searches large data on single precision tables and ends on
+    double ones. ``threads``: None for the cores that the process may use; results do not depend on it.
     """
 
     model: ModelName = "2PL"
@@ -102,6 +103,7 @@ class CalibrationConfig:
     standard_errors: Literal["auto", "full", "block", "none"] = "auto"
     max_full_parameters: int = 6000
     precision: Literal["mixed", "double"] = "mixed"
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.model not in ("Rasch", "2PL", "3PL"):

@@ -59,7 +59,7 @@ def calibrate(data: ResponseData, config: CalibrationConfig | None = None) -> Ca
         raise IrtDataError(
             f"{n_rows} rows with answers are too few to calibrate on (min_rows={config.min_rows})"
         )
-    likelihood = MarginalLikelihood(used, config.quadrature.nodes, config.item_priors)
+    likelihood = MarginalLikelihood(used, config.quadrature.nodes, config.item_priors, config.threads)
     start, free = _starting_point(used, screening, config)
     optimum = _search(likelihood, start, free, config)
     errors = standard_errors(likelihood, optimum, free, config)

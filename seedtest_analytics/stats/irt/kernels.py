@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
-PADDED_POINTS = 16
-"""Quadrature points are padded to a multiple of this, so that the inner loops fill vector registers."""
+BLOCK = 64
+"""Quadrature points are padded to a multiple of this, the length of the inner loops."""
 _FLUSH_ROWS = 2048
 """Rows between two transfers of the working counts into float64: single precision never sums more."""
 _EXP_FLOOR = -40.0
@@ -24,19 +24,18 @@ MASKED_LOG_PRIOR = -1e4
 _FASTMATH = {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
 
 
-def padded_nodes(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Nodes followed by zeros up to a whole number of vector registers."""
-    width = -(-len(nodes) // PADDED_POINTS) * PADDED_POINTS
-    return np.concatenate([nodes, np.zeros(width - len(nodes))])
+def in_blocks(values: NDArray[Any], fill: float = 0.0) -> NDArray[Any]:
+    """(..., blocks, BLOCK) from (..., points): the points and then ``fill`` up to whole blocks."""
+    n_points = values.shape[-1]
+    n_blocks = -(-n_points // BLOCK)
+    padded = np.full((*values.shape[:-1], n_blocks * BLOCK), fill, dtype=values.dtype)
+    padded[..., :n_points] = values
+    return padded.reshape(*values.shape[:-1], n_blocks, BLOCK)
 
 
-def padded_rows(values: NDArray[np.float64], width: int, fill: float) -> NDArray[np.float64]:
-    """(rows, width): the values and then ``fill``."""
-    if values.shape[1] == width:
-        return values
-    padded = np.full((values.shape[0], width), fill)
-    padded[:, : values.shape[1]] = values
-    return padded
+def points(blocks: NDArray[Any], n_points: int) -> NDArray[Any]:
+    """(..., n_points) from (..., blocks, BLOCK), without the padding."""
+    return blocks.reshape(*blocks.shape[:-2], -1)[..., :n_points]
 
 
 @njit(cache=True)
@@ -122,51 +121,68 @@ def item_components(row_start, answer_code, n_items) -> NDArray[np.int64]:  # ty
     return component
 
 
-@njit(cache=True, inline="always")
-def _row_posterior(  # type: ignore[no-untyped-def]
-    codes, table, shift, slope, intercept, nodes, log_prior, total, log_weight
+@njit(cache=True, nogil=True, fastmath=_FASTMATH)
+def row_posterior(  # type: ignore[no-untyped-def]  # noqa: C901
+    codes, table, shift, slope, intercept, nodes, log_prior, total, weight
 ):
-    """Unnormalised posterior of one row, its sum and the log of its scale.
+    """Unnormalised posterior of one row into ``weight``; its sum and the log of its scale.
 
     The answers' log-likelihood is the sum of table rows plus a line in θ: for items without guessing the
-    table holds log(1 - P) alone, a right answer adding the logit a θ + d.
+    table holds log(1 - P) alone, a right answer adding the logit a θ + d. Points are in (blocks, BLOCK): only
+    inner loops of a fixed length over an index that cannot be negative fill vector registers; any other form
+    takes two to four times as long.
     """
-    n_nodes = table.shape[1]
-    total[:] = 0
+    n_blocks = table.shape[1]
     line_slope, line_intercept = 0.0, 0.0
+    total[:] = 0
+    k = 0
+    while k + 4 <= len(codes):
+        first, second = codes[k] >> shift, codes[k + 1] >> shift
+        third, fourth = codes[k + 2] >> shift, codes[k + 3] >> shift
+        for b in range(n_blocks):
+            for q in range(BLOCK):
+                total[b, q] += (table[first, b, q] + table[second, b, q]) + (
+                    table[third, b, q] + table[fourth, b, q]
+                )
+        k += 4
+    while k < len(codes):
+        row = codes[k] >> shift
+        for b in range(n_blocks):
+            for q in range(BLOCK):
+                total[b, q] += table[row, b, q]
+        k += 1
     for code in codes:
-        item = code >> 1
         right = code & 1
-        line_slope += right * slope[item]
-        line_intercept += right * intercept[item]
-        row = code >> shift
-        for q in range(n_nodes):
-            total[q] += table[row, q]
+        line_slope += right * slope[code >> 1]
+        line_intercept += right * intercept[code >> 1]
     top = -1e300
-    for q in range(n_nodes):
-        log_weight[q] = total[q] + log_prior[q] + line_slope * nodes[q]
-        top = max(top, log_weight[q])
+    for b in range(n_blocks):
+        for q in range(BLOCK):
+            weight[b, q] = total[b, q] + log_prior[b, q] + line_slope * nodes[b, q]
+            top = max(top, weight[b, q])
     mass = 0.0
-    for q in range(n_nodes):
-        # exp by its series at x / 64 and six squarings: no call, so the loop fills vector registers; relative
-        # error below 1e-13.
-        x = max(log_weight[q] - top, _EXP_FLOOR) * (1.0 / 64)
-        p = 1 + x * (1 / 8) * (1 + x * (1 / 9) * (1 + x * (1 / 10) * (1 + x * (1 / 11))))
-        p = 1 + x * (1 / 4) * (1 + x * (1 / 5) * (1 + x * (1 / 6) * (1 + x * (1 / 7) * p)))
-        p = 1 + x * (1 + x * (1 / 2) * (1 + x * (1 / 3) * p))
-        p = p * p
-        p = p * p
-        p = p * p
-        p = p * p
-        p = p * p
-        p = p * p
-        log_weight[q] = p
-        mass += p
+    for b in range(n_blocks):
+        for q in range(BLOCK):
+            # exp by its series at x / 64 and six squarings: no call; relative error below 1e-12.
+            x = max(weight[b, q] - top, _EXP_FLOOR) * (1.0 / 64)
+            p = 1 + x * (1 / 8) * (1 + x * (1 / 9) * (1 + x * (1 / 10) * (1 + x * (1 / 11))))
+            p = 1 + x * (1 / 4) * (1 + x * (1 / 5) * (1 + x * (1 / 6) * (1 + x * (1 / 7) * p)))
+            p = 1 + x * (1 + x * (1 / 2) * (1 + x * (1 / 3) * p))
+            p = p * p
+            p = p * p
+            p = p * p
+            p = p * p
+            p = p * p
+            p = p * p
+            weight[b, q] = p
+            mass += p
     return mass, top + line_intercept
 
 
-@njit(fastmath=_FASTMATH, parallel=True, cache=True)
+@njit(cache=True, nogil=True, fastmath=_FASTMATH)
 def expected_counts(  # type: ignore[no-untyped-def]
+    first_row,
+    last_row,
     row_start,
     answer_code,
     row_weight,
@@ -177,50 +193,49 @@ def expected_counts(  # type: ignore[no-untyped-def]
     intercept,
     nodes,
     log_prior,
-    lane_start,
 ) -> tuple[Any, Any, Any, Any]:
-    """One pass over the answers: log-likelihood and the sums that an M-step and a gradient need.
+    """One pass over the answers of some rows: log-likelihood and the sums that an M-step and a gradient need.
 
-    Returns, by lane: the log-likelihood; (table rows, nodes) posterior mass of the answers of each table row;
-    (items,) sum of the posterior means over right answers; (groups, nodes) posterior mass of each population.
-    Lanes are fixed by the data, so the sums do not depend on the number of threads.
+    Points are in (blocks, BLOCK). Returns the log-likelihood; (table rows, points) posterior mass of the answers
+    of each table row; (items,) sum of the posterior means over right answers; (groups, points) posterior mass
+    of each population.
     """
-    n_lanes = len(lane_start) - 1
-    n_table, n_nodes = table.shape
-    n_groups = len(log_prior)
-    log_likelihood = np.zeros(n_lanes)
-    counts = np.zeros((n_lanes, n_table, n_nodes))
-    right_mean = np.zeros((n_lanes, len(slope)))
-    population = np.zeros((n_lanes, n_groups, n_nodes))
-    for lane in prange(n_lanes):
-        total = np.empty(n_nodes, dtype=table.dtype)
-        posterior = np.empty(n_nodes, dtype=table.dtype)
-        weight = np.empty(n_nodes)
-        working = np.zeros((n_table, n_nodes), dtype=table.dtype)
-        since_flush = 0
-        for r in range(lane_start[lane], lane_start[lane + 1]):
-            codes = answer_code[row_start[r] : row_start[r + 1]]
-            group = row_group[r]
-            mass, scale = _row_posterior(
-                codes, table, shift, slope, intercept, nodes, log_prior[group], total, weight
-            )
-            case = row_weight[r]
-            log_likelihood[lane] += case * (scale + np.log(mass))
-            normaliser = case / mass
-            mean = 0.0
-            for q in range(n_nodes):
-                posterior[q] = weight[q] * normaliser
-                mean += weight[q] * normaliser * nodes[q]
-                population[lane, group, q] += weight[q] * normaliser
-            for code in codes:
-                right_mean[lane, code >> 1] += (code & 1) * mean
-                row = code >> shift
-                for q in range(n_nodes):
-                    working[row, q] += posterior[q]
-            since_flush += 1
-            if since_flush == _FLUSH_ROWS:
-                counts[lane] += working
-                working[:] = 0
-                since_flush = 0
-        counts[lane] += working
+    n_blocks = table.shape[1]
+    log_likelihood = 0.0
+    counts = np.zeros(table.shape)
+    right_mean = np.zeros(len(slope))
+    population = np.zeros(log_prior.shape)
+    total = np.empty((n_blocks, BLOCK), dtype=table.dtype)
+    posterior = np.empty((n_blocks, BLOCK), dtype=table.dtype)
+    weight = np.empty((n_blocks, BLOCK))
+    working = np.zeros_like(table)
+    since_flush = 0
+    for r in range(first_row, last_row):
+        codes = answer_code[row_start[r] : row_start[r + 1]]
+        group = row_group[r]
+        mass, scale = row_posterior(
+            codes, table, shift, slope, intercept, nodes, log_prior[group], total, weight
+        )
+        case = row_weight[r]
+        log_likelihood += case * (scale + np.log(mass))
+        normaliser = case / mass
+        mean = 0.0
+        for b in range(n_blocks):
+            for q in range(BLOCK):
+                share = weight[b, q] * normaliser
+                posterior[b, q] = share
+                population[group, b, q] += share
+                mean += share * nodes[b, q]
+        for code in codes:
+            right_mean[code >> 1] += (code & 1) * mean
+            row = code >> shift
+            for b in range(n_blocks):
+                for q in range(BLOCK):
+                    working[row, b, q] += posterior[b, q]
+        since_flush += 1
+        if since_flush == _FLUSH_ROWS:
+            counts += working
+            working[:] = 0
+            since_flush = 0
+    counts += working
     return log_likelihood, counts, right_mean, population

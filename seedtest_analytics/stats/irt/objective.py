@@ -16,6 +16,7 @@ from seedtest_analytics.stats.irt.config import ItemPriors
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.model import log_tables, logistic
 from seedtest_analytics.stats.irt.priors import evaluate_priors
+from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -88,12 +89,16 @@ class Evaluation:
 class MarginalLikelihood:
     """The objective of one data set: answers laid out for the compiled pass, nodes, priors."""
 
-    def __init__(self, data: ResponseData, nodes: Floats, priors: ItemPriors) -> None:
+    def __init__(
+        self, data: ResponseData, nodes: Floats, priors: ItemPriors, threads: int | None = None
+    ) -> None:
         self.data = data
+        self.threads = threads
+        self.row_weight = data.weights()
         self.nodes = nodes
         self.priors = priors
         self.n_points = len(nodes)
-        self.padded_nodes = kernels.padded_nodes(nodes)
+        self.node_blocks = kernels.in_blocks(nodes)
         self.right = self._weighted_right_answers()
         self.lane_start = _lanes(data)
 
@@ -116,21 +121,26 @@ class MarginalLikelihood:
         """One pass over the answers at these parameters; ``dtype`` of the tables that are added up."""
         log_population = self.log_population(parameters)
         table, shift, slope, intercept = log_tables(parameters.a, parameters.d, parameters.c, self.nodes)
-        lanes = kernels.expected_counts(
+        shared = (
             self.data.row_start,
             self.data.answer_code,
-            self.data.weights(),
+            self.row_weight,
             self.data.groups(),
-            kernels.padded_rows(table, len(self.padded_nodes), 0.0).astype(dtype),
+            kernels.in_blocks(table).astype(dtype),
             shift,
             slope,
             intercept,
-            self.padded_nodes,
-            kernels.padded_rows(log_population, len(self.padded_nodes), kernels.MASKED_LOG_PRIOR),
-            self.lane_start,
+            self.node_blocks,
+            kernels.in_blocks(log_population, kernels.MASKED_LOG_PRIOR),
         )
-        log_likelihood, counts, right_mean, population = (values.sum(axis=0) for values in lanes)
-        counts, population = counts[:, : self.n_points], population[:, : self.n_points]
+        lanes = run_lanes(
+            lambda lane: kernels.expected_counts(self.lane_start[lane], self.lane_start[lane + 1], *shared),
+            len(self.lane_start) - 1,
+            self.threads,
+        )
+        log_likelihood = sum(lane[0] for lane in lanes)
+        counts, right_mean, population = (np.sum([lane[k] for lane in lanes], axis=0) for k in (1, 2, 3))
+        counts, population = (kernels.points(values, self.n_points) for values in (counts, population))
         item_gradient, item_information = item_derivatives(
             parameters, counts, self.right, right_mean, self.nodes
         )
@@ -154,10 +164,7 @@ class MarginalLikelihood:
 def _lanes(data: ResponseData) -> NDArray[np.int64]:
     """Row boundaries of the lanes: a function of the data alone, so that sums never depend on threads."""
     n_lanes = int(np.clip(data.n_answers // (_ANSWERS_PER_ITEM * data.n_items), 1, _MAX_LANES))
-    targets = np.linspace(0, data.n_answers, n_lanes + 1)
-    starts = np.searchsorted(data.row_start, targets, side="left")
-    starts[0], starts[-1] = 0, data.n_rows
-    return np.asarray(starts, dtype=np.int64)
+    return balanced_rows(data.row_start, n_lanes)
 
 
 def item_derivatives(

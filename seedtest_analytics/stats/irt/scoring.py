@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from seedtest_analytics.stats.irt.config import Quadrature
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.errors import IrtDataError
 from seedtest_analytics.stats.irt.model import ItemParameters, log_tables
+from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes
 
 Floats = NDArray[np.float64]
 ScoreMethod = Literal["EAP", "MAP", "WLE"]
@@ -21,6 +23,7 @@ _WIDE_ENOUGH = 0.9
 _EDGE_MASS = 1e-7
 _WLE_BOUND = 12.0
 _DRAW_SUBDIVISION = 4
+_LANES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,7 @@ def score(
     prior_sd: ArrayLike = 1.0,
     method: ScoreMethod = "EAP",
     quadrature: Quadrature | None = None,
+    threads: int | None = None,
 ) -> Scores:
     """Ability of each row. ``prior_mean`` and ``prior_sd``: one number, or (n_rows,), such as each user's overall
     posterior for the abilities in a topic; WLE ignores them.
@@ -65,9 +69,9 @@ def score(
         raise IrtDataError(f"method {method!r} is not known; take EAP, MAP or WLE")
     known, used, mean, sd = _prepare(data, items, prior_mean, prior_sd)
     grid = quadrature or Quadrature()
-    theta, se, n_local = _eap(known, used, mean, sd, grid)
+    theta, se, n_local = _eap(known, used, mean, sd, grid, threads)
     if method != "EAP":
-        theta, se = _pointwise(known, used, mean, sd, theta, method)
+        theta, se = _pointwise(known, used, mean, sd, theta, method, threads)
         n_local = 0
     n_answers = known.n_answers_by_row
     return Scores(data.row_keys, theta, se, n_answers, method, data.n_answers - known.n_answers, n_local)
@@ -82,6 +86,7 @@ def plausible_values(
     prior_mean: ArrayLike = 0.0,
     prior_sd: ArrayLike = 1.0,
     quadrature: Quadrature | None = None,
+    threads: int | None = None,
 ) -> Floats:
     """(n_rows, n_draws) draws from each row's posterior (Mislevy 1991), the same for any number of threads."""
     from seedtest_analytics.stats.irt import ability_kernels
@@ -89,10 +94,12 @@ def plausible_values(
     known, used, mean, sd = _prepare(data, items, prior_mean, prior_sd)
     grid = quadrature or Quadrature()
     fine = Quadrature((grid.points - 1) * _DRAW_SUBDIVISION + 1, grid.lower, grid.upper)
-    draws = ability_kernels.posterior_draws(
-        known.row_start, known.answer_code, *_tables(used, fine), fine.points, mean, sd, n_draws, seed
+    shared = (known.row_start, known.answer_code, *_tables(used, fine), fine.points, mean, sd, n_draws, seed)
+    bounds = balanced_rows(known.row_start, _LANES)
+    lanes = run_lanes(
+        lambda lane: ability_kernels.posterior_draws(bounds[lane], bounds[lane + 1], *shared), _LANES, threads
     )
-    return np.asarray(draws)
+    return np.concatenate(lanes)
 
 
 def _prepare(
@@ -110,45 +117,76 @@ def _prepare(
 
 
 def _tables(items: ItemParameters, grid: Quadrature) -> tuple[Floats, int, Floats, Floats, Floats]:
-    """Table, shift, slope, intercept and nodes, padded as the compiled loops want them."""
-    from seedtest_analytics.stats.irt.kernels import padded_nodes, padded_rows
+    """Table, shift, slope, intercept and nodes, in blocks as the compiled loops want them."""
+    from seedtest_analytics.stats.irt.kernels import in_blocks
 
     table, shift, slope, intercept = log_tables(items.a, items.intercept, items.c, grid.nodes)
-    nodes = padded_nodes(grid.nodes)
-    return padded_rows(table, len(nodes), 0.0), shift, slope, intercept, nodes
+    return in_blocks(table), shift, slope, intercept, in_blocks(grid.nodes)
 
 
 def _eap(
-    known: ResponseData, items: ItemParameters, mean: Floats, sd: Floats, grid: Quadrature
+    known: ResponseData,
+    items: ItemParameters,
+    mean: Floats,
+    sd: Floats,
+    grid: Quadrature,
+    threads: int | None,
 ) -> tuple[Floats, Floats, int]:
     from seedtest_analytics.stats.irt import ability_kernels
 
-    theta, se, edge = ability_kernels.grid_moments(
-        known.row_start, known.answer_code, *_tables(items, grid), grid.points, mean, sd
+    shared = (known.row_start, known.answer_code, *_tables(items, grid), grid.points, mean, sd)
+    bounds = balanced_rows(known.row_start, _LANES)
+    lanes = run_lanes(
+        lambda lane: ability_kernels.grid_moments(bounds[lane], bounds[lane + 1], *shared), _LANES, threads
     )
+    theta, se, edge = (np.concatenate([lane[k] for lane in lanes]) for k in range(3))
     empty = known.n_answers_by_row == 0
     theta[empty], se[empty] = mean[empty], sd[empty]
     # The prior itself must fit the grid, too: a narrow one between two points would leave no trace.
     narrow = np.minimum(se, sd) < _WIDE_ENOUGH * grid.spacing
     rows = np.flatnonzero(~empty & (narrow | (edge > _EDGE_MASS)))
     if len(rows):
-        theta[rows], se[rows] = ability_kernels.local_moments(
-            rows, known.row_start, known.answer_code, items.a, items.b, items.c, mean, sd, theta
+        theta[rows], se[rows] = _row_by_row(
+            ability_kernels.local_moments, rows, known, items, threads, mean, sd, theta
         )
     return theta, se, len(rows)
 
 
 def _pointwise(
-    known: ResponseData, items: ItemParameters, mean: Floats, sd: Floats, start: Floats, method: ScoreMethod
+    known: ResponseData,
+    items: ItemParameters,
+    mean: Floats,
+    sd: Floats,
+    start: Floats,
+    method: ScoreMethod,
+    threads: int | None,
 ) -> tuple[Floats, Floats]:
     from seedtest_analytics.stats.irt import ability_kernels
 
     rows = np.flatnonzero(known.n_answers_by_row)
-    arguments = (rows, known.row_start, known.answer_code, items.a, items.b, items.c)
     if method == "MAP":
         theta, se = mean.copy(), sd.copy()
-        theta[rows], se[rows] = ability_kernels.modes(*arguments, mean, sd, start)
+        theta[rows], se[rows] = _row_by_row(
+            ability_kernels.modes, rows, known, items, threads, mean, sd, start
+        )
         return theta, se
     theta, se = np.full(known.n_rows, np.nan), np.full(known.n_rows, np.nan)
-    theta[rows], se[rows] = ability_kernels.warm_estimates(*arguments, start, _WLE_BOUND)
+    theta[rows], se[rows] = _row_by_row(
+        ability_kernels.warm_estimates, rows, known, items, threads, start, _WLE_BOUND
+    )
     return theta, se
+
+
+def _row_by_row(
+    kernel: Callable[..., tuple[Floats, Floats]],
+    rows: NDArray[np.int64],
+    known: ResponseData,
+    items: ItemParameters,
+    threads: int | None,
+    *rest: Any,
+) -> tuple[Floats, Floats]:
+    """A kernel that works on listed rows, on threads; results in the order of ``rows``."""
+    shared = (known.row_start, known.answer_code, items.a, items.b, items.c, *rest)
+    parts = np.array_split(rows, _LANES)
+    done = run_lanes(lambda lane: kernel(parts[lane], *shared), _LANES, threads)
+    return np.concatenate([part[0] for part in done]), np.concatenate([part[1] for part in done])

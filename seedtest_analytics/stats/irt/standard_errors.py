@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedtest_analytics.stats.irt import kernels
 from seedtest_analytics.stats.irt.config import CalibrationConfig
+from seedtest_analytics.stats.irt.data import ResponseData, row_blocks
 from seedtest_analytics.stats.irt.model import log_tables, logistic
 from seedtest_analytics.stats.irt.objective import (
     FreeParameters,
@@ -18,12 +20,16 @@ from seedtest_analytics.stats.irt.objective import (
 )
 from seedtest_analytics.stats.irt.optimiser import DISCRIMINATION_LIMIT, Optimum
 from seedtest_analytics.stats.irt.priors import evaluate_priors
+from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes
 
 Floats = NDArray[np.float64]
 
+_SINGULAR_BELOW = 1e-12
+"""Ratio of the least to the greatest eigenvalue below which an item's information says nothing about a parameter."""
+
 _SMALL_PROBABILITY = 1e-12
-_MATRIX_BYTES = 600_000_000
-_MAX_LANES = 8
+_LANES = 16
+_MIN_CHUNK, _MAX_CHUNK = 100_000, 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +83,7 @@ def _full(
 
     index = _index(used)
     matrix, _ = _missing(likelihood, optimum.parameters, used, index, is_full=True)
-    information = -(matrix + np.triu(matrix, 1).T)
+    information = -(np.triu(matrix) + np.triu(matrix, 1).T)
     rows, columns = np.nonzero(used.items)
     for j in range(3):
         own = used.items[rows, j]
@@ -123,12 +129,12 @@ def _block(
     complete: Floats,
 ) -> StandardErrors:
     index = _index(used)
-    _, blocks = _missing(likelihood, optimum.parameters, used, index, is_full=False)
-    missing = blocks + np.triu(blocks, 1).transpose(0, 2, 1)
+    _, missing = _missing(likelihood, optimum.parameters, used, index, is_full=False)
     both = used.items[:, :, None] & used.items[:, None, :]
     information = np.where(both, complete - missing, 0.0)
     information[:, [0, 1, 2], [0, 1, 2]] += np.where(used.items, 0.0, 1.0)
-    fine = np.linalg.eigvalsh(information)[:, 0] > 0
+    eigenvalues = np.linalg.eigvalsh(information)
+    fine = eigenvalues[:, 0] > _SINGULAR_BELOW * eigenvalues[:, -1]
     items = np.full(information.shape, np.nan)
     items[fine] = np.linalg.inv(information[fine])
     items = np.where(both, items, np.where(free.items[:, :, None] & free.items[:, None, :], np.nan, 0.0))
@@ -154,41 +160,136 @@ def _missing(
     *,
     is_full: bool,
 ) -> tuple[Floats, Floats]:
+    """Missing information: (n_free, n_free) upper triangle, or (n_items, 3, 3) blocks; the other is empty."""
     from seedtest_analytics.stats.irt import louis
 
-    width = len(likelihood.padded_nodes)
-    table, shift, slope, intercept = log_tables(parameters.a, parameters.d, parameters.c, likelihood.nodes)
+    data = likelihood.data
     n_parameters = 3 if bool(used.items[:, 2].any()) else 2
-    sd = np.exp(parameters.log_sd)[:, None]
-    z = (likelihood.padded_nodes[None, :] - parameters.mean[:, None]) / sd
     n_free = used.n
-    lanes = _MAX_LANES if not is_full else int(np.clip(_MATRIX_BYTES // max(8 * n_free**2, 1), 2, _MAX_LANES))
-    matrix, blocks = louis.missing_information(
-        likelihood.data.row_start,
-        likelihood.data.answer_code,
-        likelihood.data.weights(),
-        likelihood.data.groups(),
-        kernels.padded_rows(table, width, 0.0),
+    item_index = np.where(index[0] < 0, n_free, index[0])[:, :n_parameters].copy()
+    group_index = np.where(index[1] < 0, n_free, index[1])
+    matrix = np.zeros((n_free, n_free + 1) if is_full else (0, 1))
+    blocks = np.zeros((0 if is_full else data.n_items, 3, 3))
+    row_tables = _row_tables(likelihood, parameters, n_parameters)
+    for rows in row_blocks(data.row_start, _answers_a_chunk(data, is_full)):
+        n_answers = int(data.row_start[rows.stop] - data.row_start[rows.start])
+        projected = np.empty(n_answers * n_parameters * louis.N_POLYNOMIALS, dtype=np.float32)
+        group_projected = np.empty((rows.stop - rows.start, 2, louis.N_POLYNOMIALS), dtype=np.float32)
+        bounds = rows.start + balanced_rows(
+            data.row_start[rows.start : rows.stop + 1] - data.row_start[rows.start], _LANES
+        )
+        _project_chunk(likelihood, rows, bounds, row_tables, projected, group_projected)
+        entries = louis.entries_by_item(rows.start, rows.stop, data.row_start, data.answer_code, data.n_items)
+        add = partial(
+            _add_lane,
+            likelihood,
+            rows,
+            entries,
+            projected,
+            group_projected,
+            item_index,
+            group_index,
+            matrix,
+            blocks,
+        )
+        run_lanes(add, _LANES, likelihood.threads)
+        if is_full:
+            louis.add_population(
+                rows.start,
+                rows.stop,
+                likelihood.row_weight,
+                data.groups(),
+                group_projected,
+                group_index,
+                matrix,
+            )
+    return matrix[:, :n_free], blocks
+
+
+def _project_chunk(
+    likelihood: MarginalLikelihood,
+    rows: slice,
+    bounds: NDArray[np.int64],
+    row_tables: tuple[Any, ...],
+    projected: NDArray[np.float32],
+    group_projected: NDArray[np.float32],
+) -> None:
+    from seedtest_analytics.stats.irt import louis
+
+    data = likelihood.data
+    given = (rows.start, data.row_start, data.answer_code, data.groups(), *row_tables)
+
+    def project(lane: int) -> None:
+        louis.project_rows(bounds[lane], bounds[lane + 1], *given, projected, group_projected)  # type: ignore[call-arg]
+
+    run_lanes(project, _LANES, likelihood.threads)
+
+
+def _add_lane(
+    likelihood: MarginalLikelihood,
+    rows: slice,
+    entries: tuple[NDArray[Any], ...],
+    projected: NDArray[np.float32],
+    group_projected: NDArray[np.float32],
+    item_index: NDArray[np.int64],
+    group_index: NDArray[np.int64],
+    matrix: Floats,
+    blocks: Floats,
+    lane: int,
+) -> None:
+    """One lane's items: each writes to rows of the matrix of its own, so no two lanes meet."""
+    from seedtest_analytics.stats.irt import louis
+
+    data = likelihood.data
+    is_full = len(blocks) == 0
+    # Later items have fewer partners after them: lanes get equal numbers of pairs, about.
+    share = 1.0 - np.sqrt(1.0 - np.arange(_LANES + 1) / _LANES) if is_full else np.arange(_LANES + 1) / _LANES
+    first, last = np.round(share[lane : lane + 2] * data.n_items).astype(np.int64)
+    louis.add_pairs(  # type: ignore[call-arg]
+        first,
+        last,
+        *entries,
+        rows.start,
+        data.row_start,
+        data.answer_code,
+        likelihood.row_weight,
+        data.groups(),
+        projected,
+        group_projected,
+        item_index,
+        group_index,
+        is_full,
+        int(data.n_answers_by_row[rows].max(initial=1)),
+        matrix,
+        blocks,
+    )
+
+
+def _row_tables(likelihood: MarginalLikelihood, parameters: Parameters, n_parameters: int) -> tuple[Any, ...]:
+    """What the projections look up: log tables, nodes, population, scores of answers and of the population."""
+    table, shift, slope, intercept = log_tables(parameters.a, parameters.d, parameters.c, likelihood.nodes)
+    log_population = likelihood.log_population(parameters)
+    sd = np.exp(parameters.log_sd)[:, None]
+    z = (likelihood.nodes[None, :] - parameters.mean[:, None]) / sd
+    score = _score_tables(parameters, likelihood.nodes, n_parameters)
+    return (
+        kernels.in_blocks(table),
         shift,
         slope,
         intercept,
-        likelihood.padded_nodes,
-        kernels.padded_rows(likelihood.log_population(parameters), width, kernels.MASKED_LOG_PRIOR),
-        _score_tables(parameters, likelihood.padded_nodes, n_parameters),
-        index[0],
-        np.stack([z / sd, z**2], axis=1),
-        index[1],
-        n_free,
-        is_full,
-        _coarser(likelihood.data.row_start, lanes),
+        likelihood.node_blocks,
+        kernels.in_blocks(log_population, kernels.MASKED_LOG_PRIOR),
+        kernels.in_blocks(score.astype(np.float32)),
+        kernels.in_blocks(np.stack([z / sd, z**2], axis=1).astype(np.float32)),
     )
-    return matrix.sum(axis=0), blocks.sum(axis=0)
 
 
-def _coarser(row_start: NDArray[np.int64], n_lanes: int) -> NDArray[np.int64]:
-    starts = np.searchsorted(row_start, np.linspace(0, row_start[-1], n_lanes + 1), side="left")
-    starts[0], starts[-1] = 0, len(row_start) - 1
-    return np.asarray(starts, dtype=np.int64)
+def _answers_a_chunk(data: ResponseData, is_full: bool) -> int:
+    """So many that a row of the matrix is revisited while it is in the cache."""
+    if not is_full:
+        return _MIN_CHUNK
+    mean_length = max(data.n_answers / data.n_rows, 1.0)
+    return int(np.clip(2.0 * data.n_items**2 / mean_length, _MIN_CHUNK, _MAX_CHUNK))
 
 
 def _score_tables(parameters: Parameters, nodes: Floats, n_parameters: int) -> Floats:
