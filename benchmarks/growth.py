@@ -11,14 +11,17 @@ process of its own so that its peak memory (Stan's chains included) is its own.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import multiprocessing
 import resource
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.getLogger("seedtest_analytics").setLevel(logging.WARNING)
     _compile(naive=not arguments.no_naive)
-    console = Console()
+    console = Console(width=150)
     console.print(compare([200] if arguments.quick else [200, 1000], arguments))
     sizes = [(10_000, 12, 0.2), (100_000, 12, 0.2)]
     if not arguments.quick:
@@ -191,13 +194,28 @@ def in_own_process(function: Any, *arguments: Any) -> tuple[Any, float]:
 
 def _measured(queue: Any, function: Any, arguments: tuple[Any, ...]) -> None:
     result, error = None, ""
+    done, chains = threading.Event(), [0.0]
+    watcher = threading.Thread(target=_watch_chains, args=(done, chains))
+    watcher.start()
     try:
         result = function(*arguments)
     except Exception as problem:  # noqa: BLE001  one method's failure must not end the others
         error = f"{type(problem).__name__}: {problem}"
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    chain = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    queue.put((result, error, (own + 2 * chain) / 1024))  # two chains run side by side
+    done.set()
+    watcher.join()
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    queue.put((result, error, own + chains[0]))
+
+
+def _watch_chains(done: threading.Event, peak: list[float]) -> None:
+    """Most memory that child processes held at once. The kernel's own figure counts a fork's copy of this one."""
+    me = psutil.Process()
+    while not done.wait(0.1):
+        total = 0.0
+        for child in me.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                total += child.memory_info().rss if child.exe() != me.exe() else 0
+        peak[0] = max(peak[0], total / 2**20)
 
 
 def _compile(naive: bool) -> None:
