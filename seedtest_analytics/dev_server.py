@@ -1,0 +1,378 @@
+"""Dagster's webserver and daemon on this machine, with PostgreSQL below them, as one thing that goes up and down.
+
+``up`` prepares the Dagster home and starts a supervisor (this module run as a program) in a session of its own. The
+supervisor runs ``dagster dev``, starts it again when it dies, and starts the embedded PostgreSQL again when that was
+killed. ``down`` interrupts the supervisor, waits, and ends by force whatever of its session is left: also after a
+crash, of which the state file tells. State, lock and log are in the home's folder ``dev_server``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import psutil
+
+from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+
+logger = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+PLATFORM_DATABASE = "seedtest"
+DAGSTER_DATABASE = "dagster"
+READY_TIMEOUT_SECONDS = 180
+STOP_TIMEOUT_SECONDS = 45
+LOG_LIMIT_BYTES = 20_000_000
+PROJECT_FOLDER = Path(__file__).resolve().parents[1]
+
+_WATCH_SECONDS = 1.0
+_RESTART_LIMIT = 5
+_LOCATIONS = """{ workspaceOrError { ... on PythonError { message } ... on Workspace { locationEntries {
+  name locationOrLoadError { ... on PythonError { message errorChain { error { message } } } } } } } }"""
+
+
+class DevServerError(RuntimeError):
+    """The server cannot be prepared, started or stopped; the message names cause and remedy."""
+
+
+@dataclass(frozen=True)
+class DevServerStatus:
+    """``unresponsive``: the process lives, the webserver does not answer (it starts, or is stuck)."""
+
+    state: Literal["stopped", "running", "unresponsive"]
+    url: str
+    log: Path
+    pid: int | None = None
+
+
+@dataclass(frozen=True)
+class _Started:
+    """The supervisor that was started last; its pid may be another program's by now."""
+
+    pid: int
+    port: int
+
+
+def prepare_home(home: Path, project_folder: Path = PROJECT_FOLDER) -> dict[str, str]:
+    """Make a folder a Dagster home with PostgreSQL running below it; return the environment variables to set.
+
+    With DATABASE_URL Dagster's storage is the database ``dagster`` on that server, else on the embedded one;
+    DAGSTER_POSTGRES_URL, where it is set, names another. Raises :class:`DevServerError` and
+    :class:`seedtest_analytics.resources.embedded_postgres.EmbeddedPostgresError`.
+    """
+    home = home.resolve()
+    _link_instance_file(home, project_folder / "dagster.yaml")
+    storage_url = os.environ.get("DAGSTER_POSTGRES_URL")
+    if not os.environ.get("DATABASE_URL"):
+        server = EmbeddedPostgres(home / "postgres")
+        server.start()
+        server.ensure_database(PLATFORM_DATABASE)
+        if not storage_url:
+            server.ensure_database(DAGSTER_DATABASE)
+            storage_url = server.url(DAGSTER_DATABASE, driver="psycopg2")
+    elif not storage_url:
+        storage_url = _database_beside(os.environ["DATABASE_URL"])
+    return {"DAGSTER_HOME": str(home), "DAGSTER_POSTGRES_URL": storage_url}
+
+
+class DevServer:
+    """The server of one Dagster home. Methods may be called from several processes at once."""
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        port: int = 3000,
+        workspace: Path | None = None,
+        project_folder: Path = PROJECT_FOLDER,
+    ) -> None:
+        self.home = home.resolve()
+        self.port = port
+        self.project_folder = project_folder
+        self.workspace = workspace or project_folder / "workspace.yaml"
+        # Not in the home's folder `logs`: Dagster's telemetry removes what it finds there, also when it is off.
+        self._folder = self.home / "dev_server"
+        self.log = self._folder / "server.log"
+        self._state_file = self._folder / "state.json"
+
+    def up(self) -> DevServerStatus:
+        """Start unless it runs; return when the webserver answers and the code is loaded."""
+        with self._locked():
+            status = self.status()
+            if status.state != "running":
+                self._end_session(is_crashed=True)
+                self._start()
+                status = self._wait_until_ready()
+            return status
+
+    def down(self) -> None:
+        """Stop webserver, daemon, runs and the embedded PostgreSQL of the home; nothing happens when none runs."""
+        with self._locked():
+            self._end_session(is_crashed=False)
+            if (self.home / "postgres").exists():
+                EmbeddedPostgres(self.home / "postgres").stop()
+
+    def status(self) -> DevServerStatus:
+        """What is there now; changes nothing."""
+        started = self._started()
+        url = f"http://{HOST}:{started.port if started else self.port}"
+        if started is None or not self._is_alive(started):
+            return DevServerStatus("stopped", url, self.log)
+        state: Literal["running", "unresponsive"] = "running" if _answers(url) else "unresponsive"
+        return DevServerStatus(state, url, self.log, started.pid)
+
+    def _start(self) -> None:
+        if _is_taken(self.port):
+            raise DevServerError(
+                f"another program listens on {HOST}:{self.port}; stop it or choose another port"
+            )
+        environment = {**os.environ, **prepare_home(self.home, self.project_folder)}
+        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        command = [sys.executable, "-m", __name__, str(self.home), str(self.port), str(self.workspace)]
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=environment,
+                cwd=self.workspace.parent,
+            )
+        self._state_file.write_text(json.dumps(asdict(_Started(process.pid, self.port))))
+
+    def _wait_until_ready(self) -> DevServerStatus:
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        while (status := self.status()).state == "unresponsive" and time.monotonic() < deadline:
+            time.sleep(0.3)
+        problem: str | None = f"did not answer within {READY_TIMEOUT_SECONDS} s"
+        if status.state == "stopped":
+            problem = "ended"
+        elif status.state == "running":
+            problem = _load_problem(status.url)
+        if problem is None:
+            return status
+        self._end_session(is_crashed=False)
+        raise DevServerError(f"the Dagster server {problem}; end of {self.log}:\n{_tail(self.log)}")
+
+    def _started(self) -> _Started | None:
+        try:
+            return _Started(**json.loads(self._state_file.read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def _end_session(self, *, is_crashed: bool) -> None:
+        """Interrupt the supervisor, then end what is left of its session, and forget it."""
+        started = self._started()
+        if started is None:
+            return
+        if self._is_alive(started) and not is_crashed:
+            supervisor = psutil.Process(started.pid)
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+                supervisor.send_signal(signal.SIGINT)
+                supervisor.wait(STOP_TIMEOUT_SECONDS + 10)
+        left = self._session(started)
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=10)
+        self._state_file.unlink(missing_ok=True)
+
+    def _is_alive(self, started: _Started) -> bool:
+        try:
+            command = psutil.Process(started.pid).cmdline()  # of a zombie: empty, or an error
+        except psutil.Error:
+            return False
+        return __name__ in command and str(self.home) in command
+
+    def _session(self, started: _Started) -> list[psutil.Process]:
+        """What lives of the supervisor's session; its environment tells it from a later one of the same number."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                is_member = os.getsid(process.pid) == started.pid
+                if is_member and process.environ().get("DAGSTER_HOME") == str(self.home):
+                    found.append(process)
+        return found
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = (self._folder / "lock").open("a")
+        except OSError as error:
+            raise DevServerError(f"{self.home} cannot be a Dagster home: {error.strerror}") from error
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+class _Supervisor:
+    """Keeps ``dagster dev`` and the embedded PostgreSQL running until it is interrupted."""
+
+    def __init__(self, home: Path, port: int, workspace: Path) -> None:
+        self._postgres = None if os.environ.get("DATABASE_URL") else EmbeddedPostgres(home / "postgres")
+        self._command = [
+            sys.executable,
+            "-m",
+            "dagster",
+            "dev",
+            "-h",
+            HOST,
+            "-p",
+            str(port),
+            "-w",
+            str(workspace),
+        ]
+        self._is_stopping = False
+
+    def run(self) -> int:
+        """Exit code 0 after an interruption, 1 when ``dagster dev`` keeps dying."""
+        # Handlers and not the inherited dispositions: a shell starts background jobs with SIGINT ignored, Dagster
+        # copies that to SIGTERM, and its processes could not be stopped.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+        for attempt in range(1, _RESTART_LIMIT + 1):
+            dagster = subprocess.Popen(self._command)
+            self._watch(dagster)
+            if self._is_stopping:
+                return 0
+            logger.error("dagster dev ended with exit code %s (start %d)", dagster.returncode, attempt)
+            time.sleep(attempt)
+        return 1
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._is_stopping = True
+
+    def _watch(self, dagster: subprocess.Popen[bytes]) -> None:
+        while dagster.poll() is None:
+            if self._is_stopping:
+                dagster.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    dagster.wait(STOP_TIMEOUT_SECONDS)
+                dagster.kill()
+                dagster.wait()
+                return
+            self._revive_postgres()
+            time.sleep(_WATCH_SECONDS)
+
+    def _revive_postgres(self) -> None:
+        try:
+            if self._postgres is not None and self._postgres.status().state == "stopped":
+                logger.warning("the embedded PostgreSQL is not running; it is started again")
+                self._postgres.start()
+        except EmbeddedPostgresError:
+            logger.exception("the embedded PostgreSQL cannot be started again; the next try follows")
+
+
+def _link_instance_file(home: Path, source: Path) -> None:
+    """Link the project's dagster.yaml into the home; an operator's own file there is left alone."""
+    target = home / "dagster.yaml"
+    home.mkdir(parents=True, exist_ok=True)
+    if target.exists() and not target.is_symlink():
+        if not target.samefile(source):
+            logger.info("%s is used as it is", target)
+        return
+    if not source.exists():
+        raise DevServerError(f"{source} is missing, and there is none in {home}")
+    target.unlink(missing_ok=True)
+    target.symlink_to(source)
+
+
+def _database_beside(database_url: str) -> str:
+    """URL of the database ``dagster`` on the server of DATABASE_URL, made if it is not there."""
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from seedtest_analytics.resources.postgres import normalised_url
+
+    url = normalised_url(database_url)
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 10})
+    try:
+        with engine.connect() as connection:
+            query = text("SELECT 1 FROM pg_database WHERE datname = :name")
+            if connection.execute(query, {"name": DAGSTER_DATABASE}).first() is None:
+                connection.execute(text(f"CREATE DATABASE {DAGSTER_DATABASE}"))
+    except SQLAlchemyError as error:
+        cause = str(getattr(error, "orig", error)).strip().splitlines()[-1]
+        raise DevServerError(
+            f"database {DAGSTER_DATABASE!r} for Dagster's storage cannot be made at {url.host}: {cause}. Make it, or "
+            "set DAGSTER_POSTGRES_URL=postgresql+psycopg2://user:password@host:port/database"
+        ) from error
+    finally:
+        engine.dispose()
+    storage = url.set(drivername="postgresql+psycopg2", database=DAGSTER_DATABASE)
+    return storage.render_as_string(hide_password=False)
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/server_info", timeout=5) as answer:  # noqa: S310 (our own http URL)
+            return answer.status == 200
+    except (OSError, ValueError):
+        return False
+
+
+def _load_problem(url: str) -> str | None:
+    """Why a code location is not loaded; None when all are."""
+    request = urllib.request.Request(  # noqa: S310 (our own http URL)
+        f"{url}/graphql", json.dumps({"query": _LOCATIONS}).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            workspace: dict[str, Any] = json.load(answer)["data"]["workspaceOrError"]
+    except (OSError, ValueError, KeyError) as failure:
+        return f"does not answer GraphQL ({failure})"
+    entries = workspace.get("locationEntries")
+    if entries is None:
+        return f"has no workspace: {workspace.get('message')}"
+    for entry in entries:
+        error = entry["locationOrLoadError"] or {}
+        if "message" in error:
+            causes = [error["message"], *(link["error"]["message"] for link in error["errorChain"])]
+            return f"cannot load {entry['name']}: {causes[-1].strip()}"
+    return None
+
+
+def _tail(path: Path, lines: int = 25) -> str:
+    if not path.exists():
+        return ""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", path.read_text(errors="replace"))
+    return "\n".join(plain.splitlines()[-lines:])
+
+
+def _main(arguments: list[str]) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    home, port, workspace = arguments
+    return _Supervisor(Path(home), int(port), Path(workspace)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

@@ -1,0 +1,262 @@
+"""The server is run for real, over a small code location: asked by GraphQL, killed, started again."""
+
+import json
+import os
+import signal
+import socket
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from seedtest_analytics.dev_server import PROJECT_FOLDER, DevServer, DevServerError, prepare_home
+from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgres
+from seedtest_analytics.resources.embedded_postgres_host import free_port
+from tests.conftest import remove_server
+
+DEFINITIONS = """
+import dagster as dg
+
+@dg.asset
+def one():
+    return 1
+
+defs = dg.Definitions([one], jobs=[dg.define_asset_job("job_of_one", [one])])
+"""
+LAUNCH = """mutation { launchRun(executionParams: {selector: {repositoryLocationName: "small",
+  repositoryName: "__repository__", jobName: "job_of_one"}, runConfigData: {}}) {
+    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+STATUS = """{ runsOrError { ... on Runs { results { runId status } } } }"""
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "DAGSTER_POSTGRES_URL", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's OS user can enter, with a code location in it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        (folder / "small.py").write_text(DEFINITIONS)
+        (folder / "workspace.yaml").write_text(
+            "load_from:\n  - python_file: {relative_path: small.py, location_name: small}\n"
+        )
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[DevServer]:
+    """Not started; the tests of this module take it up and down in their order."""
+    server = DevServer(folder / "home", port=free_port(), workspace=folder / "workspace.yaml")
+    yield server
+    server.down()
+    remove_server(server.home / "postgres")
+
+
+def graphql(server: DevServer, query: str) -> Any:
+    request = urllib.request.Request(
+        f"{server.status().url}/graphql",
+        json.dumps({"query": query}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)["data"]
+
+
+def eventually(is_so: Callable[[], bool], seconds: float = 90) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if is_so():
+                return True
+        except OSError:
+            pass
+        time.sleep(0.2)
+    return False
+
+
+def session(leader: int) -> list[psutil.Process]:
+    """Living processes of a session."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            is_member = os.getsid(process.pid) == leader
+            if is_member and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def run_statuses(server: DevServer) -> dict[str, str]:
+    runs = graphql(server, STATUS)["runsOrError"]["results"]
+    return {run["runId"]: run["status"] for run in runs}
+
+
+@pytest.fixture
+def ignored_interrupts() -> Iterator[None]:
+    """As in a shell's background job: a server that inherits this could not be interrupted."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+def test_life_of_a_server(folder: Path, server: DevServer, ignored_interrupts: None) -> None:
+    """One story, because each start takes seconds."""
+    assert server.status().state == "stopped"
+    server.down()
+    up = server.up()
+    assert up.state == "running"
+    assert server.up() == up
+
+    # A run is launched over HTTP, and its record is in PostgreSQL.
+    launched = graphql(server, LAUNCH)["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    run_id = launched["run"]["runId"]
+    assert eventually(lambda: run_statuses(server)[run_id] == "SUCCESS"), run_statuses(server)
+    postgres = EmbeddedPostgres(server.home / "postgres")
+    with psycopg.connect(postgres.url("dagster", driver="")) as connection:
+        query = "SELECT status, (SELECT count(*) > 5 FROM event_logs WHERE run_id = r.run_id) FROM runs r"
+        assert connection.execute(query).fetchall() == [("SUCCESS", True)]
+
+    # Other OS users can read command lines.
+    password = (server.home / "postgres" / "password").read_text()
+    members = session(up.pid or 0)
+    assert len(members) >= 4
+    assert not any(password in " ".join(command_line(process)) for process in members)
+
+    # PostgreSQL is killed below it, and comes back.
+    killed = postgres.status().pid or 0
+    os.kill(killed, signal.SIGKILL)
+    assert eventually(lambda: postgres.status().state == "running" and postgres.status().pid != killed)
+    assert eventually(lambda: run_statuses(server) == {run_id: "SUCCESS"})
+
+    # The supervisor is killed: its orphans do not keep the next start from its port. That start, of code that
+    # cannot be loaded, says so, and ends in order.
+    os.kill(up.pid or 0, signal.SIGKILL)
+    assert eventually(lambda: server.status().state == "stopped")
+    assert session(up.pid or 0)
+    assert "services shut down" not in server.log.read_text()
+    (folder / "small.py").write_text("raise ValueError('no such thing')")
+    with pytest.raises(DevServerError, match="cannot load small: ValueError: no such thing"):
+        server.up()
+    assert "services shut down" in server.log.read_text()
+    assert session(up.pid or 0) == []
+    assert server.status().state == "stopped"
+    assert not [p for p in psutil.process_iter() if {"-m", str(server.home)} <= set(command_line(p))]
+
+    assert postgres.status().state == "running"
+    server.down()
+    assert postgres.status().state == "stopped"
+
+
+def test_a_taken_port_is_told_before_anything_starts(folder: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(DevServerError, match=f"another program listens on 127.0.0.1:{port}"):
+            DevServer(folder / "other", port=port).up()
+    assert not (folder / "other" / "postgres").exists()
+
+
+def test_a_stale_state_file_does_no_harm(folder: Path) -> None:
+    server = DevServer(folder / "stale", port=1)
+    state_file = server.home / "dev_server" / "state.json"
+    state_file.parent.mkdir(parents=True)
+    state_file.write_text(json.dumps({"pid": os.getpid(), "port": 1}))
+    assert server.status().state == "stopped"
+    server.down()
+    state_file.write_text("{")
+    assert server.status().state == "stopped"
+    server.down()
+
+
+def test_dagsters_storage_is_a_database_beside_database_url(
+    tmp_path: Path, empty_database: str, postgres_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database)
+    expected = postgres_server.url("dagster", driver="psycopg2")
+    for _ in range(2):
+        environment = prepare_home(tmp_path)
+        assert environment == {"DAGSTER_HOME": str(tmp_path), "DAGSTER_POSTGRES_URL": expected}
+    assert not (tmp_path / "postgres").exists()
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql+psycopg2://elsewhere/x")
+    assert prepare_home(tmp_path)["DAGSTER_POSTGRES_URL"] == "postgresql+psycopg2://elsewhere/x"
+
+
+def test_a_role_that_may_not_make_it_is_told_what_to_set(
+    tmp_path: Path, postgres_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(postgres_server.url("postgres", driver=""), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS dagster")
+        connection.execute("CREATE ROLE weak LOGIN PASSWORD 'weak'")
+    port = postgres_server.status().port
+    monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg2://weak:weak@127.0.0.1:{port}/postgres")
+    with pytest.raises(
+        DevServerError, match=r"permission denied to create database.*DAGSTER_POSTGRES_URL"
+    ) as caught:
+        prepare_home(tmp_path)
+    assert "weak:weak" not in str(caught.value)
+
+
+def test_an_operators_own_instance_file_stays(
+    tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database)
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql+psycopg2://elsewhere/x")
+    file = tmp_path / "dagster.yaml"
+    file.write_text("telemetry: {enabled: false}\n")
+    prepare_home(tmp_path)
+    assert file.read_text() == "telemetry: {enabled: false}\n"
+    file.unlink()
+    file.symlink_to(tmp_path / "moved away")
+    prepare_home(tmp_path)
+    assert file.samefile(PROJECT_FOLDER / "dagster.yaml")
+
+
+def test_the_instance_that_dagster_yaml_describes(
+    tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster import DagsterInstance
+
+    monkeypatch.setenv("DATABASE_URL", empty_database)
+    for name, value in prepare_home(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    with DagsterInstance.get() as instance:
+        for part in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+            assert type(part).__module__.startswith("dagster_postgres.")
+        assert instance.get_runs() == []
+        assert Path(instance.storage_directory()).is_relative_to(tmp_path)
+        assert instance.run_monitoring_enabled
+        assert instance.run_retries_enabled
+        assert instance.get_settings("run_retries")["retry_on_asset_or_op_failure"] is False
+        assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
+        assert instance.freshness_enabled
+        assert not instance.telemetry_enabled
+
+
+def test_the_workspace_is_the_platforms_one_code_location() -> None:
+    import yaml
+
+    workspace = yaml.safe_load((PROJECT_FOLDER / "workspace.yaml").read_text())
+    assert [entry["python_module"]["module_name"] for entry in workspace["load_from"]] == [
+        "seedtest_analytics.definitions"
+    ]
