@@ -379,6 +379,116 @@ class ReportSettings(SettingsGroup):
     )
 
 
+KPI_METRICS = ("I_t", "E_t", "R_t", "A_t", "P", "S")
+
+
+class SurvivalSettings(SettingsGroup):
+    """Churn model (contract 4.10)."""
+
+    lookback_days: int = variable(
+        90,
+        "SURVIVAL_LOOKBACK_DAYS",
+        ge=28,
+        description="Days of weekly landmarks that a fit uses (at least 28).",
+    )
+    event_threshold_days: int = variable(
+        14,
+        "SURVIVAL_EVENT_THRESHOLD_DAYS",
+        ge=1,
+        le=365,
+        description="survival_risk is the risk of silence over so many days.",
+    )
+    update_kpi: bool = variable(
+        True, "SURVIVAL_UPDATE_KPI", description="weekly_kpi.S from the model where one is usable."
+    )
+    family: Literal["cox", "weibull"] = variable(
+        "cox", "SURVIVAL_FAMILY", description="'cox', or 'weibull' for the parametric alternative."
+    )
+
+
+class InactivitySettings(SettingsGroup):
+    """Students who fall silent (contract 4.7)."""
+
+    threshold_days: int = variable(
+        7,
+        "INACTIVITY_THRESHOLD_DAYS",
+        ge=1,
+        le=365,
+        description="Students silent for so many days are noticed, once, and their P and S refreshed.",
+    )
+
+
+class ForecastSettings(SettingsGroup):
+    """Forecast and anomalies of weekly series (contract 4.11)."""
+
+    lookback_weeks: int = variable(
+        12, "PROPHET_LOOKBACK_WEEKS", ge=4, description="Closed weeks that a series reaches back."
+    )
+    forecast_weeks: int = variable(4, "PROPHET_FORECAST_WEEKS", ge=1, description="Weeks ahead.")
+    anomaly_threshold: float = variable(
+        2.5, "PROPHET_ANOMALY_THRESHOLD", gt=0, description="A week is an anomaly from this |z| on."
+    )
+    interval_level: float = variable(
+        0.8, "PROPHET_INTERVAL_LEVEL", gt=0, lt=1, description="Probability that an interval holds the value."
+    )
+    metrics: str = variable(
+        "I_t",
+        "PROPHET_METRICS",
+        description="Series to forecast, separated by commas: I_t, E_t, R_t, A_t, P, S or topic:<topic_id>.",
+    )
+    processes: int = variable(
+        2, "PROPHET_PROCESSES", ge=1, description="Series that are forecast at the same time."
+    )
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, value: str) -> str:
+        names = [name.strip() for name in value.split(",")]
+        wrong = [n for n in names if n not in KPI_METRICS and not (n.startswith("topic:") and n != "topic:")]
+        if wrong:
+            raise ValueError(f"{', '.join(map(repr, wrong))} is no KPI and no topic:<topic_id>")
+        return value
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The series, each once."""
+        return tuple(dict.fromkeys(name.strip() for name in self.metrics.split(",")))
+
+
+class SegmentSettings(SettingsGroup):
+    """Segments of students (contract 4.12)."""
+
+    lookback_weeks: int = variable(
+        12,
+        "CLUSTER_LOOKBACK_WEEKS",
+        ge=1,
+        description="Weeks of KPIs that a student's features are means of.",
+    )
+    n_clusters: int | None = variable(
+        None, "CLUSTER_N_CLUSTERS", ge=1, le=50, description="Number of segments; unset: chosen."
+    )
+    method: Literal["kmeans", "gmm"] = variable(
+        "kmeans", "CLUSTER_METHOD", description="'kmeans' or 'gmm' (Gaussian mixture)."
+    )
+    min_weeks: int = variable(
+        4, "CLUSTER_MIN_WEEKS", ge=1, description="Weeks with A_t that a student needs to be in a segment."
+    )
+    min_users: int = variable(
+        10, "CLUSTER_MIN_USERS", ge=2, description="Below so many students there is one segment."
+    )
+
+
+class BacktestSettings(SettingsGroup):
+    """Scoring of predictions when the truth has arrived."""
+
+    ability_horizon_weeks: int = variable(
+        4,
+        "BACKTEST_ABILITY_HORIZON_WEEKS",
+        ge=1,
+        description="P without a date of its own is judged by the ability so many weeks later.",
+    )
+
+
 GROUPS: dict[str, type[SettingsGroup]] = {
     "platform": PlatformSettings,
     "storage": StorageSettings,
@@ -389,6 +499,11 @@ GROUPS: dict[str, type[SettingsGroup]] = {
     "glmm": GlmmSettings,
     "growth": GrowthSettings,
     "reports": ReportSettings,
+    "survival": SurvivalSettings,
+    "inactivity": InactivitySettings,
+    "forecast": ForecastSettings,
+    "segments": SegmentSettings,
+    "backtest": BacktestSettings,
 }
 
 
@@ -406,6 +521,11 @@ class Settings(BaseModel):
     glmm: GlmmSettings = GlmmSettings()
     growth: GrowthSettings = GrowthSettings()
     reports: ReportSettings = ReportSettings()
+    survival: SurvivalSettings = SurvivalSettings()
+    inactivity: InactivitySettings = InactivitySettings()
+    forecast: ForecastSettings = ForecastSettings()
+    segments: SegmentSettings = SegmentSettings()
+    backtest: BacktestSettings = BacktestSettings()
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -3,7 +3,7 @@
 A module a stage. Nothing here connects to a database.
 """
 
-from seedtest_analytics.tables import attempts, features, growth, kpis, psychometrics, reports, source
+from seedtest_analytics.tables import attempts, features, growth, kpis, psychometrics, reports, risk, source
 from seedtest_analytics.tables.declare import (
     ColumnContract,
     contract_of,
@@ -22,6 +22,7 @@ __all__ = [
     "metadata",
     "psychometrics",
     "reports",
+    "risk",
     "source",
     "table_named",
     "view_metadata",

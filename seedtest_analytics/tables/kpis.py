@@ -162,7 +162,16 @@ KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
     ),
     "S": (
         _key("S", "Churn risk: probability of silence over the horizon.", minimum=0, maximum=1),
-        _key("S_method", "'heuristic' or 'cox': how S was computed.", "string"),
+        _key("S_lower", "Lower 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
+        _key("S_upper", "Upper 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
+        _key(
+            "S_method",
+            "'cox_efron', 'cox_efron_ridge', 'weibull_aft' or 'heuristic': how S was computed.",
+            "string",
+        ),
+        _key("S_method_reason", "Why S is the heuristic although the model was asked for.", "string"),
+        _key("S_fit_run_id", "Churn fit used.", "string"),
+        _key("S_reasons", "What raises or lowers S most, in words, strongest first.", "array"),
         _key("S_horizon_days", "Days of silence that S is about.", "integer", 1),
         _key("S_days_silent", "Days since the last attempt.", minimum=0),
         _key("S_n_sessions", "Sessions in the last 56 days.", "integer", 0),

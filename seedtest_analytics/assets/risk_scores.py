@@ -1,0 +1,244 @@
+"""Scoring of students with a stored churn fit: rows of survival_risk and the keys of `weekly_kpi/S`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, text
+
+from seedtest_analytics.assets.events import CheckOutcome, Outcome
+from seedtest_analytics.assets.preview import histogram, table_preview
+from seedtest_analytics.assets.risk_model import heuristic_model, json_text, model_from_json
+from seedtest_analytics.assets.risk_panel import ScoredStudents, load_scored
+from seedtest_analytics.partitions import Week
+from seedtest_analytics.resources.postgres import PostgresResource
+from seedtest_analytics.resources.publish import (
+    Published,
+    copy_frame,
+    create_staging,
+    publish,
+    staged_from_frame,
+)
+from seedtest_analytics.resources.sql_files import statement
+from seedtest_analytics.settings import KpiSettings, SurvivalSettings, load_settings
+from seedtest_analytics.tables.risk import survival_risk, survival_risk_history
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from seedtest_analytics.stats.survival.churn import ChurnModel
+
+SQL = "risk/risk.sql"
+SHOWN_REASONS = 3
+_BLOCK_STUDENTS = 50_000
+_STATES = {"active": "active", "stopped": "stopped", "never started": "never_started"}
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """The model that a week is scored with; ``run_id`` None is the heuristic and ``note`` says why."""
+
+    model: ChurnModel
+    run_id: str | None
+    note: str | None
+
+
+def scorer_for(connection: Connection, week: Week, horizon_days: int) -> Scorer:
+    """The newest usable fit that knew nothing at or after as_of and reaches the horizon; else the heuristic."""
+    found = connection.execute(
+        statement(SQL, "usable_for"), {"week_start": week.start, "as_of": week.as_of}
+    ).one_or_none()
+    if found is None:
+        newest = connection.execute(
+            statement(SQL, "why_not_usable"), {"week_start": week.start}
+        ).one_or_none()
+        why = (
+            "there is no churn fit yet" if newest is None else f"{newest.run_id}: {'; '.join(newest.reasons)}"
+        )
+        return Scorer(heuristic_model(horizon_days), None, why)
+    model = model_from_json(found.model)
+    if horizon_days > model.follow_up_days:
+        why = f"{found.run_id} reaches {model.follow_up_days} days, not {horizon_days}"
+        return Scorer(heuristic_model(horizon_days), None, why)
+    return Scorer(model, found.run_id, None)
+
+
+def score_risk_week(
+    postgres: PostgresResource, week: Week, settings: SurvivalSettings, dry: bool, log: Any
+) -> Outcome:
+    """Score the students of one week into the history, and make its newest week the current table."""
+    with postgres.transaction("survival_risk", is_dry_run=dry) as connection:
+        parameters = {"since": week.days_before(settings.lookback_days), "as_of": week.as_of}
+        connection.execute(statement("kpis/population.sql"), parameters)
+        scorer = scorer_for(connection, week, settings.event_threshold_days)
+        if scorer.note:
+            log.warning(f"week of {week.key}: risk by the heuristic: {scorer.note}")
+        students = load_scored(connection, week)
+        frame = risk_rows(connection, students, scorer, week, settings)
+        staged_from_frame(connection, "staged_risk", survival_risk_history, frame)
+        connection.execute(
+            statement(SQL, "stage_never_started"), {"as_of": week.as_of, "week_start": week.start}
+        )
+        history = _publish_history(connection, week)
+        connection.execute(statement(SQL, "stage_current"))
+        current = publish(connection, survival_risk, "staged_current", partition="true")
+        states = table_preview(connection, statement(SQL, "states"), {"week_start": week.start})
+    by_model = scorer.run_id is not None
+    text_ = f"scored by {scorer.run_id}" if by_model else f"scored by the heuristic: {scorer.note}"
+    metadata: dict[str, Any] = {
+        "as_of": week.as_of.isoformat(),
+        "method": scorer.model.method,
+        "fit": scorer.run_id or "none",
+        "states": states,
+        "rows_of_the_week": history.staged,
+    }
+    if len(frame):
+        metadata["risk"] = histogram(
+            frame["risk_score"].tolist(), f"Risk of silence, week of {week.key}", "probability"
+        )
+    return Outcome(current, metadata, [CheckOutcome("by_model", by_model, text_)], week.key, dry)
+
+
+def _publish_history(connection: Connection, week: Week) -> Published:
+    return publish(
+        connection,
+        survival_risk_history,
+        "staged_risk",
+        partition="t.week_start = :week_start",
+        parameters={"week_start": week.start},
+    )
+
+
+def risk_rows(
+    connection: Connection, students: ScoredStudents, scorer: Scorer, week: Week, settings: SurvivalSettings
+) -> pd.DataFrame:
+    """Rows of survival_risk_history for the students of the population."""
+    import numpy as np
+    import pandas as pd
+    from scipy.stats import rankdata
+
+    from seedtest_analytics.stats.survival.panel import activity_states
+
+    horizon = settings.event_threshold_days
+    risk, lower, upper = scorer.model.predict_silence(students.covariates, horizon)
+    if scorer.run_id is None:
+        risk = _heuristic_of_the_contract(connection, students, week, settings)
+    silent = students.covariates["days_since_last"]
+    n = len(students.user_ids)
+    states = activity_states(silent, horizon)
+    return pd.DataFrame(
+        {
+            "user_id": students.user_ids,
+            "week_start": week.start,
+            "risk_score": risk,
+            "risk_lower": lower,
+            "risk_upper": upper,
+            "hazard_ratio": scorer.model.relative_hazard(students.covariates),
+            "rank_percentile": (rankdata(risk) - 0.5) / n if n else np.empty(0),
+            "state": [_STATES[state] for state in states.tolist()],
+            "days_silent": silent,
+            "reasons": _reasons(scorer.model, students),
+            "method": scorer.model.method,
+            "run_id": scorer.run_id,
+        }
+    ).astype({"run_id": object})
+
+
+def _heuristic_of_the_contract(
+    connection: Connection, students: ScoredStudents, week: Week, settings: SurvivalSettings
+) -> np.ndarray:
+    """The very number that `weekly_kpi/S` gives without a model."""
+    import numpy as np
+
+    stage_heuristic(connection, week, settings.event_threshold_days, settings.lookback_days)
+    found = dict(
+        connection.execute(text("SELECT user_id, (kpis ->> 'S')::float8 FROM staged_kpi")).tuples().all()
+    )
+    connection.execute(text("DROP TABLE staged_kpi"))
+    return np.array([found[user] for user in students.user_ids], dtype=np.float64)
+
+
+def _reasons(model: ChurnModel, students: ScoredStudents) -> list[str]:
+    """JSON of the reasons, in blocks so that a million students are not a million objects at once."""
+    rows: list[str] = []
+    for block in _blocks(students):
+        for reasons in model.reasons(block, SHOWN_REASONS):
+            rows.append(
+                json_text(
+                    [
+                        {
+                            "subject": r.subject,
+                            "raises_risk": bool(r.raises_risk),
+                            "silence_change": r.silence_change,
+                            "text": r.text,
+                        }
+                        for r in reasons
+                    ]
+                )
+            )
+    return rows
+
+
+def _blocks(students: ScoredStudents) -> list[dict[str, Any]]:
+    starts = range(0, len(students.user_ids), _BLOCK_STUDENTS)
+    return [
+        {name: values[start : start + _BLOCK_STUDENTS] for name, values in students.covariates.items()}
+        for start in starts
+    ]
+
+
+def stage_heuristic(connection: Connection, week: Week, horizon_days: int, since_days: int) -> None:
+    """Fill staged_kpi with the contract's heuristic for the population, whose attempts reach back so many days."""
+    connection.execute(
+        statement("kpis/S.sql"),
+        {
+            "as_of": week.as_of,
+            "days_56": week.days_before(56),
+            "since": week.days_before(since_days),
+            "horizon_days": horizon_days,
+        },
+    )
+
+
+def stage_churn_risk(connection: Connection, week: Week, settings: KpiSettings) -> None:
+    """Fill staged_kpi with the keys of S for the population: by the model where one is usable, else the heuristic."""
+    since_days = max(settings.users_since_days, settings.lookback_days)
+    stage_heuristic(connection, week, settings.churn_horizon_days, since_days)
+    if not load_settings().survival.update_kpi:
+        connection.execute(statement(SQL, "note_fallback"), {"note": "SURVIVAL_UPDATE_KPI is off"})
+        return
+    scorer = scorer_for(connection, week, settings.churn_horizon_days)
+    if scorer.run_id is None:
+        connection.execute(statement(SQL, "note_fallback"), {"note": scorer.note})
+        return
+    students = load_scored(connection, week)
+    create_staging(connection, "staged_model", {"user_id": "text", "kpis": "jsonb"})
+    copy_frame(connection, "staged_model", _kpi_rows(students, scorer, settings.churn_horizon_days))
+    connection.execute(statement(SQL, "merge_kpi"))
+
+
+def _kpi_rows(students: ScoredStudents, scorer: Scorer, horizon_days: int) -> pd.DataFrame:
+    import pandas as pd
+
+    numbers = zip(*scorer.model.predict_silence(students.covariates, horizon_days), strict=True)
+    reasons = (
+        [r.text for r in of_student]
+        for block in _blocks(students)
+        for of_student in scorer.model.reasons(block, SHOWN_REASONS)
+    )
+    keys = [
+        json_text(
+            {
+                "S": float(s),
+                "S_lower": float(low),
+                "S_upper": float(high),
+                "S_method": scorer.model.method,
+                "S_fit_run_id": scorer.run_id,
+                "S_reasons": texts,
+            }
+        )
+        for (s, low, high), texts in zip(numbers, reasons, strict=True)
+    ]
+    return pd.DataFrame({"user_id": students.user_ids, "kpis": keys})

@@ -1,0 +1,201 @@
+"""Churn: the fits, each student's risk week by week, and who fell silent."""
+
+from sqlalchemy import Boolean, Date, Index, Integer, Table, Text
+
+from seedtest_analytics.tables.declare import (
+    EMPTY_ARRAY,
+    EMPTY_OBJECT,
+    JSONB,
+    NOW,
+    Float,
+    Instant,
+    column,
+    metadata,
+)
+
+_ACTIVITY = ("attempt.user_id", "attempt.session_id", "attempt.completed_at")
+_KNOWN = (*_ACTIVITY, "weekly_kpi.kpis")
+
+survival_fit_meta = Table(
+    "survival_fit_meta",
+    metadata,
+    column("run_id", Text, "Fit; derived from its week, settings and data.", primary_key=True),
+    column("week_start", Date, "Partition: Monday of the week."),
+    column("formula", Text, "The model in R's notation.", nullable=False),
+    column(
+        "family",
+        Text,
+        "What was fitted: cox_efron, cox_efron_ridge (covariates separate), weibull_aft, or heuristic.",
+        nullable=False,
+    ),
+    column(
+        "event_threshold_days",
+        Integer,
+        "Days of silence that survival_risk is about.",
+        nullable=False,
+        unit="days",
+        minimum=1,
+    ),
+    column("follow_up_days", Integer, "Days after which a landmark is censored.", unit="days", minimum=1),
+    column(
+        "coefficients",
+        JSONB,
+        "Change of the log hazard of returning, by column: {sessions_28d, days_since_last, A_t, …}.",
+        nullable=False,
+        server_default=EMPTY_OBJECT,
+        derived_from=_KNOWN,
+    ),
+    column(
+        "standard_errors",
+        JSONB,
+        "Cluster-robust (by student) standard errors of the coefficients.",
+        nullable=False,
+        server_default=EMPTY_OBJECT,
+    ),
+    column(
+        "hazard_ratios",
+        JSONB,
+        "exp(coefficient) by column; above 1 is an earlier return and a lower risk.",
+        nullable=False,
+        server_default=EMPTY_OBJECT,
+        derived_from=_KNOWN,
+    ),
+    column(
+        "hazard_ratio_intervals",
+        JSONB,
+        "95 % limits of the hazard ratios: {column: [lower, upper]}.",
+        nullable=False,
+        server_default=EMPTY_OBJECT,
+    ),
+    column("concordance", Float, "Share of pairs ordered right; 0.5 is chance.", minimum=0, maximum=1),
+    column("n", Integer, "Landmarks: one row a student and week.", minimum=0),
+    column("n_users", Integer, "Students.", minimum=0),
+    column("n_events", Integer, "Landmarks with a return within the follow-up.", minimum=0),
+    column(
+        "survival_curve",
+        JSONB,
+        "[{t, S}]: share still silent t days after a landmark, at average covariates.",
+        nullable=False,
+        server_default=EMPTY_ARRAY,
+    ),
+    column(
+        "proportionality",
+        JSONB,
+        "{column: {chi_square, p_value, trend}} and GLOBAL: are the hazard ratios constant in time?",
+        nullable=False,
+        server_default=EMPTY_OBJECT,
+    ),
+    column(
+        "calibration",
+        JSONB,
+        "Out-of-fold scores at the horizon: {brier, brier_skill, calibration_slope, ici, auc, curve, …}.",
+        nullable=False,
+        server_default=EMPTY_OBJECT,
+    ),
+    column("is_usable", Boolean, "The fit may be scored with; NULL: a row of the legacy pipeline."),
+    column(
+        "reasons",
+        JSONB,
+        "Why it is not usable or not what was asked for; covariates left out with the reason.",
+        nullable=False,
+        server_default=EMPTY_ARRAY,
+    ),
+    column("model", JSONB, "All that scoring needs; NULL for the heuristic.", derived_from=_KNOWN),
+    column("fitted_at", Instant, "As-of instant: no attempt at or after it was used.", nullable=False),
+    column("run_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True),
+    Index("ix_survival_fit_meta_week", "week_start", unique=True),
+    comment="One row a churn fit: time to return from weekly landmarks, and whether to believe it.",
+)
+
+
+def _score_columns(*, is_risk_required: bool) -> list:
+    """What is said about a student; who never started has no risk, so the current table leaves them out."""
+    return [
+        column(
+            "risk_score",
+            Float,
+            "Probability of silence over the fit's horizon.",
+            nullable=not is_risk_required,
+            minimum=0,
+            maximum=1,
+            derived_from=(*_KNOWN, "survival_fit_meta.model"),
+        ),
+        column("risk_lower", Float, "Lower 95 % limit of risk_score.", minimum=0, maximum=1),
+        column("risk_upper", Float, "Upper 95 % limit of risk_score.", minimum=0, maximum=1),
+        column(
+            "hazard_ratio",
+            Float,
+            "Hazard of returning against that of a student with average covariates.",
+            minimum=0,
+            derived_from=(*_KNOWN, "survival_fit_meta.coefficients"),
+        ),
+        column(
+            "rank_percentile",
+            Float,
+            "Share of the week's students whose risk is lower or, half counted, the same.",
+            minimum=0,
+            maximum=1,
+        ),
+        column(
+            "state",
+            Text,
+            "'active', 'stopped' (silent for the horizon or longer) or 'never_started'.",
+            allowed=("active", "stopped", "never_started"),
+            derived_from=_ACTIVITY,
+        ),
+        column(
+            "days_silent",
+            Float,
+            "Days since the start of the last session.",
+            unit="days",
+            minimum=0,
+            derived_from=_ACTIVITY,
+        ),
+        column(
+            "reasons",
+            JSONB,
+            "What raises or lowers the risk most: [{subject, raises_risk, silence_change, text}].",
+            nullable=False,
+            server_default=EMPTY_ARRAY,
+            derived_from=_KNOWN,
+        ),
+        column("method", Text, "Model of the score, or 'heuristic'."),
+        column(
+            "run_id", Text, "Fit used; survival_fit_meta.run_id.", derived_from=("survival_fit_meta.run_id",)
+        ),
+    ]
+
+
+survival_risk_history = Table(
+    "survival_risk_history",
+    metadata,
+    column("user_id", Text, "Raw id of the student.", primary_key=True, pii="pseudonymous"),
+    column("week_start", Date, "Partition: Monday of the week.", primary_key=True),
+    *_score_columns(is_risk_required=False),
+    Index("ix_survival_risk_history_week", "week_start"),
+    comment="Risk of silence of each student as of each week; who never started has a state and no risk.",
+)
+
+survival_risk = Table(
+    "survival_risk",
+    metadata,
+    column(
+        "user_id",
+        Text,
+        "Raw id of the student.",
+        primary_key=True,
+        pii="pseudonymous",
+        derived_from=("attempt.user_id",),
+    ),
+    *_score_columns(is_risk_required=True),
+    column("week_start", Date, "Week that the risk is as of."),
+    column(
+        "updated_at",
+        Instant,
+        "When a value last changed.",
+        nullable=False,
+        server_default=NOW,
+        is_volatile=True,
+    ),
+    comment="Risk of silence of each student: the newest week of survival_risk_history.",
+)

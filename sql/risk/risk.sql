@@ -1,0 +1,52 @@
+-- Reading and publishing of churn fits and risks.
+
+-- name: usable_for
+-- The newest usable fit that knows nothing at or after as_of. Params: week_start, as_of.
+SELECT run_id, week_start, model
+FROM survival_fit_meta
+WHERE week_start <= :week_start AND fitted_at <= :as_of AND is_usable AND model IS NOT NULL
+ORDER BY week_start DESC
+LIMIT 1;
+
+-- name: why_not_usable
+-- What the newest fit at or before the week says of itself. Params: week_start.
+SELECT run_id, reasons
+FROM survival_fit_meta
+WHERE week_start <= :week_start
+ORDER BY week_start DESC
+LIMIT 1;
+
+-- name: stage_never_started
+-- Adds to staged_risk who is known to the platform by as_of but has no attempt before it. Params: as_of, week_start.
+INSERT INTO staged_risk (user_id, week_start, state, reasons)
+SELECT k.user_id, :week_start, 'never_started', '[]'::jsonb
+FROM (
+    SELECT user_id FROM session WHERE created_at < :as_of AND user_id IS NOT NULL
+    UNION
+    SELECT user_id FROM interest_goal WHERE created_at < :as_of
+) AS k
+WHERE NOT EXISTS (SELECT FROM attempt AS a WHERE a.user_id = k.user_id AND a.completed_at < :as_of);
+
+-- name: stage_current
+-- The newest week of the history is the current table.
+CREATE TEMP TABLE staged_current ON COMMIT DROP AS
+SELECT
+    user_id, risk_score, risk_lower, risk_upper, hazard_ratio, rank_percentile, state, days_silent, reasons, method, run_id,
+    week_start
+FROM survival_risk_history
+WHERE week_start = (SELECT max(week_start) FROM survival_risk_history) AND risk_score IS NOT NULL;
+
+-- name: states
+SELECT state, count(*) AS students, avg(risk_score) AS mean_risk, min(risk_score) AS lowest, max(risk_score) AS highest
+FROM survival_risk_history
+WHERE week_start = :week_start
+GROUP BY state
+ORDER BY state;
+
+-- name: merge_kpi
+-- The model's numbers in place of the heuristic's. Inputs: staged_kpi, staged_model (user_id, kpis).
+UPDATE staged_kpi AS s SET kpis = s.kpis || m.kpis FROM staged_model AS m WHERE m.user_id = s.user_id;
+
+-- name: note_fallback
+-- Params: note.
+UPDATE staged_kpi SET kpis = kpis || jsonb_build_object('S_method_reason', CAST(:note AS text));
