@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from seedtest_analytics.cli.demo import demo_command
 from seedtest_analytics.cli.doctor import doctor_command
+from seedtest_analytics.cli.home import use_home
 from seedtest_analytics.cli.load import load_command
 from seedtest_analytics.cli.materialize import materialize_command
 from seedtest_analytics.cli.server import down_command, status_command, up_command
@@ -35,12 +36,11 @@ app.command("doctor")(doctor_command)
 @app.callback()
 def configure(
     home: Annotated[
-        Path | None,
-        typer.Option("--home", envvar="DAGSTER_HOME", help="Dagster home; default .dagster here."),
-    ] = None,
+        Path, typer.Option("--home", envvar="DAGSTER_HOME", help="Dagster home; default .dagster here.")
+    ] = Path(".dagster"),
 ) -> None:
-    """Commands share one Dagster home."""
-    os.environ["DAGSTER_HOME"] = str((home or Path(".dagster")).resolve())
+    """Commands share one Dagster home and the settings kept in it."""
+    use_home(home)
 
 
 @app.command("migrate")
@@ -65,13 +65,14 @@ def migrate_command(
 
 def known_errors() -> tuple[type[Exception], ...]:
     """Errors whose message says what to do."""
+    from seedtest_analytics.dev_server import DevServerError
     from seedtest_analytics.ingest.errors import LoadError
     from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgresError
     from seedtest_analytics.resources.migrations import MigrationError
     from seedtest_analytics.resources.postgres import DatabaseError
     from seedtest_analytics.settings import SettingsError
 
-    return (SettingsError, DatabaseError, MigrationError, LoadError, EmbeddedPostgresError)
+    return (SettingsError, DatabaseError, MigrationError, LoadError, EmbeddedPostgresError, DevServerError)
 
 
 def main() -> None:
@@ -79,5 +80,5 @@ def main() -> None:
     try:
         app()
     except known_errors() as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -1,0 +1,105 @@
+"""`seedtest demo`: data, the whole graph, the UI: what `make demo` runs after the installation."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from seedtest_analytics.cli.home import current_home, keep_settings, kept_settings, use_instance
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+HISTORY_WEEKS = 26
+"""Weeks of a log that the demo materialises; what is older still counts in look-backs."""
+
+DEMO_SETTINGS = {"METRICS_USE_IRT_THETA": "true", "AGG_INCLUDE_THETA": "true"}
+"""As the legacy manifests set them."""
+
+
+def demo_command(
+    data: Annotated[str | None, typer.Option(help="Attempt log (Parquet or CSV) instead of a simulated cohort.")] = None,
+    students: Annotated[int, typer.Option(help="Students of the simulated cohort.")] = 300,
+    weeks: Annotated[int, typer.Option(help="Weeks of the simulated cohort.")] = 16,
+    port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = 3000,
+) -> None:
+    """Load data, materialise the whole graph and open the UI. Run again it changes no number."""
+    from seedtest_analytics.cli.materialize import materialize
+    from seedtest_analytics.cli.server import start
+    from seedtest_analytics.resources.migrations import migrate
+    from seedtest_analytics.resources.postgres import PostgresResource
+
+    started, console = time.monotonic(), Console()
+    use_instance()
+    engine = PostgresResource().engine
+    migrate(engine)
+    _load(engine, data, students, weeks, console)
+    first, last = attempt_days(engine)
+    _choose_settings(first, last, data is not None)
+    materialize(None, None, reports=True)
+    start(port)
+    _say_where(engine, console)
+    console.print(f"done in {time.monotonic() - started:.0f} s")
+
+
+def _load(engine: Engine, data: str | None, students: int, weeks: int, console: Console) -> None:
+    from seedtest_analytics.cli.load import load_with_progress, print_summary
+    from seedtest_analytics.ingest.load import LoadOptions
+    from seedtest_analytics.settings import load_settings
+
+    platform = load_settings().platform
+    today = dt.datetime.now(platform.zone).date()
+    if data is not None:
+        options = LoadOptions(timezone=platform.timezone, shift_to=today)
+        print_summary(load_with_progress(engine, [data], options, console), console)
+        return
+    from seedtest_analytics.cli.simulate import simulate_into
+    from seedtest_analytics.stats.simulate import CohortConfig
+
+    config = CohortConfig(students, weeks, 1, today, platform.timezone)
+    simulate_into(config, current_home() / "cohort", is_loading=True, console=console)
+
+
+def attempt_days(engine: Engine) -> tuple[dt.date, dt.date]:
+    """First and last day with an exam result, in UTC; the sync has not run yet."""
+    from sqlalchemy import text
+
+    with engine.connect() as connection:
+        first, last = connection.execute(
+            text(
+                "SELECT min(LEAST(created_at, updated_at))::date, max(LEAST(created_at, updated_at))::date "
+                "FROM exam_results WHERE created_at <= now()"
+            )
+        ).one()
+    return first, last
+
+
+def _choose_settings(first: dt.date, last: dt.date, is_log: bool) -> None:
+    """Settings that fit the data, kept in the home, so that a later `seedtest up` has them too."""
+    # Not by the functions of `partitions`: that module reads the start date when it is imported.
+    first_monday, last_monday = (day - dt.timedelta(days=day.weekday()) for day in (first, last))
+    start = max(first_monday, last_monday - dt.timedelta(weeks=HISTORY_WEEKS - 1))
+    # A published log is sparse: a year of answers for its items, where a school's cohort needs the manifests' 60 days.
+    chosen = {**DEMO_SETTINGS, "SEEDTEST_START_DATE": start.isoformat(), "MIRT_LOOKBACK_DAYS": "365" if is_log else "60"}
+    home = current_home()
+    keep_settings(home, {**chosen, **kept_settings(home)})
+    for name, value in kept_settings(home).items():
+        os.environ.setdefault(name, value)
+
+
+def _say_where(engine: Engine, console: Console) -> None:
+    from sqlalchemy import text
+
+    with engine.connect() as connection:
+        row = connection.execute(
+            text("SELECT url, (SELECT count(*) FROM report_artifacts) FROM report_artifacts ORDER BY size_bytes DESC LIMIT 1")
+        ).one_or_none()
+    if row is not None:
+        console.print(f"{row[1]:,} reports, e.g. {row[0]}", highlight=False, soft_wrap=True)
+
+

@@ -1,0 +1,53 @@
+"""`seedtest up`, `down`, `status`: the UI and the daemon on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from seedtest_analytics.cli.home import current_home
+
+Port = Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")]
+
+
+def up_command(port: Port = 3000) -> None:
+    """Start PostgreSQL (where DATABASE_URL names none), the daemon and the UI; an up-to-date schema first."""
+    from seedtest_analytics.cli.home import use_instance
+    from seedtest_analytics.resources.migrations import migrate
+    from seedtest_analytics.resources.postgres import PostgresResource
+
+    use_instance()
+    migrate(PostgresResource().engine)
+    start(port)
+
+
+def start(port: int) -> None:
+    """Start the server and say where the UI is."""
+    from seedtest_analytics.dev_server import DevServer
+
+    status = DevServer(current_home(), port=port).up()
+    Console().print(f"UI: {status.url}   log: {status.log}   stop: seedtest down", highlight=False, soft_wrap=True)
+
+
+def down_command() -> None:
+    """Stop the UI, the daemon, running runs and the embedded PostgreSQL of this home."""
+    from seedtest_analytics.dev_server import DevServer
+
+    DevServer(current_home()).down()
+    Console().print("stopped")
+
+
+def status_command() -> None:
+    """Say what runs. Exit code 3 when the UI does not answer."""
+    from seedtest_analytics.dev_server import DevServer
+    from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgres
+
+    status = DevServer(current_home()).status()
+    server = EmbeddedPostgres(current_home() / "postgres").status()
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"UI: {status.state} {status.url}")
+    console.print(f"embedded PostgreSQL: {server.state}" + (f" on port {server.port}" if server.port else ""))
+    if status.state != "running":
+        raise typer.Exit(3)
