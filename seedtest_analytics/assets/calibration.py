@@ -26,7 +26,7 @@ from seedtest_analytics.tables import psychometrics as tables
 if TYPE_CHECKING:
     import dagster as dg
 
-    from seedtest_analytics.stats.irt import ResponseData
+    from seedtest_analytics.stats.irt.data import ResponseData
 
 RESPONSES = "psychometrics/responses.sql"
 SCALE = "psychometrics/scale.sql"
@@ -62,7 +62,7 @@ def calibrate_week(
 
 def load_answers(connection: Connection, week: Week, settings: CalibrationSettings) -> Answers | None:
     """The answers of the look-back; None where there is none."""
-    from seedtest_analytics.stats.irt import ResponseData
+    from seedtest_analytics.stats.irt.data import ResponseData
 
     connection.execute(
         statement(RESPONSES, "calibration"),
@@ -110,7 +110,7 @@ def _fit(
     log: dg.DagsterLogManager,
 ) -> PlacedCalibration | None:
     """Calibrate and place on the scale; data that cannot carry a calibration give None with the reason in the log."""
-    from seedtest_analytics.stats.irt import IrtDataError
+    from seedtest_analytics.stats.irt.errors import IrtDataError
 
     try:
         return place_on_scale(connection, answers.data, week, settings, log)

@@ -97,7 +97,7 @@ def _render_week(
 ) -> _Rendered:
     rendered = _Rendered()
     store = object_store.store()
-    with quarto.renderer(settings.parallel) as renderer:
+    with quarto.open(settings.parallel) as renderer:
         for outcome in renderer.render_many(_documents(postgres, week, settings)):
             if isinstance(outcome, RenderFailure):
                 rendered.failures.append(outcome.message)

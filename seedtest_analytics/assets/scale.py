@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import dagster as dg
     import pandas as pd
 
-    from seedtest_analytics.stats.irt import Calibration, ItemParameters, ResponseData
+    from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.model import ItemParameters
+    from seedtest_analytics.stats.irt.result import Calibration
 
 RESPONSES = "psychometrics/responses.sql"
 SCALE = "psychometrics/scale.sql"
@@ -60,7 +62,8 @@ def place_on_scale(
     linked: to the anchors where there are enough, else to the first usable calibration. Without either it is the
     origin of the scale.
     """
-    from seedtest_analytics.stats.irt import CalibrationConfig, calibrate
+    from seedtest_analytics.stats.irt.config import CalibrationConfig
+    from seedtest_analytics.stats.irt.estimation import calibrate
 
     anchors = _present(_parameters(connection, "anchors", {}), data)
     config = {"model": settings.model, "min_responses": settings.min_responses}
@@ -83,7 +86,7 @@ def place_on_scale(
 def _parameters(
     connection: Connection, name: str, parameters: dict[str, Any], file: str = RESPONSES
 ) -> ItemParameters:
-    from seedtest_analytics.stats.irt import ItemParameters
+    from seedtest_analytics.stats.irt.model import ItemParameters
 
     rows = connection.execute(statement(file, name), parameters).all()
     return ItemParameters.of(

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from seedtest_analytics.assets.scoring import Scale
-    from seedtest_analytics.stats.irt import ItemParameters, ResponseData
+    from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.model import ItemParameters
 
 
 def item_parameters(items: pd.DataFrame) -> ItemParameters:
     """The engine's parameters from rows item_id, a, b, c (missing c: 0)."""
-    from seedtest_analytics.stats.irt import ItemParameters
+    from seedtest_analytics.stats.irt.model import ItemParameters
 
     return ItemParameters(
         items["item_id"].astype("int64").to_numpy(),
@@ -39,7 +40,8 @@ def overall_rows(answers: pa.Table, scale: Scale, week: Week) -> pd.DataFrame:
     """Rows of mirt_ability: EAP and posterior SD of each student, population of the calibration as the prior."""
     import pandas as pd
 
-    from seedtest_analytics.stats.irt import ResponseData, score
+    from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.scoring import score
 
     codes, users = _codes(answers["user_id"])
     data = ResponseData.from_long(codes, answers["item_id"].to_numpy(), answers["correct"].to_numpy())
@@ -66,7 +68,8 @@ def window_rows(answers: pa.Table, scale: Scale, week: Week, window_days: int) -
     """Rows of ability_window: EAP of each student in the recent and in the previous window, scored at once."""
     import pandas as pd
 
-    from seedtest_analytics.stats.irt import ResponseData, score
+    from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.scoring import score
 
     codes, users = _codes(answers["user_id"])
     row = (codes, answers["is_recent"].to_numpy())
@@ -94,7 +97,7 @@ def topic_rows(answers: pa.Table, overall: pd.DataFrame, scale: Scale, week: Wee
     """Rows of student_topic_theta_history: EAP in each topic with the student's overall posterior as the prior."""
     import pandas as pd
 
-    from seedtest_analytics.stats.irt import score
+    from seedtest_analytics.stats.irt.scoring import score
 
     users, topics, data = _by_topic(answers)
     position = pd.Series(np.arange(len(overall)), index=overall["user_id"].to_numpy())
@@ -127,7 +130,7 @@ def topic_rows(answers: pa.Table, overall: pd.DataFrame, scale: Scale, week: Wee
 
 
 def _by_topic(answers: pa.Table) -> tuple[np.ndarray, np.ndarray, ResponseData]:
-    from seedtest_analytics.stats.irt import ResponseData
+    from seedtest_analytics.stats.irt.data import ResponseData
 
     user_code, users = _codes(answers["user_id"])
     topic_code, topics = _codes(answers["topic_id"])

@@ -69,10 +69,11 @@ def known_errors() -> tuple[type[Exception], ...]:
     from seedtest_analytics.ingest.errors import LoadError
     from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgresError
     from seedtest_analytics.resources.migrations import MigrationError
+    from seedtest_analytics.resources.object_store import ObjectStoreError
     from seedtest_analytics.resources.postgres import DatabaseError
     from seedtest_analytics.settings import SettingsError
 
-    return (SettingsError, DatabaseError, MigrationError, LoadError, EmbeddedPostgresError, DevServerError)
+    return (SettingsError, DatabaseError, MigrationError, LoadError, EmbeddedPostgresError, DevServerError, ObjectStoreError)
 
 
 def main() -> None:
@@ -82,3 +83,7 @@ def main() -> None:
     except known_errors() as error:
         Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

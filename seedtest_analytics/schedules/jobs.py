@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dagster as dg
 
-from seedtest_analytics.partitions import DAILY, WEEKLY
-
 KPI_KEYS = [["weekly_kpi", name] for name in ("I_t", "E_t", "R_t", "A_t", "P", "S")]
 
 sync_attempts = dg.define_asset_job(
@@ -16,49 +14,46 @@ sync_attempts = dg.define_asset_job(
 calibrate_irt = dg.define_asset_job(
     "calibrate_irt",
     selection=dg.AssetSelection.groups("attempts", "psychometrics"),
-    partitions_def=WEEKLY,
     description="Sync the attempts, calibrate the items, score the students.",
 )
 aggregate_features_daily = dg.define_asset_job(
     "aggregate_features_daily",
     selection=dg.AssetSelection.assets("features_topic_daily"),
-    partitions_def=DAILY,
     description="Daily features of the last AGG_LOOKBACK_DAYS days.",
 )
 compute_daily_kpis = dg.define_asset_job(
     "compute_daily_kpis",
     selection=dg.AssetSelection.assets(*KPI_KEYS),
-    partitions_def=WEEKLY,
     description="The six KPIs of the running week, on Mondays of the closed week too.",
 )
 fit_growth_glmm = dg.define_asset_job(
     "fit_growth_glmm",
     selection=dg.AssetSelection.assets("growth_glmm_meta", ["weekly_kpi", "growth_slope"]),
-    partitions_def=WEEKLY,
     description="The mixed model of growth by lme4; growth_slope on request.",
 )
 fit_bayesian_growth = dg.define_asset_job(
     "fit_bayesian_growth",
     selection=dg.AssetSelection.assets("growth_brms_meta", "growth_prediction", ["weekly_kpi", "P"]),
-    partitions_def=WEEKLY,
     description="The Bayesian growth model, its predictions, and P by them where METRICS_USE_BAYESIAN asks for it.",
 )
 refresh_goal_probability = dg.define_asset_job(
     "refresh_goal_probability",
     selection=dg.AssetSelection.assets(["weekly_kpi", "P"]),
-    partitions_def=WEEKLY,
     description="P once more: after a growth fit that fell short, which stops its own run, by the last good one.",
 )
 fit_survival_churn = dg.define_asset_job(
     "fit_survival_churn",
     selection=dg.AssetSelection.assets("survival_fit_meta", "survival_risk", ["weekly_kpi", "S"]),
-    partitions_def=WEEKLY,
     description="The churn fit of the running week, the risks and S by it.",
+)
+detect_inactivity = dg.define_asset_job(
+    "detect_inactivity",
+    selection=dg.AssetSelection.assets("inactivity_notice"),
+    description="Students who fell silent: noticed once, their P and S refreshed.",
 )
 generate_weekly_report = dg.define_asset_job(
     "generate_weekly_report",
     selection=dg.AssetSelection.assets("weekly_report"),
-    partitions_def=WEEKLY,
     description="One report a student for the last closed week.",
 )
 
@@ -71,5 +66,6 @@ JOBS = [
     fit_bayesian_growth,
     refresh_goal_probability,
     fit_survival_churn,
+    detect_inactivity,
     generate_weekly_report,
 ]

@@ -145,3 +145,6 @@ load_rejects = Table(
     UniqueConstraint("file_name", "row_number", "reason", name="uq_load_rejects_row"),
     comment="Rows of attempt logs that could not be loaded, with their reason.",
 )
+
+SOURCE_TABLES = ("exam_results", "question", "session", "interest_goal", "classroom", "load_rejects")
+"""What comes from outside: loaded, never computed."""
