@@ -116,19 +116,19 @@ def _report_asset(
         f"{key.to_user_string()} {verb}: {total.inserted:,} new, {total.updated:,} updated, {total.deleted:,} removed, "
         f"{total.unchanged:,} as they were"
     )
-    if is_dry_run:
-        return
-    own = dict(outcomes[0].metadata) if len(outcomes) == 1 else {}
-    yield dg.MaterializeResult(
-        asset_key=key, metadata={"dagster/column_lineage": lineage} | _counts(total) | own
-    )
+    if not is_dry_run:
+        own = dict(outcomes[0].metadata) if len(outcomes) == 1 else {}
+        yield dg.MaterializeResult(
+            asset_key=key, metadata={"dagster/column_lineage": lineage} | _counts(total) | own
+        )
+    # A dry run has its checks too: Dagster fails a step that leaves a declared check without a result.
     for event in _check_events(checks, outcomes):
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=event.name,
             passed=event.passed,
             severity=event.severity,
-            description=event.description,
+            description=f"dry run, nothing written: {event.description}" if is_dry_run else event.description,
             metadata=event.metadata,
         )
 
