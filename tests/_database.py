@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Engine, text
 
 from seedtest_analytics.resources.postgres import engine_for, normalised_url
-from seedtest_analytics.tables import metadata
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +21,19 @@ def shared_database(module_database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def database(shared_database: Engine) -> Engine:
-    """The module's database with all tables empty."""
-    tables = ", ".join(f'"{name}"' for name in metadata.tables)
-    execute(shared_database, f"TRUNCATE {tables} RESTART IDENTITY")
+    """The module's database with all tables of the platform empty."""
+    empty_tables(shared_database)
     return shared_database
+
+
+def empty_tables(engine: Engine) -> None:
+    """Take every row out of every table but those of the migrations."""
+    names = rows_of(
+        engine,
+        "SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public' "
+        "AND tablename NOT IN ('seedtest_alembic_version', 'seedtest_schema_origin')",
+    )
+    execute(engine, "TRUNCATE " + ", ".join(row["name"] for row in names) + " RESTART IDENTITY")
 
 
 def rows_of(engine: Engine, query: str, **parameters: Any) -> list[dict[str, Any]]:

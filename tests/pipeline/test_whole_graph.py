@@ -1,0 +1,154 @@
+"""The whole graph on a simulated cohort: run twice it changes no row, killed in the middle it ends the same."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, text
+
+from seedtest_analytics.build import build_definitions
+from seedtest_analytics.cli.materialize import Step, plan
+from seedtest_analytics.ingest.cohort_files import write_cohort
+from seedtest_analytics.ingest.cohort_load import load_cohort
+from seedtest_analytics.resources.object_store import ObjectStoreResource
+from seedtest_analytics.resources.postgres import PostgresResource
+from seedtest_analytics.stats.simulate import CohortConfig
+from seedtest_analytics.tables import contract_of, metadata
+from seedtest_analytics.tables.source import SOURCE_TABLES
+
+FIRST, LAST, TODAY = dt.date(2026, 4, 20), dt.date(2026, 6, 28), dt.date(2026, 6, 29)
+ENVIRONMENT = {
+    "METRICS_USE_IRT_THETA": "true",
+    "AGG_INCLUDE_THETA": "true",
+    "MIRT_LOOKBACK_DAYS": "60",
+    "SEEDTEST_START_DATE": "2026-01-05",
+}
+OUTPUTS = sorted(set(metadata.tables) - set(SOURCE_TABLES))
+
+
+@pytest.fixture(scope="module")
+def cohort(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A loaded cohort of 80 students over ten weeks, seed 11."""
+    engine = PostgresResource(url_override=module_database_url).engine
+    folder = tmp_path_factory.mktemp("cohort")
+    write_cohort(CohortConfig(80, 10, 11, LAST, "UTC"), folder, lambda stage, done, total: None)
+    load_cohort(engine, folder, lambda stage, done, total: None)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def definitions(module_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+    """The platform on the cohort's database, reports in a folder of the test."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    resources = {
+        "postgres": PostgresResource(url_override=module_database_url),
+        "object_store": ObjectStoreResource(folder_override=str(tmp_path / "reports")),
+    }
+    return build_definitions(resources)
+
+
+def steps() -> list[Step]:
+    return [Step("sync_attempts", "attempts"), *plan(FIRST, LAST, TODAY, reports=True)]
+
+
+def run_all(definitions: dg.Definitions, only: tuple[str, ...] | None = None) -> None:
+    """Every step as one run over its range; any failure fails the test with the step's error."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        for step in steps():
+            if only is None or step.job in only:
+                job = definitions.resolve_job_def(step.job)
+                assert job.execute_in_process(instance=instance, tags=step.tags).success, step.title
+
+
+def content(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
+    """Rows of every output table without counters and times of computation."""
+    found = {}
+    with engine.connect() as connection:
+        for name in OUTPUTS:
+            columns = [
+                c.name
+                for c in metadata.tables[name].columns
+                if not contract_of(c).is_volatile and c.autoincrement is not True
+            ]
+            listed = ", ".join(f'"{c}"::text' for c in columns)
+            found[name] = sorted(
+                map(tuple, connection.execute(text(f"SELECT {listed} FROM {name}"))),
+                key=lambda row: tuple(map(str, row)),
+            )
+    return found
+
+
+def row_versions(engine: Engine) -> dict[str, set[tuple[str, str]]]:
+    """Physical version of every row: an update that changes nothing would show."""
+    with engine.connect() as connection:
+        return {
+            name: {
+                tuple(row) for row in connection.execute(text(f"SELECT ctid::text, xmin::text FROM {name}"))
+            }
+            for name in OUTPUTS
+        }
+
+
+def test_the_second_run_changes_no_row(cohort: Engine, definitions: dg.Definitions) -> None:
+    run_all(definitions)
+    first, versions = content(cohort), row_versions(cohort)
+    for name in ("attempt_log", "mirt_ability", "features_topic_daily", "weekly_kpi", "report_artifacts"):
+        assert first[name], f"{name} is empty: the test would prove nothing"
+    run_all(definitions)
+    assert content(cohort) == first
+    changed = {name for name, rows in row_versions(cohort).items() if rows != versions[name]}
+    assert changed == set()
+
+
+def test_a_run_killed_in_the_middle_and_run_again_gives_the_same_tables(
+    cohort: Engine, definitions: dg.Definitions, module_database_url: str, tmp_path: Path
+) -> None:
+    jobs = ("sync_attempts", "calibrate_irt", "aggregate_features_daily", "compute_daily_kpis")
+    _empty(cohort)
+    run_all(definitions, jobs)
+    clean = content(cohort)
+    _empty(cohort)
+    _run_until_killed(cohort, module_database_url, tmp_path)
+    partial = content(cohort)
+    assert partial != clean, "the run was through before it was killed"
+    assert partial["mirt_fit_meta"], "the run was killed before it had done anything"
+    run_all(definitions, jobs)
+    assert content(cohort) == clean
+
+
+def _empty(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(OUTPUTS)} RESTART IDENTITY"))
+
+
+def _run_until_killed(engine: Engine, url: str, home: Path) -> None:
+    """`seedtest materialize` in a process of its own, killed once two weeks have been calibrated."""
+    command = [sys.executable, "-m", "seedtest_analytics.cli.app", "--home", str(home / "home")]
+    environment = {**os.environ, **ENVIRONMENT, "DATABASE_URL": url}
+    range_ = ["--from", FIRST.isoformat(), "--to", LAST.isoformat(), "--no-reports"]
+    with subprocess.Popen(
+        [*command, "materialize", *range_], env=environment, start_new_session=True, stdout=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 300
+        while _calibrated(engine) < 2:
+            assert process.poll() is None, f"materialize ended by itself with {process.returncode}"
+            assert time.monotonic() < deadline, "no week was calibrated in five minutes"
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _calibrated(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return connection.execute(text("SELECT count(*) FROM mirt_fit_meta")).scalar_one()
