@@ -1,7 +1,7 @@
 """The legacy CronJobs as one chain: calibrate, then features, then KPIs, then on Mondays the report.
 
 Each link keeps a time of day, as its CronJob had one, but the clock alone does not order them: a link that comes due
-while its upstream is still running waits and follows on the upstream's success; after a failed upstream it runs at its
+while its upstream is still running waits and follows when that has ended; after a failed upstream it runs at its
 time with the last good data. Requested twice for one date it runs once.
 """
 
@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    WILL_RETRY_TAG,
+)
 
 from seedtest_analytics.partitions import DAY, PLATFORM, WEEK, monday_of
 from seedtest_analytics.schedules import jobs
@@ -140,7 +144,7 @@ def request_for(instance: dg.DagsterInstance, link: Link, today: dt.date) -> dg.
         return dg.SkipReason(f"{link.name} has been requested for {due}")
     for upstream in link.upstreams:
         if _runs(instance, upstream, due, UNDER_WAY):
-            return dg.SkipReason(f"{upstream} is still running for {due}; {link.name} follows on its success")
+            return dg.SkipReason(f"{upstream} is still running for {due}; {link.name} follows")
     first, last = link.partitions(today)
     return dg.RunRequest(
         job_name=link.name,
@@ -174,41 +178,83 @@ def _schedule(link: Link) -> dg.ScheduleDefinition:
     return evaluate
 
 
-def _follower(link: Link, after: str) -> dg.RunStatusSensorDefinition:
-    upstream = next(other for other in LINKS if other.name == after)
-    others = [other for other in LINKS if other.name in link.upstreams and other is not upstream]
+def follow(
+    instance: dg.DagsterInstance, link: Link, today: dt.date, now: dt.datetime
+) -> dg.RunRequest | dg.SkipReason:
+    """What a link does when a run of an upstream of the same date has ended, well or not.
 
+    Before its time it follows when all its upstreams have succeeded; from its time on it has waited for one that was
+    under way, and runs however that ended.
+    """
+    if not _is_due_day(link, today):
+        return dg.SkipReason(f"{link.name} is not due on {today}")
+    missing = [name for name in link.upstreams if not _has_succeeded(instance, name, today)]
+    if missing and now < _due_at(link, today):
+        return dg.SkipReason(f"{link.name} waits for {', '.join(missing)} of {today}, or for its time")
+    return request_for(instance, link, today)
+
+
+def _follower(link: Link, after: str) -> dg.RunStatusSensorDefinition:
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
         name=f"{link.name}_after_{after}",
-        monitored_jobs=[upstream.job],
+        monitored_jobs=[_link(after).job],
         request_job=link.job,
         description=f"Launches {link.name} as soon as {after} of the same date has succeeded.",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
     )
-    def evaluate(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def evaluate(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
         due = context.dagster_run.tags.get(DUE_TAG)
         if due is None:
-            yield dg.SkipReason(f"{context.dagster_run.job_name} was launched by hand")
-            return
-        today = dt.date.fromisoformat(due)
-        if not _is_due_day(link, today):
-            yield dg.SkipReason(f"{link.name} is not due on {due}")
-            return
-        missing = [
-            o.name for o in others if _is_due_day(o, today) and not _has_succeeded(context.instance, o, due)
-        ]
-        if missing:
-            yield dg.SkipReason(f"{link.name} waits for {', '.join(missing)} of {due} too")
-            return
-        yield request_for(context.instance, link, today)
+            return dg.SkipReason(f"{context.dagster_run.job_name} was launched by hand")
+        return follow(context.instance, link, dt.date.fromisoformat(due), dt.datetime.now(dt.UTC))
 
     return evaluate
 
 
-def _has_succeeded(instance: dg.DagsterInstance, link: Link, due: str) -> bool:
-    return _runs(instance, link.name, due, [dg.DagsterRunStatus.SUCCESS])
+def _after_failure(status: dg.DagsterRunStatus) -> dg.RunStatusSensorDefinition:
+    waiting = [link for link in LINKS if link.upstreams]
+    word = status.value.lower()
+
+    @dg.run_status_sensor(
+        run_status=status,
+        name=f"links_that_waited_for_{word}_runs",
+        monitored_jobs=list({name: _link(name).job for link in waiting for name in link.upstreams}.values()),
+        request_jobs=[link.job for link in waiting],
+        description=f"Launches what had come due and waited for a run that then was {word}, with the last good data.",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+    )
+    def evaluate(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        run = context.dagster_run
+        due = run.tags.get(DUE_TAG)
+        if due is None or run.tags.get(WILL_RETRY_TAG) == "true":
+            yield dg.SkipReason(f"{run.job_name} was launched by hand or is tried again")
+            return
+        today, now = dt.date.fromisoformat(due), dt.datetime.now(dt.UTC)
+        asked = [
+            follow(context.instance, link, today, now) for link in waiting if run.job_name in link.upstreams
+        ]
+        requests = [answer for answer in asked if isinstance(answer, dg.RunRequest)]
+        yield from requests or asked[:1]
+
+    return evaluate
+
+
+def _has_succeeded(instance: dg.DagsterInstance, name: str, day: dt.date) -> bool:
+    """The link of that name has succeeded for the day, or the day is none of its days."""
+    is_good = _runs(instance, name, day.isoformat(), [dg.DagsterRunStatus.SUCCESS])
+    return is_good or not _is_due_day(_link(name), day)
+
+
+def _link(name: str) -> Link:
+    return next(link for link in LINKS if link.name == name)
+
+
+def _due_at(link: Link, day: dt.date) -> dt.datetime:
+    minute, hour = (int(part) for part in link.cron.split()[:2])
+    return dt.datetime.combine(day, dt.time(hour, minute), PLATFORM.zone)
 
 
 def _is_due_day(link: Link, day: dt.date) -> bool:
@@ -217,4 +263,8 @@ def _is_due_day(link: Link, day: dt.date) -> bool:
 
 
 SCHEDULES = [_schedule(link) for link in LINKS]
-FOLLOWERS = [_follower(link, upstream) for link in LINKS for upstream in link.upstreams]
+FOLLOWERS = [
+    *(_follower(link, upstream) for link in LINKS for upstream in link.upstreams),
+    _after_failure(dg.DagsterRunStatus.FAILURE),
+    _after_failure(dg.DagsterRunStatus.CANCELED),
+]
