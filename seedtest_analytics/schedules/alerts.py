@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import urllib.request
@@ -62,5 +63,5 @@ def alert_on_run_failure(context: dg.RunFailureSensorContext) -> None:
         return
     try:
         post_alert(url.get_secret_value(), message)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # the last: what answers speaks no HTTP
         _log.error("the alert could not be delivered: %s", type(error).__name__)
