@@ -15,14 +15,21 @@ from seedtest_analytics.partitions import DAILY, DAY, PLATFORM, WEEK, monday_of
 from seedtest_analytics.resources.postgres import DatabaseError, PostgresResource
 from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.schedules import jobs
+from seedtest_analytics.settings import load_settings
 
 SQL = "automation/sensor.sql"
 
-WEEKS_THAT_READ_A_DAY = 8
-"""E_t and R_t reach 56 days back: an answer counts in its own week and the eight after it."""
+KPI_REACH_DAYS = 56
+"""E_t, R_t and S read so many days before their as-of instant; who has a row at all reaches further (settings)."""
+
+IMPROVEMENT_REACH_DAYS = 28
+"""The improvement in a topic on a day reads so many days, that day being the last."""
 
 LATE_COMMIT = dt.timedelta(minutes=10)
 """An exam result committed late carries an older updated_at; the sensor looks this far behind its cursor."""
+
+
+_BEFORE_ALL = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
 
 def contiguous(days: Iterable[dt.date], step: dt.timedelta) -> list[tuple[dt.date, dt.date]]:
@@ -36,18 +43,45 @@ def contiguous(days: Iterable[dt.date], step: dt.timedelta) -> list[tuple[dt.dat
     return ranges
 
 
-def affected_weeks(days: Iterable[dt.date], today: dt.date) -> set[dt.date]:
-    """Mondays of the weeks whose KPIs read an answer of one of ``days``, up to the running week."""
-    mondays = {monday_of(day) + number * WEEK for day in days for number in range(WEEKS_THAT_READ_A_DAY + 1)}
-    return {monday for monday in mondays if monday <= monday_of(today)}
+def affected_days(days: Iterable[dt.date], today: dt.date) -> set[dt.date]:
+    """Days whose features read an answer of one of ``days``, up to ``today``."""
+    reached = {day + number * DAY for day in days for number in range(IMPROVEMENT_REACH_DAYS)}
+    return {day for day in reached if day <= today}
+
+
+def affected_weeks(days: Iterable[dt.date], today: dt.date, reach_days: int) -> set[dt.date]:
+    """Mondays of the weeks whose KPIs read an answer of one of ``days``, up to the running week.
+
+    A closed week reads ``reach_days`` before its end, the running one as many before the start of ``today``.
+    """
+    running = monday_of(today)
+    closed = {
+        monday
+        for day in days
+        for monday in _mondays(monday_of(day), monday_of(day + (reach_days - 1) * DAY))
+        if monday < running and monday + WEEK - reach_days * DAY <= day
+    }
+    is_running_read = any(today - reach_days * DAY <= day < today for day in days)
+    return closed | ({running} if is_running_read else set())
+
+
+def _mondays(first: dt.date, last: dt.date) -> Iterator[dt.date]:
+    while first <= last:
+        yield first
+        first += WEEK
+
+
+def kpi_reach_days() -> int:
+    """Days before the as-of instant that some KPI, or the choice of students, reads."""
+    kpis = load_settings().kpis
+    return max(KPI_REACH_DAYS, kpis.users_since_days, kpis.lookback_days)
 
 
 def requests_for_days(days: list[dt.date], today: dt.date, run_key: str) -> Iterator[dg.RunRequest]:
-    """One run for each contiguous range of touched days, and of weeks whose KPIs they are in."""
-    past = [day for day in days if day <= today]
-    for first, last in contiguous(past, DAY):
+    """One run for each contiguous range of days and of weeks that read an answer of the touched ``days``."""
+    for first, last in contiguous(affected_days(days, today), DAY):
         yield _range_request(jobs.aggregate_features_daily.name, first, last, run_key)
-    for first, last in contiguous(affected_weeks(past, today), WEEK):
+    for first, last in contiguous(affected_weeks(days, today, kpi_reach_days()), WEEK):
         yield _range_request(jobs.compute_daily_kpis.name, first, last, run_key)
 
 
@@ -91,13 +125,11 @@ def _evaluate(
 ) -> tuple[list[dg.RunRequest], dict[str, Any]]:
     requests: list[dg.RunRequest] = []
     since = (
-        dt.datetime.fromisoformat(cursor["updated_at"]) - LATE_COMMIT
-        if cursor["updated_at"]
-        else dt.datetime.min
+        dt.datetime.fromisoformat(cursor["updated_at"]) - LATE_COMMIT if cursor["updated_at"] else _BEFORE_ALL
     )
-    newest = connection.execute(statement(SQL, "newest_exam"), {"since": since.replace(tzinfo=dt.UTC)}).one()
+    newest = connection.execute(statement(SQL, "newest_exam"), {"since": since}).one()
     if newest.exams:
-        key = f"sync:{newest.newest_at.isoformat()}:{newest.exams}"
+        key = f"sync:{newest.newest_text}:{newest.exams}"
         requests.append(dg.RunRequest(run_key=key, job_name=jobs.sync_attempts.name))
         cursor = {**cursor, "updated_at": newest.newest_at.isoformat()}
     first_day = dt.date.fromisoformat(DAILY.get_first_partition_key() or today.isoformat())
