@@ -142,7 +142,8 @@ def request_for(instance: dg.DagsterInstance, link: Link, today: dt.date) -> dg.
     due = today.isoformat()
     if _runs(instance, link.name, due, GOOD):
         return dg.SkipReason(f"{link.name} has been requested for {due}")
-    for upstream in link.upstreams:
+    # What an upstream itself still waits for counts: else this link would overtake the two of them.
+    for upstream in ancestors(link):
         if _runs(instance, upstream, due, UNDER_WAY):
             return dg.SkipReason(f"{upstream} is still running for {due}; {link.name} follows")
     first, last = link.partitions(today)
@@ -154,6 +155,14 @@ def request_for(instance: dg.DagsterInstance, link: Link, today: dt.date) -> dg.
             ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
         },
     )
+
+
+def ancestors(link: Link) -> list[str]:
+    """Names of the links that this one rests on, its own upstreams first."""
+    names = list(link.upstreams)
+    for name in names:
+        names.extend(other for other in _link(name).upstreams if other not in names)
+    return names
 
 
 def _runs(instance: dg.DagsterInstance, job: str, due: str, statuses: list[dg.DagsterRunStatus]) -> bool:
