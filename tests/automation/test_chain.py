@@ -1,0 +1,274 @@
+"""The chain of schedules: order, waiting, following, failures, once a date, weeks that begin on Monday."""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.storage.dagster_run import DagsterRun
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    WILL_RETRY_TAG,
+)
+
+from seedtest_analytics.schedules import chain
+from seedtest_analytics.schedules.chain import (
+    DUE_TAG,
+    FOLLOWERS,
+    LINKS,
+    SCHEDULES,
+    ancestors,
+    follow,
+    request_for,
+)
+
+MONDAY, TUESDAY = dt.date(2026, 3, 9), dt.date(2026, 3, 10)
+DAY = dt.timedelta(days=1)
+LINK = {link.name: link for link in LINKS}
+CALIBRATE, FEATURES, KPIS, REPORT = (
+    "calibrate_irt", "aggregate_features_daily", "compute_daily_kpis", "generate_weekly_report",
+)  # fmt: skip
+RUNNING, SUCCESS, FAILURE = (
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def add_run(
+    instance: dg.DagsterInstance, name: str, day: dt.date, status: dg.DagsterRunStatus, **tags: str
+) -> DagsterRun:
+    all_tags = {DUE_TAG: day.isoformat(), **tags}
+    return instance.add_run(DagsterRun(job_name=name, run_id=str(uuid.uuid4()), tags=all_tags, status=status))
+
+
+def at(day: dt.date, hour: int, minute: int = 0) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(hour, minute), dt.UTC)
+
+
+def is_request(answer: Any) -> bool:
+    return isinstance(answer, dg.RunRequest)
+
+
+def test_times_and_order_of_the_legacy_jobs() -> None:
+    """Contract section 6; where the legacy times were in the wrong order the later ones are moved behind (fault 67)."""
+    assert {name: LINK[name].cron for name in (CALIBRATE, FEATURES, KPIS, REPORT)} == {
+        CALIBRATE: "0 3 * * *",
+        FEATURES: "25 3 * * *",
+        KPIS: "10 4 * * *",
+        REPORT: "0 6 * * 1",
+    }
+    assert LINK[FEATURES].after == CALIBRATE
+    assert LINK[KPIS].after == FEATURES
+    assert {CALIBRATE, FEATURES, KPIS} <= set(ancestors(LINK[REPORT]))
+    order = [link.name for link in LINKS]
+    for link in LINKS:
+        assert all(order.index(upstream) < order.index(link.name) for upstream in link.upstreams)
+
+
+def test_an_upstream_is_due_before_what_waits_for_it() -> None:
+    def minutes(name: str) -> int:
+        minute, hour = (int(part) for part in LINK[name].cron.split()[:2])
+        return 60 * hour + minute
+
+    for link in LINKS:
+        assert all(minutes(upstream) < minutes(link.name) for upstream in link.upstreams)
+
+
+def test_every_schedule_runs_in_the_platforms_zone_and_is_on() -> None:
+    assert {schedule.job_name for schedule in SCHEDULES} == set(LINK)
+    for schedule in SCHEDULES:
+        assert schedule.execution_timezone == chain.PLATFORM.timezone
+        assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+        assert schedule.description
+
+
+@pytest.mark.parametrize(
+    ("name", "today", "first", "last"),
+    [
+        (CALIBRATE, MONDAY, MONDAY - 7 * DAY, MONDAY),
+        (CALIBRATE, TUESDAY, MONDAY, MONDAY),
+        (KPIS, MONDAY, MONDAY - 7 * DAY, MONDAY),
+        (KPIS, MONDAY + 6 * DAY, MONDAY, MONDAY),
+        (FEATURES, TUESDAY, TUESDAY - 7 * DAY, MONDAY),
+        (REPORT, MONDAY, MONDAY - 7 * DAY, MONDAY - 7 * DAY),
+    ],
+)
+def test_partitions_that_a_link_asks_for(
+    instance: dg.DagsterInstance, name: str, today: dt.date, first: dt.date, last: dt.date
+) -> None:
+    request = request_for(instance, LINK[name], today)
+    assert isinstance(request, dg.RunRequest)
+    assert request.job_name == name
+    assert request.tags == {
+        DUE_TAG: today.isoformat(),
+        ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
+        ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
+    }
+
+
+def test_a_link_waits_for_a_running_upstream_of_its_date_only(instance: dg.DagsterInstance) -> None:
+    add_run(instance, CALIBRATE, MONDAY, RUNNING)
+    answer = request_for(instance, LINK[FEATURES], MONDAY)
+    assert isinstance(answer, dg.SkipReason)
+    assert CALIBRATE in str(answer.skip_message)
+    assert is_request(request_for(instance, LINK[FEATURES], TUESDAY))
+
+
+def test_a_link_does_not_overtake_what_its_upstream_waits_for(instance: dg.DagsterInstance) -> None:
+    """A calibration still runs when the KPIs come due: the features have not begun, and the KPIs wait for both."""
+    add_run(instance, CALIBRATE, TUESDAY, RUNNING)
+    assert not is_request(request_for(instance, LINK[FEATURES], TUESDAY))
+    assert not is_request(request_for(instance, LINK[KPIS], TUESDAY))
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, RUNNING, SUCCESS])
+def test_requested_twice_for_a_date_it_runs_once(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    add_run(instance, KPIS, MONDAY, status)
+    assert not is_request(request_for(instance, LINK[KPIS], MONDAY))
+    assert is_request(request_for(instance, LINK[KPIS], TUESDAY))
+
+
+def test_after_its_own_failure_a_link_may_be_asked_for_again(instance: dg.DagsterInstance) -> None:
+    add_run(instance, KPIS, MONDAY, FAILURE)
+    assert is_request(request_for(instance, LINK[KPIS], MONDAY))
+
+
+def test_after_a_failed_upstream_it_runs_at_its_time(instance: dg.DagsterInstance) -> None:
+    add_run(instance, CALIBRATE, TUESDAY, FAILURE)
+    assert not is_request(follow(instance, LINK[FEATURES], TUESDAY, at(TUESDAY, 3, 10)))
+    assert is_request(request_for(instance, LINK[FEATURES], TUESDAY))
+
+
+def test_having_waited_it_runs_when_the_upstream_fails_later(instance: dg.DagsterInstance) -> None:
+    run = add_run(instance, CALIBRATE, TUESDAY, RUNNING)
+    assert not is_request(request_for(instance, LINK[FEATURES], TUESDAY))
+    instance.report_run_failed(run)
+    assert is_request(follow(instance, LINK[FEATURES], TUESDAY, at(TUESDAY, 3, 40)))
+
+
+def test_it_follows_a_success_before_its_time(instance: dg.DagsterInstance) -> None:
+    add_run(instance, CALIBRATE, TUESDAY, SUCCESS)
+    assert is_request(follow(instance, LINK[FEATURES], TUESDAY, at(TUESDAY, 3, 5)))
+
+
+def test_before_its_time_a_link_waits_for_all_its_upstreams(instance: dg.DagsterInstance) -> None:
+    upstreams = LINK[REPORT].upstreams
+    for name in upstreams[:-1]:
+        add_run(instance, name, MONDAY, SUCCESS)
+        answer = follow(instance, LINK[REPORT], MONDAY, at(MONDAY, 5))
+        assert isinstance(answer, dg.SkipReason)
+        assert upstreams[-1] in str(answer.skip_message)
+    add_run(instance, upstreams[-1], MONDAY, SUCCESS)
+    assert is_request(follow(instance, LINK[REPORT], MONDAY, at(MONDAY, 5)))
+
+
+def test_a_weekly_link_follows_on_mondays_only(instance: dg.DagsterInstance) -> None:
+    for day in (MONDAY, TUESDAY, MONDAY + 6 * DAY):
+        for name in LINK[REPORT].upstreams:
+            add_run(instance, name, day, SUCCESS)
+        assert is_request(follow(instance, LINK[REPORT], day, at(day, 12))) == (day == MONDAY)
+
+
+def test_a_daily_link_does_not_wait_for_a_weekly_one_on_other_days(instance: dg.DagsterInstance) -> None:
+    for link in LINKS:
+        if link.cron.endswith("* * *"):
+            for name in link.upstreams:
+                if LINK[name].cron.endswith("* * *"):
+                    add_run(instance, name, TUESDAY, SUCCESS)
+            assert is_request(follow(instance, link, TUESDAY, at(TUESDAY, 1)))
+
+
+def test_a_monday_from_calibration_to_report(instance: dg.DagsterInstance) -> None:
+    """Every link follows what it waits for as that ends; each runs once."""
+    done: list[str] = []
+    pending = [link.name for link in LINKS]
+    for _ in LINKS:
+        for name in list(pending):
+            link = LINK[name]
+            answer = (
+                follow(instance, link, MONDAY, at(MONDAY, 2))
+                if link.upstreams
+                else request_for(instance, link, MONDAY)
+            )
+            if is_request(answer):
+                add_run(instance, name, MONDAY, SUCCESS)
+                done.append(name)
+                pending.remove(name)
+    assert pending == []
+    for link in LINKS:
+        assert all(done.index(upstream) < done.index(link.name) for upstream in link.upstreams)
+        assert not is_request(request_for(instance, link, MONDAY))
+
+
+# ---- the sensors around it ----
+
+
+def sensor_named(name: str) -> dg.RunStatusSensorDefinition:
+    return next(sensor for sensor in FOLLOWERS if sensor.name == name)
+
+
+def evaluate(
+    sensor: dg.RunStatusSensorDefinition,
+    instance: dg.DagsterInstance,
+    run: DagsterRun,
+    status: dg.DagsterRunStatus,
+) -> list[Any]:
+    event = dg.DagsterEvent(
+        event_type_value={SUCCESS: "PIPELINE_SUCCESS", FAILURE: "PIPELINE_FAILURE"}[status],
+        job_name=run.job_name,
+    )
+    context = dg.build_run_status_sensor_context(
+        sensor_name=sensor.name, dagster_event=event, dagster_instance=instance, dagster_run=run
+    )
+    answer = sensor(context)
+    return [answer] if isinstance(answer, dg.RunRequest | dg.SkipReason) else list(answer)
+
+
+def test_the_follower_of_a_success_asks_for_the_next_link(instance: dg.DagsterInstance) -> None:
+    run = add_run(instance, CALIBRATE, TUESDAY, SUCCESS)
+    (answer,) = evaluate(sensor_named(f"{FEATURES}_after_{CALIBRATE}"), instance, run, SUCCESS)
+    assert is_request(answer)
+    assert answer.tags[DUE_TAG] == TUESDAY.isoformat()
+
+
+def test_a_run_launched_by_hand_moves_nothing(instance: dg.DagsterInstance) -> None:
+    run = instance.add_run(DagsterRun(job_name=CALIBRATE, run_id=str(uuid.uuid4()), status=SUCCESS))
+    for name, status in (
+        (f"{FEATURES}_after_{CALIBRATE}", SUCCESS),
+        ("links_that_waited_for_failure_runs", FAILURE),
+    ):
+        (answer,) = evaluate(sensor_named(name), instance, run, status)
+        assert isinstance(answer, dg.SkipReason)
+
+
+def test_the_sensor_of_failures_asks_for_what_had_come_due(instance: dg.DagsterInstance) -> None:
+    run = add_run(instance, CALIBRATE, TUESDAY, FAILURE)  # months ago: everything of that date has come due
+    answers = evaluate(sensor_named("links_that_waited_for_failure_runs"), instance, run, FAILURE)
+    asked = {answer.job_name for answer in answers if is_request(answer)}
+    assert asked == {
+        link.name for link in LINKS if CALIBRATE in link.upstreams and link.cron.endswith("* * *")
+    }
+
+
+def test_a_failed_run_that_is_tried_again_moves_nothing(instance: dg.DagsterInstance) -> None:
+    run = add_run(instance, CALIBRATE, TUESDAY, FAILURE, **{WILL_RETRY_TAG: "true"})
+    (answer,) = evaluate(sensor_named("links_that_waited_for_failure_runs"), instance, run, FAILURE)
+    assert isinstance(answer, dg.SkipReason)
+
+
+def test_every_edge_has_a_follower_that_is_on() -> None:
+    names = {sensor.name for sensor in FOLLOWERS}
+    assert {f"{link.name}_after_{upstream}" for link in LINKS for upstream in link.upstreams} <= names
+    assert all(sensor.default_status == dg.DefaultSensorStatus.RUNNING for sensor in FOLLOWERS)
