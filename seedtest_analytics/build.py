@@ -15,6 +15,7 @@ from seedtest_analytics.assets import (
     psychometrics,
     reports,
     risk,
+    risk_inactivity,
     sources,
 )
 from seedtest_analytics.resources.object_store import ObjectStoreResource
@@ -23,9 +24,10 @@ from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.stan import StanResource
 from seedtest_analytics.schedules import alerts, chain, jobs, sensors
+from seedtest_analytics.schedules import risk as risk_schedules
 from seedtest_analytics.settings import load_settings
 
-ASSET_MODULES = [sources, attempts, psychometrics, features, growth, kpis, risk, reports]
+ASSET_MODULES = [sources, attempts, psychometrics, features, growth, kpis, risk, risk_inactivity, reports]
 
 
 def default_resources() -> dict[str, Any]:
@@ -49,7 +51,12 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         assets=dg.load_assets_from_modules(ASSET_MODULES),
         resources={**default_resources(), **(resources or {})},
         jobs=jobs.JOBS,
-        schedules=chain.SCHEDULES,
-        sensors=[sensors.exam_results_sensor, *chain.FOLLOWERS, alerts.alert_on_run_failure],
+        schedules=[*chain.SCHEDULES, *risk_schedules.SCHEDULES],
+        sensors=[
+            sensors.exam_results_sensor,
+            *chain.FOLLOWERS,
+            *risk_schedules.SENSORS,
+            alerts.alert_on_run_failure,
+        ],
         executor=dg.in_process_executor,
     )

@@ -41,7 +41,8 @@ class SurvivalOptions(RunOptions):
         grain="fit",
         description="One row a churn fit. From weekly landmarks, the days until the next session: Cox model with "
         "errors clustered by student, covariates known at the landmark, followed up to the horizon. Coefficients, "
-        "hazard ratios, concordance, baseline curve, check of proportional hazards, calibration out of fold, and the verdict.",
+        "hazard ratios, concordance, baseline curve, check of proportional hazards, calibration out of fold, and the "
+        "verdict.",
         checks=(
             CheckDeclaration(
                 "enough_events", "Enough returns, silences and students for a fit; else the heuristic."

@@ -14,17 +14,20 @@ from seedtest_analytics.tables.kpis import KPI_KEYS, REQUIRED_KEYS, KpiKey
 _FILE = "kpis/merge.sql"
 
 
-def merge_kpis(connection: Connection, name: str, week_start: dt.date) -> Published:
+def merge_kpis(connection: Connection, name: str, week_start: dt.date, *, is_whole: bool = True) -> Published:
     """Merge the temporary table ``staged_kpi`` (user_id, kpis) as the keys that ``weekly_kpi/<name>`` owns.
 
     The week's rows are those of the population: students that left it (a correction took their attempts away) lose
-    their row. Raises :class:`ContractViolation` before anything is written.
+    their row; not so where ``is_whole`` is false and only some students were staged. Raises
+    :class:`ContractViolation` before anything is written.
     """
     owned = [key.name for key in KPI_KEYS[name]]
     violations = _violations(connection, name, owned)
     if violations:
         raise ContractViolation("weekly_kpi", violations)
-    removed = connection.execute(statement(_FILE, "remove_gone"), {"week_start": week_start}).rowcount
+    removed = 0
+    if is_whole:
+        removed = connection.execute(statement(_FILE, "remove_gone"), {"week_start": week_start}).rowcount
     inserted, updated = connection.execute(
         statement(_FILE, "merge"),
         {

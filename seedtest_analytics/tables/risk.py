@@ -199,3 +199,37 @@ survival_risk = Table(
     ),
     comment="Risk of silence of each student: the newest week of survival_risk_history.",
 )
+
+inactivity_notice = Table(
+    "inactivity_notice",
+    metadata,
+    column(
+        "user_id",
+        Text,
+        "Raw id of the student.",
+        primary_key=True,
+        pii="pseudonymous",
+        derived_from=("attempt.user_id",),
+    ),
+    column(
+        "silent_since",
+        Instant,
+        "Last attempt before the silence; a later attempt begins another silence.",
+        primary_key=True,
+        derived_from=("attempt.completed_at",),
+    ),
+    column(
+        "threshold_days",
+        Integer,
+        "Days of silence that were crossed.",
+        nullable=False,
+        unit="days",
+        minimum=1,
+    ),
+    column("noticed_at", Instant, "As-of instant of the run that noticed it.", nullable=False),
+    column("week_start", Date, "Week whose P and S were refreshed.", nullable=False),
+    column("p", Float, "P as refreshed.", minimum=0, maximum=1, derived_from=("weekly_kpi.kpis",)),
+    column("s", Float, "S as refreshed.", minimum=0, maximum=1, derived_from=("weekly_kpi.kpis",)),
+    Index("ix_inactivity_notice_noticed_at", "noticed_at"),
+    comment="Who fell silent: one row a student and silence, written once, when the threshold was crossed.",
+)

@@ -149,6 +149,6 @@ def test_the_catch_up_runs_daily_at_five_unless_a_run_is_under_way() -> None:
     with dg.instance_for_test() as instance:
         context = dg.build_schedule_context(instance, scheduled_execution_time=NOW)
         assert isinstance(inactivity_catch_up(context), dg.RunRequest)
-        job_run(instance, dg.DagsterRunStatus.QUEUED)
+        job_run(instance, dg.DagsterRunStatus.STARTED)
         context = dg.build_schedule_context(instance, scheduled_execution_time=NOW)
         assert isinstance(inactivity_catch_up(context), dg.SkipReason)

@@ -260,6 +260,37 @@ def upgrade() -> None:
     create_index_if_missing(
         op, "ix_survival_risk_history_week", "survival_risk_history", ["week_start"], unique=False
     )
+    create_or_extend(
+        op,
+        "inactivity_notice",
+        sa.Column("user_id", sa.Text(), nullable=False, comment="Raw id of the student."),
+        sa.Column(
+            "silent_since",
+            postgresql.TIMESTAMP(timezone=True),
+            nullable=False,
+            comment="Last attempt before the silence; a later attempt begins another silence.",
+        ),
+        sa.Column(
+            "threshold_days",
+            sa.Integer(),
+            nullable=False,
+            comment="Days of silence that were crossed. [days]",
+        ),
+        sa.Column(
+            "noticed_at",
+            postgresql.TIMESTAMP(timezone=True),
+            nullable=False,
+            comment="As-of instant of the run that noticed it.",
+        ),
+        sa.Column("week_start", sa.Date(), nullable=False, comment="Week whose P and S were refreshed."),
+        sa.Column("p", sa.DOUBLE_PRECISION(), nullable=True, comment="P as refreshed."),
+        sa.Column("s", sa.DOUBLE_PRECISION(), nullable=True, comment="S as refreshed."),
+        sa.PrimaryKeyConstraint("user_id", "silent_since"),
+        comment="Who fell silent: one row a student and silence, written once, when the threshold was crossed.",
+    )
+    create_index_if_missing(
+        op, "ix_inactivity_notice_noticed_at", "inactivity_notice", ["noticed_at"], unique=False
+    )
 
 
 def downgrade() -> None:

@@ -1,0 +1,48 @@
+-- Students who have been silent for the threshold and were not noticed in this silence yet.
+-- Grain: student. Inputs: attempt, inactivity_notice.
+-- Params: since (who was silent before is gone, not falling silent), threshold_at, as_of.
+
+-- name: population
+CREATE TEMP TABLE population ON COMMIT DROP AS
+SELECT a.user_id, a.last_seen_at
+FROM (
+    SELECT user_id, max(completed_at) AS last_seen_at
+    FROM attempt
+    WHERE completed_at >= :since AND completed_at < :as_of
+    GROUP BY user_id
+) AS a
+WHERE a.last_seen_at < :threshold_at
+    AND NOT EXISTS (
+        SELECT FROM inactivity_notice AS n WHERE n.user_id = a.user_id AND n.silent_since >= a.last_seen_at
+    );
+
+-- name: count_due
+SELECT count(*)
+FROM (
+    SELECT user_id, max(completed_at) AS last_seen_at
+    FROM attempt
+    WHERE completed_at >= :since AND completed_at < :as_of
+    GROUP BY user_id
+) AS a
+WHERE a.last_seen_at < :threshold_at
+    AND NOT EXISTS (
+        SELECT FROM inactivity_notice AS n WHERE n.user_id = a.user_id AND n.silent_since >= a.last_seen_at
+    );
+
+-- name: stage
+-- Params: week_start, as_of, threshold_days. Inputs: population, weekly_kpi as just refreshed.
+CREATE TEMP TABLE staged_notice ON COMMIT DROP AS
+SELECT
+    p.user_id,
+    p.last_seen_at AS silent_since,
+    CAST(:threshold_days AS integer) AS threshold_days,
+    CAST(:as_of AS timestamptz) AS noticed_at,
+    CAST(:week_start AS date) AS week_start,
+    (k.kpis ->> 'P')::float8 AS p,
+    (k.kpis ->> 'S')::float8 AS s
+FROM population AS p
+INNER JOIN weekly_kpi AS k ON k.user_id = p.user_id AND k.week_start = :week_start;
+
+-- name: summary
+SELECT count(*) AS students, avg(s) AS mean_s, avg(p) AS mean_p, min(silent_since) AS earliest, max(silent_since) AS latest
+FROM staged_notice;
