@@ -83,7 +83,9 @@ def fit_glmm_week(
         )
         if settings.update_kpi:
             slopes = _merge_slopes(connection, fit, rows, week, kpis, run_id)
-    yield _fit_outcome(fits, fit, problem, rows, week, run_id, dry)
+        # Plots too, so that a run that cannot tell what it did has not done it.
+        outcome = _fit_outcome(fits, fit, problem, rows, week, run_id, dry)
+    yield outcome
     if slopes is not None:
         log.info(f"week of {week.key}: growth_slope merged into weekly_kpi for {slopes.staged:,} students")
         yield Outcome(slopes, {}, [], week.key, dry, key=("weekly_kpi", "growth_slope"))

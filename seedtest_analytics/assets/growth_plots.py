@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seedtest_analytics.assets.growth_check import weighted_predictive_check
 from seedtest_analytics.assets.growth_fit import GrowthFit
 from seedtest_analytics.assets.growth_goals import Goals
 from seedtest_analytics.assets.growth_scores import WeeklyScores
@@ -28,6 +29,7 @@ BAND, CORE = "#cfe3d8", "#8fbfa6"
 N_FANS = 6
 LABELS = {
     "intercept": "level, first week",
+    "intercept_at_mean_week": "level, mean week",
     "week": "gain a week",
     "sd_intercept": "SD of levels",
     "sd_week": "SD of gains",
@@ -47,7 +49,7 @@ def fit_metadata(fit: GrowthFit, scores: WeeklyScores) -> dict[str, Any]:
         "chains": _chains(posterior),
     }
     if not isinstance(fit.data, CountData):
-        metadata["predictive_check"] = _predictive_check(posterior, scores)
+        metadata["predictive_check"] = _predictive_check(fit, scores)
     return metadata
 
 
@@ -63,9 +65,13 @@ def prediction_metadata(
     return metadata
 
 
+def _label(name: str) -> str:
+    return LABELS.get(name, name)
+
+
 def _summary_table(posterior: GrowthPosterior) -> dg.MetadataValue:
     summary = posterior.summary()
-    rows = [[LABELS[name], s["mean"], s["sd"], s["q2.5"], s["q97.5"]] for name, s in summary.items()]
+    rows = [[_label(name), s["mean"], s["sd"], s["q2.5"], s["q97.5"]] for name, s in summary.items()]
     return markdown_table(["parameter", "mean", "SD", "2.5 %", "97.5 %"], rows)
 
 
@@ -79,7 +85,7 @@ def _intervals(posterior: GrowthPosterior) -> dg.MetadataValue:
         panel.plot([intervals.outer_lower[k], intervals.outer_upper[k]], [0, 0], color=CORE, linewidth=2)
         panel.plot([intervals.inner_lower[k], intervals.inner_upper[k]], [0, 0], color=ACCENT, linewidth=5)
         panel.plot(intervals.median[k], 0, "o", color="white", markeredgecolor=INK, markersize=6)
-        panel.set_title(LABELS[intervals.names[k]], loc="left", fontsize=8, color=INK)
+        panel.set_title(_label(intervals.names[k]), loc="left", fontsize=8, color=INK)
         panel.set_yticks([])
         panel.spines["left"].set_visible(False)
         panel.margins(y=1)
@@ -100,7 +106,7 @@ def _chains(posterior: GrowthPosterior) -> dg.MetadataValue:
             colour = [ACCENT, "#b0562d", "#4a6fa5", "#8a6d3b"][chain % 4]
             panel.stairs(counts, ranks.edges, color=colour, linewidth=1.1, label=f"chain {chain + 1}")
         panel.axhline(ranks.expected, color=MUTED, linewidth=0.8, linestyle=":")
-        panel.set_title(LABELS[name], loc="left", fontsize=8, color=INK)
+        panel.set_title(_label(name), loc="left", fontsize=8, color=INK)
         panel.set_ylim(0, 2.2 * ranks.expected)
         panel.set_xticks([])
     axes[0].legend(fontsize=6, frameon=False, ncols=2, loc="upper left")
@@ -127,10 +133,9 @@ def _importance_weights(posterior: GrowthPosterior) -> dg.MetadataValue:
     return figure_metadata(figure)
 
 
-def _predictive_check(posterior: GrowthPosterior, scores: WeeklyScores) -> dg.MetadataValue:
-    from seedtest_analytics.stats.growth.plots import predictive_check
-
-    check = predictive_check(posterior, scores.week, scores.score)
+def _predictive_check(fit: GrowthFit, scores: WeeklyScores) -> dg.MetadataValue:
+    weight = scores.weight if fit.is_weighted else np.ones_like(scores.weight)
+    check = weighted_predictive_check(fit.posterior, scores, weight)
     figure, axes = _panels(2, columns=2, height=2.2)
     parts = (
         ("Mean score of the week", check.observed_mean, check.mean_lower, check.mean_upper),

@@ -66,8 +66,12 @@ def fit_growth_week(
                 (growth_prediction, "staged_prediction"),
             )
         )
-    yield _fit_outcome(fits, fit, problem, scores, week, run_id, dry)
-    yield _prediction_outcome(rows, fit, predicted, week, dry)
+        # Plots too, so that a run that cannot tell what it did has not done it.
+        outcomes = (
+            _fit_outcome(fits, fit, problem, scores, week, run_id, dry),
+            _prediction_outcome(rows, fit, predicted, week, dry),
+        )
+    yield from outcomes
 
 
 def _fit(

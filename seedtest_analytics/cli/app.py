@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from seedtest_analytics.cli.demo import demo_command
 from seedtest_analytics.cli.doctor import doctor_command
+from seedtest_analytics.cli.goal import goal_calibration_command, goal_probability_command
 from seedtest_analytics.cli.home import use_home
 from seedtest_analytics.cli.load import load_command
 from seedtest_analytics.cli.materialize import materialize_command
@@ -31,6 +32,8 @@ app.command("down")(down_command)
 app.command("status")(status_command)
 app.command("demo")(demo_command)
 app.command("doctor")(doctor_command)
+app.command("goal-probability")(goal_probability_command)
+app.command("goal-calibration")(goal_calibration_command)
 
 
 @app.callback()
@@ -73,7 +76,15 @@ def known_errors() -> tuple[type[Exception], ...]:
     from seedtest_analytics.resources.postgres import DatabaseError
     from seedtest_analytics.settings import SettingsError
 
-    return (SettingsError, DatabaseError, MigrationError, LoadError, EmbeddedPostgresError, DevServerError, ObjectStoreError)
+    return (
+        SettingsError,
+        DatabaseError,
+        MigrationError,
+        LoadError,
+        EmbeddedPostgresError,
+        DevServerError,
+        ObjectStoreError,
+    )
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ SELECT
         avg(target_level)
     )::float8 AS target,
     -- Ten years stand for any later day, 'infinity' among them.
-    min(LEAST(target_date, CAST(:as_of_date AS date) + 3653)) AS goal_date
+    min(LEAST(target_date, CAST(:as_of_date AS date) + 3653)) FILTER (WHERE target_date IS NOT NULL) AS goal_date
 FROM interest_goal
 WHERE
     target_level IS NOT NULL

@@ -1,0 +1,104 @@
+"""`seedtest goal-probability` and `seedtest goal-calibration`: one student on demand, and whether P can be believed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+SQL = "growth/calibration.sql"
+
+
+def goal_probability_command(
+    current_score: Annotated[float, typer.Option(help="The student's level today, in the unit of the fit.")],
+    trend: Annotated[float, typer.Option(help="Gain a week.")],
+    weeks_remaining: Annotated[float, typer.Option(help="Weeks until the goal is due.")],
+    target_score: Annotated[float, typer.Option(help="Level to reach.")],
+    credible_interval: Annotated[
+        float, typer.Option(help="Probability between the bounds, between 0 and 1.")
+    ] = 0.95,
+    week: Annotated[
+        dt.datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Monday of the fit to use; default: the newest usable one."),
+    ] = None,
+) -> None:
+    """Probability that a student reaches a target, by the growth fit of the cohort; JSON on the standard output."""
+    from seedtest_analytics.assets.growth_draws import NoGrowthFitError, stored_fit
+    from seedtest_analytics.resources.postgres import PostgresResource
+    from seedtest_analytics.stats.growth.goal import goal_probability
+
+    try:
+        with PostgresResource().engine.connect() as connection:
+            fit = stored_fit(connection, week.date() if week else None)
+        answer = goal_probability(
+            current_score, trend, weeks_remaining, target_score, credible_interval, posterior=fit.posterior
+        )
+    except (NoGrowthFitError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+    Console(stderr=True).print(
+        f"by growth fit {fit.run_id} of the week of {fit.week_start}, scores in {fit.score_unit}",
+        highlight=False,
+    )
+    typer.echo(json.dumps(answer))
+
+
+def goal_calibration_command() -> None:
+    """Score P against reached goals in the simulated cohorts of the database, whose truth is known."""
+    import pandas as pd
+
+    from seedtest_analytics.resources.postgres import PostgresResource
+    from seedtest_analytics.resources.sql_files import statement
+
+    with PostgresResource().engine.connect() as connection:
+        if not connection.execute(statement(SQL, "has_truth")).scalar_one():
+            raise typer.BadParameter(
+                "there is no simulated cohort in the database; run `seedtest simulate --load` and "
+                "`seedtest materialize` first"
+            )
+        result = connection.execute(statement(SQL, "pairs"))
+        pairs = pd.DataFrame(result.all(), columns=list(result.keys()))
+    if pairs.empty:
+        raise typer.BadParameter(
+            "no prediction of a simulated student is in growth_prediction; run `seedtest materialize` first"
+        )
+    console = Console()
+    for (week, run_id), rows in pairs.groupby(["week_start", "run_id"]):
+        _print_scores(console, f"week of {week}, {run_id}", rows)
+
+
+def _print_scores(console: Console, title: str, rows: Any) -> None:
+    from seedtest_analytics.stats.calibration.probabilities import score_probabilities
+
+    score = score_probabilities(rows["p"], rows["is_reached"])
+    inside = rows["true_level"].between(rows["projected_lower"], rows["projected_upper"])
+    table = Table(title=title, title_justify="left")
+    for heading in ("students", "mean P", "reached", "Brier", "Brier of the share", "AUC", "slope", "ICI"):
+        table.add_column(heading, justify="right")
+    values = (
+        score.predicted_share,
+        score.observed_share,
+        score.brier,
+        score.brier_baseline,
+        score.auc,
+        score.calibration_slope,
+        score.ici,
+    )
+    table.add_row(f"{score.n:,}", *(f"{value:.3f}" for value in values))
+    console.print(table)
+    console.print(f"95 % intervals of the projected level hold {inside.mean():.1%} of the true levels")
+    curve = Table("mean P", "reached", "95 % limits", "students")
+    groups = zip(
+        score.curve.predicted,
+        score.curve.observed,
+        score.curve.observed_lower,
+        score.curve.observed_upper,
+        score.curve.n,
+        strict=True,
+    )
+    for predicted, observed, lower, upper, n in groups:
+        curve.add_row(f"{predicted:.3f}", f"{observed:.3f}", f"{lower:.3f} – {upper:.3f}", str(n))
+    console.print(curve)
