@@ -1,8 +1,9 @@
 """Time and memory of the churn panel, fit and score, of many Prophet series and of segments.
 
-Usage: ``python benchmarks/risk.py [--quick] [--only churn|prophet|segments]``. Every case runs in a process
-of its own, so that its peak memory is its own; compilation (numba) is done before the clock starts. Prints
-one table.
+Usage: ``python benchmarks/risk.py [--quick] [--only churn|prophet|expectations|segments]``; ``--study``
+prints instead how well the churn model foretells on the published logs (walk-forward) and how many planted
+anomalies are found. Every case runs in a process of its own, so that its peak memory is its own; compilation
+(numba) is done before the clock starts. Prints one table.
 """
 
 from __future__ import annotations
@@ -13,8 +14,13 @@ import os
 import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from seedtest_analytics.stats.survival.panel import ActivityLog
 
 FIRST_DAY, WEEKS = 18_004, 26
 
@@ -101,6 +107,95 @@ def segments(n_users: int) -> str:
     return f"{n_users:>11,} students  {time.perf_counter() - begin:6.1f} s  ({result.method}, k = {result.count.k})"
 
 
+def published_logs(shared: Path) -> dict[str, tuple[ActivityLog, int]]:
+    """Activity of the public data sets, and the horizon in days that suits each (OULAD's tasks are a month
+    apart).
+    """
+    import pandas as pd
+
+    from seedtest_analytics.stats.survival.panel import activity_log
+
+    logs = {}
+    for name in ("assist17_small", "ednet_main"):
+        rows = pd.read_parquet(shared / f"data/attempts_{name}.parquet")
+        starts = rows.groupby(["user_id", "session_id"]).completed_at.min().reset_index()
+        user, users = pd.factorize(starts.user_id)
+        days = (starts.completed_at - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta(days=1)
+        logs[name] = activity_log(user, days, len(users)), 14
+    tasks = pd.read_parquet(shared / "data/churn/oulad_assessment_submissions.parquet")
+    tasks = tasks[(tasks.date_submitted >= 0) & ~tasks.is_banked]
+    key = tasks.code_module + tasks.code_presentation + tasks.id_student.astype(str)
+    user, users = pd.factorize(key)
+    logs["oulad"] = activity_log(user, tasks.date_submitted, len(users)), 28
+    return logs
+
+
+def walk_forward(log: ActivityLog, horizon: int, n_landmarks: int = 12) -> str:
+    """Refit at each of the landmarks on what was known then, score what followed."""
+    from seedtest_analytics.stats.calibration.probabilities import score_probabilities
+    from seedtest_analytics.stats.survival.churn import ChurnSettings
+    from seedtest_analytics.stats.survival.churn_fit import fit_churn
+    from seedtest_analytics.stats.survival.heuristic import heuristic_silence
+    from seedtest_analytics.stats.survival.panel import landmark_panel
+
+    first, last = np.quantile(log.start_days, [0.3, 0.95])
+    settings = ChurnSettings(horizon_days=horizon, forward_landmarks=1)
+    parts = []
+    for as_of in np.unique(np.linspace(first, last - horizon, n_landmarks).astype(int)):
+        past = landmark_panel(log, as_of - 7 * np.arange(1, 27), int(as_of), max_silence_days=90)
+        model = fit_churn(past, settings)
+        now = landmark_panel(log, [as_of], int(as_of) + horizon, max_silence_days=90)
+        silent = now.outcome_at(horizon)[1]
+        judged, before = past.outcome_at(horizon)
+        base = before[judged].mean() if judged.any() else 0.5
+        given = [now.covariates[name] for name in ("days_since_last", "mean_gap_days_28d", "sessions_28d")]
+        risk = model.predict_silence(now.covariates)[0]
+        parts.append((now.user, silent, risk, np.full(len(silent), base), heuristic_silence(*given, horizon)))
+    user, silent, risk, base, heuristic = (np.concatenate(column) for column in zip(*parts, strict=True))
+    lines = []
+    for name, predicted in (("model", risk), ("heuristic", heuristic)):
+        s = score_probabilities(predicted, silent, baseline=base, clusters=user)
+        lines.append(
+            f"  {name:<10} n {s.n:>7,}  silent {s.observed_share:.3f}  predicted {s.predicted_share:.3f}  "
+            f"Brier {s.brier:.4f}  skill {s.brier_skill:+.3f}  log skill {s.log_skill:+.3f}  "
+            f"slope {s.calibration_slope:.2f} ({s.calibration_slope_se:.2f})  ICI {s.ici:.3f}  AUC {s.auc:.3f}"
+        )
+    return "\n".join(lines)
+
+
+def anomaly_rates(history: int, n_series: int = 60) -> str:
+    """False alarms and recall in the week after ``history`` quiet weeks, at the threshold 2.5."""
+    from seedtest_analytics.stats.forecast.forecast import forecast_series
+    from seedtest_analytics.stats.forecast.series import ForecastSettings, weekly_series
+
+    weeks = np.datetime64("2024-01-01") + 7 * np.arange(history + 1)
+    rates = {}
+    for shock in (0, 4, 8):
+        scores = []
+        for seed in range(n_series):
+            rng = np.random.default_rng(seed)
+            evidence = rng.integers(30, 120, history + 1).astype(float)
+            noise = 0.5 / np.sqrt(evidence)
+            values = 0.1 + rng.normal(size=history + 1) * noise
+            values[-1] += shock * noise[-1]
+            series = weekly_series("planted", weeks, values, evidence)
+            scores.append(forecast_series(series, ForecastSettings(scored_weeks=1)).anomaly_score[-1])
+        rates[shock] = float((np.abs(scores) >= 2.5).mean())
+    return f"  {history:>3} weeks  false alarms {rates[0]:.3f}  recall of 4 SD {rates[4]:.2f}  of 8 SD {rates[8]:.2f}"
+
+
+def study() -> None:
+    shared = Path(__file__).resolve().parents[2] / "shared"
+    print(
+        "Silence foretold, refitted at 12 landmarks on what was known then; skill against the share of silence before"
+    )
+    for name, (log, horizon) in published_logs(shared).items():
+        print(f"{name}, {horizon} days\n{walk_forward(log, horizon)}", flush=True)
+    print("Planted anomalies, 60 series each")
+    for history in (8, 12, 26):
+        print(anomaly_rates(history), flush=True)
+
+
 def _in_own_process(work: Callable[[int], str], size: int, out: multiprocessing.Queue) -> None:
     text = work(size)
     used = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -111,7 +206,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the sizes or less")
     parser.add_argument("--only", choices=["churn", "prophet", "expectations", "segments"])
+    parser.add_argument("--study", action="store_true", help="print quality instead of speed")
     chosen = parser.parse_args()
+    if chosen.study:
+        study()
+        return
     sizes = {
         churn: (10_000, 100_000) if chosen.quick else (10_000, 100_000, 1_000_000),
         prophet: (20,) if chosen.quick else (1_000,),

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 from seedtest_analytics.stats.calibration.expectations import ForecastScore
 from seedtest_analytics.stats.calibration.probabilities import ProbabilityScore
 
+LARGE_SHIFT = 0.5
+"""Calibration in the large, in logits, that counts against a model: 50 % foretold where 62 % came."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -22,14 +25,20 @@ class Verdict:
 def judge_probabilities(
     score: ProbabilityScore, *, slope_range: tuple[float, float] = (0.5, 2.0), z: float = 1.96
 ) -> Verdict:
-    """Worse than the baseline, or a calibration slope outside ``slope_range``, by more than chance (``z``
-    standard errors).
+    """Worse than the baseline, shifted by half a logit, or of a slope outside ``slope_range``, by more than
+    chance (``z`` standard errors).
     """
     reasons = []
     if score.brier_gain + z * score.brier_gain_se < 0:
         reasons.append(
             f"its Brier score {score.brier:.4f} is worse than the baseline's {score.brier_baseline:.4f} "
             f"on {score.n} cases"
+        )
+    intercept, error = score.calibration_intercept, score.calibration_intercept_se
+    if np.isfinite(intercept) and abs(intercept) - z * error > LARGE_SHIFT:
+        reasons.append(
+            f"it happened {'more' if intercept > 0 else 'less'} often than foretold: {score.observed_share:.0%} "
+            f"against {score.predicted_share:.0%} of {score.n} cases"
         )
     slope, margin = score.calibration_slope, z * score.calibration_slope_se
     if np.isfinite(slope) and (slope + margin < slope_range[0] or slope - margin > slope_range[1]):

@@ -1,4 +1,6 @@
-"""Fitting the churn model: choose the columns, fit, check out of fold, and say whether to believe it."""
+"""Fitting the churn model: choose the columns, fit, check on what was not fitted, say whether to believe
+it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from seedtest_analytics.stats.calibration.probabilities import ProbabilityScore, score_probabilities
+from seedtest_analytics.stats.calibration.probabilities import ProbabilityScore
 from seedtest_analytics.stats.calibration.verdict import judge_probabilities
 from seedtest_analytics.stats.survival.churn import (
     Z95,
@@ -18,12 +20,13 @@ from seedtest_analytics.stats.survival.churn import (
     CurvePoint,
     Proportionality,
 )
-from seedtest_analytics.stats.survival.cox import CoxFit, SurvivalData, check_survival_data, fit_cox
+from seedtest_analytics.stats.survival.churn_check import check_at_horizon, fit_family, survival_data
+from seedtest_analytics.stats.survival.cox import CoxFit, SurvivalData, check_survival_data
 from seedtest_analytics.stats.survival.design import Design, plan_design, without_dependent_columns
-from seedtest_analytics.stats.survival.errors import SeparationError, SurvivalDataError
+from seedtest_analytics.stats.survival.errors import SurvivalDataError
 from seedtest_analytics.stats.survival.panel import LandmarkPanel
 from seedtest_analytics.stats.survival.proportionality import proportionality_test
-from seedtest_analytics.stats.survival.weibull import WeibullFit, fit_weibull
+from seedtest_analytics.stats.survival.weibull import WeibullFit
 
 Floats = NDArray[np.float64]
 
@@ -58,13 +61,13 @@ def fit_churn(panel: LandmarkPanel, settings: ChurnSettings | None = None) -> Ch
     if matrix is None or not design.columns:
         why = "; ".join(f"{name}: {reason}" for name, reason in design.dropped.items())
         return _heuristic_model(stopped, chosen, follow_up, (f"no covariate can be used ({why})",))
-    data = _survival_data(matrix, stopped)
+    data = survival_data(matrix, stopped)
     notes: list[str] = []
     try:
-        fit, method = _fit(data, chosen, notes)
+        fit, method = fit_family(data, chosen, notes)
     except SurvivalDataError as error:
         return _heuristic_model(stopped, chosen, follow_up, (f"the model could not be fitted: {error}",))
-    calibration, how = _out_of_fold(stopped, data, chosen, fit)
+    calibration, how = check_at_horizon(stopped, matrix, chosen, fit)
     return _model(stopped, data, design, fit, method, chosen, follow_up, calibration, how, notes)
 
 
@@ -77,64 +80,6 @@ def _too_thin(panel: LandmarkPanel, settings: ChurnSettings) -> tuple[str, ...]:
         (users, settings.min_users, "students"),
     )
     return tuple(f"only {count} {what}, {least} are needed" for count, least, what in found if count < least)
-
-
-def _survival_data(
-    matrix: Floats, panel: LandmarkPanel, rows: NDArray[np.bool_] | None = None
-) -> SurvivalData:
-    chosen = slice(None) if rows is None else rows
-    return check_survival_data(
-        matrix[chosen], panel.duration_days[chosen], panel.is_return[chosen], clusters=panel.user[chosen]
-    )
-
-
-def _fit(
-    data: SurvivalData, settings: ChurnSettings, notes: list[str], start: Floats | None = None
-) -> tuple[CoxFit | WeibullFit, str]:
-    if settings.family == "weibull":
-        fit = fit_weibull(data)
-        if fit.n < len(data.events):
-            notes.append(f"Weibull fitted on {fit.n} of {len(data.events)} rows (whole students)")
-        return fit, "weibull_aft"
-    horizons = (float(settings.horizon_days), float(settings.follow_up_days or settings.horizon_days))
-    try:
-        return fit_cox(data, hazard_horizons=tuple(sorted(set(horizons))), start=start), "cox_efron"
-    except SeparationError as error:
-        notes.append(f"{error}; refitted with a Normal prior of precision {settings.separation_ridge:g}")
-        ridge = settings.separation_ridge
-        return fit_cox(data, hazard_horizons=tuple(sorted(set(horizons))), ridge=ridge), "cox_efron_ridge"
-
-
-def _out_of_fold(
-    panel: LandmarkPanel, data: SurvivalData, settings: ChurnSettings, fit: CoxFit | WeibullFit
-) -> tuple[ProbabilityScore | None, str]:
-    """Score silence at the horizon for students who were not in the fit."""
-    judged, silent = panel.outcome_at(settings.horizon_days)
-    folds = 1 if len(judged) > settings.rows_for_one_fold else settings.folds
-    parts = max(folds, 5)
-    part = (panel.user.astype(np.int64) * 2_654_435_761 >> 7) % parts
-    predicted = np.full(len(judged), np.nan)
-    for fold in range(folds):
-        held = part == fold
-        asked = held & judged
-        if not asked.any():
-            continue
-        try:
-            own, _ = _fit(_survival_data(data.X, panel, ~held), settings, [], start=fit.coefficients)
-        except SurvivalDataError:
-            continue
-        eta, _ = own.log_cumulative_hazard(data.X[asked], float(settings.horizon_days))
-        predicted[asked] = np.exp(-np.exp(eta))
-    scored = np.isfinite(predicted)
-    how = (
-        f"{folds} folds of students"
-        if folds > 1
-        else f"one fifth of the students held out ({int(scored.sum())} rows)"
-    )
-    if not scored.any():
-        return None, "nothing could be judged"
-    score = score_probabilities(predicted[scored], silent[scored], clusters=panel.user[scored])
-    return score, how
 
 
 def _heuristic_model(

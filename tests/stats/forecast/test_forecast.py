@@ -197,7 +197,6 @@ def test_false_alarms_and_recall(n, least):
         for shock in (0, 4, 8)
     }
     rates = {shock: float((values >= 2.5).mean()) for shock, values in scores.items()}
-    print(f"{n - 1} weeks of history: false alarms {np.mean(np.abs(scores[0]) >= 2.5):.3f}, recall {rates}")
     assert (np.abs(scores[0]) >= 2.5).mean() <= 0.0124 + 4 * np.sqrt(0.0124 / 80)
     assert rates[8] > 0.85
     assert rates[4] > least

@@ -5,6 +5,7 @@ import pytest
 
 from seedtest_analytics.stats.calibration.probabilities import score_probabilities
 from seedtest_analytics.stats.survival.churn import ChurnSettings
+from seedtest_analytics.stats.survival.churn_check import known_at
 from seedtest_analytics.stats.survival.churn_fit import fit_churn
 from seedtest_analytics.stats.survival.heuristic import heuristic_silence
 from seedtest_analytics.stats.survival.panel import activity_log, landmark_panel
@@ -64,7 +65,9 @@ def test_what_is_stored_of_a_fit(cohort):
     assert [point.day for point in model.baseline_curve] == list(range(15))
     assert set(model.proportionality) == {*model.coefficients, "GLOBAL"}
     assert set(model.dropped) >= {"A_t", "E_t", "R_t"}
-    assert 0.9 < model.calibration.calibration_slope < 1.1
+    assert model.calibration_how == "forward from the last 4 landmarks"
+    assert 0.85 < model.calibration.calibration_slope < 1.15
+    assert model.calibration.brier_skill > 0.2
     assert 0.5 < model.concordance < 1
 
 
@@ -127,6 +130,32 @@ def test_reasons_of_the_long_silent_and_of_the_busy(cohort, now):
     assert not {r.subject: r for r in model.reasons(busy)[0]}["recent activity"].raises_risk
 
 
+def test_the_panel_as_it_was_known_is_that_of_the_earlier_day(cohort):
+    log, _, panel, _ = cohort
+    day = AS_OF - 28
+    then = landmark_panel(log, mondays(), day, max_silence_days=90)
+    cut = known_at(panel, day)
+    np.testing.assert_array_equal(cut.user, then.user)
+    np.testing.assert_array_equal(cut.duration_days, then.duration_days)
+    np.testing.assert_array_equal(cut.is_return, then.is_return)
+
+
+def test_a_cohort_that_suddenly_stops_is_not_foretold_and_said():
+    """Folds of students would call this model calibrated: within the panel it is. Forward in time it is
+    not.
+    """
+    log, _ = simulated_log(1_000, seed=3)
+    user = np.repeat(np.arange(1_000), np.diff(log.offsets))
+    stays = (log.start_days < AS_OF - 21) | (user % 8 == 0)
+    holidays = activity_log(user[stays], log.start_days[stays], 1_000)
+    model = fit_churn(landmark_panel(holidays, mondays(), AS_OF, max_silence_days=90))
+    assert model.calibration.observed_share - model.calibration.predicted_share > 0.1
+    assert not model.usable
+    assert any(
+        "than foretold" in reason or "worse than the baseline" in reason for reason in model.verdict_reasons
+    )
+
+
 def test_never_started_has_no_probability(cohort):
     *_, model = cohort
     covariates = {name: np.array([np.nan, 1.0]) for name in model.design.covariates}
@@ -143,7 +172,7 @@ def test_a_missing_covariate_is_named(cohort):
 
 def test_the_parametric_alternative_agrees(cohort, now):
     *_, panel, cox = cohort
-    weibull = fit_churn(panel, ChurnSettings(family="weibull", folds=1))
+    weibull = fit_churn(panel, ChurnSettings(family="weibull", forward_landmarks=1))
     assert weibull.method == "weibull_aft"
     ours, theirs = (m.predict_silence(now[0].covariates)[0] for m in (cox, weibull))
     assert np.abs(ours - theirs).max() < 0.08
@@ -276,7 +305,9 @@ def test_intervals_hold_the_risk_of_the_pooled_model():
             simulated_log(2_000, seed=1)[0], [AS_OF], AS_OF + 28, max_silence_days=90
         ).covariates.items()
     }
-    settings = ChurnSettings(covariates=("days_since_last", "sessions_28d", "sessions_7d"), folds=1)
+    settings = ChurnSettings(
+        covariates=("days_since_last", "sessions_28d", "sessions_7d"), forward_landmarks=1
+    )
     pooled_log, _ = simulated_log(60_000, seed=99)
     pooled = fit_churn(landmark_panel(pooled_log, mondays(), AS_OF, max_silence_days=90), settings)
     target = pooled.predict_silence(grid)[0]

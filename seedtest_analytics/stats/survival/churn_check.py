@@ -1,0 +1,116 @@
+"""Does a churn model foretell? Scored on silences that were not in the fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedtest_analytics.stats.calibration.probabilities import ProbabilityScore, score_probabilities
+from seedtest_analytics.stats.survival.churn import ChurnSettings
+from seedtest_analytics.stats.survival.cox import CoxFit, SurvivalData, check_survival_data, fit_cox
+from seedtest_analytics.stats.survival.errors import SeparationError, SurvivalDataError
+from seedtest_analytics.stats.survival.panel import LandmarkPanel
+from seedtest_analytics.stats.survival.weibull import WeibullFit, fit_weibull
+
+Floats = NDArray[np.float64]
+
+
+def known_at(panel: LandmarkPanel, day: int) -> LandmarkPanel:
+    """The panel as it stood on ``day``: earlier landmarks, followed until then. Rows keep their order."""
+    earlier = panel.take(panel.landmark_day < day)
+    followed = day - earlier.landmark_day
+    return replace(
+        earlier,
+        duration_days=np.minimum(earlier.duration_days, followed).astype(np.int32),
+        is_return=earlier.is_return & (earlier.duration_days <= followed),
+        data_end_day=int(day),
+    )
+
+
+def check_at_horizon(
+    panel: LandmarkPanel, matrix: Floats, settings: ChurnSettings, fit: CoxFit | WeibullFit
+) -> tuple[ProbabilityScore | None, str]:
+    """Score the probability of silence over the horizon, forward in time where the panel is long enough.
+
+    Forward: the model is refitted on what was known at each of the last landmarks that can be judged, and
+    foretells from there. That is how it is used, and it sees what folds of students cannot: a term that
+    begins, a cohort that fades. (On a school's log folds gave a calibration slope of 1.0 where forward it was
+    0.) Folds of students, for short panels.
+    """
+    judged, silent = panel.outcome_at(settings.horizon_days)
+    large = len(judged) > settings.rows_for_one_fold
+    days = np.unique(panel.landmark_day[judged])[-(1 if large else settings.forward_landmarks) :]
+    predicted, base = np.full(len(judged), np.nan), np.full(len(judged), np.nan)
+    for day in days:
+        past, now = known_at(panel, int(day)), judged & (panel.landmark_day == day)
+        was_judged, was_silent = past.outcome_at(settings.horizon_days)
+        if int((was_judged & was_silent).sum()) < settings.min_silences:
+            continue
+        rows = panel.landmark_day < day
+        predicted[now] = _foretell(matrix[rows], past, matrix[now], settings, fit)
+        base[now] = was_silent[was_judged].mean()
+    scored = np.isfinite(predicted)
+    if scored.any():
+        n_days = len(np.unique(panel.landmark_day[scored]))
+        score = score_probabilities(
+            predicted[scored], silent[scored], baseline=base[scored], clusters=panel.user[scored]
+        )
+        return score, f"forward from the last {n_days} landmarks"
+    return _by_student(panel, matrix, settings, fit)
+
+
+def _by_student(
+    panel: LandmarkPanel, matrix: Floats, settings: ChurnSettings, fit: CoxFit | WeibullFit
+) -> tuple[ProbabilityScore | None, str]:
+    judged, silent = panel.outcome_at(settings.horizon_days)
+    part = (panel.user.astype(np.int64) * 2_654_435_761 >> 7) % settings.folds
+    predicted = np.full(len(judged), np.nan)
+    for fold in range(settings.folds):
+        held = part == fold
+        if (held & judged).any():
+            predicted[held & judged] = _foretell(
+                matrix[~held], panel.take(~held), matrix[held & judged], settings, fit
+            )
+    scored = np.isfinite(predicted)
+    if not scored.any():
+        return None, "nothing could be judged"
+    score = score_probabilities(predicted[scored], silent[scored], clusters=panel.user[scored])
+    return score, f"{settings.folds} folds of students"
+
+
+def _foretell(
+    matrix: Floats, panel: LandmarkPanel, ask: Floats, settings: ChurnSettings, fit: CoxFit | WeibullFit
+) -> Floats:
+    """Silence of the rows ``ask`` by a model refitted to other rows; NaN where these cannot be fitted."""
+    start = fit.coefficients if isinstance(fit, CoxFit) else None
+    try:
+        own, _ = fit_family(survival_data(matrix, panel), settings, [], start=start)
+    except SurvivalDataError:
+        return np.full(len(ask), np.nan)
+    eta, _ = own.log_cumulative_hazard(ask, float(settings.horizon_days))
+    return np.asarray(np.exp(-np.exp(eta)))
+
+
+def survival_data(matrix: Floats, panel: LandmarkPanel) -> SurvivalData:
+    """The rows of a panel, clustered by student."""
+    return check_survival_data(matrix, panel.duration_days, panel.is_return, clusters=panel.user)
+
+
+def fit_family(
+    data: SurvivalData, settings: ChurnSettings, notes: list[str], start: Floats | None = None
+) -> tuple[CoxFit | WeibullFit, str]:
+    """Fit the family that was asked for; what had to be done differently is added to ``notes``."""
+    if settings.family == "weibull":
+        fit = fit_weibull(data)
+        if fit.n < len(data.events):
+            notes.append(f"Weibull fitted on {fit.n} of {len(data.events)} rows (whole students)")
+        return fit, "weibull_aft"
+    horizons = (float(settings.horizon_days), float(settings.follow_up_days or settings.horizon_days))
+    try:
+        return fit_cox(data, hazard_horizons=tuple(sorted(set(horizons))), start=start), "cox_efron"
+    except SeparationError as error:
+        notes.append(f"{error}; refitted with a Normal prior of precision {settings.separation_ridge:g}")
+        ridge = settings.separation_ridge
+        return fit_cox(data, hazard_horizons=tuple(sorted(set(horizons))), ridge=ridge), "cox_efron_ridge"
