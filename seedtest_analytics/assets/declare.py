@@ -26,6 +26,15 @@ from seedtest_analytics.tables import contract_of
 SMALL = {"cpu": "500m", "memory": "512Mi"}
 LARGE = {"cpu": "2", "memory": "4Gi"}
 
+_ASSET_OF_TABLE = {
+    "attempt_log": ("attempt",),
+    "mirt_item_params_history": ("mirt_item_params",),
+    "student_topic_theta_history": ("student_topic_theta",),
+    "report_artifacts": ("weekly_report",),
+    "weekly_kpi": ("weekly_kpi", "I_t"),
+}
+"""Assets whose key is not the name of the table that a column is read from."""
+
 _WEEKLY_LATE_HOURS = 204
 _DAILY_LATE_HOURS = 36
 
@@ -180,7 +189,7 @@ def column_lineage(table: Table) -> dg.TableColumnLineage:
     """Which columns each column is made of."""
     return dg.TableColumnLineage(
         {
-            column.name: [_column_dependency(origin) for origin in contract_of(column).derived_from]
+            column.name: [_column_dependency(o) for o in dict.fromkeys(contract_of(column).derived_from)]
             for column in table.columns
             if contract_of(column).derived_from
         }
@@ -189,7 +198,8 @@ def column_lineage(table: Table) -> dg.TableColumnLineage:
 
 def _column_dependency(origin: str) -> dg.TableColumnDep:
     table_name, column_name = origin.split(".")
-    return dg.TableColumnDep(asset_key=dg.AssetKey([table_name]), column_name=column_name)
+    asset = _ASSET_OF_TABLE.get(table_name, (table_name,))
+    return dg.TableColumnDep(asset_key=dg.AssetKey(list(asset)), column_name=column_name)
 
 
 def freshness(partitions_def: dg.PartitionsDefinition | None) -> dg.FreshnessPolicy:
