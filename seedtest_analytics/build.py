@@ -9,6 +9,7 @@ import dagster as dg
 
 from seedtest_analytics.assets import (
     attempts,
+    backtest,
     features,
     growth,
     kpis,
@@ -27,7 +28,18 @@ from seedtest_analytics.schedules import alerts, chain, jobs, sensors
 from seedtest_analytics.schedules import risk as risk_schedules
 from seedtest_analytics.settings import load_settings
 
-ASSET_MODULES = [sources, attempts, psychometrics, features, growth, kpis, risk, risk_inactivity, reports]
+ASSET_MODULES = [
+    sources,
+    attempts,
+    psychometrics,
+    features,
+    growth,
+    kpis,
+    risk,
+    risk_inactivity,
+    reports,
+    backtest,
+]
 
 
 def default_resources() -> dict[str, Any]:

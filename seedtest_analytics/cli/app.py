@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from seedtest_analytics.cli.backtest import backtest_command
 from seedtest_analytics.cli.demo import demo_command
 from seedtest_analytics.cli.doctor import doctor_command
 from seedtest_analytics.cli.goal import goal_calibration_command, goal_probability_command
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command("load")(load_command)
 app.command("simulate")(simulate_command)
 app.command("materialize")(materialize_command)
+app.command("backtest")(backtest_command)
 app.command("up")(up_command)
 app.command("down")(down_command)
 app.command("status")(status_command)

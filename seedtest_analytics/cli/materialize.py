@@ -92,6 +92,7 @@ def plan(first: dt.date, last: dt.date, today: dt.date, reports: bool) -> Iterat
             yield Step(job, f"{title}, week of {newest}", newest, newest, is_optional=True)
     yield Step("compute_daily_kpis", f"weekly KPIs, {weeks[0]} to {weeks[1]}", *weeks)
     yield Step("fit_survival_churn", f"churn fits and risks, {weeks[0]} to {weeks[1]}", *weeks)
+    yield Step("backtest_predictions", f"backtest, {weeks[0]} to {weeks[1]}", *weeks)
     if reports:
         closed = min(monday_of(today) - WEEK, weeks[1])
         yield Step("generate_weekly_report", f"reports, week of {closed}", closed, closed)

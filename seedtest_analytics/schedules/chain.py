@@ -35,6 +35,10 @@ GOOD = [*UNDER_WAY, dg.DagsterRunStatus.SUCCESS]
 Range = Callable[[dt.date], tuple[dt.date, dt.date]]
 
 
+JUDGED_WEEKS = 9
+"""Outcomes become known up to so many weeks after a prediction."""
+
+
 @dataclass(frozen=True)
 class Link:
     """One job of the chain: when it is due, which partitions it computes, what it waits for."""
@@ -61,6 +65,11 @@ def weeks_due(today: dt.date) -> tuple[dt.date, dt.date]:
 def days_due(today: dt.date) -> tuple[dt.date, dt.date]:
     """The last AGG_LOOKBACK_DAYS days up to yesterday."""
     return today - load_settings().features.lookback_days * DAY, today - DAY
+
+
+def weeks_to_judge(today: dt.date) -> tuple[dt.date, dt.date]:
+    """The closed weeks whose outcomes may have become known since last Monday."""
+    return monday_of(today) - JUDGED_WEEKS * WEEK, monday_of(today) - WEEK
 
 
 def last_week(today: dt.date) -> tuple[dt.date, dt.date]:
@@ -124,6 +133,14 @@ LINKS = (
         weeks_due,
         "compute_daily_kpis",
         "Legacy fit-survival-churn: after the KPIs that are its covariates.",
+    ),
+    Link(
+        jobs.backtest_predictions,
+        "backtest_predictions",
+        "30 5 * * 1",
+        weeks_to_judge,
+        "fit_survival_churn",
+        "New: the weeks whose outcomes have become known.",
     ),
     Link(
         jobs.generate_weekly_report,

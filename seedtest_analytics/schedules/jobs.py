@@ -46,6 +46,11 @@ fit_survival_churn = dg.define_asset_job(
     selection=dg.AssetSelection.assets("survival_fit_meta", "survival_risk", ["weekly_kpi", "S"]),
     description="The churn fit of the running week, the risks and S by it.",
 )
+backtest_predictions = dg.define_asset_job(
+    "backtest_predictions",
+    selection=dg.AssetSelection.assets("prediction_backtest"),
+    description="Predictions of past weeks against what happened.",
+)
 detect_inactivity = dg.define_asset_job(
     "detect_inactivity",
     selection=dg.AssetSelection.assets("inactivity_notice"),
@@ -67,5 +72,6 @@ JOBS = [
     refresh_goal_probability,
     fit_survival_churn,
     detect_inactivity,
+    backtest_predictions,
     generate_weekly_report,
 ]

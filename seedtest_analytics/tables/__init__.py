@@ -3,7 +3,17 @@
 A module a stage. Nothing here connects to a database.
 """
 
-from seedtest_analytics.tables import attempts, features, growth, kpis, psychometrics, reports, risk, source
+from seedtest_analytics.tables import (
+    attempts,
+    features,
+    growth,
+    kpis,
+    psychometrics,
+    quality,
+    reports,
+    risk,
+    source,
+)
 from seedtest_analytics.tables.declare import (
     ColumnContract,
     contract_of,
@@ -21,6 +31,7 @@ __all__ = [
     "kpis",
     "metadata",
     "psychometrics",
+    "quality",
     "reports",
     "risk",
     "source",

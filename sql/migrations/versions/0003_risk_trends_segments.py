@@ -291,6 +291,159 @@ def upgrade() -> None:
     create_index_if_missing(
         op, "ix_inactivity_notice_noticed_at", "inactivity_notice", ["noticed_at"], unique=False
     )
+    create_or_extend(
+        op,
+        "prediction_backtest",
+        sa.Column(
+            "week_start",
+            sa.Date(),
+            nullable=False,
+            comment="Partition: Monday of the week that the prediction was made in.",
+        ),
+        sa.Column(
+            "prediction",
+            sa.Text(),
+            nullable=False,
+            comment="What was predicted: S, P, theta (the next answers), or forecast:<metric>.",
+        ),
+        sa.Column(
+            "method", sa.Text(), nullable=False, comment="What made it; several are joined by a comma."
+        ),
+        sa.Column(
+            "judged_until",
+            postgresql.TIMESTAMP(timezone=True),
+            nullable=False,
+            comment="First instant after the outcomes that were looked at.",
+        ),
+        sa.Column(
+            "cohort_size",
+            sa.Integer(),
+            nullable=False,
+            comment="Students (weeks of a forecast) that were judged.",
+        ),
+        sa.Column("n", sa.Integer(), nullable=False, comment="Predictions that were judged."),
+        sa.Column("n_events", sa.Integer(), nullable=True, comment="How often it happened."),
+        sa.Column(
+            "observed_share", sa.DOUBLE_PRECISION(), nullable=True, comment="Share in which it happened."
+        ),
+        sa.Column("predicted_share", sa.DOUBLE_PRECISION(), nullable=True, comment="Mean prediction."),
+        sa.Column(
+            "brier",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="Mean squared difference of prediction and outcome.",
+        ),
+        sa.Column(
+            "brier_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the baseline."
+        ),
+        sa.Column(
+            "brier_skill",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="1 - brier / brier_baseline; above 0 is better than the baseline.",
+        ),
+        sa.Column("brier_gain", sa.DOUBLE_PRECISION(), nullable=True, comment="brier_baseline - brier."),
+        sa.Column(
+            "brier_gain_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error, by student."
+        ),
+        sa.Column(
+            "log_score",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="Mean logarithmic loss (nats); lower is better.",
+        ),
+        sa.Column(
+            "log_score_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the baseline."
+        ),
+        sa.Column(
+            "log_skill", sa.DOUBLE_PRECISION(), nullable=True, comment="1 - log_score / log_score_baseline."
+        ),
+        sa.Column(
+            "calibration_intercept",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="Calibration in the large (logit); 0 is right.",
+        ),
+        sa.Column(
+            "calibration_intercept_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error."
+        ),
+        sa.Column(
+            "calibration_slope",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="Calibration slope; 1 is right, below 1 too extreme.",
+        ),
+        sa.Column(
+            "calibration_slope_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error."
+        ),
+        sa.Column(
+            "ici",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="Mean distance of prediction and smooth calibration curve.",
+        ),
+        sa.Column(
+            "auc",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="Share of pairs ordered right; 0.5 is chance.",
+        ),
+        sa.Column("auc_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error."),
+        sa.Column("mae", sa.DOUBLE_PRECISION(), nullable=True, comment="Mean absolute error of a forecast."),
+        sa.Column(
+            "mae_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the naive forecast."
+        ),
+        sa.Column(
+            "coverage",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="Share of outcomes inside a forecast's interval.",
+        ),
+        sa.Column(
+            "coverage_level", sa.DOUBLE_PRECISION(), nullable=True, comment="Share that should be inside."
+        ),
+        sa.Column(
+            "baseline",
+            sa.Text(),
+            nullable=False,
+            comment="What the baseline says, known when the prediction was made.",
+        ),
+        sa.Column(
+            "curve",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=True,
+            comment="{predicted, observed, observed_lower, observed_upper, n} in groups of equal size.",
+        ),
+        sa.Column(
+            "is_credible",
+            sa.Boolean(),
+            nullable=False,
+            comment="No worse than the baseline and not distorted, beyond chance.",
+        ),
+        sa.Column(
+            "reasons",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+            comment="Why it is not credible.",
+        ),
+        sa.Column(
+            "notes",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+            comment="What to know when reading the numbers.",
+        ),
+        sa.Column(
+            "computed_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When it was computed.",
+        ),
+        sa.PrimaryKeyConstraint("week_start", "prediction"),
+        comment="Predictions of each week scored against what happened, each beside a naive baseline.",
+    )
 
 
 def downgrade() -> None:

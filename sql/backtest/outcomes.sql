@@ -1,0 +1,112 @@
+-- Predictions as they stood at the end of a week, and what happened after it.
+
+-- name: silence_horizon
+-- Params: week_start.
+SELECT max((kpis ->> 'S_horizon_days')::integer) FROM weekly_kpi WHERE week_start = :week_start;
+
+-- name: silence
+-- Params: week_start, as_of (end of the week), until.
+CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
+SELECT
+    k.user_id,
+    (k.kpis ->> 'S')::float8 AS predicted,
+    k.kpis ->> 'S_method' AS method,
+    NOT EXISTS (
+        SELECT FROM attempt AS a WHERE a.user_id = k.user_id AND a.completed_at >= :as_of AND a.completed_at < :until
+    ) AS happened
+FROM weekly_kpi AS k
+WHERE k.week_start = :week_start AND k.kpis ->> 'S' IS NOT NULL;
+
+-- name: silence_baseline
+-- The share that fell silent from the last week whose outcome was known by then. Params: week_start, as_of, until (of it).
+SELECT avg(CASE WHEN EXISTS (
+    SELECT FROM attempt AS a WHERE a.user_id = k.user_id AND a.completed_at >= :as_of AND a.completed_at < :until
+) THEN 0 ELSE 1 END)::float8
+FROM weekly_kpi AS k
+WHERE k.week_start = :week_start;
+
+-- name: goal
+-- P against the ability of the week that its day is in, where that week is closed. The baseline is the share of students
+-- whose ability was at their target when P was given.
+-- Params: week_start, default_week (for a P without a day), last_closed_week.
+CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
+SELECT
+    k.user_id,
+    (k.kpis ->> 'P')::float8 AS predicted,
+    k.kpis ->> 'P_method' AS method,
+    m.theta >= (k.kpis ->> 'P_target')::float8 AS happened,
+    avg(CASE WHEN o.theta >= (k.kpis ->> 'P_target')::float8 THEN 1.0 ELSE 0.0 END) OVER () AS baseline
+FROM weekly_kpi AS k
+INNER JOIN mirt_ability AS m
+    ON m.user_id = k.user_id
+    AND m.week_start = COALESCE(
+        date_trunc('week', ((k.kpis ->> 'P_horizon_date')::date - 1)::timestamp)::date, CAST(:default_week AS date)
+    )
+    AND m.week_start <= :last_closed_week
+INNER JOIN mirt_ability AS o ON o.user_id = k.user_id AND o.week_start = k.week_start
+WHERE k.week_start = :week_start AND k.kpis ->> 'P' IS NOT NULL AND k.kpis ->> 'P_target' IS NOT NULL;
+
+-- name: next_answers
+-- First answers of the seven days after the week, under the abilities and items of the week. The uncertainty of the
+-- ability flattens the curve (probit approximation of the logistic-normal integral, MacKay 1992, Neural Computation 4:720).
+-- Params: week_start, as_of, until.
+CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
+SELECT
+    a.user_id,
+    p.c0 + (1 - p.c0) / (1 + exp(-p.a * (m.theta - p.b) / sqrt(1 + pi() * p.a * p.a * m.se * m.se / 8))) AS predicted,
+    p.model AS method,
+    a.correct AS happened,
+    p.p_correct AS baseline
+FROM mirt_ability AS m
+INNER JOIN attempt AS a ON a.user_id = m.user_id AND a.completed_at >= :as_of AND a.completed_at < :until
+INNER JOIN (SELECT *, COALESCE(c, 0) AS c0 FROM mirt_item_params_history) AS p
+    ON p.run_id = m.run_id AND p.item_id = a.item_id::text
+WHERE m.week_start = :week_start AND a.is_answered AND a.answer_no = 1 AND p.a IS NOT NULL AND p.b IS NOT NULL
+    AND p.p_correct IS NOT NULL;
+
+-- name: rows
+SELECT user_id, predicted, happened::integer AS happened, baseline FROM backtest_outcome ORDER BY user_id;
+
+-- name: silence_rows
+SELECT user_id, predicted, happened::integer AS happened FROM backtest_outcome ORDER BY user_id;
+
+-- name: methods
+SELECT string_agg(DISTINCT method, ', ' ORDER BY method) FROM backtest_outcome;
+
+-- name: drop_outcome
+DROP TABLE backtest_outcome;
+
+-- name: history
+-- Params: week_start.
+SELECT prediction, week_start, observed_share, predicted_share, n, brier_skill
+FROM prediction_backtest
+WHERE week_start <= :week_start AND observed_share IS NOT NULL
+ORDER BY prediction, week_start;
+
+-- name: table
+-- Params: first_week.
+SELECT
+    prediction, week_start, method, n, observed_share, predicted_share, brier, brier_baseline, brier_skill, log_skill,
+    calibration_slope, calibration_slope_se, ici, auc, mae, mae_baseline, coverage, coverage_level, is_credible
+FROM prediction_backtest
+WHERE week_start >= :first_week
+ORDER BY prediction, week_start;
+
+-- name: by_size
+-- Params: first_week.
+SELECT
+    prediction,
+    CASE WHEN cohort_size < 100 THEN 'below 100' WHEN cohort_size < 1000 THEN '100 to 999' ELSE '1,000 and more' END AS cohort,
+    count(*) AS weeks,
+    sum(n) AS predictions,
+    (sum(n * brier) / NULLIF(sum(n) FILTER (WHERE brier IS NOT NULL), 0))::float8 AS brier,
+    (1 - sum(n * brier) / NULLIF(sum(n * brier_baseline), 0))::float8 AS brier_skill,
+    (1 - sum(n * log_score) / NULLIF(sum(n * log_score_baseline), 0))::float8 AS log_skill,
+    (sum(n * auc) / NULLIF(sum(n) FILTER (WHERE auc IS NOT NULL), 0))::float8 AS auc,
+    (1 - sum(n * mae) / NULLIF(sum(n * mae_baseline), 0))::float8 AS mae_skill,
+    (sum(n * coverage) / NULLIF(sum(n) FILTER (WHERE coverage IS NOT NULL), 0))::float8 AS coverage,
+    count(*) FILTER (WHERE NOT is_credible) AS weeks_not_credible
+FROM prediction_backtest
+WHERE week_start >= :first_week
+GROUP BY 1, 2
+ORDER BY 1, 2;
