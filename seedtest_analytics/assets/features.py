@@ -22,9 +22,12 @@ SQL = "features/features_topic_daily.sql"
 REPORT_SQL = "features/report.sql"
 
 ABILITY_OF_CLOSED_WEEK = dg.TimeWindowPartitionMapping(
-    start_offset=-1, end_offset=0, allow_nonexistent_upstream_partitions=True
+    start_offset=-6, end_offset=-6, allow_nonexistent_upstream_partitions=True
 )
-"""A day reads the last week that is closed at its end: the week before, on Sundays its own."""
+"""A day reads the last week that is closed at its end: the week before, on Sundays its own.
+
+The offsets are days: the week that holds the sixth day before is that week.
+"""
 
 
 class FeatureOptions(RunOptions):
