@@ -7,7 +7,7 @@ from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Float, I
 
 _ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
 _SHARES = ("attempt.user_id", "attempt.topic_id", "attempt.correct", "attempt.completed_at")
-_SCORES = (*_ANSWERS, *(f"mirt_item_params_history.{parameter}" for parameter in ("a", "b", "c")))
+_SCORES = (*_ANSWERS, "mirt_item_params.params")
 _GOALS = ("interest_goal.target_level", "interest_goal.priority", "interest_goal.target_date")
 
 growth_glmm_meta = Table(

@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import UUID
 from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Float, Instant, column, metadata
 
 _ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
-_ITEMS = tuple(f"mirt_item_params_history.{parameter}" for parameter in ("a", "b", "c"))
+_ITEMS = ("mirt_item_params.params",)
 
 mirt_item_params = Table(
     "mirt_item_params",
