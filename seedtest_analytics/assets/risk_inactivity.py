@@ -68,7 +68,7 @@ def count_due(connection: Connection, instant: dt.datetime) -> int:
     deps=["attempt", "survival_fit_meta", "mirt_ability", "interest_goal"],
     sql=[SQL, "kpis/S.sql", "kpis/P.sql", "risk/panel.sql", "risk/risk.sql"],
 )
-def detect_inactivity(
+def notice_inactivity(
     context: dg.AssetExecutionContext, config: InactivityOptions, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Notice all students who crossed the threshold by now and refresh their P and S, in one transaction."""

@@ -7,7 +7,7 @@ from seedtest_analytics.tables.declare import EMPTY_ARRAY, JSONB, NOW, Float, In
 _PREDICTED = (
     "weekly_kpi.kpis",
     "mirt_ability.theta",
-    "mirt_item_params_history.b",
+    "mirt_item_params.params",
 )
 _HAPPENED = ("attempt.completed_at", "attempt.correct", "mirt_ability.theta")
 

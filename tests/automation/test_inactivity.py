@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from seedtest_analytics.assets.risk_inactivity import count_due, detect_inactivity
+from seedtest_analytics.assets.risk_inactivity import count_due, notice_inactivity
 from seedtest_analytics.build import build_definitions
 from seedtest_analytics.partitions import monday_of
 from seedtest_analytics.schedules.risk import inactivity_catch_up, inactivity_sensor
@@ -31,9 +31,9 @@ def store(engine: Engine, **silences: float) -> None:
 
 def notice(engine: Engine, at: dt.datetime = NOW, **config: Any) -> dg.ExecuteInProcessResult:
     return dg.materialize(
-        [detect_inactivity],
+        [notice_inactivity],
         resources={"postgres": postgres_of(engine)},
-        run_config={"ops": {"detect_inactivity": {"config": {"as_of": at.isoformat(), **config}}}},
+        run_config={"ops": {"notice_inactivity": {"config": {"as_of": at.isoformat(), **config}}}},
         raise_on_error=False,
     )
 
