@@ -202,6 +202,11 @@ class CalibrationSettings(SettingsGroup):
     backend: Literal["native", "mirt"] = variable(
         "native", "MIRT_BACKEND", description="'native' engine or R's 'mirt'."
     )
+    priors: Literal["weak", "none"] = variable(
+        "weak",
+        "MIRT_PRIORS",
+        description="'weak': log a ~ N(0, 0.5²), b ~ N(0, 2²), so that items with few answers converge; 'none': none.",
+    )
     linking: Literal["fixed", "mean-mean", "mean-sigma", "haebara", "stocking-lord"] = variable(
         "fixed", "MIRT_LINKING", description="How a calibration is put on the anchors' scale."
     )

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import Connection
 
+from seedtest_analytics.assets.scale_link import (
+    Origin,
+    Reference,
+    constants_of,
+    fixed_constants,
+    link_onto,
+    method_for,
+    refusal,
+)
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.settings import CalibrationSettings
@@ -16,14 +25,12 @@ if TYPE_CHECKING:
     import dagster as dg
     import pandas as pd
 
+    from seedtest_analytics.stats.irt.config import ItemPriors
     from seedtest_analytics.stats.irt.data import ResponseData
-    from seedtest_analytics.stats.irt.model import ItemParameters
     from seedtest_analytics.stats.irt.result import Calibration
 
 RESPONSES = "psychometrics/responses.sql"
 SCALE = "psychometrics/scale.sql"
-
-Origin = Literal["own", "anchors", "linked", "unlinked"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +38,8 @@ class PlacedCalibration:
     """A calibration whose parameters and population stand on the platform's scale.
 
     ``items``: the engine's rows with a, b and their standard errors transformed. ``constants`` map the fit's own scale
-    to the platform's, ``θ* = A θ + B``; None where the fit is the origin.
+    to the platform's, ``θ* = A θ + B``; None where the fit is the origin, and A, B null with the reason where it
+    could not be linked. ``n_anchors``: tagged anchors among the items that were answered.
     """
 
     calibration: Calibration
@@ -41,6 +49,7 @@ class PlacedCalibration:
     group_mean: float
     group_sd: float
     description: str
+    n_anchors: int = 0
     constants: dict[str, Any] | None = None
 
     @property
@@ -59,13 +68,14 @@ def place_on_scale(
     """Calibrate ``data`` and put it on the platform's scale.
 
     Enough anchors among the answered items and ``MIRT_LINKING=fixed``: their parameters are fixed. Else the fit is
-    linked: to the anchors where there are enough, else to the first usable calibration. Without either it is the
-    origin of the scale.
+    linked, by that method (Stocking-Lord in place of ``fixed``): to the anchors where there are enough, else to the first
+    usable calibration. Without either it is the origin of the scale.
     """
     from seedtest_analytics.stats.irt.config import CalibrationConfig
     from seedtest_analytics.stats.irt.estimation import calibrate
 
-    anchors = _present(_parameters(connection, "anchors", {}), data)
+    tagged = _reference(connection, "anchors", {}, RESPONSES, "anchors", "question.meta")
+    anchors = tagged.parameters.take(np.isin(tagged.parameters.item_ids, data.item_ids))
     config = {"model": settings.model, "min_responses": settings.min_responses}
     if len(anchors) >= settings.min_anchors and settings.linking == "fixed":
         log.info(f"week of {week.key}: {len(anchors)} anchors are fixed")
@@ -75,79 +85,83 @@ def place_on_scale(
         )
     calibration = calibrate(data, CalibrationConfig(**config))
     if len(anchors) >= settings.min_anchors:
-        return _linked(calibration, anchors, settings, "anchors", "question.meta")
-    reference = connection.execute(statement(SCALE, "reference"), {"week_start": week.start}).one_or_none()
-    if reference is None:
-        return _own(calibration, week)
-    parameters = _parameters(connection, "parameters_of", {"run_id": reference.run_id}, file=SCALE)
-    return _linked(calibration, parameters, settings, "linked", reference.version)
+        return _linked(calibration, tagged, settings, len(anchors))
+    first = connection.execute(statement(SCALE, "reference"), {"week_start": week.start}).one_or_none()
+    if first is None:
+        return _own(calibration, week, len(anchors))
+    log.info(
+        f"week of {week.key}: {len(anchors)} anchors have answers, {settings.min_anchors} are needed; "
+        f"linking to the first calibration, {first.version}"
+    )
+    reference = _reference(
+        connection, "parameters_of", {"run_id": first.run_id}, SCALE, "linked", first.version
+    )
+    return _linked(calibration, reference, settings, len(anchors))
 
 
-def _parameters(
-    connection: Connection, name: str, parameters: dict[str, Any], file: str = RESPONSES
-) -> ItemParameters:
+def _reference(
+    connection: Connection, name: str, parameters: dict[str, Any], file: str, origin: Origin, version: str
+) -> Reference:
+    """Parameters that a query of ``file`` gives, with their covariance where it has standard errors."""
     from seedtest_analytics.stats.irt.model import ItemParameters
 
-    rows = connection.execute(statement(file, name), parameters).all()
-    return ItemParameters.of(
-        np.asarray([int(r.item_id) for r in rows], dtype=np.int64),
-        np.asarray([r.a for r in rows], dtype=np.float64),
-        np.asarray([r.b for r in rows], dtype=np.float64),
-        np.asarray([r.c for r in rows], dtype=np.float64),
+    rows = connection.execute(statement(file, name), parameters).mappings().all()
+    column = {n: np.asarray([r.get(n) for r in rows], dtype=np.float64) for n in ("a", "b", "c", "se_a", "se_b", "se_c")}
+    ids = np.asarray([int(r["item_id"]) for r in rows], dtype=np.int64)
+    variance = np.nan_to_num(np.stack([column["se_a"], column["se_b"], column["se_c"]], axis=1)) ** 2
+    return Reference(
+        ItemParameters.of(ids, column["a"], column["b"], column["c"]),
+        variance[:, :, None] * np.eye(3),
+        origin,
+        version,
     )
-
-
-def _present(parameters: ItemParameters, data: ResponseData) -> ItemParameters:
-    return parameters.take(np.isin(parameters.item_ids, data.item_ids))
 
 
 def _group(calibration: Calibration) -> tuple[float, float]:
     return float(calibration.group_mean[0]), float(calibration.group_sd[0])
 
 
-def _own(calibration: Calibration, week: Week) -> PlacedCalibration:
+def _own(calibration: Calibration, week: Week, n_anchors: int) -> PlacedCalibration:
     mean, sd = _group(calibration)
-    text = "origin of the scale: population mean 0, SD 1"
-    return PlacedCalibration(calibration, calibration.items.frame(), "own", week.iso_label, mean, sd, text)
+    text = f"origin of the scale: population mean {mean:.3g}, SD {sd:.3g}"
+    return PlacedCalibration(
+        calibration, calibration.items.frame(), "own", week.iso_label, mean, sd, text, n_anchors
+    )
 
 
 def _fixed(calibration: Calibration, n_anchors: int) -> PlacedCalibration:
     mean, sd = _group(calibration)
-    constants = _constants(1.0, 0.0, n_anchors, "fixed")
+    constants = fixed_constants(n_anchors)
     text = f"{n_anchors} anchors fixed; population mean {mean:.3f}, SD {sd:.3f}"
     return PlacedCalibration(
-        calibration, calibration.items.frame(), "anchors", "anchors", mean, sd, text, constants
+        calibration, calibration.items.frame(), "anchors", "anchors", mean, sd, text, n_anchors, constants
     )
-
-
-def _constants(slope: float, intercept: float, n_anchors: int, method: str, **more: Any) -> dict[str, Any]:
-    both = {"A": slope, "B": intercept, "slope": slope, "intercept": intercept}
-    return {**both, "n_anchors_used": n_anchors, "method": method, **more}
 
 
 def _linked(
-    calibration: Calibration,
-    onto: ItemParameters,
-    settings: CalibrationSettings,
-    origin: Origin,
-    version: str,
+    calibration: Calibration, reference: Reference, settings: CalibrationSettings, n_anchors: int
 ) -> PlacedCalibration:
-    own = calibration.parameters
-    common = np.intersect1d(own.item_ids, onto.item_ids)
+    """On the reference's scale, or on none with the reason why not."""
+    from seedtest_analytics.stats.irt.errors import LinkingError
+
     mean, sd = _group(calibration)
-    if len(common) < settings.min_anchors:
-        text = f"not linked: {len(common)} common items, {settings.min_anchors} are needed; population mean 0, SD 1"
-        return PlacedCalibration(
-            calibration, calibration.items.frame(), "unlinked", "unlinked", mean, sd, text
-        )
-    ours, theirs = own.take(own.positions(common)), onto.take(onto.positions(common))
-    slope = float(theirs.b.std() / ours.b.std())
-    intercept = float(theirs.b.mean() - slope * ours.b.mean())
     items = calibration.items.frame()
-    items["a"], items["se_a"] = items["a"] / slope, items["se_a"] / slope
-    items["b"], items["se_b"] = items["b"] * slope + intercept, items["se_b"] * slope
-    text = f"linked to {version} by {len(common)} common items: θ* = {slope:.3f} θ + {intercept:.3f}"
-    constants = _constants(slope, intercept, len(common), "mean-sigma", onto=version)
-    return PlacedCalibration(
-        calibration, items, origin, version, slope * mean + intercept, slope * sd, text, constants
+    method = method_for(calibration.model, settings.linking)
+    try:
+        link, n_common = link_onto(calibration, reference, method, settings.min_anchors)
+    except LinkingError as error:
+        text = f"not linked to {reference.version}: {error}; population mean 0"
+        return PlacedCalibration(
+            calibration, items, "unlinked", "unlinked", mean, sd, text, n_anchors,
+            refusal(method, reference, str(error)),
+        )  # fmt: skip
+    items["a"], items["se_a"] = items["a"] / link.A, items["se_a"] / link.A
+    items["b"], items["se_b"] = items["b"] * link.A + link.B, items["se_b"] * link.A
+    text = (
+        f"linked to {reference.version} by {link.n_anchors_used} items ({method}, {len(link.dropped)} drifted and "
+        f"dropped): θ* = {link.A:.3f} θ + {link.B:.3f}"
     )
+    return PlacedCalibration(
+        calibration, items, reference.origin, reference.version, link.A * mean + link.B, link.A * sd, text, n_anchors,
+        constants_of(link, reference, n_common),
+    )  # fmt: skip
