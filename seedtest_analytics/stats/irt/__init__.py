@@ -7,6 +7,10 @@
     scores = score(data, calibration.parameters)                # theta and se by row: EAP, MAP or WLE
     score(by_topic, calibration.parameters, prior_mean=..., prior_sd=...)      # a user's posterior as prior
     CalibrationConfig(anchors=ItemParameters.of(ids, a, b, c))  # anchors fixed, population mean and SD free
+    link(new, old, method="stocking-lord")                      # θ_old = A θ_new + B, drifted anchors dropped
+    item_drift(baseline.items, recent.items, link)              # changes with standard errors, and alerts
+    item_fit(data, calibration); person_fit(data, items); mantel_haenszel(data, theta, is_focal)
+    select_anchor_items(candidates, history)
 
 Parameters are on the logit metric (D = 1): P = c + (1 - c) / (1 + exp(-a (θ - b))). Names are loaded when first
 used, so importing this package costs nothing.
@@ -18,6 +22,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seedtest_analytics.stats.irt.anchors import (
+        AnchorCandidates,
+        AnchorCriteria,
+        AnchorSelection,
+        ParameterHistory,
+        select_anchor_items,
+    )
     from seedtest_analytics.stats.irt.config import (
         Beta,
         CalibrationConfig,
@@ -26,7 +37,26 @@ if TYPE_CHECKING:
         Normal,
         Quadrature,
     )
+    from seedtest_analytics.stats.irt.curves import (
+        CharacteristicCurves,
+        DriftForest,
+        ThetaHistogram,
+        characteristic_curves,
+        drift_forest,
+        information_curve,
+        theta_histogram,
+    )
     from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.dif import (
+        DifResult,
+        mantel_haenszel,
+    )
+    from seedtest_analytics.stats.irt.drift import (
+        DriftAlert,
+        DriftResult,
+        DriftThresholds,
+        item_drift,
+    )
     from seedtest_analytics.stats.irt.errors import (
         AnchorError,
         DuplicateAnswersError,
@@ -35,11 +65,58 @@ if TYPE_CHECKING:
         UnidentifiedModelError,
     )
     from seedtest_analytics.stats.irt.estimation import calibrate
+    from seedtest_analytics.stats.irt.fit import (
+        InformationCurve,
+        ItemFit,
+        PersonFit,
+        information_at,
+        item_fit,
+        person_fit,
+    )
+    from seedtest_analytics.stats.irt.link_anchors import AnchorRule, DroppedAnchor
+    from seedtest_analytics.stats.irt.linking import (
+        Link,
+        LinkGrid,
+        link,
+    )
     from seedtest_analytics.stats.irt.model import ItemParameters, information, probability
+    from seedtest_analytics.stats.irt.multiplicity import (
+        adjust,
+    )
     from seedtest_analytics.stats.irt.result import Calibration, ItemEstimates, Verdict
     from seedtest_analytics.stats.irt.scoring import Scores, plausible_values, score
 
 _MODULE_OF = {
+    "Link": "linking",
+    "LinkGrid": "linking",
+    "AnchorRule": "link_anchors",
+    "DroppedAnchor": "link_anchors",
+    "link": "linking",
+    "ItemFit": "fit",
+    "PersonFit": "fit",
+    "InformationCurve": "fit",
+    "information_at": "fit",
+    "item_fit": "fit",
+    "person_fit": "fit",
+    "DriftAlert": "drift",
+    "DriftResult": "drift",
+    "DriftThresholds": "drift",
+    "item_drift": "drift",
+    "DifResult": "dif",
+    "mantel_haenszel": "dif",
+    "AnchorCandidates": "anchors",
+    "AnchorCriteria": "anchors",
+    "AnchorSelection": "anchors",
+    "ParameterHistory": "anchors",
+    "select_anchor_items": "anchors",
+    "CharacteristicCurves": "curves",
+    "DriftForest": "curves",
+    "ThetaHistogram": "curves",
+    "characteristic_curves": "curves",
+    "drift_forest": "curves",
+    "information_curve": "curves",
+    "theta_histogram": "curves",
+    "adjust": "multiplicity",
     "AnchorError": "errors",
     "Beta": "config",
     "Calibration": "result",
@@ -65,28 +142,58 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "AnchorCandidates",
+    "AnchorCriteria",
     "AnchorError",
+    "AnchorRule",
+    "AnchorSelection",
     "Beta",
     "Calibration",
     "CalibrationConfig",
+    "CharacteristicCurves",
+    "DifResult",
+    "DriftAlert",
+    "DriftForest",
+    "DriftResult",
+    "DriftThresholds",
+    "DroppedAnchor",
     "DuplicateAnswersError",
+    "InformationCurve",
     "IrtDataError",
     "ItemEstimates",
+    "ItemFit",
     "ItemParameters",
     "ItemPriors",
+    "Link",
+    "LinkGrid",
     "LinkingError",
     "LogNormal",
     "Normal",
+    "ParameterHistory",
+    "PersonFit",
     "Quadrature",
     "ResponseData",
     "Scores",
+    "ThetaHistogram",
     "UnidentifiedModelError",
     "Verdict",
+    "adjust",
     "calibrate",
+    "characteristic_curves",
+    "drift_forest",
     "information",
+    "information_at",
+    "information_curve",
+    "item_drift",
+    "item_fit",
+    "link",
+    "mantel_haenszel",
+    "person_fit",
     "plausible_values",
     "probability",
     "score",
+    "select_anchor_items",
+    "theta_histogram",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,8 +72,7 @@ def assemble(
         edge_mass=edge_mass,
         verdict=Verdict(False),
     )
-    object.__setattr__(calibration, "verdict", judge(calibration, errors.note))
-    return calibration
+    return replace(calibration, verdict=judge(calibration, errors.note))
 
 
 def _index_in_data(index: NDArray[np.int64] | None, keep: NDArray[np.bool_]) -> NDArray[np.int64] | None:

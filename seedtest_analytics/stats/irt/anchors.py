@@ -1,0 +1,202 @@
+"""Choice of anchor items: good, stable, and spread over content and ability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedtest_analytics.stats.irt.errors import IrtDataError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class AnchorCriteria:
+    """The contract's criteria (4.3) and what it lacked.
+
+    ``max_sd_b``: spread (population SD, logits) of b over previous calibrations beyond which an item is not
+    stable. ``min_history``: calibrations that stability needs; items with fewer are unproven and taken only
+    with ``allow_unproven``. ``n_difficulty_bins`` of equal width over the difficulties; ``min_per_bin`` and
+    ``min_per_topic`` are what coverage asks for.
+    """
+
+    min_responses: int = 100
+    difficulty_lower: float = -2.0
+    difficulty_upper: float = 2.0
+    discrimination_min: float = 0.5
+    max_sd_b: float = 0.5
+    min_history: int = 2
+    allow_unproven: bool = False
+    max_anchors: int = 50
+    min_anchors: int = 5
+    n_difficulty_bins: int = 4
+    min_per_bin: int = 1
+    min_per_topic: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class AnchorCandidates:
+    """Items to choose from, all (n_items,): ids, a, b (on the platform's scale), answers, topics; ``is_flagged``
+    for items with a flag, misfit, drift or DIF.
+    """
+
+    item_ids: NDArray[Any]
+    a: Floats
+    b: Floats
+    n_responses: NDArray[np.int64]
+    topics: NDArray[Any]
+    is_flagged: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterHistory:
+    """Difficulties of previous calibrations on one common scale, one entry a calibration and item (any order)."""
+
+    item_ids: NDArray[Any]
+    b: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class AnchorSelection:
+    """``item_ids`` in order of preference. ``rejected``: reason by item. ``sd_b`` (n_candidates,): spread over
+    the history, NaN below two calibrations. ``per_topic`` and ``per_bin``: chosen, of eligible. ``is_adequate``
+    says whether a scale can rest on them; ``reasons`` why not.
+    """
+
+    item_ids: NDArray[Any]
+    rejected: dict[Any, str]
+    sd_b: Floats
+    per_topic: dict[Any, tuple[int, int]]
+    per_bin: dict[tuple[float, float], tuple[int, int]]
+    is_adequate: bool
+    reasons: tuple[str, ...]
+
+
+def select_anchor_items(
+    candidates: AnchorCandidates,
+    history: ParameterHistory | None = None,
+    criteria: AnchorCriteria | None = None,
+) -> AnchorSelection:
+    """Choose anchors: eligible items ranked by a, |b| and answers, drawn in turn from topic and difficulty cells.
+
+    Taking the best of each cell in turn keeps one large topic from supplying all anchors. Raises IrtDataError
+    for candidates of unequal length.
+    """
+    rule = criteria or AnchorCriteria()
+    n = len(candidates.item_ids)
+    if any(len(x) != n for x in (candidates.a, candidates.b, candidates.n_responses, candidates.topics)):
+        raise IrtDataError("candidate arrays differ in length")
+    sd_b, n_history = _spread(candidates, history)
+    rejected = _rejected(candidates, rule, sd_b, n_history)
+    eligible = np.array([item not in rejected for item in candidates.item_ids.tolist()], dtype=bool)
+    edges = np.linspace(rule.difficulty_lower, rule.difficulty_upper, rule.n_difficulty_bins + 1)
+    bins = np.clip(np.searchsorted(edges, candidates.b, side="right") - 1, 0, rule.n_difficulty_bins - 1)
+    chosen = _draw(candidates, eligible, bins, rule.max_anchors)
+    per_topic = _coverage(candidates.topics, chosen, eligible)
+    per_bin = {
+        (float(edges[k]), float(edges[k + 1])): (
+            int((bins[chosen] == k).sum()),
+            int((bins[eligible] == k).sum()),
+        )
+        for k in range(rule.n_difficulty_bins)
+    }
+    reasons = _inadequacies(candidates, rule, chosen, per_topic, per_bin)
+    return AnchorSelection(
+        candidates.item_ids[chosen], rejected, sd_b, per_topic, per_bin, not reasons, tuple(reasons)
+    )
+
+
+def _spread(
+    candidates: AnchorCandidates, history: ParameterHistory | None
+) -> tuple[Floats, NDArray[np.int64]]:
+    """(n,) population SD of b over the history, and how many calibrations it has."""
+    n = len(candidates.item_ids)
+    if history is None or not len(history.item_ids):
+        return np.full(n, np.nan), np.zeros(n, dtype=np.int64)
+    order = np.argsort(candidates.item_ids, kind="stable")
+    place = np.minimum(np.searchsorted(candidates.item_ids, history.item_ids, sorter=order), n - 1)
+    index = order[place]
+    known = (candidates.item_ids[index] == history.item_ids) & np.isfinite(history.b)
+    index, b = index[known], history.b[known]
+    count = np.bincount(index, minlength=n)
+    mean = np.bincount(index, weights=b, minlength=n) / np.maximum(count, 1)
+    square = np.bincount(index, weights=(b - mean[index]) ** 2, minlength=n)
+    return np.where(count >= 2, np.sqrt(square / np.maximum(count, 1)), np.nan), count
+
+
+def _rejected(
+    candidates: AnchorCandidates, rule: AnchorCriteria, sd_b: Floats, n_history: NDArray[np.int64]
+) -> dict[Any, str]:
+    a, b = candidates.a, candidates.b
+    proven = n_history >= max(rule.min_history, 2)
+    tests = [
+        (~(np.isfinite(a) & np.isfinite(b)), "no parameters"),
+        (candidates.n_responses < rule.min_responses, f"fewer than {rule.min_responses} answers"),
+        (~((b >= rule.difficulty_lower) & (b <= rule.difficulty_upper)), "difficulty out of range"),
+        (~(a >= rule.discrimination_min), f"discrimination below {rule.discrimination_min}"),
+        (candidates.is_flagged, "flagged: misfit, drift or an odd estimate"),
+        (np.nan_to_num(sd_b) > rule.max_sd_b, f"not stable: SD of b over calibrations above {rule.max_sd_b}"),
+        (
+            ~proven & (not rule.allow_unproven),
+            f"unproven: fewer than {max(rule.min_history, 2)} calibrations",
+        ),
+    ]
+    rejected: dict[Any, str] = {}
+    for failed, reason in tests:
+        for item in candidates.item_ids[failed].tolist():
+            rejected.setdefault(item, reason)
+    return rejected
+
+
+def _draw(
+    candidates: AnchorCandidates, eligible: NDArray[np.bool_], bins: NDArray[np.int64], limit: int
+) -> NDArray[np.int64]:
+    """Positions, the best of every (topic, difficulty) cell before the second best of any."""
+    rows = np.flatnonzero(eligible)
+    if not len(rows):
+        return rows
+    by_merit = rows[
+        np.lexsort((-candidates.n_responses[rows], np.abs(candidates.b[rows]), -candidates.a[rows]))
+    ]
+    turn = np.zeros(len(by_merit), dtype=np.int64)
+    seen: dict[tuple[Any, int], int] = {}
+    for k, row in enumerate(by_merit.tolist()):
+        cell = (candidates.topics[row], int(bins[row]))
+        turn[k] = seen.get(cell, 0)
+        seen[cell] = int(turn[k]) + 1
+    return by_merit[np.argsort(turn, kind="stable")][:limit]
+
+
+def _coverage(
+    topics: NDArray[Any], chosen: NDArray[np.int64], eligible: NDArray[np.bool_]
+) -> dict[Any, tuple[int, int]]:
+    counts: dict[Any, tuple[int, int]] = {topic: (0, 0) for topic in dict.fromkeys(topics.tolist())}
+    for topic in topics[eligible].tolist():
+        counts[topic] = (counts[topic][0], counts[topic][1] + 1)
+    for topic in topics[chosen].tolist():
+        counts[topic] = (counts[topic][0] + 1, counts[topic][1])
+    return counts
+
+
+def _inadequacies(
+    candidates: AnchorCandidates,
+    rule: AnchorCriteria,
+    chosen: NDArray[np.int64],
+    per_topic: dict[Any, tuple[int, int]],
+    per_bin: dict[tuple[float, float], tuple[int, int]],
+) -> list[str]:
+    reasons = []
+    if len(chosen) < rule.min_anchors:
+        reasons.append(f"{len(chosen)} anchors are fewer than {rule.min_anchors}")
+    bare = [str(topic) for topic, (taken, _) in per_topic.items() if taken < rule.min_per_topic]
+    if bare:
+        reasons.append(f"topics with fewer than {rule.min_per_topic} anchors: {', '.join(sorted(bare)[:10])}")
+    empty = [
+        f"[{low:g}, {high:g}]" for (low, high), (taken, _) in per_bin.items() if taken < rule.min_per_bin
+    ]
+    if empty:
+        reasons.append(f"difficulties with fewer than {rule.min_per_bin} anchors: {', '.join(empty)}")
+    return reasons

@@ -1,0 +1,84 @@
+"""Arrays behind the plots; drawing is elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from seedtest_analytics.stats.irt.drift import DriftResult
+from seedtest_analytics.stats.irt.fit import InformationCurve, information_at
+from seedtest_analytics.stats.irt.model import ItemParameters, probability
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CharacteristicCurves:
+    """``probability`` (n_shown, n_theta) of a right answer over ``theta`` (n_theta,)."""
+
+    item_ids: NDArray[Any]
+    theta: Floats
+    probability: Floats
+
+
+def characteristic_curves(
+    items: ItemParameters, n_shown: int = 12, theta: ArrayLike | None = None
+) -> CharacteristicCurves:
+    """Curves of up to ``n_shown`` items, spread evenly over the order of difficulty."""
+    at = np.linspace(-4.0, 4.0, 81) if theta is None else np.asarray(theta, dtype=np.float64)
+    order = np.argsort(items.b, kind="stable")
+    shown = order[np.unique(np.linspace(0, len(order) - 1, min(n_shown, len(order))).round().astype(int))]
+    picked = items.take(shown)
+    return CharacteristicCurves(picked.item_ids, at, probability(at, picked))
+
+
+def information_curve(items: ItemParameters, theta: ArrayLike | None = None) -> InformationCurve:
+    """Test information and standard error of θ over a grid."""
+    return information_at(items, theta)
+
+
+@dataclass(frozen=True, eq=False)
+class ThetaHistogram:
+    """``density`` (n_bins,) over ``edges`` (n_bins + 1,) in logits; mean and SD of the finite abilities."""
+
+    edges: Floats
+    density: Floats
+    mean: float
+    sd: float
+    n: int
+
+
+def theta_histogram(theta: ArrayLike, n_bins: int = 40) -> ThetaHistogram:
+    """Density of abilities; NaN is left out."""
+    values = np.asarray(theta, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return ThetaHistogram(np.array([-4.0, 4.0]), np.zeros(1), float("nan"), float("nan"), 0)
+    density, edges = np.histogram(values, bins=n_bins, density=True)
+    return ThetaHistogram(edges, density, float(values.mean()), float(values.std()), len(values))
+
+
+@dataclass(frozen=True, eq=False)
+class DriftForest:
+    """Changes of difficulty with 95 % intervals, the largest first; all (n_shown,)."""
+
+    item_ids: NDArray[Any]
+    delta_b: Floats
+    lower: Floats
+    upper: Floats
+    has_alert: NDArray[np.bool_]
+    threshold: float
+
+
+def drift_forest(drift: DriftResult, n_shown: int = 30) -> DriftForest:
+    """The items whose difficulty moved most."""
+    order = np.argsort(-np.abs(drift.delta_b), kind="stable")[:n_shown]
+    alerted = {alert.item_id for alert in drift.alerts}
+    delta, half = drift.delta_b[order], 1.96 * drift.se_delta_b[order]
+    has_alert = np.array([item in alerted for item in drift.item_ids[order].tolist()], dtype=bool)
+    return DriftForest(
+        drift.item_ids[order], delta, delta - half, delta + half, has_alert, drift.thresholds.delta_b
+    )

@@ -1,0 +1,140 @@
+"""Which anchors still behave as they did: drifted ones are found before they move the scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedtest_analytics.stats.irt.errors import LinkingError
+
+Floats = NDArray[np.float64]
+
+_MAD_TO_SD = 1.4826
+_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class AnchorRule:
+    """When an anchor has drifted and is dropped: its curve is off by more than chance and by more than matters.
+
+    An anchor is dropped when its shift in b exceeds ``min_shift_b`` (logits) or its log ratio of slopes
+    ``min_log_ratio_a``, and that exceeds ``critical`` robust standard deviations of all anchors' shifts and
+    (where standard errors are given) ``critical`` standard errors. At most ``max_share`` may go. Where the
+    anchors' shifts in b have a robust standard deviation above ``max_spread_b`` there is no common scale.
+    """
+
+    critical: float = 3.0
+    min_shift_b: float = 0.2
+    min_log_ratio_a: float = 0.25
+    max_share: float = 0.4
+    max_spread_b: float = 1.0
+
+
+@dataclass(frozen=True)
+class DroppedAnchor:
+    """An anchor that was not linked with: its shift in b (old scale, logits) and log ratio of slopes."""
+
+    item_id: Any
+    shift_b: float
+    log_ratio_a: float
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class CommonItems:
+    """Parameters (n, 3) of the common items on both scales, with their covariances (3 n, 3 n) or None."""
+
+    ids: NDArray[Any]
+    new: Floats
+    old: Floats
+    covariance_new: Floats | None
+    covariance_old: Floats | None
+
+    def take(self, mask: NDArray[np.bool_]) -> CommonItems:
+        wide = np.repeat(mask, 3)
+        new, old = (
+            None if c is None else c[np.ix_(wide, wide)] for c in (self.covariance_new, self.covariance_old)
+        )
+        return CommonItems(self.ids[mask], self.new[mask], self.old[mask], new, old)
+
+
+def screen_anchors(
+    pair: CommonItems, rule: AnchorRule
+) -> tuple[NDArray[np.bool_], tuple[DroppedAnchor, ...]]:
+    """(n,) anchors to keep, and those dropped with their shifts.
+
+    The provisional link is by medians, which a minority of drifted anchors cannot move (the robust z of Huynh &
+    Meyer 2010); it is repeated on what is kept until nothing changes.
+
+    Raises LinkingError when more than ``rule.max_share`` would go: then no side can be called the drifted one.
+    """
+    n = len(pair.ids)
+    kept = np.ones(n, dtype=bool)
+    shift_b = log_ratio_a = np.zeros(n)
+    for _ in range(_ROUNDS):
+        shift_b, log_ratio_a, slope = _shifts(pair, kept)
+        chance_b, chance_a = _chance(pair, slope, shift_b, log_ratio_a, kept)
+        off_b = np.abs(shift_b) > np.maximum(rule.min_shift_b, rule.critical * chance_b)
+        off_a = np.abs(log_ratio_a) > np.maximum(rule.min_log_ratio_a, rule.critical * chance_a)
+        now = ~(off_b | off_a)
+        if np.array_equal(now, kept):
+            break
+        kept = now
+        if n - int(kept.sum()) > rule.max_share * n:
+            raise LinkingError(
+                f"{n - int(kept.sum())} of {n} anchors have drifted apart, more than {rule.max_share:.0%}: it "
+                "cannot be told which side is right; review the anchors"
+            )
+    spread = _robust_sd(shift_b[kept])
+    if spread > rule.max_spread_b:
+        raise LinkingError(
+            f"the anchors' difficulties disagree by {spread:.2f} logits (SD) after the link: they share no scale; "
+            "check that the item ids mean the same items on both sides"
+        )
+    dropped = tuple(
+        DroppedAnchor(
+            pair.ids[k], float(shift_b[k]), float(log_ratio_a[k]), _reason(rule, shift_b[k], log_ratio_a[k])
+        )
+        for k in np.flatnonzero(~kept)
+    )
+    return kept, dropped
+
+
+def _shifts(pair: CommonItems, kept: NDArray[np.bool_]) -> tuple[Floats, Floats, float]:
+    ratio = np.log(pair.new[:, 0]) - np.log(pair.old[:, 0])
+    slope = float(np.exp(np.median(ratio[kept])))
+    difference = pair.old[:, 1] - slope * pair.new[:, 1]
+    return difference - np.median(difference[kept]), ratio - np.log(slope), slope
+
+
+def _chance(
+    pair: CommonItems, slope: float, shift_b: Floats, log_ratio_a: Floats, kept: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """(n,) standard deviation of each shift by chance: the spread among the anchors, or its own error if larger."""
+    spread_b, spread_a = _robust_sd(shift_b[kept]), _robust_sd(log_ratio_a[kept])
+    variance_b, variance_a = np.zeros(len(shift_b)), np.zeros(len(shift_b))
+    for covariance, parameters, factor in (
+        (pair.covariance_new, pair.new, slope),
+        (pair.covariance_old, pair.old, 1.0),
+    ):
+        if covariance is not None:
+            diagonal = np.diag(covariance).reshape(-1, 3)
+            variance_b += factor**2 * diagonal[:, 1]
+            variance_a += diagonal[:, 0] / parameters[:, 0] ** 2
+    return np.maximum(spread_b, np.sqrt(variance_b)), np.maximum(spread_a, np.sqrt(variance_a))
+
+
+def _robust_sd(values: Floats) -> float:
+    return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
+
+
+def _reason(rule: AnchorRule, shift_b: float, log_ratio_a: float) -> str:
+    parts = []
+    if abs(shift_b) > rule.min_shift_b:
+        parts.append(f"difficulty moved by {shift_b:+.2f} logits")
+    if abs(log_ratio_a) > rule.min_log_ratio_a:
+        parts.append(f"slope changed by a factor of {np.exp(log_ratio_a):.2f}")
+    return " and ".join(parts)

@@ -1,0 +1,148 @@
+"""Drift between calibrations, DIF between groups, adjusted p-values, plot data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seedtest_analytics.stats.irt import (
+    DriftThresholds,
+    IrtDataError,
+    ItemParameters,
+    Link,
+    ResponseData,
+    adjust,
+    calibrate,
+    characteristic_curves,
+    drift_forest,
+    information_curve,
+    item_drift,
+    link,
+    mantel_haenszel,
+    score,
+    theta_histogram,
+)
+from tests.stats.irt._simulation import Simulated, simulate
+
+
+@pytest.fixture(scope="module")
+def periods() -> tuple[Simulated, Simulated]:
+    """The same items three months apart; item 10 became easier by 0.8, item 9 lost discrimination."""
+    before = simulate(4_000, 30, 20, seed=71)
+    a, b = before.items.a.copy(), before.items.b.copy()
+    b[10] -= 0.8
+    a[9] *= 0.45
+    later = ItemParameters.of(before.items.item_ids, a, b)
+    return before, simulate(4_000, 30, 20, seed=72, mean=0.5, sd=0.8, items=later)
+
+
+def test_drift_is_found_on_the_common_scale(periods: tuple[Simulated, Simulated]) -> None:
+    baseline, recent = (calibrate(period.data) for period in periods)
+    scale = link(
+        recent.parameters, baseline.parameters,
+        covariance_new=recent.items.covariance, covariance_old=baseline.items.covariance,
+    )  # fmt: skip
+    assert pytest.approx((0.8, 0.5), abs=0.1) == (scale.A, scale.B)
+    assert [anchor.item_id for anchor in scale.dropped] == [9, 10]
+    drift = item_drift(baseline.items, recent.items, scale)
+    alerts = {(alert.item_id, alert.metric): alert for alert in drift.alerts}
+    assert set(alerts) >= {(10, "delta_b"), (9, "delta_a"), (10, "b_ci_separation")}
+    assert {item for item, _ in alerts} == {9, 10}
+    assert alerts[10, "delta_b"].severity == "severe"
+    assert alerts[10, "delta_b"].value == pytest.approx(-0.8, abs=0.25)
+    assert drift.share_with_alert == pytest.approx(2 / 30)
+    stable = np.setdiff1d(np.arange(30), [9, 10])
+    z = drift.delta_b[stable] / drift.se_delta_b[stable]
+    assert 0.6 < z.std() < 1.4
+    # Without the link the abler cohort makes every item look easier.
+    unlinked = item_drift(baseline.items, recent.items, Link.identity())
+    assert len({alert.item_id for alert in unlinked.alerts}) > 15
+    forest = drift_forest(drift, 5)
+    assert forest.item_ids[0] in (9, 10)
+    assert forest.has_alert[0]
+    assert np.all((forest.lower < forest.delta_b) & (forest.delta_b < forest.upper))
+
+
+def test_items_with_few_answers_are_skipped_and_named(periods: tuple[Simulated, Simulated]) -> None:
+    baseline, recent = (calibrate(period.data) for period in periods)
+    with pytest.raises(IrtDataError, match="no item has 100000 answers"):
+        item_drift(baseline.items, recent.items, Link.identity(), DriftThresholds(min_responses=100_000))
+    n = np.sort(baseline.items.n_responses)[5]
+    drift = item_drift(
+        baseline.items, recent.items, Link.identity(), DriftThresholds(min_responses=int(n) + 1)
+    )
+    assert len(drift.item_ids) + len(drift.skipped) == 30
+    assert len(drift.skipped) >= 6
+
+
+def test_no_drift_gives_no_alert() -> None:
+    """Twelve pairs of calibrations of the same items: 30 items × 2 tests each, hardly a false alert."""
+    false = 0
+    for seed in range(12):
+        first = simulate(1_000, 30, 15, seed=100 + seed)
+        second = simulate(1_000, 30, 15, seed=200 + seed, items=first.items)
+        baseline, recent = calibrate(first.data), calibrate(second.data)
+        scale = link(
+            recent.parameters, baseline.parameters,
+            covariance_new=recent.items.covariance, covariance_old=baseline.items.covariance,
+        )  # fmt: skip
+        false += len({alert.item_id for alert in item_drift(baseline.items, recent.items, scale).alerts})
+    assert false <= 3
+
+
+def test_adjusted_p_values_by_hand() -> None:
+    p = np.array([0.01, 0.04, np.nan, 0.03, 0.005])
+    np.testing.assert_allclose(adjust(p, "holm"), [0.03, 0.06, np.nan, 0.06, 0.02])
+    np.testing.assert_allclose(adjust(p), [0.02, 0.04, np.nan, 0.04, 0.02])
+
+
+def test_dif_is_found_and_impact_is_not() -> None:
+    """The focal group is weaker by 0.7 (impact); item 6 alone is harder for it at equal ability."""
+    reference = simulate(3_000, 30, 25, seed=81)
+    b = reference.items.b.copy()
+    b[6] += 0.9
+    focal = simulate(
+        3_000, 30, 25, seed=82, mean=-0.7, items=ItemParameters.of(np.arange(30), reference.items.a, b)
+    )
+    data = ResponseData.from_long(
+        np.concatenate([reference.user, focal.user + 3_000]),
+        np.concatenate([reference.item, focal.item]),
+        np.concatenate([reference.correct, focal.correct]),
+    )
+    theta = score(data, calibrate(data).parameters).theta
+    result = mantel_haenszel(data, theta, np.arange(6_000) >= 3_000)
+    assert result.ets_class[6] == "C"
+    assert result.delta[6] < -1.5
+    others = np.delete(result.ets_class, 6)
+    assert (others == "C").sum() == 0
+    assert (others == "A").sum() >= 27
+    few = mantel_haenszel(data, theta, np.arange(6_000) >= 5_950)
+    assert np.isnan(few.delta).all()
+    assert set(few.ets_class) == {""}
+    with pytest.raises(IrtDataError, match="no rows"):
+        mantel_haenszel(data, theta, np.zeros(6_000, dtype=bool))
+
+
+def test_mantel_haenszel_by_hand() -> None:
+    """One stratum: the odds ratio of a 2 × 2 table, 30·40 / (10·20) = 6."""
+    correct = np.repeat([1, 0, 1, 0], [30, 10, 20, 40])
+    data = ResponseData.from_long(np.arange(100), np.zeros(100, int), correct)
+    result = mantel_haenszel(data, np.zeros(100), np.arange(100) >= 40, n_strata=1, min_responses=1)
+    assert result.delta[0] == pytest.approx(-2.35 * np.log(6.0))
+    assert result.se[0] == pytest.approx(2.35 * np.sqrt(1 / 30 + 1 / 10 + 1 / 20 + 1 / 40))
+    expected = 40 * 50 / 100
+    variance = 40 * 60 * 50 * 50 / (100**2 * 99)
+    assert result.chi_square[0] == pytest.approx((abs(30 - expected) - 0.5) ** 2 / variance)
+
+
+def test_plot_data() -> None:
+    items = ItemParameters.of(np.arange(40), np.ones(40), np.linspace(2, -2, 40))
+    curves = characteristic_curves(items, 6)
+    assert curves.item_ids.tolist() == [39, 31, 23, 16, 8, 0]
+    assert curves.probability.shape == (6, 81)
+    assert np.all(np.diff(curves.probability, axis=1) > 0)
+    assert information_curve(items).information.argmax() == 40
+    histogram = theta_histogram([0.0, 1.0, np.nan, 2.0], 4)
+    assert histogram.n == 3
+    assert (histogram.density * np.diff(histogram.edges)).sum() == pytest.approx(1.0)
+    assert theta_histogram([np.nan]).n == 0
