@@ -57,7 +57,7 @@ def calibrate_week(
         run_id = "" if answers is None else run_id_of(week, settings, answers.fingerprint)
         parameters, fits = _publish(connection, week, run_id, answers, placed)
     yield Outcome(parameters, *_parameters_report(placed), week.key, dry)
-    yield Outcome(fits, *_fit_report(placed, week, run_id), week.key, dry)
+    yield Outcome(fits, *_fit_report(placed, week, run_id, settings.min_anchors), week.key, dry)
 
 
 def load_answers(connection: Connection, week: Week, settings: CalibrationSettings) -> Answers | None:
@@ -148,18 +148,20 @@ def _parameters_report(placed: PlacedCalibration | None) -> tuple[dict[str, Any]
         return {}, [CheckOutcome("items_usable", True, "no answers to calibrate on")]
     fit = placed.calibration
     share = fit.share_usable
-    text = f"{len(fit.parameters):,} of {len(fit.items.item_ids):,} items ({share:.0%}); set aside: {fit.set_aside}"
+    text = (
+        f"{len(fit.parameters):,} of {len(fit.items.item_ids):,} items, with {share:.0%} of the answers; "
+        f"set aside: {fit.set_aside}"
+    )
     return calibration_metadata(placed), [CheckOutcome("items_usable", share >= USABLE_SHARE, text)]
 
 
 def _fit_report(
-    placed: PlacedCalibration | None, week: Week, run_id: str
+    placed: PlacedCalibration | None, week: Week, run_id: str, min_anchors: int
 ) -> tuple[dict[str, Any], list[CheckOutcome]]:
     if placed is None:
         none = "no calibration this week: nothing to calibrate on"
         return {"as_of": week.as_of.isoformat()}, [
-            CheckOutcome("usable", True, none),
-            CheckOutcome("on_the_scale", True, none),
+            CheckOutcome(name, True, none) for name in ("usable", "on_the_scale", "anchors_enough")
         ]
     fit, verdict = placed.calibration, placed.calibration.verdict
     usable_text = "; ".join(verdict.reasons or verdict.warnings) or "converged"
@@ -175,4 +177,9 @@ def _fit_report(
     return metadata, [
         CheckOutcome("usable", verdict.usable, usable_text),
         CheckOutcome("on_the_scale", placed.is_on_scale, placed.description),
+        CheckOutcome(
+            "anchors_enough",
+            placed.n_anchors >= min_anchors or placed.origin == "own",
+            f"{placed.n_anchors} anchors have answers, {min_anchors} are needed; {placed.description}",
+        ),
     ]

@@ -49,7 +49,7 @@ class ScoringOptions(RunOptions):
         "(D = 1). One row an item, of the newest usable calibration that has it; `mirt_item_params_history` keeps all.",
         checks=(
             CheckDeclaration(
-                "items_usable", "At least half of the items that were answered could be calibrated."
+                "items_usable", "At least half of the answers are to items that could be calibrated."
             ),
         ),
     ),
@@ -63,6 +63,11 @@ class ScoringOptions(RunOptions):
             ),
             CheckDeclaration(
                 "on_the_scale", "The calibration is on the platform's scale (its origin, or linked to it)."
+            ),
+            CheckDeclaration(
+                "anchors_enough",
+                "At least MIRT_MIN_ANCHORS items tagged 'anchor' have answers, so that the scale rests on them. The first "
+                "calibration, the scale's origin, needs none; tag items with `seedtest tag-anchors`.",
             ),
         ),
     ),
@@ -91,6 +96,10 @@ def irt_calibration(
         checks=(
             CheckDeclaration(
                 "scored", "Students with answers have an ability; none means no usable calibration."
+            ),
+            CheckDeclaration(
+                "scale_stable",
+                "Mean and SD of θ are near those of the week before: a jump of the cohort is a jump of the scale.",
             ),
         ),
     ),

@@ -134,8 +134,11 @@ class Calibration:
 
     @property
     def share_usable(self) -> float:
-        """Share of the data's items that may be scored with."""
-        return len(self.parameters) / max(len(self.items.item_ids), 1)
+        """Share of the data's answers that are to items which may be scored with. Answers, not items: an item bank
+        has a long tail of items that hardly anybody has met.
+        """
+        is_usable = np.isin(self.items.item_ids, self.parameters.item_ids)
+        return float(self.items.n_responses[is_usable].sum() / max(int(self.items.n_responses.sum()), 1))
 
     @property
     def aic(self) -> float:

@@ -165,7 +165,10 @@ def judge(calibration: Calibration, note: str | None = None) -> Verdict:
     if n_usable < MIN_USABLE_ITEMS:
         reasons.append(f"{n_usable} usable items are fewer than {MIN_USABLE_ITEMS}")
     elif calibration.share_usable < MIN_SHARE_USABLE:
-        reasons.append(f"{n_usable} of {n_items} items are usable, less than {MIN_SHARE_USABLE:.0%}")
+        reasons.append(
+            f"{calibration.share_usable:.0%} of the answers are to the {n_usable} of {n_items} usable items, "
+            f"less than {MIN_SHARE_USABLE:.0%}"
+        )
     if calibration.edge_mass > MAX_EDGE_MASS:
         reasons.append(
             f"{calibration.edge_mass:.2%} of the population lies at the ends of the quadrature "
