@@ -17,6 +17,7 @@ from seedtest_analytics.assets import (
     reports,
     risk,
     risk_inactivity,
+    segments,
     sources,
 )
 from seedtest_analytics.resources.object_store import ObjectStoreResource
@@ -37,6 +38,7 @@ ASSET_MODULES = [
     kpis,
     risk,
     risk_inactivity,
+    segments,
     reports,
     backtest,
 ]

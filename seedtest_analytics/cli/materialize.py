@@ -92,6 +92,8 @@ def plan(first: dt.date, last: dt.date, today: dt.date, reports: bool) -> Iterat
             yield Step(job, f"{title}, week of {newest}", newest, newest, is_optional=True)
     yield Step("compute_daily_kpis", f"weekly KPIs, {weeks[0]} to {weeks[1]}", *weeks)
     yield Step("fit_survival_churn", f"churn fits and risks, {weeks[0]} to {weeks[1]}", *weeks)
+    if newest >= weeks[0]:
+        yield Step("cluster_segments", f"segments, week of {newest}", newest, newest)
     yield Step("backtest_predictions", f"backtest, {weeks[0]} to {weeks[1]}", *weeks)
     if reports:
         closed = min(monday_of(today) - WEEK, weeks[1])

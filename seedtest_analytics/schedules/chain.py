@@ -135,6 +135,14 @@ LINKS = (
         "Legacy fit-survival-churn: after the KPIs that are its covariates.",
     ),
     Link(
+        jobs.cluster_segments,
+        "cluster_segments",
+        "0 7 1,15 * *",
+        last_week,
+        None,
+        "Legacy cluster-segments: on the 1st and the 15th.",
+    ),
+    Link(
         jobs.backtest_predictions,
         "backtest_predictions",
         "30 5 * * 1",

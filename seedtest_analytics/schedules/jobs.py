@@ -51,6 +51,11 @@ backtest_predictions = dg.define_asset_job(
     selection=dg.AssetSelection.assets("prediction_backtest"),
     description="Predictions of past weeks against what happened.",
 )
+cluster_segments = dg.define_asset_job(
+    "cluster_segments",
+    selection=dg.AssetSelection.assets("segment_meta", "user_segment"),
+    description="Segments of the students as of the last closed week.",
+)
 detect_inactivity = dg.define_asset_job(
     "detect_inactivity",
     selection=dg.AssetSelection.assets("inactivity_notice"),
@@ -72,6 +77,7 @@ JOBS = [
     refresh_goal_probability,
     fit_survival_churn,
     detect_inactivity,
+    cluster_segments,
     backtest_predictions,
     generate_weekly_report,
 ]

@@ -12,6 +12,7 @@ from seedtest_analytics.tables import (
     quality,
     reports,
     risk,
+    segments,
     source,
 )
 from seedtest_analytics.tables.declare import (
@@ -34,6 +35,7 @@ __all__ = [
     "quality",
     "reports",
     "risk",
+    "segments",
     "source",
     "table_named",
     "view_metadata",

@@ -444,6 +444,137 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("week_start", "prediction"),
         comment="Predictions of each week scored against what happened, each beside a naive baseline.",
     )
+    create_or_extend(
+        op,
+        "segment_meta",
+        sa.Column(
+            "run_id", sa.Text(), nullable=False, comment="Run; derived from its week, settings and data."
+        ),
+        sa.Column(
+            "week_start",
+            sa.Date(),
+            nullable=True,
+            comment="Partition: Monday of the last week that the features reach.",
+        ),
+        sa.Column(
+            "method",
+            sa.Text(),
+            nullable=False,
+            comment="kmeans, minibatch_kmeans, gaussian_mixture or single (one segment).",
+        ),
+        sa.Column("n_clusters", sa.Integer(), nullable=False, comment="Segments."),
+        sa.Column(
+            "centers",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="{segment id: {feature: median of the members}}.",
+        ),
+        sa.Column(
+            "metrics",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+            comment="{withinss, tot_withinss, betweenss, silhouette, gap, reason, jaccard, explained, …}.",
+        ),
+        sa.Column("n_users", sa.Integer(), nullable=True, comment="Students in the run."),
+        sa.Column(
+            "fitted_at",
+            postgresql.TIMESTAMP(timezone=True),
+            nullable=False,
+            comment="As-of instant: nothing at or after it was used.",
+        ),
+        sa.Column(
+            "computed_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When it was computed.",
+        ),
+        sa.PrimaryKeyConstraint("run_id"),
+        comment="One row a segmentation: how many segments, why so many, and how good they are.",
+    )
+    create_index_if_missing(op, "ix_segment_meta_week", "segment_meta", ["week_start"], unique=True)
+    create_or_extend(
+        op,
+        "segment_profile",
+        sa.Column("run_id", sa.Text(), nullable=False, comment="Run; segment_meta.run_id."),
+        sa.Column(
+            "segment_id",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Identity of the segment, kept from run to run.",
+        ),
+        sa.Column("week_start", sa.Date(), nullable=False, comment="Partition: Monday of the week."),
+        sa.Column("segment_label", sa.Text(), nullable=False, comment="Name by the segment's own centre."),
+        sa.Column(
+            "segment_description", sa.Text(), nullable=False, comment="What sets it apart, in one sentence."
+        ),
+        sa.Column(
+            "centre",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="{feature: median of the members}.",
+        ),
+        sa.Column(
+            "scaled_centre",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="The same in robust standard deviations from the middle.",
+        ),
+        sa.Column("n", sa.Integer(), nullable=False, comment="Members."),
+        sa.Column("share", sa.DOUBLE_PRECISION(), nullable=False, comment="Share of the students."),
+        sa.Column(
+            "jaccard",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="Stability: mean Jaccard similarity over bootstraps.",
+        ),
+        sa.Column(
+            "is_new", sa.Boolean(), nullable=False, comment="No segment of the run before is the same."
+        ),
+        sa.Column(
+            "moved",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="Scaled distance from its centre in the run before.",
+        ),
+        sa.PrimaryKeyConstraint("run_id", "segment_id"),
+        comment="The segments of each run: name, description, centre, stability.",
+    )
+    create_index_if_missing(op, "ix_segment_profile_week", "segment_profile", ["week_start"], unique=False)
+    create_or_extend(
+        op,
+        "user_segment",
+        sa.Column("user_id", sa.Text(), nullable=False, comment="Raw id of the student."),
+        sa.Column("segment_label", sa.Text(), nullable=False, comment="Name of the segment."),
+        sa.Column(
+            "features_snapshot",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="{user_id, engagement, improvement, efficiency, recovery, sessions, gap, avg_rt, avg_hints, …}.",
+        ),
+        sa.Column(
+            "assigned_at",
+            postgresql.TIMESTAMP(timezone=True),
+            nullable=False,
+            comment="As-of instant of the run.",
+        ),
+        sa.Column("run_id", sa.Text(), nullable=True, comment="Run; segment_meta.run_id."),
+        sa.Column("week_start", sa.Date(), nullable=True, comment="Week of the run."),
+        sa.Column("segment_id", sa.BigInteger(), nullable=True, comment="Identity of the segment."),
+        sa.Column(
+            "confidence", sa.DOUBLE_PRECISION(), nullable=True, comment="How clearly the student is in it."
+        ),
+        sa.Column(
+            "map_x", sa.DOUBLE_PRECISION(), nullable=True, comment="First coordinate on the segment map."
+        ),
+        sa.Column(
+            "map_y", sa.DOUBLE_PRECISION(), nullable=True, comment="Second coordinate on the segment map."
+        ),
+        sa.PrimaryKeyConstraint("user_id"),
+        comment="Segment of each student by the newest run.",
+    )
 
 
 def downgrade() -> None:

@@ -1,0 +1,120 @@
+"""Who is alike: runs of the segmentation, their segments, and who is in which."""
+
+from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, Table, Text
+
+from seedtest_analytics.tables.declare import (
+    EMPTY_OBJECT,
+    JSONB,
+    NOW,
+    Float,
+    Instant,
+    column,
+    metadata,
+)
+
+_FEATURES = (
+    "weekly_kpi.kpis",
+    "features_topic_daily.rt_median",
+    "features_topic_daily.hints",
+    "features_topic_daily.attempts",
+)
+
+segment_meta = Table(
+    "segment_meta",
+    metadata,
+    column("run_id", Text, "Run; derived from its week, settings and data.", primary_key=True),
+    column("week_start", Date, "Partition: Monday of the last week that the features reach."),
+    column(
+        "method", Text, "kmeans, minibatch_kmeans, gaussian_mixture or single (one segment).", nullable=False
+    ),
+    column("n_clusters", Integer, "Segments.", nullable=False, minimum=1),
+    column(
+        "centers",
+        JSONB,
+        "{segment id: {feature: median of the members}}.",
+        nullable=False,
+        derived_from=_FEATURES,
+    ),
+    column(
+        "metrics",
+        JSONB,
+        "{withinss, tot_withinss, betweenss, silhouette, gap, reason, jaccard, explained, …}.",
+        nullable=False,
+        server_default=EMPTY_OBJECT,
+    ),
+    column("n_users", Integer, "Students in the run.", minimum=0),
+    column("fitted_at", Instant, "As-of instant: nothing at or after it was used.", nullable=False),
+    column(
+        "computed_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True
+    ),
+    Index("ix_segment_meta_week", "week_start", unique=True),
+    comment="One row a segmentation: how many segments, why so many, and how good they are.",
+)
+
+segment_profile = Table(
+    "segment_profile",
+    metadata,
+    column(
+        "run_id",
+        Text,
+        "Run; segment_meta.run_id.",
+        primary_key=True,
+        derived_from=("segment_meta.run_id",),
+    ),
+    column(
+        "segment_id",
+        BigInteger,
+        "Identity of the segment, kept from run to run.",
+        primary_key=True,
+        autoincrement=False,
+        minimum=0,
+    ),
+    column("week_start", Date, "Partition: Monday of the week.", nullable=False),
+    column("segment_label", Text, "Name by the segment's own centre.", nullable=False),
+    column("segment_description", Text, "What sets it apart, in one sentence.", nullable=False),
+    column("centre", JSONB, "{feature: median of the members}.", nullable=False, derived_from=_FEATURES),
+    column("scaled_centre", JSONB, "The same in robust standard deviations from the middle.", nullable=False),
+    column("n", Integer, "Members.", nullable=False, minimum=0),
+    column("share", Float, "Share of the students.", nullable=False, minimum=0, maximum=1),
+    column("jaccard", Float, "Stability: mean Jaccard similarity over bootstraps.", minimum=0, maximum=1),
+    column("is_new", Boolean, "No segment of the run before is the same.", nullable=False),
+    column("moved", Float, "Scaled distance from its centre in the run before.", minimum=0),
+    Index("ix_segment_profile_week", "week_start"),
+    comment="The segments of each run: name, description, centre, stability.",
+)
+
+user_segment = Table(
+    "user_segment",
+    metadata,
+    column(
+        "user_id",
+        Text,
+        "Raw id of the student.",
+        primary_key=True,
+        pii="pseudonymous",
+        derived_from=("weekly_kpi.user_id",),
+    ),
+    column(
+        "segment_label",
+        Text,
+        "Name of the segment.",
+        nullable=False,
+        derived_from=("segment_meta.centers",),
+    ),
+    column(
+        "features_snapshot",
+        JSONB,
+        "{user_id, engagement, improvement, efficiency, recovery, sessions, gap, avg_rt, avg_hints, …}.",
+        nullable=False,
+        pii="pseudonymous",
+        derived_from=_FEATURES,
+    ),
+    column("assigned_at", Instant, "As-of instant of the run.", nullable=False),
+    column("run_id", Text, "Run; segment_meta.run_id.", derived_from=("segment_meta.run_id",)),
+    column("week_start", Date, "Week of the run."),
+    column("segment_id", BigInteger, "Identity of the segment.", minimum=0),
+    column("confidence", Float, "How clearly the student is in it.", minimum=0, maximum=1),
+    column("map_x", Float, "First coordinate on the segment map."),
+    column("map_y", Float, "Second coordinate on the segment map."),
+    comment="Segment of each student by the newest run.",
+)

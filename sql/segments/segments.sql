@@ -1,0 +1,55 @@
+-- Features of students, and the runs of the segmentation.
+
+-- name: features
+-- Means over the weeks of the look-back; NULL where a student has no value. Sessions and gap are those of 28 days, as
+-- in weekly_kpi; times in ms; hints a day with activity.
+-- Grain: student with enough weeks. Inputs: weekly_kpi, features_topic_daily. Params: first_week, week_start, min_weeks.
+CREATE TEMP TABLE segment_feature ON COMMIT DROP AS
+WITH weekly AS (
+    SELECT
+        user_id,
+        avg((kpis ->> 'A_t')::float8) AS engagement,
+        avg((kpis ->> 'I_t')::float8) AS improvement,
+        avg((kpis ->> 'E_t')::float8) AS efficiency,
+        avg((kpis ->> 'R_t')::float8) AS recovery,
+        avg((kpis ->> 'sessions')::float8) AS sessions,
+        avg((kpis ->> 'mean_gap')::float8) AS gap
+    FROM weekly_kpi
+    WHERE week_start BETWEEN :first_week AND :week_start
+    GROUP BY user_id
+    HAVING count(kpis ->> 'A_t') >= :min_weeks
+),
+daily AS (
+    SELECT user_id, date, avg(rt_median) AS rt_median, sum(hints) AS hints, sum(attempts) AS attempts
+    FROM features_topic_daily
+    WHERE date BETWEEN :first_week AND CAST(:week_start AS date) + 6
+    GROUP BY user_id, date
+),
+activity AS (
+    SELECT
+        user_id,
+        avg(rt_median)::float8 AS avg_rt,
+        avg(hints)::float8 AS avg_hints,
+        sum(attempts)::float8 AS total_attempts
+    FROM daily
+    GROUP BY user_id
+)
+SELECT w.*, a.avg_rt, a.avg_hints, a.total_attempts
+FROM weekly AS w
+LEFT JOIN activity AS a ON a.user_id = w.user_id;
+
+-- name: feature_rows
+SELECT
+    user_id, engagement, improvement, efficiency, recovery, sessions, gap, avg_rt, avg_hints, total_attempts
+FROM segment_feature
+ORDER BY user_id;
+
+-- name: previous
+-- Segments of the run before. Params: week_start.
+SELECT segment_id, segment_label, centre
+FROM segment_profile
+WHERE run_id = (SELECT run_id FROM segment_meta WHERE week_start < :week_start ORDER BY week_start DESC LIMIT 1)
+ORDER BY segment_id;
+
+-- name: has_newer
+SELECT EXISTS (SELECT FROM segment_meta WHERE week_start > :week_start);
