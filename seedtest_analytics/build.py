@@ -19,6 +19,7 @@ from seedtest_analytics.assets import (
     risk_inactivity,
     segments,
     sources,
+    trends,
 )
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -38,6 +39,7 @@ ASSET_MODULES = [
     kpis,
     risk,
     risk_inactivity,
+    trends,
     segments,
     reports,
     backtest,

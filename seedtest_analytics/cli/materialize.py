@@ -93,6 +93,7 @@ def plan(first: dt.date, last: dt.date, today: dt.date, reports: bool) -> Iterat
     yield Step("compute_daily_kpis", f"weekly KPIs, {weeks[0]} to {weeks[1]}", *weeks)
     yield Step("fit_survival_churn", f"churn fits and risks, {weeks[0]} to {weeks[1]}", *weeks)
     if newest >= weeks[0]:
+        yield Step("forecast_prophet", f"forecasts and anomalies, week of {newest}", newest, newest)
         yield Step("cluster_segments", f"segments, week of {newest}", newest, newest)
     yield Step("backtest_predictions", f"backtest, {weeks[0]} to {weeks[1]}", *weeks)
     if reports:

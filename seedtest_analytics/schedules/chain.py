@@ -135,6 +135,14 @@ LINKS = (
         "Legacy fit-survival-churn: after the KPIs that are its covariates.",
     ),
     Link(
+        jobs.forecast_prophet,
+        "forecast_prophet",
+        "0 5 * * 1",
+        last_week,
+        "compute_daily_kpis",
+        "Legacy forecast-prophet: the last closed week.",
+    ),
+    Link(
         jobs.cluster_segments,
         "cluster_segments",
         "0 7 1,15 * *",
@@ -157,7 +165,7 @@ LINKS = (
         last_week,
         "fit_survival_churn",
         "Legacy generate-weekly-report-batch (04:00), two hours later: after everything that it reads.",
-        also_after=("fit_bayesian_growth",),
+        also_after=("fit_bayesian_growth", "forecast_prophet"),
     ),
 )
 

@@ -51,6 +51,13 @@ backtest_predictions = dg.define_asset_job(
     selection=dg.AssetSelection.assets("prediction_backtest"),
     description="Predictions of past weeks against what happened.",
 )
+forecast_prophet = dg.define_asset_job(
+    "forecast_prophet",
+    selection=dg.AssetSelection.assets(
+        "prophet_fit_meta", "prophet_anomalies", ["weekly_kpi", "I_t_expected"]
+    ),
+    description="Forecast and anomalies of the weekly series, and what was expected of each student.",
+)
 cluster_segments = dg.define_asset_job(
     "cluster_segments",
     selection=dg.AssetSelection.assets("segment_meta", "user_segment"),
@@ -77,6 +84,7 @@ JOBS = [
     refresh_goal_probability,
     fit_survival_churn,
     detect_inactivity,
+    forecast_prophet,
     cluster_segments,
     backtest_predictions,
     generate_weekly_report,

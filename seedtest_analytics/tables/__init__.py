@@ -14,6 +14,7 @@ from seedtest_analytics.tables import (
     risk,
     segments,
     source,
+    trends,
 )
 from seedtest_analytics.tables.declare import (
     ColumnContract,
@@ -38,5 +39,6 @@ __all__ = [
     "segments",
     "source",
     "table_named",
+    "trends",
     "view_metadata",
 ]

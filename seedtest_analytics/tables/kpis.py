@@ -160,6 +160,11 @@ KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
         _key("growth_slope_run_id", "Mixed model used.", "string"),
         _key("growth_slope_reason", "Why growth_slope is null.", "string"),
     ),
+    "I_t_expected": (
+        _key("I_t_expected", "What I_t was expected to be, by the student's own weeks before it."),
+        _key("I_t_anomaly", "Signed z: I_t less I_t_expected, over the SD of such errors in the cohort."),
+        _key("I_t_expected_reason", "Why I_t_expected is null.", "string"),
+    ),
     "S": (
         _key("S", "Churn risk: probability of silence over the horizon.", minimum=0, maximum=1),
         _key("S_lower", "Lower 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),

@@ -309,7 +309,7 @@ def test_the_six_kpis_are_required_and_each_owned_once() -> None:
     assert REQUIRED_KEYS == ("I_t", "E_t", "R_t", "A_t", "P", "S")
     names = [key.name for keys in KPI_KEYS.values() for key in keys]
     assert len(names) == len(set(names))
-    assert set(KPI_KEYS) == {*REQUIRED_KEYS, "growth_slope"}
+    assert set(KPI_KEYS) == {*REQUIRED_KEYS, "growth_slope", "I_t_expected"}
     ranges = {key.name: (key.minimum, key.maximum) for keys in KPI_KEYS.values() for key in keys}
     assert ranges["I_t"] == (-1, 1)
     assert all(ranges[name] == (0, 1) for name in ("E_t", "R_t", "A_t", "P", "S"))

@@ -575,6 +575,94 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id"),
         comment="Segment of each student by the newest run.",
     )
+    create_or_extend(
+        op,
+        "prophet_fit_meta",
+        sa.Column(
+            "run_id",
+            sa.Text(),
+            nullable=False,
+            comment="Fit; derived from its week, metric, settings and data.",
+        ),
+        sa.Column("metric", sa.Text(), nullable=False, comment="KPI or topic:<topic_id>."),
+        sa.Column(
+            "changepoints",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+            comment="[{ds, slope_change_per_week}]: bends of the trend.",
+        ),
+        sa.Column(
+            "forecast",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+            comment="[{ds, yhat, yhat_lower, yhat_upper}] of the weeks ahead.",
+        ),
+        sa.Column(
+            "fit_meta",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+            comment="{status, reason, periods, threshold, trend, score, beats_baseline, warnings, insample, …}.",
+        ),
+        sa.Column(
+            "fitted_at",
+            postgresql.TIMESTAMP(timezone=True),
+            nullable=False,
+            comment="As-of instant: nothing at or after it was used.",
+        ),
+        sa.Column("user_id", sa.Text(), nullable=True, comment="NULL: the series is the whole cohort's."),
+        sa.Column(
+            "lookback_weeks",
+            sa.Integer(),
+            nullable=True,
+            comment="Closed weeks that the series reaches back.",
+        ),
+        sa.Column("horizon_weeks", sa.Integer(), nullable=True, comment="Weeks ahead."),
+        sa.Column(
+            "anomaly_threshold",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="A week is an anomaly from this |z| on.",
+        ),
+        sa.Column("week_start", sa.Date(), nullable=True, comment="Partition: Monday of the week."),
+        sa.PrimaryKeyConstraint("run_id"),
+        comment="One row a series and week: forecast, changepoints, and how it fares beside a naive baseline.",
+    )
+    create_index_if_missing(
+        op, "ix_prophet_fit_meta_week_metric", "prophet_fit_meta", ["week_start", "metric"], unique=True
+    )
+    create_or_extend(
+        op,
+        "prophet_anomalies",
+        sa.Column("run_id", sa.Text(), nullable=False, comment="Fit; prophet_fit_meta.run_id."),
+        sa.Column("week_start", sa.Date(), nullable=False, comment="Monday of the week that lay far off."),
+        sa.Column("metric", sa.Text(), nullable=False, comment="KPI or topic:<topic_id>."),
+        sa.Column("value", sa.DOUBLE_PRECISION(), nullable=True, comment="What it was."),
+        sa.Column(
+            "expected", sa.DOUBLE_PRECISION(), nullable=True, comment="What the weeks before it foretold."
+        ),
+        sa.Column(
+            "anomaly_score",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="Signed z: value less expectation, over the SD of such errors in the other weeks.",
+        ),
+        sa.Column(
+            "detected_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When it was first found.",
+        ),
+        sa.Column("fit_week", sa.Date(), nullable=True, comment="Partition: Monday of the week of the fit."),
+        sa.PrimaryKeyConstraint("run_id", "week_start", "metric"),
+        comment="Weeks whose value lay at least anomaly_threshold from a forecast made without them.",
+    )
+    create_index_if_missing(
+        op, "ix_prophet_anomalies_fit_week", "prophet_anomalies", ["fit_week"], unique=False
+    )
 
 
 def downgrade() -> None:

@@ -1,0 +1,87 @@
+"""Forecasts of weekly series and the weeks that lay far from theirs."""
+
+from sqlalchemy import Date, Index, Integer, Table, Text
+
+from seedtest_analytics.tables.declare import (
+    EMPTY_ARRAY,
+    EMPTY_OBJECT,
+    JSONB,
+    NOW,
+    Float,
+    Instant,
+    column,
+    metadata,
+)
+
+_SERIES = ("weekly_kpi.kpis", "features_topic_daily.correct", "features_topic_daily.attempts")
+
+prophet_fit_meta = Table(
+    "prophet_fit_meta",
+    metadata,
+    column("run_id", Text, "Fit; derived from its week, metric, settings and data.", primary_key=True),
+    column("metric", Text, "KPI or topic:<topic_id>.", nullable=False),
+    column(
+        "changepoints",
+        JSONB,
+        "[{ds, slope_change_per_week}]: bends of the trend.",
+        nullable=False,
+        server_default=EMPTY_ARRAY,
+    ),
+    column(
+        "forecast",
+        JSONB,
+        "[{ds, yhat, yhat_lower, yhat_upper}] of the weeks ahead.",
+        nullable=False,
+        server_default=EMPTY_ARRAY,
+        derived_from=_SERIES,
+    ),
+    column(
+        "fit_meta",
+        JSONB,
+        "{status, reason, periods, threshold, trend, score, beats_baseline, warnings, insample, …}.",
+        nullable=False,
+        server_default=EMPTY_OBJECT,
+        derived_from=_SERIES,
+    ),
+    column("fitted_at", Instant, "As-of instant: nothing at or after it was used.", nullable=False),
+    column("user_id", Text, "NULL: the series is the whole cohort's.", pii="pseudonymous"),
+    column("lookback_weeks", Integer, "Closed weeks that the series reaches back.", minimum=1),
+    column("horizon_weeks", Integer, "Weeks ahead.", minimum=1),
+    column("anomaly_threshold", Float, "A week is an anomaly from this |z| on.", minimum=0),
+    column("week_start", Date, "Partition: Monday of the week."),
+    Index("ix_prophet_fit_meta_week_metric", "week_start", "metric", unique=True),
+    comment="One row a series and week: forecast, changepoints, and how it fares beside a naive baseline.",
+)
+
+prophet_anomalies = Table(
+    "prophet_anomalies",
+    metadata,
+    column(
+        "run_id",
+        Text,
+        "Fit; prophet_fit_meta.run_id.",
+        primary_key=True,
+        derived_from=("prophet_fit_meta.run_id",),
+    ),
+    column("week_start", Date, "Monday of the week that lay far off.", primary_key=True),
+    column("metric", Text, "KPI or topic:<topic_id>.", primary_key=True),
+    column("value", Float, "What it was.", derived_from=_SERIES),
+    column("expected", Float, "What the weeks before it foretold.", derived_from=_SERIES),
+    column(
+        "anomaly_score",
+        Float,
+        "Signed z: value less expectation, over the SD of such errors in the other weeks.",
+        derived_from=_SERIES,
+    ),
+    column(
+        "detected_at",
+        Instant,
+        "When it was first found.",
+        nullable=False,
+        server_default=NOW,
+        is_volatile=True,
+    ),
+    column("fit_week", Date, "Partition: Monday of the week of the fit."),
+    Index("ix_prophet_anomalies_fit_week", "fit_week"),
+    comment="Weeks whose value lay at least anomaly_threshold from a forecast made without them.",
+)

@@ -1,0 +1,43 @@
+-- Weekly series of the cohort, and the weekly values of single students.
+
+-- name: kpi
+-- Mean over students weighted by the evidence behind each; the evidence of the week is the effective number of students
+-- (Kish). Grain: week. Inputs: weekly_kpi. Params: key, weight_key, first_week, last_week.
+SELECT week_start, sum(value * weight) / sum(weight) AS value, sum(weight) ^ 2 / sum(weight ^ 2) AS evidence
+FROM (
+    SELECT
+        week_start,
+        (kpis ->> CAST(:key AS text))::float8 AS value,
+        COALESCE(NULLIF((kpis ->> CAST(:weight_key AS text))::float8, 0), 1) AS weight
+    FROM weekly_kpi
+    WHERE week_start BETWEEN :first_week AND :last_week AND kpis ->> CAST(:key AS text) IS NOT NULL
+) AS known
+GROUP BY week_start
+ORDER BY week_start;
+
+-- name: topic
+-- Share right in a topic. Grain: week. Inputs: features_topic_daily. Params: topic_id, first_week, last_week.
+SELECT
+    date_trunc('week', date::timestamp)::date AS week_start,
+    sum(correct)::float8 / sum(attempts) AS value,
+    sum(attempts)::float8 AS evidence
+FROM features_topic_daily
+WHERE topic_id = :topic_id AND date >= :first_week AND date < CAST(:last_week AS date) + 7
+GROUP BY 1
+HAVING sum(attempts) > 0
+ORDER BY 1;
+
+-- name: stage_students
+-- I_t of the students that have a row in the week. Params: first_week, week_start.
+CREATE TEMP TABLE student_value ON COMMIT DROP AS
+SELECT
+    k.user_id,
+    (CAST(:week_start AS date) - k.week_start) / 7 AS weeks_ago,
+    (k.kpis ->> 'I_t')::float8 AS value,
+    COALESCE((k.kpis ->> 'I_t_n_recent')::float8, 1) AS evidence
+FROM weekly_kpi AS k
+INNER JOIN weekly_kpi AS o ON o.user_id = k.user_id AND o.week_start = :week_start
+WHERE k.week_start BETWEEN :first_week AND :week_start;
+
+-- name: student_rows
+SELECT user_id, weeks_ago, value, evidence FROM student_value ORDER BY user_id, weeks_ago;
