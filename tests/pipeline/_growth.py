@@ -72,7 +72,7 @@ def store_calibration(engine: Engine, difficulty: np.ndarray, week_start: dt.dat
     execute(
         engine,
         "INSERT INTO mirt_fit_meta (run_id, model_spec, metrics, fitted_at, week_start, version, is_usable, "
-        "data_fingerprint) VALUES ('irt', '{\"model\": \"Rasch\", \"scale_origin\": \"own\"}', "
+        'data_fingerprint) VALUES (\'irt\', \'{"model": "Rasch", "scale_origin": "own"}\', '
         "'{\"group_mean\": 0.0, \"group_sd\": 1.0}', :at, :week, 'v', true, gen_random_uuid())",
         {"at": dt.datetime(2026, 1, 5, tzinfo=dt.UTC), "week": week_start},
     )
@@ -89,9 +89,10 @@ def store_cohort(
 ) -> Truth:
     """Students on lines, some weeks missed; every item is met once by a student."""
     rng = np.random.default_rng(seed)
-    level, gain = rng.normal(0.2, 1.0, n_students), rng.normal(0.06, 0.05, n_students)
+    level, gain = rng.normal(0.2, 1.0, n_students), rng.normal(0.1, 0.2, n_students)
     users = np.array([f"student {n:03d}" for n in range(n_students)], dtype=object)
-    difficulty = np.random.default_rng(7).normal(0, 0.8, N_WEEKS * answers_a_week)
+    # The same difficulties each week, so that shares of right answers grow as abilities do.
+    difficulty = np.tile(np.linspace(-1.2, 1.2, answers_a_week), N_WEEKS)
     store_calibration(engine, difficulty)
     student, week, slot = np.meshgrid(
         np.arange(n_students), np.arange(n_weeks), np.arange(answers_a_week), indexing="ij"
@@ -119,7 +120,9 @@ def store_cohort(
     return Truth(users, level, gain)
 
 
-def store_goal(engine: Engine, user: str, topic: str, target: float, priority: int = 0, **columns: object) -> None:
+def store_goal(
+    engine: Engine, user: str, topic: str, target: float, priority: int = 0, **columns: object
+) -> None:
     execute(
         engine,
         "INSERT INTO interest_goal (user_id, topic_id, target_level, priority, created_at, target_date) "

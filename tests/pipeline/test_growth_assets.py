@@ -1,0 +1,693 @@
+"""Growth in the graph: both fits, what they store, how they feed P, and what happens where they cannot be made."""
+
+import dataclasses
+import datetime as dt
+import json
+import logging
+import os
+import shutil
+import threading
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import Engine
+
+from seedtest_analytics.assets import goal, growth_fit, growth_week
+from seedtest_analytics.assets.glmm import fit_glmm_week
+from seedtest_analytics.assets.growth import bayesian_growth, glmm_growth
+from seedtest_analytics.assets.growth_check import weighted_predictive_check
+from seedtest_analytics.assets.growth_draws import stored_fit
+from seedtest_analytics.assets.growth_fit import Samplers, fit_growth
+from seedtest_analytics.assets.growth_goals import MAX_HORIZON_WEEKS, Goals, load_goals
+from seedtest_analytics.assets.growth_scores import WeeklyScores, load_scores
+from seedtest_analytics.assets.growth_week import fit_growth_week
+from seedtest_analytics.assets.kpis import weekly_kpi_p
+from seedtest_analytics.resources.r.resource import RResource
+from seedtest_analytics.resources.sql_files import statement
+from seedtest_analytics.resources.stan import StanResource
+from seedtest_analytics.resources.stan_toolchain.executables import default_cache_dir
+from seedtest_analytics.schedules import chain, jobs
+from seedtest_analytics.settings import GlmmSettings, GrowthSettings, KpiSettings
+from tests._database import execute, rows_of, snapshot
+from tests.pipeline._growth import (
+    FIRST_MONDAY,
+    LAST_WEEK,
+    NOW,
+    postgres_of,
+    store_answers,
+    store_calibration,
+    store_cohort,
+    store_goal,
+    week_of,
+)
+
+TABLES = ("growth_brms_meta", "growth_prediction", "growth_glmm_meta", "weekly_kpi")
+LAPLACE = GrowthSettings(backend="laplace", n_samples=2000)
+STAN = GrowthSettings()
+needs_r = pytest.mark.skipif(
+    shutil.which("R") is None and os.environ.get("CI") != "true",
+    reason="R is not installed: scripts/install-system-packages",
+)
+
+
+def samplers() -> Samplers:
+    stan = StanResource(cache_dir=str(default_cache_dir()), timeout_s=300)
+    return Samplers(stan, RResource(timeout_seconds=120), logging.getLogger(__name__))
+
+
+def fit(
+    engine: Engine, settings: GrowthSettings = LAPLACE, target: float = 0.5, dry: bool = False, **week: Any
+):
+    """Both outcomes of a week, without Dagster's run around it."""
+    return list(fit_growth_week(postgres_of(engine), week_of(**week), settings, target, dry, samplers()))
+
+
+def materialise(engine: Engine, assets: list[Any], **config: Any) -> tuple[dg.ExecuteInProcessResult, str]:
+    """A Dagster run over the last week, which does not raise, and everything that it logged."""
+    instance = dg.DagsterInstance.ephemeral()
+    names = {bayesian_growth: "bayesian_growth", glmm_growth: "glmm_growth", weekly_kpi_p: "weekly_kpi_P"}
+    ops = {names[a]: {"config": {"as_of": NOW.isoformat(), **config.get(names[a], {})}} for a in assets}
+    result = dg.materialize(
+        assets,
+        instance=instance,
+        partition_key=LAST_WEEK.isoformat(),
+        resources={
+            "postgres": postgres_of(engine),
+            "stan": StanResource(cache_dir=str(default_cache_dir())),
+            "r": RResource(timeout_seconds=120),
+        },
+        run_config={"ops": ops},
+        raise_on_error=False,
+    )
+    entries = instance.all_logs(result.run_id)
+    messages = [entry.user_message for entry in entries]
+    failures = [
+        entry.dagster_event.step_failure_data.error.message
+        for entry in entries
+        if entry.dagster_event is not None and entry.dagster_event.is_step_failure
+    ]
+    return result, "\n".join([*messages, *failures])
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], Any]:
+    found = result.get_asset_check_evaluations()
+    return {(e.asset_key.to_user_string(), e.check_name): e for e in found}
+
+
+def kpis_of(engine: Engine) -> dict[str, dict[str, Any]]:
+    rows = rows_of(engine, "SELECT user_id, kpis FROM weekly_kpi WHERE week_start = :w", w=LAST_WEEK)
+    return {row["user_id"]: row["kpis"] for row in rows}
+
+
+def test_a_stan_fit_is_stored_in_the_contracts_shapes_and_feeds_p(database: Engine) -> None:
+    truth = store_cohort(database)
+    store_goal(database, truth.users[0], "algebra", -9.0, target_date=dt.date(2026, 3, 30))
+    store_goal(database, truth.users[1], "algebra", 9.0)
+    execute(
+        database,
+        'INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES (:u, :w, \'{"S": 0.25, "sigma": 9}\'), '
+        "(:u, '2026-03-02', '{\"P\": 0.125}')",
+        {"u": truth.users[0], "w": LAST_WEEK},
+    )
+    result, log = materialise(
+        database, [bayesian_growth, weekly_kpi_p], weekly_kpi_P={"use_bayesian": True, "default_target": 0.5}
+    )
+    assert result.success
+    assert all(check.passed for check in checks_of(result).values())
+
+    (meta,) = rows_of(database, "SELECT * FROM growth_brms_meta")
+    summary, diagnostics = meta["posterior_summary"], meta["diagnostics"]
+    for name in ("intercept", "week", "sigma"):
+        assert set(summary[name]) >= {"mean", "sd", "q2.5", "q97.5"}
+    assert diagnostics["rhat"]["max"] <= 1.01
+    assert diagnostics["ess_bulk"]["min"] >= 400
+    assert diagnostics["ess_tail"]["min"] >= 400
+    assert diagnostics["divergences"] == 0
+    assert meta["priors"]["intercept"] == {"dist": "normal", "mean": 0, "sd": 1}
+    assert meta["priors"]["week"] == {"dist": "normal", "mean": 0, "sd": 0.5}
+    assert meta["priors"]["sd"] == {"dist": "cauchy", "location": 0, "scale": 1}
+    assert meta["model_spec"]["method"] == "stan"
+    assert meta["model_spec"]["score_unit"] == "logit"
+    assert meta["run_id"].startswith("brms-2026-W09-")
+    # The population's gain is estimated within four of its own SDs.
+    assert abs(summary["week"]["mean"] - truth.gain.mean()) < 4 * summary["week"]["sd"]
+    # What operators run by hand.
+    query = (
+        "SELECT run_id, fitted_at, posterior_summary->'week' AS week FROM growth_brms_meta "
+        "ORDER BY fitted_at DESC LIMIT 1"
+    )
+    assert rows_of(database, query)[0]["week"] == summary["week"]
+    query = (
+        "SELECT user_id, kpis->>'P' AS p, kpis->>'sigma' AS s FROM weekly_kpi WHERE week_start = :w "
+        "AND kpis ? 'P' AND (kpis->>'P')::float > 0.5"
+    )
+    likely = rows_of(database, query, w=LAST_WEEK)
+    assert 0 < len(likely) < 60
+    assert all(float(row["s"]) > 0 for row in likely)
+
+    predictions = {r["user_id"]: r for r in rows_of(database, "SELECT * FROM growth_prediction")}
+    stored = kpis_of(database)
+    assert len(predictions) == len(stored) == 60
+    for user, row in predictions.items():
+        keys = stored[user]
+        assert (keys["P"], keys["sigma"]) == pytest.approx((row["p"], row["sigma"]))
+        assert keys["P_lower"] == pytest.approx(row["p_lower"])
+        assert row["p_lower"] <= row["p"] <= row["p_upper"]
+        assert (keys["P_method"], keys["P_fit_run_id"]) == ("bayesian", meta["run_id"])
+    easy, hard, other = (stored[user] for user in truth.users[:3])
+    assert easy["P"] > 0.999
+    assert hard["P"] < 0.001
+    assert (easy["P_horizon_date"], easy["P_horizon_source"]) == ("2026-03-30", "goal_date")
+    # Four weeks after the end of the week.
+    assert (hard["P_horizon_date"], hard["P_horizon_source"]) == ("2026-03-30", "configured")
+    assert (easy["P_target_source"], other["P_target_source"]) == ("interest_goal", "default")
+    # Keys of others stay, and no other week's row is touched.
+    assert easy["S"] == 0.25
+    other_week = rows_of(database, "SELECT kpis FROM weekly_kpi WHERE week_start = '2026-03-02'")
+    assert other_week == [{"kpis": {"P": 0.125}}]
+    assert f"updated P and sigma for 60 users from growth fit {meta['run_id']}" in log
+    # Lines are found: the projection follows the true one.
+    projected = np.array([predictions[user]["projected"] for user in truth.users])
+    true_level = truth.level + truth.gain * ((dt.date(2026, 3, 30) - FIRST_MONDAY).days / 7 - 0.5)
+    sigma = np.array([predictions[user]["sigma"] for user in truth.users])
+    z = (projected - true_level) / sigma
+    assert np.corrcoef(projected, true_level)[0, 1] > 0.85
+    assert 0.6 < z.std() < 1.4
+    plots = [m for e in result.get_asset_materialization_events() for m in e.materialization.metadata]
+    assert {"intervals", "chains", "predictive_check", "fans", "P"} <= set(plots)
+    texts = [
+        str(v.value)
+        for e in result.get_asset_materialization_events()
+        for v in e.materialization.metadata.values()
+    ]
+    assert not any("student 0" in text for text in texts)
+
+
+def test_twice_gives_the_same_as_once_and_a_dry_run_writes_nothing(database: Engine) -> None:
+    store_cohort(database)
+    fit(database, STAN, dry=True)
+    assert rows_of(database, "SELECT 1 FROM growth_brms_meta UNION ALL SELECT 1 FROM growth_prediction") == []
+    fit(database, STAN)
+    before = snapshot(database, *TABLES)
+    fits, predictions = fit(database, STAN)
+    assert snapshot(database, *TABLES) == before
+    assert (fits.published.unchanged, predictions.published.unchanged) == (1, 60)
+
+
+def test_a_fit_that_falls_short_is_stored_red_not_tried_again_and_feeds_nothing(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_cohort(database, n_students=20)
+    monkeypatch.setattr(growth_fit, "MORE_DRAWS", 1)
+    fit(database)
+    result, log = materialise(
+        database,
+        [bayesian_growth, weekly_kpi_p],
+        bayesian_growth={"n_samples": 100, "n_chains": 1},
+        weekly_kpi_P={"use_bayesian": True},
+    )
+    assert not result.success
+    check = checks_of(result)["growth_brms_meta", "diagnostics"]
+    assert not check.passed
+    assert check.severity == dg.AssetCheckSeverity.ERROR
+    assert "ess_bulk" in check.description
+    assert not [e for e in result.all_events if e.event_type_value == "STEP_UP_FOR_RETRY"]
+    (meta,) = rows_of(database, "SELECT is_usable, diagnostics FROM growth_brms_meta")
+    assert meta["is_usable"] is False
+    assert meta["diagnostics"]["reasons"]
+    # The predictions of the usable fit that stood there are gone with it, and P was not computed from this one.
+    assert rows_of(database, "SELECT 1 FROM growth_prediction") == []
+    assert rows_of(database, "SELECT 1 FROM weekly_kpi") == []
+    assert "falls short" in log
+
+
+BAD = json.dumps({"reasons": ["R-hat 2 above 1.01"]})
+
+
+def store_fit(engine: Engine, week: dt.date, is_usable: bool = True, p: float = 0.9) -> str:
+    run_id = f"brms-{week}"
+    execute(
+        engine,
+        "INSERT INTO growth_brms_meta (run_id, formula, diagnostics, fitted_at, week_start, is_usable, model_spec) "
+        "VALUES (:run, 'f', CAST(:faults AS jsonb), :at, :week, :usable, jsonb_build_object('score_unit', 'logit'))",
+        {"run": run_id, "week": week, "at": week_of(week).as_of, "usable": is_usable, "faults": BAD},
+    )
+    if is_usable:
+        execute(
+            engine,
+            "INSERT INTO growth_prediction VALUES ('kim', :week, :run, 0, 1, 0.1, 0.1, 1, 0, 2, 0.4, :p, 0.5, 1, 0.2, "
+            "0.2, 'default', '2026-04-01', 'configured', 5, 50)",
+            {"run": run_id, "week": week, "p": p},
+        )
+    return run_id
+
+
+def computed_p(
+    engine: Engine, growth: GrowthSettings, caplog: pytest.LogCaptureFixture, **kpis: Any
+) -> dict[str, dict[str, Any]]:
+    """Keys that the stage of P gives the students kim (in the fit) and lee (not in it)."""
+    settings = KpiSettings(**{"use_bayesian": True, **kpis})
+    with pytest.MonkeyPatch.context() as patch, engine.connect() as connection:
+        loaded = dataclasses.make_dataclass("S", ["growth"])(growth)
+        patch.setattr(goal, "load_settings", lambda: loaded)
+        patch.setattr(goal.dg, "get_dagster_logger", lambda: logging.getLogger("P"))
+        connection.exec_driver_sql("CREATE TEMP TABLE population ON COMMIT DROP AS VALUES ('kim'), ('lee')")
+        connection.exec_driver_sql("ALTER TABLE population RENAME column1 TO user_id")
+        with caplog.at_level(logging.INFO, "P"):
+            goal.stage_goal_probability(connection, week_of(), settings)
+        rows = connection.exec_driver_sql("SELECT user_id, kpis FROM staged_kpi").all()
+    return {user: keys for user, keys in rows}
+
+
+@pytest.fixture
+def abilities(database: Engine) -> Engine:
+    execute(
+        database,
+        "INSERT INTO mirt_ability (user_id, theta, se, version, fitted_at, week_start, n_answers) VALUES "
+        "('kim', 0.5, 0.5, 'v', :at, :w, 9), ('lee', 0.5, 0.5, 'v', :at, :w, 9)",
+        {"at": week_of().as_of, "w": LAST_WEEK},
+    )
+    return database
+
+
+NORMAL = 0.8413447460685429  # 1 - Phi((0 - 0.5) / 0.5)
+
+
+def test_p_is_normal_unless_asked_for(abilities: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    store_fit(abilities, LAST_WEEK)
+    keys = computed_p(abilities, GrowthSettings(), caplog, use_bayesian=False)["kim"]
+    assert keys["P"] == pytest.approx(NORMAL)
+    assert keys["P_method"] == "normal"
+    assert "P_method_reason" not in keys
+    assert "fallback" not in caplog.text
+
+
+def test_p_by_the_weeks_own_fit_and_normal_for_who_is_not_in_it(
+    abilities: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = store_fit(abilities, LAST_WEEK)
+    keys = computed_p(abilities, GrowthSettings(), caplog)
+    assert (keys["kim"]["P"], keys["kim"]["P_fit_run_id"]) == (0.9, run_id)
+    assert keys["kim"]["theta"] == 0.5
+    assert "P_fit_note" not in keys["kim"]
+    assert keys["lee"]["P"] == pytest.approx(NORMAL)
+    assert keys["lee"]["P_method_reason"] == "no score in the look-back of the growth fit"
+    assert "updated P and sigma for 1 users" in caplog.text
+    assert "fallback to the Normal approximation of P for 1 users" in caplog.text
+
+
+def test_after_a_bad_fit_the_last_good_one_is_used_and_says_so(
+    abilities: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    store_fit(abilities, LAST_WEEK, is_usable=False)
+    store_fit(abilities, dt.date(2026, 2, 16), is_usable=False)
+    run_id = store_fit(abilities, dt.date(2026, 2, 9), p=0.7)
+    keys = computed_p(abilities, GrowthSettings(), caplog)["kim"]
+    assert (keys["P"], keys["P_fit_run_id"], keys["P_fit_week"]) == (0.7, run_id, "2026-02-09")
+    assert "R-hat 2 above 1.01" in keys["P_fit_note"]
+    assert "the last good one, of 2026-02-09, is used" in keys["P_fit_note"]
+    assert keys["P_fit_note"] in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fits", "growth", "reason"),
+    [
+        ([], {}, "the week has no growth fit"),
+        # A week that was not fitted takes no other week's posterior.
+        ([("2026-02-16", True)], {}, "the week has no growth fit"),
+        ([("2026-02-23", False)], {}, "fell short"),
+        # Too old to stand in.
+        ([("2026-02-23", False), ("2026-02-09", True)], {"lookback_weeks": 1}, "fell short"),
+        ([("2026-02-23", True)], {"update_kpi": False}, "BRMS_UPDATE_KPI is off"),
+    ],
+)
+def test_p_falls_back_to_normal_with_its_reason(
+    abilities: Engine, caplog: pytest.LogCaptureFixture, fits: Any, growth: Any, reason: str
+) -> None:
+    for week, is_usable in fits:
+        store_fit(abilities, dt.date.fromisoformat(week), is_usable)
+    keys = computed_p(abilities, GrowthSettings(**growth), caplog)["kim"]
+    assert keys["P"] == pytest.approx(NORMAL)
+    assert keys["P_method"] == "normal"
+    assert reason in keys["P_method_reason"]
+    assert "fallback to the Normal approximation of P for 2 users" in caplog.text
+
+
+def goals_of(engine: Engine, users: list[str], horizon_weeks: int = 4, source: str = "theta") -> Goals:
+    none = np.zeros(0)
+    scores = WeeklyScores(
+        np.array(users, dtype=object), none, none, none, none, none, none, FIRST_MONDAY, source, None, (none, none)
+    )  # fmt: skip
+    with engine.begin() as connection:
+        return load_goals(connection, week_of(), scores, np.arange(len(users)), 0.25, horizon_weeks)
+
+
+def test_goals_are_combined_by_priority_and_the_nearest_day_counts(database: Engine) -> None:
+    day = dt.date(2026, 4, 6)
+    store_goal(database, "two", "a", 1.0, priority=30, target_date=day)
+    store_goal(database, "two", "b", 2.0, priority=10, target_date=day + dt.timedelta(days=70))
+    store_goal(database, "equal", "a", 1.0)
+    store_goal(database, "equal", "b", 2.0)
+    store_goal(database, "negative", "a", 1.0, priority=-5)
+    store_goal(database, "negative", "b", 3.0, priority=5)
+    store_goal(database, "passed", "a", 3.0, target_date=dt.date(2026, 3, 1))
+    store_goal(database, "later", "a", 3.0, created_at=week_of().as_of)
+    store_goal(database, "far", "a", 1.0, target_date="infinity")
+    store_goal(database, "007", "a", 1.5)
+    execute(
+        database, "INSERT INTO interest_goal (user_id, topic_id, target_level) VALUES ('nan', 'a', 'NaN')"
+    )
+    users = ["two", "equal", "negative", "passed", "later", "far", "007", "7", "nan"]
+    goals = goals_of(database, users)
+    assert goals.level.tolist() == [1.25, 1.5, 3.0, 0.25, 0.25, 1.0, 1.5, 0.25, 0.25]
+    assert goals.is_own.tolist() == [True, True, True, False, False, True, True, False, False]
+    assert goals.horizon_source.tolist()[:2] == ["goal_date", "configured"]
+    assert goals.horizon_source.tolist()[5] == "goal_date_capped"
+    as_of = np.datetime64("2026-03-02")
+    assert goals.horizon_date[0] == np.datetime64(day)
+    assert goals.horizon_date[1] == as_of + 28
+    assert goals.horizon_date[5] == as_of + 7 * MAX_HORIZON_WEEKS
+    # A week's score stands for its middle: the day after week 0 is week 0.5.
+    assert goals.week[0] == pytest.approx(13 - 0.5)
+
+
+def test_the_score_of_a_week_has_the_pull_of_the_prior_taken_out(database: Engine) -> None:
+    """500 students of ability 1.5 with six answers a week: EAPs lie near 1, the scores about 1.5 (seed 11)."""
+    rng = np.random.default_rng(11)
+    difficulty = rng.normal(0, 1, 6)
+    store_calibration(database, difficulty)
+    n = 500
+    chance = 1 / (1 + np.exp(-(1.5 - np.tile(difficulty, n))))
+    at = dt.datetime(2026, 2, 24, tzinfo=dt.UTC)
+    answers = pd.DataFrame(
+        {
+            "user_id": np.repeat([f"u{k}" for k in range(n)], 6),
+            "item_id": np.tile(np.arange(1, 7), n),
+            "correct": rng.random(6 * n) < chance,
+            "completed_at": at,
+            "topic_id": "t",
+        }
+    )
+    store_answers(database, answers)
+    with database.begin() as connection:
+        scores = load_scores(connection, week_of(), GrowthSettings(lookback_weeks=1))
+    mean = np.average(scores.score, weights=scores.weight)
+    error = np.sqrt(np.average((scores.score - mean) ** 2, weights=scores.weight) / n)
+    assert len(scores.score) + scores.set_aside == n
+    assert abs(mean - 1.5) < 0.15 + 4 * error
+    assert mean > 1.3
+    assert scores.weight.mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("source", ["theta", "accuracy"])
+def test_the_lookback_is_whole_calendar_weeks_of_the_platforms_zone(database: Engine, source: str) -> None:
+    """Answers one microsecond outside are not seen; a week without answers leaves a gap."""
+    store_calibration(database, np.zeros(9))
+    zone = "Asia/Seoul"
+    seoul = dt.timezone(dt.timedelta(hours=9))
+    first = dt.datetime(2026, 1, 5, tzinfo=seoul)
+    end = first + dt.timedelta(weeks=8)
+    tick = dt.timedelta(microseconds=1)
+    times = [first - tick, first, first + dt.timedelta(days=7), end - tick, end]
+    answers = pd.DataFrame(
+        {"user_id": "u", "item_id": range(1, 6), "correct": True, "completed_at": times, "topic_id": "t"}
+    )
+    # The same item once more: no first answer, so it is no evidence of ability, but it is an answer.
+    repeat = answers.iloc[[1]].assign(completed_at=first + dt.timedelta(days=21))
+    store_answers(database, pd.concat([answers, repeat]))
+    settings = GrowthSettings(lookback_weeks=8, score_source=source)
+    with database.begin() as connection:
+        scores = load_scores(connection, week_of(zone=zone), settings)
+    expected = [0, 1, 7] if source == "theta" else [0, 1, 3, 7]
+    assert sorted(scores.week.tolist()) == expected
+    assert scores.first_monday == FIRST_MONDAY
+
+
+@pytest.mark.parametrize(
+    ("n_students", "n_weeks", "said"), [(1, 8, "1; it needs at least 2"), (20, 1, "1 distinct week")]
+)
+def test_too_little_to_fit_is_said_and_nothing_is_left_of_an_earlier_fit(
+    database: Engine, n_students: int, n_weeks: int, said: str
+) -> None:
+    store_cohort(database, n_students=n_students, n_weeks=n_weeks)
+    store_fit(database, LAST_WEEK)
+    fits, predictions = fit(database)
+    outcome = {check.name: check for check in fits.checks}
+    assert not outcome["fitted"].passed
+    assert said in outcome["fitted"].description
+    assert outcome["diagnostics"].passed
+    assert (fits.published.deleted, predictions.published.deleted) == (1, 1)
+    assert rows_of(database, "SELECT 1 FROM growth_brms_meta UNION ALL SELECT 1 FROM growth_prediction") == []
+
+
+def test_without_a_calibration_there_is_no_growth_of_abilities(database: Engine) -> None:
+    store_cohort(database, n_students=5)
+    execute(database, "UPDATE mirt_fit_meta SET is_usable = false")
+    fits, _ = fit(database)
+    assert "no usable calibration" in fits.checks[0].description
+
+
+def test_without_a_compiler_the_message_says_what_to_install(
+    database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    store_cohort(database, n_students=10)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("SEEDTEST_CACHE_DIR", str(tmp_path))
+    before = snapshot(database, *TABLES)
+    with pytest.raises(dg.Failure, match=r"(?s)apt-get install g\+\+.*GROWTH_BACKEND=laplace") as failure:
+        fit(database, GrowthSettings())
+    assert failure.value.allow_retries is False
+    assert snapshot(database, *TABLES) == before
+
+
+@pytest.mark.parametrize("model", ["glmm", "brms"])
+def test_without_r_the_message_says_what_to_install(
+    database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, model: str
+) -> None:
+    store_cohort(database, n_students=10)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("R_HOME", raising=False)
+    before = snapshot(database, *TABLES)
+    settings = GrowthSettings(backend="brms")
+    with pytest.raises(dg.Failure, match="install") as failure:
+        _ = fit_glmm(database) if model == "glmm" else fit(database, settings)
+    assert failure.value.allow_retries is False
+    assert snapshot(database, *TABLES) == before
+
+
+def test_two_runs_of_a_week_wait_for_each_other(database: Engine) -> None:
+    store_cohort(database, n_students=40)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            fit(database, STAN)
+        except BaseException as error:  # noqa: BLE001 (handed to the test's thread)
+            errors.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    assert rows_of(database, "SELECT count(*) AS n FROM growth_brms_meta") == [{"n": 1}]
+    assert rows_of(database, "SELECT count(*) AS n FROM growth_prediction") == [{"n": 40}]
+
+
+def test_ended_in_the_middle_nothing_is_half_written(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_cohort(database, n_students=10)
+    before = snapshot(database, *TABLES)
+
+    def ends(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    # Both tables have been written when the report of the run is made.
+    monkeypatch.setattr(growth_week, "fit_metadata", ends)
+    with pytest.raises(KeyboardInterrupt):
+        fit(database)
+    assert snapshot(database, *TABLES) == before
+
+
+@pytest.mark.parametrize("family", ["gaussian", "binomial"])
+def test_accuracy_is_weighed_by_its_answers_and_targets_become_shares(database: Engine, family: str) -> None:
+    truth = store_cohort(database, n_students=40)
+    store_goal(database, truth.users[0], "a", -6.0)
+    store_goal(database, truth.users[1], "a", 6.0)
+    settings = GrowthSettings(backend="laplace", score_source="accuracy", family=family, n_samples=2000)
+    fits, _ = fit(database, settings)
+    (meta,) = rows_of(database, "SELECT is_usable, model_spec, diagnostics FROM growth_brms_meta")
+    assert meta["model_spec"]["score_unit"] == "share right"
+    assert meta["model_spec"]["family"] == family
+    rows = {r["user_id"]: r for r in rows_of(database, "SELECT * FROM growth_prediction")}
+    if not meta["is_usable"]:
+        assert not fits.checks[1].passed
+        assert rows == {}
+        pytest.fail(f"the seeded cohort has a usable fit: {meta['diagnostics']['reasons']}")
+    assert rows[truth.users[0]]["target"] < 0.05
+    assert rows[truth.users[1]]["target"] > 0.95
+    assert rows[truth.users[0]]["p"] > 0.9 > 0.1 > rows[truth.users[1]]["p"]
+    # An ability of 0.5 is a bit more than half of these items.
+    assert 0.5 < rows[truth.users[2]]["target"] < 0.75
+
+
+def test_the_draws_are_stored_for_predictions_on_demand(database: Engine) -> None:
+    store_cohort(database)
+    fit(database, STAN)
+    with database.connect() as connection:
+        stored = stored_fit(connection)
+        scores = load_scores(connection, week_of(), STAN)
+    fresh = fit_growth(scores, STAN, samplers()).posterior
+    for name, summary in fresh.summary().items():
+        again = stored.posterior.summary()[name]
+        assert again["mean"] == pytest.approx(summary["mean"], abs=0.25 * summary["sd"])
+        assert again["sd"] == pytest.approx(summary["sd"], rel=0.25)
+    assert stored.posterior.verdict.usable
+
+
+def test_the_predictive_check_holds_for_data_of_the_model(database: Engine) -> None:
+    """Scores made by the model itself, with very unequal weights, lie in the bands (seed 3)."""
+    store_cohort(database, n_students=5)
+    with database.begin() as connection:
+        scores = load_scores(connection, week_of(), LAPLACE)
+    rng = np.random.default_rng(3)
+    n, weeks = 300, 8
+    student, week = np.repeat(np.arange(n), weeks), np.tile(np.arange(weeks), n).astype(float)
+    weight = rng.lognormal(0, 1.2, n * weeks)
+    weight /= weight.mean()
+    level = rng.normal(0, 0.4, n)[student]
+    score = (
+        0.2
+        + level
+        + rng.normal(0.05, 0.1, n)[student] * week
+        + rng.normal(0, 0.5, n * weeks) / np.sqrt(weight)
+    )
+    users = np.array([str(k) for k in range(n)], dtype=object)
+    made = dataclasses.replace(
+        scores,
+        users=users,
+        student=student,
+        week=week,
+        score=score,
+        weight=weight,
+        answered=np.ones_like(student),
+    )
+    posterior = fit_growth(made, LAPLACE, samplers()).posterior
+    check = weighted_predictive_check(posterior, made, weight)
+    inside = (check.observed_sd > check.sd_lower) & (check.observed_sd < check.sd_upper)
+    assert inside.mean() >= 6 / 8
+    # Taking all scores alike, as brms does, these data do not look like the model's.
+    unweighted = weighted_predictive_check(posterior, made, np.ones_like(weight))
+    assert (unweighted.observed_sd > unweighted.sd_upper).mean() > 0.5
+
+
+def fit_glmm(engine: Engine, dry: bool = False, **settings: Any) -> list[Any]:
+    log = logging.getLogger(__name__)
+    glmm = GlmmSettings(**settings)
+    r = RResource(timeout_seconds=120)
+    return list(fit_glmm_week(postgres_of(engine), r, week_of(), glmm, KpiSettings(), dry, log))
+
+
+@pytest.mark.r
+@needs_r
+def test_the_mixed_model_is_stored_and_slopes_are_merged_on_request(database: Engine) -> None:
+    truth = store_cohort(database)
+    quiet = pd.DataFrame(
+        {
+            "user_id": "quiet",
+            "item_id": [1],
+            "correct": True,
+            "completed_at": week_of().as_of,
+            "topic_id": "t",
+        }
+    ).assign(completed_at=lambda f: f["completed_at"] - dt.timedelta(days=1))
+    execute(database, "UPDATE attempt_log SET id = id + 1000000")
+    store_answers(database, quiet)
+    execute(
+        database,
+        "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES (:u, :w, '{\"S\": 0.25}'), "
+        "(:u, '2026-02-16', '{\"P\": 0.125}')",
+        {"u": truth.users[0], "w": LAST_WEEK},
+    )
+    result, _ = materialise(database, [glmm_growth])
+    assert result.success
+    assert checks_of(result)["growth_glmm_meta", "fitted"].passed
+    assert checks_of(result)["growth_glmm_meta", "predicts"].passed
+    (meta,) = rows_of(database, "SELECT * FROM growth_glmm_meta")
+    spec, metrics = meta["model_spec"], meta["metrics"]
+    assert spec["formula"] == "score ~ week + (week | student) + (1 | topic)"
+    assert (spec["family"], spec["lookback_weeks"], spec["students_left_out"]) == ("gaussian", 12, 1)
+    counted = rows_of(
+        database,
+        "SELECT count(*) AS n FROM (SELECT DISTINCT user_id, topic_id, date_trunc('week', completed_at) FROM attempt "
+        "WHERE user_id <> 'quiet') AS d",
+    )
+    assert spec["rows_count"] == counted[0]["n"]
+    assert {"logLik", "AIC", "BIC", "RMSE", "held_out", "singular", "converged", "messages"} <= set(metrics)
+    assert metrics["RMSE"] < metrics["held_out"]["RMSE"] < metrics["held_out"]["RMSE_of_mean"]
+    gain = metrics["fixed_effects"]["week"]
+    assert gain["estimate"] > 2 * gain["se"]
+    # Nothing of it in weekly_kpi unless asked for.
+    assert rows_of(database, "SELECT 1 FROM weekly_kpi WHERE kpis ? 'growth_slope'") == []
+
+    fit_glmm(database, update_kpi=True)
+    slopes = kpis_of(database)
+    assert slopes[truth.users[0]]["S"] == 0.25
+    known = np.array([slopes[user]["growth_slope"] for user in truth.users])
+    assert np.corrcoef(known, truth.gain)[0, 1] > 0.3
+    assert slopes["quiet"]["growth_slope"] is None
+    assert "too few answers" in slopes["quiet"]["growth_slope_reason"]
+    (other,) = rows_of(database, "SELECT kpis FROM weekly_kpi WHERE week_start = '2026-02-16'")
+    assert other["kpis"] == {"P": 0.125}
+    before = snapshot(database, *TABLES)
+    fit_glmm(database, update_kpi=True)
+    assert snapshot(database, *TABLES) == before
+
+
+@pytest.mark.parametrize(("n_students", "said"), [(0, "no rows"), (1, "one level")])
+def test_a_mixed_model_of_nobody_or_one_student_is_said(database: Engine, n_students: int, said: str) -> None:
+    if n_students:
+        store_cohort(database, n_students=n_students)
+    (outcome,) = fit_glmm(database)
+    fitted = outcome.checks[0]
+    assert not fitted.passed
+    assert said in fitted.description
+    assert rows_of(database, "SELECT 1 FROM growth_glmm_meta") == []
+
+
+def test_a_formula_that_is_none_stops_before_r(database: Engine) -> None:
+    store_cohort(database, n_students=5)
+    with pytest.raises(dg.Failure, match="GLMM_FORMULA"):
+        fit_glmm(database, formula="score ~ system('id')")
+
+
+def test_on_mondays_the_models_run_after_what_they_read_and_before_the_report() -> None:
+    links = {link.name: link for link in chain.LINKS}
+    crons = {"fit_growth_glmm": "30 3 * * 1", "fit_bayesian_growth": "30 4 * * 1"}
+    assert {name: links[name].cron for name in crons} == crons
+    assert "fit_bayesian_growth" in links["generate_weekly_report"].upstreams
+    assert links["fit_bayesian_growth"].after == "compute_daily_kpis"
+    monday = dt.date(2026, 3, 2)
+    for name in (*crons, "refresh_goal_probability"):
+        assert links[name].partitions(monday) == (LAST_WEEK, LAST_WEEK)
+        minute, hour = links[name].cron.split()[:2]
+        assert (int(hour), int(minute)) < (6, 0)
+    selected = jobs.fit_bayesian_growth.selection.resolve([bayesian_growth, weekly_kpi_p])
+    assert dg.AssetKey(["weekly_kpi", "P"]) in selected
+
+
+def test_the_stored_json_is_json(database: Engine) -> None:
+    """No NaN or infinity reaches the database, also from a fit that falls short."""
+    store_cohort(database, n_students=3, n_weeks=3, answers_a_week=2)
+    fit(database)
+    for row in rows_of(
+        database, "SELECT posterior_summary, diagnostics, model_spec, draws FROM growth_brms_meta"
+    ):
+        json.dumps(row, allow_nan=False)
+    assert statement("growth/goals.sql", "stage") is not None
