@@ -1,6 +1,7 @@
 -- The data documents of a week's reports: one statement for all students, one JSON document a row.
 -- Grain:  student with a KPI row in the week. Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily,
---         attempt, mirt_item_params, mirt_fit_meta.
+--         attempt, mirt_item_params, mirt_fit_meta, survival_fit_meta, prophet_fit_meta, prophet_anomalies, user_segment,
+--         segment_profile.
 -- Params: week_start, as_of, timezone, max_users (NULL: all, else the most active first).
 WITH student AS (
     SELECT user_id, kpis
@@ -53,6 +54,23 @@ linking AS (
     WHERE week_start <= :week_start AND jsonb_typeof(model_spec -> 'linking_constants') = 'object'
     ORDER BY week_start DESC
     LIMIT 1
+),
+-- The cohort's forecast as of this week, else of the newest week before; the same in every report.
+cohort_forecast AS (
+    SELECT jsonb_build_object(
+        'fit_meta', f.fit_meta - 'insample',
+        'forecast_data', f.forecast,
+        'anomalies', COALESCE((
+            SELECT jsonb_agg(jsonb_build_object('week', a.week_start, 'score', a.value, 'anomaly_score', a.anomaly_score)
+                ORDER BY a.week_start DESC)
+            FROM (SELECT * FROM prophet_anomalies WHERE run_id = f.run_id ORDER BY week_start DESC LIMIT 12) AS a
+        ), '[]'::jsonb),
+        'fitted_at', f.fitted_at
+    ) AS value
+    FROM prophet_fit_meta AS f
+    WHERE f.metric = 'I_t' AND f.user_id IS NULL AND f.week_start <= :week_start AND f.fit_meta ->> 'status' <> 'none'
+    ORDER BY f.week_start DESC
+    LIMIT 1
 )
 SELECT
     s.user_id,
@@ -67,13 +85,29 @@ SELECT
         'goals', COALESCE(g.value, '[]'::jsonb),
         'topic_features', COALESCE(t.value, '[]'::jsonb),
         'item_params', COALESCE(i.value, '[]'::jsonb),
-        'linking_constants', (SELECT value FROM linking)
+        'linking_constants', (SELECT value FROM linking),
+        'prophet_forecast', (SELECT value FROM cohort_forecast),
+        'survival_risk', CASE WHEN c.run_id IS NOT NULL THEN jsonb_build_object(
+            'churn_risk', s.kpis -> 'S',
+            'fit_meta', jsonb_build_object(
+                'coefficients', c.coefficients, 'hazard_ratios', c.hazard_ratios, 'concordance', c.concordance,
+                'survival_curve', c.survival_curve
+            ),
+            'fitted_at', c.fitted_at
+        ) END,
+        'user_segment', CASE WHEN u.user_id IS NOT NULL THEN jsonb_build_object(
+            'segment_label', u.segment_label, 'segment_description', p.segment_description,
+            'features_snapshot', u.features_snapshot, 'assigned_at', u.assigned_at
+        ) END
     ) AS document
 FROM student AS s
 LEFT JOIN history AS h ON h.user_id = s.user_id
 LEFT JOIN ability AS a ON a.user_id = s.user_id
 LEFT JOIN goal AS g ON g.user_id = s.user_id
 LEFT JOIN topic AS t ON t.user_id = s.user_id
+LEFT JOIN survival_fit_meta AS c ON c.run_id = s.kpis ->> 'S_fit_run_id'
+LEFT JOIN user_segment AS u ON u.user_id = s.user_id AND u.week_start <= :week_start
+LEFT JOIN segment_profile AS p ON p.run_id = u.run_id AND p.segment_id = u.segment_id
 LEFT JOIN LATERAL (
     SELECT
         jsonb_agg(jsonb_build_object(

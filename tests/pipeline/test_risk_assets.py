@@ -19,6 +19,7 @@ from seedtest_analytics.assets.risk_scores import score_risk_week
 from seedtest_analytics.partitions import Week, instant_of
 from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.settings import KpiSettings, SurvivalSettings
+from seedtest_analytics.stats.report.document import ReportDocument
 from seedtest_analytics.stats.survival.churn import ChurnSettings
 from seedtest_analytics.stats.survival.churn_fit import fit_churn
 from seedtest_analytics.stats.survival.panel import PANEL_COVARIATES, activity_log, landmark_panel
@@ -266,3 +267,61 @@ def test_the_operator_can_keep_the_heuristic(database: Engine, monkeypatch: pyte
 
 def test_the_columns_of_the_panel_are_the_covariates_of_the_model() -> None:
     assert set(COLUMNS) >= {*ChurnSettings().covariates}
+
+
+def test_the_report_document_has_risk_forecast_and_segment_of_its_week(database: Engine) -> None:
+    then = week(10)
+    keys = {"w": then.start, "at": then.as_of}
+    execute(
+        database,
+        "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES "
+        "('u', :w, '{\"S\": 0.25, \"S_fit_run_id\": \"fit\"}'), ('v', :w, '{\"S\": 0.9}')",
+        keys,
+    )
+    execute(
+        database,
+        "INSERT INTO survival_fit_meta (run_id, formula, family, event_threshold_days, hazard_ratios, fitted_at) "
+        "VALUES ('fit', 'f', 'cox_efron', 14, '{\"A_t\": 2.0}', :at)",
+        keys,
+    )
+    execute(
+        database,
+        "INSERT INTO prophet_fit_meta (run_id, metric, forecast, fit_meta, fitted_at, week_start) VALUES "
+        '(\'p\', \'I_t\', \'[{"ds": "2025-03-24", "yhat": 0.1, "yhat_lower": 0.0, "yhat_upper": 0.2}]\', '
+        "'{\"status\": \"prophet\", \"insample\": []}', :at, :w), ('later', 'I_t', '[]', '{\"status\": \"prophet\"}', "
+        ":at, CAST(:w AS date) + 7)",
+        keys,
+    )
+    execute(
+        database,
+        "INSERT INTO prophet_anomalies (run_id, week_start, metric, value, expected, anomaly_score) "
+        "VALUES ('p', CAST(:w AS date) - 7, 'I_t', 0.5, 0.1, 3.5)",
+        keys,
+    )
+    execute(
+        database,
+        "INSERT INTO user_segment (user_id, segment_label, features_snapshot, assigned_at, run_id, week_start, "
+        "segment_id) VALUES ('u', 'long_rare', '{\"gap\": 9}', :at, 'c', :w, 3)",
+        keys,
+    )
+    execute(
+        database,
+        "INSERT INTO segment_profile (run_id, segment_id, week_start, segment_label, segment_description, centre, "
+        "scaled_centre, n, share, is_new) VALUES ('c', 3, :w, 'long_rare', 'Apart.', '{}', '{}', 1, 1, true)",
+        keys,
+    )
+    parameters = {"week_start": then.start, "as_of": then.as_of, "timezone": "UTC", "max_users": None}
+    with database.connect() as connection:
+        rows = dict(connection.execute(statement("reports/documents.sql"), parameters).tuples().all())
+    documents = {user: ReportDocument.validated(document) for user, document in rows.items()}
+    one, other = documents["u"], documents["v"]
+    assert one.survival_risk is not None
+    assert (one.survival_risk.churn_risk, one.survival_risk.hazard_ratios) == (0.25, {"A_t": 2.0})
+    assert other.survival_risk is None
+    assert one.user_segment is not None
+    assert (one.user_segment.segment_label, one.user_segment.segment_description) == ("long_rare", "Apart.")
+    assert other.user_segment is None
+    for document in (one, other):
+        assert document.prophet_forecast is not None
+        assert [point.yhat for point in document.prophet_forecast.forecast_data] == [0.1]
+        assert [a.anomaly_score for a in document.prophet_forecast.anomalies] == [3.5]
