@@ -76,7 +76,11 @@ def place_on_scale(
 
     tagged = _reference(connection, "anchors", {}, RESPONSES, "anchors", "question.meta")
     anchors = tagged.parameters.take(np.isin(tagged.parameters.item_ids, data.item_ids))
-    config = {"model": settings.model, "min_responses": settings.min_responses}
+    config: dict[str, Any] = {
+        "model": settings.model,
+        "min_responses": settings.min_responses,
+        "priors": item_priors(settings),
+    }
     if len(anchors) >= settings.min_anchors and settings.linking == "fixed":
         log.info(f"week of {week.key}: {len(anchors)} anchors are fixed")
         return _fixed(
@@ -97,6 +101,16 @@ def place_on_scale(
         connection, "parameters_of", {"run_id": first.run_id}, SCALE, "linked", first.version
     )
     return _linked(calibration, reference, settings, len(anchors))
+
+
+def item_priors(settings: CalibrationSettings) -> ItemPriors | None:
+    """Weak priors hold items with few answers, whose likelihood has no maximum; None is the engine's default."""
+    from seedtest_analytics.stats.irt.config import Beta, ItemPriors, LogNormal, Normal
+
+    if settings.priors == "none":
+        return None
+    a = None if settings.model == "Rasch" else LogNormal(0.0, 0.5)
+    return ItemPriors(a=a, b=Normal(0.0, 2.0), c=Beta() if settings.model == "3PL" else None)
 
 
 def _reference(
