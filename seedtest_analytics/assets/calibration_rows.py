@@ -72,6 +72,7 @@ def model_spec(placed: PlacedCalibration) -> dict[str, Any]:
             "upper": fit.quadrature.upper,
         },
         "scale_origin": placed.origin,
+        "n_anchors_tagged": placed.n_anchors,
         "linking_constants": placed.constants,
     }
 

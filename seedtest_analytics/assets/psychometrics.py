@@ -66,8 +66,8 @@ class ScoringOptions(RunOptions):
             ),
             CheckDeclaration(
                 "anchors_enough",
-                "At least MIRT_MIN_ANCHORS items tagged 'anchor' have answers, so that the scale rests on them. The first "
-                "calibration, the scale's origin, needs none; tag items with `seedtest tag-anchors`.",
+                "At least MIRT_MIN_ANCHORS items tagged 'anchor' have answers, so that the scale rests on them. The "
+                "first calibration, the scale's origin, needs none.",
             ),
         ),
     ),
@@ -118,7 +118,7 @@ def irt_calibration(
     domain="psychometrics",
     kinds=("postgres", "python"),
     deps=["attempt", "mirt_item_params", "mirt_fit_meta"],
-    sql=CALIBRATION_SQL,
+    sql=[*CALIBRATION_SQL, "backtest/outcomes.sql"],
     partitions_def=WEEKLY,
     pod=LARGE,
 )

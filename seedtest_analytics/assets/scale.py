@@ -68,8 +68,8 @@ def place_on_scale(
     """Calibrate ``data`` and put it on the platform's scale.
 
     Enough anchors among the answered items and ``MIRT_LINKING=fixed``: their parameters are fixed. Else the fit is
-    linked, by that method (Stocking-Lord in place of ``fixed``): to the anchors where there are enough, else to the first
-    usable calibration. Without either it is the origin of the scale.
+    linked, by that method (Stocking-Lord in place of ``fixed``): to the anchors where there are enough, else to the
+    first usable calibration. Without either it is the origin of the scale.
     """
     from seedtest_analytics.stats.irt.config import CalibrationConfig
     from seedtest_analytics.stats.irt.estimation import calibrate
@@ -120,7 +120,10 @@ def _reference(
     from seedtest_analytics.stats.irt.model import ItemParameters
 
     rows = connection.execute(statement(file, name), parameters).mappings().all()
-    column = {n: np.asarray([r.get(n) for r in rows], dtype=np.float64) for n in ("a", "b", "c", "se_a", "se_b", "se_c")}
+    column = {
+        n: np.asarray([r.get(n) for r in rows], dtype=np.float64)
+        for n in ("a", "b", "c", "se_a", "se_b", "se_c")
+    }
     ids = np.asarray([int(r["item_id"]) for r in rows], dtype=np.int64)
     variance = np.nan_to_num(np.stack([column["se_a"], column["se_b"], column["se_c"]], axis=1)) ** 2
     return Reference(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from seedtest_analytics.assets.events import CheckOutcome, Outcome
 from seedtest_analytics.assets.preview import histogram
+from seedtest_analytics.assets.scoring_report import next_answer_scores, scale_stability
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.publish import Published, publish, staged_from_frame
@@ -59,13 +60,16 @@ def score_week(
             log.warning(f"week of {week.key}: no usable calibration at or before it; no abilities")
         scores = _scores(connection, week, scale)
         published = _publish(connection, week, scores)
+        stability = scale_stability(connection, week)
+        next_answers = next_answer_scores(connection, week)
     scored, windows, topics = published
     check = CheckOutcome(
         "scored",
         scored.staged > 0 or n_students == 0,
         f"{scored.staged:,} of {n_students:,} students with answers",
     )
-    yield Outcome(scored, _overall_metadata(scores, scale, week), [check], week.key, dry)
+    metadata = _overall_metadata(scores, scale, week) | next_answers
+    yield Outcome(scored, metadata, [check, stability], week.key, dry)
     yield Outcome(windows, {"windows": len(scores.windows)}, [], week.key, dry)
     yield Outcome(topics, {"topic_abilities": len(scores.topics)}, [], week.key, dry)
 

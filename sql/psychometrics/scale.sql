@@ -1,5 +1,5 @@
 -- Which calibration gives the scale and which the parameters.
--- Inputs: mirt_fit_meta, mirt_item_params_history.
+-- Inputs: mirt_fit_meta, mirt_item_params_history, mirt_ability.
 
 -- name: reference
 -- The calibration that the scale comes from: the first usable one that was made. Later ones are put on its scale, never
@@ -23,6 +23,13 @@ FROM mirt_fit_meta
 WHERE is_usable AND week_start <= :week_start
 ORDER BY week_start DESC
 LIMIT 1;
+
+-- name: ability_moments
+-- Params: first_week, last_week.
+SELECT week_start, count(*) AS n, avg(theta) AS mean, stddev_pop(theta) AS sd
+FROM mirt_ability
+WHERE week_start IN (:first_week, :last_week)
+GROUP BY week_start;
 
 -- name: stage_current_topics
 -- The newest ability of every student and topic that the week's scoring wrote or may have replaced.

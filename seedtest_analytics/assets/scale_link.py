@@ -1,0 +1,109 @@
+"""The link of a calibration to a scale that is there already, and the constants that are stored of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from seedtest_analytics.stats.irt.linking import Link, LinkMethod
+    from seedtest_analytics.stats.irt.model import ItemParameters
+    from seedtest_analytics.stats.irt.result import Calibration
+
+Origin = Literal["own", "anchors", "linked", "unlinked"]
+
+MAX_COMMON_ITEMS = 150
+"""The most answered common items that a link uses: more change the constants by less than their standard errors, and
+the standard errors cost the square of their number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Known parameters of items, ``covariance`` (n_items, 3, 3) of (a, b, c); zeros for values taken as given.
+
+    ``origin``: how a calibration that is linked to them is called; ``version``: of their scale.
+    """
+
+    parameters: ItemParameters
+    covariance: np.ndarray
+    origin: Origin
+    version: str
+
+
+def method_for(model: str, linking: str) -> LinkMethod:
+    """The method asked for, Stocking-Lord in place of ``fixed``; mean-mean for Rasch, whose slopes are always 1."""
+    if model == "Rasch":
+        return "mean-mean"
+    return "stocking-lord" if linking == "fixed" else linking  # type: ignore[return-value]
+
+
+def link_onto(
+    calibration: Calibration, reference: Reference, method: LinkMethod, min_anchors: int
+) -> tuple[Link, int]:
+    """The link and the number of common items. Raises LinkingError where it cannot be trusted."""
+    from seedtest_analytics.stats.irt.linking import link
+
+    own = calibration.parameters
+    position = np.searchsorted(calibration.items.item_ids, own.item_ids)
+    theirs = reference.parameters.positions(own.item_ids)
+    common = np.flatnonzero(theirs >= 0)
+    used = np.sort(
+        common[np.argsort(-calibration.items.n_responses[position[common]], kind="stable")][:MAX_COMMON_ITEMS]
+    )
+    found = link(
+        own.take(used),
+        reference.parameters.take(theirs[used]),
+        method=method,
+        min_anchors=min_anchors,
+        covariance_new=calibration.items.covariance[position[used]],
+        covariance_old=reference.covariance[theirs[used]],
+    )
+    return found, len(common)
+
+
+def fixed_constants(n_anchors: int) -> dict[str, Any]:
+    """Constants where the anchors were held fixed: the fit is on their scale."""
+    return _constants(1.0, 0.0, n_anchors, "fixed")
+
+
+def constants_of(link: Link, reference: Reference, n_common: int) -> dict[str, Any]:
+    """Contract keys A, B, slope, intercept, n_anchors_used; standard errors, method, what was dropped and why."""
+    return _constants(
+        link.A,
+        link.B,
+        link.n_anchors_used,
+        link.method,
+        se_slope=_finite(link.se_slope),
+        se_intercept=_finite(link.se_intercept),
+        criterion=_finite(link.criterion),
+        onto=reference.version,
+        n_common=n_common,
+        dropped=[
+            {
+                "item_id": str(d.item_id),
+                "shift_b_logit": d.shift_b,
+                "log_ratio_a": d.log_ratio_a,
+                "reason": d.reason,
+            }
+            for d in link.dropped
+        ],
+    )
+
+
+def refusal(method: str, reference: Reference, reason: str) -> dict[str, Any]:
+    """What is stored where there is no link: no constants, and why."""
+    return _constants(None, None, 0, method, onto=reference.version, refused=reason)
+
+
+def _constants(
+    slope: float | None, intercept: float | None, n_anchors: int, method: str, **more: Any
+) -> dict[str, Any]:
+    both = {"A": slope, "B": intercept, "slope": slope, "intercept": intercept}
+    return {**both, "n_anchors_used": n_anchors, "method": method, **more}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

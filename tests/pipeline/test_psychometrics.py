@@ -1,0 +1,193 @@
+"""Calibration and scoring in the graph: scale, link, checks, what is stored."""
+
+import logging
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
+from seedtest_analytics.assets.calibration import calibrate_week
+from seedtest_analytics.assets.events import Outcome
+from seedtest_analytics.assets.psychometrics import irt_calibration, irt_scoring
+from seedtest_analytics.assets.scoring import score_week
+from seedtest_analytics.assets.scoring_report import judge_stability
+from seedtest_analytics.partitions import Week
+from seedtest_analytics.settings import CalibrationSettings
+from tests._database import rows_of
+from tests.pipeline._activity import postgres_of
+from tests.pipeline._items import Bank, store_answers, week
+
+LOG: Any = logging.getLogger(__name__)
+BANK = Bank.drawn(24, seed=5)
+THETA = np.random.default_rng(6).normal(0.0, 1.0, 500)
+SETTINGS = CalibrationSettings(lookback_days=7)
+
+
+def calibrated(engine: Engine, at: Week, settings: CalibrationSettings = SETTINGS) -> list[Outcome]:
+    return list(calibrate_week(postgres_of(engine), at, settings, False, LOG))
+
+
+def scored(engine: Engine, at: Week) -> list[Outcome]:
+    return list(score_week(postgres_of(engine), at, SETTINGS, False, LOG))
+
+
+def constants(engine: Engine, at: Week) -> dict[str, Any]:
+    query = "SELECT model_spec -> 'linking_constants' AS c FROM mirt_fit_meta WHERE week_start = :w"
+    return rows_of(engine, query, w=at.start)[0]["c"]
+
+
+def check(outcomes: list[Outcome], name: str) -> Any:
+    return next(c for o in outcomes for c in o.checks if c.name == name)
+
+
+def difficulties(engine: Engine, at: Week) -> np.ndarray:
+    query = "SELECT b FROM mirt_item_params_history WHERE week_start = :w ORDER BY item_id::integer"
+    return np.array([row["b"] for row in rows_of(engine, query, w=at.start)])
+
+
+@pytest.fixture
+def two_cohorts(database: Engine) -> Engine:
+    """The second week's students are abler by 0.8 and more alike (SD 0.7); item 3 is harder by 1.5 for them."""
+    BANK.store(database)
+    store_answers(database, BANK, week(0), THETA, seed=7)
+    store_answers(database, BANK.moved({3: 1.5}), week(1), 0.8 + 0.7 * THETA, seed=8, prefix="v")
+    return database
+
+
+@pytest.mark.parametrize("method", ["fixed", "mean-mean", "mean-sigma", "haebara", "stocking-lord"])
+def test_a_later_cohort_is_linked_to_the_first_and_the_drifted_item_dropped(
+    two_cohorts: Engine, method: str
+) -> None:
+    settings = SETTINGS.overridden_by({"linking": method})
+    calibrated(two_cohorts, week(0), settings)
+    outcomes = calibrated(two_cohorts, week(1), settings)
+    found = constants(two_cohorts, week(1))
+    assert found["method"] == ("stocking-lord" if method == "fixed" else method)
+    assert found["onto"] == "2025-W10"
+    assert found["A"] == found["slope"] == pytest.approx(0.7, abs=4 * found["se_slope"])
+    assert found["B"] == found["intercept"] == pytest.approx(0.8, abs=4 * found["se_intercept"] + 0.1)
+    assert 0.005 < found["se_slope"] < 0.1
+    assert [d["item_id"] for d in found["dropped"]] == ["3"]
+    assert found["n_anchors_used"] == 23
+    assert found["dropped"][0]["shift_b_logit"] == pytest.approx(-1.5, abs=0.4)
+    kept = np.arange(24) != 2
+    error = (difficulties(two_cohorts, week(1)) - BANK.b)[kept]
+    # Without the link it would be above 1: (b − 0.8) / 0.7.
+    assert np.sqrt(np.mean(error**2)) < 0.45
+    assert check(outcomes, "on_the_scale").passed
+    assert not check(outcomes, "anchors_enough").passed
+
+
+def test_too_few_common_items_are_refused_with_the_reason_stored(two_cohorts: Engine) -> None:
+    calibrated(two_cohorts, week(0))
+    outcomes = calibrated(two_cohorts, week(1), SETTINGS.overridden_by({"min_anchors": 30}))
+    found = constants(two_cohorts, week(1))
+    assert found["A"] is None
+    assert found["n_anchors_used"] == 0
+    assert "24 common items" in found["refused"]
+    assert "30 are needed" in found["refused"]
+    assert not check(outcomes, "on_the_scale").passed
+
+
+def test_tagged_anchors_are_fixed_and_the_population_is_free(two_cohorts: Engine) -> None:
+    anchors = tuple(range(5, 20))
+    with two_cohorts.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE question")
+    BANK.store(two_cohorts, anchors)
+    outcomes = calibrated(two_cohorts, week(1))
+    b = difficulties(two_cohorts, week(1))
+    np.testing.assert_allclose(b[4:19], BANK.b[4:19], rtol=1e-12)
+    metrics = rows_of(two_cohorts, "SELECT metrics FROM mirt_fit_meta")[0]["metrics"]
+    assert metrics["group_mean"] == pytest.approx(0.8, abs=0.15)
+    assert metrics["group_sd"] == pytest.approx(0.7, abs=0.1)
+    assert check(outcomes, "anchors_enough").passed
+    linked = calibrated(two_cohorts, week(1), SETTINGS.overridden_by({"linking": "haebara"}))
+    found = constants(two_cohorts, week(1))
+    assert found["method"] == "haebara"
+    assert found["onto"] == "question.meta"
+    assert found["n_anchors_used"] == 15
+    assert check(linked, "on_the_scale").passed
+
+
+def test_rasch_is_linked_by_a_shift_alone(two_cohorts: Engine) -> None:
+    settings = SETTINGS.overridden_by({"model": "Rasch", "linking": "haebara"})
+    calibrated(two_cohorts, week(0), settings)
+    calibrated(two_cohorts, week(1), settings)
+    found = constants(two_cohorts, week(1))
+    assert (found["A"], found["method"]) == (1.0, "mean-mean")
+    assert {row["a"] for row in rows_of(two_cohorts, "SELECT DISTINCT a FROM mirt_item_params_history")} == {
+        1.0
+    }
+
+
+def test_abilities_foretell_the_next_answers(database: Engine) -> None:
+    BANK.store(database)
+    half = Bank(BANK.a[:12], BANK.b[:12])
+    store_answers(database, half, week(0), THETA, seed=9)
+    calibrated(database, week(0))
+    assert next(iter(scored(database, week(0)))).metadata["next_answers"] == 0
+    # Answers of other students under their names: θ must do worse than the base rate.
+    store_answers(database, half, week(1), THETA[::-1], seed=10)
+    outcomes = scored(database, week(1))
+    metadata = outcomes[0].metadata
+    assert metadata["next_answers"] == 500 * 12
+    assert metadata["next_answer_log_skill"] < 0
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM attempt_log WHERE id > 6000")
+    store_answers(database, half, week(1), THETA, seed=11)
+    metadata = scored(database, week(1))[0].metadata
+    assert metadata["next_answer_log_skill"] > 0.03
+    assert metadata["next_answer_log_loss"] < metadata["next_answer_log_loss_of_base_rate"]
+    assert check(scored(database, week(1)), "scale_stable").passed
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "n", "passed"),
+    [(0.1, 1.0, 500, True), (0.5, 1.0, 500, False), (0.5, 1.0, 20, True), (0.0, 1.4, 500, False),
+     (0.0, 0.7, 500, False), (0.0, 0.7, 15, True), (0.0, 0.0, 500, True)],
+)  # fmt: skip
+def test_a_jump_of_the_scale_is_noticed_and_chance_is_not(
+    mean: float, sd: float, n: int, passed: bool
+) -> None:
+    found = judge_stability({"n": n, "mean": 0.0, "sd": 1.0}, {"n": n, "mean": mean, "sd": sd})
+    assert found.passed is passed, found.description
+
+
+def test_a_scale_that_jumps_fails_its_check_in_the_graph(two_cohorts: Engine) -> None:
+    calibrated(two_cohorts, week(0))
+    scored(two_cohorts, week(0))
+    calibrated(two_cohorts, week(1), SETTINGS.overridden_by({"min_anchors": 30}))
+    with two_cohorts.begin() as connection:
+        connection.exec_driver_sql("UPDATE mirt_ability SET theta = theta - 1")
+    assert not check(scored(two_cohorts, week(1)), "scale_stable").passed
+
+
+def test_the_assets_run_with_their_checks(two_cohorts: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRT_LOOKBACK_DAYS", "7")
+    result = dg.materialize(
+        [irt_calibration, irt_scoring],
+        partition_key=week(0).key,
+        resources={"postgres": postgres_of(two_cohorts)},
+    )
+    names = {(e.asset_key.path[0], e.check_name): e.passed for e in result.get_asset_check_evaluations()}
+    assert names["mirt_ability", "scale_stable"]
+    assert names["mirt_fit_meta", "anchors_enough"]
+
+
+def test_operators_queries_return_rows(two_cohorts: Engine) -> None:
+    for number in (0, 1):
+        calibrated(two_cohorts, week(number))
+        scored(two_cohorts, week(number))
+    last_five = rows_of(
+        two_cohorts,
+        "SELECT run_id, model_spec -> 'linking_constants' AS linking FROM mirt_fit_meta "
+        "ORDER BY fitted_at DESC LIMIT 5",
+    )
+    assert len(last_five) == 2
+    assert {"A", "B", "slope", "intercept", "n_anchors_used"} <= set(last_five[0]["linking"])
+    for table, least in (("mirt_item_params", 24), ("mirt_ability", 1000)):
+        (row,) = rows_of(two_cohorts, f"SELECT count(*) AS n, max(fitted_at) AS newest FROM {table}")
+        assert row["n"] >= least
+        assert row["newest"] == week(1).as_of
