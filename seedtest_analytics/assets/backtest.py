@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from sqlalchemy import Connection
 
+from seedtest_analytics.assets.backtest_series import judge_series
 from seedtest_analytics.assets.backtest_week import JUDGES, SQL, Judgement, NotYet, end_of
 from seedtest_analytics.assets.declare import RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.events import CheckDeclaration, CheckOutcome, Outcome
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     TableSpec(
         table,
         grain="prediction_week",
-        description="The predictions of each week (S, P, abilities) scored against what happened: Brier and log "
-        "score, calibration, AUC, each beside a baseline that was known then. A week without outcomes yet has no row.",
+        description="The predictions of each week (S, P, abilities, forecasts) scored against what happened: "
+        "Brier and log score, calibration, AUC, each beside a baseline that was known then. A week without outcomes "
+        "yet has no row.",
         checks=(
             CheckDeclaration(
                 "better_than_baseline",
@@ -45,8 +47,14 @@ if TYPE_CHECKING:
     group="quality",
     domain="quality",
     kinds=("postgres", "python"),
-    deps=["attempt", "mirt_ability", dg.AssetKey(["weekly_kpi", "S"]), dg.AssetKey(["weekly_kpi", "P"])],
-    sql=[SQL],
+    deps=[
+        "attempt",
+        "mirt_ability",
+        "prophet_fit_meta",
+        dg.AssetKey(["weekly_kpi", "S"]),
+        dg.AssetKey(["weekly_kpi", "P"]),
+    ],
+    sql=[SQL, "trends/series.sql"],
     partitions_def=WEEKLY,
 )
 def backtest(
@@ -66,6 +74,7 @@ def judge_week(
         results: list[Judgement | NotYet] = [NotYet("all", "the week is not over")]
         if end_of(week) <= instant:
             results = [judge(connection, week, instant, settings) for judge in JUDGES]
+            results += judge_series(connection, week, instant)
         judged = [result for result in results if isinstance(result, Judgement)]
         staged_from_frame(connection, "staged_backtest", table, _frame(week, judged))
         published = publish(
@@ -111,10 +120,10 @@ def _metadata(week: Week, judged: Sequence[Judgement], waiting: Sequence[NotYet]
         "calibration_slope", "ici", "auc",
     )  # fmt: skip
     metadata: dict[str, Any] = {
-        "scores": markdown_table(header, [[j.row[name] for name in names] for j in judged]),
+        "scores": markdown_table(header, [[j.row.get(name) for name in names] for j in judged]),
         "not_judged": "; ".join(f"{w.prediction}: {w.reason}" for w in waiting) or "none",
     }
-    for j in judged:
+    for j in (j for j in judged if j.curve):
         metadata[f"calibration_{j.prediction}"] = calibration_plot(
             j.curve, f"{j.prediction}, week of {week.key}"
         )
@@ -123,7 +132,9 @@ def _metadata(week: Week, judged: Sequence[Judgement], waiting: Sequence[NotYet]
 
 def _checks(judged: Sequence[Judgement], drifts: Sequence[str]) -> list[CheckOutcome]:
     faults = [f"{j.prediction}: {j.row['reasons']}" for j in judged if not j.row["is_credible"]]
-    said = ", ".join(f"{j.prediction} skill {j.row['brier_skill']:+.3f}" for j in judged)
+    said = ", ".join(
+        f"{j.prediction} skill {j.row['brier_skill']:+.3f}" for j in judged if "brier_skill" in j.row
+    )
     return [
         CheckOutcome("better_than_baseline", not faults, "; ".join(faults) or said or "nothing to judge yet"),
         CheckOutcome("no_drift", not drifts, "; ".join(drifts) or "no drift"),

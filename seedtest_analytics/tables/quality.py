@@ -8,6 +8,7 @@ _PREDICTED = (
     "weekly_kpi.kpis",
     "mirt_ability.theta",
     "mirt_item_params.params",
+    "prophet_fit_meta.forecast",
 )
 _HAPPENED = ("attempt.completed_at", "attempt.correct", "mirt_ability.theta")
 

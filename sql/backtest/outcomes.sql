@@ -64,6 +64,10 @@ INNER JOIN (SELECT *, COALESCE(c, 0) AS c0 FROM mirt_item_params_history) AS p
 WHERE m.week_start = :week_start AND a.is_answered AND a.answer_no = 1 AND p.a IS NOT NULL AND p.b IS NOT NULL
     AND p.p_correct IS NOT NULL;
 
+-- name: forecasts
+-- Forecasts made in the week. Params: week_start.
+SELECT metric, fit_meta, forecast FROM prophet_fit_meta WHERE week_start = :week_start AND user_id IS NULL ORDER BY metric;
+
 -- name: rows
 SELECT user_id, predicted, happened::integer AS happened, baseline FROM backtest_outcome ORDER BY user_id;
 

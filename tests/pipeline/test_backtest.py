@@ -192,3 +192,35 @@ def test_drift_of_the_last_weeks_is_told(database: Engine) -> None:
     (check,) = [c for c in outcome.checks if c.name == "no_drift"]
     assert not check.passed
     assert "more often than foretold" in check.description
+
+
+def test_a_forecast_is_judged_by_the_weeks_that_came(database: Engine) -> None:
+    insample = [{"y": 0.1}, {"y": 0.2}, {"y": None}]
+    forecast = [
+        {"ds": week(n).start.isoformat(), "yhat": 0.3, "yhat_lower": 0.2, "yhat_upper": 0.4}
+        for n in (11, 12, 13)
+    ]
+    meta = {"status": "prophet", "interval_level": 0.8, "insample": insample}
+    execute(
+        database,
+        "INSERT INTO prophet_fit_meta (run_id, metric, forecast, fit_meta, fitted_at, week_start) "
+        "VALUES ('p', 'I_t', CAST(:forecast AS jsonb), CAST(:meta AS jsonb), :at, :w)",
+        {
+            "forecast": json.dumps(forecast),
+            "meta": json.dumps(meta),
+            "at": week(10).as_of,
+            "w": week(10).start,
+        },
+    )
+    for number, value in ((11, 0.35), (12, 0.5), (13, 9.0)):
+        store_kpis(database, number, {"u": {"I_t": value}})
+    judge(database, 10, week(12).as_of)
+    row = row_of(database, 10, "forecast:I_t")
+    assert row is not None
+    assert row["n"] == 2
+    assert row["mae"] == pytest.approx((0.05 + 0.2) / 2)
+    assert row["mae_baseline"] == pytest.approx((0.15 + 0.3) / 2)
+    assert (row["coverage"], row["coverage_level"]) == (0.5, 0.8)
+    assert row["judged_until"] == week(12).as_of
+    judge(database, 10, week(10).as_of)
+    assert row_of(database, 10, "forecast:I_t") is None
