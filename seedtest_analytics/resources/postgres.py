@@ -67,8 +67,10 @@ def engine_for(url: URL) -> Engine:
 
 
 def _cause(error: OperationalError) -> str:
+    """The server's or the system's own words; the driver puts the address before them and a hint after."""
     lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
-    return lines[-1] if lines else "unknown cause"
+    causes = [line.rsplit("failed: ", 1)[1] for line in lines if "failed: " in line]
+    return (causes or lines or ["unknown cause"])[-1]
 
 
 class PostgresResource(dg.ConfigurableResource):
