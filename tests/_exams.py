@@ -74,7 +74,7 @@ def _as_list(questions: Any) -> Any:
 
 
 def student_uuid(user_id: str) -> uuid.UUID:
-    """The contract's rule: 36 characters of hexadecimal digits and hyphens that are a UUID, else md5 laid out as one."""
+    """The contract's rule: 36 hexadecimal digits and hyphens that are a UUID, else md5 laid out as one."""
     if len(user_id) == 36 and all(character in "0123456789abcdefABCDEF-" for character in user_id):
         try:
             return uuid.UUID(user_id)

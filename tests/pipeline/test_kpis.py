@@ -1,6 +1,7 @@
 """The six KPI assets, as Dagster runs them, against plain Python on random cohorts with attempts on every edge."""
 
 import datetime as dt
+import json
 import random
 from typing import Any
 
@@ -326,7 +327,7 @@ def test_each_asset_touches_its_own_keys_only(database: Engine, cohort: list[Att
         database,
         "UPDATE weekly_kpi SET kpis = kpis || CAST(:foreign AS jsonb)",
         {
-            "foreign": '{"growth_slope": 0.12, "segment": "x", "sigma": 9.5, "P": 0.75, "P_method": "bayesian", "note": null}'
+            "foreign": json.dumps(foreign),
         },
     )
     compute(database, names=("I_t", "E_t", "R_t", "A_t", "S"))

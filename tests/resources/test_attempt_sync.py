@@ -50,7 +50,8 @@ def assert_reconciled(engine: Engine) -> None:
     (counts,) = rows_of(
         engine,
         "SELECT (SELECT count(*) FROM attempt) AS attempts, "
-        "(SELECT count(DISTINCT (exam_result_id, question_ordinal)) FROM attempt_quarantine WHERE is_excluded) AS excluded, "
+        "(SELECT count(DISTINCT (exam_result_id, question_ordinal)) FROM attempt_quarantine "
+        "WHERE is_excluded) AS excluded, "
         "(SELECT COALESCE(sum(n_elements), 0) FROM attempt_sync) AS elements",
     )
     assert counts["elements"] == counts["attempts"] + counts["excluded"]
@@ -380,7 +381,8 @@ def test_an_exam_of_seventy_thousand_elements_breaks_nothing(database: Engine) -
     execute(
         database,
         "INSERT INTO exam_results (session_id, user_id, result_json, created_at) SELECT 's', 'kim', "
-        "jsonb_build_object('questions', jsonb_agg(CASE WHEN n % 2 = 0 THEN 'null' ELSE '{\"question_id\": 1}'::jsonb END)), "
+        "jsonb_build_object('questions', jsonb_agg("
+        "CASE WHEN n % 2 = 0 THEN 'null' ELSE '{\"question_id\": 1}'::jsonb END)), "
         "'2026-01-05' FROM generate_series(1, 70000) AS n",
     )
     sync(database)
@@ -730,7 +732,8 @@ def test_attempts_of_one_week_cost_in_proportion_to_that_week(database: Engine) 
         "started_at, attempt_no, session_id, user_id, exam_result_id, question_ordinal, is_answered, occurrence_no) "
         "SELECT n, gen_random_uuid(), n % 500, true, 0, false, at, at, 1, 's', 'u' || n % 1000, "
         "lpad(n::text, 32, '0')::uuid, 1, true, 1 FROM (SELECT n, "
-        "timestamptz '2024-01-01 00:00+00' + n * interval '1050 seconds' AS at FROM generate_series(1, 60000) AS n) AS g",
+        "timestamptz '2024-01-01 00:00+00' + n * interval '1050 seconds' AS at "
+        "FROM generate_series(1, 60000) AS n) AS g",
     )
     execute(database, "ANALYZE attempt_log")
     week = "completed_at >= '2025-03-03' AND completed_at < '2025-03-10'"

@@ -82,7 +82,8 @@ def catalogue(engine: Engine) -> list[tuple[Any, ...]]:
         columns = connection.execute(
             text(
                 "SELECT c.relname, c.relkind::text, a.attname, format_type(a.atttypid, a.atttypmod), "
-                "       a.attnotnull, CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END, obj_description(c.oid, 'pg_class') "
+                "       a.attnotnull, CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END, "
+                "obj_description(c.oid, 'pg_class') "
                 "FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid "
                 "WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped "
                 "AND c.relname <> :version ORDER BY 1, a.attnum"

@@ -207,21 +207,24 @@ def test_every_broken_rule_is_in_one_message(postgres: PostgresResource) -> None
     assert set(found) == {"a", "model", "n_responses", "p_correct"}
 
 
-def test_nan_of_the_database_is_refused_in_floats_and_in_numerics(postgres: PostgresResource) -> None:
+def publish_nan(postgres: PostgresResource, table: Any, column: str, type_: str) -> None:
+    keys = {c.name: c.type.compile() for c in table.primary_key.columns}
+    values = ", ".join("'2026-01-05'" if key_type == "DATE" else "'x'" for key_type in keys.values())
+    with postgres.transaction("test") as connection:
+        create_staging(connection, "staged", {**keys, column: type_})
+        connection.execute(text(f"INSERT INTO staged VALUES ({values}, 'NaN')"))
+        publish(connection, table, "staged", partition="false")
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "type_"), [(items, "a", "float8"), (features, "theta_estimate", "numeric(6, 3)")]
+)
+def test_nan_of_the_database_is_refused(
+    postgres: PostgresResource, table: Any, column: str, type_: str
+) -> None:
     """A frame's NaN is a missing value and arrives as NULL; SQL can compute one."""
-    for table, columns, values in (
-        (items, "a float8", "'NaN'"),
-        (features, "theta_estimate numeric(6, 3)", "'NaN'"),
-    ):
-        keys = {c.name: c.type.compile() for c in table.primary_key.columns}
-        with (
-            pytest.raises(ContractViolation, match="must be finite"),
-            postgres.transaction("test") as connection,
-        ):
-            create_staging(connection, "staged", {**keys, columns.split()[0]: columns.split(maxsplit=1)[1]})
-            given_keys = ", ".join("'2026-01-05'" if type_ == "DATE" else "'x'" for type_ in keys.values())
-            connection.execute(text(f"INSERT INTO staged VALUES ({given_keys}, {values})"))
-            publish(connection, table, "staged", partition="false")
+    with pytest.raises(ContractViolation, match="must be finite"):
+        publish_nan(postgres, table, column, type_)
 
 
 def test_a_missing_number_of_a_frame_is_null(postgres: PostgresResource) -> None:
@@ -297,18 +300,23 @@ def test_writers_of_different_partitions_do_not_wait(postgres: PostgresResource)
         assert other.execute(text("SELECT 1")).scalar_one() == 1
 
 
-def test_killed_in_the_middle_the_old_rows_stay_and_the_next_run_goes_through(
-    postgres: PostgresResource,
-) -> None:
-    publish_rows(postgres, [feature_row("kim"), feature_row("lee")])
-    before = snapshot(postgres.engine, "features_topic_daily")
-    with pytest.raises(OperationalError), postgres.transaction("test") as connection:
+def publish_until_killed(postgres: PostgresResource) -> None:
+    with postgres.transaction("test") as connection:
         staged_from_frame(connection, "staged", features, pd.DataFrame([feature_row("park")]))
         publish(connection, features, "staged", partition=ON_DAY, parameters={"day": DAY})
         pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
         with postgres.engine.connect() as killer:
             killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         connection.execute(text("SELECT 1"))
+
+
+def test_killed_in_the_middle_the_old_rows_stay_and_the_next_run_goes_through(
+    postgres: PostgresResource,
+) -> None:
+    publish_rows(postgres, [feature_row("kim"), feature_row("lee")])
+    before = snapshot(postgres.engine, "features_topic_daily")
+    with pytest.raises(OperationalError):
+        publish_until_killed(postgres)
     assert snapshot(postgres.engine, "features_topic_daily") == before
     assert publish_rows(postgres, [feature_row("park")]).deleted == 2
 
@@ -316,7 +324,8 @@ def test_killed_in_the_middle_the_old_rows_stay_and_the_next_run_goes_through(
 HOSTILE = [
     "", " ", "NULL", "null", "\\N", "\\.", "a\n\\.\nb", "\t", "a\tb", "line\nbreak", "cr\r\nlf", '"', '""', "it's",
     "'; DROP TABLE weekly_kpi; --", ",", "a,b", "\\", "\\\\", "%s %(x)s %%", ":name", "{}", "${x}", "<script>",
-    "한글 이름", "Zoë", "e\u0301", "👩🏽‍🎓", "\u202eright to left", "\ufeff", "\u00a0", "0", "-0", "1e5", "true", "nan", "NaN", "inf",
+    "한글 이름", "Zoë", "e\u0301", "👩🏽‍🎓", "\u202eright to left", "\ufeff", "\u00a0",
+    "0", "-0", "1e5", "true", "nan", "NaN", "inf",
 ]  # fmt: skip
 
 
