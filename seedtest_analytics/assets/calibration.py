@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import Connection
 
+from seedtest_analytics.assets.calibration_backend import Fit, fit_by
 from seedtest_analytics.assets.calibration_plots import calibration_metadata
 from seedtest_analytics.assets.calibration_rows import fit_row, history_rows
 from seedtest_analytics.assets.events import CheckOutcome, Outcome
@@ -26,6 +27,7 @@ from seedtest_analytics.tables import psychometrics as tables
 if TYPE_CHECKING:
     import dagster as dg
 
+    from seedtest_analytics.resources.r.caller import RCaller
     from seedtest_analytics.stats.irt.data import ResponseData
 
 RESPONSES = "psychometrics/responses.sql"
@@ -49,11 +51,16 @@ def calibrate_week(
     settings: CalibrationSettings,
     dry: bool,
     log: dg.DagsterLogManager,
+    r: RCaller | None = None,
 ) -> Iterator[Outcome]:
-    """Calibrate one week and publish history, current parameters and the fit's row in one transaction."""
+    """Calibrate one week and publish history, current parameters and the fit's row in one transaction.
+
+    ``r`` is needed by ``MIRT_BACKEND=mirt`` only.
+    """
+    fit = fit_by(settings, r, log)
     with postgres.transaction(f"irt_calibration:{week.key}", is_dry_run=dry) as connection:
         answers = load_answers(connection, week, settings)
-        placed = None if answers is None else _fit(connection, answers, week, settings, log)
+        placed = None if answers is None else _fit(connection, answers, week, settings, fit, log)
         run_id = "" if answers is None else run_id_of(week, settings, answers.fingerprint)
         parameters, fits = _publish(connection, week, run_id, answers, placed)
     yield Outcome(parameters, *_parameters_report(placed), week.key, dry)
@@ -107,13 +114,14 @@ def _fit(
     answers: Answers,
     week: Week,
     settings: CalibrationSettings,
+    fit: Fit,
     log: dg.DagsterLogManager,
 ) -> PlacedCalibration | None:
     """Calibrate and place on the scale; data that cannot carry a calibration give None with the reason in the log."""
     from seedtest_analytics.stats.irt.errors import IrtDataError
 
     try:
-        return place_on_scale(connection, answers.data, week, settings, log)
+        return place_on_scale(connection, answers.data, week, settings, fit, log)
     except IrtDataError as error:
         log.warning(f"week of {week.key}: no calibration: {error}")
         return None

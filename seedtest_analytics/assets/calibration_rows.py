@@ -71,6 +71,7 @@ def model_spec(placed: PlacedCalibration) -> dict[str, Any]:
             "lower": fit.quadrature.lower,
             "upper": fit.quadrature.upper,
         },
+        "backend": placed.fitted.backend,
         "scale_origin": placed.origin,
         "n_anchors_tagged": placed.n_anchors,
         "linking_constants": placed.constants,

@@ -17,6 +17,8 @@ from seedtest_analytics.assets.scoring import score_week
 from seedtest_analytics.assets.time import is_dry_run, weeks
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
+from seedtest_analytics.resources.r.errors import RError
+from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.settings import load_settings
 from seedtest_analytics.tables import psychometrics as tables
 
@@ -33,6 +35,7 @@ class CalibrationOptions(RunOptions):
     max_observations: int | None = None
     min_responses: int | None = None
     attempts: str | None = None
+    backend: str | None = None
 
 
 class ScoringOptions(RunOptions):
@@ -80,12 +83,21 @@ class ScoringOptions(RunOptions):
     pod=LARGE,
 )
 def irt_calibration(
-    context: dg.AssetExecutionContext, config: CalibrationOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: CalibrationOptions, postgres: PostgresResource, r: RResource
 ) -> Iterator[Outcome]:
-    """Calibrate the items as of each week of the run, oldest first."""
+    """Calibrate the items as of each week of the run, oldest first.
+
+    What R cannot do (``MIRT_BACKEND=mirt``) fails the step with R's message and without Dagster's retries: tries and
+    waits are MIRT_MAX_RETRIES and MIRT_RETRY_DELAY_SECS.
+    """
     settings = load_settings().calibration.overridden_by(config.model_dump())
     for week in weeks(context, config):
-        yield from calibrate_week(postgres, week, settings, is_dry_run(config), context.log)
+        try:
+            yield from calibrate_week(postgres, week, settings, is_dry_run(config), context.log, r)
+        except RError as error:
+            raise dg.Failure(
+                f"MIRT_BACKEND={settings.backend}, week of {week.key}: {error}", allow_retries=False
+            ) from error
 
 
 @table_assets(

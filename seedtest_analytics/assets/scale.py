@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import Connection
 
+from seedtest_analytics.assets.calibration_backend import Fit, Fitted
 from seedtest_analytics.assets.scale_link import (
     Origin,
     Reference,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import dagster as dg
     import pandas as pd
 
-    from seedtest_analytics.stats.irt.config import ItemPriors
     from seedtest_analytics.stats.irt.data import ResponseData
     from seedtest_analytics.stats.irt.result import Calibration
 
@@ -42,7 +42,7 @@ class PlacedCalibration:
     could not be linked. ``n_anchors``: tagged anchors among the items that were answered.
     """
 
-    calibration: Calibration
+    fitted: Fitted
     items: pd.DataFrame
     origin: Origin
     version: str
@@ -51,6 +51,11 @@ class PlacedCalibration:
     description: str
     n_anchors: int = 0
     constants: dict[str, Any] | None = None
+
+    @property
+    def calibration(self) -> Calibration:
+        """The fit on its own scale."""
+        return self.fitted.calibration
 
     @property
     def is_on_scale(self) -> bool:
@@ -63,6 +68,7 @@ def place_on_scale(
     data: ResponseData,
     week: Week,
     settings: CalibrationSettings,
+    fit: Fit,
     log: dg.DagsterLogManager,
 ) -> PlacedCalibration:
     """Calibrate ``data`` and put it on the platform's scale.
@@ -71,28 +77,17 @@ def place_on_scale(
     linked, by that method (Stocking-Lord in place of ``fixed``): to the anchors where there are enough, else to the
     first usable calibration. Without either it is the origin of the scale.
     """
-    from seedtest_analytics.stats.irt.config import CalibrationConfig
-    from seedtest_analytics.stats.irt.estimation import calibrate
-
     tagged = _reference(connection, "anchors", {}, RESPONSES, "anchors", "question.meta")
     anchors = tagged.parameters.take(np.isin(tagged.parameters.item_ids, data.item_ids))
-    config: dict[str, Any] = {
-        "model": settings.model,
-        "min_responses": settings.min_responses,
-        "priors": item_priors(settings),
-    }
     if len(anchors) >= settings.min_anchors and settings.linking == "fixed":
         log.info(f"week of {week.key}: {len(anchors)} anchors are fixed")
-        return _fixed(
-            calibrate(data, CalibrationConfig(anchors=anchors, min_anchors=settings.min_anchors, **config)),
-            len(anchors),
-        )
-    calibration = calibrate(data, CalibrationConfig(**config))
+        return _fixed(fit(data, anchors), len(anchors))
+    fitted = fit(data, None)
     if len(anchors) >= settings.min_anchors:
-        return _linked(calibration, tagged, settings, len(anchors))
+        return _linked(fitted, tagged, settings, len(anchors))
     first = connection.execute(statement(SCALE, "reference"), {"week_start": week.start}).one_or_none()
     if first is None:
-        return _own(calibration, week, len(anchors))
+        return _own(fitted, week, len(anchors))
     log.info(
         f"week of {week.key}: {len(anchors)} anchors have answers, {settings.min_anchors} are needed; "
         f"linking to the first calibration, {first.version}"
@@ -100,17 +95,7 @@ def place_on_scale(
     reference = _reference(
         connection, "parameters_of", {"run_id": first.run_id}, SCALE, "linked", first.version
     )
-    return _linked(calibration, reference, settings, len(anchors))
-
-
-def item_priors(settings: CalibrationSettings) -> ItemPriors | None:
-    """Weak priors hold items with few answers, whose likelihood has no maximum; None is the engine's default."""
-    from seedtest_analytics.stats.irt.config import Beta, ItemPriors, LogNormal, Normal
-
-    if settings.priors == "none":
-        return None
-    a = None if settings.model == "Rasch" else LogNormal(0.0, 0.5)
-    return ItemPriors(a=a, b=Normal(0.0, 2.0), c=Beta() if settings.model == "3PL" else None)
+    return _linked(fitted, reference, settings, len(anchors))
 
 
 def _reference(
@@ -138,38 +123,38 @@ def _group(calibration: Calibration) -> tuple[float, float]:
     return float(calibration.group_mean[0]), float(calibration.group_sd[0])
 
 
-def _own(calibration: Calibration, week: Week, n_anchors: int) -> PlacedCalibration:
-    mean, sd = _group(calibration)
+def _own(fitted: Fitted, week: Week, n_anchors: int) -> PlacedCalibration:
+    mean, sd = _group(fitted.calibration)
     text = f"origin of the scale: population mean {mean:.3g}, SD {sd:.3g}"
     return PlacedCalibration(
-        calibration, calibration.items.frame(), "own", week.iso_label, mean, sd, text, n_anchors
+        fitted, fitted.calibration.items.frame(), "own", week.iso_label, mean, sd, text, n_anchors
     )
 
 
-def _fixed(calibration: Calibration, n_anchors: int) -> PlacedCalibration:
-    mean, sd = _group(calibration)
+def _fixed(fitted: Fitted, n_anchors: int) -> PlacedCalibration:
+    mean, sd = _group(fitted.calibration)
     constants = fixed_constants(n_anchors)
     text = f"{n_anchors} anchors fixed; population mean {mean:.3f}, SD {sd:.3f}"
     return PlacedCalibration(
-        calibration, calibration.items.frame(), "anchors", "anchors", mean, sd, text, n_anchors, constants
+        fitted, fitted.calibration.items.frame(), "anchors", "anchors", mean, sd, text, n_anchors, constants
     )
 
 
 def _linked(
-    calibration: Calibration, reference: Reference, settings: CalibrationSettings, n_anchors: int
+    fitted: Fitted, reference: Reference, settings: CalibrationSettings, n_anchors: int
 ) -> PlacedCalibration:
     """On the reference's scale, or on none with the reason why not."""
     from seedtest_analytics.stats.irt.errors import LinkingError
 
-    mean, sd = _group(calibration)
-    items = calibration.items.frame()
-    method = method_for(calibration.model, settings.linking)
+    mean, sd = _group(fitted.calibration)
+    items = fitted.calibration.items.frame()
+    method = method_for(fitted.calibration.model, settings.linking)
     try:
-        link, n_common = link_onto(calibration, reference, method, settings.min_anchors)
+        link, n_common = link_onto(fitted.calibration, reference, method, settings.min_anchors)
     except LinkingError as error:
         text = f"not linked to {reference.version}: {error}; population mean 0"
         return PlacedCalibration(
-            calibration, items, "unlinked", "unlinked", mean, sd, text, n_anchors,
+            fitted, items, "unlinked", "unlinked", mean, sd, text, n_anchors,
             refusal(method, reference, str(error)),
         )  # fmt: skip
     items["a"], items["se_a"] = items["a"] / link.A, items["se_a"] / link.A
@@ -179,6 +164,6 @@ def _linked(
         f"dropped): θ* = {link.A:.3f} θ + {link.B:.3f}"
     )
     return PlacedCalibration(
-        calibration, items, reference.origin, reference.version, link.A * mean + link.B, link.A * sd, text, n_anchors,
+        fitted, items, reference.origin, reference.version, link.A * mean + link.B, link.A * sd, text, n_anchors,
         constants_of(link, reference, n_common),
     )  # fmt: skip

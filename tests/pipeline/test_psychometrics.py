@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
@@ -14,6 +15,8 @@ from seedtest_analytics.assets.psychometrics import irt_calibration, irt_scoring
 from seedtest_analytics.assets.scoring import score_week
 from seedtest_analytics.assets.scoring_report import judge_stability
 from seedtest_analytics.partitions import Week
+from seedtest_analytics.resources.r.errors import RCrashedError, RPackageMissingError
+from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.settings import CalibrationSettings
 from tests._database import rows_of
 from tests.pipeline._activity import postgres_of
@@ -169,7 +172,7 @@ def test_the_assets_run_with_their_checks(two_cohorts: Engine, monkeypatch: pyte
     result = dg.materialize(
         [irt_calibration, irt_scoring],
         partition_key=week(0).key,
-        resources={"postgres": postgres_of(two_cohorts)},
+        resources={"postgres": postgres_of(two_cohorts), "r": RResource()},
     )
     names = {(e.asset_key.path[0], e.check_name): e.passed for e in result.get_asset_check_evaluations()}
     assert names["mirt_ability", "scale_stable"]
@@ -191,3 +194,99 @@ def test_operators_queries_return_rows(two_cohorts: Engine) -> None:
         (row,) = rows_of(two_cohorts, f"SELECT count(*) AS n, max(fitted_at) AS newest FROM {table}")
         assert row["n"] >= least
         assert row["newest"] == week(1).as_of
+
+
+class StandInR:
+    """Answers as R's script does: fixed anchors keep their values, others get a = 1 and the logit of their share."""
+
+    def __init__(self, n_crashes: int = 0, error: Exception | None = None) -> None:
+        self.n_calls, self.n_crashes, self.error = 0, n_crashes, error
+
+    def call(self, script: str, function: str, **arguments: Any) -> dict[str, Any]:
+        self.n_calls += 1
+        if self.error is not None:
+            raise self.error
+        if self.n_calls <= self.n_crashes:
+            raise RCrashedError("R was killed")
+        share = arguments["cells"].groupby("item")["correct"].mean()
+        items = pd.DataFrame(
+            {"a": 1.0, "b": -np.log(share / (1 - share)), "c": 0.0, "a_se": 0.1, "b_se": 0.1, "c_se": np.nan}
+        )
+        for row in arguments["anchors"].itertuples():
+            items.loc[row.item, ["a", "b", "a_se", "b_se"]] = [row.a, row.b, np.nan, np.nan]
+        n_free = 2 * (len(items) - len(arguments["anchors"]))
+        fit = {
+            "group_mean": 0.1, "group_mean_se": np.nan, "group_variance": 1.44, "group_variance_se": np.nan,
+            "log_likelihood": -100.0, "aic": 200.0 + 2 * n_free, "bic": 250.0, "n_iterations": 12,
+            "has_converged": True, "is_maximum": True,
+        }  # fmt: skip
+        persons = pd.DataFrame({"theta": np.zeros(arguments["n_persons"]), "theta_sd": 1.0})
+        versions = pd.DataFrame([{"mirt": "1.44", "r": "R 4.4"}])
+        return {"items": items, "fit": pd.DataFrame([fit]), "persons": persons, "versions": versions}
+
+
+BY_MIRT = SETTINGS.overridden_by({"backend": "mirt", "retry_delay_secs": 0.01})
+
+
+def by_mirt(engine: Engine, r: StandInR, at: Week, settings: CalibrationSettings = BY_MIRT) -> list[Outcome]:
+    return list(calibrate_week(postgres_of(engine), at, settings, False, LOG, r))
+
+
+def test_the_mirt_backend_writes_the_same_tables(two_cohorts: Engine) -> None:
+    outcomes = by_mirt(two_cohorts, StandInR(n_crashes=2), week(0))
+    assert check(outcomes, "usable").passed
+    (fit,) = rows_of(two_cohorts, "SELECT model_spec, metrics FROM mirt_fit_meta")
+    assert fit["model_spec"]["backend"] == "mirt 1.44, R 4.4"
+    assert fit["model_spec"]["n_items"] == 24
+    assert fit["metrics"]["aic"] == pytest.approx(200 + 2 * 48)
+    assert fit["metrics"]["group_sd"] == pytest.approx(1.2)
+    assert fit["metrics"]["max_gradient"] is None
+    rows = rows_of(
+        two_cohorts,
+        "SELECT h.b, avg(a.correct::integer)::float8 AS share FROM mirt_item_params_history AS h "
+        "JOIN attempt AS a ON a.item_id::text = h.item_id AND a.completed_at < :at GROUP BY 1",
+        at=week(0).as_of,
+    )
+    assert len(rows) == 24
+    for row in rows:
+        assert row["b"] == pytest.approx(-np.log(row["share"] / (1 - row["share"])))
+    assert scored(two_cohorts, week(0))[0].published.staged == 500
+
+
+def test_the_mirt_backend_holds_anchors_and_links(two_cohorts: Engine) -> None:
+    by_mirt(two_cohorts, StandInR(), week(0))
+    by_mirt(two_cohorts, StandInR(), week(1))
+    assert constants(two_cohorts, week(1))["method"] == "stocking-lord"
+    with two_cohorts.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE question")
+    BANK.store(two_cohorts, tuple(range(5, 20)))
+    by_mirt(two_cohorts, StandInR(), week(1))
+    np.testing.assert_allclose(difficulties(two_cohorts, week(1))[4:19], BANK.b[4:19], rtol=1e-12)
+    (row,) = rows_of(two_cohorts, "SELECT count(*) AS n FROM mirt_item_params_history WHERE is_anchor")
+    assert row["n"] == 15
+
+
+def test_the_mirt_backend_gives_up_after_its_tries(two_cohorts: Engine, caplog: Any) -> None:
+    r = StandInR(n_crashes=9)
+    with caplog.at_level(logging.INFO), pytest.raises(RCrashedError):
+        by_mirt(two_cohorts, r, week(0), BY_MIRT.overridden_by({"max_retries": 2}))
+    assert r.n_calls == 2
+    assert "try 2 of 2" in caplog.text
+
+
+def test_a_missing_package_fails_the_step_with_the_remedy_and_is_not_tried_again(
+    two_cohorts: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    r = StandInR(error=RPackageMissingError("missing R packages: mirt. Install: apt-get install", ("mirt",)))
+    with pytest.raises(RPackageMissingError, match="Install"):
+        by_mirt(two_cohorts, r, week(0))
+    assert r.n_calls == 1
+    monkeypatch.setattr(RResource, "call", r.call)
+    monkeypatch.setenv("MIRT_BACKEND", "mirt")
+    with pytest.raises(dg.Failure, match="Install") as failure:
+        dg.materialize(
+            [irt_calibration],
+            partition_key=week(0).key,
+            resources={"postgres": postgres_of(two_cohorts), "r": RResource()},
+        )
+    assert failure.value.allow_retries is False

@@ -1,0 +1,203 @@
+"""What fits a calibration: the platform's engine, or R's mirt (``MIRT_BACKEND``), with the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seedtest_analytics.settings import CalibrationSettings
+
+if TYPE_CHECKING:
+    import logging
+
+    import pandas as pd
+
+    from seedtest_analytics.resources.r.caller import RCaller
+    from seedtest_analytics.resources.r.mirt import MirtCalibration
+    from seedtest_analytics.stats.irt.config import ItemPriors
+    from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.model import ItemParameters
+    from seedtest_analytics.stats.irt.result import Calibration, ItemEstimates
+
+NO_PRIORS = "fitted by mirt without the weak priors of MIRT_PRIORS"
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A calibration and what made it, such as ``native`` or ``mirt 1.44, R 4.4.1``."""
+
+    calibration: Calibration
+    backend: str
+
+
+Fit = Callable[["ResponseData", "ItemParameters | None"], Fitted]
+"""Answers, and the anchors to hold fixed, to a fitted calibration."""
+
+
+def fit_by(settings: CalibrationSettings, r: RCaller | None, log: logging.Logger) -> Fit:
+    """The fit that the settings ask for. ``r`` is needed by ``MIRT_BACKEND=mirt`` only."""
+    if settings.backend == "native":
+        return lambda data, anchors: Fitted(_native(data, anchors, settings), "native")
+    if r is None:
+        raise ValueError("MIRT_BACKEND=mirt needs the R resource")
+    return lambda data, anchors: _by_mirt(data, anchors, settings, r, log)
+
+
+def item_priors(settings: CalibrationSettings) -> ItemPriors | None:
+    """Weak priors hold items with few answers, whose likelihood has no maximum; None is the engine's default."""
+    from seedtest_analytics.stats.irt.config import Beta, ItemPriors, LogNormal, Normal
+
+    if settings.priors == "none":
+        return None
+    a = None if settings.model == "Rasch" else LogNormal(0.0, 0.5)
+    return ItemPriors(a=a, b=Normal(0.0, 2.0), c=Beta() if settings.model == "3PL" else None)
+
+
+def _native(data: ResponseData, anchors: ItemParameters | None, settings: CalibrationSettings) -> Calibration:
+    from seedtest_analytics.stats.irt.config import CalibrationConfig
+    from seedtest_analytics.stats.irt.estimation import calibrate
+
+    return calibrate(
+        data,
+        CalibrationConfig(
+            model=settings.model,
+            min_responses=settings.min_responses,
+            priors=item_priors(settings),
+            anchors=anchors,
+            min_anchors=settings.min_anchors,
+        ),
+    )
+
+
+def _by_mirt(
+    data: ResponseData,
+    anchors: ItemParameters | None,
+    settings: CalibrationSettings,
+    r: RCaller,
+    log: logging.Logger,
+) -> Fitted:
+    """Raises IrtDataError for answers that mirt cannot be given, RError where R cannot do it."""
+    import pandas as pd
+
+    from seedtest_analytics.resources.r.mirt import CalibrationDataError, GuessingPrior, calibrate_with_mirt
+    from seedtest_analytics.stats.irt.errors import IrtDataError
+
+    held = None
+    if anchors is not None:
+        held = pd.DataFrame({"item_id": anchors.item_ids, "a": anchors.a, "b": anchors.b, "c": anchors.c})
+    try:
+        found = calibrate_with_mirt(
+            r,
+            answers_frame(data),
+            settings.model,
+            anchors=held,
+            guessing_prior=GuessingPrior() if settings.model == "3PL" else None,
+            min_responses=settings.min_responses,
+            max_tries=settings.max_retries,
+            retry_delay_seconds=settings.retry_delay_secs,
+            logger=log,
+        )
+    except CalibrationDataError as error:
+        raise IrtDataError(str(error)) from error
+    notes = (NO_PRIORS,) if settings.priors == "weak" else ()
+    return Fitted(calibration_from_mirt(found, data, notes), found.backend)
+
+
+def answers_frame(data: ResponseData) -> pd.DataFrame:
+    """Columns user_id (number of the row), item_id, is_correct; one row an answer."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "user_id": np.repeat(np.arange(data.n_rows), data.n_answers_by_row),
+            "item_id": data.item_ids[data.answer_code >> 1],
+            "is_correct": (data.answer_code & 1).astype(bool),
+        }
+    )
+
+
+def calibration_from_mirt(
+    found: MirtCalibration, data: ResponseData, notes: tuple[str, ...] = ()
+) -> Calibration:
+    """mirt's estimates as the engine's result. Covariances between an item's parameters are not known: 0."""
+    from seedtest_analytics.stats.irt.config import Quadrature
+    from seedtest_analytics.stats.irt.result import Calibration, Verdict
+    from seedtest_analytics.stats.irt.verdict import judge
+
+    items = _items(found, data)
+    is_anchored = bool(found.is_fixed.any())
+    sd = float(np.sqrt(found.group_variance))
+    used = data.with_items(np.isin(data.item_ids, found.item_ids))
+    calibration = Calibration(
+        items=items,
+        model=found.model,
+        scale="anchored" if is_anchored else "rasch" if found.model == "Rasch" else "standard",
+        quadrature=Quadrature(),
+        group_ids=None,
+        group_mean=np.array([found.group_mean]),
+        group_sd=np.array([sd]),
+        group_mean_se=np.nan_to_num([found.group_mean_se]),
+        group_sd_se=np.nan_to_num([found.group_variance_se / (2 * sd)]),
+        log_likelihood=found.log_likelihood,
+        log_prior=0.0,
+        n_rows=int(np.count_nonzero(used.n_answers_by_row)),
+        n_answers=used.n_answers,
+        n_free_parameters=round((found.aic + 2 * found.log_likelihood) / 2),
+        n_iterations=found.n_iterations,
+        converged=found.has_converged,
+        max_gradient=float("nan"),
+        max_step=float("nan"),
+        standard_error_method="full",
+        free_covariance=None,
+        free_index=None,
+        n_components=int(items.component.max()) + 1,
+        edge_mass=0.0,
+        verdict=Verdict(False),
+    )
+    verdict = judge(calibration)
+    reasons = verdict.reasons
+    if found.is_maximum is False:
+        reasons = (*reasons, "mirt's second-order test: the solution is no maximum")
+    return replace(
+        calibration,
+        verdict=replace(verdict, usable=not reasons, reasons=reasons, warnings=(*verdict.warnings, *notes)),
+    )
+
+
+def _items(found: MirtCalibration, data: ResponseData) -> ItemEstimates:
+    """Every item of the data, those that mirt was not given with their reason."""
+    from seedtest_analytics.stats.irt import result as flags
+    from seedtest_analytics.stats.irt.result import ItemEstimates
+
+    place = np.searchsorted(data.item_ids, found.item_ids)
+    n, right = data.answer_counts()
+
+    def everywhere(values: np.ndarray, fill: Any = np.nan) -> np.ndarray:
+        out = np.full(data.n_items, fill, dtype=values.dtype)
+        out[place] = values
+        return out
+
+    se = np.stack(
+        [everywhere(np.where(found.is_fixed, 0.0, s)) for s in (found.a_se, found.b_se, found.c_se)], axis=1
+    )
+    # What the model fixes has no standard error of mirt's: it is known.
+    se[place, 2] = np.nan_to_num(se[place, 2])
+    if found.model == "Rasch":
+        se[place, 0] = 0.0
+    status = np.full(data.n_items, "set_aside", dtype=object)
+    status[place] = np.where(found.is_fixed, "fixed", "estimated")
+    flag = np.where((right == 0) | (right == n), flags.ONE_CATEGORY, flags.FEW_RESPONSES).astype(object)
+    estimated = np.full(len(place), None, dtype=object)
+    estimated[~np.isfinite(se[place, :2]).all(axis=1)] = flags.NO_STANDARD_ERROR
+    estimated[found.a < 0] = flags.NEGATIVE_DISCRIMINATION
+    flag[place] = estimated
+    component = np.full(data.n_items, -1, dtype=np.int64)
+    keep = np.isin(data.item_ids, found.item_ids)
+    component[keep] = data.with_items(keep).components()
+    return ItemEstimates(
+        data.item_ids, everywhere(found.a), everywhere(found.b), everywhere(found.c), se[:, 0], se[:, 1], se[:, 2],
+        se[:, :, None] ** 2 * np.eye(3), n, right / np.maximum(n, 1), status, flag, component,
+    )  # fmt: skip
