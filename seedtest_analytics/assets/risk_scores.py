@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 SQL = "risk/risk.sql"
 SHOWN_REASONS = 3
+FAMILIES = {"cox_efron": "cox", "cox_efron_ridge": "cox", "weibull_aft": "weibull"}
+"""Method of a fit to the word that readers of `S_method` know."""
 _BLOCK_STUDENTS = 50_000
 _STATES = {"active": "active", "stopped": "stopped", "never started": "never_started"}
 
@@ -234,7 +236,7 @@ def _kpi_rows(students: ScoredStudents, scorer: Scorer, horizon_days: int) -> pd
                 "S": float(s),
                 "S_lower": float(low),
                 "S_upper": float(high),
-                "S_method": scorer.model.method,
+                "S_method": FAMILIES[scorer.model.method],
                 "S_fit_run_id": scorer.run_id,
                 "S_reasons": texts,
             }

@@ -171,7 +171,7 @@ KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
         _key("S_upper", "Upper 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
         _key(
             "S_method",
-            "'cox_efron', 'cox_efron_ridge', 'weibull_aft' or 'heuristic': how S was computed.",
+            "'cox', 'weibull' or 'heuristic': how S was computed.",
             "string",
         ),
         _key("S_method_reason", "Why S is the heuristic although the model was asked for.", "string"),

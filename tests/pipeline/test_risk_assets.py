@@ -171,6 +171,7 @@ def test_the_graph_fits_scores_and_fills_s_and_twice_is_once(database: Engine) -
         assert row["run_id"] == row["kpis"]["S_fit_run_id"] == fit["run_id"]
         assert row["kpis"]["S"] == pytest.approx(row["risk_score"], abs=1e-12)
         assert row["kpis"]["I_t"] == 0.5
+        assert (row["method"], row["kpis"]["S_method"]) == ("cox_efron", "cox")
         assert row["kpis"]["S_reasons"] == [reason["text"] for reason in row["reasons"]]
         assert row["state"] == ("stopped" if row["days_silent"] >= 14 else "active")
     assert any(row["reasons"] for row in risks)
