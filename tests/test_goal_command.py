@@ -59,8 +59,8 @@ def store_fit(engine: Engine, week: str, is_usable: bool = True) -> None:
     execute(
         engine,
         "INSERT INTO growth_brms_meta (run_id, formula, priors, fitted_at, week_start, is_usable, model_spec, "
-        "draws) VALUES (:run, 'f', CAST(:priors AS jsonb), CAST(:week AS date), CAST(:week AS date), :usable, CAST(:spec AS jsonb), "
-        "CAST(:draws AS jsonb))",
+        "draws) VALUES (:run, 'f', CAST(:priors AS jsonb), CAST(:week AS date), CAST(:week AS date), :usable, "
+        "CAST(:spec AS jsonb), CAST(:draws AS jsonb))",
         {
             "run": f"brms-{week}",
             "week": week,

@@ -11,6 +11,7 @@ context.configure(
     compare_type=True,
     version_table="seedtest_alembic_version",
     # All revisions or none: a downgrade that one of them refuses leaves the schema as it was.
+    transaction_per_migration=False,
 )
 with context.begin_transaction():
     context.run_migrations()
