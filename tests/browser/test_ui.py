@@ -112,7 +112,10 @@ def test_a_materialisation_a_backfill_of_four_weeks_and_a_check(server: Server) 
 
     node = server.ask(CHECKS, key=KPI)["assetNodeOrError"]
     ranges = node["assetPartitionStatuses"]["ranges"]
-    assert [(r["startKey"], r["endKey"], r["status"]) for r in ranges] == [(WEEKS[0], WEEKS[-1], "MATERIALIZED")]
+    # The sensor on exam results may have asked for more weeks by now: those that read the days just loaded.
+    assert any(
+        r["startKey"] <= WEEKS[0] and WEEKS[-1] <= r["endKey"] and r["status"] == "MATERIALIZED" for r in ranges
+    ), ranges
     contract = next(c for c in node["assetChecksOrError"]["checks"] if c["name"] == "contract")
     assert contract["blocking"]
     assert contract["executionForLatestMaterialization"]["status"] == "SUCCEEDED"
