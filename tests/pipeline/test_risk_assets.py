@@ -101,7 +101,7 @@ def test_a_stored_model_predicts_and_explains_as_the_fitted_one(family: str) -> 
 
     from tests.stats.survival.simulated import FIRST_DAY, mondays, simulated_log
 
-    log, _ = simulated_log(150, seed=5)
+    log, _ = simulated_log(80, seed=5)
     panel = landmark_panel(log, mondays()[6:], FIRST_DAY + 140)
     fitted = fit_churn(panel, ChurnSettings(family=family, folds=2, follow_up_days=21))
     stored = model_json(fitted)
@@ -132,7 +132,7 @@ def run(engine: Engine, *weeks: Week, settings: SurvivalSettings | None = None) 
 
 
 def test_the_graph_fits_scores_and_fills_s_and_twice_is_once(database: Engine) -> None:
-    store_simulated(database, 250, seed=11)
+    store_simulated(database, 180, seed=11)
     execute(database, "INSERT INTO session (id, user_id, created_at) VALUES ('x', 'new', '2025-01-07')")
     start = week(17).start.isoformat()
     execute(
@@ -159,12 +159,12 @@ def test_the_graph_fits_scores_and_fills_s_and_twice_is_once(database: Engine) -
         np.exp(fit["coefficients"]["days_since_last"])
     )
     assert fit["survival_curve"][0] == {"t": 0, "S": 1}
-    assert 0.6 < fit["calibration"]["calibration_slope"] < 1.6
+    assert 0.5 < fit["calibration"]["calibration_slope"] < 2.0
     risks = rows_of(
         database,
         "SELECT r.*, k.kpis FROM survival_risk AS r INNER JOIN weekly_kpi AS k USING (user_id, week_start)",
     )
-    assert len(risks) > 150
+    assert len(risks) > 100
     for row in risks:
         assert row["risk_lower"] <= row["risk_score"] <= row["risk_upper"]
         assert 0 < row["rank_percentile"] < 1
@@ -183,7 +183,7 @@ def test_the_graph_fits_scores_and_fills_s_and_twice_is_once(database: Engine) -
 
 
 def test_what_happens_after_the_week_changes_nothing_about_it(database: Engine) -> None:
-    days = store_simulated(database, 150, seed=12)
+    days = store_simulated(database, 90, seed=12)
     then = week(15)
     run(database, then)
     query = "SELECT user_id, risk_score, reasons, run_id FROM survival_risk_history ORDER BY user_id"
@@ -225,7 +225,7 @@ def test_too_little_data_gives_the_heuristic_by_name(database: Engine) -> None:
 
 
 def test_an_unusable_fit_leaves_the_last_usable_one_in_charge(database: Engine) -> None:
-    store_simulated(database, 150, seed=13)
+    store_simulated(database, 90, seed=13)
     run(database, week(14), week(15))
     execute(
         database,
@@ -241,7 +241,7 @@ def test_an_unusable_fit_leaves_the_last_usable_one_in_charge(database: Engine) 
 
 
 def test_an_older_week_done_again_leaves_the_current_table(database: Engine) -> None:
-    store_simulated(database, 150, seed=14)
+    store_simulated(database, 90, seed=14)
     run(database, week(14), week(15))
     before = snapshot(database, "survival_risk")
     run(database, week(13))
@@ -252,7 +252,7 @@ def test_an_older_week_done_again_leaves_the_current_table(database: Engine) -> 
 
 
 def test_the_operator_can_keep_the_heuristic(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    store_simulated(database, 150, seed=15)
+    store_simulated(database, 90, seed=15)
     run(database, week(15))
     monkeypatch.setenv("SURVIVAL_UPDATE_KPI", "false")
     key = week(15).start.isoformat()
