@@ -21,6 +21,8 @@ Duplicates = Literal["error", "first", "keep"]
 
 _SHOWN = 5
 """Offending rows named in an error."""
+_DENSE_IDS = 4
+"""Integer ids are looked up in a table up to so many cells an answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +163,10 @@ def _codes(values: ArrayLike, name: str) -> tuple[NDArray[np.int32], Ids]:
     array = values if isinstance(values, np.ndarray | pd.Series | pd.Categorical) else np.asarray(values)
     if getattr(array, "ndim", 1) != 1:
         raise IrtDataError(f"{name} has {array.ndim} dimensions; give one entry an answer")
+    if isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.integer) and len(array):
+        lowest, highest = int(array.min()), int(array.max())
+        if highest - lowest < _DENSE_IDS * len(array):
+            return _dense_codes(array, lowest, highest)
     code, unique = pd.factorize(array, sort=True)
     missing = np.flatnonzero(code < 0)
     if len(missing):
@@ -169,6 +175,15 @@ def _codes(values: ArrayLike, name: str) -> tuple[NDArray[np.int32], Ids]:
             "leave such rows out"
         )
     return code.astype(np.int32), np.asarray(unique)
+
+
+def _dense_codes(array: NDArray[Any], lowest: int, highest: int) -> tuple[NDArray[np.int32], Ids]:
+    """Codes of integers that fill their range well, by a table: several times as fast as hashing."""
+    offset = np.subtract(array, lowest, dtype=np.int64)
+    is_present = np.zeros(highest - lowest + 1, dtype=bool)
+    is_present[offset] = True
+    code = np.cumsum(is_present, dtype=np.int32) - np.int32(1)
+    return code[offset], (np.flatnonzero(is_present) + lowest).astype(array.dtype)
 
 
 def _row_codes(keys: tuple[ArrayLike, ...]) -> tuple[NDArray[np.int32], tuple[Ids, ...]]:

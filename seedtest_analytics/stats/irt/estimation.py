@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 
 _SINGLE_PRECISION_ANSWERS = 200_000
 """From so many answers the search runs on single precision tables; its last passes are double."""
-_COARSE_TOLERANCE = 1e-3
+_SINGLE_PRECISION_TOLERANCE = 1e-5
+"""Below this a step is rounding of the single precision tables."""
 _START_LOGIT_LIMIT = 5.0
 _LOGISTIC_VARIANCE_RATIO = 2.89
 """(1.7)²: a logistic item's marginal logit shrinks by sqrt(1 + a² σ² / 2.89) (Camilli 1994)."""
@@ -131,14 +132,14 @@ def _overwrite(
 def _search(
     likelihood: MarginalLikelihood, start: Parameters, free: FreeParameters, config: CalibrationConfig
 ) -> Optimum:
-    """Single precision to a coarse tolerance on large data, then double to the end."""
+    """Single precision to (nearly) the tolerance on large data, then double, mostly to confirm the end."""
     if config.precision == "double" or likelihood.data.n_answers < _SINGLE_PRECISION_ANSWERS:
         return maximise(likelihood, start, free, tolerance=config.tolerance, max_passes=config.max_iterations)
     coarse = maximise(
         likelihood,
         start,
         free,
-        tolerance=max(config.tolerance, _COARSE_TOLERANCE),
+        tolerance=max(config.tolerance, _SINGLE_PRECISION_TOLERANCE),
         max_passes=config.max_iterations,
         dtype=np.float32,
     )

@@ -197,11 +197,9 @@ def solve(pair: CommonItems, method: LinkMethod, grid: LinkGrid, symmetric: bool
 
 
 def _moments(new: Floats, old: Floats, method: str) -> Floats:
-    if method == "mean-mean":
-        slope = new[:, 0].mean() / old[:, 0].mean()
-    else:
-        slope = old[:, 1].std() / max(new[:, 1].std(), 1e-12)
-    return np.array([slope, old[:, 1].mean() - slope * new[:, 1].mean()])
+    (a_new, b_new), (a_old, b_old) = new[:, :2].T, old[:, :2].T
+    slope = a_new.mean() / a_old.mean() if method == "mean-mean" else b_old.std() / max(b_new.std(), 1e-12)
+    return np.array([slope, b_old.mean() - slope * b_new.mean()])
 
 
 def _residuals(

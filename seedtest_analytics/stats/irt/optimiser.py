@@ -32,7 +32,9 @@ _STEP_LIMIT = np.array([0.7, 1.0, 1.0])
 _GROUP_STEP_LIMIT = np.array([0.5, 0.5])
 _EM_STEPS = 2
 _NEWTON_STEPS_IN_M = 4
-_MEMORY = 12
+_MEMORY = 8
+_SCALE_LIMITS = (1.0, 1.5)
+"""EM's metric makes steps too short, never too long; one pair must not stretch them beyond reason."""
 _RIDGE = 1e-9
 _OBJECTIVE_ROUNDING = {np.dtype(np.float32): 1e-7, np.dtype(np.float64): 1e-12}
 """Relative rounding of the objective by the tables' type: a smaller loss is no loss."""
@@ -126,7 +128,8 @@ def _direction(gradient: Floats, pairs: list[Pair], value: Evaluation, free: Fre
     direction = _solve_blocks(value, free, q)
     if pairs:
         s, y = pairs[-1]
-        direction *= max(float(s @ y) / float(y @ _solve_blocks(value, free, y)), 1.0)
+        scale = float(s @ y) / float(y @ _solve_blocks(value, free, y))
+        direction *= float(np.clip(scale, *_SCALE_LIMITS))
     for (s, y), (alpha, rho) in zip(pairs, reversed(weights), strict=True):
         direction += s * (alpha - rho * float(y @ direction))
     return direction

@@ -87,3 +87,14 @@ def test_matrix_and_selection_of_items() -> None:
     n, right = data.answer_counts()
     assert n.tolist() == [1, 2, 1]
     assert right.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint32])
+def test_integer_ids_keep_type_and_order_dense_or_not(dtype: type) -> None:
+    dense = ResponseData.from_long(np.array([7, 3, 7, 5], dtype), np.array([1, 1, 2, 2], dtype), [1, 0, 1, 0])
+    assert dense.row_ids.tolist() == [3, 5, 7]
+    assert dense.row_ids.dtype == dtype
+    wide = ResponseData.from_long(np.array([-128, 127, 0] * 50, np.int8), np.arange(150), [0] * 150)
+    assert wide.row_ids.tolist() == [-128, 0, 127]
+    sparse = ResponseData.from_long(np.array([-9, 10**12]), [1, 1], [1, 0])
+    assert sparse.row_ids.tolist() == [-9, 10**12]
