@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from seedtest_analytics.assets import (
+    anchors,
     attempts,
     backtest,
     features,
@@ -34,6 +35,7 @@ ASSET_MODULES = [
     sources,
     attempts,
     psychometrics,
+    anchors,
     features,
     growth,
     kpis,

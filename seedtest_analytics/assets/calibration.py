@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 RESPONSES = "psychometrics/responses.sql"
 SCALE = "psychometrics/scale.sql"
+ANCHORS = "psychometrics/anchors.sql"
 USABLE_SHARE = 0.5
 _THIS_WEEK = "t.week_start = :week_start"
 _KEEP_NEWER = "t.fitted_at <= excluded.fitted_at"
@@ -63,6 +64,11 @@ def calibrate_week(
         placed = None if answers is None else _fit(connection, answers, week, settings, fit, log)
         run_id = "" if answers is None else run_id_of(week, settings, answers.fingerprint)
         parameters, fits = _publish(connection, week, run_id, answers, placed)
+        if settings.update_question_meta and placed is not None and placed.is_on_scale:
+            n_questions = connection.execute(statement(ANCHORS, "write_back"), {"run_id": run_id}).rowcount
+            log.info(
+                f"week of {week.key}: parameters of {n_questions} questions written to question.meta.irt"
+            )
     yield Outcome(parameters, *_parameters_report(placed), week.key, dry)
     yield Outcome(fits, *_fit_report(placed, week, run_id, settings.min_anchors), week.key, dry)
 
@@ -98,7 +104,7 @@ def load_answers(connection: Connection, week: Week, settings: CalibrationSettin
 def _fingerprint(users: list[str], *columns: np.ndarray) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for column in columns:
-        digest.update(np.ascontiguousarray(column))
+        digest.update(np.ascontiguousarray(column).data)
     digest.update("\0".join(users).encode())
     return digest.hexdigest()
 

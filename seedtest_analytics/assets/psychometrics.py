@@ -22,7 +22,7 @@ from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.settings import load_settings
 from seedtest_analytics.tables import psychometrics as tables
 
-CALIBRATION_SQL = ["psychometrics/responses.sql", "psychometrics/scale.sql"]
+CALIBRATION_SQL = ["psychometrics/responses.sql", "psychometrics/scale.sql", "psychometrics/anchors.sql"]
 
 
 class CalibrationOptions(RunOptions):

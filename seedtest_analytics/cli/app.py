@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from seedtest_analytics.cli.anchors import tag_anchors_command
 from seedtest_analytics.cli.backtest import backtest_command
 from seedtest_analytics.cli.demo import demo_command
 from seedtest_analytics.cli.doctor import doctor_command
@@ -29,6 +30,7 @@ app.command("load")(load_command)
 app.command("simulate")(simulate_command)
 app.command("materialize")(materialize_command)
 app.command("backtest")(backtest_command)
+app.command("tag-anchors")(tag_anchors_command)
 app.command("up")(up_command)
 app.command("down")(down_command)
 app.command("status")(status_command)

@@ -5,6 +5,7 @@ A module a stage. Nothing here connects to a database.
 
 from seedtest_analytics.tables import (
     attempts,
+    drift,
     features,
     growth,
     kpis,
@@ -28,6 +29,7 @@ __all__ = [
     "ColumnContract",
     "attempts",
     "contract_of",
+    "drift",
     "features",
     "growth",
     "kpis",

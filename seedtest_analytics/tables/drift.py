@@ -1,0 +1,147 @@
+"""Drift of item parameters between two windows, and the items that could be anchors."""
+
+from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, Table, Text
+
+from seedtest_analytics.tables.declare import (
+    EMPTY_OBJECT,
+    JSONB,
+    NOW,
+    Float,
+    Instant,
+    column,
+    metadata,
+)
+
+_ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
+
+
+def _estimate(name: str, comment: str, **limits: float) -> object:
+    return column(name, Float, comment, derived_from=_ANSWERS, **limits)
+
+
+drift_windows = Table(
+    "drift_windows",
+    metadata,
+    column(
+        "id",
+        BigInteger,
+        "Window: last day as YYYYMMDD, then its length in days with four digits.",
+        primary_key=True,
+        autoincrement=False,
+    ),
+    column("start_at", Instant, "First instant of the window.", nullable=False),
+    column("end_at", Instant, "First instant after the window.", nullable=False),
+    column(
+        "population_tags",
+        JSONB,
+        "Who is in it: {topic_id, subject_id}, null for all.",
+        server_default=EMPTY_OBJECT,
+    ),
+    column(
+        "created_at", Instant, "When the row was made.", nullable=False, server_default=NOW, is_volatile=True
+    ),
+    comment="Windows of answers whose calibrations are compared.",
+)
+
+item_calibration = Table(
+    "item_calibration",
+    metadata,
+    column("id", BigInteger, "Key.", primary_key=True, autoincrement=True),
+    column("item_id", BigInteger, "Item; question.id.", nullable=False, derived_from=("attempt.item_id",)),
+    column("window_id", BigInteger, "Window; drift_windows.id.", nullable=False),
+    _estimate("a_hat", "Discrimination, on the scale of the baseline window."),
+    _estimate("b_hat", "Difficulty, on the scale of the baseline window."),
+    _estimate("c_hat", "Lower asymptote.", minimum=0, maximum=1),
+    _estimate("a_l95", "Lower 95 % limit of a."),
+    _estimate("a_u95", "Upper 95 % limit of a."),
+    _estimate("b_l95", "Lower 95 % limit of b."),
+    _estimate("b_u95", "Upper 95 % limit of b."),
+    _estimate("c_l95", "Lower 95 % limit of c."),
+    _estimate("c_u95", "Upper 95 % limit of c."),
+    column("n", Integer, "Answers in the window.", minimum=0, derived_from=_ANSWERS),
+    column(
+        "dif",
+        JSONB,
+        "{delta_a, delta_b, delta_c, se_*, p_*_adjusted} against the baseline; null in the baseline.",
+    ),
+    column("info", JSONB, "{max, theta_at_max} of the item information within -3..3."),
+    column("run_id", Text, "Comparison that the row belongs to.", nullable=False),
+    column("week_start", Date, "Partition: Monday of the week."),
+    column(
+        "created_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True
+    ),
+    Index("uq_item_calibration_run_window_item", "run_id", "window_id", "item_id", unique=True),
+    Index("ix_item_calibration_week", "week_start"),
+    comment="Item parameters of the two windows of a comparison, on one scale.",
+)
+
+drift_alerts = Table(
+    "drift_alerts",
+    metadata,
+    column("id", BigInteger, "Key.", primary_key=True, autoincrement=True),
+    column("item_id", BigInteger, "Item; question.id.", nullable=False, derived_from=("attempt.item_id",)),
+    column("window_id", BigInteger, "Recent window; drift_windows.id.", nullable=False),
+    column(
+        "metric",
+        Text,
+        "What moved.",
+        nullable=False,
+        allowed=("delta_a", "delta_b", "delta_c", "b_ci_separation"),
+    ),
+    _estimate("value", "Change, recent less baseline."),
+    column("threshold", Float, "Size that an alert needs.", nullable=False),
+    column("severity", Text, "How far beyond it.", nullable=False, allowed=("minor", "moderate", "severe")),
+    column("p_adjusted", Float, "Adjusted over every parameter of every item.", minimum=0, maximum=1),
+    column("run_id", Text, "Comparison that the alert belongs to.", nullable=False),
+    column("week_start", Date, "Partition: Monday of the week."),
+    column("resolved_at", Instant, "When somebody dealt with it; never written here."),
+    column(
+        "created_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True
+    ),
+    Index("uq_drift_alerts_run_item_metric", "run_id", "item_id", "metric", unique=True),
+    Index("ix_drift_alerts_week", "week_start"),
+    comment="Parameters that moved by more than matters and more than chance explains.",
+)
+
+anchor_candidates = Table(
+    "anchor_candidates",
+    metadata,
+    column("week_start", Date, "Partition: Monday of the week.", primary_key=True),
+    column(
+        "item_id", Text, "Item; question.id as text.", primary_key=True, derived_from=("attempt.item_id",)
+    ),
+    column("run_id", Text, "Calibration; mirt_fit_meta.run_id.", nullable=False),
+    column("topic_id", Text, "Topic of the item."),
+    column(
+        "a",
+        Float,
+        "Discrimination.",
+        unit="1/logit",
+        nullable=False,
+        derived_from=("mirt_item_params_history.a",),
+    ),
+    column(
+        "b", Float, "Difficulty.", unit="logit", nullable=False, derived_from=("mirt_item_params_history.b",)
+    ),
+    column(
+        "c", Float, "Lower asymptote.", minimum=0, maximum=1, derived_from=("mirt_item_params_history.c",)
+    ),
+    column("n_responses", Integer, "Answers before the week's end.", nullable=False, minimum=0),
+    column(
+        "n_calibrations",
+        Integer,
+        "Calibrations of the last 90 days that stability rests on, at most 5.",
+        nullable=False,
+    ),
+    column("sd_b", Float, "Spread of b over them; NULL below two.", unit="logit", minimum=0),
+    column("has_responses", Boolean, "Enough answers.", nullable=False),
+    column("has_difficulty", Boolean, "Difficulty within the range.", nullable=False),
+    column("has_discrimination", Boolean, "Discriminates enough.", nullable=False),
+    column("is_stable", Boolean, "b has stayed; false where that is not known.", nullable=False),
+    column("is_flagged", Boolean, "The calibration has a flag on it.", nullable=False),
+    column("is_tagged", Boolean, "It is an anchor already.", nullable=False),
+    column("rank", Integer, "Place among the chosen, from 1; NULL: not chosen.", minimum=1),
+    column("reason", Text, "First criterion that failed; NULL: none."),
+    Index("ix_anchor_candidates_week", "week_start"),
+    comment="Items measured against the criteria of anchors, and the choice that covers topics and difficulties.",
+)

@@ -1,0 +1,127 @@
+"""Anchors: criteria that fail, the choice, the tag, and parameters written back."""
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+from typer.testing import CliRunner
+
+from seedtest_analytics.assets.anchors import judge_candidates, tag_anchors
+from seedtest_analytics.assets.calibration import calibrate_week
+from seedtest_analytics.assets.events import Outcome
+from seedtest_analytics.cli.app import app
+from seedtest_analytics.settings import CalibrationSettings
+from tests._database import execute, rows_of, snapshot
+from tests.pipeline._activity import postgres_of
+from tests.pipeline._items import Bank, store_answers, week
+
+LOG: Any = logging.getLogger(__name__)
+BANK = Bank.drawn(24, seed=5)
+THETA = np.random.default_rng(6).normal(0.0, 1.0, 400)
+SETTINGS = CalibrationSettings(lookback_days=7)
+META = "SELECT id, meta FROM question ORDER BY id"
+
+
+def calibrated(engine: Engine, number: int, **changes: Any) -> None:
+    settings = SETTINGS.overridden_by(changes)
+    list(calibrate_week(postgres_of(engine), week(number), settings, False, LOG))
+
+
+def judged(engine: Engine, number: int) -> Outcome:
+    return judge_candidates(postgres_of(engine), week(number), False)
+
+
+@pytest.fixture
+def two_weeks(database: Engine) -> Engine:
+    """Two calibrated weeks; item 3 has moved by 1.6 between them."""
+    BANK.store(database)
+    store_answers(database, BANK, week(0), THETA, seed=7)
+    store_answers(database, BANK.moved({3: 1.6}), week(1), THETA, seed=8, prefix="v")
+    calibrated(database, 0)
+    calibrated(database, 1)
+    return database
+
+
+def test_one_calibration_proves_no_stability(two_weeks: Engine) -> None:
+    outcome = judged(two_weeks, 0)
+    assert not outcome.checks[0].passed
+    rows = rows_of(two_weeks, "SELECT * FROM anchor_candidates")
+    assert len(rows) == 24
+    assert not any(row["is_stable"] for row in rows)
+    assert {row["rank"] for row in rows} == {None}
+
+
+def test_an_item_that_moved_is_not_stable_and_the_rest_is_chosen_and_tagged(
+    two_weeks: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert judged(two_weeks, 1).checks[0].passed
+    rows = {row["item_id"]: row for row in rows_of(two_weeks, "SELECT * FROM anchor_candidates")}
+    assert not rows["3"]["is_stable"]
+    assert "not stable" in rows["3"]["reason"]
+    assert rows["3"]["rank"] is None
+    chosen = {item for item, row in rows.items() if row["rank"] is not None}
+    assert len(chosen) > 12
+    for item in chosen:
+        row = rows[item]
+        assert row["n_responses"] >= 100
+        assert -2 <= row["b"] <= 2
+        assert row["a"] >= 0.5
+        assert row["n_calibrations"] == 2
+
+    monkeypatch.setenv("DATABASE_URL", two_weeks.url.render_as_string(hide_password=False))
+    before = snapshot(two_weeks, "question")
+    shown = CliRunner().invoke(app, ["tag-anchors", "--dry-run"])
+    assert shown.exit_code == 0, shown.output
+    assert snapshot(two_weeks, "question") == before
+
+    execute(
+        two_weeks,
+        "INSERT INTO drift_alerts (item_id, window_id, metric, value, threshold, severity, run_id) "
+        "VALUES (:item, 1, 'delta_b', 1, 0.25, 'severe', 'r')",
+        {"item": int(min(chosen, key=int))},
+    )
+    assert CliRunner().invoke(app, ["tag-anchors"]).exit_code == 0
+    tagged = {str(r["id"]): r["meta"] for r in rows_of(two_weeks, META) if "tags" in r["meta"]}
+    assert set(tagged) == chosen - {min(chosen, key=int)}
+    for item, meta in tagged.items():
+        assert meta["tags"] == ["anchor"]
+        assert meta["author"] == "kim"
+        assert meta["irt"]["b"] == pytest.approx(rows[item]["b"])
+        assert meta["irt"]["version"] == rows[item]["run_id"]
+    assert CliRunner().invoke(app, ["tag-anchors"]).exit_code == 1
+    with two_weeks.begin() as connection:
+        assert tag_anchors(connection) == []
+
+
+def test_parameters_are_written_back_on_request_and_never_over_an_anchors(database: Engine) -> None:
+    anchors = (5, 6)
+    BANK.store(database, anchors)
+    store_answers(database, BANK, week(0), THETA, seed=7)
+    before = {r["id"]: r["meta"] for r in rows_of(database, META)}
+    calibrated(database, 0)
+    assert {r["id"]: r["meta"] for r in rows_of(database, META)} == before
+    calibrated(database, 0, update_question_meta=True)
+    stored = {r["item_id"]: r for r in rows_of(database, "SELECT * FROM mirt_item_params")}
+    for row in rows_of(database, META):
+        if row["id"] in anchors:
+            assert row["meta"] == before[row["id"]]
+            continue
+        assert row["meta"]["author"] == "kim"
+        assert row["meta"]["irt"]["b"] == stored[str(row["id"])]["params"]["b"]
+        assert row["meta"]["irt"]["version"] == stored[str(row["id"])]["run_id"]
+    # What was written back is no anchor: the next calibration is linked to the first, not to these values.
+    versions = snapshot(database, "question")
+    store_answers(database, BANK, week(1), THETA + 0.5, seed=9, prefix="v")
+    calibrated(database, 1)
+    (fit,) = rows_of(database, "SELECT model_spec FROM mirt_fit_meta WHERE week_start = :w", w=week(1).start)
+    assert fit["model_spec"]["scale_origin"] == "linked"
+    assert fit["model_spec"]["n_anchors_tagged"] == 2
+    assert snapshot(database, "question") == versions
+
+
+def test_a_calibration_off_the_scale_is_not_written_back(two_weeks: Engine) -> None:
+    before = snapshot(two_weeks, "question")
+    calibrated(two_weeks, 1, min_anchors=30, update_question_meta=True)
+    assert snapshot(two_weeks, "question") == before
