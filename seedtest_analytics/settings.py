@@ -90,7 +90,8 @@ class SettingsGroup(BaseModel):
         names = [n for n in (*_aliases(field.validation_alias), field_name) if n in values]
         secret = field.annotation is not None and "SecretStr" in str(field.annotation)
         value = "(hidden)" if secret else repr(values[names[0]]) if names else "(missing)"
-        return f"{what} {names[0] if names else location} = {value} is not allowed: {error['msg']}. {field.description or ''}".rstrip()
+        name = names[0] if names else location
+        return f"{what} {name} = {value} is not allowed: {error['msg']}. {field.description or ''}".rstrip()
 
 
 def _aliases(alias: Any) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import dagster as dg
-from sqlalchemy import text
 
 from seedtest_analytics.assets.declare import RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.events import CheckDeclaration, CheckOutcome, Outcome
@@ -84,14 +83,7 @@ def features_topic_daily(
         )
         by_day = table_preview(connection, statement(REPORT_SQL, "by_day"), range_)
         missing = connection.execute(statement(REPORT_SQL, "unexplained"), {**window, **range_}).scalar_one()
-        rows = dict(
-            connection.execute(
-                text(
-                    "SELECT date, count(*) FROM features_topic_daily WHERE date BETWEEN :first_day AND :last_day GROUP BY date"
-                ),
-                range_,
-            ).all()
-        )
+        rows = {day: n for day, n in connection.execute(statement(REPORT_SQL, "rows_by_day"), range_)}
     context.log.info(f"{first} to {last} by one statement: {published.staged:,} rows")
     yield Outcome(
         published,

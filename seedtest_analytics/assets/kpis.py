@@ -57,7 +57,8 @@ def _kpi_asset(name: str, deps: list[Any], sql: list[str], stage: Stage) -> dg.A
             weekly_kpi,
             grain="student_week",
             key=("weekly_kpi", name),
-            description=f"{KPI_KEYS[name][0].meaning}\n\nMerges its own keys into `weekly_kpi.kpis` and touches no other:\n\n{keys}",
+            description=f"{KPI_KEYS[name][0].meaning}\n\nMerges its own keys into `weekly_kpi.kpis` and touches no "
+            f"other:\n\n{keys}",
             checks=(COVERAGE,),
         ),
         group="kpis",

@@ -23,7 +23,9 @@ DEMO_SETTINGS = {"METRICS_USE_IRT_THETA": "true", "AGG_INCLUDE_THETA": "true"}
 
 
 def demo_command(
-    data: Annotated[str | None, typer.Option(help="Attempt log (Parquet or CSV) instead of a simulated cohort.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Attempt log (Parquet or CSV) instead of a simulated cohort.")
+    ] = None,
     students: Annotated[int, typer.Option(help="Students of the simulated cohort.")] = 300,
     weeks: Annotated[int, typer.Option(help="Weeks of the simulated cohort.")] = 16,
     port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = 3000,
@@ -85,7 +87,11 @@ def _choose_settings(first: dt.date, last: dt.date, is_log: bool) -> None:
     first_monday, last_monday = (day - dt.timedelta(days=day.weekday()) for day in (first, last))
     start = max(first_monday, last_monday - dt.timedelta(weeks=HISTORY_WEEKS - 1))
     # A published log is sparse: a year of answers for its items, where a school's cohort needs the manifests' 60 days.
-    chosen = {**DEMO_SETTINGS, "SEEDTEST_START_DATE": start.isoformat(), "MIRT_LOOKBACK_DAYS": "365" if is_log else "60"}
+    chosen = {
+        **DEMO_SETTINGS,
+        "SEEDTEST_START_DATE": start.isoformat(),
+        "MIRT_LOOKBACK_DAYS": "365" if is_log else "60",
+    }
     home = current_home()
     keep_settings(home, {**chosen, **kept_settings(home)})
     for name, value in kept_settings(home).items():
@@ -97,9 +103,9 @@ def _say_where(engine: Engine, console: Console) -> None:
 
     with engine.connect() as connection:
         row = connection.execute(
-            text("SELECT url, (SELECT count(*) FROM report_artifacts) FROM report_artifacts ORDER BY size_bytes DESC LIMIT 1")
+            text(
+                "SELECT url, (SELECT count(*) FROM report_artifacts) FROM report_artifacts ORDER BY size_bytes DESC LIMIT 1"
+            )
         ).one_or_none()
     if row is not None:
         console.print(f"{row[1]:,} reports, e.g. {row[0]}", highlight=False, soft_wrap=True)
-
-

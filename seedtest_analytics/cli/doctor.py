@@ -161,7 +161,10 @@ def _r_packages() -> Finding:
     rscript = shutil.which("Rscript")
     if rscript is None:
         return Finding("R packages", "optional", "no R", "install R first")
-    code = "for (p in c('lme4','brms','mirt')) cat(p, if (requireNamespace(p, quietly=TRUE)) format(packageVersion(p)) else 'missing', ';')"
+    code = (
+        "for (p in c('lme4', 'brms', 'mirt')) "
+        "cat(p, if (requireNamespace(p, quietly = TRUE)) format(packageVersion(p)) else 'missing', ';')"
+    )
     done = subprocess.run(
         [rscript, "-e", code], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
     )

@@ -42,4 +42,6 @@ def keep_settings(home: Path, settings: Mapping[str, str]) -> None:
     """Write the settings file; no secret belongs in it."""
     home.mkdir(parents=True, exist_ok=True)
     body = "".join(f"{name}={value}\n" for name, value in sorted(settings.items()))
-    (home / SETTINGS_FILE).write_text("# Settings of this home; the environment wins.\n" + body, encoding="utf-8")
+    (home / SETTINGS_FILE).write_text(
+        "# Settings of this home; the environment wins.\n" + body, encoding="utf-8"
+    )

@@ -27,7 +27,7 @@ def copy_to_arrow(
 
     cursor = connection.connection.cursor()  # the driver's own: SQLAlchemy has no COPY
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
-        with cursor.copy(f"COPY ({query.text}) TO STDOUT WITH (FORMAT csv, HEADER)") as copy:  # type: ignore[attr-defined]
+        with cursor.copy(f"COPY ({query.text}) TO STDOUT WITH (FORMAT csv, HEADER)") as copy:
             for block in copy:
                 spool.write(block)
         cursor.close()
@@ -37,5 +37,5 @@ def copy_to_arrow(
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         )
-        table: pa.Table = csv.read_csv(io.BufferedReader(spool), convert_options=convert)  # type: ignore[arg-type]
+        table: pa.Table = csv.read_csv(io.BufferedReader(spool), convert_options=convert)
     return table.unify_dictionaries().combine_chunks()

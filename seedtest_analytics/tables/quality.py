@@ -1,6 +1,8 @@
 """Whether the predictions held."""
 
-from sqlalchemy import Boolean, Date, Integer, Table, Text
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Date, Integer, Table, Text
 
 from seedtest_analytics.tables.declare import EMPTY_ARRAY, JSONB, NOW, Float, Instant, column, metadata
 
@@ -13,7 +15,9 @@ _PREDICTED = (
 _HAPPENED = ("attempt.completed_at", "attempt.correct", "mirt_ability.theta")
 
 
-def _score(name: str, comment: str, minimum: float | None = None, maximum: float | None = None) -> object:
+def _score(
+    name: str, comment: str, minimum: float | None = None, maximum: float | None = None
+) -> Column[Any]:
     return column(
         name, Float, comment, minimum=minimum, maximum=maximum, derived_from=(*_PREDICTED, *_HAPPENED)
     )

@@ -16,6 +16,9 @@ GROUP BY date
 ORDER BY date DESC
 LIMIT 14;
 
+-- name: rows_by_day
+SELECT date, count(*) AS rows FROM features_topic_daily WHERE date BETWEEN :first_day AND :last_day GROUP BY date;
+
 -- name: unexplained
 -- Attempts with a topic in the range that no row accounts for.
 SELECT

@@ -114,7 +114,8 @@ def test_a_materialisation_a_backfill_of_four_weeks_and_a_check(server: Server) 
     ranges = node["assetPartitionStatuses"]["ranges"]
     # The sensor on exam results may have asked for more weeks by now: those that read the days just loaded.
     assert any(
-        r["startKey"] <= WEEKS[0] and WEEKS[-1] <= r["endKey"] and r["status"] == "MATERIALIZED" for r in ranges
+        r["startKey"] <= WEEKS[0] and WEEKS[-1] <= r["endKey"] and r["status"] == "MATERIALIZED"
+        for r in ranges
     ), ranges
     contract = next(c for c in node["assetChecksOrError"]["checks"] if c["name"] == "contract")
     assert contract["blocking"]
@@ -144,11 +145,13 @@ def test_the_lineage_page_shows_in_a_browser(server: Server, tmp_path: Path) -> 
 def screenshot(chromium: str, url: str, target: Path) -> None:
     """What a headless Chromium shows after ten seconds of the page's own time."""
     profile = target.parent / f"profile-{dt.datetime.now(dt.UTC).timestamp()}"
-    flags = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --hide-scrollbars --virtual-time-budget=15000"
-    ).split()
-    subprocess.run(
-        [chromium, *flags, f"--user-data-dir={profile}", "--window-size=1800,1100", f"--screenshot={target}", url],
-        check=True, capture_output=True, timeout=180,
-    )  # fmt: skip
+    quiet = [
+        "--disable-quic",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars", *quiet]
+    flags.append("--virtual-time-budget=15000")
+    flags += [f"--user-data-dir={profile}", "--window-size=1800,1100", f"--screenshot={target}"]
+    subprocess.run([chromium, *flags, url], check=True, capture_output=True, timeout=180)
