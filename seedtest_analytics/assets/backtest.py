@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     deps=[
         "attempt",
         "mirt_ability",
+        "ability_window",
         "prophet_fit_meta",
         dg.AssetKey(["weekly_kpi", "S"]),
         dg.AssetKey(["weekly_kpi", "P"]),

@@ -93,11 +93,12 @@ def judge_goal(
         statement(SQL, "goal"),
         {
             "week_start": week.start,
+            "as_of": end_of(week),
             "default_week": week.start + settings.backtest.ability_horizon_weeks * WEEK,
             "last_closed_week": last_closed,
         },
     )
-    note = "the outcome is the measured ability, which has an error of its own: the slope falls short of 1"
+    note = "the outcome is an ability measured by two weeks of answers, with an error of its own: slope and skill fall short"
     said = "the share of students whose ability was at the target when P was given"
     return _judged(connection, "P", instant_of(last_closed + WEEK, zone), said, [note])
 

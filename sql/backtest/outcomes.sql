@@ -26,25 +26,38 @@ FROM weekly_kpi AS k
 WHERE k.week_start = :week_start;
 
 -- name: goal
--- P against the ability of the week that its day is in, where that week is closed. The baseline is the share of students
--- whose ability was at their target when P was given.
--- Params: week_start, default_week (for a P without a day), last_closed_week.
+-- P against the ability of the week that its day is in, where that week is closed, measured by the answers of its last 14
+-- days alone (all of them after the prediction) and freed of the prior that pulls an estimate towards the mean; windows
+-- that say too little (reliability below 0.2) judge nobody. The baseline is the share of students whose ability was at
+-- their target when P was given.
+-- Params: week_start, as_of, default_week (for a P without a day), last_closed_week.
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
+WITH measured AS (
+    SELECT
+        w.user_id,
+        w.week_start,
+        w.theta,
+        (f.metrics ->> 'group_mean')::float8 AS prior_mean,
+        1 - w.se ^ 2 / (f.metrics ->> 'group_sd')::float8 ^ 2 AS reliability
+    FROM ability_window AS w
+    INNER JOIN mirt_fit_meta AS f ON f.run_id = w.run_id
+    WHERE w.window_name = 'recent' AND w.window_start_at >= :as_of AND w.week_start <= :last_closed_week
+)
 SELECT
     k.user_id,
     (k.kpis ->> 'P')::float8 AS predicted,
     k.kpis ->> 'P_method' AS method,
-    m.theta >= (k.kpis ->> 'P_target')::float8 AS happened,
+    m.prior_mean + (m.theta - m.prior_mean) / m.reliability >= (k.kpis ->> 'P_target')::float8 AS happened,
     avg(CASE WHEN o.theta >= (k.kpis ->> 'P_target')::float8 THEN 1.0 ELSE 0.0 END) OVER () AS baseline
 FROM weekly_kpi AS k
-INNER JOIN mirt_ability AS m
+INNER JOIN measured AS m
     ON m.user_id = k.user_id
     AND m.week_start = COALESCE(
         date_trunc('week', ((k.kpis ->> 'P_horizon_date')::date - 1)::timestamp)::date, CAST(:default_week AS date)
     )
-    AND m.week_start <= :last_closed_week
 INNER JOIN mirt_ability AS o ON o.user_id = k.user_id AND o.week_start = k.week_start
-WHERE k.week_start = :week_start AND k.kpis ->> 'P' IS NOT NULL AND k.kpis ->> 'P_target' IS NOT NULL;
+WHERE k.week_start = :week_start AND k.kpis ->> 'P' IS NOT NULL AND k.kpis ->> 'P_target' IS NOT NULL
+    AND m.reliability >= 0.2;
 
 -- name: next_answers
 -- First answers of the seven days after the week, under the abilities and items of the week. The uncertainty of the

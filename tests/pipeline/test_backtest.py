@@ -147,12 +147,29 @@ def test_abilities_are_scored_by_the_next_weeks_first_answers_with_their_uncerta
 
 def test_p_is_judged_by_the_ability_of_the_week_of_its_own_day(database: Engine) -> None:
     then = week(10)
-    for number, theta in ((10, -0.2), (12, 0.4), (14, 0.8)):
+    execute(
+        database,
+        "INSERT INTO mirt_ability (user_id, theta, se, version, week_start, run_id, fitted_at) "
+        "SELECT u, -0.2, 0.3, '10', :w, 'r', :at FROM unnest(ARRAY['dated', 'undated', 'later', 'vague']) AS u",
+        {"w": then.start, "at": then.as_of},
+    )
+    execute(
+        database,
+        "INSERT INTO mirt_fit_meta (run_id, metrics, fitted_at, week_start, version, is_usable, data_fingerprint) "
+        "VALUES ('r', '{\"group_mean\": 0.0, \"group_sd\": 1.0}', :at, :w, 'v', true, gen_random_uuid())",
+        {"w": then.start, "at": then.as_of},
+    )
+    # Freed of the prior (reliability 0.5), 0.25 is an ability of 0.5 and 0.4 one of 0.8.
+    for number, user, theta, se in (
+        (12, "dated", 0.25, 0.5**0.5), (14, "undated", 0.4, 0.5**0.5), (14, "vague", 2.0, 0.95),
+        (11, "undated", -3.0, 0.1), (12, "undated", -3.0, 0.1),
+    ):  # fmt: skip
         execute(
             database,
-            "INSERT INTO mirt_ability (user_id, theta, se, version, week_start, run_id, fitted_at) "
-            "SELECT u, :theta, 0.3, :version, :w, 'r', :at FROM unnest(ARRAY['dated', 'undated', 'later']) AS u",
-            {"theta": theta, "version": str(number), "w": week(number).start, "at": week(number).as_of},
+            "INSERT INTO ability_window (user_id, week_start, window_name, window_start_at, window_end_at, theta, se, "
+            "n_answers, run_id) VALUES (:user, :w, 'recent', CAST(:at AS timestamptz) - interval '14 days', :at, "
+            ":theta, :se, 5, 'r')",
+            {"user": user, "w": week(number).start, "at": week(number).as_of, "theta": theta, "se": se},
         )
     own_day = (then.start + 3 * WEEK).isoformat()  # the first day after week 12
     keys = {"P_method": "normal", "P_target": 0.6}
@@ -162,6 +179,7 @@ def test_p_is_judged_by_the_ability_of_the_week_of_its_own_day(database: Engine)
         {
             "dated": {"P": 0.3, "P_horizon_date": own_day, **keys},
             "undated": {"P": 0.7, **keys},
+            "vague": {"P": 0.7, **keys},
             "later": {"P": 0.5, "P_horizon_date": "2026-06-01", **keys},
         },
     )
