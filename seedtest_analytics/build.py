@@ -11,6 +11,7 @@ from seedtest_analytics.assets import (
     anchors,
     attempts,
     backtest,
+    drift,
     features,
     growth,
     kpis,
@@ -45,6 +46,7 @@ ASSET_MODULES = [
     segments,
     reports,
     backtest,
+    drift,
 ]
 
 

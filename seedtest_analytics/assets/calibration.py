@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterator
@@ -75,13 +76,20 @@ def calibrate_week(
 
 def load_answers(connection: Connection, week: Week, settings: CalibrationSettings) -> Answers | None:
     """The answers of the look-back; None where there is none."""
+    return load_between(connection, week.days_before(settings.lookback_days), week.as_of, settings)
+
+
+def load_between(
+    connection: Connection, from_at: dt.datetime, as_of: dt.datetime, settings: CalibrationSettings
+) -> Answers | None:
+    """The answers with from_at <= completed_at < as_of that the settings select; None where there is none."""
     from seedtest_analytics.stats.irt.data import ResponseData
 
     connection.execute(
         statement(RESPONSES, "calibration"),
         {
-            "from_at": week.days_before(settings.lookback_days),
-            "as_of": week.as_of,
+            "from_at": from_at,
+            "as_of": as_of,
             "first_only": settings.attempts == "first",
             "topic_id": settings.topic_id,
             "subject_id": settings.subject_id,
@@ -89,6 +97,7 @@ def load_answers(connection: Connection, week: Week, settings: CalibrationSettin
         },
     )
     rows = copy_to_arrow(connection, statement(RESPONSES, "calibration_rows"), dictionaries=("user_id",))
+    connection.execute(statement(RESPONSES, "drop_calibration"))
     if rows.num_rows == 0:
         return None
     users = rows["user_id"].combine_chunks()

@@ -159,6 +159,14 @@ LINKS = (
         "New: the weeks whose outcomes have become known.",
     ),
     Link(
+        jobs.irt_drift_monitor,
+        "irt_drift_monitor",
+        "0 2 1 * *",
+        last_week,
+        None,
+        "Legacy irt-drift-monitor: on the 1st, as of the end of the last closed week.",
+    ),
+    Link(
         jobs.generate_weekly_report,
         "generate_weekly_report",
         "0 6 * * 1",

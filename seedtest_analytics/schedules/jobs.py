@@ -63,6 +63,11 @@ cluster_segments = dg.define_asset_job(
     selection=dg.AssetSelection.assets("segment_meta", "user_segment"),
     description="Segments of the students as of the last closed week.",
 )
+irt_drift_monitor = dg.define_asset_job(
+    "irt_drift_monitor",
+    selection=dg.AssetSelection.assets("drift_windows", "item_calibration", "drift_alerts"),
+    description="Item parameters of the recent window against the baseline's.",
+)
 detect_inactivity = dg.define_asset_job(
     "detect_inactivity",
     selection=dg.AssetSelection.assets("inactivity_notice"),
@@ -87,5 +92,6 @@ JOBS = [
     forecast_prophet,
     cluster_segments,
     backtest_predictions,
+    irt_drift_monitor,
     generate_weekly_report,
 ]

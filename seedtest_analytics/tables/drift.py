@@ -1,5 +1,7 @@
 """Drift of item parameters between two windows, and the items that could be anchors."""
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, Table, Text
 
 from seedtest_analytics.tables.declare import (
@@ -15,7 +17,7 @@ from seedtest_analytics.tables.declare import (
 _ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
 
 
-def _estimate(name: str, comment: str, **limits: float) -> object:
+def _estimate(name: str, comment: str, **limits: Any) -> Any:
     return column(name, Float, comment, derived_from=_ANSWERS, **limits)
 
 
@@ -29,7 +31,13 @@ drift_windows = Table(
         primary_key=True,
         autoincrement=False,
     ),
-    column("start_at", Instant, "First instant of the window.", nullable=False),
+    column(
+        "start_at",
+        Instant,
+        "First instant of the window.",
+        nullable=False,
+        derived_from=("attempt.completed_at",),
+    ),
     column("end_at", Instant, "First instant after the window.", nullable=False),
     column(
         "population_tags",
@@ -118,14 +126,12 @@ anchor_candidates = Table(
         "Discrimination.",
         unit="1/logit",
         nullable=False,
-        derived_from=("mirt_item_params_history.a",),
+        derived_from=("mirt_item_params.params",),
     ),
     column(
-        "b", Float, "Difficulty.", unit="logit", nullable=False, derived_from=("mirt_item_params_history.b",)
+        "b", Float, "Difficulty.", unit="logit", nullable=False, derived_from=("mirt_item_params.params",)
     ),
-    column(
-        "c", Float, "Lower asymptote.", minimum=0, maximum=1, derived_from=("mirt_item_params_history.c",)
-    ),
+    column("c", Float, "Lower asymptote.", minimum=0, maximum=1, derived_from=("mirt_item_params.params",)),
     column("n_responses", Integer, "Answers before the week's end.", nullable=False, minimum=0),
     column(
         "n_calibrations",

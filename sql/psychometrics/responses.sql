@@ -22,6 +22,9 @@ LIMIT :max_observations;
 -- name: calibration_rows
 SELECT user_id, item_id, correct::integer AS correct, answer_no FROM calibration_answer ORDER BY user_id, item_id, answer_no;
 
+-- name: drop_calibration
+DROP TABLE calibration_answer;
+
 -- name: overall
 -- Grain: student and item; the first answer ever, inside the look-back.
 -- Params: from_at, as_of.

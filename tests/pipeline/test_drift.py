@@ -1,0 +1,112 @@
+"""Drift in the graph: what moved is found on the common scale, what did not is not."""
+
+import datetime as dt
+import logging
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
+from seedtest_analytics.assets.drift import irt_item_drift
+from seedtest_analytics.assets.drift_run import compare_week, windows_of
+from seedtest_analytics.assets.events import Outcome
+from seedtest_analytics.settings import CalibrationSettings, DriftSettings
+from tests._database import execute, rows_of, snapshot
+from tests.pipeline._activity import postgres_of
+from tests.pipeline._items import Bank, store_answers, week
+
+LOG: Any = logging.getLogger(__name__)
+BANK = Bank.drawn(20, seed=15)
+THETA = np.random.default_rng(16).normal(0.0, 1.0, 1200)
+NOW = week(15)
+TABLES = ("drift_windows", "item_calibration", "drift_alerts")
+
+
+def compared(engine: Engine, settings: DriftSettings | None = None, dry: bool = False) -> list[Outcome]:
+    calibration, drift = CalibrationSettings(), settings or DriftSettings()
+    return list(compare_week(postgres_of(engine), NOW, calibration, drift, dry, LOG))
+
+
+@pytest.fixture
+def abler(database: Engine) -> Engine:
+    """The recent students are abler by 0.7 and more alike (SD 0.8): no item has moved but 4, by 0.9 logits."""
+    store_answers(database, BANK, week(0), THETA, seed=17)
+    store_answers(database, BANK.moved({4: 0.9}), week(14), 0.7 + 0.8 * THETA, seed=18, prefix="v")
+    return database
+
+
+def test_the_windows_are_the_contracts() -> None:
+    baseline, recent = windows_of(NOW, DriftSettings())
+    assert (NOW.as_of - baseline.start_at, NOW.as_of - baseline.end_at) == (
+        dt.timedelta(days=120),
+        dt.timedelta(days=90),
+    )
+    assert (NOW.as_of - recent.start_at, recent.end_at) == (dt.timedelta(days=30), NOW.as_of)
+    assert recent.id == int(f"{NOW.as_of - dt.timedelta(days=1):%Y%m%d}0030")
+    chosen, _ = windows_of(
+        NOW, DriftSettings(baseline_from=dt.date(2025, 3, 1), baseline_to=dt.date(2025, 4, 1))
+    )
+    assert chosen.id == 202503310031
+
+
+def test_only_the_item_that_moved_is_alerted_and_twice_changes_nothing(abler: Engine) -> None:
+    outcomes = compared(abler)
+    alerts = rows_of(abler, "SELECT * FROM drift_alerts")
+    assert {row["item_id"] for row in alerts} == {4}
+    moved = next(row for row in alerts if row["metric"] == "delta_b")
+    assert moved["value"] == pytest.approx(0.9, abs=0.35)
+    assert moved["severity"] == "severe"
+    assert moved["p_adjusted"] < 0.05
+    assert not outcomes[2].checks[0].passed
+    assert "1 of 20 items" in outcomes[2].checks[0].description
+    assert "forest" in outcomes[1].metadata
+    rows = rows_of(abler, "SELECT * FROM item_calibration ORDER BY item_id, window_id")
+    assert len(rows) == 40
+    for old, new in zip(rows[::2], rows[1::2], strict=True):
+        assert old["dif"] is None
+        assert new["dif"]["delta_b"] == pytest.approx(new["b_hat"] - old["b_hat"])
+        assert old["b_l95"] < old["b_hat"] < old["b_u95"]
+        assert -3 <= new["info"]["theta_at_max"] <= 3
+    execute(abler, "UPDATE drift_alerts SET resolved_at = now()")
+    before = snapshot(abler, *TABLES)
+    compared(abler)
+    assert snapshot(abler, *TABLES) == before
+
+
+def test_without_drift_there_is_no_alert(database: Engine) -> None:
+    store_answers(database, BANK, week(0), THETA, seed=19)
+    store_answers(database, BANK, week(14), 0.7 + 0.8 * THETA, seed=20, prefix="v")
+    outcomes = compared(database, dry=True)
+    assert outcomes[2].checks[0].passed
+    assert "0 of 20 items" in outcomes[2].checks[0].description
+    assert rows_of(database, "SELECT * FROM item_calibration") == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"min_sample": 5000}, "5000 answers"),
+        ({"baseline_from": "2024-01-01", "baseline_to": "2024-02-01"}, "no answers from 2024-01-01"),
+        ({"baseline_from": "2025-06-01", "baseline_to": "2025-06-10"}, "overlaps"),
+    ],
+)
+def test_what_cannot_be_compared_leaves_no_rows_and_says_why(
+    abler: Engine, settings: dict[str, Any], reason: str
+) -> None:
+    compared(abler)
+    outcomes = compared(abler, DriftSettings().overridden_by(settings))
+    assert outcomes[2].checks[0].passed
+    assert reason in outcomes[2].checks[0].description
+    assert rows_of(abler, "SELECT * FROM item_calibration") == []
+
+
+def test_the_asset_runs(abler: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFT_THRESHOLD_DELTA_B", "3")
+    monkeypatch.setenv("DRIFT_THRESHOLD_DELTA_A", "3")
+    result = dg.materialize(
+        [irt_item_drift], partition_key=NOW.key, resources={"postgres": postgres_of(abler)}
+    )
+    checks = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+    assert checks["drift_below_threshold"]
