@@ -13,7 +13,7 @@ from seedtest_analytics.build import build_definitions
 from seedtest_analytics.partitions import monday_of
 from seedtest_analytics.schedules.risk import inactivity_catch_up, inactivity_sensor
 from tests._database import execute, rows_of, snapshot
-from tests.pipeline._activity import EPOCH, postgres_of, store_sessions
+from tests.pipeline._activity import EPOCH, materialize, postgres_of, store_sessions
 
 NOW = dt.datetime(2025, 3, 12, 15, 0, tzinfo=dt.UTC)
 MONDAY = monday_of(NOW.date())
@@ -30,12 +30,8 @@ def store(engine: Engine, **silences: float) -> None:
 
 
 def notice(engine: Engine, at: dt.datetime = NOW, **config: Any) -> dg.ExecuteInProcessResult:
-    return dg.materialize(
-        [notice_inactivity],
-        resources={"postgres": postgres_of(engine)},
-        run_config={"ops": {"notice_inactivity": {"config": {"as_of": at.isoformat(), **config}}}},
-        raise_on_error=False,
-    )
+    run_config = {"ops": {"notice_inactivity": {"config": {"as_of": at.isoformat(), **config}}}}
+    return materialize(engine, notice_inactivity, run_config=run_config, raise_on_error=False)
 
 
 def noticed(engine: Engine) -> list[str]:

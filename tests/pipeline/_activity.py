@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from typing import Any
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
@@ -56,3 +58,10 @@ def week(number: int, timezone: str = "UTC") -> Week:
 def postgres_of(engine: Engine) -> PostgresResource:
     """The resource on the test's database."""
     return PostgresResource(url_override=engine.url.render_as_string(hide_password=False))
+
+
+def materialize(engine: Engine, asset: dg.AssetsDefinition, **arguments: Any) -> dg.ExecuteInProcessResult:
+    """Materialise one asset on an instance of its own; ``raise_on_error`` and the rest as Dagster has them."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        resources = {"postgres": postgres_of(engine)}
+        return dg.materialize([asset], instance=instance, resources=resources, **arguments)

@@ -24,7 +24,7 @@ from seedtest_analytics.stats.survival.churn import ChurnSettings
 from seedtest_analytics.stats.survival.churn_fit import fit_churn
 from seedtest_analytics.stats.survival.panel import PANEL_COVARIATES, activity_log, landmark_panel
 from tests._database import execute, rows_of, snapshot
-from tests.pipeline._activity import EPOCH, postgres_of, store_sessions, store_simulated, week
+from tests.pipeline._activity import EPOCH, materialize, postgres_of, store_sessions, store_simulated, week
 
 LOG = logging.getLogger(__name__)
 RISK_TABLES = ("survival_fit_meta", "survival_risk", "survival_risk_history")
@@ -131,6 +131,14 @@ def run(engine: Engine, *weeks: Week, settings: SurvivalSettings | None = None) 
     return [*fits, *risks]
 
 
+def materialize_risk(engine: Engine, key: str) -> dg.ExecuteInProcessResult:
+    """Fit, risks and S of one week."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        resources = {"postgres": postgres_of(engine)}
+        assets = [survival_fit, survival_scoring, weekly_kpi_s]
+        return dg.materialize(assets, partition_key=key, resources=resources, instance=instance)
+
+
 def test_the_graph_fits_scores_and_fills_s_and_twice_is_once(database: Engine) -> None:
     store_simulated(database, 180, seed=11)
     execute(database, "INSERT INTO session (id, user_id, created_at) VALUES ('x', 'new', '2025-01-07')")
@@ -141,14 +149,7 @@ def test_the_graph_fits_scores_and_fills_s_and_twice_is_once(database: Engine) -
         "jsonb_build_object('I_t', 0.5) FROM attempt_log WHERE completed_at < :as_of",
         {"start": start, "as_of": week(17).as_of},
     )
-    arguments: dict[str, Any] = {
-        "assets": [survival_fit, survival_scoring, weekly_kpi_s],
-        "partition_key": start,
-        "resources": {"postgres": postgres_of(database)},
-        "instance": dg.DagsterInstance.ephemeral(),
-    }
-    result = dg.materialize(**arguments)
-    assert result.success
+    result = materialize_risk(database, start)
     failed = [e.check_name for e in result.get_asset_check_evaluations() if not e.passed]
     assert failed == []
     (fit,) = rows_of(database, "SELECT * FROM survival_fit_meta")
@@ -178,7 +179,7 @@ def test_the_graph_fits_scores_and_fills_s_and_twice_is_once(database: Engine) -
     never = rows_of(database, "SELECT * FROM survival_risk_history WHERE state = 'never_started'")
     assert [(row["user_id"], row["risk_score"]) for row in never] == [("new", None)]
     before = snapshot(database, *RISK_TABLES, "weekly_kpi")
-    assert dg.materialize(**arguments).success
+    assert materialize_risk(database, start).success
     assert snapshot(database, *RISK_TABLES, "weekly_kpi") == before
 
 
@@ -209,9 +210,7 @@ def test_too_little_data_gives_the_heuristic_by_name(database: Engine) -> None:
     assert (row["family"], row["is_usable"], row["model"]) == ("heuristic", False, None)
     assert any("students, 20 are needed" in reason for reason in row["reasons"])
     execute(database, "INSERT INTO weekly_kpi (user_id, week_start) VALUES ('a', '2025-01-13')")
-    result = dg.materialize(
-        [weekly_kpi_s], partition_key="2025-01-13", resources={"postgres": postgres_of(database)}
-    )
+    result = materialize(database, weekly_kpi_s, partition_key="2025-01-13")
     assert result.success
     both = rows_of(
         database,
@@ -256,9 +255,7 @@ def test_the_operator_can_keep_the_heuristic(database: Engine, monkeypatch: pyte
     run(database, week(15))
     monkeypatch.setenv("SURVIVAL_UPDATE_KPI", "false")
     key = week(15).start.isoformat()
-    assert dg.materialize(
-        [weekly_kpi_s], partition_key=key, resources={"postgres": postgres_of(database)}
-    ).success
+    assert materialize(database, weekly_kpi_s, partition_key=key).success
     methods = rows_of(
         database,
         "SELECT DISTINCT kpis ->> 'S_method' AS method, kpis ->> 'S_method_reason' AS why FROM weekly_kpi",

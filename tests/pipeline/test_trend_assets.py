@@ -13,7 +13,7 @@ from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import ForecastSettings
 from seedtest_analytics.stats.forecast.expectation import expect_students
 from tests._database import execute, rows_of, snapshot
-from tests.pipeline._activity import postgres_of, week
+from tests.pipeline._activity import materialize, postgres_of, week
 
 TABLES = ("prophet_fit_meta", "prophet_anomalies")
 
@@ -118,17 +118,13 @@ def test_thin_series_are_answered_by_name(database: Engine, weeks: int, status: 
 
 
 def test_each_student_has_an_expectation_from_the_weeks_before(database: Engine) -> None:
-    import dagster as dg
-
     values = cohort(8, seed=5)
     del values["u00", 7]
     for number in range(6):
         values["u01", number] = None
     store(database, values)
     key = week(7).start.isoformat()
-    assert dg.materialize(
-        [weekly_kpi_expected], partition_key=key, resources={"postgres": postgres_of(database)}
-    ).success
+    assert materialize(database, weekly_kpi_expected, partition_key=key).success
     found = {
         row["user_id"]: row["kpis"]
         for row in rows_of(database, "SELECT * FROM weekly_kpi WHERE week_start = :w", w=week(7).start)
