@@ -50,7 +50,8 @@ def mantel_haenszel(
     adjustment: Adjustment = "benjamini-hochberg",
 ) -> DifResult:
     """Compare the groups within strata of ability. ``theta`` and ``is_focal``: (n_rows,), ability as scored with
-    all of a row's answers, the studied one among them (as the matching criterion should).
+    all of a row's answers, the studied one among them (as the matching criterion should); rows without one (NaN)
+    are left out.
 
     ``min_responses``: answers an item needs in each group. Raises IrtDataError when a group is empty.
     """
@@ -58,12 +59,15 @@ def mantel_haenszel(
 
     if bool(is_focal.all()) or not bool(is_focal.any()):
         raise IrtDataError("one of the two groups has no rows; give a covariate with both values")
-    edges = np.quantile(theta[np.isfinite(theta)], np.arange(1, n_strata) / n_strata)
+    is_matched = np.isfinite(theta)
+    edges = np.quantile(theta[is_matched], np.arange(1, n_strata) / n_strata)
     stratum = np.searchsorted(edges, theta)
     cell = (stratum * 2 + is_focal).astype(np.int64)
     by_answer = np.repeat(cell, data.n_answers_by_row)
     shape = (data.n_items, 2, n_strata, 2)
-    key = data.answer_code.astype(np.int64) * (n_strata * 2) + by_answer
+    key = (data.answer_code.astype(np.int64) * (n_strata * 2) + by_answer)[
+        np.repeat(is_matched, data.n_answers_by_row)
+    ]
     counts = np.bincount(key, minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
     right_r, wrong_r = counts[:, 1, :, 0], counts[:, 0, :, 0]
     right_f, wrong_f = counts[:, 1, :, 1], counts[:, 0, :, 1]

@@ -16,8 +16,8 @@ from numba import njit
 
 from seedtest_analytics.stats.irt.kernels import _FASTMATH, BLOCK, row_posterior
 
-N_POLYNOMIALS = 8
-"""With posterior SD 0.8 and a = 1.5 the share of a covariance beyond degree 8 is below 1e-5."""
+POLYNOMIALS = 8
+"""Polynomials are taken in eights."""
 _NEGLIGIBLE_WEIGHT = 1e-11
 _DEGENERATE_NORM = 1e-14
 
@@ -29,7 +29,7 @@ def _weighted_polynomials(weight, nodes, first, last, previous, current, out):  
         previous[q] = 0.0
         current[q] = 1.0
     norm_below = 0.0
-    for m in range(N_POLYNOMIALS):
+    for m in range(out.shape[0]):
         centre = 0.0
         for q in range(first, last):
             centre += weight[q] * nodes[q] * current[q] * current[q]
@@ -73,12 +73,12 @@ def project_rows(  # type: ignore[no-untyped-def]  # noqa: C901
     (blocks, BLOCK). A row of k
     answers has a (polynomials, k · parameters) part of ``projected``, one after another.
     """
-    n_blocks, n_parameters = table.shape[1], score.shape[1]
+    n_blocks, n_parameters, n_polynomials = table.shape[1], score.shape[1], group_projected.shape[2]
     total = np.empty((n_blocks, BLOCK), dtype=table.dtype)
     weights = np.empty((n_blocks, BLOCK))
-    polynomials = np.zeros((N_POLYNOMIALS, n_blocks, BLOCK), dtype=np.float32)
+    polynomials = np.zeros((n_polynomials, n_blocks, BLOCK), dtype=np.float32)
     weight, node = weights.reshape(-1), nodes.reshape(-1)
-    flat = polynomials.reshape(N_POLYNOMIALS, -1)
+    flat = polynomials.reshape(n_polynomials, -1)
     previous, current = np.empty(len(node)), np.empty(len(node))
     origin = row_start[chunk_row]
     for r in range(first_row, last_row):
@@ -96,17 +96,17 @@ def project_rows(  # type: ignore[no-untyped-def]  # noqa: C901
         flat[:] = 0.0
         _weighted_polynomials(weight, node, first, last, previous, current, flat)
         width = len(codes) * n_parameters
-        base = (row_start[r] - origin) * n_parameters * N_POLYNOMIALS
+        base = (row_start[r] - origin) * n_parameters * n_polynomials
         for k in range(len(codes)):
             for j in range(n_parameters):
-                for m in range(N_POLYNOMIALS):
+                for m in range(n_polynomials):
                     inner = np.float32(0.0)
                     for b in range(n_blocks):
                         for q in range(BLOCK):
                             inner += polynomials[m, b, q] * score[codes[k], j, b, q]
                     projected[base + m * width + k * n_parameters + j] = inner
         for j in range(2):
-            for m in range(N_POLYNOMIALS):
+            for m in range(n_polynomials):
                 inner = np.float32(0.0)
                 for b in range(n_blocks):
                     for q in range(BLOCK):
@@ -138,14 +138,16 @@ def entries_by_item(chunk_row, last_row, row_start, answer_code, n_items):  # ty
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
 def _products(part, begin, column, case, out):  # type: ignore[no-untyped-def]
     """out[k]: inner product over the polynomials of ``column`` with column begin + k of (polynomials, width)."""
-    # Written out, on slices that are contiguous by type: one loop over the columns that fills vector registers.
-    p0, p1, p2, p3 = part[0, begin:], part[1, begin:], part[2, begin:], part[3, begin:]
-    p4, p5, p6, p7 = part[4, begin:], part[5, begin:], part[6, begin:], part[7, begin:]
-    f0, f1, f2, f3 = part[0, column], part[1, column], part[2, column], part[3, column]
-    f4, f5, f6, f7 = part[4, column], part[5, column], part[6, column], part[7, column]
-    for k in range(len(p0)):
-        low = (p0[k] * f0 + p1[k] * f1) + (p2[k] * f2 + p3[k] * f3)
-        out[k] = case * (low + (p4[k] * f4 + p5[k] * f5) + (p6[k] * f6 + p7[k] * f7))
+    out[: part.shape[1] - begin] = 0.0
+    for m in range(0, part.shape[0], POLYNOMIALS):
+        # Written out, on slices that are contiguous by type: one loop over the columns that fills vector registers.
+        p0, p1, p2, p3 = part[m, begin:], part[m + 1, begin:], part[m + 2, begin:], part[m + 3, begin:]
+        p4, p5, p6, p7 = part[m + 4, begin:], part[m + 5, begin:], part[m + 6, begin:], part[m + 7, begin:]
+        f0, f1, f2, f3 = part[m, column], part[m + 1, column], part[m + 2, column], part[m + 3, column]
+        f4, f5, f6, f7 = part[m + 4, column], part[m + 5, column], part[m + 6, column], part[m + 7, column]
+        for k in range(len(p0)):
+            low = (p0[k] * f0 + p1[k] * f1) + (p2[k] * f2 + p3[k] * f3)
+            out[k] += case * (low + (p4[k] * f4 + p5[k] * f5) + (p6[k] * f6 + p7[k] * f7))
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
@@ -176,6 +178,7 @@ def add_pairs(  # type: ignore[no-untyped-def]  # noqa: C901
     """
     n_parameters = item_index.shape[1]
     n_free = matrix.shape[0]
+    n_polynomials = group_projected.shape[2]
     out = np.empty(longest * n_parameters, dtype=np.float32)
     # Unsigned: an index that may be negative costs a comparison each time.
     place = np.empty(longest * n_parameters, dtype=np.uintp)
@@ -185,8 +188,8 @@ def add_pairs(  # type: ignore[no-untyped-def]  # noqa: C901
             case = np.float32(row_weight[r])
             start, end = row_start[r], row_start[r + 1]
             width = (end - start) * n_parameters
-            base = (start - row_start[chunk_row]) * n_parameters * N_POLYNOMIALS
-            part = projected[base : base + N_POLYNOMIALS * width].reshape(N_POLYNOMIALS, width)
+            base = (start - row_start[chunk_row]) * n_parameters * n_polynomials
+            part = projected[base : base + n_polynomials * width].reshape(n_polynomials, width)
             # A repeated answer pairs with the earlier ones to its item, too.
             begin = answer
             while begin > start and answer_code[begin - 1] >> 1 == i:
@@ -213,7 +216,7 @@ def add_pairs(  # type: ignore[no-untyped-def]  # noqa: C901
                 if is_full:
                     for g in range(2):
                         inner = 0.0
-                        for m in range(N_POLYNOMIALS):
+                        for m in range(n_polynomials):
                             inner += (
                                 projected[base + m * width + column] * group_projected[r - chunk_row, g, m]
                             )
@@ -224,6 +227,7 @@ def add_pairs(  # type: ignore[no-untyped-def]  # noqa: C901
 def add_population(chunk_row, last_row, row_weight, row_group, group_projected, group_index, matrix):  # type: ignore[no-untyped-def]
     """Add a chunk's covariances of the population's scores with each other."""
     n_free = matrix.shape[0]
+    n_polynomials = group_projected.shape[2]
     for r in range(chunk_row, last_row):
         for g in range(2):
             own = group_index[row_group[r], g]
@@ -231,6 +235,6 @@ def add_population(chunk_row, last_row, row_weight, row_group, group_projected, 
                 continue
             for h in range(2):
                 inner = 0.0
-                for m in range(N_POLYNOMIALS):
+                for m in range(n_polynomials):
                     inner += group_projected[r - chunk_row, g, m] * group_projected[r - chunk_row, h, m]
                 matrix[own, group_index[row_group[r], h]] += inner * row_weight[r]

@@ -60,12 +60,23 @@ class ItemParameters:
         )
 
     def positions(self, item_ids: NDArray[Any]) -> NDArray[np.int64]:
-        """(len(item_ids),) where each of these items is here; -1 where it is not."""
+        """(len(item_ids),) where each of these items is here; -1 where it is not.
+
+        Raises IrtDataError for numbers against text: such ids never match, and nothing would be found.
+        """
+        if len(self) and len(item_ids) and _is_text(self.item_ids) != _is_text(item_ids):
+            raise IrtDataError(
+                f"item ids are {item_ids.dtype} in the data and {self.item_ids.dtype} in the parameters; convert one"
+            )
         order = np.argsort(self.item_ids)
         ids = self.item_ids[order]
         place = np.minimum(np.searchsorted(ids, item_ids), max(len(ids) - 1, 0))
         found = ids[place] == item_ids if len(ids) else np.zeros(len(item_ids), dtype=bool)
         return np.where(found, order[place] if len(ids) else -1, -1)
+
+
+def _is_text(ids: NDArray[Any]) -> bool:
+    return ids.dtype.kind in "US" or (ids.dtype.kind == "O" and isinstance(ids[0], str))
 
 
 def logistic(z: Floats) -> Floats:

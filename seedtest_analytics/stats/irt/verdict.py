@@ -104,7 +104,7 @@ def _item_estimates(
         se = np.sqrt(np.einsum("nii->ni", covariance))
     is_fixed = np.asarray(~free.items.any(axis=1))
     component = used.components()
-    flag = _flags(a, b, se, is_fixed, free, component)
+    flag = _flags(a, b, se if errors.method != "none" else np.zeros_like(se), is_fixed, component)
 
     def everywhere(values: NDArray[Any], fill: Any) -> NDArray[Any]:
         out = np.full((data.n_items, *values.shape[1:]), fill, dtype=values.dtype)
@@ -134,24 +134,25 @@ def _item_estimates(
 
 
 def _flags(
-    a: Floats,
-    b: Floats,
-    se: Floats,
-    is_fixed: NDArray[np.bool_],
-    free: FreeParameters,
-    component: NDArray[np.int64],
+    a: Floats, b: Floats, se: Floats, is_fixed: NDArray[np.bool_], component: NDArray[np.int64]
 ) -> NDArray[np.object_]:
     """(n_items,) the gravest finding about each item; later assignments win."""
     flag = np.full(len(a), None, dtype=object)
     flag[np.abs(b) > EXTREME_DIFFICULTY_ABOVE] = flags.EXTREME_DIFFICULTY
     flag[a < LOW_DISCRIMINATION_BELOW] = flags.LOW_DISCRIMINATION
     flag[~np.isfinite(se[:, :2]).all(axis=1)] = flags.NO_STANDARD_ERROR
-    largest = np.bincount(component).argmax()
-    flag[component != largest] = flags.UNLINKED
+    flag[~np.isin(component, _linked_components(component, is_fixed))] = flags.UNLINKED
     flag[a < 0] = flags.NEGATIVE_DISCRIMINATION
     flag[np.abs(a) >= DISCRIMINATION_LIMIT] = flags.DISCRIMINATION_AT_LIMIT
     flag[is_fixed] = None
     return flag
+
+
+def _linked_components(component: NDArray[np.int64], is_fixed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Parts whose scale is that of the calibration: those with an anchor, or the largest where there is none."""
+    if bool(is_fixed.any()):
+        return np.unique(component[is_fixed])
+    return np.array([np.bincount(component).argmax()])
 
 
 def judge(calibration: Calibration, note: str | None = None) -> Verdict:
@@ -193,9 +194,10 @@ def _warnings(calibration: Calibration, note: str | None) -> list[str]:
         count = int(np.count_nonzero(flag == name))
         if count:
             found.append(f"{count} {text}")
-    if calibration.n_components > 1 and calibration.scale != "anchored":
+    unlinked = int(np.count_nonzero(flag == flags.UNLINKED))
+    if unlinked:
         found.append(
-            f"the items fall into {calibration.n_components} parts that share no row; their scales are tied only by "
-            "the assumption that their students are equally able"
+            f"the items fall into {calibration.n_components} parts that share no row; the scale of {unlinked} items "
+            "is tied to the others' only by the assumption that their students are equally able"
         )
     return found

@@ -131,6 +131,16 @@ def test_mantel_haenszel_by_hand() -> None:
     assert result.delta[0] == pytest.approx(-2.35 * np.log(6.0))
     assert result.se[0] == pytest.approx(2.35 * np.sqrt(1 / 30 + 1 / 10 + 1 / 20 + 1 / 40))
     expected = 40 * 50 / 100
+    with_unmatched = mantel_haenszel(
+        ResponseData.from_long(
+            np.arange(130), np.zeros(130, int), np.concatenate([correct, np.ones(30, int)])
+        ),
+        np.concatenate([np.zeros(100), np.full(30, np.nan)]),
+        np.arange(130) >= 40,
+        n_strata=1,
+        min_responses=1,
+    )
+    assert with_unmatched.delta[0] == result.delta[0]
     variance = 40 * 60 * 50 * 50 / (100**2 * 99)
     assert result.chi_square[0] == pytest.approx((abs(30 - expected) - 0.5) ** 2 / variance)
 

@@ -207,6 +207,25 @@ def test_unlinked_blocks_are_reported(small: Simulated) -> None:
     assert sorted(np.bincount(calibration.items.component).tolist()) == [20, 20]
 
 
+def test_an_anchor_in_each_part_links_them(small: Simulated) -> None:
+    user = np.concatenate([small.user, small.user + 10_000])
+    item = np.concatenate([small.item, small.item + 100])
+    data = ResponseData.from_long(user, item, np.tile(small.correct, 2))
+    first = small.items.take(np.arange(5))
+    both = ItemParameters.of(np.concatenate([np.arange(5), np.arange(100, 105)]), *(
+        np.tile(values, 2) for values in (first.a, first.b)
+    ))  # fmt: skip
+    one_sided = calibrate(data, CalibrationConfig(anchors=first))
+    assert (one_sided.items.flag == "unlinked").sum() == 20
+    assert (calibrate(data, CalibrationConfig(anchors=both)).items.flag == "unlinked").sum() == 0
+
+
+def test_ids_of_different_types_are_an_error_and_not_no_anchors(small: Simulated) -> None:
+    anchors = ItemParameters.of(np.array([str(k) for k in range(8)]), small.items.a[:8], small.items.b[:8])
+    with pytest.raises(IrtDataError, match="convert one"):
+        calibrate(small.data, CalibrationConfig(anchors=anchors))
+
+
 def test_too_few_passes_are_not_usable(small: Simulated) -> None:
     calibration = calibrate(small.data, CalibrationConfig(max_iterations=2))
     assert not calibration.converged
@@ -252,7 +271,9 @@ def test_block_standard_errors_are_those_of_each_item_alone() -> None:
     # The others' parameters taken as known: never larger.
     assert np.all(block.items.se_b <= full.items.se_b + 1e-9)
     assert np.median(block.items.se_b / full.items.se_b) > 0.8
-    assert np.isnan(calibrate(classic("SAT12"), CalibrationConfig(standard_errors="none")).items.se_a).all()
+    none = calibrate(classic("SAT12"), CalibrationConfig(standard_errors="none"))
+    assert np.isnan(none.items.se_a).all()
+    assert "no_standard_error" not in none.items.flag
 
 
 def test_repeated_answers_can_be_kept(small: Simulated) -> None:

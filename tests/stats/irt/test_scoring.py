@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.optimize import minimize_scalar
 
-from seedtest_analytics.stats.irt import IrtDataError, ItemParameters, ResponseData, plausible_values, score
+from seedtest_analytics.stats.irt import (
+    IrtDataError,
+    ItemParameters,
+    ResponseData,
+    information,
+    plausible_values,
+    probability,
+    score,
+)
 from tests.stats.irt._simulation import simulate
 
 ITEMS = ItemParameters.of(
@@ -76,6 +85,22 @@ def test_all_right_and_all_wrong_have_finite_abilities(method: str) -> None:
     assert np.isfinite(scores.theta).all()
     assert scores.theta[0] == pytest.approx(-scores.theta[1], abs=1e-6)
     assert scores.theta[0] > 1.0
+
+
+@pytest.mark.parametrize("answers", [[1, 0, 1, 0, 1], [1] * 5, [0] * 5, [0, 0, 1, 1, 1]])
+def test_wle_of_2pl_items_is_the_mode_under_jeffreys_prior(answers: list[int]) -> None:
+    """Warm 1989, p. 431: for these models the weight is the square root of the information."""
+    items = ItemParameters.of(np.arange(5), [1.0, 1.5, 0.7, 2.0, 1.2], [-1.0, 0.0, 0.5, 1.0, -0.5])
+
+    def loss(theta: float) -> float:
+        p = probability([theta], items)[:, 0]
+        log_likelihood = np.log(np.where(np.array(answers) == 1, p, 1 - p)).sum()
+        return -float(log_likelihood + 0.5 * np.log(information([theta], items).sum()))
+
+    found = score(ResponseData.from_matrix([answers]), items, method="WLE")
+    best = minimize_scalar(loss, bounds=(-8, 8), method="bounded", options={"xatol": 1e-10})
+    assert found.theta[0] == pytest.approx(best.x, abs=1e-6)
+    assert found.se[0] == pytest.approx(information([best.x], items).sum() ** -0.5, rel=1e-6)
 
 
 def test_wle_is_nearly_unbiased_where_eap_shrinks() -> None:
