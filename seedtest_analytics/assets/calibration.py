@@ -16,6 +16,7 @@ from seedtest_analytics.assets.calibration_backend import Fit, fit_by
 from seedtest_analytics.assets.calibration_plots import calibration_metadata
 from seedtest_analytics.assets.calibration_rows import fit_row, history_rows
 from seedtest_analytics.assets.events import CheckOutcome, Outcome
+from seedtest_analytics.assets.fit_report import item_fit_metadata
 from seedtest_analytics.assets.scale import PlacedCalibration, place_on_scale
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -70,7 +71,7 @@ def calibrate_week(
             log.info(
                 f"week of {week.key}: parameters of {n_questions} questions written to question.meta.irt"
             )
-    yield Outcome(parameters, *_parameters_report(placed), week.key, dry)
+    yield Outcome(parameters, *_parameters_report(placed, answers), week.key, dry)
     yield Outcome(fits, *_fit_report(placed, week, run_id, settings.min_anchors), week.key, dry)
 
 
@@ -166,8 +167,10 @@ def _publish(
     return current, fits
 
 
-def _parameters_report(placed: PlacedCalibration | None) -> tuple[dict[str, Any], list[CheckOutcome]]:
-    if placed is None:
+def _parameters_report(
+    placed: PlacedCalibration | None, answers: Answers | None
+) -> tuple[dict[str, Any], list[CheckOutcome]]:
+    if placed is None or answers is None:
         return {}, [CheckOutcome("items_usable", True, "no answers to calibrate on")]
     fit = placed.calibration
     share = fit.share_usable
@@ -175,7 +178,8 @@ def _parameters_report(placed: PlacedCalibration | None) -> tuple[dict[str, Any]
         f"{len(fit.parameters):,} of {len(fit.items.item_ids):,} items, with {share:.0%} of the answers; "
         f"set aside: {fit.set_aside}"
     )
-    return calibration_metadata(placed), [CheckOutcome("items_usable", share >= USABLE_SHARE, text)]
+    metadata = calibration_metadata(placed) | item_fit_metadata(answers.data, fit)
+    return metadata, [CheckOutcome("items_usable", share >= USABLE_SHARE, text)]
 
 
 def _fit_report(

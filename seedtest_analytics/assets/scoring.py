@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from logging import Logger
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.events import CheckOutcome, Outcome
+from seedtest_analytics.assets.fit_report import person_fit_metadata
 from seedtest_analytics.assets.preview import histogram
 from seedtest_analytics.assets.scoring_report import next_answer_scores, scale_stability
 from seedtest_analytics.partitions import Week
@@ -47,6 +48,7 @@ class WeekScores:
     overall: pd.DataFrame
     windows: pd.DataFrame
     topics: pd.DataFrame
+    fit: Mapping[str, Any]
 
 
 def score_week(
@@ -68,7 +70,7 @@ def score_week(
         scored.staged > 0 or n_students == 0,
         f"{scored.staged:,} of {n_students:,} students with answers",
     )
-    metadata = _overall_metadata(scores, scale, week) | next_answers
+    metadata = _overall_metadata(scores, scale, week) | dict(scores.fit) | next_answers
     yield Outcome(scored, metadata, [check, stability], week.key, dry)
     yield Outcome(windows, {"windows": len(scores.windows)}, [], week.key, dry)
     yield Outcome(topics, {"topic_abilities": len(scores.topics)}, [], week.key, dry)
@@ -121,13 +123,21 @@ def _scores(connection: Connection, week: Week, scale: Scale | None) -> WeekScor
         connection, statement(RESPONSES, "overall_rows"), dictionaries=("user_id", "topic_id")
     )
     window_answers = copy_to_arrow(connection, statement(RESPONSES, "window_rows"), dictionaries=("user_id",))
-    from seedtest_analytics.assets.scoring_rows import overall_rows, topic_rows, window_rows
+    from seedtest_analytics.assets.scoring_rows import (
+        item_parameters,
+        overall_responses,
+        overall_rows,
+        topic_rows,
+        window_rows,
+    )
 
-    overall = overall_rows(overall_answers, scale, week)
+    users, data = overall_responses(overall_answers)
+    overall = overall_rows(users, data, scale, week)
     return WeekScores(
         overall,
         window_rows(window_answers, scale, week, WINDOW_DAYS),
         topic_rows(overall_answers, overall, scale, week),
+        person_fit_metadata(data, item_parameters(scale.items), scale.group_mean, scale.group_sd),
     )
 
 
@@ -138,7 +148,10 @@ def _no_scores() -> WeekScores:
         return pd.DataFrame(columns=[c.name for c in table.columns])
 
     return WeekScores(
-        empty(tables.mirt_ability), empty(tables.ability_window), empty(tables.student_topic_theta_history)
+        empty(tables.mirt_ability),
+        empty(tables.ability_window),
+        empty(tables.student_topic_theta_history),
+        {},
     )
 
 

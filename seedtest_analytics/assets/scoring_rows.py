@@ -36,15 +36,20 @@ def _codes(column: Any) -> tuple[np.ndarray, np.ndarray]:
     return codes, np.asarray(chunk.dictionary.to_pylist(), dtype=object)
 
 
-def overall_rows(answers: pa.Table, scale: Scale, week: Week) -> pd.DataFrame:
+def overall_responses(answers: pa.Table) -> tuple[np.ndarray, ResponseData]:
+    """Ids of the students by code, and their answers with the code as the row's key."""
+    from seedtest_analytics.stats.irt.data import ResponseData
+
+    codes, users = _codes(answers["user_id"])
+    return users, ResponseData.from_long(codes, answers["item_id"].to_numpy(), answers["correct"].to_numpy())
+
+
+def overall_rows(users: np.ndarray, data: ResponseData, scale: Scale, week: Week) -> pd.DataFrame:
     """Rows of mirt_ability: EAP and posterior SD of each student, population of the calibration as the prior."""
     import pandas as pd
 
-    from seedtest_analytics.stats.irt.data import ResponseData
     from seedtest_analytics.stats.irt.scoring import score
 
-    codes, users = _codes(answers["user_id"])
-    data = ResponseData.from_long(codes, answers["item_id"].to_numpy(), answers["correct"].to_numpy())
     scores = score(data, item_parameters(scale.items), prior_mean=scale.group_mean, prior_sd=scale.group_sd)
     known = scores.n_answers > 0
     frame = pd.DataFrame(

@@ -95,6 +95,8 @@ def plan(first: dt.date, last: dt.date, today: dt.date, reports: bool) -> Iterat
     if newest >= weeks[0]:
         yield Step("forecast_prophet", f"forecasts and anomalies, week of {newest}", newest, newest)
         yield Step("cluster_segments", f"segments, week of {newest}", newest, newest)
+    if newest >= weeks[0]:
+        yield Step("irt_drift_monitor", f"item drift, week of {newest}", newest, newest)
     yield Step("backtest_predictions", f"backtest, {weeks[0]} to {weeks[1]}", *weeks)
     if reports:
         closed = min(monday_of(today) - WEEK, weeks[1])

@@ -18,7 +18,7 @@ from seedtest_analytics.partitions import Week
 from seedtest_analytics.resources.r.errors import RCrashedError, RPackageMissingError
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.settings import CalibrationSettings
-from tests._database import rows_of
+from tests._database import execute, rows_of
 from tests.pipeline._activity import postgres_of
 from tests.pipeline._items import Bank, store_answers, week
 
@@ -290,3 +290,24 @@ def test_a_missing_package_fails_the_step_with_the_remedy_and_is_not_tried_again
             resources={"postgres": postgres_of(two_cohorts), "r": RResource()},
         )
     assert failure.value.allow_retries is False
+
+
+def test_items_and_students_who_do_not_follow_the_model_show_in_the_metadata(database: Engine) -> None:
+    BANK.store(database)
+    store_answers(database, BANK, week(0), THETA, seed=21)
+    well = calibrated(database, week(0))[0].metadata
+    assert well["items_tested_for_fit"] == 24
+    assert well["items_misfitting"] <= 1
+    students = scored(database, week(0))[0].metadata
+    assert students["students_tested_for_fit"] == 500
+    assert students["share_of_students_misfitting"] < 0.09
+    # Every third student answers against the ability, and item 2 is answered right by the middle only.
+    execute(
+        database, "UPDATE attempt_log SET correct = item_id % 2 = 0 WHERE substr(user_id, 2)::integer % 3 = 0"
+    )
+    middle = [f"u{k}" for k in np.flatnonzero(np.abs(THETA) < 0.7)]
+    execute(database, "UPDATE attempt_log SET correct = user_id = ANY(:m) WHERE item_id = 2", {"m": middle})
+    badly = calibrated(database, week(0))[0].metadata
+    assert badly["items_misfitting"] > well["items_misfitting"]
+    assert "| 2 |" in badly["worst_item_fit"].value
+    assert scored(database, week(0))[0].metadata["share_of_students_misfitting"] > 0.1
