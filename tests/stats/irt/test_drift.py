@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from seedtest_analytics.stats.irt import (
     DriftThresholds,
     IrtDataError,
+    ItemEstimates,
     ItemParameters,
     Link,
     ResponseData,
@@ -61,6 +63,28 @@ def test_drift_is_found_on_the_common_scale(periods: tuple[Simulated, Simulated]
     assert forest.item_ids[0] in (9, 10)
     assert forest.has_alert[0]
     assert np.all((forest.lower < forest.delta_b) & (forest.delta_b < forest.upper))
+
+
+def test_standard_errors_of_changes_by_hand() -> None:
+    """One item, link A = 2, B = 1 with errors: variances transform with A, and the link's own are added."""
+
+    def estimates(a: float, b: float, se_a: float, se_b: float) -> ItemEstimates:
+        one = np.ones(1)
+        return ItemEstimates(
+            item_ids=np.array(["x"]), a=a * one, b=b * one, c=0 * one, se_a=se_a * one, se_b=se_b * one, se_c=0 * one,
+            covariance=np.diag([se_a**2, se_b**2, 0.0])[None], n_responses=np.array([500]), p_correct=0.5 * one,
+            status=np.array(["estimated"]), flag=np.array([None]), component=np.array([0]),
+        )  # fmt: skip
+
+    scale = Link(2.0, 1.0, 0.05, 0.07, 0.001, "haebara", 0.0, np.array([]))
+    drift = item_drift(estimates(0.7, 1.9, 0.08, 0.10), estimates(1.2, 0.5, 0.06, 0.09), scale)
+    assert drift.delta_a[0] == pytest.approx(1.2 / 2 - 0.7)
+    assert drift.delta_b[0] == pytest.approx(2 * 0.5 + 1 - 1.9)
+    assert drift.se_delta_a[0] == pytest.approx(np.sqrt(0.08**2 + (0.06 / 2) ** 2 + (1.2 / 4 * 0.05) ** 2))
+    link_variance = (0.5 * 0.05) ** 2 + 0.07**2 + 2 * 0.5 * 0.001
+    assert drift.se_delta_b[0] == pytest.approx(np.sqrt(0.10**2 + (2 * 0.09) ** 2 + link_variance))
+    assert drift.p_b[0] == pytest.approx(2 * norm.sf(0.1 / drift.se_delta_b[0]))
+    assert np.isnan(drift.p_c[0])
 
 
 def test_items_with_few_answers_are_skipped_and_named(periods: tuple[Simulated, Simulated]) -> None:
