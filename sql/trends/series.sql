@@ -3,12 +3,16 @@
 -- name: kpi
 -- Mean over students weighted by the evidence behind each; the evidence of the week is the effective number of students
 -- (Kish). Grain: week. Inputs: weekly_kpi. Params: key, weight_key, first_week, last_week.
-SELECT week_start, sum(value * weight) / sum(weight) AS value, sum(weight) ^ 2 / sum(weight ^ 2) AS evidence
+-- Sums of numerics do not depend on the order of rows, so a second run gives the same to the last bit.
+SELECT
+    week_start,
+    (sum(value * weight) / sum(weight))::float8 AS value,
+    (sum(weight) * sum(weight) / sum(weight * weight))::float8 AS evidence
 FROM (
     SELECT
         week_start,
-        (kpis ->> CAST(:key AS text))::float8 AS value,
-        COALESCE(NULLIF((kpis ->> CAST(:weight_key AS text))::float8, 0), 1) AS weight
+        (kpis ->> CAST(:key AS text))::numeric AS value,
+        COALESCE(NULLIF((kpis ->> CAST(:weight_key AS text))::numeric, 0), 1) AS weight
     FROM weekly_kpi
     WHERE week_start BETWEEN :first_week AND :last_week AND kpis ->> CAST(:key AS text) IS NOT NULL
 ) AS known
