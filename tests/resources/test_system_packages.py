@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts/install-system-packages"
-PACKAGES = ["r-base-core", "r-cran-lme4", "r-cran-brms", "g++", "make"]
+PACKAGES = ["r-base-core", "r-cran-lme4", "r-cran-brms", "g++", "make", "chromium"]
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def test_only_what_is_missing_is_installed(machine):
     debian(machine, ["r-base-core", "make"])
     result = run(machine)
     assert result.returncode == 0
-    assert "installing r-cran-lme4 r-cran-brms g++" in result.stdout
+    assert "installing r-cran-lme4 r-cran-brms g++ chromium" in result.stdout
     assert calls(machine).splitlines() == [
         "apt-get update -qq",
-        "apt-get install -y -qq --no-install-recommends r-cran-lme4 r-cran-brms g++",
+        "apt-get install -y -qq --no-install-recommends r-cran-lme4 r-cran-brms g++ chromium",
     ]
 
 
@@ -74,7 +74,7 @@ def test_without_rights_the_command_is_named(machine):
     debian(machine, ["make"], user_id=1000)
     result = run(machine)
     assert result.returncode == 1
-    assert "apt-get install --no-install-recommends r-base-core r-cran-lme4 r-cran-brms g++" in result.stderr
+    assert "apt-get install --no-install-recommends r-base-core r-cran-lme4 r-cran-brms g++ chromium" in result.stderr
 
 
 def test_without_apt_the_packages_are_named(machine):

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-from seedtest_analytics.resources.r import frames, wire
+from seedtest_analytics.resources.r import wire
 from seedtest_analytics.resources.r.errors import (
     RConversionError,
     RCrashedError,
@@ -127,6 +127,9 @@ class RSession:
         ``script`` is a file name in the package's ``scripts`` folder, or a path. Values are converted as the
         table in :mod:`.wire` says. Raises the errors of :mod:`.errors`.
         """
+        # It imports pandas, which would slow the loading of the definitions.
+        from seedtest_analytics.resources.r import frames
+
         path = script.absolute() if isinstance(script, Path) else SCRIPTS / script
         if not path.is_file():
             raise FileNotFoundError(f"no R script {path.name} in {path.parent}")
