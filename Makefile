@@ -17,7 +17,8 @@ DATA ?=
 STUDENTS ?= 300
 WEEKS ?= 16
 PORT ?= 3000
-PYTEST_ARGS ?=
+# One worker a core; tests of a module stay together because they share servers and compiled programs.
+PYTEST_ARGS ?= -n 2 --dist loadscope
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

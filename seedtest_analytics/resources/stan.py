@@ -108,12 +108,15 @@ class StanRunner:
         """Send what cmdstanpy logs to the run's logger, and not to the console as well."""
         source = logging.getLogger("cmdstanpy")
         forward = _Forward(self.logger)
-        kept, propagates = source.handlers[:], source.propagate
-        source.handlers, source.propagate = [forward], False
+        kept = (source.handlers[:], source.propagate, source.level, source.disabled)
+        # Prophet, where it has run in this process, has made the logger quiet.
+        source.handlers, source.propagate, source.disabled = [forward], False, False
+        source.setLevel(logging.INFO)
         try:
             yield
         finally:
-            source.handlers, source.propagate = kept, propagates
+            source.handlers, source.propagate, source.disabled = kept[0], kept[1], kept[3]
+            source.setLevel(kept[2])
 
     @contextmanager
     def _progress(self, output: Path, n_draws: int) -> Iterator[None]:
