@@ -222,6 +222,8 @@ class TestRuns:
     def test_draws_are_those_of_the_seed_and_the_scratch_folder_goes(
         self, stan_runner, monkeypatch, tmp_path
     ):
+        import cmdstanpy  # noqa: F401 - makes a folder of its own, gone at exit, when first imported
+
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         one = stan_runner.sample(MARGINAL, small_problem(), SHORT)
         two = stan_runner.sample(MARGINAL, small_problem(), SHORT)
