@@ -1,13 +1,62 @@
-"""`seedtest backtest`: the table of how the predictions held."""
+"""`seedtest backtest`: the tables of how the predictions held, one a prediction, each fit for 80 columns."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+# Heading and column of `prediction_backtest` (by week) and of its sums (by cohort size).
+PROBABILITY = {
+    "week": "week_start",
+    "n": "n",
+    "said": "predicted_share",
+    "seen": "observed_share",
+    "Brier": "brier",
+    "base": "brier_baseline",
+    "skill": "brier_skill",
+    "slope": "calibration_slope",
+    "ICI": "ici",
+    "AUC": "auc",
+    "ok": "is_credible",
+}
+QUANTITY = {
+    "week": "week_start",
+    "n": "n",
+    "error": "mae",
+    "naive error": "mae_baseline",
+    "inside": "coverage",
+    "should be": "coverage_level",
+    "ok": "is_credible",
+}
+PROBABILITY_BY_SIZE = {
+    "students": "cohort",
+    "weeks": "weeks",
+    "n": "predictions",
+    "Brier": "brier",
+    "skill": "brier_skill",
+    "log skill": "log_skill",
+    "AUC": "auc",
+    "weeks not ok": "weeks_not_credible",
+}
+QUANTITY_BY_SIZE = {
+    "students": "cohort",
+    "weeks": "weeks",
+    "n": "predictions",
+    "skill": "mae_skill",
+    "inside": "coverage",
+    "weeks not ok": "weeks_not_credible",
+}
+LEGEND = (
+    "said and seen: mean probability and share of what happened. base: Brier score of the baseline. skill: above 0 is "
+    "better than the baseline. slope: 1 is right, below too extreme. ok: no, where chance does not explain the distance."
+)
 
 
 def backtest_command(
@@ -22,23 +71,41 @@ def backtest_command(
     first = dt.datetime.now(PLATFORM.zone).date() - dt.timedelta(weeks=weeks)
     console = Console()
     with PostgresResource().engine.connect() as connection:
-        for title, name in (("By week", "table"), ("By cohort size", "by_size")):
-            result = connection.execute(statement(SQL, name), {"first_week": first})
-            rows = result.all()
-            if not rows:
-                console.print(
-                    "prediction_backtest has no rows: materialise it, for instance with `seedtest materialize`"
-                )
-                return
-            table = Table(title=title)
-            for column in result.keys():  # noqa: SIM118 (a result, not a mapping)
-                table.add_column(column)
-            for row in rows:
-                table.add_row(*(_cell(value) for value in row))
-            console.print(table)
+        by_week, by_size = (
+            connection.execute(statement(SQL, name), {"first_week": first}).mappings().all()
+            for name in ("table", "by_size")
+        )
+    if not by_week:
+        console.print(
+            "prediction_backtest has no rows: materialise it, for instance with `seedtest materialize`",
+            soft_wrap=True,
+        )
+        return
+    _print(console, "by week", by_week, PROBABILITY, QUANTITY)
+    _print(console, "by cohort size", by_size, PROBABILITY_BY_SIZE, QUANTITY_BY_SIZE)
+    console.print(LEGEND, highlight=False)
+
+
+def _print(
+    console: Console,
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    probability: dict[str, str],
+    quantity: dict[str, str],
+) -> None:
+    for prediction, group in groupby(rows, key=lambda row: row["prediction"]):
+        columns = quantity if str(prediction).startswith("forecast") else probability
+        table = Table(title=f"{prediction}, {title}", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for heading in columns:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in group:
+            table.add_row(*(_cell(row[column]) for column in columns.values()))
+        console.print(table)
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

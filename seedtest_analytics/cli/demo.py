@@ -19,6 +19,7 @@ HISTORY_WEEKS = 26
 """Weeks of a log that the demo materialises; what is older still counts in look-backs."""
 
 DEMO_SETTINGS = {"METRICS_USE_IRT_THETA": "true", "AGG_INCLUDE_THETA": "true"}
+COHORT_LOOKBACK_DAYS = 60
 """As the legacy manifests set them."""
 
 
@@ -86,11 +87,13 @@ def _choose_settings(first: dt.date, last: dt.date, is_log: bool) -> None:
     # Not by the functions of `partitions`: that module reads the start date when it is imported.
     first_monday, last_monday = (day - dt.timedelta(days=day.weekday()) for day in (first, last))
     start = max(first_monday, last_monday - dt.timedelta(weeks=HISTORY_WEEKS - 1))
-    # A published log is sparse: a year of answers for its items, where a school's cohort needs the manifests' 60 days.
+    # The items of a log of unknown density are calibrated on all its answers; a simulated cohort is as dense as a
+    # school's, for which the manifests' 60 days are enough.
+    lookback = max((last - first).days + 7, COHORT_LOOKBACK_DAYS) if is_log else COHORT_LOOKBACK_DAYS
     chosen = {
         **DEMO_SETTINGS,
         "SEEDTEST_START_DATE": start.isoformat(),
-        "MIRT_LOOKBACK_DAYS": "365" if is_log else "60",
+        "MIRT_LOOKBACK_DAYS": str(lookback),
     }
     home = current_home()
     keep_settings(home, {**chosen, **kept_settings(home)})

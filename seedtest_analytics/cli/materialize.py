@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.markup import escape
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,19 @@ def materialize_command(
         dt.datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; default: yesterday.")
     ] = None,
     reports: Annotated[bool, typer.Option(help="Make the reports of the last closed week too.")] = True,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Every event of the runs on the standard error.")
+    ] = False,
 ) -> None:
     """Materialise the whole graph over a range of days, oldest week first."""
-    materialize(first.date() if first else None, last.date() if last else None, reports)
+    materialize(first.date() if first else None, last.date() if last else None, reports, verbose)
 
 
-def materialize(first: dt.date | None, last: dt.date | None, reports: bool) -> None:
-    """Run the steps one after the other; raises typer.Exit(1) at the first that fails, naming its run."""
+def materialize(first: dt.date | None, last: dt.date | None, reports: bool, is_verbose: bool = False) -> None:
+    """Run the steps one after the other; raises typer.Exit(1) at the first that fails, naming its run.
+
+    The console shows a line a step and the warnings; every event is in Dagster's log all the same.
+    """
     import dagster as dg
 
     from seedtest_analytics.build import build_definitions
@@ -68,15 +74,11 @@ def materialize(first: dt.date | None, last: dt.date | None, reports: bool) -> N
     definitions = build_definitions()
     today = dt.datetime.now(PLATFORM.zone).date()
     console = Console()
-    with (
-        dg.DagsterInstance.get() as instance,
-        Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console
-        ) as progress,
-    ):
-        _run(definitions, instance, Step("sync_attempts", "attempts"), progress)
+    level = "DEBUG" if is_verbose else "WARNING"
+    with dg.DagsterInstance.get() as instance:
+        _run(definitions, instance, Step("sync_attempts", "attempts"), console, level)
         for step in plan(*_range(first, last, today), today, reports):
-            _run(definitions, instance, step, progress)
+            _run(definitions, instance, step, console, level)
 
 
 def plan(first: dt.date, last: dt.date, today: dt.date, reports: bool) -> Iterator[Step]:
@@ -124,21 +126,30 @@ def _range(first: dt.date | None, last: dt.date | None, today: dt.date) -> tuple
     return start, min(last or found[1], today - dt.timedelta(days=1))
 
 
-def _run(definitions: Any, instance: Any, step: Step, progress: Progress) -> None:
-    task = progress.add_task(step.title, total=None)
+def _run(definitions: Any, instance: Any, step: Step, console: Console, log_level: str) -> None:
     started = time.monotonic()
-    job = definitions.resolve_job_def(step.job)
-    result = job.execute_in_process(instance=instance, tags=step.tags, raise_on_error=False)
-    progress.update(
-        task, total=1, completed=1, description=f"{step.title}: {time.monotonic() - started:.1f} s"
-    )
-    if not result.success:
-        for event in result.all_events:
-            if event.is_step_failure:
-                error = event.step_failure_data.error
-                progress.console.print(
-                    f"[red]{event.step_key}[/]: {error.message if error else ''}", highlight=False
-                )
-        if not step.is_optional:
-            raise typer.Exit(1)
-        progress.console.print(f"[yellow]{step.job}[/] failed; the rest goes on without it")
+    with console.status(step.title):
+        result = definitions.resolve_job_def(step.job).execute_in_process(
+            instance=instance,
+            tags=step.tags,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
+        )
+    console.print(f"{step.title}: {time.monotonic() - started:.1f} s", highlight=False)
+    if result.success:
+        return
+    for event in result.all_events:
+        if event.is_step_failure:
+            cause = _first_cause(event.step_failure_data.error)
+            console.print(f"[red]{event.step_key}[/]: {escape(cause)}", highlight=False, soft_wrap=True)
+    console.print(f"run {result.run_id}; its log is in the UI", highlight=False)
+    if not step.is_optional:
+        raise typer.Exit(1)
+    console.print(f"[yellow]{step.job}[/] failed; the rest goes on without it")
+
+
+def _first_cause(error: Any) -> str:
+    """What went wrong: Dagster's own errors about a step say only that something did."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "no cause is known"
