@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
 
 # Heading and column of `prediction_backtest` (by week) and of its sums (by cohort size).
 PROBABILITY = {
@@ -89,7 +92,7 @@ def backtest_command(
 def _print(
     console: Console,
     title: str,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[RowMapping],
     probability: dict[str, str],
     quantity: dict[str, str],
 ) -> None:
