@@ -14,7 +14,8 @@ __all__ = ["database", "shared_database"]
 STORE = """
 INSERT INTO prediction_backtest
     (judged_until, baseline, week_start, prediction, method, n, cohort_size, observed_share, predicted_share, brier,
-     brier_baseline, brier_skill, log_score, log_score_baseline, calibration_slope, ici, auc, mae, mae_baseline, coverage, coverage_level, is_credible)
+     brier_baseline, brier_skill, log_score,
+     log_score_baseline, calibration_slope, ici, auc, mae, mae_baseline, coverage, coverage_level, is_credible)
 VALUES
     (now(), 'known share', current_date - 21, 'S', 'cox', 1234, 1234, 0.881, 0.874, 0.071, 0.105, 0.324, 0.3,
      0.4, 0.951, 0.012, 0.913, NULL, NULL, NULL, NULL, true),
