@@ -1,0 +1,75 @@
+"""How a variable of the environment becomes a typed field: declared once, validated once, refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+
+class SettingsError(ValueError):
+    """A variable of the environment or a field of the run configuration has a value that is not allowed."""
+
+
+class SettingsGroup(BaseModel):
+    """Variables that belong together. Field metadata names the variable (first alias is the current name)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read this group's variables; raise :class:`SettingsError` naming variable, value and what is allowed."""
+        given = {name: value for name, value in environment.items() if value.strip() != ""}
+        return cls._validated(
+            {k: v for k, v in given.items() if k in cls.variables()}, "environment variable"
+        )
+
+    def overridden_by(self, values: Mapping[str, Any]) -> Self:
+        """Copy with the fields of ``values`` that are not None replaced and validated again."""
+        changed = {
+            name: value
+            for name, value in values.items()
+            if value is not None and name in type(self).model_fields
+        }
+        if not changed:
+            return self
+        return type(self)._validated({**self.model_dump(), **changed}, "run configuration field")
+
+    @classmethod
+    def variables(cls) -> dict[str, str]:
+        """Environment variable (every alias) to field name."""
+        return {
+            alias: name
+            for name, field in cls.model_fields.items()
+            for alias in _aliases(field.validation_alias)
+        }
+
+    @classmethod
+    def _validated(cls, values: dict[str, Any], what: str) -> Self:
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError("\n".join(cls._explain(e, values, what) for e in error.errors())) from None
+
+    @classmethod
+    def _explain(cls, error: Any, values: Mapping[str, Any], what: str) -> str:
+        location = str(error["loc"][0])
+        field_name = cls.variables().get(location, location)
+        field = cls.model_fields[field_name]
+        names = [n for n in (*_aliases(field.validation_alias), field_name) if n in values]
+        secret = field.annotation is not None and "SecretStr" in str(field.annotation)
+        value = "(hidden)" if secret else repr(values[names[0]]) if names else "(missing)"
+        name = names[0] if names else location
+        return f"{what} {name} = {value} is not allowed: {error['msg']}. {field.description or ''}".rstrip()
+
+
+def _aliases(alias: Any) -> tuple[str, ...]:
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices)
+    return (alias,) if alias else ()
+
+
+def variable(default: Any, *names: str, description: str, **limits: Any) -> Any:
+    """Declare a field read from the first of ``names`` that is set."""
+    return Field(default=default, validation_alias=AliasChoices(*names), description=description, **limits)

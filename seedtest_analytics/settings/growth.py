@@ -1,0 +1,99 @@
+"""Growth: the mixed model and the Bayesian one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from seedtest_analytics.settings.group import SettingsGroup, variable
+
+
+class GlmmSettings(SettingsGroup):
+    """Mixed model of growth by lme4 (contract 4.8)."""
+
+    lookback_weeks: int = variable(
+        12,
+        "GLMM_LOOKBACK_WEEKS",
+        ge=1,
+        le=260,
+        description="Calendar weeks of answers, the fit's own included.",
+    )
+    formula: str = variable(
+        "score ~ week + (week | student) + (1 | topic)",
+        "GLMM_FORMULA",
+        description="lme4's formula over score, week, student and topic.",
+    )
+    family: Literal["gaussian", "binomial"] = variable(
+        "gaussian",
+        "GLMM_FAMILY",
+        description="'gaussian' on shares, or 'binomial' on counts right of answered.",
+    )
+    min_observations: int = variable(
+        10,
+        "GLMM_MIN_OBSERVATIONS",
+        ge=1,
+        description="Students with fewer answers in the look-back are left out.",
+    )
+    update_kpi: bool = variable(
+        False, "GLMM_UPDATE_KPI", description="Merge growth_slope into weekly_kpi of the model's own week."
+    )
+
+
+class GrowthSettings(SettingsGroup):
+    """Bayesian growth and the goal probability (contract 4.9)."""
+
+    lookback_weeks: int = variable(
+        8,
+        "BRMS_LOOKBACK_WEEKS",
+        "LOOKBACK_WEEKS",
+        ge=1,
+        le=260,
+        description="Calendar weeks of answers, the fit's own included; three distinct ones are needed.",
+    )
+    n_samples: int = variable(
+        1000, "BRMS_N_SAMPLES", "BRMS_ITER", ge=100, description="Draws of each chain after its warm-up."
+    )
+    n_chains: int = variable(2, "BRMS_N_CHAINS", "BRMS_CHAINS", ge=1, le=16, description="Markov chains.")
+    family: Literal["gaussian", "binomial"] = variable(
+        "gaussian",
+        "BRMS_FAMILY",
+        description="'gaussian' on scores, or 'binomial' on counts right of answered (source accuracy).",
+    )
+    score_source: Literal["theta", "accuracy"] = variable(
+        "theta",
+        "BRMS_SCORE_SOURCE",
+        description="Weekly score: 'theta' (ability, logit) or 'accuracy' (share right).",
+    )
+    backend: Literal["stan", "laplace", "brms"] = variable(
+        "stan",
+        "GROWTH_BACKEND",
+        description="'stan', 'laplace' (quick look), or R's 'brms'. The binomial family takes 'laplace' for 'stan'.",
+    )
+    update_kpi: bool = variable(
+        True, "BRMS_UPDATE_KPI", description="Let usable fits feed P where METRICS_USE_BAYESIAN asks for it."
+    )
+    goal_horizon_weeks: int = variable(
+        4,
+        "GOAL_HORIZON_WEEKS",
+        ge=0,
+        le=260,
+        description="Weeks after the as-of day that P looks ahead for students without a goal date.",
+    )
+    seed: int = variable(42, "BRMS_SEED", ge=1, description="Seed of the draws; stored with the fit.")
+    priors: dict[str, dict[str, Any]] = variable(
+        {},
+        "BRMS_PRIORS",
+        description='JSON of the priors that differ, such as {"week": {"dist": "normal", "mean": 0, "sd": 0.2}}.',
+    )
+
+    @field_validator("priors", mode="before")
+    @classmethod
+    def _parsed_priors(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("it is no JSON") from None

@@ -1,0 +1,45 @@
+"""Daily features and weekly KPIs."""
+
+from __future__ import annotations
+
+from seedtest_analytics.settings.group import SettingsGroup, variable
+
+KPI_METRICS = ("I_t", "E_t", "R_t", "A_t", "P", "S")
+
+
+class FeatureSettings(SettingsGroup):
+    """Daily topic features (contract 4.5)."""
+
+    lookback_days: int = variable(
+        7, "AGG_LOOKBACK_DAYS", ge=1, description="Days that the daily schedule aggregates again."
+    )
+    include_theta: bool = variable(
+        False, "AGG_INCLUDE_THETA", description="Fill theta_estimate and theta_sd."
+    )
+
+
+class KpiSettings(SettingsGroup):
+    """Weekly KPIs (contract 4.6)."""
+
+    use_irt_theta: bool = variable(
+        False, "METRICS_USE_IRT_THETA", description="I_t from abilities where there are enough answers."
+    )
+    use_bayesian: bool = variable(
+        False, "METRICS_USE_BAYESIAN", description="P from the growth posterior of its week."
+    )
+    default_target: float = variable(
+        0.0, "METRICS_DEFAULT_TARGET", description="Target on the logit scale for students without a goal."
+    )
+    churn_horizon_days: int = variable(
+        14,
+        "METRICS_CHURN_HORIZON_DAYS",
+        ge=1,
+        le=365,
+        description="S is the risk of silence over so many days.",
+    )
+    users_since_days: int = variable(
+        90, "KPI_USERS_SINCE_DAYS", ge=1, description="Students with an attempt in so many days get a row."
+    )
+    lookback_days: int = variable(
+        30, "KPI_LOOKBACK_DAYS", ge=1, description="As KPI_USERS_SINCE_DAYS; the larger of the two counts."
+    )

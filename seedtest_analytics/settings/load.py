@@ -1,0 +1,66 @@
+"""All groups together, read from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from seedtest_analytics.settings.group import SettingsError, SettingsGroup
+from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
+from seedtest_analytics.settings.kpis import FeatureSettings, KpiSettings
+from seedtest_analytics.settings.platform import PlatformSettings, StorageSettings
+from seedtest_analytics.settings.psychometrics import CalibrationSettings, DriftSettings
+from seedtest_analytics.settings.quality import BacktestSettings
+from seedtest_analytics.settings.reports import ReportSettings
+from seedtest_analytics.settings.retired import warn_about_retired
+from seedtest_analytics.settings.risk import InactivitySettings, SurvivalSettings
+from seedtest_analytics.settings.segments import SegmentSettings
+from seedtest_analytics.settings.trends import ForecastSettings
+
+
+class Settings(BaseModel):
+    """All groups, frozen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    platform: PlatformSettings = PlatformSettings()
+    storage: StorageSettings = StorageSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
+    drift: DriftSettings = DriftSettings()
+    features: FeatureSettings = FeatureSettings()
+    kpis: KpiSettings = KpiSettings()
+    glmm: GlmmSettings = GlmmSettings()
+    growth: GrowthSettings = GrowthSettings()
+    reports: ReportSettings = ReportSettings()
+    survival: SurvivalSettings = SurvivalSettings()
+    inactivity: InactivitySettings = InactivitySettings()
+    forecast: ForecastSettings = ForecastSettings()
+    segments: SegmentSettings = SegmentSettings()
+    backtest: BacktestSettings = BacktestSettings()
+
+
+GROUPS: dict[str, type[SettingsGroup]] = {
+    name: type(field.default) for name, field in Settings.model_fields.items()
+}
+"""Field of :class:`Settings` to its group."""
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read and validate the environment.
+
+    Every problem of every group is in one :class:`SettingsError`; retired variables are named in one warning.
+    """
+    environment = os.environ if environment is None else environment
+    groups: dict[str, SettingsGroup] = {}
+    problems: list[str] = []
+    for name, group in GROUPS.items():
+        try:
+            groups[name] = group.from_environment(environment)
+        except SettingsError as error:
+            problems.append(str(error))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    warn_about_retired(environment)
+    return Settings.model_validate(groups)

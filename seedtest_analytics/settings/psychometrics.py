@@ -1,0 +1,88 @@
+"""Calibration, scoring and drift of items."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+
+from seedtest_analytics.settings.group import SettingsGroup, variable
+
+
+class CalibrationSettings(SettingsGroup):
+    """Item calibration and scoring (contract 4.1)."""
+
+    lookback_days: int = variable(
+        30,
+        "MIRT_LOOKBACK_DAYS",
+        "IRT_CALIB_LOOKBACK_DAYS",
+        ge=1,
+        description="Days of answers that a calibration uses.",
+    )
+    model: Literal["Rasch", "2PL", "3PL"] = variable(
+        "2PL", "MIRT_MODEL", "IRT_MODEL", description="Item response model: Rasch, 2PL or 3PL."
+    )
+    topic_id: str | None = variable(
+        None, "MIRT_TOPIC_ID", "IRT_TOPIC_ID", description="Calibrate this topic only."
+    )
+    subject_id: int | None = variable(
+        None, "MIRT_SUBJECT_ID", "IRT_SUBJECT_ID", description="Calibrate this exam_id only (an integer)."
+    )
+    max_observations: int = variable(
+        0, "MIRT_MAX_OBS", ge=0, description="At most so many answers, the newest kept; 0 is no limit."
+    )
+    max_retries: int = variable(
+        3, "MIRT_MAX_RETRIES", ge=1, description="Tries of a calibration before it fails."
+    )
+    retry_delay_secs: float = variable(
+        5.0, "MIRT_RETRY_DELAY_SECS", ge=0, description="Seconds before the second try; grows with each try."
+    )
+    min_responses: int = variable(
+        10, "MIRT_MIN_RESPONSES", ge=1, description="Items with fewer answers are set aside with that reason."
+    )
+    attempts: Literal["first", "all"] = variable(
+        "first",
+        "MIRT_ATTEMPTS",
+        description="'first': a student's first answered attempt at an item; 'all': every one.",
+    )
+    backend: Literal["native", "mirt"] = variable(
+        "native", "MIRT_BACKEND", description="'native' engine or R's 'mirt'."
+    )
+    priors: Literal["weak", "none"] = variable(
+        "weak",
+        "MIRT_PRIORS",
+        description="'weak': log a ~ N(0, 0.5²), b ~ N(0, 2²), so that items with few answers converge; 'none': none.",
+    )
+    linking: Literal["fixed", "mean-mean", "mean-sigma", "haebara", "stocking-lord"] = variable(
+        "fixed", "MIRT_LINKING", description="How a calibration is put on the anchors' scale."
+    )
+    min_anchors: int = variable(
+        5,
+        "MIRT_MIN_ANCHORS",
+        ge=2,
+        description="Fewer usable anchors than this: no link, and the reason is stored.",
+    )
+    update_question_meta: bool = variable(
+        False, "IRT_UPDATE_QUESTION_META", description="Write parameters back into question.meta.irt."
+    )
+
+
+class DriftSettings(SettingsGroup):
+    """Item drift and anchor selection (contract 4.3, 4.13)."""
+
+    lookback_days: int = variable(30, "DRIFT_LOOKBACK_DAYS", ge=1, description="Days of the recent window.")
+    min_sample: int = variable(
+        200, "DRIFT_MIN_SAMPLE", ge=10, description="Answers an item needs in both windows."
+    )
+    threshold_delta_a: float = variable(
+        0.20, "DRIFT_THRESHOLD_DELTA_A", gt=0, description="Alert above this |Δa|."
+    )
+    threshold_delta_b: float = variable(
+        0.25, "DRIFT_THRESHOLD_DELTA_B", gt=0, description="Alert above this |Δb|."
+    )
+    threshold_delta_c: float = variable(
+        0.03, "DRIFT_THRESHOLD_DELTA_C", gt=0, description="Alert above this Δc."
+    )
+    baseline_from: dt.date | None = variable(
+        None, "DRIFT_BASELINE_FROM", description="First day of the baseline."
+    )
+    baseline_to: dt.date | None = variable(None, "DRIFT_BASELINE_TO", description="Day after the baseline.")
