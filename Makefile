@@ -12,10 +12,10 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 unexport VIRTUAL_ENV
 RUN := $(VENV)/bin/
 
-# What to show: a log instead of the simulated cohort, the cohort's size, where the page is.
+# What to show: a log instead of the simulated cohort, the cohort's size, how many weeks, where the page is.
 DATA ?=
 STUDENTS ?= 300
-WEEKS ?= 16
+WEEKS ?=
 PORT ?= 3000
 # One worker a core; tests of a module stay together because they share servers and compiled programs.
 PYTEST_ARGS ?= -n 2 --dist loadscope
@@ -38,7 +38,7 @@ system-packages: ## Debian packages: R, its packages, a C++ compiler
 	scripts/install-system-packages
 
 demo: install ## install, load data, materialise the whole graph, open the UI on 127.0.0.1
-	$(RUN)seedtest demo $(if $(DATA),--data "$(DATA)",--students $(STUDENTS) --weeks $(WEEKS)) --port $(PORT)
+	$(RUN)seedtest demo $(if $(DATA),--data "$(DATA)",--students $(STUDENTS)) $(if $(WEEKS),--weeks $(WEEKS)) --port $(PORT)
 
 dev: install-dev ## the UI over what is there
 	$(RUN)seedtest up --port $(PORT)

@@ -17,6 +17,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,21 +115,16 @@ def load(folder: Path, url: str) -> int:
     return load_attempt_log(create_engine(normalised_url(url)), [folder / "attempts-*.parquet"]).rows_read
 
 
-def _measured(queue: Any, function: Callable[..., int], arguments: tuple[Any, ...]) -> None:
+def _measured(function: Callable[..., int], arguments: tuple[Any, ...]) -> tuple[int, float, float]:
     start = time.perf_counter()
     rows = function(*arguments)
-    queue.put((rows, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    return rows, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def in_own_process(function: Callable[..., int], arguments: tuple[Any, ...]) -> tuple[int, float, float]:
-    """Rows, seconds (imports included) and peak resident megabytes."""
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=_measured, args=(queue, function, arguments))
-    process.start()
-    result: tuple[int, float, float] = queue.get(timeout=3600)
-    process.join()
-    return result
+    """Rows, seconds (imports included) and peak resident megabytes; raises where the process dies."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measured, function, arguments).result()
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from seedtest_analytics.cli.home import current_home, keep_settings, kept_settin
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-HISTORY_WEEKS = 26
-"""Weeks of a log that the demo materialises; what is older still counts in look-backs."""
+COHORT_WEEKS = 16
+LOG_WEEKS = 104
+"""Weeks that the demo materialises unless told: of a log two years, because its last months are often a thin tail.
+What is older still counts in look-backs."""
 
 DEMO_SETTINGS = {"METRICS_USE_IRT_THETA": "true", "AGG_INCLUDE_THETA": "true"}
 COHORT_LOOKBACK_DAYS = 60
@@ -28,7 +30,13 @@ def demo_command(
         str | None, typer.Option(help="Attempt log (Parquet or CSV) instead of a simulated cohort.")
     ] = None,
     students: Annotated[int, typer.Option(help="Students of the simulated cohort.")] = 300,
-    weeks: Annotated[int, typer.Option(help="Weeks of the simulated cohort.")] = 16,
+    weeks: Annotated[
+        int | None,
+        typer.Option(
+            min=4,
+            help=f"Weeks of the simulated cohort (default {COHORT_WEEKS}), or newest weeks of the log ({LOG_WEEKS}).",
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = 3000,
 ) -> None:
     """Load data, materialise the whole graph and open the UI. Run again it changes no number."""
@@ -41,9 +49,8 @@ def demo_command(
     use_instance()
     engine = PostgresResource().engine
     migrate(engine)
-    _load(engine, data, students, weeks, console)
-    first, last = attempt_days(engine)
-    _choose_settings(first, last, data is not None)
+    _load(engine, data, students, weeks or COHORT_WEEKS, console)
+    _choose_settings(*attempt_days(engine), (weeks or LOG_WEEKS) if data is not None else None)
     materialize(None, None, reports=True)
     start(port)
     _say_where(engine, console)
@@ -82,14 +89,15 @@ def attempt_days(engine: Engine) -> tuple[dt.date, dt.date]:
     return first, last
 
 
-def _choose_settings(first: dt.date, last: dt.date, is_log: bool) -> None:
-    """Settings that fit the data, kept in the home, so that a later `seedtest up` has them too."""
+def _choose_settings(first: dt.date, last: dt.date, log_weeks: int | None) -> None:
+    """Settings that fit a cohort, or the newest weeks of a log; kept in the home, so that `seedtest up` has them too."""
     # Not by the functions of `partitions`: that module reads the start date when it is imported.
     first_monday, last_monday = (day - dt.timedelta(days=day.weekday()) for day in (first, last))
-    start = max(first_monday, last_monday - dt.timedelta(weeks=HISTORY_WEEKS - 1))
-    # The items of a log of unknown density are calibrated on all its answers; a simulated cohort is as dense as a
-    # school's, for which the manifests' 60 days are enough.
-    lookback = max((last - first).days + 7, COHORT_LOOKBACK_DAYS) if is_log else COHORT_LOOKBACK_DAYS
+    start, lookback = first_monday, COHORT_LOOKBACK_DAYS
+    if log_weeks is not None:
+        start = max(first_monday, last_monday - dt.timedelta(weeks=log_weeks - 1))
+        # A log of unknown density: its items are calibrated on all answers so far.
+        lookback = max((last - first).days + 7, lookback)
     chosen = {
         **DEMO_SETTINGS,
         "SEEDTEST_START_DATE": start.isoformat(),
