@@ -93,8 +93,6 @@ def run_job(url: str, job: str, first: dt.date | None, last: dt.date | None, out
         "AGG_INCLUDE_THETA": "true",
         "MIRT_LOOKBACK_DAYS": "60",
     }
-    import logging
-
     import dagster as dg
     from sqlalchemy import text
 
@@ -102,11 +100,16 @@ def run_job(url: str, job: str, first: dt.date | None, last: dt.date | None, out
     from seedtest_analytics.cli.materialize import Step
     from seedtest_analytics.resources.postgres import PostgresResource
 
-    logging.getLogger("dagster").setLevel(logging.ERROR)
     step = Step(job, job, first, last)
     with dg.DagsterInstance.ephemeral() as instance:
         result = (
-            build_definitions().resolve_job_def(job).execute_in_process(instance=instance, tags=step.tags)
+            build_definitions()
+            .resolve_job_def(job)
+            .execute_in_process(
+                instance=instance,
+                tags=step.tags,
+                run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+            )
         )
     assert result.success
     with PostgresResource().engine.connect() as connection:

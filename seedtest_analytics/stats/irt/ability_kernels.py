@@ -38,7 +38,7 @@ def grid_moments(  # type: ignore[no-untyped-def]
     means, sds, edges = np.empty(n_rows), np.empty(n_rows), np.empty(n_rows)
     total = np.empty(shape, dtype=table.dtype)
     weights = np.empty(shape)
-    log_priors = np.full(shape, MASKED_LOG_PRIOR)
+    log_priors = np.full(shape, MASKED_LOG_PRIOR)  # the padding keeps it
     weight, log_prior, node = weights.reshape(-1), log_priors.reshape(-1), nodes.reshape(-1)
     for r in range(first_row, last_row):
         inverse_sd = 1.0 / prior_sd[r]
@@ -250,7 +250,7 @@ def posterior_draws(  # type: ignore[no-untyped-def]
     draws = np.empty((last_row - first_row, n_draws))
     total = np.empty(shape, dtype=table.dtype)
     weights = np.empty(shape)
-    log_priors = np.full(shape, MASKED_LOG_PRIOR)
+    log_priors = np.full(shape, MASKED_LOG_PRIOR)  # the padding keeps it
     weight, log_prior, node = weights.reshape(-1), log_priors.reshape(-1), nodes.reshape(-1)
     spacing = node[1] - node[0]
     for r in range(first_row, last_row):

@@ -18,8 +18,8 @@ _FLUSH_ROWS = 2048
 _EXP_FLOOR = -40.0
 """exp(-40) = 4e-18: below the rounding of the largest term, which is 1."""
 
-MASKED_LOG_PRIOR = -1e4
-"""Log prior of the padding: no mass."""
+MASKED_LOG_PRIOR = -1e30
+"""Log prior of the padding: no mass, however unlikely thousands of answers make every point of the grid."""
 
 _FASTMATH = {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
 

@@ -14,10 +14,14 @@ from seedtest_analytics.stats.irt import (
     IrtDataError,
     ItemParameters,
     ItemPriors,
+    LogNormal,
+    Normal,
     Quadrature,
     ResponseData,
     UnidentifiedModelError,
     calibrate,
+    estimation,
+    score,
 )
 from tests.stats.irt._references import classic
 from tests.stats.irt._simulation import Simulated, simulate
@@ -238,6 +242,28 @@ def test_a_population_beyond_the_quadrature_is_not_usable() -> None:
     made = simulate(2_000, 20, 20, seed=41, sd=2.0, items=truth)
     narrow = CalibrationConfig(model="Rasch", quadrature=Quadrature(21, -2.0, 2.0))
     assert any("ends of the quadrature" in reason for reason in calibrate(made.data, narrow).verdict.reasons)
+
+
+@pytest.mark.parametrize("precision", ["double", "mixed"])
+def test_a_student_with_tens_of_thousands_of_answers_is_one_like_any_other(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log-likelihood of such a row lies far below any other's at every point of the grid."""
+    monkeypatch.setattr(estimation, "_SINGLE_PRECISION_ANSWERS", 1000)
+    n_items, random = 60, np.random.default_rng(17)
+    a, b = random.lognormal(0.0, 0.2, n_items), random.normal(0.0, 1.0, n_items)
+    student = np.concatenate([np.repeat(np.arange(2_000), 20), np.full(40_000, 2_000)])
+    item = random.integers(0, n_items, len(student))
+    theta = np.append(random.normal(0.0, 1.0, 2_000), 0.3)[student]
+    correct = random.random(len(item)) < 1.0 / (1.0 + np.exp(-a[item] * (theta - b[item])))
+    data = ResponseData.from_long(student, item, correct, duplicates="keep")
+    priors = ItemPriors(a=LogNormal(0.0, 0.5), b=Normal(0.0, 2.0))
+    fit = calibrate(data, CalibrationConfig(precision=precision, priors=priors))
+    assert fit.verdict.usable, fit.verdict.reasons
+    assert -0.7 * len(item) < fit.log_likelihood < 0.0
+    found = score(data, fit.parameters)
+    assert abs(found.theta[2_000] - 0.3) < 4 * 0.1
+    assert found.se[2_000] < 0.05
 
 
 def test_nothing_to_calibrate_is_an_error_with_the_remedy() -> None:
