@@ -235,16 +235,29 @@ attempt_sync = Table(
 attempt_touched_day = Table(
     "attempt_touched_day",
     metadata,
-    column("id", BigInteger, "Key, growing.", primary_key=True, autoincrement=True),
+    column(
+        "id",
+        BigInteger,
+        "Key; a new one, higher than all, with each change.",
+        primary_key=True,
+        autoincrement=True,
+    ),
     column("day", Date, "Day in the platform's time zone whose attempts changed.", nullable=False),
     column(
         "touched_at",
         Instant,
-        "When the change was made.",
+        "When the last change was made.",
         nullable=False,
         server_default=NOW,
         is_volatile=True,
     ),
-    column("attempts", Integer, "Attempts added, changed or removed on that day.", nullable=False, minimum=1),
-    comment="Days whose attempts changed; the sensor reads on from the last id that it saw.",
+    column(
+        "attempts",
+        Integer,
+        "Attempts added, changed or removed on that day, over all changes.",
+        nullable=False,
+        minimum=1,
+    ),
+    Index("uq_attempt_touched_day_day", "day", unique=True),
+    comment="Days whose attempts changed, one row a day; the sensor reads on from the last id that it saw.",
 )

@@ -129,25 +129,34 @@ FROM numbered AS n
 WHERE n.is_staged AND n.exam_result_id = s.exam_result_id AND n.question_ordinal = s.question_ordinal;
 
 -- name: touch_days
--- Days whose attempts changed in anything but their numbering.
+-- Days whose attempts changed, or became or ceased to be a first answer (all that readers see of the numbering). A day
+-- has one row, that of its last change: a reader who has read up to any id finds the same days after it as in a log of
+-- all changes, and the table does not grow with their number.
 INSERT INTO attempt_touched_day (day, touched_at, attempts)
 SELECT d.day, :as_of, count(*)
 FROM (
-    SELECT
-        o.exam_result_id, o.question_ordinal, o.completed_at AS old_at, s.completed_at AS new_at
+    SELECT o.completed_at AS old_at, s.completed_at AS new_at
     FROM (SELECT l.* FROM attempt_log AS l INNER JOIN batch_exam AS b ON b.exam_result_id = l.exam_result_id) AS o
     FULL JOIN staged_attempt AS s ON s.exam_result_id = o.exam_result_id AND s.question_ordinal = o.question_ordinal
     WHERE
         (o.item_id, o.user_id, o.correct, o.is_answered, o.recorded_time_ms, o.hints_used, o.completed_at, o.topic_id, o.session_id)
         IS DISTINCT FROM
         (s.item_id, s.user_id, s.correct, s.is_answered, s.recorded_time_ms, s.hints_used, s.completed_at, s.topic_id, s.session_id)
+        OR (o.answer_no = 1) IS DISTINCT FROM (s.answer_no = 1)
+    UNION ALL
+    SELECT l.completed_at, NULL
+    FROM numbered AS n
+    INNER JOIN attempt_log AS l ON l.exam_result_id = n.exam_result_id AND l.question_ordinal = n.question_ordinal
+    WHERE NOT n.is_staged AND (n.answer_no = 1) IS DISTINCT FROM (n.old_answer_no = 1)
 ) AS c
 CROSS JOIN LATERAL (
     SELECT DISTINCT (v.instant AT TIME ZONE :timezone)::date AS day FROM (VALUES (c.old_at), (c.new_at)) AS v (instant)
     WHERE v.instant IS NOT NULL
 ) AS d
 GROUP BY d.day
-ORDER BY d.day;
+ORDER BY d.day
+ON CONFLICT (day) DO UPDATE
+SET id = DEFAULT, touched_at = excluded.touched_at, attempts = attempt_touched_day.attempts + excluded.attempts;
 
 -- name: renumber_others
 UPDATE attempt_log AS l

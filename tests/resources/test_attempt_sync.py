@@ -638,7 +638,49 @@ def test_a_correction_touches_exactly_its_days(database: Engine) -> None:
     assert touched(database) == {(NOON + 2 * DAY).date(): 1, (NOON + 3 * DAY).date(): 1}
     execute(database, "DELETE FROM exam_results WHERE id = :id", {"id": exams[0].id})
     sync(database)
-    assert touched(database) == {NOON.date(): 2}
+    # What came next is the first answer now.
+    assert touched(database) == {NOON.date(): 2, (NOON + DAY).date(): 2}
+
+
+def touched_ids(engine: Engine) -> dict[dt.date, int]:
+    return {row["day"]: row["id"] for row in rows_of(engine, "SELECT day, id FROM attempt_touched_day")}
+
+
+def test_a_day_has_one_row_however_often_it_changes_and_a_reader_finds_the_last_change(
+    database: Engine,
+) -> None:
+    """Whatever id a reader has read up to, the days after it are those that changed since."""
+    exams = [Exam((question(1),), created_at=NOON + day * DAY) for day in range(3)]
+    store(database, *exams)
+    sync(database)
+    first = touched_ids(database)
+    read_up_to = max(first.values())
+    for number in range(5):
+        changed = Exam(
+            (question(1, is_correct=bool(number % 2)),), created_at=exams[1].created_at, id=exams[1].id
+        )
+        store(database, changed)
+        sync(database)
+    last = touched_ids(database)
+    assert len(last) == 3
+    assert {day for day, number in last.items() if number > read_up_to} == {(NOON + DAY).date()}
+    assert {day: n for day, n in last.items() if n <= read_up_to} == {
+        day: n for day, n in first.items() if day != (NOON + DAY).date()
+    }
+
+
+def test_an_answer_that_is_no_longer_the_first_touches_its_day(database: Engine) -> None:
+    """Abilities read first answers alone, so that a late exam changes what later days give them."""
+    store(database, *(Exam((question(1),), created_at=NOON + day * DAY) for day in (5, 6)))
+    sync(database)
+    touched(database)
+    late = Exam((question(1),), created_at=NOON)
+    store(database, late)
+    sync(database)
+    assert touched(database) == {NOON.date(): 1, (NOON + 5 * DAY).date(): 1}
+    execute(database, "DELETE FROM exam_results WHERE id = :id", {"id": late.id})
+    sync(database)
+    assert touched(database) == {NOON.date(): 1, (NOON + 5 * DAY).date(): 1}
 
 
 # ---- races and kills ----
@@ -694,14 +736,11 @@ def test_killed_in_the_middle_and_run_again_it_equals_a_clean_run(
     result = sync(database)
     assert result.changed_exams == len(exams) - done
     log = rows_of(database, "SELECT * FROM attempt_log ORDER BY exam_result_id, question_ordinal")
-    days = rows_of(database, "SELECT day, sum(attempts) FROM attempt_touched_day GROUP BY day ORDER BY day")
+    days = rows_of(database, "SELECT day FROM attempt_touched_day ORDER BY day")
     execute(database, "TRUNCATE attempt_log, attempt_quarantine, attempt_sync, attempt_touched_day")
     sync(database)
     assert rows_of(database, "SELECT * FROM attempt_log ORDER BY exam_result_id, question_ordinal") == log
-    assert (
-        rows_of(database, "SELECT day, sum(attempts) FROM attempt_touched_day GROUP BY day ORDER BY day")
-        == days
-    )
+    assert rows_of(database, "SELECT day FROM attempt_touched_day ORDER BY day") == days
 
 
 def test_no_lock_and_no_temporary_table_stay_behind(database: Engine) -> None:

@@ -123,6 +123,22 @@ def test_up_down_up_from_empty_leaves_nothing_behind(empty: Engine) -> None:
     assert catalogue(empty) == first
 
 
+def test_touched_days_that_were_logged_by_change_are_one_row_a_day(empty: Engine) -> None:
+    migrate(empty, "0004")
+    before = catalogue(empty)
+    execute(
+        empty,
+        "INSERT INTO attempt_touched_day (day, attempts) "
+        "VALUES ('2026-01-05', 1), ('2026-01-06', 1), ('2026-01-05', 2), ('2026-01-07', 1), ('2026-01-05', 3)",
+    )
+    migrate(empty)
+    assert [tuple(row.values()) for row in rows_of(empty, "SELECT id, day::text FROM attempt_touched_day ORDER BY id")] == [
+        (2, "2026-01-06"), (4, "2026-01-07"), (5, "2026-01-05"),
+    ]  # fmt: skip
+    downgrade(empty, "0004")
+    assert catalogue(empty) == before
+
+
 def test_a_database_that_is_up_to_date_is_left_untouched(empty: Engine) -> None:
     migrate(empty)
     names = ("seedtest_schema_origin", VERSION_TABLE, "pg_class", "pg_attribute")
