@@ -26,6 +26,7 @@ CONTRACT = [
     ("platform", ["APP_ENV"], "app_env", "local", "production", "production"),
     ("platform", ["DRY_RUN"], "dry_run", False, "true", True),
     ("platform", ["SEEDTEST_TIMEZONE"], "timezone", "UTC", "Asia/Seoul", "Asia/Seoul"),
+    ("platform", ["SEEDTEST_RUN_RETENTION_DAYS"], "run_retention_days", 180, "0", 0),
     ("storage", ["S3_BUCKET"], "s3_bucket", None, "seedtest-reports", "seedtest-reports"),
     ("storage", ["AWS_REGION"], "aws_region", "ap-northeast-2", "eu-west-1", "eu-west-1"),
     ("calibration", ["MIRT_LOOKBACK_DAYS", "IRT_CALIB_LOOKBACK_DAYS"], "lookback_days", 30, "60", 60),

@@ -35,6 +35,12 @@ class PlatformSettings(SettingsGroup):
         "SEEDTEST_ALERT_WEBHOOK_URL",
         description="http(s) address that gets a JSON message when a run fails.",
     )
+    run_retention_days: int = variable(
+        180,
+        "SEEDTEST_RUN_RETENTION_DAYS",
+        ge=0,
+        description="Days that Dagster keeps finished runs whose partitions have newer ones; 0: for ever.",
+    )
     owner: str = variable(
         "team:learning-analytics", "SEEDTEST_OWNER", description="Owner shown on every asset."
     )
