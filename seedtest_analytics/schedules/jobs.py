@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+ABILITY_KEYS = ("mirt_ability", "ability_window", "student_topic_theta")
 KPI_KEYS = [["weekly_kpi", name] for name in ("I_t", "E_t", "R_t", "A_t", "P", "S")]
 
 sync_attempts = dg.define_asset_job(
@@ -25,6 +26,12 @@ compute_daily_kpis = dg.define_asset_job(
     "compute_daily_kpis",
     selection=dg.AssetSelection.assets(*KPI_KEYS),
     description="The six KPIs of the running week, on Mondays of the closed week too.",
+)
+rescore_weeks = dg.define_asset_job(
+    "rescore_weeks",
+    selection=dg.AssetSelection.assets(*ABILITY_KEYS, *KPI_KEYS),
+    description="After late corrections: score the students of past weeks anew with the calibration that each week has, "
+    "then the KPIs that read these abilities.",
 )
 fit_growth_glmm = dg.define_asset_job(
     "fit_growth_glmm",
@@ -85,6 +92,7 @@ JOBS = [
     aggregate_features_daily,
     fit_growth_glmm,
     compute_daily_kpis,
+    rescore_weeks,
     fit_bayesian_growth,
     refresh_goal_probability,
     fit_survival_churn,
