@@ -2,6 +2,7 @@
 -- Grain:  student of the population. Inputs: population, attempt. Params: as_of, days_28.
 -- gap = clamp(1 / mean days between the starts of sessions), hints = clamp(1 − mean hints / 3), dwell = clamp(mean
 -- recorded seconds of a session / 900); a component without data counts as 0.5 and is named in A_t_assumed.
+-- Sums of numerics do not depend on the order of rows, so a second run gives the same to the last bit.
 CREATE TEMP TABLE staged_kpi ON COMMIT DROP AS
 WITH session_of AS (
     SELECT
@@ -9,7 +10,7 @@ WITH session_of AS (
         session_id,
         count(*) AS n_attempts,
         min(completed_at) AS started_at,
-        sum(recorded_time_ms) / 1000 AS seconds,
+        sum(recorded_time_ms::numeric) / 1000 AS seconds,
         sum(hints_used) AS hints,
         count(hints_used) AS n_hints
     FROM attempt
@@ -23,7 +24,7 @@ activity AS (
         count(*)::integer AS sessions,
         extract(EPOCH FROM max(started_at) - min(started_at))::float8 / 86400 / NULLIF(count(*) - 1, 0) AS mean_gap,
         sum(hints)::float8 / NULLIF(sum(n_hints), 0) AS mean_hints,
-        avg(seconds) AS mean_seconds
+        avg(seconds)::float8 AS mean_seconds
     FROM session_of
     GROUP BY user_id
 ),

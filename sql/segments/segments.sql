@@ -2,18 +2,18 @@
 
 -- name: features
 -- Means over the weeks of the look-back; NULL where a student has no value. Sessions and gap are those of 28 days, as
--- in weekly_kpi; times in ms; hints a day with activity.
+-- in weekly_kpi; times in ms; hints a day with activity. Means of numerics do not depend on the order of rows.
 -- Grain: student with enough weeks. Inputs: weekly_kpi, features_topic_daily. Params: first_week, week_start, min_weeks.
 CREATE TEMP TABLE segment_feature ON COMMIT DROP AS
 WITH weekly AS (
     SELECT
         user_id,
-        avg((kpis ->> 'A_t')::float8) AS engagement,
-        avg((kpis ->> 'I_t')::float8) AS improvement,
-        avg((kpis ->> 'E_t')::float8) AS efficiency,
-        avg((kpis ->> 'R_t')::float8) AS recovery,
-        avg((kpis ->> 'sessions')::float8) AS sessions,
-        avg((kpis ->> 'mean_gap')::float8) AS gap
+        avg((kpis ->> 'A_t')::numeric)::float8 AS engagement,
+        avg((kpis ->> 'I_t')::numeric)::float8 AS improvement,
+        avg((kpis ->> 'E_t')::numeric)::float8 AS efficiency,
+        avg((kpis ->> 'R_t')::numeric)::float8 AS recovery,
+        avg((kpis ->> 'sessions')::numeric)::float8 AS sessions,
+        avg((kpis ->> 'mean_gap')::numeric)::float8 AS gap
     FROM weekly_kpi
     WHERE week_start BETWEEN :first_week AND :week_start
     GROUP BY user_id

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, event
 
 from seedtest_analytics.assets import goal, kpis
 from seedtest_analytics.partitions import week_at
@@ -377,6 +377,33 @@ def test_the_second_run_changes_no_row(database: Engine, cohort: list[Attempt]) 
     before = snapshot(database, "weekly_kpi")
     compute(database)
     assert snapshot(database, "weekly_kpi") == before
+
+
+@pytest.mark.parametrize("method", ["hashagg", "sort", "indexscan"])
+def test_another_query_plan_changes_no_number(database: Engine, method: str) -> None:
+    """The plan, which follows the table's statistics, decides in which order rows are summed."""
+    rng, end = random.Random(17), dt.datetime(2026, 3, 9, tzinfo=UTC)
+    attempts = [
+        Attempt(
+            f"u{user}", item, end - dt.timedelta(days=rng.uniform(0, 28)), f"{user}/{rng.randrange(20)}", True,
+            rng.uniform(0, 99), 0, "t",
+        )
+        for user in range(100)
+        for item in range(60)
+    ]  # fmt: skip
+    store_attempts(database, attempts)
+    compute(database)
+    before = stored(database)
+
+    def without(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SET LOCAL enable_{method} = off")
+
+    event.listen(database, "begin", without)
+    try:
+        compute(database)
+    finally:
+        event.remove(database, "begin", without)
+    assert stored(database) == before
 
 
 def test_a_dry_run_writes_nothing(database: Engine, cohort: list[Attempt]) -> None:
