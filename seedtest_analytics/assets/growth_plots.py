@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seedtest_analytics.assets.growth_check import weighted_predictive_check
 from seedtest_analytics.assets.growth_fit import GrowthFit
 from seedtest_analytics.assets.growth_goals import Goals
 from seedtest_analytics.assets.growth_scores import WeeklyScores
@@ -134,8 +133,10 @@ def _importance_weights(posterior: GrowthPosterior) -> dg.MetadataValue:
 
 
 def _predictive_check(fit: GrowthFit, scores: WeeklyScores) -> dg.MetadataValue:
-    weight = scores.weight if fit.is_weighted else np.ones_like(scores.weight)
-    check = weighted_predictive_check(fit.posterior, scores, weight)
+    from seedtest_analytics.stats.growth.plots import predictive_check
+
+    weight = scores.weight if fit.is_weighted else None
+    check = predictive_check(fit.posterior, scores.student, scores.week, scores.score, weight)
     figure, axes = _panels(2, columns=2, height=2.2)
     parts = (
         ("Mean score of the week", check.observed_mean, check.mean_lower, check.mean_upper),

@@ -88,18 +88,33 @@ def lookback_parameters(week: Week, lookback_weeks: int) -> dict[str, object]:
 
 def load_scores(connection: Connection, week: Week, settings: GrowthSettings) -> WeeklyScores:
     """The scores of the look-back. The binomial family takes the counts behind accuracy whatever the source says."""
+    stage_scores(connection, week, settings)
+    return read_scores(connection, week, settings)
+
+
+def stage_scores(connection: Connection, week: Week, settings: GrowthSettings) -> None:
+    """Fill the temporary table growth_answer and, where scores are shares, growth_count."""
     parameters = lookback_parameters(week, settings.lookback_weeks)
-    scale = scale_for(connection, week)
     connection.execute(statement(SQL, "answers"), parameters)
+    if _are_shares(settings):
+        connection.execute(statement(SQL, "counts"), parameters)
+
+
+def read_scores(connection: Connection, week: Week, settings: GrowthSettings) -> WeeklyScores:
+    """The scores of the temporary tables that :func:`stage_scores` fills."""
+    scale = scale_for(connection, week)
     items = copy_to_arrow(connection, statement(SQL, "items"))
     item_answers = (items["item_id"].to_numpy(), items["answers"].to_numpy())
     first = first_monday_of(week, settings.lookback_weeks)
-    if settings.family == "binomial" or settings.score_source == "accuracy":
-        connection.execute(statement(SQL, "counts"), parameters)
-        rows = copy_to_arrow(connection, statement(SQL, "count_rows"), dictionaries=("user_id",))
-        return accuracy_scores(rows, first, scale, item_answers)
-    rows = copy_to_arrow(connection, statement(SQL, "answer_rows"), dictionaries=("user_id",))
-    return ability_scores(rows, first, scale, item_answers)
+    query, scores_of = (
+        ("count_rows", accuracy_scores) if _are_shares(settings) else ("answer_rows", ability_scores)
+    )
+    rows = copy_to_arrow(connection, statement(SQL, query), dictionaries=("user_id",))
+    return scores_of(rows, first, scale, item_answers)
+
+
+def _are_shares(settings: GrowthSettings) -> bool:
+    return settings.family == "binomial" or settings.score_source == "accuracy"
 
 
 def accuracy_scores(

@@ -51,27 +51,41 @@ def fit_growth_week(
     """Fit one week and publish the fit and, where it is usable, the predictions in one transaction."""
     with postgres.transaction(f"growth:{week.key}", is_dry_run=dry) as connection:
         scores = load_scores(connection, week, settings)
-        run_id = fit_run_id("brms", week, settings, scores.fingerprint)
-        fit, problem = _fit(scores, settings, week, samplers)
-        predicted = _stage_predictions(
-            connection, fit, scores, week, run_id, (default_target, settings.goal_horizon_weeks)
-        )
-        staged_from_frame(
-            connection, "staged_fit", growth_brms_meta, meta_row(fit, scores, settings, week, run_id)
-        )
-        fits, rows = (
-            publish(connection, table, staged, partition=_THIS_WEEK, parameters={"week_start": week.start})
-            for table, staged in (
-                (growth_brms_meta, "staged_fit"),
-                (growth_prediction, "staged_prediction"),
-            )
-        )
-        # Plots too, so that a run that cannot tell what it did has not done it.
-        outcomes = (
-            _fit_outcome(fits, fit, problem, scores, week, run_id, dry),
-            _prediction_outcome(rows, fit, predicted, week, dry),
-        )
+        outcomes = publish_growth(connection, scores, week, settings, default_target, dry, samplers)
     yield from outcomes
+
+
+def publish_growth(
+    connection: Connection,
+    scores: WeeklyScores,
+    week: Week,
+    settings: GrowthSettings,
+    default_target: float,
+    dry: bool,
+    samplers: Samplers,
+) -> tuple[Outcome, Outcome]:
+    """Fit the scores of a week, write the fit and its predictions, and report both; the caller commits."""
+    run_id = fit_run_id("brms", week, settings, scores.fingerprint)
+    fit, problem = _fit(scores, settings, week, samplers)
+    predicted = _stage_predictions(
+        connection, fit, scores, week, run_id, (default_target, settings.goal_horizon_weeks)
+    )
+    samplers.log.info(f"week of {week.key}: {predicted.n_students:,} students predicted")
+    staged_from_frame(
+        connection, "staged_fit", growth_brms_meta, meta_row(fit, scores, settings, week, run_id)
+    )
+    fits, rows = (
+        publish(connection, table, staged, partition=_THIS_WEEK, parameters={"week_start": week.start})
+        for table, staged in (
+            (growth_brms_meta, "staged_fit"),
+            (growth_prediction, "staged_prediction"),
+        )
+    )
+    # Plots too, so that a run that cannot tell what it did has not done it.
+    return (
+        _fit_outcome(fits, fit, problem, scores, week, run_id, dry),
+        _prediction_outcome(rows, fit, predicted, week, dry),
+    )
 
 
 def _fit(

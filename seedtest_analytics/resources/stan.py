@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
+import importlib
 import logging
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from seedtest_analytics.resources.scratch import scratch_folder
+from seedtest_analytics.resources.stan_data import write_stan_json
 from seedtest_analytics.resources.stan_toolchain.executables import ExecutableCache, default_cache_dir
 from seedtest_analytics.resources.stan_toolchain.toolchains import Toolchain, find_toolchain
 
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from seedtest_analytics.stats.growth.stan import StanDraws, StanProgram, StanSettings
 
 PROGRESS_EVERY_S = 5.0
+RUN_PREFIX, PROCESS_PREFIX = "seedtest-sampling-", "seedtest-cmdstanpy-"
 SHOWN_ERROR_CHARACTERS = 2000
 
 Logger = logging.Logger | logging.LoggerAdapter
@@ -70,13 +76,12 @@ class StanRunner:
             StanBuildError: the program does not compile.
             StanRunError: a chain failed or was stopped.
         """
-        import cmdstanpy
-
+        cmdstanpy = import_cmdstanpy()
         executable = self.executable(program)
-        with tempfile.TemporaryDirectory(prefix="seedtest-stan-") as scratch, self._cmdstanpy_log():
-            data_file = Path(scratch) / "data.json"
-            cmdstanpy.write_stan_json(str(data_file), dict(data))
-            output = Path(scratch) / "output"
+        with scratch_folder(RUN_PREFIX) as scratch, self._cmdstanpy_log():
+            data_file = scratch / "data.json"
+            write_stan_json(data_file, data)
+            output = scratch / "output"
             output.mkdir()
             model = cmdstanpy.CmdStanModel(exe_file=str(executable))
             try:
@@ -134,6 +139,23 @@ class StanRunner:
         finally:
             done.set()
             watcher.join()
+
+
+def import_cmdstanpy() -> Any:
+    """cmdstanpy, with the folder that it makes when it is imported where a later run finds it.
+
+    It removes that folder when Python exits by itself, which the processes of a Dagster run do not.
+    """
+    if "cmdstanpy" not in sys.modules:
+        process = ExitStack()
+        atexit.register(process.close)
+        folder = process.enter_context(scratch_folder(PROCESS_PREFIX))
+        usual, tempfile.tempdir = tempfile.tempdir, str(folder)
+        try:
+            importlib.import_module("cmdstanpy")
+        finally:
+            tempfile.tempdir = usual
+    return sys.modules["cmdstanpy"]
 
 
 class StanResource(dg.ConfigurableResource):

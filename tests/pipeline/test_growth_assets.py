@@ -18,7 +18,6 @@ from sqlalchemy import Engine
 from seedtest_analytics.assets import goal, growth_fit, growth_week
 from seedtest_analytics.assets.glmm import fit_glmm_week
 from seedtest_analytics.assets.growth import bayesian_growth, glmm_growth
-from seedtest_analytics.assets.growth_check import weighted_predictive_check
 from seedtest_analytics.assets.growth_draws import stored_fit
 from seedtest_analytics.assets.growth_fit import Samplers, fit_growth
 from seedtest_analytics.assets.growth_goals import MAX_HORIZON_WEEKS, Goals, load_goals
@@ -549,42 +548,6 @@ def test_the_draws_are_stored_for_predictions_on_demand(database: Engine) -> Non
         assert again["mean"] == pytest.approx(summary["mean"], abs=0.25 * summary["sd"])
         assert again["sd"] == pytest.approx(summary["sd"], rel=0.25)
     assert stored.posterior.verdict.usable
-
-
-def test_the_predictive_check_holds_for_data_of_the_model(database: Engine) -> None:
-    """Scores made by the model itself, with very unequal weights, lie in the bands (seed 3)."""
-    store_cohort(database, n_students=5)
-    with database.begin() as connection:
-        scores = load_scores(connection, week_of(), LAPLACE)
-    rng = np.random.default_rng(3)
-    n, weeks = 300, 8
-    student, week = np.repeat(np.arange(n), weeks), np.tile(np.arange(weeks), n).astype(float)
-    weight = rng.lognormal(0, 1.2, n * weeks)
-    weight /= weight.mean()
-    level = rng.normal(0, 0.4, n)[student]
-    score = (
-        0.2
-        + level
-        + rng.normal(0.05, 0.1, n)[student] * week
-        + rng.normal(0, 0.5, n * weeks) / np.sqrt(weight)
-    )
-    users = np.array([str(k) for k in range(n)], dtype=object)
-    made = dataclasses.replace(
-        scores,
-        users=users,
-        student=student,
-        week=week,
-        score=score,
-        weight=weight,
-        answered=np.ones_like(student),
-    )
-    posterior = fit_growth(made, LAPLACE, samplers()).posterior
-    check = weighted_predictive_check(posterior, made, weight)
-    inside = (check.observed_sd > check.sd_lower) & (check.observed_sd < check.sd_upper)
-    assert inside.mean() >= 6 / 8
-    # Taking all scores alike, as brms does, these data do not look like the model's.
-    unweighted = weighted_predictive_check(posterior, made, np.ones_like(weight))
-    assert (unweighted.observed_sd > unweighted.sd_upper).mean() > 0.5
 
 
 def fit_glmm(engine: Engine, dry: bool = False, **settings: Any) -> list[Any]:

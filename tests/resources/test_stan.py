@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seedtest_analytics.resources import stan
+from seedtest_analytics.resources import stan, stan_data
 from seedtest_analytics.resources.stan import StanResource, StanRunError, StanRunner
 from seedtest_analytics.resources.stan_toolchain import toolchains
 from seedtest_analytics.resources.stan_toolchain.executables import ExecutableCache, default_cache_dir
@@ -150,6 +150,36 @@ class TestCache:
         assert default_cache_dir() == tmp_path / "b" / "cache"
         monkeypatch.delenv("DAGSTER_HOME")
         assert default_cache_dir() == Path.home() / ".cache" / "seedtest"
+
+
+class TestData:
+    def test_what_is_written_is_what_was_given(self, tmp_path, monkeypatch):
+        """Numbers of any size to the last bit, rows in blocks."""
+        monkeypatch.setattr(stan_data, "_BLOCK_ROWS", 3)
+        matrix = np.asfortranarray(np.random.default_rng(1).lognormal(0, 30, (7, 2)))
+        matrix[0] = [-1e-300, 3.0]
+        data = {
+            "D": 7,
+            "designs": matrix,
+            "totals": matrix[:, 1],
+            "reference": [np.float64(0.1), 1],
+            "none": matrix[:0],
+        }
+        stan_data.write_stan_json(tmp_path / "data.json", data)
+        read = json.loads((tmp_path / "data.json").read_text())
+        assert read == {
+            "D": 7,
+            "designs": matrix.tolist(),
+            "totals": matrix[:, 1].tolist(),
+            "reference": [0.1, 1],
+            "none": [],
+        }
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    @pytest.mark.parametrize("shape", [(), (2,), (2, 2)])
+    def test_what_is_no_number_is_refused(self, tmp_path, value, shape):
+        with pytest.raises(ValueError):
+            stan_data.write_stan_json(tmp_path / "data.json", {"x": np.full(shape, value)})
 
 
 class TestToolchains:

@@ -63,7 +63,10 @@ class ExecutableCache:
     def _build(self, toolchain: Toolchain, program: Path, header: Path | None, entry: Path) -> None:
         self.logger.info("Stan: compiling %s with %s (once, about a minute)", program.name, toolchain.name)
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="build-", dir=self.folder) as scratch:
+        prefix = f"build-{entry.name}-"
+        for left in self.folder.glob(f"{prefix}*"):  # by a build that was killed: this one holds the lock
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=self.folder) as scratch:
             workplace = Path(scratch) / "entry"
             workplace.mkdir()
             executable = workplace / program.stem

@@ -11,7 +11,7 @@ from seedtest_analytics.stats.growth.mixture import mixture_moments, mixture_qua
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, weighted_quantile
 
 INNER_LEVEL, OUTER_LEVEL = 0.5, 0.95
-CHECK_DRAWS = 50
+CHECK_DRAWS, CHECK_STUDENTS = 60, 2000
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Ranks:
 
 @dataclass(frozen=True)
 class PredictiveCheck:
-    """Weekly mean and SD over students: as observed, and as the fit would have them.
+    """Weekly mean and SD of the scores: as observed, and as the fit would have them.
 
     Attributes:
         weeks: shape (W,).
@@ -86,11 +86,6 @@ def posterior_intervals(posterior: GrowthPosterior) -> PosteriorIntervals:
     return PosteriorIntervals(tuple(parameters), *table.T)
 
 
-def traces(posterior: GrowthPosterior) -> dict[str, np.ndarray]:
-    """Draws by name in the order they were made, each of shape (chains, draws)."""
-    return posterior.parameters
-
-
 def rank_histogram(draws: np.ndarray, n_bins: int = 20) -> Ranks:
     """Rank plot of one parameter's draws, shape (chains, draws)."""
     from scipy import stats
@@ -102,35 +97,62 @@ def rank_histogram(draws: np.ndarray, n_bins: int = 20) -> Ranks:
 
 
 def predictive_check(
-    posterior: GrowthPosterior, week: np.ndarray, score: np.ndarray, seed: int = 0
+    posterior: GrowthPosterior,
+    student: np.ndarray,
+    week: np.ndarray,
+    score: np.ndarray,
+    weight: np.ndarray | None = None,
+    seed: int = 0,
 ) -> PredictiveCheck:
-    """Replicate the cohort's scores for new students of the fitted population and compare week by week.
+    """Replicate the scores for new students of the fitted population and compare week by week.
 
     Args:
         posterior: a gaussian fit.
+        student: code of each row, shape (N,), integers; at most 2,000 students are taken, drawn by `seed`.
         week, score: the rows that were fitted, shape (N,).
-        seed: of the replications.
+        weight: precision of each score as the fit was given it, shape (N,): its noise has variance σ² / weight, and
+            moments are weighted by it. None where the fit took all scores alike.
+        seed: of the students and the replications.
     """
     rng = np.random.default_rng(seed)
-    weeks, position, size = np.unique(week, return_inverse=True, return_counts=True)
-    theta = posterior.hyper_draws(CHECK_DRAWS)
-    means, sds = np.empty((len(theta), len(weeks))), np.empty((len(theta), len(weeks)))
-    for k, (level, slope, log_tau0, log_tau1, atanh_rho, log_sigma) in enumerate(theta):
-        tau0, tau1, rho, sigma = np.exp(log_tau0), np.exp(log_tau1), np.tanh(atanh_rho), np.exp(log_sigma)
-        sd = np.sqrt(tau0**2 + 2 * rho * tau0 * tau1 * weeks + (tau1 * weeks) ** 2 + sigma**2)
-        centre = level + slope * (weeks - posterior.week_mean)
-        means[k] = centre + sd * rng.standard_normal(len(weeks)) / np.sqrt(size)
-        sds[k] = sd * np.sqrt(rng.chisquare(np.maximum(size - 1, 1)) / np.maximum(size - 1, 1))
-    observed = np.bincount(position, score) / size
-    variance = np.bincount(position, (score - observed[position]) ** 2) / np.maximum(size - 1, 1)
-    bounds = _bounds(OUTER_LEVEL)
-    return PredictiveCheck(
-        weeks,
-        observed,
-        np.sqrt(variance),
-        *np.quantile(means, bounds, axis=0),
-        *np.quantile(sds, bounds, axis=0),
-    )
+    kept = np.isin(student, rng.permutation(np.unique(student))[:CHECK_STUDENTS])
+    week, score = week[kept], score[kept]
+    weight = np.ones(len(score)) if weight is None else weight[kept]
+    code = np.unique(student[kept], return_inverse=True)[1]
+    weeks, position = np.unique(week, return_inverse=True)
+    mean, sd = _weekly_moments(score, weight, position)
+    replicated = [
+        _weekly_moments(_replicate(draw, posterior.week_mean, code, week, weight, rng), weight, position)
+        for draw in posterior.hyper_draws(CHECK_DRAWS)
+    ]
+    (mean_lower, sd_lower), (mean_upper, sd_upper) = np.quantile(replicated, _bounds(OUTER_LEVEL), axis=0)
+    return PredictiveCheck(weeks, mean, sd, mean_lower, mean_upper, sd_lower, sd_upper)
+
+
+def _replicate(
+    draw: np.ndarray,
+    week_mean: float,
+    student: np.ndarray,
+    week: np.ndarray,
+    weight: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Scores of new students with the weeks and weights of the old ones, given one draw of the population."""
+    level, slope, log_tau0, log_tau1, atanh_rho, log_sigma = draw
+    rho = np.tanh(atanh_rho)
+    z = rng.standard_normal((2, student.max() + 1))
+    own_level = np.exp(log_tau0) * z[0]
+    own_slope = np.exp(log_tau1) * (rho * z[0] + np.sqrt(1 - rho**2) * z[1])
+    noise = np.exp(log_sigma) / np.sqrt(weight) * rng.standard_normal(len(week))
+    return level + slope * (week - week_mean) + own_level[student] + own_slope[student] * week + noise
+
+
+def _weekly_moments(score: np.ndarray, weight: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Weighted mean and SD of each week's scores, shape (2, W)."""
+    total = np.bincount(position, weight)
+    mean = np.bincount(position, weight * score) / total
+    variance = np.bincount(position, weight * (score - mean[position]) ** 2) / total
+    return np.array([mean, np.sqrt(variance)])
 
 
 def student_fans(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -215,7 +216,7 @@ class GrowthPosterior:
             "chains": int(self.theta.shape[0]),
         }
 
-    @property
+    @cached_property
     def verdict(self) -> Verdict:
         """Whether the diagnostics allow predictions."""
         reasons = self._importance_faults() if self.importance is not None else self._chain_faults()

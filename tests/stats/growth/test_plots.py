@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from seedtest_analytics.stats.growth import plots
 from seedtest_analytics.stats.growth.data import growth_data
 from seedtest_analytics.stats.growth.laplace import fit_laplace
 from seedtest_analytics.stats.growth.plots import (
@@ -11,7 +12,6 @@ from seedtest_analytics.stats.growth.plots import (
     probability_histogram,
     rank_histogram,
     student_fans,
-    traces,
 )
 from seedtest_analytics.stats.growth.prediction import predict_students
 from seedtest_analytics.stats.growth.simulate import simulate_cohort
@@ -33,7 +33,6 @@ def test_intervals_are_nested_and_agree_with_the_summary(fit):
     assert (shown.inner_upper < shown.outer_upper).all()
     week = shown.names.index("week")
     assert shown.outer_upper[week] == pytest.approx(posterior.summary()["week"]["q97.5"])
-    assert traces(posterior)["week"].shape == (1, 1000)
 
 
 def test_ranks_are_flat_for_equal_chains_and_not_for_unequal():
@@ -45,16 +44,45 @@ def test_ranks_are_flat_for_equal_chains_and_not_for_unequal():
     assert rank_histogram(draws).counts[0, -1] > 2 * flat.expected
 
 
+def outside(check):
+    """In how many weeks mean and SD lie outside their bounds."""
+    mean = (check.observed_mean < check.mean_lower) | (check.observed_mean > check.mean_upper)
+    sd = (check.observed_sd < check.sd_lower) | (check.observed_sd > check.sd_upper)
+    return mean.sum(), sd.sum()
+
+
 def test_the_predictive_check_holds_for_the_model_and_fails_for_a_bend(fit):
     """At most 3 of 12 weeks outside 95 % bounds (binomial tail 0.2 %); a strong bend leaves many."""
     c, _, posterior = fit
-    check = predictive_check(posterior, c.week, c.score, seed=1)
-    outside = (check.observed_mean < check.mean_lower) | (check.observed_mean > check.mean_upper)
-    assert outside.sum() <= 3
-    spread = (check.observed_sd < check.sd_lower) | (check.observed_sd > check.sd_upper)
-    assert spread.sum() <= 3
-    bent = predictive_check(posterior, c.week, c.score + 0.006 * (c.week - 6.5) ** 2, seed=1)
-    assert ((bent.observed_mean < bent.mean_lower) | (bent.observed_mean > bent.mean_upper)).sum() >= 6
+    assert max(outside(predictive_check(posterior, c.student, c.week, c.score, seed=1))) <= 3
+    bent = c.score + 0.006 * (c.week - 6.5) ** 2
+    assert outside(predictive_check(posterior, c.student, c.week, bent, seed=1))[0] >= 6
+
+
+def test_the_predictive_check_counts_scores_by_the_precision_that_the_fit_was_given():
+    """Scores of the model with very unequal precision lie in the bounds, and not where all are taken alike."""
+    rng = np.random.default_rng(3)
+    n, n_weeks = 300, 8
+    student, week = np.repeat(np.arange(n), n_weeks), np.tile(np.arange(n_weeks), n).astype(float)
+    weight = rng.lognormal(0, 1.2, n * n_weeks)
+    weight /= weight.mean()
+    line = 0.2 + rng.normal(0, 0.4, n)[student] + rng.normal(0.05, 0.1, n)[student] * week
+    score = line + rng.normal(0, 0.5, n * n_weeks) / np.sqrt(weight)
+    posterior = fit_laplace(growth_data(student, week, score, weight), n_draws=1000, seed=5)
+    assert max(outside(predictive_check(posterior, student, week, score, weight))) <= 2
+    alike = predictive_check(posterior, student, week, score)
+    assert (alike.observed_sd > alike.sd_upper).mean() > 0.5
+
+
+def test_the_predictive_check_of_many_students_takes_some_of_them(fit, monkeypatch):
+    """A tenth of the students: bounds of the mean are about three times as wide; codes need not be dense."""
+    c, _, posterior = fit
+    everybody = predictive_check(posterior, c.student, c.week, c.score, seed=2)
+    monkeypatch.setattr(plots, "CHECK_STUDENTS", 20)
+    some = predictive_check(posterior, 1000 + 7 * c.student, c.week, c.score, seed=2)
+    assert some.weeks.tolist() == everybody.weeks.tolist()
+    ratio = np.median((some.mean_upper - some.mean_lower) / (everybody.mean_upper - everybody.mean_lower))
+    assert 2 < ratio < 5
 
 
 def test_fans_agree_with_the_predictions_and_open_to_the_future(fit):
