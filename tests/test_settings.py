@@ -62,6 +62,8 @@ CONTRACT = [
     ("glmm", ["GLMM_FAMILY"], "family", "gaussian", "binomial", "binomial"),
     ("glmm", ["GLMM_MIN_OBSERVATIONS"], "min_observations", 10, "5", 5),
     ("glmm", ["GLMM_UPDATE_KPI"], "update_kpi", False, "true", True),
+    ("glmm", ["R_GLMM_TIMEOUT_SECS", "GLMM_TIMEOUT_SECS"], "timeout_seconds", 300.0, "900", 900.0),
+    ("growth", ["R_BRMS_TIMEOUT_SECS"], "brms_timeout_seconds", 600.0, "3600", 3600.0),
     ("growth", ["BRMS_LOOKBACK_WEEKS", "LOOKBACK_WEEKS"], "lookback_weeks", 8, "12", 12),
     ("growth", ["BRMS_N_SAMPLES", "BRMS_ITER"], "n_samples", 1000, "2000", 2000),
     ("growth", ["BRMS_N_CHAINS", "BRMS_CHAINS"], "n_chains", 2, "4", 4),
@@ -95,6 +97,9 @@ INVALID = [
     ("AGG_LOOKBACK_DAYS", "1.5", "integer"),
     ("METRICS_CHURN_HORIZON_DAYS", "366", "less than or equal to 365"),
     ("METRICS_DEFAULT_TARGET", "high", "number"),
+    ("METRICS_DEFAULT_TARGET", "nan", "finite"),
+    ("METRICS_DEFAULT_TARGET", "-inf", "finite"),
+    ("R_GLMM_TIMEOUT_SECS", "0", "greater than 0"),
     ("GLMM_FAMILY", "poisson", "'gaussian' or 'binomial'"),
     ("BRMS_LOOKBACK_WEEKS", "0", "greater than or equal to 1"),
     ("BRMS_CHAINS", "none", "integer"),
@@ -109,8 +114,8 @@ INVALID = [
 
 RETIRED_BY_THE_CONTRACT = {
     "R_IRT_BASE_URL", "R_IRT_TIMEOUT_SECS", "R_IRT_INTERNAL_TOKEN", "R_IRT_PLUMBER_URL",
-    "R_GLMM_BASE_URL", "GLMM_TIMEOUT_SECS", "R_GLMM_TIMEOUT_SECS", "R_GLMM_INTERNAL_TOKEN",
-    "R_BRMS_BASE_URL", "R_BRMS_TIMEOUT_SECS", "R_BRMS_INTERNAL_TOKEN",
+    "R_GLMM_BASE_URL", "R_GLMM_INTERNAL_TOKEN",
+    "R_BRMS_BASE_URL", "R_BRMS_INTERNAL_TOKEN",
     "R_FORECAST_BASE_URL", "R_FORECAST_TIMEOUT_SECS", "R_FORECAST_INTERNAL_TOKEN",
 }  # fmt: skip
 

@@ -125,8 +125,14 @@ def _fit(
     from seedtest_analytics.stats.mixed_model.formula import FormulaError
 
     try:
-        with model_failures(), r.session(log) as session:
-            fit = fit_mixed_model(session, rows.frame, settings.formula, settings.family)
+        with model_failures("R_GLMM_TIMEOUT_SECS"), r.session(log) as session:
+            fit = fit_mixed_model(
+                session,
+                rows.frame,
+                settings.formula,
+                settings.family,
+                timeout_seconds=settings.timeout_seconds,
+            )
     except FormulaError as error:
         raise dg.Failure(f"GLMM_FORMULA: {error}", allow_retries=False) from None
     except MixedModelDataError as error:

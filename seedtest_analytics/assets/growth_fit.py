@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from seedtest_analytics.assets.growth_scores import WeeklyScores
-from seedtest_analytics.resources.r.errors import RCrashedError, RError
+from seedtest_analytics.resources.r.errors import RCrashedError, RError, RTimeoutError
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.stan import StanResource, StanRunError
 from seedtest_analytics.resources.stan_toolchain.executables import default_cache_dir
@@ -54,14 +54,19 @@ class GrowthFit:
 
 
 @contextmanager
-def model_failures() -> Iterator[None]:
-    """Errors of Stan and R as failures of the step: tried again only where trying again can help."""
+def model_failures(r_time_out: str) -> Iterator[None]:
+    """Errors of Stan and R as failures of the step: tried again only where trying again can help.
+
+    ``r_time_out`` names the variable that a call of R takes its time-out from.
+    """
     try:
         yield
     except (StanRunError, RCrashedError) as error:
         raise dg.Failure(str(error)) from None
     except StanUnavailableError as error:
         raise dg.Failure(f"{error} That is GROWTH_BACKEND=laplace.", allow_retries=False) from None
+    except RTimeoutError as error:
+        raise dg.Failure(f"{error} ({r_time_out}).", allow_retries=False) from None
     except (StanBuildError, RError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 
@@ -83,7 +88,7 @@ def fit_growth(scores: WeeklyScores, settings: GrowthSettings, samplers: Sampler
     where a backend is missing or fails.
     """
     priors = priors_of(settings)
-    with model_failures():
+    with model_failures("R_BRMS_TIMEOUT_SECS"):
         if settings.backend == "brms":
             return _fit_brms(scores, settings, priors, samplers)
         if settings.family == "binomial":
@@ -168,5 +173,6 @@ def _fit_brms(
             n_draws=settings.n_samples,
             n_warmup=settings.n_samples,
             seed=settings.seed,
+            timeout_seconds=settings.brms_timeout_seconds,
         )
     return GrowthFit(posterior_of_brms(draws, data), data, False)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seedtest_analytics.settings import GrowthSettings
 
 # They decide what is done with a fit and not what it is.
-_NO_PART_OF_THE_FIT = {"update_kpi", "goal_horizon_weeks"}
+_NO_PART_OF_THE_FIT = {"update_kpi", "goal_horizon_weeks", "timeout_seconds", "brms_timeout_seconds"}
 COLUMNS = (
     "run_id",
     "formula",

@@ -5,24 +5,25 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import DTypeLike
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.scoring import Scale, scale_for
 from seedtest_analytics.partitions import WEEK, Week, instant_of
-from seedtest_analytics.resources.read import copy_to_arrow
+from seedtest_analytics.resources.read import copy_integer_lines, copy_to_arrow
 from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.settings import GrowthSettings
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SQL = "growth/scores.sql"
 # Weeks whose answers say next to nothing about the ability: less than this share of what the prior says.
 MIN_INFORMATION_SHARE = 0.02
+
+COUNT_TYPES: dict[str, DTypeLike] = {"week": np.int32, "answered": np.int32, "right": np.int32}
+ANSWER_TYPES: dict[str, DTypeLike] = {"week": np.int32, "item_id": np.int64, "correct": np.int32}
 
 Source = Literal["theta", "accuracy"]
 
@@ -66,7 +67,7 @@ class WeeklyScores:
         """Hash (hexadecimal, 128 bits) of everything that a fit uses."""
         digest = hashlib.blake2b("\0".join(map(str, self.users)).encode(), digest_size=16)
         for values in (self.student, self.week, self.score, self.weight, self.answered, self.right):
-            digest.update(np.ascontiguousarray(values).tobytes())
+            digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()
 
 
@@ -106,11 +107,23 @@ def read_scores(connection: Connection, week: Week, settings: GrowthSettings) ->
     items = copy_to_arrow(connection, statement(SQL, "items"))
     item_answers = (items["item_id"].to_numpy(), items["answers"].to_numpy())
     first = first_monday_of(week, settings.lookback_weeks)
-    query, scores_of = (
-        ("count_rows", accuracy_scores) if _are_shares(settings) else ("answer_rows", ability_scores)
+    if _are_shares(settings):
+        return accuracy_scores(*_read(connection, "counts", COUNT_TYPES), first, scale, item_answers)
+    return ability_scores(*_read(connection, "answers", ANSWER_TYPES), first, scale, item_answers)
+
+
+def _read(
+    connection: Connection, what: str, types: dict[str, DTypeLike]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Columns of the rows, with ``student`` as a code, and the students."""
+    connection.execute(statement(SQL, f"students_of_{what}"))
+    students = copy_to_arrow(connection, statement(SQL, "students"), dictionaries=("user_id",))
+    users = np.asarray(students["user_id"].combine_chunks().dictionary.to_pylist(), dtype=object)
+    rows = copy_integer_lines(connection, statement(SQL, "lines"), types)
+    rows["student"] = np.repeat(
+        np.arange(len(users), dtype=np.int32), students["n_lines"].to_numpy().astype(np.int64)
     )
-    rows = copy_to_arrow(connection, statement(SQL, query), dictionaries=("user_id",))
-    return scores_of(rows, first, scale, item_answers)
+    return rows, users
 
 
 def _are_shares(settings: GrowthSettings) -> bool:
@@ -118,15 +131,18 @@ def _are_shares(settings: GrowthSettings) -> bool:
 
 
 def accuracy_scores(
-    rows: pa.Table, first_monday: dt.date, scale: Scale | None, item_answers: tuple[np.ndarray, np.ndarray]
+    rows: dict[str, np.ndarray],
+    users: np.ndarray,
+    first_monday: dt.date,
+    scale: Scale | None,
+    item_answers: tuple[np.ndarray, np.ndarray],
 ) -> WeeklyScores:
-    """Share right of each student and week, weighted by the answers behind it."""
-    student, users = _codes(rows)
-    answered, right = (rows[name].to_numpy().astype(np.int64) for name in ("answered", "right_answers"))
+    """Share right of each student and week (columns student and those of COUNT_TYPES), weighted by the answers behind it."""
+    answered, right = rows["answered"], rows["right"]
     return WeeklyScores(
         users=users,
-        student=student,
-        week=rows["week"].to_numpy().astype(float),
+        student=rows["student"],
+        week=rows["week"].astype(float),
         score=right / np.maximum(answered, 1),
         weight=_relative(answered.astype(float)),
         answered=answered,
@@ -139,15 +155,20 @@ def accuracy_scores(
 
 
 def ability_scores(
-    rows: pa.Table, first_monday: dt.date, scale: Scale | None, item_answers: tuple[np.ndarray, np.ndarray]
+    rows: dict[str, np.ndarray],
+    users: np.ndarray,
+    first_monday: dt.date,
+    scale: Scale | None,
+    item_answers: tuple[np.ndarray, np.ndarray],
 ) -> WeeklyScores:
     """What each week's own answers say about the ability, with the prior's pull taken out.
 
+    ``rows`` has the columns student and those of ANSWER_TYPES.
     The EAP of a week with few answers is pulled towards the population's mean, which would flatten every slope. The
     posterior N(m, s²) under the prior N(m0, s0²) is that prior times a normal likelihood of precision
     I = 1/s² − 1/s0² and centre (m/s² − m0/s0²) / I; this centre is the score and I its weight.
     """
-    student, users = _codes(rows)
+    student, week = rows["student"], rows["week"]
     empty = np.zeros(0)
     if scale is None or len(student) == 0:
         return WeeklyScores(
@@ -158,9 +179,7 @@ def ability_scores(
     from seedtest_analytics.stats.irt.data import ResponseData
     from seedtest_analytics.stats.irt.scoring import score
 
-    correct = rows["correct"].to_numpy()
-    week = rows["week"].to_numpy()
-    data = ResponseData.from_long((student, week), rows["item_id"].to_numpy(), correct)
+    data = ResponseData.from_long((student, week), rows["item_id"], rows["correct"])
     mean, sd = scale.group_mean, scale.group_sd
     scores = score(data, item_parameters(scale.items), prior_mean=mean, prior_sd=sd)
     prior_precision = 1 / sd**2
@@ -206,8 +225,3 @@ def expected_share(scores: WeeklyScores, ability: np.ndarray) -> np.ndarray:
 
 def _relative(precision: np.ndarray) -> np.ndarray:
     return precision / precision.mean() if len(precision) else precision
-
-
-def _codes(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    column = rows["user_id"].combine_chunks()
-    return column.indices.to_numpy(), np.asarray(column.dictionary.to_pylist(), dtype=object)

@@ -1,10 +1,13 @@
-"""Reading many rows: COPY to Arrow, with repeated texts kept once."""
+"""Reading many rows by COPY: to Arrow with repeated texts kept once, and integers in blocks of lines."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 from sqlalchemy import Connection, TextClause
 
 if TYPE_CHECKING:
@@ -39,3 +42,30 @@ def copy_to_arrow(
         )
         table: pa.Table = csv.read_csv(io.BufferedReader(spool), convert_options=convert)
     return table.unify_dictionaries().combine_chunks()
+
+
+def copy_integer_lines(
+    connection: Connection, query: TextClause, types: Mapping[str, DTypeLike]
+) -> dict[str, NDArray[np.integer]]:
+    """Columns of integers from a query whose rows are blocks of lines ``1,20,300``; ``types`` names and types them.
+
+    The driver hands over one row at a time, which for ten million rows takes longer than to compute with them; so the
+    query aggregates them (``string_agg(concat_ws(',', …), chr(10))``) and a block is parsed at once.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    arrow_types = {name: pa.from_numpy_dtype(type_) for name, type_ in types.items()}
+    read, convert = (
+        csv.ReadOptions(column_names=list(types)),
+        csv.ConvertOptions(column_types=arrow_types),
+    )
+    blocks = [pa.schema(arrow_types).empty_table()]
+    cursor = connection.connection.cursor()  # the driver's own: SQLAlchemy has no COPY
+    with cursor.copy(f"COPY ({query.text}) TO STDOUT") as copy:
+        for block in copy:
+            lines = bytes(block).replace(b"\\n", b"\n")  # COPY writes the line breaks of a text so
+            blocks.append(csv.read_csv(io.BytesIO(lines), read, convert_options=convert))
+    cursor.close()
+    table = pa.concat_tables(blocks)
+    return {name: table[name].to_numpy() for name in types}

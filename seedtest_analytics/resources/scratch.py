@@ -11,22 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PREFIX = "seedtest-scratch-"
+
 
 @contextmanager
-def scratch_folder(prefix: str) -> Iterator[Path]:
-    """A folder ``<prefix>…`` in the temporary folder, removed at the end of the block.
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """A folder in the temporary folder, removed at the end of the block.
 
-    A process that is killed cannot remove it; the next call with the same prefix does. The folder is locked as long as
-    its process lives, so those of runs that go on are left alone.
+    A process that is killed cannot remove it; the next call, by any process of the same user, does. The folder is
+    locked as long as its process lives, so those of runs that go on are left alone.
     """
-    sweep(prefix)
+    sweep()
     # It takes its name once it is locked: a sweep cannot come in between.
-    unnamed = Path(tempfile.mkdtemp(prefix=f".{prefix}"))
+    unnamed = Path(tempfile.mkdtemp(prefix=f".{PREFIX}{purpose}-"))
     lock = os.open(unnamed, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = unnamed.with_name(unnamed.name.removeprefix("."))
-        unnamed.rename(folder)
+        folder = unnamed.rename(unnamed.with_name(unnamed.name.removeprefix(".")))
         try:
             yield folder
         finally:
@@ -35,9 +36,9 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
         os.close(lock)
 
 
-def sweep(prefix: str) -> None:
-    """Remove the folders whose processes have ended without doing so."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+def sweep() -> None:
+    """Remove the folders whose processes ended without doing so."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):  # another user's, gone by now, or locked by a run that goes on
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from seedtest_analytics.stats.growth.stan import StanDraws, StanProgram, StanSettings
 
 PROGRESS_EVERY_S = 5.0
-RUN_PREFIX, PROCESS_PREFIX = "seedtest-sampling-", "seedtest-cmdstanpy-"
 SHOWN_ERROR_CHARACTERS = 2000
 
 Logger = logging.Logger | logging.LoggerAdapter
@@ -78,7 +77,7 @@ class StanRunner:
         """
         cmdstanpy = import_cmdstanpy()
         executable = self.executable(program)
-        with scratch_folder(RUN_PREFIX) as scratch, self._cmdstanpy_log():
+        with scratch_folder("sampling") as scratch, self._cmdstanpy_log():
             data_file = scratch / "data.json"
             write_stan_json(data_file, data)
             output = scratch / "output"
@@ -149,7 +148,7 @@ def import_cmdstanpy() -> Any:
     if "cmdstanpy" not in sys.modules:
         process = ExitStack()
         atexit.register(process.close)
-        folder = process.enter_context(scratch_folder(PROCESS_PREFIX))
+        folder = process.enter_context(scratch_folder("cmdstanpy"))
         usual, tempfile.tempdir = tempfile.tempdir, str(folder)
         try:
             importlib.import_module("cmdstanpy")

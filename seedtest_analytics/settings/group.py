@@ -15,7 +15,7 @@ class SettingsError(ValueError):
 class SettingsGroup(BaseModel):
     """Variables that belong together. Field metadata names the variable (first alias is the current name)."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

@@ -39,6 +39,13 @@ class GlmmSettings(SettingsGroup):
     update_kpi: bool = variable(
         False, "GLMM_UPDATE_KPI", description="Merge growth_slope into weekly_kpi of the model's own week."
     )
+    timeout_seconds: float = variable(
+        300.0,
+        "R_GLMM_TIMEOUT_SECS",
+        "GLMM_TIMEOUT_SECS",
+        gt=0,
+        description="R is ended where the two fits (all rows, and without the held-out ones) take longer.",
+    )
 
 
 class GrowthSettings(SettingsGroup):
@@ -80,6 +87,9 @@ class GrowthSettings(SettingsGroup):
         ge=0,
         le=260,
         description="Weeks after the as-of day that P looks ahead for students without a goal date.",
+    )
+    brms_timeout_seconds: float = variable(
+        600.0, "R_BRMS_TIMEOUT_SECS", gt=0, description="R is ended where a fit by brms takes longer."
     )
     seed: int = variable(42, "BRMS_SEED", ge=1, description="Seed of the draws; stored with the fit.")
     priors: dict[str, dict[str, Any]] = variable(

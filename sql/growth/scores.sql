@@ -13,8 +13,26 @@ SELECT
 FROM attempt
 WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered AND answer_no = 1;
 
--- name: answer_rows
-SELECT user_id, week, item_id, correct::integer AS correct FROM growth_answer ORDER BY user_id, week, item_id;
+-- name: students_of_answers
+-- Grain: student; a line an answer (week, item, correct), so that rows carry no ids and travel in blocks.
+CREATE TEMP TABLE growth_student ON COMMIT DROP AS
+SELECT
+    user_id,
+    count(*) AS n_lines,
+    string_agg(concat_ws(',', week, item_id, correct::integer), chr(10) ORDER BY week, item_id) AS lines,
+    row_number() OVER (ORDER BY user_id) AS number
+FROM growth_answer
+GROUP BY user_id;
+
+-- name: students
+SELECT user_id, n_lines FROM growth_student ORDER BY number;
+
+-- name: lines
+-- Grain: block of 1,000 students.
+SELECT string_agg(lines, chr(10) ORDER BY number) AS lines
+FROM growth_student
+GROUP BY number / 1000
+ORDER BY number / 1000;
 
 -- name: items
 -- How often each item was answered: a target ability becomes the share right expected on these items.
@@ -32,5 +50,13 @@ FROM attempt
 WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered
 GROUP BY 1, 2;
 
--- name: count_rows
-SELECT user_id, week, answered, right_answers FROM growth_count ORDER BY user_id, week;
+-- name: students_of_counts
+-- Grain: student; a line a week (week, answered, right).
+CREATE TEMP TABLE growth_student ON COMMIT DROP AS
+SELECT
+    user_id,
+    count(*) AS n_lines,
+    string_agg(concat_ws(',', week, answered, right_answers), chr(10) ORDER BY week) AS lines,
+    row_number() OVER (ORDER BY user_id) AS number
+FROM growth_count
+GROUP BY user_id;

@@ -4,9 +4,6 @@ import dataclasses
 import datetime as dt
 import json
 import logging
-import os
-import shutil
-import threading
 from typing import Any
 
 import dagster as dg
@@ -15,85 +12,37 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from seedtest_analytics.assets import goal, growth_fit, growth_week
-from seedtest_analytics.assets.glmm import fit_glmm_week
+from seedtest_analytics.assets import goal, growth_fit
 from seedtest_analytics.assets.growth import bayesian_growth, glmm_growth
 from seedtest_analytics.assets.growth_draws import stored_fit
-from seedtest_analytics.assets.growth_fit import Samplers, fit_growth
+from seedtest_analytics.assets.growth_fit import fit_growth
 from seedtest_analytics.assets.growth_goals import MAX_HORIZON_WEEKS, Goals, load_goals
 from seedtest_analytics.assets.growth_scores import WeeklyScores, load_scores
-from seedtest_analytics.assets.growth_week import fit_growth_week
 from seedtest_analytics.assets.kpis import weekly_kpi_p
-from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.sql_files import statement
-from seedtest_analytics.resources.stan import StanResource
-from seedtest_analytics.resources.stan_toolchain.executables import default_cache_dir
 from seedtest_analytics.schedules import chain, jobs
-from seedtest_analytics.settings import GlmmSettings, GrowthSettings, KpiSettings
+from seedtest_analytics.settings import GrowthSettings, KpiSettings
 from tests._database import execute, rows_of, snapshot
 from tests.pipeline._growth import (
     FIRST_MONDAY,
     LAST_WEEK,
-    NOW,
-    postgres_of,
     store_answers,
     store_calibration,
     store_cohort,
     store_goal,
     week_of,
 )
-
-TABLES = ("growth_brms_meta", "growth_prediction", "growth_glmm_meta", "weekly_kpi")
-LAPLACE = GrowthSettings(backend="laplace", n_samples=2000)
-STAN = GrowthSettings()
-needs_r = pytest.mark.skipif(
-    shutil.which("R") is None and os.environ.get("CI") != "true",
-    reason="R is not installed: scripts/install-system-packages",
+from tests.pipeline._growth_runs import (
+    STAN,
+    TABLES,
+    checks_of,
+    fit,
+    fit_glmm,
+    materialise,
+    needs_r,
+    samplers,
+    store_fit,
 )
-
-
-def samplers() -> Samplers:
-    stan = StanResource(cache_dir=str(default_cache_dir()), timeout_s=300)
-    return Samplers(stan, RResource(timeout_seconds=120), logging.getLogger(__name__))
-
-
-def fit(
-    engine: Engine, settings: GrowthSettings = LAPLACE, target: float = 0.5, dry: bool = False, **week: Any
-):
-    """Both outcomes of a week, without Dagster's run around it."""
-    return list(fit_growth_week(postgres_of(engine), week_of(**week), settings, target, dry, samplers()))
-
-
-def materialise(engine: Engine, assets: list[Any], **config: Any) -> tuple[dg.ExecuteInProcessResult, str]:
-    """A Dagster run over the last week, which does not raise, and everything that it logged."""
-    instance = dg.DagsterInstance.ephemeral()
-    names = {bayesian_growth: "bayesian_growth", glmm_growth: "glmm_growth", weekly_kpi_p: "weekly_kpi_P"}
-    ops = {names[a]: {"config": {"as_of": NOW.isoformat(), **config.get(names[a], {})}} for a in assets}
-    result = dg.materialize(
-        assets,
-        instance=instance,
-        partition_key=LAST_WEEK.isoformat(),
-        resources={
-            "postgres": postgres_of(engine),
-            "stan": StanResource(cache_dir=str(default_cache_dir())),
-            "r": RResource(timeout_seconds=120),
-        },
-        run_config={"ops": ops},
-        raise_on_error=False,
-    )
-    entries = instance.all_logs(result.run_id)
-    messages = [entry.user_message for entry in entries]
-    failures = [
-        entry.dagster_event.step_failure_data.error.message
-        for entry in entries
-        if entry.dagster_event is not None and entry.dagster_event.is_step_failure
-    ]
-    return result, "\n".join([*messages, *failures])
-
-
-def checks_of(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], Any]:
-    found = result.get_asset_check_evaluations()
-    return {(e.asset_key.to_user_string(), e.check_name): e for e in found}
 
 
 def kpis_of(engine: Engine) -> dict[str, dict[str, Any]]:
@@ -221,27 +170,6 @@ def test_a_fit_that_falls_short_is_stored_red_not_tried_again_and_feeds_nothing(
     assert rows_of(database, "SELECT 1 FROM growth_prediction") == []
     assert rows_of(database, "SELECT 1 FROM weekly_kpi") == []
     assert "falls short" in log
-
-
-BAD = json.dumps({"reasons": ["R-hat 2 above 1.01"]})
-
-
-def store_fit(engine: Engine, week: dt.date, is_usable: bool = True, p: float = 0.9) -> str:
-    run_id = f"brms-{week}"
-    execute(
-        engine,
-        "INSERT INTO growth_brms_meta (run_id, formula, diagnostics, fitted_at, week_start, is_usable, model_spec) "
-        "VALUES (:run, 'f', CAST(:faults AS jsonb), :at, :week, :usable, jsonb_build_object('score_unit', 'logit'))",
-        {"run": run_id, "week": week, "at": week_of(week).as_of, "usable": is_usable, "faults": BAD},
-    )
-    if is_usable:
-        execute(
-            engine,
-            "INSERT INTO growth_prediction VALUES ('kim', :week, :run, 0, 1, 0.1, 0.1, 1, 0, 2, 0.4, :p, 0.5, 1, 0.2, "
-            "0.2, 'default', '2026-04-01', 'configured', 5, 50)",
-            {"run": run_id, "week": week, "p": p},
-        )
-    return run_id
 
 
 def computed_p(
@@ -425,95 +353,6 @@ def test_the_lookback_is_whole_calendar_weeks_of_the_platforms_zone(database: En
     assert scores.first_monday == FIRST_MONDAY
 
 
-@pytest.mark.parametrize(
-    ("n_students", "n_weeks", "said"), [(1, 8, "1; it needs at least 2"), (20, 1, "1 distinct week")]
-)
-def test_too_little_to_fit_is_said_and_nothing_is_left_of_an_earlier_fit(
-    database: Engine, n_students: int, n_weeks: int, said: str
-) -> None:
-    store_cohort(database, n_students=n_students, n_weeks=n_weeks)
-    store_fit(database, LAST_WEEK)
-    fits, predictions = fit(database)
-    outcome = {check.name: check for check in fits.checks}
-    assert not outcome["fitted"].passed
-    assert said in outcome["fitted"].description
-    assert outcome["diagnostics"].passed
-    assert (fits.published.deleted, predictions.published.deleted) == (1, 1)
-    assert rows_of(database, "SELECT 1 FROM growth_brms_meta UNION ALL SELECT 1 FROM growth_prediction") == []
-
-
-def test_without_a_calibration_there_is_no_growth_of_abilities(database: Engine) -> None:
-    store_cohort(database, n_students=5)
-    execute(database, "UPDATE mirt_fit_meta SET is_usable = false")
-    fits, _ = fit(database)
-    assert "no usable calibration" in fits.checks[0].description
-
-
-def test_without_a_compiler_the_message_says_what_to_install(
-    database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    store_cohort(database, n_students=10)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setenv("SEEDTEST_CACHE_DIR", str(tmp_path))
-    before = snapshot(database, *TABLES)
-    with pytest.raises(dg.Failure, match=r"(?s)apt-get install g\+\+.*GROWTH_BACKEND=laplace") as failure:
-        fit(database, GrowthSettings())
-    assert failure.value.allow_retries is False
-    assert snapshot(database, *TABLES) == before
-
-
-@pytest.mark.parametrize("model", ["glmm", "brms"])
-def test_without_r_the_message_says_what_to_install(
-    database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, model: str
-) -> None:
-    store_cohort(database, n_students=10)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("R_HOME", raising=False)
-    before = snapshot(database, *TABLES)
-    settings = GrowthSettings(backend="brms")
-    with pytest.raises(dg.Failure, match="install") as failure:
-        _ = fit_glmm(database) if model == "glmm" else fit(database, settings)
-    assert failure.value.allow_retries is False
-    assert snapshot(database, *TABLES) == before
-
-
-def test_two_runs_of_a_week_wait_for_each_other(database: Engine) -> None:
-    store_cohort(database, n_students=40)
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            fit(database, STAN)
-        except BaseException as error:  # noqa: BLE001 (handed to the test's thread)
-            errors.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert errors == []
-    assert rows_of(database, "SELECT count(*) AS n FROM growth_brms_meta") == [{"n": 1}]
-    assert rows_of(database, "SELECT count(*) AS n FROM growth_prediction") == [{"n": 40}]
-
-
-def test_ended_in_the_middle_nothing_is_half_written(
-    database: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store_cohort(database, n_students=10)
-    before = snapshot(database, *TABLES)
-
-    def ends(*_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    # Both tables have been written when the report of the run is made.
-    monkeypatch.setattr(growth_week, "fit_metadata", ends)
-    with pytest.raises(KeyboardInterrupt):
-        fit(database)
-    assert snapshot(database, *TABLES) == before
-
-
 @pytest.mark.parametrize("family", ["gaussian", "binomial"])
 def test_accuracy_is_weighed_by_its_answers_and_targets_become_shares(database: Engine, family: str) -> None:
     truth = store_cohort(database, n_students=40)
@@ -548,13 +387,6 @@ def test_the_draws_are_stored_for_predictions_on_demand(database: Engine) -> Non
         assert again["mean"] == pytest.approx(summary["mean"], abs=0.25 * summary["sd"])
         assert again["sd"] == pytest.approx(summary["sd"], rel=0.25)
     assert stored.posterior.verdict.usable
-
-
-def fit_glmm(engine: Engine, dry: bool = False, **settings: Any) -> list[Any]:
-    log = logging.getLogger(__name__)
-    glmm = GlmmSettings(**settings)
-    r = RResource(timeout_seconds=120)
-    return list(fit_glmm_week(postgres_of(engine), r, week_of(), glmm, KpiSettings(), dry, log))
 
 
 @pytest.mark.r
@@ -611,23 +443,6 @@ def test_the_mixed_model_is_stored_and_slopes_are_merged_on_request(database: En
     before = snapshot(database, *TABLES)
     fit_glmm(database, update_kpi=True)
     assert snapshot(database, *TABLES) == before
-
-
-@pytest.mark.parametrize(("n_students", "said"), [(0, "no rows"), (1, "one level")])
-def test_a_mixed_model_of_nobody_or_one_student_is_said(database: Engine, n_students: int, said: str) -> None:
-    if n_students:
-        store_cohort(database, n_students=n_students)
-    (outcome,) = fit_glmm(database)
-    fitted = outcome.checks[0]
-    assert not fitted.passed
-    assert said in fitted.description
-    assert rows_of(database, "SELECT 1 FROM growth_glmm_meta") == []
-
-
-def test_a_formula_that_is_none_stops_before_r(database: Engine) -> None:
-    store_cohort(database, n_students=5)
-    with pytest.raises(dg.Failure, match="GLMM_FORMULA"):
-        fit_glmm(database, formula="score ~ system('id')")
 
 
 def test_on_mondays_the_models_run_after_what_they_read_and_before_the_report() -> None:

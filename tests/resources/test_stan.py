@@ -7,6 +7,7 @@ compiles the growth program for real, once a machine.
 import json
 import logging
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -127,6 +128,18 @@ class TestCache:
             cache.executable(Failing(), program)
         assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
         assert cache.executable(Scripts(), program).exists()
+
+    def test_what_a_killed_build_left_goes_with_the_next(self, tmp_path, program):
+        cache = ExecutableCache(tmp_path / "cache")
+        entry = cache.executable(Scripts(), program).parent
+        shutil.rmtree(entry)
+        half = tmp_path / "cache" / f"build-{entry.name}-killed"
+        (half / "entry").mkdir(parents=True)
+        another = tmp_path / "cache" / "build-another-0123-running"
+        another.mkdir()
+        assert cache.executable(Scripts(), program).exists()
+        assert not half.exists()
+        assert another.exists()
 
     def test_two_at_once_build_once(self, tmp_path, program):
         tools, cache = Scripts(delay_s=0.3), ExecutableCache(tmp_path / "cache")
@@ -312,6 +325,21 @@ class TestRuns:
         started.set()
         with pytest.raises(StanRunError, match=r"longer than 0\.3 s"):
             runner.sample(StanProgram(program), {"x": 1}, SHORT)
+
+    @pytest.mark.slow
+    def test_a_corrupt_executable_is_compiled_again_and_draws_the_same(self, stan_runner, tmp_path, caplog):
+        """A page of the real one overwritten; compiling takes half a minute."""
+        entry = stan_runner.executable(MARGINAL).parent
+        shutil.copytree(entry, tmp_path / "stan" / entry.name)
+        copy = tmp_path / "stan" / entry.name / MARGINAL.source.stem
+        content = bytearray(copy.read_bytes())
+        middle = len(content) // 2
+        content[middle : middle + 4096] = bytes(4096)
+        copy.write_bytes(content)
+        again = StanRunner(tmp_path, timeout_s=300).sample(MARGINAL, small_problem(), SHORT)
+        assert "is damaged and is built again" in caplog.text
+        sound = stan_runner.sample(MARGINAL, small_problem(), SHORT)
+        np.testing.assert_array_equal(again.variables["z"], sound.variables["z"])
 
     def test_progress_goes_to_the_given_logger(self, stan_runner, caplog, monkeypatch, capfd):
         monkeypatch.setattr(stan, "PROGRESS_EVERY_S", 0.05)

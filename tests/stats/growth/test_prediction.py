@@ -127,6 +127,21 @@ def test_intervals_cover_the_future_and_probabilities_are_calibrated():
             assert reached[inside].mean() == pytest.approx(p.P[inside].mean(), abs=4 * error + 0.003)
 
 
+def test_a_student_with_500_weeks_among_others_with_twelve():
+    """Their line is known best by far, and found: 0.3 + 0.001 a week, noise 0.1, seed 4."""
+    rng = np.random.default_rng(4)
+    c = simulate_cohort(200, seed=22)
+    long = np.arange(500.0)
+    score = 0.3 + 0.001 * long + rng.normal(0, 0.1, 500)
+    student = np.concatenate([c.student, np.full(500, 200)])
+    data = growth_data(student, np.concatenate([c.week, long]), np.concatenate([c.score, score]))
+    predicted = predict_students(fit_laplace(data, n_draws=1000, seed=5), data, 510.0, 0.7)
+    assert np.isfinite(predicted.to_frame().to_numpy()).all()
+    assert abs(predicted.projected[200] - 0.81) < 4 * predicted.sigma[200]
+    assert predicted.sigma[200] < 0.02 < predicted.sigma[:200].min()
+    assert predicted.P[200] > 0.999
+
+
 def test_fewer_hyper_draws_suffice_in_a_large_cohort():
     assert [hyper_draws_needed(n) for n in (10, 1000, 10_000, 1_000_000)] == [4000, 4000, 400, 100]
     n = 10_000
