@@ -1,11 +1,12 @@
 """Growth fits: effective samples a second against brms and a naive Stan program, then size.
 
-    python -m benchmarks.growth [--quick] [--no-brms] [--no-naive]
+    python -m benchmarks.growth [--quick] [--no-brms] [--no-naive] [--no-database]
 
 The first table compares at 200 and 1,000 students (12 weeks, a fifth missing): the lowest bulk effective sample size
 of any population parameter, and that a second of sampling (compiling is not counted for anybody). brms runs where R
-has it. The second table is ours alone: statistics, Stan fit, quick look, and every student's prediction, each row a
-process of its own so that its peak memory (Stan's chains included) is its own.
+has it; at 1,000 students with half the iterations, which keeps its rate and spares minutes. The second table is ours
+alone: statistics, Stan fit, quick look, and every student's prediction, each row a process of its own so that its peak
+memory (Stan's chains included) is its own. The third is a week through PostgreSQL (``benchmarks.growth_week``).
 """
 
 from __future__ import annotations
@@ -30,14 +31,16 @@ from benchmarks.load import machine
 SEED = 20
 GOAL_WEEK, GOAL = 15.0, 0.7
 SCHOOL_YEAR_WEEKS = 40
+BRMS_SHORT_FROM = 1000
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes only, no brms: a minute or two")
     parser.add_argument("--no-brms", action="store_true")
     parser.add_argument("--no-naive", action="store_true")
+    parser.add_argument("--no-database", action="store_true")
     arguments = parser.parse_args()
     logging.getLogger("seedtest_analytics").setLevel(logging.WARNING)
     _compile(naive=not arguments.no_naive)
@@ -47,6 +50,10 @@ def main() -> None:
     if not arguments.quick:
         sizes += [(1_000_000, 12, 0.2), (100_000, SCHOOL_YEAR_WEEKS, 0.4)]
     console.print(scale(sizes))
+    if not arguments.no_database:
+        from benchmarks.growth_week import through_the_database
+
+        console.print(through_the_database(50_000 if arguments.quick else 1_000_000, 12))
 
 
 def compare(sizes: list[int], arguments: argparse.Namespace) -> Table:
@@ -127,6 +134,7 @@ def brms(n_students: int) -> tuple[float, float, float]:
     from seedtest_analytics.stats.growth.diagnostics import ess_bulk, rhat
 
     cohort = _cohort(n_students)
+    iterations = 1000 if n_students < BRMS_SHORT_FROM else 500
     rows = pd.DataFrame({"student_id": cohort.student, "week": cohort.week, "score": cohort.score})
     with tempfile.TemporaryDirectory() as folder:
         for attempt in ("compiling", "measured"):
@@ -138,7 +146,8 @@ def brms(n_students: int) -> tuple[float, float, float]:
                 cache_folder=Path(folder),
                 n_chains=2,
                 cores=2,
-                n_draws=1000,
+                n_draws=iterations,
+                n_warmup=iterations,
                 seed=SEED,
             )
             seconds = time.perf_counter() - started
@@ -194,8 +203,8 @@ def in_own_process(function: Any, *arguments: Any) -> tuple[Any, float]:
 
 def _measured(queue: Any, function: Any, arguments: tuple[Any, ...]) -> None:
     result, error = None, ""
-    done, chains = threading.Event(), [0.0]
-    watcher = threading.Thread(target=_watch_chains, args=(done, chains))
+    done, peak = threading.Event(), [0.0]
+    watcher = threading.Thread(target=_watch_memory, args=(done, peak))
     watcher.start()
     try:
         result = function(*arguments)
@@ -204,16 +213,18 @@ def _measured(queue: Any, function: Any, arguments: tuple[Any, ...]) -> None:
     done.set()
     watcher.join()
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    queue.put((result, error, own + chains[0]))
+    queue.put((result, error, max(own, peak[0])))
 
 
-def _watch_chains(done: threading.Event, peak: list[float]) -> None:
-    """Most memory that child processes held at once. The kernel's own figure counts a fork's copy of this one."""
+def _watch_memory(done: threading.Event, peak: list[float]) -> None:
+    """Most megabytes that this process and its chains held at once."""
     me = psutil.Process()
     while not done.wait(0.1):
-        total = 0.0
+        total = me.memory_info().rss
         for child in me.children(recursive=True):
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(
+                psutil.Error
+            ):  # gone; and a fork that is no chain yet shares this one's pages
                 total += child.memory_info().rss if child.exe() != me.exe() else 0
         peak[0] = max(peak[0], total / 2**20)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import logging
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -79,6 +78,7 @@ def main() -> None:
     parser.add_argument("--weeks", type=int, default=12)
     parser.add_argument("--quick", action="store_true", help="a twentieth of the students")
     arguments = parser.parse_args()
+    logging.getLogger("seedtest_analytics").setLevel(logging.WARNING)
     n_students = arguments.students // 20 if arguments.quick else arguments.students
     Console(width=150).print(through_the_database(n_students, arguments.weeks))
 
@@ -86,7 +86,7 @@ def main() -> None:
 def through_the_database(n_students: int, n_weeks: int) -> Table:
     """Seconds of each part and peak memory, for even and uneven numbers of answers, first and second time."""
     table = Table(
-        "students", "answers", "scores", "published", "read s", "Stan s", "P s", "publish, plots, commit s",
+        "students", "answers", "scores", "published", "read s", "fit s", "P, staged s", "publish, plots, commit s",
         "all s", "peak MB", title=machine(),
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="seedtest-bench-") as folder, database(Path(folder)) as url:
@@ -167,8 +167,6 @@ class Laps(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """End the step that the message reports."""
-        if os.environ.get("BENCHMARK_LOG"):
-            print(f"{time.perf_counter() - self._last:7.2f} {record.getMessage()}", flush=True)
         if record.getMessage().endswith(self.ENDS):
             self.lap()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -62,7 +63,7 @@ class WeeklyScores:
         """Unit of the score."""
         return "logit" if self.source == "theta" else "share right"
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash (hexadecimal, 128 bits) of everything that a fit uses."""
         digest = hashlib.blake2b("\0".join(map(str, self.users)).encode(), digest_size=16)
