@@ -1,12 +1,13 @@
 """Growth fits: effective samples a second against brms and a naive Stan program, then size.
 
-    python -m benchmarks.growth [--quick] [--no-brms] [--no-naive] [--no-database]
+    python -m benchmarks.growth [--quick] [--no-brms] [--no-naive] [--only compare|scale|database]
 
 The first table compares at 200 and 1,000 students (12 weeks, a fifth missing): the lowest bulk effective sample size
-of any population parameter, and that a second of sampling (compiling is not counted for anybody). brms runs where R
-has it; at 1,000 students with half the iterations, which keeps its rate and spares minutes. The second table is ours
-alone: statistics, Stan fit, quick look, and every student's prediction, each row a process of its own so that its peak
-memory (Stan's chains included) is its own. The third is a week through PostgreSQL (``benchmarks.growth_week``).
+of any population parameter, and that a second of sampling, by the clock and of the processors (compiling is not counted
+for anybody). brms runs where R has it; at 1,000 students the two slow methods make half the iterations, which keeps
+their rates. The second table is ours alone: statistics, Stan fit, quick look, and every student's prediction, each row a
+process of its own so that its peak memory (Stan's chains included) is its own. The third is a week through PostgreSQL
+(``benchmarks.growth_week``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import resource
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from benchmarks.load import machine
 SEED = 20
 GOAL_WEEK, GOAL = 15.0, 0.7
 SCHOOL_YEAR_WEEKS = 40
-BRMS_SHORT_FROM = 1000
+SHORT_FROM = 1000
 
 
 def main() -> None:
@@ -40,73 +42,104 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes only, no brms: a minute or two")
     parser.add_argument("--no-brms", action="store_true")
     parser.add_argument("--no-naive", action="store_true")
-    parser.add_argument("--no-database", action="store_true")
+    parser.add_argument("--only", choices=("compare", "scale", "database"), help="one of the tables")
     arguments = parser.parse_args()
     logging.getLogger("seedtest_analytics").setLevel(logging.WARNING)
     _compile(naive=not arguments.no_naive)
-    console = Console(width=150)
-    console.print(compare([200] if arguments.quick else [200, 1000], arguments))
-    sizes = [(10_000, 12, 0.2), (100_000, 12, 0.2)]
-    if not arguments.quick:
-        sizes += [(1_000_000, 12, 0.2), (100_000, SCHOOL_YEAR_WEEKS, 0.4)]
-    console.print(scale(sizes))
-    if not arguments.no_database:
-        from benchmarks.growth_week import through_the_database
-
-        console.print(through_the_database(50_000 if arguments.quick else 1_000_000, 12))
+    tables = {"compare": compare, "scale": scale, "database": database}
+    for name, table in tables.items():
+        if arguments.only in (None, name):
+            Console(width=150).print(table(arguments))
 
 
-def compare(sizes: list[int], arguments: argparse.Namespace) -> Table:
+def database(arguments: argparse.Namespace) -> Table:
+    """A million students through PostgreSQL."""
+    from benchmarks.growth_week import through_the_database
+
+    return through_the_database(50_000 if arguments.quick else 1_000_000, 12)
+
+
+def compare(arguments: argparse.Namespace) -> Table:
     """Ours, the naive program and brms on the same scores."""
-    table = Table("students", "method", "seconds", "lowest ESS", "ESS/s", "max R-hat", title=machine())
+    table = Table(
+        "students", "method", "draws", "seconds", "CPU s", "lowest ESS", "ESS/s", "ESS per CPU s", "max R-hat",
+        title=machine(),
+    )  # fmt: skip
     methods = [("stan, marginal", ours)]
     methods += [] if arguments.no_naive else [("stan, naive", naive)]
     methods += [] if arguments.no_brms or arguments.quick else [("brms", brms)]
-    for n_students in sizes:
+    for n_students in (200,) if arguments.quick else (200, 1000):
         for name, method in methods:
             try:
-                seconds, ess, rhat = in_own_process(method, n_students)[0]
+                run = in_own_process(method, n_students)[0]
             except RuntimeError as error:
-                table.add_row(f"{n_students:,}", name, "-", "-", "-", str(error)[:60])
+                table.add_row(f"{n_students:,}", name, "-", str(error)[:60])
                 continue
+            rates = (f"{run.ess / seconds:,.1f}" for seconds in (run.seconds, run.cpu_seconds))
             table.add_row(
-                f"{n_students:,}",
-                name,
-                f"{seconds:.2f}",
-                f"{ess:,.0f}",
-                f"{ess / seconds:,.1f}",
-                f"{rhat:.3f}",
-            )
+                f"{n_students:,}", name, run.draws, f"{run.seconds:.1f}", f"{run.cpu_seconds:.1f}",
+                f"{run.ess:,.0f}", *rates, f"{run.rhat:.3f}",
+            )  # fmt: skip
     return table
 
 
-def scale(sizes: list[tuple[int, int, float]]) -> Table:
-    """Seconds of each step and peak memory as the cohort grows."""
+@dataclass(frozen=True)
+class Sampled:
+    """What a method took and gave; ``draws`` tells chains, warm-up and draws."""
+
+    draws: str
+    seconds: float
+    cpu_seconds: float
+    ess: float
+    rhat: float
+
+
+class Clock:
+    """Seconds, and those of the processors in this process and its ended children: a shared machine stretches the former."""
+
+    def __init__(self) -> None:
+        self._started, self._cpu = time.perf_counter(), self._used()
+
+    def read(self) -> tuple[float, float]:
+        """Both since the clock was made."""
+        return time.perf_counter() - self._started, self._used() - self._cpu
+
+    @staticmethod
+    def _used() -> float:
+        usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def scale(arguments: argparse.Namespace) -> Table:
+    """Seconds of each step, by the clock and of the processors, and peak memory as the cohort grows."""
     table = Table(
         "students", "weeks", "scores", "designs", "statistics s", "Stan s", "ESS", "quick look s", "P level s",
-        "P score s", "peak MB", title="ours, 4 chains x (300 + 1,000)",
+        "P score s", "peak MB", title="ours, 4 chains x (300 + 1,000); seconds: clock / processors",
     )  # fmt: skip
+    sizes = [(10_000, 12, 0.2), (100_000, 12, 0.2)]
+    if not arguments.quick:
+        sizes += [(1_000_000, 12, 0.2), (100_000, SCHOOL_YEAR_WEEKS, 0.4)]
     for n_students, n_weeks, missing in sizes:
         row, megabytes = in_own_process(whole_week, n_students, n_weeks, missing)
         table.add_row(f"{n_students:,}", str(n_weeks), *row, f"{megabytes:,.0f}")
     return table
 
 
-def ours(n_students: int) -> tuple[float, float, float]:
+def ours(n_students: int) -> Sampled:
     """Statistics, mode and Stan on the marginal program."""
     from seedtest_analytics.stats.growth.data import growth_data
     from seedtest_analytics.stats.growth.stan import fit_stan
 
     cohort = _cohort(n_students)
     fit_stan(growth_data(cohort.student, cohort.week, cohort.score), _runner())  # numba's first call
-    started = time.perf_counter()
+    clock = Clock()
     posterior = fit_stan(growth_data(cohort.student, cohort.week, cohort.score), _runner())
-    seconds = time.perf_counter() - started
+    seconds = clock.read()
     report = posterior.diagnostics()
-    return seconds, report["ess_bulk"]["min"], report["rhat"]["max"]
+    return Sampled("4 x (300 + 1,000)", *seconds, report["ess_bulk"]["min"], report["rhat"]["max"])
 
 
-def naive(n_students: int) -> tuple[float, float, float]:
+def naive(n_students: int) -> Sampled:
     """Every student sampled by Stan."""
     import numpy as np
 
@@ -117,15 +150,16 @@ def naive(n_students: int) -> tuple[float, float, float]:
     cohort = _cohort(n_students)
     data = {"N": len(cohort.week), "J": n_students, "student": (cohort.student + 1).tolist()}
     data |= {"week": cohort.week, "score": cohort.score} | prior_data(GrowthPriors())
-    started = time.perf_counter()
-    v = _runner().sample(NAIVE, data, StanSettings(chains=4, warmup=1000, draws=1000, seed=SEED)).variables
-    seconds = time.perf_counter() - started
+    n = _iterations(n_students)
+    clock = Clock()
+    v = _runner().sample(NAIVE, data, StanSettings(chains=4, warmup=n, draws=n, seed=SEED)).variables
+    seconds = clock.read()
     tau = np.moveaxis(v["tau"], -1, 0)
     draws = [v["Intercept"], v["slope"], *tau, v["rho"], v["sigma"]]
-    return seconds, min(ess_bulk(d) for d in draws), max(rhat(d) for d in draws)
+    return Sampled(f"4 x ({n:,} + {n:,})", *seconds, min(map(ess_bulk, draws)), max(map(rhat, draws)))
 
 
-def brms(n_students: int) -> tuple[float, float, float]:
+def brms(n_students: int) -> Sampled:
     """R's brms; RuntimeError where it is not installed."""
     import pandas as pd
 
@@ -134,25 +168,30 @@ def brms(n_students: int) -> tuple[float, float, float]:
     from seedtest_analytics.stats.growth.diagnostics import ess_bulk, rhat
 
     cohort = _cohort(n_students)
-    iterations = 1000 if n_students < BRMS_SHORT_FROM else 500
+    n = _iterations(n_students)
     rows = pd.DataFrame({"student_id": cohort.student, "week": cohort.week, "score": cohort.score})
     with tempfile.TemporaryDirectory() as folder:
         for attempt in ("compiling", "measured"):
             n_rows = len(rows) if attempt == "measured" else 400
-            started = time.perf_counter()
+            clock = Clock()
             result = sample_growth_with_brms(
                 RResource(timeout_seconds=1800),
                 rows.head(n_rows),
                 cache_folder=Path(folder),
                 n_chains=2,
                 cores=2,
-                n_draws=iterations,
-                n_warmup=iterations,
+                n_draws=n,
+                n_warmup=n,
                 seed=SEED,
             )
-            seconds = time.perf_counter() - started
-    draws = result.parameters.values()
-    return seconds, min(ess_bulk(d) for d in draws), max(rhat(d) for d in draws)
+            seconds = clock.read()
+    draws = list(result.parameters.values())
+    return Sampled(f"2 x ({n:,} + {n:,})", *seconds, min(map(ess_bulk, draws)), max(map(rhat, draws)))
+
+
+def _iterations(n_students: int) -> int:
+    """Half as many where the slow methods take minutes: their rate is that of the longer run."""
+    return 1000 if n_students < SHORT_FROM else 500
 
 
 def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:
@@ -167,11 +206,13 @@ def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:
     for event in ("level", "score"):  # load compiled code, so that it is not measured
         predict_students(fit_laplace(data), data, GOAL_WEEK, GOAL, event=event)  # type: ignore[arg-type]
     cohort = _cohort(n_students, n_weeks, missing)
-    times = [time.perf_counter()]
+    clock = Clock()
 
     def lap() -> str:
-        times.append(time.perf_counter())
-        return f"{times[-1] - times[-2]:.1f}"
+        nonlocal clock
+        seconds, cpu_seconds = clock.read()
+        clock = Clock()
+        return f"{seconds:.1f} / {cpu_seconds:.1f}"
 
     data = growth_data(cohort.student, cohort.week, cohort.score)
     n_scores = data.n_scores
@@ -240,7 +281,9 @@ def _runner() -> Any:
     from seedtest_analytics.resources.stan import StanRunner
     from seedtest_analytics.resources.stan_toolchain.executables import default_cache_dir
 
-    return StanRunner(default_cache_dir(), logging.getLogger("benchmarks.growth"))
+    log = logging.getLogger("benchmarks.growth")
+    log.setLevel(logging.ERROR)  # the naive program has much to say
+    return StanRunner(default_cache_dir(), log)
 
 
 def _cohort(n_students: int, n_weeks: int = 12, missing: float = 0.2) -> Any:

@@ -116,6 +116,7 @@ def test_a_stan_fit_is_stored_in_the_contracts_shapes_and_feeds_p(database: Engi
     assert easy["S"] == 0.25
     other_week = rows_of(database, "SELECT kpis FROM weekly_kpi WHERE week_start = '2026-03-02'")
     assert other_week == [{"kpis": {"P": 0.125}}]
+    assert "Stan: Chain [1] start processing" in log
     assert f"updated P and sigma for 60 users from growth fit {meta['run_id']}" in log
     # Lines are found: the projection follows the true one.
     projected = np.array([predictions[user]["projected"] for user in truth.users])
