@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seedtest_analytics.stats.survival.panel import ActivityLog, activity_log
 
-FIRST_DAY = 18_004  # a Monday
+FIRST_DAY = 18_008  # 2019-04-22, a Monday
 N_DAYS = 140
 
 
