@@ -79,6 +79,15 @@ CONTRACT = [
     ("forecast", ["PROPHET_FORECAST_WEEKS"], "forecast_weeks", 4, "8", 8),
     ("forecast", ["PROPHET_ANOMALY_THRESHOLD"], "anomaly_threshold", 2.5, "3", 3.0),
     ("forecast", ["PROPHET_METRICS"], "metrics", "I_t", "A_t, topic:algebra", "A_t, topic:algebra"),
+    ("forecast", ["PROPHET_HOLIDAY_COUNTRIES"], "holiday_countries", "", "KR, US", "KR, US"),
+    (
+        "forecast",
+        ["PROPHET_HOLIDAYS"],
+        "holidays",
+        "",
+        '{"break": ["2026-04-20"]}',
+        '{"break": ["2026-04-20"]}',
+    ),
     ("segments", ["CLUSTER_LOOKBACK_WEEKS"], "lookback_weeks", 12, "8", 8),
     ("segments", ["CLUSTER_N_CLUSTERS"], "n_clusters", None, "5", 5),
     ("segments", ["CLUSTER_METHOD"], "method", "kmeans", "gmm", "gmm"),
@@ -109,6 +118,10 @@ INVALID = [
     ("REPORT_FORMAT", "docx", "html"),
     ("PROPHET_METRICS", "I_t,mood", "'mood' is no KPI"),
     ("PROPHET_METRICS", "topic:", "no topic:<topic_id>"),
+    ("PROPHET_HOLIDAY_COUNTRIES", "KR,XX", "'XX' is no country"),
+    ("PROPHET_HOLIDAYS", '{"break": "2026-04-20"}', "no JSON object of names and lists of days"),
+    ("PROPHET_HOLIDAYS", '["2026-04-20"]', "no JSON object of names and lists of days"),
+    ("PROPHET_HOLIDAYS", '{"break": ["20 April"]}', "no JSON object of names and lists of days"),
     ("MAX_USERS", "0", "greater than or equal to 1"),
 ]
 

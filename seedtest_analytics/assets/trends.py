@@ -11,7 +11,13 @@ from seedtest_analytics.assets.declare import LARGE, RunOptions, TableSpec, tabl
 from seedtest_analytics.assets.events import CheckDeclaration, CheckOutcome, Outcome
 from seedtest_analytics.assets.preview import ACCENT, INK, MUTED, figure_metadata, markdown_table, new_figure
 from seedtest_analytics.assets.time import is_dry_run, weeks
-from seedtest_analytics.assets.trends_series import SQL, fit_rows, last_closed_week, load_series
+from seedtest_analytics.assets.trends_series import (
+    SQL,
+    fit_rows,
+    holidays_around,
+    last_closed_week,
+    load_series,
+)
 from seedtest_analytics.assets.trends_students import stage_expectations
 from seedtest_analytics.partitions import WEEKLY, Week
 from seedtest_analytics.resources.kpi_rows import merge_kpis
@@ -37,6 +43,8 @@ class ForecastOptions(RunOptions):
     forecast_weeks: int | None = None
     anomaly_threshold: float | None = None
     metrics: str | None = None
+    holiday_countries: str | None = None
+    holidays: str | None = None
 
 
 @table_assets(
@@ -86,16 +94,17 @@ def forecast_week(
     from seedtest_analytics.stats.forecast.forecast import forecast_many
     from seedtest_analytics.stats.forecast.series import ForecastSettings as ModelSettings
 
+    last = last_closed_week(week)
     chosen = ModelSettings(
         horizon_weeks=settings.forecast_weeks,
         anomaly_threshold=settings.anomaly_threshold,
         interval_level=settings.interval_level,
+        holidays=holidays_around(last, settings),
     )
-    last = last_closed_week(week)
     with postgres.transaction(f"prophet_fit_meta:{week.key}", is_dry_run=dry) as connection:
         series = [load_series(connection, m, last, settings.lookback_weeks) for m in settings.metric_names]
         forecasts = forecast_many(series, chosen, processes=settings.processes)
-        fits, anomalies = fit_rows(week, forecasts, settings)
+        fits, anomalies = fit_rows(week, forecasts, settings, chosen.holidays)
         parameters = {"week_start": week.start}
         staged_from_frame(connection, "staged_fit", tables.prophet_fit_meta, fits)
         staged_from_frame(connection, "staged_anomaly", tables.prophet_anomalies, anomalies)

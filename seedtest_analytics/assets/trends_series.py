@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from seedtest_analytics.stats.forecast.holidays import Holidays
     from seedtest_analytics.stats.forecast.series import SeriesForecast, WeeklySeries
 
 SQL = "trends/series.sql"
@@ -56,13 +57,30 @@ def load_series(connection: Connection, metric: str, last_week: dt.date, n_weeks
     return weekly_series(metric, starts, values, evidence)
 
 
+def holidays_around(last_week: dt.date, settings: ForecastSettings) -> Holidays:
+    """Holidays of the countries and days off by name, from the first week of a series to the last one foretold."""
+    if not settings.countries and not settings.days_off:
+        return ()
+    import numpy as np
+
+    from seedtest_analytics.stats.forecast.holidays import public_holidays
+
+    first = np.datetime64(last_week - (settings.lookback_weeks - 1) * WEEK)
+    last = np.datetime64(last_week + (settings.forecast_weeks + 1) * WEEK) - 1
+    own = [(name, np.datetime64(day)) for name, days in settings.days_off.items() for day in days]
+    return (
+        *public_holidays(settings.countries, first, last),
+        *((name, day) for name, day in own if first <= day <= last),
+    )
+
+
 def fit_rows(
-    week: Week, forecasts: Sequence[SeriesForecast], settings: ForecastSettings
+    week: Week, forecasts: Sequence[SeriesForecast], settings: ForecastSettings, holidays: Holidays = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of prophet_fit_meta and of prophet_anomalies."""
     import pandas as pd
 
-    fits = [_fit_row(week, found, settings) for found in forecasts]
+    fits = [_fit_row(week, found, settings, holidays) for found in forecasts]
     anomalies = [
         row
         for fit, found in zip(fits, forecasts, strict=True)
@@ -72,7 +90,9 @@ def fit_rows(
     return pd.DataFrame(fits), pd.DataFrame(anomalies, columns=names)
 
 
-def _fit_row(week: Week, found: SeriesForecast, settings: ForecastSettings) -> dict[str, Any]:
+def _fit_row(
+    week: Week, found: SeriesForecast, settings: ForecastSettings, holidays: Holidays
+) -> dict[str, Any]:
     ahead = zip(found.forecast_weeks, found.forecast, found.forecast_lower, found.forecast_upper, strict=True)
     meta = {
         "status": found.method,
@@ -85,6 +105,7 @@ def _fit_row(week: Week, found: SeriesForecast, settings: ForecastSettings) -> d
         "beats_baseline": found.beats_baseline,
         "warnings": list(found.warnings),
         "insample": _insample(found),
+        "holidays": [{"ds": str(day), "holiday": name} for name, day in holidays],
     }
     return {
         "run_id": _run_id(week, found, settings),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+
 from pydantic import field_validator
 
 from seedtest_analytics.settings.group import SettingsGroup, variable
@@ -30,10 +33,40 @@ class ForecastSettings(SettingsGroup):
         2, "PROPHET_PROCESSES", ge=1, description="Series that are forecast at the same time."
     )
 
+    holiday_countries: str = variable(
+        "",
+        "PROPHET_HOLIDAY_COUNTRIES",
+        description="Countries whose public holidays the forecast knows: ISO codes separated by commas, such as KR,US.",
+    )
+    holidays: str = variable(
+        "",
+        "PROPHET_HOLIDAYS",
+        description='Further days off by name, as JSON: {"mid-term break": ["2026-04-20", "2026-10-19"]}.',
+    )
+
+    @field_validator("holiday_countries")
+    @classmethod
+    def _known_countries(cls, value: str) -> str:
+        if not value.strip():
+            return value
+        from holidays import list_supported_countries
+
+        known = list_supported_countries()
+        wrong = [code for code in _listed(value) if code not in known]
+        if wrong:
+            raise ValueError(f"{', '.join(map(repr, wrong))} is no country whose holidays are known")
+        return value
+
+    @field_validator("holidays")
+    @classmethod
+    def _days_by_name(cls, value: str) -> str:
+        _days_off(value)
+        return value
+
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, value: str) -> str:
-        names = [name.strip() for name in value.split(",")]
+        names = _listed(value)
         wrong = [n for n in names if n not in KPI_METRICS and not (n.startswith("topic:") and n != "topic:")]
         if wrong:
             raise ValueError(f"{', '.join(map(repr, wrong))} is no KPI and no topic:<topic_id>")
@@ -42,4 +75,27 @@ class ForecastSettings(SettingsGroup):
     @property
     def metric_names(self) -> tuple[str, ...]:
         """The series, each once."""
-        return tuple(dict.fromkeys(name.strip() for name in self.metrics.split(",")))
+        return tuple(dict.fromkeys(_listed(self.metrics)))
+
+    @property
+    def countries(self) -> tuple[str, ...]:
+        """Codes of the countries, each once."""
+        return tuple(dict.fromkeys(_listed(self.holiday_countries))) if self.holiday_countries.strip() else ()
+
+    @property
+    def days_off(self) -> dict[str, tuple[dt.date, ...]]:
+        """The days of PROPHET_HOLIDAYS by name."""
+        return _days_off(self.holidays)
+
+
+def _listed(value: str) -> list[str]:
+    return [name.strip() for name in value.split(",")]
+
+
+def _days_off(value: str) -> dict[str, tuple[dt.date, ...]]:
+    if not value.strip():
+        return {}
+    try:
+        return {name: tuple(map(dt.date.fromisoformat, days)) for name, days in json.loads(value).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"no JSON object of names and lists of days ({error})") from None

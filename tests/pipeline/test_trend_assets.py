@@ -1,5 +1,6 @@
 """Forecasts, anomalies and expectations in the graph."""
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -91,6 +92,31 @@ def test_a_planted_week_is_an_anomaly_and_the_run_is_written_once(database: Engi
     before = snapshot(database, *TABLES)
     run(database, week(9), metrics="I_t,A_t")
     assert snapshot(database, *TABLES) == before
+
+
+def test_holidays_of_a_country_and_days_off_move_the_forecast_and_are_stored(database: Engine) -> None:
+    """Public holidays of the series and its forecast; a break in week 4, and again in week 11, the first foretold."""
+    breaks = [str(week(4).start + dt.timedelta(days=2)), str(week(11).start + dt.timedelta(days=2))]
+    quiet = {
+        key: value if key[1] != 4 else value - 0.5 for key, value in cohort(11).items() if value is not None
+    }
+    store(database, quiet)
+    chosen = {"holiday_countries": "US", "holidays": json.dumps({"break": [*breaks, "2019-01-01"]})}
+    run(database, week(10), **chosen)
+    (meta,) = rows_of(database, "SELECT * FROM prophet_fit_meta")
+    assert meta["fit_meta"]["holidays"] == [
+        {"ds": "2025-01-01", "holiday": "public holiday US"},
+        {"ds": "2025-01-20", "holiday": "public holiday US"},
+        {"ds": "2025-02-17", "holiday": "public holiday US"},
+        *({"ds": day, "holiday": "break"} for day in breaks),
+    ]
+    first, second, *_ = [point["yhat"] for point in meta["forecast"]]
+    assert first < second - 0.3
+    run(database, week(10))
+    (without,) = rows_of(database, "SELECT * FROM prophet_fit_meta")
+    assert without["fit_meta"]["holidays"] == []
+    first, second, *_ = [point["yhat"] for point in without["forecast"]]
+    assert first == pytest.approx(second, abs=0.1)
 
 
 def test_later_weeks_change_nothing_about_an_earlier_one(database: Engine) -> None:

@@ -158,16 +158,15 @@ def _candidates(weeks: Days) -> list[Any]:
 
 
 def _holiday_weeks(settings: ForecastSettings, first_week: np.datetime64) -> Any:
-    """Holidays moved to the start of the week that they fall in; None without any."""
+    """Holidays moved to the start of the week that they fall in, each name once a week; None without any."""
     import pandas as pd
 
     if not settings.holidays:
         return None
     days = np.array([day for _, day in settings.holidays], dtype="datetime64[D]")
     starts = days - (days - first_week).astype(np.int64) % 7
-    return pd.DataFrame(
-        {"holiday": [name for name, _ in settings.holidays], "ds": starts.astype("datetime64[ns]")}
-    )
+    names = [name for name, _ in settings.holidays]
+    return pd.DataFrame({"holiday": names, "ds": starts.astype("datetime64[ns]")}).drop_duplicates()
 
 
 def _trend_variance(model: Any, ask: Days) -> Floats:

@@ -65,7 +65,7 @@ class ForecastSettings:
     ``min_points`` weeks with a value are the least Prophet is fitted to; below ``trend_points`` its trend is
     flat (a line through so few weeks foretells worse than their mean). ``scored_weeks`` None scores every
     week that has enough before it; a number scores only the last so many, and saves one fit for each week
-    left out. ``holidays`` are (name, day).
+    left out. ``holidays`` are (name, day); days of one name have one effect, on the week that they fall in.
     """
 
     horizon_weeks: int = 4

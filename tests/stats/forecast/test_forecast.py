@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from seedtest_analytics.stats.forecast.forecast import forecast_many, forecast_series
+from seedtest_analytics.stats.forecast.holidays import public_holidays
 from seedtest_analytics.stats.forecast.prophet_model import fit_prophet, repetitions
 from seedtest_analytics.stats.forecast.series import ForecastSettings, weekly_series
 
@@ -167,6 +168,33 @@ def test_a_holiday_explains_its_week():
         weekly_series("x", weeks(30), values), ForecastSettings(scored_weeks=1, holidays=days)
     )
     assert result.forecast[1] < result.forecast[0] - 0.2
+
+
+def test_public_holidays_are_one_kind_of_day_for_each_country():
+    first, last = np.datetime64("2024-12-25"), np.datetime64("2025-01-27")
+    found = public_holidays(["US", "KR"], first, last)
+    assert [(name, str(day)) for name, day in found] == [
+        ("public holiday US", "2024-12-25"),
+        ("public holiday US", "2025-01-01"),
+        ("public holiday US", "2025-01-20"),
+        ("public holiday KR", "2024-12-25"),
+        ("public holiday KR", "2025-01-01"),
+        ("public holiday KR", "2025-01-27"),
+    ]
+
+
+def test_two_holidays_in_one_week_count_once():
+    values = np.full(30, 0.5) + np.random.default_rng(11).normal(size=30) * 0.02
+    values[[5, 15, 25]] -= 0.4
+    one = tuple(("break", MONDAY + 7 * week + 3) for week in (5, 15, 25, 31))
+    two = (*one, ("break", MONDAY + 7 * 5 + 4))
+    forecasts = [
+        forecast_series(
+            weekly_series("x", weeks(30), values), ForecastSettings(scored_weeks=1, holidays=days)
+        )
+        for days in (one, two)
+    ]
+    np.testing.assert_array_equal(forecasts[0].forecast, forecasts[1].forecast)
 
 
 @pytest.mark.slow
