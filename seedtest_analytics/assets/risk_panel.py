@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -35,6 +35,12 @@ COLUMNS = {
     "R_t": "r_t",
 }
 """Covariate to column of the panel."""
+PANEL_TYPES = {
+    **dict.fromkeys(("user_no", "landmark_day", "duration_days"), "int32"),
+    "is_return": "int8",
+    **dict.fromkeys(COLUMNS.values(), "float"),
+}
+"""Arrow types of a panel's columns: a million students have ten million rows."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,13 @@ def landmarks_of(week: Week, lookback_days: int) -> tuple[dt.date, int]:
 
 def load_panel(connection: Connection, week: Week, lookback_days: int) -> LandmarkPanel:
     """The panel of the landmarks in the look-back; students silent for longer than it give no row there."""
-    import numpy as np
-
     from seedtest_analytics.stats.survival.panel import LandmarkPanel
 
     last, count = landmarks_of(week, lookback_days)
     end_day = int(day_number(week.as_of, ZoneInfo(week.timezone)))
     times = {"as_of": week.as_of, "timezone": week.timezone}
     connection.execute(statement(PANEL, "sessions"), times)
+    connection.execute(statement(PANEL, "know_sessions"))
     connection.execute(
         statement(PANEL, "panel"),
         {
@@ -78,14 +83,11 @@ def load_panel(connection: Connection, week: Week, lookback_days: int) -> Landma
             "max_silence_days": lookback_days,
         },
     )
-    rows = copy_to_arrow(connection, statement(PANEL, "panel_rows"))
+    rows = copy_to_arrow(connection, statement(PANEL, "panel_rows"), types=PANEL_TYPES)
     connection.execute(statement(PANEL, "drop_panel"))
-    user, landmark, duration = (
-        _numbers(rows, name).astype(np.int32) for name in ("user_no", "landmark_day", "duration_days")
-    )
-    return LandmarkPanel(
-        user, landmark, duration, _numbers(rows, "is_return") > 0, _covariates(rows, "float32"), end_day
-    )
+    user, landmark, duration = (_array(rows, name) for name in ("user_no", "landmark_day", "duration_days"))
+    covariates = {name: _array(rows, column) for name, column in COLUMNS.items()}
+    return LandmarkPanel(user, landmark, duration, _array(rows, "is_return") > 0, covariates, end_day)
 
 
 def load_scored(connection: Connection, week: Week) -> ScoredStudents:
@@ -93,6 +95,7 @@ def load_scored(connection: Connection, week: Week) -> ScoredStudents:
     zone = ZoneInfo(week.timezone)
     day = day_number(week.as_of, zone)
     connection.execute(statement(PANEL, "scored_sessions"), {"as_of": week.as_of, "timezone": week.timezone})
+    connection.execute(statement(PANEL, "know_sessions"))
     connection.execute(
         statement(PANEL, "panel"),
         {
@@ -103,18 +106,14 @@ def load_scored(connection: Connection, week: Week) -> ScoredStudents:
             "max_silence_days": EVER,
         },
     )
-    rows = copy_to_arrow(connection, statement(PANEL, "scored_rows"), dictionaries=("user_id",))
+    types = dict.fromkeys(COLUMNS.values(), "double")
+    rows = copy_to_arrow(connection, statement(PANEL, "scored_rows"), dictionaries=("user_id",), types=types)
     connection.execute(statement(PANEL, "drop_panel"))
-    return ScoredStudents(rows["user_id"].to_pylist(), _covariates(rows, "float64"))
+    covariates = {name: _array(rows, column) for name, column in COLUMNS.items()}
+    return ScoredStudents(rows["user_id"].to_pylist(), covariates)
 
 
-def _covariates(rows: pa.Table, dtype: str) -> dict[str, Any]:
-    return {name: _numbers(rows, column).astype(dtype) for name, column in COLUMNS.items()}
-
-
-def _numbers(rows: pa.Table, name: str) -> np.ndarray:
-    """A column as float64, NULL as NaN."""
-    import pyarrow as pa
-
-    values: np.ndarray = rows[name].cast(pa.float64()).combine_chunks().to_numpy(zero_copy_only=False)
+def _array(rows: pa.Table, name: str) -> np.ndarray:
+    """A column as numbers of its own type, NULL as NaN."""
+    values: np.ndarray = rows[name].combine_chunks().to_numpy(zero_copy_only=False)
     return values

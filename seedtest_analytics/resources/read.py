@@ -17,9 +17,16 @@ _SPOOL_BYTES = 1 << 26
 
 
 def copy_to_arrow(
-    connection: Connection, query: TextClause, *, dictionaries: tuple[str, ...] = ()
+    connection: Connection,
+    query: TextClause,
+    *,
+    dictionaries: tuple[str, ...] = (),
+    types: Mapping[str, str] | None = None,
 ) -> pa.Table:
     """Rows of a query without parameters; the columns in ``dictionaries`` are dictionary-encoded.
+
+    ``types`` names Arrow types of columns (``float``, ``int32``, ...) that the text of their numbers does not
+    tell: millions of them are read as 64 bits otherwise.
 
     Parameters belong in a temporary table that the query reads. An empty result has its columns too.
     """
@@ -36,7 +43,10 @@ def copy_to_arrow(
         cursor.close()
         spool.seek(0)
         convert = csv.ConvertOptions(
-            column_types={name: pa.dictionary(pa.int32(), pa.string()) for name in dictionaries},
+            column_types={
+                **{name: pa.dictionary(pa.int32(), pa.string()) for name in dictionaries},
+                **{name: pa.type_for_alias(alias) for name, alias in (types or {}).items()},
+            },
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         )
