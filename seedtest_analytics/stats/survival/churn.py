@@ -43,8 +43,8 @@ class ChurnSettings:
     ``follow_up_days`` None stops at the horizon. Below ``min_returns``, ``min_silences`` or ``min_users``
     nothing is fitted and the heuristic is used. ``separation_ridge`` is the prior precision (per standard
     deviation of a covariate) of the refit where covariates separate. The model is checked forward from the
-    last ``forward_landmarks`` landmarks that can be judged (one in panels above ``rows_for_one_fold`` rows),
-    by ``folds`` of students where there are too few.
+    last ``forward_landmarks`` landmarks that can be judged, by ``folds`` of students where there are too few; a
+    panel of more than ``check_rows`` rows on as many, of whole students.
     """
 
     horizon_days: int = 14
@@ -57,7 +57,7 @@ class ChurnSettings:
     separation_ridge: float = 1.0
     forward_landmarks: int = 4
     folds: int = 5
-    rows_for_one_fold: int = 500_000
+    check_rows: int = 1_000_000
 
 
 @dataclass(frozen=True)

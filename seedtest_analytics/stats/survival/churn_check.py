@@ -12,6 +12,7 @@ from seedtest_analytics.stats.survival.churn import ChurnSettings
 from seedtest_analytics.stats.survival.cox import CoxFit, SurvivalData, check_survival_data, fit_cox
 from seedtest_analytics.stats.survival.errors import SeparationError, SurvivalDataError
 from seedtest_analytics.stats.survival.panel import LandmarkPanel
+from seedtest_analytics.stats.survival.sampling import parts_of, whole_students
 from seedtest_analytics.stats.survival.weibull import WeibullFit, fit_weibull
 
 Floats = NDArray[np.float64]
@@ -39,9 +40,9 @@ def check_at_horizon(
     begins, a cohort that fades. (On a school's log folds gave a calibration slope of 1.0 where forward it was
     0.) Folds of students, for short panels.
     """
+    panel, matrix = _checked_rows(panel, matrix, settings.check_rows)
     judged, silent = panel.outcome_at(settings.horizon_days)
-    large = len(judged) > settings.rows_for_one_fold
-    days = np.unique(panel.landmark_day[judged])[-(1 if large else settings.forward_landmarks) :]
+    days = np.unique(panel.landmark_day[judged])[-settings.forward_landmarks :]
     predicted, base = np.full(len(judged), np.nan), np.full(len(judged), np.nan)
     for day in days:
         past, now = known_at(panel, int(day)), judged & (panel.landmark_day == day)
@@ -61,11 +62,20 @@ def check_at_horizon(
     return _by_student(panel, matrix, settings, fit)
 
 
+def _checked_rows(panel: LandmarkPanel, matrix: Floats, max_rows: int) -> tuple[LandmarkPanel, Floats]:
+    """At most ``max_rows`` rows, of whole students, without the covariates, which the matrix holds."""
+    bare = replace(panel, covariates={})
+    if len(bare) <= max_rows:
+        return bare, matrix
+    rows = whole_students(bare.user, max_rows)
+    return bare.take(rows), matrix[rows]
+
+
 def _by_student(
     panel: LandmarkPanel, matrix: Floats, settings: ChurnSettings, fit: CoxFit | WeibullFit
 ) -> tuple[ProbabilityScore | None, str]:
     judged, silent = panel.outcome_at(settings.horizon_days)
-    part = (panel.user.astype(np.int64) * 2_654_435_761 >> 7) % settings.folds
+    part = parts_of(panel.user, settings.folds)
     predicted = np.full(len(judged), np.nan)
     for fold in range(settings.folds):
         held = part == fold

@@ -26,6 +26,7 @@ from seedtest_analytics.stats.survival.design import Design, plan_design, withou
 from seedtest_analytics.stats.survival.errors import SurvivalDataError
 from seedtest_analytics.stats.survival.panel import LandmarkPanel
 from seedtest_analytics.stats.survival.proportionality import proportionality_test
+from seedtest_analytics.stats.survival.sampling import whole_students
 from seedtest_analytics.stats.survival.weibull import WeibullFit
 
 Floats = NDArray[np.float64]
@@ -185,10 +186,8 @@ def _proportionality(
     """The score test by column and, as ``GLOBAL``, for all of them; a Weibull model is not tested."""
     if isinstance(fit, WeibullFit):
         return {}
-    n = len(data.events)
-    if n > PROPORTIONALITY_MAX_ROWS and data.clusters is not None:
-        stride = n // PROPORTIONALITY_MAX_ROWS + 1
-        rows = (data.clusters * 2_654_435_761 >> 7) % stride == 0
+    if len(data.events) > PROPORTIONALITY_MAX_ROWS and data.clusters is not None:
+        rows = whole_students(data.clusters, PROPORTIONALITY_MAX_ROWS)
         data = check_survival_data(data.X[rows], data.stop_times[rows], data.events[rows])
     test = proportionality_test(data, fit)
     labels = (*names, "GLOBAL")

@@ -65,7 +65,7 @@ def concordance_index(
     stop_times: Floats,
     events: NDArray[np.bool_],
     scores: Floats,
-    strata: NDArray[np.int64] | None = None,
+    strata: NDArray[np.int32] | None = None,
     entry_times: Floats | None = None,
 ) -> float:
     """Share of comparable pairs in which the row of the higher score ended first; ties of scores count one
@@ -74,16 +74,16 @@ def concordance_index(
     A pair is comparable when one row's event falls while the other is under observation and ends later; pairs
     are formed within strata (R's ``survival::concordance``). NaN where no pair is comparable.
     """
-    codes = np.zeros(len(stop_times), dtype=np.int64) if strata is None else strata
     totals = np.zeros(3)
-    for code in np.unique(codes):
-        rows = np.flatnonzero(codes == code) if strata is not None else slice(None)
+    present = np.zeros(1) if strata is None else np.unique(strata)
+    for code in present:
+        rows = slice(None) if len(present) == 1 else np.flatnonzero(strata == code)
         times, own_scores = stop_times[rows], scores[rows]
         values, ranks = np.unique(own_scores, return_inverse=True)
         order = np.argsort(-times, kind="stable")
         entries = np.empty(0) if entry_times is None else entry_times[rows]
         entry_order = np.argsort(-entries, kind="stable")
         totals += _counts(
-            order, entry_order, times, entries, events[rows], ranks.astype(np.int64) + 1, len(values)
+            order, entry_order, times, entries, events[rows], ranks.astype(np.int32) + 1, len(values)
         )
     return float((totals[0] + totals[1] / 2) / totals[2]) if totals[2] else float("nan")

@@ -45,9 +45,9 @@ class SurvivalData:
     stop_times: Floats
     events: Bools
     weights: Floats
-    strata: NDArray[np.int64]
+    strata: NDArray[np.int32]
     entry_times: Floats | None
-    clusters: NDArray[np.int64] | None
+    clusters: NDArray[np.int32] | None
     n_clusters: int
 
 
@@ -154,13 +154,13 @@ def check_survival_data(
         _refuse(~(entry < times), "an entry that is not before its end", "leave out rows of no length")
     if not died.any():
         raise NoEventsError(f"none of the {n} rows has an event; a hazard cannot be estimated from them")
-    stratum_codes = np.zeros(n, dtype=np.int64)
+    stratum_codes = np.zeros(n, dtype=np.int32)
     if strata is not None:
-        stratum_codes = np.unique(np.asarray(strata), return_inverse=True)[1].astype(np.int64)
+        stratum_codes = np.unique(np.asarray(strata), return_inverse=True)[1].astype(np.int32)
     codes, n_clusters = None, 0
     if clusters is not None:
         labels, inverse = np.unique(np.asarray(clusters), return_inverse=True)
-        codes, n_clusters = inverse.astype(np.int64), len(labels)
+        codes, n_clusters = inverse.astype(np.int32), len(labels)
     return SurvivalData(matrix, times, died, weight, stratum_codes, entry, codes, n_clusters)
 
 
@@ -209,13 +209,12 @@ def fit_cox(
     if ties not in ("efron", "breslow"):
         raise ValueError(f"ties must be 'efron' or 'breslow', not {ties!r}")
     centre, spread = _moments(data)
-    Z = ((data.X - centre.astype(data.X.dtype)) / spread.astype(data.X.dtype)).astype(
-        data.X.dtype, copy=False
-    )
+    Z = data.X - centre.astype(data.X.dtype)
+    Z /= spread.astype(data.X.dtype)
     cells = pl.cells_of(data.stop_times, data.events, data.strata, data.entry_times)
     beta = np.zeros(Z.shape[1]) if start is None else np.asarray(start) * spread
     is_efron = ties == "efron"
-    null = _evaluate(Z, data, cells, np.zeros(Z.shape[1]), is_efron, 0.0)
+    loglik_null = _evaluate(Z, data, cells, np.zeros(Z.shape[1]), is_efron, 0.0).loglik
     state, iterations = _maximise(Z, data, cells, beta, is_efron, ridge)
     information = pl.information(state.sums, state.scalars) + ridge * np.eye(Z.shape[1])
     covariance = np.linalg.inv(information)
@@ -234,6 +233,7 @@ def fit_cox(
         )
         residuals = scores @ covariance
         hazards = _hazard_residuals(data, cells, state, residuals, hazard_horizons)
+    del Z  # ranking the rows needs as much memory again
     scale = np.outer(spread, spread)
     robust = None if residuals is None else (residuals.T @ residuals) / scale
     cumulative = np.concatenate(
@@ -244,7 +244,7 @@ def fit_cox(
         covariance=covariance / scale,
         robust_covariance=robust,
         loglik=state.loglik,
-        loglik_null=null.loglik,
+        loglik_null=loglik_null,
         concordance=concordance_index(
             data.stop_times, data.events, state.linear, data.strata, data.entry_times
         ),

@@ -145,8 +145,7 @@ def without_dependent_columns(design: Design, matrix: Floats) -> tuple[Design, F
     """Leave out columns that the columns before them determine (collinear ones), naming the reason."""
     kept: list[int] = []
     dropped = dict(design.dropped)
-    centred = matrix - matrix.mean(axis=0, dtype=np.float64).astype(matrix.dtype)
-    gram = centred.T.astype(np.float64) @ centred if len(matrix) < 200_000 else _gram(centred)
+    gram = _gram(matrix)
     for position, column in enumerate(design.columns):
         own = gram[position, position]
         explained = 0.0
@@ -163,10 +162,11 @@ def without_dependent_columns(design: Design, matrix: Floats) -> tuple[Design, F
     return reduced, np.ascontiguousarray(matrix[:, kept])
 
 
-def _gram(centred: Floats) -> Floats:
-    """Cross products in float64 without a float64 copy of all rows."""
-    total = np.zeros((centred.shape[1],) * 2)
-    for begin in range(0, len(centred), 200_000):
-        block = centred[begin : begin + 200_000].astype(np.float64)
+def _gram(matrix: Floats) -> Floats:
+    """(p, p) cross products of the centred columns in float64 without a copy of all rows."""
+    mean = matrix.mean(axis=0, dtype=np.float64)
+    total = np.zeros((matrix.shape[1],) * 2)
+    for begin in range(0, len(matrix), 200_000):
+        block = matrix[begin : begin + 200_000].astype(np.float64) - mean
         total += block.T @ block
     return total

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Codes = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,18 @@ class Cells:
     stratum: Ints
     first: Ints
     last: Ints
-    start: Ints
-    stop: Ints
+    start: Codes
+    stop: Codes
 
 
 def cells_of(
-    stop_times: Floats, events: NDArray[np.bool_], strata: Ints, entry_times: Floats | None
+    stop_times: Floats, events: NDArray[np.bool_], strata: Codes, entry_times: Floats | None
 ) -> Cells:
     """Cells of right-censored (or left-truncated) data; a row is at risk on ``(entry, stop]``."""
     times: list[Floats] = []
     stratum: list[Ints] = []
-    start = np.zeros(len(stop_times), dtype=np.int64)
-    stop = np.full(len(stop_times), -1, dtype=np.int64)
+    start = np.zeros(len(stop_times), dtype=np.int32)
+    stop = np.full(len(stop_times), -1, dtype=np.int32)
     offset = 0
     for code in np.unique(strata):
         rows = slice(None) if strata.min() == strata.max() else np.flatnonzero(strata == code)
@@ -239,7 +240,7 @@ def clustered_score_residuals(
     linear: Floats,
     events: NDArray[np.bool_],
     cells: Cells,
-    clusters: Ints,
+    clusters: Codes,
     n_clusters: int,
     sums: RiskSums,
     scalars: Floats,
@@ -287,7 +288,7 @@ def clustered_hazard_residuals(
     linear: Floats,
     events: NDArray[np.bool_],
     cells: Cells,
-    clusters: Ints,
+    clusters: Codes,
     n_clusters: int,
     sums: RiskSums,
     scalars: Floats,

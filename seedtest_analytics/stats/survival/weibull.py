@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seedtest_analytics.stats.survival.concordance import concordance_index
 from seedtest_analytics.stats.survival.cox import SurvivalData
+from seedtest_analytics.stats.survival.sampling import whole_students
 
 Floats = NDArray[np.float64]
 
@@ -123,10 +124,5 @@ def _scores(
 
 
 def _whole_clusters(data: SurvivalData) -> NDArray[np.intp]:
-    n = len(data.events)
-    if n <= MAX_ROWS:
-        return np.arange(n)
-    if data.clusters is None:
-        return np.flatnonzero(np.arange(n) % (n // MAX_ROWS + 1) == 0)
-    stride = n // MAX_ROWS + 1
-    return np.flatnonzero((data.clusters * 2_654_435_761 >> 7) % stride == 0)
+    codes = np.arange(len(data.events), dtype=np.int32) if data.clusters is None else data.clusters
+    return whole_students(codes, MAX_ROWS)
