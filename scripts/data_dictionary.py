@@ -49,7 +49,8 @@ def _kpi_keys() -> Iterator[str]:
         yield "| key | type | range | meaning |"
         yield "|---|---|---|---|"
         for key in keys:
-            yield f"| {key.name} | {key.type} | {_bounds(key.minimum, key.maximum)} | {key.meaning} |"
+            bounds = _bounds(key.minimum, key.maximum) or ", ".join(key.allowed)
+            yield f"| {key.name} | {key.type} | {bounds} | {key.meaning} |"
 
 
 def _bounds(minimum: float | None, maximum: float | None) -> str:

@@ -62,6 +62,7 @@ class _Rendered:
         "mirt_ability",
         "mirt_item_params",
         "interest_goal",
+        "growth_prediction",
         "survival_fit_meta",
         "prophet_fit_meta",
         "prophet_anomalies",

@@ -63,6 +63,9 @@ def _rules(key: KpiKey) -> list[tuple[str, str, str]]:
             f"jsonb_typeof(kpis -> '{key.name}') NOT IN ('{json_type}', 'null')",
         )
     ]
+    if key.allowed:
+        words = ", ".join(f"'{word}'" for word in key.allowed)
+        rules.append((key.name, f"must be one of {words}", f"{is_typed} AND {value} NOT IN ({words})"))
     if key.type == "integer":
         rules.append((key.name, "must be a whole number", f"{is_typed} AND {value} !~ '^-?[0-9]+$'"))
     if key.minimum is not None:

@@ -58,19 +58,24 @@ REQUIRED_KEYS = ("I_t", "E_t", "R_t", "A_t", "P", "S")
 
 @dataclass(frozen=True)
 class KpiKey:
-    """One key of `kpis`: its meaning, type and range (inclusive)."""
+    """One key of `kpis`: its meaning, type, range (inclusive) and, of a word, the values that it may take."""
 
     name: str
     meaning: str
     type: str = "number"
     minimum: float | None = None
     maximum: float | None = None
+    allowed: tuple[str, ...] = ()
 
 
 def _key(
     name: str, meaning: str, type_: str = "number", minimum: float | None = None, maximum: float | None = None
 ) -> KpiKey:
     return KpiKey(name, meaning, type_, minimum, maximum)
+
+
+def _word(name: str, meaning: str, *allowed: str) -> KpiKey:
+    return KpiKey(name, meaning, "string", allowed=allowed)
 
 
 KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
@@ -81,7 +86,7 @@ KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
             minimum=-1,
             maximum=1,
         ),
-        _key("I_t_mode", "'theta' or 'accuracy': what the change is measured in.", "string"),
+        _word("I_t_mode", "What the change is measured in.", "theta", "accuracy"),
         _key("I_t_reason", "Why I_t is null.", "string"),
         _key("I_t_n_recent", "Answers in the recent 14 days.", "integer", 0),
         _key("I_t_n_previous", "Answers in the previous 14 days.", "integer", 0),
@@ -134,14 +139,14 @@ KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
         ),
         _key("P_lower", "Lower bound of P's interval.", minimum=0, maximum=1),
         _key("P_upper", "Upper bound of P's interval.", minimum=0, maximum=1),
-        _key("P_method", "'normal' or 'bayesian': how P was computed.", "string"),
+        _word("P_method", "How P was computed.", "normal", "bayesian"),
         _key("P_method_reason", "Why P is normal although the growth posterior was asked for.", "string"),
         _key("P_target", "Ability that P is about (logit)."),
-        _key("P_target_source", "'interest_goal' or 'default'.", "string"),
+        _word("P_target_source", "Where the target comes from.", "interest_goal", "default"),
         _key("P_projected", "Posterior mean of the projected score (in P_score_unit)."),
-        _key("P_score_unit", "'logit' or 'share right': what the growth fit's score is.", "string"),
+        _word("P_score_unit", "What the growth fit's score is.", "logit", "share right"),
         _key("P_horizon_date", "Day that the score is projected to.", "string"),
-        _key("P_horizon_source", "'goal_date', 'goal_date_capped' or 'configured'.", "string"),
+        _word("P_horizon_source", "Why that day.", "goal_date", "goal_date_capped", "configured"),
         _key("P_n_weeks", "Weekly scores that the projection rests on.", "integer", 1),
         _key("P_fit_run_id", "Growth fit used.", "string"),
         _key("P_fit_week", "Week of the growth fit used.", "string"),
@@ -169,18 +174,14 @@ KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
         _key("S", "Churn risk: probability of silence over the horizon.", minimum=0, maximum=1),
         _key("S_lower", "Lower 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
         _key("S_upper", "Upper 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
-        _key(
-            "S_method",
-            "'cox', 'weibull' or 'heuristic': how S was computed.",
-            "string",
-        ),
+        _word("S_method", "How S was computed.", "cox", "weibull", "heuristic"),
         _key("S_method_reason", "Why S is the heuristic although the model was asked for.", "string"),
         _key("S_fit_run_id", "Churn fit used.", "string"),
         _key("S_reasons", "What raises or lowers S most, in words, strongest first.", "array"),
         _key("S_horizon_days", "Days of silence that S is about.", "integer", 1),
         _key("S_days_silent", "Days since the last attempt.", minimum=0),
         _key("S_n_sessions", "Sessions in the last 56 days.", "integer", 0),
-        _key("S_state", "'active', 'stopped' or 'never_started'.", "string"),
+        _word("S_state", "Whether the student still comes.", "active", "stopped", "never_started"),
         _key("S_reason", "Why S is null.", "string"),
     ),
 }

@@ -27,8 +27,8 @@ SELECT
     p.user_id,
     jsonb_build_object('R_t', r.n_right::float8 / NULLIF(r.n_met_again, 0)) || jsonb_strip_nulls(jsonb_build_object(
         'R_t_reason', CASE
-            WHEN r.n_wrong IS NULL THEN 'no item answered wrong in the 28 days before the last 28'
-            WHEN r.n_met_again = 0 THEN 'no item that was wrong was met again in the last 28 days'
+            WHEN r.n_wrong IS NULL THEN 'no question answered wrong in the 28 days before the last 28'
+            WHEN r.n_met_again = 0 THEN 'no question that went wrong came up again in the last 28 days'
         END,
         'R_t_n_wrong', COALESCE(r.n_wrong, 0),
         'R_t_n_met_again', COALESCE(r.n_met_again, 0)

@@ -1,7 +1,7 @@
 -- The data documents of a week's reports: one statement for all students, one JSON document a row.
 -- Grain:  student with a KPI row in the week. Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily,
---         attempt, mirt_item_params, mirt_fit_meta, survival_fit_meta, prophet_fit_meta, prophet_anomalies, user_segment,
---         segment_profile.
+--         attempt, mirt_item_params, mirt_fit_meta, growth_prediction, growth_brms_meta, survival_fit_meta,
+--         prophet_fit_meta, prophet_anomalies, user_segment, segment_profile.
 -- Params: week_start, as_of, timezone, max_users (NULL: all, else the most active first).
 WITH student AS (
     SELECT user_id, kpis
@@ -86,6 +86,14 @@ SELECT
         'topic_features', COALESCE(t.value, '[]'::jsonb),
         'item_params', COALESCE(i.value, '[]'::jsonb),
         'linking_constants', (SELECT value FROM linking),
+        -- From the fit that P comes from, else from the week's own (METRICS_USE_BAYESIAN may be off).
+        'bayesian_growth', CASE WHEN w.user_id IS NOT NULL THEN jsonb_build_object(
+            'P', w.p, 'P_lower', w.p_lower, 'P_upper', w.p_upper, 'sigma', w.sigma,
+            'slope_per_week', w.slope_mean, 'slope_sd', w.slope_sd, 'projected', w.projected,
+            'projected_lower', w.projected_lower, 'projected_upper', w.projected_upper, 'target', w.target,
+            'score_unit', COALESCE(b.model_spec ->> 'score_unit', 'logit'), 'horizon_date', w.horizon_date,
+            'horizon_source', w.horizon_source, 'n_weeks', w.n_weeks, 'fitted_at', b.fitted_at
+        ) END,
         'prophet_forecast', (SELECT value FROM cohort_forecast),
         'survival_risk', CASE WHEN c.run_id IS NOT NULL THEN jsonb_build_object(
             'churn_risk', s.kpis -> 'S',
@@ -93,6 +101,7 @@ SELECT
                 'coefficients', c.coefficients, 'hazard_ratios', c.hazard_ratios, 'concordance', c.concordance,
                 'survival_curve', c.survival_curve
             ),
+            'columns', COALESCE(c.model -> 'design' -> 'columns', '[]'::jsonb),
             'fitted_at', c.fitted_at
         ) END,
         'user_segment', CASE WHEN u.user_id IS NOT NULL THEN jsonb_build_object(
@@ -105,6 +114,9 @@ LEFT JOIN history AS h ON h.user_id = s.user_id
 LEFT JOIN ability AS a ON a.user_id = s.user_id
 LEFT JOIN goal AS g ON g.user_id = s.user_id
 LEFT JOIN topic AS t ON t.user_id = s.user_id
+LEFT JOIN growth_prediction AS w
+    ON w.user_id = s.user_id AND w.week_start = COALESCE((s.kpis ->> 'P_fit_week')::date, :week_start)
+LEFT JOIN growth_brms_meta AS b ON b.run_id = w.run_id
 LEFT JOIN survival_fit_meta AS c ON c.run_id = s.kpis ->> 'S_fit_run_id'
 LEFT JOIN user_segment AS u ON u.user_id = s.user_id AND u.week_start <= :week_start
 LEFT JOIN segment_profile AS p ON p.run_id = u.run_id AND p.segment_id = u.segment_id

@@ -103,17 +103,15 @@ def test_full_report_shows_every_part(renderer: ReportRenderer) -> None:
     page = Page(report.content)
     assert page.headings == [
         "Weekly learning report",
-        "The week in six numbers",
         "What to do next",
+        "The week in six numbers",
         "Ability",
         "Practice",
         "Topics",
         "Goals",
-        "How hard the questions were",
         "Where this is heading",
         "Staying with it",
-        "Working habits",
-        "The whole group",
+        "For teachers",
         "About this report",
     ]
     assert "student-0412" in page.text
@@ -142,7 +140,7 @@ def test_empty_report_says_what_is_missing(renderer: ReportRenderer) -> None:
     ):
         assert sentence in page.text
     assert "svg" not in [tag for tag, _ in page.tags]
-    for absent in ("Where this is heading", "Staying with it", "Working habits", "The whole group"):
+    for absent in ("Where this is heading", "Staying with it", "For teachers", "The whole group"):
         assert absent not in page.text
 
 

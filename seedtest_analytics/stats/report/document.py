@@ -30,6 +30,8 @@ KPI_RANGES: dict[str, tuple[float, float]] = {
     "S": (0.0, 1.0),
     "P_lower": (0.0, 1.0),
     "P_upper": (0.0, 1.0),
+    "S_lower": (0.0, 1.0),
+    "S_upper": (0.0, 1.0),
     "sigma": (0.0, math.inf),
 }
 """Closed ranges of the KPI numbers that a report shows as such."""
@@ -123,7 +125,11 @@ class LinkingConstants(_Part):
 
 
 class BayesianGrowth(_Part):
-    """Goal probability from the growth posterior; ``sigma`` is the posterior SD of the projected score (logit)."""
+    """Goal probability from the growth posterior, by ``horizon_date``.
+
+    ``projected`` with its 95 % interval, ``target``, ``slope_per_week``, ``slope_sd`` and ``sigma`` (posterior SD
+    of the projected score) are in ``score_unit``: 'logit' or 'share right'.
+    """
 
     P: Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_none_for_not_finite)] = None
     sigma: Number = None
@@ -131,7 +137,20 @@ class BayesianGrowth(_Part):
     P_upper: Number = None
     slope_per_week: Number = None
     slope_sd: Number = None
+    projected: Number = None
+    projected_lower: Number = None
+    projected_upper: Number = None
+    target: Number = None
+    score_unit: str = "logit"
+    horizon_date: dt.date | None = None
+    horizon_source: str | None = None
+    n_weeks: Count | None = None
     fitted_at: dt.datetime | None = None
+
+    @property
+    def is_share(self) -> bool:
+        """Scores are shares of right answers and no abilities."""
+        return self.score_unit == "share right"
 
 
 class ForecastPoint(_Part):
@@ -160,19 +179,48 @@ class Forecast(_Part):
     fitted_at: dt.datetime | None = None
 
 
+class ModelColumn(_Part):
+    """A column of the churn model: a covariate's value, its excess over ``bend_at``, or whether it is missing.
+
+    ``is_log``: the value enters as log(1 + x).
+    """
+
+    covariate: str
+    is_missing_indicator: bool = False
+    is_log: bool = False
+    bend_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The key of the column in ``hazard_ratios``, as `stats/survival/design.py` makes it."""
+        if self.bend_at is not None:
+            return f"{self.covariate}_beyond_{self.bend_at:g}"
+        return f"{self.covariate}_missing" if self.is_missing_indicator else self.covariate
+
+
 class SurvivalRisk(_Part):
-    """Churn model of the week: the student's risk, and what raises or lowers it for everybody."""
+    """Churn model of the week: the student's risk, and what raises or lowers it for everybody.
+
+    ``columns`` explain the keys of ``fit_meta.hazard_ratios``; a key without a column (a fit of the legacy
+    pipeline) is a covariate as it is.
+    """
 
     churn_risk: Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_none_for_not_finite)] = None
     fit_meta: dict[str, Any] = {}
+    columns: tuple[ModelColumn, ...] = ()
     fitted_at: dt.datetime | None = None
 
     @property
-    def hazard_ratios(self) -> dict[str, float]:
-        """Finite hazard ratios by covariate; empty where the fit has none."""
+    def effects(self) -> list[tuple[ModelColumn, float]]:
+        """Columns with their finite hazard ratios; empty where the fit has none."""
         ratios = self.fit_meta.get("hazard_ratios")
         pairs = ratios.items() if isinstance(ratios, dict) else ()
-        return {str(name): float(value) for name, value in pairs if is_number(value) and value > 0}
+        known = {column.name: column for column in self.columns}
+        return [
+            (known.get(str(name)) or ModelColumn(covariate=str(name)), float(value))
+            for name, value in pairs
+            if is_number(value) and value > 0
+        ]
 
 
 class UserSegment(_Part):

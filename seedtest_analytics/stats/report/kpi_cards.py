@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from seedtest_analytics.stats.report import wording
+from seedtest_analytics.stats.report import plain_words, wording
 from seedtest_analytics.stats.report.document import ReportDocument, number_or_none
 from seedtest_analytics.stats.report.summary import Z_95
 
@@ -57,7 +57,6 @@ def kpi_cards(document: ReportDocument) -> tuple[KpiCard, ...]:
 
 def _card(document: ReportDocument, key: str, definition: _Definition) -> KpiCard:
     value = document.kpi(key)
-    has_interval = key == "P" and value is not None
     return KpiCard(
         key=key,
         title=definition.title,
@@ -69,8 +68,8 @@ def _card(document: ReportDocument, key: str, definition: _Definition) -> KpiCar
         if value is None
         else None,
         evidence=tuple(line for line in definition.evidence(document) if line),
-        lower=document.kpi("P_lower") if has_interval else None,
-        upper=document.kpi("P_upper") if has_interval else None,
+        lower=None if value is None else document.kpi(f"{key}_lower"),
+        upper=None if value is None else document.kpi(f"{key}_upper"),
         history=_history(document, key),
     )
 
@@ -154,9 +153,6 @@ def _recovery_evidence(document: ReportDocument) -> list[str | None]:
     ]
 
 
-_COMPONENTS = {"gap": "time between sessions", "hints": "hints", "dwell": "time in a session"}
-
-
 def _engagement_evidence(document: ReportDocument) -> list[str | None]:
     sessions, attempts = document.kpi_count("sessions"), document.kpi_count("A_t_n_attempts")
     counts = None
@@ -170,7 +166,8 @@ def _engagement_evidence(document: ReportDocument) -> list[str | None]:
         else None
     )
     assumed = document.kpis.get("A_t_assumed")
-    names = [_COMPONENTS[a] for a in assumed if a in _COMPONENTS] if isinstance(assumed, list | tuple) else []
+    parts = plain_words.ENGAGEMENT_PARTS
+    names = [parts[a] for a in assumed if a in parts] if isinstance(assumed, list | tuple) else []
     return [counts, rhythm, f"Not recorded and counted as middling: {', '.join(names)}." if names else None]
 
 
@@ -179,52 +176,53 @@ def _goal_headline(document: ReportDocument, value: float) -> str:
 
 
 def _goal_evidence(document: ReportDocument) -> list[str | None]:
-    lower, upper, target = document.kpi("P_lower"), document.kpi("P_upper"), document.kpi("P_target")
-    bounds = (
-        f"Likely {wording.percent_interval(lower, upper)}."
-        if lower is not None and upper is not None
-        else None
-    )
-    source = {"interest_goal": "your own goal", "default": "the default goal, because none is set"}
-    whose = source.get(document.kpi_text("P_target_source") or "")
+    target = document.kpi("P_target")
+    whose = plain_words.GOAL_SOURCES.get(document.kpi_text("P_target_source") or "")
     goal = (
         f"Goal: ability {wording.decimal(target)}{f' ({whose})' if whose else ''}."
         if target is not None
         else None
     )
-    return [bounds, goal, _goal_method(document)]
+    return [_bounds(document, "P"), goal, _goal_method(document), _goal_fallback(document)]
+
+
+def _bounds(document: ReportDocument, key: str) -> str | None:
+    lower, upper = document.kpi(f"{key}_lower"), document.kpi(f"{key}_upper")
+    if document.kpi(key) is None or lower is None or upper is None:
+        return None
+    return f"Likely {wording.percent_interval(lower, upper)}."
 
 
 def _goal_method(document: ReportDocument) -> str | None:
     answers = document.kpi_count("theta_n_answers")
     rests = f" from {wording.count(answers, 'answer')}" if answers else ""
-    methods = {
-        "normal": f"Compares the goal with today's ability{rests}; further growth is not assumed.",
-        "bayesian": "From the growth model, which projects this student's own pace to the goal date.",
-    }
-    return methods.get(document.kpi_text("P_method") or "")
+    method = plain_words.GOAL_METHODS.get(document.kpi_text("P_method") or "")
+    return None if method is None else method.format(answers=rests)
+
+
+def _goal_fallback(document: ReportDocument) -> str | None:
+    """That the growth model was asked for and had nothing to say, or spoke in an earlier week."""
+    if document.kpi_text("P_method_reason"):
+        return "The growth model has nothing to say about this student and week."
+    return "The growth model is that of an earlier week." if document.kpi_text("P_fit_note") else None
 
 
 def _risk_headline(document: ReportDocument, value: float) -> str:
     return f"{wording.percent(value)} · {risk_word(value)}"
 
 
-_STATES = {
-    "stopped": "Was active before and is silent now.",
-    "never_started": "Has not started yet.",
-}
-
-
 def _risk_evidence(document: ReportDocument) -> list[str | None]:
     silent, sessions = document.kpi("S_days_silent"), document.kpi_count("S_n_sessions")
     last = f"Last active {_days_ago(silent)} the end of the week" if silent is not None else None
     counted = f"; {wording.count(sessions, 'session')} in 56 days." if sessions is not None else "."
-    methods = {
-        "heuristic": "A rule of thumb from silence, gaps and sessions, not a calibrated probability.",
-        "cox": "From a survival model of when students come back.",
-    }
-    state = _STATES.get(document.kpi_text("S_state") or "")
-    return [state, f"{last}{counted}" if last else None, methods.get(document.kpi_text("S_method") or "")]
+    state = plain_words.RISK_STATES.get(document.kpi_text("S_state") or "")
+    method = plain_words.RISK_METHODS.get(document.kpi_text("S_method") or "")
+    fallback = (
+        "The survival model could not be used for this week."
+        if document.kpi_text("S_method_reason")
+        else None
+    )
+    return [_bounds(document, "S"), state, f"{last}{counted}" if last else None, method, fallback]
 
 
 def _days_ago(days: float) -> str:
@@ -278,7 +276,7 @@ _DEFINITIONS: dict[str, _Definition] = {
         _goal_evidence,
     ),
     "S": _Definition(
-        "Churn risk",
+        "Risk of a pause",
         "The risk of a pause of {horizon} days or more from now. Here low is good.",
         Scale(0, 1, "low: good", "high"),
         _risk_headline,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,8 @@ from seedtest_analytics.stats.survival.reasons import Part, Reason, reason, subj
 from seedtest_analytics.stats.survival.weibull import WeibullFit
 
 Floats = NDArray[np.float64]
+Method = Literal["cox_efron", "cox_efron_ridge", "weibull_aft", "heuristic"]
+"""What a churn model can be; the ridge is for covariates that separate."""
 Z95 = 1.959963984540054
 
 DEFAULT_COVARIATES = (
@@ -85,11 +88,10 @@ class ChurnModel:
 
     Dictionaries are by design column. ``standard_errors`` are cluster-robust by student. ``calibration``
     scores out-of-fold probabilities at the horizon, None for the heuristic or where nothing could be judged.
-    ``method``: ``cox_efron``, ``cox_efron_ridge``, ``weibull_aft`` or ``heuristic``; ``reasons`` says why it
-    is not usable or not the model that was asked for.
+    ``verdict_reasons`` says why it is not usable or not the model that was asked for.
     """
 
-    method: str
+    method: Method
     horizon_days: int
     follow_up_days: int
     coefficients: Mapping[str, float]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedtest_analytics.stats.calibration.probabilities import ProbabilityScore, score_probabilities
-from seedtest_analytics.stats.survival.churn import ChurnSettings
+from seedtest_analytics.stats.survival.churn import ChurnSettings, Method
 from seedtest_analytics.stats.survival.cox import CoxFit, SurvivalData, check_survival_data, fit_cox
 from seedtest_analytics.stats.survival.errors import SeparationError, SurvivalDataError
 from seedtest_analytics.stats.survival.panel import LandmarkPanel
@@ -110,7 +110,7 @@ def survival_data(matrix: Floats, panel: LandmarkPanel) -> SurvivalData:
 
 def fit_family(
     data: SurvivalData, settings: ChurnSettings, notes: list[str], start: Floats | None = None
-) -> tuple[CoxFit | WeibullFit, str]:
+) -> tuple[CoxFit | WeibullFit, Method]:
     """Fit the family that was asked for; what had to be done differently is added to ``notes``."""
     if settings.family == "weibull":
         fit = fit_weibull(data)

@@ -18,6 +18,7 @@ from seedtest_analytics.stats.survival.churn import (
     ChurnModel,
     ChurnSettings,
     CurvePoint,
+    Method,
     Proportionality,
 )
 from seedtest_analytics.stats.survival.churn_check import check_at_horizon, fit_family, survival_data
@@ -136,7 +137,7 @@ def _model(
     data: SurvivalData,
     design: Design,
     fit: CoxFit | WeibullFit,
-    method: str,
+    method: Method,
     settings: ChurnSettings,
     follow_up: int,
     calibration: ProbabilityScore | None,

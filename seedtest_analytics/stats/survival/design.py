@@ -103,6 +103,14 @@ def _floating(values: ArrayLike) -> Floats:
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
+def possible_columns(covariate: str) -> tuple[DesignColumn, ...]:
+    """Every column that :func:`plan_design` may give a covariate: its value, its bends, its being missing."""
+    is_log = covariate in LOG_COVARIATES
+    bends = (None, *((BENDS[covariate],) if covariate in BENDS else ()))
+    values = (DesignColumn(covariate, False, is_log, 0.0, bend_at) for bend_at in bends)
+    return (*values, DesignColumn(covariate, True, False, 0.0))
+
+
 def plan_design(covariates: Mapping[str, ArrayLike], names: tuple[str, ...] | None = None) -> Design:
     """Choose the columns for these rows; a covariate without information is dropped with the reason."""
     columns: list[DesignColumn] = []
@@ -117,27 +125,27 @@ def plan_design(covariates: Mapping[str, ArrayLike], names: tuple[str, ...] | No
         if missing.all():
             dropped[name] = "no value in any row"
             continue
-        _add_value_columns(name, raw, missing, columns, typical, dropped)
+        *values, indicator = possible_columns(name)
+        _add_value_columns(values, raw, missing, columns, typical, dropped)
         if INDICATOR_SHARE < missing.mean() < 1.0 - INDICATOR_SHARE:
-            columns.append(DesignColumn(name, True, False, 0.0))
+            columns.append(indicator)
     return Design(tuple(columns), typical, dropped)
 
 
 def _add_value_columns(
-    name: str,
+    candidates: list[DesignColumn],
     raw: Floats,
     missing: NDArray[np.bool_],
     columns: list[DesignColumn],
     typical: dict[str, float],
     dropped: dict[str, str],
 ) -> None:
-    for bend_at in (None, *((BENDS[name],) if name in BENDS else ())):
-        column = DesignColumn(name, False, name in LOG_COVARIATES, 0.0, bend_at)
+    for column in candidates:
         present = column.values(raw)[~missing]
         if np.ptp(present) <= 1e-6 * max(1.0, float(np.abs(present).max())):
             dropped[column.name] = "the same value in every row"
             continue
-        typical[name] = float(np.median(raw[~missing]))
+        typical[column.covariate] = float(np.median(raw[~missing]))
         columns.append(replace(column, fill=float(present.mean(dtype=np.float64))))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_SUBJECTS: Mapping[str, str] = {
+SUBJECTS: Mapping[str, str] = {
     "days_since_last": "recent activity",
     "sessions_7d": "recent activity",
     "sessions_28d": "recent activity",
@@ -51,19 +51,19 @@ class Reason:
     text: str
 
 
-_PHRASES: Mapping[str, str] = {
+PHRASES: Mapping[str, str] = {
     "days_since_last": "last active {value} ago (typically {typical})",
     "sessions_28d": "{value} in the last four weeks (typically {typical})",
     "sessions_7d": "{value} in the last week (typically {typical})",
     "mean_gap_days_28d": "{value} between sessions (typically {typical})",
     "tenure_days": "with us for {value} (typically {typical})",
     "days_per_session": "one session in {value} since the start (typically {typical})",
-    "A_t": "engagement of {value} (typically {typical})",
-    "E_t": "change of answering speed of {value} (typically {typical})",
-    "R_t": "recovery of earlier mistakes of {value} (typically {typical})",
+    "A_t": "engagement of {value} of 100 (typically {typical})",
+    "E_t": "right answers take {value} less time than four weeks before (typically {typical})",
+    "R_t": "{value} of the earlier mistakes met again were right (typically {typical})",
     "I_t": "improvement of {value} (typically {typical})",
 }
-_MISSING: Mapping[str, str] = {
+MISSING: Mapping[str, str] = {
     "mean_gap_days_28d": "too few sessions in four weeks to show a rhythm",
     "E_t": "no recorded answering times to compare",
     "R_t": "no earlier mistake met again",
@@ -79,18 +79,23 @@ _UNITS: Mapping[str, tuple[str, str]] = {
     "sessions_7d": ("session", "sessions"),
 }
 
+_SHARES: Mapping[str, str] = {"A_t": "", "E_t": "%", "R_t": "%"}
+"""Shares of one, told in hundredths, and what follows the number."""
+
 
 def phrase(covariate: str, value: float, typical: float) -> str:
     """What this covariate is for the student, beside its median over all landmarks."""
     if not np.isfinite(value):
-        return _MISSING.get(covariate, f"{covariate.replace('_', ' ')} is not known")
-    template = _PHRASES.get(covariate, covariate.replace("_", " ") + " of {value} (typically {typical})")
+        return MISSING.get(covariate, f"{covariate.replace('_', ' ')} is not known")
+    template = PHRASES.get(covariate, covariate.replace("_", " ") + " of {value} (typically {typical})")
     return template.format(value=_amount(covariate, value), typical=_amount(covariate, typical))
 
 
 def _amount(covariate: str, value: float) -> str:
     if not np.isfinite(value):
         return "not known"
+    if covariate in _SHARES:
+        return f"{round(100 * value)}{_SHARES[covariate]}"
     if covariate not in _UNITS:
         return f"{value:.2f}"
     rounded = round(value) if value >= 10 else round(value, 1)
@@ -102,7 +107,7 @@ def subjects_of(covariates: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Subject -> positions of its covariates; an unknown covariate is a subject of its own."""
     subjects: dict[str, tuple[int, ...]] = {}
     for position, name in enumerate(covariates):
-        subject = _SUBJECTS.get(name, name.replace("_", " "))
+        subject = SUBJECTS.get(name, name.replace("_", " "))
         subjects[subject] = (*subjects.get(subject, ()), position)
     return subjects
 

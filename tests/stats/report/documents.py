@@ -95,7 +95,13 @@ FULL_KPIS: dict[str, Any] = {
     "theta": 0.58,
     "theta_n_answers": 412,
     "S": 0.11,
-    "S_method": "heuristic",
+    "S_lower": 0.07,
+    "S_upper": 0.16,
+    "S_method": "cox",
+    "S_reasons": [
+        "Lowers the risk: 16 sessions in the last four weeks (typically 9 sessions)",
+        "Raises the risk: engagement of 57 of 100 (typically 64)",
+    ],
     "S_horizon_days": 14,
     "S_days_silent": 1.3,
     "S_n_sessions": 31,
@@ -154,6 +160,14 @@ def full() -> dict[str, Any]:
             "P_upper": 0.79,
             "slope_per_week": 0.07,
             "slope_sd": 0.02,
+            "projected": 0.86,
+            "projected_lower": 0.25,
+            "projected_upper": 1.47,
+            "target": 0.5,
+            "score_unit": "logit",
+            "horizon_date": WEEK + dt.timedelta(weeks=5),
+            "horizon_source": "goal_date",
+            "n_weeks": 11,
         },
         "prophet_forecast": {
             "fit_meta": {"status": "ok"},
@@ -170,8 +184,24 @@ def full() -> dict[str, Any]:
             "fitted_at": None,
         },
         "survival_risk": {
-            "churn_risk": 0.12,
-            "fit_meta": {"hazard_ratios": {"A_t": 2.4, "sessions_28d": 1.08, "mean_gap_days_28d": 0.86}},
+            "churn_risk": 0.11,
+            "fit_meta": {
+                "hazard_ratios": {
+                    "A_t": 2.4,
+                    "sessions_28d": 1.08,
+                    "mean_gap_days_28d": 0.86,
+                    "mean_gap_days_28d_missing": 0.71,
+                    "days_since_last_beyond_28": 0.9,
+                },
+                "concordance": 0.74,
+            },
+            "columns": [
+                {"covariate": "A_t"},
+                {"covariate": "sessions_28d", "is_log": True},
+                {"covariate": "mean_gap_days_28d", "is_log": True},
+                {"covariate": "mean_gap_days_28d", "is_missing_indicator": True},
+                {"covariate": "days_since_last", "is_log": True, "bend_at": 28.0},
+            ],
         },
         "user_segment": {
             "segment_label": "short_frequent",
@@ -205,12 +235,17 @@ def hostile_document(attack: str) -> ReportDocument:
         "segment_description": attack,
         "features_snapshot": {attack: 1.0},
     }
-    data["survival_risk"] = {"churn_risk": 0.5, "fit_meta": {"hazard_ratios": {attack: 1.5}}}
+    data["survival_risk"] = {
+        "churn_risk": 0.5,
+        "fit_meta": {"hazard_ratios": {attack: 1.5}},
+        "columns": [{"covariate": attack, "is_log": True}],
+    }
     data["kpis"] = {
         **data["kpis"],
         "E_t": None,
         "E_t_reason": attack,
         "S_state": attack,
+        "S_reasons": [attack, attack],
         "P_method": attack,
         attack: attack,
     }

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedtest_analytics.stats.report import charts, views, wording
+from seedtest_analytics.stats.report import charts, model_views, teacher_views, views, wording
 from seedtest_analytics.stats.report.document import KPI_RANGES, ReportDocument, ReportDocumentError
 from seedtest_analytics.stats.report.html import name, text
 from seedtest_analytics.stats.report.kpi_cards import kpi_cards, risk_word
@@ -26,7 +26,7 @@ from seedtest_analytics.stats.report.summary import (
     wilson_interval,
 )
 from seedtest_analytics.tables.kpis import KPI_KEYS
-from tests.stats.report.documents import FULL_KPIS, WEEK, empty_document, full, full_document
+from tests.stats.report.documents import FULL_KPIS, WEEK, empty_document, full_document
 
 
 def document(**parts: Any) -> ReportDocument:
@@ -130,7 +130,7 @@ def test_kpi_names_are_what_they_measure() -> None:
         "R_t": "Recovery",
         "A_t": "Engagement",
         "P": "Goal probability",
-        "S": "Churn risk",
+        "S": "Risk of a pause",
     }
 
 
@@ -285,15 +285,11 @@ def test_ticks_cover_and_are_few(low: float, span: float, wanted: int) -> None:
 
 
 def test_forecast_is_said_to_be_the_group() -> None:
-    from seedtest_analytics.stats.report import model_views
-
-    doc = ReportDocument.validated(full())
-    assert "not about this student" in str(model_views.forecast(doc))
+    assert "not about this student" in str(teacher_views.forecast(full_document()))
 
 
 def test_model_parts_are_absent_without_their_data() -> None:
-    from seedtest_analytics.stats.report import model_views as parts
-
     doc = empty_document()
-    views_ = (parts.growth, parts.forecast, parts.risk, parts.segment, parts.questions)
-    assert [view(doc) for view in views_] == [None] * 5
+    assert [view(doc) for view in (model_views.growth, model_views.risk, teacher_views.for_teachers)] == [
+        None
+    ] * 3
