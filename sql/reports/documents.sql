@@ -98,7 +98,8 @@ SELECT
         'survival_risk', CASE WHEN c.run_id IS NOT NULL THEN jsonb_build_object(
             'churn_risk', s.kpis -> 'S',
             'fit_meta', jsonb_build_object(
-                'coefficients', c.coefficients, 'hazard_ratios', c.hazard_ratios, 'concordance', c.concordance,
+                'coefficients', c.coefficients, 'hazard_ratios', c.hazard_ratios,
+                'hazard_ratio_intervals', c.hazard_ratio_intervals, 'concordance', c.concordance,
                 'survival_curve', c.survival_curve
             ),
             'columns', COALESCE(c.model -> 'design' -> 'columns', '[]'::jsonb),

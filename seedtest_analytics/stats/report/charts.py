@@ -114,7 +114,7 @@ def trend(
     x = Axis(min(days), max(days), 48, style.width - 44)
     place = [(x(p.date.toordinal()), y(p.value)) for p in points]
     body = [_grid(levels, y, style)]
-    body.append(_date_labels(points, x, style))
+    body.append(_date_labels([p.date for p in points] + [day for day, _ in marks], x, style))
     body.append(_band(points, x, y))
     if reference:
         body.append(_line(48, y(reference[0]), style.width - 44, y(reference[0]), "reference"))
@@ -133,9 +133,7 @@ def _value(value: float, style: TrendStyle) -> str:
 
 
 def _grid(levels: Sequence[float], y: Axis, style: TrendStyle) -> str:
-    digits = (
-        0 if all(float(v).is_integer() for v in levels) else 1 if all(round(v, 1) == v for v in levels) else 2
-    )
+    digits = next((d for d in range(6) if all(math.isclose(round(v, d), v, abs_tol=1e-9) for v in levels)), 6)
     out = []
     for level in levels:
         zero = " zero" if level == 0 and not style.is_percent else ""
@@ -145,13 +143,13 @@ def _grid(levels: Sequence[float], y: Axis, style: TrendStyle) -> str:
     return "".join(out)
 
 
-def _date_labels(points: Sequence[TrendPoint], x: Axis, style: TrendStyle) -> str:
+def _date_labels(days: Sequence[dt.date], x: Axis, style: TrendStyle) -> str:
     """As many dates as fit, the newest always among them."""
     out, free_until = [], math.inf
-    for point in reversed(points):
-        place = x(point.date.toordinal())
+    for day in sorted(set(days), reverse=True):
+        place = x(day.toordinal())
         if place <= free_until:
-            out.append(_label(place, style.height - 10, wording.day(point.date)))
+            out.append(_label(place, style.height - 10, wording.day(day)))
             free_until = place - DATE_LABEL_PX
     return "".join(out)
 
@@ -270,10 +268,10 @@ def histogram(
         counts[min(n_bins - 1, int((value - low) * 2))] += 1
     x, y = Axis(low, high, 14, width - 14), Axis(0, max(counts), height - 28, 22)
     out = [_line(14, y(0), width - 14, y(0), "grid zero")]
+    whole = [v for v in range(math.ceil(low), math.floor(high) + 1)]
     for i, n in enumerate(counts):
         left, right = x(low + i / 2), x(low + (i + 1) / 2)
-        out.append(_bar(left + 1, right - left - 2, y, 0, n, "right"))
-    whole = [v for v in range(math.ceil(low), math.floor(high) + 1)]
+        out.append(_bar(left + 1, right - left - 2, y, 0, n, "bin"))
     every = max(1, math.ceil(len(whole) * 28 / width))
     out += [_label(x(v), height - 10, wording.decimal(v, 0)) for v in whole[::every]]
     if mark is not None:

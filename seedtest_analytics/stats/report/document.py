@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -198,6 +199,26 @@ class ModelColumn(_Part):
         return f"{self.covariate}_missing" if self.is_missing_indicator else self.covariate
 
 
+@dataclass(frozen=True)
+class Effect:
+    """A column of the churn model with its hazard ratio of returning and the 95 % limits of that."""
+
+    column: ModelColumn
+    ratio: float
+    limits: tuple[float, float] | None = None
+
+    def to_the_power(self, exponent: float) -> Effect:
+        """The effect of a step of another size."""
+        limits = None if self.limits is None else (self.limits[0] ** exponent, self.limits[1] ** exponent)
+        return Effect(self.column, self.ratio**exponent, limits)
+
+
+def _positive_pair(value: Any) -> tuple[float, float] | None:
+    if isinstance(value, list | tuple) and len(value) == 2 and all(is_number(v) and v > 0 for v in value):
+        return float(value[0]), float(value[1])
+    return None
+
+
 class SurvivalRisk(_Part):
     """Churn model of the week: the student's risk, and what raises or lowers it for everybody.
 
@@ -211,14 +232,17 @@ class SurvivalRisk(_Part):
     fitted_at: dt.datetime | None = None
 
     @property
-    def effects(self) -> list[tuple[ModelColumn, float]]:
+    def effects(self) -> list[Effect]:
         """Columns with their finite hazard ratios; empty where the fit has none."""
-        ratios = self.fit_meta.get("hazard_ratios")
-        pairs = ratios.items() if isinstance(ratios, dict) else ()
+        ratios, limits = self.fit_meta.get("hazard_ratios"), self.fit_meta.get("hazard_ratio_intervals")
         known = {column.name: column for column in self.columns}
         return [
-            (known.get(str(name)) or ModelColumn(covariate=str(name)), float(value))
-            for name, value in pairs
+            Effect(
+                known.get(str(name)) or ModelColumn(covariate=str(name)),
+                float(value),
+                _positive_pair(limits.get(name) if isinstance(limits, dict) else None),
+            )
+            for name, value in (ratios.items() if isinstance(ratios, dict) else ())
             if is_number(value) and value > 0
         ]
 

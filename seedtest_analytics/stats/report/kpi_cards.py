@@ -99,7 +99,7 @@ def _improvement_evidence(document: ReportDocument) -> list[str | None]:
     recent, previous = document.kpi_count("I_t_n_recent"), document.kpi_count("I_t_n_previous")
     counts = (
         f"From {wording.count(recent, 'answer')} in the last 14 days and {previous:,} in the 14 days before."
-        if recent is not None and previous is not None
+        if recent is not None and previous is not None and recent + previous > 0
         else None
     )
     return [counts, _improvement_method(document)]
@@ -108,7 +108,8 @@ def _improvement_evidence(document: ReportDocument) -> list[str | None]:
 def _improvement_method(document: ReportDocument) -> str | None:
     mode, bounds, delta = document.kpi_text("I_t_mode"), delta_interval(document), document.kpi("delta_theta")
     if mode == "theta" and bounds and delta is not None:
-        return f"Ability changed by {wording.signed(delta)} logit (95% interval {wording.interval(*bounds)})."
+        chance = " Chance alone can do that." if bounds[0] <= 0 <= bounds[1] else ""
+        return f"Ability changed by {wording.signed(delta)} logit (95% interval {wording.interval(*bounds)}).{chance}"
     change = document.kpi("delta_accuracy")
     if mode == "accuracy" and change is not None:
         return (
@@ -137,7 +138,7 @@ def _efficiency_evidence(document: ReportDocument) -> list[str | None]:
     recent, previous = document.kpi_count("E_t_n_recent"), document.kpi_count("E_t_n_previous")
     counts = (
         f"From {recent:,} timed right answers in the last 28 days and {previous:,} in the 28 days before."
-        if recent is not None and previous is not None
+        if recent is not None and previous is not None and recent + previous > 0
         else None
     )
     return [slower, counts]
@@ -145,7 +146,7 @@ def _efficiency_evidence(document: ReportDocument) -> list[str | None]:
 
 def _recovery_evidence(document: ReportDocument) -> list[str | None]:
     wrong, met = document.kpi_count("R_t_n_wrong"), document.kpi_count("R_t_n_met_again")
-    if wrong is None or met is None:
+    if not wrong or met is None:
         return []
     return [
         f"Of {wording.count(wrong, 'question')} answered wrong in the earlier "
@@ -156,7 +157,7 @@ def _recovery_evidence(document: ReportDocument) -> list[str | None]:
 def _engagement_evidence(document: ReportDocument) -> list[str | None]:
     sessions, attempts = document.kpi_count("sessions"), document.kpi_count("A_t_n_attempts")
     counts = None
-    if sessions is not None:
+    if sessions:
         answers = f" with {wording.count(attempts, 'answer')}" if attempts is not None else ""
         counts = f"From {wording.count(sessions, 'session')}{answers} in 28 days."
     gap = document.kpi("mean_gap")
@@ -208,7 +209,8 @@ def _goal_fallback(document: ReportDocument) -> str | None:
 
 
 def _risk_headline(document: ReportDocument, value: float) -> str:
-    return f"{wording.percent(value)} · {risk_word(value)}"
+    short = wording.percent(value).replace("under ", "<").replace("over ", ">")
+    return f"{short} · {risk_word(value)}"
 
 
 def _risk_evidence(document: ReportDocument) -> list[str | None]:

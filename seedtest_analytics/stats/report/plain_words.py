@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from seedtest_analytics.stats.report import wording
-from seedtest_analytics.stats.report.document import ModelColumn
+from seedtest_analytics.stats.report.document import Effect
 
 GOAL_METHODS: Mapping[str, str] = {
     "normal": "Compares the goal with today's ability{answers}; further growth is not assumed.",
@@ -27,7 +27,7 @@ RISK_STATES: Mapping[str, str] = {
     "never_started": "Has not started yet.",
 }
 GOAL_SOURCES: Mapping[str, str] = {
-    "interest_goal": "your own goal",
+    "interest_goal": "the student's own goal",
     "default": "the default goal, because none is set",
 }
 HORIZONS: Mapping[str, str] = {
@@ -75,21 +75,22 @@ _UNKNOWN: Mapping[str, str] = {
 }
 
 
-def circumstance(column: ModelColumn, hazard_ratio: float) -> tuple[str, float] | None:
-    """A column of the churn model in words and the factor that the words are about; None for an unknown one.
+def circumstance(effect: Effect) -> tuple[str, Effect] | None:
+    """A column of the churn model in words and the effect that the words are about; None for an unknown one.
 
     The ratio of a column on the scale log(1 + x) is that of a step of one there; the words speak of twice as
     much, which is a step of log 2.
     """
+    column = effect.column
     if column.is_missing_indicator:
         words = _UNKNOWN.get(column.covariate)
-        return None if words is None else (words, hazard_ratio)
+        return None if words is None else (words, effect)
     words = (_TWICE if column.is_log else _ONE_MORE).get(column.covariate)
     if words is None:
         return None
     if column.bend_at is not None:
         words += f", on top of that beyond {column.bend_at:g} days"
-    return words, hazard_ratio ** math.log(2) if column.is_log else hazard_ratio
+    return words, effect.to_the_power(math.log(2)) if column.is_log else effect
 
 
 SEGMENTS: Mapping[str, str] = {

@@ -30,7 +30,7 @@ SHOWN_TOPICS = 2
 
 @dataclass(frozen=True)
 class Recommendation:
-    """``advice`` and ``because`` are markup already. ``tone``: 'do', 'keep' or 'note' (for the teacher)."""
+    """``advice`` and ``because`` are markup already. ``tone``: 'do', 'keep' or 'note' (to talk about)."""
 
     rule: str
     tone: str
@@ -65,7 +65,7 @@ def _high_risk(document: ReportDocument) -> list[Recommendation]:
         Recommendation(
             "high_risk",
             "note",
-            "For the teacher: a short word now may help more than later.",
+            "A short word from the teacher now may help more than later.",
             f"The risk of a longer pause is high ({wording.percent(risk)}).",
         )
     ]

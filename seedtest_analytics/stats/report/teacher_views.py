@@ -8,6 +8,7 @@ from typing import Any
 
 from seedtest_analytics.stats.report import charts, plain_words, wording
 from seedtest_analytics.stats.report.document import (
+    Effect,
     Forecast,
     ReportDocument,
     SurvivalRisk,
@@ -19,8 +20,7 @@ from seedtest_analytics.stats.report.html import Html, name, paragraph, table, t
 DRAWN_DIFFICULTY = 6.0
 MIN_ITEMS = 5
 SHOWN_ANOMALIES = 10
-SHOWN_CIRCUMSTANCES = 12
-NO_DIFFERENCE = 0.02
+SHOWN_CIRCUMSTANCES = 10
 
 
 def for_teachers(document: ReportDocument) -> Html | None:
@@ -109,29 +109,37 @@ def circumstances(document: ReportDocument) -> Html | None:
     )
     caption = (
         "Over all students, all else equal: by what factor a return on any one day becomes more likely (hazard "
-        "ratios). Circumstances that say nearly the same, such as silence and sessions, share their effect: read "
-        f"them together.{ordered}"
+        "ratios with their 95% intervals). Circumstances that say nearly the same, such as silence and sessions, "
+        f"share their effect: read them together.{ordered}"
     )
     return Html(table(("Circumstance", "Comes back", "Factor"), rows, caption, "hazards"))
 
 
 def _circumstance_rows(found: SurvivalRisk) -> list[list[str]]:
-    told = []
-    for column, ratio in found.effects:
-        known = plain_words.circumstance(column, ratio)
-        words, factor = known or (f"{column.name} (not explained here)", ratio)
-        told.append((abs(math.log(factor)), words, factor))
-    told.sort(key=lambda row: (-row[0], row[1]))
+    """The strongest effects, those that cannot be told from none at the end."""
+    told = [
+        plain_words.circumstance(effect) or (f"{effect.column.name} (not explained here)", effect)
+        for effect in found.effects
+    ]
+    told.sort(key=lambda row: (_is_none(row[1]), -abs(math.log(row[1].ratio)), row[0]))
     return [
-        [text(words), _direction(factor), text(f"× {wording.decimal(factor)}")]
-        for _, words, factor in told[:SHOWN_CIRCUMSTANCES]
+        [text(words), _direction(effect), _factor(effect)] for words, effect in told[:SHOWN_CIRCUMSTANCES]
     ]
 
 
-def _direction(factor: float) -> str:
-    if abs(math.log(factor)) < NO_DIFFERENCE:
-        return "neither sooner nor later"
-    return "sooner" if factor > 1 else "later"
+def _is_none(effect: Effect) -> bool:
+    return effect.limits is not None and effect.limits[0] <= 1 <= effect.limits[1]
+
+
+def _direction(effect: Effect) -> str:
+    if _is_none(effect):
+        return "no difference to be seen"
+    return "sooner" if effect.ratio > 1 else "later"
+
+
+def _factor(effect: Effect) -> str:
+    limits = f" ({wording.interval(*effect.limits)})" if effect.limits is not None else ""
+    return text(f"× {wording.decimal(effect.ratio)}{limits}")
 
 
 def forecast(document: ReportDocument) -> Html | None:

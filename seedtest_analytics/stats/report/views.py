@@ -25,17 +25,17 @@ from seedtest_analytics.stats.report.summary import (
 
 TREND_WEEKS = 12
 SHOWN_TOPICS = 15
+TONES = {"do": "To do", "keep": "Going well", "note": "To talk about"}
 WIDE = charts.TrendStyle(width=700, height=250, css_class="wide")
 NARROW = charts.TrendStyle(width=340, height=220, css_class="narrow")
 HALF_PERCENT = charts.TrendStyle(width=340, height=210, is_percent=True, y_limits=(0.0, 1.0))
 
 
 def header(document: ReportDocument) -> Html:
-    """Who, which week, which time zone, and the week in one sentence."""
+    """Who, which week, and the week in one sentence."""
     facts = [
         ("Student", f'<span class="student">{name(document.user_id)}</span>'),
         ("Week", text(wording.week(document.week_start))),
-        ("Time zone", text(document.time_zone)),
     ]
     items = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in facts)
     return Html(f'<dl class="facts">{items}</dl>{paragraph(_week_sentence(document), "lead")}')
@@ -65,7 +65,7 @@ def _kpi_card(card: KpiCard) -> str:
         weeks = wording.count(len(card.history), "week")
         spark = charts.sparkline(card.history, f"{card.title} over {weeks}", card.scale.low, card.scale.high)
     parts = [
-        f'<h3>{text(card.title)} <span class="code">{text(card.key)}</span></h3>',
+        f"<h3>{text(card.title)}</h3>",
         f'<div class="value-row">{_headline(card)}{spark}</div>',
     ]
     if card.value is not None:
@@ -91,17 +91,20 @@ def ability(document: ReportDocument) -> Html:
     points = [p for p in document.ability_trend if p.date <= document.week_end]
     newest = sorted(points, key=lambda p: p.date)[-TREND_WEEKS:]
     if not newest:
-        return Html(
-            paragraph(
-                "No ability has been estimated yet: that takes answers "
-                "to questions whose difficulty is known.",
-                "missing",
-            )
-        )
+        return Html(paragraph(text(_no_ability(document), 400), "missing"))
     if len(newest) == 1:
         note = paragraph("The course over time appears from the second week on.", "note")
         return Html(_ability_sentence(newest) + note)
     return Html(_ability_sentence(newest) + _ability_charts(document, newest))
+
+
+def _no_ability(document: ReportDocument) -> str:
+    known = document.kpi("theta")
+    if known is None:
+        return "No ability has been estimated yet: that takes answers to questions whose difficulty is known."
+    answers = document.kpi_count("theta_n_answers")
+    rests = f", from {wording.count(answers, 'answer')}" if answers else ""
+    return f"No ability was estimated in the last eight weeks. The last one known is {wording.decimal(known)}{rests}."
 
 
 def _ability_sentence(points: list[AbilityPoint]) -> str:
@@ -171,17 +174,19 @@ def _weekly_figure(document: ReportDocument) -> str:
     return f"<figure><h3>Week by week</h3>{chart}<figcaption>{caption}</figcaption></figure>"
 
 
-def topics(document: ReportDocument) -> Html:
-    """Topics with their share right, its interval, typical time and ability."""
+def topics(document: ReportDocument) -> Html | None:
+    """Topics with their share right, its interval, typical time and, where one is known, ability."""
     found = topic_summaries(document)
     if not found:
-        return Html(paragraph("There are no answers by topic for these weeks.", "missing"))
+        return None
     shown, rest = found[:SHOWN_TOPICS], found[SHOWN_TOPICS:]
     first = min(row.date for row in known_days(document))
+    columns = 6 if any(topic.theta is not None for topic in shown) else 5
     headings = ("Topic", "Right this week", "Right overall", "Share right", "Typical time", "Ability")
+    plus_minus = "; ± half of it" if columns == 6 else ""
     caption = (
         f"Answers from {wording.day(first, year=True)} to {wording.day(document.week_end, year=True)}. "
-        f"Bar: 95% interval; tick: one half."
+        f"Bar: 95% interval{plus_minus}; tick: one half."
     )
     more = ""
     if rest:
@@ -191,7 +196,8 @@ def topics(document: ReportDocument) -> Html:
             f"with {wording.count(answers, 'answer')}.",
             "note",
         )
-    return Html(table(headings, map(_topic_row, shown), text(caption), "topics") + more)
+    rows = (_topic_row(topic)[:columns] for topic in shown)
+    return Html(table(headings[:columns], rows, text(caption), "topics") + more)
 
 
 def _topic_row(topic: TopicSummary) -> list[str]:
@@ -270,7 +276,8 @@ def advice(document: ReportDocument) -> Html:
             paragraph("Nothing stands out this week: the data gives no reason to change anything.", "missing")
         )
     items = "".join(
-        f'<li class="{tone}"><strong>{said}</strong>{paragraph(because, "because") if because else ""}</li>'
+        f'<li class="{tone}"><span class="tone">{TONES[tone]}</span> <strong>{said}</strong>'
+        f"{paragraph(because, 'because') if because else ''}</li>"
         for tone, said, because in made
     )
     return Html(f'<ul class="advice">{items}</ul>')

@@ -8,8 +8,9 @@ just the days that S is about, and departures from proportional hazards later on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -163,7 +164,10 @@ class ChurnModel:
         return names, np.asarray(by_column @ owner.astype(float))
 
     def reasons(self, covariates: Mapping[str, ArrayLike], top: int = 3) -> list[tuple[Reason, ...]]:
-        """For each student up to ``top`` subjects that raise or lower the risk most, strongest first."""
+        """For each student up to ``top`` subjects that raise or lower the risk most, strongest first.
+
+        Left out are subjects of which no covariate is a plain reason (see :class:`Part`).
+        """
         names, parts = self.contributions(covariates)
         silence = self.predict_silence(covariates)[0]
         raw = np.column_stack(
@@ -173,23 +177,22 @@ class ChurnModel:
         subjects = subjects_of(names)
         by_subject = np.column_stack([parts[:, list(columns)].sum(axis=1) for columns in subjects.values()])
         without = _silence_without(silence, by_subject, self.fit is None)
-        order = np.argsort(-np.abs(by_subject), axis=1)[:, :top]
+        order = np.argsort(-np.abs(by_subject), axis=1)
         labels, members = tuple(subjects), tuple(subjects.values())
-        return [
-            tuple(
-                reason(
-                    labels[j],
-                    [
-                        Part(names[k], raw[i, k], typical.get(names[k], float("nan")), parts[i, k])
-                        for k in members[j]
-                    ],
-                    float(silence[i] - without[i, j]),
-                )
-                for j in order[i]
-                if abs(by_subject[i, j]) >= SMALLEST_REASON_LOG_HAZARD
-            )
-            for i in range(len(silence))
-        ]
+
+        def told(i: int) -> Iterator[Reason]:
+            for j in order[i]:
+                if abs(by_subject[i, j]) < SMALLEST_REASON_LOG_HAZARD:
+                    return
+                own = [
+                    Part(names[k], raw[i, k], typical.get(names[k], float("nan")), parts[i, k])
+                    for k in members[j]
+                ]
+                found = reason(labels[j], own, float(silence[i] - without[i, j]))
+                if found is not None:
+                    yield found
+
+        return [tuple(islice(told(i), top)) for i in range(len(silence))]
 
 
 def _silence_without(silence: Floats, parts: Floats, is_heuristic: bool) -> Floats:

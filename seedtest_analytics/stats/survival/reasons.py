@@ -35,6 +35,21 @@ class Part:
     typical: float
     log_hazard: float
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the effect points where anyone would expect it.
+
+        A coefficient is that of a covariate with all others held still. Covariates that share an effect can so
+        come out the wrong way round ("lowers the risk: engagement of 37 of 100, typically 41"), which is no
+        reason to give to anyone. Nothing known about a student is no reason for a low risk either.
+        """
+        if not np.isfinite(self.value):
+            return self.log_hazard < 0
+        direction = _MORE_RETURNS_SOONER.get(self.covariate)
+        if direction is None or not np.isfinite(self.typical):
+            return True
+        return (self.value - self.typical) * direction * self.log_hazard > 0
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -50,6 +65,12 @@ class Reason:
     log_hazard: float
     text: str
 
+
+_MORE_RETURNS_SOONER: Mapping[str, int] = {
+    "days_since_last": -1, "sessions_7d": 1, "sessions_28d": 1, "mean_gap_days_28d": -1, "days_per_session": -1,
+    "A_t": 1, "R_t": 1, "I_t": 1,
+}  # fmt: skip
+"""1: more of it goes with an earlier return, -1: with a later one. Of the others neither is expected."""
 
 PHRASES: Mapping[str, str] = {
     "days_since_last": "last active {value} ago (typically {typical})",
@@ -112,13 +133,19 @@ def subjects_of(covariates: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return subjects
 
 
-def reason(subject: str, parts: Sequence[Part], silence_change: float) -> Reason:
-    """Put one subject into words: at most the two covariates that pull most in the direction of their sum."""
+def reason(subject: str, parts: Sequence[Part], silence_change: float) -> Reason | None:
+    """Put one subject into words: at most the two covariates that pull most in the direction of their sum.
+
+    None where no covariate that pulls there is a plain reason.
+    """
     total = float(sum(part.log_hazard for part in parts))
     raises = total < 0
     pulling = sorted(
-        (part for part in parts if (part.log_hazard < 0) == raises), key=lambda part: -abs(part.log_hazard)
+        (part for part in parts if (part.log_hazard < 0) == raises and part.is_plain),
+        key=lambda part: -abs(part.log_hazard),
     )
+    if not pulling:
+        return None
     words = " and ".join(phrase(part.covariate, part.value, part.typical) for part in pulling[:2])
     return Reason(
         subject, raises, silence_change, total, f"{'Raises' if raises else 'Lowers'} the risk: {words}"

@@ -293,3 +293,28 @@ def test_model_parts_are_absent_without_their_data() -> None:
     assert [view(doc) for view in (model_views.growth, model_views.risk, teacher_views.for_teachers)] == [
         None
     ] * 3
+
+
+def test_a_change_that_chance_explains_is_said_to_be_one() -> None:
+    kpis = {"I_t": 0.3, "I_t_mode": "theta", "delta_theta": 1.1}
+    for se, expected in ((0.8, True), (0.2, False)):
+        cards = {c.key: c for c in kpi_cards(document(kpis={**kpis, "delta_theta_se": se}))}
+        assert ("Chance alone can do that." in cards["I_t"].evidence[-1]) == expected
+
+
+def test_who_was_last_estimated_long_ago_is_told_so() -> None:
+    shown = str(views.ability(document(kpis={"theta": 0.4, "theta_n_answers": 1})))
+    assert html.unescape(shown).endswith("The last one known is 0.40, from 1 answer.</p>")
+
+
+def test_topics_have_a_column_of_abilities_only_where_one_is_known() -> None:
+    assert views.topics(document()) is None
+    assert "Ability" not in str(views.topics(document(topic_features=[topic_day("a", 0, 3, 2)])))
+    known = [topic_day("a", 0, 3, 2, theta_estimate=0.2, theta_sd=0.3), topic_day("b", 0, 3, 2)]
+    assert str(views.topics(document(topic_features=known))).count("Ability") == 3
+
+
+def test_labels_of_a_fine_scale_differ() -> None:
+    points = [charts.TrendPoint(WEEK, 0.005), charts.TrendPoint(WEEK + dt.timedelta(7), 0.03)]
+    drawn = charts.trend(points, "t", "d", charts.TrendStyle())
+    assert all(html.escape(level) in drawn for level in ("0.010", "0.015", "0.020"))

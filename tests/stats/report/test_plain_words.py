@@ -10,7 +10,7 @@ import pytest
 from seedtest_analytics.assets.risk_panel import COLUMNS
 from seedtest_analytics.assets.risk_scores import FAMILIES
 from seedtest_analytics.stats.report import model_views, plain_words, teacher_views
-from seedtest_analytics.stats.report.document import ModelColumn, ReportDocument
+from seedtest_analytics.stats.report.document import Effect, ModelColumn, ReportDocument
 from seedtest_analytics.stats.report.kpi_cards import kpi_cards
 from seedtest_analytics.stats.segments import labels
 from seedtest_analytics.stats.segments.features import CONTRACT_FEATURES
@@ -48,7 +48,7 @@ def cell(part: object) -> str:
 @pytest.mark.parametrize("column", POSSIBLE, ids=lambda column: column.name)
 def test_every_column_of_the_churn_model_has_words(column: DesignColumn) -> None:
     assert told(column).name == column.name
-    known = plain_words.circumstance(told(column), 1.5)
+    known = plain_words.circumstance(Effect(told(column), 1.5))
     assert known is not None, f"no words for {column.name}; add them to plain_words"
     assert column.covariate not in known[0]
 
@@ -95,14 +95,28 @@ def test_every_label_of_a_segment_and_every_feature_reads_as_words() -> None:
 
 def test_twice_as_much_is_a_step_of_log_two() -> None:
     """A coefficient of 1 on log(1 + x): twice 1 + x doubles the hazard."""
-    words, factor = plain_words.circumstance(ModelColumn(covariate="sessions_28d", is_log=True), math.e) or (
-        "",
-        0.0,
+    doubled = plain_words.circumstance(
+        Effect(ModelColumn(covariate="sessions_28d", is_log=True), math.e, (1.0, math.e**2))
     )
+    assert doubled is not None
+    words, effect = doubled
     assert words == "twice as many sessions in four weeks"
-    assert factor == pytest.approx(2.0)
-    legacy = plain_words.circumstance(ModelColumn(covariate="sessions_28d"), 1.08)
-    assert legacy == ("one session more in four weeks", 1.08)
+    assert effect.ratio == pytest.approx(2.0)
+    assert effect.limits == pytest.approx((1.0, 4.0))
+    legacy = Effect(ModelColumn(covariate="sessions_28d"), 1.08)
+    assert plain_words.circumstance(legacy) == ("one session more in four weeks", legacy)
+
+
+def test_an_effect_that_may_be_none_is_said_to_be_none() -> None:
+    meta = {
+        "hazard_ratios": {"A_t": 1.5, "R_t": 3.0},
+        "hazard_ratio_intervals": {"A_t": [1.2, 1.9], "R_t": [0.9, 10.0]},
+    }
+    risk = {"churn_risk": 0.2, "fit_meta": meta}
+    doc = ReportDocument.validated({"user_id": "u", "week_start": WEEK, "survival_risk": risk})
+    page = cell(teacher_views.circumstances(doc))
+    assert page.index("engagement") < page.index("recovery")
+    assert page.count(">sooner<") == page.count(">no difference to be seen<") == 1
 
 
 def test_the_page_tells_reasons_and_circumstances_and_no_raw_name() -> None:

@@ -1,5 +1,7 @@
 """The churn model on a cohort with known truth, on thin and degenerate data, and against leakage."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from seedtest_analytics.stats.survival.churn_check import known_at
 from seedtest_analytics.stats.survival.churn_fit import fit_churn
 from seedtest_analytics.stats.survival.heuristic import heuristic_silence
 from seedtest_analytics.stats.survival.panel import activity_log, landmark_panel
+from seedtest_analytics.stats.survival.reasons import Part, reason, subjects_of
 from tests.stats.survival.simulated import FIRST_DAY, N_DAYS, mondays, simulated_log
 
 AS_OF = FIRST_DAY + 112
@@ -133,9 +136,29 @@ def test_reasons_add_up_and_speak(cohort, now):
         for r in own:
             assert r.raises_risk == (r.silence_change > 0)
             assert r.text.startswith("Raises the risk: " if r.raises_risk else "Lowers the risk: ")
-    everything = model.reasons(covariates, top=99)
-    totals = [sum(r.log_hazard for r in own) for own in everything]
-    np.testing.assert_allclose(totals, parts.sum(axis=1), atol=0.05 * len(names))
+    subjects = subjects_of(names)
+    for own, contributions in zip(reasons, parts, strict=True):
+        for r in own:
+            assert r.log_hazard == pytest.approx(sum(contributions[k] for k in subjects[r.subject]))
+
+
+@pytest.mark.parametrize(
+    ("covariate", "value", "typical", "log_hazard", "is_plain"),
+    [
+        ("A_t", 0.37, 0.41, 0.1, False),  # less engaged than most and yet sooner back
+        ("A_t", 0.37, 0.41, -0.1, True),
+        ("mean_gap_days_28d", 4.3, 3.0, 0.1, False),
+        ("sessions_28d", 6.0, 6.0, 0.1, False),  # just what is typical explains nothing
+        ("sessions_28d", math.nan, 6.0, 0.1, False),
+        ("sessions_28d", math.nan, 6.0, -0.1, True),
+        ("tenure_days", 200.0, 90.0, -0.1, True),  # of this nobody expects anything
+        ("sessions_28d", 2.0, math.nan, 0.1, True),  # the heuristic knows no typical value
+    ],
+)
+def test_only_plain_reasons_are_given(covariate, value, typical, log_hazard, is_plain):
+    part = Part(covariate, value, typical, log_hazard)
+    assert part.is_plain == is_plain
+    assert (reason("subject", [part], 0.1) is not None) == is_plain
 
 
 def test_reasons_of_the_long_silent_and_of_the_busy(cohort, now):
