@@ -50,11 +50,11 @@ class Page:
             raise RuntimeError(answer["exceptionDetails"]["exception"].get("description", script))
         return answer["result"].get("value")
 
-    def open(self, url: str, width: int, height: int) -> None:
-        """Load a page in a window of this size; narrow ones are phones."""
+    def open(self, url: str, width: int, height: int, scale: float = 1) -> None:
+        """Load a page in a window of this size in CSS pixels; narrow ones are phones."""
         self.ask(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=2 if width < 600 else 1, mobile=width < 600,
+            width=width, height=height, deviceScaleFactor=scale, mobile=width < 600,
         )  # fmt: skip
         self.ask("Page.navigate", url=url)
         self.wait_for("document.readyState === 'complete'")
@@ -76,9 +76,22 @@ class Page:
         """Wait for animations and lazy parts."""
         time.sleep(seconds)
 
-    def picture(self, target: Path, *, whole: bool = False) -> None:
-        """PNG of the window, or of the whole page."""
-        shot = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+    def press(self, key: str, code: int, *, alt: bool = False) -> None:
+        """Press and release a key; ``code`` is the number that JavaScript calls keyCode."""
+        for kind in ("keyDown", "keyUp"):
+            self.ask(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                windowsVirtualKeyCode=code,
+                modifiers=1 if alt else 0,
+            )
+
+    def picture(self, target: Path, clip: tuple[float, float, float, float] | None = None) -> None:
+        """PNG of the window, or of x, y, width and height of it."""
+        names = ("x", "y", "width", "height")
+        part = {"clip": {**dict(zip(names, clip, strict=True)), "scale": 1}} if clip else {}
+        shot = self.ask("Page.captureScreenshot", format="png", **part)
         target.write_bytes(base64.b64decode(shot["data"]))
 
     def page_height(self) -> int:

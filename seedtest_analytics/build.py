@@ -28,7 +28,7 @@ from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.stan import StanResource
-from seedtest_analytics.schedules import alerts, chain, jobs, run_history, sensors
+from seedtest_analytics.schedules import alerts, chain, jobs, observe, run_history, sensors
 from seedtest_analytics.schedules import risk as risk_schedules
 from seedtest_analytics.settings import load_settings
 
@@ -71,7 +71,12 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         assets=dg.load_assets_from_modules(ASSET_MODULES),
         resources={**default_resources(), **(resources or {})},
         jobs=[*jobs.JOBS, *run_history.JOBS],
-        schedules=[*chain.SCHEDULES, *risk_schedules.SCHEDULES, *run_history.SCHEDULES],
+        schedules=[
+            *observe.SCHEDULES,
+            *chain.SCHEDULES,
+            *risk_schedules.SCHEDULES,
+            *run_history.SCHEDULES,
+        ],
         sensors=[
             sensors.exam_results_sensor,
             *chain.FOLLOWERS,

@@ -178,7 +178,7 @@ def column_schema(table: Table) -> dg.TableSchema:
                 str(column.type).lower(),
                 description=column.comment,
                 constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
-                tags={"pii": contract_of(column).pii},
+                tags={} if contract_of(column).pii == "none" else {"pii": contract_of(column).pii},
             )
             for column in table.columns
         ]

@@ -159,8 +159,8 @@ def _counts(published: Published) -> dict[str, Any]:
 def _report_partition(
     context: dg.AssetExecutionContext, checks: Sequence[CheckDeclaration], outcome: Outcome
 ) -> None:
-    """Log metadata and checks of the partitions of a range; a single partition's are the run's own."""
-    if outcome.is_dry_run or context.assets_def.partitions_def is None or len(context.partition_keys) == 1:
+    """Log metadata and checks of the partitions of a range, also of one; those of a partition's run are its own."""
+    if outcome.is_dry_run or context.assets_def.partitions_def is None or context.has_partition_key:
         return
     if outcome.partition is not None:
         metadata = {**_counts(outcome.published), **outcome.metadata}

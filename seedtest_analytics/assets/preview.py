@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 INK = "#1d2733"
 ACCENT = "#1f6f4a"
 MUTED = "#9aa8b5"
+WIDEST_ROW = 4
+"""Columns of a single row that fit into the metadata of an asset's page."""
 
 
 def table_preview(
@@ -27,7 +29,12 @@ def table_preview(
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MetadataValue:
-    """A Markdown table; numbers are shortened to four significant digits."""
+    """A Markdown table; numbers are shortened to four significant digits.
+
+    A single row of many columns stands upright: the page has no room for it and would cut it off.
+    """
+    if len(rows) == 1 and len(header) > WIDEST_ROW:
+        header, rows = ["", ""], [[name, value] for name, value in zip(header, rows[0], strict=True)]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     return dg.MetadataValue.md("\n".join(lines))

@@ -76,6 +76,7 @@ def materialize(first: dt.date | None, last: dt.date | None, reports: bool, is_v
     console = Console()
     level = "DEBUG" if is_verbose else "WARNING"
     with dg.DagsterInstance.get() as instance:
+        _run(definitions, instance, Step("observe_source_tables", "source tables"), console, level)
         _run(definitions, instance, Step("sync_attempts", "attempts"), console, level)
         for step in plan(*_range(first, last, today), today, reports):
             _run(definitions, instance, step, console, level)

@@ -7,6 +7,11 @@ import dagster as dg
 ABILITY_KEYS = ("mirt_ability", "ability_window", "student_topic_theta")
 KPI_KEYS = [["weekly_kpi", name] for name in ("I_t", "E_t", "R_t", "A_t", "P", "S")]
 
+observe_source_tables = dg.define_asset_job(
+    "observe_source_tables",
+    selection=dg.AssetSelection.groups("sources"),
+    description="Rows and newest change of the web application's tables.",
+)
 sync_attempts = dg.define_asset_job(
     "sync_attempts",
     selection=dg.AssetSelection.assets("attempt", "attempt_quarantine"),
@@ -87,6 +92,7 @@ generate_weekly_report = dg.define_asset_job(
 )
 
 JOBS = [
+    observe_source_tables,
     sync_attempts,
     calibrate_irt,
     aggregate_features_daily,

@@ -204,6 +204,13 @@ def test_every_job_schedule_and_sensor_is_described() -> None:
             assert job.description, job.name
 
 
+def test_the_sources_are_looked_at_every_day() -> None:
+    (schedule,) = (s for s in DEFINITIONS.get_repository_def().schedule_defs if s.name.startswith("observe"))
+    (node,) = DEFINITIONS.resolve_job_def(schedule.job_name).nodes
+    assert node.name == "observe_sources"
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
 # ---- loading ----
 
 LOADER = """

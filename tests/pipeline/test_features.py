@@ -259,7 +259,8 @@ def test_later_attempts_change_no_earlier_day(database: Engine) -> None:
     assert snapshot(database, "features_topic_daily") == before
 
 
-def test_the_asset_reports_rows_of_every_day_and_reconciles(database: Engine) -> None:
+@pytest.mark.parametrize("days", [3, 1])
+def test_the_asset_reports_rows_of_every_day_and_reconciles(database: Engine, days: int) -> None:
     store_attempts(database, [attempt(LAST), attempt(LAST, topic="geometry"), attempt(LAST - 2 * DAY)])
     resource = PostgresResource(url_override=database.url.render_as_string(hide_password=False))
     with dg.DagsterInstance.ephemeral() as instance:
@@ -269,16 +270,16 @@ def test_the_asset_reports_rows_of_every_day_and_reconciles(database: Engine) ->
             resources={"postgres": resource},
             run_config={"ops": {"features_topic_daily": {"config": {"include_theta": True}}}},
             tags={
-                "dagster/asset_partition_range_start": str(LAST - 2 * DAY),
+                "dagster/asset_partition_range_start": str(LAST - (days - 1) * DAY),
                 "dagster/asset_partition_range_end": str(LAST),
             },
         )
         records = instance.fetch_materializations(features_topic_daily.key, limit=10).records
     assert result.success
-    assert {record.partition_key for record in records} == {str(LAST - n * DAY) for n in range(3)}
+    assert {record.partition_key for record in records} == {str(LAST - n * DAY) for n in range(days)}
     checks = [check for check in result.get_asset_check_evaluations() if check.partition]
     assert {(check.check_name, check.partition) for check in checks} >= {
-        (name, str(LAST - n * DAY)) for name in ("contract", "reconciled") for n in range(3)
+        (name, str(LAST - n * DAY)) for name in ("contract", "reconciled") for n in range(days)
     }
     assert all(check.passed for check in result.get_asset_check_evaluations())
-    assert len(stored(database)) == 3
+    assert len(stored(database)) == {3: 3, 1: 2}[days]

@@ -1,0 +1,117 @@
+"""Takes the pictures of docs/images: of the UI over a home that is up, and of a report.
+
+    python scripts/pictures.py ui http://127.0.0.1:3000 docs/images
+    python scripts/pictures.py report .dagster/reports/reports/STUDENT/WEEK/report.html docs/images
+
+Look at each before it is committed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from chromium import Page, browser
+
+MAIN_PATH = ("sources", "attempts", "psychometrics", "features", "kpis", "reports")
+ALL_GROUPS = (*MAIN_PATH, "growth", "risk", "trends", "quality")
+
+LINEAGE_BOX = """(() => {
+  const boxes = [...document.querySelectorAll('foreignObject')].map(e => e.getBoundingClientRect());
+  const left = Math.min(...boxes.map(b => b.left)), top = Math.min(...boxes.map(b => b.top));
+  return [left, top, Math.max(...boxes.map(b => b.right)) - left, Math.max(...boxes.map(b => b.bottom)) - top];
+})()"""
+"""Position and size of the drawn graph."""
+HIDE_CONTROLS = """[...document.querySelectorAll('input[type=range], [class*=slider i]')].forEach(e => {
+  let box = e;
+  while (box.parentElement && box.parentElement.getBoundingClientRect().width < 100) box = box.parentElement;
+  box.style.display = 'none';
+})"""
+"""The zoom slider lies over the graph."""
+PLOT_LINK = """(() => {
+  const row = [...document.querySelectorAll('tr')].find(
+    r => r.innerText.startsWith('NAME') && r.innerText.includes('Show Markdown'));
+  row.scrollIntoView({block: 'center'});
+  const link = [...row.querySelectorAll('*')].find(e => !e.children.length && e.innerText.includes('Show Markdown'));
+  const box = link.getBoundingClientRect();
+  return [box.x + box.width / 2, box.y + box.height / 2];
+})()"""
+"""Where to click to see a plot of an asset's metadata."""
+NEWEST_RUN = r"[...document.querySelectorAll('a')].map(a => a.href).find(h => /runs\/[0-9a-f]{8}-/.test(h))"
+
+
+def lineage(page: Page, url: str, target: Path, groups: tuple[str, ...], width: int) -> None:
+    """The graph from top to bottom with these groups open."""
+    page.open(url, 1000, 800)
+    page.evaluate("localStorage.setItem('asset-graph-direction', '\"vertical\"')")
+    opened = quote(",".join(f"global@global:{group}" for group in groups))
+    page.open(f"{url}/asset-groups?expanded={opened}", width, width // 2, scale=2)
+    page.wait_for("document.querySelectorAll('foreignObject').length > 9")
+    page.settle(4)
+    page.evaluate(HIDE_CONTROLS)
+    x, y, box_width, box_height = page.evaluate(LINEAGE_BOX)
+    page.picture(target, (x - 12, y - 12, box_width + 24, box_height + 24))
+
+
+def plot(page: Page, url: str, target: Path, asset: str, name: str) -> None:
+    """An asset's page with one of its plots."""
+    page.open(f"{url}/assets/{asset}", 1500, 1000)
+    page.settle(5)
+    place = page.evaluate(PLOT_LINK.replace("NAME", name))
+    page.settle(1)
+    place = page.evaluate(PLOT_LINK.replace("NAME", name)) or place
+    page.click(*place)
+    page.settle()
+    page.picture(target)
+
+
+def view(path: str, height: int = 900) -> Callable[[Page, str, Path], None]:
+    """A page as it opens."""
+
+    def take(page: Page, url: str, target: Path) -> None:
+        page.open(f"{url}{path}", 1500, height)
+        page.settle(6)
+        page.picture(target)
+
+    return take
+
+
+def run_log(page: Page, url: str, target: Path) -> None:
+    """The newest run."""
+    page.open(f"{url}/runs", 1500, 900)
+    page.wait_for(f"{NEWEST_RUN} !== undefined")
+    view(page.evaluate(f"{NEWEST_RUN}.replace(location.origin, '')"))(page, url, target)
+
+
+def take_ui(url: str, folder: Path) -> None:
+    """Every picture of the UI."""
+    with browser() as page:
+        lineage(page, url, folder / "lineage.png", MAIN_PATH, 1800)
+        lineage(page, url, folder / "lineage-all.png", ALL_GROUPS, 3000)
+        plot(page, url, folder / "asset-plot.png", "survival_fit_meta", "hazard_ratios")
+        view("/assets/weekly_kpi/S", 1000)(page, url, folder / "asset.png")
+        view("/assets/survival_fit_meta?view=checks")(page, url, folder / "checks.png")
+        view("/automation", 1000)(page, url, folder / "automation.png")
+        view("/assets")(page, url, folder / "catalog.png")
+        run_log(page, url, folder / "run.png")
+
+
+def take_report(report: Path, folder: Path) -> None:
+    """The first part of a report on a desk and on a phone."""
+    with browser() as page:
+        page.open(report.resolve().as_uri(), 860, 1150, scale=1.5)
+        page.picture(folder / "report.png")
+        page.open(report.resolve().as_uri(), 390, 844, scale=2)
+        page.picture(folder / "report-phone.png")
+
+
+if __name__ == "__main__":
+    what, source, target = sys.argv[1:]
+    if what == "ui":
+        take_ui(source.rstrip("/"), Path(target))
+    elif what == "report":
+        take_report(Path(source), Path(target))
+    else:
+        sys.exit(__doc__)
