@@ -9,7 +9,7 @@ KPI_KEYS = [["weekly_kpi", name] for name in ("I_t", "E_t", "R_t", "A_t", "P", "
 
 observe_source_tables = dg.define_asset_job(
     "observe_source_tables",
-    selection=dg.AssetSelection.groups("sources"),
+    selection=dg.AssetSelection.groups("sources", include_sources=True),
     description="Rows and newest change of the web application's tables.",
 )
 sync_attempts = dg.define_asset_job(
