@@ -97,7 +97,7 @@ def run_job(url: str, job: str, first: dt.date | None, last: dt.date | None, out
     from sqlalchemy import text
 
     from seedtest_analytics.build import build_definitions
-    from seedtest_analytics.cli.materialize import Step
+    from seedtest_analytics.cli.materialize import Step, console_log
     from seedtest_analytics.resources.postgres import PostgresResource
 
     step = Step(job, job, first, last)
@@ -108,7 +108,7 @@ def run_job(url: str, job: str, first: dt.date | None, last: dt.date | None, out
             .execute_in_process(
                 instance=instance,
                 tags=step.tags,
-                run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+                run_config=console_log("ERROR"),
             )
         )
     assert result.success

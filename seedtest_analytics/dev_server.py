@@ -299,9 +299,9 @@ def _link_instance_file(home: Path, source: Path) -> None:
 def _database_beside(database_url: str) -> str:
     """URL of the database ``dagster`` on the server of DATABASE_URL, made if it is not there."""
     from sqlalchemy import create_engine, text
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import DBAPIError
 
-    from seedtest_analytics.resources.postgres import normalised_url
+    from seedtest_analytics.resources.postgres import cause_of, normalised_url
 
     url = normalised_url(database_url)
     engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 10})
@@ -310,8 +310,8 @@ def _database_beside(database_url: str) -> str:
             query = text("SELECT 1 FROM pg_database WHERE datname = :name")
             if connection.execute(query, {"name": DAGSTER_DATABASE}).first() is None:
                 connection.execute(text(f"CREATE DATABASE {DAGSTER_DATABASE}"))
-    except SQLAlchemyError as error:
-        cause = str(getattr(error, "orig", error)).strip().splitlines()[-1]
+    except DBAPIError as error:
+        cause = cause_of(error)
         raise DevServerError(
             f"database {DAGSTER_DATABASE!r} for Dagster's storage cannot be made at {url.host}: {cause}. Make it, or "
             "set DAGSTER_POSTGRES_URL=postgresql+psycopg2://user:password@host:port/database"

@@ -8,12 +8,16 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
+from sqlalchemy.exc import ProgrammingError
 
-from seedtest_analytics.resources.postgres import DatabaseError
+from seedtest_analytics.resources.postgres import DatabaseError, cause_of, lacks_schema
 from seedtest_analytics.resources.publish import ContractViolation, Published
 from seedtest_analytics.settings import SettingsError
 
 CONTRACT_CHECK = "contract"
+DRY_RUN = "dry run, nothing written, computed from what the tables hold now"
+WOULD_CHANGE = "would_change"
+"""Metadata of a dry run's checks: the rows that the asset would have changed."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,13 @@ def report_run(
         raise dg.Failure(str(error), allow_retries=False) from None
     except DatabaseError as error:
         raise dg.Failure(str(error)) from None
+    except ProgrammingError as error:
+        if not lacks_schema(error):
+            raise
+        raise dg.Failure(
+            f"the database's schema is not this release's ({cause_of(error)}); run `seedtest migrate`",
+            allow_retries=False,
+        ) from error
     for key, of_key in collected.items():
         if of_key:
             yield from _report_asset(context, key, checks[key], lineage[key], of_key)
@@ -124,11 +135,8 @@ def _report_asset(
     for outcome in outcomes[1:]:
         total = total + outcome.published
     is_dry_run = outcomes[0].is_dry_run
-    verb = "would change (dry run, nothing written)" if is_dry_run else "changed"
-    context.log.info(
-        f"{key.to_user_string()} {verb}: {total.inserted:,} new, {total.updated:,} updated, {total.deleted:,} removed, "
-        f"{total.unchanged:,} as they were"
-    )
+    verb = f"would change ({DRY_RUN})" if is_dry_run else "changed"
+    context.log.info(f"{key.to_user_string()} {verb}: {changes(total)}")
     if not is_dry_run:
         own = dict(outcomes[0].metadata) if len(outcomes) == 1 else {}
         yield dg.MaterializeResult(
@@ -141,9 +149,18 @@ def _report_asset(
             check_name=event.name,
             passed=event.passed,
             severity=event.severity,
-            description=f"dry run, nothing written: {event.description}" if is_dry_run else event.description,
-            metadata=event.metadata,
+            description=f"{DRY_RUN}: {event.description}" if is_dry_run else event.description,
+            # There is no materialisation that could carry it.
+            metadata={**event.metadata, WOULD_CHANGE: changes(total)} if is_dry_run else event.metadata,
         )
+
+
+def changes(published: Published) -> str:
+    """What a publication did to its table, in words."""
+    return (
+        f"{published.inserted:,} new, {published.updated:,} updated, {published.deleted:,} removed, "
+        f"{published.unchanged:,} as they were"
+    )
 
 
 def _counts(published: Published) -> dict[str, Any]:

@@ -16,8 +16,10 @@ def tag_anchors_command(
 ) -> None:
     """Tag the anchors that the newest week of `anchor_candidates` chose; exit code 1 where there is none."""
     from seedtest_analytics.assets.anchors import tag_anchors
+    from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.resources.postgres import PostgresResource
 
+    migrated_engine()
     with PostgresResource().transaction("tag-anchors", is_dry_run=dry_run) as connection:
         rows = tag_anchors(connection)
     console = Console()

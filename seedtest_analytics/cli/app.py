@@ -18,6 +18,7 @@ from seedtest_analytics.cli.goal import goal_calibration_command, goal_probabili
 from seedtest_analytics.cli.home import use_home
 from seedtest_analytics.cli.load import load_command
 from seedtest_analytics.cli.materialize import materialize_command
+from seedtest_analytics.cli.migrate import migrate_command
 from seedtest_analytics.cli.server import down_command, status_command, up_command
 from seedtest_analytics.cli.simulate import simulate_command
 
@@ -26,6 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
+app.command("migrate")(migrate_command)
 app.command("load")(load_command)
 app.command("simulate")(simulate_command)
 app.command("materialize")(materialize_command)
@@ -48,26 +50,6 @@ def configure(
 ) -> None:
     """Commands share one Dagster home and the settings kept in it."""
     use_home(home)
-
-
-@app.command("migrate")
-def migrate_command(
-    revision: Annotated[str, typer.Option(help="Revision to upgrade to.")] = "head",
-    downgrade: Annotated[
-        str | None, typer.Option(help="Downgrade to this revision instead ('base': take all back).")
-    ] = None,
-) -> None:
-    """Bring the database's schema to a revision; an up-to-date one is left as it is."""
-    from seedtest_analytics.resources import migrations
-    from seedtest_analytics.resources.postgres import PostgresResource
-
-    engine = PostgresResource().engine
-    if downgrade is not None:
-        migrations.downgrade(engine, downgrade)
-    else:
-        migrations.migrate(engine, revision)
-    state = migrations.schema_state(engine)
-    Console().print(f"schema revision: {state.current or 'none'} (newest {state.newest})")
 
 
 def known_errors() -> tuple[type[Exception], ...]:

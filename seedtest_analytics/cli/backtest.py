@@ -67,13 +67,13 @@ def backtest_command(
 ) -> None:
     """Print how P, S, the abilities and the forecasts of past weeks met what happened."""
     from seedtest_analytics.assets.backtest_week import SQL
+    from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.partitions import PLATFORM
-    from seedtest_analytics.resources.postgres import PostgresResource
     from seedtest_analytics.resources.sql_files import statement
 
     first = dt.datetime.now(PLATFORM.zone).date() - dt.timedelta(weeks=weeks)
     console = Console()
-    with PostgresResource().engine.connect() as connection:
+    with migrated_engine().connect() as connection:
         by_week, by_size = (
             connection.execute(statement(SQL, name), {"first_week": first}).mappings().all()
             for name in ("table", "by_size")

@@ -41,8 +41,8 @@ def load_command(
     """Load attempt logs, one exam a session; again gives the same. Bad rows are kept with their reason."""
     from rich.console import Console
 
+    from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.ingest import LoadOptions, parse_mapping
-    from seedtest_analytics.resources.postgres import PostgresResource
     from seedtest_analytics.settings import load_settings
 
     platform = load_settings().platform.overridden_by({"timezone": timezone, "dry_run": dry_run})
@@ -55,7 +55,7 @@ def load_command(
         encoding=encoding,
     )
     console = Console()
-    summary = load_with_progress(PostgresResource().engine, list(files), options, console)
+    summary = load_with_progress(migrated_engine(), list(files), options, console)
     print_summary(summary, console)
     if summary.attempts == 0:
         raise typer.Exit(1)

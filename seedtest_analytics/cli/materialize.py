@@ -14,6 +14,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+DRY_RUN_NOTE = (
+    "DRY_RUN is set: nothing is written. Every asset is computed from what the tables hold now, not from what the steps "
+    "before it would have written: of a chain of changes you see the first link whole, and what follows only as far as "
+    "it rests on tables that are filled already."
+)
 
 @dataclass(frozen=True)
 class Step:
@@ -56,7 +61,9 @@ def materialize_command(
     materialize(first.date() if first else None, last.date() if last else None, reports, verbose)
 
 
-def materialize(first: dt.date | None, last: dt.date | None, reports: bool, is_verbose: bool = False) -> None:
+def materialize(
+    first: dt.date | None, last: dt.date | None, reports: bool, is_verbose: bool = False
+) -> None:
     """Run the steps one after the other; raises typer.Exit(1) at the first that fails, naming its run.
 
     The console shows a line a step and the warnings; every event is in Dagster's log all the same.
@@ -65,21 +72,32 @@ def materialize(first: dt.date | None, last: dt.date | None, reports: bool, is_v
 
     from seedtest_analytics.build import build_definitions
     from seedtest_analytics.cli.home import use_instance
+    from seedtest_analytics.cli.migrate import log_awaits_sync, migrated_engine
     from seedtest_analytics.partitions import PLATFORM
+    from seedtest_analytics.settings import load_settings
 
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     logging.getLogger("dagster").setLevel(logging.WARNING)
+    is_dry_run = load_settings().platform.dry_run
+    engine = migrated_engine()
     use_instance()
     definitions = build_definitions()
     today = dt.datetime.now(PLATFORM.zone).date()
     console = Console()
-    level = "DEBUG" if is_verbose else "WARNING"
+    if is_dry_run:
+        console.print(DRY_RUN_NOTE)
+    run_config = console_log("DEBUG" if is_verbose else "WARNING")
     with dg.DagsterInstance.get() as instance:
-        _run(definitions, instance, Step("observe_source_tables", "source tables"), console, level)
-        _run(definitions, instance, Step("sync_attempts", "attempts"), console, level)
+        _run(definitions, instance, Step("sync_attempts", "attempts"), console, run_config, is_dry_run)
+        if is_dry_run and log_awaits_sync(engine):
+            console.print(
+                "The attempt log is empty and a dry run does not fill it, so there is nothing to compute after it. Fill it "
+                "by the job sync_attempts, or run the command without DRY_RUN."
+            )
+            return
         for step in plan(*_range(first, last, today), today, reports):
-            _run(definitions, instance, step, console, level)
+            _run(definitions, instance, step, console, run_config, is_dry_run)
 
 
 def plan(first: dt.date, last: dt.date, today: dt.date, reports: bool) -> Iterator[Step]:
@@ -127,26 +145,50 @@ def _range(first: dt.date | None, last: dt.date | None, today: dt.date) -> tuple
     return start, min(last or found[1], today - dt.timedelta(days=1))
 
 
-def _run(definitions: Any, instance: Any, step: Step, console: Console, log_level: str) -> None:
+def console_log(level: str) -> dict[str, Any]:
+    """Run configuration: what of a run's log the console gets too; all of it is in the UI."""
+    return {"loggers": {"console": {"config": {"log_level": level}}}}
+
+
+def _run(
+    definitions: Any,
+    instance: Any,
+    step: Step,
+    console: Console,
+    run_config: dict[str, Any],
+    is_dry_run: bool,
+) -> None:
     started = time.monotonic()
+    job = definitions.resolve_job_def(step.job)
+    selections: list[dict[str, Any]] = (
+        [{"asset_selection": keys} for keys in asset_steps(job)] if is_dry_run else [{}]
+    )
     with console.status(step.title):
-        result = definitions.resolve_job_def(step.job).execute_in_process(
-            instance=instance,
-            tags=step.tags,
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
-        )
+        results = [
+            job.execute_in_process(
+                instance=instance, tags=step.tags, run_config=run_config, raise_on_error=False, **selection
+            )
+            for selection in selections
+        ]
     console.print(f"{step.title}: {time.monotonic() - started:.1f} s", highlight=False)
-    if result.success:
-        return
+    for result in results:
+        for key, rows in would_change(result).items():
+            console.print(f"  {key} would change: {rows}", highlight=False, soft_wrap=True)
+    failed = [result for result in results if not result.success]
+    for result in failed:
+        _tell_failure(result, console)
+    if failed and not step.is_optional:
+        raise typer.Exit(1)
+    if failed:
+        console.print(f"[yellow]{step.job}[/] failed; the rest goes on without it")
+
+
+def _tell_failure(result: Any, console: Console) -> None:
     for event in result.all_events:
         if event.is_step_failure:
             cause = _first_cause(event.step_failure_data.error)
             console.print(f"[red]{event.step_key}[/]: {escape(cause)}", highlight=False, soft_wrap=True)
     console.print(f"run {result.run_id}; its log is in the UI", highlight=False)
-    if not step.is_optional:
-        raise typer.Exit(1)
-    console.print(f"[yellow]{step.job}[/] failed; the rest goes on without it")
 
 
 def _first_cause(error: Any) -> str:
@@ -154,3 +196,26 @@ def _first_cause(error: Any) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     return error.message.strip() if error is not None else "no cause is known"
+
+
+def asset_steps(job: Any) -> list[list[Any]]:
+    """Keys of the assets of a job, step by step in the order of the graph.
+
+    A dry run runs each on its own: in one run Dagster skips what stands below an asset that was not materialised.
+    """
+    graph, selected = job.asset_layer.asset_graph, job.asset_layer.selected_asset_keys
+    ordered = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level)]
+    steps = {frozenset(graph.get(key).execution_set_asset_keys): None for key in ordered if key in selected}
+    return [sorted(keys) for keys in steps]
+
+
+def would_change(result: Any) -> dict[str, str]:
+    """By asset, the rows that a dry run would have changed; empty after a real run."""
+    from seedtest_analytics.assets.events import CONTRACT_CHECK, WOULD_CHANGE
+
+    checks = result.get_asset_check_evaluations()
+    return {
+        check.asset_key.to_user_string(): str(check.metadata[WOULD_CHANGE].value)
+        for check in checks
+        if check.check_name == CONTRACT_CHECK and WOULD_CHANGE in check.metadata
+    }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seedtest_analytics.cli.load import parse_date, print_summary, progress_bar
+from seedtest_analytics.cli.migrate import migrated_engine
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,6 +55,8 @@ def simulate_command(
     if load and platform.dry_run:
         console.print("DRY_RUN is set: nothing is loaded into the database")
         load = False
+    if load:
+        migrated_engine()
     if out is not None:
         simulate_into(config, out, is_loading=load, console=console)
         console.print(f"files: {escape(str(out))}")

@@ -83,6 +83,16 @@ def schema_state(engine: Engine) -> SchemaState:
         return SchemaState(context.get_current_revision(), str(newest))
 
 
+def require_newest(engine: Engine) -> None:
+    """Raise :class:`MigrationError` that says what to type where the schema is not the newest."""
+    state = schema_state(engine)
+    if state.current != state.newest:
+        raise MigrationError(
+            f"the database's schema is at revision {state.current or 'none'}, this release needs {state.newest}; "
+            "run `seedtest migrate` first"
+        )
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(top_folder("sql") / "migrations").replace("%", "%%"))

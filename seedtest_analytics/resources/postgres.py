@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
 
 from seedtest_analytics.settings import load_settings
 
@@ -69,11 +69,18 @@ def engine_for(url: URL) -> Engine:
     )
 
 
-def _cause(error: OperationalError) -> str:
+def cause_of(error: DBAPIError) -> str:
     """The server's or the system's own words; the driver puts the address before them and a hint after."""
     lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
     causes = [line.rsplit("failed: ", 1)[1] for line in lines if "failed: " in line]
     return (causes or lines or ["unknown cause"])[-1]
+
+
+def lacks_schema(error: ProgrammingError) -> bool:
+    """A table or column that the statement names is not there."""
+    from psycopg.errors import UndefinedColumn, UndefinedTable
+
+    return isinstance(error.orig, UndefinedTable | UndefinedColumn)
 
 
 class PostgresResource(dg.ConfigurableResource):
@@ -98,7 +105,7 @@ class PostgresResource(dg.ConfigurableResource):
             except OperationalError as error:
                 raise DatabaseError(
                     f"PostgreSQL at {url.host}:{url.port or 5432}, database {url.database!r}, user {url.username!r} "
-                    f"refuses: {_cause(error)}. Check that the server runs and DATABASE_URL is right."
+                    f"refuses: {cause_of(error)}. Check that the server runs and DATABASE_URL is right."
                 ) from None
             self._engine = engine
         return self._engine

@@ -1,0 +1,115 @@
+"""`seedtest materialize` without writing: what it says, what it computes, and what it leaves alone."""
+
+import datetime as dt
+import io
+from typing import Any
+
+import dagster as dg
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+from sqlalchemy import Engine
+
+from seedtest_analytics.build import build_definitions
+from seedtest_analytics.cli import materialize as command
+from seedtest_analytics.cli.materialize import Step, asset_steps
+from seedtest_analytics.partitions import DAY, WEEK, monday_of
+from seedtest_analytics.resources.attempt_sync import sync_attempts
+from seedtest_analytics.resources.postgres import PostgresResource
+from seedtest_analytics.tables import metadata
+from seedtest_analytics.tables.source import SOURCE_TABLES
+from tests._database import execute, rows_of, snapshot
+from tests._exams import Exam, question, store
+from tests.cli.conftest import Seedtest
+from tests.pipeline._activity import postgres_of
+
+MONDAY = monday_of(dt.datetime.now(dt.UTC).date()) - 2 * WEEK
+OUTPUTS = sorted(set(metadata.tables) - set(SOURCE_TABLES))
+
+
+def store_exams(engine: Engine, n_students: int = 40) -> None:
+    noon = dt.datetime.combine(MONDAY, dt.time(12), dt.UTC)
+    exams = [
+        Exam(
+            tuple(question(item, is_correct=(item * (student + 3)) % 5 < 3) for item in range(1, 11)),
+            f"u{student}",
+            created_at=noon + student % 5 * DAY,
+        )
+        for student in range(n_students)
+    ]
+    store(engine, *exams)
+
+
+def run_dry(engine: Engine, step: Step) -> str:
+    """What the command prints for a step of a dry run."""
+    output = io.StringIO()
+    definitions = build_definitions({"postgres": postgres_of(engine)})
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        Progress(console=Console(file=output, width=200)) as progress,
+    ):
+        command._run(definitions, instance, step, progress, is_dry_run=True)
+    return output.getvalue()
+
+
+def test_every_asset_of_a_chain_is_computed_from_what_the_tables_hold(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one run Dagster would skip everything below the first asset, because that was not materialised."""
+    monkeypatch.setenv("DRY_RUN", "true")
+    store_exams(database)
+    sync_attempts(database, dt.datetime.now(dt.UTC), "UTC")
+    execute(
+        database,
+        "UPDATE exam_results SET result_json = jsonb_set(result_json, '{questions,0,is_correct}', 'null')",
+    )
+    before = snapshot(database, *OUTPUTS)
+    output = run_dry(database, Step("calibrate_irt", "calibration", MONDAY, MONDAY))
+    assert "attempt would change: 0 new, 40 updated, 0 removed, 360 as they were" in output
+    assert "mirt_fit_meta would change: 1 new" in output
+    # By the calibrations of before, of which there is none.
+    assert "mirt_ability would change: 0 new" in output
+    assert snapshot(database, *OUTPUTS) == before
+    output = run_dry(database, Step("compute_daily_kpis", "KPIs", MONDAY, MONDAY))
+    for name in ("I_t", "E_t", "R_t", "A_t", "P", "S"):
+        assert f"weekly_kpi/{name} would change: 40 new" in output
+    assert snapshot(database, *OUTPUTS) == before
+
+
+def test_a_run_on_a_database_without_the_schema_says_what_to_type_and_is_not_tried_again(
+    empty_database: str,
+) -> None:
+    definitions = build_definitions({"postgres": PostgresResource(url_override=empty_database)})
+    result = definitions.resolve_job_def("sync_attempts").execute_in_process(raise_on_error=False)
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "run `seedtest migrate`" in str(failure.step_failure_data.error_display_string)
+    assert not any(event.is_step_up_for_retry for event in result.all_events)
+
+
+def test_steps_are_in_the_order_of_the_graph_and_hold_every_asset_once() -> None:
+    job = build_definitions().resolve_job_def("calibrate_irt")
+    steps = [[key.to_user_string() for key in step] for step in asset_steps(job)]
+    assert steps.index(["attempt", "attempt_quarantine"]) == 0
+    assert steps.index(["mirt_fit_meta", "mirt_item_params"]) < steps.index(
+        ["ability_window", "mirt_ability", "student_topic_theta"]
+    )
+    flat = [name for step in steps for name in step]
+    assert sorted(flat) == sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)
+
+
+def test_an_empty_log_is_not_filled_and_the_command_says_so(
+    database: Engine, seedtest: Seedtest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_exams(database)
+    url = database.url.render_as_string(hide_password=False)
+    monkeypatch.setattr("seedtest_analytics.cli.home.use_instance", lambda: None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setattr(dg.DagsterInstance, "get", lambda: instance)
+        code, output = seedtest("materialize", DATABASE_URL=url, DRY_RUN="true")
+    told: Any = " ".join(output.split())
+    assert code == 0
+    assert "DRY_RUN is set: nothing is written." in told
+    assert "computed from what the tables hold now" in told
+    assert "attempt would change: 400 new" in told
+    assert "The attempt log is empty and a dry run does not fill it" in told
+    assert rows_of(database, "SELECT 1 AS one FROM attempt") == []

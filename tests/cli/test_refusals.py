@@ -1,0 +1,65 @@
+"""A database that cannot be used: every command says where, why and what to do, without a traceback or a password."""
+
+import pytest
+from sqlalchemy import make_url
+
+from tests.cli.conftest import Seedtest
+
+PASSWORD = "hunter2"
+COMMANDS = [
+    ("migrate",),
+    ("load", "log.csv"),
+    ("simulate", "--students", "5", "--weeks", "2", "--load"),
+    ("materialize",),
+    ("backtest",),
+    ("tag-anchors",),
+    ("up",),
+]
+
+
+def refused(seedtest: Seedtest, command: tuple[str, ...], url: str) -> str:
+    code, output = seedtest(*command, DATABASE_URL=url)
+    assert code == 1
+    assert output.count("error:") == 1
+    assert "Traceback" not in output
+    assert PASSWORD not in output
+    return output
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_an_unreachable_server(seedtest: Seedtest, command: tuple[str, ...]) -> None:
+    output = refused(seedtest, command, f"postgresql://kim:{PASSWORD}@127.0.0.1:1/school")
+    assert "127.0.0.1" in output
+    assert "Connection refused" in output
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_a_wrong_password(seedtest: Seedtest, empty_database: str, command: tuple[str, ...]) -> None:
+    url = make_url(empty_database).set(password=PASSWORD).render_as_string(hide_password=False)
+    output = refused(seedtest, command, url)
+    assert "password authentication failed for user" in output
+
+
+@pytest.mark.parametrize("command", COMMANDS[1:-1], ids=lambda command: command[0])
+def test_a_database_without_the_platforms_schema(
+    seedtest: Seedtest, empty_database: str, command: tuple[str, ...]
+) -> None:
+    code, output = seedtest(*command, DATABASE_URL=empty_database)
+    assert code == 1
+    assert "revision none" in output
+    assert "run `seedtest migrate` first" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("url", ["hunter2", "mysql://kim:hunter2@h/d", "postgresql://kim@h:hunter2/d"])
+def test_what_is_no_url_of_postgresql(seedtest: Seedtest, url: str) -> None:
+    assert "postgresql://" in refused(seedtest, ("migrate",), url)
+
+
+def test_the_doctor_names_the_refusal_and_goes_on(seedtest: Seedtest) -> None:
+    url = f"postgresql://kim:{PASSWORD}@127.0.0.1:1/school"
+    code, output = seedtest("doctor", DATABASE_URL=url, COLUMNS="500")
+    assert code == 1
+    assert "Connection refused" in output
+    assert "Quarto" in output
+    assert PASSWORD not in output
