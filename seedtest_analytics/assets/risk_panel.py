@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -49,6 +50,13 @@ class ScoredStudents:
 
     user_ids: list[str]
     covariates: dict[str, np.ndarray]
+
+    def blocks(self, size: int) -> Iterator[tuple[slice, ScoredStudents]]:
+        """Where each block of at most ``size`` students stands, and the block; one empty block without any."""
+        for start in range(0, max(len(self.user_ids), 1), size):
+            own = slice(start, start + size)
+            values = {name: column[own] for name, column in self.covariates.items()}
+            yield own, ScoredStudents(self.user_ids[own], values)
 
 
 def day_number(instant: dt.datetime, zone: ZoneInfo) -> float:

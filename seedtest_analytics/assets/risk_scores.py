@@ -78,8 +78,7 @@ def score_risk_week(
         if scorer.note:
             log.warning(f"week of {week.key}: risk by the heuristic: {scorer.note}")
         students = load_scored(connection, week)
-        frame = risk_rows(connection, students, scorer, week, settings)
-        staged_from_frame(connection, "staged_risk", survival_risk_history, frame)
+        risks = stage_risks(connection, students, scorer, week, settings)
         connection.execute(
             statement(SQL, "stage_never_started"), {"as_of": week.as_of, "week_start": week.start}
         )
@@ -96,10 +95,8 @@ def score_risk_week(
         "states": states,
         "rows_of_the_week": history.staged,
     }
-    if len(frame):
-        metadata["risk"] = histogram(
-            frame["risk_score"].tolist(), f"Risk of silence, week of {week.key}", "probability"
-        )
+    if len(risks):
+        metadata["risk"] = histogram(risks.tolist(), f"Risk of silence, week of {week.key}", "probability")
     return Outcome(current, metadata, [CheckOutcome("by_model", by_model, text_)], week.key, dry)
 
 
@@ -113,39 +110,46 @@ def _publish_history(connection: Connection, week: Week) -> Published:
     )
 
 
-def risk_rows(
+def stage_risks(
     connection: Connection, students: ScoredStudents, scorer: Scorer, week: Week, settings: SurvivalSettings
-) -> pd.DataFrame:
-    """Rows of survival_risk_history for the students of the population."""
-    import numpy as np
+) -> np.ndarray:
+    """Fill staged_risk with rows of survival_risk_history for the population; their (n,) risks.
+
+    In blocks, so that the reasons of a million students are never in memory at once.
+    """
     import pandas as pd
     from scipy.stats import rankdata
 
     from seedtest_analytics.stats.survival.panel import activity_states
 
-    horizon = settings.event_threshold_days
-    risk, lower, upper = scorer.model.predict_silence(students.covariates, horizon)
+    horizon, model = settings.event_threshold_days, scorer.model
+    risk, lower, upper = model.predict_silence(students.covariates, horizon)
     if scorer.run_id is None:
         risk = _heuristic_of_the_contract(connection, students, week, settings)
-    silent = students.covariates["days_since_last"]
-    n = len(students.user_ids)
-    states = activity_states(silent, horizon)
-    return pd.DataFrame(
-        {
-            "user_id": students.user_ids,
-            "week_start": week.start,
-            "risk_score": risk,
-            "risk_lower": lower,
-            "risk_upper": upper,
-            "hazard_ratio": scorer.model.relative_hazard(students.covariates),
-            "rank_percentile": (rankdata(risk) - 0.5) / n if n else np.empty(0),
-            "state": [_STATES[state] for state in states.tolist()],
-            "days_silent": silent,
-            "reasons": _reasons(scorer.model, students),
-            "method": scorer.model.method,
-            "run_id": scorer.run_id,
-        }
-    ).astype({"run_id": object})
+    rank = (rankdata(risk) - 0.5) / max(len(risk), 1)
+    for own, block in students.blocks(_BLOCK_STUDENTS):
+        silent = block.covariates["days_since_last"]
+        frame = pd.DataFrame(
+            {
+                "user_id": block.user_ids,
+                "week_start": week.start,
+                "risk_score": risk[own],
+                "risk_lower": lower[own],
+                "risk_upper": upper[own],
+                "hazard_ratio": model.relative_hazard(block.covariates),
+                "rank_percentile": rank[own],
+                "state": [_STATES[state] for state in activity_states(silent, horizon).tolist()],
+                "days_silent": silent,
+                "reasons": _reasons(model, block),
+                "method": model.method,
+                "run_id": scorer.run_id,
+            }
+        ).astype({"run_id": object})
+        if own.start == 0:
+            staged_from_frame(connection, "staged_risk", survival_risk_history, frame)
+        else:
+            copy_frame(connection, "staged_risk", frame)
+    return risk
 
 
 def _heuristic_of_the_contract(
@@ -163,31 +167,20 @@ def _heuristic_of_the_contract(
 
 
 def _reasons(model: ChurnModel, students: ScoredStudents) -> list[str]:
-    """JSON of the reasons, in blocks so that a million students are not a million objects at once."""
-    rows: list[str] = []
-    for block in _blocks(students):
-        for reasons in model.reasons(block, SHOWN_REASONS):
-            rows.append(
-                json_text(
-                    [
-                        {
-                            "subject": r.subject,
-                            "raises_risk": bool(r.raises_risk),
-                            "silence_change": r.silence_change,
-                            "text": r.text,
-                        }
-                        for r in reasons
-                    ]
-                )
-            )
-    return rows
-
-
-def _blocks(students: ScoredStudents) -> list[dict[str, Any]]:
-    starts = range(0, len(students.user_ids), _BLOCK_STUDENTS)
+    """JSON of each student's reasons."""
     return [
-        {name: values[start : start + _BLOCK_STUDENTS] for name, values in students.covariates.items()}
-        for start in starts
+        json_text(
+            [
+                {
+                    "subject": r.subject,
+                    "raises_risk": r.raises_risk,
+                    "silence_change": r.silence_change,
+                    "text": r.text,
+                }
+                for r in reasons
+            ]
+        )
+        for reasons in model.reasons(students.covariates, SHOWN_REASONS)
     ]
 
 
@@ -217,7 +210,8 @@ def stage_churn_risk(connection: Connection, week: Week, settings: KpiSettings) 
         return
     students = load_scored(connection, week)
     create_staging(connection, "staged_model", {"user_id": "text", "kpis": "jsonb"})
-    copy_frame(connection, "staged_model", _kpi_rows(students, scorer, settings.churn_horizon_days))
+    for _, block in students.blocks(_BLOCK_STUDENTS):
+        copy_frame(connection, "staged_model", _kpi_rows(block, scorer, settings.churn_horizon_days))
     connection.execute(statement(SQL, "merge_kpi"))
 
 
@@ -225,11 +219,7 @@ def _kpi_rows(students: ScoredStudents, scorer: Scorer, horizon_days: int) -> pd
     import pandas as pd
 
     numbers = zip(*scorer.model.predict_silence(students.covariates, horizon_days), strict=True)
-    reasons = (
-        [r.text for r in of_student]
-        for block in _blocks(students)
-        for of_student in scorer.model.reasons(block, SHOWN_REASONS)
-    )
+    reasons = scorer.model.reasons(students.covariates, SHOWN_REASONS)
     keys = [
         json_text(
             {
@@ -238,9 +228,9 @@ def _kpi_rows(students: ScoredStudents, scorer: Scorer, horizon_days: int) -> pd
                 "S_upper": float(high),
                 "S_method": FAMILIES[scorer.model.method],
                 "S_fit_run_id": scorer.run_id,
-                "S_reasons": texts,
+                "S_reasons": [r.text for r in of_student],
             }
         )
-        for (s, low, high), texts in zip(numbers, reasons, strict=True)
+        for (s, low, high), of_student in zip(numbers, reasons, strict=True)
     ]
     return pd.DataFrame({"user_id": students.user_ids, "kpis": keys})

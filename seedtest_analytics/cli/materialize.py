@@ -20,6 +20,7 @@ DRY_RUN_NOTE = (
     "it rests on tables that are filled already."
 )
 
+
 @dataclass(frozen=True)
 class Step:
     """One run: a job and the range of its partitions (None: not partitioned).
@@ -61,9 +62,7 @@ def materialize_command(
     materialize(first.date() if first else None, last.date() if last else None, reports, verbose)
 
 
-def materialize(
-    first: dt.date | None, last: dt.date | None, reports: bool, is_verbose: bool = False
-) -> None:
+def materialize(first: dt.date | None, last: dt.date | None, reports: bool, is_verbose: bool = False) -> None:
     """Run the steps one after the other; raises typer.Exit(1) at the first that fails, naming its run.
 
     The console shows a line a step and the warnings; every event is in Dagster's log all the same.

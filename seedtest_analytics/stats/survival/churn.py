@@ -179,20 +179,25 @@ class ChurnModel:
         without = _silence_without(silence, by_subject, self.fit is None)
         order = np.argsort(-np.abs(by_subject), axis=1)
         labels, members = tuple(subjects), tuple(subjects.values())
+        usual = [typical.get(name, float("nan")) for name in names]
+        change = (silence[:, None] - without).tolist()
+        is_worth = (np.abs(by_subject) >= SMALLEST_REASON_LOG_HAZARD).tolist()
 
-        def told(i: int) -> Iterator[Reason]:
-            for j in order[i]:
-                if abs(by_subject[i, j]) < SMALLEST_REASON_LOG_HAZARD:
+        def told(
+            strongest: list[int], own: list[float], part: list[float], less: list[float], worth: list[bool]
+        ) -> Iterator[Reason]:
+            for j in strongest:
+                if not worth[j]:
                     return
-                own = [
-                    Part(names[k], raw[i, k], typical.get(names[k], float("nan")), parts[i, k])
-                    for k in members[j]
-                ]
-                found = reason(labels[j], own, float(silence[i] - without[i, j]))
+                found = reason(
+                    labels[j], [Part(names[k], own[k], usual[k], part[k]) for k in members[j]], less[j]
+                )
                 if found is not None:
                     yield found
 
-        return [tuple(islice(told(i), top)) for i in range(len(silence))]
+        # Python's own floats: numpy's cost several times as much one by one.
+        rows = zip(order.tolist(), raw.tolist(), parts.tolist(), change, is_worth, strict=True)
+        return [tuple(islice(told(*row), top)) for row in rows]
 
 
 def _silence_without(silence: Floats, parts: Floats, is_heuristic: bool) -> Floats:

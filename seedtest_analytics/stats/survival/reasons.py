@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 SUBJECTS: Mapping[str, str] = {
     "days_since_last": "recent activity",
@@ -43,10 +42,10 @@ class Part:
         come out the wrong way round ("lowers the risk: engagement of 37 of 100, typically 41"), which is no
         reason to give to anyone. Nothing known about a student is no reason for a low risk either.
         """
-        if not np.isfinite(self.value):
+        if not math.isfinite(self.value):
             return self.log_hazard < 0
         direction = _MORE_RETURNS_SOONER.get(self.covariate)
-        if direction is None or not np.isfinite(self.typical):
+        if direction is None or not math.isfinite(self.typical):
             return True
         return (self.value - self.typical) * direction * self.log_hazard > 0
 
@@ -106,14 +105,14 @@ _SHARES: Mapping[str, str] = {"A_t": "", "E_t": "%", "R_t": "%"}
 
 def phrase(covariate: str, value: float, typical: float) -> str:
     """What this covariate is for the student, beside its median over all landmarks."""
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return MISSING.get(covariate, f"{covariate.replace('_', ' ')} is not known")
     template = PHRASES.get(covariate, covariate.replace("_", " ") + " of {value} (typically {typical})")
     return template.format(value=_amount(covariate, value), typical=_amount(covariate, typical))
 
 
 def _amount(covariate: str, value: float) -> str:
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return "not known"
     if covariate in _SHARES:
         return f"{round(100 * value)}{_SHARES[covariate]}"
