@@ -103,7 +103,9 @@ def _chains(posterior: GrowthPosterior) -> dg.MetadataValue:
         ranks = rank_histogram(draws)
         for chain, counts in enumerate(ranks.counts):
             colour = [ACCENT, "#b0562d", "#4a6fa5", "#8a6d3b"][chain % 4]
-            panel.stairs(counts, ranks.edges, color=colour, linewidth=1.1, label=f"chain {chain + 1}")
+            panel.stairs(
+                counts, ranks.edges, baseline=None, color=colour, linewidth=1.1, label=f"chain {chain + 1}"
+            )
         panel.axhline(ranks.expected, color=MUTED, linewidth=0.8, linestyle=":")
         panel.set_title(_label(name), loc="left", fontsize=8, color=INK)
         panel.set_ylim(0, 2.2 * ranks.expected)

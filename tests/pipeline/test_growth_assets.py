@@ -146,6 +146,30 @@ def test_twice_gives_the_same_as_once_and_a_dry_run_writes_nothing(database: Eng
     assert (fits.published.unchanged, predictions.published.unchanged) == (1, 60)
 
 
+def test_a_few_divergences_or_too_few_draws_are_mended_by_a_second_more_careful_run(
+    database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Students whose gains hardly differ: at Stan's usual step size the first run has a divergence (seed 45)."""
+    rng = np.random.default_rng(7)
+    student, week = np.repeat(np.arange(300), 8), np.tile(np.arange(8.0), 300)
+    level = rng.normal(0.3, 1.0, 300)[student]
+    score = level + 0.03 * week + rng.normal(0, 0.65, len(week))
+    with database.begin() as connection:
+        scores = dataclasses.replace(
+            load_scores(connection, week_of(), STAN),
+            student=student,
+            week=week,
+            score=score,
+            weight=rng.lognormal(0, 0.4, len(week)),
+        )
+    with caplog.at_level(logging.WARNING):
+        posterior = fit_growth(scores, GrowthSettings(n_samples=100, seed=45), samplers()).posterior
+    assert "sampling 4 times as many in smaller steps" in caplog.text
+    assert posterior.theta.shape[:2] == (2, 400)
+    assert posterior.sampler is not None
+    assert posterior.sampler.divergences == 0
+
+
 def test_a_fit_that_falls_short_is_stored_red_not_tried_again_and_feeds_nothing(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
