@@ -27,7 +27,7 @@ def fit_plots(model: ChurnModel) -> dict[str, dg.MetadataValue]:
                 "observed_lower": curve.observed_lower.tolist(),
                 "observed_upper": curve.observed_upper.tolist(),
             },
-            f"Silence of {model.horizon_days} days, out of fold",
+            f"Silence of {model.horizon_days} days, {model.calibration_how}",
         )
     return plots
 

@@ -33,7 +33,9 @@ def _map(found: Segmentation) -> dg.MetadataValue:
         own = drawn[ids == segment.segment_id]
         colour = _COLOURS[position % len(_COLOURS)]
         axes.scatter(own[:, 0], own[:, 1], s=6, alpha=0.5, color=colour, label=segment.label, linewidths=0)
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(fontsize=7, frameon=False, markerscale=3)
+    axes.set_xlabel("first principal component, in robust SDs", fontsize=8)
+    axes.set_ylabel("second", fontsize=8)
     title = f"Students on the segment map ({found.explained:.0%} of the variance)"
     axes.set_title(title, loc="left", fontsize=10, color=INK)
     return figure_metadata(figure)
@@ -46,6 +48,6 @@ def _profiles(found: Segmentation) -> dg.MetadataValue:
     image = axes.imshow(grid, cmap="PRGn", vmin=-2, vmax=2, aspect="auto")
     axes.set_xticks(range(len(names)), names, fontsize=7, rotation=30, ha="right")
     axes.set_yticks(range(len(grid)), [segment.label for segment in found.segments], fontsize=7)
-    figure.colorbar(image, ax=axes, shrink=0.8)
+    figure.colorbar(image, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
     axes.set_title("Centres, in robust SDs from the middle student", loc="left", fontsize=10, color=INK)
     return figure_metadata(figure)

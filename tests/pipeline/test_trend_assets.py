@@ -143,6 +143,23 @@ def test_thin_series_are_answered_by_name(database: Engine, weeks: int, status: 
     assert all(check.passed for check in (*fit.checks, *anomalies.checks))
 
 
+def test_a_kpi_that_is_null_everywhere_has_no_forecast_and_no_expectation(database: Engine) -> None:
+    store(database, dict.fromkeys(cohort(6)))
+    fit, anomalies = run(database, week(5))
+    (meta,) = rows_of(database, "SELECT fit_meta, forecast FROM prophet_fit_meta")
+    assert (meta["fit_meta"]["status"], meta["fit_meta"]["reason"]) == ("none", "no week has a value")
+    assert anomalies.published.staged == 0
+    assert all(check.passed for check in (*fit.checks, *anomalies.checks))
+    key = week(5).start.isoformat()
+    assert materialize(database, weekly_kpi_expected, partition_key=key).success
+    (row,) = rows_of(
+        database,
+        "SELECT DISTINCT kpis -> 'I_t_expected' AS expected FROM weekly_kpi WHERE week_start = :w",
+        w=week(5).start,
+    )
+    assert row["expected"] is None
+
+
 def test_each_student_has_an_expectation_from_the_weeks_before(database: Engine) -> None:
     values = cohort(8, seed=5)
     del values["u00", 7]

@@ -32,9 +32,7 @@ DEFAULT_COVARIATES = (
     "days_since_last", "sessions_28d", "mean_gap_days_28d", "A_t", "E_t", "R_t",
     "sessions_7d", "tenure_days", "days_per_session",
 )  # fmt: skip
-"""Those of the metric definition, and three that earned their place out of fold on both real logs
-(docs/churn.md).
-"""
+"""Those of the metric definition, and three more; what they are worth on four logs is in docs/churn.md."""
 HEURISTIC_COVARIATES = ("days_since_last", "mean_gap_days_28d", "sessions_28d")
 SMALLEST_REASON_LOG_HAZARD = 0.05
 """A contribution that changes the hazard by less than 5 % is not worth a sentence."""

@@ -20,8 +20,7 @@ to 43.
 """
 BENDS: Mapping[str, float] = {"days_since_last": 28.0}
 """Values at which a covariate's line may bend: beyond four weeks of silence the other windows are empty and
-the next day says less (or more) than within them. Out of fold this took the ICI on a school's log from 0.055
-to 0.033."""
+the next day says less (or more) than within them. What it is worth on four logs is in docs/churn.md."""
 INDICATOR_SHARE = 0.005
 """A covariate missing (or present) in a smaller share than this gets no column of its own for being
 missing.
