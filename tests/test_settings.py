@@ -152,6 +152,19 @@ def test_each_variable_has_the_contracts_default_and_reads_each_alias(
         assert value_of(group, field, {name: "  "}) == default
 
 
+def test_values_of_the_legacy_manifests_do_not_stop_the_platform() -> None:
+    with pytest.warns(UserWarning, match="reports are made as html"):
+        assert value_of("reports", "report_format", {"REPORT_FORMAT": "pdf"}) == "html"
+    with pytest.warns(UserWarning, match="made by kmeans"):
+        assert value_of("segments", "method", {"CLUSTER_METHOD": "dbscan"}) == "kmeans"
+    assert value_of("features", "include_theta", {"AGG_INCLUDE_THETA": "true "}) is True
+
+
+def test_a_variable_that_nothing_reads_is_named_with_what_takes_its_place() -> None:
+    with pytest.warns(UserWarning, match=r"BF_LOOKBACK_DAYS \(back-fill the weeks\)"):
+        load_settings({"BF_LOOKBACK_DAYS": "180"})
+
+
 def test_the_current_name_wins_over_its_alias_unless_it_is_empty() -> None:
     both = {"MIRT_LOOKBACK_DAYS": "60", "IRT_CALIB_LOOKBACK_DAYS": "90"}
     assert CalibrationSettings.from_environment(both).lookback_days == 60

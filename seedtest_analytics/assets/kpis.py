@@ -93,6 +93,7 @@ def _compute_week(
 def _week_metadata(connection: Connection, name: str, week: Week) -> tuple[Mapping[str, Any], int]:
     parameters = {"key": name, "reason_key": f"{name}_reason", "week_start": week.start}
     values = connection.execute(statement(MERGE_SQL, "values"), parameters).scalars().all()
+    numbers = connection.execute(statement(MERGE_SQL, "summary"), parameters).one().with_a_number
     metadata: dict[str, Any] = {
         "as_of": week.as_of.isoformat(),
         "summary": table_preview(connection, statement(MERGE_SQL, "summary"), parameters),
@@ -100,7 +101,7 @@ def _week_metadata(connection: Connection, name: str, week: Week) -> tuple[Mappi
     }
     if values:
         metadata["distribution"] = histogram(list(values), f"{name}, week of {week.key}", name)
-    return metadata, len(values)
+    return metadata, numbers
 
 
 def _by_sql(path: str, parameters: Callable[[Week, KpiSettings], Mapping[str, Any]]) -> Stage:

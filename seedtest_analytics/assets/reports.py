@@ -83,13 +83,29 @@ def weekly_report(
     """Render and store the reports of each week of the run."""
     settings = load_settings().reports.overridden_by(config.model_dump())
     dry = is_dry_run(config)
+    problems = []
     for week in weeks(context, config):
         rendered = _render_week(postgres, object_store, quarto, week, settings, dry)
         for message in rendered.failures[:_SHOWN_FAILURES]:
             context.log.error(message)
-        if rendered.failures and not rendered.rows:
-            raise dg.Failure(f"week of {week.key}: no report could be made; {rendered.failures[0]}")
+        problems += _problem(week, rendered)
         yield _publish_week(postgres, week, settings, rendered, dry)
+    # What could be made is published; the run is red all the same, so that somebody is told of the others.
+    if problems:
+        raise dg.Failure("; ".join(problems))
+
+
+def _problem(week: Week, rendered: _Rendered) -> list[str]:
+    made, failed = len(rendered.rows), len(rendered.failures)
+    if failed:
+        return [
+            f"week of {week.key}: {failed:,} of {made + failed:,} reports could not be made; {rendered.failures[0]}"
+        ]
+    return (
+        []
+        if made
+        else [f"week of {week.key}: no student has KPIs, so there is no report; compute them first"]
+    )
 
 
 def _render_week(

@@ -109,7 +109,8 @@ def _segment(
     chosen = segments.SegmentSettings(
         n_clusters=settings.n_clusters, method=settings.method, min_users=settings.min_users
     )
-    return segments.segment_students(features.columns, chosen, previous)
+    first_new_id = connection.execute(statement(SQL, "first_new_id"), {"week_start": week.start}).scalar_one()
+    return segments.segment_students(features.columns, chosen, previous, first_new_id)
 
 
 def _publish(

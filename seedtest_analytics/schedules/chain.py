@@ -123,7 +123,7 @@ LINKS = (
         "refresh_goal_probability",
         "50 5 * * 1",
         last_week,
-        None,
+        "fit_bayesian_growth",
         "Before the report: where the growth fit fell short its run stopped before P.",
     ),
     Link(
@@ -173,7 +173,7 @@ LINKS = (
         last_week,
         "fit_survival_churn",
         "Legacy generate-weekly-report-batch (04:00), two hours later: after everything that it reads.",
-        also_after=("fit_bayesian_growth", "forecast_prophet"),
+        also_after=("refresh_goal_probability", "forecast_prophet"),
     ),
 )
 

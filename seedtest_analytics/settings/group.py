@@ -20,7 +20,7 @@ class SettingsGroup(BaseModel):
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read this group's variables; raise :class:`SettingsError` naming variable, value and what is allowed."""
-        given = {name: value for name, value in environment.items() if value.strip() != ""}
+        given = {name: value.strip() for name, value in environment.items() if value.strip() != ""}
         return cls._validated(
             {k: v for k, v in given.items() if k in cls.variables()}, "environment variable"
         )

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import warnings
+from typing import Any, Literal
+
+from pydantic import field_validator
 
 from seedtest_analytics.settings.group import SettingsGroup, variable
+
+RETIRED_METHODS = ("hierarchical", "dbscan")
+"""Of the legacy job; neither has centres that a segment could be known by from month to month."""
 
 
 class SegmentSettings(SettingsGroup):
@@ -22,6 +28,15 @@ class SegmentSettings(SettingsGroup):
     method: Literal["kmeans", "gmm"] = variable(
         "kmeans", "CLUSTER_METHOD", description="'kmeans' or 'gmm' (Gaussian mixture)."
     )
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _kmeans_for_retired(cls, value: Any) -> Any:
+        if value not in RETIRED_METHODS:
+            return value
+        warnings.warn(f"CLUSTER_METHOD={value} is retired; segments are made by kmeans", stacklevel=1)
+        return "kmeans"
+
     min_weeks: int = variable(
         4, "CLUSTER_MIN_WEEKS", ge=1, description="Weeks with A_t that a student needs to be in a segment."
     )

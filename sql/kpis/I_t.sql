@@ -14,9 +14,10 @@ WITH answers AS (
     WHERE completed_at >= :days_28 AND completed_at < :as_of AND is_answered
     GROUP BY user_id
 ),
--- A run as of an earlier instant may not read what a later one has computed for the same week.
+-- Only windows as of this very instant: a run for an earlier one may not read what came after it, and abilities of an
+-- earlier day must not meet the counts of this one (the mode then says accuracy).
 window_known AS (
-    SELECT user_id, window_name, theta, se FROM ability_window WHERE week_start = :week_start AND window_end_at <= :as_of
+    SELECT user_id, window_name, theta, se FROM ability_window WHERE week_start = :week_start AND window_end_at IN (:as_of, :days_14)
 ),
 joined AS (
     SELECT
@@ -57,8 +58,8 @@ SELECT
         END,
         'I_t_n_recent', n_recent,
         'I_t_n_previous', n_previous,
-        'delta_theta', CASE WHEN :use_theta THEN delta_theta END,
-        'delta_theta_se', CASE WHEN :use_theta THEN delta_theta_se END,
+        'delta_theta', delta_theta,
+        'delta_theta_se', delta_theta_se,
         'delta_accuracy', p_recent - p_previous
     )) AS kpis
 FROM improvement;

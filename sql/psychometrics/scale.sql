@@ -17,10 +17,10 @@ WHERE run_id = :run_id AND a IS NOT NULL AND b IS NOT NULL
 ORDER BY item_id;
 
 -- name: usable_for
--- The calibration to score a week with: the week's own, else the newest usable one before it.
+-- The calibration to score a week with: the week's own, else the newest one before it that is usable and on the scale.
 SELECT run_id, week_start, version, model_spec, metrics
 FROM mirt_fit_meta
-WHERE is_usable AND week_start <= :week_start
+WHERE is_usable AND model_spec ->> 'scale_origin' <> 'unlinked' AND week_start <= :week_start
 ORDER BY week_start DESC
 LIMIT 1;
 
@@ -58,7 +58,7 @@ OR EXISTS (
 ORDER BY h.user_id, h.topic_id, h.fitted_at DESC;
 
 -- name: stage_current
--- The parameters of a usable calibration as the contract's rows, one an item.
+-- The parameters of a usable calibration that is on the scale, as the contract's rows, one an item.
 CREATE TEMP TABLE staged_current ON COMMIT DROP AS
 SELECT
     h.item_id,
@@ -73,4 +73,6 @@ SELECT
     f.run_id
 FROM mirt_item_params_history AS h
 INNER JOIN mirt_fit_meta AS f ON f.run_id = h.run_id
-WHERE f.run_id = :run_id AND f.is_usable AND h.a IS NOT NULL AND h.b IS NOT NULL;
+WHERE
+    f.run_id = :run_id AND f.is_usable AND f.model_spec ->> 'scale_origin' <> 'unlinked'
+    AND h.a IS NOT NULL AND h.b IS NOT NULL;

@@ -51,5 +51,12 @@ FROM segment_profile
 WHERE run_id = (SELECT run_id FROM segment_meta WHERE week_start < :week_start ORDER BY week_start DESC LIMIT 1)
 ORDER BY segment_id;
 
+-- name: first_new_id
+-- An id that no earlier run has given to a segment: one that is gone is not given to another. Params: week_start.
+SELECT COALESCE(max(p.segment_id) + 1, 0)
+FROM segment_profile AS p
+INNER JOIN segment_meta AS m ON m.run_id = p.run_id
+WHERE m.week_start < :week_start;
+
 -- name: has_newer
 SELECT EXISTS (SELECT FROM segment_meta WHERE week_start > :week_start);

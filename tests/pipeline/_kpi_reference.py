@@ -64,7 +64,7 @@ def improvement(
     recent = [a for a in within(mine, middle, as_of) if a.correct is not None]
     previous = [a for a in within(mine, first, middle) if a.correct is not None]
     keys: dict[str, Any] = {"I_t": None, "I_t_n_recent": len(recent), "I_t_n_previous": len(previous)}
-    if use_theta and recent_ability and previous_ability:
+    if recent_ability and previous_ability:
         keys["delta_theta"] = recent_ability.theta - previous_ability.theta
         keys["delta_theta_se"] = math.hypot(recent_ability.se, previous_ability.se)
     if not recent or not previous:

@@ -92,6 +92,13 @@ def test_too_few_common_items_are_refused_with_the_reason_stored(two_cohorts: En
     assert "24 common items" in found["refused"]
     assert "30 are needed" in found["refused"]
     assert not check(outcomes, "on_the_scale").passed
+    scored(two_cohorts, week(1))
+    # Neither scores nor the current parameters come from a scale of its own.
+    used = rows_of(
+        two_cohorts, "SELECT DISTINCT run_id FROM mirt_ability UNION SELECT run_id FROM mirt_item_params"
+    )
+    first = rows_of(two_cohorts, "SELECT run_id FROM mirt_fit_meta WHERE week_start = :w", w=week(0).start)
+    assert used == first
 
 
 def test_tagged_anchors_are_fixed_and_the_population_is_free(two_cohorts: Engine) -> None:

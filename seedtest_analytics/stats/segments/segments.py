@@ -93,8 +93,11 @@ def segment_students(
     features: Mapping[str, ArrayLike],
     settings: SegmentSettings | None = None,
     previous: Sequence[PreviousSegment] = (),
+    first_new_id: int = 0,
 ) -> Segmentation:
     """Segment n students by named (n,) features, missing values as NaN.
+
+    Segments that match none of ``previous`` get ids from ``first_new_id``, or above the previous ones'.
 
     Raises:
         ValueError: for no student, columns of different length, or an unknown method.
@@ -110,7 +113,7 @@ def segment_students(
     scale = plan_scale(features)
     Z = scale.transform(features) if scale.names else np.zeros((lengths.pop(), 0))
     with one_thread():
-        return _segment(features, Z, scale, chosen, previous)
+        return _segment(features, Z, scale, chosen, previous, first_new_id)
 
 
 def _segment(
@@ -119,6 +122,7 @@ def _segment(
     scale: FeatureScale,
     chosen: SegmentSettings,
     previous: Sequence[PreviousSegment],
+    first_new_id: int,
 ) -> Segmentation:
     n = len(Z)
     count = _count(Z, chosen)
@@ -127,7 +131,7 @@ def _segment(
     else:
         clustering = cluster(Z, count.k, chosen.method, chosen.seed)
         clustering = _without_empty(clustering)
-    return _segmentation(features, Z, scale, count, clustering, chosen, previous)
+    return _segmentation(features, Z, scale, count, clustering, chosen, previous, first_new_id)
 
 
 def _count(Z: Floats, settings: SegmentSettings) -> ClusterCount:
@@ -184,6 +188,7 @@ def _segmentation(
     clustering: Clustering,
     settings: SegmentSettings,
     previous: Sequence[PreviousSegment],
+    first_new_id: int,
 ) -> Segmentation:
     k, labels = len(clustering.centres), clustering.labels
     raw = {name: np.asarray(features[name], dtype=np.float64) for name in features}
@@ -197,7 +202,7 @@ def _segmentation(
         jaccard = bootstrap_jaccard(Z, labels, k, settings.method, settings.seed, settings.bootstrap_repeats)
     within = within_sums(Z, labels, k)
     sizes = np.bincount(labels, minlength=k)
-    ids, names = _identities(match.previous, previous, medians, scale.names, scaled)
+    ids, names = _identities(match.previous, previous, medians, scale.names, scaled, first_new_id)
     segments = tuple(
         Segment(
             segment_id=ids[j],
@@ -250,11 +255,12 @@ def _identities(
     medians: list[dict[str, float]],
     names: tuple[str, ...],
     scaled: Floats,
+    first_new_id: int,
 ) -> tuple[list[int], list[str]]:
     """Ids and labels of the segments; a matched one keeps its id, and its label while that still describes
-    it.
+    it. Others get ids from ``first_new_id``.
     """
-    next_id = max((segment.segment_id for segment in previous), default=-1) + 1
+    next_id = max(first_new_id, max((segment.segment_id for segment in previous), default=-1) + 1)
     ids, labels, kept = [], [], []
     for j, before in enumerate(matched):
         if before is None:

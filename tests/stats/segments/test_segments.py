@@ -109,6 +109,13 @@ def test_a_new_kind_gets_a_new_identity_and_a_gone_one_is_not_reused():
     assert [s.label for s in second.segments if s.is_new] == ["efficient"]
 
 
+def test_an_id_of_an_earlier_run_is_not_given_again():
+    """The run before knows 0 and 1 only, but an earlier one had ids up to 6."""
+    features = cohort(400, seed=3)[0]
+    found = segment_students(features, QUICK, previous=(), first_new_id=7)
+    assert min(segment.segment_id for segment in found.segments) == 7
+
+
 def test_new_students_are_placed_on_the_runs_own_scale():
     features, _ = cohort(1_000, seed=30)
     result = segment_students(features, QUICK)

@@ -1,0 +1,83 @@
+"""A run of the reports ends red when one is missing; what could be made is there all the same."""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine
+
+from seedtest_analytics.assets.reports import weekly_report
+from seedtest_analytics.resources.object_store import ObjectStoreResource
+from seedtest_analytics.resources.quarto.renderer import ReportRenderer
+from seedtest_analytics.resources.quarto.resource import QuartoResource
+from tests._database import execute, rows_of
+from tests.pipeline._activity import postgres_of
+
+WEEK = "2026-03-02"
+
+
+def made(engine: Engine, folder: Path, **config: Any) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        return dg.materialize(
+            [weekly_report],
+            partition_key=WEEK,
+            instance=instance,
+            resources={
+                "postgres": postgres_of(engine),
+                "object_store": ObjectStoreResource(folder_override=str(folder)),
+                "quarto": QuartoResource(workers=1, renderer="embedded"),
+            },
+            run_config={"ops": {"weekly_report": {"config": config}}},
+            raise_on_error=False,
+        )
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    return str(event.step_failure_data.error)
+
+
+def store_kpis(engine: Engine, users: list[str]) -> None:
+    execute(
+        engine,
+        "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES (:user, :week, CAST(:kpis AS jsonb))",
+        [{"user": u, "week": dt.date.fromisoformat(WEEK), "kpis": json.dumps({"A_t": 0.5})} for u in users],
+    )
+
+
+def test_a_week_without_kpis_is_no_success(database: Engine, tmp_path: Path) -> None:
+    result = made(database, tmp_path)
+    assert not result.success
+    assert "no student has KPIs" in failure_of(result)
+
+
+def test_a_report_that_fails_leaves_the_others_and_a_red_run(
+    database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_kpis(database, ["anna", "ben", "cleo"])
+    render_many = ReportRenderer.render_many
+
+    def without_ben(self: ReportRenderer, documents: Any) -> Any:
+        from seedtest_analytics.resources.quarto.renderer import RenderFailure
+
+        for outcome in render_many(self, documents):
+            is_ben = outcome.user_id == "ben"
+            yield RenderFailure("ben", outcome.week_start, "cell 'x' failed") if is_ben else outcome
+
+    monkeypatch.setattr(ReportRenderer, "render_many", without_ben)
+    result = made(database, tmp_path)
+    assert not result.success
+    assert "1 of 3 reports could not be made" in failure_of(result)
+    stored = rows_of(database, "SELECT user_id FROM report_artifacts ORDER BY user_id")
+    assert [row["user_id"] for row in stored] == ["anna", "cleo"]
+
+
+def test_a_dry_run_stores_nothing(database: Engine, tmp_path: Path) -> None:
+    store_kpis(database, ["anna"])
+    result = made(database, tmp_path, dry_run=True)
+    assert result.success
+    assert list(tmp_path.rglob("*.html")) == []
+    assert rows_of(database, "SELECT * FROM report_artifacts") == []
