@@ -13,7 +13,7 @@ from seedtest_analytics.assets.events import CheckDeclaration, CheckOutcome, Out
 from seedtest_analytics.assets.preview import markdown_table
 from seedtest_analytics.assets.time import is_dry_run, weeks
 from seedtest_analytics.partitions import PLATFORM, WEEKLY, Week
-from seedtest_analytics.resources.object_store import ObjectStoreResource, ReportKey
+from seedtest_analytics.resources.object_store import ObjectStoreError, ObjectStoreResource, ReportKey
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.publish import Published, publish, staged_from_frame
 from seedtest_analytics.resources.quarto.renderer import RenderedReport, RenderFailure
@@ -42,6 +42,8 @@ class _Rendered:
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     size_bytes: int = 0
+    refusal: str | None = None
+    """Why the object store took no more; the rest of the week was not tried."""
 
 
 @table_assets(
@@ -90,22 +92,26 @@ def weekly_report(
             context.log.error(message)
         problems += _problem(week, rendered)
         yield _publish_week(postgres, week, settings, rendered, dry)
+        if rendered.refusal is not None:
+            break
     # What could be made is published; the run is red all the same, so that somebody is told of the others.
     if problems:
-        raise dg.Failure("; ".join(problems))
+        # A store's client has tried again by itself, and a full disk does not empty within a minute.
+        raise dg.Failure("; ".join(problems), allow_retries=rendered.refusal is None)
 
 
 def _problem(week: Week, rendered: _Rendered) -> list[str]:
     made, failed = len(rendered.rows), len(rendered.failures)
+    found = []
+    if rendered.refusal is not None:
+        found.append(
+            f"{made:,} reports are stored and recorded, the others are as they were; {rendered.refusal}"
+        )
     if failed:
-        return [
-            f"week of {week.key}: {failed:,} of {made + failed:,} reports could not be made; {rendered.failures[0]}"
-        ]
-    return (
-        []
-        if made
-        else [f"week of {week.key}: no student has KPIs, so there is no report; compute them first"]
-    )
+        found.append(f"{failed:,} of {made + failed:,} reports could not be made; {rendered.failures[0]}")
+    if not made and not found:
+        found.append("no student has KPIs, so there is no report; compute them first")
+    return [f"week of {week.key}: {text}" for text in found]
 
 
 def _render_week(
@@ -124,7 +130,11 @@ def _render_week(
                 rendered.failures.append(outcome.message)
                 continue
             key = ReportKey(outcome.user_id, week.start, settings.report_format)
-            url = store.url(key) if dry else store.put(key, outcome.content).url
+            try:
+                url = store.url(key) if dry else store.put(key, outcome.content).url
+            except ObjectStoreError as error:
+                rendered.refusal = str(error)
+                break
             rendered.rows.append(_row(outcome, url, settings.report_format))
             rendered.size_bytes += outcome.size_bytes
     return rendered
@@ -163,7 +173,7 @@ def _publish_week(
     import pandas as pd
 
     columns = ["user_id", "week_start", "format", "url", "sha256", "size_bytes", "renderer"]
-    is_whole = settings.max_users is None and not rendered.failures
+    is_whole = settings.max_users is None and not rendered.failures and rendered.refusal is None
     partition = "t.week_start = :week_start AND t.format = :format" if is_whole else "false"
     parameters = {"week_start": week.start, "format": settings.report_format} if is_whole else {}
     with postgres.transaction(f"report_artifacts:{week.key}", is_dry_run=dry) as connection:

@@ -28,7 +28,11 @@ GROUPS = {
     "reports",
     "quality",
 }
-HEAVY = ("prophet", "sklearn", "lifelines", "rpy2", "cmdstanpy", "matplotlib", "numba", "httpstan", "scipy")
+HEAVY = (
+    "prophet", "sklearn", "lifelines", "rpy2", "cmdstanpy", "matplotlib", "numba", "httpstan", "scipy",
+    "pandas", "pyarrow", "plotly", "boto3", "botocore", "kubernetes", "dagster_aws", "dagster_k8s", "alembic",
+    "nbclient", "nbformat", "jupytext", "pypandoc", "IPython", "rich", "typer",
+)  # fmt: skip
 
 
 def each(keys: list[dg.AssetKey]) -> Any:
