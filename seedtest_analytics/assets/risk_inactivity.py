@@ -52,7 +52,8 @@ def count_due(connection: Connection, instant: dt.datetime) -> int:
     """Students who crossed the threshold and were not noticed yet."""
     settings = load_settings()
     window = silence_window(running_week(instant), settings.inactivity.threshold_days, settings.kpis)
-    return int(connection.execute(statement(SQL, "count_due"), window).scalar_one())
+    connection.execute(statement(SQL, "population"), window)
+    return int(connection.execute(statement(SQL, "count_due")).scalar_one())
 
 
 @table_assets(

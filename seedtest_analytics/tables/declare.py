@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Column, MetaData, Table, text
+from sqlalchemy import Column, Date, MetaData, Table, Text, text
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB, TIMESTAMP
 
 metadata = MetaData()
@@ -37,8 +37,10 @@ __all__ = [
     "column",
     "contract_of",
     "metadata",
+    "student_column",
     "table_named",
     "view_metadata",
+    "week_column",
 ]
 
 
@@ -78,6 +80,19 @@ def column(
     arguments.setdefault("nullable", not arguments.get("primary_key", False))
     full_comment = f"{comment} [{unit}]" if unit else comment
     return Column(name, type_, comment=full_comment, info={"contract": contract}, **arguments)
+
+
+def student_column(origin: str | None = "attempt.user_id", **arguments: Any) -> Column[Any]:
+    """``user_id``: the student, by the raw id that keys every output; ``origin`` is the column it comes from."""
+    derived_from = (origin,) if origin else ()
+    return column(
+        "user_id", Text, "Raw id of the student.", pii="pseudonymous", derived_from=derived_from, **arguments
+    )
+
+
+def week_column(**arguments: Any) -> Column[Any]:
+    """``week_start``: the weekly partition that the row belongs to."""
+    return column("week_start", Date, "Partition: Monday of the week.", **arguments)
 
 
 def contract_of(column: Column[Any]) -> ColumnContract:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, Index, Integer, Table, Text
 
 from seedtest_analytics.tables.declare import (
     EMPTY_OBJECT,
@@ -12,6 +12,7 @@ from seedtest_analytics.tables.declare import (
     Instant,
     column,
     metadata,
+    week_column,
 )
 
 _ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
@@ -74,7 +75,7 @@ item_calibration = Table(
     ),
     column("info", JSONB, "{max, theta_at_max} of the item information within -3..3."),
     column("run_id", Text, "Comparison that the row belongs to.", nullable=False),
-    column("week_start", Date, "Partition: Monday of the week."),
+    week_column(),
     column(
         "created_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True
     ),
@@ -101,7 +102,7 @@ drift_alerts = Table(
     column("severity", Text, "How far beyond it.", nullable=False, allowed=("minor", "moderate", "severe")),
     column("p_adjusted", Float, "Adjusted over every parameter of every item.", minimum=0, maximum=1),
     column("run_id", Text, "Comparison that the alert belongs to.", nullable=False),
-    column("week_start", Date, "Partition: Monday of the week."),
+    week_column(),
     column("resolved_at", Instant, "When somebody dealt with it; never written here."),
     column(
         "created_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True
@@ -114,7 +115,7 @@ drift_alerts = Table(
 anchor_candidates = Table(
     "anchor_candidates",
     metadata,
-    column("week_start", Date, "Partition: Monday of the week.", primary_key=True),
+    week_column(primary_key=True),
     column(
         "item_id", Text, "Item; question.id as text.", primary_key=True, derived_from=("attempt.item_id",)
     ),

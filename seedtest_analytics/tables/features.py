@@ -2,19 +2,12 @@
 
 from sqlalchemy import Date, Index, Integer, Numeric, Table, Text
 
-from seedtest_analytics.tables.declare import NOW, Instant, column, metadata
+from seedtest_analytics.tables.declare import NOW, Instant, column, metadata, student_column
 
 features_topic_daily = Table(
     "features_topic_daily",
     metadata,
-    column(
-        "user_id",
-        Text,
-        "Raw id of the student.",
-        primary_key=True,
-        pii="pseudonymous",
-        derived_from=("attempt.user_id",),
-    ),
+    student_column(primary_key=True),
     column("topic_id", Text, "Topic.", primary_key=True, derived_from=("attempt.topic_id",)),
     column(
         "date",

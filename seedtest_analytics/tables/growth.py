@@ -3,7 +3,17 @@
 from sqlalchemy import Boolean, Date, Index, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import UUID
 
-from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Float, Instant, column, metadata
+from seedtest_analytics.tables.declare import (
+    EMPTY_OBJECT,
+    JSONB,
+    NOW,
+    Float,
+    Instant,
+    column,
+    metadata,
+    student_column,
+    week_column,
+)
 
 _ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
 _SHARES = ("attempt.user_id", "attempt.topic_id", "attempt.correct", "attempt.completed_at")
@@ -28,7 +38,7 @@ growth_glmm_meta = Table(
         derived_from=_SHARES,
     ),
     column("fitted_at", Instant, "As-of instant: no answer at or after it was used.", nullable=False),
-    column("week_start", Date, "Partition: Monday of the week."),
+    week_column(),
     column("data_fingerprint", UUID, "Hash over the rows used.", derived_from=_SHARES),
     column(
         "computed_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True
@@ -55,7 +65,7 @@ growth_brms_meta = Table(
         "{rhat: {max}, ess_bulk: {min}, ess_tail: {min}, divergences, ebfmi, treedepth, reasons, …}.",
     ),
     column("fitted_at", Instant, "As-of instant: no answer at or after it was used."),
-    column("week_start", Date, "Partition: Monday of the week."),
+    week_column(),
     column("is_usable", Boolean, "The diagnostics allow predictions; NULL: a row of the legacy pipeline."),
     column(
         "model_spec",
@@ -81,14 +91,7 @@ growth_brms_meta = Table(
 growth_prediction = Table(
     "growth_prediction",
     metadata,
-    column(
-        "user_id",
-        Text,
-        "Raw id of the student.",
-        primary_key=True,
-        pii="pseudonymous",
-        derived_from=("attempt.user_id",),
-    ),
+    student_column(primary_key=True),
     column("week_start", Date, "Partition: Monday of the week of the fit.", primary_key=True),
     column(
         "run_id",

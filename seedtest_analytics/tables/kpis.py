@@ -2,21 +2,22 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Date, Index, Table, Text
+from sqlalchemy import Date, Index, Table
 
-from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Instant, column, metadata
+from seedtest_analytics.tables.declare import (
+    EMPTY_OBJECT,
+    JSONB,
+    NOW,
+    Instant,
+    column,
+    metadata,
+    student_column,
+)
 
 weekly_kpi = Table(
     "weekly_kpi",
     metadata,
-    column(
-        "user_id",
-        Text,
-        "Raw id of the student.",
-        primary_key=True,
-        pii="pseudonymous",
-        derived_from=("attempt.user_id",),
-    ),
+    student_column(primary_key=True),
     column(
         "week_start",
         Date,

@@ -1,12 +1,57 @@
 """Item parameters, abilities and the fits behind them."""
 
-from sqlalchemy import Boolean, Date, Index, Integer, Numeric, PrimaryKeyConstraint, Table, Text
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Index, Integer, Numeric, PrimaryKeyConstraint, Table, Text
 from sqlalchemy.dialects.postgresql import UUID
 
-from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Float, Instant, column, metadata
+from seedtest_analytics.tables.declare import (
+    EMPTY_OBJECT,
+    JSONB,
+    NOW,
+    Float,
+    Instant,
+    column,
+    metadata,
+    student_column,
+    week_column,
+)
 
 _ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
 _ITEMS = ("mirt_item_params.params",)
+_TOPIC_ABILITY = "Ability in the topic; EAP with the student's overall posterior as the prior."
+
+
+def _theta(meaning: str) -> Column[Any]:
+    """The estimate; beyond 12 logits it is none."""
+    return column(
+        "theta",
+        Float,
+        meaning,
+        unit="logit",
+        nullable=False,
+        minimum=-12,
+        maximum=12,
+        derived_from=(*_ANSWERS, *_ITEMS),
+    )
+
+
+def _se(meaning: str = "Posterior SD.", **arguments: Any) -> Column[Any]:
+    return column(
+        "se", Float, meaning, unit="logit", minimum=0, derived_from=(*_ANSWERS, *_ITEMS), **arguments
+    )
+
+
+def _student_topic() -> tuple[Column[Any], Column[Any]]:
+    return (
+        student_column(primary_key=True),
+        column("topic_id", Text, "Topic.", primary_key=True, derived_from=("attempt.topic_id",)),
+    )
+
+
+def _calibration(meaning: str = "Calibration whose parameters were used.", **arguments: Any) -> Column[Any]:
+    return column("run_id", Text, meaning, derived_from=("mirt_fit_meta.run_id",), **arguments)
+
 
 mirt_item_params = Table(
     "mirt_item_params",
@@ -46,7 +91,7 @@ mirt_item_params_history = Table(
     column("p_correct", Float, "Share answered right.", minimum=0, maximum=1, derived_from=_ANSWERS),
     column("is_anchor", Boolean, "Its parameters were held fixed.", nullable=False),
     column("flag", Text, "Why the item was set aside or needs a look; NULL: nothing found."),
-    column("week_start", Date, "Partition: Monday of the week.", nullable=False),
+    week_column(nullable=False),
     Index("ix_mirt_item_params_history_item", "item_id", "week_start"),
     Index("ix_mirt_item_params_history_week", "week_start"),
     comment="Item parameters of every calibration; one row a calibration and item.",
@@ -71,7 +116,7 @@ mirt_fit_meta = Table(
         server_default=EMPTY_OBJECT,
     ),
     column("fitted_at", Instant, "As-of instant: no answer at or after it was used.", nullable=False),
-    column("week_start", Date, "Partition: Monday of the week.", nullable=False),
+    week_column(nullable=False),
     column("version", Text, "Version of the scale that the parameters are on.", nullable=False),
     column("is_usable", Boolean, "The fit may be scored with.", nullable=False),
     column("data_fingerprint", UUID, "md5 over the answers used.", nullable=False, derived_from=_ANSWERS),
@@ -85,32 +130,9 @@ mirt_fit_meta = Table(
 mirt_ability = Table(
     "mirt_ability",
     metadata,
-    column(
-        "user_id",
-        Text,
-        "Raw id of the student.",
-        nullable=False,
-        pii="pseudonymous",
-        derived_from=("attempt.user_id",),
-    ),
-    column(
-        "theta",
-        Float,
-        "Ability, EAP.",
-        unit="logit",
-        nullable=False,
-        minimum=-12,
-        maximum=12,
-        derived_from=(*_ANSWERS, *_ITEMS),
-    ),
-    column(
-        "se",
-        Float,
-        "Posterior SD of the ability.",
-        unit="logit",
-        minimum=0,
-        derived_from=(*_ANSWERS, *_ITEMS),
-    ),
+    student_column(nullable=False),
+    _theta("Ability, EAP."),
+    _se("Posterior SD of the ability."),
     column("model", Text, "Model of the item parameters.", allowed=("Rasch", "2PL", "3PL")),
     column(
         "version", Text, "ISO week that the ability belongs to; one row a student and week.", nullable=False
@@ -122,8 +144,8 @@ mirt_ability = Table(
         nullable=False,
         server_default=NOW,
     ),
-    column("run_id", Text, "Calibration whose parameters were used.", derived_from=("mirt_fit_meta.run_id",)),
-    column("week_start", Date, "Partition: Monday of the week."),
+    _calibration(),
+    week_column(),
     column("n_answers", Integer, "Answers that the ability rests on.", minimum=1, derived_from=_ANSWERS),
     column("method", Text, "Estimator.", allowed=("EAP", "MAP", "WLE")),
     PrimaryKeyConstraint("user_id", "version", name="pk_mirt_ability"),
@@ -135,15 +157,8 @@ mirt_ability = Table(
 ability_window = Table(
     "ability_window",
     metadata,
-    column(
-        "user_id",
-        Text,
-        "Raw id of the student.",
-        primary_key=True,
-        pii="pseudonymous",
-        derived_from=("attempt.user_id",),
-    ),
-    column("week_start", Date, "Partition: Monday of the week.", primary_key=True),
+    student_column(primary_key=True),
+    week_column(primary_key=True),
     column(
         "window_name",
         Text,
@@ -153,25 +168,8 @@ ability_window = Table(
     ),
     column("window_start_at", Instant, "First instant of the window.", nullable=False),
     column("window_end_at", Instant, "First instant after the window.", nullable=False),
-    column(
-        "theta",
-        Float,
-        "Ability from the answers inside the window, EAP.",
-        unit="logit",
-        nullable=False,
-        minimum=-12,
-        maximum=12,
-        derived_from=(*_ANSWERS, *_ITEMS),
-    ),
-    column(
-        "se",
-        Float,
-        "Posterior SD.",
-        unit="logit",
-        nullable=False,
-        minimum=0,
-        derived_from=(*_ANSWERS, *_ITEMS),
-    ),
+    _theta("Ability from the answers inside the window, EAP."),
+    _se(nullable=False),
     column(
         "n_answers",
         Integer,
@@ -180,13 +178,7 @@ ability_window = Table(
         minimum=1,
         derived_from=_ANSWERS,
     ),
-    column(
-        "run_id",
-        Text,
-        "Calibration whose parameters were used for both windows.",
-        nullable=False,
-        derived_from=("mirt_fit_meta.run_id",),
-    ),
+    _calibration("Calibration whose parameters were used for both windows.", nullable=False),
     Index("ix_ability_window_week", "week_start"),
     comment="Abilities from the answers inside a window; two windows of one week share one scale.",
 )
@@ -194,26 +186,9 @@ ability_window = Table(
 student_topic_theta = Table(
     "student_topic_theta",
     metadata,
-    column(
-        "user_id",
-        Text,
-        "Raw id of the student.",
-        primary_key=True,
-        pii="pseudonymous",
-        derived_from=("attempt.user_id",),
-    ),
-    column("topic_id", Text, "Topic.", primary_key=True, derived_from=("attempt.topic_id",)),
-    column(
-        "theta",
-        Float,
-        "Ability in the topic; EAP with the student's overall posterior as the prior.",
-        unit="logit",
-        nullable=False,
-        minimum=-12,
-        maximum=12,
-        derived_from=(*_ANSWERS, *_ITEMS),
-    ),
-    column("se", Float, "Posterior SD.", unit="logit", minimum=0, derived_from=(*_ANSWERS, *_ITEMS)),
+    *_student_topic(),
+    _theta(_TOPIC_ABILITY),
+    _se(),
     column(
         "standard_error", Numeric, "Same as se, under the name of an older reader.", unit="logit", minimum=0
     ),
@@ -228,53 +203,22 @@ student_topic_theta = Table(
         server_default=NOW,
     ),
     column("n_answers", Integer, "Answers in the topic.", minimum=1, derived_from=_ANSWERS),
-    column("run_id", Text, "Calibration whose parameters were used.", derived_from=("mirt_fit_meta.run_id",)),
+    _calibration(),
     comment="Current ability of each student in each topic.",
 )
 
 student_topic_theta_history = Table(
     "student_topic_theta_history",
     metadata,
-    column(
-        "user_id",
-        Text,
-        "Raw id of the student.",
-        primary_key=True,
-        pii="pseudonymous",
-        derived_from=("attempt.user_id",),
-    ),
-    column("topic_id", Text, "Topic.", primary_key=True, derived_from=("attempt.topic_id",)),
-    column("week_start", Date, "Partition: Monday of the week.", primary_key=True),
-    column(
-        "theta",
-        Float,
-        "Ability in the topic; EAP with the student's overall posterior as the prior.",
-        unit="logit",
-        nullable=False,
-        minimum=-12,
-        maximum=12,
-        derived_from=(*_ANSWERS, *_ITEMS),
-    ),
-    column(
-        "se",
-        Float,
-        "Posterior SD.",
-        unit="logit",
-        nullable=False,
-        minimum=0,
-        derived_from=(*_ANSWERS, *_ITEMS),
-    ),
+    *_student_topic(),
+    week_column(primary_key=True),
+    _theta(_TOPIC_ABILITY),
+    _se(nullable=False),
     column("model", Text, "Model of the item parameters.", nullable=False),
     column("version", Text, "ISO week that the ability belongs to.", nullable=False),
     column("fitted_at", Instant, "As-of instant.", nullable=False),
     column("n_answers", Integer, "Answers in the topic.", nullable=False, minimum=1, derived_from=_ANSWERS),
-    column(
-        "run_id",
-        Text,
-        "Calibration whose parameters were used.",
-        nullable=False,
-        derived_from=("mirt_fit_meta.run_id",),
-    ),
+    _calibration(nullable=False),
     Index("ix_student_topic_theta_history_week", "week_start"),
     comment="Abilities in topics week by week; student_topic_theta holds the newest of each.",
 )

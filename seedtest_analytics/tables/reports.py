@@ -2,20 +2,13 @@
 
 from sqlalchemy import BigInteger, Date, Index, Integer, Table, Text, UniqueConstraint
 
-from seedtest_analytics.tables.declare import NOW, Instant, column, metadata
+from seedtest_analytics.tables.declare import NOW, Instant, column, metadata, student_column
 
 report_artifacts = Table(
     "report_artifacts",
     metadata,
     column("id", BigInteger, "Key.", primary_key=True, autoincrement=True),
-    column(
-        "user_id",
-        Text,
-        "Raw id of the student.",
-        nullable=False,
-        pii="pseudonymous",
-        derived_from=("weekly_kpi.user_id",),
-    ),
+    student_column("weekly_kpi.user_id", nullable=False),
     column(
         "week_start",
         Date,

@@ -11,6 +11,8 @@ from seedtest_analytics.tables.declare import (
     Instant,
     column,
     metadata,
+    student_column,
+    week_column,
 )
 
 _ACTIVITY = ("attempt.user_id", "attempt.session_id", "attempt.completed_at")
@@ -20,7 +22,7 @@ survival_fit_meta = Table(
     "survival_fit_meta",
     metadata,
     column("run_id", Text, "Fit; derived from its week, settings and data.", primary_key=True),
-    column("week_start", Date, "Partition: Monday of the week."),
+    week_column(),
     column("formula", Text, "The model in R's notation.", nullable=False),
     column(
         "family",
@@ -169,8 +171,8 @@ def _score_columns(*, is_risk_required: bool) -> list:
 survival_risk_history = Table(
     "survival_risk_history",
     metadata,
-    column("user_id", Text, "Raw id of the student.", primary_key=True, pii="pseudonymous"),
-    column("week_start", Date, "Partition: Monday of the week.", primary_key=True),
+    student_column(None, primary_key=True),
+    week_column(primary_key=True),
     *_score_columns(is_risk_required=False),
     Index("ix_survival_risk_history_week", "week_start"),
     comment="Risk of silence of each student as of each week; who never started has a state and no risk.",
@@ -179,14 +181,7 @@ survival_risk_history = Table(
 survival_risk = Table(
     "survival_risk",
     metadata,
-    column(
-        "user_id",
-        Text,
-        "Raw id of the student.",
-        primary_key=True,
-        pii="pseudonymous",
-        derived_from=("attempt.user_id",),
-    ),
+    student_column(primary_key=True),
     *_score_columns(is_risk_required=True),
     column("week_start", Date, "Week that the risk is as of."),
     column(
@@ -203,14 +198,7 @@ survival_risk = Table(
 inactivity_notice = Table(
     "inactivity_notice",
     metadata,
-    column(
-        "user_id",
-        Text,
-        "Raw id of the student.",
-        primary_key=True,
-        pii="pseudonymous",
-        derived_from=("attempt.user_id",),
-    ),
+    student_column(primary_key=True),
     column(
         "silent_since",
         Instant,

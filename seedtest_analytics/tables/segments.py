@@ -10,6 +10,8 @@ from seedtest_analytics.tables.declare import (
     Instant,
     column,
     metadata,
+    student_column,
+    week_column,
 )
 
 _FEATURES = (
@@ -69,7 +71,7 @@ segment_profile = Table(
         autoincrement=False,
         minimum=0,
     ),
-    column("week_start", Date, "Partition: Monday of the week.", nullable=False),
+    week_column(nullable=False),
     column("segment_label", Text, "Name by the segment's own centre.", nullable=False),
     column("segment_description", Text, "What sets it apart, in one sentence.", nullable=False),
     column("centre", JSONB, "{feature: median of the members}.", nullable=False, derived_from=_FEATURES),
@@ -86,14 +88,7 @@ segment_profile = Table(
 user_segment = Table(
     "user_segment",
     metadata,
-    column(
-        "user_id",
-        Text,
-        "Raw id of the student.",
-        primary_key=True,
-        pii="pseudonymous",
-        derived_from=("weekly_kpi.user_id",),
-    ),
+    student_column("weekly_kpi.user_id", primary_key=True),
     column(
         "segment_label",
         Text,

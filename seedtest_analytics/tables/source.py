@@ -14,14 +14,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import UUID
 
-from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, NOW, Instant, column, metadata
+from seedtest_analytics.tables.declare import (
+    EMPTY_OBJECT,
+    JSONB,
+    NOW,
+    Instant,
+    column,
+    metadata,
+    student_column,
+)
 
 exam_results = Table(
     "exam_results",
     metadata,
     column("id", UUID, "Key of the exam result.", primary_key=True, server_default=text("gen_random_uuid()")),
     column("session_id", Text, "Session that the exam was taken in; one result a session.", nullable=False),
-    column("user_id", Text, "Raw id of the student.", pii="pseudonymous"),
+    student_column(None),
     column("exam_id", Integer, "Exam taken; also used as the subject."),
     column(
         "status",
@@ -87,7 +95,7 @@ session = Table(
     column("ended_at", Instant, "End of the session."),
     column("status", Text, "State of the session."),
     column("created_at", Instant, "When the row was stored.", nullable=False, server_default=NOW),
-    column("user_id", Text, "Raw id of the student.", pii="pseudonymous"),
+    student_column(None),
     column("org_id", Integer, "Organisation of the student."),
     Index("ix_session_classroom_id", "classroom_id"),
     Index("ix_session_status_started_at", "status", "started_at"),
@@ -99,7 +107,7 @@ session = Table(
 interest_goal = Table(
     "interest_goal",
     metadata,
-    column("user_id", Text, "Raw id of the student.", primary_key=True, pii="pseudonymous"),
+    student_column(None, primary_key=True),
     column("topic_id", Text, "Topic of the goal.", primary_key=True),
     column("target_level", Numeric(6, 3), "Ability that the student wants to reach.", unit="logit"),
     column(

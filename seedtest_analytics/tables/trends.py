@@ -11,6 +11,7 @@ from seedtest_analytics.tables.declare import (
     Instant,
     column,
     metadata,
+    week_column,
 )
 
 _SERIES = ("weekly_kpi.kpis", "features_topic_daily.correct", "features_topic_daily.attempts")
@@ -48,7 +49,7 @@ prophet_fit_meta = Table(
     column("lookback_weeks", Integer, "Closed weeks that the series reaches back.", minimum=1),
     column("horizon_weeks", Integer, "Weeks ahead.", minimum=1),
     column("anomaly_threshold", Float, "A week is an anomaly from this |z| on.", minimum=0),
-    column("week_start", Date, "Partition: Monday of the week."),
+    week_column(),
     Index("ix_prophet_fit_meta_week_metric", "week_start", "metric", unique=True),
     comment="One row a series and week: forecast, changepoints, and how it fares beside a naive baseline.",
 )

@@ -17,17 +17,7 @@ WHERE a.last_seen_at < :threshold_at
     );
 
 -- name: count_due
-SELECT count(*)
-FROM (
-    SELECT user_id, max(completed_at) AS last_seen_at
-    FROM attempt
-    WHERE completed_at >= :since AND completed_at < :as_of
-    GROUP BY user_id
-) AS a
-WHERE a.last_seen_at < :threshold_at
-    AND NOT EXISTS (
-        SELECT FROM inactivity_notice AS n WHERE n.user_id = a.user_id AND n.silent_since >= a.last_seen_at
-    );
+SELECT count(*) FROM population;
 
 -- name: stage
 -- Params: week_start, as_of, threshold_days. Inputs: population, weekly_kpi as just refreshed.

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import check_finite
 from seedtest_analytics.stats.growth.density import is_far_outside, log_prior
-from seedtest_analytics.stats.growth.laplace import propose
+from seedtest_analytics.stats.growth.laplace import sample_around
 from seedtest_analytics.stats.growth.mixture import (
     level_probability,
     mixture_moments,
@@ -21,7 +21,7 @@ from seedtest_analytics.stats.growth.mixture import (
     normal_quantile,
 )
 from seedtest_analytics.stats.growth.mode import find_mode
-from seedtest_analytics.stats.growth.posterior import GrowthPosterior, ImportanceRun, Thresholds
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior, Thresholds
 from seedtest_analytics.stats.growth.prediction import (
     RESULT_COLUMNS,
     StudentPredictions,
@@ -30,7 +30,6 @@ from seedtest_analytics.stats.growth.prediction import (
     spread_goals,
 )
 from seedtest_analytics.stats.growth.priors import GrowthPriors
-from seedtest_analytics.stats.growth.psis import smooth_weights
 from seedtest_analytics.stats.growth.quadrature import integrate_everyone, integrate_student
 
 N_PARAMETERS = 5
@@ -94,23 +93,15 @@ def fit_binomial(
     density = BinomialDensity(data, priors)
     mode = find_mode(density.value_and_gradient, *_starting_point(data))
     size = n_draws or int(np.clip(DRAWS_TIMES_STUDENTS // data.n_students, MIN_DRAWS, MAX_DRAWS))
-    theta, log_proposal = propose(mode, size, np.random.default_rng(seed))
-    values = np.array([density.value_and_gradient(row)[0] for row in theta])
-    smoothed = smooth_weights(np.where(np.isfinite(values), values - log_proposal, -np.inf))
-    return GrowthPosterior(
+    return sample_around(
+        mode,
+        lambda theta: np.array([density.value_and_gradient(row)[0] for row in theta]),
+        size,
+        seed,
         family="binomial",
-        method="laplace",
-        theta=theta[None],
-        weights=smoothed.weights,
         priors=priors,
-        seed=seed,
-        week_mean=data.week_mean,
-        last_week=float(data.weeks[-1]),
-        n_students=data.n_students,
-        n_scores=data.n_scores,
-        importance=ImportanceRun(smoothed.pareto_k, smoothed.effective_draws, mode.has_converged),
-        warnings=data.warnings,
-        thresholds=thresholds or Thresholds(),
+        data=data,
+        thresholds=thresholds,
     )
 
 

@@ -1,13 +1,14 @@
 """Quick look: smoothed importance sampling around the mode, refused where it cannot be trusted."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
+from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.density import MarginalDensity
 from seedtest_analytics.stats.growth.mode import Mode, find_mode, starting_point
-from seedtest_analytics.stats.growth.posterior import GrowthPosterior, ImportanceRun, Thresholds
+from seedtest_analytics.stats.growth.posterior import Family, GrowthPosterior, ImportanceRun, Thresholds
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 from seedtest_analytics.stats.growth.psis import smooth_weights
 
@@ -31,12 +32,39 @@ def fit_laplace(
     priors = priors or GrowthPriors()
     density = MarginalDensity.of(data, priors)
     mode = laplace_mode(data, density)
-    theta, log_proposal = propose(mode, n_draws, np.random.default_rng(seed))
-    values = density.values(theta)
-    smoothed = smooth_weights(np.where(np.isfinite(values), values - log_proposal, -np.inf))
-    options: dict[str, Any] = {} if thresholds is None else {"thresholds": thresholds}
-    return GrowthPosterior(
+    return sample_around(
+        mode,
+        density.values,
+        n_draws,
+        seed,
         family="gaussian",
+        priors=priors,
+        data=data,
+        thresholds=thresholds,
+    )
+
+
+def sample_around(
+    mode: Mode,
+    log_densities: Callable[[np.ndarray], np.ndarray],
+    n_draws: int,
+    seed: int,
+    *,
+    family: Family,
+    priors: GrowthPriors,
+    data: GrowthData | CountData,
+    thresholds: Thresholds | None,
+) -> GrowthPosterior:
+    """Smoothed importance sampling around a mode.
+
+    ``log_densities`` maps draws (K, P) to their log posterior densities (K,) up to a constant; what is not finite
+    weighs nothing.
+    """
+    theta, log_proposal = propose(mode, n_draws, np.random.default_rng(seed))
+    values = log_densities(theta)
+    smoothed = smooth_weights(np.where(np.isfinite(values), values - log_proposal, -np.inf))
+    return GrowthPosterior(
+        family=family,
         method="laplace",
         theta=theta[None],
         weights=smoothed.weights,
@@ -48,7 +76,7 @@ def fit_laplace(
         n_scores=data.n_scores,
         importance=ImportanceRun(smoothed.pareto_k, smoothed.effective_draws, mode.has_converged),
         warnings=data.warnings,
-        **options,
+        thresholds=thresholds or Thresholds(),
     )
 
 
