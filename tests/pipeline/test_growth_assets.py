@@ -22,6 +22,8 @@ from seedtest_analytics.assets.kpis import weekly_kpi_p
 from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.schedules import chain, jobs
 from seedtest_analytics.settings import GrowthSettings, KpiSettings
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior, SamplerRun
+from seedtest_analytics.stats.growth.priors import GrowthPriors
 from tests._database import execute, rows_of, snapshot
 from tests.pipeline._growth import (
     FIRST_MONDAY,
@@ -146,10 +148,42 @@ def test_twice_gives_the_same_as_once_and_a_dry_run_writes_nothing(database: Eng
     assert (fits.published.unchanged, predictions.published.unchanged) == (1, 60)
 
 
-def test_a_few_divergences_or_too_few_draws_are_mended_by_a_second_more_careful_run(
+@pytest.mark.parametrize(
+    ("trouble", "expected"),
+    [
+        ({}, False),
+        ({"divergences": 1}, True),
+        ({"divergences": 20}, True),
+        ({"divergences": 21}, False),
+        ({"divergences": 1, "treedepth_hits": 1}, False),
+        ({"ebfmi": np.array([0.1, 1.0])}, False),
+    ],
+)
+def test_only_what_more_and_smaller_steps_remedy_is_sampled_again(
+    trouble: dict[str, Any], expected: bool
+) -> None:
+    """Two chains of 1,000 independent draws; up to one divergence in a hundred draws is few."""
+    sampler = SamplerRun(0, np.array([1.0, 1.0]), 3, 0)
+    posterior = GrowthPosterior(
+        family="gaussian",
+        method="stan",
+        theta=np.random.default_rng(1).standard_normal((2, 1000, 6)),
+        weights=None,
+        priors=GrowthPriors(),
+        seed=1,
+        week_mean=3.0,
+        last_week=7.0,
+        n_students=100,
+        n_scores=700,
+        sampler=dataclasses.replace(sampler, **trouble),
+    )
+    assert growth_fit._needs_care(posterior) is expected
+
+
+def test_too_few_draws_are_mended_by_a_second_more_careful_run(
     database: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Students whose gains hardly differ: at Stan's usual step size the first run has a divergence (seed 45)."""
+    """Students whose gains hardly differ, and 2 x 100 draws."""
     rng = np.random.default_rng(7)
     student, week = np.repeat(np.arange(300), 8), np.tile(np.arange(8.0), 300)
     level = rng.normal(0.3, 1.0, 300)[student]
