@@ -188,10 +188,11 @@ def _fit_report(
     if placed is None:
         none = "no calibration this week: nothing to calibrate on"
         return {"as_of": week.as_of.isoformat()}, [
-            CheckOutcome(name, True, none) for name in ("usable", "on_the_scale", "anchors_enough")
+            CheckOutcome(name, True, none)
+            for name in ("usable", "on_the_scale", "anchors_enough", "anchors_stable")
         ]
     fit, verdict = placed.calibration, placed.calibration.verdict
-    usable_text = "; ".join(verdict.reasons or verdict.warnings) or "converged"
+    usable_text = "; ".join(placed.reasons or verdict.warnings) or "converged"
     metadata = {
         "run_id": run_id,
         "as_of": week.as_of.isoformat(),
@@ -202,11 +203,18 @@ def _fit_report(
         "scale": placed.description,
     }
     return metadata, [
-        CheckOutcome("usable", verdict.usable, usable_text),
+        CheckOutcome("usable", not placed.reasons, usable_text),
         CheckOutcome("on_the_scale", placed.is_on_scale, placed.description),
         CheckOutcome(
             "anchors_enough",
             placed.n_anchors >= min_anchors or placed.origin == "own",
             f"{placed.n_anchors} anchors have answers, {min_anchors} are needed; {placed.description}",
         ),
+        _anchors_stable(placed),
     ]
+
+
+def _anchors_stable(placed: PlacedCalibration) -> CheckOutcome:
+    moved = [f"{anchor['item_id']}: {anchor['reason']}" for anchor in placed.drifted]
+    text = f"{len(moved)} anchors have drifted and carry no scale; {'; '.join(moved[:10])}"
+    return CheckOutcome("anchors_stable", not moved, text if moved else placed.description)

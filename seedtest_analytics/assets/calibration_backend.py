@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -22,15 +23,16 @@ if TYPE_CHECKING:
     from seedtest_analytics.stats.irt.model import ItemParameters
     from seedtest_analytics.stats.irt.result import Calibration, ItemEstimates
 
-NO_PRIORS = "fitted by mirt without the weak priors of MIRT_PRIORS"
+NATIVE = "native"
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A calibration and what made it, such as ``native`` or ``mirt 1.44, R 4.4.1``."""
+    """A calibration and what made it, such as ``native`` or ``mirt 1.44, R 4.4.1``, with the priors that it had."""
 
     calibration: Calibration
     backend: str
+    priors: ItemPriors
 
 
 Fit = Callable[["ResponseData", "ItemParameters | None"], Fitted]
@@ -39,24 +41,51 @@ Fit = Callable[["ResponseData", "ItemParameters | None"], Fitted]
 
 def fit_by(settings: CalibrationSettings, r: RCaller | None, log: logging.Logger) -> Fit:
     """The fit that the settings ask for. ``r`` is needed by ``MIRT_BACKEND=mirt`` only."""
-    if settings.backend == "native":
-        return lambda data, anchors: Fitted(_native(data, anchors, settings), "native")
+    if settings.backend == NATIVE:
+        return lambda data, anchors: native_fit(calibrate_natively(data, anchors, settings), settings)
     if r is None:
         raise ValueError("MIRT_BACKEND=mirt needs the R resource")
     return lambda data, anchors: _by_mirt(data, anchors, settings, r, log)
 
 
-def item_priors(settings: CalibrationSettings) -> ItemPriors | None:
-    """Weak priors hold items with few answers, whose likelihood has no maximum; None is the engine's default."""
+def native_fit(calibration: Calibration, settings: CalibrationSettings) -> Fitted:
+    """A calibration by the platform's engine with its priors."""
+    return Fitted(calibration, NATIVE, item_priors(settings))
+
+
+def item_priors(settings: CalibrationSettings) -> ItemPriors:
+    """Weak priors hold items with few answers, whose likelihood has no maximum; 3PL always has its prior on c."""
     from seedtest_analytics.stats.irt.config import Beta, ItemPriors, LogNormal, Normal
 
+    c = Beta() if settings.model == "3PL" else None
     if settings.priors == "none":
-        return None
-    a = None if settings.model == "Rasch" else LogNormal(0.0, 0.5)
-    return ItemPriors(a=a, b=Normal(0.0, 2.0), c=Beta() if settings.model == "3PL" else None)
+        return ItemPriors(c=c)
+    return ItemPriors(a=None if settings.model == "Rasch" else LogNormal(0.0, 0.5), b=Normal(0.0, 2.0), c=c)
 
 
-def _native(data: ResponseData, anchors: ItemParameters | None, settings: CalibrationSettings) -> Calibration:
+def priors_for_mirt(priors: ItemPriors) -> ItemPriors:
+    """The nearest that mirt can be asked for: the same on a; on the intercept in place of the difficulty; on logit(c).
+
+    b ~ N(0, s²) independent of log a ~ N(m, t²) gives d = -a b the mean 0 and the SD s exp(m + t²), which the normal
+    prior on d is given; for Rasch (a = 1) the two are one. Of Beta(α, β) on c the normal prior on logit(c) has the
+    mode and the curvature there.
+    """
+    from seedtest_analytics.stats.irt.config import Beta, ItemPriors, Normal
+
+    d, c = priors.d, priors.c
+    if priors.b is not None:
+        root_mean_square_a = 1.0 if priors.a is None else math.exp(priors.a.mean_log + priors.a.sd_log**2)
+        d = Normal(0.0, priors.b.sd * root_mean_square_a)
+    if isinstance(c, Beta):
+        left, right = c.alpha - 1.0, c.beta - 1.0
+        c = Normal(math.log(left / right), math.sqrt((left + right) / (left * right)))
+    return ItemPriors(a=priors.a, d=d, c=c)
+
+
+def calibrate_natively(
+    data: ResponseData, anchors: ItemParameters | None, settings: CalibrationSettings
+) -> Calibration:
+    """By the platform's engine. Raises IrtDataError for answers that cannot be calibrated."""
     from seedtest_analytics.stats.irt.config import CalibrationConfig
     from seedtest_analytics.stats.irt.estimation import calibrate
 
@@ -82,19 +111,20 @@ def _by_mirt(
     """Raises IrtDataError for answers that mirt cannot be given, RError where R cannot do it."""
     import pandas as pd
 
-    from seedtest_analytics.resources.r.mirt import CalibrationDataError, GuessingPrior, calibrate_with_mirt
+    from seedtest_analytics.resources.r.mirt import CalibrationDataError, calibrate_with_mirt
     from seedtest_analytics.stats.irt.errors import IrtDataError
 
     held = None
     if anchors is not None:
         held = pd.DataFrame({"item_id": anchors.item_ids, "a": anchors.a, "b": anchors.b, "c": anchors.c})
+    priors = priors_for_mirt(item_priors(settings))
     try:
         found = calibrate_with_mirt(
             r,
             answers_frame(data),
             settings.model,
             anchors=held,
-            guessing_prior=GuessingPrior() if settings.model == "3PL" else None,
+            priors=priors,
             min_responses=settings.min_responses,
             max_tries=settings.max_retries,
             retry_delay_seconds=settings.retry_delay_secs,
@@ -102,8 +132,7 @@ def _by_mirt(
         )
     except CalibrationDataError as error:
         raise IrtDataError(str(error)) from error
-    notes = (NO_PRIORS,) if settings.priors == "weak" else ()
-    return Fitted(calibration_from_mirt(found, data, notes), found.backend)
+    return Fitted(calibration_from_mirt(found, data), found.backend, priors)
 
 
 def answers_frame(data: ResponseData) -> pd.DataFrame:
@@ -119,9 +148,7 @@ def answers_frame(data: ResponseData) -> pd.DataFrame:
     )
 
 
-def calibration_from_mirt(
-    found: MirtCalibration, data: ResponseData, notes: tuple[str, ...] = ()
-) -> Calibration:
+def calibration_from_mirt(found: MirtCalibration, data: ResponseData) -> Calibration:
     """mirt's estimates as the engine's result. Covariances between an item's parameters are not known: 0."""
     from seedtest_analytics.stats.irt.config import Quadrature
     from seedtest_analytics.stats.irt.result import Calibration, Verdict
@@ -142,7 +169,7 @@ def calibration_from_mirt(
         group_mean_se=np.nan_to_num([found.group_mean_se]),
         group_sd_se=np.nan_to_num([found.group_variance_se / (2 * sd)]),
         log_likelihood=found.log_likelihood,
-        log_prior=0.0,
+        log_prior=found.log_prior,
         n_rows=int(np.count_nonzero(used.n_answers_by_row)),
         n_answers=used.n_answers,
         n_free_parameters=round((found.aic + 2 * found.log_likelihood) / 2),
@@ -163,7 +190,7 @@ def calibration_from_mirt(
         reasons = (*reasons, "mirt's second-order test: the solution is no maximum")
     return replace(
         calibration,
-        verdict=replace(verdict, usable=not reasons, reasons=reasons, warnings=(*verdict.warnings, *notes)),
+        verdict=replace(verdict, usable=not reasons, reasons=reasons),
     )
 
 

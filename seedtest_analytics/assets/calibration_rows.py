@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from seedtest_analytics.assets.calibration import Answers
     from seedtest_analytics.assets.scale import PlacedCalibration
+    from seedtest_analytics.stats.irt.config import ItemPriors
 
 _HISTORY = (
     "run_id", "item_id", "model", "a", "b", "c", "se_a", "se_b", "se_c", "n_responses", "p_correct", "is_anchor", "flag",
@@ -52,7 +54,7 @@ def fit_row(
         "fitted_at": week.as_of,
         "week_start": week.start,
         "version": placed.version,
-        "is_usable": placed.calibration.verdict.usable,
+        "is_usable": not placed.reasons,
         "data_fingerprint": answers.fingerprint,
     }
     return pd.DataFrame([row], columns=list(_FIT))
@@ -72,10 +74,24 @@ def model_spec(placed: PlacedCalibration) -> dict[str, Any]:
             "upper": fit.quadrature.upper,
         },
         "backend": placed.fitted.backend,
+        "priors": priors_spec(placed.fitted.priors),
         "scale_origin": placed.origin,
         "n_anchors_tagged": placed.n_anchors,
         "linking_constants": placed.constants,
     }
+
+
+def priors_spec(priors: ItemPriors) -> dict[str, dict[str, Any]]:
+    """The priors by parameter: a and b, or by mirt the intercept d = -a b; c, or its logit. Empty without any."""
+    from seedtest_analytics.stats.irt.config import Normal
+
+    spec = {}
+    for name in ("a", "b", "d", "c"):
+        prior = getattr(priors, name)
+        if prior is not None:
+            key = "logit_c" if name == "c" and isinstance(prior, Normal) else name
+            spec[key] = {"dist": type(prior).__name__.lower(), **asdict(prior)}
+    return spec
 
 
 def metrics(placed: PlacedCalibration) -> dict[str, Any]:
@@ -95,8 +111,8 @@ def metrics(placed: PlacedCalibration) -> dict[str, Any]:
         "group_sd": finite(placed.group_sd),
         "n_components": fit.n_components,
         "set_aside": fit.set_aside,
-        "usable": fit.verdict.usable,
-        "reasons": list(fit.verdict.reasons),
+        "usable": not placed.reasons,
+        "reasons": list(placed.reasons),
         "warnings": list(fit.verdict.warnings),
     }
 

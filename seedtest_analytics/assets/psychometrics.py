@@ -62,15 +62,21 @@ class ScoringOptions(RunOptions):
         description="One row a calibration: what was fitted, on what data, whether it converged and may be used.",
         checks=(
             CheckDeclaration(
-                "usable", "The calibration converged and may be scored with; else the last usable one is."
+                "usable",
+                "The calibration converged, is on the scale and may be scored with; else the last usable one is.",
             ),
             CheckDeclaration(
                 "on_the_scale", "The calibration is on the platform's scale (its origin, or linked to it)."
             ),
             CheckDeclaration(
                 "anchors_enough",
-                "At least MIRT_MIN_ANCHORS items tagged 'anchor' have answers, so that the scale rests on them. The "
-                "first calibration, the scale's origin, needs none.",
+                "At least MIRT_MIN_ANCHORS items tagged 'anchor' have MIRT_MIN_RESPONSES answers, so that the scale rests on "
+                "them. The first calibration, the scale's origin, needs none.",
+            ),
+            CheckDeclaration(
+                "anchors_stable",
+                "No tagged anchor has drifted. One that has is neither fixed nor linked with: it is estimated like any "
+                "item, and `model_spec.linking_constants.dropped` says by how much it moved.",
             ),
         ),
     ),

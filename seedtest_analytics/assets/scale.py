@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import Connection
 
-from seedtest_analytics.assets.calibration_backend import Fit, Fitted
+from seedtest_analytics.assets.anchor_screen import answered_anchors, count_testable, free_calibration, screen
+from seedtest_analytics.assets.calibration_backend import NATIVE, Fit, Fitted, native_fit
 from seedtest_analytics.assets.scale_link import (
     Origin,
     Reference,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.model import ItemParameters
     from seedtest_analytics.stats.irt.result import Calibration
 
 RESPONSES = "psychometrics/responses.sql"
@@ -39,7 +41,7 @@ class PlacedCalibration:
 
     ``items``: the engine's rows with a, b and their standard errors transformed. ``constants`` map the fit's own scale
     to the platform's, ``θ* = A θ + B``; None where the fit is the origin, and A, B null with the reason where it
-    could not be linked. ``n_anchors``: tagged anchors among the items that were answered.
+    could not be linked. ``n_anchors``: tagged anchors with answers enough to be estimated.
     """
 
     fitted: Fitted
@@ -62,6 +64,18 @@ class PlacedCalibration:
         """Everything but a fit that should have been linked and could not be."""
         return self.origin != "unlinked"
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it may not be scored with; empty where it may. Abilities on a scale of their own would be taken for a
+        change of the students.
+        """
+        return (*self.calibration.verdict.reasons, *(() if self.is_on_scale else (self.description,)))
+
+    @property
+    def drifted(self) -> list[dict[str, Any]]:
+        """Tagged anchors that the scale does not rest on because they have moved."""
+        return [] if self.origin != "anchors" or self.constants is None else self.constants["dropped"]
+
 
 def place_on_scale(
     connection: Connection,
@@ -73,29 +87,29 @@ def place_on_scale(
 ) -> PlacedCalibration:
     """Calibrate ``data`` and put it on the platform's scale.
 
-    Enough anchors among the answered items and ``MIRT_LINKING=fixed``: their parameters are fixed. Else the fit is
-    linked, by that method (Stocking-Lord in place of ``fixed``): to the anchors where there are enough, else to the
-    first usable calibration. Without either it is the origin of the scale.
+    Enough anchors with ``MIRT_MIN_RESPONSES`` answers and ``MIRT_LINKING=fixed``: the parameters of those that have not
+    drifted are fixed. Else the fit is linked, by that method (Stocking-Lord in place of ``fixed``): to the anchors
+    where there are enough, else to the first usable calibration. Without either it is the origin of the scale.
     """
     tagged = _reference(connection, "anchors", {}, RESPONSES, "anchors", "question.meta")
-    anchors = tagged.parameters.take(np.isin(tagged.parameters.item_ids, data.item_ids))
-    if len(anchors) >= settings.min_anchors and settings.linking == "fixed":
-        log.info(f"week of {week.key}: {len(anchors)} anchors are fixed")
-        return _fixed(fit(data, anchors), len(anchors))
+    anchors = answered_anchors(tagged.parameters, data)
+    n_anchors = count_testable(anchors, data, settings.min_responses)
+    if n_anchors >= settings.min_anchors and settings.linking == "fixed":
+        return _fixed(data, anchors, tagged, settings, fit, n_anchors, log)
     fitted = fit(data, None)
-    if len(anchors) >= settings.min_anchors:
-        return _linked(fitted, tagged, settings, len(anchors))
+    if n_anchors >= settings.min_anchors:
+        return _linked(fitted, tagged, settings, n_anchors)
     first = connection.execute(statement(SCALE, "reference"), {"week_start": week.start}).one_or_none()
     if first is None:
-        return _own(fitted, week, len(anchors))
+        return _own(fitted, week, n_anchors)
     log.info(
-        f"week of {week.key}: {len(anchors)} anchors have answers, {settings.min_anchors} are needed; "
-        f"linking to the first calibration, {first.version}"
+        f"week of {week.key}: {n_anchors} anchors have {settings.min_responses} answers or more, "
+        f"{settings.min_anchors} are needed; linking to the first calibration, {first.version}"
     )
     reference = _reference(
         connection, "parameters_of", {"run_id": first.run_id}, SCALE, "linked", first.version
     )
-    return _linked(fitted, reference, settings, len(anchors))
+    return _linked(fitted, reference, settings, n_anchors)
 
 
 def _reference(
@@ -131,10 +145,34 @@ def _own(fitted: Fitted, week: Week, n_anchors: int) -> PlacedCalibration:
     )
 
 
-def _fixed(fitted: Fitted, n_anchors: int) -> PlacedCalibration:
+def _fixed(
+    data: ResponseData,
+    anchors: ItemParameters,
+    tagged: Reference,
+    settings: CalibrationSettings,
+    fit: Fit,
+    n_anchors: int,
+    log: dg.DagsterLogManager,
+) -> PlacedCalibration:
+    """With the anchors held that have not drifted; on no scale where too few are left."""
+    from seedtest_analytics.stats.irt.errors import LinkingError
+
+    free = free_calibration(data, settings)
+    try:
+        screened = screen(free, anchors, tagged, settings.min_anchors)
+    except LinkingError as error:
+        log.warning(f"the anchors cannot be fixed: {error}")
+        fitted = native_fit(free, settings) if settings.backend == NATIVE else fit(data, None)
+        return _unlinked(fitted, "fixed", tagged, str(error), n_anchors)
+    fitted = fit(data, screened.held)
     mean, sd = _group(fitted.calibration)
-    constants = fixed_constants(n_anchors)
-    text = f"{n_anchors} anchors fixed; population mean {mean:.3f}, SD {sd:.3f}"
+    n_held = len(screened.held)
+    constants = fixed_constants(n_held, screened.n_screened, screened.dropped)
+    text = (
+        f"{n_held} anchors fixed, {len(screened.dropped)} drifted and estimated anew; population mean {mean:.3f}, "
+        f"SD {sd:.3f}"
+    )
+    log.info(text)
     return PlacedCalibration(
         fitted, fitted.calibration.items.frame(), "anchors", "anchors", mean, sd, text, n_anchors, constants
     )
@@ -152,11 +190,7 @@ def _linked(
     try:
         link, n_common = link_onto(fitted.calibration, reference, method, settings.min_anchors)
     except LinkingError as error:
-        text = f"not linked to {reference.version}: {error}; population mean 0"
-        return PlacedCalibration(
-            fitted, items, "unlinked", "unlinked", mean, sd, text, n_anchors,
-            refusal(method, reference, str(error)),
-        )  # fmt: skip
+        return _unlinked(fitted, method, reference, str(error), n_anchors)
     items["a"], items["se_a"] = items["a"] / link.A, items["se_a"] / link.A
     items["b"], items["se_b"] = items["b"] * link.A + link.B, items["se_b"] * link.A
     text = (
@@ -166,4 +200,15 @@ def _linked(
     return PlacedCalibration(
         fitted, items, reference.origin, reference.version, link.A * mean + link.B, link.A * sd, text, n_anchors,
         constants_of(link, reference, n_common),
+    )  # fmt: skip
+
+
+def _unlinked(
+    fitted: Fitted, method: str, reference: Reference, reason: str, n_anchors: int
+) -> PlacedCalibration:
+    mean, sd = _group(fitted.calibration)
+    text = f"not linked to {reference.version}: {reason}"
+    return PlacedCalibration(
+        fitted, fitted.calibration.items.frame(), "unlinked", "unlinked", mean, sd, text, n_anchors,
+        refusal(method, reference, reason),
     )  # fmt: skip

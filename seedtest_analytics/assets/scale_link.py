@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
     from seedtest_analytics.stats.irt.linking import Link, LinkMethod
     from seedtest_analytics.stats.irt.model import ItemParameters
     from seedtest_analytics.stats.irt.result import Calibration
@@ -64,9 +66,11 @@ def link_onto(
     return found, len(common)
 
 
-def fixed_constants(n_anchors: int) -> dict[str, Any]:
+def fixed_constants(n_fixed: int, n_screened: int, dropped: Sequence[DroppedAnchor]) -> dict[str, Any]:
     """Constants where the anchors were held fixed: the fit is on their scale."""
-    return _constants(1.0, 0.0, n_anchors, "fixed")
+    return _constants(
+        1.0, 0.0, n_fixed, "fixed", n_screened=n_screened, dropped=[_dropped(anchor) for anchor in dropped]
+    )
 
 
 def constants_of(link: Link, reference: Reference, n_common: int) -> dict[str, Any]:
@@ -81,21 +85,22 @@ def constants_of(link: Link, reference: Reference, n_common: int) -> dict[str, A
         criterion=_finite(link.criterion),
         onto=reference.version,
         n_common=n_common,
-        dropped=[
-            {
-                "item_id": str(d.item_id),
-                "shift_b_logit": d.shift_b,
-                "log_ratio_a": d.log_ratio_a,
-                "reason": d.reason,
-            }
-            for d in link.dropped
-        ],
+        dropped=[_dropped(anchor) for anchor in link.dropped],
     )
 
 
 def refusal(method: str, reference: Reference, reason: str) -> dict[str, Any]:
     """What is stored where there is no link: no constants, and why."""
-    return _constants(None, None, 0, method, onto=reference.version, refused=reason)
+    return _constants(None, None, 0, method, onto=reference.version, refused=reason, dropped=[])
+
+
+def _dropped(anchor: DroppedAnchor) -> dict[str, Any]:
+    return {
+        "item_id": str(anchor.item_id),
+        "shift_b_logit": _finite(anchor.shift_b),
+        "log_ratio_a": _finite(anchor.log_ratio_a),
+        "reason": anchor.reason,
+    }
 
 
 def _constants(

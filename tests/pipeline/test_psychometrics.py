@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from seedtest_analytics.assets.calibration import calibrate_week
+from seedtest_analytics.assets.calibration_backend import item_priors, priors_for_mirt
 from seedtest_analytics.assets.events import Outcome
 from seedtest_analytics.assets.psychometrics import irt_calibration, irt_scoring
 from seedtest_analytics.assets.scoring import score_week
@@ -121,6 +122,68 @@ def test_tagged_anchors_are_fixed_and_the_population_is_free(two_cohorts: Engine
     assert check(linked, "on_the_scale").passed
 
 
+def test_a_drifted_anchor_is_not_fixed_but_estimated_anew(two_cohorts: Engine) -> None:
+    with two_cohorts.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE question")
+    BANK.store(two_cohorts, tuple(range(1, 11)))
+    outcomes = calibrated(two_cohorts, week(1))
+    found = constants(two_cohorts, week(1))
+    assert [d["item_id"] for d in found["dropped"]] == ["3"]
+    assert found["dropped"][0]["shift_b_logit"] == pytest.approx(-1.5, abs=0.5)
+    assert (found["method"], found["n_anchors_used"], found["n_screened"]) == ("fixed", 9, 10)
+    rows = {
+        row["item_id"]: row
+        for row in rows_of(two_cohorts, "SELECT * FROM mirt_item_params_history ORDER BY 1")
+    }
+    assert {item for item, row in rows.items() if row["is_anchor"]} == {
+        str(i) for i in range(1, 11) if i != 3
+    }
+    assert rows["3"]["b"] == pytest.approx(BANK.b[2] + 1.5, abs=0.6)
+    assert rows["1"]["b"] == pytest.approx(BANK.b[0], rel=1e-12)
+    assert check(outcomes, "on_the_scale").passed
+    moved = check(outcomes, "anchors_stable")
+    assert not moved.passed
+    assert "3: difficulty moved by" in moved.description
+    assert check(calibrated(two_cohorts, week(0)), "anchors_stable").passed
+
+
+def test_anchors_that_moved_apart_are_refused_and_the_week_is_scored_with_the_calibration_before(
+    two_cohorts: Engine,
+) -> None:
+    with two_cohorts.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE question")
+    BANK.store(two_cohorts, tuple(range(1, 11)))
+    calibrated(two_cohorts, week(0))
+    drifted = BANK.moved(dict.fromkeys(range(1, 6), 1.5) | dict.fromkeys(range(6, 8), -1.5))
+    store_answers(two_cohorts, drifted, week(2), THETA, seed=31, prefix="w")
+    outcomes = calibrated(two_cohorts, week(2))
+    assert not check(outcomes, "on_the_scale").passed
+    assert not check(outcomes, "usable").passed
+    assert "anchors" in check(outcomes, "usable").description
+    found = constants(two_cohorts, week(2))
+    assert (found["A"], found["n_anchors_used"], found["method"]) == (None, 0, "fixed")
+    assert "anchors" in found["refused"]
+    scored(two_cohorts, week(2))
+    (row,) = rows_of(
+        two_cohorts, "SELECT DISTINCT run_id FROM mirt_ability WHERE week_start = :w", w=week(2).start
+    )
+    assert "2025-W10" in row["run_id"]
+
+
+def test_anchors_with_few_answers_carry_no_scale(two_cohorts: Engine) -> None:
+    with two_cohorts.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE question")
+        connection.exec_driver_sql("DELETE FROM attempt_log WHERE item_id <= 3 AND mod(id, 100) <> 0")
+    BANK.store(two_cohorts, tuple(range(1, 9)))
+    outcomes = calibrated(two_cohorts, week(0))
+    assert constants(two_cohorts, week(0))["n_screened"] == 5
+    (row,) = rows_of(two_cohorts, "SELECT count(*) AS n FROM mirt_item_params_history WHERE is_anchor")
+    assert row["n"] == 8
+    assert check(outcomes, "anchors_enough").passed
+    calibrated(two_cohorts, week(0), SETTINGS.overridden_by({"min_anchors": 6}))
+    assert constants(two_cohorts, week(0)) is None
+
+
 def test_rasch_is_linked_by_a_shift_alone(two_cohorts: Engine) -> None:
     settings = SETTINGS.overridden_by({"model": "Rasch", "linking": "haebara"})
     calibrated(two_cohorts, week(0), settings)
@@ -211,6 +274,7 @@ class StandInR:
 
     def call(self, script: str, function: str, **arguments: Any) -> dict[str, Any]:
         self.n_calls += 1
+        self.priors = arguments["priors"]
         if self.error is not None:
             raise self.error
         if self.n_calls <= self.n_crashes:
@@ -224,7 +288,7 @@ class StandInR:
         n_free = 2 * (len(items) - len(arguments["anchors"]))
         fit = {
             "group_mean": 0.1, "group_mean_se": np.nan, "group_variance": 1.44, "group_variance_se": np.nan,
-            "log_likelihood": -100.0, "aic": 200.0 + 2 * n_free, "bic": 250.0, "n_iterations": 12,
+            "log_likelihood": -100.0, "log_prior": -7.0, "aic": 200.0 + 2 * n_free, "bic": 250.0, "n_iterations": 12,
             "has_converged": True, "is_maximum": True,
         }  # fmt: skip
         persons = pd.DataFrame({"theta": np.zeros(arguments["n_persons"]), "theta_sd": 1.0})
@@ -245,6 +309,7 @@ def test_the_mirt_backend_writes_the_same_tables(two_cohorts: Engine) -> None:
     (fit,) = rows_of(two_cohorts, "SELECT model_spec, metrics FROM mirt_fit_meta")
     assert fit["model_spec"]["backend"] == "mirt 1.44, R 4.4"
     assert fit["model_spec"]["n_items"] == 24
+    assert fit["metrics"]["log_prior"] == -7.0
     assert fit["metrics"]["aic"] == pytest.approx(200 + 2 * 48)
     assert fit["metrics"]["group_sd"] == pytest.approx(1.2)
     assert fit["metrics"]["max_gradient"] is None
@@ -258,6 +323,28 @@ def test_the_mirt_backend_writes_the_same_tables(two_cohorts: Engine) -> None:
     for row in rows:
         assert row["b"] == pytest.approx(-np.log(row["share"] / (1 - row["share"])))
     assert scored(two_cohorts, week(0))[0].published.staged == 500
+
+
+def test_priors_are_stored_and_those_of_mirt_are_what_it_was_given(two_cohorts: Engine) -> None:
+    def stored() -> dict[str, Any]:
+        priors: dict[str, Any] = rows_of(
+            two_cohorts, "SELECT model_spec -> 'priors' AS p FROM mirt_fit_meta"
+        )[0]["p"]
+        return priors
+
+    calibrated(two_cohorts, week(0))
+    slope = {"dist": "lognormal", "mean_log": 0.0, "sd_log": 0.5}
+    assert stored() == {"a": slope, "b": {"dist": "normal", "mean": 0.0, "sd": 2.0}}
+    r = StandInR()
+    by_mirt(two_cohorts, r, week(0))
+    intercept = {"dist": "normal", "mean": 0.0, "sd": pytest.approx(2 * np.exp(0.25))}
+    assert stored() == {"a": slope, "d": intercept}
+    assert r.priors.to_dict("list") == {
+        "parameter": ["a1", "d"], "type": ["lnorm", "norm"], "first": [0.0, 0.0], "second": [0.5, intercept["sd"]],
+    }  # fmt: skip
+    by_mirt(two_cohorts, r, week(0), BY_MIRT.overridden_by({"priors": "none"}))
+    assert stored() == {}
+    assert r.priors.empty
 
 
 def test_the_mirt_backend_holds_anchors_and_links(two_cohorts: Engine) -> None:
@@ -318,3 +405,26 @@ def test_items_and_students_who_do_not_follow_the_model_show_in_the_metadata(dat
     assert badly["items_misfitting"] > well["items_misfitting"]
     assert "| 2 |" in badly["worst_item_fit"].value
     assert scored(database, week(0))[0].metadata["share_of_students_misfitting"] > 0.1
+
+
+def test_the_priors_for_mirt_have_the_moments_of_the_platforms() -> None:
+    weak = item_priors(CalibrationSettings(model="3PL"))
+    found = priors_for_mirt(weak)
+    assert weak.a is not None
+    assert weak.b is not None
+    assert found.d is not None
+    rng = np.random.default_rng(1)
+    a = rng.lognormal(weak.a.mean_log, weak.a.sd_log, 1_000_000)
+    d = -a * rng.normal(weak.b.mean, weak.b.sd, 1_000_000)
+    assert d.std() == pytest.approx(found.d.sd, rel=0.01)
+    # On the logit of c: the same mode, and the same curvature there.
+    logit = np.linspace(-6, 2, 8001)
+    c = 1 / (1 + np.exp(-logit))
+    beta = 4 * np.log(c) + 16 * np.log1p(-c)
+    top = int(beta.argmax())
+    assert found.c is not None
+    assert logit[top] == pytest.approx(found.c.mean, abs=0.002)  # type: ignore[union-attr]
+    curvature = (beta[top + 1] - 2 * beta[top] + beta[top - 1]) / (logit[1] - logit[0]) ** 2
+    assert curvature == pytest.approx(-1 / found.c.sd**2, rel=1e-3)  # type: ignore[union-attr]
+    rasch = priors_for_mirt(item_priors(CalibrationSettings(model="Rasch")))
+    assert (rasch.a, rasch.d) == (None, weak.b)

@@ -23,14 +23,16 @@ from seedtest_analytics.resources.r.errors import (
 )
 from seedtest_analytics.resources.r.mirt import (
     CalibrationDataError,
-    GuessingPrior,
     MirtSettings,
     calibrate_with_mirt,
     mirt_arguments,
+    mirt_priors,
     mirt_request,
 )
 from seedtest_analytics.resources.r.retry import growing_waits, try_repeatedly
 from seedtest_analytics.resources.r.session import RSession
+from seedtest_analytics.stats.irt import CalibrationConfig, ResponseData, calibrate
+from seedtest_analytics.stats.irt.config import Beta, ItemPriors, LogNormal, Normal
 from tests._shared import shared
 
 needs_r = pytest.mark.skipif(
@@ -109,12 +111,24 @@ class TestRequest:
         with pytest.raises(CalibrationDataError, match="0 items are left"):
             mirt_request(answers, "2PL", min_responses=1000)
 
-    def test_prior_goes_with_3pl_only(self):
-        request = mirt_request(some_answers(), "2PL")
-        prior = GuessingPrior(-1.1, 0.5)
-        of_2pl, of_3pl = (mirt_arguments(request, model, prior, MirtSettings()) for model in ("2PL", "3PL"))
-        assert of_2pl["guessing_prior"] is None
-        assert of_3pl["guessing_prior"] == {"mean": -1.1, "sd": 0.5}
+    def test_priors_go_to_the_parameters_that_the_model_estimates(self):
+        priors = ItemPriors(a=LogNormal(0.1, 0.5), d=Normal(0.0, 2.5), c=Normal(-1.4, 0.6))
+        rows = {
+            "a": ("a1", "lnorm", 0.1, 0.5),
+            "d": ("d", "norm", 0.0, 2.5),
+            "c": ("g", "norm", -1.4, 0.6),
+        }
+        for model, names in (("Rasch", "d"), ("2PL", "ad"), ("3PL", "adc")):
+            table = mirt_arguments(mirt_request(some_answers(), model), model, priors, MirtSettings())[
+                "priors"
+            ]
+            assert list(table.itertuples(index=False, name=None)) == [rows[name] for name in names]
+        assert mirt_priors(None, "3PL").empty
+
+    @pytest.mark.parametrize("priors", [ItemPriors(b=Normal()), ItemPriors(c=Beta())])
+    def test_priors_that_mirt_has_not_or_has_wrong_are_refused(self, priors):
+        with pytest.raises(CalibrationDataError, match="intercept d and on logit"):
+            mirt_priors(priors, "3PL")
 
 
 class TestTries:
@@ -201,8 +215,7 @@ class TestStandIn:
         assert (result.log_likelihood, result.n_iterations, result.has_converged) == (-1.5, 12, True)
         assert result.is_maximum is True
         assert (
-            "asked for 61 points on -6..6, TOL 1e-04, NCYCLES 2000, prior on 0 g, SE TRUE Oakes"
-            in caplog.text
+            "asked for 61 points on -6..6, TOL 1e-04, NCYCLES 2000, priors none, SE TRUE Oakes" in caplog.text
         )
 
     def test_anchors_are_fixed_and_free_the_group(self, stand_in):
@@ -218,11 +231,18 @@ class TestStandIn:
     def test_guessing(self, stand_in, caplog):
         anchors = pd.DataFrame({"item_id": ["q1"], "a": [1.0], "b": [0.0], "c": [0.25]})
         result = calibrate_with_mirt(
-            stand_in, some_answers(), "3PL", anchors=anchors, guessing_prior=GuessingPrior()
+            stand_in, some_answers(), "3PL", anchors=anchors, priors=ItemPriors(c=Normal(-1.1, 0.5))
         )
         np.testing.assert_allclose(result.c, [0.15, 0.25, 0.15, 0.15, 0.15])
-        assert "prior on 4 g" in caplog.text
+        # The fixed item has none.
+        assert "priors g norm -1.1 0.5 x4," in caplog.text
         assert "seldom converges" not in caplog.text
+
+    def test_priors_reach_mirts_table(self, stand_in, caplog):
+        weak = ItemPriors(a=LogNormal(0.0, 0.5), d=Normal(0.0, 2.5))
+        result = calibrate_with_mirt(stand_in, some_answers(), "2PL", priors=weak)
+        assert "priors a1 lnorm 0 0.5 x5; d norm 0 2.5 x5," in caplog.text
+        assert result.log_prior == -0.25
 
     def test_rasch_frees_the_variance_only(self, stand_in):
         result = calibrate_with_mirt(stand_in, some_answers(), "Rasch")
@@ -275,3 +295,17 @@ class TestAgainstMirt:
         found = {item.replace("_", "."): a for item, a in zip(result.item_ids, result.a, strict=True)}
         assert result.log_likelihood == pytest.approx(expected["logLik"], abs=1e-4)
         assert found == pytest.approx(slopes, abs=1e-3)
+
+    def test_with_priors_it_agrees_with_the_platforms_engine(self, r):
+        data = pd.read_csv(shared("reference/irt/mirt_LSAT7_data.csv"))
+        long = data.reset_index(names="user_id").melt("user_id", var_name="item_id", value_name="is_correct")
+        priors = ItemPriors(a=LogNormal(0.0, 0.5), d=Normal(0.0, 2.0))
+        found = calibrate_with_mirt(r, long, "2PL", priors=priors, settings=MirtSettings(tolerance=1e-7))
+        own = calibrate(
+            ResponseData.from_long(long["user_id"], long["item_id"], long["is_correct"]),
+            CalibrationConfig(priors=priors, tolerance=1e-7),
+        )
+        assert found.item_ids.tolist() == own.items.item_ids.tolist()
+        np.testing.assert_allclose(found.a, own.items.a, atol=2e-3)
+        np.testing.assert_allclose(found.b, own.items.b, atol=2e-3)
+        assert found.log_prior == pytest.approx(own.log_prior, abs=0.02)

@@ -14,6 +14,7 @@ import pandas as pd
 from seedtest_analytics.resources.r.caller import RCaller
 from seedtest_analytics.resources.r.errors import RCrashedError, RTimeoutError
 from seedtest_analytics.resources.r.retry import growing_waits, try_repeatedly
+from seedtest_analytics.stats.irt.config import Beta, ItemPriors
 
 PACKAGES = ("mirt",)
 Model = Literal["Rasch", "2PL", "3PL"]
@@ -23,14 +24,6 @@ RETRIED = (RCrashedError, RTimeoutError)
 
 class CalibrationDataError(ValueError):
     """Answers or anchors that cannot be calibrated; the message says which and why."""
-
-
-@dataclass(frozen=True)
-class GuessingPrior:
-    """Normal prior on the logit of the guessing parameter."""
-
-    mean_logit: float = -1.1
-    sd_logit: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ class MirtCalibration:
         is_fixed: shape (J,), items held at their anchors' values.
         group_mean, group_variance: of θ; (0, 1) without anchors (Rasch: the variance is free). Their SEs are
             NaN where they are fixed.
-        log_likelihood, aic, bic, n_iterations, has_converged: of the fit.
+        log_likelihood, log_prior, aic, bic, n_iterations, has_converged: of the fit; the likelihood is without the prior.
         is_maximum: mirt's second-order test; None where it was not made.
         user_ids, theta, theta_sd: shape (N,), EAP and posterior SD.
         set_aside: item and reason of every item that was left out.
@@ -77,6 +70,7 @@ class MirtCalibration:
     group_variance: float
     group_variance_se: float
     log_likelihood: float
+    log_prior: float
     aic: float
     bic: float
     n_iterations: int
@@ -174,7 +168,7 @@ def calibrate_with_mirt(
     model: Model = "2PL",
     *,
     anchors: pd.DataFrame | None = None,
-    guessing_prior: GuessingPrior | None = None,
+    priors: ItemPriors | None = None,
     min_responses: int = 10,
     settings: MirtSettings | None = None,
     max_tries: int = 3,
@@ -183,14 +177,17 @@ def calibrate_with_mirt(
     logger: logging.Logger | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> MirtCalibration:
-    """Calibrate items and score persons with mirt (arguments of the data: :func:`mirt_request`).
+    """Calibrate items and score persons with mirt (arguments of the data: :func:`mirt_request`; ``priors``:
+    :func:`mirt_priors`).
 
     A crash or a time-out of R is tried again, ``max_tries`` times in all with growing waits; data errors,
     R's own errors and a missing package (RPackageMissingError with the install command) are not.
     """
     settings, logger = settings or MirtSettings(), logger or logging.getLogger(__name__)
-    if model == "3PL" and guessing_prior is None:
-        logger.warning("3PL without a prior of the guessing parameter seldom converges: give a GuessingPrior")
+    if model == "3PL" and (priors is None or priors.c is None):
+        logger.warning(
+            "3PL without a prior of the guessing parameter seldom converges: give ItemPriors(c=Normal(…))"
+        )
     request = mirt_request(answers, model, anchors, min_responses)
 
     def work() -> Any:
@@ -199,7 +196,7 @@ def calibrate_with_mirt(
             "calibrate",
             packages=PACKAGES,
             timeout_seconds=timeout_seconds,
-            **mirt_arguments(request, model, guessing_prior, settings),
+            **mirt_arguments(request, model, priors, settings),
         )
 
     waits = growing_waits(max_tries, retry_delay_seconds)
@@ -207,20 +204,41 @@ def calibrate_with_mirt(
     return _calibration(reply, request, model)
 
 
+def mirt_priors(priors: ItemPriors | None, model: Model) -> pd.DataFrame:
+    """Columns ``parameter``, ``type``, ``first``, ``second`` of mirt's prior table, for the parameters of ``model``.
+
+    mirt's parameters are the slope a1, the intercept d and logit(g). A log-normal prior on a, a normal one on d and
+    a normal one on logit(c) are the same in mirt. It knows no difficulty, so a prior on b cannot be asked for; its
+    beta prior on g can, but is refused, because mirt (1.47) takes that prior's gradient by g where it moves logit(g),
+    and ends beside the maximum. Raises :class:`CalibrationDataError` for both.
+    """
+    asked = priors or ItemPriors()
+    if asked.b is not None or isinstance(asked.c, Beta):
+        raise CalibrationDataError(
+            "mirt takes priors on a, on the intercept d and on logit(c): give ItemPriors(a=…, d=…, c=Normal(…)), not "
+            "priors on b or a beta prior on c"
+        )
+    rows: list[tuple[str, str, float, float]] = []
+    if asked.a is not None and model != "Rasch":
+        rows.append(("a1", "lnorm", asked.a.mean_log, asked.a.sd_log))
+    if asked.d is not None:
+        rows.append(("d", "norm", asked.d.mean, asked.d.sd))
+    if asked.c is not None and model == "3PL":
+        rows.append(("g", "norm", asked.c.mean, asked.c.sd))
+    return pd.DataFrame(rows, columns=["parameter", "type", "first", "second"])
+
+
 def mirt_arguments(
-    request: MirtRequest, model: Model, guessing_prior: GuessingPrior | None, settings: MirtSettings
+    request: MirtRequest, model: Model, priors: ItemPriors | None, settings: MirtSettings
 ) -> dict[str, Any]:
     """Arguments of ``calibrate`` in ``mirt_calibrate.R``."""
-    has_prior = model == "3PL" and guessing_prior is not None
     return {
         "cells": request.cells,
         "n_persons": len(request.user_ids),
         "n_items": len(request.item_ids),
         "model": model,
         "anchors": request.anchors,
-        "guessing_prior": {"mean": guessing_prior.mean_logit, "sd": guessing_prior.sd_logit}
-        if has_prior and guessing_prior
-        else None,
+        "priors": mirt_priors(priors, model),
         "quadrature_points": settings.quadrature_points,
         "theta_limit": settings.theta_limit,
         "tolerance": settings.tolerance,
@@ -244,6 +262,7 @@ def _calibration(reply: dict[str, Any], request: MirtRequest, model: Model) -> M
         group_variance=float(fit["group_variance"]),
         group_variance_se=float(fit["group_variance_se"]),
         log_likelihood=float(fit["log_likelihood"]),
+        log_prior=float(fit["log_prior"]),
         aic=float(fit["aic"]),
         bic=float(fit["bic"]),
         n_iterations=int(fit["n_iterations"]),

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from seedtest_analytics.stats.irt.linking import (
         Link,
         LinkGrid,
+        drifted_anchors,
         link,
     )
     from seedtest_analytics.stats.irt.model import ItemParameters, information, probability
@@ -91,6 +92,7 @@ _MODULE_OF = {
     "LinkGrid": "linking",
     "AnchorRule": "link_anchors",
     "DroppedAnchor": "link_anchors",
+    "drifted_anchors": "linking",
     "link": "linking",
     "ItemFit": "fit",
     "PersonFit": "fit",
@@ -181,6 +183,7 @@ __all__ = [
     "calibrate",
     "characteristic_curves",
     "drift_forest",
+    "drifted_anchors",
     "information",
     "information_at",
     "information_curve",

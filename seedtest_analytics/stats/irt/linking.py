@@ -140,6 +140,27 @@ def link(
     )  # fmt: skip
 
 
+def drifted_anchors(
+    new: ItemParameters,
+    old: ItemParameters,
+    *,
+    rule: AnchorRule = AnchorRule(),
+    min_anchors: int = 5,
+    covariance_new: Floats | None = None,
+    covariance_old: Floats | None = None,
+) -> tuple[NDArray[Any], tuple[DroppedAnchor, ...]]:
+    """Ids of the common items that behave on the new scale as on the old, and those that do not: ``link``'s screening
+    for anchors that are to be held fixed.
+
+    Raises LinkingError where fewer than ``min_anchors`` would be left, or no side can be called the drifted one.
+    """
+    pair = _pair(new, old, covariance_new, covariance_old)
+    _require(len(pair.ids), min_anchors, "common items with usable parameters")
+    kept, dropped = screen_anchors(pair, rule)
+    _require(int(kept.sum()), min_anchors, f"anchors after {len(dropped)} drifted ones were dropped")
+    return pair.ids[kept], dropped
+
+
 def _require(n: int, minimum: int, what: str) -> None:
     if n < minimum:
         raise LinkingError(

@@ -1,8 +1,9 @@
 # Item calibration by mirt: one dimension, marginal maximum likelihood by EM on a grid, EAP scores.
 
 # cells: person, item (numbers from 1), correct (0 or 1). anchors: item, a, b, c, fixed at these values; with
-# anchors the group's mean and variance are free. guessing_prior: mean and SD on the logit of g, or NULL.
-calibrate <- function(cells, n_persons, n_items, model, anchors, guessing_prior, quadrature_points, theta_limit,
+# anchors the group's mean and variance are free. priors: parameter (a1, d, g), type (lnorm, norm), first, second, of
+# every estimated parameter of that name; g is its logit.
+calibrate <- function(cells, n_persons, n_items, model, anchors, priors, quadrature_points, theta_limit,
                       tolerance, max_cycles, standard_errors) {
   suppressPackageStartupMessages(library(mirt))
   data <- matrix(NA_integer_, n_persons, n_items, dimnames = list(NULL, paste0("item", seq_len(n_items))))
@@ -12,7 +13,7 @@ calibrate <- function(cells, n_persons, n_items, model, anchors, guessing_prior,
     technical = list(NCYCLES = max_cycles, theta_lim = c(-theta_limit, theta_limit))
   )
   start <- do.call(mirt::mirt, c(arguments, list(pars = "values")))
-  arguments$pars <- with_guessing_prior(with_anchors(start, anchors, model), guessing_prior)
+  arguments$pars <- with_priors(with_anchors(start, anchors, model), priors)
   fit <- do.call(mirt::mirt, c(arguments, list(SE = standard_errors, SE.type = "Oakes")))
   list(
     items = item_parameters(fit, n_items),
@@ -41,12 +42,15 @@ fixed_at <- function(pars, item, name, value) {
   pars
 }
 
-with_guessing_prior <- function(pars, prior) {
-  if (is.null(prior)) return(pars)
-  at <- pars$name == "g" & pars$est
-  pars$prior.type[at] <- "norm"
-  pars$prior_1[at] <- prior$mean
-  pars$prior_2[at] <- prior$sd
+with_priors <- function(pars, priors) {
+  if (is.null(priors) || nrow(priors) == 0L) return(pars)
+  pars$prior.type <- as.character(pars$prior.type)
+  for (k in seq_len(nrow(priors))) {
+    at <- pars$name == priors$parameter[k] & pars$est
+    pars$prior.type[at] <- priors$type[k]
+    pars$prior_1[at] <- priors$first[k]
+    pars$prior_2[at] <- priors$second[k]
+  }
   pars
 }
 
@@ -85,6 +89,7 @@ fit_statistics <- function(fit) {
   second_order <- mirt::extract.mirt(fit, "secondordertest")
   data.frame(
     log_likelihood = mirt::extract.mirt(fit, "logLik"),
+    log_prior = mirt::extract.mirt(fit, "logPrior"),
     aic = mirt::extract.mirt(fit, "AIC"),
     bic = mirt::extract.mirt(fit, "BIC"),
     n_iterations = as.integer(mirt::extract.mirt(fit, "iterations")),

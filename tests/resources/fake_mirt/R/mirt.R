@@ -5,11 +5,19 @@ mirt <- function(data, model, itemtype, quadpts, TOL, verbose, technical, pars =
   stopifnot(is.matrix(data), is.integer(data), model == 1, !verbose)
   if (identical(pars, "values")) return(start_values(data, itemtype))
   warning("asked for ", quadpts, " points on ", paste(technical$theta_lim, collapse = ".."), ", TOL ", TOL,
-          ", NCYCLES ", technical$NCYCLES, ", prior on ", sum(pars$prior.type == "norm"), " g, SE ", SE, " ", SE.type)
+          ", NCYCLES ", technical$NCYCLES, ", priors ", stated(pars), ", SE ", SE, " ", SE.type)
   share <- colMeans(data, na.rm = TRUE)
   at <- pars$name == "d" & pars$est
   pars$value[at] <- log(share / (1 - share))
   list(pars = pars, data = data, SE = SE)
+}
+
+# Such as "a1 lnorm 0 0.5 x5": parameter, prior, its numbers, and on how many items.
+stated <- function(pars) {
+  own <- pars[pars$prior.type != "none", ]
+  if (nrow(own) == 0L) return("none")
+  counts <- table(paste(own$name, own$prior.type, own$prior_1, own$prior_2))
+  paste0(names(counts), " x", counts, collapse = "; ")
 }
 
 start_values <- function(data, itemtype) {
@@ -46,5 +54,5 @@ fscores <- function(fit, method, full.scores, full.scores.SE, quadpts, theta_lim
 }
 
 extract.mirt <- function(fit, what) {
-  list(logLik = -1.5, AIC = 7, BIC = 8, iterations = 12, converged = TRUE, secondordertest = if (fit$SE) TRUE)[[what]]
+  list(logLik = -1.5, logPrior = -0.25, AIC = 7, BIC = 8, iterations = 12, converged = TRUE, secondordertest = if (fit$SE) TRUE)[[what]]
 }
