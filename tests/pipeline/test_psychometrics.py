@@ -171,16 +171,19 @@ def test_anchors_that_moved_apart_are_refused_and_the_week_is_scored_with_the_ca
 
 
 def test_anchors_with_few_answers_carry_no_scale(two_cohorts: Engine) -> None:
+    """Items 1 to 3 have five answers each, of the first students."""
     with two_cohorts.begin() as connection:
         connection.exec_driver_sql("TRUNCATE question")
-        connection.exec_driver_sql("DELETE FROM attempt_log WHERE item_id <= 3 AND mod(id, 100) <> 0")
-    BANK.store(two_cohorts, tuple(range(1, 9)))
+        connection.exec_driver_sql("DELETE FROM attempt_log WHERE item_id <= 3 AND id > 120")
+    anchors = (1, 2, 3, *range(10, 20))
+    BANK.store(two_cohorts, anchors)
     outcomes = calibrated(two_cohorts, week(0))
-    assert constants(two_cohorts, week(0))["n_screened"] == 5
+    found = constants(two_cohorts, week(0))
+    assert (found["n_screened"], found["n_anchors_used"], found["dropped"]) == (10, 13, [])
     (row,) = rows_of(two_cohorts, "SELECT count(*) AS n FROM mirt_item_params_history WHERE is_anchor")
-    assert row["n"] == 8
+    assert row["n"] == 13
     assert check(outcomes, "anchors_enough").passed
-    calibrated(two_cohorts, week(0), SETTINGS.overridden_by({"min_anchors": 6}))
+    calibrated(two_cohorts, week(0), SETTINGS.overridden_by({"min_anchors": 11}))
     assert constants(two_cohorts, week(0)) is None
 
 
