@@ -5,7 +5,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from seedtest_analytics.cli.materialize import Step, _run, console_log
+from seedtest_analytics.cli.materialize import Runner, Step, console_log
 
 
 @dg.asset
@@ -27,7 +27,7 @@ DEFINITIONS = dg.Definitions(
 
 def run(step: Step, log_level: str = "WARNING") -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        _run(DEFINITIONS, instance, step, Console(width=200), console_log(log_level), False)
+        Runner(DEFINITIONS, instance, Console(width=200), console_log(log_level)).run(step)
 
 
 def test_the_console_shows_a_line_a_step_and_the_warnings(capfd: pytest.CaptureFixture[str]) -> None:

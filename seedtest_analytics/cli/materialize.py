@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,6 +18,10 @@ DRY_RUN_NOTE = (
     "DRY_RUN is set: nothing is written. Every asset is computed from what the tables hold now, not from what the steps "
     "before it would have written: of a chain of changes you see the first link whole, and what follows only as far as "
     "it rests on tables that are filled already."
+)
+EMPTY_LOG_NOTE = (
+    "The attempt log is empty and a dry run does not fill it, so there is nothing to compute after it. Fill it by the "
+    "job sync_attempts, or run the command without DRY_RUN."
 )
 
 
@@ -86,17 +90,16 @@ def materialize(first: dt.date | None, last: dt.date | None, reports: bool, is_v
     console = Console()
     if is_dry_run:
         console.print(DRY_RUN_NOTE)
-    run_config = console_log("DEBUG" if is_verbose else "WARNING")
     with dg.DagsterInstance.get() as instance:
-        _run(definitions, instance, Step("sync_attempts", "attempts"), console, run_config, is_dry_run)
+        run_config = console_log("DEBUG" if is_verbose else "WARNING")
+        runner = Runner(definitions, instance, console, run_config, is_dry_run)
+        runner.run(Step("observe_source_tables", "source tables"))
+        runner.run(Step("sync_attempts", "attempts"))
         if is_dry_run and log_awaits_sync(engine):
-            console.print(
-                "The attempt log is empty and a dry run does not fill it, so there is nothing to compute after it. Fill it "
-                "by the job sync_attempts, or run the command without DRY_RUN."
-            )
+            console.print(EMPTY_LOG_NOTE)
             return
         for step in plan(*_range(first, last, today), today, reports):
-            _run(definitions, instance, step, console, run_config, is_dry_run)
+            runner.run(step)
 
 
 def plan(first: dt.date, last: dt.date, today: dt.date, reports: bool) -> Iterator[Step]:
@@ -149,52 +152,52 @@ def console_log(level: str) -> dict[str, Any]:
     return {"loggers": {"console": {"config": {"log_level": level}}}}
 
 
-def _run(
-    definitions: Any,
-    instance: Any,
-    step: Step,
-    console: Console,
-    run_config: dict[str, Any],
-    is_dry_run: bool,
-) -> None:
-    started = time.monotonic()
-    job = definitions.resolve_job_def(step.job)
-    selections: list[dict[str, Any]] = (
-        [{"asset_selection": keys} for keys in asset_steps(job)] if is_dry_run else [{}]
-    )
-    with console.status(step.title):
-        results = [
-            job.execute_in_process(
-                instance=instance, tags=step.tags, run_config=run_config, raise_on_error=False, **selection
-            )
-            for selection in selections
-        ]
-    console.print(f"{step.title}: {time.monotonic() - started:.1f} s", highlight=False)
-    for result in results:
-        for key, rows in would_change(result).items():
-            console.print(f"  {key} would change: {rows}", highlight=False, soft_wrap=True)
-    failed = [result for result in results if not result.success]
-    for result in failed:
-        _tell_failure(result, console)
-    if failed and not step.is_optional:
-        raise typer.Exit(1)
-    if failed:
-        console.print(f"[yellow]{step.job}[/] failed; the rest goes on without it")
+@dataclass(frozen=True)
+class Runner:
+    """Runs steps one after the other on one instance and tells of each."""
 
+    definitions: Any
+    instance: Any
+    console: Console
+    run_config: Mapping[str, Any]
+    is_dry_run: bool = False
 
-def _tell_failure(result: Any, console: Console) -> None:
-    for event in result.all_events:
-        if event.is_step_failure:
-            cause = _first_cause(event.step_failure_data.error)
-            console.print(f"[red]{event.step_key}[/]: {escape(cause)}", highlight=False, soft_wrap=True)
-    console.print(f"run {result.run_id}; its log is in the UI", highlight=False)
+    def run(self, step: Step) -> None:
+        """Run a step; raises typer.Exit(1) where it fails and is not optional."""
+        started = time.monotonic()
+        job = self.definitions.resolve_job_def(step.job)
+        with self.console.status(step.title):
+            selections = asset_steps(job) if self.is_dry_run else [None]
+            results = [self._execute(job, step, selection) for selection in selections]
+        self.console.print(f"{step.title}: {time.monotonic() - started:.1f} s", highlight=False)
+        for result in results:
+            for asset, rows in would_change(result).items():
+                self.console.print(f"  {asset} would change: {rows}", highlight=False, soft_wrap=True)
+        failed = [result for result in results if not result.success]
+        for result in failed:
+            self._tell_failure(result)
+        if failed and not step.is_optional:
+            raise typer.Exit(1)
+        if failed:
+            self.console.print(f"[yellow]{step.job}[/] failed; the rest goes on without it")
 
+    def _execute(self, job: Any, step: Step, selection: list[Any] | None) -> Any:
+        return job.execute_in_process(
+            instance=self.instance,
+            tags=step.tags,
+            raise_on_error=False,
+            run_config=dict(self.run_config),
+            asset_selection=selection,
+        )
 
-def _first_cause(error: Any) -> str:
-    """What went wrong: Dagster's own errors about a step say only that something did."""
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip() if error is not None else "no cause is known"
+    def _tell_failure(self, result: Any) -> None:
+        for event in result.all_events:
+            if event.is_step_failure:
+                cause = _first_cause(event.step_failure_data.error)
+                self.console.print(
+                    f"[red]{event.step_key}[/]: {escape(cause)}", highlight=False, soft_wrap=True
+                )
+        self.console.print(f"run {result.run_id}; its log is in the UI", highlight=False)
 
 
 def asset_steps(job: Any) -> list[list[Any]]:
@@ -218,3 +221,10 @@ def would_change(result: Any) -> dict[str, str]:
         for check in checks
         if check.check_name == CONTRACT_CHECK and WOULD_CHANGE in check.metadata
     }
+
+
+def _first_cause(error: Any) -> str:
+    """What went wrong: Dagster's own errors about a step say only that something did."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "no cause is known"

@@ -7,12 +7,10 @@ from typing import Any
 import dagster as dg
 import pytest
 from rich.console import Console
-from rich.progress import Progress
 from sqlalchemy import Engine
 
 from seedtest_analytics.build import build_definitions
-from seedtest_analytics.cli import materialize as command
-from seedtest_analytics.cli.materialize import Step, asset_steps
+from seedtest_analytics.cli.materialize import Runner, Step, asset_steps, console_log
 from seedtest_analytics.partitions import DAY, WEEK, monday_of
 from seedtest_analytics.resources.attempt_sync import sync_attempts
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -44,11 +42,9 @@ def run_dry(engine: Engine, step: Step) -> str:
     """What the command prints for a step of a dry run."""
     output = io.StringIO()
     definitions = build_definitions({"postgres": postgres_of(engine)})
-    with (
-        dg.DagsterInstance.ephemeral() as instance,
-        Progress(console=Console(file=output, width=200)) as progress,
-    ):
-        command._run(definitions, instance, step, progress, is_dry_run=True)
+    with dg.DagsterInstance.ephemeral() as instance:
+        console = Console(file=output, width=200)
+        Runner(definitions, instance, console, console_log("WARNING"), is_dry_run=True).run(step)
     return output.getvalue()
 
 
