@@ -1,9 +1,10 @@
 """Time and memory of the churn panel, fit and score, of many Prophet series and of segments.
 
-Usage: ``python benchmarks/risk.py [--quick] [--only churn|prophet|expectations|segments]``; ``--study``
+Usage: ``python -m benchmarks.risk [--quick] [--only churn|graph|prophet|expectations|segments]``; ``--study``
 prints instead how well the churn model foretells on the published logs (walk-forward) and how many planted
 anomalies are found. Every case runs in a process of its own, so that its peak memory is its own; compilation
-(numba) is done before the clock starts. Prints one table.
+(numba) is done before the clock starts. ``churn`` is the panel, fit and score of arrays, ``graph`` the same from an
+embedded PostgreSQL to its tables.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.load import machine
+
 if TYPE_CHECKING:
     from seedtest_analytics.stats.survival.panel import ActivityLog
 
-FIRST_DAY, WEEKS = 18_004, 26
+FIRST_DAY, WEEKS = 18_008, 26
 
 
 def simulated_sessions(n_users: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -131,29 +134,38 @@ def published_logs(shared: Path) -> dict[str, tuple[ActivityLog, int]]:
 
 
 def walk_forward(log: ActivityLog, horizon: int, n_landmarks: int = 12) -> str:
-    """Refit at each of the landmarks on what was known then, score what followed."""
+    """Refit at each of the landmarks on what was known then, score what followed.
+
+    ``model`` is as the graph fits it, ``definition`` with the covariates of the metric definition alone (a log of
+    activity has no A_t, E_t and R_t), ``heuristic`` the contract's.
+    """
     from seedtest_analytics.stats.calibration.probabilities import score_probabilities
-    from seedtest_analytics.stats.survival.churn import ChurnSettings
+    from seedtest_analytics.stats.survival.churn import HEURISTIC_COVARIATES, ChurnSettings
     from seedtest_analytics.stats.survival.churn_fit import fit_churn
     from seedtest_analytics.stats.survival.heuristic import heuristic_silence
     from seedtest_analytics.stats.survival.panel import landmark_panel
 
     first, last = np.quantile(log.start_days, [0.3, 0.95])
-    settings = ChurnSettings(horizon_days=horizon, forward_landmarks=1)
+    models = {
+        "model": ChurnSettings(horizon_days=horizon, forward_landmarks=1),
+        "definition": ChurnSettings(
+            horizon_days=horizon, forward_landmarks=1, covariates=HEURISTIC_COVARIATES
+        ),
+    }
     parts = []
     for as_of in np.unique(np.linspace(first, last - horizon, n_landmarks).astype(int)):
         past = landmark_panel(log, as_of - 7 * np.arange(1, 27), int(as_of), max_silence_days=90)
-        model = fit_churn(past, settings)
         now = landmark_panel(log, [as_of], int(as_of) + horizon, max_silence_days=90)
         silent = now.outcome_at(horizon)[1]
         judged, before = past.outcome_at(horizon)
         base = before[judged].mean() if judged.any() else 0.5
-        given = [now.covariates[name] for name in ("days_since_last", "mean_gap_days_28d", "sessions_28d")]
-        risk = model.predict_silence(now.covariates)[0]
-        parts.append((now.user, silent, risk, np.full(len(silent), base), heuristic_silence(*given, horizon)))
-    user, silent, risk, base, heuristic = (np.concatenate(column) for column in zip(*parts, strict=True))
+        given = [now.covariates[name] for name in HEURISTIC_COVARIATES]
+        risks = [fit_churn(past, settings).predict_silence(now.covariates)[0] for settings in models.values()]
+        heuristic = heuristic_silence(*given, horizon)
+        parts.append((now.user, silent, np.full(len(silent), base), *risks, heuristic))
+    user, silent, base, *predictions = (np.concatenate(column) for column in zip(*parts, strict=True))
     lines = []
-    for name, predicted in (("model", risk), ("heuristic", heuristic)):
+    for name, predicted in zip((*models, "heuristic"), predictions, strict=True):
         s = score_probabilities(predicted, silent, baseline=base, clusters=user)
         lines.append(
             f"  {name:<10} n {s.n:>7,}  silent {s.observed_share:.3f}  predicted {s.predicted_share:.3f}  "
@@ -205,19 +217,26 @@ def _in_own_process(work: Callable[[int], str], size: int, out: multiprocessing.
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the sizes or less")
-    parser.add_argument("--only", choices=["churn", "prophet", "expectations", "segments"])
+    parser.add_argument("--only", choices=["churn", "graph", "prophet", "expectations", "segments"])
     parser.add_argument("--study", action="store_true", help="print quality instead of speed")
     chosen = parser.parse_args()
     if chosen.study:
         study()
         return
+    users = (10_000, 100_000) if chosen.quick else (10_000, 100_000, 1_000_000)
+    if chosen.only in (None, "graph"):
+        from benchmarks import risk_graph
+
+        risk_graph.main(users[:1] if chosen.quick else users)
     sizes = {
-        churn: (10_000, 100_000) if chosen.quick else (10_000, 100_000, 1_000_000),
+        churn: users,
         prophet: (20,) if chosen.quick else (1_000,),
         expectations: (100_000,) if chosen.quick else (1_000_000,),
-        segments: (10_000, 100_000) if chosen.quick else (10_000, 100_000, 1_000_000),
+        segments: users,
     }
     context = multiprocessing.get_context("spawn")
+    if chosen.only != "graph":
+        print(machine())
     for work, cases in sizes.items():
         for size in cases if chosen.only in (None, work.__name__) else ():
             out = context.Queue()
