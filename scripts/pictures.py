@@ -72,7 +72,7 @@ def view(path: str, height: int = 900) -> Callable[[Page, str, Path], None]:
 
     def take(page: Page, url: str, target: Path) -> None:
         page.open(f"{url}{path}", 1500, height)
-        page.settle(6)
+        page.settle(9)
         page.picture(target)
 
     return take

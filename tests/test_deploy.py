@@ -1,0 +1,157 @@
+"""What is in deploy/: manifests are valid, runs become valid Jobs, the instance is the project's own.
+
+No image is built here and no cluster is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import kubernetes.client
+import kubernetes_validate
+import pytest
+import yaml
+from dagster._cli import create_dagster_cli
+from dagster._config import process_config, resolve_to_config_type
+from dagster._daemon.cli import create_dagster_daemon_cli
+from dagster_aws.s3 import S3ComputeLogManager
+from dagster_k8s import K8sRunLauncher
+from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
+from dagster_webserver.cli import create_dagster_webserver_cli
+
+ROOT = Path(__file__).parents[1]
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+KUSTOMIZATION = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
+INSTANCE = yaml.safe_load((KUBERNETES / "dagster.yaml").read_text())
+SERVER_VERSION = "1.30"
+PROGRAMS = {
+    "dagster": create_dagster_cli,
+    "dagster-daemon": create_dagster_daemon_cli,
+    "dagster-webserver": create_dagster_webserver_cli,
+}
+
+
+def manifests() -> Iterator[dict[str, Any]]:
+    for name in KUSTOMIZATION["resources"]:
+        yield from yaml.safe_load_all((KUBERNETES / name).read_text())
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    found = {m["metadata"]["name"]: m for m in manifests() if m["kind"] in ("Deployment", "Job")}
+    return {name: manifest["spec"]["template"]["spec"] for name, manifest in found.items()}
+
+
+def run_job() -> dict[str, Any]:
+    """The Job that the instance makes of a run."""
+    launcher = INSTANCE["run_launcher"]["config"]
+    config = DagsterK8sJobConfig(
+        job_image="image",
+        dagster_home=launcher["dagster_home"],
+        service_account_name=launcher["service_account_name"],
+        instance_config_map=launcher["instance_config_map"],
+        env_config_maps=launcher["env_config_maps"],
+        env_secrets=launcher["env_secrets"],
+        volumes=launcher["volumes"],
+        volume_mounts=launcher["volume_mounts"],
+    )
+    own = UserDefinedDagsterK8sConfig.from_dict(launcher["run_k8s_config"])
+    job = construct_dagster_k8s_job(config, ["dagster", "api", "execute_run"], "run", own)
+    made: dict[str, Any] = kubernetes.client.ApiClient().sanitize_for_serialization(job)
+    return made
+
+
+@pytest.mark.parametrize(
+    "manifest", list(manifests()), ids=lambda m: f"{m['kind']}-{m['metadata']['name']}".lower()
+)
+def test_manifests_are_valid(manifest: dict[str, Any]) -> None:
+    kubernetes_validate.validate(manifest, SERVER_VERSION, strict=True)
+
+
+def test_a_run_is_a_valid_job_with_the_rights_of_the_other_pods() -> None:
+    job = run_job()
+    kubernetes_validate.validate(job, SERVER_VERSION, strict=True)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert_least_rights(pod)
+    assert "/var/lib/seedtest/dagster/dagster.yaml" in {m["mountPath"] for m in container["volumeMounts"]}
+    assert container["resources"]["limits"]["memory"] == "4Gi"
+
+
+@pytest.mark.parametrize("name", list(pods()))
+def test_pods_have_least_rights(name: str) -> None:
+    assert_least_rights(pods()[name])
+
+
+def assert_least_rights(pod: dict[str, Any]) -> None:
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == 10001
+    for container in pod["containers"]:
+        context = container["securityContext"]
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert {"/var/lib/seedtest", "/tmp"} <= {mount["mountPath"] for mount in container["volumeMounts"]}
+        assert container["resources"]["limits"]
+
+
+def commands() -> list[list[str]]:
+    probes = ("startupProbe", "readinessProbe", "livenessProbe")
+    found = []
+    for pod in pods().values():
+        (container,) = pod["containers"]
+        found.append(container["command"])
+        found += [container[p]["exec"]["command"] for p in probes if "exec" in container.get(p, {})]
+    return [command for command in found if command[0] in PROGRAMS]
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_commands_are_understood(command: list[str]) -> None:
+    """Every option is one that the installed program knows; nothing is run."""
+    program, arguments = PROGRAMS[command[0]](), command[1:]
+    while isinstance(program, click.Group):
+        program, arguments = program.commands[arguments[0]], arguments[1:]
+    program.make_parser(click.Context(program)).parse_args(list(arguments))
+
+
+def test_the_instance_is_the_projects_own_with_a_launcher() -> None:
+    own = {key: value for key, value in INSTANCE.items() if key not in ("run_launcher", "compute_logs")}
+    assert own == yaml.safe_load((ROOT / "dagster.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"), [("run_launcher", K8sRunLauncher), ("compute_logs", S3ComputeLogManager)]
+)
+def test_the_instances_parts_are_configured_as_they_want(
+    part: str, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in literals():
+        monkeypatch.setenv(name, literals()[name])
+    done = process_config(resolve_to_config_type(kind.config_type()), INSTANCE[part]["config"])
+    assert done.success, done.errors
+
+
+def literals() -> dict[str, str]:
+    (environment,) = (m for m in KUSTOMIZATION["configMapGenerator"] if m["name"] == "seedtest-environment")
+    return dict(line.split("=", 1) for line in environment["literals"])
+
+
+def test_what_the_instance_reads_from_the_environment_is_set() -> None:
+    asked = set(re.findall(r"^ *env: (\w+)$", (KUBERNETES / "dagster.yaml").read_text(), re.MULTILINE))
+    assert asked - {"DAGSTER_POSTGRES_URL"} <= set(literals())  # the URL holds a password: a secret
+
+
+def test_the_image_is_made_of_what_the_build_may_see() -> None:
+    dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
+    seen = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = [line.split()[1:-1] for line in dockerfile.splitlines() if line.startswith("COPY ")]
+    sources = {source for line in copied for source in line if not source.startswith("--")} - {
+        "/uv",
+        "/opt/seedtest",
+    }
+    assert sources == seen
+    assert all((ROOT / source).exists() for source in sources)
+    assert re.search(r"^USER 10001", dockerfile, re.MULTILINE)
