@@ -1,34 +1,144 @@
-"""`seedtest tag-anchors`: the tag for the items that `anchor_candidates` chose."""
+"""`seedtest tag-anchors`: the anchors' tag for items that meet the criteria, and a look at those that have it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seedtest_analytics.assets.anchor_choice import AnchorChoice
+
+
+class Action(StrEnum):
+    """What to do with the criteria."""
+
+    TAG = "tag"
+    VERIFY = "verify"
+
 
 def tag_anchors_command(
+    action: Annotated[
+        Action,
+        typer.Argument(help="tag: choose and tag anchors; verify: judge the tagged ones, write nothing."),
+    ] = Action.TAG,
+    min_responses: Annotated[int, typer.Option(min=1, help="Answers that an anchor needs.")] = 100,
+    difficulty_min: Annotated[float, typer.Option(help="Lowest difficulty b (logit).")] = -2.0,
+    difficulty_max: Annotated[float, typer.Option(help="Highest difficulty b (logit).")] = 2.0,
+    discrimination_min: Annotated[float, typer.Option(help="Lowest discrimination a (1/logit).")] = 0.5,
+    max_candidates: Annotated[
+        int, typer.Option(min=1, help="At most so many anchors, those tagged already among them.")
+    ] = 50,
+    item_ids: Annotated[
+        str | None, typer.Option(metavar="ID,ID,…", help="Only these items; default: the whole bank.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", envvar="DRY_RUN", help="Show what would be tagged; write nothing.")
     ] = False,
 ) -> None:
-    """Tag the anchors that the newest week of `anchor_candidates` chose; exit code 1 where there is none."""
-    from seedtest_analytics.assets.anchors import tag_anchors
+    """Tag items as anchors by the newest usable calibration, or verify the tagged ones.
+
+    Stability over calibrations, an odd estimate, an open alert of drift and DIF count beside the options. Exit code 1
+    where no item meets the criteria.
+    """
+    from seedtest_analytics.assets.anchor_choice import choose, newest_week, tag_anchors, verify_anchors
     from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.resources.postgres import PostgresResource
+    from seedtest_analytics.stats.irt.anchors import AnchorCriteria
 
-    migrated_engine()
-    with PostgresResource().transaction("tag-anchors", is_dry_run=dry_run) as connection:
-        rows = tag_anchors(connection)
-    console = Console()
-    if not rows:
-        console.print("no items to tag: materialise anchor_candidates and see the column `reason`")
-        raise typer.Exit(1)
-    table = Table(
-        "item", "topic", "a", "b", title=f"{'would be tagged' if dry_run else 'tagged'}: {len(rows)} items"
+    if difficulty_min >= difficulty_max:
+        raise typer.BadParameter(f"{difficulty_min:g} is not below --difficulty-max {difficulty_max:g}")
+    only = _ids(item_ids)
+    criteria = AnchorCriteria(
+        min_responses=min_responses,
+        difficulty_lower=difficulty_min,
+        difficulty_upper=difficulty_max,
+        discrimination_min=discrimination_min,
+        max_anchors=max_candidates,
     )
-    for row in rows:
-        table.add_row(row["item_id"], row["topic_id"] or "–", f"{row['a']:.2f}", f"{row['b']:.2f}")
+    migrated_engine()
+    console = Console()
+    is_reading = dry_run or action is Action.VERIFY
+    with PostgresResource().transaction("tag-anchors", is_dry_run=is_reading) as connection:
+        week = newest_week(connection)
+        if week is None:
+            console.print("no usable calibration: materialise mirt_item_params first")
+            raise typer.Exit(1)
+        if action is Action.VERIFY:
+            has_met = _print_verified(console, verify_anchors(connection, week, criteria, only))
+        else:
+            choice = choose(connection, week, criteria, only)
+            has_met = _print_choice(console, choice, tag_anchors(connection, choice), only, dry_run)
+    if not has_met:
+        raise typer.Exit(1)
+
+
+def _ids(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise typer.BadParameter(f"--item-ids {text!r}: give ids of questions, separated by commas") from None
+
+
+def _print_choice(
+    console: Console, choice: AnchorChoice, fresh: pd.DataFrame, only: list[int] | None, dry_run: bool
+) -> bool:
+    verb = "would be tagged" if dry_run else "tagged"
+    n_chosen = len(choice.chosen)
+    if only is not None:
+        _print_refused(console, choice.frame, only)
+    elif choice.selection is not None and n_chosen:
+        for reason in choice.selection.reasons:
+            console.print(f"[yellow]not covered[/]: {reason}", highlight=False)
+    if not n_chosen:
+        console.print("no item meets the criteria; first criterion that failed, and items:")
+        failed = choice.frame["reason"].dropna().astype(str).str.split(":").str[0].value_counts()
+        for criterion, n_items in failed.items():
+            console.print(f"  {criterion}: {n_items}", highlight=False)
+        return False
+    if fresh.empty:
+        console.print(f"nothing to tag: all {n_chosen} chosen items are anchors already")
+        return True
+    table = Table(
+        "item", "topic", "a", "b", "answers", title=f"{verb}: {len(fresh)} of {n_chosen} chosen items"
+    )
+    for row in fresh.itertuples():
+        table.add_row(*_cells(row))
     console.print(table)
+    return True
+
+
+def _print_refused(console: Console, frame: pd.DataFrame, only: list[int]) -> None:
+    from seedtest_analytics.assets.anchor_choice import NOT_CALIBRATED
+
+    reasons = dict(zip(frame["item_id"].astype(int), frame["reason"], strict=True))
+    for item in only:
+        reason = reasons.get(item, NOT_CALIBRATED)
+        if isinstance(reason, str):
+            console.print(f"{item}: {reason}", highlight=False, soft_wrap=True)
+
+
+def _print_verified(console: Console, found: pd.DataFrame) -> bool:
+    if found.empty:
+        console.print("no item is tagged as an anchor")
+        return False
+    meets = found["reason"].isna()
+    title = f"anchors that meet the criteria: {int(meets.sum())} of {len(found)}"
+    table = Table("item", "topic", "a", "b", "answers", "fails", title=title)
+    for row in found.loc[meets.sort_values().index].itertuples():
+        table.add_row(*_cells(row), "" if row.reason is None else str(row.reason))
+    console.print(table)
+    return bool(meets.any())
+
+
+def _cells(row: Any) -> tuple[str, ...]:
+    numbers = [f"{value:.2f}" if value == value else "–" for value in (row.a, row.b)]
+    answers = f"{row.n_responses:,.0f}" if row.n_responses == row.n_responses else "–"
+    return str(row.item_id), row.topic_id or "–", *numbers, answers

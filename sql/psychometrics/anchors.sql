@@ -1,16 +1,26 @@
 -- Anchors: who could be one, who is chosen, and parameters written back to the item bank.
--- Inputs: mirt_fit_meta, mirt_item_params_history, mirt_item_params, attempt, question, anchor_candidates, drift_alerts.
+-- Inputs: mirt_fit_meta, mirt_item_params_history, mirt_item_params, attempt, question, drift_alerts.
 
 -- name: candidates
--- Grain: item with parameters in the calibration.
--- Params: run_id, as_of.
+-- Grain: item with parameters in the calibration. `flag` says what speaks against an item: the calibration's own flag, a
+-- shift that kept it from carrying the scale, an alert of drift that nobody has resolved, DIF of ETS class C.
+-- Params: run_id, as_of, week_start.
+WITH fit AS MATERIALIZED (
+    SELECT
+        COALESCE(model_spec #> '{linking_constants,dropped}', '[]') AS dropped,
+        COALESCE(metrics #> '{dif,items_c}', '[]') AS items_c
+    FROM mirt_fit_meta
+    WHERE run_id = :run_id
+)
+
 SELECT
     h.item_id::bigint AS item_id,
     q.topic_id,
     h.a,
     h.b,
     h.c,
-    h.flag IS NOT NULL AS is_flagged,
+    NULLIF(concat_ws('; ', h.flag, 'not on the scale: ' || m.reason, d.alert, g.dif), '') AS flag,
+    h.is_anchor AS is_held,
     COALESCE(q.meta -> 'tags' @> '["anchor"]', false) AS is_tagged,
     COALESCE(n.n_responses, 0)::integer AS n_responses
 FROM mirt_item_params_history AS h
@@ -18,6 +28,21 @@ INNER JOIN question AS q ON q.id = h.item_id::bigint
 LEFT JOIN (
     SELECT item_id, count(*) AS n_responses FROM attempt WHERE is_answered AND completed_at < :as_of GROUP BY item_id
 ) AS n ON n.item_id = q.id
+LEFT JOIN (
+    SELECT e.moved ->> 'item_id' AS item_id, min(e.moved ->> 'reason') AS reason
+    FROM fit CROSS JOIN LATERAL jsonb_array_elements(fit.dropped) AS e (moved)
+    GROUP BY 1
+) AS m ON m.item_id = h.item_id
+LEFT JOIN (
+    SELECT item_id, 'open alert of drift (' || string_agg(DISTINCT metric, ', ' ORDER BY metric) || ')' AS alert
+    FROM drift_alerts
+    WHERE resolved_at IS NULL AND (week_start IS NULL OR week_start <= :week_start)
+    GROUP BY item_id
+) AS d ON d.item_id = q.id
+LEFT JOIN (
+    SELECT DISTINCT e.item_id, 'DIF of class C' AS dif
+    FROM fit CROSS JOIN LATERAL jsonb_array_elements_text(fit.items_c) AS e (item_id)
+) AS g ON g.item_id = h.item_id
 WHERE h.run_id = :run_id AND h.a IS NOT NULL AND h.b IS NOT NULL
 ORDER BY 1;
 
@@ -38,24 +63,25 @@ SELECT item_id, b FROM (
 WHERE nth <= 5
 ORDER BY item_id, nth;
 
--- name: chosen
--- The choice of the newest week, without tagged items and without items that have an open alert of drift.
-SELECT c.item_id, c.week_start, c.topic_id, c.a, c.b
-FROM anchor_candidates AS c
-WHERE
-    c.week_start = (SELECT max(week_start) FROM anchor_candidates)
-    AND c.rank IS NOT NULL
-    AND NOT EXISTS (
-        SELECT FROM drift_alerts AS d WHERE d.item_id = c.item_id::bigint AND d.resolved_at IS NULL
-    )
-    AND NOT EXISTS (
-        SELECT FROM question AS q WHERE q.id = c.item_id::bigint AND q.meta -> 'tags' @> '["anchor"]'
-    )
-ORDER BY c.rank;
+-- name: newest_calibration
+-- The calibration that anchors are chosen by: the newest usable one.
+SELECT week_start, fitted_at FROM mirt_fit_meta WHERE is_usable ORDER BY week_start DESC LIMIT 1;
+
+-- name: tagged
+-- Every item that has the tag; `has_parameters`: it can be held at them.
+SELECT
+    id AS item_id,
+    topic_id,
+    COALESCE(
+        jsonb_typeof(meta #> '{irt,a}') = 'number' AND jsonb_typeof(meta #> '{irt,b}') = 'number', false
+    ) AS has_parameters
+FROM question
+WHERE meta -> 'tags' @> '["anchor"]'
+ORDER BY id;
 
 -- name: tag
 -- Append the tag, and keep the parameters that the item was chosen with: an anchor is held at them from now on.
--- Params: item_ids, week_start. A tags value that is no array is replaced.
+-- Params: item_ids, run_id. A tags value that is no array is replaced.
 UPDATE question AS q
 SET
     meta = COALESCE(q.meta, '{}') || jsonb_build_object(
@@ -63,14 +89,13 @@ SET
         CASE WHEN jsonb_typeof(q.meta -> 'tags') = 'array' THEN q.meta -> 'tags' ELSE '[]' END || '["anchor"]',
         'irt',
         jsonb_strip_nulls(
-            jsonb_build_object('a', c.a, 'b', c.b, 'c', c.c, 'model', f.model_spec ->> 'model', 'version', c.run_id)
+            jsonb_build_object('a', h.a, 'b', h.b, 'c', h.c, 'model', h.model, 'version', h.run_id)
         )
     ),
     updated_at = now()
-FROM anchor_candidates AS c
-INNER JOIN mirt_fit_meta AS f ON f.run_id = c.run_id
+FROM mirt_item_params_history AS h
 WHERE
-    c.week_start = :week_start AND c.item_id = ANY(:item_ids) AND q.id = c.item_id::bigint
+    h.run_id = :run_id AND h.item_id = ANY(:item_ids) AND q.id = h.item_id::bigint
     AND NOT COALESCE(q.meta -> 'tags' @> '["anchor"]', false);
 
 -- name: write_back

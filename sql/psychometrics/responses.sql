@@ -1,5 +1,5 @@
 -- Answers for calibration and scoring.
--- Inputs: attempt, question. Instants are half open: from_at <= completed_at < as_of.
+-- Inputs: attempt, question, mirt_item_params_history. Instants are half open: from_at <= completed_at < as_of.
 
 -- name: calibration
 -- Grain: student and item, or attempt where all attempts are asked for. The newest are kept under a limit.
@@ -55,13 +55,19 @@ FROM window_answer
 ORDER BY user_id, is_recent, item_id;
 
 -- name: anchors
--- Items tagged 'anchor' that have parameters. A tags value that is no array is no anchor.
+-- Items tagged 'anchor' that have parameters. A tags value that is no array is no anchor. Standard errors are those of
+-- the calibration that the parameters came from (`version`); parameters from elsewhere have none and are taken as given.
 SELECT
     q.id::text AS item_id,
     (q.meta #>> '{irt,a}')::float8 AS a,
     (q.meta #>> '{irt,b}')::float8 AS b,
-    (q.meta #>> '{irt,c}')::float8 AS c
+    (q.meta #>> '{irt,c}')::float8 AS c,
+    h.se_a,
+    h.se_b,
+    h.se_c
 FROM question AS q
+LEFT JOIN mirt_item_params_history AS h
+    ON h.run_id = q.meta #>> '{irt,version}' AND h.item_id = q.id::text
 WHERE
     q.meta -> 'tags' @> '["anchor"]'
     AND jsonb_typeof(q.meta #> '{irt,a}') = 'number'

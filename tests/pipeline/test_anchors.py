@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import Result
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
-from seedtest_analytics.assets.anchors import judge_candidates, tag_anchors
+from seedtest_analytics.assets.anchors import judge_candidates
 from seedtest_analytics.assets.calibration import calibrate_week
 from seedtest_analytics.assets.events import Outcome
 from seedtest_analytics.cli.app import app
@@ -21,6 +22,11 @@ LOG: Any = logging.getLogger(__name__)
 BANK = Bank.drawn(24, seed=5)
 THETA = np.random.default_rng(6).normal(0.0, 1.0, 400)
 SETTINGS = CalibrationSettings(lookback_days=7)
+ALERT = (
+    "INSERT INTO drift_alerts (item_id, window_id, metric, value, threshold, severity, run_id) "
+    "VALUES (:item, 1, 'delta_b', 1, 0.25, 'severe', 'r')"
+)
+UNTAG = "UPDATE question SET meta = '{}'"
 META = "SELECT id, meta FROM question ORDER BY id"
 
 
@@ -31,6 +37,15 @@ def calibrated(engine: Engine, number: int, **changes: Any) -> None:
 
 def judged(engine: Engine, number: int) -> Outcome:
     return judge_candidates(postgres_of(engine), week(number), False)
+
+
+def command(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["tag-anchors", *arguments], env={"COLUMNS": "200"})
+
+
+def tagged(engine: Engine) -> set[str]:
+    query = "SELECT id FROM question WHERE meta -> 'tags' @> '[\"anchor\"]'"
+    return {str(row["id"]) for row in rows_of(engine, query)}
 
 
 @pytest.fixture
@@ -59,7 +74,7 @@ def test_an_item_that_moved_is_not_stable_and_the_rest_is_chosen_and_tagged(
     assert judged(two_weeks, 1).checks[0].passed
     rows = {row["item_id"]: row for row in rows_of(two_weeks, "SELECT * FROM anchor_candidates")}
     assert not rows["3"]["is_stable"]
-    assert "not stable" in rows["3"]["reason"]
+    assert "difficulty moved by" in rows["3"]["reason"]
     assert rows["3"]["rank"] is None
     chosen = {item for item, row in rows.items() if row["rank"] is not None}
     assert len(chosen) > 12
@@ -72,27 +87,88 @@ def test_an_item_that_moved_is_not_stable_and_the_rest_is_chosen_and_tagged(
 
     monkeypatch.setenv("DATABASE_URL", two_weeks.url.render_as_string(hide_password=False))
     before = snapshot(two_weeks, "question")
-    shown = CliRunner().invoke(app, ["tag-anchors", "--dry-run"])
-    assert shown.exit_code == 0, shown.output
+    assert command("--dry-run").exit_code == 0
+    monkeypatch.setenv("DRY_RUN", "true")
+    assert "would be tagged" in command("tag").output
+    monkeypatch.delenv("DRY_RUN")
     assert snapshot(two_weeks, "question") == before
 
+    alerted = min(chosen, key=int)
+    execute(two_weeks, ALERT, {"item": int(alerted)})
+    assert command().exit_code == 0
+    assert tagged(two_weeks) == chosen - {alerted}
+    for item, meta in {str(r["id"]): r["meta"] for r in rows_of(two_weeks, META)}.items():
+        if item in chosen - {alerted}:
+            assert meta["tags"] == ["anchor"]
+            assert meta["author"] == "kim"
+            assert meta["irt"]["b"] == pytest.approx(rows[item]["b"])
+            assert meta["irt"]["version"] == rows[item]["run_id"]
+    before = snapshot(two_weeks, "question")
+    again = command()
+    assert again.exit_code == 0
+    assert "anchors already" in again.output
+    assert snapshot(two_weeks, "question") == before
+    # The asset sees the alert as the command does.
+    judged(two_weeks, 1)
+    (row,) = rows_of(two_weeks, "SELECT reason FROM anchor_candidates WHERE item_id = :i", i=alerted)
+    assert row["reason"] == "flagged: open alert of drift (delta_b)"
+
+
+def test_the_options_are_the_criteria(two_weeks: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", two_weeks.url.render_as_string(hide_password=False))
+    judged(two_weeks, 1)
+    rows = rows_of(two_weeks, "SELECT item_id, a, b FROM anchor_candidates WHERE reason IS NULL")
+    assert command("--max-candidates", "4").exit_code == 0
+    assert len(tagged(two_weeks)) == 4
+    execute(two_weeks, UNTAG)
+    assert (
+        command("--difficulty-min", "0", "--difficulty-max", "1", "--discrimination-min", "0.9").exit_code
+        == 0
+    )
+    assert tagged(two_weeks) == {r["item_id"] for r in rows if 0 <= r["b"] <= 1 and r["a"] >= 0.9}
+    execute(two_weeks, UNTAG)
+    named = command("tag", "--item-ids", "3,7,99")
+    assert named.exit_code == 0
+    assert tagged(two_weeks) == {"7"}
+    assert "3: flagged: not on the scale: difficulty moved" in named.output
+    assert "99: not in the calibration" in named.output
+    execute(two_weeks, UNTAG)
+    none = command("--min-responses", "1000000")
+    assert none.exit_code == 1
+    assert "fewer than 1000000 answers: 24" in none.output
+    assert tagged(two_weeks) == set()
+    assert command("--difficulty-min", "2", "--difficulty-max", "1").exit_code == 2
+    assert command("--item-ids", "7,x").exit_code == 2
+
+
+def test_verify_says_which_anchors_fail_and_why_and_writes_nothing(
+    two_weeks: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", two_weeks.url.render_as_string(hide_password=False))
+    assert "no item is tagged" in command("verify").output
+    assert command("verify").exit_code == 1
+    assert command("tag", "--item-ids", "7,8,9,10,11,12").exit_code == 0
     execute(
         two_weeks,
-        "INSERT INTO drift_alerts (item_id, window_id, metric, value, threshold, severity, run_id) "
-        "VALUES (:item, 1, 'delta_b', 1, 0.25, 'severe', 'r')",
-        {"item": int(min(chosen, key=int))},
+        "INSERT INTO question (id, content, meta) VALUES (900, 'x', '{\"tags\": [\"anchor\"]}'), "
+        '(901, \'x\', \'{"tags": ["anchor"], "irt": {"a": 1, "b": 0}}\')',
     )
-    assert CliRunner().invoke(app, ["tag-anchors"]).exit_code == 0
-    tagged = {str(r["id"]): r["meta"] for r in rows_of(two_weeks, META) if "tags" in r["meta"]}
-    assert set(tagged) == chosen - {min(chosen, key=int)}
-    for item, meta in tagged.items():
-        assert meta["tags"] == ["anchor"]
-        assert meta["author"] == "kim"
-        assert meta["irt"]["b"] == pytest.approx(rows[item]["b"])
-        assert meta["irt"]["version"] == rows[item]["run_id"]
-    assert CliRunner().invoke(app, ["tag-anchors"]).exit_code == 1
-    with two_weeks.begin() as connection:
-        assert tag_anchors(connection) == []
+    execute(two_weeks, ALERT, {"item": 8})
+    # A third week holds the anchors; item 9 has moved, is estimated anew and named.
+    store_answers(two_weeks, BANK.moved({9: 1.5}), week(2), THETA, seed=9, prefix="w")
+    calibrated(two_weeks, 2)
+    before = snapshot(two_weeks, "question")
+    shown = command("verify")
+    assert shown.exit_code == 0
+    assert "4 of 8" in shown.output
+    lines = {line.split("│")[1].strip(): line for line in shown.output.splitlines() if line.count("│") > 5}
+    assert "open alert of drift" in lines["8"]
+    assert "difficulty moved by" in lines["9"]
+    assert "no parameters in question.meta.irt" in lines["900"]
+    assert "not in the calibration" in lines["901"]
+    for item in ("7", "10", "11", "12"):
+        assert lines[item].split("│")[6].strip() == ""
+    assert snapshot(two_weeks, "question") == before
 
 
 def test_parameters_are_written_back_on_request_and_never_over_an_anchors(database: Engine) -> None:

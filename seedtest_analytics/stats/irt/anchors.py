@@ -39,8 +39,9 @@ class AnchorCriteria:
 
 @dataclass(frozen=True, eq=False)
 class AnchorCandidates:
-    """Items to choose from, all (n_items,): ids, a, b (on the platform's scale), answers, topics; ``is_flagged``
-    for items with a flag, misfit, drift or DIF.
+    """Items to choose from, all (n_items,): ids, a, b (on the platform's scale), answers, topics; ``flag`` says what
+    speaks against an item (an odd estimate, drift, DIF), None where nothing does. ``is_proven``: stable by other
+    evidence than the history, such as an anchor that a calibration has just screened and held.
     """
 
     item_ids: NDArray[Any]
@@ -48,7 +49,8 @@ class AnchorCandidates:
     b: Floats
     n_responses: NDArray[np.int64]
     topics: NDArray[Any]
-    is_flagged: NDArray[np.bool_]
+    flag: NDArray[Any]
+    is_proven: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,7 @@ def _spread(
 ) -> tuple[Floats, NDArray[np.int64]]:
     """(n,) population SD of b over the history, and how many calibrations it has."""
     n = len(candidates.item_ids)
-    if history is None or not len(history.item_ids):
+    if not n or history is None or not len(history.item_ids):
         return np.full(n, np.nan), np.zeros(n, dtype=np.int64)
     order = np.argsort(candidates.item_ids, kind="stable")
     place = np.minimum(np.searchsorted(candidates.item_ids, history.item_ids, sorter=order), n - 1)
@@ -131,13 +133,14 @@ def _rejected(
     candidates: AnchorCandidates, rule: AnchorCriteria, sd_b: Floats, n_history: NDArray[np.int64]
 ) -> dict[Any, str]:
     a, b = candidates.a, candidates.b
-    proven = n_history >= max(rule.min_history, 2)
+    proven = candidates.is_proven | (n_history >= max(rule.min_history, 2))
+    has_flag = np.array([flag is not None for flag in candidates.flag.tolist()], dtype=bool)
     tests = [
         (~(np.isfinite(a) & np.isfinite(b)), "no parameters"),
         (candidates.n_responses < rule.min_responses, f"fewer than {rule.min_responses} answers"),
         (~((b >= rule.difficulty_lower) & (b <= rule.difficulty_upper)), "difficulty out of range"),
         (~(a >= rule.discrimination_min), f"discrimination below {rule.discrimination_min}"),
-        (candidates.is_flagged, "flagged: misfit, drift or an odd estimate"),
+        (has_flag, "flagged"),
         (np.nan_to_num(sd_b) > rule.max_sd_b, f"not stable: SD of b over calibrations above {rule.max_sd_b}"),
         (
             ~proven & (not rule.allow_unproven),
@@ -146,8 +149,9 @@ def _rejected(
     ]
     rejected: dict[Any, str] = {}
     for failed, reason in tests:
-        for item in candidates.item_ids[failed].tolist():
-            rejected.setdefault(item, reason)
+        for row in np.flatnonzero(failed).tolist():
+            own = f"flagged: {candidates.flag[row]}" if reason == "flagged" else reason
+            rejected.setdefault(candidates.item_ids[row], own)
     return rejected
 
 

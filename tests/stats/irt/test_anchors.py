@@ -25,7 +25,8 @@ def candidates(seed: int = 1) -> AnchorCandidates:
         b=np.linspace(-1.99, 1.99, N),
         n_responses=np.full(N, 500),
         topics=np.array([f"t{k % 4}" for k in range(N)]),
-        is_flagged=np.zeros(N, dtype=bool),
+        flag=np.full(N, None, dtype=object),
+        is_proven=np.zeros(N, dtype=bool),
     )
 
 
@@ -56,7 +57,7 @@ def test_a_good_pool_gives_anchors_over_all_topics_and_difficulties() -> None:
         ({"a": 0.49}, "discrimination below 0.5"),
         ({"a": np.nan}, "no parameters"),
         ({"b": 2.01}, "difficulty out of range"),
-        ({"is_flagged": True}, "flagged"),
+        ({"flag": "open drift alert"}, "flagged: open drift alert"),
     ],
 )
 def test_each_criterion_rejects(change: dict[str, float], reason: str) -> None:
@@ -89,6 +90,8 @@ def test_one_calibration_proves_nothing() -> None:
     assert len(chosen.item_ids) == 0
     assert not chosen.is_adequate
     assert all("unproven" in reason for reason in chosen.rejected.values())
+    screened = replace(pool, is_proven=pool.item_ids < 30)
+    assert set(select_anchor_items(screened).item_ids) == set(range(30))
     allowed = select_anchor_items(pool, None, AnchorCriteria(allow_unproven=True))
     assert len(allowed.item_ids) == 50
 
