@@ -76,7 +76,9 @@ def test_a_run_on_a_database_without_the_schema_says_what_to_type_and_is_not_tri
     empty_database: str,
 ) -> None:
     definitions = build_definitions({"postgres": PostgresResource(url_override=empty_database)})
-    result = definitions.resolve_job_def("sync_attempts").execute_in_process(raise_on_error=False)
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = definitions.resolve_job_def("sync_attempts")
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "run `seedtest migrate`" in str(failure.step_failure_data.error_display_string)
     assert not any(event.is_step_up_for_retry for event in result.all_events)

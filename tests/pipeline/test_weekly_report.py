@@ -1,7 +1,10 @@
 """A run of the reports ends red when one is missing; what could be made is there all the same."""
 
 import datetime as dt
+import errno
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +84,31 @@ def test_a_dry_run_stores_nothing(database: Engine, tmp_path: Path) -> None:
     assert result.success
     assert list(tmp_path.rglob("*.html")) == []
     assert rows_of(database, "SELECT * FROM report_artifacts") == []
+
+
+def test_a_disk_that_is_full_in_the_middle_keeps_what_was_stored_and_is_gone_on_with(
+    database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = [f"u{number}" for number in range(5)]
+    store_kpis(database, users)
+
+    def stored() -> set[str]:
+        return {path.parents[1].name for path in tmp_path.rglob("report.html")}
+
+    def recorded() -> set[str]:
+        return {row["user_id"] for row in rows_of(database, "SELECT user_id FROM report_artifacts")}
+
+    def fsync(file: int) -> None:
+        if len(stored()) == 2 and stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        message = failure_of(made(database, tmp_path))
+    assert "2 reports are stored and recorded" in message
+    assert "the disk is full; free space there" in message
+    assert len(stored()) == 2
+    assert recorded() == stored()
+
+    assert made(database, tmp_path).success
+    assert recorded() == stored() == set(users)
