@@ -69,6 +69,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
     load_settings()
     return dg.Definitions(
         assets=dg.load_assets_from_modules(ASSET_MODULES),
+        asset_checks=dg.load_asset_checks_from_modules(ASSET_MODULES),
         resources={**default_resources(), **(resources or {})},
         jobs=[*jobs.JOBS, *run_history.JOBS],
         schedules=[

@@ -9,8 +9,9 @@ KPI_KEYS = [["weekly_kpi", name] for name in ("I_t", "E_t", "R_t", "A_t", "P", "
 
 observe_source_tables = dg.define_asset_job(
     "observe_source_tables",
-    selection=dg.AssetSelection.groups("sources", include_sources=True),
-    description="Rows and newest change of the web application's tables.",
+    selection=dg.AssetSelection.groups("sources", include_sources=True)
+    | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("exam_results"), "fresh")),
+    description="Rows and newest change of the web application's tables, and whether exam results still come.",
 )
 sync_attempts = dg.define_asset_job(
     "sync_attempts",
