@@ -75,7 +75,9 @@ def _weak_topics(document: ReportDocument) -> list[Recommendation]:
     total = tally(known_days(document))
     weak = [s for s in topic_summaries(document) if _is_clearly_weaker(s, total)]
     weak.sort(key=lambda s: (s.period.share or 0.0, s.topic_id))
-    return [_weak_topic(s, total.without(s.period)) for s in weak[:SHOWN_TOPICS]]
+    return [
+        _weak_topic(s, total.without(s.period), is_first=i == 0) for i, s in enumerate(weak[:SHOWN_TOPICS])
+    ]
 
 
 def _is_clearly_weaker(topic: TopicSummary, total: Tally) -> bool:
@@ -88,13 +90,13 @@ def _is_clearly_weaker(topic: TopicSummary, total: Tally) -> bool:
     )
 
 
-def _weak_topic(topic: TopicSummary, elsewhere: Tally) -> Recommendation:
+def _weak_topic(topic: TopicSummary, elsewhere: Tally, *, is_first: bool) -> Recommendation:
     low, high = topic.period.interval
     share = elsewhere.share or 0.0
     return Recommendation(
         "weak_topic",
         "do",
-        f"Work on {name(topic.topic_id)} first.",
+        f"Work on {name(topic.topic_id)} first." if is_first else f"Then work on {name(topic.topic_id)}.",
         f"{topic.period.correct} of {topic.period.attempts} right (likely "
         f"{wording.percent_interval(low, high)}), "
         f"against {wording.percent(share)} in the other topics.",

@@ -67,7 +67,7 @@ class Reason:
 
 _MORE_RETURNS_SOONER: Mapping[str, int] = {
     "days_since_last": -1, "sessions_7d": 1, "sessions_28d": 1, "mean_gap_days_28d": -1, "days_per_session": -1,
-    "A_t": 1, "R_t": 1, "I_t": 1,
+    "A_t": 1, "E_t": 1, "R_t": 1, "I_t": 1,
 }  # fmt: skip
 """1: more of it goes with an earlier return, -1: with a later one. Of the others neither is expected."""
 

@@ -204,6 +204,12 @@ def test_weak_topic_needs_evidence() -> None:
     assert "6 of 20 right (likely 15 to 52%), against 85% in the other topics." in found[0].because
 
 
+def test_only_one_weak_topic_comes_first() -> None:
+    rows = [topic_day("good", 0, 60, 54), topic_day("a", 0, 20, 4), topic_day("b", 0, 20, 5)]
+    advice = [r.advice for r in recommendations(document(topic_features=rows)) if r.rule == "weak_topic"]
+    assert advice == ["Work on <bdi>a</bdi> first.", "Then work on <bdi>b</bdi>."]
+
+
 def test_change_within_chance_is_not_advice() -> None:
     answers = [topic_day("a", 0, 10, 7)]
     for delta, se, expected in ((0.2, 0.2, []), (0.5, 0.2, ["ability_rose"]), (-0.5, 0.2, ["ability_fell"])):
