@@ -15,6 +15,15 @@ from sqlalchemy import Connection
 from seedtest_analytics.assets.calibration_backend import Fit, fit_by
 from seedtest_analytics.assets.calibration_plots import calibration_metadata
 from seedtest_analytics.assets.calibration_rows import fit_row, history_rows
+from seedtest_analytics.assets.dif import (
+    NO_COVARIATE,
+    DifOfWeek,
+    dif_by_item,
+    dif_check,
+    dif_metadata,
+    dif_of_week,
+    dif_spec,
+)
 from seedtest_analytics.assets.events import CheckOutcome, Outcome
 from seedtest_analytics.assets.fit_report import item_fit_metadata
 from seedtest_analytics.assets.scale import PlacedCalibration, place_on_scale
@@ -23,11 +32,12 @@ from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.publish import Published, publish, staged_from_frame
 from seedtest_analytics.resources.read import copy_to_arrow
 from seedtest_analytics.resources.sql_files import statement
-from seedtest_analytics.settings import CalibrationSettings
+from seedtest_analytics.settings import CalibrationSettings, DifSettings
 from seedtest_analytics.tables import psychometrics as tables
 
 if TYPE_CHECKING:
     import dagster as dg
+    import pyarrow as pa
 
     from seedtest_analytics.resources.r.caller import RCaller
     from seedtest_analytics.stats.irt.data import ResponseData
@@ -42,10 +52,14 @@ _KEEP_NEWER = "t.fitted_at <= excluded.fitted_at"
 
 @dataclass(frozen=True)
 class Answers:
-    """A week's answers in the engine's layout, with the fingerprint that names them (hexadecimal, 128 bits)."""
+    """A week's answers in the engine's layout, with the fingerprint that names them (hexadecimal, 128 bits).
+
+    ``users``: student ids (Arrow text); the first row key of ``data`` is the position in it.
+    """
 
     data: ResponseData
     fingerprint: str
+    users: pa.Array
 
 
 def calibrate_week(
@@ -55,24 +69,36 @@ def calibrate_week(
     dry: bool,
     log: dg.DagsterLogManager,
     r: RCaller | None = None,
+    dif_settings: DifSettings | None = None,
 ) -> Iterator[Outcome]:
     """Calibrate one week and publish history, current parameters and the fit's row in one transaction.
 
-    ``r`` is needed by ``MIRT_BACKEND=mirt`` only.
+    ``r`` is needed by ``MIRT_BACKEND=mirt`` only; without ``dif_settings`` no groups are compared.
     """
     fit = fit_by(settings, r, log)
     with postgres.transaction(f"irt_calibration:{week.key}", is_dry_run=dry) as connection:
         answers = load_answers(connection, week, settings)
         placed = None if answers is None else _fit(connection, answers, week, settings, fit, log)
         run_id = "" if answers is None else run_id_of(week, settings, answers.fingerprint)
-        parameters, fits = _publish(connection, week, run_id, answers, placed)
+        dif = DifOfWeek(None, None, NO_COVARIATE)
+        if answers is not None and placed is not None:
+            dif = dif_of_week(
+                connection,
+                answers,
+                placed.parameters,
+                week,
+                settings.lookback_days,
+                dif_settings or DifSettings(),
+                log,
+            )
+        parameters, fits = _publish(connection, week, run_id, answers, placed, dif)
         if settings.update_question_meta and placed is not None and placed.is_on_scale:
             n_questions = connection.execute(statement(ANCHORS, "write_back"), {"run_id": run_id}).rowcount
             log.info(
                 f"week of {week.key}: parameters of {n_questions} questions written to question.meta.irt"
             )
     yield Outcome(parameters, *_parameters_report(placed, answers), week.key, dry)
-    yield Outcome(fits, *_fit_report(placed, week, run_id, settings.min_anchors), week.key, dry)
+    yield Outcome(fits, *_fit_report(placed, week, run_id, settings.min_anchors, dif), week.key, dry)
 
 
 def load_answers(connection: Connection, week: Week, settings: CalibrationSettings) -> Answers | None:
@@ -108,7 +134,8 @@ def load_between(
     # memory, and one ability cannot have two answers to one item.
     key = code if settings.attempts == "first" else (code, answer_no)
     data = ResponseData.from_long(key, item, correct)
-    return Answers(data, _fingerprint(users.dictionary.to_pylist(), code, item, correct))
+    names = users.dictionary
+    return Answers(data, _fingerprint(names.to_pylist(), code, item, correct), names)
 
 
 def _fingerprint(users: list[str], *columns: np.ndarray) -> str:
@@ -144,10 +171,16 @@ def _fit(
 
 
 def _publish(
-    connection: Connection, week: Week, run_id: str, answers: Answers | None, placed: PlacedCalibration | None
+    connection: Connection,
+    week: Week,
+    run_id: str,
+    answers: Answers | None,
+    placed: PlacedCalibration | None,
+    dif: DifOfWeek,
 ) -> tuple[Published, Published]:
     parameters = {"week_start": week.start}
-    history, fit = history_rows(placed, week, run_id), fit_row(placed, week, run_id, answers)
+    history = history_rows(placed, week, run_id)
+    fit = fit_row(placed, week, run_id, answers, dif_spec(dif))
     staged_from_frame(connection, "staged_history", tables.mirt_item_params_history, history)
     staged_from_frame(connection, "staged_fit", tables.mirt_fit_meta, fit)
     publish(
@@ -160,7 +193,8 @@ def _publish(
     fits = publish(
         connection, tables.mirt_fit_meta, "staged_fit", partition=_THIS_WEEK, parameters=parameters
     )
-    connection.execute(statement(SCALE, "stage_current"), {"run_id": run_id, "fitted_at": week.as_of})
+    current_of = {"run_id": run_id, "fitted_at": week.as_of, "dif": dif_by_item(dif)}
+    connection.execute(statement(SCALE, "stage_current"), current_of)
     current = publish(
         connection, tables.mirt_item_params, "staged_current", partition="false", update_only_if=_KEEP_NEWER
     )
@@ -183,13 +217,13 @@ def _parameters_report(
 
 
 def _fit_report(
-    placed: PlacedCalibration | None, week: Week, run_id: str, min_anchors: int
+    placed: PlacedCalibration | None, week: Week, run_id: str, min_anchors: int, dif: DifOfWeek
 ) -> tuple[dict[str, Any], list[CheckOutcome]]:
     if placed is None:
         none = "no calibration this week: nothing to calibrate on"
         return {"as_of": week.as_of.isoformat()}, [
             CheckOutcome(name, True, none)
-            for name in ("usable", "on_the_scale", "anchors_enough", "anchors_stable")
+            for name in ("usable", "on_the_scale", "anchors_enough", "anchors_stable", "dif_small")
         ]
     fit, verdict = placed.calibration, placed.calibration.verdict
     usable_text = "; ".join(placed.reasons or verdict.warnings) or "converged"
@@ -201,6 +235,7 @@ def _fit_report(
         "log_likelihood": fit.log_likelihood,
         "iterations": fit.n_iterations,
         "scale": placed.description,
+        **dif_metadata(dif),
     }
     return metadata, [
         CheckOutcome("usable", not placed.reasons, usable_text),
@@ -211,6 +246,7 @@ def _fit_report(
             f"{placed.n_anchors} anchors have answers, {min_anchors} are needed; {placed.description}",
         ),
         _anchors_stable(placed),
+        dif_check(dif),
     ]
 
 

@@ -40,9 +40,13 @@ def history_rows(placed: PlacedCalibration | None, week: Week, run_id: str) -> p
 
 
 def fit_row(
-    placed: PlacedCalibration | None, week: Week, run_id: str, answers: Answers | None
+    placed: PlacedCalibration | None,
+    week: Week,
+    run_id: str,
+    answers: Answers | None,
+    dif: dict[str, Any] | None,
 ) -> pd.DataFrame:
-    """The row of mirt_fit_meta; none where nothing was fitted."""
+    """The row of mirt_fit_meta; none where nothing was fitted. ``dif``: kept with the metrics where there is one."""
     import pandas as pd
 
     if placed is None or answers is None:
@@ -50,7 +54,7 @@ def fit_row(
     row = {
         "run_id": run_id,
         "model_spec": json.dumps(model_spec(placed)),
-        "metrics": json.dumps(metrics(placed)),
+        "metrics": json.dumps(metrics(placed) | ({} if dif is None else {"dif": dif})),
         "fitted_at": week.as_of,
         "week_start": week.start,
         "version": placed.version,

@@ -78,13 +78,17 @@ class ScoringOptions(RunOptions):
                 "No tagged anchor has drifted. One that has is neither fixed nor linked with: it is estimated like any "
                 "item, and `model_spec.linking_constants.dropped` says by how much it moved.",
             ),
+            CheckDeclaration(
+                "dif_small",
+                "No item differs by group at equal ability (ETS class C), by the covariate of DIF_COVARIATE.",
+            ),
         ),
     ),
     group="psychometrics",
     domain="psychometrics",
     kinds=("postgres", "python"),
-    deps=["attempt", "question"],
-    sql=CALIBRATION_SQL,
+    deps=["attempt", "question", "exam_results"],
+    sql=[*CALIBRATION_SQL, "psychometrics/dif.sql"],
     partitions_def=WEEKLY,
     pod=LARGE,
 )
@@ -96,10 +100,13 @@ def irt_calibration(
     What R cannot do (``MIRT_BACKEND=mirt``) fails the step with R's message and without Dagster's retries: tries and
     waits are MIRT_MAX_RETRIES and MIRT_RETRY_DELAY_SECS.
     """
-    settings = load_settings().calibration.overridden_by(config.model_dump())
+    loaded = load_settings()
+    settings = loaded.calibration.overridden_by(config.model_dump())
     for week in weeks(context, config):
         try:
-            yield from calibrate_week(postgres, week, settings, is_dry_run(config), context.log, r)
+            yield from calibrate_week(
+                postgres, week, settings, is_dry_run(config), context.log, r, loaded.dif
+            )
         except RError as error:
             raise dg.Failure(
                 f"MIRT_BACKEND={settings.backend}, week of {week.key}: {error}", allow_retries=False

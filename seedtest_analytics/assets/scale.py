@@ -60,6 +60,14 @@ class PlacedCalibration:
         return self.fitted.calibration
 
     @property
+    def parameters(self) -> ItemParameters:
+        """The items to score with, on the platform's scale."""
+        from seedtest_analytics.stats.irt.model import ItemParameters
+
+        kept = self.items.loc[self.items["item_id"].isin(self.calibration.parameters.item_ids)]
+        return ItemParameters.of(kept["item_id"].to_numpy(), kept["a"], kept["b"], kept["c"])
+
+    @property
     def is_on_scale(self) -> bool:
         """Everything but a fit that should have been linked and could not be."""
         return self.origin != "unlinked"

@@ -14,7 +14,7 @@ from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
 from seedtest_analytics.settings.kpis import KPI_METRICS, FeatureSettings, KpiSettings
 from seedtest_analytics.settings.load import GROUPS, Settings, load_settings
 from seedtest_analytics.settings.platform import PlatformSettings, StorageSettings
-from seedtest_analytics.settings.psychometrics import CalibrationSettings, DriftSettings
+from seedtest_analytics.settings.psychometrics import CalibrationSettings, DifSettings, DriftSettings
 from seedtest_analytics.settings.quality import BacktestSettings
 from seedtest_analytics.settings.reports import ReportSettings
 from seedtest_analytics.settings.retired import RETIRED_VARIABLES
@@ -28,6 +28,7 @@ __all__ = [
     "RETIRED_VARIABLES",
     "BacktestSettings",
     "CalibrationSettings",
+    "DifSettings",
     "DriftSettings",
     "FeatureSettings",
     "ForecastSettings",

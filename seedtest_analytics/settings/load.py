@@ -11,7 +11,7 @@ from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
 from seedtest_analytics.settings.kpis import FeatureSettings, KpiSettings
 from seedtest_analytics.settings.platform import PlatformSettings, StorageSettings
-from seedtest_analytics.settings.psychometrics import CalibrationSettings, DriftSettings
+from seedtest_analytics.settings.psychometrics import CalibrationSettings, DifSettings, DriftSettings
 from seedtest_analytics.settings.quality import BacktestSettings
 from seedtest_analytics.settings.reports import ReportSettings
 from seedtest_analytics.settings.retired import warn_about_retired
@@ -29,6 +29,7 @@ class Settings(BaseModel):
     storage: StorageSettings = StorageSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     drift: DriftSettings = DriftSettings()
+    dif: DifSettings = DifSettings()
     features: FeatureSettings = FeatureSettings()
     kpis: KpiSettings = KpiSettings()
     glmm: GlmmSettings = GlmmSettings()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Literal
 
+from pydantic import field_validator
+
 from seedtest_analytics.settings.group import SettingsGroup, variable
+
+DIF_COLUMNS = ("org_id", "classroom_id", "grade")
 
 
 class CalibrationSettings(SettingsGroup):
@@ -86,3 +90,37 @@ class DriftSettings(SettingsGroup):
         None, "DRIFT_BASELINE_FROM", description="First day of the baseline."
     )
     baseline_to: dt.date | None = variable(None, "DRIFT_BASELINE_TO", description="Day after the baseline.")
+
+
+class DifSettings(SettingsGroup):
+    """Differential item functioning by a covariate of the students."""
+
+    covariate: str | None = variable(
+        None,
+        "DIF_COVARIATE",
+        description="What groups the students: org_id, classroom_id, grade (of the session's classroom), or "
+        "result_json.KEY.KEY… of the exam result, such as result_json.metadata.language. Unset: no comparison.",
+    )
+    reference: str | None = variable(
+        None, "DIF_REFERENCE", description="Value of the reference group; unset: the largest group."
+    )
+    min_sample: int = variable(
+        100,
+        "DIF_MIN_SAMPLE",
+        ge=20,
+        description="Students a group needs, and answers an item needs in each group.",
+    )
+
+    @field_validator("covariate")
+    @classmethod
+    def _known_covariate(cls, value: str | None) -> str | None:
+        is_key = value is not None and value.startswith("result_json.") and all(value.split(".")[1:])
+        if value is None or value in DIF_COLUMNS or is_key:
+            return value
+        raise ValueError(f"{value!r} is none of {', '.join(DIF_COLUMNS)} and no result_json.KEY")
+
+    @property
+    def source(self) -> tuple[str, list[str]]:
+        """The column, or `result_json` with the path of its key."""
+        name, *path = (self.covariate or "").split(".")
+        return name, path

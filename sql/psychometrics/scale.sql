@@ -59,6 +59,7 @@ ORDER BY h.user_id, h.topic_id, h.fitted_at DESC;
 
 -- name: stage_current
 -- The parameters of a usable calibration that is on the scale, as the contract's rows, one an item.
+-- Params: run_id, fitted_at, dif (JSON object: item id to its comparisons between groups; {} without a covariate).
 CREATE TEMP TABLE staged_current ON COMMIT DROP AS
 SELECT
     h.item_id,
@@ -66,13 +67,14 @@ SELECT
     jsonb_build_object('a', h.a, 'b', h.b, 'c', h.c)
     || jsonb_strip_nulls(jsonb_build_object(
         'se_a', NULLIF(h.se_a, 'NaN'), 'se_b', NULLIF(h.se_b, 'NaN'), 'se_c', NULLIF(h.se_c, 'NaN'),
-        'n', h.n_responses, 'flag', h.flag, 'is_anchor', h.is_anchor
+        'n', h.n_responses, 'flag', h.flag, 'is_anchor', h.is_anchor, 'dif', d.found
     )) AS params,
     f.version,
     f.fitted_at,
     f.run_id
 FROM mirt_item_params_history AS h
 INNER JOIN mirt_fit_meta AS f ON f.run_id = h.run_id
+LEFT JOIN jsonb_each(CAST(:dif AS jsonb)) AS d (item_id, found) ON d.item_id = h.item_id
 WHERE
     f.run_id = :run_id AND f.is_usable AND f.model_spec ->> 'scale_origin' <> 'unlinked'
     AND h.a IS NOT NULL AND h.b IS NOT NULL;

@@ -10,6 +10,7 @@
     link(new, old, method="stocking-lord")                      # θ_old = A θ_new + B, drifted anchors dropped
     item_drift(baseline.items, recent.items, link)              # changes with standard errors, and alerts
     item_fit(data, calibration); person_fit(data, items); mantel_haenszel(data, theta, is_focal)
+    compare_groups(data, items, labels)                     # DIF of every group against a reference
     select_anchor_items(candidates, history)
 
 Parameters are on the logit metric (D = 1): P = c + (1 - c) / (1 + exp(-a (θ - b))). Names are loaded when first
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         DifResult,
         mantel_haenszel,
     )
+    from seedtest_analytics.stats.irt.dif_groups import GroupDif, Population, compare_groups
     from seedtest_analytics.stats.irt.drift import (
         DriftAlert,
         DriftResult,
@@ -106,6 +108,9 @@ _MODULE_OF = {
     "item_drift": "drift",
     "DifResult": "dif",
     "mantel_haenszel": "dif",
+    "GroupDif": "dif_groups",
+    "Population": "dif_groups",
+    "compare_groups": "dif_groups",
     "AnchorCandidates": "anchors",
     "AnchorCriteria": "anchors",
     "AnchorSelection": "anchors",
@@ -160,6 +165,7 @@ __all__ = [
     "DriftThresholds",
     "DroppedAnchor",
     "DuplicateAnswersError",
+    "GroupDif",
     "InformationCurve",
     "IrtDataError",
     "ItemEstimates",
@@ -173,6 +179,7 @@ __all__ = [
     "Normal",
     "ParameterHistory",
     "PersonFit",
+    "Population",
     "Quadrature",
     "ResponseData",
     "Scores",
@@ -182,6 +189,7 @@ __all__ = [
     "adjust",
     "calibrate",
     "characteristic_curves",
+    "compare_groups",
     "drift_forest",
     "drifted_anchors",
     "information",

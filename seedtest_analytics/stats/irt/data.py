@@ -148,6 +148,26 @@ class ResponseData:
             self.row_group,
         )
 
+    def with_rows(self, keep: NDArray[np.bool_]) -> ResponseData:
+        """The rows where ``keep`` (n_rows,), with all their answers; items and groups stay."""
+        lengths = self.n_answers_by_row
+        return ResponseData(
+            tuple(key[keep] for key in self.row_keys),
+            self.item_ids,
+            np.concatenate([[0], np.cumsum(lengths[keep])]),
+            self.answer_code[np.repeat(keep, lengths)],
+            None if self.row_weight is None else self.row_weight[keep],
+            self.group_ids,
+            None if self.row_group is None else self.row_group[keep],
+        )
+
+    def rows_of_item(self, position: int) -> NDArray[np.bool_]:
+        """(n_rows,) rows with an answer to the item at ``position``."""
+        answers = np.flatnonzero(self.answer_code >> 1 == position)
+        has = np.zeros(self.n_rows, dtype=bool)
+        has[np.searchsorted(self.row_start, answers, side="right") - 1] = True
+        return has
+
     def components(self) -> NDArray[np.int64]:
         """(n_items,) number of the connected part of the rows × items graph that each item is in, from 0.
 

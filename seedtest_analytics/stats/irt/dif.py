@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.data import ResponseData, row_blocks
 from seedtest_analytics.stats.irt.errors import IrtDataError
 from seedtest_analytics.stats.irt.multiplicity import Adjustment, adjust
 
@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 _ETS_FACTOR = -2.35
 _MODERATE, _LARGE = 1.0, 1.5
 _N_STRATA = 10
+_BLOCK = 2_000_000
+"""Answers counted at a time: their cells take eight bytes each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,22 +57,55 @@ def mantel_haenszel(
 
     ``min_responses``: answers an item needs in each group. Raises IrtDataError when a group is empty.
     """
-    from scipy.special import ndtr
-
     if bool(is_focal.all()) or not bool(is_focal.any()):
         raise IrtDataError("one of the two groups has no rows; give a covariate with both values")
-    is_matched = np.isfinite(theta)
+    counts = stratum_counts(data, theta, is_focal.astype(np.int64), 2, n_strata)
+    found = compare_counts(counts[..., 0], counts[..., 1], min_responses)
+    p_adjusted = adjust(found.p, adjustment)
+    return DifResult(
+        data.item_ids, found.delta, found.se, found.chi_square, found.p, p_adjusted,
+        ets_classes(found.delta, found.se, p_adjusted, alpha), found.n_reference, found.n_focal, n_strata,
+    )  # fmt: skip
+
+
+def stratum_counts(
+    data: ResponseData, theta: Floats, group: NDArray[np.int64], n_groups: int, n_strata: int
+) -> Floats:
+    """(n_items, 2, n_strata, n_groups) wrong and right answers by stratum of ability and by group.
+
+    Rows without an ability (NaN) or with a group of -1 are left out. Strata hold equally many of the other rows.
+    """
+    is_matched = np.isfinite(theta) & (group >= 0)
     edges = np.quantile(theta[is_matched], np.arange(1, n_strata) / n_strata)
-    stratum = np.searchsorted(edges, theta)
-    cell = (stratum * 2 + is_focal).astype(np.int64)
-    by_answer = np.repeat(cell, data.n_answers_by_row)
-    shape = (data.n_items, 2, n_strata, 2)
-    key = (data.answer_code.astype(np.int64) * (n_strata * 2) + by_answer)[
-        np.repeat(is_matched, data.n_answers_by_row)
-    ]
-    counts = np.bincount(key, minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
-    right_r, wrong_r = counts[:, 1, :, 0], counts[:, 0, :, 0]
-    right_f, wrong_f = counts[:, 1, :, 1], counts[:, 0, :, 1]
+    cell = np.where(is_matched, np.searchsorted(edges, theta) * n_groups + group, -1)
+    n_cells = n_strata * n_groups
+    counts = np.zeros(2 * data.n_items * n_cells, dtype=np.int64)
+    for rows in row_blocks(data.row_start, _BLOCK):
+        code = data.answer_code[data.row_start[rows.start] : data.row_start[rows.stop]].astype(np.int64)
+        by_answer = np.repeat(cell[rows], data.n_answers_by_row[rows])
+        used = by_answer >= 0
+        counts += np.bincount(code[used] * n_cells + by_answer[used], minlength=len(counts))
+    return counts.reshape(data.n_items, 2, n_strata, n_groups).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class MantelHaenszel:
+    """Two groups compared item by item, all (n_items,); NaN where a group has too few answers."""
+
+    delta: Floats
+    se: Floats
+    chi_square: Floats
+    p: Floats
+    n_reference: NDArray[np.int64]
+    n_focal: NDArray[np.int64]
+
+
+def compare_counts(reference: Floats, focal: Floats, min_responses: int) -> MantelHaenszel:
+    """The test from (n_items, 2, n_strata) counts of wrong and right answers in each group."""
+    from scipy.special import ndtr
+
+    right_r, wrong_r = reference[:, 1], reference[:, 0]
+    right_f, wrong_f = focal[:, 1], focal[:, 0]
     log_odds, variance, chi_square = _combine(right_r, wrong_r, right_f, wrong_f)
     n_reference = (right_r + wrong_r).sum(axis=1).astype(np.int64)
     n_focal = (right_f + wrong_f).sum(axis=1).astype(np.int64)
@@ -78,12 +113,7 @@ def mantel_haenszel(
     log_odds, chi_square = np.where(fine, log_odds, np.nan), np.where(fine, chi_square, np.nan)
     se = np.where(fine, np.sqrt(variance), np.nan) * abs(_ETS_FACTOR)
     p = np.asarray(2.0 * ndtr(-np.sqrt(chi_square)))
-    p_adjusted = adjust(p, adjustment)
-    delta = _ETS_FACTOR * log_odds
-    return DifResult(
-        data.item_ids, delta, se, chi_square, p, p_adjusted, _classes(delta, se, p_adjusted, alpha),
-        n_reference, n_focal, n_strata,
-    )  # fmt: skip
+    return MantelHaenszel(_ETS_FACTOR * log_odds, se, chi_square, p, n_reference, n_focal)
 
 
 def _combine(
@@ -110,7 +140,7 @@ def _combine(
     return log_odds, variance, chi_square
 
 
-def _classes(delta: Floats, se: Floats, p_adjusted: Floats, alpha: float) -> NDArray[np.object_]:
+def ets_classes(delta: Floats, se: Floats, p_adjusted: Floats, alpha: float) -> NDArray[np.object_]:
     """ETS classes (Zieky 1993): B at |Δ| ≥ 1, C at |Δ| ≥ 1.5 and significantly above 1."""
     classes = np.full(len(delta), "", dtype=object)
     given = np.isfinite(delta)

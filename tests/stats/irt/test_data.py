@@ -98,3 +98,21 @@ def test_integer_ids_keep_type_and_order_dense_or_not(dtype: type) -> None:
     assert wide.row_ids.tolist() == [-128, 0, 127]
     sparse = ResponseData.from_long(np.array([-9, 10**12]), [1, 1], [1, 0])
     assert sparse.row_ids.tolist() == [-9, 10**12]
+
+
+def test_rows_are_taken_with_their_answers() -> None:
+    """Row 'b' alone has item 7; taking it keeps its key, weight and group."""
+    data = ResponseData.from_long(
+        ["a", "a", "b", "b", "b"],
+        [1, 2, 1, 7, 2],
+        [1, 0, 0, 1, 1],
+        weight=[1, 1, 2, 2, 2],
+        group=[0, 0, 1, 1, 1],
+    )
+    assert data.rows_of_item(2).tolist() == [False, True]
+    assert data.rows_of_item(0).tolist() == [True, True]
+    part = data.with_rows(data.rows_of_item(2))
+    assert (part.row_ids.tolist(), part.item_ids.tolist()) == (["b"], [1, 2, 7])
+    assert part.answer_code.tolist() == [0, 3, 5]
+    assert part.row_start.tolist() == [0, 3]
+    assert (part.weights().tolist(), part.groups().tolist()) == ([2.0], [1])

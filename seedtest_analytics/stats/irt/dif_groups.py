@@ -1,0 +1,202 @@
+"""Differential item functioning between the groups of a covariate: every group against one reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seedtest_analytics.stats.irt.config import CalibrationConfig
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.dif import compare_counts, ets_classes, stratum_counts
+from seedtest_analytics.stats.irt.errors import IrtDataError
+from seedtest_analytics.stats.irt.estimation import calibrate
+from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.multiplicity import Adjustment, adjust
+from seedtest_analytics.stats.irt.scoring import score
+
+Floats = NDArray[np.float64]
+
+MAX_GROUPS = 10
+"""The reference and the nine next largest: more comparisons than that are for a study, not for a monitor."""
+_N_STRATA = 10
+_MIN_SHARE_LEFT = 0.5
+"""Matching without the items of class C needs at least this share of the items, else with all of them."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """A group as the calibration's scale sees it: rows (students), mean and SD of ability in logits."""
+
+    name: str
+    n_rows: int
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True, eq=False)
+class GroupDif:
+    """Items against groups, all arrays (n_items, n_focal) but ``item_ids`` and ``n_reference`` (n_items,).
+
+    ``delta`` on ETS' scale, negative where the focal group is disadvantaged at equal ability, its ``se``, ``p``,
+    ``p_adjusted`` over all items and groups together, ``ets_class`` A, B or C, "" where one side has too few
+    answers; ``n_focal`` answers. ``populations``: the reference first, then the focal groups in the arrays' order.
+    ``left_out``: groups that were too small or too many, with their rows. ``purified``: items of class C at first
+    sight, without which the others were matched.
+    """
+
+    item_ids: NDArray[Any]
+    delta: Floats
+    se: Floats
+    p: Floats
+    p_adjusted: Floats
+    ets_class: NDArray[Any]
+    n_reference: NDArray[np.int64]
+    n_focal: NDArray[np.int64]
+    populations: tuple[Population, ...]
+    left_out: tuple[tuple[str, int], ...]
+    purified: NDArray[Any]
+
+    @property
+    def n_tests(self) -> int:
+        return int(np.count_nonzero(np.isfinite(self.p)))
+
+    def counts(self) -> dict[str, int]:
+        """Comparisons by class."""
+        return {name: int((self.ets_class == name).sum()) for name in "ABC"}
+
+    def items_of_class(self, name: str) -> NDArray[Any]:
+        """Items that are of the class for at least one group."""
+        return np.asarray(self.item_ids[(self.ets_class == name).any(axis=1)])
+
+
+def compare_groups(
+    data: ResponseData,
+    items: ItemParameters,
+    labels: NDArray[Any],
+    *,
+    reference: str | None = None,
+    min_responses: int = 100,
+    max_groups: int = MAX_GROUPS,
+    alpha: float = 0.05,
+    adjustment: Adjustment = "benjamini-hochberg",
+) -> GroupDif:
+    """Mantel-Haenszel of every group against the reference, within strata of ability on the items' scale.
+
+    ``labels`` (n_rows,) text, None for rows without the covariate, which are left out. ``reference``: None for the
+    largest group. Rows are matched on their posterior mean under *one* prior for all, from all of their answers, the
+    studied one among them: given such a score the answer to a fair item hardly depends on the group, however far
+    apart the groups are (given a mean under the group's own prior it does). Where items of class C turn up, every
+    item is compared once more, matched without them (each of them: without the others).
+
+    Raises IrtDataError where fewer than two groups have ``min_responses`` rows, or the reference is not one of them.
+    """
+    used = data.with_items(items.positions(data.item_ids) >= 0)
+    names, sizes, left_out = _groups(used, labels, reference, min_responses, max_groups)
+    code = pd.Index(names).get_indexer(pd.Index(labels, dtype=object))
+    populations = _populations(used, items, code, names, sizes)
+    tests = _tests(used, _matched(used, items, populations), code, len(names), min_responses)
+    has_dif = (_classified(tests, alpha, adjustment)[1] == "C").any(axis=1)
+    if has_dif.any() and has_dif.mean() > 1.0 - _MIN_SHARE_LEFT:
+        has_dif[:] = False
+    if has_dif.any():
+        theta = _matched(used.with_items(~has_dif), items, populations)
+        again = _tests(used, theta, code, len(names), min_responses)
+        for k in np.flatnonzero(has_dif).tolist():
+            again[:, :, k] = _tests_of_one(used, items, populations, code, ~has_dif, k, min_responses)
+        tests = again
+    purified = used.item_ids[has_dif]
+    p_adjusted, classes = _classified(tests, alpha, adjustment)
+    delta, se, p, n_reference, n_focal = tests
+    return GroupDif(
+        used.item_ids, delta.T, se.T, p.T, p_adjusted, classes, n_reference[0].astype(np.int64),
+        n_focal.T.astype(np.int64), populations, left_out, purified,
+    )  # fmt: skip
+
+
+def _groups(
+    data: ResponseData, labels: NDArray[Any], reference: str | None, min_rows: int, max_groups: int
+) -> tuple[list[str], list[int], tuple[tuple[str, int], ...]]:
+    """Names and sizes of the groups, the reference first, and those left out."""
+    has_answers = data.n_answers_by_row > 0
+    sizes = pd.Series(labels, dtype=object)[has_answers].value_counts()
+    ordered = sorted(
+        ((str(name), int(n)) for name, n in sizes.items()), key=lambda group: (-group[1], group[0])
+    )
+    large = [group for group in ordered if group[1] >= min_rows]
+    if reference is not None:
+        if reference not in dict(large):
+            raise IrtDataError(
+                f"the reference group {reference!r} has fewer than {min_rows} students with answers; "
+                f"groups: {dict(ordered[:10])}"
+            )
+        large.sort(key=lambda group: group[0] != reference)
+    if len(large) < 2:
+        raise IrtDataError(
+            f"{len(large)} groups have {min_rows} students with answers and two are needed; "
+            f"groups: {dict(ordered[:10]) or 'none'}"
+        )
+    kept = large[:max_groups]
+    names = {name for name, _ in kept}
+    left_out = tuple(group for group in ordered if group[0] not in names)
+    return [name for name, _ in kept], [n for _, n in kept], left_out
+
+
+def _populations(
+    data: ResponseData, items: ItemParameters, code: NDArray[np.int64], names: list[str], sizes: list[int]
+) -> tuple[Population, ...]:
+    """Mean and SD of each group's abilities, the items held fixed."""
+    row_group = np.where(code < 0, len(names), code).astype(np.int32)
+    grouped = replace(data, group_ids=np.arange(int(row_group.max()) + 1), row_group=row_group)
+    fit = calibrate(grouped, CalibrationConfig(anchors=items, min_anchors=1, standard_errors="none"))
+    return tuple(
+        Population(name, n, float(fit.group_mean[k]), float(fit.group_sd[k]))
+        for k, (name, n) in enumerate(zip(names, sizes, strict=True))
+    )
+
+
+def _matched(data: ResponseData, items: ItemParameters, populations: tuple[Population, ...]) -> Floats:
+    """(n_rows,) abilities under the populations' common mean and SD; NaN for rows without answers."""
+    n, mean, sd = np.array([[group.n_rows, group.mean, group.sd] for group in populations]).T
+    common = float(np.average(mean, weights=n))
+    spread = float(np.sqrt(np.average(sd**2 + (mean - common) ** 2, weights=n)))
+    theta = score(data, items, prior_mean=common, prior_sd=spread).theta
+    return np.asarray(np.where(data.n_answers_by_row > 0, theta, np.nan))
+
+
+def _tests(
+    data: ResponseData, theta: Floats, code: NDArray[np.int64], n_groups: int, min_responses: int
+) -> Floats:
+    """(5, n_focal, n_items) delta, se, p, answers of the reference and of the focal group."""
+    counts = stratum_counts(data, theta, code, n_groups, _N_STRATA)
+    found = (compare_counts(counts[..., 0], counts[..., k], min_responses) for k in range(1, n_groups))
+    return np.stack([[f.delta, f.se, f.p, f.n_reference, f.n_focal] for f in found], axis=1)
+
+
+def _tests_of_one(
+    data: ResponseData,
+    items: ItemParameters,
+    populations: tuple[Population, ...],
+    code: NDArray[np.int64],
+    pure: NDArray[np.bool_],
+    position: int,
+    min_responses: int,
+) -> Floats:
+    """(5, n_focal) the tests of the item at ``position``, matched on the pure items and on itself."""
+    keep = pure.copy()
+    keep[position] = True
+    rows = data.rows_of_item(position)
+    part = data.with_rows(rows).with_items(keep)
+    tests = _tests(part, _matched(part, items, populations), code[rows], len(populations), min_responses)
+    return np.asarray(tests[:, :, np.count_nonzero(keep[:position])])
+
+
+def _classified(tests: Floats, alpha: float, adjustment: Adjustment) -> tuple[Floats, NDArray[Any]]:
+    """(n_items, n_focal) p-values adjusted over all tests together, and ETS classes."""
+    delta, se, p = (values.T for values in tests[:3])
+    p_adjusted = adjust(p.ravel(), adjustment).reshape(p.shape)
+    classes = ets_classes(delta.ravel(), se.ravel(), p_adjusted.ravel(), alpha)
+    return p_adjusted, classes.reshape(p.shape)

@@ -1,0 +1,28 @@
+-- The covariate that groups the students for DIF.
+-- Inputs: attempt, exam_results, session, classroom.
+
+-- name: covariate
+-- Grain: student with a value. The newest exam of the look-back that has one decides. Sessions and classrooms are seen as
+-- they are now: they keep no history.
+-- Params: from_at, as_of, source (org_id, classroom_id, grade or result_json), path (keys within result_json).
+SELECT DISTINCT ON (v.user_id) v.user_id, v.value
+FROM (
+    SELECT
+        a.user_id,
+        e.created_at,
+        e.id,
+        NULLIF(CASE CAST(:source AS text)
+            WHEN 'org_id' THEN e.org_id::text
+            WHEN 'classroom_id' THEN s.classroom_id
+            WHEN 'grade' THEN c.grade::text
+            WHEN 'result_json' THEN e.result_json #>> CAST(:path AS text[])
+        END, '') AS value
+    FROM (
+        SELECT DISTINCT user_id, exam_result_id FROM attempt WHERE completed_at >= :from_at AND completed_at < :as_of
+    ) AS a
+    INNER JOIN exam_results AS e ON e.id = a.exam_result_id
+    LEFT JOIN session AS s ON s.id = e.session_id
+    LEFT JOIN classroom AS c ON c.id = s.classroom_id
+) AS v
+WHERE v.value IS NOT NULL
+ORDER BY v.user_id, v.created_at DESC, v.id;
