@@ -314,7 +314,8 @@ def test_the_report_document_has_risk_forecast_and_segment_of_its_week(database:
     documents = {user: ReportDocument.validated(document) for user, document in rows.items()}
     one, other = documents["u"], documents["v"]
     assert one.survival_risk is not None
-    assert (one.survival_risk.churn_risk, one.survival_risk.hazard_ratios) == (0.25, {"A_t": 2.0})
+    assert one.survival_risk.churn_risk == 0.25
+    assert one.survival_risk.fit_meta["hazard_ratios"] == {"A_t": 2.0}
     assert other.survival_risk is None
     assert one.user_segment is not None
     assert (one.user_segment.segment_label, one.user_segment.segment_description) == ("long_rare", "Apart.")

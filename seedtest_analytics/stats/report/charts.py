@@ -45,7 +45,7 @@ class Axis:
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Round numbers from at or below ``low`` to at or above ``high``, about ``wanted`` of them."""
-    if high <= low:
+    if high - low <= 1e-9 * max(1.0, abs(low), abs(high)):
         low, high = low - 0.5, high + 0.5
     raw = (high - low) / max(1, wanted - 1)
     magnitude = 10.0 ** math.floor(math.log10(raw))
