@@ -4,9 +4,9 @@
 
 The first table compares at 200 and 1,000 students (12 weeks, a fifth missing): the lowest bulk effective sample size
 of any population parameter, and that a second of sampling, by the clock and of the processors (compiling is not counted
-for anybody). brms runs where R has it; at 1,000 students the two slow methods make half the iterations, which keeps
-their rates. The second table is ours alone: statistics, Stan fit, quick look, and every student's prediction, each row a
-process of its own so that its peak memory (Stan's chains included) is its own. The third is a week through PostgreSQL
+for anybody). brms runs where R has it. The two slow methods make few iterations, which keeps their rates. The second
+table is ours alone: statistics, Stan fit, quick look, and every student's prediction, each row a process of its own so
+that its peak memory (Stan's chains included) is its own. The third is a week through PostgreSQL
 (``benchmarks.growth_week``).
 """
 
@@ -17,6 +17,7 @@ import contextlib
 import logging
 import multiprocessing
 import resource
+import sys
 import tempfile
 import threading
 import time
@@ -75,6 +76,7 @@ def compare(arguments: argparse.Namespace) -> Table:
             except RuntimeError as error:
                 table.add_row(f"{n_students:,}", name, "-", str(error)[:60])
                 continue
+            print(f"{n_students:,} {name}: {run}", file=sys.stderr, flush=True)  # the next may take minutes
             rates = (f"{run.ess / seconds:,.1f}" for seconds in (run.seconds, run.cpu_seconds))
             table.add_row(
                 f"{n_students:,}", name, run.draws, f"{run.seconds:.1f}", f"{run.cpu_seconds:.1f}",
@@ -190,8 +192,8 @@ def brms(n_students: int) -> Sampled:
 
 
 def _iterations(n_students: int) -> int:
-    """Half as many where the slow methods take minutes: their rate is that of the longer run."""
-    return 1000 if n_students < SHORT_FROM else 500
+    """Fewer where the slow methods take minutes: their rate is about that of a longer run."""
+    return 500 if n_students < SHORT_FROM else 300
 
 
 def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:
