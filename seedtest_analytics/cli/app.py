@@ -27,25 +27,31 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-app.command("migrate")(migrate_command)
-app.command("load")(load_command)
-app.command("simulate")(simulate_command)
-app.command("materialize")(materialize_command)
-app.command("backtest")(backtest_command)
-app.command("tag-anchors")(tag_anchors_command)
-app.command("up")(up_command)
-app.command("down")(down_command)
-app.command("status")(status_command)
-app.command("demo")(demo_command)
-app.command("doctor")(doctor_command)
-app.command("goal-probability")(goal_probability_command)
-app.command("goal-calibration")(goal_calibration_command)
+START, DATA, COMPUTE, JUDGE = "Start and stop", "Data", "Compute", "Judge and ask"
+app.command("demo", rich_help_panel=START)(demo_command)
+app.command("doctor", rich_help_panel=START)(doctor_command)
+app.command("migrate", rich_help_panel=START)(migrate_command)
+app.command("up", rich_help_panel=START)(up_command)
+app.command("status", rich_help_panel=START)(status_command)
+app.command("down", rich_help_panel=START)(down_command)
+app.command("load", rich_help_panel=DATA)(load_command)
+app.command("simulate", rich_help_panel=DATA)(simulate_command)
+app.command("materialize", rich_help_panel=COMPUTE)(materialize_command)
+app.command("tag-anchors", rich_help_panel=COMPUTE)(tag_anchors_command)
+app.command("backtest", rich_help_panel=JUDGE)(backtest_command)
+app.command("goal-probability", rich_help_panel=JUDGE)(goal_probability_command)
+app.command("goal-calibration", rich_help_panel=JUDGE)(goal_calibration_command)
 
 
 @app.callback()
 def configure(
     home: Annotated[
-        Path, typer.Option("--home", envvar="DAGSTER_HOME", help="Dagster home; default .dagster here.")
+        Path,
+        typer.Option(
+            "--home",
+            envvar="DAGSTER_HOME",
+            help="Folder of the Dagster instance, the embedded PostgreSQL, reports and kept settings.",
+        ),
     ] = Path(".dagster"),
 ) -> None:
     """Commands share one Dagster home and the settings kept in it."""

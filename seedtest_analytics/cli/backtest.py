@@ -63,9 +63,9 @@ LEGEND = (
 
 
 def backtest_command(
-    weeks: Annotated[int, typer.Option(min=1, help="Weeks back from today.")] = 53,
+    weeks: Annotated[int, typer.Option(min=1, help="Weeks to look back from today.")] = 53,
 ) -> None:
-    """Print how P, S, the abilities and the forecasts of past weeks met what happened."""
+    """Print how predictions of past weeks (P, S, abilities, forecasts) met what happened."""
     from seedtest_analytics.assets.backtest_week import SQL
     from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.partitions import PLATFORM

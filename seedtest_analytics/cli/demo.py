@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from seedtest_analytics.cli.home import current_home, keep_settings, kept_settings, use_instance
+from seedtest_analytics.cli.server import Port
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -29,7 +30,7 @@ def demo_command(
     data: Annotated[
         str | None, typer.Option(help="Attempt log (Parquet or CSV) instead of a simulated cohort.")
     ] = None,
-    students: Annotated[int, typer.Option(help="Students of the simulated cohort.")] = 300,
+    students: Annotated[int, typer.Option(min=1, help="Students of the simulated cohort.")] = 300,
     weeks: Annotated[
         int | None,
         typer.Option(
@@ -37,9 +38,9 @@ def demo_command(
             help=f"Weeks of the simulated cohort (default {COHORT_WEEKS}), or newest weeks of the log ({LOG_WEEKS}).",
         ),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = 3000,
+    port: Port = 3000,
 ) -> None:
-    """Load data, materialise the whole graph and open the UI. Run again it changes no number."""
+    """Load data, materialise the whole graph and open the UI. Running it again changes no number."""
     from seedtest_analytics.cli.materialize import materialize
     from seedtest_analytics.cli.server import start
     from seedtest_analytics.resources.migrations import migrate

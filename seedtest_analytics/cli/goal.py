@@ -19,20 +19,24 @@ def goal_probability_command(
     weeks_remaining: Annotated[float, typer.Option(help="Weeks until the goal is due.")],
     target_score: Annotated[float, typer.Option(help="Level to reach.")],
     credible_interval: Annotated[
-        float, typer.Option(help="Probability between the bounds, between 0 and 1.")
+        float, typer.Option(help="Share of the posterior between the two bounds, e.g. 0.95.")
     ] = 0.95,
     week: Annotated[
         dt.datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Monday of the fit to use; default: the newest usable one."),
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            metavar="DATE",
+            help="Monday of the fit to use; default: the newest usable one.",
+        ),
     ] = None,
 ) -> None:
-    """Probability that a student reaches a target, by the growth fit of the cohort; JSON on the standard output."""
+    """Print the probability that a student reaches a target, by the cohort's growth fit, as JSON."""
     from seedtest_analytics.assets.growth_draws import NoGrowthFitError, stored_fit
-    from seedtest_analytics.resources.postgres import PostgresResource
+    from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.stats.growth.goal import goal_probability
 
     try:
-        with PostgresResource().engine.connect() as connection:
+        with migrated_engine().connect() as connection:
             fit = stored_fit(connection, week.date() if week else None)
         answer = goal_probability(
             current_score, trend, weeks_remaining, target_score, credible_interval, posterior=fit.posterior
@@ -47,13 +51,13 @@ def goal_probability_command(
 
 
 def goal_calibration_command() -> None:
-    """Score P against reached goals in the simulated cohorts of the database, whose truth is known."""
+    """Print how P met the goals that simulated students reached; their truth is known."""
     import pandas as pd
 
-    from seedtest_analytics.resources.postgres import PostgresResource
+    from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.resources.sql_files import statement
 
-    with PostgresResource().engine.connect() as connection:
+    with migrated_engine().connect() as connection:
         if not connection.execute(statement(SQL, "has_truth")).scalar_one():
             raise typer.BadParameter(
                 "there is no simulated cohort in the database; run `seedtest simulate --load` and "

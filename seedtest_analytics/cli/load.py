@@ -23,11 +23,16 @@ def load_command(
     ],
     mapping: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="NAME=COLUMN", help="Our column and the file's name for it."),
+        typer.Option(
+            "--map", metavar="NAME=COLUMN", help="A column (user_id, item_id, …) and what the file calls it."
+        ),
     ] = None,
     shift_to: Annotated[
         str | None,
-        typer.Option(metavar="DATE", help="Move by whole weeks, to end in the last full week by DATE."),
+        typer.Option(
+            metavar="DATE",
+            help="Move all times by whole weeks, so that the log ends in the last full week by DATE.",
+        ),
     ] = None,
     timezone: Annotated[
         str | None, typer.Option(help="IANA zone of times without offset; default SEEDTEST_TIMEZONE.")
@@ -38,7 +43,7 @@ def load_command(
     ] = False,
     dry_run: Annotated[bool | None, typer.Option(help="Report and write nothing; default DRY_RUN.")] = None,
 ) -> None:
-    """Load attempt logs, one exam a session; again gives the same. Bad rows are kept with their reason."""
+    """Load attempt logs, one exam a session. Loading a file again changes nothing; bad rows are kept with a reason."""
     from rich.console import Console
 
     from seedtest_analytics.cli.migrate import migrated_engine

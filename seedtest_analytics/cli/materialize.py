@@ -52,17 +52,28 @@ class Step:
 def materialize_command(
     first: Annotated[
         dt.datetime | None,
-        typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: the first attempt."),
+        typer.Option(
+            "--from",
+            formats=["%Y-%m-%d"],
+            metavar="DATE",
+            help="First day; default: that of the first attempt.",
+        ),
     ] = None,
     last: Annotated[
-        dt.datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; default: yesterday.")
+        dt.datetime | None,
+        typer.Option(
+            "--to",
+            formats=["%Y-%m-%d"],
+            metavar="DATE",
+            help="Last day; default: that of the last attempt, yesterday at the latest.",
+        ),
     ] = None,
     reports: Annotated[bool, typer.Option(help="Make the reports of the last closed week too.")] = True,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Every event of the runs on the standard error.")
     ] = False,
 ) -> None:
-    """Materialise the whole graph over a range of days, oldest week first."""
+    """Compute the whole graph over a range of days, oldest week first. Running it again changes no number."""
     materialize(first.date() if first else None, last.date() if last else None, reports, verbose)
 
 
@@ -143,8 +154,16 @@ def _range(first: dt.date | None, last: dt.date | None, today: dt.date) -> tuple
         raise typer.BadParameter(
             "there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first"
         )
-    start = max(first or found[0], monday_of(PLATFORM.start_date))
-    return start, min(last or found[1], today - dt.timedelta(days=1))
+    start, end = (
+        max(first or found[0], monday_of(PLATFORM.start_date)),
+        min(last or found[1], today - dt.timedelta(days=1)),
+    )
+    if start > end:
+        raise typer.BadParameter(
+            f"there is no day from {start} to {end}: attempts are of {found[0]} to {found[1]}, partitions begin with "
+            f"SEEDTEST_START_DATE ({PLATFORM.start_date}) and end yesterday"
+        )
+    return start, end
 
 
 def console_log(level: str) -> dict[str, Any]:

@@ -18,12 +18,13 @@ EMPTY_LOG = (
 
 
 def migrate_command(
-    revision: Annotated[str, typer.Option(help="Revision to upgrade to.")] = "head",
+    revision: Annotated[str, typer.Option(help="Revision to upgrade to; 'head' is the newest.")] = "head",
     downgrade: Annotated[
-        str | None, typer.Option(help="Downgrade to this revision instead ('base': take all back).")
+        str | None,
+        typer.Option(help="Downgrade to this revision instead; 'base' takes away what the platform made."),
     ] = None,
 ) -> None:
-    """Bring the database's schema to a revision; an up-to-date one is left as it is."""
+    """Bring the database's schema up to date; one that is, is left as it is."""
     from seedtest_analytics.resources import migrations
     from seedtest_analytics.resources.postgres import PostgresResource
     from seedtest_analytics.settings import load_settings

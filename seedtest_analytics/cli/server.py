@@ -9,11 +9,11 @@ from rich.console import Console
 
 from seedtest_analytics.cli.home import current_home
 
-Port = Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI on 127.0.0.1.")]
 
 
 def up_command(port: Port = 3000) -> None:
-    """Start PostgreSQL (where DATABASE_URL names none), the daemon and the UI; an up-to-date schema first."""
+    """Start the UI and the daemon here; PostgreSQL too, unless DATABASE_URL names one. Migrates the schema first."""
     from seedtest_analytics.cli.home import use_instance
     from seedtest_analytics.resources.migrations import migrate
     from seedtest_analytics.resources.postgres import PostgresResource
@@ -34,7 +34,7 @@ def start(port: int) -> None:
 
 
 def down_command() -> None:
-    """Stop the UI, the daemon, running runs and the embedded PostgreSQL of this home."""
+    """Stop the UI, the daemon, runs under way and the embedded PostgreSQL of this home."""
     from seedtest_analytics.dev_server import DevServer
 
     DevServer(current_home()).down()
@@ -42,7 +42,7 @@ def down_command() -> None:
 
 
 def status_command() -> None:
-    """Say what runs. Exit code 3 when the UI does not answer."""
+    """Say what is running. Exit code 3 when the UI does not answer."""
     from seedtest_analytics.dev_server import DevServer
     from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgres
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def simulate_command(
     students: Annotated[int, typer.Option(help="Students, from a hundred to a million and more.")] = 1000,
-    weeks: Annotated[int, typer.Option(help="ISO weeks; the last is the last full one by --until.")] = 26,
+    weeks: Annotated[
+        int, typer.Option(help="ISO weeks; the last one is the last full week by --until.")
+    ] = 26,
     seed: Annotated[
         int, typer.Option(help="Decides everything random; the same seed gives the same cohort.")
     ] = 1,
@@ -28,7 +30,9 @@ def simulate_command(
         str | None, typer.Option(metavar="DATE", help="Last day that may have an attempt; default today.")
     ] = None,
     model: Annotated[str, typer.Option(help="2PL, or 3PL with guessing.")] = "2PL",
-    out: Annotated[Path | None, typer.Option(help="Folder of the files; default: none are kept.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to keep the files in (the logs and the truth).")
+    ] = None,
     load: Annotated[
         bool, typer.Option("--load", help="Load the cohort and its truth into the database.")
     ] = False,

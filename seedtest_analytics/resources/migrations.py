@@ -11,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -99,6 +100,12 @@ def _config() -> Config:
     return config
 
 
+def _revisions() -> list[str]:
+    from alembic.script import ScriptDirectory
+
+    return sorted(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 def _run(engine: Engine, action: Any) -> None:
     config = _config()
     with engine.connect() as connection:
@@ -108,6 +115,8 @@ def _run(engine: Engine, action: Any) -> None:
             config.attributes["connection"] = connection
             action(config)
             connection.commit()
+        except CommandError as error:
+            raise MigrationError(f"{error}; known revisions: {', '.join(_revisions())}, head, base") from None
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:lock, 0))"), {"lock": _LOCK})

@@ -61,7 +61,8 @@ class SettingsGroup(BaseModel):
         secret = field.annotation is not None and "SecretStr" in str(field.annotation)
         value = "(hidden)" if secret else repr(values[names[0]]) if names else "(missing)"
         name = names[0] if names else location
-        return f"{what} {name} = {value} is not allowed: {error['msg']}. {field.description or ''}".rstrip()
+        reason = error["msg"].removeprefix("Value error, ")
+        return f"{what} {name} = {value} is not allowed: {reason}. {field.description or ''}".rstrip()
 
 
 def _aliases(alias: Any) -> tuple[str, ...]:

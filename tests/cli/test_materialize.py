@@ -111,3 +111,13 @@ def test_an_empty_log_is_not_filled_and_the_command_says_so(
     assert "attempt would change: 400 new" in told
     assert "The attempt log is empty and a dry run does not fill it" in told
     assert rows_of(database, "SELECT 1 AS one FROM attempt") == []
+
+
+def test_a_range_without_a_day_is_refused_with_what_there_is(seedtest: Seedtest, database: Engine) -> None:
+    store_exams(database, 2)
+    url = database.url.render_as_string(hide_password=False)
+    code, output = seedtest("materialize", "--from", "2090-01-01", DATABASE_URL=url)
+    assert code == 2
+    shown = " ".join(output.replace("│", " ").split())
+    assert f"attempts are of {MONDAY} to" in shown
+    assert "SEEDTEST_START_DATE" in shown

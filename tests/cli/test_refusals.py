@@ -13,6 +13,8 @@ COMMANDS = [
     ("materialize",),
     ("backtest",),
     ("tag-anchors",),
+    ("goal-calibration",),
+    ("goal-probability", "--current-score=0", "--trend=0", "--weeks-remaining=4", "--target-score=1"),
     ("up",),
 ]
 
@@ -63,3 +65,18 @@ def test_the_doctor_names_the_refusal_and_goes_on(seedtest: Seedtest) -> None:
     assert "Connection refused" in output
     assert "Quarto" in output
     assert PASSWORD not in output
+
+
+def test_a_port_that_is_none_and_a_zone_that_is_none(seedtest: Seedtest) -> None:
+    code, output = seedtest("up", "--port", "99999")
+    assert code == 2
+    assert "65535" in output
+    code, output = seedtest("migrate", SEEDTEST_TIMEZONE="Mars")
+    assert code == 1
+    assert "SEEDTEST_TIMEZONE = 'Mars' is not allowed: it is no IANA time zone name." in output
+
+
+def test_a_revision_that_is_not_known(seedtest: Seedtest, empty_database: str) -> None:
+    code, output = seedtest("migrate", "--revision", "nope", DATABASE_URL=empty_database)
+    assert code == 1
+    assert "'nope'; known revisions: 0001, " in output
