@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from seedtest_analytics.build import build_definitions
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -25,3 +27,30 @@ def test_links_in_the_documents_lead_somewhere() -> None:
             if not re.match(r"[a-z]+:", target) and not (document.parent / target).exists():
                 dead.append(f"{document.relative_to(ROOT)}: {target}")
     assert dead == []
+
+
+def runbook_checks() -> set[tuple[str, str]]:
+    """(asset, check) of the rows of the tables headed "check | of | …"; names in a cell stand in backquotes."""
+    found: set[tuple[str, str]] = set()
+    is_table_of_checks = False
+    for line in (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) < 3:
+            is_table_of_checks = False
+        elif cells[1:3] == ["check", "of"]:
+            is_table_of_checks = True
+        elif is_table_of_checks:
+            checks, assets = (re.findall(r"`([\w/*]+)`", cell) for cell in cells[1:3])
+            found |= {(asset, check) for asset in assets for check in checks}
+    return found
+
+
+def test_the_runbook_knows_every_check_and_no_other() -> None:
+    """The contract's check is every table's and has one row; KPIs share a row."""
+    keys = build_definitions().resolve_asset_graph().asset_check_keys
+    declared = {(tuple(key.asset_key.path), key.name) for key in keys if key.name != "contract"}
+    told = {("weekly_kpi/*" if path[0] == "weekly_kpi" else "/".join(path), name) for path, name in declared}
+    # A row may name two checks and the two assets that have one each.
+    assert told <= runbook_checks()
+    assert {check for _, check in runbook_checks()} == {name for _, name in told}
+    assert {asset for asset, _ in runbook_checks()} == {asset for asset, _ in told}

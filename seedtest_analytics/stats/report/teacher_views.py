@@ -138,8 +138,15 @@ def _direction(effect: Effect) -> str:
 
 
 def _factor(effect: Effect) -> str:
-    limits = f" ({wording.interval(*effect.limits)})" if effect.limits is not None else ""
-    return text(f"× {wording.decimal(effect.ratio)}{limits}")
+    limits = f" ({' to '.join(map(_times, effect.limits))})" if effect.limits is not None else ""
+    return text(f"× {_times(effect.ratio)}{limits}")
+
+
+def _times(factor: float) -> str:
+    """A factor with what a reader can use of it; where students are few the estimates run away."""
+    if factor < 0.01:
+        return "under 0.01"
+    return "over 100" if factor > 100 else wording.decimal(factor)
 
 
 def forecast(document: ReportDocument) -> Html | None:

@@ -119,6 +119,13 @@ def test_an_effect_that_may_be_none_is_said_to_be_none() -> None:
     assert page.count(">sooner<") == page.count(">no difference to be seen<") == 1
 
 
+def test_a_factor_that_ran_away_is_cut() -> None:
+    meta = {"hazard_ratios": {"A_t": 1e-9}, "hazard_ratio_intervals": {"A_t": [1e-20, 0.5]}}
+    risk = {"churn_risk": 0.2, "fit_meta": meta}
+    doc = ReportDocument.validated({"user_id": "u", "week_start": WEEK, "survival_risk": risk})
+    assert "× under 0.01 &#40;under 0.01 to 0.50&#41;" in str(teacher_views.circumstances(doc))
+
+
 def test_the_page_tells_reasons_and_circumstances_and_no_raw_name() -> None:
     page = cell(model_views.risk(full_document())) + cell(teacher_views.for_teachers(full_document()))
     assert "16 sessions in the last four weeks" in page
