@@ -278,8 +278,24 @@ def test_the_report_document_has_risk_forecast_and_segment_of_its_week(database:
     )
     execute(
         database,
-        "INSERT INTO survival_fit_meta (run_id, formula, family, event_threshold_days, hazard_ratios, fitted_at) "
-        "VALUES ('fit', 'f', 'cox_efron', 14, '{\"A_t\": 2.0}', :at)",
+        "INSERT INTO survival_fit_meta (run_id, formula, family, event_threshold_days, hazard_ratios, "
+        "hazard_ratio_intervals, model, fitted_at) VALUES ('fit', 'f', 'cox_efron', 14, '{\"A_t_missing\": 2.0}', "
+        "'{\"A_t_missing\": [1.5, 2.5]}', "
+        '\'{"design": {"columns": [{"covariate": "A_t", "is_missing_indicator": true}]}}\', :at)',
+        keys,
+    )
+    execute(
+        database,
+        "INSERT INTO growth_brms_meta (run_id, formula, week_start, fitted_at, is_usable, model_spec) "
+        "VALUES ('g', 'f', :w, :at, true, '{\"score_unit\": \"share right\"}')",
+        keys,
+    )
+    execute(
+        database,
+        "INSERT INTO growth_prediction (user_id, week_start, run_id, intercept_mean, intercept_sd, slope_mean, slope_sd, "
+        "projected, projected_lower, projected_upper, sigma, p, p_lower, p_upper, target, target_level, target_source, "
+        "horizon_date, horizon_source, n_weeks, n_answers) VALUES ('u', :w, 'g', 0.5, 0.1, 0.01, 0.004, 0.6, 0.4, 0.8, 0.1, "
+        "0.3, 0.2, 0.5, 0.7, 0.9, 'default', CAST(:w AS date) + 35, 'configured', 8, 120)",
         keys,
     )
     execute(
@@ -315,7 +331,17 @@ def test_the_report_document_has_risk_forecast_and_segment_of_its_week(database:
     one, other = documents["u"], documents["v"]
     assert one.survival_risk is not None
     assert one.survival_risk.churn_risk == 0.25
-    assert one.survival_risk.fit_meta["hazard_ratios"] == {"A_t": 2.0}
+    (effect,) = one.survival_risk.effects
+    assert (effect.column.covariate, effect.column.is_missing_indicator) == ("A_t", True)
+    assert (effect.ratio, effect.limits) == (2.0, (1.5, 2.5))
+    assert one.bayesian_growth is not None
+    assert (one.bayesian_growth.P, one.bayesian_growth.projected, one.bayesian_growth.n_weeks) == (
+        0.3,
+        0.6,
+        8,
+    )
+    assert one.bayesian_growth.is_share
+    assert other.bayesian_growth is None
     assert other.survival_risk is None
     assert one.user_segment is not None
     assert (one.user_segment.segment_label, one.user_segment.segment_description) == ("long_rare", "Apart.")
