@@ -1,10 +1,12 @@
 """Calibration and scoring: our engine against mirt and girth on the same answers, and alone at a million students.
 
-    python benchmarks/irt.py [--quick] [--cases small,medium,million] [--repeats 3]
+    python -m benchmarks.irt [--quick] [--cases small,medium,million] [--repeats 3] [--girth-python PYTHON]
 
 Each case runs in a process of its own, so that peak memory is the case's. Compilation happens before the clock
-starts and is printed apart. mirt (through Rscript) and girth run where they are installed; mirt's recorded
-timings, made on another occasion, are read from the shared reference folder where that is present.
+starts and is printed apart. mirt runs through Rscript where R has it. girth is no dependency of the platform; it runs
+in an environment of its own: `python -m venv girth && girth/bin/pip install girth`, then `--girth-python
+girth/bin/python`. mirt's recorded timings, made on another occasion, are read from the shared reference folder where
+that is present.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference" / "irt"
+SHARED_REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference" / "irt"
 POINTS = 61
 R_PROGRAM = """
 arguments <- commandArgs(TRUE)
@@ -40,6 +42,27 @@ with_se <- arguments[2] == "TRUE"
 seconds <- system.time(fit <- mirt(as.data.frame(wide), 1, "2PL", SE = with_se, verbose = FALSE))[["elapsed"]]
 cat(sprintf("%.3f %.6f\\n", seconds, extract.mirt(fit, "logLik")))
 """
+
+GIRTH_PROGRAM = """
+import sys, time, numpy as np
+from girth import INVALID_RESPONSE, twopl_mml
+log = np.load(sys.argv[1])
+rows, columns = (np.unique(log[name], return_inverse=True)[1] for name in ("user", "item"))
+dense = np.full((columns.max() + 1, rows.max() + 1), INVALID_RESPONSE, dtype=int)
+dense[columns, rows] = log["correct"]
+started = time.perf_counter()
+fit = twopl_mml(dense)
+seconds = time.perf_counter() - started
+np.savez(sys.argv[1], seconds=seconds, a=fit["Discrimination"], b=fit["Difficulty"])
+"""
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Where the others are: ``girth_python`` has girth; ``reference`` holds mirt's recorded results."""
+
+    girth_python: str | None
+    reference: Path
 
 
 @dataclass(frozen=True)
@@ -63,6 +86,8 @@ CASES = {
     "medium": Case("medium", 100_000, 1_000, 30),
     "million": Case("million", 1_000_000, 2_000, 30),
 }
+GIRTH_CELLS = 20_000_000
+"""Cells of the dense matrix up to which girth is asked; its time follows them."""
 WITH_PEERS = {"tiny", "small", "medium"}
 RECORDED = {"small": "sim_sparse_20kx500x40_mirt"}
 RECORDED_SECONDS = {"medium": 149.0}
@@ -88,9 +113,9 @@ def simulate(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return user, item.ravel(), correct.ravel()
 
 
-def recorded_answers(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def recorded_answers(case: Case, reference: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """The log that the recorded run of mirt had, where it is present."""
-    path = REFERENCE / "sim_sparse_20kx500x40.csv.gz"
+    path = reference / "sim_sparse_20kx500x40.csv.gz"
     if case.name != "small" or not path.exists():
         return None
     import pandas as pd
@@ -128,7 +153,7 @@ def vector_add_ns() -> float:
     return best / (n * 64) * 1e9
 
 
-def run_case(case: Case, repeats: int) -> dict[str, Any]:
+def run_case(case: Case, repeats: int, reference: Path) -> dict[str, Any]:
     """Timings of one case; runs in a process of its own."""
     from seedtest_analytics.stats.irt import CalibrationConfig, ResponseData, calibrate, score
 
@@ -138,7 +163,7 @@ def run_case(case: Case, repeats: int) -> dict[str, Any]:
         score(warm, calibrate(warm, CalibrationConfig(standard_errors=method)).parameters)
     compiled = time.perf_counter() - started
     _warm_single_precision(warm)
-    answers = recorded_answers(case) or simulate(case)
+    answers = recorded_answers(case, reference) or simulate(case)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     data, layout, _ = timed(lambda: ResponseData.from_long(*answers), 1)
     fit, fit_wall, fit_cpu = timed(
@@ -183,14 +208,14 @@ def in_child(function: Callable[..., Any], *arguments: Any) -> Any:
         return pool.apply(function, arguments)
 
 
-def mirt_seconds(case: Case, with_se: bool) -> tuple[float, float] | str:
+def mirt_seconds(case: Case, with_se: bool, reference: Path) -> tuple[float, float] | str:
     """Seconds and log-likelihood of mirt on the case's answers, or why it did not run."""
     if shutil.which("Rscript") is None:
         return "not installed (no Rscript)"
     probe = subprocess.run(["Rscript", "-e", "library(mirt)"], capture_output=True, check=False)
     if probe.returncode != 0:
         return "not installed (R has no package mirt)"
-    user, item, correct = recorded_answers(case) or simulate(case)
+    user, item, correct = recorded_answers(case, reference) or simulate(case)
     codes = [np.unique(values, return_inverse=True)[1] + 1 for values in (user, item)]
     with tempfile.TemporaryDirectory() as folder:
         np.savetxt(
@@ -208,18 +233,35 @@ def mirt_seconds(case: Case, with_se: bool) -> tuple[float, float] | str:
     return float(seconds), float(log_likelihood)
 
 
-def girth_seconds(case: Case) -> str:
-    """Seconds of girth's 2PL, which needs the dense matrix, or why it did not run."""
-    try:
-        from girth import INVALID_RESPONSE, twopl_mml
-    except ImportError:
-        return "not installed"
-    user, item, correct = recorded_answers(case) or simulate(case)
-    rows, columns = (np.unique(values, return_inverse=True)[1] for values in (user, item))
-    dense = np.full((columns.max() + 1, rows.max() + 1), INVALID_RESPONSE, dtype=int)
-    dense[columns, rows] = correct
-    _, wall, _ = timed(lambda: twopl_mml(dense), 1)
-    return f"{wall:.2f} s (stops at 25 iterations without saying so)"
+def girth_seconds(case: Case, peers: Peers) -> tuple[float, float] | str:
+    """Seconds of girth's 2PL, which needs the dense matrix, and the log-likelihood at its estimates; or why it did not
+    run.
+    """
+    if peers.girth_python is None:
+        return "not installed (name an interpreter that has it: --girth-python)"
+    if case.n_users * case.n_items > GIRTH_CELLS:
+        return f"not run: its dense matrix would have {case.n_users * case.n_items:,} cells"
+    answers = recorded_answers(case, peers.reference) or simulate(case)
+    with tempfile.TemporaryDirectory() as folder:
+        log = f"{folder}/log.npz"
+        np.savez(log, **dict(zip(("user", "item", "correct"), answers, strict=True)))
+        done = subprocess.run(
+            [peers.girth_python, "-c", GIRTH_PROGRAM, log], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            return f"failed: {done.stderr.strip()[-100:]}"
+        with np.load(log) as fit:
+            return float(fit["seconds"]), in_child(log_likelihood_at, answers, fit["a"], fit["b"])
+
+
+def log_likelihood_at(answers: tuple[np.ndarray, ...], a: np.ndarray, b: np.ndarray) -> float:
+    """Marginal log-likelihood of given 2PL parameters, by our quadrature."""
+    from seedtest_analytics.stats.irt import ItemPriors, Quadrature, ResponseData
+    from seedtest_analytics.stats.irt.objective import MarginalLikelihood, Parameters
+
+    data = ResponseData.from_long(*answers)
+    at = Parameters(a, -a * b, np.full(len(a), -np.inf), np.zeros(1), np.zeros(1))
+    return float(MarginalLikelihood(data, Quadrature().nodes, ItemPriors()).evaluate(at).log_likelihood)
 
 
 def describe_machine() -> None:
@@ -259,25 +301,29 @@ def report(case: Case, timing: dict[str, Any], add_ns: float) -> None:
     print(f"  compiling or loading compiled code, before all this: {timing['compile']:.1f} s")
 
 
-def report_peers(case: Case, timing: dict[str, Any]) -> None:
+def report_peers(case: Case, timing: dict[str, Any], peers: Peers) -> None:
     for with_se, ours in ((False, timing["fit"]), (True, timing["full"])):
         name = "mirt with SEs" if with_se else "mirt"
-        found = mirt_seconds(case, with_se)
-        if isinstance(found, str):
-            print(f"  {name}: {found}")
-        else:
-            print(
-                f"  {name}: {found[0]:.1f} s, log-likelihood {found[1]:.3f}: {found[0] / ours:.0f} times ours"
-            )
-    print(f"  girth: {girth_seconds(case)}")
-    report_recorded(case, timing)
+        report_peer(name, mirt_seconds(case, with_se, peers.reference), ours)
+    report_peer("girth (stops at 25 iterations without saying so)", girth_seconds(case, peers), timing["fit"])
+    report_recorded(case, timing, peers.reference)
 
 
-def report_recorded(case: Case, timing: dict[str, Any]) -> None:
+def report_peer(name: str, found: tuple[float, float] | str, ours: float) -> None:
+    if isinstance(found, str):
+        print(f"  {name}: {found}")
+    else:
+        seconds, log_likelihood = found
+        print(
+            f"  {name}: {seconds:.1f} s, log-likelihood {log_likelihood:.3f}: {seconds / ours:.0f} times ours"
+        )
+
+
+def report_recorded(case: Case, timing: dict[str, Any], reference: Path) -> None:
     note = "recorded on another occasion, on two shared cores"
-    if case.name in RECORDED and REFERENCE.exists():
+    if case.name in RECORDED and reference.exists():
         for suffix, ours in (("", timing["fit"]), ("_SE", timing["full"])):
-            kept = json.loads((REFERENCE / f"{RECORDED[case.name]}{suffix}.json").read_text())
+            kept = json.loads((reference / f"{RECORDED[case.name]}{suffix}.json").read_text())
             name, seconds = f"mirt{' with SEs' if suffix else ''}", kept["fit_wall_s"]
             print(
                 f"  {name}, {note}, same answers: {seconds:.1f} s, log-likelihood {kept['logLik']:.3f}: "
@@ -299,18 +345,24 @@ def main() -> int:
     parser.add_argument(
         "--repeats", type=int, default=3, help="repeats of each timing; the median is printed"
     )
+    parser.add_argument("--girth-python", help="an interpreter that has girth installed")
+    parser.add_argument(
+        "--reference", type=Path, default=SHARED_REFERENCE, help="folder of mirt's recorded results"
+    )
     options = parser.parse_args()
+    peers = Peers(options.girth_python, options.reference)
     names = ["tiny", "small"] if options.quick else options.cases.split(",")
     describe_machine()
     add_ns = in_child(vector_add_ns)
     for name in names:
         case = CASES[name]
-        timing = in_child(run_case, case, 1 if options.quick or name == "million" else options.repeats)
+        repeats = 1 if options.quick or name == "million" else options.repeats
+        timing = in_child(run_case, case, repeats, peers.reference)
         report(case, timing, add_ns)
         if name in WITH_PEERS and not options.quick:
-            report_peers(case, timing)
+            report_peers(case, timing, peers)
         else:
-            report_recorded(case, timing)
+            report_recorded(case, timing, peers.reference)
     return 0
 
 

@@ -129,6 +129,9 @@ def dif_check(dif: DifOfWeek) -> CheckOutcome:
     found = dif.found
     if found is None:
         return CheckOutcome(CHECK, True, dif.reason)
+    if not found.n_tests:
+        text = f"nothing to compare by {dif.covariate}: no item has DIF_MIN_SAMPLE answers in the reference and in a group"
+        return CheckOutcome(CHECK, True, text)
     items = found.items_of_class("C").tolist()
     counts = found.counts()
     text = (
@@ -164,22 +167,22 @@ def dif_metadata(dif: DifOfWeek) -> dict[str, Any]:
             int(found.n_reference[i]),
             int(found.n_focal[i, k]),
         ]
-        for i, k in _largest(found)
+        for i, k in _clearest(found)
     ]
     return {**metadata, "dif_items": markdown_table(header, rows), "dif_forest": _forest(found)}
 
 
-def _largest(found: GroupDif) -> list[tuple[int, int]]:
-    """Positions (item, group) of the largest differences, class C before B before A."""
+def _clearest(found: GroupDif) -> list[tuple[int, int]]:
+    """Positions (item, group) of the clearest differences: class C before B before A, then by z."""
     tested = np.argwhere(np.isfinite(found.p))
-    size = np.abs(found.delta[tested[:, 0], tested[:, 1]])
+    z = np.abs(found.delta[tested[:, 0], tested[:, 1]] / found.se[tested[:, 0], tested[:, 1]])
     classes = found.ets_class[tested[:, 0], tested[:, 1]].astype(str)
-    order = np.lexsort((-size, -np.array([ord(name) for name in classes])))[:_SHOWN]
+    order = np.lexsort((-z, -np.array([ord(name) for name in classes])))[:_SHOWN]
     return [(int(i), int(k)) for i, k in tested[order]]
 
 
 def _forest(found: GroupDif) -> Any:
-    shown = _largest(found)
+    shown = _clearest(found)
     delta = np.array([found.delta[i, k] for i, k in shown])
     half = 1.96 * np.array([found.se[i, k] for i, k in shown])
     is_large = np.array([found.ets_class[i, k] == "C" for i, k in shown])
@@ -196,7 +199,7 @@ def _forest(found: GroupDif) -> Any:
         "Δ of ETS, 95 % interval; left: harder for the group. Dotted: classes B and C", fontsize=8
     )
     axes.set_title(
-        f"DIF against {found.populations[0].name}: {len(shown)} largest, class C in green",
+        f"DIF against {found.populations[0].name}: {len(shown)} clearest of {found.n_tests}, class C in green",
         loc="left", fontsize=10, color=INK,
     )  # fmt: skip
     return figure_metadata(figure)

@@ -130,17 +130,35 @@ def drift_metadata(found: Comparison | None) -> dict[str, Any]:
         return {}
     drift, link = found.drift, found.drift.link
     rows = [
-        [int(a.item_id), a.metric, a.value, a.threshold, a.severity, a.p_adjusted] for a in drift.alerts[:50]
+        [str(a.item_id), a.metric, a.value, a.threshold, a.severity, a.p_adjusted] for a in drift.alerts[:50]
     ]
     header = ["item", "metric", "change", "threshold", "severity", "adjusted p"]
     return {
         "run_id": found.run_id,
         "items_compared": len(drift.item_ids),
-        "items_with_too_few_answers": len(drift.skipped),
+        "items_not_compared": len(drift.skipped),
+        "items_without_an_estimate": _not_estimated(found),
         "link": f"θ = {link.A:.3f} θ_recent + {link.B:.3f} by {link.n_anchors_used} items, {len(link.dropped)} left out",
         "alerts": markdown_table(header, rows),
         "forest": _forest(drift),
     }
+
+
+def _not_estimated(found: Comparison) -> str:
+    """Items with answers enough in both windows that one calibration set aside, such as for only wrong answers: the
+    greatest changes of all, which no difference of parameters shows.
+    """
+    ids = set(found.drift.skipped)
+    for fitted in found.calibrations:
+        enough = fitted.items.n_responses >= found.drift.thresholds.min_responses
+        ids &= set(fitted.items.item_ids[enough].tolist())
+    by_item = {
+        item: flag
+        for fitted in found.calibrations
+        for item, flag in zip(fitted.items.item_ids.tolist(), fitted.items.flag.tolist(), strict=True)
+        if item in ids and flag is not None
+    }
+    return ", ".join(f"{item} ({flag})" for item, flag in sorted(by_item.items())) or "none"
 
 
 def _forest(drift: DriftResult) -> Any:
@@ -157,5 +175,7 @@ def _forest(drift: DriftResult) -> Any:
         axes.axvline(limit, color=INK, linewidth=0.7, linestyle="-" if limit == 0 else ":")
     axes.set_yticks(rows, [str(item) for item in forest.item_ids], fontsize=7)
     axes.set_xlabel("change of difficulty b (logit), 95 % interval; dotted: threshold", fontsize=8)
-    axes.set_title(f"{n} items that moved most, alerts in green", loc="left", fontsize=10, color=INK)
+    axes.set_title(
+        f"{n} clearest changes of {len(drift.item_ids)}, alerts in green", loc="left", fontsize=10, color=INK
+    )
     return figure_metadata(figure)

@@ -52,13 +52,20 @@ def _cell(value: Any) -> str:
 
 def new_figure(width: float = 6.0, height: float = 2.8) -> tuple[Figure, Any]:
     """A figure and its axes in the platform's style, without pyplot's global state."""
+    figure, (axes,) = new_figures(1, width, height)
+    return figure, axes
+
+
+def new_figures(n: int, width: float, height: float) -> tuple[Figure, list[Any]]:
+    """A figure with ``n`` axes side by side."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=INK, labelsize=8)
-    return figure, axes
+    all_axes = list(figure.subplots(1, n, squeeze=False)[0])
+    for axes in all_axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=INK, labelsize=8)
+    return figure, all_axes
 
 
 def figure_metadata(figure: Figure) -> dg.MetadataValue:

@@ -84,8 +84,16 @@ def _overall_metadata(scores: WeekScores, scale: Scale | None, week: Week) -> di
     if len(scores.overall):
         theta = scores.overall["theta"]
         metadata |= {"theta_mean": float(theta.mean()), "theta_sd": float(theta.std(ddof=0))}
-        metadata["theta"] = histogram(theta.tolist(), f"Ability, week of {week.key}", "θ (logit)")
+        title = f"Ability of {len(theta):,} students, week of {week.key}: mean {theta.mean():.2f}, SD {theta.std(ddof=0):.2f}"
+        metadata["theta"] = histogram(
+            theta.tolist(), title, "θ (logit), posterior mean", bins=_bins(len(theta))
+        )
     return metadata
+
+
+def _bins(n: int) -> int:
+    """More students carry finer bins: twice the cube root of their number (Rice), 10 to 60."""
+    return int(min(max(2 * n ** (1 / 3), 10), 60))
 
 
 def scale_for(connection: Connection, week: Week) -> Scale | None:

@@ -63,7 +63,7 @@ def theta_histogram(theta: ArrayLike, n_bins: int = 40) -> ThetaHistogram:
 
 @dataclass(frozen=True, eq=False)
 class DriftForest:
-    """Changes of difficulty with 95 % intervals, the largest first; all (n_shown,)."""
+    """Changes of difficulty with 95 % intervals, alerts first, then by z; all (n_shown,)."""
 
     item_ids: NDArray[Any]
     delta_b: Floats
@@ -74,11 +74,11 @@ class DriftForest:
 
 
 def drift_forest(drift: DriftResult, n_shown: int = 30) -> DriftForest:
-    """The items whose difficulty moved most."""
-    order = np.argsort(-np.abs(drift.delta_b), kind="stable")[:n_shown]
+    """The items whose difficulty changed most clearly: by size alone the least certain ones would come first."""
     alerted = {alert.item_id for alert in drift.alerts}
+    is_alerted = np.isin(drift.item_ids, list(alerted))
+    order = np.lexsort((-np.abs(drift.delta_b / drift.se_delta_b), ~is_alerted))[:n_shown]
     delta, half = drift.delta_b[order], 1.96 * drift.se_delta_b[order]
-    has_alert = np.array([item in alerted for item in drift.item_ids[order].tolist()], dtype=bool)
     return DriftForest(
-        drift.item_ids[order], delta, delta - half, delta + half, has_alert, drift.thresholds.delta_b
+        drift.item_ids[order], delta, delta - half, delta + half, is_alerted[order], drift.thresholds.delta_b
     )

@@ -107,6 +107,13 @@ def compare_counts(reference: Floats, focal: Floats, min_responses: int) -> Mant
     right_r, wrong_r = reference[:, 1], reference[:, 0]
     right_f, wrong_f = focal[:, 1], focal[:, 0]
     log_odds, variance, chi_square = _combine(right_r, wrong_r, right_f, wrong_f)
+    # A group that is always right or always wrong has no odds, and the largest DIF: half an answer in every cell of its
+    # strata gives them (Haldane 1956). The test is of the counts as they are.
+    bare = ~np.isfinite(log_odds) & np.isfinite(chi_square)
+    if bare.any():
+        met = 0.5 * ((reference + focal).sum(axis=1) > 0)[bare]
+        cells = (c[bare] + met for c in (right_r, wrong_r, right_f, wrong_f))
+        log_odds[bare], variance[bare], _ = _combine(*cells)
     n_reference = (right_r + wrong_r).sum(axis=1).astype(np.int64)
     n_focal = (right_f + wrong_f).sum(axis=1).astype(np.int64)
     fine = (np.minimum(n_reference, n_focal) >= min_responses) & np.isfinite(log_odds) & np.isfinite(variance)

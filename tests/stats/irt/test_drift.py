@@ -169,6 +169,16 @@ def test_mantel_haenszel_by_hand() -> None:
     assert result.chi_square[0] == pytest.approx((abs(30 - expected) - 0.5) ** 2 / variance)
 
 
+def test_a_group_that_is_always_wrong_has_the_largest_dif() -> None:
+    """60 of 100 right against none of 50: half an answer in each cell, odds (60.5 / 40.5) · (50.5 / 0.5)."""
+    correct = np.repeat([1, 0, 0], [60, 40, 50])
+    data = ResponseData.from_long(np.arange(150), np.zeros(150, int), correct)
+    result = mantel_haenszel(data, np.zeros(150), np.arange(150) >= 100, n_strata=1, min_responses=1)
+    assert result.delta[0] == pytest.approx(-2.35 * np.log(60.5 / 40.5 * 50.5 / 0.5))
+    assert np.isfinite(result.se[0])
+    assert result.ets_class[0] == "C"
+
+
 def test_plot_data() -> None:
     items = ItemParameters.of(np.arange(40), np.ones(40), np.linspace(2, -2, 40))
     curves = characteristic_curves(items, 6)
