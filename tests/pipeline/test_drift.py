@@ -75,6 +75,14 @@ def test_only_the_item_that_moved_is_alerted_and_twice_changes_nothing(abler: En
     assert snapshot(abler, *TABLES) == before
 
 
+def test_an_item_that_nobody_gets_right_any_more_is_named_though_it_has_no_difficulty(abler: Engine) -> None:
+    execute(abler, "UPDATE attempt_log SET correct = false WHERE item_id = 5 AND user_id LIKE 'v%'")
+    metadata = compared(abler, dry=True)[1].metadata
+    assert metadata["items_without_an_estimate"] == "5 (one_category)"
+    assert metadata["items_not_compared"] == 1
+    assert metadata["items_compared"] == 19
+
+
 def test_without_drift_there_is_no_alert(database: Engine) -> None:
     store_answers(database, BANK, week(0), THETA, seed=19)
     store_answers(database, BANK, week(14), 0.7 + 0.8 * THETA, seed=20, prefix="v")
