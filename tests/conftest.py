@@ -37,6 +37,17 @@ def _remove_servers_of_killed_processes() -> None:
             remove_server(folder)
 
 
+@pytest.fixture(autouse=True)
+def no_instance_of_another_test() -> Iterator[None]:
+    """Definitions are resolved by the storage of the Dagster instance that is current; an instance that one test
+    left unclosed must not be the next one's, for it may be gone by then.
+    """
+    from dagster._core.storage.defs_state.base import set_defs_state_storage
+
+    with set_defs_state_storage(None):
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
     """A running server of this test process alone (a pytest-xdist worker has its own), no fsync."""
