@@ -259,11 +259,11 @@ class GrowthPosterior:
         faults = []
         rhat = report["rhat"]["max"]
         if rhat is None or rhat > limits.max_rhat:
-            faults.append(f"R-hat {rhat} above {limits.max_rhat}")
+            faults.append(f"R-hat {_shown(rhat, 3)} above {limits.max_rhat}")
         for key in ("ess_bulk", "ess_tail"):
             ess = report[key]["min"]
             if ess is None or ess < limits.min_ess:
-                faults.append(f"{key} {ess} below {limits.min_ess}")
+                faults.append(f"{key} {_shown(ess, 0)} below {limits.min_ess:g}")
         if self.sampler is None:
             return faults
         if self.sampler.divergences > limits.max_divergences:
@@ -315,3 +315,7 @@ def _worst(values: list[float], choose: Any) -> float:
 def _json_number(value: float) -> float | None:
     """JSON has no NaN and no infinity."""
     return float(value) if np.isfinite(value) else None
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return "unknown" if value is None else f"{value:.{digits}f}"

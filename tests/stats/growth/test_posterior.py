@@ -117,6 +117,7 @@ def test_a_parameter_that_never_moved_cannot_be_judged():
     posterior = from_brms(draws)
     assert not posterior.verdict.usable
     assert posterior.diagnostics()["rhat"]["max"] is None
+    assert "R-hat unknown above 1.01" in posterior.verdict.reasons
 
 
 @pytest.mark.parametrize(
