@@ -182,7 +182,12 @@ class _Forward(logging.Handler):
         self.target = target
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.target.log(record.levelno, "Stan: %s", record.getMessage())
+        message = record.getMessage()
+        if message.startswith("Non-fatal error during sampling"):
+            # The density is not finite everywhere a warm-up looks. Rejections after it are counted as divergences.
+            self.target.info("Stan: proposals where the density is not finite were rejected")
+        else:
+            self.target.log(record.levelno, "Stan: %s", message)
 
 
 def _collect(fit: Any, toolchain: str) -> StanDraws:

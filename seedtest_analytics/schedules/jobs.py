@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dagster as dg
 
+SOURCE_KEYS = ("exam_results", "question", "interest_goal")
 ABILITY_KEYS = ("mirt_ability", "ability_window", "student_topic_theta")
 KPI_KEYS = [["weekly_kpi", name] for name in ("I_t", "E_t", "R_t", "A_t", "P", "S")]
 
 observe_source_tables = dg.define_asset_job(
     "observe_source_tables",
-    selection=dg.AssetSelection.groups("sources", include_sources=True)
+    selection=dg.AssetSelection.assets(*SOURCE_KEYS)
     | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("exam_results"), "fresh")),
     description="Rows and newest change of the web application's tables, and whether exam results still come.",
 )
