@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from seedtest_analytics.resources import stan, stan_data
-from seedtest_analytics.resources.stan import StanResource, StanRunError, StanRunner
+from seedtest_analytics.resources.stan import StanResource, StanRunError, StanRunner, import_cmdstanpy
 from seedtest_analytics.resources.stan_toolchain import toolchains
 from seedtest_analytics.resources.stan_toolchain.executables import ExecutableCache, default_cache_dir
 from seedtest_analytics.resources.stan_toolchain.toolchains import (
@@ -40,6 +40,12 @@ from tests._stan import make_stan_runner
 @pytest.fixture(scope="session")
 def stan_runner():
     return make_stan_runner()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cmdstanpy_of_the_process():
+    """cmdstanpy makes a folder for the process when it is first imported: not while a test counts what is left."""
+    import_cmdstanpy()
 
 
 SHORT = StanSettings(chains=2, warmup=100, draws=100, seed=3)
