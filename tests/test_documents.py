@@ -7,17 +7,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from seedtest_analytics.build import build_definitions
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_data_dictionary_is_up_to_date() -> None:
+@pytest.mark.parametrize("script", ["data_dictionary", "settings_table"])
+def test_a_generated_document_is_up_to_date(script: str) -> None:
+    document = {"data_dictionary": "data-dictionary.md", "settings_table": "settings.md"}[script]
     printed = subprocess.run(
-        [sys.executable, "scripts/data_dictionary.py"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, f"scripts/{script}.py"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    written = (ROOT / "docs" / "data-dictionary.md").read_text(encoding="utf-8")
-    assert written == printed, "run: python scripts/data_dictionary.py > docs/data-dictionary.md"
+    written = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    assert written == printed, f"run: python scripts/{script}.py > docs/{document}"
 
 
 def test_links_in_the_documents_lead_somewhere() -> None:

@@ -3,12 +3,15 @@
 What is expected is written by hand from the contract (sections 4, 6, 7, 8), not taken from the code.
 """
 
+import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
+import seedtest_analytics
 from seedtest_analytics.settings import (
     GROUPS,
     RETIRED_VARIABLES,
@@ -282,3 +285,17 @@ def test_a_process_that_loads_the_settings_from_several_places_warns_once() -> N
         check=True,
     )
     assert done.stderr.count("R_IRT_BASE_URL") == 1
+
+
+def test_every_declared_setting_is_read_somewhere() -> None:
+    """A variable that is documented and never read was an old fault."""
+    package = Path(seedtest_analytics.__file__).parent
+    text = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
+    used = set(re.findall(r"\.([a-z_0-9]+)", text))
+    unread = {
+        f"{group}.{field}"
+        for group, settings in GROUPS.items()
+        for field in settings.model_fields
+        if field not in used
+    }
+    assert unread == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,7 @@ from seedtest_analytics.cli.backtest import backtest_command
 from seedtest_analytics.cli.demo import demo_command
 from seedtest_analytics.cli.doctor import doctor_command
 from seedtest_analytics.cli.goal import goal_calibration_command, goal_probability_command
-from seedtest_analytics.cli.home import use_home
+from seedtest_analytics.cli.home import use_home, use_settings
 from seedtest_analytics.cli.load import load_command
 from seedtest_analytics.cli.materialize import materialize_command
 from seedtest_analytics.cli.migrate import migrate_command
@@ -43,6 +44,14 @@ app.command("goal-probability", rich_help_panel=JUDGE)(goal_probability_command)
 app.command("goal-calibration", rich_help_panel=JUDGE)(goal_calibration_command)
 
 
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(version("seedtest-analytics"))
+        raise typer.Exit
+
+
 @app.callback()
 def configure(
     home: Annotated[
@@ -53,9 +62,22 @@ def configure(
             help="Folder of the Dagster instance, the embedded PostgreSQL, reports and kept settings.",
         ),
     ] = Path(".dagster"),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting for this command, before the environment's; may be given several times.",
+        ),
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop."),
+    ] = False,
 ) -> None:
     """Commands share one Dagster home and the settings kept in it."""
     use_home(home)
+    use_settings(settings or (), os.environ)
 
 
 def known_errors() -> tuple[type[Exception], ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 
 SETTINGS_FILE = "settings.env"
@@ -14,6 +15,28 @@ def use_home(home: Path) -> None:
     os.environ["DAGSTER_HOME"] = str(home.resolve())
     for name, value in kept_settings(home).items():
         os.environ.setdefault(name, value)
+
+
+def use_settings(given: Iterable[str], environment: MutableMapping[str, str]) -> None:
+    """Put ``NAME=VALUE`` of the command line before what the environment says by that name or another of the same setting.
+
+    Raises SettingsError for a name that no setting has; values are validated where the settings are read.
+    """
+    from seedtest_analytics.settings import GROUPS, SettingsError
+
+    fields = {name: (group, field) for group in GROUPS.values() for name, field in group.variables().items()}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or name not in fields:
+            near = difflib.get_close_matches(name, fields, n=3)
+            known = f"Did you mean {' or '.join(near)}?" if near else "docs/operations.md lists the settings."
+            raise SettingsError(
+                f"--set {name}: {'no such setting' if equals else 'NAME=VALUE is wanted'}. {known}"
+            )
+        for other, field in fields.items():
+            if field == fields[name]:
+                environment.pop(other, None)
+        environment[name] = value
 
 
 def use_instance() -> None:
