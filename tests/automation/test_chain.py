@@ -14,6 +14,7 @@ from dagster._core.storage.tags import (
     WILL_RETRY_TAG,
 )
 
+from seedtest_analytics.build import build_definitions
 from seedtest_analytics.schedules import chain
 from seedtest_analytics.schedules.chain import (
     DUE_TAG,
@@ -90,6 +91,21 @@ def test_every_schedule_runs_in_the_platforms_zone_and_is_on() -> None:
         assert schedule.execution_timezone == chain.PLATFORM.timezone
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
         assert schedule.description
+
+
+def test_no_table_is_computed_by_two_schedules() -> None:
+    """Duplicate CronJobs overwrote each other's tables. P and S are written daily, and again behind the fit they read."""
+    definitions = build_definitions()
+    writers: dict[str, set[str]] = {}
+    for schedule in SCHEDULES:
+        job = definitions.resolve_job_def(schedule.job_name)
+        for key in job.asset_layer.executable_asset_keys:
+            writers.setdefault(key.to_user_string(), set()).add(schedule.job_name)
+    assert len(writers) > 30
+    assert {name: jobs for name, jobs in writers.items() if len(jobs) > 1} == {
+        "weekly_kpi/P": {KPIS, "fit_bayesian_growth", "refresh_goal_probability"},
+        "weekly_kpi/S": {KPIS, "fit_survival_churn"},
+    }
 
 
 @pytest.mark.parametrize(
