@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 COHORT_WEEKS = 16
-LOG_WEEKS = 104
-"""Weeks that the demo materialises unless told: of a log two years, because its last months are often a thin tail.
+LOG_WEEKS = 26
+"""Weeks of a log that the demo materialises unless told: minutes, each week's calibration being on all answers so far.
 What is older still counts in look-backs."""
 
 DEMO_SETTINGS = {"METRICS_USE_IRT_THETA": "true", "AGG_INCLUDE_THETA": "true"}
