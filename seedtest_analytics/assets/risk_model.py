@@ -34,6 +34,7 @@ def model_json(model: ChurnModel) -> str | None:
 
 def model_from_json(stored: dict[str, Any]) -> ChurnModel:
     """The model that :func:`model_json` wrote; it predicts as the fitted one did."""
+    from seedtest_analytics.stats.survival.churn import ChurnModel
     from seedtest_analytics.stats.survival.cox import CoxFit
     from seedtest_analytics.stats.survival.design import Design, DesignColumn
     from seedtest_analytics.stats.survival.weibull import WeibullFit
@@ -42,13 +43,21 @@ def model_from_json(stored: dict[str, Any]) -> ChurnModel:
     columns = tuple(DesignColumn(**column) for column in design["columns"])
     kind: Any = WeibullFit if stored["method"] == "weibull_aft" else CoxFit
     fit = kind(**{name: _array(name, value) for name, value in stored["fit"].items()})
-    return _bare_model(stored, Design(columns, design["typical"], design["dropped"]), fit)
+    return ChurnModel(
+        stored["method"],
+        stored["horizon_days"],
+        stored["follow_up_days"],
+        usable=True,
+        design=Design(columns, design["typical"], design["dropped"]),
+        fit=fit,
+    )
 
 
 def heuristic_model(horizon_days: int) -> ChurnModel:
     """The contract's heuristic in the shape of a model: its reasons, no fit."""
-    stored = {"method": "heuristic", "horizon_days": horizon_days, "follow_up_days": horizon_days}
-    return _bare_model(stored, None, None)
+    from seedtest_analytics.stats.survival.churn import ChurnModel
+
+    return ChurnModel("heuristic", horizon_days, horizon_days)
 
 
 def json_text(value: Any) -> str:
@@ -74,30 +83,3 @@ def _array(name: str, value: Any) -> Any:
     if isinstance(value, list):
         return np.array(value, dtype=np.int64 if name in _INTEGERS else np.float64)
     return value
-
-
-def _bare_model(stored: dict[str, Any], design: Any, fit: Any) -> ChurnModel:
-    from seedtest_analytics.stats.survival.churn import ChurnModel
-
-    return ChurnModel(
-        method=stored["method"],
-        horizon_days=stored["horizon_days"],
-        follow_up_days=stored["follow_up_days"],
-        coefficients={},
-        standard_errors={},
-        hazard_ratios={},
-        p_values={},
-        concordance=float("nan"),
-        baseline_curve=(),
-        proportionality={},
-        calibration=None,
-        calibration_how="",
-        n=0,
-        n_users=0,
-        n_events=0,
-        dropped={},
-        usable=fit is not None,
-        verdict_reasons=(),
-        design=design,
-        fit=fit,
-    )

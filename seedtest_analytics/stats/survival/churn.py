@@ -8,6 +8,7 @@ just the days that S is about, and departures from proportional hazards later on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -93,23 +94,23 @@ class ChurnModel:
     method: Method
     horizon_days: int
     follow_up_days: int
-    coefficients: Mapping[str, float]
-    standard_errors: Mapping[str, float]
-    hazard_ratios: Mapping[str, tuple[float, float, float]]
-    p_values: Mapping[str, float]
-    concordance: float
-    baseline_curve: tuple[CurvePoint, ...]
-    proportionality: Mapping[str, Proportionality]
-    calibration: ProbabilityScore | None
-    calibration_how: str
-    n: int
-    n_users: int
-    n_events: int
-    dropped: Mapping[str, str]
-    usable: bool
-    verdict_reasons: tuple[str, ...]
-    design: Design | None = field(repr=False)
-    fit: CoxFit | WeibullFit | None = field(repr=False)
+    coefficients: Mapping[str, float] = field(default_factory=dict)
+    standard_errors: Mapping[str, float] = field(default_factory=dict)
+    hazard_ratios: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    p_values: Mapping[str, float] = field(default_factory=dict)
+    concordance: float = math.nan
+    baseline_curve: tuple[CurvePoint, ...] = ()
+    proportionality: Mapping[str, Proportionality] = field(default_factory=dict)
+    calibration: ProbabilityScore | None = None
+    calibration_how: str = ""
+    n: int = 0
+    n_users: int = 0
+    n_events: int = 0
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    usable: bool = False
+    verdict_reasons: tuple[str, ...] = ()
+    design: Design | None = field(default=None, repr=False)
+    fit: CoxFit | WeibullFit | None = field(default=None, repr=False)
 
     def predict_silence(
         self, covariates: Mapping[str, ArrayLike], horizon_days: float | None = None

@@ -91,23 +91,11 @@ def _heuristic_model(
         method="heuristic",
         horizon_days=settings.horizon_days,
         follow_up_days=follow_up,
-        coefficients={},
-        standard_errors={},
-        hazard_ratios={},
-        p_values={},
-        concordance=float("nan"),
-        baseline_curve=(),
-        proportionality={},
-        calibration=None,
         calibration_how="the heuristic is no calibrated probability",
         n=len(panel),
         n_users=len(np.unique(panel.user)),
         n_events=int(panel.is_return.sum()),
-        dropped={},
-        usable=False,
         verdict_reasons=reasons,
-        design=None,
-        fit=None,
     )
 
 
