@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import statistics
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,8 @@ COHORT_WEEKS = 16
 LOG_WEEKS = 26
 """Weeks of a log that the demo materialises unless told: minutes, each week's calibration being on all answers so far.
 What is older still counts in look-backs."""
+THIN_SHARE = 0.25
+"""Weeks at the end of a log with fewer students than this share of the median week's are its tail, and not shown."""
 
 DEMO_SETTINGS = {"METRICS_USE_IRT_THETA": "true", "AGG_INCLUDE_THETA": "true"}
 COHORT_LOOKBACK_DAYS = 60
@@ -35,7 +38,7 @@ def demo_command(
         int | None,
         typer.Option(
             min=4,
-            help=f"Weeks of the simulated cohort (default {COHORT_WEEKS}), or newest weeks of the log ({LOG_WEEKS}).",
+            help=f"Weeks of the simulated cohort (default {COHORT_WEEKS}), or of the log, before its thin tail ({LOG_WEEKS}).",
         ),
     ] = None,
     port: Port = 3000,
@@ -51,8 +54,7 @@ def demo_command(
     engine = PostgresResource().engine
     migrate(engine)
     _load(engine, data, students, weeks or COHORT_WEEKS, console)
-    _choose_settings(*attempt_days(engine), (weeks or LOG_WEEKS) if data is not None else None)
-    materialize(None, None, reports=True)
+    materialize(None, _choose_weeks(engine, weeks, console) if data else _choose_cohort(engine), reports=True)
     start(port)
     _say_where(engine, console)
     console.print(f"done in {time.monotonic() - started:.0f} s")
@@ -76,33 +78,55 @@ def _load(engine: Engine, data: str | None, students: int, weeks: int, console: 
     simulate_into(config, current_home() / "cohort", is_loading=True, console=console)
 
 
-def attempt_days(engine: Engine) -> tuple[dt.date, dt.date]:
-    """First and last day with an exam result, in UTC; the sync has not run yet."""
+def students_by_week(engine: Engine) -> dict[dt.date, int]:
+    """Monday (UTC) to students with an exam result, oldest first; the sync has not run yet."""
     from sqlalchemy import text
 
     with engine.connect() as connection:
-        first, last = connection.execute(
+        rows = connection.execute(
             text(
-                "SELECT min(LEAST(created_at, updated_at))::date, max(LEAST(created_at, updated_at))::date "
-                "FROM exam_results WHERE created_at <= now()"
+                "SELECT date_trunc('week', LEAST(created_at, updated_at) AT TIME ZONE 'UTC')::date, "
+                "count(DISTINCT user_id) FROM exam_results WHERE created_at <= now() GROUP BY 1 ORDER BY 1"
             )
-        ).one()
-    return first, last
+        )
+        return {monday: count for monday, count in rows}
 
 
-def _choose_settings(first: dt.date, last: dt.date, log_weeks: int | None) -> None:
-    """Settings that fit a cohort, or the newest weeks of a log; kept in the home, so that `seedtest up` has them too."""
-    # Not by the functions of `partitions`: that module reads the start date when it is imported.
-    first_monday, last_monday = (day - dt.timedelta(days=day.weekday()) for day in (first, last))
-    start, lookback = first_monday, COHORT_LOOKBACK_DAYS
-    if log_weeks is not None:
-        start = max(first_monday, last_monday - dt.timedelta(weeks=log_weeks - 1))
-        # A log of unknown density: its items are calibrated on all answers so far.
-        lookback = max((last - first).days + 7, lookback)
+def shown_weeks(students: dict[dt.date, int], n_weeks: int) -> tuple[dt.date, dt.date]:
+    """First and last Monday of the ``n_weeks`` before the log's thin tail, none before the log begins."""
+    enough = THIN_SHARE * statistics.median(students.values())
+    last = max(monday for monday, count in students.items() if count >= enough)
+    return max(min(students), last - dt.timedelta(weeks=n_weeks - 1)), last
+
+
+def _choose_cohort(engine: Engine) -> dt.date:
+    """Settings for the whole cohort; answers the last day to materialise."""
+    mondays = students_by_week(engine)
+    _keep(min(mondays), COHORT_LOOKBACK_DAYS)
+    return max(mondays) + dt.timedelta(days=6)
+
+
+def _choose_weeks(engine: Engine, n_weeks: int | None, console: Console) -> dt.date:
+    """Settings for the weeks to show; answers the last day to materialise."""
+    students = students_by_week(engine)
+    first, last = shown_weeks(students, n_weeks or LOG_WEEKS)
+    tail = "" if last == max(students) else "; few students came after them"
+    console.print(
+        f"shown: weeks of {first} to {last}, of the log's {min(students)} to {max(students)}{tail} (--weeks N shows more)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    # A log of unknown density: its items are calibrated on all answers so far.
+    _keep(first, max((last - min(students)).days + 14, COHORT_LOOKBACK_DAYS))
+    return last + dt.timedelta(days=6)
+
+
+def _keep(start: dt.date, lookback_days: int) -> None:
+    """Keep the settings in the home, so that `seedtest up` has them too."""
     chosen = {
         **DEMO_SETTINGS,
         "SEEDTEST_START_DATE": start.isoformat(),
-        "MIRT_LOOKBACK_DAYS": str(lookback),
+        "MIRT_LOOKBACK_DAYS": str(lookback_days),
     }
     home = current_home()
     keep_settings(home, {**chosen, **kept_settings(home)})
