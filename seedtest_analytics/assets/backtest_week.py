@@ -98,7 +98,7 @@ def judge_goal(
             "last_closed_week": last_closed,
         },
     )
-    note = "the outcome is an ability measured by two weeks of answers, with an error of its own: slope and skill fall short"
+    note = "the outcome is an ability measured by two weeks of answers; P is widened by that measurement's own error"
     said = "the share of students whose ability was at the target when P was given"
     return _judged(connection, "P", instant_of(last_closed + WEEK, zone), said, [note])
 
@@ -132,10 +132,11 @@ def _judged(
     """Score backtest_outcome; its own baseline column counts except for S, whose baseline is one share."""
     import numpy as np
 
+    from seedtest_analytics.stats.calibration.measured import probability_of_measured
     from seedtest_analytics.stats.calibration.probabilities import score_probabilities
     from seedtest_analytics.stats.calibration.verdict import judge_probabilities
 
-    query = "silence_rows" if prediction == "S" else "rows"
+    query = {"S": "silence_rows", "P": "goal_rows"}.get(prediction, "rows")
     rows = copy_to_arrow(connection, statement(SQL, query), dictionaries=("user_id",))
     methods = connection.execute(statement(SQL, "methods")).scalar_one()
     connection.execute(statement(SQL, "drop_outcome"))
@@ -143,8 +144,11 @@ def _judged(
         return NotYet(prediction, "no prediction of the week has an outcome yet")
     baseline = share if prediction == "S" else rows["baseline"].to_numpy().astype(float)
     users = rows["user_id"].combine_chunks().indices.to_numpy()
+    predicted = rows["predicted"].to_numpy().astype(float)
+    if prediction == "P":
+        predicted = probability_of_measured(predicted, rows["sigma"].to_numpy(), rows["error_sd"].to_numpy())
     score = score_probabilities(
-        rows["predicted"].to_numpy().astype(float),
+        predicted,
         rows["happened"].to_numpy().astype(float),
         baseline=baseline,
         clusters=users,

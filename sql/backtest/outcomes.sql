@@ -28,7 +28,8 @@ WHERE k.week_start = :week_start;
 -- name: goal
 -- P against the ability of the week that its day is in, where that week is closed, measured by the answers of its last 14
 -- days alone (all of them after the prediction) and freed of the prior that pulls an estimate towards the mean; windows
--- that say too little (reliability below 0.2) judge nobody. The baseline is the share of students whose ability was at
+-- that say too little (reliability below 0.2) judge nobody. sigma and the measurement's standard error (se^2 / reliability
+-- is its variance) turn P into the probability of the measured ability. The baseline is the share of students whose ability was at
 -- their target when P was given.
 -- Params: week_start, as_of, default_week (for a P without a day), last_closed_week.
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
@@ -37,6 +38,7 @@ WITH measured AS (
         w.user_id,
         w.week_start,
         w.theta,
+        w.se,
         (f.metrics ->> 'group_mean')::float8 AS prior_mean,
         1 - w.se ^ 2 / (f.metrics ->> 'group_sd')::float8 ^ 2 AS reliability
     FROM ability_window AS w
@@ -47,6 +49,8 @@ SELECT
     k.user_id,
     (k.kpis ->> 'P')::float8 AS predicted,
     k.kpis ->> 'P_method' AS method,
+    (k.kpis ->> 'sigma')::float8 AS sigma,
+    m.se / sqrt(m.reliability) AS error_sd,
     m.prior_mean + (m.theta - m.prior_mean) / m.reliability >= (k.kpis ->> 'P_target')::float8 AS happened,
     avg(CASE WHEN o.theta >= (k.kpis ->> 'P_target')::float8 THEN 1.0 ELSE 0.0 END) OVER () AS baseline
 FROM weekly_kpi AS k
@@ -83,6 +87,9 @@ SELECT metric, fit_meta, forecast FROM prophet_fit_meta WHERE week_start = :week
 
 -- name: rows
 SELECT user_id, predicted, happened::integer AS happened, baseline FROM backtest_outcome ORDER BY user_id;
+
+-- name: goal_rows
+SELECT user_id, predicted, sigma, error_sd, happened::integer AS happened, baseline FROM backtest_outcome ORDER BY user_id;
 
 -- name: silence_rows
 SELECT user_id, predicted, happened::integer AS happened FROM backtest_outcome ORDER BY user_id;

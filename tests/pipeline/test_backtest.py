@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -172,7 +174,8 @@ def test_p_is_judged_by_the_ability_of_the_week_of_its_own_day(database: Engine)
             {"user": user, "w": week(number).start, "at": week(number).as_of, "theta": theta, "se": se},
         )
     own_day = (then.start + 3 * WEEK).isoformat()  # the first day after week 12
-    keys = {"P_method": "normal", "P_target": 0.6}
+    # The measurement's standard error is 1 (se² / reliability), so with sigma 1 a P of Phi(z) says Phi(z / sqrt 2).
+    keys = {"P_method": "normal", "P_target": 0.6, "sigma": 1.0}
     store_kpis(
         database,
         10,
@@ -187,9 +190,11 @@ def test_p_is_judged_by_the_ability_of_the_week_of_its_own_day(database: Engine)
     row = row_of(database, 10, "P")
     assert row is not None
     assert (row["n"], row["n_events"]) == (2, 1)
-    assert row["brier"] == pytest.approx((0.3**2 + 0.3**2) / 2)
+    normal = NormalDist()
+    said = normal.cdf(normal.inv_cdf(0.3) / math.sqrt(2))
+    assert row["brier"] == pytest.approx(said**2)
     assert row["brier_baseline"] == pytest.approx(0.5)
-    assert any("error of its own" in note for note in row["notes"])
+    assert any("measurement's own error" in note for note in row["notes"])
 
 
 def test_drift_of_the_last_weeks_is_told(database: Engine) -> None:
