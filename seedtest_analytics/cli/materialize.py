@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -69,15 +69,29 @@ def materialize_command(
         ),
     ] = None,
     reports: Annotated[bool, typer.Option(help="Make the reports of the last closed week too.")] = True,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="JOB", help="This job alone, e.g. backtest_predictions; may be given several times."
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Every event of the runs on the standard error.")
     ] = False,
 ) -> None:
     """Compute the whole graph over a range of days, oldest week first. Running it again changes no number."""
-    materialize(first.date() if first else None, last.date() if last else None, reports, verbose)
+    days = first.date() if first else None, last.date() if last else None
+    materialize(*days, reports, verbose, only=tuple(only or ()))
 
 
-def materialize(first: dt.date | None, last: dt.date | None, reports: bool, is_verbose: bool = False) -> None:
+def materialize(
+    first: dt.date | None,
+    last: dt.date | None,
+    reports: bool,
+    is_verbose: bool = False,
+    *,
+    only: Collection[str] = (),
+) -> None:
     """Run the steps one after the other; raises typer.Exit(1) at the first that fails, naming its run.
 
     The console shows a line a step and the warnings; every event is in Dagster's log all the same.
@@ -104,6 +118,10 @@ def materialize(first: dt.date | None, last: dt.date | None, reports: bool, is_v
     with dg.DagsterInstance.get() as instance:
         run_config = console_log("DEBUG" if is_verbose else "WARNING")
         runner = Runner(definitions, instance, console, run_config, is_dry_run)
+        if only:
+            for step in chosen(plan(*_range(first, last, today), today, reports), only):
+                runner.run(step)
+            return
         runner.run(Step("observe_source_tables", "source tables"))
         runner.run(Step("sync_attempts", "attempts"))
         if is_dry_run and log_awaits_sync(engine):
@@ -135,6 +153,16 @@ def plan(first: dt.date, last: dt.date, today: dt.date, reports: bool) -> Iterat
     if reports:
         closed = min(monday_of(today) - WEEK, weeks[1])
         yield Step("generate_weekly_report", f"reports, week of {closed}", closed, closed)
+
+
+def chosen(steps: Iterable[Step], only: Collection[str]) -> list[Step]:
+    """The steps of the jobs named; raises typer.BadParameter for a name that is none of theirs."""
+    found = list(steps)
+    unknown = sorted(set(only) - {step.job for step in found})
+    if unknown:
+        names = ", ".join(step.job for step in found)
+        raise typer.BadParameter(f"no such job: {', '.join(unknown)}. The jobs of these days are {names}")
+    return [step for step in found if step.job in only]
 
 
 def _range(first: dt.date | None, last: dt.date | None, today: dt.date) -> tuple[dt.date, dt.date]:

@@ -6,11 +6,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import typer
 from rich.console import Console
 from sqlalchemy import Engine
 
 from seedtest_analytics.build import build_definitions
-from seedtest_analytics.cli.materialize import Runner, Step, asset_steps, console_log
+from seedtest_analytics.cli.materialize import Runner, Step, asset_steps, chosen, console_log, plan
 from seedtest_analytics.partitions import DAY, WEEK, monday_of
 from seedtest_analytics.resources.attempt_sync import sync_attempts
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -121,3 +122,14 @@ def test_a_range_without_a_day_is_refused_with_what_there_is(seedtest: Seedtest,
     shown = " ".join(output.replace("│", " ").split())
     assert f"attempts are of {MONDAY} to" in shown
     assert "SEEDTEST_START_DATE" in shown
+
+
+def test_only_the_jobs_that_are_named() -> None:
+    monday = dt.date(2026, 3, 2)
+    steps = list(plan(monday, monday, dt.date(2026, 4, 1), reports=True))
+    only = chosen(steps, ["generate_weekly_report", "calibrate_irt"])
+    assert [step.job for step in only] == ["calibrate_irt", "generate_weekly_report"]
+    with pytest.raises(
+        typer.BadParameter, match="no such job: calibrate. The jobs of these days are calibrate_irt, "
+    ):
+        chosen(steps, ["calibrate"])
