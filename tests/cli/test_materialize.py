@@ -130,6 +130,6 @@ def test_only_the_jobs_that_are_named() -> None:
     only = chosen(steps, ["generate_weekly_report", "calibrate_irt"])
     assert [step.job for step in only] == ["calibrate_irt", "generate_weekly_report"]
     with pytest.raises(
-        typer.BadParameter, match="no such job: calibrate. The jobs of these days are calibrate_irt, "
+        typer.BadParameter, match=r"no such job: calibrate\. The jobs of these days are calibrate_irt, "
     ):
         chosen(steps, ["calibrate"])
