@@ -19,8 +19,8 @@ INSERT INTO prediction_backtest
 VALUES
     (now(), 'known share', current_date - 21, 'S', 'cox', 1234, 1234, 0.881, 0.874, 0.071, 0.105, 0.324, 0.3,
      0.4, 0.951, 0.012, 0.913, NULL, NULL, NULL, NULL, true),
-    (now(), 'known share', current_date - 14, 'S', 'cox', 1235, 1235, 0.882, 0.574, 0.171, 0.105, -0.629, 0.5,
-     0.4, 0.251, 0.312, 0.613, NULL, NULL, NULL, NULL, false),
+    (now(), 'known share', current_date - 14, 'S', 'cox', 1235, 12350, 0.882, 0.574, 0.171, 0.105, -0.629, 0.5,
+     0.4, -0.251, 0.312, 0.613, NULL, NULL, NULL, NULL, false),
     (now(), 'known share', current_date - 21, 'forecast:I_t', 'prophet', 4, 300, NULL, NULL, NULL, NULL,
      NULL, NULL, NULL, NULL, NULL, NULL, 0.021, 0.034, 0.75, 0.8, true)
 """
@@ -48,8 +48,8 @@ def test_no_cell_is_cut_on_a_terminal_of_80_columns(database: Engine, printed: A
     assert max(map(len, output.splitlines())) <= 80
     weeks = [line.split()[1:] for line in output.splitlines() if line.strip().startswith("20")]
     assert sorted(weeks) == [
-        ["1234", "0.874", "0.881", "0.071", "0.105", "0.324", "0.951", "0.012", "0.913", "yes"],
-        ["1235", "0.574", "0.882", "0.171", "0.105", "-0.629", "0.251", "0.312", "0.613", "no"],
+        ["1234", "0.874", "0.881", "0.071", "0.105", "0.324", "0.951", "0.01", "0.91", "yes"],
+        ["12350", "0.574", "0.882", "0.171", "0.105", "-0.629", "-0.251", "0.31", "0.61", "no"],
         ["4", "0.021", "0.034", "0.750", "0.800", "yes"],
     ]
     assert {"S, by week", "S, by cohort size", "forecast:I_t, by week"} <= {

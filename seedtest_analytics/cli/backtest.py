@@ -56,6 +56,8 @@ QUANTITY_BY_SIZE = {
     "inside": "coverage",
     "weeks not ok": "weeks_not_credible",
 }
+_DIGITS = {"ici": 2, "auc": 2}
+"""Of the others three; a table fits a terminal of 80 columns."""
 LEGEND = (
     "said and seen: mean probability and share of what happened. base: Brier score of the baseline. skill: above 0 is "
     "better than the baseline. slope: 1 is right, below too extreme. ok: no, where chance does not explain the distance."
@@ -102,13 +104,13 @@ def _print(
         for heading in columns:
             table.add_column(heading, justify="right", no_wrap=True)
         for row in group:
-            table.add_row(*(_cell(row[column]) for column in columns.values()))
+            table.add_row(*(_cell(row[column], _DIGITS.get(column, 3)) for column in columns.values()))
         console.print(table)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, digits: int) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
