@@ -19,7 +19,7 @@ INSERT INTO prediction_backtest
 VALUES
     (now(), 'known share', current_date - 21, 'S', 'cox', 1234, 1234, 0.881, 0.874, 0.071, 0.105, 0.324, 0.3,
      0.4, 0.951, 0.012, 0.913, NULL, NULL, NULL, NULL, true),
-    (now(), 'known share', current_date - 14, 'S', 'cox', 1235, 12350, 0.882, 0.574, 0.171, 0.105, -0.629, 0.5,
+    (now(), 'known share', current_date - 14, 'S', 'cox', 12350, 12350, 0.882, 0.574, 0.171, 0.105, -0.629, 0.5,
      0.4, -0.251, 0.312, 0.613, NULL, NULL, NULL, NULL, false),
     (now(), 'known share', current_date - 21, 'forecast:I_t', 'prophet', 4, 300, NULL, NULL, NULL, NULL,
      NULL, NULL, NULL, NULL, NULL, NULL, 0.021, 0.034, 0.75, 0.8, true)
