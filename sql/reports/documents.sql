@@ -1,6 +1,6 @@
 -- The data documents of a week's reports: one statement for all students, one JSON document a row.
 -- Grain:  student with a KPI row in the week. Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily,
---         attempt, mirt_item_params, mirt_fit_meta, growth_prediction, growth_brms_meta, survival_fit_meta,
+--         attempt, mirt_item_params_history, mirt_fit_meta, growth_prediction, growth_brms_meta, survival_fit_meta,
 --         prophet_fit_meta, prophet_anomalies, user_segment, segment_profile.
 -- Params: week_start, as_of, timezone, max_users (NULL: all, else the most active first).
 WITH student AS (
@@ -52,6 +52,14 @@ linking AS (
     SELECT model_spec -> 'linking_constants' || jsonb_build_object('_run_id', run_id, '_fitted_at', fitted_at) AS value
     FROM mirt_fit_meta
     WHERE week_start <= :week_start AND jsonb_typeof(model_spec -> 'linking_constants') = 'object'
+    ORDER BY week_start DESC
+    LIMIT 1
+),
+-- The calibration that the week was scored with.
+scale AS (
+    SELECT run_id, fitted_at
+    FROM mirt_fit_meta
+    WHERE is_usable AND model_spec ->> 'scale_origin' <> 'unlinked' AND week_start <= :week_start
     ORDER BY week_start DESC
     LIMIT 1
 ),
@@ -124,8 +132,8 @@ LEFT JOIN segment_profile AS p ON p.run_id = u.run_id AND p.segment_id = u.segme
 LEFT JOIN LATERAL (
     SELECT
         jsonb_agg(jsonb_build_object(
-            'item_id', p.item_id, 'discrimination', p.params -> 'a', 'difficulty', p.params -> 'b',
-            'guessing', p.params -> 'c', 'model', p.model, 'fitted_at', p.fitted_at
+            'item_id', p.item_id, 'discrimination', p.a, 'difficulty', p.b,
+            'guessing', p.c, 'model', p.model, 'fitted_at', scale.fitted_at
         ) ORDER BY p.item_id) AS value
     FROM (
         SELECT DISTINCT l.item_id
@@ -134,6 +142,8 @@ LEFT JOIN LATERAL (
         ORDER BY l.item_id
         LIMIT 200
     ) AS met
-    INNER JOIN mirt_item_params AS p ON p.item_id = met.item_id::text
+    CROSS JOIN scale
+    INNER JOIN mirt_item_params_history AS p ON p.run_id = scale.run_id AND p.item_id = met.item_id::text
+    WHERE p.a IS NOT NULL AND p.b IS NOT NULL
 ) AS i ON true
 ORDER BY s.user_id;

@@ -3,21 +3,27 @@
 import datetime as dt
 import errno
 import json
+import logging
 import os
 import stat
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pytest
 from sqlalchemy import Engine
 
+from seedtest_analytics.assets.calibration import calibrate_week
 from seedtest_analytics.assets.reports import weekly_report
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.quarto.renderer import ReportRenderer
 from seedtest_analytics.resources.quarto.resource import QuartoResource
+from seedtest_analytics.resources.sql_files import statement
+from seedtest_analytics.settings import CalibrationSettings
 from tests._database import execute, rows_of
 from tests.pipeline._activity import postgres_of
+from tests.pipeline._items import Bank, store_answers, week
 
 WEEK = "2026-03-02"
 
@@ -112,3 +118,35 @@ def test_a_disk_that_is_full_in_the_middle_keeps_what_was_stored_and_is_gone_on_
 
     assert made(database, tmp_path).success
     assert recorded() == stored() == set(users)
+
+
+def test_an_old_week_shows_the_items_as_they_were_calibrated_then(database: Engine) -> None:
+    bank = Bank.drawn(24, seed=5)
+    bank.store(database)
+    theta = np.random.default_rng(6).normal(0.0, 1.0, 300)
+    store_answers(database, bank, week(0), theta, seed=7)
+    store_answers(database, bank.moved({3: 1.5}), week(1), theta, seed=8, prefix="v")
+    settings = CalibrationSettings(lookback_days=7)
+    for at in (week(0), week(1)):
+        list(calibrate_week(postgres_of(database), at, settings, False, logging.getLogger(__name__)))
+    then = week(0)
+    execute(
+        database,
+        "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES ('u0', :w, '{\"A_t\": 0.5}')",
+        {"w": then.start},
+    )
+    parameters = {"week_start": then.start, "as_of": then.as_of, "timezone": "UTC", "max_users": None}
+    with database.connect() as connection:
+        document = connection.execute(statement("reports/documents.sql"), parameters).one().document
+    shown = {item["item_id"]: item["difficulty"] for item in document["item_params"]}
+    (was,) = rows_of(
+        database,
+        "SELECT b FROM mirt_item_params_history WHERE item_id = '3' AND week_start = :w",
+        w=then.start,
+    )
+    (current,) = rows_of(
+        database, "SELECT (params ->> 'b')::float8 AS b FROM mirt_item_params WHERE item_id = '3'"
+    )
+    assert len(shown) == 24
+    assert shown["3"] == pytest.approx(was["b"])
+    assert current["b"] > was["b"] + 0.5
