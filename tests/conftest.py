@@ -48,6 +48,12 @@ def no_instance_of_another_test() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_wait_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails for good in a test is tried again at once."""
+    monkeypatch.setattr("dagster.RetryPolicy.calculate_delay", lambda policy, attempt: 0.0)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
     """A running server of this test process alone (a pytest-xdist worker has its own), no fsync."""

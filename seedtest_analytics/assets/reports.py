@@ -85,19 +85,20 @@ def weekly_report(
     """Render and store the reports of each week of the run."""
     settings = load_settings().reports.overridden_by(config.model_dump())
     dry = is_dry_run(config)
-    problems = []
+    problems, is_worth_another_try = [], True
     for week in weeks(context, config):
         rendered = _render_week(postgres, object_store, quarto, week, settings, dry)
         for message in rendered.failures[:_SHOWN_FAILURES]:
             context.log.error(message)
         problems += _problem(week, rendered)
         yield _publish_week(postgres, week, settings, rendered, dry)
+        is_worth_another_try &= rendered.refusal is None and bool(rendered.rows or rendered.failures)
         if rendered.refusal is not None:
             break
     # What could be made is published; the run is red all the same, so that somebody is told of the others.
     if problems:
-        # A store's client has tried again by itself, and a full disk does not empty within a minute.
-        raise dg.Failure("; ".join(problems), allow_retries=rendered.refusal is None)
+        # A store's client has tried again by itself; neither does a full disk empty nor a KPI appear within a minute.
+        raise dg.Failure("; ".join(problems), allow_retries=is_worth_another_try)
 
 
 def _problem(week: Week, rendered: _Rendered) -> list[str]:
