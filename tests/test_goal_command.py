@@ -126,17 +126,22 @@ def test_calibration_scores_p_against_the_true_lines(database: Engine, command: 
     refused = command("goal-calibration")
     assert refused.exit_code == 2
     assert "seedtest simulate --load" in refused.output
-    for name in ("schema", "cohort", "student", "student_week"):
+    for name in ("schema", "cohort", "student", "student_topic", "student_week"):
         execute(database, statement("load/cohort.sql", f"create_{name}").text)
     assert "seedtest materialize" in command("goal-calibration").output
     store_fit(database, "2026-02-23")
     # Ten students on lines 0.1 * week from 2026-01-05; half of them have a target above their line in the middle of
-    # the week of 2026-03-23, which is week 11, and are said to have a chance of 0.2.
+    # the week of 2026-03-23, which is week 11, and are said to have a chance of 0.2. Their topics raise them by 0.1.
     for number in range(10):
         is_reached = number < 5
         execute(
             database,
-            "INSERT INTO simulation.student VALUES (:u, 0, 0.1, 0, NULL, NULL, 0)",
+            "INSERT INTO simulation.student VALUES (:u, -0.1, 0.1, 0, NULL, NULL, 0)",
+            {"u": f"s{number}"},
+        )
+        execute(
+            database,
+            "INSERT INTO simulation.student_topic VALUES (:u, 't1', 0.4), (:u, 't2', -0.2)",
             {"u": f"s{number}"},
         )
         execute(
@@ -151,7 +156,7 @@ def test_calibration_scores_p_against_the_true_lines(database: Engine, command: 
             {
                 "u": f"s{number}",
                 "p": 0.8 if is_reached else 0.2,
-                "target": 1.0 if is_reached else 1.2,
+                "target": 1.09 if is_reached else 1.11,
                 "low": 0.0 if number else 1.9,
                 "day": dt.date(2026, 3, 27),
             },
