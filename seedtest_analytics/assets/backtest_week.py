@@ -80,13 +80,16 @@ def judge_silence(
         if share is None
         else f"the share {share:.3f} that fell silent from the week of {known}"
     )
-    return _judged(connection, "S", until, said, [], share)
+    found = _outcomes(connection, "silence_rows")
+    return _judged(found, "S", found.column("predicted"), share, until, said)
 
 
 def judge_goal(
     connection: Connection, week: Week, instant: dt.datetime, settings: Settings
 ) -> Judgement | NotYet:
     """P against the measured ability of the week that it is about."""
+    from seedtest_analytics.stats.calibration.measured import probability_of_measured
+
     zone = ZoneInfo(week.timezone)
     last_closed = monday_of(instant.astimezone(zone).date()) - WEEK
     connection.execute(
@@ -100,7 +103,12 @@ def judge_goal(
     )
     note = "the outcome is an ability measured by two weeks of answers; P is widened by that measurement's own error"
     said = "the share of students whose ability was at the target when P was given"
-    return _judged(connection, "P", instant_of(last_closed + WEEK, zone), said, [note])
+    found = _outcomes(connection, "goal_rows")
+    predicted = probability_of_measured(
+        found.column("predicted"), found.column("sigma"), found.column("error_sd")
+    )
+    until = instant_of(last_closed + WEEK, zone)
+    return _judged(found, "P", predicted, found.column("baseline"), until, said, note)
 
 
 def judge_abilities(
@@ -113,50 +121,57 @@ def judge_abilities(
     connection.execute(
         statement(SQL, "next_answers"), {"week_start": week.start, "as_of": end_of(week), "until": until}
     )
-    return _judged(
-        connection, "theta", until, "the share of right answers to the item in the calibration", []
-    )
+    found = _outcomes(connection, "rows")
+    said = "the share of right answers to the item in the calibration"
+    return _judged(found, "theta", found.column("predicted"), found.column("baseline"), until, said)
 
 
 JUDGES = (judge_silence, judge_goal, judge_abilities)
 
 
-def _judged(
-    connection: Connection,
-    prediction: str,
-    until: dt.datetime,
-    said: str,
-    notes: list[str],
-    share: float | None = None,
-) -> Judgement | NotYet:
-    """Score backtest_outcome; its own baseline column counts except for S, whose baseline is one share."""
-    import numpy as np
+@dataclass(frozen=True)
+class _Outcomes:
+    """What was said and what happened: Arrow columns user_id, predicted, happened and what else the query has."""
 
-    from seedtest_analytics.stats.calibration.measured import probability_of_measured
-    from seedtest_analytics.stats.calibration.probabilities import score_probabilities
-    from seedtest_analytics.stats.calibration.verdict import judge_probabilities
+    rows: Any
+    methods: str | None
 
-    query = {"S": "silence_rows", "P": "goal_rows"}.get(prediction, "rows")
+    def column(self, name: str) -> Any:
+        """(n,) numbers."""
+        return self.rows[name].to_numpy().astype(float)
+
+
+def _outcomes(connection: Connection, query: str) -> _Outcomes:
+    """Read backtest_outcome and drop it."""
     rows = copy_to_arrow(connection, statement(SQL, query), dictionaries=("user_id",))
     methods = connection.execute(statement(SQL, "methods")).scalar_one()
     connection.execute(statement(SQL, "drop_outcome"))
-    if rows.num_rows == 0:
+    return _Outcomes(rows, methods)
+
+
+def _judged(
+    found: _Outcomes,
+    prediction: str,
+    predicted: Any,
+    baseline: Any,
+    until: dt.datetime,
+    said: str,
+    *notes: str,
+) -> Judgement | NotYet:
+    """Score (n,) probabilities; ``baseline`` is one for each row or one for all, ``said`` what it is."""
+    import numpy as np
+
+    from seedtest_analytics.stats.calibration.probabilities import score_probabilities
+    from seedtest_analytics.stats.calibration.verdict import judge_probabilities
+
+    if found.rows.num_rows == 0:
         return NotYet(prediction, "no prediction of the week has an outcome yet")
-    baseline = share if prediction == "S" else rows["baseline"].to_numpy().astype(float)
-    users = rows["user_id"].combine_chunks().indices.to_numpy()
-    predicted = rows["predicted"].to_numpy().astype(float)
-    if prediction == "P":
-        predicted = probability_of_measured(predicted, rows["sigma"].to_numpy(), rows["error_sd"].to_numpy())
-    score = score_probabilities(
-        predicted,
-        rows["happened"].to_numpy().astype(float),
-        baseline=baseline,
-        clusters=users,
-    )
+    users = found.rows["user_id"].combine_chunks().indices.to_numpy()
+    score = score_probabilities(predicted, found.column("happened"), baseline=baseline, clusters=users)
     verdict = judge_probabilities(score)
     row = {
         "prediction": prediction,
-        "method": methods or "unknown",
+        "method": found.methods or "unknown",
         "judged_until": until,
         "cohort_size": len(np.unique(users)),
         **{name: getattr(score, name) for name in SCORES},
