@@ -156,6 +156,13 @@ def r():
 @pytest.mark.r
 @needs_r
 class TestSession:
+    def test_what_forked_children_print_does_not_garble_the_result(self, r):
+        """brms samples its chains in forks; two of them wrote into one message and the result could not be read."""
+        for _ in range(3):
+            result = r.call(PROBE, "fork_and_print", children=4, lines=400)
+            assert list(result["done"]) == [1, 2, 3, 4]
+            assert result["draws"][-1] == 200_000
+
     def test_types_and_missing_values_in_r(self, r):
         frame = pd.DataFrame(
             {

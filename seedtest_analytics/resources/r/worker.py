@@ -7,6 +7,7 @@ Time-outs are kept from outside by the session: Python signal handlers that rais
 
 from __future__ import annotations
 
+import fcntl
 import os
 import queue
 import resource
@@ -34,14 +35,21 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._sending = threading.Lock()
+        # R forks (brms samples its chains so), and what the children print comes through this same socket. A record lock
+        # belongs to a process, so it keeps their messages apart where a thread's lock cannot.
+        self._among_forks = (Path(os.environ["TMPDIR"]) / "channel.lock").open("w", encoding="utf-8")
         self.requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="requests", daemon=True).start()
 
     def send(self, message: dict[str, Any]) -> None:
         """Write one message."""
         with self._sending:
-            for part in wire.pack(message):
-                self._connection.sendall(part)
+            fcntl.lockf(self._among_forks, fcntl.LOCK_EX)
+            try:
+                for part in wire.pack(message):
+                    self._connection.sendall(part)
+            finally:
+                fcntl.lockf(self._among_forks, fcntl.LOCK_UN)
 
     def log(self, stream: str, text: str) -> None:
         """Send what R wrote, unchanged; the session cuts it into lines."""

@@ -53,3 +53,11 @@ set_global <- function() {
 read_global <- function() is.null(getOption("seedtest_probe"))
 
 a_function <- function() function(x) x
+
+fork_and_print <- function(children, lines) {
+  done <- parallel::mclapply(seq_len(children), function(i) {
+    for (k in seq_len(lines)) message("chain ", i, " draw ", k)
+    i
+  }, mc.cores = children)
+  list(done = unlist(done), draws = as.numeric(1:200000))
+}
