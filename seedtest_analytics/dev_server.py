@@ -117,8 +117,7 @@ class DevServer:
             status = self.status()
             if status.state != "running":
                 self._end_session(is_crashed=True)
-                self._start()
-                status = self._wait_until_ready()
+                status = self._wait_until_ready(self._start())
             return status
 
     def down(self) -> None:
@@ -137,7 +136,8 @@ class DevServer:
         state: Literal["running", "unresponsive"] = "running" if _answers(url) else "unresponsive"
         return DevServerStatus(state, url, self.log, started.pid)
 
-    def _start(self) -> None:
+    def _start(self) -> subprocess.Popen[bytes]:
+        """The supervisor, started and noted in the state file."""
         if _is_taken(self.port):
             raise DevServerError(
                 f"another program listens on {HOST}:{self.port}; stop it or choose another port"
@@ -147,7 +147,7 @@ class DevServer:
             self.log.replace(self.log.with_suffix(".log.1"))
         command = [sys.executable, "-m", __name__, str(self.home), str(self.port), str(self.workspace)]
         with self.log.open("ab") as log:
-            process = subprocess.Popen(
+            supervisor = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -156,19 +156,23 @@ class DevServer:
                 env=environment,
                 cwd=self.workspace.parent,
             )
-        self._state_file.write_text(json.dumps(asdict(_Started(process.pid, self.port))))
+        self._state_file.write_text(json.dumps(asdict(_Started(supervisor.pid, self.port))))
+        return supervisor
 
-    def _wait_until_ready(self) -> DevServerStatus:
+    def _wait_until_ready(self, supervisor: subprocess.Popen[bytes]) -> DevServerStatus:
+        # The child itself is asked whether it lives, not `status`: for an instant after the start the kernel shows
+        # its command line as empty, as it does that of a process that has ended.
+        url = f"http://{HOST}:{self.port}"
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS
-        while (status := self.status()).state == "unresponsive" and time.monotonic() < deadline:
+        while supervisor.poll() is None and not (is_ready := _answers(url)) and time.monotonic() < deadline:
             time.sleep(0.3)
         problem: str | None = f"did not answer within {READY_TIMEOUT_SECONDS} s"
-        if status.state == "stopped":
-            problem = "ended"
-        elif status.state == "running":
-            problem = _load_problem(status.url)
+        if supervisor.returncode is not None:
+            problem = f"ended with exit code {supervisor.returncode}"
+        elif is_ready:
+            problem = _load_problem(url)
         if problem is None:
-            return status
+            return DevServerStatus("running", url, self.log, supervisor.pid)
         self._end_session(is_crashed=False)
         raise DevServerError(f"the Dagster server {problem}; end of {self.log}:\n{_tail(self.log)}")
 
@@ -197,7 +201,8 @@ class DevServer:
 
     def _is_alive(self, started: _Started) -> bool:
         try:
-            command = psutil.Process(started.pid).cmdline()  # of a zombie: empty, or an error
+            # Of a zombie: empty, or an error. Of one that was started this instant: empty.
+            command = psutil.Process(started.pid).cmdline()
         except psutil.Error:
             return False
         return __name__ in command and str(self.home) in command

@@ -177,6 +177,29 @@ def test_a_taken_port_is_told_before_anything_starts(folder: Path) -> None:
     assert not (folder / "other" / "postgres").exists()
 
 
+def test_a_supervisor_whose_command_line_the_kernel_does_not_show_yet_has_not_ended(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right after it was started /proc shows a process's command line as empty, for an instant."""
+    server = DevServer(folder / "slow", port=free_port(), workspace=folder / "workspace.yaml")
+    (folder / "small.py").write_text(DEFINITIONS)
+    shown = psutil.Process.cmdline
+
+    def not_yet(process: psutil.Process) -> list[str]:
+        command = shown(process)
+        return [] if "seedtest_analytics.dev_server" in command else command
+
+    try:
+        with monkeypatch.context() as at_the_start:
+            at_the_start.setattr(psutil.Process, "cmdline", not_yet)
+            up = server.up()
+        assert up.state == "running"
+        assert server.status() == up
+    finally:
+        server.down()
+        remove_server(server.home / "postgres")
+
+
 def test_a_stale_state_file_does_no_harm(folder: Path) -> None:
     server = DevServer(folder / "stale", port=1)
     state_file = server.home / "dev_server" / "state.json"
