@@ -208,9 +208,9 @@ class EmbeddedPostgres:
             pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
             process = psutil.Process(pid)
             is_ours = "postgres" in process.name() and str(self._data) in process.cmdline()
+            return pid if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
         except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):  # zombies are NoSuchProcess
             return None
-        return pid if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
 
     def _wait_until_responsive(self) -> ServerStatus:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
