@@ -83,7 +83,7 @@ def _spec(fit: GrowthFit, scores: WeeklyScores, settings: GrowthSettings) -> dic
         "scores": posterior.n_scores,
         "student_weeks_set_aside": scores.set_aside,
         "seed": posterior.seed,
-        "warnings": list(posterior.warnings),
+        "warnings": list(posterior.cautions),
     }
 
 

@@ -112,7 +112,7 @@ def _fit(
 def _log_verdict(fit: GrowthFit, week: Week, samplers: Samplers) -> None:
     posterior, verdict = fit.posterior, fit.posterior.verdict
     seen = f"{posterior.n_students:,} students, {posterior.n_scores:,} weekly scores, {posterior.method}"
-    for warning in posterior.warnings:
+    for warning in posterior.cautions:
         samplers.log.warning(f"week of {week.key}: {warning}")
     if verdict.usable:
         samplers.log.info(f"week of {week.key}: growth fit of {seen}: usable")
@@ -173,8 +173,9 @@ def _fit_outcome(
     posterior, verdict = fit.posterior, fit.posterior.verdict
     numbers = {k: str(v) for k, v in posterior.diagnostics().items()}
     text = "; ".join(verdict.reasons) or "within all limits"
+    seen = f"{posterior.n_students:,} students, {posterior.n_scores:,} scores"
     checks = [
-        CheckOutcome("fitted", True, f"{posterior.n_students:,} students, {posterior.n_scores:,} scores"),
+        CheckOutcome("fitted", True, "; ".join((seen, *posterior.cautions))),
         CheckOutcome("diagnostics", verdict.usable, text, numbers),
     ]
     metadata = {

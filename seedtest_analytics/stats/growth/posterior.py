@@ -25,6 +25,8 @@ BRMS_NAMES = {
 }
 # A correlation of exactly +-1 has no finite coordinate; chains near the edge round to it in single precision.
 MAX_CORRELATION = 1 - 1e-12
+# Ends of the 95 % interval of the gains' spread this many times apart: what it is, is left to its prior.
+UNKNOWN_SPREAD_FACTOR = 10.0
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,19 @@ class GrowthPosterior:
         """Whether the diagnostics allow predictions."""
         reasons = self._importance_faults() if self.importance is not None else self._chain_faults()
         return Verdict(usable=not reasons, reasons=tuple(reasons))
+
+    @cached_property
+    def cautions(self) -> tuple[str, ...]:
+        """What a reader of a usable fit should know: about the data, and about what they left to the prior."""
+        spread = self.summary()["sd_week"]
+        low, high = spread["q2.5"], spread["q97.5"]
+        if high < UNKNOWN_SPREAD_FACTOR * low:
+            return self.warnings
+        return (
+            *self.warnings,
+            f"the scores hardly say how far students' gains differ (SD of a week's gain from {low:.2g} to "
+            f"{high:.2g}): the prior of SDs decides how wide projections are; a longer look-back says more",
+        )
 
     def require_usable(self) -> None:
         """Raise `UnusablePosteriorError` with the reasons where the verdict is bad."""

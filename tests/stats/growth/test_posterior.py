@@ -147,6 +147,16 @@ def test_a_correlation_at_the_edge_stays_finite():
     assert np.isfinite(from_brms(draws).theta).all()
 
 
+def test_a_spread_of_gains_that_the_scores_do_not_know_is_a_caution():
+    draws = brms_draws()
+    spread = np.exp(np.linspace(np.log(0.006), np.log(0.15), draws["sd_student_id__week"].size))
+    draws["sd_student_id__week"] = spread.reshape(draws["sd_student_id__week"].shape)
+    assert len(from_brms().cautions) == 0
+    (caution,) = from_brms(draws).cautions
+    assert "differ (SD of a week's gain from 0.0065 to 0.14)" in caution
+    assert from_brms(draws).warnings == ()
+
+
 def test_hyper_draws_thin_every_chain_and_follow_the_weights():
     posterior = from_brms()
     thinned = posterior.hyper_draws(200)
