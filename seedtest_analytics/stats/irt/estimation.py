@@ -23,8 +23,13 @@ _SINGLE_PRECISION_ANSWERS = 200_000
 _SINGLE_PRECISION_TOLERANCE = 1e-5
 """Below this a step is rounding of the single precision tables."""
 _START_LOGIT_LIMIT = 5.0
+_LEAST_START_SLOPE = 0.1
+"""Where the prior has no density at a ≤ 0, which an earlier estimate may be."""
 _LOGISTIC_VARIANCE_RATIO = 2.89
 """(1.7)²: a logistic item's marginal logit shrinks by sqrt(1 + a² σ² / 2.89) (Camilli 1994)."""
+
+_WRONG_KEY_Z = -3.0
+"""An item whose answers do not depend on the ability at all falls below it once in 700 times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +69,8 @@ def calibrate(data: ResponseData, config: CalibrationConfig | None = None) -> Ca
     start, free = _starting_point(used, screening, config)
     optimum = _search(likelihood, start, free, config)
     errors = standard_errors(likelihood, optimum, free, config)
-    return assemble(data, used, screening, config, free, optimum, errors)
+    wants_negative = _wants_negative_slope(likelihood, optimum)
+    return assemble(data, used, screening, config, free, optimum, errors, wants_negative)
 
 
 def screen(data: ResponseData, config: CalibrationConfig) -> Screening:
@@ -102,6 +108,8 @@ def _starting_point(
     free_items = np.tile([config.model != "Rasch", True, config.model == "3PL"], (used.n_items, 1))
     if config.start is not None:
         _overwrite(config.start.positions(used.item_ids), config.start, a, d, c, config.model == "3PL")
+    if config.item_priors.a is not None:
+        a = np.maximum(a, _LEAST_START_SLOPE)
     if config.anchors is not None:
         anchored = screening.anchor_position[screening.keep]
         _overwrite(anchored, config.anchors, a, d, c, True)
@@ -153,6 +161,13 @@ def _search(
         passes_done=coarse.n_passes,
         em_steps=0,
     )
+
+
+def _wants_negative_slope(likelihood: MarginalLikelihood, optimum: Optimum) -> NDArray[np.bool_]:
+    """(n_items,) whose answers say a < 0 beyond chance, whatever a prior that forbids it made of them."""
+    if not likelihood.is_discrimination_positive:
+        return np.asarray(optimum.parameters.a < 0)
+    return np.asarray(likelihood.slope_score(optimum.evaluation) < _WRONG_KEY_Z)
 
 
 __all__ = ["Screening", "StandardErrors", "calibrate", "screen"]

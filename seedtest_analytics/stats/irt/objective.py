@@ -102,6 +102,11 @@ class MarginalLikelihood:
         self.right = self._weighted_right_answers()
         self.lane_start = _lanes(data)
 
+    @property
+    def is_discrimination_positive(self) -> bool:
+        """Whether the prior leaves no density at a ≤ 0."""
+        return self.priors.a is not None
+
     def _weighted_right_answers(self) -> Floats:
         code = self.data.answer_code
         per_answer = None
@@ -159,6 +164,23 @@ class MarginalLikelihood:
             right_mean,
             population,
         )
+
+    def slope_score(self, at: Evaluation) -> Floats:
+        """(n_items,) which way the answers bend an item's curve, as a z value: the derivative by a at a = 0, of the
+        likelihood alone, by the standard deviation that it has where answers do not depend on the ability.
+
+        Abilities are spread by their posterior, which makes the standard deviation a little too large: |z| is rather
+        too small. NaN for items whose answers are all the same.
+        """
+        all_answers, right_mean = at.counts, at.right_mean
+        if len(at.counts) != self.data.n_items:
+            all_answers = at.counts[0::2] + at.counts[1::2]
+            right_mean = at.counts[1::2] @ self.nodes
+        n = all_answers.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share, centre = self.right / n, all_answers @ self.nodes / n
+            spread = all_answers @ self.nodes**2 - n * centre**2
+            return np.asarray((right_mean - self.right * centre) / np.sqrt(share * (1.0 - share) * spread))
 
 
 def _lanes(data: ResponseData) -> NDArray[np.int64]:

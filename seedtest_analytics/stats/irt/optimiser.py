@@ -30,6 +30,10 @@ _INTERCEPT_LIMIT = 60.0
 _GAMMA_LIMITS = (-8.0, 4.0)
 _STEP_LIMIT = np.array([0.7, 1.0, 1.0])
 _GROUP_STEP_LIMIT = np.array([0.5, 0.5])
+_LARGEST_FALL = 0.7
+"""Share of a discrimination that one step may take away where its prior is on log a. A wrong key pulls towards
+a < 0, where that prior has no density: one step across zero and no later one finds a way back."""
+_SHORT_STEPS = (1 / 4, 1 / 16, 1 / 64)
 _EM_STEPS = 2
 _NEWTON_STEPS_IN_M = 4
 _MEMORY = 8
@@ -85,14 +89,30 @@ def maximise(
         if step < tolerance or passes >= max_passes:
             break
         is_em = passes <= em_steps
-        proposed = m_step(likelihood, point, value, free) if is_em else _move(point, direction, free)
+        if is_em:
+            proposed = m_step(likelihood, point, value, free)
+        else:
+            proposed = _moved(point, *free.unpack(direction), likelihood.is_discrimination_positive)
         new_value = likelihood.evaluate(proposed, dtype)
         passes += 1
-        if new_value.objective < value.objective - rounding * abs(value.objective):
+        least = value.objective - rounding * abs(value.objective)
+        if new_value.objective < least and not is_em:
             pairs.clear()
             proposed = m_step(likelihood, point, value, free)
             new_value = likelihood.evaluate(proposed, dtype)
             passes += 1
+        if new_value.objective < least:
+            # The expected log-likelihood of a 3PL item is not concave: Newton steps on it can overshoot, a short
+            # enough step up the gradient cannot. Where none helps, the loss is rounding.
+            pairs.clear()
+            for share in _SHORT_STEPS:
+                ascent = share * _solve_blocks(value, free, gradient)
+                shorter = _moved(point, *free.unpack(ascent), likelihood.is_discrimination_positive)
+                shorter_value = likelihood.evaluate(shorter, dtype)
+                passes += 1
+                if shorter_value.objective >= least:
+                    proposed, new_value = shorter, shorter_value
+                    break
         moved = _difference(proposed, point, free)
         change = gradient - free.pack(new_value.item_gradient, new_value.group_gradient)
         if float(moved @ change) > 1e-10 * float(np.linalg.norm(moved) * np.linalg.norm(change)):
@@ -145,7 +165,7 @@ def m_step(
     for _ in range(_NEWTON_STEPS_IN_M):
         step = _block_steps(information, items, free.items)
         group_step = _block_steps(value.group_information, groups, free.groups)
-        proposed = _moved(proposed, step, group_step)
+        proposed = _moved(proposed, step, group_step, likelihood.is_discrimination_positive)
         if float(np.max(np.abs(step), initial=0.0)) < 1e-5:
             break
         groups = np.zeros_like(groups)
@@ -176,14 +196,12 @@ def _block_steps(information: Floats, gradient: Floats, free: NDArray[np.bool_])
     return np.asarray(np.linalg.solve(blocks, np.where(free, gradient, 0.0)[:, :, None])[:, :, 0])
 
 
-def _move(point: Parameters, direction: Floats, free: FreeParameters) -> Parameters:
-    items, groups = free.unpack(direction)
-    return _moved(point, items, groups)
-
-
-def _moved(point: Parameters, items: Floats, groups: Floats) -> Parameters:
+def _moved(point: Parameters, items: Floats, groups: Floats, is_discrimination_positive: bool) -> Parameters:
     """The point after a step, each item's step shortened to the limits as a whole."""
-    items = items / np.maximum(1.0, np.max(np.abs(items) / _STEP_LIMIT, axis=1))[:, None]
+    excess = np.max(np.abs(items) / _STEP_LIMIT, axis=1)
+    if is_discrimination_positive:
+        excess = np.maximum(excess, np.maximum(-items[:, 0], 0.0) / (_LARGEST_FALL * np.abs(point.a)))
+    items = items / np.maximum(1.0, excess)[:, None]
     groups = groups / np.maximum(1.0, np.max(np.abs(groups) / _GROUP_STEP_LIMIT, axis=1))[:, None]
     gamma = point.gamma + items[:, 2]
     return replace(

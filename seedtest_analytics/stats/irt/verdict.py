@@ -37,9 +37,12 @@ def assemble(
     free: FreeParameters,
     optimum: Optimum,
     errors: StandardErrors,
+    wants_negative: NDArray[np.bool_],
 ) -> Calibration:
-    """The result object; items that were set aside get NaN and their reason."""
-    items = _item_estimates(data, used, screening, free, optimum, errors)
+    """The result object; items that were set aside get NaN and their reason. ``wants_negative``: shape
+    (items of ``used``,), those that the able answer wrong more often.
+    """
+    items = _item_estimates(data, used, screening, free, optimum, errors, wants_negative)
     population = optimum.evaluation.population
     edge_mass = float((population[:, 0] + population[:, -1]).sum() / population.sum())
     sd = np.exp(optimum.parameters.log_sd)
@@ -91,6 +94,7 @@ def _item_estimates(
     free: FreeParameters,
     optimum: Optimum,
     errors: StandardErrors,
+    wants_negative: NDArray[np.bool_],
 ) -> ItemEstimates:
     parameters = optimum.parameters
     a, d, c = parameters.a, parameters.d, parameters.c
@@ -104,7 +108,8 @@ def _item_estimates(
         se = np.sqrt(np.einsum("nii->ni", covariance))
     is_fixed = np.asarray(~free.items.any(axis=1))
     component = used.components()
-    flag = _flags(a, b, se if errors.method != "none" else np.zeros_like(se), is_fixed, component)
+    known_se = se if errors.method != "none" else np.zeros_like(se)
+    flag = _flags(a, b, known_se, is_fixed, component, wants_negative)
 
     def everywhere(values: NDArray[Any], fill: Any) -> NDArray[Any]:
         out = np.full((data.n_items, *values.shape[1:]), fill, dtype=values.dtype)
@@ -134,7 +139,12 @@ def _item_estimates(
 
 
 def _flags(
-    a: Floats, b: Floats, se: Floats, is_fixed: NDArray[np.bool_], component: NDArray[np.int64]
+    a: Floats,
+    b: Floats,
+    se: Floats,
+    is_fixed: NDArray[np.bool_],
+    component: NDArray[np.int64],
+    wants_negative: NDArray[np.bool_],
 ) -> NDArray[np.object_]:
     """(n_items,) the gravest finding about each item; later assignments win."""
     flag = np.full(len(a), None, dtype=object)
@@ -142,7 +152,7 @@ def _flags(
     flag[a < LOW_DISCRIMINATION_BELOW] = flags.LOW_DISCRIMINATION
     flag[~np.isfinite(se[:, :2]).all(axis=1)] = flags.NO_STANDARD_ERROR
     flag[~np.isin(component, _linked_components(component, is_fixed))] = flags.UNLINKED
-    flag[a < 0] = flags.NEGATIVE_DISCRIMINATION
+    flag[wants_negative] = flags.NEGATIVE_DISCRIMINATION
     flag[np.abs(a) >= DISCRIMINATION_LIMIT] = flags.DISCRIMINATION_AT_LIMIT
     flag[is_fixed] = None
     return flag

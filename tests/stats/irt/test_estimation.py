@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from seedtest_analytics.stats.irt import (
     AnchorError,
+    Beta,
     Calibration,
     CalibrationConfig,
     IrtDataError,
@@ -23,6 +24,7 @@ from seedtest_analytics.stats.irt import (
     estimation,
     score,
 )
+from seedtest_analytics.stats.irt.model import ModelName
 from tests.stats.irt._references import classic
 from tests.stats.irt._simulation import Simulated, simulate
 
@@ -200,6 +202,48 @@ def test_a_wrong_key_is_flagged_and_not_scored_with(small: Simulated) -> None:
     assert 3 not in calibration.parameters.item_ids
     assert calibration.verdict.usable
     assert any("wrong key" in warning for warning in calibration.verdict.warnings)
+
+
+@pytest.mark.parametrize(("model", "n_persons"), [("2PL", 1_500), ("2PL", 12_000), ("3PL", 6_000)])
+@pytest.mark.parametrize("slope", [-0.5, -1.0, -2.0])
+def test_a_wrong_key_is_found_under_priors_that_forbid_it(
+    model: ModelName, n_persons: int, slope: float
+) -> None:
+    """The priors of the platform have no density at a < 0, where the likelihood of such an item pulls."""
+    random = np.random.default_rng(23)
+    a = random.lognormal(0.0, 0.3, 40)
+    a[3] = slope
+    items = ItemParameters.of(np.arange(40), a, random.normal(0.0, 1.0, 40))
+    made = simulate(n_persons, 40, 20, seed=24, items=items)
+    c = Beta() if model == "3PL" else None
+    priors = ItemPriors(a=LogNormal(0.0, 0.5), b=Normal(0.0, 2.0), c=c)
+    calibration = calibrate(made.data, CalibrationConfig(model=model, priors=priors))
+    assert calibration.verdict.usable, calibration.verdict.reasons
+    assert calibration.n_iterations < (40 if model == "2PL" else 200)
+    assert np.flatnonzero(calibration.items.flag == "negative_discrimination").tolist() == [3]
+    assert 3 not in calibration.parameters.item_ids
+    assert any("wrong key" in warning for warning in calibration.verdict.warnings)
+
+
+def test_an_item_that_says_nothing_is_no_wrong_key() -> None:
+    """With a = 0 the answers are noise; the flag is for what chance does not explain."""
+    random = np.random.default_rng(25)
+    a = np.where(np.arange(40) < 10, 0.0001, random.lognormal(0.0, 0.3, 40))
+    items = ItemParameters.of(np.arange(40), a, np.where(a < 0.1, 0.0, random.normal(0.0, 1.0, 40)))
+    made = simulate(3_000, 40, 20, seed=26, items=items)
+    priors = ItemPriors(a=LogNormal(0.0, 0.5), b=Normal(0.0, 2.0))
+    calibration = calibrate(made.data, CalibrationConfig(priors=priors))
+    assert (calibration.items.flag[:10] == "low_discrimination").all()
+    assert not (calibration.items.flag == "negative_discrimination").any()
+
+
+def test_a_start_from_a_negative_estimate_finds_the_same_as_any_other() -> None:
+    made = simulate(1_500, 20, 15, seed=27)
+    priors = ItemPriors(a=LogNormal(0.0, 0.5), b=Normal(0.0, 2.0))
+    start = ItemParameters.of(np.arange(20), np.full(20, -1.0), np.zeros(20))
+    fresh = calibrate(made.data, CalibrationConfig(priors=priors))
+    carried = calibrate(made.data, CalibrationConfig(priors=priors, start=start))
+    np.testing.assert_allclose(carried.items.a, fresh.items.a, atol=1e-3)
 
 
 def test_unlinked_blocks_are_reported(small: Simulated) -> None:
