@@ -34,6 +34,10 @@ BASELINE_DAYS_BEFORE = (120, 90)
 CHECK = "drift_below_threshold"
 
 
+class ScalesApartError(Exception):
+    """Both windows have answers, and no common scale came of them: what drift itself can do."""
+
+
 @dataclass(frozen=True)
 class Window:
     """Answers with start_at <= completed_at < end_at. ``id``: last day as YYYYMMDD, then the days in four digits."""
@@ -85,12 +89,12 @@ def compare_week(
     """Compare and publish in one transaction; windows that carry no comparison leave no rows, with the reason."""
     from seedtest_analytics.stats.irt.errors import IrtDataError
 
-    reason = ""
+    reason, are_apart = "", False
     with postgres.transaction(f"irt_item_drift:{week.key}", is_dry_run=dry) as connection:
         try:
             found = compare(connection, week, calibration, settings, log)
-        except IrtDataError as error:
-            found, reason = None, str(error)
+        except (IrtDataError, ScalesApartError) as error:
+            found, reason, are_apart = None, str(error), isinstance(error, ScalesApartError)
             log.warning(f"week of {week.key}: no comparison: {error}")
         published = []
         frames = (
@@ -106,12 +110,16 @@ def compare_week(
     windows, items, alerts = published
     yield Outcome(windows, {}, [], week.key, dry)
     yield Outcome(items, drift_metadata(found), [], week.key, dry)
-    yield Outcome(alerts, {"as_of": week.as_of.isoformat()}, [_check(found, reason)], week.key, dry)
+    yield Outcome(
+        alerts, {"as_of": week.as_of.isoformat()}, [_check(found, reason, are_apart)], week.key, dry
+    )
 
 
-def _check(found: Comparison | None, reason: str) -> CheckOutcome:
+def _check(found: Comparison | None, reason: str, are_apart: bool) -> CheckOutcome:
     if found is None:
-        return CheckOutcome(CHECK, True, f"nothing to compare: {reason}")
+        return CheckOutcome(
+            CHECK, not are_apart, f"{'not compared' if are_apart else 'nothing to compare'}: {reason}"
+        )
     drift = found.drift
     moved = {alert.item_id for alert in drift.alerts}
     text = f"{len(moved)} of {len(drift.item_ids)} items moved ({drift.share_with_alert:.0%}), {len(drift.alerts)} alerts"
@@ -125,9 +133,11 @@ def compare(
     settings: DriftSettings,
     log: logging.Logger,
 ) -> Comparison:
-    """Raises IrtDataError where a window has too few answers, or the windows share too few items."""
+    """Raises IrtDataError where a window has too few answers, or the windows share too few items; ScalesApartError
+    where they have enough and no usable calibration or link came of them.
+    """
     from seedtest_analytics.stats.irt.drift import DriftThresholds, item_drift
-    from seedtest_analytics.stats.irt.errors import IrtDataError
+    from seedtest_analytics.stats.irt.errors import AnchorsDisagreeError, IrtDataError
 
     baseline, recent = windows_of(week, settings)
     if baseline.end_at > recent.start_at or baseline.start_at >= baseline.end_at:
@@ -138,13 +148,16 @@ def compare(
     old, new = (fit(a.data, None).calibration for a in answers)
     for name, fitted in (("baseline", old), ("recent", new)):
         if not fitted.verdict.usable:
-            raise IrtDataError(
+            raise ScalesApartError(
                 f"the {name} window's calibration is not usable: {'; '.join(fitted.verdict.reasons)}"
             )
     parameters = old.parameters
     rows = np.searchsorted(old.items.item_ids, parameters.item_ids)
     reference = Reference(parameters, old.items.covariance[rows], "linked", str(baseline.id))
-    link, _ = link_onto(new, reference, method_for(new.model, "stocking-lord"), native.min_anchors)
+    try:
+        link, _ = link_onto(new, reference, method_for(new.model, "stocking-lord"), native.min_anchors)
+    except AnchorsDisagreeError as error:
+        raise ScalesApartError(str(error)) from None
     thresholds = DriftThresholds(
         delta_a=settings.threshold_delta_a,
         delta_b=settings.threshold_delta_b,

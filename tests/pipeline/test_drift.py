@@ -110,6 +110,31 @@ def test_what_cannot_be_compared_leaves_no_rows_and_says_why(
     assert rows_of(abler, "SELECT * FROM item_calibration") == []
 
 
+def test_a_key_that_was_turned_round_is_an_alert(database: Engine) -> None:
+    """With the platform's priors, which have no density where such an item's discrimination is."""
+    store_answers(database, BANK, week(0), THETA, seed=17)
+    turned = Bank(np.where(np.arange(len(BANK.a)) == 3, -BANK.a, BANK.a), BANK.b)
+    store_answers(database, turned, week(14), THETA, seed=18, prefix="v")
+    *_, alerts = compared(database)
+    (check,) = alerts.checks
+    assert not check.passed, check.description
+    found = rows_of(database, "SELECT item_id, metric, severity FROM drift_alerts")
+    assert {row["item_id"] for row in found} == {4}
+    assert ("delta_a", "severe") in {(row["metric"], row["severity"]) for row in found}
+
+
+def test_windows_whose_scales_have_come_apart_are_not_green(database: Engine) -> None:
+    """The item ids mean other items than before: no link can be trusted, which is no reason to say all is well."""
+    store_answers(database, BANK, week(0), THETA, seed=17)
+    other = Bank(BANK.a, np.random.default_rng(19).permutation(BANK.b))
+    store_answers(database, other, week(14), THETA, seed=18, prefix="v")
+    *_, alerts = compared(database)
+    (check,) = alerts.checks
+    assert not check.passed
+    assert "not compared: " in check.description
+    assert rows_of(database, "SELECT item_id FROM drift_alerts") == []
+
+
 def test_the_asset_runs(abler: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIFT_THRESHOLD_DELTA_B", "3")
     monkeypatch.setenv("DRIFT_THRESHOLD_DELTA_A", "3")

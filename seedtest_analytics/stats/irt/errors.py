@@ -19,5 +19,9 @@ class LinkingError(IrtDataError):
     """Two scales cannot be linked through the items they share."""
 
 
+class AnchorsDisagreeError(LinkingError):
+    """The shared items have moved too far apart for any of them to be trusted."""
+
+
 class UnidentifiedModelError(IrtDataError):
     """The model asked for has no unique maximum on any data of this kind."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seedtest_analytics.stats.irt.errors import LinkingError
+from seedtest_analytics.stats.irt.errors import AnchorsDisagreeError
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +69,7 @@ def screen_anchors(
     The provisional link is by medians, which a minority of drifted anchors cannot move (the robust z of Huynh &
     Meyer 2010); it is repeated on what is kept until nothing changes.
 
-    Raises LinkingError when more than ``rule.max_share`` would go: then no side can be called the drifted one.
+    Raises AnchorsDisagreeError when more than ``rule.max_share`` would go: then no side can be called the drifted one.
     """
     n = len(pair.ids)
     kept = np.ones(n, dtype=bool)
@@ -84,13 +84,13 @@ def screen_anchors(
             break
         kept = now
         if n - int(kept.sum()) > rule.max_share * n:
-            raise LinkingError(
+            raise AnchorsDisagreeError(
                 f"{n - int(kept.sum())} of {n} anchors have drifted apart, more than {rule.max_share:.0%}: it "
                 "cannot be told which side is right; review the anchors"
             )
     spread = _robust_sd(shift_b[kept])
     if spread > rule.max_spread_b:
-        raise LinkingError(
+        raise AnchorsDisagreeError(
             f"the anchors' difficulties disagree by {spread:.2f} logits (SD) after the link: they share no scale; "
             "check that the item ids mean the same items on both sides"
         )
