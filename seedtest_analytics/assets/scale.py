@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, CursorResult
 
 from seedtest_analytics.assets.anchor_screen import answered_anchors, count_testable, free_calibration, screen
 from seedtest_analytics.assets.calibration_backend import NATIVE, Fit, Fitted, native_fit
@@ -19,6 +19,7 @@ from seedtest_analytics.assets.scale_link import (
     method_for,
     refusal,
 )
+from seedtest_analytics.assets.scoring_items import items_to_score_with
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.settings import CalibrationSettings
@@ -99,7 +100,7 @@ def place_on_scale(
     drifted are fixed. Else the fit is linked, by that method (Stocking-Lord in place of ``fixed``): to the anchors
     where there are enough, else to the first usable calibration. Without either it is the origin of the scale.
     """
-    tagged = _reference(connection, "anchors", {}, RESPONSES, "anchors", "question.meta")
+    tagged = _reference(connection.execute(statement(RESPONSES, "anchors")), "anchors", "question.meta")
     anchors = answered_anchors(tagged.parameters, data)
     n_anchors = count_testable(anchors, data, settings.min_responses)
     if n_anchors >= settings.min_anchors and settings.linking == "fixed":
@@ -114,19 +115,15 @@ def place_on_scale(
         f"week of {week.key}: {n_anchors} anchors have {settings.min_responses} answers or more, "
         f"{settings.min_anchors} are needed; linking to the first calibration, {first.version}"
     )
-    reference = _reference(
-        connection, "parameters_of", {"run_id": first.run_id}, SCALE, "linked", first.version
-    )
+    reference = _reference(items_to_score_with(connection, first.run_id), "linked", first.version)
     return _linked(fitted, reference, settings, n_anchors)
 
 
-def _reference(
-    connection: Connection, name: str, parameters: dict[str, Any], file: str, origin: Origin, version: str
-) -> Reference:
-    """Parameters that a query of ``file`` gives, with their covariance where it has standard errors."""
+def _reference(result: CursorResult[Any], origin: Origin, version: str) -> Reference:
+    """Parameters that a query gives, with their covariance where it has standard errors."""
     from seedtest_analytics.stats.irt.model import ItemParameters
 
-    rows = connection.execute(statement(file, name), parameters).mappings().all()
+    rows = result.mappings().all()
     column = {
         n: np.asarray([r.get(n) for r in rows], dtype=np.float64)
         for n in ("a", "b", "c", "se_a", "se_b", "se_c")

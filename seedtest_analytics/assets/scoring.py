@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from seedtest_analytics.assets.events import CheckOutcome, Outcome
 from seedtest_analytics.assets.fit_report import person_fit_metadata
 from seedtest_analytics.assets.preview import histogram
+from seedtest_analytics.assets.scoring_items import items_to_score_with
 from seedtest_analytics.assets.scoring_report import next_answer_scores, scale_stability
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -97,13 +98,13 @@ def _bins(n: int) -> int:
 
 
 def scale_for(connection: Connection, week: Week) -> Scale | None:
-    """The newest usable calibration at or before the week; None where there is none."""
+    """The newest usable calibration at or before the week with the items to score with; None where there is none."""
     import pandas as pd
 
     fit = connection.execute(statement(SCALE, "usable_for"), {"week_start": week.start}).one_or_none()
     if fit is None:
         return None
-    result = connection.execute(statement(SCALE, "parameters_of"), {"run_id": fit.run_id})
+    result = items_to_score_with(connection, fit.run_id)
     items = pd.DataFrame(result.all(), columns=list(result.keys()))
     metrics = fit.metrics
     return Scale(fit.run_id, items, fit.model_spec["model"], metrics["group_mean"], metrics["group_sd"])

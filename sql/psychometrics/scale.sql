@@ -11,9 +11,13 @@ ORDER BY week_start
 LIMIT 1;
 
 -- name: parameters_of
+-- The items to score with, and to link to. Those that would mislead an ability (a wrong key) are in the tables alone.
+-- Params: run_id, not_for_scoring (flags).
 SELECT item_id, model, a, b, c, se_a, se_b, se_c, n_responses
 FROM mirt_item_params_history
-WHERE run_id = :run_id AND a IS NOT NULL AND b IS NOT NULL
+WHERE
+    run_id = :run_id AND a IS NOT NULL AND b IS NOT NULL
+    AND (flag IS NULL OR flag <> ALL(CAST(:not_for_scoring AS text[])))
 ORDER BY item_id;
 
 -- name: usable_for

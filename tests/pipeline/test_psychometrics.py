@@ -60,6 +60,33 @@ def two_cohorts(database: Engine) -> Engine:
     return database
 
 
+def test_an_item_with_a_wrong_key_is_neither_scored_nor_linked_with_and_stays_in_the_tables(
+    database: Engine,
+) -> None:
+    a = BANK.a.copy()
+    a[3] = -1.0
+    BANK.store(database)
+    for number, prefix in ((0, "u"), (1, "v")):
+        store_answers(database, Bank(a, BANK.b), week(number), THETA, seed=7 + number, prefix=prefix)
+    # Weak priors keep every slope above 0.
+    settings = SETTINGS.overridden_by({"priors": "none"})
+    calibrated(database, week(0), settings)
+    calibrated(database, week(1), settings)
+    flagged = rows_of(database, "SELECT item_id, a FROM mirt_item_params_history WHERE flag LIKE 'negative%'")
+    assert [row["item_id"] for row in flagged] == ["4", "4"]
+    assert all(row["a"] < -0.5 for row in flagged)
+    (current,) = rows_of(database, "SELECT params FROM mirt_item_params WHERE item_id = '4'")
+    assert current["params"]["flag"] == "negative_discrimination"
+    scored(database, week(0))
+    (row,) = rows_of(database, "SELECT min(n_answers) AS least, max(n_answers) AS most FROM mirt_ability")
+    assert (row["least"], row["most"]) == (23, 23)
+    # With the key mended the reference's slope is still the wrong one.
+    execute(database, "UPDATE attempt_log SET correct = NOT correct WHERE item_id = 4 AND user_id LIKE 'v%'")
+    calibrated(database, week(1), settings)
+    found = constants(database, week(1))
+    assert (found["n_common"], found["n_anchors_used"]) == (23, 23)
+
+
 @pytest.mark.parametrize("method", ["fixed", "mean-mean", "mean-sigma", "haebara", "stocking-lord"])
 def test_a_later_cohort_is_linked_to_the_first_and_the_drifted_item_dropped(
     two_cohorts: Engine, method: str
