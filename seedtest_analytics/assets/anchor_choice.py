@@ -13,6 +13,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.scoring import scale_for
+from seedtest_analytics.assets.tagged_anchors import tagged_anchors
 from seedtest_analytics.partitions import PLATFORM, Week
 from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.tables.drift import anchor_candidates
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 SQL = "psychometrics/anchors.sql"
 NOT_CALIBRATED = "not in the calibration: no answers in its look-back, or too few"
-NO_PARAMETERS = "no parameters in question.meta.irt: it is never used as an anchor"
+NEVER_USED = "it is never used as an anchor"
+NO_PARAMETERS = f"no parameters in question.meta.irt: {NEVER_USED}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,8 +146,13 @@ def verify_anchors(
     found = tagged.merge(judged[["item_id", "a", "b", "n_responses", "reason"]], on="item_id", how="left")
     reason: list[Any] = found["reason"].astype(object).where(found["reason"].notna(), None).tolist()
     is_missing = ~found["item_id"].isin(judged["item_id"])
+    faults = {
+        anchor.item_id: f"{anchor.reason}: {NEVER_USED}" for anchor in tagged_anchors(connection).unusable
+    }
     found["reason"] = [
-        NO_PARAMETERS if not has else NOT_CALIBRATED if missing else why
-        for has, missing, why in zip(found["has_parameters"], is_missing, reason, strict=True)
+        NO_PARAMETERS if not has else faults.get(item) or (NOT_CALIBRATED if missing else why)
+        for item, has, missing, why in zip(
+            found["item_id"], found["has_parameters"], is_missing, reason, strict=True
+        )
     ]
     return found.drop(columns="has_parameters").reset_index(drop=True)

@@ -251,6 +251,6 @@ def _fit_report(
 
 
 def _anchors_stable(placed: PlacedCalibration) -> CheckOutcome:
-    moved = [f"{anchor['item_id']}: {anchor['reason']}" for anchor in placed.drifted]
-    text = f"{len(moved)} anchors have drifted and carry no scale; {'; '.join(moved[:10])}"
-    return CheckOutcome("anchors_stable", not moved, text if moved else placed.description)
+    lost = [f"{anchor['item_id']}: {anchor['reason']}" for anchor in placed.lost_anchors]
+    text = f"{len(lost)} anchors carry no scale; {'; '.join(lost[:10])}"
+    return CheckOutcome("anchors_stable", not lost, text if lost else placed.description)

@@ -75,8 +75,8 @@ class ScoringOptions(RunOptions):
             ),
             CheckDeclaration(
                 "anchors_stable",
-                "No tagged anchor has drifted. One that has is neither fixed nor linked with: it is estimated like any "
-                "item, and `model_spec.linking_constants.dropped` says by how much it moved.",
+                "No tagged anchor has drifted or has unusable parameters in `question.meta.irt`. One that has is neither "
+                "fixed nor linked with: it is estimated like any item, and `model_spec.linking_constants.dropped` says why.",
             ),
             CheckDeclaration(
                 "dif_small",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from sqlalchemy import Connection, CursorResult
+from sqlalchemy import Connection
 
 from seedtest_analytics.assets.anchor_screen import answered_anchors, count_testable, free_calibration, screen
 from seedtest_analytics.assets.calibration_backend import NATIVE, Fit, Fitted, native_fit
@@ -14,12 +13,15 @@ from seedtest_analytics.assets.scale_link import (
     Origin,
     Reference,
     constants_of,
+    dropped_row,
     fixed_constants,
     link_onto,
     method_for,
+    reference_of,
     refusal,
 )
 from seedtest_analytics.assets.scoring_items import items_to_score_with
+from seedtest_analytics.assets.tagged_anchors import tagged_anchors
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.settings import CalibrationSettings
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from seedtest_analytics.stats.irt.model import ItemParameters
     from seedtest_analytics.stats.irt.result import Calibration
 
-RESPONSES = "psychometrics/responses.sql"
 SCALE = "psychometrics/scale.sql"
 
 
@@ -42,7 +43,8 @@ class PlacedCalibration:
 
     ``items``: the engine's rows with a, b and their standard errors transformed. ``constants`` map the fit's own scale
     to the platform's, ``θ* = A θ + B``; None where the fit is the origin, and A, B null with the reason where it
-    could not be linked. ``n_anchors``: tagged anchors with answers enough to be estimated.
+    could not be linked. ``n_anchors``: tagged anchors with answers enough to be estimated. ``unusable_anchors``: tagged
+    items whose parameters are no item's, as they are stored.
     """
 
     fitted: Fitted
@@ -54,6 +56,7 @@ class PlacedCalibration:
     description: str
     n_anchors: int = 0
     constants: dict[str, Any] | None = None
+    unusable_anchors: tuple[dict[str, Any], ...] = ()
 
     @property
     def calibration(self) -> Calibration:
@@ -81,9 +84,11 @@ class PlacedCalibration:
         return (*self.calibration.verdict.reasons, *(() if self.is_on_scale else (self.description,)))
 
     @property
-    def drifted(self) -> list[dict[str, Any]]:
-        """Tagged anchors that the scale does not rest on because they have moved."""
-        return [] if self.origin != "anchors" or self.constants is None else self.constants["dropped"]
+    def lost_anchors(self) -> list[dict[str, Any]]:
+        """Tagged anchors that the scale does not rest on because they have moved or have no usable parameters."""
+        if self.origin != "anchors" or self.constants is None:
+            return list(self.unusable_anchors)
+        return list(self.constants["dropped"])
 
 
 def place_on_scale(
@@ -99,8 +104,32 @@ def place_on_scale(
     Enough anchors with ``MIRT_MIN_RESPONSES`` answers and ``MIRT_LINKING=fixed``: the parameters of those that have not
     drifted are fixed. Else the fit is linked, by that method (Stocking-Lord in place of ``fixed``): to the anchors
     where there are enough, else to the first usable calibration. Without either it is the origin of the scale.
+    Anchors whose parameters are no item's are left out and named.
     """
-    tagged = _reference(connection.execute(statement(RESPONSES, "anchors")), "anchors", "question.meta")
+    tagged = tagged_anchors(connection)
+    for anchor in tagged.unusable:
+        log.warning(f"anchor {anchor.item_id} is set aside: {anchor.reason}")
+    placed = _placed(connection, data, week, settings, fit, tagged.reference, log)
+    return _naming(placed, [dropped_row(anchor) for anchor in tagged.unusable])
+
+
+def _naming(placed: PlacedCalibration, unusable: list[dict[str, Any]]) -> PlacedCalibration:
+    """With the anchors that could not be used among those that carry no scale."""
+    constants = placed.constants
+    if constants is not None:
+        constants = {**constants, "dropped": [*constants["dropped"], *unusable]}
+    return replace(placed, constants=constants, unusable_anchors=tuple(unusable))
+
+
+def _placed(
+    connection: Connection,
+    data: ResponseData,
+    week: Week,
+    settings: CalibrationSettings,
+    fit: Fit,
+    tagged: Reference,
+    log: dg.DagsterLogManager,
+) -> PlacedCalibration:
     anchors = answered_anchors(tagged.parameters, data)
     n_anchors = count_testable(anchors, data, settings.min_responses)
     if n_anchors >= settings.min_anchors and settings.linking == "fixed":
@@ -115,27 +144,9 @@ def place_on_scale(
         f"week of {week.key}: {n_anchors} anchors have {settings.min_responses} answers or more, "
         f"{settings.min_anchors} are needed; linking to the first calibration, {first.version}"
     )
-    reference = _reference(items_to_score_with(connection, first.run_id), "linked", first.version)
+    items = items_to_score_with(connection, first.run_id).mappings().all()
+    reference = reference_of(items, "linked", first.version)
     return _linked(fitted, reference, settings, n_anchors)
-
-
-def _reference(result: CursorResult[Any], origin: Origin, version: str) -> Reference:
-    """Parameters that a query gives, with their covariance where it has standard errors."""
-    from seedtest_analytics.stats.irt.model import ItemParameters
-
-    rows = result.mappings().all()
-    column = {
-        n: np.asarray([r.get(n) for r in rows], dtype=np.float64)
-        for n in ("a", "b", "c", "se_a", "se_b", "se_c")
-    }
-    ids = np.asarray([int(r["item_id"]) for r in rows], dtype=np.int64)
-    variance = np.nan_to_num(np.stack([column["se_a"], column["se_b"], column["se_c"]], axis=1)) ** 2
-    return Reference(
-        ItemParameters.of(ids, column["a"], column["b"], column["c"]),
-        variance[:, :, None] * np.eye(3),
-        origin,
-        version,
-    )
 
 
 def _group(calibration: Calibration) -> tuple[float, float]:

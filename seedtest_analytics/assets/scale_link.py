@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+
     from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
     from seedtest_analytics.stats.irt.linking import Link, LinkMethod
     from seedtest_analytics.stats.irt.model import ItemParameters
@@ -33,6 +35,24 @@ class Reference:
     covariance: np.ndarray
     origin: Origin
     version: str
+
+
+def reference_of(rows: Sequence[RowMapping], origin: Origin, version: str) -> Reference:
+    """Parameters that a query gives, with their covariance where it has standard errors."""
+    from seedtest_analytics.stats.irt.model import ItemParameters
+
+    column = {
+        n: np.asarray([r.get(n) for r in rows], dtype=np.float64)
+        for n in ("a", "b", "c", "se_a", "se_b", "se_c")
+    }
+    ids = np.asarray([int(r["item_id"]) for r in rows], dtype=np.int64)
+    variance = np.nan_to_num(np.stack([column["se_a"], column["se_b"], column["se_c"]], axis=1)) ** 2
+    return Reference(
+        ItemParameters.of(ids, column["a"], column["b"], column["c"]),
+        variance[:, :, None] * np.eye(3),
+        origin,
+        version,
+    )
 
 
 def method_for(model: str, linking: str) -> LinkMethod:
@@ -69,7 +89,7 @@ def link_onto(
 def fixed_constants(n_fixed: int, n_screened: int, dropped: Sequence[DroppedAnchor]) -> dict[str, Any]:
     """Constants where the anchors were held fixed: the fit is on their scale."""
     return _constants(
-        1.0, 0.0, n_fixed, "fixed", n_screened=n_screened, dropped=[_dropped(anchor) for anchor in dropped]
+        1.0, 0.0, n_fixed, "fixed", n_screened=n_screened, dropped=[dropped_row(anchor) for anchor in dropped]
     )
 
 
@@ -85,7 +105,7 @@ def constants_of(link: Link, reference: Reference, n_common: int) -> dict[str, A
         criterion=_finite(link.criterion),
         onto=reference.version,
         n_common=n_common,
-        dropped=[_dropped(anchor) for anchor in link.dropped],
+        dropped=[dropped_row(anchor) for anchor in link.dropped],
     )
 
 
@@ -94,7 +114,8 @@ def refusal(method: str, reference: Reference, reason: str) -> dict[str, Any]:
     return _constants(None, None, 0, method, onto=reference.version, refused=reason, dropped=[])
 
 
-def _dropped(anchor: DroppedAnchor) -> dict[str, Any]:
+def dropped_row(anchor: DroppedAnchor) -> dict[str, Any]:
+    """An anchor that carries no scale, as it is stored; a shift that is not known is null."""
     return {
         "item_id": str(anchor.item_id),
         "shift_b_logit": _finite(anchor.shift_b),

@@ -57,11 +57,12 @@ ORDER BY user_id, is_recent, item_id;
 -- name: anchors
 -- Items tagged 'anchor' that have parameters. A tags value that is no array is no anchor. Standard errors are those of
 -- the calibration that the parameters came from (`version`); parameters from elsewhere have none and are taken as given.
+-- Numeric: a JSON number beyond double precision is one item's fault and must not end the query.
 SELECT
     q.id::text AS item_id,
-    (q.meta #>> '{irt,a}')::float8 AS a,
-    (q.meta #>> '{irt,b}')::float8 AS b,
-    (q.meta #>> '{irt,c}')::float8 AS c,
+    (q.meta #>> '{irt,a}')::numeric AS a,
+    (q.meta #>> '{irt,b}')::numeric AS b,
+    (q.meta #>> '{irt,c}')::numeric AS c,
     h.se_a,
     h.se_b,
     h.se_c
