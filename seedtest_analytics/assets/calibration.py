@@ -78,7 +78,7 @@ def calibrate_week(
     fit = fit_by(settings, r, log)
     with postgres.transaction(f"irt_calibration:{week.key}", is_dry_run=dry) as connection:
         answers = load_answers(connection, week, settings)
-        placed = None if answers is None else _fit(connection, answers, week, settings, fit, log)
+        placed, reason = _fit(connection, answers, week, settings, fit, log)
         run_id = "" if answers is None else run_id_of(week, settings, answers.fingerprint)
         dif = DifOfWeek(None, None, NO_COVARIATE)
         if answers is not None and placed is not None:
@@ -97,8 +97,8 @@ def calibrate_week(
             log.info(
                 f"week of {week.key}: parameters of {n_questions} questions written to question.meta.irt"
             )
-    yield Outcome(parameters, *_parameters_report(placed, answers), week.key, dry)
-    yield Outcome(fits, *_fit_report(placed, week, run_id, settings.min_anchors, dif), week.key, dry)
+    yield Outcome(parameters, *_parameters_report(placed, answers, reason), week.key, dry)
+    yield Outcome(fits, *_fit_report(placed, reason, week, run_id, settings.min_anchors, dif), week.key, dry)
 
 
 def load_answers(connection: Connection, week: Week, settings: CalibrationSettings) -> Answers | None:
@@ -154,20 +154,25 @@ def run_id_of(week: Week, settings: CalibrationSettings, fingerprint: str) -> st
 
 def _fit(
     connection: Connection,
-    answers: Answers,
+    answers: Answers | None,
     week: Week,
     settings: CalibrationSettings,
     fit: Fit,
     log: dg.DagsterLogManager,
-) -> PlacedCalibration | None:
-    """Calibrate and place on the scale; data that cannot carry a calibration give None with the reason in the log."""
+) -> tuple[PlacedCalibration | None, str]:
+    """The calibration, placed on the scale; None with the reason where the answers cannot carry one, and without a
+    reason where there are no answers.
+    """
     from seedtest_analytics.stats.irt.errors import IrtDataError
 
+    if answers is None:
+        return None, ""
     try:
-        return place_on_scale(connection, answers.data, week, settings, fit, log)
+        return place_on_scale(connection, answers.data, week, settings, fit, log), ""
     except IrtDataError as error:
-        log.warning(f"week of {week.key}: no calibration: {error}")
-        return None
+        reason = f"{answers.data.n_answers:,} answers carry no calibration: {error}"
+        log.warning(f"week of {week.key}: {reason}")
+        return None, reason
 
 
 def _publish(
@@ -202,10 +207,10 @@ def _publish(
 
 
 def _parameters_report(
-    placed: PlacedCalibration | None, answers: Answers | None
+    placed: PlacedCalibration | None, answers: Answers | None, reason: str
 ) -> tuple[dict[str, Any], list[CheckOutcome]]:
     if placed is None or answers is None:
-        return {}, [CheckOutcome("items_usable", True, "no answers to calibrate on")]
+        return {}, [CheckOutcome("items_usable", True, reason or "no answers to calibrate on")]
     fit = placed.calibration
     share = fit.share_usable
     text = (
@@ -217,13 +222,17 @@ def _parameters_report(
 
 
 def _fit_report(
-    placed: PlacedCalibration | None, week: Week, run_id: str, min_anchors: int, dif: DifOfWeek
+    placed: PlacedCalibration | None, reason: str, week: Week, run_id: str, min_anchors: int, dif: DifOfWeek
 ) -> tuple[dict[str, Any], list[CheckOutcome]]:
+    """``reason``: why there are answers and no calibration; empty where there are none, which is nobody's fault."""
     if placed is None:
-        none = "no calibration this week: nothing to calibrate on"
+        none = reason or "no calibration this week: nothing to calibrate on"
         return {"as_of": week.as_of.isoformat()}, [
-            CheckOutcome(name, True, none)
-            for name in ("usable", "on_the_scale", "anchors_enough", "anchors_stable", "dif_small")
+            CheckOutcome("usable", not reason, none),
+            *(
+                CheckOutcome(name, True, none)
+                for name in ("on_the_scale", "anchors_enough", "anchors_stable", "dif_small")
+            ),
         ]
     fit, verdict = placed.calibration, placed.calibration.verdict
     usable_text = "; ".join(placed.reasons or verdict.warnings) or "converged"
