@@ -13,6 +13,11 @@ import numpy as np
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.calibration_backend import Fit, fit_by
+from seedtest_analytics.assets.calibration_filter import (
+    FilteredCalibrationError,
+    filter_of,
+    refusal_of_filter,
+)
 from seedtest_analytics.assets.calibration_plots import calibration_metadata
 from seedtest_analytics.assets.calibration_rows import fit_row, history_rows
 from seedtest_analytics.assets.dif import (
@@ -54,12 +59,14 @@ _KEEP_NEWER = "t.fitted_at <= excluded.fitted_at"
 class Answers:
     """A week's answers in the engine's layout, with the fingerprint that names them (hexadecimal, 128 bits).
 
-    ``users``: student ids (Arrow text); the first row key of ``data`` is the position in it.
+    ``users``: student ids (Arrow text); the first row key of ``data`` is the position in it. ``filter``: which topic or
+    subject they are limited to; None for all.
     """
 
     data: ResponseData
     fingerprint: str
     users: pa.Array
+    filter: dict[str, Any] | None
 
 
 def calibrate_week(
@@ -73,10 +80,16 @@ def calibrate_week(
 ) -> Iterator[Outcome]:
     """Calibrate one week and publish history, current parameters and the fit's row in one transaction.
 
-    ``r`` is needed by ``MIRT_BACKEND=mirt`` only; without ``dif_settings`` no groups are compared.
+    ``r`` is needed by ``MIRT_BACKEND=mirt`` only; without ``dif_settings`` no groups are compared. Raises
+    FilteredCalibrationError for one topic or subject where all answers have been calibrated, unless it is a dry run.
     """
     fit = fit_by(settings, r, log)
     with postgres.transaction(f"irt_calibration:{week.key}", is_dry_run=dry) as connection:
+        refusal = refusal_of_filter(connection, week, settings)
+        if refusal is not None:
+            if not dry:
+                raise FilteredCalibrationError(refusal)
+            log.warning(refusal)
         answers = load_answers(connection, week, settings)
         placed, reason = _fit(connection, answers, week, settings, fit, log)
         run_id = "" if answers is None else run_id_of(week, settings, answers.fingerprint)
@@ -135,7 +148,8 @@ def load_between(
     key = code if settings.attempts == "first" else (code, answer_no)
     data = ResponseData.from_long(key, item, correct)
     names = users.dictionary
-    return Answers(data, _fingerprint(names.to_pylist(), code, item, correct), names)
+    fingerprint = _fingerprint(names.to_pylist(), code, item, correct)
+    return Answers(data, fingerprint, names, filter_of(settings))
 
 
 def _fingerprint(users: list[str], *columns: np.ndarray) -> str:

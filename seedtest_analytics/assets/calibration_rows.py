@@ -53,7 +53,7 @@ def fit_row(
         return pd.DataFrame(columns=list(_FIT))
     row = {
         "run_id": run_id,
-        "model_spec": json.dumps(model_spec(placed)),
+        "model_spec": json.dumps(model_spec(placed) | {"filter": answers.filter}),
         "metrics": json.dumps(metrics(placed) | ({} if dif is None else {"dif": dif})),
         "fitted_at": week.as_of,
         "week_start": week.start,

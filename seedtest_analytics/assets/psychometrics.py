@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from seedtest_analytics.assets.calibration import calibrate_week
+from seedtest_analytics.assets.calibration_filter import FilteredCalibrationError
 from seedtest_analytics.assets.declare import LARGE, RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.events import CheckDeclaration, Outcome
 from seedtest_analytics.assets.scoring import score_week
@@ -98,7 +99,7 @@ def irt_calibration(
     """Calibrate the items as of each week of the run, oldest first.
 
     What R cannot do (``MIRT_BACKEND=mirt``) fails the step with R's message and without Dagster's retries: tries and
-    waits are MIRT_MAX_RETRIES and MIRT_RETRY_DELAY_SECS.
+    waits are MIRT_MAX_RETRIES and MIRT_RETRY_DELAY_SECS. So does a filter that would put one topic in the place of all.
     """
     loaded = load_settings()
     settings = loaded.calibration.overridden_by(config.model_dump())
@@ -111,6 +112,8 @@ def irt_calibration(
             raise dg.Failure(
                 f"MIRT_BACKEND={settings.backend}, week of {week.key}: {error}", allow_retries=False
             ) from error
+        except FilteredCalibrationError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
 
 
 @table_assets(

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from seedtest_analytics.assets.anchor_screen import answered_anchors, count_testable, free_calibration, screen
 from seedtest_analytics.assets.calibration_backend import NATIVE, Fit, Fitted, native_fit
+from seedtest_analytics.assets.calibration_filter import filter_of
 from seedtest_analytics.assets.scale_link import (
     Origin,
     Reference,
@@ -137,7 +138,8 @@ def _placed(
     fitted = fit(data, None)
     if n_anchors >= settings.min_anchors:
         return _linked(fitted, tagged, settings, n_anchors)
-    first = connection.execute(statement(SCALE, "reference"), {"week_start": week.start}).one_or_none()
+    parameters = {"week_start": week.start, "is_filtered": filter_of(settings) is not None}
+    first = connection.execute(statement(SCALE, "reference"), parameters).one_or_none()
     if first is None:
         return _own(fitted, week, n_anchors)
     log.info(

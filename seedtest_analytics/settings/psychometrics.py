@@ -26,10 +26,16 @@ class CalibrationSettings(SettingsGroup):
         "2PL", "MIRT_MODEL", "IRT_MODEL", description="Item response model: Rasch, 2PL or 3PL."
     )
     topic_id: str | None = variable(
-        None, "MIRT_TOPIC_ID", "IRT_TOPIC_ID", description="Calibrate this topic only."
+        None,
+        "MIRT_TOPIC_ID",
+        "IRT_TOPIC_ID",
+        description="Calibrate this topic only; refused but in a dry run where calibrations of all answers are stored.",
     )
     subject_id: int | None = variable(
-        None, "MIRT_SUBJECT_ID", "IRT_SUBJECT_ID", description="Calibrate this exam_id only (an integer)."
+        None,
+        "MIRT_SUBJECT_ID",
+        "IRT_SUBJECT_ID",
+        description="Calibrate this exam_id only (an integer); refused as MIRT_TOPIC_ID is.",
     )
     max_observations: int = variable(
         0, "MIRT_MAX_OBS", ge=0, description="At most so many answers, the newest kept; 0 is no limit."

@@ -59,13 +59,23 @@ SELECT item_id, b FROM (
     WHERE
         f.is_usable AND f.model_spec ->> 'scale_origin' <> 'unlinked' AND NOT h.is_anchor AND h.b IS NOT NULL
         AND h.week_start <= :week_start AND h.week_start > CAST(:week_start AS date) - 90
+        AND (
+            f.model_spec ->> 'filter' IS NULL
+            OR NOT EXISTS (SELECT FROM mirt_fit_meta AS o WHERE o.model_spec ->> 'filter' IS NULL)
+        )
 ) AS ranked
 WHERE nth <= 5
 ORDER BY item_id, nth;
 
 -- name: newest_calibration
--- The calibration that anchors are chosen by: the newest usable one.
-SELECT week_start, fitted_at FROM mirt_fit_meta WHERE is_usable ORDER BY week_start DESC LIMIT 1;
+-- The calibration that anchors are chosen by: the newest usable one, a filtered one where there are no others at all.
+SELECT week_start, fitted_at
+FROM mirt_fit_meta
+WHERE
+    is_usable
+    AND (model_spec ->> 'filter' IS NULL OR NOT EXISTS (SELECT FROM mirt_fit_meta AS o WHERE o.model_spec ->> 'filter' IS NULL))
+ORDER BY week_start DESC
+LIMIT 1;
 
 -- name: tagged
 -- Every item that has the tag; `has_parameters`: it can be held at them.

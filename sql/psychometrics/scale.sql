@@ -1,13 +1,25 @@
 -- Which calibration gives the scale and which the parameters.
 -- Inputs: mirt_fit_meta, mirt_item_params_history, mirt_ability.
+-- `model_spec.filter` is null for a calibration of all answers. Filtered ones count where there are no others at all.
 
 -- name: reference
 -- The calibration that the scale comes from: the first usable one that was made. Later ones are put on its scale, never
--- on the scale of the one before them, so that errors of linking do not add up.
+-- on the scale of the one before them, so that errors of linking do not add up. One of all answers is never put on the
+-- scale of a filtered one. Params: week_start, is_filtered.
 SELECT run_id, week_start, version
 FROM mirt_fit_meta
-WHERE is_usable AND model_spec ->> 'scale_origin' = 'own' AND week_start <> :week_start
-ORDER BY week_start
+WHERE
+    is_usable AND model_spec ->> 'scale_origin' = 'own' AND week_start <> :week_start
+    AND (model_spec ->> 'filter' IS NULL OR :is_filtered)
+ORDER BY model_spec ->> 'filter' IS NOT NULL, week_start
+LIMIT 1;
+
+-- name: of_all_answers
+-- A calibration without a filter, usable or not: the week's own, else the newest. Params: week_start.
+SELECT run_id, week_start
+FROM mirt_fit_meta
+WHERE model_spec ->> 'filter' IS NULL
+ORDER BY week_start = :week_start DESC, week_start DESC
 LIMIT 1;
 
 -- name: parameters_of
@@ -24,7 +36,9 @@ ORDER BY item_id;
 -- The calibration to score a week with: the week's own, else the newest one before it that is usable and on the scale.
 SELECT run_id, week_start, version, model_spec, metrics
 FROM mirt_fit_meta
-WHERE is_usable AND model_spec ->> 'scale_origin' <> 'unlinked' AND week_start <= :week_start
+WHERE
+    is_usable AND model_spec ->> 'scale_origin' <> 'unlinked' AND week_start <= :week_start
+    AND (model_spec ->> 'filter' IS NULL OR NOT EXISTS (SELECT FROM mirt_fit_meta AS o WHERE o.model_spec ->> 'filter' IS NULL))
 ORDER BY week_start DESC
 LIMIT 1;
 

@@ -51,7 +51,9 @@ topic AS (
 linking AS (
     SELECT model_spec -> 'linking_constants' || jsonb_build_object('_run_id', run_id, '_fitted_at', fitted_at) AS value
     FROM mirt_fit_meta
-    WHERE week_start <= :week_start AND jsonb_typeof(model_spec -> 'linking_constants') = 'object'
+    WHERE
+        week_start <= :week_start AND jsonb_typeof(model_spec -> 'linking_constants') = 'object'
+        AND (model_spec ->> 'filter' IS NULL OR NOT EXISTS (SELECT FROM mirt_fit_meta AS o WHERE o.model_spec ->> 'filter' IS NULL))
     ORDER BY week_start DESC
     LIMIT 1
 ),
@@ -59,7 +61,9 @@ linking AS (
 scale AS (
     SELECT run_id, fitted_at
     FROM mirt_fit_meta
-    WHERE is_usable AND model_spec ->> 'scale_origin' <> 'unlinked' AND week_start <= :week_start
+    WHERE
+        is_usable AND model_spec ->> 'scale_origin' <> 'unlinked' AND week_start <= :week_start
+        AND (model_spec ->> 'filter' IS NULL OR NOT EXISTS (SELECT FROM mirt_fit_meta AS o WHERE o.model_spec ->> 'filter' IS NULL))
     ORDER BY week_start DESC
     LIMIT 1
 ),
