@@ -49,6 +49,7 @@ def demo_command(
     from seedtest_analytics.resources.migrations import migrate
     from seedtest_analytics.resources.postgres import PostgresResource
 
+    _refuse_dry_run()
     started, console = time.monotonic(), Console()
     use_instance()
     engine = PostgresResource().engine
@@ -58,6 +59,18 @@ def demo_command(
     start(port)
     _say_where(engine, console)
     console.print(f"done in {time.monotonic() - started:.0f} s")
+
+
+def _refuse_dry_run() -> None:
+    """The demo is made of what it writes, and each of its steps reads the one before: there is nothing to try."""
+    from seedtest_analytics.settings import SettingsError, load_settings
+
+    if load_settings().platform.dry_run:
+        raise SettingsError(
+            "DRY_RUN is set: the demo writes all that it shows, so nothing was loaded or computed. Run it without "
+            "DRY_RUN (or with `seedtest --set DRY_RUN=false demo`); what a log or a run would write is told by "
+            "`seedtest load --dry-run FILE` and `DRY_RUN=true seedtest materialize`"
+        )
 
 
 def _load(engine: Engine, data: str | None, students: int, weeks: int, console: Console) -> None:

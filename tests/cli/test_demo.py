@@ -1,10 +1,14 @@
-"""Which weeks of a log `seedtest demo` shows."""
+"""Which weeks of a log `seedtest demo` shows, and that it does nothing in a dry run."""
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from seedtest_analytics.cli.demo import shown_weeks
+from seedtest_analytics.resources.migrations import schema_state
+from tests.cli.conftest import Seedtest
 
 MONDAY = dt.date(2026, 1, 5)
 
@@ -28,3 +32,16 @@ def test_the_weeks_before_the_thin_tail(
 ) -> None:
     shown = shown_weeks(weeks(*students), n_weeks)
     assert shown == (MONDAY + dt.timedelta(weeks=first), MONDAY + dt.timedelta(weeks=last))
+
+
+def test_in_a_dry_run_it_is_refused_before_anything_is_touched(
+    seedtest: Seedtest, empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where it is not refused it ends before it loads, rather than opening a UI.
+    monkeypatch.setattr("seedtest_analytics.cli.demo._load", lambda *arguments: pytest.fail("the demo loads"))
+    code, output = seedtest("demo", "--students", "5", DATABASE_URL=empty_database, DRY_RUN="true")
+    assert code == 1
+    assert "error: DRY_RUN is set" in output
+    assert "without DRY_RUN" in output
+    assert schema_state(create_engine(empty_database)).current is None
+    assert not (tmp_path / "home").exists()
