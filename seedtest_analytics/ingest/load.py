@@ -27,7 +27,6 @@ LOCK = "seedtest load"
 NEEDED_TABLES = ("exam_results", "question", "load_rejects")
 
 _UTC_TEXT = '"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([+]00:00)$"'
-_UTC_TEXT = '"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([+]00:00)$"'
 # An element that this loader could have written; jsonb_to_record raises on anything else.
 READABLE_ELEMENT = (
     '$ ? (@.type() == "object" && @.question_id.type() == "number" && @.question_id.floor() == @.question_id'
