@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from seedtest_analytics.assets.declare import LARGE, RunOptions, TableSpec, table_assets
-from seedtest_analytics.assets.drift_run import compare_week
+from seedtest_analytics.assets.drift_run import SQL, compare_week
 from seedtest_analytics.assets.events import CheckDeclaration, Outcome
 from seedtest_analytics.assets.time import is_dry_run, weeks
 from seedtest_analytics.partitions import WEEKLY
@@ -42,14 +42,15 @@ class DriftOptions(RunOptions):
         tables.drift_alerts,
         grain="item_metric",
         description="Changes beyond DRIFT_THRESHOLD_DELTA_* that chance does not explain: standard errors of both "
-        "calibrations and of the link, false discovery rate 5 % over all parameters of all items.",
+        "calibrations and of the link, false discovery rate 5 % over all parameters of all items. An alert that somebody "
+        "has resolved stays resolved when its week is compared again.",
         checks=(CheckDeclaration("drift_below_threshold", "No item has moved beyond the thresholds."),),
     ),
     group="quality",
     domain="psychometrics",
     kinds=("postgres", "python"),
     deps=["attempt", "question"],
-    sql=["psychometrics/responses.sql"],
+    sql=["psychometrics/responses.sql", SQL],
     partitions_def=WEEKLY,
     pod=LARGE,
 )

@@ -34,6 +34,7 @@ _ALERT = (
     "p_adjusted",
     "run_id",
     "week_start",
+    "resolved_at",
 )
 
 
@@ -110,7 +111,7 @@ def _changes(drift: DriftResult) -> dict[int, str]:
 
 
 def alert_rows(found: Comparison | None, week: Week) -> pd.DataFrame:
-    """One row an item and metric."""
+    """One row an item and metric; ``resolved_at`` is left empty, for people alone know."""
     import pandas as pd
 
     rows = [] if found is None else [

@@ -21,6 +21,7 @@ from seedtest_analytics.assets.scale_link import Reference, link_onto, method_fo
 from seedtest_analytics.partitions import Week, instant_of
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.publish import publish, staged_from_frame
+from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.settings import CalibrationSettings, DriftSettings
 from seedtest_analytics.tables import drift as tables
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from seedtest_analytics.stats.irt.drift import DriftResult
     from seedtest_analytics.stats.irt.result import Calibration
 
+SQL = "psychometrics/drift.sql"
 BASELINE_DAYS_BEFORE = (120, 90)
 CHECK = "drift_below_threshold"
 
@@ -105,6 +107,8 @@ def compare_week(
         for table, frame, partition in frames:
             staged = f"staged_{table.name}"
             staged_from_frame(connection, staged, table, frame)
+            if table is tables.drift_alerts:
+                connection.execute(statement(SQL, "keep_resolved"), {"week_start": week.start})
             parameters = {} if partition == "false" else {"week_start": week.start}
             published.append(publish(connection, table, staged, partition=partition, parameters=parameters))
     windows, items, alerts = published

@@ -75,6 +75,39 @@ def test_only_the_item_that_moved_is_alerted_and_twice_changes_nothing(abler: En
     assert snapshot(abler, *TABLES) == before
 
 
+def test_an_alert_that_somebody_resolved_stays_resolved_when_its_week_is_compared_again(
+    abler: Engine,
+) -> None:
+    compared(abler)
+    (run,) = rows_of(abler, "SELECT DISTINCT run_id FROM drift_alerts")
+    execute(abler, "UPDATE drift_alerts SET resolved_at = '2025-07-01 12:00+00' WHERE metric = 'delta_b'")
+    # Another week has an alert on the same item, resolved at another time, and of a metric still open in this one.
+    execute(
+        abler,
+        "INSERT INTO drift_alerts (item_id, window_id, metric, threshold, severity, run_id, week_start, resolved_at) "
+        "SELECT item_id, window_id, metric, threshold, severity, 'other', week_start - 7, now() FROM drift_alerts",
+    )
+    said = "SELECT item_id, metric, resolved_at::text AS at FROM drift_alerts WHERE run_id <> 'other' ORDER BY 1, 2"
+    before = rows_of(abler, said)
+    assert {row["metric"]: row["at"] is not None for row in before} == {
+        "b_ci_separation": False,
+        "delta_b": True,
+    }
+    execute(
+        abler,
+        "UPDATE attempt_log SET correct = NOT correct WHERE id = (SELECT max(id) FROM attempt_log)",
+    )
+    stored = snapshot(abler, *TABLES)
+    compared(abler, dry=True)
+    assert snapshot(abler, *TABLES) == stored
+    compared(abler)
+    assert run not in rows_of(abler, "SELECT DISTINCT run_id FROM drift_alerts")
+    assert rows_of(abler, said) == before
+    stored = snapshot(abler, *TABLES)
+    compared(abler)
+    assert snapshot(abler, *TABLES) == stored
+
+
 def test_an_item_that_nobody_gets_right_any_more_is_named_though_it_has_no_difficulty(abler: Engine) -> None:
     execute(abler, "UPDATE attempt_log SET correct = false WHERE item_id = 5 AND user_id LIKE 'v%'")
     metadata = compared(abler, dry=True)[1].metadata
