@@ -66,6 +66,8 @@ def test_only_the_item_that_moved_is_alerted_and_twice_changes_nothing(abler: En
     assert len(rows) == 40
     for old, new in zip(rows[::2], rows[1::2], strict=True):
         assert old["dif"] is None
+        # The legacy table has these NOT NULL.
+        assert None not in [row[name] for row in (old, new) for name in ("a_hat", "b_hat", "c_hat")]
         assert new["dif"]["delta_b"] == pytest.approx(new["b_hat"] - old["b_hat"])
         assert old["b_l95"] < old["b_hat"] < old["b_u95"]
         assert -3 <= new["info"]["theta_at_max"] <= 3
