@@ -155,6 +155,24 @@ def create_index_if_missing(
         _remember(connection, "index", name)
 
 
+def create_check_if_missing(op: Operations, name: str, table: str, condition: str) -> None:
+    """Hold the rows of a table to a condition unless a constraint of that name stands.
+
+    Where the table stood before the first migration it may hold rows outside: they stay, and what is written from now
+    on is held to the condition (NOT VALID).
+    """
+    connection = op.get_bind()
+    constraints = sa.inspect(connection).get_check_constraints(table)
+    if name in [constraint["name"] for constraint in constraints]:
+        return
+    is_ours = connection.execute(
+        text("SELECT EXISTS (SELECT FROM seedtest_schema_origin WHERE kind = 'table' AND name = :table)"),
+        {"table": table},
+    ).scalar_one()
+    op.create_check_constraint(name, table, condition, postgresql_not_valid=not is_ours)
+    _remember(connection, "check", f"{table}.{name}")
+
+
 def replace_legacy_view(op: Operations, name: str, definition: str) -> None:
     """Create or replace a view; the definition that stood there is remembered for the way back."""
     connection = op.get_bind()
@@ -221,6 +239,9 @@ def _undo(op: Operations, since: int) -> None:
             op.drop_table(name)
         elif kind == "column":
             op.drop_column(*name.split("."))
+        elif kind == "check":
+            table, constraint = name.split(".")
+            op.drop_constraint(constraint, table)
         elif kind == "index":
             _execute(connection, f'DROP INDEX IF EXISTS "{name}"')
         else:

@@ -1,6 +1,6 @@
 """Churn: the fits, each student's risk week by week, and who fell silent."""
 
-from sqlalchemy import Boolean, Date, Index, Integer, Table, Text
+from sqlalchemy import Boolean, CheckConstraint, Date, Index, Integer, Table, Text
 
 from seedtest_analytics.tables.declare import (
     EMPTY_ARRAY,
@@ -192,6 +192,8 @@ survival_risk = Table(
         server_default=NOW,
         is_volatile=True,
     ),
+    CheckConstraint("risk_score BETWEEN 0 AND 1", name="ck_survival_risk_risk_score"),
+    CheckConstraint("rank_percentile BETWEEN 0 AND 1", name="ck_survival_risk_rank_percentile"),
     comment="Risk of silence of each student: the newest week of survival_risk_history.",
 )
 

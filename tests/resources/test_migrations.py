@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import CheckConstraint, Engine, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 import seedtest_analytics.tables as tables
 from seedtest_analytics.resources.attempt_sync import sync_attempts
@@ -137,6 +138,78 @@ def test_touched_days_that_were_logged_by_change_are_one_row_a_day(empty: Engine
     ]  # fmt: skip
     downgrade(empty, "0004")
     assert catalogue(empty) == before
+
+
+def checks(engine: Engine) -> dict[str, tuple[str, bool]]:
+    """Name of every CHECK of ``survival_risk`` to its definition and whether old rows are known to keep it."""
+    rows = rows_of(
+        engine,
+        "SELECT conname, pg_get_expr(conbin, conrelid) AS condition, convalidated FROM pg_constraint "
+        "WHERE contype = 'c' AND conrelid = 'survival_risk'::regclass",
+    )
+    return {row["conname"]: (row["condition"], row["convalidated"]) for row in rows}
+
+
+RISK_CHECKS = {
+    f"ck_survival_risk_{column}": f"(({column} >= (0)::double precision) AND ({column} <= (1)::double precision))"
+    for column in ("risk_score", "rank_percentile")
+}
+
+
+def test_the_declared_checks_are_those_of_the_migrations(empty: Engine) -> None:
+    """The comparison of the schemas does not look at them."""
+    migrate(empty)
+    declared = {
+        name: {c.name for c in table.constraints if isinstance(c, CheckConstraint)}
+        for name, table in tables.metadata.tables.items()
+    }
+    inspector = inspect(empty)
+    assert declared == {name: {c["name"] for c in inspector.get_check_constraints(name)} for name in declared}
+    assert checks(empty) == {name: (condition, True) for name, condition in RISK_CHECKS.items()}
+
+
+def test_risks_are_held_to_their_range_and_the_way_back_lets_go_of_them(empty: Engine) -> None:
+    migrate(empty, "0005")
+    before = checks(empty)
+    migrate(empty)
+    for values in ("('kim', 1.2, 0.5)", "('kim', 0.5, -0.1)", "('kim', 'NaN', 0.5)"):
+        with pytest.raises(IntegrityError, match="ck_survival_risk_"):
+            execute(
+                empty, f"INSERT INTO survival_risk (user_id, risk_score, rank_percentile) VALUES {values}"
+            )
+    execute(
+        empty,
+        "INSERT INTO survival_risk (user_id, risk_score, rank_percentile) VALUES ('kim', 0, 1), ('lee', 1, NULL)",
+    )
+    downgrade(empty, "0005")
+    assert checks(empty) == before == {}
+    migrate(empty)
+    assert set(checks(empty)) == set(RISK_CHECKS)
+
+
+def test_a_legacy_risk_out_of_its_range_stays_and_a_new_one_is_refused(legacy: Engine) -> None:
+    """One legacy version stored exp of the linear predictor, which has no upper end."""
+    execute(
+        legacy,
+        "CREATE TABLE survival_risk (user_id text PRIMARY KEY, risk_score double precision NOT NULL, "
+        "hazard_ratio double precision, rank_percentile double precision, updated_at timestamptz)",
+    )
+    execute(legacy, "INSERT INTO survival_risk (user_id, risk_score) VALUES ('kim', 3.7)")
+    before = catalogue(legacy)
+    migrate(legacy)
+    assert checks(legacy) == {name: (condition, False) for name, condition in RISK_CHECKS.items()}
+    assert rows_of(legacy, "SELECT risk_score FROM survival_risk") == [{"risk_score": 3.7}]
+    with pytest.raises(IntegrityError, match="ck_survival_risk_risk_score"):
+        execute(legacy, "INSERT INTO survival_risk (user_id, risk_score) VALUES ('lee', 3.7)")
+    execute(
+        legacy,
+        "INSERT INTO survival_risk (user_id, risk_score) VALUES ('kim', 0.4) "
+        "ON CONFLICT (user_id) DO UPDATE SET risk_score = excluded.risk_score",
+    )
+    downgrade(legacy)
+    assert checks(legacy) == {}
+    assert catalogue(legacy) == before
+    assert rows_of(legacy, "SELECT risk_score FROM survival_risk") == [{"risk_score": 0.4}]
 
 
 def test_a_database_that_is_up_to_date_is_left_untouched(empty: Engine) -> None:
