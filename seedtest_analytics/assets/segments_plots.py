@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -17,7 +18,18 @@ _DRAWN_STUDENTS = 3_000
 
 def segment_plots(found: Segmentation) -> dict[str, dg.MetadataValue]:
     """Table, map and profiles."""
-    rows = [[s.segment_id, s.label, s.n, s.share, s.jaccard, s.is_new, s.description] for s in found.segments]
+    rows = [
+        [
+            s.segment_id,
+            s.label,
+            s.n,
+            s.share,
+            None if math.isnan(s.jaccard) else s.jaccard,
+            s.is_new,
+            s.description,
+        ]
+        for s in found.segments
+    ]
     header = ["segment", "label", "students", "share", "Jaccard", "new", "description"]
     plots = {"segments": markdown_table(header, rows), "map": _map(found)}
     if found.scale.names:

@@ -142,3 +142,18 @@ def test_with_too_few_students_there_is_one_segment_or_none_and_it_is_said(datab
     (check,) = [c for c in meta.checks if c.name == "several_segments"]
     assert not check.passed
     assert "3 students are fewer than the 10 needed" in check.description
+
+
+def test_stability_that_is_not_known_is_stored_empty_and_said(database: Engine) -> None:
+    """Ten students in eight segments: hardly a resample holds eight of them."""
+    store_weeks(database, [4, 5, 6, 7], {"busy": BUSY})
+    execute(database, "DELETE FROM weekly_kpi WHERE length(user_id) <> 5")
+    meta, _ = run(database, week(7), SegmentSettings(n_clusters=8))
+    (check,) = [c for c in meta.checks if c.name == "stable"]
+    assert not check.passed
+    assert "is not known: only" in check.description
+    rows = rows_of(database, "SELECT jaccard FROM segment_profile")
+    assert [row["jaccard"] for row in rows] == [None] * 8
+    (row,) = rows_of(database, "SELECT metrics FROM segment_meta")
+    assert set(row["metrics"]["jaccard"].values()) == {None}
+    assert "nan" not in meta.metadata["segments"].value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from seedtest_analytics.stats.segments.clustering import Clustering, assign, clu
 from seedtest_analytics.stats.segments.features import FeatureScale, plan_scale
 from seedtest_analytics.stats.segments.identity import PreviousSegment, match_segments
 from seedtest_analytics.stats.segments.labels import describe, distinct_labels, own_label, still_holds
-from seedtest_analytics.stats.segments.stability import UNSTABLE, bootstrap_jaccard
+from seedtest_analytics.stats.segments.stability import UNSTABLE, Stability, bootstrap_jaccard
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,7 +37,10 @@ class SegmentSettings:
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment: medians of its members in the features' units, its scaled centre, how stable it is."""
+    """One segment: medians of its members in the features' units, its scaled centre, how stable it is.
+
+    ``jaccard`` is NaN where the resamples cannot say; the run's warnings say why.
+    """
 
     segment_id: int
     label: str
@@ -197,9 +201,11 @@ def _segmentation(
     if scale.names:
         scaled = scale.scale_centres({name: [m.get(name, np.nan) for m in medians] for name in scale.names})
     match = match_segments(scaled, scale, previous)
-    jaccard = np.ones(1)
+    stability = Stability(np.ones(1))
     if k > 1:
-        jaccard = bootstrap_jaccard(Z, labels, k, settings.method, settings.seed, settings.bootstrap_repeats)
+        stability = bootstrap_jaccard(
+            Z, labels, k, settings.method, settings.seed, settings.bootstrap_repeats
+        )
     within = within_sums(Z, labels, k)
     sizes = np.bincount(labels, minlength=k)
     ids, names = _identities(match.previous, previous, medians, scale.names, scaled, first_new_id)
@@ -215,7 +221,7 @@ def _segmentation(
             n=int(sizes[j]),
             share=float(sizes[j] / len(Z)),
             within_ss=float(within[j]),
-            jaccard=float(jaccard[j]),
+            jaccard=float(stability.jaccard[j]),
             is_new=match.previous[j] is None,
             moved=float(match.distance[j]),
         )
@@ -236,7 +242,7 @@ def _segmentation(
         between_ss=total - float(within.sum()),
         total_ss=total,
         scale=scale,
-        warnings=_warnings(segments),
+        warnings=_warnings(segments, stability),
         estimator=clustering.estimator,
     )
 
@@ -297,9 +303,17 @@ def map_coordinates(Z: Floats) -> tuple[Floats, float]:
     return coordinates, float(values[::-1][:2].sum() / total) if total > 0 else float("nan")
 
 
-def _warnings(segments: tuple[Segment, ...]) -> tuple[str, ...]:
-    return tuple(
+def _warnings(segments: tuple[Segment, ...], stability: Stability) -> tuple[str, ...]:
+    if stability.reason:
+        return (f"whether the segments are stable is not known: {stability.reason}",)
+    unstable = (
         f"segment {s.label} is not stable: bootstrap Jaccard {s.jaccard:.2f} (below {UNSTABLE})"
         for s in segments
         if s.jaccard < UNSTABLE
     )
+    unknown = (
+        f"whether segment {s.label} is stable is not known: none of its students is in the resamples"
+        for s in segments
+        if math.isnan(s.jaccard)
+    )
+    return (*unstable, *unknown)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,22 +19,42 @@ UNSTABLE = 0.6
 """Below this a cluster should not be trusted (Hennig 2007, section 4)."""
 
 
-def bootstrap_jaccard(Z: Floats, labels: Ints, k: int, method: str, seed: int, repeats: int = 20) -> Floats:
-    """(k,) mean over resamples of each cluster's best Jaccard similarity with a cluster found again.
+@dataclass(frozen=True)
+class Stability:
+    """``jaccard`` (k,), NaN where it is not known, and the ``reason`` where that is so for every cluster."""
 
-    Computed on at most 5,000 students. A cluster without members in the sample is NaN.
+    jaccard: Floats
+    reason: str = ""
+
+
+def bootstrap_jaccard(
+    Z: Floats, labels: Ints, k: int, method: str, seed: int, repeats: int = 20
+) -> Stability:
+    """Mean over resamples of each cluster's best Jaccard similarity with a cluster found again.
+
+    Computed on at most 5,000 students. A cluster without members in the sample is NaN. A resample holds about 63 %
+    of the students: one with fewer different students than clusters is left out, for no ``k`` clusters can be found in
+    it. Where that befalls more than half of them nothing is said: the few left are the ones that happen to be complete.
     """
     rows = sample_rows(len(Z), STABILITY_ROWS)
     Z, labels = Z[rows], labels[rows]
     rng = np.random.default_rng(seed)
     found = np.full((repeats, k), np.nan)
+    n_clustered = 0
     for repeat in range(repeats):
         drawn = np.unique(rng.integers(0, len(Z), len(Z)))
+        if len(np.unique(Z[drawn], axis=0)) < k:
+            continue
+        n_clustered += 1
         again = cluster(Z[drawn], k, method, seed + repeat, n_init=3).labels
         table = np.zeros((k, k))
         np.add.at(table, (labels[drawn], again), 1.0)
         union = table.sum(axis=1)[:, None] + table.sum(axis=0)[None, :] - table
         best = (table / np.maximum(union, 1.0)).max(axis=1)
         found[repeat] = np.where(table.sum(axis=1) > 0, best, np.nan)
+    if 2 * n_clustered < repeats:
+        why = f"only {n_clustered} of {repeats} resamples of the students hold {k} different ones"
+        return Stability(np.full(k, np.nan), why)
     known = np.isfinite(found).any(axis=0)
-    return np.where(known, np.nansum(found, axis=0) / np.maximum(np.isfinite(found).sum(axis=0), 1), np.nan)
+    mean = np.nansum(found, axis=0) / np.maximum(np.isfinite(found).sum(axis=0), 1)
+    return Stability(np.where(known, mean, np.nan))

@@ -153,6 +153,44 @@ def test_too_few_students():
     assert result.reason == "6 students are fewer than the 10 needed"
 
 
+@pytest.mark.parametrize("method", ["kmeans", "gmm"])
+@pytest.mark.parametrize(("n", "k"), [(10, 8), (60, 50)])
+def test_resamples_too_small_for_the_segments_say_nothing_about_stability(n, k, method):
+    """About 63 % of the students are in a resample, too few for so many segments."""
+    rng = np.random.default_rng(37)
+    features = {name: rng.normal(size=n) for name in CONTRACT_FEATURES}
+    result = segment_students(features, SegmentSettings(n_clusters=k, method=method))
+    assert result.count.k == k
+    assert all(np.isnan(segment.jaccard) for segment in result.segments)
+    (warning,) = result.warnings
+    assert "is not known: only" in warning
+    assert f"of 20 resamples of the students hold {len(result.segments)} different ones" in warning
+
+
+@pytest.mark.filterwarnings("error")
+def test_twins_do_not_make_a_resample_large_enough():
+    """Twenty students of five kinds: a resample of twelve rows may hold four kinds only."""
+    values = np.tile(np.arange(5.0), 4)
+    settings = SegmentSettings(n_clusters=5, bootstrap_repeats=200)
+    result = segment_students({"engagement": values, "recovery": values**2}, settings)
+    assert [segment.jaccard for segment in result.segments] == [1.0] * 5
+    assert result.warnings == ()
+
+
+def test_small_cohorts_of_many_tight_groups_are_segmented():
+    """With the number chosen by the data too, 10 to 13 students in seven groups."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        n = 10 + seed % 4
+        centres = rng.normal(size=(7, len(CONTRACT_FEATURES))) * 5
+        values = centres[np.arange(n) % 7] + rng.normal(size=(n, len(CONTRACT_FEATURES))) * 0.01
+        features = dict(zip(CONTRACT_FEATURES, values.T, strict=True))
+        result = segment_students(features, SegmentSettings(min_users=2))
+        unknown = [np.isnan(segment.jaccard) for segment in result.segments]
+        assert any(unknown) == all(unknown)
+        assert any("is not known" in warning for warning in result.warnings) == all(unknown)
+
+
 def test_a_feature_without_values_is_dropped_by_name():
     features, _ = cohort(300, seed=31)
     features["avg_rt"] = np.full(300, np.nan)
