@@ -80,7 +80,11 @@ def survival_fit(
         description="Probability that each student is silent for the horizon (SURVIVAL_EVENT_THRESHOLD_DAYS), with "
         "limits, rank, state and the reasons that move it most. The newest week; `survival_risk_history` keeps every "
         "week and, without a risk, who never started.",
-        checks=(CheckDeclaration("by_model", "The risks are a fit's and not the heuristic's."),),
+        checks=(
+            CheckDeclaration(
+                "by_model", "The risks are the newest fit's: no earlier one stands in, and not the heuristic."
+            ),
+        ),
     ),
     group="risk",
     domain="risk",
@@ -93,7 +97,7 @@ def survival_fit(
 def survival_scoring(
     context: dg.AssetExecutionContext, config: SurvivalOptions, postgres: PostgresResource
 ) -> Iterator[Outcome]:
-    """Score the students of each week of the run with that week's fit, or the newest usable one before."""
+    """Score the students of each week of the run with that week's fit, or the newest usable one of the look-back."""
     settings = load_settings().survival.overridden_by(config.model_dump())
     for week in weeks(context, config):
         yield score_risk_week(postgres, week, settings, is_dry_run(config), context.log)

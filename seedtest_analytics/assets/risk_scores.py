@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, text
+import dagster as dg
+from sqlalchemy import Connection, Row, text
 
 from seedtest_analytics.assets.events import CheckOutcome, Outcome
 from seedtest_analytics.assets.preview import histogram, table_preview
 from seedtest_analytics.assets.risk_model import heuristic_model, json_text, model_from_json
 from seedtest_analytics.assets.risk_panel import ScoredStudents, load_scored
-from seedtest_analytics.partitions import Week
+from seedtest_analytics.partitions import DAY, Week
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.publish import (
     Published,
@@ -40,31 +41,51 @@ _STATES = {"active": "active", "stopped": "stopped", "never started": "never_sta
 
 @dataclass(frozen=True)
 class Scorer:
-    """The model that a week is scored with; ``run_id`` None is the heuristic and ``note`` says why."""
+    """The model that a week is scored with; ``run_id`` None is the heuristic.
+
+    ``note`` says why it is the heuristic, or why an earlier fit stands in for the newest.
+    """
 
     model: ChurnModel
     run_id: str | None
     note: str | None
 
 
-def scorer_for(connection: Connection, week: Week, horizon_days: int) -> Scorer:
-    """The newest usable fit that knew nothing at or after as_of and reaches the horizon; else the heuristic."""
-    found = connection.execute(
-        statement(SQL, "usable_for"), {"week_start": week.start, "as_of": week.as_of}
-    ).one_or_none()
+def scorer_for(connection: Connection, week: Week, horizon_days: int, lookback_days: int) -> Scorer:
+    """The newest usable fit that knew nothing at or after as_of and reaches the horizon; else the heuristic.
+
+    A fit is used for so many days as it looked back on: who behaves as then is not known any longer. A week that has no
+    fit of its own yet, the running one for instance, takes the newest and that is no matter; a fit that was found
+    unusable and is passed over for an earlier one is.
+    """
+    parameters = {"week_start": week.start, "as_of": week.as_of}
+    newest = connection.execute(statement(SQL, "newest"), parameters).one_or_none()
+    oldest = week.start - lookback_days * DAY
+    found = connection.execute(statement(SQL, "usable_for"), {**parameters, "oldest": oldest}).one_or_none()
     if found is None:
-        newest = connection.execute(
-            statement(SQL, "why_not_usable"), {"week_start": week.start}
-        ).one_or_none()
-        why = (
-            "there is no churn fit yet" if newest is None else f"{newest.run_id}: {'; '.join(newest.reasons)}"
-        )
-        return Scorer(heuristic_model(horizon_days), None, why)
+        return Scorer(heuristic_model(horizon_days), None, _why_no_fit(newest, lookback_days))
     model = model_from_json(found.model)
     if horizon_days > model.follow_up_days:
         why = f"{found.run_id} reaches {model.follow_up_days} days, not {horizon_days}"
         return Scorer(heuristic_model(horizon_days), None, why)
-    return Scorer(model, found.run_id, None)
+    note = None
+    if newest is not None and newest.run_id != found.run_id:
+        note = f"{_fell_short(newest)}; the last good one, of {found.week_start}, is used"
+    return Scorer(model, found.run_id, note)
+
+
+def _fell_short(fit: Row[Any]) -> str:
+    faults = "; ".join(fit.reasons or ["no reason stored"])
+    return f"the churn fit of {fit.week_start} is not usable ({faults})"
+
+
+def _why_no_fit(newest: Row[Any] | None, lookback_days: int) -> str:
+    """Why the heuristic, where no fit may be used."""
+    if newest is None:
+        return "there is no churn fit yet"
+    if newest.is_usable:
+        return f"the newest churn fit, of {newest.week_start}, is more than {lookback_days} days old"
+    return f"{_fell_short(newest)} and no usable one of the {lookback_days} days before stands in"
 
 
 def score_risk_week(
@@ -74,9 +95,8 @@ def score_risk_week(
     with postgres.transaction("survival_risk", is_dry_run=dry) as connection:
         parameters = {"since": week.days_before(settings.lookback_days), "as_of": week.as_of}
         connection.execute(statement("kpis/population.sql"), parameters)
-        scorer = scorer_for(connection, week, settings.event_threshold_days)
-        if scorer.note:
-            log.warning(f"week of {week.key}: risk by the heuristic: {scorer.note}")
+        scorer = scorer_for(connection, week, settings.event_threshold_days, settings.lookback_days)
+        _warn(log, week, "risk", scorer)
         students = load_scored(connection, week)
         risks = stage_risks(connection, students, scorer, week, settings)
         connection.execute(
@@ -86,8 +106,10 @@ def score_risk_week(
         connection.execute(statement(SQL, "stage_current"))
         current = publish(connection, survival_risk, "staged_current", partition="true")
         states = table_preview(connection, statement(SQL, "states"), {"week_start": week.start})
-    by_model = scorer.run_id is not None
-    text_ = f"scored by {scorer.run_id}" if by_model else f"scored by the heuristic: {scorer.note}"
+    by_whom = f"scored by {scorer.run_id or 'the heuristic'}"
+    check = CheckOutcome(
+        "by_model", scorer.note is None, f"{by_whom}: {scorer.note}" if scorer.note else by_whom
+    )
     metadata: dict[str, Any] = {
         "as_of": week.as_of.isoformat(),
         "method": scorer.model.method,
@@ -95,9 +117,18 @@ def score_risk_week(
         "states": states,
         "rows_of_the_week": history.staged,
     }
+    if scorer.note:
+        metadata["fit_note"] = scorer.note
     if len(risks):
         metadata["risk"] = histogram(risks.tolist(), f"Risk of silence, week of {week.key}", "probability")
-    return Outcome(current, metadata, [CheckOutcome("by_model", by_model, text_)], week.key, dry)
+    return Outcome(current, metadata, [check], week.key, dry)
+
+
+def _warn(log: Any, week: Week, what: str, scorer: Scorer) -> None:
+    """Say that no fit, or an earlier one, is what a week is scored with."""
+    if scorer.note:
+        by_whom = "an earlier fit" if scorer.run_id else "the heuristic"
+        log.warning(f"week of {week.key}: {what} by {by_whom}: {scorer.note}")
 
 
 def _publish_history(connection: Connection, week: Week) -> Published:
@@ -201,10 +232,12 @@ def stage_churn_risk(connection: Connection, week: Week, settings: KpiSettings) 
     """Fill staged_kpi with the keys of S for the population: by the model where one is usable, else the heuristic."""
     since_days = max(settings.users_since_days, settings.lookback_days)
     stage_heuristic(connection, week, settings.churn_horizon_days, since_days)
-    if not load_settings().survival.update_kpi:
+    survival = load_settings().survival
+    if not survival.update_kpi:
         connection.execute(statement(SQL, "note_fallback"), {"note": "SURVIVAL_UPDATE_KPI is off"})
         return
-    scorer = scorer_for(connection, week, settings.churn_horizon_days)
+    scorer = scorer_for(connection, week, settings.churn_horizon_days, survival.lookback_days)
+    _warn(dg.get_dagster_logger(), week, "S", scorer)
     if scorer.run_id is None:
         connection.execute(statement(SQL, "note_fallback"), {"note": scorer.note})
         return
@@ -220,6 +253,7 @@ def _kpi_rows(students: ScoredStudents, scorer: Scorer, horizon_days: int) -> pd
 
     numbers = zip(*scorer.model.predict_silence(students.covariates, horizon_days), strict=True)
     reasons = scorer.model.reasons(students.covariates, SHOWN_REASONS)
+    note = {"S_fit_note": scorer.note} if scorer.note else {}
     keys = [
         json_text(
             {
@@ -229,6 +263,7 @@ def _kpi_rows(students: ScoredStudents, scorer: Scorer, horizon_days: int) -> pd
                 "S_method": FAMILIES[scorer.model.method],
                 "S_fit_run_id": scorer.run_id,
                 "S_reasons": [r.text for r in of_student],
+                **note,
             }
         )
         for (s, low, high), of_student in zip(numbers, reasons, strict=True)

@@ -178,6 +178,7 @@ KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
         _word("S_method", "How S was computed.", "cox", "weibull", "heuristic"),
         _key("S_method_reason", "Why S is the heuristic although the model was asked for.", "string"),
         _key("S_fit_run_id", "Churn fit used.", "string"),
+        _key("S_fit_note", "Why it is not the newest fit.", "string"),
         _key("S_reasons", "What raises or lowers S most, in words, strongest first.", "array"),
         _key("S_horizon_days", "Days of silence that S is about.", "integer", 1),
         _key("S_days_silent", "Days since the last attempt.", minimum=0),

@@ -1,18 +1,18 @@
 -- Reading and publishing of churn fits and risks.
 
 -- name: usable_for
--- The newest usable fit that knows nothing at or after as_of. Params: week_start, as_of.
+-- The newest usable fit that knows nothing at or after as_of. Params: oldest (first week that may do), week_start, as_of.
 SELECT run_id, week_start, model
 FROM survival_fit_meta
-WHERE week_start <= :week_start AND fitted_at <= :as_of AND is_usable AND model IS NOT NULL
+WHERE week_start BETWEEN :oldest AND :week_start AND fitted_at <= :as_of AND is_usable AND model IS NOT NULL
 ORDER BY week_start DESC
 LIMIT 1;
 
--- name: why_not_usable
--- What the newest fit at or before the week says of itself. Params: week_start.
-SELECT run_id, reasons
+-- name: newest
+-- What the newest fit that knows nothing at or after as_of says of itself, usable or not. Params: week_start, as_of.
+SELECT run_id, week_start, is_usable, reasons
 FROM survival_fit_meta
-WHERE week_start <= :week_start
+WHERE week_start <= :week_start AND fitted_at <= :as_of AND is_usable IS NOT NULL
 ORDER BY week_start DESC
 LIMIT 1;
 

@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from seedtest_analytics.assets.kpis import weekly_kpi_s
 from seedtest_analytics.assets.risk import survival_fit, survival_scoring
 from seedtest_analytics.assets.risk_fit import fit_week
 from seedtest_analytics.assets.risk_model import json_text, model_from_json, model_json
 from seedtest_analytics.assets.risk_panel import COLUMNS, load_panel, load_scored
-from seedtest_analytics.assets.risk_scores import score_risk_week
+from seedtest_analytics.assets.risk_scores import score_risk_week, stage_churn_risk
 from seedtest_analytics.partitions import Week, instant_of
 from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.settings import KpiSettings, SurvivalSettings
@@ -223,20 +223,114 @@ def test_too_little_data_gives_the_heuristic_by_name(database: Engine) -> None:
         assert "students, 20 are needed" in one["kpis"]["S_method_reason"]
 
 
-def test_an_unusable_fit_leaves_the_last_usable_one_in_charge(database: Engine) -> None:
+def judge(engine: Engine, number: int, is_usable: bool) -> None:
+    """Set the verdict on the fit of a week."""
+    execute(
+        engine,
+        "UPDATE survival_fit_meta SET is_usable = :usable, reasons = CAST(:reasons AS jsonb) WHERE week_start = :w",
+        {"w": week(number).start, "usable": is_usable, "reasons": "[]" if is_usable else '["slope 3"]'},
+    )
+
+
+def run_id_of(engine: Engine, number: int) -> str:
+    rows = rows_of(engine, "SELECT run_id FROM survival_fit_meta WHERE week_start = :w", w=week(number).start)
+    return str(rows[0]["run_id"])
+
+
+def kpi_keys(engine: Engine, at: Week) -> list[dict[str, Any]]:
+    """What `weekly_kpi/S` writes of each student as of ``at``."""
+    with engine.begin() as connection:
+        connection.execute(
+            statement("kpis/population.sql"), {"since": at.days_before(120), "as_of": at.as_of}
+        )
+        stage_churn_risk(connection, at, KpiSettings())
+        kpis: list[dict[str, Any]] = list(connection.execute(text("SELECT kpis FROM staged_kpi")).scalars())
+        connection.rollback()
+    assert kpis
+    return kpis
+
+
+def test_an_earlier_fit_that_stands_in_is_told_until_the_own_one_is_usable(
+    database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     store_simulated(database, 90, seed=13)
     run(database, week(14), week(15))
-    execute(
-        database,
-        "UPDATE survival_fit_meta SET is_usable = false WHERE week_start = :w",
-        {"w": week(15).start},
-    )
-    score_risk_week(postgres_of(database), week(15), SurvivalSettings(), False, LOG)
-    used = rows_of(database, "SELECT DISTINCT run_id FROM survival_risk")
-    expected = rows_of(
-        database, "SELECT run_id FROM survival_fit_meta WHERE week_start = :w", w=week(14).start
-    )
-    assert used == expected
+    judge(database, 15, is_usable=False)
+    outcome = score_risk_week(postgres_of(database), week(15), SurvivalSettings(), False, LOG)
+    assert rows_of(database, "SELECT DISTINCT run_id FROM survival_risk") == [
+        {"run_id": run_id_of(database, 14)}
+    ]
+    (check,) = outcome.checks
+    assert not check.passed
+    note = outcome.metadata["fit_note"]
+    assert note in check.description
+    assert note in caplog.text
+    assert f"the churn fit of {week(15).key} is not usable (slope 3)" in note
+    assert f"the last good one, of {week(14).key}, is used" in note
+    key = week(15).start.isoformat()
+    assert materialize(database, weekly_kpi_s, partition_key=key).success
+    stored = rows_of(database, "SELECT kpis FROM weekly_kpi")
+    assert {row["kpis"]["S_fit_note"] for row in stored} == {note}
+    assert {row["kpis"]["S_fit_run_id"] for row in stored} == {run_id_of(database, 14)}
+    judge(database, 15, is_usable=True)
+    outcome = score_risk_week(postgres_of(database), week(15), SurvivalSettings(), False, LOG)
+    assert [c.passed for c in outcome.checks] == [True]
+    assert "fit_note" not in outcome.metadata
+    assert materialize(database, weekly_kpi_s, partition_key=key).success
+    for row in rows_of(database, "SELECT kpis FROM weekly_kpi"):
+        assert "S_fit_note" not in row["kpis"]
+        assert row["kpis"]["S_fit_run_id"] == run_id_of(database, 15)
+
+
+def test_a_week_that_was_not_fitted_yet_takes_the_newest_fit_without_a_word(
+    database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As who falls silent on a Monday morning: the running week has no fit before five."""
+    store_simulated(database, 90, seed=13)
+    run(database, week(14))
+    running = Week(week(15).start, week(14).as_of + dt.timedelta(hours=3), "UTC")
+    for keys in kpi_keys(database, running):
+        assert keys["S_fit_run_id"] == run_id_of(database, 14)
+        assert "S_fit_note" not in keys
+    outcome = score_risk_week(postgres_of(database), running, SurvivalSettings(), False, LOG)
+    assert [check.passed for check in outcome.checks] == [True]
+    assert "the last good one" not in caplog.text
+
+
+@pytest.mark.parametrize(("lookback_days", "stands_in"), [(35, True), (34, False)])
+def test_a_fit_older_than_the_look_back_stands_in_no_more(
+    database: Engine, monkeypatch: pytest.MonkeyPatch, lookback_days: int, stands_in: bool
+) -> None:
+    monkeypatch.setenv("SURVIVAL_LOOKBACK_DAYS", str(lookback_days))
+    store_simulated(database, 90, seed=13)
+    run(database, week(12), week(17))
+    judge(database, 17, is_usable=False)
+    settings = SurvivalSettings(lookback_days=lookback_days)
+    outcome = score_risk_week(postgres_of(database), week(17), settings, False, LOG)
+    assert outcome.metadata["fit"] == (run_id_of(database, 12) if stands_in else "none")
+    (check,) = outcome.checks
+    assert not check.passed
+    assert "slope 3" in check.description
+    for keys in kpi_keys(database, week(17)):
+        if stands_in:
+            assert "slope 3" in keys["S_fit_note"]
+            assert keys["S_method"] == "cox"
+            continue
+        assert (keys["S_method"], "S_fit_note" in keys) == ("heuristic", False)
+        assert "slope 3" in keys["S_method_reason"]
+        assert f"no usable one of the {lookback_days} days before stands in" in keys["S_method_reason"]
+
+
+def test_the_newest_fit_too_is_used_no_longer_than_the_look_back(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the fits have stopped altogether."""
+    monkeypatch.setenv("SURVIVAL_LOOKBACK_DAYS", "28")
+    store_simulated(database, 90, seed=13)
+    run(database, week(12))
+    assert {keys["S_method"] for keys in kpi_keys(database, week(16))} == {"cox"}
+    (reason,) = {keys.get("S_method_reason") for keys in kpi_keys(database, week(17))}
+    assert reason == f"the newest churn fit, of {week(12).key}, is more than 28 days old"
 
 
 def test_an_older_week_done_again_leaves_the_current_table(database: Engine) -> None:

@@ -219,12 +219,15 @@ def _risk_evidence(document: ReportDocument) -> list[str | None]:
     counted = f"; {wording.count(sessions, 'session')} in 56 days." if sessions is not None else "."
     state = plain_words.RISK_STATES.get(document.kpi_text("S_state") or "")
     method = plain_words.RISK_METHODS.get(document.kpi_text("S_method") or "")
-    fallback = (
-        "The survival model could not be used for this week."
-        if document.kpi_text("S_method_reason")
-        else None
-    )
-    return [_bounds(document, "S"), state, f"{last}{counted}" if last else None, method, fallback]
+    evidence = [_bounds(document, "S"), state, f"{last}{counted}" if last else None, method]
+    return [*evidence, _risk_fallback(document)]
+
+
+def _risk_fallback(document: ReportDocument) -> str | None:
+    """That the survival model could not be used, or that an earlier one stands in."""
+    if document.kpi_text("S_method_reason"):
+        return "The survival model could not be used for this week."
+    return "The survival model is that of an earlier week." if document.kpi_text("S_fit_note") else None
 
 
 def _days_ago(days: float) -> str:

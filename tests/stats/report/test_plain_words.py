@@ -81,6 +81,15 @@ def test_a_card_tells_how_the_risk_was_made(method: str) -> None:
     assert plain_words.RISK_METHODS[method] in cards["S"].evidence
 
 
+def test_a_card_tells_that_an_earlier_fit_stands_in() -> None:
+    told = "The survival model is that of an earlier week."
+    data = full()
+    for note in ({}, {"S_fit_note": "the churn fit of 2026-03-02 is not usable (slope 3)"}):
+        data["kpis"] = {**data["kpis"], "S_method": "cox", **note}
+        cards = {card.key: card for card in kpi_cards(ReportDocument.validated(data))}
+        assert (told in cards["S"].evidence) == bool(note)
+
+
 def test_every_label_of_a_segment_and_every_feature_reads_as_words() -> None:
     own = {labels.word(feature, side) for feature in CONTRACT_FEATURES for side in (1.0, -1.0)}
     made = {*labels.CONTRACT_RULES, *own, "average", "short_frequent_with_many_hints", "improving_2"}
