@@ -35,8 +35,8 @@ GOOD = [*UNDER_WAY, dg.DagsterRunStatus.SUCCESS]
 Range = Callable[[dt.date], tuple[dt.date, dt.date]]
 
 
-JUDGED_WEEKS = 9
-"""Outcomes become known up to so many weeks after a prediction."""
+FEWEST_JUDGED_WEEKS = 9
+"""A month or two is looked at again whatever the settings: goals with a date of their own, answers that came late."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,24 @@ def days_due(today: dt.date) -> tuple[dt.date, dt.date]:
 
 def weeks_to_judge(today: dt.date) -> tuple[dt.date, dt.date]:
     """The closed weeks whose outcomes may have become known since last Monday."""
-    return monday_of(today) - JUDGED_WEEKS * WEEK, monday_of(today) - WEEK
+    last = monday_of(today) - WEEK
+    first = max(last - _judged_horizon() * WEEK, monday_of(PLATFORM.start_date))
+    return min(first, last), last
+
+
+def _judged_horizon() -> int:
+    """Weeks from the end of a week until the outcomes of all that the settings let it predict are known.
+
+    A goal's own date may lie further ahead; it is in no setting.
+    """
+    settings = load_settings()
+    return max(
+        FEWEST_JUDGED_WEEKS - 1,
+        -(-settings.kpis.churn_horizon_days // 7),
+        settings.growth.goal_horizon_weeks,
+        settings.backtest.ability_horizon_weeks,
+        settings.forecast.forecast_weeks,
+    )
 
 
 def last_week(today: dt.date) -> tuple[dt.date, dt.date]:

@@ -15,6 +15,7 @@ from dagster._core.storage.tags import (
 )
 
 from seedtest_analytics.build import build_definitions
+from seedtest_analytics.partitions import monday_of
 from seedtest_analytics.schedules import chain
 from seedtest_analytics.schedules.chain import (
     DUE_TAG,
@@ -24,6 +25,7 @@ from seedtest_analytics.schedules.chain import (
     ancestors,
     follow,
     request_for,
+    weeks_to_judge,
 )
 
 MONDAY, TUESDAY = dt.date(2026, 3, 9), dt.date(2026, 3, 10)
@@ -130,6 +132,36 @@ def test_partitions_that_a_link_asks_for(
         ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
         ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
     }
+
+
+def test_eight_weeks_and_a_bit_are_judged_by_default(instance: dg.DagsterInstance) -> None:
+    assert weeks_to_judge(MONDAY) == (MONDAY - 63 * DAY, MONDAY - 7 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "weeks"),
+    [
+        ("METRICS_CHURN_HORIZON_DAYS", "56", 9),
+        ("METRICS_CHURN_HORIZON_DAYS", "57", 10),
+        ("METRICS_CHURN_HORIZON_DAYS", "365", 54),
+        ("BACKTEST_ABILITY_HORIZON_WEEKS", "8", 9),
+        ("BACKTEST_ABILITY_HORIZON_WEEKS", "20", 21),
+        ("GOAL_HORIZON_WEEKS", "12", 13),
+        ("GOAL_HORIZON_WEEKS", "104", 105),
+        ("PROPHET_FORECAST_WEEKS", "26", 27),
+    ],
+)
+def test_a_week_is_judged_until_the_longest_horizon_is_over(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, weeks: int
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert weeks_to_judge(MONDAY) == (MONDAY - 7 * weeks * DAY, MONDAY - 7 * DAY)
+
+
+def test_no_week_before_the_first_partition_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRICS_CHURN_HORIZON_DAYS", "365")
+    start = monday_of(chain.PLATFORM.start_date)
+    assert weeks_to_judge(start + 21 * DAY) == (start, start + 14 * DAY)
 
 
 def test_a_link_waits_for_a_running_upstream_of_its_date_only(instance: dg.DagsterInstance) -> None:
