@@ -2,7 +2,8 @@
 
 Each link keeps a time of day, as its CronJob had one, but the clock alone does not order them: a link that comes due
 while its upstream is still running waits and follows when that has ended; after a failed upstream it runs at its
-time with the last good data. Requested twice for one date it runs once.
+time with the last good data. Where an upstream of the date is due later than the link itself, its time is the link's.
+Requested twice for one date it runs once.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Link:
     after: str | None
     description: str
     also_after: tuple[str, ...] = ()
+    last_call: str | None = None
+    """Cron of a second tick, for the days with an upstream that is due later: it may be switched off."""
 
     @property
     def upstreams(self) -> tuple[str, ...]:
@@ -190,7 +193,8 @@ LINKS = (
         last_week,
         "fit_survival_churn",
         "Legacy generate-weekly-report-batch (04:00), two hours later: after everything that it reads.",
-        also_after=("refresh_goal_probability", "forecast_prophet"),
+        also_after=("cluster_segments", "refresh_goal_probability", "forecast_prophet"),
+        last_call="30 7 * * 1",
     ),
 )
 
@@ -232,15 +236,19 @@ def _schedule(link: Link) -> dg.ScheduleDefinition:
     @dg.schedule(
         job=link.job,
         name=f"{link.name}_schedule",
-        cron_schedule=link.cron,
+        cron_schedule=[link.cron, link.last_call] if link.last_call else link.cron,
         execution_timezone=PLATFORM.timezone,
         description=link.description,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         tags={"domain": "automation"},
     )
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        today = context.scheduled_execution_time.astimezone(PLATFORM.zone).date()
-        return request_for(context.instance, link, today)
+        instant = context.scheduled_execution_time
+        today = instant.astimezone(PLATFORM.zone).date()
+        if link.last_call and instant > _own_time(link, today) >= _due_at(link, today):
+            return dg.SkipReason(f"{link.name} waited for no later job on {today}")
+        # In the hour that a change of the clocks leaves out, the tick may come before the time by the clock.
+        return follow(context.instance, link, today, max(instant, _own_time(link, today)))
 
     return evaluate
 
@@ -248,12 +256,12 @@ def _schedule(link: Link) -> dg.ScheduleDefinition:
 def follow(
     instance: dg.DagsterInstance, link: Link, today: dt.date, now: dt.datetime
 ) -> dg.RunRequest | dg.SkipReason:
-    """What a link does when a run of an upstream of the same date has ended, well or not.
+    """What a link does at its time, or when a run of an upstream of the same date has ended, well or not.
 
     Before its time it follows when all its upstreams have succeeded; from its time on it has waited for one that was
     under way, and runs however that ended.
     """
-    if not _is_due_day(link, today):
+    if not is_due_day(link, today):
         return dg.SkipReason(f"{link.name} is not due on {today}")
     missing = [name for name in link.upstreams if not _has_succeeded(instance, name, today)]
     if missing and now < _due_at(link, today):
@@ -312,21 +320,31 @@ def _after_failure(status: dg.DagsterRunStatus) -> dg.RunStatusSensorDefinition:
 def _has_succeeded(instance: dg.DagsterInstance, name: str, day: dt.date) -> bool:
     """The link of that name has succeeded for the day, or the day is none of its days."""
     is_good = _runs(instance, name, day.isoformat(), [dg.DagsterRunStatus.SUCCESS])
-    return is_good or not _is_due_day(_link(name), day)
+    return is_good or not is_due_day(_link(name), day)
 
 
 def _link(name: str) -> Link:
     return next(link for link in LINKS if link.name == name)
 
 
-def _due_at(link: Link, day: dt.date) -> dt.datetime:
+def _own_time(link: Link, day: dt.date) -> dt.datetime:
     minute, hour = (int(part) for part in link.cron.split()[:2])
     return dt.datetime.combine(day, dt.time(hour, minute), PLATFORM.zone)
 
 
-def _is_due_day(link: Link, day: dt.date) -> bool:
-    weekday = link.cron.split()[4]
-    return weekday == "*" or int(weekday) == day.isoweekday() % 7
+def _due_at(link: Link, day: dt.date) -> dt.datetime:
+    """The link's own time, or that of the last upstream of the day."""
+    upstreams = (_link(name) for name in ancestors(link))
+    return max(
+        _own_time(other, day) for other in (link, *upstreams) if other is link or is_due_day(other, day)
+    )
+
+
+def is_due_day(link: Link, day: dt.date) -> bool:
+    """The day of the month and of the week is one of the link's; no cron of the chain restricts both."""
+    days, _, weekdays = link.cron.split()[2:]
+    is_day = days == "*" or day.day in map(int, days.split(","))
+    return is_day and (weekdays == "*" or day.isoweekday() % 7 in map(int, weekdays.split(",")))
 
 
 SCHEDULES = [_schedule(link) for link in LINKS]

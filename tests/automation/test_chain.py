@@ -31,8 +31,8 @@ from seedtest_analytics.schedules.chain import (
 MONDAY, TUESDAY = dt.date(2026, 3, 9), dt.date(2026, 3, 10)
 DAY = dt.timedelta(days=1)
 LINK = {link.name: link for link in LINKS}
-CALIBRATE, FEATURES, KPIS, REPORT = (
-    "calibrate_irt", "aggregate_features_daily", "compute_daily_kpis", "generate_weekly_report",
+CALIBRATE, FEATURES, KPIS, SEGMENTS, REPORT = (
+    "calibrate_irt", "aggregate_features_daily", "compute_daily_kpis", "cluster_segments", "generate_weekly_report",
 )  # fmt: skip
 RUNNING, SUCCESS, FAILURE = (
     dg.DagsterRunStatus.STARTED,
@@ -64,7 +64,8 @@ def is_request(answer: Any) -> bool:
 
 def test_times_and_order_of_the_legacy_jobs() -> None:
     """Contract section 6; where the legacy times were in the wrong order the later ones are moved behind (fault 67)."""
-    assert {name: LINK[name].cron for name in (CALIBRATE, FEATURES, KPIS, REPORT)} == {
+    assert {name: LINK[name].cron for name in (CALIBRATE, FEATURES, KPIS, SEGMENTS, REPORT)} == {
+        SEGMENTS: "0 7 1,15 * *",
         CALIBRATE: "0 3 * * *",
         FEATURES: "25 3 * * *",
         KPIS: "10 4 * * *",
@@ -84,7 +85,77 @@ def test_an_upstream_is_due_before_what_waits_for_it() -> None:
         return 60 * hour + minute
 
     for link in LINKS:
-        assert all(minutes(upstream) < minutes(link.name) for upstream in link.upstreams)
+        early = [name for name in link.upstreams if (link.name, name) != (REPORT, SEGMENTS)]
+        assert all(minutes(upstream) < minutes(link.name) for upstream in early)
+
+
+@pytest.fixture
+def stored() -> Iterator[dg.DagsterInstance]:
+    """An instance that a schedule can be given."""
+    with dg.instance_for_test() as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "is_due"),
+    [
+        (SEGMENTS, dt.date(2026, 6, 1), True),
+        (SEGMENTS, dt.date(2026, 6, 15), True),
+        (SEGMENTS, dt.date(2026, 6, 8), False),
+        (SEGMENTS, dt.date(2026, 7, 1), True),
+        ("irt_drift_monitor", dt.date(2026, 6, 15), False),
+        (REPORT, dt.date(2026, 6, 15), True),
+        (REPORT, dt.date(2026, 7, 1), False),
+        (KPIS, dt.date(2026, 7, 1), True),
+    ],
+)
+def test_days_of_the_week_and_of_the_month(name: str, day: dt.date, is_due: bool) -> None:
+    assert chain.is_due_day(LINK[name], day) == is_due
+
+
+def schedule_tick(instance: dg.DagsterInstance, name: str, at_time: dt.datetime) -> Any:
+    schedule = next(schedule for schedule in SCHEDULES if schedule.job_name == name)
+    return schedule(dg.build_schedule_context(instance, scheduled_execution_time=at_time))
+
+
+@pytest.mark.parametrize("day", [dt.date(2026, 6, 1), dt.date(2026, 6, 15)])
+@pytest.mark.parametrize("ends", [SUCCESS, FAILURE])
+def test_on_the_segments_mondays_the_report_follows_them(
+    stored: dg.DagsterInstance, day: dt.date, ends: dg.DagsterRunStatus
+) -> None:
+    for name in LINK[REPORT].upstreams:
+        if name != SEGMENTS:
+            add_run(stored, name, day, SUCCESS)
+    for answer in (
+        schedule_tick(stored, REPORT, at(day, 6)),
+        follow(stored, LINK[REPORT], day, at(day, 6, 1)),
+    ):
+        assert isinstance(answer, dg.SkipReason)
+        assert SEGMENTS in str(answer.skip_message)
+    assert is_request(schedule_tick(stored, SEGMENTS, at(day, 7)))
+    run = add_run(stored, SEGMENTS, day, RUNNING)
+    assert not is_request(follow(stored, LINK[REPORT], day, at(day, 7, 1)))
+    assert not is_request(schedule_tick(stored, REPORT, at(day, 7, 30)))
+    if ends == FAILURE:
+        stored.report_run_failed(run)
+    else:
+        stored.delete_run(run.run_id)
+        add_run(stored, SEGMENTS, day, SUCCESS)
+    assert is_request(follow(stored, LINK[REPORT], day, at(day, 7, 40)))
+
+
+def test_segments_that_are_switched_off_hold_up_no_report(stored: dg.DagsterInstance) -> None:
+    day = dt.date(2026, 6, 15)
+    assert not is_request(schedule_tick(stored, REPORT, at(day, 6)))
+    assert is_request(schedule_tick(stored, REPORT, at(day, 7, 30)))
+
+
+def test_on_other_mondays_the_report_comes_at_six_and_is_not_asked_for_again(
+    stored: dg.DagsterInstance,
+) -> None:
+    assert is_request(schedule_tick(stored, REPORT, at(MONDAY, 6)))
+    add_run(stored, REPORT, MONDAY, FAILURE)
+    assert not is_request(schedule_tick(stored, REPORT, at(MONDAY, 7, 30)))
 
 
 def test_every_schedule_runs_in_the_platforms_zone_and_is_on() -> None:
