@@ -1,6 +1,6 @@
 """Time and memory of the churn panel, fit and score, of many Prophet series and of segments.
 
-Usage: ``python -m benchmarks.risk [--quick] [--only churn|graph|prophet|expectations|segments]``; ``--study``
+Usage: ``python -m benchmarks.risk [--quick] [--only churn|graph|prophet|prophet_all_weeks|expectations|segments]``; ``--study``
 prints instead how well the churn model foretells on the published logs (walk-forward) and how many planted
 anomalies are found. Every case runs in a process of its own, so that its peak memory is its own; compilation
 (numba) is done before the clock starts. ``churn`` is the panel, fit and score of arrays, ``graph`` the same from an
@@ -10,6 +10,7 @@ embedded PostgreSQL to its tables.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import multiprocessing
 import os
 import resource
@@ -23,9 +24,11 @@ import numpy as np
 from benchmarks.load import machine
 
 if TYPE_CHECKING:
+    from seedtest_analytics.stats.forecast.series import ForecastSettings
     from seedtest_analytics.stats.survival.panel import ActivityLog
 
 FIRST_DAY, WEEKS = 18_008, 26
+LAST_SERIES_WEEK = dt.date(2024, 3, 18)
 
 
 def simulated_sessions(n_users: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -64,18 +67,32 @@ def churn(n_users: int) -> str:
 
 def prophet(n_series: int) -> str:
     """Series of twelve weeks: the last week scored and four weeks foretold."""
+    from seedtest_analytics.stats.forecast.series import ForecastSettings
+
+    return _prophet(n_series, ForecastSettings(scored_weeks=1), os.cpu_count() or 1)
+
+
+def prophet_all_weeks(n_series: int) -> str:
+    """The same series by the settings of the asset, which scores every week anew."""
+    from seedtest_analytics.assets.trends import model_settings
+    from seedtest_analytics.settings import load_settings
+
+    settings = load_settings().forecast
+    return _prophet(n_series, model_settings(LAST_SERIES_WEEK, settings), settings.processes)
+
+
+def _prophet(n_series: int, settings: ForecastSettings, processes: int) -> str:
     from seedtest_analytics.stats.forecast.forecast import forecast_many
-    from seedtest_analytics.stats.forecast.series import ForecastSettings, weekly_series
+    from seedtest_analytics.stats.forecast.series import weekly_series
 
     rng = np.random.default_rng(2)
-    weeks = np.datetime64("2024-01-01") + 7 * np.arange(12)
+    weeks = np.datetime64(LAST_SERIES_WEEK) - 7 * np.arange(11, -1, -1)
     series = [
         weekly_series(f"topic {i}", weeks, rng.normal(0.1, 0.1, 12), rng.integers(20, 200, 12))
         for i in range(n_series)
     ]
-    processes = os.cpu_count() or 1
     begin = time.perf_counter()
-    results = forecast_many(series, ForecastSettings(scored_weeks=1), processes=processes)
+    results = forecast_many(series, settings, processes=processes)
     seconds = time.perf_counter() - begin
     made = sum(result.method == "prophet" for result in results)
     each_ms = 1000 * seconds / n_series
@@ -217,7 +234,9 @@ def _in_own_process(work: Callable[[int], str], size: int, out: multiprocessing.
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the sizes or less")
-    parser.add_argument("--only", choices=["churn", "graph", "prophet", "expectations", "segments"])
+    parser.add_argument(
+        "--only", choices=["churn", "graph", "prophet", "prophet_all_weeks", "expectations", "segments"]
+    )
     parser.add_argument("--study", action="store_true", help="print quality instead of speed")
     chosen = parser.parse_args()
     if chosen.study:
@@ -231,6 +250,7 @@ def main() -> None:
     sizes = {
         churn: users,
         prophet: (20,) if chosen.quick else (1_000,),
+        prophet_all_weeks: (20,) if chosen.quick else (200,),
         expectations: (100_000,) if chosen.quick else (1_000_000,),
         segments: users,
     }

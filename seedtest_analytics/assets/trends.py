@@ -28,6 +28,9 @@ from seedtest_analytics.tables import trends as tables
 from seedtest_analytics.tables.kpis import KPI_KEYS, weekly_kpi
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    from seedtest_analytics.stats.forecast.series import ForecastSettings as ModelSettings
     from seedtest_analytics.stats.forecast.series import SeriesForecast
 
 LOOK_BACK = dg.TimeWindowPartitionMapping(
@@ -92,15 +95,9 @@ def forecast_week(
 ) -> Iterator[Outcome]:
     """Forecast the series of one week and replace its rows."""
     from seedtest_analytics.stats.forecast.forecast import forecast_many
-    from seedtest_analytics.stats.forecast.series import ForecastSettings as ModelSettings
 
     last = last_closed_week(week)
-    chosen = ModelSettings(
-        horizon_weeks=settings.forecast_weeks,
-        anomaly_threshold=settings.anomaly_threshold,
-        interval_level=settings.interval_level,
-        holidays=holidays_around(last, settings),
-    )
+    chosen = model_settings(last, settings)
     with postgres.transaction(f"prophet_fit_meta:{week.key}", is_dry_run=dry) as connection:
         series = [load_series(connection, m, last, settings.lookback_weeks) for m in settings.metric_names]
         forecasts = forecast_many(series, chosen, processes=settings.processes)
@@ -125,6 +122,18 @@ def forecast_week(
     metadata = {"as_of": week.as_of.isoformat(), "series": _table(forecasts)}
     yield Outcome(fit, metadata | _plots(forecasts), [_beats_baseline(forecasts)], week.key, dry)
     yield Outcome(found, {"threshold": settings.anomaly_threshold}, [_last_week(forecasts)], week.key, dry)
+
+
+def model_settings(last: dt.date, settings: ForecastSettings) -> ModelSettings:
+    """How the series up to the week ``last`` are forecast; every week is scored, for its values may have changed."""
+    from seedtest_analytics.stats.forecast.series import ForecastSettings as Chosen
+
+    return Chosen(
+        horizon_weeks=settings.forecast_weeks,
+        anomaly_threshold=settings.anomaly_threshold,
+        interval_level=settings.interval_level,
+        holidays=holidays_around(last, settings),
+    )
 
 
 def _table(forecasts: Sequence[SeriesForecast]) -> dg.MetadataValue:

@@ -184,3 +184,27 @@ def test_each_student_has_an_expectation_from_the_weeks_before(database: Engine)
         assert found[user]["I_t_expected"] == pytest.approx(expected.expected[position, -1])
         assert found[user]["I_t_anomaly"] == pytest.approx(expected.anomaly[position, -1])
         assert found[user]["A_t"] == 0.5
+
+
+def test_the_benchmark_forecasts_by_the_settings_of_the_asset(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It once scored the last week alone and told a quarter of what the graph needs."""
+    from benchmarks.risk import prophet_all_weeks
+    from seedtest_analytics.stats.forecast import forecast
+
+    seen: list[tuple[Any, int]] = []
+
+    def recorded(series: Any, settings: Any, processes: int) -> list[Any]:
+        seen.append((settings, processes))
+        raise InterruptedError("the settings are known")
+
+    monkeypatch.setattr(forecast, "forecast_many", recorded)
+    with pytest.raises(InterruptedError):
+        prophet_all_weeks(2)
+    with pytest.raises(InterruptedError):
+        list(forecast_week(postgres_of(database), week(3), ForecastSettings(), False))
+    (of_benchmark, processes), (of_asset, processes_of_asset) = seen
+    assert of_benchmark == of_asset
+    assert of_asset.scored_weeks is None
+    assert processes == processes_of_asset
