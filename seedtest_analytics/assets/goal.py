@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from sqlalchemy import Connection
 
-from seedtest_analytics.assets.growth_goals import stage_goals
+from seedtest_analytics.assets.growth_goals import as_of_date, stage_goals
 from seedtest_analytics.partitions import WEEK, Week
 from seedtest_analytics.resources.publish import copy_frame, create_staging
 from seedtest_analytics.resources.sql_files import statement
@@ -21,14 +21,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SQL = "kpis/P.sql"
+PASSED = "is about a day that has passed"
 
 
 @dataclass(frozen=True)
 class ChosenFit:
-    """The growth fit that P of a week comes from; ``note`` says why it is not the week's own."""
+    """The growth fit that P of a week comes from.
+
+    ``passed`` says of students whose predicted day lies before the as-of day why they do not get it; ``note`` why the
+    fit is not the week's own.
+    """
 
     run_id: str
     week_start: dt.date
+    passed: str
     note: str | None = None
 
 
@@ -40,22 +46,32 @@ def stage_goal_probability(connection: Connection, week: Week, settings: KpiSett
     stage_goals(connection, week)
     connection.execute(statement(SQL, "abilities"), {"week_start": week.start, "as_of": week.as_of})
     create_staging(connection, "staged_kpi", {"user_id": "text", "kpis": "jsonb"})
+    fit: ChosenFit | None = None
     reason = None
     if settings.use_bayesian:
         fit, reason = choose_fit(connection, week, load_settings().growth)
         if fit is not None:
-            parameters = {"fit_week": fit.week_start, "run_id": fit.run_id, "note": fit.note}
-            n = connection.execute(statement(SQL, "insert_bayesian"), parameters).rowcount
+            parameters = {"fit_week": fit.week_start, "run_id": fit.run_id, "as_of_date": as_of_date(week)}
+            n = connection.execute(
+                statement(SQL, "insert_bayesian"), {**parameters, "note": fit.note}
+            ).rowcount
             log.info(f"week of {week.key}: updated P and sigma for {n:,} users from growth fit {fit.run_id}")
             if fit.note:
                 log.warning(f"week of {week.key}: {fit.note}")
-    result = connection.execute(statement(SQL, "rest"), {"default_target": settings.default_target})
-    rest = goal_rows(pd.DataFrame(result.all(), columns=list(result.keys())), reason)
-    if settings.use_bayesian and len(rest):
-        log.warning(
-            f"week of {week.key}: fallback to the Normal approximation of P for {len(rest):,} users: {reason}"
-        )
-    copy_frame(connection, "staged_kpi", rest)
+    result = connection.execute(
+        statement(SQL, "rest"),
+        {
+            "default_target": settings.default_target,
+            "fit_week": None if fit is None else fit.week_start,
+            "run_id": None if fit is None else fit.run_id,
+            "reason": reason,
+            "reason_passed": None if fit is None else fit.passed,
+        },
+    )
+    loaded = pd.DataFrame(result.all(), columns=list(result.keys()))
+    for said, n in loaded["method_reason"].value_counts().items():
+        log.warning(f"week of {week.key}: fallback to the Normal approximation of P for {n:,} users: {said}")
+    copy_frame(connection, "staged_kpi", goal_rows(loaded))
 
 
 def choose_fit(connection: Connection, week: Week, settings: GrowthSettings) -> tuple[ChosenFit | None, str]:
@@ -74,18 +90,18 @@ def choose_fit(connection: Connection, week: Week, settings: GrowthSettings) -> 
     own, *earlier = fits
     unseen = "no score in the look-back of the growth fit"
     if own.is_usable:
-        return ChosenFit(own.run_id, own.week_start), unseen
+        return ChosenFit(own.run_id, own.week_start, f"the growth fit of the week {PASSED}"), unseen
     faults = "; ".join(own.reasons or ["no reason stored"])
     fell_short = f"the growth fit of the week fell short ({faults})"
     good = next((fit for fit in earlier if fit.is_usable), None)
     if good is None:
         return None, f"{fell_short} and no usable one of the {settings.lookback_weeks} weeks before stands in"
-    note = f"{fell_short}; the last good one, of {good.week_start}, is used"
-    return ChosenFit(good.run_id, good.week_start, note), unseen
+    stand_in = f"{fell_short}; the last good one, of {good.week_start},"
+    return ChosenFit(good.run_id, good.week_start, f"{stand_in} {PASSED}", f"{stand_in} is used"), unseen
 
 
-def goal_rows(loaded: pd.DataFrame, method_reason: str | None = None) -> pd.DataFrame:
-    """Columns user_id and kpis (JSON text) by the Normal approximation; ``method_reason``: why not Bayesian."""
+def goal_rows(loaded: pd.DataFrame) -> pd.DataFrame:
+    """Columns user_id and kpis (JSON text) by the Normal approximation; ``method_reason`` of a row: why not Bayesian."""
     import numpy as np
     import pandas as pd
 
@@ -93,11 +109,10 @@ def goal_rows(loaded: pd.DataFrame, method_reason: str | None = None) -> pd.Data
 
     mean, sd, target = (np.asarray(loaded[c], np.float64) for c in ("theta", "se", "target"))
     probability = normal_goal_probability(mean, sd, target)
-    reason = {} if method_reason is None else {"P_method_reason": method_reason}
+    reasons = [{"P_method_reason": said} if said else {} for said in loaded["method_reason"]]
     rows = zip(mean, sd, loaded["n_answers"], target, loaded["target_source"], probability, strict=True)
-    return pd.DataFrame(
-        {"user_id": loaded["user_id"], "kpis": [json.dumps(_goal_keys(*row) | reason) for row in rows]}
-    )
+    keys = [json.dumps(_goal_keys(*row) | said) for row, said in zip(rows, reasons, strict=True)]
+    return pd.DataFrame({"user_id": loaded["user_id"], "kpis": keys})
 
 
 def _goal_keys(

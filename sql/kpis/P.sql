@@ -1,6 +1,7 @@
 -- P: from the growth posterior of a fit where there is one, else what the Normal approximation needs at as_of.
 -- Grain:  student of the population. Inputs: population, student_goal, mirt_ability, growth_brms_meta, growth_prediction.
--- Params: as_of, week_start, default_target; oldest (first week whose fit may stand in), fit_week and run_id of the fit.
+-- Params: as_of, week_start, default_target; oldest (first week whose fit may stand in), fit_week and run_id of the fit;
+--         as_of_date (first day that is not seen); reason and reason_passed (why students without P get the approximation).
 
 -- name: fits
 -- The week's own fit and those before it that may stand in for it, newest first.
@@ -23,6 +24,8 @@ LEFT JOIN LATERAL (
 ) AS m ON true;
 
 -- name: insert_bayesian
+-- A prediction for a day before the as-of day is none any more: an older fit that stands in looks less far ahead. One for
+-- the as-of day itself counts, as a goal of that day does (growth/goals.sql): nothing of that day is seen yet.
 INSERT INTO staged_kpi (user_id, kpis)
 SELECT
     a.user_id,
@@ -36,18 +39,22 @@ SELECT
     ))
 FROM newest_ability AS a
 INNER JOIN growth_prediction AS g ON g.user_id = a.user_id AND g.week_start = :fit_week AND g.run_id = :run_id
-INNER JOIN growth_brms_meta AS f ON f.run_id = g.run_id;
+INNER JOIN growth_brms_meta AS f ON f.run_id = g.run_id
+WHERE g.horizon_date >= CAST(:as_of_date AS date);
 
 -- name: rest
--- The students without a prediction.
+-- The students without a prediction. Who is in the fit all the same has one for a day that has passed.
 SELECT
     a.user_id,
     a.theta,
     a.se,
     a.n_answers,
     COALESCE(g.target, :default_target) AS target,
-    CASE WHEN g.target IS NULL THEN 'default' ELSE 'interest_goal' END AS target_source
+    CASE WHEN g.target IS NULL THEN 'default' ELSE 'interest_goal' END AS target_source,
+    CASE WHEN p.user_id IS NULL THEN CAST(:reason AS text) ELSE CAST(:reason_passed AS text) END AS method_reason
 FROM newest_ability AS a
 LEFT JOIN student_goal AS g ON g.user_id = a.user_id
+LEFT JOIN growth_prediction AS p
+    ON p.user_id = a.user_id AND p.week_start = CAST(:fit_week AS date) AND p.run_id = CAST(:run_id AS text)
 WHERE NOT EXISTS (SELECT FROM staged_kpi AS s WHERE s.user_id = a.user_id)
 ORDER BY a.user_id;

@@ -90,7 +90,13 @@ def checks_of(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], Any]:
 BAD = json.dumps({"reasons": ["R-hat 2 above 1.01"]})
 
 
-def store_fit(engine: Engine, week: dt.date, is_usable: bool = True, p: float = 0.9) -> str:
+def store_fit(
+    engine: Engine,
+    week: dt.date,
+    is_usable: bool = True,
+    p: float = 0.9,
+    horizon_date: dt.date = dt.date(2026, 4, 1),
+) -> str:
     run_id = f"brms-{week}"
     execute(
         engine,
@@ -102,8 +108,8 @@ def store_fit(engine: Engine, week: dt.date, is_usable: bool = True, p: float = 
         execute(
             engine,
             "INSERT INTO growth_prediction VALUES ('kim', :week, :run, 0, 1, 0.1, 0.1, 1, 0, 2, 0.4, :p, 0.5, 1, 0.2, "
-            "0.2, 'default', '2026-04-01', 'configured', 5, 50)",
-            {"run": run_id, "week": week, "p": p},
+            "0.2, 'default', :horizon, 'configured', 5, 50)",
+            {"run": run_id, "week": week, "p": p, "horizon": horizon_date},
         )
     return run_id
 

@@ -326,6 +326,37 @@ def test_p_falls_back_to_normal_with_its_reason(
     assert "fallback to the Normal approximation of P for 2 users" in caplog.text
 
 
+@pytest.mark.parametrize("horizon_date", [dt.date(2026, 2, 16), dt.date(2026, 3, 1)])
+def test_a_stand_in_fit_gives_no_p_for_a_day_that_has_passed(
+    abilities: Engine, caplog: pytest.LogCaptureFixture, horizon_date: dt.date
+) -> None:
+    """Within the look-back of eight weeks, but it looked four weeks ahead: before the as-of day, 2026-03-02."""
+    store_fit(abilities, LAST_WEEK, is_usable=False)
+    store_fit(abilities, dt.date(2026, 1, 12), p=0.7, horizon_date=horizon_date)
+    keys = computed_p(abilities, GrowthSettings(), caplog)
+    assert keys["kim"]["P"] == pytest.approx(NORMAL)
+    assert keys["kim"]["P_method"] == "normal"
+    assert "R-hat 2 above 1.01" in keys["kim"]["P_method_reason"]
+    assert "of 2026-01-12, is about a day that has passed" in keys["kim"]["P_method_reason"]
+    assert "P_horizon_date" not in keys["kim"]
+    assert keys["lee"]["P_method_reason"] == "no score in the look-back of the growth fit"
+    for user in ("kim", "lee"):
+        said = f"Normal approximation of P for 1 users: {keys[user]['P_method_reason']}"
+        assert said in caplog.text
+
+
+@pytest.mark.parametrize("fitted", [LAST_WEEK, dt.date(2026, 2, 2)])
+def test_p_of_a_day_that_is_the_as_of_day_comes_from_the_fit(
+    abilities: Engine, caplog: pytest.LogCaptureFixture, fitted: dt.date
+) -> None:
+    """Nothing of the as-of day is seen yet, and a goal of that day still counts."""
+    store_fit(abilities, LAST_WEEK, is_usable=fitted == LAST_WEEK, horizon_date=dt.date(2026, 3, 2))
+    if fitted != LAST_WEEK:
+        store_fit(abilities, fitted, horizon_date=dt.date(2026, 3, 2))
+    keys = computed_p(abilities, GrowthSettings(), caplog)["kim"]
+    assert (keys["P_method"], keys["P"], keys["P_horizon_date"]) == ("bayesian", 0.9, "2026-03-02")
+
+
 def goals_of(engine: Engine, users: list[str], horizon_weeks: int = 4, source: str = "theta") -> Goals:
     none = np.zeros(0)
     scores = WeeklyScores(
