@@ -138,14 +138,15 @@ def _needs_care(posterior: GrowthPosterior) -> bool:
 def _fit_binomial(
     scores: WeeklyScores, settings: GrowthSettings, priors: GrowthPriors, log: Logger
 ) -> GrowthFit:
-    from seedtest_analytics.stats.growth.binomial import fit_binomial
+    from seedtest_analytics.stats.growth.binomial import default_draws, fit_binomial
     from seedtest_analytics.stats.growth.counts import count_data
 
-    if settings.backend == "stan":
-        log.info(
-            "the binomial family is fitted by importance sampling around its mode (laplace), not by Stan"
-        )
     data = count_data(scores.student, scores.week, scores.answered, scores.right)
+    log.info(
+        "the binomial family is fitted by importance sampling around its mode (laplace), not by Stan: "
+        f"{default_draws(data.n_students):,} draws by the size of the cohort, whatever BRMS_N_SAMPLES and "
+        "BRMS_N_CHAINS say"
+    )
     return GrowthFit(fit_binomial(data, priors, seed=settings.seed), data, False)
 
 

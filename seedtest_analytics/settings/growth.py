@@ -60,9 +60,21 @@ class GrowthSettings(SettingsGroup):
         description="Calendar weeks of answers, the fit's own included; three distinct ones are needed.",
     )
     n_samples: int = variable(
-        1000, "BRMS_N_SAMPLES", "BRMS_ITER", ge=100, description="Draws of each chain after its warm-up."
+        1000,
+        "BRMS_N_SAMPLES",
+        "BRMS_ITER",
+        ge=100,
+        description="Draws of each chain after its warm-up. 'laplace' takes the draws of all chains at once, in the "
+        "binomial family its own number (2,000, fewer for large cohorts); a fit worth fewer than 400 is not used.",
     )
-    n_chains: int = variable(2, "BRMS_N_CHAINS", "BRMS_CHAINS", ge=1, le=16, description="Markov chains.")
+    n_chains: int = variable(
+        2,
+        "BRMS_N_CHAINS",
+        "BRMS_CHAINS",
+        ge=1,
+        le=16,
+        description="Markov chains; no effect in the binomial family but with 'brms'.",
+    )
     family: Literal["gaussian", "binomial"] = variable(
         "gaussian",
         "BRMS_FAMILY",

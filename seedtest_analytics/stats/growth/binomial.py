@@ -34,8 +34,9 @@ from seedtest_analytics.stats.growth.quadrature import integrate_everyone, integ
 
 N_PARAMETERS = 5
 BLOCKS = 64
-# A draw costs a pass over all rows, so large cohorts, whose posterior is nearly normal, get fewer.
-MIN_DRAWS, MAX_DRAWS, DRAWS_TIMES_STUDENTS = 200, 2000, 2_000_000
+# A draw costs a pass over all rows, so large cohorts, whose posterior is nearly normal, get fewer; never so few that a
+# sample with a sound share of effective draws would be refused for their number (400 of at least a half).
+MIN_DRAWS, MAX_DRAWS, DRAWS_TIMES_STUDENTS = 800, 2000, 2_000_000
 MIN_HYPER_DRAWS, MAX_HYPER_DRAWS, HYPER_DRAWS_TIMES_STUDENTS = 20, 400, 400_000
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
@@ -85,24 +86,28 @@ def fit_binomial(
     Args:
         data: weekly counts.
         priors: in logits; `sigma` is not part of this family.
-        n_draws: importance draws; None takes 2,000, fewer for more than 1,000 students.
+        n_draws: importance draws; None takes 2,000, fewer for more than 1,000 students, and at least 800.
         seed: of the draws.
         thresholds: of the verdict.
     """
     priors = priors or GrowthPriors()
     density = BinomialDensity(data, priors)
     mode = find_mode(density.value_and_gradient, *_starting_point(data))
-    size = n_draws or int(np.clip(DRAWS_TIMES_STUDENTS // data.n_students, MIN_DRAWS, MAX_DRAWS))
     return sample_around(
         mode,
         lambda theta: np.array([density.value_and_gradient(row)[0] for row in theta]),
-        size,
+        n_draws or default_draws(data.n_students),
         seed,
         family="binomial",
         priors=priors,
         data=data,
         thresholds=thresholds,
     )
+
+
+def default_draws(n_students: int) -> int:
+    """Importance draws for a cohort of this size."""
+    return int(np.clip(DRAWS_TIMES_STUDENTS // n_students, MIN_DRAWS, MAX_DRAWS))
 
 
 def predict_counts(

@@ -34,7 +34,8 @@ class Thresholds:
     """When a fit may feed predictions.
 
     R-hat and effective sample sizes after Vehtari et al. (2021), E-BFMI after Betancourt (2016). Pareto k and
-    the share of effective draws separated good from bad importance samples in the study of `docs/growth.md`.
+    the share of effective draws separated good from bad importance samples in the study of `docs/growth.md`; as few
+    draws say too little about tails and about k itself, the smallest effective sample size holds for them too.
     """
 
     max_rhat: float = 1.01
@@ -303,6 +304,10 @@ class GrowthPosterior:
         share = run.effective_draws / (self.theta.shape[0] * self.theta.shape[1])
         if not share >= limits.min_effective_share:
             faults.append(f"only {share:.0%} of the importance draws are effective: sample with Stan instead")
+        elif not run.effective_draws >= limits.min_ess:
+            faults.append(
+                f"importance draws worth {run.effective_draws:.0f} below {limits.min_ess:g}: take more draws"
+            )
         return faults
 
 

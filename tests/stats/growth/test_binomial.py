@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from seedtest_analytics.stats.growth.binomial import BinomialDensity, fit_binomial, predict_counts
+from seedtest_analytics.stats.growth.binomial import (
+    BinomialDensity,
+    default_draws,
+    fit_binomial,
+    predict_counts,
+)
 from seedtest_analytics.stats.growth.counts import count_data
 from seedtest_analytics.stats.growth.diagnostics import mcse_mean
 from seedtest_analytics.stats.growth.errors import GrowthDataError
+from seedtest_analytics.stats.growth.posterior import Thresholds
 from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Normal
 from seedtest_analytics.stats.growth.quadrature import integrate_student
 from seedtest_analytics.stats.growth.simulate import simulate_counts
@@ -20,7 +26,7 @@ POINT = (-0.1, 0.05, 0.7, -0.02, 0.07)  # e0, e1, l11, l21, l22
 def fit():
     c = simulate_counts(400, seed=3)
     data = count_data(c.student, c.week, c.answered, c.right)
-    return c, data, fit_binomial(data, n_draws=400, seed=1)
+    return c, data, fit_binomial(data, n_draws=1000, seed=1)
 
 
 @pytest.mark.parametrize(("seed", "mean_answered", "tolerance"), [(1, 8, 2e-4), (2, 1, 2e-3)])
@@ -43,6 +49,12 @@ def test_the_quadrature_integrates_one_student(seed, mean_answered, tolerance):
     )
     first = integrate.dblquad(lambda a, b: b * joint(a, b), -8, 8, -8, 8, epsrel=1e-6)[0] / np.exp(exact)
     assert out[5] == pytest.approx(first, abs=20 * tolerance)
+
+
+@pytest.mark.parametrize("n_students", [2, 1000, 2500, 10_000, 1_000_000])
+def test_at_any_size_draws_that_are_effective_enough_are_also_enough(n_students):
+    limits = Thresholds()
+    assert limits.min_effective_share * default_draws(n_students) >= limits.min_ess
 
 
 def test_gradient():

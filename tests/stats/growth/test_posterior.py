@@ -212,6 +212,20 @@ class TestQuickLook:
             posterior.require_usable()
         assert json.dumps(posterior.diagnostics(), allow_nan=False)
 
+    def test_too_few_draws_are_a_reason_however_good_they_are(self):
+        c = simulate_cohort(300, seed=4)
+        data = growth_data(c.student, c.week, c.score)
+        few = fit_laplace(data, n_draws=100, seed=1)
+        assert few.importance is not None
+        assert few.importance.effective_draws > 70
+        (reason,) = few.verdict.reasons
+        assert (
+            reason
+            == f"importance draws worth {few.importance.effective_draws:.0f} below 400: take more draws"
+        )
+        # What the asset takes by default: 2 x 1,000.
+        assert fit_laplace(data, n_draws=2000, seed=1).verdict.usable
+
     def test_a_mode_that_was_not_found_is_a_reason(self):
         c = simulate_cohort(30, seed=4)
         good = fit_laplace(growth_data(c.student, c.week, c.score), n_draws=500)
