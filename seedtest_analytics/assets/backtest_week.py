@@ -101,14 +101,27 @@ def judge_goal(
             "last_closed_week": last_closed,
         },
     )
-    note = "the outcome is an ability measured by two weeks of answers; P is widened by that measurement's own error"
     said = "the share of students whose ability was at the target when P was given"
     found = _outcomes(connection, "goal_rows")
-    predicted = probability_of_measured(
-        found.column("predicted"), found.column("sigma"), found.column("error_sd")
-    )
+    sigma = found.column("sigma")
+    predicted = probability_of_measured(found.column("predicted"), sigma, found.column("error_sd"))
     until = instant_of(last_closed + WEEK, zone)
-    return _judged(found, "P", predicted, found.column("baseline"), until, said, note)
+    return _judged(found, "P", predicted, found.column("baseline"), until, said, *_goal_notes(sigma))
+
+
+def _goal_notes(sigma: Any) -> list[str]:
+    """How P was compared with a measurement; ``sigma`` (n,) is NaN where it is not in the measurement's unit."""
+    import numpy as np
+
+    note = "the outcome is an ability measured by two weeks of answers; P is widened by that measurement's own error"
+    n = int(np.isnan(sigma).sum())
+    if not n:
+        return [note]
+    return [
+        note,
+        f"P of {n:,} of {len(sigma):,} students is about a share right, whose spread has no unit in common with that "
+        "error: it is not widened, and its slope lies below 1 even where it is right",
+    ]
 
 
 def judge_abilities(

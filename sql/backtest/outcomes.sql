@@ -29,8 +29,9 @@ WHERE k.week_start = :week_start;
 -- P against the ability of the week that its day is in, where that week is closed, measured by the answers of its last 14
 -- days alone (all of them after the prediction) and freed of the prior that pulls an estimate towards the mean; windows
 -- that say too little (reliability below 0.2) judge nobody. sigma and the measurement's standard error (se^2 / reliability
--- is its variance) turn P into the probability of the measured ability. The baseline is the share of students whose ability was at
--- their target when P was given.
+-- is its variance) turn P into the probability of the measured ability. That takes both in logits: of a P about a share right
+-- (P_score_unit) no sigma is taken, because the curve from ability to share that the fit used is not kept. The baseline is the share of
+-- students whose ability was at their target when P was given.
 -- Params: week_start, as_of, default_week (for a P without a day), last_closed_week.
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
 WITH measured AS (
@@ -49,7 +50,7 @@ SELECT
     k.user_id,
     (k.kpis ->> 'P')::float8 AS predicted,
     k.kpis ->> 'P_method' AS method,
-    (k.kpis ->> 'sigma')::float8 AS sigma,
+    CASE WHEN k.kpis ->> 'P_score_unit' = 'logit' THEN (k.kpis ->> 'sigma')::float8 END AS sigma,
     m.se / sqrt(m.reliability) AS error_sd,
     m.prior_mean + (m.theta - m.prior_mean) / m.reliability >= (k.kpis ->> 'P_target')::float8 AS happened,
     avg(CASE WHEN o.theta >= (k.kpis ->> 'P_target')::float8 THEN 1.0 ELSE 0.0 END) OVER () AS baseline

@@ -147,7 +147,9 @@ def test_abilities_are_scored_by_the_next_weeks_first_answers_with_their_uncerta
     assert row["log_score_baseline"] == pytest.approx(-np.mean(np.log([0.4, 0.6])))
 
 
-def test_p_is_judged_by_the_ability_of_the_week_of_its_own_day(database: Engine) -> None:
+@pytest.mark.parametrize("unit", ["logit", "share right"])
+def test_p_is_judged_by_the_ability_of_the_week_of_its_own_day(database: Engine, unit: str) -> None:
+    """The spread of a share right is in another unit than the measurement's error: that P is taken as it is."""
     then = week(10)
     execute(
         database,
@@ -175,12 +177,12 @@ def test_p_is_judged_by_the_ability_of_the_week_of_its_own_day(database: Engine)
         )
     own_day = (then.start + 3 * WEEK).isoformat()  # the first day after week 12
     # The measurement's standard error is 1 (se² / reliability), so with sigma 1 a P of Phi(z) says Phi(z / sqrt 2).
-    keys = {"P_method": "normal", "P_target": 0.6, "sigma": 1.0}
+    keys = {"P_method": "normal", "P_target": 0.6, "sigma": 1.0, "P_score_unit": "logit"}
     store_kpis(
         database,
         10,
         {
-            "dated": {"P": 0.3, "P_horizon_date": own_day, **keys},
+            "dated": {"P": 0.3, "P_horizon_date": own_day, **keys, "P_score_unit": unit},
             "undated": {"P": 0.7, **keys},
             "vague": {"P": 0.7, **keys},
             "later": {"P": 0.5, "P_horizon_date": "2026-06-01", **keys},
@@ -191,8 +193,14 @@ def test_p_is_judged_by_the_ability_of_the_week_of_its_own_day(database: Engine)
     assert row is not None
     assert (row["n"], row["n_events"]) == (2, 1)
     normal = NormalDist()
-    said = normal.cdf(normal.inv_cdf(0.3) / math.sqrt(2))
-    assert row["brier"] == pytest.approx(said**2)
+    widened = normal.cdf(normal.inv_cdf(0.3) / math.sqrt(2))
+    said = widened if unit == "logit" else 0.3
+    assert row["brier"] == pytest.approx((said**2 + widened**2) / 2)
+    not_widened = [note for note in row["notes"] if "not widened" in note]
+    if unit == "logit":
+        assert not_widened == []
+    else:
+        assert not_widened[0].startswith("P of 1 of 2 students is about a share right")
     assert row["brier_baseline"] == pytest.approx(0.5)
     assert any("measurement's own error" in note for note in row["notes"])
 
