@@ -111,6 +111,7 @@ INVALID = [
     ("DRIFT_THRESHOLD_DELTA_A", "0", "greater than 0"),
     ("AGG_LOOKBACK_DAYS", "1.5", "integer"),
     ("METRICS_CHURN_HORIZON_DAYS", "366", "less than or equal to 365"),
+    ("GOAL_HORIZON_WEEKS", "105", "less than or equal to 104"),
     ("METRICS_DEFAULT_TARGET", "high", "number"),
     ("METRICS_DEFAULT_TARGET", "nan", "finite"),
     ("METRICS_DEFAULT_TARGET", "-inf", "finite"),

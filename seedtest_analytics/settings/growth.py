@@ -97,8 +97,8 @@ class GrowthSettings(SettingsGroup):
         4,
         "GOAL_HORIZON_WEEKS",
         ge=0,
-        le=260,
-        description="Weeks after the as-of day that P looks ahead for students without a goal date.",
+        le=104,
+        description="Weeks after the as-of day that P looks ahead for students without a goal date; at most two years.",
     )
     brms_timeout_seconds: float = variable(
         600.0, "R_BRMS_TIMEOUT_SECS", gt=0, description="R is ended where a fit by brms takes longer."

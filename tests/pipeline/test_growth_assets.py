@@ -35,6 +35,7 @@ from tests.pipeline._growth import (
     week_of,
 )
 from tests.pipeline._growth_runs import (
+    LAPLACE,
     STAN,
     TABLES,
     checks_of,
@@ -393,6 +394,16 @@ def test_goals_are_combined_by_priority_and_the_nearest_day_counts(database: Eng
     assert goals.horizon_date[5] == as_of + 7 * MAX_HORIZON_WEEKS
     # A week's score stands for its middle: the day after week 0 is week 0.5.
     assert goals.week[0] == pytest.approx(13 - 0.5)
+
+
+def test_the_furthest_horizon_is_that_of_goals_and_is_predicted(database: Engine) -> None:
+    store_cohort(database, n_students=40)
+    assert GrowthSettings(goal_horizon_weeks=MAX_HORIZON_WEEKS).goal_horizon_weeks == MAX_HORIZON_WEEKS
+    with pytest.raises(ValueError, match="less than or equal to 104"):
+        GrowthSettings(goal_horizon_weeks=MAX_HORIZON_WEEKS + 1)
+    fit(database, LAPLACE.overridden_by({"goal_horizon_weeks": MAX_HORIZON_WEEKS}))
+    days = rows_of(database, "SELECT DISTINCT horizon_date FROM growth_prediction")
+    assert days == [{"horizon_date": week_of().as_of.date() + dt.timedelta(weeks=MAX_HORIZON_WEEKS)}]
 
 
 def test_the_score_of_a_week_has_the_pull_of_the_prior_taken_out(database: Engine) -> None:
