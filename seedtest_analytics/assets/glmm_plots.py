@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def fit_metadata(fit: MixedModelFit) -> dict[str, Any]:
-    """Estimates, variance components, errors, and the distribution of the students' slopes."""
+    """Estimates, variance components, how random effects spread, errors, and the distribution of students' slopes."""
     from seedtest_analytics.stats.mixed_model.result import growth_slopes
 
     metadata: dict[str, Any] = {
@@ -24,6 +24,14 @@ def fit_metadata(fit: MixedModelFit) -> dict[str, Any]:
             [
                 [c.group, " × ".join(t for t in (c.term, c.other_term) if t), c.variance, c.sd_or_correlation]
                 for c in fit.variance_components
+            ],
+        ),
+        "random_effects": markdown_table(
+            ["group", "term", "levels", "2.5 %", "25 %", "median", "75 %", "97.5 %"],
+            [
+                [group, term, effects["levels"], *quantiles.values()]
+                for group, effects in fit.metrics()["random_effects"].items()
+                for term, quantiles in effects["terms"].items()
             ],
         ),
         "quality": markdown_table(

@@ -51,7 +51,9 @@ class GrowthOptions(RunOptions):
         tables.growth_glmm_meta,
         grain="fit",
         description="Mixed model of the week by lme4: shares of right answers by student, topic and calendar week "
-        "of the look-back. Estimates with standard errors, variance components, messages, error in and out of sample.",
+        "of the look-back. Estimates with standard errors, variance components, each topic's effect and how those of "
+        "students spread, messages, error in and out of sample. Single students' slopes are `growth_slope` of "
+        "`weekly_kpi`, where GLMM_UPDATE_KPI asks for them.",
         checks=(
             CheckDeclaration("fitted", "The answers of the look-back can carry the model."),
             CheckDeclaration(

@@ -533,6 +533,13 @@ def test_the_mixed_model_is_stored_and_slopes_are_merged_on_request(database: En
     assert metrics["RMSE"] < metrics["held_out"]["RMSE"] < metrics["held_out"]["RMSE_of_mean"]
     gain = metrics["fixed_effects"]["week"]
     assert gain["estimate"] > 2 * gain["se"]
+    effects = metrics["random_effects"]
+    topics = rows_of(database, "SELECT DISTINCT topic_id FROM attempt WHERE user_id <> 'quiet'")
+    assert set(effects["topic"]["effects"]) == {row["topic_id"] for row in topics}
+    assert all(e["(Intercept)"]["sd"] >= 0 for e in effects["topic"]["effects"].values())
+    assert effects["student"]["levels"] == len(truth.users)
+    assert set(effects["student"]["terms"]) == {"(Intercept)", "week"}
+    assert "effects" not in effects["student"]
     # Nothing of it in weekly_kpi unless asked for.
     assert rows_of(database, "SELECT 1 FROM weekly_kpi WHERE kpis ? 'growth_slope'") == []
 

@@ -68,7 +68,6 @@ def fit_mixed_model(
         criterion=statistics["criterion"],
         n_rows=int(statistics["n_rows"]),
         fixed_effects=tuple(FixedEffect(*row) for row in reply["fixed"].itertuples(index=False, name=None)),
-        fixed_covariance=reply["fixed_covariance"],
         variance_components=tuple(
             VarianceComponent(*row) for row in reply["components"].itertuples(index=False, name=None)
         ),

@@ -11,6 +11,9 @@ import numpy as np
 from seedtest_analytics.stats.mixed_model.data import Family
 
 INTERCEPT = "(Intercept)"
+# Levels of a group (topics, say) whose effects are listed one by one; beyond it those furthest from the population.
+MAX_LISTED_LEVELS = 200
+QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,6 @@ class MixedModelFit:
     criterion: str
     n_rows: int
     fixed_effects: tuple[FixedEffect, ...]
-    fixed_covariance: np.ndarray
     variance_components: tuple[VarianceComponent, ...]
     random_effects: tuple[RandomEffects, ...]
     residual_sd: float | None
@@ -122,8 +124,11 @@ class MixedModelFit:
             "backend": self.backend,
         }
 
-    def metrics(self) -> dict[str, Any]:
-        """``growth_glmm_meta.metrics`` of the contract (3.6) and what more is known. JSON, no NaN."""
+    def metrics(self, student_group: str = "student") -> dict[str, Any]:
+        """``growth_glmm_meta.metrics`` of the contract (3.6) and what more is known. JSON, no NaN.
+
+        Effects of groups that hold ``student_group`` are summed up and not listed: there are as many as students.
+        """
         return {
             "logLik": _finite(self.log_likelihood),
             "AIC": _finite(self.aic),
@@ -139,6 +144,10 @@ class MixedModelFit:
                 for e in self.fixed_effects
             },
             "variance_components": [_component_json(c) for c in self.variance_components],
+            "random_effects": {
+                effects.group: _effects_json(effects, is_listed=student_group not in effects.group.split(":"))
+                for effects in self.random_effects
+            },
             "residual_sd": None if self.residual_sd is None else _finite(self.residual_sd),
             "singular": self.is_singular,
             "converged": self.has_converged,
@@ -180,6 +189,43 @@ def _component_json(component: VarianceComponent) -> dict[str, Any]:
         "variance" if component.other_term is None else "covariance": _finite(component.variance),
         kind: _finite(component.sd_or_correlation),
     }
+
+
+def _effects_json(effects: RandomEffects, is_listed: bool) -> dict[str, Any]:
+    """How many levels there are and how their effects spread; where asked for, the effects themselves."""
+    spread = {term: _spread_json(effects.values[:, column]) for column, term in enumerate(effects.terms)}
+    summary = {"levels": len(effects.levels), "terms": spread}
+    if not is_listed:
+        return summary
+    listed = _furthest_levels(effects, MAX_LISTED_LEVELS)
+    return summary | {
+        "levels_listed": len(listed),
+        "effects": {
+            effects.levels[level]: {
+                term: {
+                    "effect": _finite(effects.values[level, column]),
+                    "sd": _finite(effects.conditional_sd[level, column]),
+                }
+                for column, term in enumerate(effects.terms)
+            }
+            for level in listed
+        },
+    }
+
+
+def _spread_json(values: np.ndarray) -> dict[str, float | None]:
+    """Quantiles of the effects that there are, each under ``q`` and its percentage."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return {f"q{100 * share:g}": None for share in QUANTILES}
+    found = np.quantile(known, QUANTILES)
+    return {f"q{100 * share:g}": float(value) for share, value in zip(QUANTILES, found, strict=True)}
+
+
+def _furthest_levels(effects: RandomEffects, n: int) -> list[int]:
+    """Positions, in the order of the levels, of the n whose first term lies furthest from the population's."""
+    distance = np.nan_to_num(np.abs(effects.values[:, 0]), nan=-1.0)
+    return sorted(np.argsort(-distance, kind="stable")[:n].tolist())
 
 
 def _error_json(error: HeldOutError) -> dict[str, Any]:

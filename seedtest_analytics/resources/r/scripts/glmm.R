@@ -16,7 +16,6 @@ fit_glmm <- function(data, formula, family, reml, held_out, attempts_column = NU
   errors <- prediction_errors(fit, formula, data, response, family, reml, weights, held_out)
   list(
     fixed = fixed_effects(fit),
-    fixed_covariance = as.matrix(stats::vcov(fit)),
     components = variance_components(fit),
     random = random_effects(fit),
     fit = cbind(fit_statistics(fit, family, reml), errors),
