@@ -25,6 +25,7 @@ from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.stats.simulate import CohortConfig
 from seedtest_analytics.tables import contract_of, metadata
 from seedtest_analytics.tables.source import SOURCE_TABLES
+from tests._database import rows_of
 
 FIRST, LAST, TODAY = dt.date(2026, 4, 20), dt.date(2026, 6, 28), dt.date(2026, 6, 29)
 ENVIRONMENT = {
@@ -33,6 +34,7 @@ ENVIRONMENT = {
     "MIRT_LOOKBACK_DAYS": "60",
     "SEEDTEST_START_DATE": "2026-01-05",
 }
+JOBS = ("sync_attempts", "calibrate_irt", "aggregate_features_daily", "compute_daily_kpis")
 OUTPUTS = sorted(set(metadata.tables) - set(SOURCE_TABLES))
 
 
@@ -112,19 +114,54 @@ def test_the_second_run_changes_no_row(cohort: Engine, definitions: dg.Definitio
     assert changed == set()
 
 
+def test_operators_queries_of_features_and_kpis_return_rows(
+    cohort: Engine, definitions: dg.Definitions
+) -> None:
+    """As operators run them on the day after the last one, on what the jobs of the graph have written."""
+    if not content(cohort)["weekly_kpi"]:
+        run_all(definitions, JOBS)
+    abilities = rows_of(
+        cohort,
+        "SELECT user_id, topic_id, date, theta_estimate, theta_sd, attempts, correct FROM features_topic_daily "
+        "WHERE date >= CAST(:today AS date) - 7 AND theta_estimate IS NOT NULL ORDER BY user_id, topic_id, date",
+        today=TODAY,
+    )
+    assert len({row["user_id"] for row in abilities if row["attempts"] > 0}) > 10
+    assert {row["date"] for row in abilities} <= {LAST - dt.timedelta(days=n) for n in range(7)}
+    for row in abilities:
+        assert abs(row["theta_estimate"]) < 6
+        assert 0 < row["theta_sd"] < 2
+        assert 0 <= row["correct"] <= row["attempts"]
+
+    improvements = rows_of(
+        cohort,
+        "SELECT user_id, week_start, kpis -> 'I_t' AS improvement, kpis -> 'I_t_reason' AS reason FROM weekly_kpi "
+        "WHERE week_start >= CAST(:today AS date) - 28 AND week_start < :today ORDER BY user_id, week_start",
+        today=TODAY,
+    )
+    weeks_of: dict[str, list[dt.date]] = {}
+    for row in improvements:
+        weeks_of.setdefault(row["user_id"], []).append(row["week_start"])
+        known = row["improvement"] is not None
+        assert known != bool(row["reason"])
+        assert not known or -1 <= row["improvement"] <= 1
+    last_four = [TODAY - dt.timedelta(weeks=n) for n in (4, 3, 2, 1)]
+    assert sum(weeks == last_four for weeks in weeks_of.values()) > 40
+    assert sum(row["improvement"] is not None for row in improvements) > len(improvements) / 2
+
+
 def test_a_run_killed_in_the_middle_and_run_again_gives_the_same_tables(
     cohort: Engine, definitions: dg.Definitions, module_database_url: str, tmp_path: Path
 ) -> None:
-    jobs = ("sync_attempts", "calibrate_irt", "aggregate_features_daily", "compute_daily_kpis")
     _empty(cohort)
-    run_all(definitions, jobs)
+    run_all(definitions, JOBS)
     clean = content(cohort)
     _empty(cohort)
     _run_until_killed(cohort, module_database_url, tmp_path)
     partial = content(cohort)
     assert partial != clean, "the run was through before it was killed"
     assert partial["mirt_fit_meta"], "the run was killed before it had done anything"
-    run_all(definitions, jobs)
+    run_all(definitions, JOBS)
     assert content(cohort) == clean
 
 
