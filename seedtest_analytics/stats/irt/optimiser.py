@@ -34,6 +34,8 @@ _LARGEST_FALL = 0.7
 """Share of a discrimination that one step may take away where its prior is on log a. A wrong key pulls towards
 a < 0, where that prior has no density: one step across zero and no later one finds a way back."""
 _SHORT_STEPS = (1 / 4, 1 / 16, 1 / 64)
+_SURE_LOSS = 10.0
+"""So many roundings of the objective are no rounding: three passes for nothing cost more than a small loss."""
 _EM_STEPS = 2
 _NEWTON_STEPS_IN_M = 4
 _MEMORY = 8
@@ -101,9 +103,9 @@ def maximise(
             proposed = m_step(likelihood, point, value, free)
             new_value = likelihood.evaluate(proposed, dtype)
             passes += 1
-        if new_value.objective < least:
+        if new_value.objective < value.objective - _SURE_LOSS * rounding * abs(value.objective):
             # The expected log-likelihood of a 3PL item is not concave: Newton steps on it can overshoot, a short
-            # enough step up the gradient cannot. Where none helps, the loss is rounding.
+            # enough step up the gradient cannot. Where none helps, the loss is rounding all the same.
             pairs.clear()
             for share in _SHORT_STEPS:
                 ascent = share * _solve_blocks(value, free, gradient)
