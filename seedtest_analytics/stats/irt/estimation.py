@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,12 @@ _SINGLE_PRECISION_ANSWERS = 200_000
 _SINGLE_PRECISION_TOLERANCE = 1e-5
 """Below this a step is rounding of the single precision tables."""
 _START_LOGIT_LIMIT = 5.0
+_PASSES_BEFORE_HOLDING = 8
+"""After so many the posterior of the abilities is near its end, and a wrong key shows."""
 _LEAST_START_SLOPE = 0.1
 """Where the prior has no density at a ≤ 0, which an earlier estimate may be."""
 _LOGISTIC_VARIANCE_RATIO = 2.89
 """(1.7)²: a logistic item's marginal logit shrinks by sqrt(1 + a² σ² / 2.89) (Camilli 1994)."""
-
-_WRONG_KEY_Z = -3.0
-"""An item whose answers do not depend on the ability at all falls below it once in 700 times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +66,9 @@ def calibrate(data: ResponseData, config: CalibrationConfig | None = None) -> Ca
         )
     likelihood = MarginalLikelihood(used, config.quadrature.nodes, config.item_priors, config.threads)
     start, free = _starting_point(used, screening, config)
-    optimum = _search(likelihood, start, free, config)
+    optimum, held = _search(likelihood, start, free, config)
     errors = standard_errors(likelihood, optimum, free, config)
-    wants_negative = _wants_negative_slope(likelihood, optimum)
+    wants_negative = held | _wants_negative_slope(likelihood, optimum)
     return assemble(data, used, screening, config, free, optimum, errors, wants_negative)
 
 
@@ -139,10 +138,39 @@ def _overwrite(
 
 def _search(
     likelihood: MarginalLikelihood, start: Parameters, free: FreeParameters, config: CalibrationConfig
+) -> tuple[Optimum, NDArray[np.bool_]]:
+    """The optimum, and (n_items,) the wrong keys that were held where they were found out.
+
+    Under a prior that forbids the slope which a wrong key asks for, the asymptote of a 3PL item takes the slope's place,
+    along a ridge without end. Such an item is not scored with, so it does not matter where on it it is left.
+    """
+    held, passes = np.zeros(len(start.a), dtype=bool), 0
+    if config.model == "3PL" and likelihood.is_discrimination_positive:
+        few = min(_PASSES_BEFORE_HOLDING, config.max_iterations)
+        first = maximise(likelihood, start, free, tolerance=config.tolerance, max_passes=few)
+        held = free.items[:, 2] & likelihood.wants_negative_slope(first.evaluation)
+        start, passes = first.parameters, first.n_passes
+        free = replace(free, items=free.items & ~held[:, None])
+    return _maximum(likelihood, start, free, config, passes), held
+
+
+def _maximum(
+    likelihood: MarginalLikelihood,
+    start: Parameters,
+    free: FreeParameters,
+    config: CalibrationConfig,
+    passes_done: int,
 ) -> Optimum:
     """Single precision to (nearly) the tolerance on large data, then double, mostly to confirm the end."""
     if config.precision == "double" or likelihood.data.n_answers < _SINGLE_PRECISION_ANSWERS:
-        return maximise(likelihood, start, free, tolerance=config.tolerance, max_passes=config.max_iterations)
+        return maximise(
+            likelihood,
+            start,
+            free,
+            tolerance=config.tolerance,
+            max_passes=config.max_iterations,
+            passes_done=passes_done,
+        )
     coarse = maximise(
         likelihood,
         start,
@@ -150,13 +178,14 @@ def _search(
         tolerance=max(config.tolerance, _SINGLE_PRECISION_TOLERANCE),
         max_passes=config.max_iterations,
         dtype=np.float32,
+        passes_done=passes_done,
     )
     return maximise(
         likelihood,
         coarse.parameters,
         free,
         tolerance=config.tolerance,
-        max_passes=max(config.max_iterations - coarse.n_passes, 1),
+        max_passes=max(config.max_iterations + passes_done - coarse.n_passes, 1),
         memory=coarse.memory,
         passes_done=coarse.n_passes,
         em_steps=0,
@@ -164,10 +193,10 @@ def _search(
 
 
 def _wants_negative_slope(likelihood: MarginalLikelihood, optimum: Optimum) -> NDArray[np.bool_]:
-    """(n_items,) whose answers say a < 0 beyond chance, whatever a prior that forbids it made of them."""
-    if not likelihood.is_discrimination_positive:
-        return np.asarray(optimum.parameters.a < 0)
-    return np.asarray(likelihood.slope_score(optimum.evaluation) < _WRONG_KEY_Z)
+    """(n_items,) the sign of the estimate, or what the answers say where a prior decides that sign."""
+    if likelihood.is_discrimination_positive:
+        return likelihood.wants_negative_slope(optimum.evaluation)
+    return np.asarray(optimum.parameters.a < 0)
 
 
 __all__ = ["Screening", "StandardErrors", "calibrate", "screen"]

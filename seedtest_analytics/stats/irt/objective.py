@@ -25,6 +25,8 @@ _MAX_LANES = 16
 _ANSWERS_PER_ITEM = 8
 """A lane is worth its own table of counts from so many answers an item."""
 _SMALL_PROBABILITY = 1e-12
+_WRONG_KEY_Z = -3.0
+"""An item whose answers do not depend on the ability at all falls below it once in 700 times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +166,10 @@ class MarginalLikelihood:
             right_mean,
             population,
         )
+
+    def wants_negative_slope(self, at: Evaluation) -> Bools:
+        """(n_items,) whose answers say a < 0 beyond chance, whatever a prior that forbids it made of them."""
+        return np.asarray(self.slope_score(at) < _WRONG_KEY_Z)
 
     def slope_score(self, at: Evaluation) -> Floats:
         """(n_items,) which way the answers bend an item's curve, as a z value: the derivative by a at a = 0, of the
