@@ -280,8 +280,8 @@ def _compile(naive: bool) -> None:
 
 
 def _runner() -> Any:
-    from seedtest_analytics.resources.stan import StanRunner
-    from seedtest_analytics.resources.stan_toolchain.executables import default_cache_dir
+    from seedtest_analytics.resources.stan.executables import default_cache_dir
+    from seedtest_analytics.resources.stan.resource import StanRunner
 
     log = logging.getLogger("benchmarks.growth")
     log.setLevel(logging.ERROR)  # the naive program has much to say

@@ -102,7 +102,7 @@ def prepare(url: str, n_students: int) -> None:
     """Calibration and goals, once."""
     from sqlalchemy import text
 
-    from seedtest_analytics.resources.postgres import engine_for, normalised_url
+    from seedtest_analytics.database.engine import engine_for, normalised_url
 
     with engine_for(normalised_url(url)).begin() as connection:
         parameters = {"monday": MONDAY, "students": n_students}
@@ -114,14 +114,14 @@ def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> lis
     """Number of scores, then seconds of reading, Stan, predictions, the rest, and everything."""
     from sqlalchemy import text
 
-    from seedtest_analytics.assets.growth_fit import Samplers
-    from seedtest_analytics.assets.growth_scores import read_scores
-    from seedtest_analytics.assets.growth_week import publish_growth
+    from seedtest_analytics.assets.growth.bayesian.fit import Samplers
+    from seedtest_analytics.assets.growth.bayesian.scores import read_scores
+    from seedtest_analytics.assets.growth.bayesian.week import publish_growth
     from seedtest_analytics.partitions import week_at
     from seedtest_analytics.resources.postgres import PostgresResource
     from seedtest_analytics.resources.r.resource import RResource
-    from seedtest_analytics.resources.stan import StanResource
-    from seedtest_analytics.resources.stan_toolchain.executables import default_cache_dir
+    from seedtest_analytics.resources.stan.executables import default_cache_dir
+    from seedtest_analytics.resources.stan.resource import StanResource
     from seedtest_analytics.settings import GrowthSettings, PlatformSettings
 
     laps = Laps()

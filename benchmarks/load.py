@@ -74,9 +74,9 @@ def database(folder: Path) -> Iterator[str]:
     """URL of a migrated database."""
     from sqlalchemy import create_engine
 
-    from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgres
-    from seedtest_analytics.resources.migrations import migrate
-    from seedtest_analytics.resources.postgres import normalised_url
+    from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
+    from seedtest_analytics.database.engine import normalised_url
+    from seedtest_analytics.database.migrations import migrate
 
     given = os.environ.get("DATABASE_URL")
     server = None
@@ -109,8 +109,8 @@ def load(folder: Path, url: str) -> int:
     """Load the cohort's attempts."""
     from sqlalchemy import create_engine
 
+    from seedtest_analytics.database.engine import normalised_url
     from seedtest_analytics.ingest import load_attempt_log
-    from seedtest_analytics.resources.postgres import normalised_url
 
     return load_attempt_log(create_engine(normalised_url(url)), [folder / "attempts-*.parquet"]).rows_read
 

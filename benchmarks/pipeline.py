@@ -120,7 +120,7 @@ def week_of_attempts(url: str) -> tuple[float, float]:
     """Seconds of aggregating one week's attempts and all attempts, each the best of three."""
     from sqlalchemy import create_engine, text
 
-    from seedtest_analytics.resources.postgres import normalised_url
+    from seedtest_analytics.database.engine import normalised_url
 
     query = (
         "SELECT count(*), avg(correct::integer) FROM attempt WHERE completed_at >= :a AND completed_at < :b"

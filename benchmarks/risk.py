@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.load import machine
 
 if TYPE_CHECKING:
-    from seedtest_analytics.stats.forecast.series import ForecastSettings
+    from seedtest_analytics.stats.forecasts.series import ForecastSettings
     from seedtest_analytics.stats.survival.panel import ActivityLog
 
 FIRST_DAY, WEEKS = 18_008, 26
@@ -67,14 +67,14 @@ def churn(n_users: int) -> str:
 
 def prophet(n_series: int) -> str:
     """Series of twelve weeks: the last week scored and four weeks foretold."""
-    from seedtest_analytics.stats.forecast.series import ForecastSettings
+    from seedtest_analytics.stats.forecasts.series import ForecastSettings
 
     return _prophet(n_series, ForecastSettings(scored_weeks=1), os.cpu_count() or 1)
 
 
 def prophet_all_weeks(n_series: int) -> str:
     """The same series by the settings of the asset, which scores every week anew."""
-    from seedtest_analytics.assets.trends import model_settings
+    from seedtest_analytics.assets.forecasts.assets import model_settings
     from seedtest_analytics.settings import load_settings
 
     settings = load_settings().forecast
@@ -82,8 +82,8 @@ def prophet_all_weeks(n_series: int) -> str:
 
 
 def _prophet(n_series: int, settings: ForecastSettings, processes: int) -> str:
-    from seedtest_analytics.stats.forecast.forecast import forecast_many
-    from seedtest_analytics.stats.forecast.series import weekly_series
+    from seedtest_analytics.stats.forecasts.forecast import forecast_many
+    from seedtest_analytics.stats.forecasts.series import weekly_series
 
     rng = np.random.default_rng(2)
     weeks = np.datetime64(LAST_SERIES_WEEK) - 7 * np.arange(11, -1, -1)
@@ -101,7 +101,7 @@ def _prophet(n_series: int, settings: ForecastSettings, processes: int) -> str:
 
 def expectations(n_users: int) -> str:
     """Expected value and anomaly of every student and week."""
-    from seedtest_analytics.stats.forecast.expectation import expect_students
+    from seedtest_analytics.stats.forecasts.expectation import expect_students
 
     rng = np.random.default_rng(3)
     values = rng.normal(size=(n_users, 12))
@@ -156,11 +156,11 @@ def walk_forward(log: ActivityLog, horizon: int, n_landmarks: int = 12) -> str:
     ``model`` is as the graph fits it, ``definition`` with the covariates of the metric definition alone (a log of
     activity has no A_t, E_t and R_t), ``heuristic`` the contract's.
     """
-    from seedtest_analytics.stats.calibration.probabilities import score_probabilities
     from seedtest_analytics.stats.survival.churn import HEURISTIC_COVARIATES, ChurnSettings
     from seedtest_analytics.stats.survival.churn_fit import fit_churn
     from seedtest_analytics.stats.survival.heuristic import heuristic_silence
     from seedtest_analytics.stats.survival.panel import landmark_panel
+    from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
     first, last = np.quantile(log.start_days, [0.3, 0.95])
     models = {
@@ -194,8 +194,8 @@ def walk_forward(log: ActivityLog, horizon: int, n_landmarks: int = 12) -> str:
 
 def anomaly_rates(history: int, n_series: int = 60) -> str:
     """False alarms and recall in the week after ``history`` quiet weeks, at the threshold 2.5."""
-    from seedtest_analytics.stats.forecast.forecast import forecast_series
-    from seedtest_analytics.stats.forecast.series import ForecastSettings, weekly_series
+    from seedtest_analytics.stats.forecasts.forecast import forecast_series
+    from seedtest_analytics.stats.forecasts.series import ForecastSettings, weekly_series
 
     weeks = np.datetime64("2024-01-01") + 7 * np.arange(history + 1)
     rates = {}

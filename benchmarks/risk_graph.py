@@ -53,7 +53,7 @@ def store(url: str, n_users: int) -> int:
     """Fill the log and the KPIs; number of sessions."""
     from sqlalchemy import create_engine, text
 
-    from seedtest_analytics.resources.postgres import normalised_url
+    from seedtest_analytics.database.engine import normalised_url
 
     user, day = simulated_sessions(n_users)
     engine = create_engine(normalised_url(url))
@@ -78,7 +78,7 @@ def store(url: str, n_users: int) -> int:
 
 def panel(url: str) -> int:
     """The panel in SQL, read into arrays; number of rows."""
-    from seedtest_analytics.assets.risk_panel import load_panel
+    from seedtest_analytics.assets.churn.panel import load_panel
     from seedtest_analytics.resources.postgres import PostgresResource
 
     with PostgresResource(url_override=url).transaction("benchmark") as connection:
@@ -87,7 +87,7 @@ def panel(url: str) -> int:
 
 def fit(url: str) -> int:
     """Panel, fit with forward check, publication; number of rows of the panel."""
-    from seedtest_analytics.assets.risk_fit import fit_week
+    from seedtest_analytics.assets.churn.fit import fit_week
     from seedtest_analytics.resources.postgres import PostgresResource
 
     settings = SurvivalSettings(SURVIVAL_LOOKBACK_DAYS=LOOKBACK_DAYS)
@@ -97,7 +97,7 @@ def fit(url: str) -> int:
 
 def score(url: str) -> int:
     """Everybody's risk, limits and reasons, published into the history and the current table; number of students."""
-    from seedtest_analytics.assets.risk_scores import score_risk_week
+    from seedtest_analytics.assets.churn.scores import score_risk_week
     from seedtest_analytics.resources.postgres import PostgresResource
 
     settings = SurvivalSettings(SURVIVAL_LOOKBACK_DAYS=LOOKBACK_DAYS)
@@ -143,7 +143,7 @@ def spilled_bytes(url: str) -> int:
     """What the server has written to temporary files so far."""
     from sqlalchemy import create_engine, text
 
-    from seedtest_analytics.resources.postgres import normalised_url
+    from seedtest_analytics.database.engine import normalised_url
 
     engine = create_engine(normalised_url(url))
     with engine.connect() as connection:

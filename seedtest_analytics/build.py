@@ -7,29 +7,27 @@ from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets import (
-    anchors,
-    attempts,
-    backtest,
-    drift,
-    features,
-    growth,
-    kpis,
-    psychometrics,
-    reports,
-    risk,
-    risk_inactivity,
-    segments,
-    sources,
-    trends,
-)
+from seedtest_analytics.assets import features, reports, sources
+from seedtest_analytics.assets import inactivity as risk_inactivity
+from seedtest_analytics.assets.attempts import assets as attempts
+from seedtest_analytics.assets.backtest import assets as backtest
+from seedtest_analytics.assets.churn import assets as risk
+from seedtest_analytics.assets.forecasts import assets as trends
+from seedtest_analytics.assets.growth import assets as growth
+from seedtest_analytics.assets.kpis import assets as kpis
+from seedtest_analytics.assets.psychometrics import assets as psychometrics
+from seedtest_analytics.assets.psychometrics.anchors import assets as anchors
+from seedtest_analytics.assets.psychometrics.drift import assets as drift
+from seedtest_analytics.assets.segments import assets as segments
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.resources.r.resource import RResource
-from seedtest_analytics.resources.stan import StanResource
-from seedtest_analytics.schedules import alerts, chain, jobs, observe, run_history, sensors
-from seedtest_analytics.schedules import risk as risk_schedules
+from seedtest_analytics.resources.stan.resource import StanResource
+from seedtest_analytics.schedules import alerts, chain, jobs, run_history
+from seedtest_analytics.schedules import exam_results as sensors
+from seedtest_analytics.schedules import inactivity as risk_schedules
+from seedtest_analytics.schedules import sources as observe
 from seedtest_analytics.settings import load_settings
 
 ASSET_MODULES = [

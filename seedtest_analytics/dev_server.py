@@ -29,7 +29,7 @@ from typing import Any, Literal
 
 import psutil
 
-from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def prepare_home(home: Path, project_folder: Path = PROJECT_FOLDER) -> dict[str,
 
     With DATABASE_URL Dagster's storage is the database ``dagster`` on that server, else on the embedded one;
     DAGSTER_POSTGRES_URL, where it is set, names another. Raises :class:`DevServerError` and
-    :class:`seedtest_analytics.resources.embedded_postgres.EmbeddedPostgresError`.
+    :class:`seedtest_analytics.database.embedded_postgres.EmbeddedPostgresError`.
     """
     home = home.resolve()
     _link_instance_file(home, project_folder / "dagster.yaml")
@@ -306,7 +306,7 @@ def _database_beside(database_url: str) -> str:
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import DBAPIError
 
-    from seedtest_analytics.resources.postgres import cause_of, normalised_url
+    from seedtest_analytics.database.engine import cause_of, normalised_url
 
     url = normalised_url(database_url)
     engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 10})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from seedtest_analytics.resources.postgres import engine_for, normalised_url
+from seedtest_analytics.database.engine import engine_for, normalised_url
 
 
 @pytest.fixture(scope="module")

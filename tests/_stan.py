@@ -1,7 +1,7 @@
 """A Stan sampler for the tests: programs are compiled once a machine and kept in the user's cache."""
 
-from seedtest_analytics.resources.stan import StanRunner
-from seedtest_analytics.resources.stan_toolchain.executables import default_cache_dir
+from seedtest_analytics.resources.stan.executables import default_cache_dir
+from seedtest_analytics.resources.stan.resource import StanRunner
 
 
 def make_stan_runner() -> StanRunner:

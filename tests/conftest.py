@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgres
+from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
 
 _FOLDER_PREFIX = "seedtest-test-postgres-"
 
@@ -129,7 +129,7 @@ def _template(server: EmbeddedPostgres, *, migrated: bool) -> str:
             # Heavy to import, and most tests need no database.
             from sqlalchemy import create_engine
 
-            from seedtest_analytics.resources.migrations import migrate
+            from seedtest_analytics.database.migrations import migrate
 
             engine = create_engine(server.url(name))
             migrate(engine)

@@ -15,9 +15,9 @@ import psutil
 import psycopg
 import pytest
 
+from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
+from seedtest_analytics.database.embedded_postgres_host import free_port
 from seedtest_analytics.dev_server import PROJECT_FOLDER, DevServer, DevServerError, prepare_home
-from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgres
-from seedtest_analytics.resources.embedded_postgres_host import free_port
 from tests.conftest import remove_server
 
 DEFINITIONS = """

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from seedtest_analytics.assets.declare import RunOptions, TableSpec, table_assets
-from seedtest_analytics.assets.events import CheckDeclaration, CheckOutcome, Outcome
-from seedtest_analytics.assets.preview import table_preview
-from seedtest_analytics.assets.time import days, is_dry_run
+from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, table_assets
+from seedtest_analytics.assets.framework.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.framework.preview import table_preview
+from seedtest_analytics.assets.framework.run_time import days, is_dry_run
+from seedtest_analytics.database.publish import publish
+from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import DAILY, DAY, PLATFORM, instant_of
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.resources.publish import publish
-from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.settings import load_settings
 from seedtest_analytics.tables.features import features_topic_daily as table
 

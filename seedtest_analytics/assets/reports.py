@@ -8,19 +8,19 @@ from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets.declare import LARGE, RunOptions, TableSpec, table_assets
-from seedtest_analytics.assets.events import CheckDeclaration, CheckOutcome, Outcome
-from seedtest_analytics.assets.preview import markdown_table
-from seedtest_analytics.assets.time import is_dry_run, weeks
+from seedtest_analytics.assets.framework.declare import LARGE, RunOptions, TableSpec, table_assets
+from seedtest_analytics.assets.framework.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.framework.preview import markdown_table
+from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
+from seedtest_analytics.database.publish import Published, publish, staged_from_frame
+from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, WEEKLY, Week
+from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.resources.object_store import ObjectStoreError, ObjectStoreResource, ReportKey
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.resources.publish import Published, publish, staged_from_frame
 from seedtest_analytics.resources.quarto.renderer import RenderedReport, RenderFailure
 from seedtest_analytics.resources.quarto.resource import QuartoResource
-from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.settings import ReportSettings, load_settings
-from seedtest_analytics.stats.report.document import ReportDocument
 from seedtest_analytics.tables.reports import report_artifacts
 
 SQL = "reports/documents.sql"

@@ -6,10 +6,10 @@ from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets.declare import column_schema, pii_class
+from seedtest_analytics.assets.framework.declare import column_schema, pii_class
+from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.tables import source
 
 SOURCES = (

@@ -12,7 +12,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from seedtest_analytics.assets.anchor_choice import AnchorChoice
+    from seedtest_analytics.assets.psychometrics.anchors.choice import AnchorChoice
 
 
 class Action(StrEnum):
@@ -46,7 +46,12 @@ def tag_anchors_command(
     Stability over calibrations, an odd estimate, an open alert of drift and DIF count beside the options. Exit code 1
     where no item meets the criteria.
     """
-    from seedtest_analytics.assets.anchor_choice import choose, newest_week, tag_anchors, verify_anchors
+    from seedtest_analytics.assets.psychometrics.anchors.choice import (
+        choose,
+        newest_week,
+        tag_anchors,
+        verify_anchors,
+    )
     from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.resources.postgres import PostgresResource
     from seedtest_analytics.stats.irt.anchors import AnchorCriteria
@@ -116,7 +121,7 @@ def _print_choice(
 
 
 def _print_refused(console: Console, frame: pd.DataFrame, only: list[int]) -> None:
-    from seedtest_analytics.assets.anchor_choice import NOT_CALIBRATED
+    from seedtest_analytics.assets.psychometrics.anchors.choice import NOT_CALIBRATED
 
     reasons = dict(zip(frame["item_id"].astype(int), frame["reason"], strict=True))
     for item in only:

@@ -82,12 +82,12 @@ def configure(
 
 def known_errors() -> tuple[type[Exception], ...]:
     """Errors whose message says what to do."""
+    from seedtest_analytics.database.embedded_postgres import EmbeddedPostgresError
+    from seedtest_analytics.database.engine import DatabaseError
+    from seedtest_analytics.database.migrations import MigrationError
     from seedtest_analytics.dev_server import DevServerError
     from seedtest_analytics.ingest.errors import LoadError
-    from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgresError
-    from seedtest_analytics.resources.migrations import MigrationError
     from seedtest_analytics.resources.object_store import ObjectStoreError
-    from seedtest_analytics.resources.postgres import DatabaseError
     from seedtest_analytics.settings import SettingsError
 
     return (

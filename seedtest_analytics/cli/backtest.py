@@ -68,10 +68,10 @@ def backtest_command(
     weeks: Annotated[int, typer.Option(min=1, help="Weeks to look back from today.")] = 53,
 ) -> None:
     """Print how predictions of past weeks (P, S, abilities, forecasts) met what happened."""
-    from seedtest_analytics.assets.backtest_week import SQL
+    from seedtest_analytics.assets.backtest.week import SQL
     from seedtest_analytics.cli.migrate import migrated_engine
+    from seedtest_analytics.database.sql_files import statement
     from seedtest_analytics.partitions import PLATFORM
-    from seedtest_analytics.resources.sql_files import statement
 
     first = dt.datetime.now(PLATFORM.zone).date() - dt.timedelta(weeks=weeks)
     console = Console()

@@ -46,7 +46,7 @@ def demo_command(
     """Load data, materialise the whole graph and open the UI. Running it again changes no number."""
     from seedtest_analytics.cli.materialize import materialize
     from seedtest_analytics.cli.server import start
-    from seedtest_analytics.resources.migrations import migrate
+    from seedtest_analytics.database.migrations import migrate
     from seedtest_analytics.resources.postgres import PostgresResource
 
     _refuse_dry_run()

@@ -111,7 +111,7 @@ def _postgres() -> Finding:
 
 
 def _schema() -> Finding:
-    from seedtest_analytics.resources.migrations import schema_state
+    from seedtest_analytics.database.migrations import schema_state
     from seedtest_analytics.resources.postgres import PostgresResource
 
     state = schema_state(PostgresResource().engine)

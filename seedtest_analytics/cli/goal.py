@@ -31,7 +31,7 @@ def goal_probability_command(
     ] = None,
 ) -> None:
     """Print the probability that a student reaches a target, by the cohort's growth fit, as JSON."""
-    from seedtest_analytics.assets.growth_draws import NoGrowthFitError, stored_fit
+    from seedtest_analytics.assets.growth.bayesian.draws import NoGrowthFitError, stored_fit
     from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.stats.growth.goal import goal_probability
 
@@ -55,7 +55,7 @@ def goal_calibration_command() -> None:
     import pandas as pd
 
     from seedtest_analytics.cli.migrate import migrated_engine
-    from seedtest_analytics.resources.sql_files import statement
+    from seedtest_analytics.database.sql_files import statement
 
     with migrated_engine().connect() as connection:
         if not connection.execute(statement(SQL, "has_truth")).scalar_one():
@@ -75,7 +75,7 @@ def goal_calibration_command() -> None:
 
 
 def _print_scores(console: Console, title: str, rows: Any) -> None:
-    from seedtest_analytics.stats.calibration.probabilities import score_probabilities
+    from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
     score = score_probabilities(rows["p"], rows["is_reached"])
     inside = rows["true_level"].between(rows["projected_lower"], rows["projected_upper"])

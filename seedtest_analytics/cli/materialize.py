@@ -260,7 +260,7 @@ def asset_steps(job: Any) -> list[list[Any]]:
 
 def would_change(result: Any) -> dict[str, str]:
     """By asset, the rows that a dry run would have changed; empty after a real run."""
-    from seedtest_analytics.assets.events import CONTRACT_CHECK, WOULD_CHANGE
+    from seedtest_analytics.assets.framework.events import CONTRACT_CHECK, WOULD_CHANGE
 
     checks = result.get_asset_check_evaluations()
     return {

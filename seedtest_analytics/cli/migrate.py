@@ -25,7 +25,7 @@ def migrate_command(
     ] = None,
 ) -> None:
     """Bring the database's schema up to date; one that is, is left as it is."""
-    from seedtest_analytics.resources import migrations
+    from seedtest_analytics.database import migrations
     from seedtest_analytics.resources.postgres import PostgresResource
     from seedtest_analytics.settings import load_settings
 
@@ -45,7 +45,7 @@ def migrate_command(
 
 def migrated_engine() -> Engine:
     """The platform's database. Raises an error that says what to type where it lacks the newest schema."""
-    from seedtest_analytics.resources.migrations import require_newest
+    from seedtest_analytics.database.migrations import require_newest
     from seedtest_analytics.resources.postgres import PostgresResource
 
     engine = PostgresResource().engine

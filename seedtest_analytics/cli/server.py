@@ -15,7 +15,7 @@ Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI on 127
 def up_command(port: Port = 3000) -> None:
     """Start the UI and the daemon here; PostgreSQL too, unless DATABASE_URL names one. Migrates the schema first."""
     from seedtest_analytics.cli.home import use_instance
-    from seedtest_analytics.resources.migrations import migrate
+    from seedtest_analytics.database.migrations import migrate
     from seedtest_analytics.resources.postgres import PostgresResource
 
     use_instance()
@@ -43,8 +43,8 @@ def down_command() -> None:
 
 def status_command() -> None:
     """Say what is running. Exit code 3 when the UI does not answer."""
+    from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
     from seedtest_analytics.dev_server import DevServer
-    from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgres
 
     status = DevServer(current_home()).status()
     server = EmbeddedPostgres(current_home() / "postgres").status()

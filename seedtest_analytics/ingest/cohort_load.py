@@ -16,10 +16,10 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, text
 
+from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.cohort_files import config_json, read_config
 from seedtest_analytics.ingest.load import LoadOptions, LoadSummary, load_attempt_log
 from seedtest_analytics.ingest.staging import copy_into
-from seedtest_analytics.resources.sql_files import statement
 from seedtest_analytics.stats.simulate import CohortConfig
 
 _SQL = "load/cohort.sql"

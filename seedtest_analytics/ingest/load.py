@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, text
 
+from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.columns import check_mapping
 from seedtest_analytics.ingest.errors import LoadError
 from seedtest_analytics.ingest.rejects import RejectCount
 from seedtest_analytics.ingest.sources import LogFile, find_files, open_logs, read_batches
 from seedtest_analytics.ingest.staging import Staging
 from seedtest_analytics.ingest.times import whole_weeks_to
-from seedtest_analytics.resources.sql_files import statement
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage (``reading`` or ``writing``), how much is done and how much there is."""

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from sqlalchemy import Connection, text
 
+from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.convert import Converted, convert_batch
 from seedtest_analytics.ingest.rejects import Reject, RejectTally, raw_row_json
 from seedtest_analytics.ingest.sources import Batch
-from seedtest_analytics.resources.sql_files import statement
 
 ROWS_PER_BUCKET = 250_000
 MAX_BUCKETS = 256

@@ -313,7 +313,7 @@ def store_for(storage: StorageSettings) -> ObjectStore:
         return S3Store(storage.s3_bucket, storage.aws_region, storage.s3_endpoint_url)
     if storage.report_folder:
         return FolderStore(Path(storage.report_folder))
-    from seedtest_analytics.resources.postgres import dagster_home
+    from seedtest_analytics.database.engine import dagster_home
 
     return FolderStore(dagster_home() / "reports")
 

@@ -9,18 +9,18 @@ One module a stage declares its group's variables by :func:`~seedtest_analytics.
 a field of :class:`Settings`.
 """
 
+from seedtest_analytics.settings.backtest import BacktestSettings
+from seedtest_analytics.settings.churn import InactivitySettings, SurvivalSettings
+from seedtest_analytics.settings.forecasts import ForecastSettings
 from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
 from seedtest_analytics.settings.kpis import KPI_METRICS, FeatureSettings, KpiSettings
 from seedtest_analytics.settings.load import GROUPS, Settings, load_settings
 from seedtest_analytics.settings.platform import PlatformSettings, StorageSettings
 from seedtest_analytics.settings.psychometrics import CalibrationSettings, DifSettings, DriftSettings
-from seedtest_analytics.settings.quality import BacktestSettings
 from seedtest_analytics.settings.reports import ReportSettings
 from seedtest_analytics.settings.retired import RETIRED_VARIABLES
-from seedtest_analytics.settings.risk import InactivitySettings, SurvivalSettings
 from seedtest_analytics.settings.segments import SegmentSettings
-from seedtest_analytics.settings.trends import ForecastSettings
 
 __all__ = [
     "GROUPS",

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
+from seedtest_analytics.settings.backtest import BacktestSettings
+from seedtest_analytics.settings.churn import InactivitySettings, SurvivalSettings
+from seedtest_analytics.settings.forecasts import ForecastSettings
 from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
 from seedtest_analytics.settings.kpis import FeatureSettings, KpiSettings
 from seedtest_analytics.settings.platform import PlatformSettings, StorageSettings
 from seedtest_analytics.settings.psychometrics import CalibrationSettings, DifSettings, DriftSettings
-from seedtest_analytics.settings.quality import BacktestSettings
 from seedtest_analytics.settings.reports import ReportSettings
 from seedtest_analytics.settings.retired import warn_about_retired
-from seedtest_analytics.settings.risk import InactivitySettings, SurvivalSettings
 from seedtest_analytics.settings.segments import SegmentSettings
-from seedtest_analytics.settings.trends import ForecastSettings
 
 
 class Settings(BaseModel):

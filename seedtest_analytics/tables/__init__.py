@@ -10,13 +10,13 @@ from seedtest_analytics.tables import (
     growth,
     kpis,
     psychometrics,
-    quality,
     reports,
-    risk,
     segments,
     source,
-    trends,
 )
+from seedtest_analytics.tables import backtest as quality
+from seedtest_analytics.tables import churn as risk
+from seedtest_analytics.tables import forecasts as trends
 from seedtest_analytics.tables.declare import (
     ColumnContract,
     contract_of,

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from seedtest_analytics.resources.embedded_postgres import EmbeddedPostgres
+from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("ui")]
 

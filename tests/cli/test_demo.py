@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from seedtest_analytics.cli.demo import shown_weeks
-from seedtest_analytics.resources.migrations import schema_state
+from seedtest_analytics.database.migrations import schema_state
 from tests.cli.conftest import Seedtest
 
 MONDAY = dt.date(2026, 1, 5)

@@ -10,17 +10,17 @@ import typer
 from rich.console import Console
 from sqlalchemy import Engine
 
+from seedtest_analytics.assets.attempts.sync import sync_attempts
 from seedtest_analytics.build import build_definitions
 from seedtest_analytics.cli.materialize import Runner, Step, asset_steps, chosen, console_log, plan
 from seedtest_analytics.partitions import DAY, WEEK, monday_of
-from seedtest_analytics.resources.attempt_sync import sync_attempts
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.tables import metadata
 from seedtest_analytics.tables.source import SOURCE_TABLES
 from tests._database import execute, rows_of, snapshot
 from tests._exams import Exam, question, store
+from tests.assets._activity import postgres_of
 from tests.cli.conftest import Seedtest
-from tests.pipeline._activity import postgres_of
 
 MONDAY = monday_of(dt.datetime.now(dt.UTC).date()) - 2 * WEEK
 OUTPUTS = sorted(set(metadata.tables) - set(SOURCE_TABLES))

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
-from seedtest_analytics.resources.attempt_sync import sync_attempts
-from seedtest_analytics.resources.migrations import schema_state
+from seedtest_analytics.assets.attempts.sync import sync_attempts
+from seedtest_analytics.database.migrations import schema_state
 from tests._exams import NOON, Exam, question, store
 from tests.cli.conftest import Seedtest
 
-LEGACY_SCHEMA = (Path(__file__).parents[1] / "resources" / "legacy_schema.sql").read_text(encoding="utf-8")
+LEGACY_SCHEMA = (Path(__file__).parents[1] / "database" / "legacy_schema.sql").read_text(encoding="utf-8")
 
 
 def test_onto_a_legacy_database_it_says_that_the_log_is_empty_and_what_fills_it(

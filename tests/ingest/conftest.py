@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine, text
 
-from seedtest_analytics.resources.postgres import engine_for, normalised_url
+from seedtest_analytics.database.engine import engine_for, normalised_url
 
 TABLES = "exam_results, question, load_rejects, session, interest_goal"
 

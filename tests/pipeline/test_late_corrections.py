@@ -15,7 +15,7 @@ from seedtest_analytics.ingest.cohort_files import write_cohort
 from seedtest_analytics.ingest.cohort_load import load_cohort
 from seedtest_analytics.partitions import DAY, PLATFORM, WEEK, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.schedules.sensors import exam_results_sensor
+from seedtest_analytics.schedules.exam_results import exam_results_sensor
 from seedtest_analytics.stats.simulate import CohortConfig
 from seedtest_analytics.tables import contract_of, metadata
 from tests._database import execute, rows_of

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from tests.pipeline._cohort import store_abilities, store_attempts
-from tests.pipeline._kpi_reference import Ability, Attempt
-from tests.pipeline.test_kpis import compute, stored
+from tests.assets._cohort import store_abilities, store_attempts
+from tests.assets._kpi_reference import Ability, Attempt
+from tests.assets.kpis.test_assets import compute, stored
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 WEEK = dt.date(2026, 3, 2)

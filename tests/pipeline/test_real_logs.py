@@ -14,7 +14,7 @@ from seedtest_analytics.ingest import LoadOptions, load_attempt_log
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from tests._database import rows_of
 from tests._shared import shared
-from tests.pipeline._activity import postgres_of
+from tests.assets._activity import postgres_of
 
 LAST = dt.date(2026, 1, 4)
 """The logs are years old; moved by whole weeks to end here, as `seedtest demo --data` moves them to today."""

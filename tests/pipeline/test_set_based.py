@@ -13,8 +13,8 @@ from sqlalchemy import Engine, event
 
 from seedtest_analytics.build import build_definitions
 from tests._database import empty_tables
-from tests.pipeline._activity import postgres_of
-from tests.pipeline._cohort import random_cohort, store_attempts
+from tests.assets._activity import postgres_of
+from tests.assets._cohort import random_cohort, store_attempts
 
 WEEK = dt.date(2026, 3, 9)
 AS_OF = dt.datetime(2026, 3, 16, tzinfo=dt.UTC)

@@ -6,12 +6,8 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from seedtest_analytics.resources.postgres import (
-    DatabaseError,
-    PostgresResource,
-    database_url,
-    normalised_url,
-)
+from seedtest_analytics.database.engine import DatabaseError, database_url, normalised_url
+from seedtest_analytics.resources.postgres import PostgresResource
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seedtest_analytics.resources.quarto.errors import ReportError
-from seedtest_analytics.stats.report.document import ReportDocument
+from seedtest_analytics.reporting.document import ReportDocument
 
 DATA_VARIABLE = "SEEDTEST_REPORT_DATA"
 

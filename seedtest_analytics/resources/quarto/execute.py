@@ -20,7 +20,7 @@ from typing import Any
 from seedtest_analytics.resources.quarto.data_file import DATA_VARIABLE, private_data_file
 from seedtest_analytics.resources.quarto.errors import CellError, TemplateError
 from seedtest_analytics.resources.quarto.template import Cell, CompiledTemplate
-from seedtest_analytics.stats.report.document import ReportDocumentError
+from seedtest_analytics.reporting.document import ReportDocumentError
 
 
 @dataclass(frozen=True)

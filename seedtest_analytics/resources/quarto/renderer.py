@@ -16,8 +16,8 @@ from seedtest_analytics.resources.quarto.errors import ReportError, TemplateErro
 from seedtest_analytics.resources.quarto.pool import WorkerPool
 from seedtest_analytics.resources.quarto.template import compile_template, template_files
 from seedtest_analytics.resources.quarto.worker import WorkerSetup
-from seedtest_analytics.resources.sql_files import top_folder
-from seedtest_analytics.stats.report.document import ReportDocument
+from seedtest_analytics.database.sql_files import top_folder
+from seedtest_analytics.reporting.document import ReportDocument
 
 RendererName = Literal["quarto", "embedded"]
 RendererChoice = Literal["auto", "quarto", "embedded"]

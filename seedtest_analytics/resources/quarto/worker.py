@@ -21,7 +21,7 @@ from seedtest_analytics.resources.quarto.errors import ReportError
 from seedtest_analytics.resources.quarto.execute import render_page, runnable_cells
 from seedtest_analytics.resources.quarto.template import CompiledTemplate
 
-PRELOADED = ("seedtest_analytics.stats.report.views", "seedtest_analytics.stats.report.model_views")
+PRELOADED = ("seedtest_analytics.reporting.views", "seedtest_analytics.reporting.model_views")
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seedtest_analytics.stats.calibration.probabilities import ProbabilityScore
 from seedtest_analytics.stats.survival.cox import CoxFit
 from seedtest_analytics.stats.survival.design import Design
 from seedtest_analytics.stats.survival.heuristic import heuristic_parts
 from seedtest_analytics.stats.survival.reasons import Part, Reason, reason, subjects_of
 from seedtest_analytics.stats.survival.weibull import WeibullFit
+from seedtest_analytics.stats.verification.probabilities import ProbabilityScore
 
 Floats = NDArray[np.float64]
 Method = Literal["cox_efron", "cox_efron_ridge", "weibull_aft", "heuristic"]

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from seedtest_analytics.stats.calibration.probabilities import ProbabilityScore, score_probabilities
 from seedtest_analytics.stats.survival.churn import ChurnSettings, Method
 from seedtest_analytics.stats.survival.cox import CoxFit, SurvivalData, check_survival_data, fit_cox
 from seedtest_analytics.stats.survival.errors import SeparationError, SurvivalDataError
 from seedtest_analytics.stats.survival.panel import LandmarkPanel
 from seedtest_analytics.stats.survival.sampling import parts_of, whole_students
 from seedtest_analytics.stats.survival.weibull import WeibullFit, fit_weibull
+from seedtest_analytics.stats.verification.probabilities import ProbabilityScore, score_probabilities
 
 Floats = NDArray[np.float64]
 

@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from seedtest_analytics.stats.calibration.probabilities import ProbabilityScore
-from seedtest_analytics.stats.calibration.verdict import judge_probabilities
 from seedtest_analytics.stats.survival.churn import (
     Z95,
     ChurnModel,
@@ -29,6 +27,8 @@ from seedtest_analytics.stats.survival.panel import LandmarkPanel
 from seedtest_analytics.stats.survival.proportionality import proportionality_test
 from seedtest_analytics.stats.survival.sampling import whole_students
 from seedtest_analytics.stats.survival.weibull import WeibullFit
+from seedtest_analytics.stats.verification.probabilities import ProbabilityScore
+from seedtest_analytics.stats.verification.verdict import judge_probabilities
 
 Floats = NDArray[np.float64]
 

@@ -7,14 +7,14 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from seedtest_analytics.resources.migrations import (
+from seedtest_analytics.database.migrations import (
     create_index_if_missing,
     create_or_extend,
     remember_origins,
     replace_legacy_view,
     undo_everything,
 )
-from seedtest_analytics.resources.sql_files import read_sql
+from seedtest_analytics.database.sql_files import read_sql
 
 revision = "0001"
 down_revision = None

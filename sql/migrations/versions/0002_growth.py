@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from seedtest_analytics.resources.migrations import (
+from seedtest_analytics.database.migrations import (
     begin_revision,
     create_index_if_missing,
     create_or_extend,

@@ -5,7 +5,7 @@ Revision: 0005, after 0004.
 
 from alembic import op
 
-from seedtest_analytics.resources.migrations import begin_revision, create_index_if_missing, undo_revision
+from seedtest_analytics.database.migrations import begin_revision, create_index_if_missing, undo_revision
 
 revision = "0005"
 down_revision = "0004"

@@ -5,7 +5,7 @@ Revision: 0006, after 0005.
 
 from alembic import op
 
-from seedtest_analytics.resources.migrations import begin_revision, create_check_if_missing, undo_revision
+from seedtest_analytics.database.migrations import begin_revision, create_check_if_missing, undo_revision
 
 revision = "0006"
 down_revision = "0005"

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from seedtest_analytics.stats.calibration.probabilities import score_probabilities
 from seedtest_analytics.stats.survival.churn import ChurnSettings
 from seedtest_analytics.stats.survival.churn_check import known_at
 from seedtest_analytics.stats.survival.churn_fit import fit_churn
 from seedtest_analytics.stats.survival.heuristic import heuristic_silence
 from seedtest_analytics.stats.survival.panel import activity_log, landmark_panel
 from seedtest_analytics.stats.survival.reasons import Part, reason, subjects_of
+from seedtest_analytics.stats.verification.probabilities import score_probabilities
 from tests.stats.survival.simulated import FIRST_DAY, N_DAYS, mondays, simulated_log
 
 AS_OF = FIRST_DAY + 112

@@ -1,0 +1,96 @@
+"""Keeps the attempt log in step with the exam results, batch by batch, each its own transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, text
+
+from seedtest_analytics.database.publish import Published, publish
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.tables.attempts import attempt_log, attempt_quarantine
+
+_FILE = "attempts/sync.sql"
+_LOCK = "attempt_log"
+_IN_BATCH = "EXISTS (SELECT FROM batch_exam AS b WHERE b.exam_result_id = t.exam_result_id)"
+_STAGING = (
+    "stage_elements",
+    "stage_attempts",
+    "number_attempts",
+    "analyze_numbered",
+    "apply_numbers_to_staged",
+)
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """What a sync came to: exam results looked at, rows written to the log and to the quarantine."""
+
+    changed_exams: int
+    attempts: Published
+    quarantine: Published
+
+
+def sync_attempts(
+    engine: Engine,
+    as_of: dt.datetime,
+    timezone: str,
+    *,
+    batch_size: int = 50_000,
+    full_compare: bool = False,
+    is_dry_run: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> SyncResult:
+    """Bring ``attempt_log`` and ``attempt_quarantine`` in step with ``exam_results``.
+
+    Killed at any instant, the batches done stay and the next run goes on; ``progress`` gets exam results done and in
+    all. Batches are snapshots (REPEATABLE READ), so an exam that changes meanwhile is found by the next run.
+    """
+    attempts = Published(attempt_log.name, 0, 0, 0, 0)
+    quarantine = Published(attempt_quarantine.name, 0, 0, 0, 0)
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        connection.execute(text("SELECT pg_advisory_lock(hashtextextended(:lock, 0))"), {"lock": _LOCK})
+        connection.commit()
+        try:
+            total = _find_changed(connection, as_of, full_compare)
+            for after in range(0, total, batch_size):
+                with connection.begin() as transaction:
+                    batch = _sync_batch(connection, as_of, timezone, after, batch_size)
+                    attempts, quarantine = attempts + batch[0], quarantine + batch[1]
+                    if is_dry_run:
+                        transaction.rollback()
+                if progress is not None:
+                    progress(min(after + batch_size, total), total)
+        finally:
+            connection.rollback()
+            connection.execute(text("DROP TABLE IF EXISTS pg_temp.changed_exam"))
+            connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:lock, 0))"), {"lock": _LOCK})
+            connection.commit()
+    return SyncResult(total, attempts, quarantine)
+
+
+def _find_changed(connection: Connection, as_of: dt.datetime, full_compare: bool) -> int:
+    connection.execute(statement(_FILE, "find_changed"), {"as_of": as_of, "full_compare": full_compare})
+    total = connection.execute(statement(_FILE, "count_changed")).scalar_one()
+    connection.commit()
+    return int(total)
+
+
+def _sync_batch(
+    connection: Connection, as_of: dt.datetime, timezone: str, after: int, batch_size: int
+) -> tuple[Published, Published]:
+    connection.execute(statement(_FILE, "take_batch"), {"after": after, "batch_size": batch_size})
+    connection.execute(statement(_FILE, "index_batch"))
+    connection.execute(statement(_FILE, "analyze_batch"))
+    for name in _STAGING:
+        connection.execute(statement(_FILE, name), {"as_of": as_of} if name == "stage_elements" else {})
+    connection.execute(statement(_FILE, "stage_quarantine"), {"as_of": as_of})
+    connection.execute(statement(_FILE, "touch_days"), {"as_of": as_of, "timezone": timezone})
+    connection.execute(statement(_FILE, "renumber_others"))
+    attempts = publish(connection, attempt_log, "staged_attempt", partition=_IN_BATCH)
+    quarantine = publish(connection, attempt_quarantine, "staged_quarantine", partition=_IN_BATCH)
+    connection.execute(statement(_FILE, "record_sync"), {"as_of": as_of})
+    connection.execute(statement(_FILE, "forget_gone"))
+    return attempts, quarantine

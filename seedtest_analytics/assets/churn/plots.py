@@ -1,0 +1,106 @@
+"""What a churn fit looks like: baseline curve, calibration at the horizon, hazard ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from seedtest_analytics.assets.framework.preview import (
+    ACCENT,
+    INK,
+    MUTED,
+    figure_metadata,
+    markdown_table,
+    new_figure,
+)
+
+if TYPE_CHECKING:
+    from seedtest_analytics.stats.survival.churn import ChurnModel
+
+
+def fit_plots(model: ChurnModel) -> dict[str, dg.MetadataValue]:
+    """Plots and the table of a fit; empty for the heuristic."""
+    if model.fit is None:
+        return {}
+    plots = {"coefficients": _table(model), "hazard_ratios": _forest(model), "baseline": _baseline(model)}
+    if model.calibration is not None:
+        curve = model.calibration.curve
+        plots["calibration"] = calibration_plot(
+            {
+                "predicted": curve.predicted.tolist(),
+                "observed": curve.observed.tolist(),
+                "observed_lower": curve.observed_lower.tolist(),
+                "observed_upper": curve.observed_upper.tolist(),
+            },
+            f"Silence of {model.horizon_days} days, {model.calibration_how}",
+        )
+    return plots
+
+
+def _table(model: ChurnModel) -> dg.MetadataValue:
+    rows = [
+        [
+            name,
+            model.coefficients[name],
+            model.standard_errors[name],
+            *model.hazard_ratios[name],
+            model.p_values[name],
+            model.proportionality[name].p_value if name in model.proportionality else None,
+        ]
+        for name in model.coefficients
+    ]
+    header = ["column", "coefficient", "robust SE", "hazard ratio", "lower", "upper", "p", "p (proportional)"]
+    return markdown_table(header, rows)
+
+
+def _forest(model: ChurnModel) -> dg.MetadataValue:
+    names = list(model.hazard_ratios)
+    figure, axes = new_figure(6.0, 1.0 + 0.3 * len(names))
+    for position, name in enumerate(reversed(names)):
+        ratio, lower, upper = model.hazard_ratios[name]
+        axes.plot([lower, upper], [position, position], color=ACCENT, linewidth=2)
+        axes.plot([ratio], [position], "o", color=INK, markersize=4)
+    axes.axvline(1.0, color=MUTED, linewidth=1, linestyle="--")
+    axes.set_yticks(range(len(names)), list(reversed(names)), fontsize=7)
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    round_ratios = [
+        r for r in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= r <= high
+    ]
+    axes.set_xticks(round_ratios, [f"{ratio:g}" for ratio in round_ratios])
+    axes.minorticks_off()
+    axes.set_xlabel("hazard ratio of the return (right: comes back sooner)", fontsize=8)
+    axes.set_title("Hazard ratios with 95 % limits", loc="left", fontsize=10, color=INK)
+    return figure_metadata(figure)
+
+
+def _baseline(model: ChurnModel) -> dg.MetadataValue:
+    figure, axes = new_figure()
+    axes.step(
+        [point.day for point in model.baseline_curve],
+        [point.survival for point in model.baseline_curve],
+        where="post",
+        color=ACCENT,
+    )
+    axes.axvline(model.horizon_days, color=MUTED, linewidth=1, linestyle="--")
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("days after the landmark", fontsize=8)
+    axes.set_ylabel("share still silent", fontsize=8)
+    axes.set_title("Baseline curve (average covariates)", loc="left", fontsize=10, color=INK)
+    return figure_metadata(figure)
+
+
+def calibration_plot(curve: Mapping[str, Any], title: str) -> dg.MetadataValue:
+    """Predicted against observed in groups of equal size, with Wilson's 95 % limits."""
+    figure, axes = new_figure(4.2, 4.0)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
+    axes.vlines(curve["predicted"], curve["observed_lower"], curve["observed_upper"], color=ACCENT)
+    axes.plot(curve["predicted"], curve["observed"], "o", color=INK, markersize=4)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("predicted", fontsize=8)
+    axes.set_ylabel("observed", fontsize=8)
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    return figure_metadata(figure)

@@ -1,0 +1,69 @@
+"""A fitted churn model as JSON and back, so that students are scored without fitting again."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from seedtest_analytics.assets.framework.json_text import json_text
+
+if TYPE_CHECKING:
+    from seedtest_analytics.stats.survival.churn import ChurnModel
+
+_INTEGERS = frozenset({"baseline_stratum"})
+
+
+def model_json(model: ChurnModel) -> str | None:
+    """Design, fit and horizon as JSON; None for the heuristic."""
+    if model.fit is None or model.design is None:
+        return None
+    design = {
+        "columns": [dataclasses.asdict(column) for column in model.design.columns],
+        "typical": dict(model.design.typical),
+        "dropped": dict(model.design.dropped),
+    }
+    return json_text(
+        {
+            "method": model.method,
+            "horizon_days": model.horizon_days,
+            "follow_up_days": model.follow_up_days,
+            "design": design,
+            "fit": {f.name: getattr(model.fit, f.name) for f in dataclasses.fields(model.fit)},
+        }
+    )
+
+
+def model_from_json(stored: dict[str, Any]) -> ChurnModel:
+    """The model that :func:`model_json` wrote; it predicts as the fitted one did."""
+    from seedtest_analytics.stats.survival.churn import ChurnModel
+    from seedtest_analytics.stats.survival.cox import CoxFit
+    from seedtest_analytics.stats.survival.design import Design, DesignColumn
+    from seedtest_analytics.stats.survival.weibull import WeibullFit
+
+    design = stored["design"]
+    columns = tuple(DesignColumn(**column) for column in design["columns"])
+    kind: Any = WeibullFit if stored["method"] == "weibull_aft" else CoxFit
+    fit = kind(**{name: _array(name, value) for name, value in stored["fit"].items()})
+    return ChurnModel(
+        stored["method"],
+        stored["horizon_days"],
+        stored["follow_up_days"],
+        usable=True,
+        design=Design(columns, design["typical"], design["dropped"]),
+        fit=fit,
+    )
+
+
+def heuristic_model(horizon_days: int) -> ChurnModel:
+    """The contract's heuristic in the shape of a model: its reasons, no fit."""
+    from seedtest_analytics.stats.survival.churn import ChurnModel
+
+    return ChurnModel("heuristic", horizon_days, horizon_days)
+
+
+def _array(name: str, value: Any) -> Any:
+    import numpy as np
+
+    if isinstance(value, list):
+        return np.array(value, dtype=np.int64 if name in _INTEGERS else np.float64)
+    return value

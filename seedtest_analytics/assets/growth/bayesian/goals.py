@@ -1,0 +1,141 @@
+"""Goals of the students of a fit, and what the fit says about reaching them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from sqlalchemy import Connection
+
+from seedtest_analytics.assets.growth.bayesian.fit import GrowthFit
+from seedtest_analytics.assets.growth.bayesian.scores import WeeklyScores, expected_share
+from seedtest_analytics.database.read import copy_to_arrow
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import Week
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from seedtest_analytics.stats.growth.prediction import StudentPredictions
+
+SQL = "growth/goals.sql"
+# Two years: further ahead a straight line says nothing.
+MAX_HORIZON_WEEKS = 104
+SHARE_MARGIN = 1e-6
+
+
+@dataclass(frozen=True)
+class Goals:
+    """Per student of a fit, in its order, each of shape (J,); ``level`` is an ability, ``target`` a score."""
+
+    level: np.ndarray
+    target: np.ndarray
+    is_own: np.ndarray
+    horizon_date: np.ndarray
+    horizon_source: np.ndarray
+    week: np.ndarray
+
+
+def as_of_date(week: Week) -> dt.date:
+    """The first day that the week's numbers do not see."""
+    return week.as_of.astimezone(ZoneInfo(week.timezone)).date()
+
+
+def stage_goals(connection: Connection, week: Week) -> None:
+    """Fill the temporary table student_goal."""
+    connection.execute(statement(SQL, "stage"), {"as_of": week.as_of, "as_of_date": as_of_date(week)})
+
+
+def load_goals(
+    connection: Connection,
+    week: Week,
+    scores: WeeklyScores,
+    students: np.ndarray,
+    default_target: float,
+    horizon_weeks: int,
+) -> Goals:
+    """Goals of the students (codes of ``scores.users``, shape (J,)); those without get the configured ones."""
+    stage_goals(connection, week)
+    rows = copy_to_arrow(connection, statement(SQL, "rows"), dictionaries=("user_id",))
+    level, days = _goals_of(rows, scores.users[students])
+    is_own, is_dated = np.isfinite(level), ~np.isnat(days)
+    level = np.where(is_own, level, default_target)
+    today = np.datetime64(as_of_date(week), "D")
+    last = today + 7 * MAX_HORIZON_WEEKS
+    horizon = np.where(is_dated, np.minimum(days, last), today + 7 * horizon_weeks)
+    source = np.where(is_dated, np.where(days > last, "goal_date_capped", "goal_date"), "configured")
+    # A week's score stands for the middle of its week.
+    weeks = (horizon - np.datetime64(scores.first_monday, "D")).astype(float) / 7 - 0.5
+    target = level if scores.source == "theta" else expected_share(scores, level)
+    return Goals(level, target, is_own, horizon, source, weeks)
+
+
+def _goals_of(rows: pa.Table, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Target (NaN: none) and day (NaT: none) of each user."""
+    import pandas as pd
+    import pyarrow as pa
+
+    owners = pd.Index(rows["user_id"].cast(pa.string()).to_pylist(), dtype=object)
+    at = owners.get_indexer(pd.Index(users, dtype=object))
+    target = np.append(rows["target"].cast(pa.float64()).to_numpy(), np.nan)
+    days = rows["goal_date"].cast(pa.date32()).to_numpy().astype("datetime64[D]")
+    return target[at], np.append(days, np.datetime64("NaT"))[at]
+
+
+def predictions(
+    fit: GrowthFit, scores: WeeklyScores, goals: Goals, week: Week, run_id: str
+) -> Iterator[pd.DataFrame]:
+    """Rows of growth_prediction in blocks, so that memory does not grow with the cohort."""
+    from seedtest_analytics.stats.growth.binomial import predict_counts
+    from seedtest_analytics.stats.growth.counts import CountData
+    from seedtest_analytics.stats.growth.prediction import predict_blocks
+
+    n_weeks = np.bincount(scores.student, minlength=len(scores.users))
+    n_answers = np.bincount(scores.student, scores.answered, minlength=len(scores.users)).astype(np.int64)
+    if isinstance(fit.data, CountData):
+        inside = np.clip(goals.target, SHARE_MARGIN, 1 - SHARE_MARGIN)
+        blocks = iter([predict_counts(fit.posterior, fit.data, goals.week, inside)])
+    else:
+        blocks = predict_blocks(fit.posterior, fit.data, goals.week, goals.target)
+    start = 0
+    for block in blocks:
+        rows = slice(start, start + len(block.students))
+        start = rows.stop
+        yield _frame(block, goals, rows, scores.users, week, run_id).assign(
+            n_weeks=n_weeks[block.students], n_answers=n_answers[block.students]
+        )
+
+
+def _frame(
+    block: StudentPredictions, goals: Goals, rows: slice, users: np.ndarray, week: Week, run_id: str
+) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "user_id": users[block.students],
+            "week_start": week.start,
+            "run_id": run_id,
+            "intercept_mean": block.intercept_mean,
+            "intercept_sd": block.intercept_sd,
+            "slope_mean": block.slope_mean,
+            "slope_sd": block.slope_sd,
+            "projected": block.projected,
+            "projected_lower": block.projected_lower,
+            "projected_upper": block.projected_upper,
+            "sigma": block.sigma,
+            "p": block.P,
+            "p_lower": block.P_lower,
+            "p_upper": block.P_upper,
+            "target": goals.target[rows],
+            "target_level": goals.level[rows],
+            "target_source": np.where(goals.is_own[rows], "interest_goal", "default"),
+            "horizon_date": goals.horizon_date[rows].astype("datetime64[D]").astype(str),
+            "horizon_source": goals.horizon_source[rows],
+        }
+    )

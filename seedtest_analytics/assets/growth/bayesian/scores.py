@@ -1,0 +1,228 @@
+"""Weekly scores of students as the growth model takes them: windowed ability, or the share of right answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import DTypeLike
+from sqlalchemy import Connection
+
+from seedtest_analytics.assets.psychometrics.scoring.week import Scale, scale_for
+from seedtest_analytics.database.read import copy_integer_lines, copy_to_arrow
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import WEEK, Week, instant_of
+from seedtest_analytics.settings import GrowthSettings
+
+SQL = "growth/scores.sql"
+# Weeks whose answers say next to nothing about the ability: less than this share of what the prior says.
+MIN_INFORMATION_SHARE = 0.02
+
+COUNT_TYPES: dict[str, DTypeLike] = {"week": np.int32, "answered": np.int32, "right": np.int32}
+ANSWER_TYPES: dict[str, DTypeLike] = {"week": np.int32, "item_id": np.int64, "correct": np.int32}
+
+Source = Literal["theta", "accuracy"]
+
+
+@dataclass(frozen=True)
+class WeeklyScores:
+    """One row a student and calendar week with a score.
+
+    Attributes:
+        users: raw ids, by the codes in ``student``.
+        student, week, score: shape (N,); weeks are counted from ``first_monday``.
+        weight: precision of the scores relative to their mean, shape (N,): a score's variance is σ² / weight.
+        answered, right: counts behind the scores, shape (N,).
+        first_monday: Monday of the look-back's first week; week 0.
+        source, unit: what the score is.
+        scale: calibration that abilities are on; None where the scores need none.
+        item_answers: item ids and how often each was answered, for the share expected at an ability.
+        set_aside: student-weeks whose answers say next to nothing.
+    """
+
+    users: np.ndarray
+    student: np.ndarray
+    week: np.ndarray
+    score: np.ndarray
+    weight: np.ndarray
+    answered: np.ndarray
+    right: np.ndarray
+    first_monday: dt.date
+    source: Source
+    scale: Scale | None
+    item_answers: tuple[np.ndarray, np.ndarray]
+    set_aside: int = 0
+
+    @property
+    def unit(self) -> str:
+        """Unit of the score."""
+        return "logit" if self.source == "theta" else "share right"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash (hexadecimal, 128 bits) of everything that a fit uses."""
+        digest = hashlib.blake2b("\0".join(map(str, self.users)).encode(), digest_size=16)
+        for values in (self.student, self.week, self.score, self.weight, self.answered, self.right):
+            digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
+
+
+def first_monday_of(week: Week, lookback_weeks: int) -> dt.date:
+    """Monday of the first of ``lookback_weeks`` calendar weeks that end with ``week``."""
+    return week.start - (lookback_weeks - 1) * WEEK
+
+
+def lookback_parameters(week: Week, lookback_weeks: int) -> dict[str, object]:
+    """Parameters of the statements that read a look-back."""
+    first = first_monday_of(week, lookback_weeks)
+    return {
+        "from_at": instant_of(first, ZoneInfo(week.timezone)),
+        "as_of": week.as_of,
+        "first_monday": first,
+        "timezone": week.timezone,
+    }
+
+
+def load_scores(connection: Connection, week: Week, settings: GrowthSettings) -> WeeklyScores:
+    """The scores of the look-back. The binomial family takes the counts behind accuracy whatever the source says."""
+    stage_scores(connection, week, settings)
+    return read_scores(connection, week, settings)
+
+
+def stage_scores(connection: Connection, week: Week, settings: GrowthSettings) -> None:
+    """Fill the temporary table growth_answer and, where scores are shares, growth_count."""
+    parameters = lookback_parameters(week, settings.lookback_weeks)
+    connection.execute(statement(SQL, "answers"), parameters)
+    if _are_shares(settings):
+        connection.execute(statement(SQL, "counts"), parameters)
+
+
+def read_scores(connection: Connection, week: Week, settings: GrowthSettings) -> WeeklyScores:
+    """The scores of the temporary tables that :func:`stage_scores` fills."""
+    scale = scale_for(connection, week)
+    items = copy_to_arrow(connection, statement(SQL, "items"))
+    item_answers = (items["item_id"].to_numpy(), items["answers"].to_numpy())
+    first = first_monday_of(week, settings.lookback_weeks)
+    if _are_shares(settings):
+        return accuracy_scores(*_read(connection, "counts", COUNT_TYPES), first, scale, item_answers)
+    return ability_scores(*_read(connection, "answers", ANSWER_TYPES), first, scale, item_answers)
+
+
+def _read(
+    connection: Connection, what: str, types: dict[str, DTypeLike]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Columns of the rows, with ``student`` as a code, and the students."""
+    connection.execute(statement(SQL, f"students_of_{what}"))
+    students = copy_to_arrow(connection, statement(SQL, "students"), dictionaries=("user_id",))
+    users = np.asarray(students["user_id"].combine_chunks().dictionary.to_pylist(), dtype=object)
+    rows = copy_integer_lines(connection, statement(SQL, "lines"), types)
+    rows["student"] = np.repeat(
+        np.arange(len(users), dtype=np.int32), students["n_lines"].to_numpy().astype(np.int64)
+    )
+    return rows, users
+
+
+def _are_shares(settings: GrowthSettings) -> bool:
+    return settings.family == "binomial" or settings.score_source == "accuracy"
+
+
+def accuracy_scores(
+    rows: dict[str, np.ndarray],
+    users: np.ndarray,
+    first_monday: dt.date,
+    scale: Scale | None,
+    item_answers: tuple[np.ndarray, np.ndarray],
+) -> WeeklyScores:
+    """Share right of each student and week (columns student and those of COUNT_TYPES), weighted by the answers behind it."""
+    answered, right = rows["answered"], rows["right"]
+    return WeeklyScores(
+        users=users,
+        student=rows["student"],
+        week=rows["week"].astype(float),
+        score=right / np.maximum(answered, 1),
+        weight=_relative(answered.astype(float)),
+        answered=answered,
+        right=right,
+        first_monday=first_monday,
+        source="accuracy",
+        scale=scale,
+        item_answers=item_answers,
+    )
+
+
+def ability_scores(
+    rows: dict[str, np.ndarray],
+    users: np.ndarray,
+    first_monday: dt.date,
+    scale: Scale | None,
+    item_answers: tuple[np.ndarray, np.ndarray],
+) -> WeeklyScores:
+    """What each week's own answers say about the ability, with the prior's pull taken out.
+
+    ``rows`` has the columns student and those of ANSWER_TYPES.
+    The EAP of a week with few answers is pulled towards the population's mean, which would flatten every slope. The
+    posterior N(m, s²) under the prior N(m0, s0²) is that prior times a normal likelihood of precision
+    I = 1/s² − 1/s0² and centre (m/s² − m0/s0²) / I; this centre is the score and I its weight.
+    """
+    student, week = rows["student"], rows["week"]
+    empty = np.zeros(0)
+    if scale is None or len(student) == 0:
+        return WeeklyScores(
+            users, empty.astype(int), empty, empty, empty, empty.astype(int), empty.astype(int),
+            first_monday, "theta", scale, item_answers,
+        )  # fmt: skip
+    from seedtest_analytics.assets.psychometrics.scoring.rows import item_parameters
+    from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.scoring import score
+
+    data = ResponseData.from_long((student, week), rows["item_id"], rows["correct"])
+    mean, sd = scale.group_mean, scale.group_sd
+    scores = score(data, item_parameters(scale.items), prior_mean=mean, prior_sd=sd)
+    prior_precision = 1 / sd**2
+    information = 1 / scores.se**2 - prior_precision
+    known = (scores.n_answers > 0) & (information > MIN_INFORMATION_SHARE * prior_precision)
+    student_of_row, week_of_row = (np.asarray(key)[known] for key in data.row_keys)
+    information = information[known]
+    centre = (scores.theta[known] / scores.se[known] ** 2 - mean * prior_precision) / information
+    answered = scores.n_answers[known].astype(np.int64)
+    return WeeklyScores(
+        users=users,
+        student=student_of_row,
+        week=week_of_row.astype(float),
+        score=centre,
+        weight=_relative(information),
+        answered=answered,
+        right=np.zeros_like(answered),
+        first_monday=first_monday,
+        source="theta",
+        scale=scale,
+        item_answers=item_answers,
+        set_aside=int((~known & (scores.n_answers > 0)).sum()),
+    )
+
+
+def expected_share(scores: WeeklyScores, ability: np.ndarray) -> np.ndarray:
+    """Share right that an ability (logit, shape (J,)) stands for, over the items answered; NaN: no calibration."""
+    if scores.scale is None:
+        return np.full(len(ability), np.nan)
+    from seedtest_analytics.assets.psychometrics.scoring.rows import item_parameters
+
+    ids, answers = scores.item_answers
+    items = item_parameters(scores.scale.items)
+    known = np.isin(items.item_ids, ids)
+    if not known.any():
+        return np.full(len(ability), np.nan)
+    n = answers[np.searchsorted(ids, items.item_ids[known])].astype(float)
+    a, b, c = items.a[known], items.b[known], items.c[known]
+    grid = np.linspace(-12.0, 12.0, 481)
+    right = c + (1 - c) / (1 + np.exp(-a * (grid[:, None] - b)))
+    return np.interp(ability, grid, right @ (n / n.sum()))
+
+
+def _relative(precision: np.ndarray) -> np.ndarray:
+    return precision / precision.mean() if len(precision) else precision

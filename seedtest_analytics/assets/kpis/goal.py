@@ -1,0 +1,126 @@
+"""`weekly_kpi/P`: the probability that a student's score reaches the goal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from sqlalchemy import Connection
+
+from seedtest_analytics.assets.growth.bayesian.goals import as_of_date, stage_goals
+from seedtest_analytics.database.publish import copy_frame, create_staging
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import WEEK, Week
+from seedtest_analytics.settings import GrowthSettings, KpiSettings, load_settings
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import pandas as pd
+
+SQL = "kpis/P.sql"
+PASSED = "is about a day that has passed"
+
+
+@dataclass(frozen=True)
+class ChosenFit:
+    """The growth fit that P of a week comes from.
+
+    ``passed`` says of students whose predicted day lies before the as-of day why they do not get it; ``note`` why the
+    fit is not the week's own.
+    """
+
+    run_id: str
+    week_start: dt.date
+    passed: str
+    note: str | None = None
+
+
+def stage_goal_probability(connection: Connection, week: Week, settings: KpiSettings) -> None:
+    """P from the week's growth posterior where that is asked for and there is one, else the Normal approximation."""
+    import pandas as pd
+
+    log = dg.get_dagster_logger()
+    stage_goals(connection, week)
+    connection.execute(statement(SQL, "abilities"), {"week_start": week.start, "as_of": week.as_of})
+    create_staging(connection, "staged_kpi", {"user_id": "text", "kpis": "jsonb"})
+    fit: ChosenFit | None = None
+    reason = None
+    if settings.use_bayesian:
+        fit, reason = choose_fit(connection, week, load_settings().growth)
+        if fit is not None:
+            parameters = {"fit_week": fit.week_start, "run_id": fit.run_id, "as_of_date": as_of_date(week)}
+            n = connection.execute(
+                statement(SQL, "insert_bayesian"), {**parameters, "note": fit.note}
+            ).rowcount
+            log.info(f"week of {week.key}: updated P and sigma for {n:,} users from growth fit {fit.run_id}")
+            if fit.note:
+                log.warning(f"week of {week.key}: {fit.note}")
+    result = connection.execute(
+        statement(SQL, "rest"),
+        {
+            "default_target": settings.default_target,
+            "fit_week": None if fit is None else fit.week_start,
+            "run_id": None if fit is None else fit.run_id,
+            "reason": reason,
+            "reason_passed": None if fit is None else fit.passed,
+        },
+    )
+    loaded = pd.DataFrame(result.all(), columns=list(result.keys()))
+    for said, n in loaded["method_reason"].value_counts().items():
+        log.warning(f"week of {week.key}: fallback to the Normal approximation of P for {n:,} users: {said}")
+    copy_frame(connection, "staged_kpi", goal_rows(loaded))
+
+
+def choose_fit(connection: Connection, week: Week, settings: GrowthSettings) -> tuple[ChosenFit | None, str]:
+    """The fit for the week, and why the students whom it does not predict get the Normal approximation.
+
+    The week's own usable fit; where that one fell short, the last usable one, not older than the look-back. A week
+    that was not fitted takes no other week's posterior.
+    """
+    if not settings.update_kpi:
+        return None, "BRMS_UPDATE_KPI is off"
+    oldest = week.start - settings.lookback_weeks * WEEK
+    parameters = {"week_start": week.start, "as_of": week.as_of, "oldest": oldest}
+    fits = connection.execute(statement(SQL, "fits"), parameters).all()
+    if not fits or fits[0].week_start != week.start:
+        return None, "the week has no growth fit"
+    own, *earlier = fits
+    unseen = "no score in the look-back of the growth fit"
+    if own.is_usable:
+        return ChosenFit(own.run_id, own.week_start, f"the growth fit of the week {PASSED}"), unseen
+    faults = "; ".join(own.reasons or ["no reason stored"])
+    fell_short = f"the growth fit of the week fell short ({faults})"
+    good = next((fit for fit in earlier if fit.is_usable), None)
+    if good is None:
+        return None, f"{fell_short} and no usable one of the {settings.lookback_weeks} weeks before stands in"
+    stand_in = f"{fell_short}; the last good one, of {good.week_start},"
+    return ChosenFit(good.run_id, good.week_start, f"{stand_in} {PASSED}", f"{stand_in} is used"), unseen
+
+
+def goal_rows(loaded: pd.DataFrame) -> pd.DataFrame:
+    """Columns user_id and kpis (JSON text) by the Normal approximation; ``method_reason`` of a row: why not Bayesian."""
+    import numpy as np
+    import pandas as pd
+
+    from seedtest_analytics.stats.kpi.goal import normal_goal_probability
+
+    mean, sd, target = (np.asarray(loaded[c], np.float64) for c in ("theta", "se", "target"))
+    probability = normal_goal_probability(mean, sd, target)
+    reasons = [{"P_method_reason": said} if said else {} for said in loaded["method_reason"]]
+    rows = zip(mean, sd, loaded["n_answers"], target, loaded["target_source"], probability, strict=True)
+    keys = [json.dumps(_goal_keys(*row) | said) for row, said in zip(rows, reasons, strict=True)]
+    return pd.DataFrame({"user_id": loaded["user_id"], "kpis": keys})
+
+
+def _goal_keys(
+    mean: float, sd: float, n_answers: Any, target: float, source: str, probability: float
+) -> dict[str, Any]:
+    common = {"P_target": target, "P_target_source": source}
+    if probability != probability:  # NaN: there is no ability yet
+        return {"P": None, "P_reason": "no ability is known yet", **common}
+    known = {"P": float(probability), "sigma": float(sd), "P_method": "normal", "P_score_unit": "logit"}
+    ability = {"theta": float(mean), "ability_estimate": float(mean), "theta_n_answers": int(n_answers)}
+    return {**known, **common, **ability}

@@ -1,0 +1,158 @@
+"""Anchors of the item bank: which items could be one, the tag for the chosen, and whether the tagged still should be.
+
+One choice for the asset `anchor_candidates` and the command `seedtest tag-anchors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from seedtest_analytics.assets.psychometrics.scale.tagged_anchors import tagged_anchors
+from seedtest_analytics.assets.psychometrics.scoring.week import scale_for
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import PLATFORM, Week
+from seedtest_analytics.tables.drift import anchor_candidates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seedtest_analytics.stats.irt.anchors import AnchorCriteria, AnchorSelection
+
+SQL = "psychometrics/anchors.sql"
+NOT_CALIBRATED = "not in the calibration: no answers in its look-back, or too few"
+NEVER_USED = "it is never used as an anchor"
+NO_PARAMETERS = f"no parameters in question.meta.irt: {NEVER_USED}"
+
+
+@dataclass(frozen=True, eq=False)
+class AnchorChoice:
+    """Rows of `anchor_candidates`, one a calibrated item, and the choice among them; None without a calibration."""
+
+    frame: pd.DataFrame
+    selection: AnchorSelection | None
+    week: Week
+
+    @property
+    def run_id(self) -> str:
+        """The calibration that the items were judged by; empty without one."""
+        return "" if self.frame.empty else str(self.frame["run_id"].iloc[0])
+
+    @property
+    def chosen(self) -> pd.DataFrame:
+        """The chosen rows, the best first."""
+        return self.frame.loc[self.frame["rank"].notna()].sort_values("rank")
+
+
+def choose(
+    connection: Connection,
+    week: Week,
+    criteria: AnchorCriteria,
+    item_ids: Collection[int] | None = None,
+) -> AnchorChoice:
+    """Judge the items by the calibration that the week is scored with; ``item_ids``: these alone."""
+    import pandas as pd
+
+    from seedtest_analytics.stats.irt.anchors import AnchorCandidates, ParameterHistory, select_anchor_items
+
+    scale = scale_for(connection, week)
+    if scale is None:
+        return AnchorChoice(pd.DataFrame(columns=[c.name for c in anchor_candidates.columns]), None, week)
+    parameters = {"run_id": scale.run_id, "as_of": week.as_of, "week_start": week.start}
+    result = connection.execute(statement(SQL, "candidates"), parameters)
+    items = pd.DataFrame(result.all(), columns=list(result.keys()))
+    if item_ids is not None:
+        items = items.loc[items["item_id"].isin(list(item_ids))].reset_index(drop=True)
+    past = connection.execute(statement(SQL, "history"), {"week_start": week.start}).all()
+    past_ids = np.array([row.item_id for row in past], dtype=np.int64)
+    ids = items["item_id"].to_numpy(np.int64)
+    selection = select_anchor_items(
+        AnchorCandidates(
+            ids,
+            items["a"].to_numpy(np.float64),
+            items["b"].to_numpy(np.float64),
+            items["n_responses"].to_numpy(np.int64),
+            items["topic_id"].fillna("").to_numpy(object),
+            items["flag"].astype(object).where(items["flag"].notna(), None).to_numpy(object),
+            items["is_held"].to_numpy(bool),
+        ),
+        ParameterHistory(past_ids, np.array([row.b for row in past], dtype=np.float64)),
+        criteria,
+    )
+    counts = pd.Series(past_ids).value_counts()
+    items["n_calibrations"] = counts.reindex(ids).fillna(0).astype(int).to_numpy()
+    return AnchorChoice(_rows(items, selection, criteria, week, scale.run_id), selection, week)
+
+
+def _rows(
+    items: pd.DataFrame, selection: AnchorSelection, criteria: AnchorCriteria, week: Week, run_id: str
+) -> pd.DataFrame:
+    import pandas as pd
+
+    rank = pd.Series(np.arange(1, len(selection.item_ids) + 1), index=selection.item_ids, dtype="Int64")
+    frame = items.copy()
+    frame["sd_b"] = selection.sd_b
+    frame["has_responses"] = frame["n_responses"] >= criteria.min_responses
+    frame["has_difficulty"] = frame["b"].between(criteria.difficulty_lower, criteria.difficulty_upper)
+    frame["has_discrimination"] = frame["a"] >= criteria.discrimination_min
+    proven = frame["is_held"] | (frame["n_calibrations"] >= criteria.min_history)
+    frame["is_stable"] = proven & ~(frame["sd_b"] > criteria.max_sd_b)
+    frame["is_flagged"] = frame["flag"].notna()
+    frame["rank"] = rank.reindex(frame["item_id"]).to_numpy()
+    frame["reason"] = frame["item_id"].map(selection.rejected)
+    frame["item_id"] = frame["item_id"].astype(str)
+    frame["week_start"], frame["run_id"] = week.start, run_id
+    return frame[[c.name for c in anchor_candidates.columns]]
+
+
+def newest_week(connection: Connection) -> Week | None:
+    """The week of the newest usable calibration, seen from that calibration's instant; None without one."""
+    row = connection.execute(statement(SQL, "newest_calibration")).one_or_none()
+    return None if row is None else Week(row.week_start, row.fitted_at, PLATFORM.timezone)
+
+
+def tag_anchors(connection: Connection, choice: AnchorChoice) -> pd.DataFrame:
+    """Tag the chosen items that are not tagged yet; their rows."""
+    fresh = choice.chosen.loc[~choice.chosen["is_tagged"].astype(bool)]
+    if len(fresh):
+        parameters = {"run_id": choice.run_id, "item_ids": fresh["item_id"].tolist()}
+        connection.execute(statement(SQL, "tag"), parameters)
+    return fresh
+
+
+def verify_anchors(
+    connection: Connection,
+    week: Week,
+    criteria: AnchorCriteria,
+    item_ids: Collection[int] | None = None,
+) -> pd.DataFrame:
+    """Every tagged item, with the first criterion that it fails in ``reason``, None for none.
+
+    Columns item_id, topic_id, a, b, n_responses, reason. The limit on the number of anchors is left out of it.
+    """
+    import pandas as pd
+
+    result = connection.execute(statement(SQL, "tagged"))
+    tagged = pd.DataFrame(result.all(), columns=list(result.keys()))
+    if item_ids is not None:
+        tagged = tagged.loc[tagged["item_id"].isin(list(item_ids))]
+    ids = tagged["item_id"].tolist()
+    judged = choose(connection, week, replace(criteria, max_anchors=max(len(ids), 1)), ids).frame
+    judged = judged.assign(item_id=judged["item_id"].astype("int64"))
+    found = tagged.merge(judged[["item_id", "a", "b", "n_responses", "reason"]], on="item_id", how="left")
+    reason: list[Any] = found["reason"].astype(object).where(found["reason"].notna(), None).tolist()
+    is_missing = ~found["item_id"].isin(judged["item_id"])
+    faults = {
+        anchor.item_id: f"{anchor.reason}: {NEVER_USED}" for anchor in tagged_anchors(connection).unusable
+    }
+    found["reason"] = [
+        NO_PARAMETERS if not has else faults.get(item) or (NOT_CALIBRATED if missing else why)
+        for item, has, missing, why in zip(
+            found["item_id"], found["has_parameters"], is_missing, reason, strict=True
+        )
+    ]
+    return found.drop(columns="has_parameters").reset_index(drop=True)

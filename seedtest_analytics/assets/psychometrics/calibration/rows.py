@@ -1,0 +1,119 @@
+"""A placed calibration as rows of its tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from seedtest_analytics.assets.framework.json_text import finite_or_none
+from seedtest_analytics.partitions import Week
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seedtest_analytics.assets.psychometrics.calibration.week import Answers
+    from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration
+    from seedtest_analytics.stats.irt.config import ItemPriors
+
+_HISTORY = (
+    "run_id", "item_id", "model", "a", "b", "c", "se_a", "se_b", "se_c", "n_responses", "p_correct", "is_anchor", "flag",
+    "week_start",
+)  # fmt: skip
+_FIT = (
+    "run_id", "model_spec", "metrics", "fitted_at", "week_start", "version", "is_usable", "data_fingerprint",
+)  # fmt: skip
+
+
+def history_rows(placed: PlacedCalibration | None, week: Week, run_id: str) -> pd.DataFrame:
+    """Rows of mirt_item_params_history: every item of the data, those set aside without parameters."""
+    import pandas as pd
+
+    if placed is None:
+        return pd.DataFrame(columns=list(_HISTORY))
+    frame = placed.items.copy()
+    frame["item_id"] = frame["item_id"].astype(str)
+    frame["run_id"], frame["model"], frame["week_start"] = run_id, placed.calibration.model, week.start
+    return frame[list(_HISTORY)]
+
+
+def fit_row(
+    placed: PlacedCalibration | None,
+    week: Week,
+    run_id: str,
+    answers: Answers | None,
+    dif: dict[str, Any] | None,
+) -> pd.DataFrame:
+    """The row of mirt_fit_meta; none where nothing was fitted. ``dif``: kept with the metrics where there is one."""
+    import pandas as pd
+
+    if placed is None or answers is None:
+        return pd.DataFrame(columns=list(_FIT))
+    row = {
+        "run_id": run_id,
+        "model_spec": json.dumps(model_spec(placed) | {"filter": answers.filter}),
+        "metrics": json.dumps(metrics(placed) | ({} if dif is None else {"dif": dif})),
+        "fitted_at": week.as_of,
+        "week_start": week.start,
+        "version": placed.version,
+        "is_usable": not placed.reasons,
+        "data_fingerprint": answers.fingerprint,
+    }
+    return pd.DataFrame([row], columns=list(_FIT))
+
+
+def model_spec(placed: PlacedCalibration) -> dict[str, Any]:
+    """Contract keys model, n_persons, n_items, linking_constants, and what else was decided before the fit."""
+    fit = placed.calibration
+    return {
+        "model": fit.model,
+        "n_persons": fit.n_rows,
+        "n_items": len(fit.parameters),
+        "n_answers": fit.n_answers,
+        "quadrature": {
+            "points": fit.quadrature.points,
+            "lower": fit.quadrature.lower,
+            "upper": fit.quadrature.upper,
+        },
+        "backend": placed.fitted.backend,
+        "priors": priors_spec(placed.fitted.priors),
+        "scale_origin": placed.origin,
+        "n_anchors_tagged": placed.n_anchors,
+        "linking_constants": placed.constants,
+    }
+
+
+def priors_spec(priors: ItemPriors) -> dict[str, dict[str, Any]]:
+    """The priors by parameter: a and b, or by mirt the intercept d = -a b; c, or its logit. Empty without any."""
+    from seedtest_analytics.stats.irt.config import Normal
+
+    spec = {}
+    for name in ("a", "b", "d", "c"):
+        prior = getattr(priors, name)
+        if prior is not None:
+            key = "logit_c" if name == "c" and isinstance(prior, Normal) else name
+            spec[key] = {"dist": type(prior).__name__.lower(), **asdict(prior)}
+    return spec
+
+
+def metrics(placed: PlacedCalibration) -> dict[str, Any]:
+    """How well it went; numbers that are not finite are null."""
+    fit = placed.calibration
+    return {
+        "log_likelihood": finite_or_none(fit.log_likelihood),
+        "log_prior": finite_or_none(fit.log_prior),
+        "aic": finite_or_none(fit.aic),
+        "bic": finite_or_none(fit.bic),
+        "n_iterations": fit.n_iterations,
+        "converged": fit.converged,
+        "max_gradient": finite_or_none(fit.max_gradient),
+        "max_step_logit": finite_or_none(fit.max_step),
+        "standard_errors": fit.standard_error_method,
+        "group_mean": finite_or_none(placed.group_mean),
+        "group_sd": finite_or_none(placed.group_sd),
+        "n_components": fit.n_components,
+        "set_aside": fit.set_aside,
+        "usable": not placed.reasons,
+        "reasons": list(placed.reasons),
+        "warnings": list(fit.verdict.warnings),
+    }

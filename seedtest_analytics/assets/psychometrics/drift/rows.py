@@ -1,0 +1,189 @@
+"""A comparison of two windows as rows of its tables and as metadata."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seedtest_analytics.assets.framework.preview import (
+    ACCENT,
+    INK,
+    MUTED,
+    figure_metadata,
+    markdown_table,
+    new_figure,
+)
+from seedtest_analytics.partitions import Week
+from seedtest_analytics.settings import CalibrationSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seedtest_analytics.assets.psychometrics.drift.week import Comparison
+    from seedtest_analytics.stats.irt.drift import DriftResult
+    from seedtest_analytics.stats.irt.linking import Link
+
+NORMAL_95 = 1.96
+_CALIBRATION = (
+    "item_id", "window_id", "a_hat", "b_hat", "c_hat", "a_l95", "a_u95", "b_l95", "b_u95", "c_l95", "c_u95", "n", "dif",
+    "info", "run_id", "week_start",
+)  # fmt: skip
+_ALERT = (
+    "item_id",
+    "window_id",
+    "metric",
+    "value",
+    "threshold",
+    "severity",
+    "p_adjusted",
+    "run_id",
+    "week_start",
+    "resolved_at",
+)
+
+
+def window_rows(found: Comparison | None, settings: CalibrationSettings) -> pd.DataFrame:
+    """The two windows."""
+    import pandas as pd
+
+    tags = json.dumps({"topic_id": settings.topic_id, "subject_id": settings.subject_id})
+    windows = () if found is None else (found.baseline, found.recent)
+    rows = [
+        {"id": w.id, "start_at": w.start_at, "end_at": w.end_at, "population_tags": tags} for w in windows
+    ]
+    return pd.DataFrame(rows, columns=["id", "start_at", "end_at", "population_tags"])
+
+
+def calibration_rows(found: Comparison | None, week: Week) -> pd.DataFrame:
+    """Every calibrated item of either window, on the baseline's scale."""
+    import pandas as pd
+
+    from seedtest_analytics.stats.irt.linking import Link
+
+    if found is None:
+        return pd.DataFrame(columns=list(_CALIBRATION))
+    old, new = found.calibrations
+    frames = [
+        _window_items(old.items.frame(), found.baseline.id, Link.identity(), {}),
+        _window_items(new.items.frame(), found.recent.id, found.drift.link, _changes(found.drift)),
+    ]
+    frame = pd.concat(frames, ignore_index=True)
+    frame["run_id"], frame["week_start"] = found.run_id, week.start
+    return frame[list(_CALIBRATION)]
+
+
+def _window_items(items: pd.DataFrame, window_id: int, link: Link, changes: dict[int, str]) -> pd.DataFrame:
+    kept = items.loc[items["status"] != "set_aside"].copy()
+    kept["a"], kept["se_a"] = kept["a"] / link.A, kept["se_a"] / link.A
+    kept["b"], kept["se_b"] = kept["b"] * link.A + link.B, kept["se_b"] * link.A
+    for name in "abc":
+        kept[f"{name}_hat"] = kept[name]
+        half = NORMAL_95 * kept[f"se_{name}"]
+        kept[f"{name}_l95"], kept[f"{name}_u95"] = kept[name] - half, kept[name] + half
+    # A limit without a standard error is NULL; NaN is no number of the contract.
+    kept = kept.replace({np.nan: None})
+    kept["n"], kept["window_id"] = kept["n_responses"], window_id
+    kept["dif"] = [changes.get(int(item)) for item in kept["item_id"]]
+    kept["info"] = _information(kept)
+    return kept
+
+
+def _information(items: pd.DataFrame) -> list[str]:
+    from seedtest_analytics.stats.irt.model import ItemParameters, information
+
+    theta = np.linspace(-3.0, 3.0, 50)
+    values = information(theta, ItemParameters.of(items["item_id"], items["a"], items["b"], items["c"]))
+    best = values.argmax(axis=1)
+    return [
+        json.dumps({"max": float(row[k]), "theta_at_max": float(theta[k])})
+        for row, k in zip(values, best, strict=True)
+    ]
+
+
+def _changes(drift: DriftResult) -> dict[int, str]:
+    found = {}
+    for k, item in enumerate(drift.item_ids.tolist()):
+        values = {}
+        for name in "abc":
+            values[f"delta_{name}"] = getattr(drift, f"delta_{name}")[k]
+            values[f"se_delta_{name}"] = getattr(drift, f"se_delta_{name}")[k]
+            values[f"p_{name}_adjusted"] = getattr(drift, f"p_{name}_adjusted")[k]
+        found[int(item)] = json.dumps(
+            {key: float(value) if math.isfinite(value) else None for key, value in values.items()}
+        )
+    return found
+
+
+def alert_rows(found: Comparison | None, week: Week) -> pd.DataFrame:
+    """One row an item and metric; ``resolved_at`` is left empty, for people alone know."""
+    import pandas as pd
+
+    rows = [] if found is None else [
+        {
+            "item_id": int(alert.item_id), "window_id": found.recent.id, "metric": alert.metric, "value": alert.value,
+            "threshold": alert.threshold, "severity": alert.severity, "p_adjusted": alert.p_adjusted,
+            "run_id": found.run_id, "week_start": week.start,
+        }
+        for alert in found.drift.alerts
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(_ALERT))
+
+
+def drift_metadata(found: Comparison | None) -> dict[str, Any]:
+    """The link, a table of the alerts and the forest plot of difficulties."""
+    if found is None:
+        return {}
+    drift, link = found.drift, found.drift.link
+    rows = [
+        [str(a.item_id), a.metric, a.value, a.threshold, a.severity, a.p_adjusted] for a in drift.alerts[:50]
+    ]
+    header = ["item", "metric", "change", "threshold", "severity", "adjusted p"]
+    return {
+        "run_id": found.run_id,
+        "items_compared": len(drift.item_ids),
+        "items_not_compared": len(drift.skipped),
+        "items_without_an_estimate": _not_estimated(found),
+        "link": f"θ = {link.A:.3f} θ_recent + {link.B:.3f} by {link.n_anchors_used} items, {len(link.dropped)} left out",
+        "alerts": markdown_table(header, rows),
+        "forest": _forest(drift),
+    }
+
+
+def _not_estimated(found: Comparison) -> str:
+    """Items with answers enough in both windows that one calibration set aside, such as for only wrong answers: the
+    greatest changes of all, which no difference of parameters shows.
+    """
+    ids = set(found.drift.skipped)
+    for fitted in found.calibrations:
+        enough = fitted.items.n_responses >= found.drift.thresholds.min_responses
+        ids &= set(fitted.items.item_ids[enough].tolist())
+    by_item = {
+        item: flag
+        for fitted in found.calibrations
+        for item, flag in zip(fitted.items.item_ids.tolist(), fitted.items.flag.tolist(), strict=True)
+        if item in ids and flag is not None
+    }
+    return ", ".join(f"{item} ({flag})" for item, flag in sorted(by_item.items())) or "none"
+
+
+def _forest(drift: DriftResult) -> Any:
+    from seedtest_analytics.stats.irt.curves import drift_forest
+
+    forest = drift_forest(drift)
+    n = len(forest.item_ids)
+    figure, axes = new_figure(6.5, 1.2 + 0.18 * n)
+    rows = np.arange(n)[::-1]
+    colours = np.where(forest.has_alert, ACCENT, MUTED)
+    axes.hlines(rows, forest.lower, forest.upper, color=colours, linewidth=1.6)
+    axes.scatter(forest.delta_b, rows, color=colours, s=14, zorder=3)
+    for limit in (-forest.threshold, 0.0, forest.threshold):
+        axes.axvline(limit, color=INK, linewidth=0.7, linestyle="-" if limit == 0 else ":")
+    axes.set_yticks(rows, [str(item) for item in forest.item_ids], fontsize=7)
+    axes.set_xlabel("change of difficulty b (logit), 95 % interval; dotted: threshold", fontsize=8)
+    axes.set_title(
+        f"{n} clearest changes of {len(drift.item_ids)}, alerts in green", loc="left", fontsize=10, color=INK
+    )
+    return figure_metadata(figure)

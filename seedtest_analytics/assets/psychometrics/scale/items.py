@@ -1,0 +1,19 @@
+"""The items of a stored calibration that may be scored and linked with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult
+
+from seedtest_analytics.database.sql_files import statement
+
+SCALE = "psychometrics/scale.sql"
+
+
+def items_to_score_with(connection: Connection, run_id: str) -> CursorResult[Any]:
+    """Their parameters, those whose flag says that they would mislead an ability left out."""
+    from seedtest_analytics.stats.irt.result import NOT_FOR_SCORING
+
+    parameters = {"run_id": run_id, "not_for_scoring": sorted(NOT_FOR_SCORING)}
+    return connection.execute(statement(SCALE, "parameters_of"), parameters)

@@ -1,0 +1,237 @@
+"""Where a calibration's scale comes from: anchors, the platform's first calibration, or itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+
+from seedtest_analytics.assets.psychometrics.calibration.engine import NATIVE, Fit, Fitted, native_fit
+from seedtest_analytics.assets.psychometrics.calibration.filter import filter_of
+from seedtest_analytics.assets.psychometrics.scale.anchor_screen import (
+    answered_anchors,
+    count_testable,
+    free_calibration,
+    screen,
+)
+from seedtest_analytics.assets.psychometrics.scale.items import items_to_score_with
+from seedtest_analytics.assets.psychometrics.scale.link import (
+    Origin,
+    Reference,
+    constants_of,
+    dropped_row,
+    fixed_constants,
+    link_onto,
+    method_for,
+    reference_of,
+    refusal,
+)
+from seedtest_analytics.assets.psychometrics.scale.tagged_anchors import tagged_anchors
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import Week
+from seedtest_analytics.settings import CalibrationSettings
+
+if TYPE_CHECKING:
+    import dagster as dg
+    import pandas as pd
+
+    from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.model import ItemParameters
+    from seedtest_analytics.stats.irt.result import Calibration
+
+SCALE = "psychometrics/scale.sql"
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedCalibration:
+    """A calibration whose parameters and population stand on the platform's scale.
+
+    ``items``: the engine's rows with a, b and their standard errors transformed. ``constants`` map the fit's own scale
+    to the platform's, ``θ* = A θ + B``; None where the fit is the origin, and A, B null with the reason where it
+    could not be linked. ``n_anchors``: tagged anchors with answers enough to be estimated. ``unusable_anchors``: tagged
+    items whose parameters are no item's, as they are stored.
+    """
+
+    fitted: Fitted
+    items: pd.DataFrame
+    origin: Origin
+    version: str
+    group_mean: float
+    group_sd: float
+    description: str
+    n_anchors: int = 0
+    constants: dict[str, Any] | None = None
+    unusable_anchors: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def calibration(self) -> Calibration:
+        """The fit on its own scale."""
+        return self.fitted.calibration
+
+    @property
+    def parameters(self) -> ItemParameters:
+        """The items to score with, on the platform's scale."""
+        from seedtest_analytics.stats.irt.model import ItemParameters
+
+        kept = self.items.loc[self.items["item_id"].isin(self.calibration.parameters.item_ids)]
+        return ItemParameters.of(kept["item_id"].to_numpy(), kept["a"], kept["b"], kept["c"])
+
+    @property
+    def is_on_scale(self) -> bool:
+        """Everything but a fit that should have been linked and could not be."""
+        return self.origin != "unlinked"
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it may not be scored with; empty where it may. Abilities on a scale of their own would be taken for a
+        change of the students.
+        """
+        return (*self.calibration.verdict.reasons, *(() if self.is_on_scale else (self.description,)))
+
+    @property
+    def lost_anchors(self) -> list[dict[str, Any]]:
+        """Tagged anchors that the scale does not rest on because they have moved or have no usable parameters."""
+        if self.origin != "anchors" or self.constants is None:
+            return list(self.unusable_anchors)
+        return list(self.constants["dropped"])
+
+
+def place_on_scale(
+    connection: Connection,
+    data: ResponseData,
+    week: Week,
+    settings: CalibrationSettings,
+    fit: Fit,
+    log: dg.DagsterLogManager,
+) -> PlacedCalibration:
+    """Calibrate ``data`` and put it on the platform's scale.
+
+    Enough anchors with ``MIRT_MIN_RESPONSES`` answers and ``MIRT_LINKING=fixed``: the parameters of those that have not
+    drifted are fixed. Else the fit is linked, by that method (Stocking-Lord in place of ``fixed``): to the anchors
+    where there are enough, else to the first usable calibration. Without either it is the origin of the scale.
+    Anchors whose parameters are no item's are left out and named.
+    """
+    tagged = tagged_anchors(connection)
+    for anchor in tagged.unusable:
+        log.warning(f"anchor {anchor.item_id} is set aside: {anchor.reason}")
+    placed = _placed(connection, data, week, settings, fit, tagged.reference, log)
+    return _naming(placed, [dropped_row(anchor) for anchor in tagged.unusable])
+
+
+def _naming(placed: PlacedCalibration, unusable: list[dict[str, Any]]) -> PlacedCalibration:
+    """With the anchors that could not be used among those that carry no scale."""
+    constants = placed.constants
+    if constants is not None:
+        constants = {**constants, "dropped": [*constants["dropped"], *unusable]}
+    return replace(placed, constants=constants, unusable_anchors=tuple(unusable))
+
+
+def _placed(
+    connection: Connection,
+    data: ResponseData,
+    week: Week,
+    settings: CalibrationSettings,
+    fit: Fit,
+    tagged: Reference,
+    log: dg.DagsterLogManager,
+) -> PlacedCalibration:
+    anchors = answered_anchors(tagged.parameters, data)
+    n_anchors = count_testable(anchors, data, settings.min_responses)
+    if n_anchors >= settings.min_anchors and settings.linking == "fixed":
+        return _fixed(data, anchors, tagged, settings, fit, n_anchors, log)
+    fitted = fit(data, None)
+    if n_anchors >= settings.min_anchors:
+        return _linked(fitted, tagged, settings, n_anchors)
+    parameters = {"week_start": week.start, "is_filtered": filter_of(settings) is not None}
+    first = connection.execute(statement(SCALE, "reference"), parameters).one_or_none()
+    if first is None:
+        return _own(fitted, week, n_anchors)
+    log.info(
+        f"week of {week.key}: {n_anchors} anchors have {settings.min_responses} answers or more, "
+        f"{settings.min_anchors} are needed; linking to the first calibration, {first.version}"
+    )
+    items = items_to_score_with(connection, first.run_id).mappings().all()
+    reference = reference_of(items, "linked", first.version)
+    return _linked(fitted, reference, settings, n_anchors)
+
+
+def _group(calibration: Calibration) -> tuple[float, float]:
+    return float(calibration.group_mean[0]), float(calibration.group_sd[0])
+
+
+def _own(fitted: Fitted, week: Week, n_anchors: int) -> PlacedCalibration:
+    mean, sd = _group(fitted.calibration)
+    text = f"origin of the scale: population mean {mean:.3g}, SD {sd:.3g}"
+    return PlacedCalibration(
+        fitted, fitted.calibration.items.frame(), "own", week.iso_label, mean, sd, text, n_anchors
+    )
+
+
+def _fixed(
+    data: ResponseData,
+    anchors: ItemParameters,
+    tagged: Reference,
+    settings: CalibrationSettings,
+    fit: Fit,
+    n_anchors: int,
+    log: dg.DagsterLogManager,
+) -> PlacedCalibration:
+    """With the anchors held that have not drifted; on no scale where too few are left."""
+    from seedtest_analytics.stats.irt.errors import LinkingError
+
+    free = free_calibration(data, settings)
+    try:
+        screened = screen(free, anchors, tagged, settings.min_anchors)
+    except LinkingError as error:
+        log.warning(f"the anchors cannot be fixed: {error}")
+        fitted = native_fit(free, settings) if settings.backend == NATIVE else fit(data, None)
+        return _unlinked(fitted, "fixed", tagged, str(error), n_anchors)
+    fitted = fit(data, screened.held)
+    mean, sd = _group(fitted.calibration)
+    n_held = len(screened.held)
+    constants = fixed_constants(n_held, screened.n_screened, screened.dropped)
+    text = (
+        f"{n_held} anchors fixed, {len(screened.dropped)} drifted and estimated anew; population mean {mean:.3f}, "
+        f"SD {sd:.3f}"
+    )
+    log.info(text)
+    return PlacedCalibration(
+        fitted, fitted.calibration.items.frame(), "anchors", "anchors", mean, sd, text, n_anchors, constants
+    )
+
+
+def _linked(
+    fitted: Fitted, reference: Reference, settings: CalibrationSettings, n_anchors: int
+) -> PlacedCalibration:
+    """On the reference's scale, or on none with the reason why not."""
+    from seedtest_analytics.stats.irt.errors import LinkingError
+
+    mean, sd = _group(fitted.calibration)
+    items = fitted.calibration.items.frame()
+    method = method_for(fitted.calibration.model, settings.linking)
+    try:
+        link, n_common = link_onto(fitted.calibration, reference, method, settings.min_anchors)
+    except LinkingError as error:
+        return _unlinked(fitted, method, reference, str(error), n_anchors)
+    items["a"], items["se_a"] = items["a"] / link.A, items["se_a"] / link.A
+    items["b"], items["se_b"] = items["b"] * link.A + link.B, items["se_b"] * link.A
+    text = (
+        f"linked to {reference.version} by {link.n_anchors_used} items ({method}, {len(link.dropped)} drifted and "
+        f"dropped): θ* = {link.A:.3f} θ + {link.B:.3f}"
+    )
+    return PlacedCalibration(
+        fitted, items, reference.origin, reference.version, link.A * mean + link.B, link.A * sd, text, n_anchors,
+        constants_of(link, reference, n_common),
+    )  # fmt: skip
+
+
+def _unlinked(
+    fitted: Fitted, method: str, reference: Reference, reason: str, n_anchors: int
+) -> PlacedCalibration:
+    mean, sd = _group(fitted.calibration)
+    text = f"not linked to {reference.version}: {reason}"
+    return PlacedCalibration(
+        fitted, fitted.calibration.items.frame(), "unlinked", "unlinked", mean, sd, text, n_anchors,
+        refusal(method, reference, reason),
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""The items tagged 'anchor': their parameters in the item bank, and those whose parameters are no item's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from seedtest_analytics.assets.psychometrics.scale.link import Reference, reference_of
+from seedtest_analytics.database.sql_files import statement
+
+if TYPE_CHECKING:
+    from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
+
+RESPONSES = "psychometrics/responses.sql"
+
+
+@dataclass(frozen=True, eq=False)
+class TaggedAnchors:
+    """``reference``: the parameters of those that can carry a scale. ``unusable``: the others, with the reason."""
+
+    reference: Reference
+    unusable: tuple[DroppedAnchor, ...]
+
+
+def tagged_anchors(connection: Connection) -> TaggedAnchors:
+    """Every tagged item that has numbers for parameters, each judged alone: a slip in one must not cost the rest."""
+    from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
+
+    usable, unusable = [], []
+    for row in connection.execute(statement(RESPONSES, "anchors")).mappings():
+        fault = _fault(float(row["a"]), float(row["b"]), float(row["c"] or 0))
+        if fault is None:
+            usable.append(row)
+        else:
+            reason = f"question.meta.irt has {fault}"
+            unusable.append(DroppedAnchor(int(row["item_id"]), math.nan, math.nan, reason))
+    return TaggedAnchors(reference_of(usable, "anchors", "question.meta"), tuple(unusable))
+
+
+def _fault(a: float, b: float, c: float) -> str | None:
+    """Why no scale can rest on these parameters. A slope that is not above 0 is a wrong key, and one at the engine's
+    limit is not an estimate: an item that was calibrated so would not be scored with.
+    """
+    from seedtest_analytics.stats.irt.optimiser import DISCRIMINATION_LIMIT
+
+    if not a > 0:
+        return f"a = {a:g}, which is not above 0"
+    if not a < DISCRIMINATION_LIMIT:
+        return f"a = {a:g}, which is not below {DISCRIMINATION_LIMIT:g}"
+    if not math.isfinite(b):
+        return f"b = {b:g}, which is not finite"
+    if not 0 <= c < 1:
+        return f"c = {c:g}, which is not in [0, 1)"
+    return None

@@ -1,0 +1,85 @@
+"""Whether the abilities of a week can be believed: a scale that stays, and answers that they foretell."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from seedtest_analytics.assets.framework.events import CheckOutcome
+from seedtest_analytics.database.read import copy_to_arrow
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import WEEK, Week, instant_of
+
+SCALE = "psychometrics/scale.sql"
+OUTCOMES = "backtest/outcomes.sql"
+MAX_MEAN_SHIFT_LOGIT = 0.3
+"""A cohort gains a tenth of a logit a week at best; three times that is the scale."""
+MAX_SD_RATIO = 1.25
+CHANCE = 3.0
+"""A difference within so many standard errors is chance, whatever its size."""
+
+
+def scale_stability(connection: Connection, week: Week) -> CheckOutcome:
+    """Mean and SD of θ against the week before."""
+    before = week.start - WEEK
+    rows = connection.execute(
+        statement(SCALE, "ability_moments"), {"first_week": before, "last_week": week.start}
+    ).mappings()
+    by_week: dict[dt.date, Any] = {row["week_start"]: row for row in rows}
+    if before not in by_week or week.start not in by_week:
+        missing = before if before not in by_week else week.start
+        return CheckOutcome(
+            "scale_stable", True, f"nothing to compare: no abilities of the week of {missing}"
+        )
+    return judge_stability(by_week[before], by_week[week.start])
+
+
+def judge_stability(old: Any, new: Any) -> CheckOutcome:
+    """Two rows n, mean, sd; the limits widen to what chance does to few students."""
+    shift = new["mean"] - old["mean"]
+    shift_limit = max(
+        MAX_MEAN_SHIFT_LOGIT, CHANCE * math.sqrt(old["sd"] ** 2 / old["n"] + new["sd"] ** 2 / new["n"])
+    )
+    is_fine = abs(shift) <= shift_limit
+    text = f"mean θ {old['mean']:.3f} → {new['mean']:.3f} (limit ±{shift_limit:.2f})"
+    metadata = {"mean_shift_logit": shift, "mean_shift_limit_logit": shift_limit}
+    if min(old["sd"], new["sd"]) > 0:
+        log_ratio = math.log(new["sd"] / old["sd"])
+        # SE of a log SD is 1 / sqrt(2 n) for normal abilities.
+        ratio_limit = max(math.log(MAX_SD_RATIO), CHANCE * math.sqrt(1 / (2 * old["n"]) + 1 / (2 * new["n"])))
+        is_fine = is_fine and abs(log_ratio) <= ratio_limit
+        text += f", SD {old['sd']:.3f} → {new['sd']:.3f} (limit ratio {math.exp(ratio_limit):.2f})"
+        metadata |= {"sd_ratio": math.exp(log_ratio), "sd_ratio_limit": math.exp(ratio_limit)}
+    return CheckOutcome("scale_stable", is_fine, text, metadata)
+
+
+def next_answer_scores(connection: Connection, week: Week) -> dict[str, Any]:
+    """Log loss of the previous week's θ on this week's first answers, beside the item's base rate in the calibration.
+
+    The answers after this week are not known at its as-of instant, so it is the week before that is scored.
+    """
+    starts_at = instant_of(week.start, ZoneInfo(week.timezone))
+    connection.execute(
+        statement(OUTCOMES, "next_answers"),
+        {"week_start": week.start - WEEK, "as_of": starts_at, "until": week.as_of},
+    )
+    rows = copy_to_arrow(connection, statement(OUTCOMES, "rows"), dictionaries=("user_id",))
+    connection.execute(statement(OUTCOMES, "drop_outcome"))
+    if rows.num_rows == 0:
+        return {"next_answers": 0}
+    from seedtest_analytics.stats.verification.probabilities import score_probabilities
+
+    columns = (rows[name].to_numpy().astype(float) for name in ("predicted", "happened", "baseline"))
+    predicted, happened, baseline = columns
+    users = rows["user_id"].combine_chunks().indices.to_numpy()
+    score = score_probabilities(predicted, happened, baseline=baseline, clusters=users)
+    return {
+        "next_answers": rows.num_rows,
+        "next_answer_log_loss": score.log_score,
+        "next_answer_log_loss_of_base_rate": score.log_score_baseline,
+        "next_answer_log_skill": score.log_skill,
+    }

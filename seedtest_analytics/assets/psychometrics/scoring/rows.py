@@ -1,0 +1,148 @@
+"""Answers as Arrow tables to rows of the ability tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seedtest_analytics.partitions import Week
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from seedtest_analytics.assets.psychometrics.scoring.week import Scale
+    from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.model import ItemParameters
+
+
+def item_parameters(items: pd.DataFrame) -> ItemParameters:
+    """The engine's parameters from rows item_id, a, b, c (missing c: 0)."""
+    from seedtest_analytics.stats.irt.model import ItemParameters
+
+    return ItemParameters(
+        items["item_id"].astype("int64").to_numpy(),
+        items["a"].to_numpy(np.float64),
+        items["b"].to_numpy(np.float64),
+        items["c"].fillna(0.0).to_numpy(np.float64),
+    )
+
+
+def _codes(column: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and labels of a dictionary-encoded column; code −1 is NULL."""
+    chunk = column.combine_chunks()
+    codes = chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return codes, np.asarray(chunk.dictionary.to_pylist(), dtype=object)
+
+
+def overall_responses(answers: pa.Table) -> tuple[np.ndarray, ResponseData]:
+    """Ids of the students by code, and their answers with the code as the row's key."""
+    from seedtest_analytics.stats.irt.data import ResponseData
+
+    codes, users = _codes(answers["user_id"])
+    return users, ResponseData.from_long(codes, answers["item_id"].to_numpy(), answers["correct"].to_numpy())
+
+
+def overall_rows(users: np.ndarray, data: ResponseData, scale: Scale, week: Week) -> pd.DataFrame:
+    """Rows of mirt_ability: EAP and posterior SD of each student, population of the calibration as the prior."""
+    import pandas as pd
+
+    from seedtest_analytics.stats.irt.scoring import score
+
+    scores = score(data, item_parameters(scale.items), prior_mean=scale.group_mean, prior_sd=scale.group_sd)
+    known = scores.n_answers > 0
+    frame = pd.DataFrame(
+        {
+            "user_id": users[data.row_ids[known]],
+            "theta": scores.theta[known],
+            "se": scores.se[known],
+            "model": scale.model,
+            "version": week.iso_label,
+            "fitted_at": week.as_of,
+            "run_id": scale.run_id,
+            "week_start": week.start,
+            "n_answers": scores.n_answers[known],
+            "method": "EAP",
+        }
+    )
+    return frame
+
+
+def window_rows(answers: pa.Table, scale: Scale, week: Week, window_days: int) -> pd.DataFrame:
+    """Rows of ability_window: EAP of each student in the recent and in the previous window, scored at once."""
+    import pandas as pd
+
+    from seedtest_analytics.stats.irt.data import ResponseData
+    from seedtest_analytics.stats.irt.scoring import score
+
+    codes, users = _codes(answers["user_id"])
+    row = (codes, answers["is_recent"].to_numpy())
+    data = ResponseData.from_long(row, answers["item_id"].to_numpy(), answers["correct"].to_numpy())
+    scores = score(data, item_parameters(scale.items), prior_mean=scale.group_mean, prior_sd=scale.group_sd)
+    known = scores.n_answers > 0
+    user_code, is_recent = (key[known] for key in data.row_keys)
+    middle, start = week.days_before(window_days), week.days_before(2 * window_days)
+    return pd.DataFrame(
+        {
+            "user_id": users[user_code],
+            "week_start": week.start,
+            "window_name": np.where(is_recent == 1, "recent", "previous"),
+            "window_start_at": [middle if recent else start for recent in is_recent],
+            "window_end_at": [week.as_of if recent else middle for recent in is_recent],
+            "theta": scores.theta[known],
+            "se": scores.se[known],
+            "n_answers": scores.n_answers[known],
+            "run_id": scale.run_id,
+        }
+    )
+
+
+def topic_rows(answers: pa.Table, overall: pd.DataFrame, scale: Scale, week: Week) -> pd.DataFrame:
+    """Rows of student_topic_theta_history: EAP in each topic with the student's overall posterior as the prior."""
+    import pandas as pd
+
+    from seedtest_analytics.stats.irt.scoring import score
+
+    users, topics, data = _by_topic(answers)
+    position = pd.Series(np.arange(len(overall)), index=overall["user_id"].to_numpy())
+    user_code, topic_code = data.row_keys
+    at = position.reindex(users[user_code]).to_numpy(np.float64)
+    has_prior = np.isfinite(at)
+    index = np.where(has_prior, at, 0).astype(np.int64)
+    mean = np.where(
+        has_prior, overall["theta"].to_numpy(np.float64)[index] if len(overall) else 0.0, scale.group_mean
+    )
+    sd = np.where(
+        has_prior, overall["se"].to_numpy(np.float64)[index] if len(overall) else 1.0, scale.group_sd
+    )
+    scores = score(data, item_parameters(scale.items), prior_mean=mean, prior_sd=sd)
+    known = (scores.n_answers > 0) & has_prior
+    return pd.DataFrame(
+        {
+            "user_id": users[user_code[known]],
+            "topic_id": topics[topic_code[known]],
+            "week_start": week.start,
+            "theta": scores.theta[known],
+            "se": scores.se[known],
+            "model": scale.model,
+            "version": week.iso_label,
+            "fitted_at": week.as_of,
+            "n_answers": scores.n_answers[known],
+            "run_id": scale.run_id,
+        }
+    )
+
+
+def _by_topic(answers: pa.Table) -> tuple[np.ndarray, np.ndarray, ResponseData]:
+    from seedtest_analytics.stats.irt.data import ResponseData
+
+    user_code, users = _codes(answers["user_id"])
+    topic_code, topics = _codes(answers["topic_id"])
+    has_topic = topic_code >= 0
+    data = ResponseData.from_long(
+        (user_code[has_topic], topic_code[has_topic]),
+        answers["item_id"].to_numpy()[has_topic],
+        answers["correct"].to_numpy()[has_topic],
+    )
+    return users, topics, data

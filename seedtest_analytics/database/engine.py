@@ -1,0 +1,111 @@
+"""Engines on the platform's PostgreSQL: which URL, how sessions are set up, and what an error of the server means.
+
+The Dagster resource that holds an engine for a step is :mod:`seedtest_analytics.resources.postgres`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+
+from seedtest_analytics.settings import load_settings
+
+DATABASE = "seedtest"
+
+
+class DatabaseError(RuntimeError):
+    """The database cannot be reached or used; the message names where, why and what to do."""
+
+
+def normalised_url(url: str) -> URL:
+    """A URL for psycopg 3 from any form that operators use (``postgres://``, ``+psycopg2``, libpq URI)."""
+    try:
+        parsed = make_url(url)
+    except (
+        ArgumentError,
+        ValueError,
+    ):  # ValueError: what stands for the port is no number, a part of a password say
+        raise DatabaseError(
+            "DATABASE_URL is no database URL; its form is postgresql://user:password@host:5432/database"
+        ) from None
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise DatabaseError(
+            f"DATABASE_URL names {parsed.get_backend_name()!r}; the platform needs PostgreSQL (postgresql://…)"
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def dagster_home() -> Path:
+    """DAGSTER_HOME, else ``.dagster`` below the working directory."""
+    return Path(os.environ.get("DAGSTER_HOME") or ".dagster").resolve()
+
+
+def database_url() -> URL:
+    """Where the platform's tables are: DATABASE_URL, else the embedded server (started if it does not run)."""
+    platform = load_settings().platform
+    if platform.database_url is not None:
+        return normalised_url(platform.database_url.get_secret_value())
+    if platform.app_env != "local":
+        raise DatabaseError(
+            f"APP_ENV={platform.app_env} needs DATABASE_URL; the embedded PostgreSQL is for APP_ENV=local only"
+        )
+    from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
+
+    server = EmbeddedPostgres(dagster_home() / "postgres")
+    server.start()
+    server.ensure_database(DATABASE)
+    return make_url(server.url(DATABASE))
+
+
+def engine_for(url: URL) -> Engine:
+    """An engine whose sessions compute in UTC and do not wait for ever to connect."""
+    options = "-c TimeZone=UTC -c application_name=seedtest_analytics -c jit=off"
+    return create_engine(
+        url, pool_pre_ping=True, pool_size=4, connect_args={"connect_timeout": 10, "options": options}
+    )
+
+
+def cause_of(error: DBAPIError) -> str:
+    """The server's or the system's own words; the driver puts the address before them and a hint after."""
+    lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
+    causes = [line.rsplit("failed: ", 1)[1] for line in lines if "failed: " in line]
+    return (causes or lines or ["unknown cause"])[-1]
+
+
+def lacks_schema(error: ProgrammingError) -> bool:
+    """A table or column that the statement names is not there."""
+    from psycopg.errors import UndefinedColumn, UndefinedTable
+
+    return isinstance(error.orig, UndefinedTable | UndefinedColumn)
+
+
+def connected_engine(url: URL) -> Engine:
+    """An engine that has answered once. Raises :class:`DatabaseError` that names the server and the cause."""
+    engine = engine_for(url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except OperationalError as error:
+        raise DatabaseError(
+            f"PostgreSQL at {url.host}:{url.port or 5432}, database {url.database!r}, user {url.username!r} "
+            f"refuses: {cause_of(error)}. Check that the server runs and DATABASE_URL is right."
+        ) from None
+    return engine
+
+
+@contextmanager
+def locked_transaction(engine: Engine, lock: str, *, is_dry_run: bool = False) -> Iterator[Connection]:
+    """One transaction that holds the advisory lock ``lock``; a dry run is rolled back at its end.
+
+    Two writers of one partition wait for each other. A process that is killed leaves nothing behind.
+    """
+    with engine.connect() as connection, connection.begin() as transaction:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock})
+        yield connection
+        if is_dry_run:
+            transaction.rollback()

@@ -1,0 +1,83 @@
+"""Merging one asset's keys into `weekly_kpi` and validating them first."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+from sqlalchemy import Connection, text
+
+from seedtest_analytics.database.publish import ContractViolation, Published, Violation
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.tables.kpis import KPI_KEYS, REQUIRED_KEYS, KpiKey
+
+_FILE = "kpis/merge.sql"
+
+
+def merge_kpis(connection: Connection, name: str, week_start: dt.date, *, is_whole: bool = True) -> Published:
+    """Merge the temporary table ``staged_kpi`` (user_id, kpis) as the keys that ``weekly_kpi/<name>`` owns.
+
+    The week's rows are those of the population: students that left it (a correction took their attempts away) lose
+    their row; not so where ``is_whole`` is false and only some students were staged. Raises
+    :class:`ContractViolation` before anything is written.
+    """
+    owned = [key.name for key in KPI_KEYS[name]]
+    violations = _violations(connection, name, owned)
+    if violations:
+        raise ContractViolation("weekly_kpi", violations)
+    removed = 0
+    if is_whole:
+        removed = connection.execute(statement(_FILE, "remove_gone"), {"week_start": week_start}).rowcount
+    inserted, updated = connection.execute(
+        statement(_FILE, "merge"),
+        {
+            "week_start": week_start,
+            "owned": owned,
+            "required": json.dumps(dict.fromkeys(REQUIRED_KEYS)),
+            "foreign": [key for key in REQUIRED_KEYS if key not in owned],
+        },
+    ).one()
+    total = connection.execute(text("SELECT count(*) FROM staged_kpi")).scalar_one()
+    return Published("weekly_kpi", total, inserted, updated, removed)
+
+
+def _violations(connection: Connection, name: str, owned: list[str]) -> list[Violation]:
+    unknown = connection.execute(statement(_FILE, "unknown_keys"), {"owned": owned}).scalars().all()
+    found = [Violation(key, f"is no key of weekly_kpi/{name}", 1) for key in unknown]
+    rules = [rule for key in KPI_KEYS[name] for rule in _rules(key)]
+    counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)
+    row = connection.execute(text(f"SELECT {counts} FROM staged_kpi")).one()  # noqa: S608
+    return found + [
+        Violation(key, rule, rows) for (key, rule, _), rows in zip(rules, row, strict=True) if rows
+    ]
+
+
+def _rules(key: KpiKey) -> list[tuple[str, str, str]]:
+    json_type = "number" if key.type == "integer" else key.type
+    value = f"(kpis ->> '{key.name}')"
+    is_typed = f"jsonb_typeof(kpis -> '{key.name}') = '{json_type}'"
+    rules = [
+        (
+            key.name,
+            f"must be a {key.type}",
+            f"jsonb_typeof(kpis -> '{key.name}') NOT IN ('{json_type}', 'null')",
+        )
+    ]
+    if key.allowed:
+        words = ", ".join(f"'{word}'" for word in key.allowed)
+        rules.append((key.name, f"must be one of {words}", f"{is_typed} AND {value} NOT IN ({words})"))
+    if key.type == "integer":
+        rules.append((key.name, "must be a whole number", f"{is_typed} AND {value} !~ '^-?[0-9]+$'"))
+    if key.minimum is not None:
+        rules.append(
+            (
+                key.name,
+                f"must be at least {key.minimum:g}",
+                f"{is_typed} AND {value}::numeric < {key.minimum}",
+            )
+        )
+    if key.maximum is not None:
+        rules.append(
+            (key.name, f"must be at most {key.maximum:g}", f"{is_typed} AND {value}::numeric > {key.maximum}")
+        )
+    return rules

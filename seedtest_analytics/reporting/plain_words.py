@@ -1,0 +1,140 @@
+"""What the words that the models store mean to a reader: methods, states, circumstances, segments, habits.
+
+A test walks through all that the model layers can store and fails for a word that is missing here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+from seedtest_analytics.reporting import wording
+from seedtest_analytics.reporting.document import Effect
+
+GOAL_METHODS: Mapping[str, str] = {
+    "normal": "Compares the goal with today's ability{answers}; further growth is not assumed.",
+    "bayesian": "From the growth model, which projects this student's own pace to the goal date.",
+}
+RISK_METHODS: Mapping[str, str] = {
+    "heuristic": "A rule of thumb from silence, gaps and sessions, not a calibrated probability.",
+    "cox": "From a survival model of when students come back.",
+    "weibull": "From a survival model of when students come back.",
+}
+RISK_STATES: Mapping[str, str] = {
+    "active": "",
+    "stopped": "Was active before and is silent now.",
+    "never_started": "Has not started yet.",
+}
+GOAL_SOURCES: Mapping[str, str] = {
+    "interest_goal": "the student's own goal",
+    "default": "the default goal, because none is set",
+}
+HORIZONS: Mapping[str, str] = {
+    "goal_date": "the date of the goal",
+    "goal_date_capped": "as far as a line may be followed; the goal is due later",
+    "configured": "no date is set for the goal",
+}
+ENGAGEMENT_PARTS: Mapping[str, str] = {
+    "gap": "time between sessions",
+    "hints": "hints",
+    "dwell": "time in a session",
+}
+
+_ONE_MORE: Mapping[str, str] = {
+    "days_since_last": "one day more of silence",
+    "sessions_28d": "one session more in four weeks",
+    "sessions_7d": "one session more in the last week",
+    "mean_gap_days_28d": "one day more between sessions",
+    "tenure_days": "one day more since the first session",
+    "days_per_session": "one day more for each session since the start",
+    "A_t": "engagement: all of it instead of none",
+    "E_t": "efficiency: all of it instead of none",
+    "R_t": "recovery: all earlier mistakes right instead of none",
+    "I_t": "improvement: one unit more",
+}
+_TWICE: Mapping[str, str] = {
+    "days_since_last": "silent for twice as long",
+    "sessions_28d": "twice as many sessions in four weeks",
+    "sessions_7d": "twice as many sessions in the last week",
+    "mean_gap_days_28d": "twice as long between sessions",
+    "tenure_days": "twice as long since the first session",
+    "days_per_session": "half as many sessions for the time since the start",
+}
+_UNKNOWN: Mapping[str, str] = {
+    "days_since_last": "no session yet",
+    "sessions_28d": "number of sessions in four weeks not known",
+    "sessions_7d": "number of sessions in the last week not known",
+    "mean_gap_days_28d": "too few sessions in four weeks to show a rhythm",
+    "tenure_days": "first session not known",
+    "days_per_session": "first session not known",
+    "A_t": "no activity in four weeks",
+    "E_t": "no recorded times to compare",
+    "R_t": "no earlier mistake met again",
+    "I_t": "too few answers to see a change",
+}
+
+
+def circumstance(effect: Effect) -> tuple[str, Effect] | None:
+    """A column of the churn model in words and the effect that the words are about; None for an unknown one.
+
+    The ratio of a column on the scale log(1 + x) is that of a step of one there; the words speak of twice as
+    much, which is a step of log 2.
+    """
+    column = effect.column
+    if column.is_missing_indicator:
+        words = _UNKNOWN.get(column.covariate)
+        return None if words is None else (words, effect)
+    words = (_TWICE if column.is_log else _ONE_MORE).get(column.covariate)
+    if words is None:
+        return None
+    if column.bend_at is not None:
+        words += f", on top of that beyond {column.bend_at:g} days"
+    return words, effect.to_the_power(math.log(2)) if column.is_log else effect
+
+
+SEGMENTS: Mapping[str, str] = {
+    "short_frequent": "frequent sessions, short breaks",
+    "long_rare": "few sessions, long breaks",
+    "hint_heavy": "many hints",
+    "improving": "improving",
+    "struggling": "many hints, not getting faster",
+    "efficient": "getting faster, few hints",
+    "average": "like most students",
+}
+"""The contract's labels by what their rules say (`stats/segments/labels.py`)."""
+
+
+def segment(label: str) -> str:
+    """A segment's label in words: the contract's by its rule, any other by its own words."""
+    parts = re.split(r"(_and_|_with_)", re.sub(r"_\d+$", "", label))
+    joined = (SEGMENTS.get(part, part) if i % 2 == 0 else part for i, part in enumerate(parts))
+    return "".join(joined).replace("_with_", ", ").replace("_", " ")
+
+
+HABITS: Mapping[str, str] = {
+    "engagement": "Engagement",
+    "improvement": "Improvement",
+    "efficiency": "Efficiency",
+    "recovery": "Recovery",
+    "sessions": "Sessions in four weeks",
+    "gap": "Between sessions",
+    "avg_rt": "Typical time of an answer",
+    "avg_hints": "Hints a day",
+    "total_attempts": "Answers",
+}
+
+
+def habit(feature: str, value: float) -> str:
+    """The value of a feature of the segmentation with its unit."""
+    if feature in ("efficiency", "recovery"):
+        return wording.percent(value)
+    if feature == "engagement":
+        return f"{round(100 * value)} of 100"
+    if feature == "improvement":
+        return wording.signed(value)
+    if feature == "avg_rt":
+        return wording.seconds(value)
+    if feature == "gap":
+        return f"{wording.decimal(value, 1)} days"
+    return f"{round(value):,}" if feature == "total_attempts" else wording.decimal(value, 1)

@@ -1,0 +1,122 @@
+"""Totals of the daily topic rows: by day, by week and by topic. Nothing after the reported week is counted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from seedtest_analytics.reporting.document import ReportDocument, TopicDay
+
+Z_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Answers and how many were right."""
+
+    attempts: int = 0
+    correct: int = 0
+
+    @property
+    def share(self) -> float | None:
+        """Share right; None without an answer."""
+        return self.correct / self.attempts if self.attempts else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of the share right; 0..1 without an answer."""
+        return wilson_interval(self.correct, self.attempts)
+
+    def without(self, other: Tally) -> Tally:
+        """What is left when ``other`` is taken out."""
+        return Tally(self.attempts - other.attempts, self.correct - other.correct)
+
+
+@dataclass(frozen=True)
+class TopicSummary:
+    """A topic over the period that the data covers. Times in ms, ability in logit."""
+
+    topic_id: str
+    week: Tally
+    period: Tally
+    typical_time_ms: float | None
+    theta: float | None
+    theta_sd: float | None
+    weekly: tuple[tuple[dt.date, Tally], ...]
+
+
+def wilson_interval(correct: int, attempts: int, z: float = Z_95) -> tuple[float, float]:
+    """Score interval of a proportion (Wilson 1927, JASA 22:209–212); (0, 1) without observations."""
+    if attempts == 0:
+        return 0.0, 1.0
+    share, shrink = correct / attempts, z * z / attempts
+    centre = (share + shrink / 2) / (1 + shrink)
+    half = z / (1 + shrink) * math.sqrt(share * (1 - share) / attempts + shrink / (4 * attempts))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def known_days(document: ReportDocument) -> tuple[TopicDay, ...]:
+    """The topic rows up to the week's Sunday."""
+    return tuple(row for row in document.topic_features if row.date <= document.week_end)
+
+
+def tally(rows: Iterable[TopicDay]) -> Tally:
+    """Sum over rows."""
+    attempts = correct = 0
+    for row in rows:
+        attempts, correct = attempts + row.attempts, correct + row.correct
+    return Tally(attempts, correct)
+
+
+def week_tally(document: ReportDocument) -> Tally:
+    """The reported week."""
+    return tally(row for row in known_days(document) if row.date >= document.week_start)
+
+
+def daily_tallies(document: ReportDocument) -> tuple[tuple[dt.date, Tally], ...]:
+    """Monday to Sunday of the reported week, days without answers included."""
+    days = [document.week_start + dt.timedelta(days=i) for i in range(7)]
+    rows = known_days(document)
+    return tuple((day, tally(row for row in rows if row.date == day)) for day in days)
+
+
+def weekly_tallies(rows: Iterable[TopicDay]) -> tuple[tuple[dt.date, Tally], ...]:
+    """Weeks with answers, by their Mondays, oldest first."""
+    weeks: dict[dt.date, list[TopicDay]] = defaultdict(list)
+    for row in rows:
+        weeks[row.date - dt.timedelta(days=row.date.weekday())].append(row)
+    totals = ((monday, tally(weeks[monday])) for monday in sorted(weeks))
+    return tuple((monday, total) for monday, total in totals if total.attempts)
+
+
+def topic_summaries(document: ReportDocument) -> tuple[TopicSummary, ...]:
+    """Topics with answers: the week's first, by answers, then by name."""
+    by_topic: dict[str, list[TopicDay]] = defaultdict(list)
+    for row in known_days(document):
+        by_topic[row.topic_id].append(row)
+    summaries = [_topic_summary(t, rows, document.week_start) for t, rows in by_topic.items()]
+    answered = [s for s in summaries if s.period.attempts]
+    return tuple(sorted(answered, key=lambda s: (-s.week.attempts, -s.period.attempts, s.topic_id)))
+
+
+def _topic_summary(topic_id: str, rows: list[TopicDay], week_start: dt.date) -> TopicSummary:
+    newest = max((r for r in rows if r.theta_estimate is not None), key=lambda r: r.date, default=None)
+    return TopicSummary(
+        topic_id,
+        tally(r for r in rows if r.date >= week_start),
+        tally(rows),
+        _typical_time_ms(rows),
+        newest.theta_estimate if newest else None,
+        newest.theta_sd if newest else None,
+        weekly_tallies(rows),
+    )
+
+
+def _typical_time_ms(rows: list[TopicDay]) -> float | None:
+    """Mean of the daily medians, weighted by answers."""
+    timed = [(r.rt_median, r.attempts) for r in rows if r.rt_median and r.attempts]
+    weight = sum(n for _, n in timed)
+    return sum(median * n for median, n in timed) / weight if weight else None

@@ -1,0 +1,291 @@
+"""The parts of the page that the cells of ``weekly_report.qmd`` show, as HTML.
+
+A view of a part that can be missing says so in a sentence; a view of a part that is only there for some
+students (growth, forecast, risk, segment) is None without its data, and the page then shows nothing, not
+even a heading.
+"""
+
+from __future__ import annotations
+
+from seedtest_analytics.reporting import charts, wording
+from seedtest_analytics.reporting.document import AbilityPoint, ReportDocument
+from seedtest_analytics.reporting.html import Html, name, paragraph, table, text
+from seedtest_analytics.reporting.kpi_cards import KpiCard, kpi_cards
+from seedtest_analytics.reporting.recommendations import recommendations
+from seedtest_analytics.reporting.summary import (
+    Z_95,
+    Tally,
+    TopicSummary,
+    daily_tallies,
+    known_days,
+    topic_summaries,
+    week_tally,
+    weekly_tallies,
+)
+
+TREND_WEEKS = 12
+SHOWN_TOPICS = 15
+TONES = {"do": "To do", "keep": "Going well", "note": "To talk about"}
+WIDE = charts.TrendStyle(width=700, height=250, css_class="wide")
+NARROW = charts.TrendStyle(width=340, height=220, css_class="narrow")
+HALF_PERCENT = charts.TrendStyle(width=340, height=210, is_percent=True, y_limits=(0.0, 1.0))
+
+
+def header(document: ReportDocument) -> Html:
+    """Who, which week, and the week in one sentence."""
+    facts = [
+        ("Student", f'<span class="student">{name(document.user_id)}</span>'),
+        ("Week", text(wording.week(document.week_start))),
+    ]
+    items = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in facts)
+    return Html(f'<dl class="facts">{items}</dl>{paragraph(_week_sentence(document), "lead")}')
+
+
+def _week_sentence(document: ReportDocument) -> str:
+    week = week_tally(document)
+    if not week.attempts:
+        return "No answers were recorded in this week."
+    days = sum(1 for _, t in daily_tallies(document) if t.attempts)
+    topics = sum(1 for s in topic_summaries(document) if s.week.attempts)
+    share = wording.percent(week.share or 0.0)
+    return (
+        f"<strong>{wording.count(week.attempts, 'answer')}</strong> on {wording.count(days, 'day')} in "
+        f"{wording.count(topics, 'topic')}, <strong>{text(share)}</strong> right."
+    )
+
+
+def kpis(document: ReportDocument) -> Html:
+    """The six KPIs as cards."""
+    return Html(f'<div class="cards">{"".join(map(_kpi_card, kpi_cards(document)))}</div>')
+
+
+def _kpi_card(card: KpiCard) -> str:
+    spark = ""
+    if card.history:
+        weeks = wording.count(len(card.history), "week")
+        spark = charts.sparkline(card.history, f"{card.title} over {weeks}", card.scale.low, card.scale.high)
+    parts = [
+        f"<h3>{text(card.title)}</h3>",
+        f'<div class="value-row">{_headline(card)}{spark}</div>',
+    ]
+    if card.value is not None:
+        scale = card.scale
+        bar = charts.gauge(
+            card.value, scale.low, scale.high, f"{card.title}: {card.headline}", card.lower, card.upper
+        )
+        ends = f"<span>{text(scale.low_word)}</span><span>{text(scale.high_word)}</span>"
+        parts.append(f'{bar}<p class="ends" aria-hidden="true">{ends}</p>')
+    parts.append(paragraph(text(card.meaning, 400), "meaning"))
+    if card.reason:
+        parts.append(paragraph(text(f"{card.reason[:1].upper()}{card.reason[1:]}."), "evidence"))
+    parts += [paragraph(text(line, 400), "evidence") for line in card.evidence]
+    return f'<article class="kpi" data-kpi="{text(card.key)}">{"".join(parts)}</article>'
+
+
+def _headline(card: KpiCard) -> str:
+    return paragraph(text(card.headline), "value" if card.value is not None else "value none")
+
+
+def ability(document: ReportDocument) -> Html:
+    """Ability over the last weeks with its 95% interval and the goal."""
+    points = [p for p in document.ability_trend if p.date <= document.week_end]
+    newest = sorted(points, key=lambda p: p.date)[-TREND_WEEKS:]
+    if not newest:
+        return Html(paragraph(text(_no_ability(document), 400), "missing"))
+    if len(newest) == 1:
+        note = paragraph("The course over time appears from the second week on.", "note")
+        return Html(_ability_sentence(newest) + note)
+    return Html(_ability_sentence(newest) + _ability_charts(document, newest))
+
+
+def _no_ability(document: ReportDocument) -> str:
+    known = document.kpi("theta")
+    if known is None:
+        return "No ability has been estimated yet: that takes answers to questions whose difficulty is known."
+    answers = document.kpi_count("theta_n_answers")
+    rests = f", from {wording.count(answers, 'answer')}" if answers else ""
+    return f"No ability was estimated in the last eight weeks. The last one known is {wording.decimal(known)}{rests}."
+
+
+def _ability_sentence(points: list[AbilityPoint]) -> str:
+    last = points[-1]
+    interval = f" (95% interval {wording.interval(*_ability_bounds(last))})" if last.se is not None else ""
+    known = f"Ability is {wording.decimal(last.theta)}{interval} as of {wording.day(last.date, year=True)}."
+    return paragraph(text(known, 400), "finding")
+
+
+def _ability_bounds(point: AbilityPoint) -> tuple[float, float]:
+    se = point.se or 0.0
+    return point.theta - Z_95 * se, point.theta + Z_95 * se
+
+
+def _ability_charts(document: ReportDocument, points: list[AbilityPoint]) -> str:
+    shown = [
+        charts.TrendPoint(p.date, p.theta, *(_ability_bounds(p) if p.se is not None else (None, None)))
+        for p in points
+    ]
+    target = document.kpi("P_target")
+    reference = (target, "goal") if target is not None else None
+    title = "Ability over time"
+    described = "; ".join(f"{wording.day(p.date)}: {wording.decimal(p.value)}" for p in shown)
+    both = "".join(charts.trend(shown, title, described, style, reference) for style in (WIDE, NARROW))
+    caption = (
+        "Ability on the logit scale; 0 is the average student when the "
+        "scale was set. The band is the 95% interval."
+    )
+    goal = " The dashed line is the goal." if reference else ""
+    return f"<figure>{both}<figcaption>{caption}{goal}</figcaption></figure>"
+
+
+def practice(document: ReportDocument) -> Html:
+    """The week day by day, and the share right week by week."""
+    figures = [_daily_figure(document), _weekly_figure(document)]
+    if not any(figures):
+        return Html(paragraph("No answers were recorded in this week or the weeks before.", "missing"))
+    return Html(f'<div class="pair">{"".join(figures)}</div>')
+
+
+def _daily_figure(document: ReportDocument) -> str:
+    days = daily_tallies(document)
+    if not week_tally(document).attempts:
+        return paragraph("No answers in this week.", "missing") if known_days(document) else ""
+    described = "; ".join(
+        f"{wording.weekday(d)} {t.attempts} answers, {t.correct} right" for d, t in days if t.attempts
+    )
+    chart = charts.daily_bars(days, "Answers on each day of the week", described)
+    legend = '<span class="key right"></span> right &#8195;<span class="key wrong"></span> wrong'
+    return (
+        f"<figure><h3>Day by day</h3>{chart}<figcaption>{legend}; below "
+        f"each day the share right.</figcaption></figure>"
+    )
+
+
+def _weekly_figure(document: ReportDocument) -> str:
+    weeks = weekly_tallies(known_days(document))[-TREND_WEEKS:]
+    if len(weeks) < 2:
+        return ""
+    points = [charts.TrendPoint(monday, t.share or 0.0, *t.interval) for monday, t in weeks]
+    described = "; ".join(f"week of {wording.day(m)}: {t.correct} of {t.attempts} right" for m, t in weeks)
+    chart = charts.trend(points, "Share right by week", described, HALF_PERCENT)
+    caption = (
+        "Share right in each week (by its Monday) with its 95% interval. How "
+        "hard the questions were is not taken into account."
+    )
+    return f"<figure><h3>Week by week</h3>{chart}<figcaption>{caption}</figcaption></figure>"
+
+
+def topics(document: ReportDocument) -> Html | None:
+    """Topics with their share right, its interval, typical time and, where one is known, ability."""
+    found = topic_summaries(document)
+    if not found:
+        return None
+    shown, rest = found[:SHOWN_TOPICS], found[SHOWN_TOPICS:]
+    first = min(row.date for row in known_days(document))
+    columns = 6 if any(topic.theta is not None for topic in shown) else 5
+    headings = ("Topic", "Right this week", "Right overall", "Share right", "Typical time", "Ability")
+    plus_minus = "; ± half of it" if columns == 6 else ""
+    caption = (
+        f"Answers from {wording.day(first, year=True)} to {wording.day(document.week_end, year=True)}. "
+        f"Bar: 95% interval{plus_minus}; tick: one half."
+    )
+    more = ""
+    if rest:
+        answers = sum(s.period.attempts for s in rest)
+        more = paragraph(
+            f"And {wording.count(len(rest), 'more topic', 'more topics')} "
+            f"with {wording.count(answers, 'answer')}.",
+            "note",
+        )
+    rows = (_topic_row(topic)[:columns] for topic in shown)
+    return Html(table(headings[:columns], rows, text(caption), "topics") + more)
+
+
+def _topic_row(topic: TopicSummary) -> list[str]:
+    share = topic.period.share or 0.0
+    bar = charts.share_bar(topic.period, f"{topic.period.correct} of {topic.period.attempts} right")
+    return [
+        name(topic.topic_id),
+        _of(topic.week),
+        _of(topic.period),
+        f'<span class="share-cell">{bar}{text(wording.percent(share))}</span>',
+        text(wording.seconds(topic.typical_time_ms)) if topic.typical_time_ms is not None else "–",
+        _ability_cell(topic),
+    ]
+
+
+def _of(total: Tally) -> str:
+    return f"{total.correct:,} of {total.attempts:,}" if total.attempts else "–"
+
+
+def _ability_cell(topic: TopicSummary) -> str:
+    if topic.theta is None:
+        return "–"
+    spread = f" ± {wording.decimal(Z_95 * topic.theta_sd)}" if topic.theta_sd is not None else ""
+    return text(f"{wording.decimal(topic.theta)}{spread}")
+
+
+def goals(document: ReportDocument) -> Html:
+    """The student's own targets beside what is known of the topic."""
+    if not document.goals:
+        is_default = document.kpi_text("P_target_source") == "default"
+        used = " The goal probability is about the default goal." if is_default else ""
+        return Html(paragraph(f"No goal has been set.{used}", "missing"))
+    known = {s.topic_id: s for s in topic_summaries(document)}
+    ordered = sorted(document.goals, key=lambda g: (-g.priority, g.topic_id))
+    rows = []
+    for goal in ordered[:SHOWN_TOPICS]:
+        topic = known.get(goal.topic_id)
+        target = text(wording.decimal(goal.target_level)) if goal.target_level is not None else "no level set"
+        rows.append(
+            [
+                name(goal.topic_id),
+                target,
+                _ability_cell(topic) if topic else "–",
+                _distance(goal.target_level, topic),
+                str(goal.priority),
+            ]
+        )
+    return Html(
+        table(
+            ("Topic", "Goal", "Ability now", "Where it stands", "Priority"),
+            rows,
+            "Goals and abilities on the logit scale.",
+            "goals",
+        )
+    )
+
+
+def _distance(target: float | None, topic: TopicSummary | None) -> str:
+    if target is None or topic is None or topic.theta is None:
+        return "not known yet"
+    gap, margin = target - topic.theta, Z_95 * (topic.theta_sd or 0.0)
+    if abs(gap) <= margin:
+        return "close: within what the estimate can tell"
+    return f"{text(wording.decimal(abs(gap)))} {'to go' if gap > 0 else 'above the goal'}"
+
+
+def advice(document: ReportDocument) -> Html:
+    """Recommendations from rules on the data, and those passed on from elsewhere."""
+    made = [(r.tone, r.advice, r.because) for r in recommendations(document)]
+    made += [
+        ("do", _given(g.topic_id, g.reason), _given_evidence(g.total_correct, g.total_attempts))
+        for g in document.recommendations
+    ]
+    if not made:
+        return Html(
+            paragraph("Nothing stands out this week: the data gives no reason to change anything.", "missing")
+        )
+    items = "".join(
+        f'<li class="{tone}"><span class="tone">{TONES[tone]}</span> <strong>{said}</strong>'
+        f"{paragraph(because, 'because') if because else ''}</li>"
+        for tone, said, because in made
+    )
+    return Html(f'<ul class="advice">{items}</ul>')
+
+
+def _given(topic_id: str | None, reason: str) -> str:
+    return f"{name(topic_id)}: {text(reason, 400)}" if topic_id else text(reason, 400)
+
+
+def _given_evidence(correct: int | None, attempts: int | None) -> str:
+    return f"{correct:,} of {attempts:,} right." if correct is not None and attempts is not None else ""

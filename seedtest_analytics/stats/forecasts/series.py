@@ -1,0 +1,119 @@
+"""A weekly series as it comes in, and what is said about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from seedtest_analytics.stats.verification.expectations import ForecastScore
+
+Floats = NDArray[np.float64]
+Days = NDArray[np.datetime64]
+
+
+@dataclass(frozen=True)
+class WeeklySeries:
+    """``weeks`` (T,) consecutive Mondays, ``values`` (T,) with NaN where a week has none, ``evidence`` (T,)
+    with 0 there.
+    """
+
+    metric: str
+    weeks: Days
+    values: Floats
+    evidence: Floats
+
+    @property
+    def n_known(self) -> int:
+        """Weeks with a value."""
+        return int(np.isfinite(self.values).sum())
+
+
+def weekly_series(
+    metric: str, week_starts: ArrayLike, values: ArrayLike, evidence: ArrayLike | None = None
+) -> WeeklySeries:
+    """Put observations on consecutive weeks; weeks that are absent become gaps.
+
+    Raises:
+        ValueError: for a week that is given twice or that does not lie a whole number of weeks from the
+            first.
+    """
+    weeks = np.asarray(week_starts, dtype="datetime64[D]")
+    y = np.asarray([np.nan if v is None else v for v in np.asarray(values, dtype=object)], dtype=np.float64)
+    w = np.ones(len(y)) if evidence is None else np.asarray(evidence, dtype=np.float64)
+    if not len(weeks) == len(y) == len(w):
+        raise ValueError(
+            f"{metric}: {len(weeks)} weeks, {len(y)} values and {len(w)} evidence counts must match"
+        )
+    if len(weeks) == 0:
+        return WeeklySeries(metric, weeks, y, w)
+    position, rest = np.divmod((weeks - weeks.min()).astype(np.int64), 7)
+    if rest.any() or len(np.unique(position)) < len(position):
+        raise ValueError(f"{metric}: week starts must be different and whole weeks apart")
+    n = int(position.max()) + 1
+    known = np.isfinite(y) & np.isfinite(w) & (w > 0)
+    full_values, full_evidence = np.full(n, np.nan), np.zeros(n)
+    full_values[position[known]], full_evidence[position[known]] = y[known], w[known]
+    return WeeklySeries(metric, weeks.min() + 7 * np.arange(n), full_values, full_evidence)
+
+
+@dataclass(frozen=True)
+class ForecastSettings:
+    """How series are forecast.
+
+    ``min_points`` weeks with a value are the least Prophet is fitted to; below ``trend_points`` its trend is
+    flat (a line through so few weeks foretells worse than their mean). ``scored_weeks`` None scores every
+    week that has enough before it; a number scores only the last so many, and saves one fit for each week
+    left out. ``holidays`` are (name, day); days of one name have one effect, on the week that they fall in.
+    """
+
+    horizon_weeks: int = 4
+    anomaly_threshold: float = 2.5
+    interval_level: float = 0.8
+    min_points: int = 4
+    trend_points: int = 8
+    yearly_points: int = 104
+    changepoint_prior_scale: float = 0.05
+    scored_weeks: int | None = None
+    holidays: tuple[tuple[str, np.datetime64], ...] = ()
+
+
+@dataclass(frozen=True)
+class Changepoint:
+    """A bend of the trend: slope change per week, in the metric's unit."""
+
+    week: np.datetime64
+    slope_change_per_week: float
+
+
+@dataclass(frozen=True)
+class SeriesForecast:
+    """All that ``prophet_fit_meta`` and ``prophet_anomalies`` store of one series.
+
+    ``expected`` (T,) is the forecast of each week from the weeks before it, ``expected_baseline`` the local
+    level's; ``anomaly_score`` (T,) its signed z. ``forecast*`` (H,) are the weeks ahead with limits at
+    ``interval_level``. ``method`` is ``prophet``, ``local_level`` or ``none``; ``reason`` says why it is not
+    Prophet. ``score`` judges the one-step forecasts beside the baseline; ``warnings`` are whole sentences.
+    """
+
+    metric: str
+    method: str
+    reason: str
+    weeks: Days
+    values: Floats
+    evidence: Floats
+    expected: Floats
+    expected_baseline: Floats
+    anomaly_score: Floats
+    is_anomaly: NDArray[np.bool_]
+    changepoints: tuple[Changepoint, ...]
+    forecast_weeks: Days
+    forecast: Floats
+    forecast_lower: Floats
+    forecast_upper: Floats
+    interval_level: float
+    trend: str
+    score: ForecastScore | None
+    beats_baseline: bool | None
+    warnings: tuple[str, ...] = field(default=())

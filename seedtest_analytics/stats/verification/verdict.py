@@ -1,0 +1,99 @@
+"""Whether to believe a prediction: against its baseline, against its own statement, and against its past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from seedtest_analytics.stats.verification.expectations import ForecastScore
+from seedtest_analytics.stats.verification.probabilities import ProbabilityScore
+
+LARGE_SHIFT = 0.5
+"""Calibration in the large, in logits, that counts against a model: 50 % foretold where 62 % came."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``is_credible`` is False when a reason was found; ``reasons`` are whole sentences."""
+
+    is_credible: bool
+    reasons: tuple[str, ...]
+
+
+def judge_probabilities(
+    score: ProbabilityScore, *, slope_range: tuple[float, float] = (0.5, 2.0), z: float = 1.96
+) -> Verdict:
+    """Worse than the baseline, shifted by half a logit, or of a slope outside ``slope_range``, by more than
+    chance (``z`` standard errors).
+    """
+    reasons = []
+    if score.brier_gain + z * score.brier_gain_se < 0:
+        reasons.append(
+            f"its Brier score {score.brier:.4f} is worse than the baseline's {score.brier_baseline:.4f} "
+            f"on {score.n} cases"
+        )
+    intercept, error = score.calibration_intercept, score.calibration_intercept_se
+    if np.isfinite(intercept) and abs(intercept) - z * error > LARGE_SHIFT:
+        reasons.append(
+            f"it happened {'more' if intercept > 0 else 'less'} often than foretold: {score.observed_share:.0%} "
+            f"against {score.predicted_share:.0%} of {score.n} cases"
+        )
+    slope, margin = score.calibration_slope, z * score.calibration_slope_se
+    if np.isfinite(slope) and (slope + margin < slope_range[0] or slope - margin > slope_range[1]):
+        too = "too extreme" if slope < 1 else "too timid"
+        reasons.append(f"its probabilities are {too}: calibration slope {slope:.2f} (1 is right)")
+    return Verdict(not reasons, tuple(reasons))
+
+
+def judge_forecasts(score: ForecastScore) -> Verdict:
+    """Worse than the baseline, or intervals whose coverage contradicts their level."""
+    reasons = []
+    if score.skill < 0:
+        reasons.append(
+            f"its mean error {score.mae:.4g} is larger than the naive forecast's {score.mae_baseline:.4g} "
+            f"on {score.n} weeks"
+        )
+    if not score.is_covered_as_stated:
+        reasons.append(f"its {score.level:.0%} intervals held {score.coverage:.0%} of {score.n} observations")
+    return Verdict(not reasons, tuple(reasons))
+
+
+def judge_drift(
+    observed: ArrayLike, predicted: ArrayLike, n: ArrayLike, *, recent: int = 4, z: float = 3.0
+) -> Verdict:
+    """Has the gap between observed and predicted share moved in the last ``recent`` weeks?
+
+    Args:
+        observed, predicted, n: (weeks,) share that happened, mean prediction and cases, oldest first.
+        recent: weeks that are compared with all earlier ones.
+        z: standard errors of the difference that count as drift; the spread between earlier weeks is part of
+            the error, so that ordinary week-to-week movement is no drift.
+    """
+    gap = np.asarray(observed, dtype=np.float64) - np.asarray(predicted, dtype=np.float64)
+    size = np.asarray(n, dtype=np.float64)
+    known = np.isfinite(gap) & (size > 0)
+    gap, size = gap[known], size[known]
+    if len(gap) < recent + 4:
+        return Verdict(True, ())
+    share = np.clip(np.asarray(predicted, dtype=np.float64)[known], 0.01, 0.99)
+    sampling = share * (1 - share) / size
+    past, now = slice(None, -recent), slice(-recent, None)
+    centre = np.average(gap[past], weights=size[past])
+    excess = max(0.0, float(np.average((gap[past] - centre) ** 2 - sampling[past], weights=size[past])))
+    variance = excess + sampling
+    mean_now, mean_past = (np.average(gap[part], weights=1 / variance[part]) for part in (now, past))
+    error = np.sqrt(1 / (1 / variance[now]).sum() + 1 / (1 / variance[past]).sum())
+    distance = float((mean_now - mean_past) / error)
+    if abs(distance) <= z:
+        return Verdict(True, ())
+    direction = "more" if distance > 0 else "less"
+    return Verdict(
+        False,
+        (
+            f"in the last {recent} weeks it happened {direction} often than foretold, "
+            f"by {mean_now - mean_past:+.3f} "
+            f"against the weeks before ({abs(distance):.1f} standard errors)",
+        ),
+    )

@@ -1,0 +1,121 @@
+"""Growth weeks run with and without Dagster around them, and fits as rows."""
+
+import datetime as dt
+import json
+import logging
+import os
+import shutil
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine
+
+from seedtest_analytics.assets.growth.assets import bayesian_growth, glmm_growth
+from seedtest_analytics.assets.growth.bayesian.fit import Samplers
+from seedtest_analytics.assets.growth.bayesian.week import fit_growth_week
+from seedtest_analytics.assets.growth.mixed_model.week import fit_glmm_week
+from seedtest_analytics.assets.kpis.assets import weekly_kpi_p
+from seedtest_analytics.resources.r.resource import RResource
+from seedtest_analytics.resources.stan.executables import default_cache_dir
+from seedtest_analytics.resources.stan.resource import StanResource
+from seedtest_analytics.settings import GlmmSettings, GrowthSettings, KpiSettings
+from tests._database import execute
+from tests.assets._growth import (
+    LAST_WEEK,
+    NOW,
+    postgres_of,
+    week_of,
+)
+
+TABLES = ("growth_brms_meta", "growth_prediction", "growth_glmm_meta", "weekly_kpi")
+
+
+LAPLACE = GrowthSettings(backend="laplace", n_samples=2000)
+
+
+STAN = GrowthSettings()
+
+
+needs_r = pytest.mark.skipif(
+    shutil.which("R") is None and os.environ.get("CI") != "true",
+    reason="R is not installed: scripts/install-system-packages",
+)
+
+
+def samplers() -> Samplers:
+    stan = StanResource(cache_dir=str(default_cache_dir()), timeout_s=300)
+    return Samplers(stan, RResource(timeout_seconds=120), logging.getLogger(__name__))
+
+
+def fit(
+    engine: Engine, settings: GrowthSettings = LAPLACE, target: float = 0.5, dry: bool = False, **week: Any
+):
+    """Both outcomes of a week, without Dagster's run around it."""
+    return list(fit_growth_week(postgres_of(engine), week_of(**week), settings, target, dry, samplers()))
+
+
+def materialise(engine: Engine, assets: list[Any], **config: Any) -> tuple[dg.ExecuteInProcessResult, str]:
+    """A Dagster run over the last week, which does not raise, and everything that it logged."""
+    instance = dg.DagsterInstance.ephemeral()
+    names = {bayesian_growth: "bayesian_growth", glmm_growth: "glmm_growth", weekly_kpi_p: "weekly_kpi_P"}
+    ops = {names[a]: {"config": {"as_of": NOW.isoformat(), **config.get(names[a], {})}} for a in assets}
+    result = dg.materialize(
+        assets,
+        instance=instance,
+        partition_key=LAST_WEEK.isoformat(),
+        resources={
+            "postgres": postgres_of(engine),
+            "stan": StanResource(cache_dir=str(default_cache_dir())),
+            "r": RResource(timeout_seconds=120),
+        },
+        run_config={"ops": ops},
+        raise_on_error=False,
+    )
+    entries = instance.all_logs(result.run_id)
+    messages = [entry.user_message for entry in entries]
+    failures = [
+        entry.dagster_event.step_failure_data.error.message
+        for entry in entries
+        if entry.dagster_event is not None and entry.dagster_event.is_step_failure
+    ]
+    return result, "\n".join([*messages, *failures])
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], Any]:
+    found = result.get_asset_check_evaluations()
+    return {(e.asset_key.to_user_string(), e.check_name): e for e in found}
+
+
+BAD = json.dumps({"reasons": ["R-hat 2 above 1.01"]})
+
+
+def store_fit(
+    engine: Engine,
+    week: dt.date,
+    is_usable: bool = True,
+    p: float = 0.9,
+    horizon_date: dt.date = dt.date(2026, 4, 1),
+) -> str:
+    run_id = f"brms-{week}"
+    execute(
+        engine,
+        "INSERT INTO growth_brms_meta (run_id, formula, diagnostics, fitted_at, week_start, is_usable, model_spec) "
+        "VALUES (:run, 'f', CAST(:faults AS jsonb), :at, :week, :usable, jsonb_build_object('score_unit', 'logit'))",
+        {"run": run_id, "week": week, "at": week_of(week).as_of, "usable": is_usable, "faults": BAD},
+    )
+    if is_usable:
+        execute(
+            engine,
+            "INSERT INTO growth_prediction VALUES ('kim', :week, :run, 0, 1, 0.1, 0.1, 1, 0, 2, 0.4, :p, 0.5, 1, 0.2, "
+            "0.2, 'default', :horizon, 'configured', 5, 50)",
+            {"run": run_id, "week": week, "p": p, "horizon": horizon_date},
+        )
+    return run_id
+
+
+def fit_glmm(engine: Engine, dry: bool = False, **settings: Any) -> list[Any]:
+    log = logging.getLogger(__name__)
+    glmm = GlmmSettings(**settings)
+    r = RResource(timeout_seconds=120)
+    return list(fit_glmm_week(postgres_of(engine), r, week_of(), glmm, KpiSettings(), dry, log))

@@ -1,0 +1,40 @@
+"""A week whose answers carry no calibration says why; a week without answers has nothing to say."""
+
+import logging
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Engine
+
+from seedtest_analytics.assets.framework.events import CheckOutcome
+from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
+from seedtest_analytics.settings import CalibrationSettings
+from tests._database import rows_of
+from tests.assets._activity import postgres_of
+from tests.assets._items import Bank, store_answers, week
+
+LOG: Any = logging.getLogger(__name__)
+BANK = Bank.drawn(24, seed=5)
+
+
+def calibrated(engine: Engine) -> dict[str, CheckOutcome]:
+    settings = CalibrationSettings(lookback_days=7)
+    outcomes = list(calibrate_week(postgres_of(engine), week(0), settings, False, LOG))
+    return {check.name: check for outcome in outcomes for check in outcome.checks}
+
+
+def test_answers_that_carry_no_calibration_fail_the_check_with_the_reason(database: Engine) -> None:
+    BANK.store(database)
+    store_answers(database, BANK, week(0), np.zeros(4), seed=7)
+    checks = calibrated(database)
+    assert not checks["usable"].passed
+    assert "96 answers carry no calibration: " in checks["usable"].description
+    assert "fewer than" in checks["usable"].description
+    assert "no answers" not in checks["items_usable"].description
+    assert rows_of(database, "SELECT run_id FROM mirt_fit_meta") == []
+
+
+def test_a_week_without_answers_has_nothing_to_calibrate(database: Engine) -> None:
+    checks = calibrated(database)
+    assert all(check.passed for check in checks.values())
+    assert checks["items_usable"].description == "no answers to calibrate on"

@@ -1,0 +1,152 @@
+"""A run of the reports ends red when one is missing; what could be made is there all the same."""
+
+import datetime as dt
+import errno
+import json
+import logging
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
+from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
+from seedtest_analytics.assets.reports import weekly_report
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.resources.object_store import ObjectStoreResource
+from seedtest_analytics.resources.quarto.renderer import ReportRenderer
+from seedtest_analytics.resources.quarto.resource import QuartoResource
+from seedtest_analytics.settings import CalibrationSettings
+from tests._database import execute, rows_of
+from tests.assets._activity import postgres_of
+from tests.assets._items import Bank, store_answers, week
+
+WEEK = "2026-03-02"
+
+
+def made(engine: Engine, folder: Path, **config: Any) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        return dg.materialize(
+            [weekly_report],
+            partition_key=WEEK,
+            instance=instance,
+            resources={
+                "postgres": postgres_of(engine),
+                "object_store": ObjectStoreResource(folder_override=str(folder)),
+                "quarto": QuartoResource(workers=1, renderer="embedded"),
+            },
+            run_config={"ops": {"weekly_report": {"config": config}}},
+            raise_on_error=False,
+        )
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    return str(event.step_failure_data.error)
+
+
+def store_kpis(engine: Engine, users: list[str]) -> None:
+    execute(
+        engine,
+        "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES (:user, :week, CAST(:kpis AS jsonb))",
+        [{"user": u, "week": dt.date.fromisoformat(WEEK), "kpis": json.dumps({"A_t": 0.5})} for u in users],
+    )
+
+
+def test_a_week_without_kpis_is_no_success(database: Engine, tmp_path: Path) -> None:
+    result = made(database, tmp_path)
+    assert not result.success
+    assert "no student has KPIs" in failure_of(result)
+
+
+def test_a_report_that_fails_leaves_the_others_and_a_red_run(
+    database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_kpis(database, ["anna", "ben", "cleo"])
+    render_many = ReportRenderer.render_many
+
+    def without_ben(self: ReportRenderer, documents: Any) -> Any:
+        from seedtest_analytics.resources.quarto.renderer import RenderFailure
+
+        for outcome in render_many(self, documents):
+            is_ben = outcome.user_id == "ben"
+            yield RenderFailure("ben", outcome.week_start, "cell 'x' failed") if is_ben else outcome
+
+    monkeypatch.setattr(ReportRenderer, "render_many", without_ben)
+    result = made(database, tmp_path)
+    assert not result.success
+    assert "1 of 3 reports could not be made" in failure_of(result)
+    stored = rows_of(database, "SELECT user_id FROM report_artifacts ORDER BY user_id")
+    assert [row["user_id"] for row in stored] == ["anna", "cleo"]
+
+
+def test_a_dry_run_stores_nothing(database: Engine, tmp_path: Path) -> None:
+    store_kpis(database, ["anna"])
+    result = made(database, tmp_path, dry_run=True)
+    assert result.success
+    assert list(tmp_path.rglob("*.html")) == []
+    assert rows_of(database, "SELECT * FROM report_artifacts") == []
+
+
+def test_a_disk_that_is_full_in_the_middle_keeps_what_was_stored_and_is_gone_on_with(
+    database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = [f"u{number}" for number in range(5)]
+    store_kpis(database, users)
+
+    def stored() -> set[str]:
+        return {path.parents[1].name for path in tmp_path.rglob("report.html")}
+
+    def recorded() -> set[str]:
+        return {row["user_id"] for row in rows_of(database, "SELECT user_id FROM report_artifacts")}
+
+    def fsync(file: int) -> None:
+        if len(stored()) == 2 and stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        message = failure_of(made(database, tmp_path))
+    assert "2 reports are stored and recorded" in message
+    assert "the disk is full; free space there" in message
+    assert len(stored()) == 2
+    assert recorded() == stored()
+
+    assert made(database, tmp_path).success
+    assert recorded() == stored() == set(users)
+
+
+def test_an_old_week_shows_the_items_as_they_were_calibrated_then(database: Engine) -> None:
+    bank = Bank.drawn(24, seed=5)
+    bank.store(database)
+    theta = np.random.default_rng(6).normal(0.0, 1.0, 300)
+    store_answers(database, bank, week(0), theta, seed=7)
+    store_answers(database, bank.moved({3: 1.5}), week(1), theta, seed=8, prefix="v")
+    settings = CalibrationSettings(lookback_days=7)
+    for at in (week(0), week(1)):
+        list(calibrate_week(postgres_of(database), at, settings, False, logging.getLogger(__name__)))
+    then = week(0)
+    execute(
+        database,
+        "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES ('u0', :w, '{\"A_t\": 0.5}')",
+        {"w": then.start},
+    )
+    parameters = {"week_start": then.start, "as_of": then.as_of, "timezone": "UTC", "max_users": None}
+    with database.connect() as connection:
+        document = connection.execute(statement("reports/documents.sql"), parameters).one().document
+    shown = {item["item_id"]: item["difficulty"] for item in document["item_params"]}
+    (was,) = rows_of(
+        database,
+        "SELECT b FROM mirt_item_params_history WHERE item_id = '3' AND week_start = :w",
+        w=then.start,
+    )
+    (current,) = rows_of(
+        database, "SELECT (params ->> 'b')::float8 AS b FROM mirt_item_params WHERE item_id = '3'"
+    )
+    assert len(shown) == 24
+    assert shown["3"] == pytest.approx(was["b"])
+    assert current["b"] > was["b"] + 0.5
