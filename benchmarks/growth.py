@@ -63,9 +63,17 @@ def database(arguments: argparse.Namespace) -> Table:
 def compare(arguments: argparse.Namespace) -> Table:
     """Ours, the naive program and brms on the same scores."""
     table = Table(
-        "students", "method", "draws", "seconds", "CPU s", "lowest ESS", "ESS/s", "ESS per CPU s", "max R-hat",
+        "students",
+        "method",
+        "draws",
+        "seconds",
+        "CPU s",
+        "lowest ESS",
+        "ESS/s",
+        "ESS per CPU s",
+        "max R-hat",
         title=machine(),
-    )  # fmt: skip
+    )
     methods = [("stan, marginal", ours)]
     methods += [] if arguments.no_naive else [("stan, naive", naive)]
     methods += [] if arguments.no_brms or arguments.quick else [("brms", brms)]
@@ -79,9 +87,15 @@ def compare(arguments: argparse.Namespace) -> Table:
             print(f"{n_students:,} {name}: {run}", file=sys.stderr, flush=True)  # the next may take minutes
             rates = (f"{run.ess / seconds:,.1f}" for seconds in (run.seconds, run.cpu_seconds))
             table.add_row(
-                f"{n_students:,}", name, run.draws, f"{run.seconds:.1f}", f"{run.cpu_seconds:.1f}",
-                f"{run.ess:,.0f}", *rates, f"{run.rhat:.3f}",
-            )  # fmt: skip
+                f"{n_students:,}",
+                name,
+                run.draws,
+                f"{run.seconds:.1f}",
+                f"{run.cpu_seconds:.1f}",
+                f"{run.ess:,.0f}",
+                *rates,
+                f"{run.rhat:.3f}",
+            )
     return table
 
 
@@ -115,9 +129,19 @@ class Clock:
 def scale(arguments: argparse.Namespace) -> Table:
     """Seconds of each step, by the clock and of the processors, and peak memory as the cohort grows."""
     table = Table(
-        "students", "weeks", "scores", "designs", "statistics s", "Stan s", "ESS", "quick look s", "P level s",
-        "P score s", "peak MB", title="ours, 4 chains x (300 + 1,000); seconds: clock / processors",
-    )  # fmt: skip
+        "students",
+        "weeks",
+        "scores",
+        "designs",
+        "statistics s",
+        "Stan s",
+        "ESS",
+        "quick look s",
+        "P level s",
+        "P score s",
+        "peak MB",
+        title="ours, 4 chains x (300 + 1,000); seconds: clock / processors",
+    )
     sizes = [(10_000, 12, 0.2), (100_000, 12, 0.2)]
     if not arguments.quick:
         sizes += [(1_000_000, 12, 0.2), (100_000, SCHOOL_YEAR_WEEKS, 0.4)]
@@ -133,9 +157,9 @@ def ours(n_students: int) -> Sampled:
     from seedtest_analytics.stats.growth.stan import fit_stan
 
     cohort = _cohort(n_students)
-    fit_stan(growth_data(cohort.student, cohort.week, cohort.score), _runner())  # numba's first call
+    fit_stan(growth_data(cohort.student, cohort.week, score=cohort.score), _runner())  # numba's first call
     clock = Clock()
-    posterior = fit_stan(growth_data(cohort.student, cohort.week, cohort.score), _runner())
+    posterior = fit_stan(growth_data(cohort.student, cohort.week, score=cohort.score), _runner())
     seconds = clock.read()
     report = posterior.diagnostics()
     return Sampled("4 x (300 + 1,000)", *seconds, report["ess_bulk"]["min"], report["rhat"]["max"])
@@ -196,7 +220,7 @@ def _iterations(n_students: int) -> int:
     return 500 if n_students < SHORT_FROM else 300
 
 
-def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:
+def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:  # noqa: PLR0917
     """The steps of one weekly fit."""
     from seedtest_analytics.stats.growth.data import growth_data
     from seedtest_analytics.stats.growth.laplace import fit_laplace
@@ -204,10 +228,10 @@ def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:
     from seedtest_analytics.stats.growth.stan import fit_stan
 
     small = _cohort(400)
-    data = growth_data(small.student, small.week, small.score)
+    data = growth_data(small.student, small.week, score=small.score)
     for event in ("level", "score"):  # load compiled code, so that it is not measured
-        predict_students(fit_laplace(data), data, GOAL_WEEK, GOAL, event=event)  # type: ignore[arg-type]
-    cohort = _cohort(n_students, n_weeks, missing)
+        predict_students(fit_laplace(data), data, goal_week=GOAL_WEEK, goal=GOAL, event=event)  # type: ignore[arg-type]
+    cohort = _cohort(n_students, n_weeks, missing=missing)
     clock = Clock()
 
     def lap() -> str:
@@ -216,7 +240,7 @@ def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:
         clock = Clock()
         return f"{seconds:.1f} / {cpu_seconds:.1f}"
 
-    data = growth_data(cohort.student, cohort.week, cohort.score)
+    data = growth_data(cohort.student, cohort.week, score=cohort.score)
     n_scores = data.n_scores
     del cohort
     row = [f"{n_scores:,}", f"{data.n_designs:,}", lap()]
@@ -226,7 +250,7 @@ def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:
     fit_laplace(data, n_draws=1000)
     row.append(lap())
     for event in ("level", "score"):
-        predict_students(posterior, data, GOAL_WEEK, GOAL, event=event)  # type: ignore[arg-type]
+        predict_students(posterior, data, goal_week=GOAL_WEEK, goal=GOAL, event=event)  # type: ignore[arg-type]
         row.append(lap())
     return row
 
@@ -244,7 +268,7 @@ def in_own_process(function: Any, *arguments: Any) -> tuple[Any, float]:
     return result, megabytes
 
 
-def _measured(queue: Any, function: Any, arguments: tuple[Any, ...]) -> None:
+def _measured(queue: Any, function: Any, arguments: tuple[Any, ...]) -> None:  # noqa: PLR0917
     result, error = None, ""
     done, peak = threading.Event(), [0.0]
     watcher = threading.Thread(target=_watch_memory, args=(done, peak))
@@ -265,14 +289,12 @@ def _watch_memory(done: threading.Event, peak: list[float]) -> None:
     while not done.wait(0.1):
         total = me.memory_info().rss
         for child in me.children(recursive=True):
-            with contextlib.suppress(
-                psutil.Error
-            ):  # gone; and a fork that is no chain yet shares this one's pages
+            with contextlib.suppress(psutil.Error):  # gone; and a fork that is no chain yet shares this one's pages
                 total += child.memory_info().rss if child.exe() != me.exe() else 0
         peak[0] = max(peak[0], total / 2**20)
 
 
-def _compile(naive: bool) -> None:
+def _compile(naive: bool) -> None:  # noqa: FBT001
     from seedtest_analytics.stats.growth.stan import MARGINAL, NAIVE
 
     for program in [MARGINAL, *([NAIVE] if naive else [])]:
@@ -288,10 +310,10 @@ def _runner() -> Any:
     return StanRunner(default_cache_dir(), log)
 
 
-def _cohort(n_students: int, n_weeks: int = 12, missing: float = 0.2) -> Any:
+def _cohort(n_students: int, n_weeks: int = 12, *, missing: float = 0.2) -> Any:
     from seedtest_analytics.stats.growth.simulate import simulate_cohort
 
-    return simulate_cohort(n_students, n_weeks, missing, seed=SEED)
+    return simulate_cohort(n_students, n_weeks, missing=missing, seed=SEED)
 
 
 if __name__ == "__main__":

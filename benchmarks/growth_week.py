@@ -86,9 +86,18 @@ def main() -> None:
 def through_the_database(n_students: int, n_weeks: int) -> Table:
     """Seconds of each part and peak memory, for even and uneven numbers of answers, first and second time."""
     table = Table(
-        "students", "answers", "scores", "published", "read s", "fit s", "P, staged s", "publish, plots, commit s",
-        "all s", "peak MB", title=machine(),
-    )  # fmt: skip
+        "students",
+        "answers",
+        "scores",
+        "published",
+        "read s",
+        "fit s",
+        "P, staged s",
+        "publish, plots, commit s",
+        "all s",
+        "peak MB",
+        title=machine(),
+    )
     with tempfile.TemporaryDirectory(prefix="seedtest-bench-") as folder, database(Path(folder)) as url:
         in_own_process(prepare, url, n_students)
         for answers in ANSWERED:
@@ -110,7 +119,7 @@ def prepare(url: str, n_students: int) -> None:
             connection.execute(text(query), parameters)
 
 
-def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> list[str]:
+def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> list[str]:  # noqa: PLR0917
     """Number of scores, then seconds of reading, Stan, predictions, the rest, and everything."""
     from sqlalchemy import text
 
@@ -128,19 +137,27 @@ def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> lis
     log = logging.getLogger("benchmarks.growth_week")
     log.setLevel(logging.INFO)
     log.addHandler(laps)
-    samplers = Samplers(StanResource(cache_dir=str(default_cache_dir())), RResource(), log)
+    samplers = Samplers(StanResource(cache_dir=str(default_cache_dir())), RResource(), log=log)
     settings = GrowthSettings(score_source="accuracy", lookback_weeks=n_weeks)
-    week = week_at(MONDAY, dt.datetime(2027, 1, 1, tzinfo=dt.UTC), PlatformSettings())
+    week = week_at(MONDAY, dt.datetime(2027, 1, 1, tzinfo=dt.UTC), platform=PlatformSettings())
     parameters = {"students": n_students, "weeks": n_weeks, "missing": MISSING}
     with PostgresResource(url_override=url).transaction(f"growth:{week.key}") as connection:
         connection.execute(text("SELECT setseed(0.5)"))
         connection.execute(text(_ANSWERS))
         connection.execute(text(_COUNTS.format(answered=ANSWERED[answers])), parameters)
         laps.start()
-        scores = read_scores(connection, week, settings)
+        scores = read_scores(connection, week, settings=settings)
         n_scores = len(scores.score)
         laps.lap()
-        outcomes = publish_growth(connection, scores, week, settings, DEFAULT_TARGET, False, samplers)
+        outcomes = publish_growth(
+            connection,
+            scores,
+            week=week,
+            settings=settings,
+            default_target=DEFAULT_TARGET,
+            dry=False,
+            samplers=samplers,
+        )
     laps.lap()
     assert all(check.passed for outcome in outcomes for check in outcome.checks), outcomes
     return [f"{n_scores:,}", *(f"{seconds:.1f}" for seconds in laps.seconds), f"{sum(laps.seconds):.1f}"]

@@ -81,10 +81,10 @@ class Case:
 
 
 CASES = {
-    "tiny": Case("tiny", 2_000, 100, 20),
-    "small": Case("small", 20_000, 500, 40),
-    "medium": Case("medium", 100_000, 1_000, 30),
-    "million": Case("million", 1_000_000, 2_000, 30),
+    "tiny": Case("tiny", 2_000, n_items=100, n_answers=20),
+    "small": Case("small", 20_000, n_items=500, n_answers=40),
+    "medium": Case("medium", 100_000, n_items=1_000, n_answers=30),
+    "million": Case("million", 1_000_000, n_items=2_000, n_answers=30),
 }
 GIRTH_CELLS = 20_000_000
 """Cells of the dense matrix up to which girth is asked; its time follows them."""
@@ -140,7 +140,7 @@ def vector_add_ns() -> float:
     from numba import njit
 
     @njit(fastmath=True)
-    def add_rows(table, total, n):  # type: ignore[no-untyped-def]
+    def add_rows(table, total, n):  # type: ignore[no-untyped-def]  # noqa: PLR0917
         for k in range(n):
             row = k & 7
             for q in range(64):
@@ -153,7 +153,7 @@ def vector_add_ns() -> float:
     return best / (n * 64) * 1e9
 
 
-def run_case(case: Case, repeats: int, reference: Path) -> dict[str, Any]:
+def run_case(case: Case, repeats: int, reference: Path) -> dict[str, Any]:  # noqa: PLR0917
     """Timings of one case; runs in a process of its own."""
     from seedtest_analytics.stats.irt import CalibrationConfig, ResponseData, calibrate, score
 
@@ -166,12 +166,8 @@ def run_case(case: Case, repeats: int, reference: Path) -> dict[str, Any]:
     answers = recorded_answers(case, reference) or simulate(case)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     data, layout, _ = timed(lambda: ResponseData.from_long(*answers), 1)
-    fit, fit_wall, fit_cpu = timed(
-        lambda: calibrate(data, CalibrationConfig(standard_errors="none")), repeats
-    )
-    full, full_wall, full_cpu = timed(
-        lambda: calibrate(data, CalibrationConfig(standard_errors="full")), repeats
-    )
+    fit, fit_wall, fit_cpu = timed(lambda: calibrate(data, CalibrationConfig(standard_errors="none")), repeats)
+    full, full_wall, full_cpu = timed(lambda: calibrate(data, CalibrationConfig(standard_errors="full")), repeats)
     _, eap_wall, eap_cpu = timed(lambda: score(data, fit.parameters), repeats)
     n = data.n_answers
     return {
@@ -198,8 +194,14 @@ def _warm_single_precision(data: Any) -> None:
     from seedtest_analytics.stats.irt.objective import MarginalLikelihood, Parameters
 
     zeros = np.zeros(data.n_items)
-    at = Parameters(np.ones(data.n_items), zeros, np.full(data.n_items, -np.inf), np.zeros(1), np.zeros(1))
-    MarginalLikelihood(data, Quadrature().nodes, ItemPriors()).evaluate(at, np.float32)
+    at = Parameters(
+        np.ones(data.n_items),
+        zeros,
+        gamma=np.full(data.n_items, -np.inf),
+        mean=np.zeros(1),
+        log_sd=np.zeros(1),
+    )
+    MarginalLikelihood(data, Quadrature().nodes, priors=ItemPriors()).evaluate(at, np.float32)
 
 
 def in_child(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -208,7 +210,7 @@ def in_child(function: Callable[..., Any], *arguments: Any) -> Any:
         return pool.apply(function, arguments)
 
 
-def mirt_seconds(case: Case, with_se: bool, reference: Path) -> tuple[float, float] | str:
+def mirt_seconds(case: Case, with_se: bool, *, reference: Path) -> tuple[float, float] | str:  # noqa: FBT001
     """Seconds and log-likelihood of mirt on the case's answers, or why it did not run."""
     if shutil.which("Rscript") is None:
         return "not installed (no Rscript)"
@@ -219,14 +221,20 @@ def mirt_seconds(case: Case, with_se: bool, reference: Path) -> tuple[float, flo
     codes = [np.unique(values, return_inverse=True)[1] + 1 for values in (user, item)]
     with tempfile.TemporaryDirectory() as folder:
         np.savetxt(
-            f"{folder}/long.csv", np.stack([*codes, correct], axis=1), fmt="%d", delimiter=",",
-            header="user,item,correct", comments="",
-        )  # fmt: skip
+            f"{folder}/long.csv",
+            np.stack([*codes, correct], axis=1),
+            fmt="%d",
+            delimiter=",",
+            header="user,item,correct",
+            comments="",
+        )
         Path(f"{folder}/fit.R").write_text(R_PROGRAM)
         done = subprocess.run(
             ["Rscript", f"{folder}/fit.R", f"{folder}/long.csv", str(with_se).upper()],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode != 0:
         return f"failed: {done.stderr.strip()[-100:]}"
     seconds, log_likelihood = done.stdout.split()[-2:]
@@ -254,14 +262,14 @@ def girth_seconds(case: Case, peers: Peers) -> tuple[float, float] | str:
             return float(fit["seconds"]), in_child(log_likelihood_at, answers, fit["a"], fit["b"])
 
 
-def log_likelihood_at(answers: tuple[np.ndarray, ...], a: np.ndarray, b: np.ndarray) -> float:
+def log_likelihood_at(answers: tuple[np.ndarray, ...], a: np.ndarray, b: np.ndarray) -> float:  # noqa: PLR0917
     """Marginal log-likelihood of given 2PL parameters, by our quadrature."""
     from seedtest_analytics.stats.irt import ItemPriors, Quadrature, ResponseData
     from seedtest_analytics.stats.irt.objective import MarginalLikelihood, Parameters
 
     data = ResponseData.from_long(*answers)
-    at = Parameters(a, -a * b, np.full(len(a), -np.inf), np.zeros(1), np.zeros(1))
-    return float(MarginalLikelihood(data, Quadrature().nodes, ItemPriors()).evaluate(at).log_likelihood)
+    at = Parameters(a, -a * b, gamma=np.full(len(a), -np.inf), mean=np.zeros(1), log_sd=np.zeros(1))
+    return float(MarginalLikelihood(data, Quadrature().nodes, priors=ItemPriors()).evaluate(at).log_likelihood)
 
 
 def describe_machine() -> None:
@@ -270,15 +278,13 @@ def describe_machine() -> None:
     model = "unknown processor"
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(
-            (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model
-        )
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"machine: {model}, {cores} cores usable, load {os.getloadavg()[0]:.1f}, {platform.platform()}")
     print(f"python {platform.python_version()}, numpy {np.__version__}, numba {numba.__version__}")
 
 
-def report(case: Case, timing: dict[str, Any], add_ns: float) -> None:
+def report(case: Case, timing: dict[str, Any], *, add_ns: float) -> None:
     print(f"\n{case.label}  ({case.n_users * case.n_answers:,} answers), {POINTS} points, 2PL")
     print(f"  layout            {timing['layout']:8.2f} s")
     print(
@@ -289,9 +295,7 @@ def report(case: Case, timing: dict[str, Any], add_ns: float) -> None:
     total = timing["layout"] + timing["fit"] + timing["eap"]
     print(f"  layout + fit + EAP{total:8.2f} s   with SEs {total - timing['fit'] + timing['full']:.2f} s")
     before = timing["before_gb"]
-    print(
-        f"  peak memory       {timing['peak_gb']:8.2f} GB, of which {before:.2f} were there before the layout"
-    )
+    print(f"  peak memory       {timing['peak_gb']:8.2f} GB, of which {before:.2f} were there before the layout")
     print(f"  log-likelihood    {timing['log_likelihood']:.3f}, usable: {timing['usable']}")
     limit = 2.0 * add_ns
     print(
@@ -301,25 +305,23 @@ def report(case: Case, timing: dict[str, Any], add_ns: float) -> None:
     print(f"  compiling or loading compiled code, before all this: {timing['compile']:.1f} s")
 
 
-def report_peers(case: Case, timing: dict[str, Any], peers: Peers) -> None:
+def report_peers(case: Case, timing: dict[str, Any], *, peers: Peers) -> None:
     for with_se, ours in ((False, timing["fit"]), (True, timing["full"])):
         name = "mirt with SEs" if with_se else "mirt"
-        report_peer(name, mirt_seconds(case, with_se, peers.reference), ours)
-    report_peer("girth (stops at 25 iterations without saying so)", girth_seconds(case, peers), timing["fit"])
-    report_recorded(case, timing, peers.reference)
+        report_peer(name, mirt_seconds(case, with_se, reference=peers.reference), ours=ours)
+    report_peer("girth (stops at 25 iterations without saying so)", girth_seconds(case, peers), ours=timing["fit"])
+    report_recorded(case, timing, reference=peers.reference)
 
 
-def report_peer(name: str, found: tuple[float, float] | str, ours: float) -> None:
+def report_peer(name: str, found: tuple[float, float] | str, *, ours: float) -> None:
     if isinstance(found, str):
         print(f"  {name}: {found}")
     else:
         seconds, log_likelihood = found
-        print(
-            f"  {name}: {seconds:.1f} s, log-likelihood {log_likelihood:.3f}: {seconds / ours:.0f} times ours"
-        )
+        print(f"  {name}: {seconds:.1f} s, log-likelihood {log_likelihood:.3f}: {seconds / ours:.0f} times ours")
 
 
-def report_recorded(case: Case, timing: dict[str, Any], reference: Path) -> None:
+def report_recorded(case: Case, timing: dict[str, Any], *, reference: Path) -> None:
     note = "recorded on another occasion, on two shared cores"
     if case.name in RECORDED and reference.exists():
         for suffix, ours in (("", timing["fit"]), ("_SE", timing["full"])):
@@ -331,24 +333,16 @@ def report_recorded(case: Case, timing: dict[str, Any], reference: Path) -> None
             )
     elif case.name in RECORDED_SECONDS:
         seconds = RECORDED_SECONDS[case.name]
-        print(
-            f"  mirt, {note}, other answers of this shape: {seconds:.0f} s: {seconds / timing['fit']:.0f} times ours"
-        )
+        print(f"  mirt, {note}, other answers of this shape: {seconds:.0f} s: {seconds / timing['fit']:.0f} times ours")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="the tiny and the small case, once each, no peers"
-    )
+    parser.add_argument("--quick", action="store_true", help="the tiny and the small case, once each, no peers")
     parser.add_argument("--cases", default="small,medium,million", help=f"of {', '.join(CASES)}")
-    parser.add_argument(
-        "--repeats", type=int, default=3, help="repeats of each timing; the median is printed"
-    )
+    parser.add_argument("--repeats", type=int, default=3, help="repeats of each timing; the median is printed")
     parser.add_argument("--girth-python", help="an interpreter that has girth installed")
-    parser.add_argument(
-        "--reference", type=Path, default=SHARED_REFERENCE, help="folder of mirt's recorded results"
-    )
+    parser.add_argument("--reference", type=Path, default=SHARED_REFERENCE, help="folder of mirt's recorded results")
     options = parser.parse_args()
     peers = Peers(options.girth_python, options.reference)
     names = ["tiny", "small"] if options.quick else options.cases.split(",")
@@ -358,11 +352,11 @@ def main() -> int:
         case = CASES[name]
         repeats = 1 if options.quick or name == "million" else options.repeats
         timing = in_child(run_case, case, repeats, peers.reference)
-        report(case, timing, add_ns)
+        report(case, timing, add_ns=add_ns)
         if name in WITH_PEERS and not options.quick:
-            report_peers(case, timing, peers)
+            report_peers(case, timing, peers=peers)
         else:
-            report_recorded(case, timing, peers.reference)
+            report_recorded(case, timing, reference=peers.reference)
     return 0
 
 

@@ -48,9 +48,7 @@ def main() -> None:
                 ("load again", load, (logs, url)),
             ):
                 rows, seconds, megabytes = in_own_process(function, arguments)
-                table.add_row(
-                    step, f"{rows:,}", f"{seconds:.1f}", f"{rows / seconds:,.0f}", f"{megabytes:,.0f}"
-                )
+                table.add_row(step, f"{rows:,}", f"{seconds:.1f}", f"{rows / seconds:,.0f}", f"{megabytes:,.0f}")
     Console().print(table)
 
 
@@ -60,9 +58,7 @@ def machine() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [
-            line.split(":", 1)[1].strip()
-            for line in cpuinfo.read_text().splitlines()
-            if line.startswith("model name")
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
         ]
         model = names[0] if names else model
     memory_gb = psutil.virtual_memory().total / 2**30
@@ -96,13 +92,13 @@ def database(folder: Path) -> Iterator[str]:
             server.stop()
 
 
-def simulate(folder: Path, attempts: int, seed: int) -> int:
+def simulate(folder: Path, attempts: int, seed: int) -> int:  # noqa: PLR0917
     """Write a cohort of about so many attempts."""
     from seedtest_analytics.ingest.cohort_files import write_cohort
     from seedtest_analytics.stats.simulate import CohortConfig
 
-    config = CohortConfig(max(1, attempts // ATTEMPTS_PER_STUDENT), 26, seed, UNTIL)
-    return write_cohort(config, folder, lambda stage, done, total: None).attempts
+    config = CohortConfig(max(1, attempts // ATTEMPTS_PER_STUDENT), 26, seed=seed, until=UNTIL)
+    return write_cohort(config, folder, progress=lambda stage, done, total: None).attempts
 
 
 def load(folder: Path, url: str) -> int:

@@ -50,9 +50,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a twentieth of the attempts")
     arguments = parser.parse_args()
     attempts = arguments.attempts // 20 if arguments.quick else arguments.attempts
-    table = Table(
-        "step", "attempts", "rows out", "seconds", "attempts/s", "peak MB of the process", title=machine()
-    )
+    table = Table("step", "attempts", "rows out", "seconds", "attempts/s", "peak MB of the process", title=machine())
     with tempfile.TemporaryDirectory(prefix="seedtest-bench-") as folder, database(Path(folder)) as url:
         os.chmod(folder, 0o755)
         logs = Path(folder) / "cohort"
@@ -85,7 +83,7 @@ def main() -> None:
     )
 
 
-def run_job(url: str, job: str, first: dt.date | None, last: dt.date | None, output: str) -> int:
+def run_job(url: str, job: str, first: dt.date | None, last: dt.date | None, output: str) -> int:  # noqa: PLR0917
     """Run a job over its range in this process; rows of its output table afterwards."""
     os.environ |= {
         "DATABASE_URL": url,
@@ -100,7 +98,7 @@ def run_job(url: str, job: str, first: dt.date | None, last: dt.date | None, out
     from seedtest_analytics.cli.materialize import Step, console_log
     from seedtest_analytics.resources.postgres import PostgresResource
 
-    step = Step(job, job, first, last)
+    step = Step(job, job, first=first, last=last)
     with dg.DagsterInstance.ephemeral() as instance:
         result = (
             build_definitions()
@@ -122,9 +120,7 @@ def week_of_attempts(url: str) -> tuple[float, float]:
 
     from seedtest_analytics.database.engine import normalised_url
 
-    query = (
-        "SELECT count(*), avg(correct::integer) FROM attempt WHERE completed_at >= :a AND completed_at < :b"
-    )
+    query = "SELECT count(*), avg(correct::integer) FROM attempt WHERE completed_at >= :a AND completed_at < :b"
     end = dt.datetime.combine(LAST_MONDAY + dt.timedelta(days=7), dt.time(), dt.UTC)
     ranges = ({"a": end - dt.timedelta(days=7), "b": end}, {"a": end - dt.timedelta(days=3650), "b": end})
     best = []

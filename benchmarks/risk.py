@@ -48,19 +48,18 @@ def churn(n_users: int) -> str:
 
     as_of = FIRST_DAY + 7 * WEEKS
     landmarks = as_of - 7 * np.arange(1, 14)
-    fit_churn(landmark_panel(activity_log(*simulated_sessions(500), 500), landmarks, as_of))
+    fit_churn(landmark_panel(activity_log(*simulated_sessions(500), 500), landmarks, data_end_day=as_of))
     log = activity_log(*simulated_sessions(n_users), n_users)
     times = [time.perf_counter()]
-    panel = landmark_panel(log, landmarks, as_of)
+    panel = landmark_panel(log, landmarks, data_end_day=as_of)
     times.append(time.perf_counter())
     model = fit_churn(panel)
     times.append(time.perf_counter())
-    now = landmark_panel(log, [as_of], as_of + 1)
+    now = landmark_panel(log, [as_of], data_end_day=as_of + 1)
     risk = model.predict_silence(now.covariates)[0]
     times.append(time.perf_counter())
     parts = "  ".join(
-        f"{name} {b - a:6.2f} s"
-        for name, a, b in zip(("panel", "fit", "score"), times, times[1:], strict=False)
+        f"{name} {b - a:6.2f} s" for name, a, b in zip(("panel", "fit", "score"), times, times[1:], strict=False)
     )
     return f"{len(panel):>11,} rows  {parts}  ({model.method}, {len(risk):,} scored)"
 
@@ -69,7 +68,7 @@ def prophet(n_series: int) -> str:
     """Series of twelve weeks: the last week scored and four weeks foretold."""
     from seedtest_analytics.stats.forecasts.series import ForecastSettings
 
-    return _prophet(n_series, ForecastSettings(scored_weeks=1), os.cpu_count() or 1)
+    return _prophet(n_series, ForecastSettings(scored_weeks=1), processes=os.cpu_count() or 1)
 
 
 def prophet_all_weeks(n_series: int) -> str:
@@ -78,17 +77,17 @@ def prophet_all_weeks(n_series: int) -> str:
     from seedtest_analytics.settings import load_settings
 
     settings = load_settings().forecast
-    return _prophet(n_series, model_settings(LAST_SERIES_WEEK, settings), settings.processes)
+    return _prophet(n_series, model_settings(LAST_SERIES_WEEK, settings), processes=settings.processes)
 
 
-def _prophet(n_series: int, settings: ForecastSettings, processes: int) -> str:
+def _prophet(n_series: int, settings: ForecastSettings, *, processes: int) -> str:
     from seedtest_analytics.stats.forecasts.forecast import forecast_many
     from seedtest_analytics.stats.forecasts.series import weekly_series
 
     rng = np.random.default_rng(2)
     weeks = np.datetime64(LAST_SERIES_WEEK) - 7 * np.arange(11, -1, -1)
     series = [
-        weekly_series(f"topic {i}", weeks, rng.normal(0.1, 0.1, 12), rng.integers(20, 200, 12))
+        weekly_series(f"topic {i}", weeks, values=rng.normal(0.1, 0.1, 12), evidence=rng.integers(20, 200, 12))
         for i in range(n_series)
     ]
     begin = time.perf_counter()
@@ -119,8 +118,7 @@ def segments(n_users: int) -> str:
     rng = np.random.default_rng(4)
     kind = rng.integers(0, 4, n_users)
     features = {
-        name: rng.normal(rng.permutation([0.5, 2.0, 3.5, 5.0])[kind], 0.5).clip(0)
-        for name in CONTRACT_FEATURES
+        name: rng.normal(rng.permutation([0.5, 2.0, 3.5, 5.0])[kind], 0.5).clip(0) for name in CONTRACT_FEATURES
     }
     begin = time.perf_counter()
     result = segment_students(features)
@@ -141,16 +139,16 @@ def published_logs(shared: Path) -> dict[str, tuple[ActivityLog, int]]:
         starts = rows.groupby(["user_id", "session_id"]).completed_at.min().reset_index()
         user, users = pd.factorize(starts.user_id)
         days = (starts.completed_at - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta(days=1)
-        logs[name] = activity_log(user, days, len(users)), 14
+        logs[name] = activity_log(user, days, n_users=len(users)), 14
     tasks = pd.read_parquet(shared / "data/churn/oulad_assessment_submissions.parquet")
     tasks = tasks[(tasks.date_submitted >= 0) & ~tasks.is_banked]
     key = tasks.code_module + tasks.code_presentation + tasks.id_student.astype(str)
     user, users = pd.factorize(key)
-    logs["oulad"] = activity_log(user, tasks.date_submitted, len(users)), 28
+    logs["oulad"] = activity_log(user, tasks.date_submitted, n_users=len(users)), 28
     return logs
 
 
-def walk_forward(log: ActivityLog, horizon: int, n_landmarks: int = 12) -> str:
+def walk_forward(log: ActivityLog, horizon: int, *, n_landmarks: int = 12) -> str:
     """Refit at each of the landmarks on what was known then, score what followed.
 
     ``model`` is as the graph fits it, ``definition`` with the covariates of the metric definition alone (a log of
@@ -165,14 +163,12 @@ def walk_forward(log: ActivityLog, horizon: int, n_landmarks: int = 12) -> str:
     first, last = np.quantile(log.start_days, [0.3, 0.95])
     models = {
         "model": ChurnSettings(horizon_days=horizon, forward_landmarks=1),
-        "definition": ChurnSettings(
-            horizon_days=horizon, forward_landmarks=1, covariates=HEURISTIC_COVARIATES
-        ),
+        "definition": ChurnSettings(horizon_days=horizon, forward_landmarks=1, covariates=HEURISTIC_COVARIATES),
     }
     parts = []
     for as_of in np.unique(np.linspace(first, last - horizon, n_landmarks).astype(int)):
-        past = landmark_panel(log, as_of - 7 * np.arange(1, 27), int(as_of), max_silence_days=90)
-        now = landmark_panel(log, [as_of], int(as_of) + horizon, max_silence_days=90)
+        past = landmark_panel(log, as_of - 7 * np.arange(1, 27), data_end_day=int(as_of), max_silence_days=90)
+        now = landmark_panel(log, [as_of], data_end_day=int(as_of) + horizon, max_silence_days=90)
         silent = now.outcome_at(horizon)[1]
         judged, before = past.outcome_at(horizon)
         base = before[judged].mean() if judged.any() else 0.5
@@ -207,7 +203,7 @@ def anomaly_rates(history: int, n_series: int = 60) -> str:
             noise = 0.5 / np.sqrt(evidence)
             values = 0.1 + rng.normal(size=history + 1) * noise
             values[-1] += shock * noise[-1]
-            series = weekly_series("planted", weeks, values, evidence)
+            series = weekly_series("planted", weeks, values=values, evidence=evidence)
             scores.append(forecast_series(series, ForecastSettings(scored_weeks=1)).anomaly_score[-1])
         rates[shock] = float((np.abs(scores) >= 2.5).mean())
     return f"  {history:>3} weeks  false alarms {rates[0]:.3f}  recall of 4 SD {rates[4]:.2f}  of 8 SD {rates[8]:.2f}"
@@ -225,7 +221,7 @@ def study() -> None:
         print(anomaly_rates(history), flush=True)
 
 
-def _in_own_process(work: Callable[[int], str], size: int, out: multiprocessing.Queue) -> None:
+def _in_own_process(work: Callable[[int], str], size: int, out: multiprocessing.Queue) -> None:  # noqa: PLR0917
     text = work(size)
     used = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     out.put((text, max(used) / 1e6))

@@ -46,7 +46,7 @@ FROM (SELECT DISTINCT user_id FROM attempt_log) AS u CROSS JOIN generate_series(
 
 def week() -> Week:
     """The last week of the log, closed."""
-    return Week(END - dt.timedelta(days=7), dt.datetime.combine(END, dt.time(), dt.UTC), "UTC")
+    return Week(END - dt.timedelta(days=7), dt.datetime.combine(END, dt.time(), dt.UTC), timezone="UTC")
 
 
 def store(url: str, n_users: int) -> int:
@@ -59,15 +59,11 @@ def store(url: str, n_users: int) -> int:
     engine = create_engine(normalised_url(url))
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL synchronous_commit = off"))
-        connection.execute(
-            text("CREATE TEMP TABLE bench_session (user_no integer, day float8) ON COMMIT DROP")
-        )
+        connection.execute(text("CREATE TEMP TABLE bench_session (user_no integer, day float8) ON COMMIT DROP"))
         cursor = connection.connection.cursor()
         with cursor.copy("COPY bench_session FROM STDIN WITH (FORMAT csv)") as copy:
             for start in range(0, len(user), 500_000):
-                rows = zip(
-                    user[start : start + 500_000].tolist(), day[start : start + 500_000].tolist(), strict=True
-                )
+                rows = zip(user[start : start + 500_000].tolist(), day[start : start + 500_000].tolist(), strict=True)
                 copy.write("\n".join(f"{u},{d!r}" for u, d in rows) + "\n")
         connection.execute(text(ATTEMPTS))
         connection.execute(text(KPIS), {"last": week().start})
@@ -82,7 +78,7 @@ def panel(url: str) -> int:
     from seedtest_analytics.resources.postgres import PostgresResource
 
     with PostgresResource(url_override=url).transaction("benchmark") as connection:
-        return len(load_panel(connection, week(), LOOKBACK_DAYS))
+        return len(load_panel(connection, week(), lookback_days=LOOKBACK_DAYS))
 
 
 def fit(url: str) -> int:
@@ -91,7 +87,7 @@ def fit(url: str) -> int:
     from seedtest_analytics.resources.postgres import PostgresResource
 
     settings = SurvivalSettings(SURVIVAL_LOOKBACK_DAYS=LOOKBACK_DAYS)
-    outcome = fit_week(PostgresResource(url_override=url), week(), settings, KpiSettings(), False)
+    outcome = fit_week(PostgresResource(url_override=url), week(), settings=settings, kpis=KpiSettings(), dry=False)
     return int(outcome.metadata["landmarks"])
 
 
@@ -102,7 +98,9 @@ def score(url: str) -> int:
 
     settings = SurvivalSettings(SURVIVAL_LOOKBACK_DAYS=LOOKBACK_DAYS)
     log = logging.getLogger("benchmark")
-    return score_risk_week(PostgresResource(url_override=url), week(), settings, False, log).published.staged
+    return score_risk_week(
+        PostgresResource(url_override=url), week(), settings=settings, dry=False, log=log
+    ).published.staged
 
 
 STEPS = (("panel in SQL, read", panel), ("panel, fit, publish", fit), ("score, publish", score))

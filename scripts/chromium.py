@@ -50,7 +50,7 @@ class Page:
             raise RuntimeError(answer["exceptionDetails"]["exception"].get("description", script))
         return answer["result"].get("value")
 
-    def open(self, url: str, width: int, height: int, scale: float = 1) -> None:
+    def open(self, url: str, width: int, *, height: int, scale: float = 1) -> None:
         """Load a page in a window of this size in CSS pixels; narrow ones are phones."""
         self.ask(
             "Emulation.setDeviceMetricsOverride",

@@ -42,12 +42,12 @@ PLOT_LINK = """(() => {
 NEWEST_RUN = r"[...document.querySelectorAll('a')].map(a => a.href).find(h => /runs\/[0-9a-f]{8}-/.test(h))"
 
 
-def lineage(page: Page, url: str, target: Path, groups: tuple[str, ...], width: int) -> None:
+def lineage(page: Page, url: str, *, target: Path, groups: tuple[str, ...], width: int) -> None:
     """The graph from top to bottom with these groups open."""
-    page.open(url, 1000, 800)
+    page.open(url, 1000, height=800)
     page.evaluate("localStorage.setItem('asset-graph-direction', '\"vertical\"')")
     opened = quote(",".join(f"global@global:{group}" for group in groups))
-    page.open(f"{url}/asset-groups?expanded={opened}", width, width // 2, scale=2)
+    page.open(f"{url}/asset-groups?expanded={opened}", width, height=width // 2, scale=2)
     page.wait_for("document.querySelectorAll('foreignObject').length > 9")
     page.settle(4)
     page.evaluate(HIDE_CONTROLS)
@@ -55,9 +55,9 @@ def lineage(page: Page, url: str, target: Path, groups: tuple[str, ...], width: 
     page.picture(target, (x - 12, y - 12, box_width + 24, box_height + 24))
 
 
-def plot(page: Page, url: str, target: Path, asset: str, name: str) -> None:
+def plot(page: Page, url: str, *, target: Path, asset: str, name: str) -> None:
     """An asset's page with one of its plots."""
-    page.open(f"{url}/assets/{asset}", 1500, 1000)
+    page.open(f"{url}/assets/{asset}", 1500, height=1000)
     page.settle(5)
     place = page.evaluate(PLOT_LINK.replace("NAME", name))
     page.settle(1)
@@ -70,17 +70,17 @@ def plot(page: Page, url: str, target: Path, asset: str, name: str) -> None:
 def view(path: str, height: int = 900) -> Callable[[Page, str, Path], None]:
     """A page as it opens."""
 
-    def take(page: Page, url: str, target: Path) -> None:
-        page.open(f"{url}{path}", 1500, height)
+    def take(page: Page, url: str, target: Path) -> None:  # noqa: PLR0917
+        page.open(f"{url}{path}", 1500, height=height)
         page.settle(9)
         page.picture(target)
 
     return take
 
 
-def run_log(page: Page, url: str, target: Path) -> None:
+def run_log(page: Page, url: str, *, target: Path) -> None:
     """The newest run."""
-    page.open(f"{url}/runs", 1500, 900)
+    page.open(f"{url}/runs", 1500, height=900)
     page.wait_for(f"{NEWEST_RUN} !== undefined")
     view(page.evaluate(f"{NEWEST_RUN}.replace(location.origin, '')"))(page, url, target)
 
@@ -88,22 +88,22 @@ def run_log(page: Page, url: str, target: Path) -> None:
 def take_ui(url: str, folder: Path) -> None:
     """Every picture of the UI."""
     with browser() as page:
-        lineage(page, url, folder / "lineage.png", MAIN_PATH, 1800)
-        lineage(page, url, folder / "lineage-all.png", ALL_GROUPS, 3000)
-        plot(page, url, folder / "asset-plot.png", "survival_fit_meta", "hazard_ratios")
+        lineage(page, url, target=folder / "lineage.png", groups=MAIN_PATH, width=1800)
+        lineage(page, url, target=folder / "lineage-all.png", groups=ALL_GROUPS, width=3000)
+        plot(page, url, target=folder / "asset-plot.png", asset="survival_fit_meta", name="hazard_ratios")
         view("/assets/weekly_kpi/S", 1000)(page, url, folder / "asset.png")
         view("/assets/survival_fit_meta?view=checks")(page, url, folder / "checks.png")
         view("/automation", 1000)(page, url, folder / "automation.png")
         view("/assets")(page, url, folder / "catalog.png")
-        run_log(page, url, folder / "run.png")
+        run_log(page, url, target=folder / "run.png")
 
 
 def take_report(report: Path, folder: Path) -> None:
     """The first part of a report on a desk and on a phone."""
     with browser() as page:
-        page.open(report.resolve().as_uri(), 860, 1150, scale=1.5)
+        page.open(report.resolve().as_uri(), 860, height=1150, scale=1.5)
         page.picture(folder / "report.png")
-        page.open(report.resolve().as_uri(), 390, 844, scale=2)
+        page.open(report.resolve().as_uri(), 390, height=844, scale=2)
         page.picture(folder / "report-phone.png")
 
 

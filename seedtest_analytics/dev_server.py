@@ -19,7 +19,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -132,16 +131,14 @@ class DevServer:
         started = self._started()
         url = f"http://{HOST}:{started.port if started else self.port}"
         if started is None or not self._is_alive(started):
-            return DevServerStatus("stopped", url, self.log)
+            return DevServerStatus("stopped", url, log=self.log)
         state: Literal["running", "unresponsive"] = "running" if _answers(url) else "unresponsive"
-        return DevServerStatus(state, url, self.log, started.pid)
+        return DevServerStatus(state, url, log=self.log, pid=started.pid)
 
     def _start(self) -> subprocess.Popen[bytes]:
         """The supervisor, started and noted in the state file."""
         if _is_taken(self.port):
-            raise DevServerError(
-                f"another program listens on {HOST}:{self.port}; stop it or choose another port"
-            )
+            raise DevServerError(f"another program listens on {HOST}:{self.port}; stop it or choose another port")
         environment = {**os.environ, **prepare_home(self.home, self.project_folder)}
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
@@ -172,7 +169,7 @@ class DevServer:
         elif is_ready:
             problem = _load_problem(url)
         if problem is None:
-            return DevServerStatus("running", url, self.log, supervisor.pid)
+            return DevServerStatus("running", url, log=self.log, pid=supervisor.pid)
         self._end_session(is_crashed=False)
         raise DevServerError(f"the Dagster server {problem}; end of {self.log}:\n{_tail(self.log)}")
 
@@ -232,7 +229,7 @@ class DevServer:
 class _Supervisor:
     """Keeps ``dagster dev`` and the embedded PostgreSQL running until it is interrupted."""
 
-    def __init__(self, home: Path, port: int, workspace: Path) -> None:
+    def __init__(self, home: Path, port: int, *, workspace: Path) -> None:
         self._postgres = None if os.environ.get("DATABASE_URL") else EmbeddedPostgres(home / "postgres")
         self._command = [
             sys.executable,
@@ -376,7 +373,7 @@ def _tail(path: Path, lines: int = 25) -> str:
 def _main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home, port, workspace = arguments
-    return _Supervisor(Path(home), int(port), Path(workspace)).run()
+    return _Supervisor(Path(home), int(port), workspace=Path(workspace)).run()
 
 
 if __name__ == "__main__":

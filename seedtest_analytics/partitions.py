@@ -26,9 +26,7 @@ def monday_of(day: dt.date) -> dt.date:
 def daily_partitions(platform: PlatformSettings) -> dg.DailyPartitionsDefinition:
     """One partition a day from the start date, the running day included."""
     start = monday_of(platform.start_date)
-    return dg.DailyPartitionsDefinition(
-        start_date=start.isoformat(), timezone=platform.timezone, end_offset=1
-    )
+    return dg.DailyPartitionsDefinition(start_date=start.isoformat(), timezone=platform.timezone, end_offset=1)
 
 
 def weekly_partitions(platform: PlatformSettings) -> dg.WeeklyPartitionsDefinition:
@@ -70,10 +68,10 @@ class Week:
         return (local.replace(tzinfo=None) - dt.timedelta(days=days)).replace(tzinfo=zone).astimezone(dt.UTC)
 
 
-def week_at(start: dt.date, now: dt.datetime, platform: PlatformSettings) -> Week:
+def week_at(start: dt.date, now: dt.datetime, *, platform: PlatformSettings) -> Week:
     """The week from ``start``: closed weeks are seen from their end, the running week from the start of today."""
     today = instant_of(now.astimezone(platform.zone).date(), platform.zone)
-    return Week(start, min(instant_of(start + WEEK, platform.zone), today), platform.timezone)
+    return Week(start, min(instant_of(start + WEEK, platform.zone), today), timezone=platform.timezone)
 
 
 PLATFORM = load_settings().platform

@@ -52,8 +52,6 @@ def snapshot(engine: Engine, *tables: str) -> dict[str, list[tuple[Any, ...]]]:
     """Content and row versions (xmin) of tables: equal only if nothing was written in between."""
     with engine.connect() as connection:
         return {
-            table: sorted(
-                map(tuple, connection.execute(text(f"SELECT t::text, xmin::text FROM {table} AS t")))
-            )
+            table: sorted(map(tuple, connection.execute(text(f"SELECT t::text, xmin::text FROM {table} AS t"))))
             for table in tables
         }

@@ -110,9 +110,7 @@ def derived_attempts(exams: list[Exam]) -> list[dict[str, Any]]:
             seen[item_id] = seen.get(item_id, 0) + 1
             suffix = f"{given}-{seen[item_id]}" if seen[item_id] > 1 else given
             seconds = Decimal(str(element.get("time_spent_sec") or 0))
-            answer = next(
-                (element[k] for k in ("is_correct", "correct") if element.get(k) is not None), False
-            )
+            answer = next((element[k] for k in ("is_correct", "correct") if element.get(k) is not None), False)
             at = element.get("answered_at")
             stored = min(t for t in (exam.created_at, exam.updated_at) if isinstance(t, dt.datetime))
             completed_at = dt.datetime.fromisoformat(at) if at else stored

@@ -15,9 +15,7 @@ def shared(relative_path: str) -> Path:
     """
     path = SHARED / relative_path
     if not path.exists():
-        reason = (
-            f"shared data not found: {relative_path} is expected in a folder `shared` beside the checkout"
-        )
+        reason = f"shared data not found: {relative_path} is expected in a folder `shared` beside the checkout"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

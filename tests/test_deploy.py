@@ -64,9 +64,7 @@ def run_job() -> dict[str, Any]:
     return made
 
 
-@pytest.mark.parametrize(
-    "manifest", list(manifests()), ids=lambda m: f"{m['kind']}-{m['metadata']['name']}".lower()
-)
+@pytest.mark.parametrize("manifest", list(manifests()), ids=lambda m: f"{m['kind']}-{m['metadata']['name']}".lower())
 def test_manifests_are_valid(manifest: dict[str, Any]) -> None:
     kubernetes_validate.validate(manifest, SERVER_VERSION, strict=True)
 
@@ -122,12 +120,8 @@ def test_the_instance_is_the_projects_own_with_a_launcher() -> None:
     assert own == yaml.safe_load((ROOT / "dagster.yaml").read_text())
 
 
-@pytest.mark.parametrize(
-    ("part", "kind"), [("run_launcher", K8sRunLauncher), ("compute_logs", S3ComputeLogManager)]
-)
-def test_the_instances_parts_are_configured_as_they_want(
-    part: str, kind: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("part", "kind"), [("run_launcher", K8sRunLauncher), ("compute_logs", S3ComputeLogManager)])
+def test_the_instances_parts_are_configured_as_they_want(part: str, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in literals():
         monkeypatch.setenv(name, literals()[name])
     done = process_config(resolve_to_config_type(kind.config_type()), INSTANCE[part]["config"])

@@ -233,9 +233,7 @@ def test_a_role_that_may_not_make_it_is_told_what_to_set(
         connection.execute("CREATE ROLE weak LOGIN PASSWORD 'weak'")
     port = postgres_server.status().port
     monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg2://weak:weak@127.0.0.1:{port}/postgres")
-    with pytest.raises(
-        DevServerError, match=r"permission denied to create database.*DAGSTER_POSTGRES_URL"
-    ) as caught:
+    with pytest.raises(DevServerError, match=r"permission denied to create database.*DAGSTER_POSTGRES_URL") as caught:
         prepare_home(tmp_path)
     assert "weak:weak" not in str(caught.value)
 

@@ -133,11 +133,18 @@ INVALID = [
 ]
 
 RETIRED_BY_THE_CONTRACT = {
-    "R_IRT_BASE_URL", "R_IRT_TIMEOUT_SECS", "R_IRT_INTERNAL_TOKEN", "R_IRT_PLUMBER_URL",
-    "R_GLMM_BASE_URL", "R_GLMM_INTERNAL_TOKEN",
-    "R_BRMS_BASE_URL", "R_BRMS_INTERNAL_TOKEN",
-    "R_FORECAST_BASE_URL", "R_FORECAST_TIMEOUT_SECS", "R_FORECAST_INTERNAL_TOKEN",
-}  # fmt: skip
+    "R_IRT_BASE_URL",
+    "R_IRT_TIMEOUT_SECS",
+    "R_IRT_INTERNAL_TOKEN",
+    "R_IRT_PLUMBER_URL",
+    "R_GLMM_BASE_URL",
+    "R_GLMM_INTERNAL_TOKEN",
+    "R_BRMS_BASE_URL",
+    "R_BRMS_INTERNAL_TOKEN",
+    "R_FORECAST_BASE_URL",
+    "R_FORECAST_TIMEOUT_SECS",
+    "R_FORECAST_INTERNAL_TOKEN",
+}
 
 
 def value_of(group: str, field: str, environment: dict[str, str]) -> object:
@@ -179,9 +186,7 @@ def test_the_current_name_wins_over_its_alias_unless_it_is_empty() -> None:
 
 
 def test_run_configuration_wins_over_the_environment_and_none_leaves_it() -> None:
-    settings = KpiSettings.from_environment(
-        {"METRICS_CHURN_HORIZON_DAYS": "21", "METRICS_USE_IRT_THETA": "true"}
-    )
+    settings = KpiSettings.from_environment({"METRICS_CHURN_HORIZON_DAYS": "21", "METRICS_USE_IRT_THETA": "true"})
     assert settings.overridden_by({"churn_horizon_days": 7}).churn_horizon_days == 7
     assert settings.overridden_by({"churn_horizon_days": None}).churn_horizon_days == 21
     assert settings.overridden_by({"use_irt_theta": False}).use_irt_theta is False
@@ -294,9 +299,6 @@ def test_every_declared_setting_is_read_somewhere() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     used = set(re.findall(r"\.([a-z_0-9]+)", text))
     unread = {
-        f"{group}.{field}"
-        for group, settings in GROUPS.items()
-        for field in settings.model_fields
-        if field not in used
+        f"{group}.{field}" for group, settings in GROUPS.items() for field in settings.model_fields if field not in used
     }
     assert unread == set()

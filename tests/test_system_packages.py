@@ -74,10 +74,7 @@ def test_without_rights_the_command_is_named(machine):
     debian(machine, ["make"], user_id=1000)
     result = run(machine)
     assert result.returncode == 1
-    assert (
-        "apt-get install --no-install-recommends r-base-core r-cran-lme4 r-cran-brms g++ chromium"
-        in result.stderr
-    )
+    assert "apt-get install --no-install-recommends r-base-core r-cran-lme4 r-cran-brms g++ chromium" in result.stderr
 
 
 def test_without_apt_the_packages_are_named(machine):

@@ -43,7 +43,7 @@ class FeatureOptions(RunOptions):
         "topic. One statement for a day or for a range of days.",
         checks=(
             CheckDeclaration(
-                "reconciled", "Every answered attempt with a topic is in exactly one row.", True
+                "reconciled", "Every answered attempt with a topic is in exactly one row.", is_blocking=True
             ),
         ),
     ),
@@ -58,7 +58,7 @@ class FeatureOptions(RunOptions):
     partitions_def=DAILY,
 )
 def features_topic_daily(
-    context: dg.AssetExecutionContext, config: FeatureOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: FeatureOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Compute the run's days by one statement and replace them in one transaction."""
     first, last = days(context)
@@ -77,18 +77,18 @@ def features_topic_daily(
         published = publish(
             connection,
             table,
-            "staged_features",
+            staged="staged_features",
             partition="t.date BETWEEN :first_day AND :last_day",
             parameters=range_,
         )
-        by_day = table_preview(connection, statement(REPORT_SQL, "by_day"), range_)
+        by_day = table_preview(connection, statement(REPORT_SQL, "by_day"), parameters=range_)
         missing = connection.execute(statement(REPORT_SQL, "unexplained"), {**window, **range_}).scalar_one()
         rows = {day: n for day, n in connection.execute(statement(REPORT_SQL, "rows_by_day"), range_)}
     context.log.info(f"{first} to {last} by one statement: {published.staged:,} rows")
     yield Outcome(
         published,
         {"by_day": by_day},
-        [CheckOutcome("reconciled", missing == 0, f"{missing:,} answered attempts are in no row")],
+        checks=[CheckOutcome("reconciled", missing == 0, description=f"{missing:,} answered attempts are in no row")],
         is_dry_run=dry,
         partition_rows={day.isoformat(): n for day, n in rows.items()},
     )

@@ -35,10 +35,10 @@ class InactivityOptions(RunOptions):
 def running_week(instant: dt.datetime) -> Week:
     """The week that is running, seen as of the very instant: who crosses at noon is noticed at noon."""
     today = instant.astimezone(PLATFORM.zone).date()
-    return Week(monday_of(today), instant, PLATFORM.timezone)
+    return Week(monday_of(today), instant, timezone=PLATFORM.timezone)
 
 
-def silence_window(week: Week, threshold_days: int, kpis: KpiSettings) -> dict[str, dt.datetime]:
+def silence_window(week: Week, threshold_days: int, *, kpis: KpiSettings) -> dict[str, dt.datetime]:
     """Parameters of the search for students who crossed the threshold."""
     since_days = max(kpis.users_since_days, kpis.lookback_days)
     return {
@@ -51,7 +51,7 @@ def silence_window(week: Week, threshold_days: int, kpis: KpiSettings) -> dict[s
 def count_due(connection: Connection, instant: dt.datetime) -> int:
     """Students who crossed the threshold and were not noticed yet."""
     settings = load_settings()
-    window = silence_window(running_week(instant), settings.inactivity.threshold_days, settings.kpis)
+    window = silence_window(running_week(instant), settings.inactivity.threshold_days, kpis=settings.kpis)
     connection.execute(statement(SQL, "population"), window)
     return int(connection.execute(statement(SQL, "count_due")).scalar_one())
 
@@ -70,25 +70,23 @@ def count_due(connection: Connection, instant: dt.datetime) -> int:
     sql=[SQL, "kpis/S.sql", "kpis/P.sql", "churn/panel.sql", "churn/risk.sql"],
 )
 def notice_inactivity(
-    context: dg.AssetExecutionContext, config: InactivityOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: InactivityOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Notice all students who crossed the threshold by now and refresh their P and S, in one transaction."""
     settings = load_settings()
     threshold = settings.inactivity.overridden_by(config.model_dump()).threshold_days
     week, dry = running_week(now(config)), is_dry_run(config)
     with postgres.transaction(f"weekly_kpi:{week.key}", is_dry_run=dry) as connection:
-        connection.execute(statement(SQL, "population"), silence_window(week, threshold, settings.kpis))
+        connection.execute(statement(SQL, "population"), silence_window(week, threshold, kpis=settings.kpis))
         for name, stage in REFRESHED:
             stage(connection, week, settings.kpis)
-            merge_kpis(connection, name, week.start, is_whole=False)
+            merge_kpis(connection, name, week_start=week.start, is_whole=False)
             connection.execute(text("DROP TABLE staged_kpi"))
         connection.execute(
             statement(SQL, "stage"),
             {"week_start": week.start, "as_of": week.as_of, "threshold_days": threshold},
         )
-        published = publish(connection, inactivity_notice, "staged_notice", partition="false")
+        published = publish(connection, inactivity_notice, staged="staged_notice", partition="false")
         summary = table_preview(connection, statement(SQL, "summary"))
-    context.log.info(
-        f"{published.inserted:,} students crossed {threshold} days of silence; P and S refreshed"
-    )
+    context.log.info(f"{published.inserted:,} students crossed {threshold} days of silence; P and S refreshed")
     yield Outcome(published, {"noticed": summary, "as_of": week.as_of.isoformat()}, is_dry_run=dry)

@@ -78,6 +78,7 @@ class _Rendered:
 def weekly_report(
     context: dg.AssetExecutionContext,
     config: ReportOptions,
+    *,
     postgres: PostgresResource,
     object_store: ObjectStoreResource,
     quarto: QuartoResource,
@@ -87,11 +88,11 @@ def weekly_report(
     dry = is_dry_run(config)
     problems, is_worth_another_try = [], True
     for week in weeks(context, config):
-        rendered = _render_week(postgres, object_store, quarto, week, settings, dry)
+        rendered = _render_week(postgres, object_store, quarto=quarto, week=week, settings=settings, dry=dry)
         for message in rendered.failures[:_SHOWN_FAILURES]:
             context.log.error(message)
         problems += _problem(week, rendered)
-        yield _publish_week(postgres, week, settings, rendered, dry)
+        yield _publish_week(postgres, week, settings=settings, rendered=rendered, dry=dry)
         is_worth_another_try &= rendered.refusal is None and bool(rendered.rows or rendered.failures)
         if rendered.refusal is not None:
             break
@@ -105,9 +106,7 @@ def _problem(week: Week, rendered: _Rendered) -> list[str]:
     made, failed = len(rendered.rows), len(rendered.failures)
     found = []
     if rendered.refusal is not None:
-        found.append(
-            f"{made:,} reports are stored and recorded, the others are as they were; {rendered.refusal}"
-        )
+        found.append(f"{made:,} reports are stored and recorded, the others are as they were; {rendered.refusal}")
     if failed:
         found.append(f"{failed:,} of {made + failed:,} reports could not be made; {rendered.failures[0]}")
     if not made and not found:
@@ -118,6 +117,7 @@ def _problem(week: Week, rendered: _Rendered) -> list[str]:
 def _render_week(
     postgres: PostgresResource,
     object_store: ObjectStoreResource,
+    *,
     quarto: QuartoResource,
     week: Week,
     settings: ReportSettings,
@@ -126,22 +126,22 @@ def _render_week(
     rendered = _Rendered()
     store = object_store.store()
     with quarto.open(settings.parallel) as renderer:
-        for outcome in renderer.render_many(_documents(postgres, week, settings)):
+        for outcome in renderer.render_many(_documents(postgres, week, settings=settings)):
             if isinstance(outcome, RenderFailure):
                 rendered.failures.append(outcome.message)
                 continue
-            key = ReportKey(outcome.user_id, week.start, settings.report_format)
+            key = ReportKey(outcome.user_id, week.start, format=settings.report_format)
             try:
                 url = store.url(key) if dry else store.put(key, outcome.content).url
             except ObjectStoreError as error:
                 rendered.refusal = str(error)
                 break
-            rendered.rows.append(_row(outcome, url, settings.report_format))
+            rendered.rows.append(_row(outcome, url, format_=settings.report_format))
             rendered.size_bytes += outcome.size_bytes
     return rendered
 
 
-def _documents(postgres: PostgresResource, week: Week, settings: ReportSettings) -> Iterator[ReportDocument]:
+def _documents(postgres: PostgresResource, week: Week, *, settings: ReportSettings) -> Iterator[ReportDocument]:
     """The week's documents, streamed by a server-side cursor so that memory stays flat."""
     parameters = {
         "week_start": week.start,
@@ -149,14 +149,12 @@ def _documents(postgres: PostgresResource, week: Week, settings: ReportSettings)
         "timezone": PLATFORM.timezone,
         "max_users": settings.max_users,
     }
-    with postgres.engine.connect().execution_options(
-        stream_results=True, max_row_buffer=_STREAM_ROWS
-    ) as connection:
+    with postgres.engine.connect().execution_options(stream_results=True, max_row_buffer=_STREAM_ROWS) as connection:
         for _, document in connection.execute(statement(SQL), parameters):
             yield ReportDocument.validated(document)
 
 
-def _row(report: RenderedReport, url: str, format_: str) -> dict[str, Any]:
+def _row(report: RenderedReport, url: str, *, format_: str) -> dict[str, Any]:
     return {
         "user_id": report.user_id,
         "week_start": report.week_start,
@@ -169,7 +167,7 @@ def _row(report: RenderedReport, url: str, format_: str) -> dict[str, Any]:
 
 
 def _publish_week(
-    postgres: PostgresResource, week: Week, settings: ReportSettings, rendered: _Rendered, dry: bool
+    postgres: PostgresResource, week: Week, *, settings: ReportSettings, rendered: _Rendered, dry: bool
 ) -> Outcome:
     import pandas as pd
 
@@ -179,10 +177,13 @@ def _publish_week(
     parameters = {"week_start": week.start, "format": settings.report_format} if is_whole else {}
     with postgres.transaction(f"report_artifacts:{week.key}", is_dry_run=dry) as connection:
         staged_from_frame(
-            connection, "staged_report", report_artifacts, pd.DataFrame(rendered.rows, columns=columns)
+            connection,
+            "staged_report",
+            table=report_artifacts,
+            frame=pd.DataFrame(rendered.rows, columns=columns),
         )
         published: Published = publish(
-            connection, report_artifacts, "staged_report", partition=partition, parameters=parameters
+            connection, report_artifacts, staged="staged_report", partition=partition, parameters=parameters
         )
     made, failed = len(rendered.rows), len(rendered.failures)
     renderers = sorted({row["renderer"] for row in rendered.rows})
@@ -198,5 +199,12 @@ def _publish_week(
             ]
         ],
     )
-    check = CheckOutcome("all_rendered", failed == 0, f"{made:,} reports, {failed:,} failed")
-    return Outcome(published, {"summary": summary}, [check], week.key, dry, key=("weekly_report",))
+    check = CheckOutcome("all_rendered", failed == 0, description=f"{made:,} reports, {failed:,} failed")
+    return Outcome(
+        published,
+        {"summary": summary},
+        checks=[check],
+        partition=week.key,
+        is_dry_run=dry,
+        key=("weekly_report",),
+    )

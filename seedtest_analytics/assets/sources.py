@@ -12,25 +12,20 @@ from seedtest_analytics.partitions import PLATFORM
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.tables import source
 
-SOURCES = (
-    (
-        source.exam_results,
-        "exam",
-        "Exam results with their questions as JSON: where every attempt comes from.",
-    ),
-    (source.question, "item", "The item bank: topics, anchors and parameters in `meta`."),
-    (
-        source.interest_goal,
+SOURCES = {
+    source.exam_results: ("exam", "Exam results with their questions as JSON: where every attempt comes from."),
+    source.question: ("item", "The item bank: topics, anchors and parameters in `meta`."),
+    source.interest_goal: (
         "student_topic",
         "What ability students want to reach in which topic, and how much it matters.",
     ),
-)
-"""Table, grain, description."""
+}
+"""Table: grain and description."""
 LATE_AFTER = dt.timedelta(hours=36)
 """A school is silent over a night and a Sunday, hardly longer."""
 
 
-def _spec(table: Any, grain: str, description: str) -> dg.AssetSpec:
+def _spec(table: Any, grain: str, *, description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=table.name,
         description=description,
@@ -45,19 +40,15 @@ def _spec(table: Any, grain: str, description: str) -> dg.AssetSpec:
 
 @dg.multi_observable_source_asset(
     name="observe_sources",
-    specs=[_spec(*row) for row in SOURCES],
+    specs=[_spec(table, grain, description=text) for table, (grain, text) in SOURCES.items()],
     can_subset=True,
 )
-def observe_sources(
-    context: dg.AssetExecutionContext, postgres: PostgresResource
-) -> Iterator[dg.ObserveResult]:
+def observe_sources(context: dg.AssetExecutionContext, postgres: PostgresResource) -> Iterator[dg.ObserveResult]:
     """Observe rows and the newest change of the selected source tables."""
     with postgres.engine.connect() as connection:
         for key in sorted(context.selected_asset_keys):
             row = connection.execute(statement("sources/observe.sql", key.path[-1])).one()._mapping
-            metadata: dict[str, Any] = {
-                name: value for name, value in row.items() if name not in ("rows", "newest_at")
-            }
+            metadata: dict[str, Any] = {name: value for name, value in row.items() if name not in ("rows", "newest_at")}
             if row["newest_at"] is not None:
                 metadata["dagster/last_updated_timestamp"] = dg.MetadataValue.timestamp(row["newest_at"])
             yield dg.ObserveResult(
@@ -78,13 +69,13 @@ def exam_results_fresh(postgres: PostgresResource) -> dg.AssetCheckResult:
     with postgres.engine.connect() as connection:
         row = connection.execute(statement("sources/observe.sql", "exam_results")).one()
     if row.newest_at is None:
-        return _fresh(False, "there is no exam result yet")
+        return _fresh(False, "there is no exam result yet")  # noqa: FBT003
     age = dt.datetime.now(dt.UTC) - row.newest_at
     hours = age.total_seconds() / 3600
-    return _fresh(age <= LATE_AFTER, f"the newest is {hours:,.0f} hours old", {"age_hours": round(hours, 1)})
+    return _fresh(age <= LATE_AFTER, f"the newest is {hours:,.0f} hours old", metadata={"age_hours": round(hours, 1)})
 
 
-def _fresh(passed: bool, description: str, metadata: dict[str, Any] | None = None) -> dg.AssetCheckResult:
+def _fresh(passed: bool, description: str, *, metadata: dict[str, Any] | None = None) -> dg.AssetCheckResult:  # noqa: FBT001
     return dg.AssetCheckResult(
         passed=passed, severity=dg.AssetCheckSeverity.WARN, description=description, metadata=metadata
     )

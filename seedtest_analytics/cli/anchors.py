@@ -28,6 +28,7 @@ def tag_anchors_command(
         typer.Argument(help="tag: choose and tag anchors; verify: judge the tagged ones, write nothing."),
     ] = Action.TAG,
     min_responses: Annotated[int, typer.Option(min=1, help="Answers that an anchor needs.")] = 100,
+    *,
     difficulty_min: Annotated[float, typer.Option(help="Lowest difficulty b (logit).")] = -2.0,
     difficulty_max: Annotated[float, typer.Option(help="Highest difficulty b (logit).")] = 2.0,
     discrimination_min: Annotated[float, typer.Option(help="Lowest discrimination a (1/logit).")] = 0.5,
@@ -75,10 +76,10 @@ def tag_anchors_command(
             console.print("no usable calibration: materialise mirt_item_params first")
             raise typer.Exit(1)
         if action is Action.VERIFY:
-            has_met = _print_verified(console, verify_anchors(connection, week, criteria, only))
+            has_met = _print_verified(console, verify_anchors(connection, week, criteria=criteria, item_ids=only))
         else:
-            choice = choose(connection, week, criteria, only)
-            has_met = _print_choice(console, choice, tag_anchors(connection, choice), only, dry_run)
+            choice = choose(connection, week, criteria=criteria, item_ids=only)
+            has_met = _print_choice(console, choice, fresh=tag_anchors(connection, choice), only=only, dry_run=dry_run)
     if not has_met:
         raise typer.Exit(1)
 
@@ -93,12 +94,12 @@ def _ids(text: str | None) -> list[int] | None:
 
 
 def _print_choice(
-    console: Console, choice: AnchorChoice, fresh: pd.DataFrame, only: list[int] | None, dry_run: bool
+    console: Console, choice: AnchorChoice, *, fresh: pd.DataFrame, only: list[int] | None, dry_run: bool
 ) -> bool:
     verb = "would be tagged" if dry_run else "tagged"
     n_chosen = len(choice.chosen)
     if only is not None:
-        _print_refused(console, choice.frame, only)
+        _print_refused(console, choice.frame, only=only)
     elif choice.selection is not None and n_chosen:
         for reason in choice.selection.reasons:
             console.print(f"[yellow]not covered[/]: {reason}", highlight=False)
@@ -111,16 +112,14 @@ def _print_choice(
     if fresh.empty:
         console.print(f"nothing to tag: all {n_chosen} chosen items are anchors already")
         return True
-    table = Table(
-        "item", "topic", "a", "b", "answers", title=f"{verb}: {len(fresh)} of {n_chosen} chosen items"
-    )
+    table = Table("item", "topic", "a", "b", "answers", title=f"{verb}: {len(fresh)} of {n_chosen} chosen items")
     for row in fresh.itertuples():
         table.add_row(*_cells(row))
     console.print(table)
     return True
 
 
-def _print_refused(console: Console, frame: pd.DataFrame, only: list[int]) -> None:
+def _print_refused(console: Console, frame: pd.DataFrame, *, only: list[int]) -> None:
     from seedtest_analytics.assets.psychometrics.anchors.choice import NOT_CALIBRATED
 
     reasons = dict(zip(frame["item_id"].astype(int), frame["reason"], strict=True))

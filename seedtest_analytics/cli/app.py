@@ -44,7 +44,7 @@ app.command("goal-probability", rich_help_panel=JUDGE)(goal_probability_command)
 app.command("goal-calibration", rich_help_panel=JUDGE)(goal_calibration_command)
 
 
-def _show_version(is_asked: bool) -> None:
+def _show_version(is_asked: bool) -> None:  # noqa: FBT001
     if is_asked:
         from importlib.metadata import version
 
@@ -70,6 +70,7 @@ def configure(
             help="A setting for this command, before the environment's; may be given several times.",
         ),
     ] = None,
+    *,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop."),

@@ -86,14 +86,15 @@ def backtest_command(
             soft_wrap=True,
         )
         return
-    _print(console, "by week", by_week, PROBABILITY, QUANTITY)
-    _print(console, "by cohort size", by_size, PROBABILITY_BY_SIZE, QUANTITY_BY_SIZE)
+    _print(console, "by week", rows=by_week, probability=PROBABILITY, quantity=QUANTITY)
+    _print(console, "by cohort size", rows=by_size, probability=PROBABILITY_BY_SIZE, quantity=QUANTITY_BY_SIZE)
     console.print(LEGEND, highlight=False)
 
 
 def _print(
     console: Console,
     title: str,
+    *,
     rows: Sequence[RowMapping],
     probability: dict[str, str],
     quantity: dict[str, str],

@@ -34,6 +34,7 @@ def demo_command(
         str | None, typer.Option(help="Attempt log (Parquet or CSV) instead of a simulated cohort.")
     ] = None,
     students: Annotated[int, typer.Option(min=1, help="Students of the simulated cohort.")] = 300,
+    *,
     weeks: Annotated[
         int | None,
         typer.Option(
@@ -54,8 +55,8 @@ def demo_command(
     use_instance()
     engine = PostgresResource().engine
     migrate(engine)
-    _load(engine, data, students, weeks or COHORT_WEEKS, console)
-    materialize(None, _choose_weeks(engine, weeks, console) if data else _choose_cohort(engine), reports=True)
+    _load(engine, data, students=students, weeks=weeks or COHORT_WEEKS, console=console)
+    materialize(None, _choose_weeks(engine, weeks, console=console) if data else _choose_cohort(engine), reports=True)
     start(port)
     _say_where(engine, console)
     console.print(f"done in {time.monotonic() - started:.0f} s")
@@ -73,7 +74,7 @@ def _refuse_dry_run() -> None:
         )
 
 
-def _load(engine: Engine, data: str | None, students: int, weeks: int, console: Console) -> None:
+def _load(engine: Engine, data: str | None, *, students: int, weeks: int, console: Console) -> None:
     from seedtest_analytics.cli.load import load_with_progress, print_summary
     from seedtest_analytics.ingest.load import LoadOptions
     from seedtest_analytics.settings import load_settings
@@ -82,12 +83,12 @@ def _load(engine: Engine, data: str | None, students: int, weeks: int, console: 
     today = dt.datetime.now(platform.zone).date()
     if data is not None:
         options = LoadOptions(timezone=platform.timezone, shift_to=today)
-        print_summary(load_with_progress(engine, [data], options, console), console)
+        print_summary(load_with_progress(engine, [data], options=options, console=console), console)
         return
     from seedtest_analytics.cli.simulate import simulate_into
     from seedtest_analytics.stats.simulate import CohortConfig
 
-    config = CohortConfig(students, weeks, 1, today, platform.timezone)
+    config = CohortConfig(students, weeks, seed=1, until=today, timezone=platform.timezone)
     simulate_into(config, current_home() / "cohort", is_loading=True, console=console)
 
 
@@ -119,7 +120,7 @@ def _choose_cohort(engine: Engine) -> dt.date:
     return max(mondays) + dt.timedelta(days=6)
 
 
-def _choose_weeks(engine: Engine, n_weeks: int | None, console: Console) -> dt.date:
+def _choose_weeks(engine: Engine, n_weeks: int | None, *, console: Console) -> dt.date:
     """Settings for the weeks to show; answers the last day to materialise."""
     students = students_by_week(engine)
     first, last = shown_weeks(students, n_weeks or LOG_WEEKS)

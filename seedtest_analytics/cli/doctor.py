@@ -38,9 +38,7 @@ def doctor_command() -> None:
         table.add_column(heading, overflow="fold")
     colours = {"ok": "green", "missing": "red", "optional": "yellow"}
     for finding in findings:
-        table.add_row(
-            finding.part, f"[{colours[finding.state]}]{finding.state}[/]", finding.found, finding.remedy
-        )
+        table.add_row(finding.part, f"[{colours[finding.state]}]{finding.state}[/]", finding.found, finding.remedy)
     Console().print(table)
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(1)
@@ -68,30 +66,26 @@ def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
     except Exception as error:  # noqa: BLE001 (whatever is wrong with a part, the other parts are still told)
-        return Finding(
-            name, "missing", str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        )
+        return Finding(name, "missing", found=str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
 
 
 def _settings() -> Finding:
     try:
         settings = load_settings()
     except SettingsError as error:
-        return Finding("settings", "missing", str(error), "correct the variables named")
+        return Finding("settings", "missing", found=str(error), remedy="correct the variables named")
     platform = settings.platform
-    return Finding("settings", "ok", f"time zone {platform.timezone}, partitions from {platform.start_date}")
+    return Finding("settings", "ok", found=f"time zone {platform.timezone}, partitions from {platform.start_date}")
 
 
 def _python() -> Finding:
-    return Finding("python", "ok", sys.version.split()[0])
+    return Finding("python", "ok", found=sys.version.split()[0])
 
 
 def _dagster() -> Finding:
     home = os.environ.get("DAGSTER_HOME")
     version = importlib.metadata.version("dagster")
-    return Finding(
-        "dagster", "ok", f"{version}, DAGSTER_HOME {'set' if home else 'not set: .dagster is used'}"
-    )
+    return Finding("dagster", "ok", found=f"{version}, DAGSTER_HOME {'set' if home else 'not set: .dagster is used'}")
 
 
 def _postgres() -> Finding:
@@ -104,10 +98,13 @@ def _postgres() -> Finding:
             version = connection.execute(text("SHOW server_version")).scalar_one()
     except Exception as error:  # noqa: BLE001
         return Finding(
-            "PostgreSQL", "missing", str(error), "set DATABASE_URL, or unset it for the embedded server"
+            "PostgreSQL",
+            "missing",
+            found=str(error),
+            remedy="set DATABASE_URL, or unset it for the embedded server",
         )
     kind = "DATABASE_URL" if os.environ.get("DATABASE_URL") else "embedded"
-    return Finding("PostgreSQL", "ok", f"{version} ({kind})")
+    return Finding("PostgreSQL", "ok", found=f"{version} ({kind})")
 
 
 def _schema() -> Finding:
@@ -116,33 +113,39 @@ def _schema() -> Finding:
 
     state = schema_state(PostgresResource().engine)
     if state.current == state.newest:
-        return Finding("schema", "ok", f"revision {state.current}")
+        return Finding("schema", "ok", found=f"revision {state.current}")
     return Finding(
-        "schema", "missing", f"revision {state.current or 'none'}, newest {state.newest}", "seedtest migrate"
+        "schema",
+        "missing",
+        found=f"revision {state.current or 'none'}, newest {state.newest}",
+        remedy="seedtest migrate",
     )
 
 
 def _object_store() -> Finding:
     storage = load_settings().storage
     if storage.s3_bucket:
-        return Finding("object store", "ok", f"S3 bucket {storage.s3_bucket}, region {storage.aws_region}")
-    return Finding("object store", "ok", "a folder", "set S3_BUCKET for S3")
+        return Finding("object store", "ok", found=f"S3 bucket {storage.s3_bucket}, region {storage.aws_region}")
+    return Finding("object store", "ok", found="a folder", remedy="set S3_BUCKET for S3")
 
 
 def _compiler() -> Finding:
     found = shutil.which("g++") or shutil.which("clang++")
     if found is None:
-        return Finding("C++ compiler", "missing", "no g++ or clang++", "apt-get install g++")
-    return Finding("C++ compiler", "ok", _first_line([found, "--version"]))
+        return Finding("C++ compiler", "missing", found="no g++ or clang++", remedy="apt-get install g++")
+    return Finding("C++ compiler", "ok", found=_first_line([found, "--version"]))
 
 
 def _stan() -> Finding:
     if importlib.util.find_spec("httpstan") is None and "CMDSTAN" not in os.environ:
         return Finding(
-            "Stan", "missing", "neither CMDSTAN nor the toolchain of the httpstan wheel", "uv sync"
+            "Stan",
+            "missing",
+            found="neither CMDSTAN nor the toolchain of the httpstan wheel",
+            remedy="uv sync",
         )
     kind = "CmdStan" if "CMDSTAN" in os.environ else "toolchain of the httpstan wheel"
-    return Finding("Stan", "ok", f"cmdstanpy {importlib.metadata.version('cmdstanpy')}, {kind}")
+    return Finding("Stan", "ok", found=f"cmdstanpy {importlib.metadata.version('cmdstanpy')}, {kind}")
 
 
 def _r() -> Finding:
@@ -151,39 +154,40 @@ def _r() -> Finding:
         return Finding(
             "R",
             "optional",
-            "not on the PATH",
-            "scripts/install-system-packages, or apt-get install r-base-core",
+            found="not on the PATH",
+            remedy="scripts/install-system-packages, or apt-get install r-base-core",
         )
-    return Finding("R", "ok", _first_line([found, "--version"]))
+    return Finding("R", "ok", found=_first_line([found, "--version"]))
 
 
 def _r_packages() -> Finding:
     rscript = shutil.which("Rscript")
     if rscript is None:
-        return Finding("R packages", "optional", "no R", "install R first")
+        return Finding("R packages", "optional", found="no R", remedy="install R first")
     code = (
         "for (p in c('lme4', 'brms', 'mirt')) "
         "cat(p, if (requireNamespace(p, quietly = TRUE)) format(packageVersion(p)) else 'missing', ';')"
     )
-    done = subprocess.run(
-        [rscript, "-e", code], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
-    )
+    done = subprocess.run([rscript, "-e", code], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
     state = "optional" if "missing" in done.stdout else "ok"
     remedy = (
         "lme4, brms: apt-get install r-cran-lme4 r-cran-brms; mirt: install.packages('mirt') from CRAN"
         if state != "ok"
         else ""
     )
-    return Finding("R packages", state, done.stdout.strip().rstrip(";").strip(), remedy)
+    return Finding("R packages", state, found=done.stdout.strip().rstrip(";").strip(), remedy=remedy)
 
 
 def _quarto() -> Finding:
     found = shutil.which("quarto")
     if found is None:
         return Finding(
-            "Quarto", "optional", "no CLI; the embedded renderer is used", "install Quarto from quarto.org"
+            "Quarto",
+            "optional",
+            found="no CLI; the embedded renderer is used",
+            remedy="install Quarto from quarto.org",
         )
-    return Finding("Quarto", "ok", _first_line([found, "--version"]))
+    return Finding("Quarto", "ok", found=_first_line([found, "--version"]))
 
 
 def _first_line(command: list[str]) -> str:

@@ -16,6 +16,7 @@ SQL = "growth/calibration.sql"
 def goal_probability_command(
     current_score: Annotated[float, typer.Option(help="The student's level today, in the unit of the fit.")],
     trend: Annotated[float, typer.Option(help="Gain a week.")],
+    *,
     weeks_remaining: Annotated[float, typer.Option(help="Weeks until the goal is due.")],
     target_score: Annotated[float, typer.Option(help="Level to reach.")],
     credible_interval: Annotated[
@@ -39,7 +40,12 @@ def goal_probability_command(
         with migrated_engine().connect() as connection:
             fit = stored_fit(connection, week.date() if week else None)
         answer = goal_probability(
-            current_score, trend, weeks_remaining, target_score, credible_interval, posterior=fit.posterior
+            current_score,
+            trend,
+            weeks_remaining=weeks_remaining,
+            target_score=target_score,
+            credible_interval=credible_interval,
+            posterior=fit.posterior,
         )
     except (NoGrowthFitError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
@@ -71,10 +77,10 @@ def goal_calibration_command() -> None:
         )
     console = Console()
     for (week, run_id), rows in pairs.groupby(["week_start", "run_id"]):
-        _print_scores(console, f"week of {week}, {run_id}", rows)
+        _print_scores(console, f"week of {week}, {run_id}", rows=rows)
 
 
-def _print_scores(console: Console, title: str, rows: Any) -> None:
+def _print_scores(console: Console, title: str, *, rows: Any) -> None:
     from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
     score = score_probabilities(rows["p"], rows["is_reached"])

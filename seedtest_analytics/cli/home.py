@@ -30,9 +30,7 @@ def use_settings(given: Iterable[str], environment: MutableMapping[str, str]) ->
         if not equals or name not in fields:
             near = difflib.get_close_matches(name, fields, n=3)
             known = f"Did you mean {' or '.join(near)}?" if near else "docs/operations.md lists the settings."
-            raise SettingsError(
-                f"--set {name}: {'no such setting' if equals else 'NAME=VALUE is wanted'}. {known}"
-            )
+            raise SettingsError(f"--set {name}: {'no such setting' if equals else 'NAME=VALUE is wanted'}. {known}")
         for other, field in fields.items():
             if field == fields[name]:
                 environment.pop(other, None)
@@ -65,6 +63,4 @@ def keep_settings(home: Path, settings: Mapping[str, str]) -> None:
     """Write the settings file; no secret belongs in it."""
     home.mkdir(parents=True, exist_ok=True)
     body = "".join(f"{name}={value}\n" for name, value in sorted(settings.items()))
-    (home / SETTINGS_FILE).write_text(
-        "# Settings of this home; the environment wins.\n" + body, encoding="utf-8"
-    )
+    (home / SETTINGS_FILE).write_text("# Settings of this home; the environment wins.\n" + body, encoding="utf-8")

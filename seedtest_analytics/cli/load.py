@@ -18,15 +18,12 @@ if TYPE_CHECKING:
 
 
 def load_command(
-    files: Annotated[
-        list[str], typer.Argument(help="Parquet or CSV files, folders of them, or quoted globs.")
-    ],
+    files: Annotated[list[str], typer.Argument(help="Parquet or CSV files, folders of them, or quoted globs.")],
     mapping: Annotated[
         list[str] | None,
-        typer.Option(
-            "--map", metavar="NAME=COLUMN", help="A column (user_id, item_id, …) and what the file calls it."
-        ),
+        typer.Option("--map", metavar="NAME=COLUMN", help="A column (user_id, item_id, …) and what the file calls it."),
     ] = None,
+    *,
     shift_to: Annotated[
         str | None,
         typer.Option(
@@ -38,9 +35,7 @@ def load_command(
         str | None, typer.Option(help="IANA zone of times without offset; default SEEDTEST_TIMEZONE.")
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of CSV files, e.g. cp949.")] = "utf-8",
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace exams whole instead of completing them.")
-    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace exams whole instead of completing them.")] = False,
     dry_run: Annotated[bool | None, typer.Option(help="Report and write nothing; default DRY_RUN.")] = None,
 ) -> None:
     """Load attempt logs, one exam a session. Loading a file again changes nothing; bad rows are kept with a reason."""
@@ -60,7 +55,7 @@ def load_command(
         encoding=encoding,
     )
     console = Console()
-    summary = load_with_progress(migrated_engine(), list(files), options, console)
+    summary = load_with_progress(migrated_engine(), list(files), options=options, console=console)
     print_summary(summary, console)
     if summary.attempts == 0:
         raise typer.Exit(1)
@@ -73,19 +68,17 @@ def parse_date(value: str, option: str) -> dt.date:
     try:
         return dt.date.fromisoformat(value)
     except ValueError:
-        raise LoadError(
-            f"{option} {value!r} is no date; its form is YYYY-MM-DD, e.g. {option} 2026-03-01"
-        ) from None
+        raise LoadError(f"{option} {value!r} is no date; its form is YYYY-MM-DD, e.g. {option} 2026-03-01") from None
 
 
 def load_with_progress(
-    engine: Engine, files: Sequence[str | Path], options: LoadOptions, console: Console
+    engine: Engine, files: Sequence[str | Path], *, options: LoadOptions, console: Console
 ) -> LoadSummary:
     """Load under a progress bar (none where the output is no terminal)."""
     from seedtest_analytics.ingest import load_attempt_log
 
     with progress_bar(console) as progress:
-        return load_attempt_log(engine, files, options, progress)
+        return load_attempt_log(engine, files, options=options, progress=progress)
 
 
 @contextmanager
@@ -97,7 +90,7 @@ def progress_bar(console: Console) -> Iterator[Progress]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
 
-        def report(stage: str, done: int, total: int) -> None:
+        def report(stage: str, done: int, total: int) -> None:  # noqa: PLR0917
             if stage not in tasks:
                 tasks[stage] = bar.add_task(stage, total=total)
             bar.update(tasks[stage], completed=done, total=max(total, 1))
@@ -122,9 +115,7 @@ def print_summary(summary: LoadSummary, console: Console) -> None:
     table.add_column("e.g. file:row", overflow="fold")
     table.add_column("what helps", overflow="fold")
     for count in summary.rejects:
-        table.add_row(
-            count.reason, f"{count.rows:,}", escape(", ".join(count.examples)), escape(count.remedy)
-        )
+        table.add_row(count.reason, f"{count.rows:,}", escape(", ".join(count.examples)), escape(count.remedy))
     console.print(table)
 
 

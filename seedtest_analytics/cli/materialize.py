@@ -68,28 +68,32 @@ def materialize_command(
             help="Last day; default: that of the last attempt, yesterday at the latest.",
         ),
     ] = None,
+    *,
     reports: Annotated[bool, typer.Option(help="Make the reports of the last closed week too.")] = True,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="JOB", help="This job alone, e.g. backtest_predictions; may be given several times."
-        ),
+        typer.Option(metavar="JOB", help="This job alone, e.g. backtest_predictions; may be given several times."),
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Every event of the runs on the standard error.")
     ] = False,
 ) -> None:
     """Compute the whole graph over a range of days, oldest week first. Running it again changes no number."""
-    days = first.date() if first else None, last.date() if last else None
-    materialize(*days, reports, verbose, only=tuple(only or ()))
+    materialize(
+        first.date() if first else None,
+        last.date() if last else None,
+        reports=reports,
+        is_verbose=verbose,
+        only=tuple(only or ()),
+    )
 
 
 def materialize(
     first: dt.date | None,
     last: dt.date | None,
+    *,
     reports: bool,
     is_verbose: bool = False,
-    *,
     only: Collection[str] = (),
 ) -> None:
     """Run the steps one after the other; raises typer.Exit(1) at the first that fails, naming its run.
@@ -117,9 +121,9 @@ def materialize(
         console.print(DRY_RUN_NOTE)
     with dg.DagsterInstance.get() as instance:
         run_config = console_log("DEBUG" if is_verbose else "WARNING")
-        runner = Runner(definitions, instance, console, run_config, is_dry_run)
+        runner = Runner(definitions, instance, console=console, run_config=run_config, is_dry_run=is_dry_run)
         if only:
-            for step in chosen(plan(*_range(first, last, today), today, reports), only):
+            for step in chosen(plan(*_range(first, last, today=today), today=today, reports=reports), only):
                 runner.run(step)
             return
         runner.run(Step("observe_source_tables", "source tables"))
@@ -127,32 +131,32 @@ def materialize(
         if is_dry_run and log_awaits_sync(engine):
             console.print(EMPTY_LOG_NOTE)
             return
-        for step in plan(*_range(first, last, today), today, reports):
+        for step in plan(*_range(first, last, today=today), today=today, reports=reports):
             runner.run(step)
 
 
-def plan(first: dt.date, last: dt.date, today: dt.date, reports: bool) -> Iterator[Step]:
+def plan(first: dt.date, last: dt.date, *, today: dt.date, reports: bool) -> Iterator[Step]:
     """The steps after the attempts' sync, in the order of the graph."""
     from seedtest_analytics.partitions import WEEK, monday_of
 
     weeks = monday_of(first), monday_of(last)
     yield Step("calibrate_irt", f"calibration and abilities, {weeks[0]} to {weeks[1]}", *weeks)
-    yield Step("aggregate_features_daily", f"daily features, {first} to {last}", first, last)
+    yield Step("aggregate_features_daily", f"daily features, {first} to {last}", first=first, last=last)
     newest = min(monday_of(today) - WEEK, weeks[1])
     if newest >= weeks[0]:
         for job, title in (("fit_growth_glmm", "mixed model"), ("fit_bayesian_growth", "Bayesian growth")):
-            yield Step(job, f"{title}, week of {newest}", newest, newest, is_optional=True)
+            yield Step(job, f"{title}, week of {newest}", first=newest, last=newest, is_optional=True)
     yield Step("compute_daily_kpis", f"weekly KPIs, {weeks[0]} to {weeks[1]}", *weeks)
     yield Step("fit_survival_churn", f"churn fits and risks, {weeks[0]} to {weeks[1]}", *weeks)
     if newest >= weeks[0]:
-        yield Step("forecast_prophet", f"forecasts and anomalies, week of {newest}", newest, newest)
-        yield Step("cluster_segments", f"segments, week of {newest}", newest, newest)
+        yield Step("forecast_prophet", f"forecasts and anomalies, week of {newest}", first=newest, last=newest)
+        yield Step("cluster_segments", f"segments, week of {newest}", first=newest, last=newest)
     if newest >= weeks[0]:
-        yield Step("irt_drift_monitor", f"item drift, week of {newest}", newest, newest)
+        yield Step("irt_drift_monitor", f"item drift, week of {newest}", first=newest, last=newest)
     yield Step("backtest_predictions", f"backtest, {weeks[0]} to {weeks[1]}", *weeks)
     if reports:
         closed = min(monday_of(today) - WEEK, weeks[1])
-        yield Step("generate_weekly_report", f"reports, week of {closed}", closed, closed)
+        yield Step("generate_weekly_report", f"reports, week of {closed}", first=closed, last=closed)
 
 
 def chosen(steps: Iterable[Step], only: Collection[str]) -> list[Step]:
@@ -165,7 +169,7 @@ def chosen(steps: Iterable[Step], only: Collection[str]) -> list[Step]:
     return [step for step in found if step.job in only]
 
 
-def _range(first: dt.date | None, last: dt.date | None, today: dt.date) -> tuple[dt.date, dt.date]:
+def _range(first: dt.date | None, last: dt.date | None, *, today: dt.date) -> tuple[dt.date, dt.date]:
     from sqlalchemy import text
 
     from seedtest_analytics.partitions import PLATFORM, monday_of
@@ -179,9 +183,7 @@ def _range(first: dt.date | None, last: dt.date | None, today: dt.date) -> tuple
             {"zone": PLATFORM.timezone},
         ).one()
     if found[0] is None:
-        raise typer.BadParameter(
-            "there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first"
-        )
+        raise typer.BadParameter("there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first")
     start, end = (
         max(first or found[0], monday_of(PLATFORM.start_date)),
         min(last or found[1], today - dt.timedelta(days=1)),
@@ -215,7 +217,7 @@ class Runner:
         job = self.definitions.resolve_job_def(step.job)
         with self.console.status(step.title):
             selections = asset_steps(job) if self.is_dry_run else [None]
-            results = [self._execute(job, step, selection) for selection in selections]
+            results = [self._execute(job, step, selection=selection) for selection in selections]
         self.console.print(f"{step.title}: {time.monotonic() - started:.1f} s", highlight=False)
         for result in results:
             for asset, rows in would_change(result).items():
@@ -228,7 +230,7 @@ class Runner:
         if failed:
             self.console.print(f"[yellow]{step.job}[/] failed; the rest goes on without it")
 
-    def _execute(self, job: Any, step: Step, selection: list[Any] | None) -> Any:
+    def _execute(self, job: Any, step: Step, *, selection: list[Any] | None) -> Any:
         return job.execute_in_process(
             instance=self.instance,
             tags=step.tags,
@@ -241,9 +243,7 @@ class Runner:
         for event in result.all_events:
             if event.is_step_failure:
                 cause = _first_cause(event.step_failure_data.error)
-                self.console.print(
-                    f"[red]{event.step_key}[/]: {escape(cause)}", highlight=False, soft_wrap=True
-                )
+                self.console.print(f"[red]{event.step_key}[/]: {escape(cause)}", highlight=False, soft_wrap=True)
         self.console.print(f"run {result.run_id}; its log is in the UI", highlight=False)
 
 

@@ -28,9 +28,7 @@ def start(port: int) -> None:
     from seedtest_analytics.dev_server import DevServer
 
     status = DevServer(current_home(), port=port).up()
-    Console().print(
-        f"UI: {status.url}   log: {status.log}   stop: seedtest down", highlight=False, soft_wrap=True
-    )
+    Console().print(f"UI: {status.url}   log: {status.log}   stop: seedtest down", highlight=False, soft_wrap=True)
 
 
 def down_command() -> None:

@@ -20,22 +20,15 @@ if TYPE_CHECKING:
 
 def simulate_command(
     students: Annotated[int, typer.Option(help="Students, from a hundred to a million and more.")] = 1000,
-    weeks: Annotated[
-        int, typer.Option(help="ISO weeks; the last one is the last full week by --until.")
-    ] = 26,
-    seed: Annotated[
-        int, typer.Option(help="Decides everything random; the same seed gives the same cohort.")
-    ] = 1,
+    weeks: Annotated[int, typer.Option(help="ISO weeks; the last one is the last full week by --until.")] = 26,
+    *,
+    seed: Annotated[int, typer.Option(help="Decides everything random; the same seed gives the same cohort.")] = 1,
     until: Annotated[
         str | None, typer.Option(metavar="DATE", help="Last day that may have an attempt; default today.")
     ] = None,
     model: Annotated[str, typer.Option(help="2PL, or 3PL with guessing.")] = "2PL",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to keep the files in (the logs and the truth).")
-    ] = None,
-    load: Annotated[
-        bool, typer.Option("--load", help="Load the cohort and its truth into the database.")
-    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder to keep the files in (the logs and the truth).")] = None,
+    load: Annotated[bool, typer.Option("--load", help="Load the cohort and its truth into the database.")] = False,
 ) -> None:
     """Simulate a cohort: attempts, goals, churn, corrections and hostile rows, with the truth beside them."""
     from rich.console import Console
@@ -47,12 +40,10 @@ def simulate_command(
 
     platform = load_settings().platform
     if out is None and not load:
-        raise LoadError(
-            "nothing to do: name a folder with --out, or load into the database with --load, or both"
-        )
+        raise LoadError("nothing to do: name a folder with --out, or load into the database with --load, or both")
     day = parse_date(until, "--until") if until else dt.datetime.now(platform.zone).date()
     try:
-        config = CohortConfig(students, weeks, seed, day, platform.timezone, model=model)
+        config = CohortConfig(students, weeks, seed=seed, until=day, timezone=platform.timezone, model=model)
     except SimulationError as error:
         raise LoadError(str(error)) from None
     console = Console()
@@ -74,7 +65,7 @@ def simulate_into(config: CohortConfig, folder: Path, *, is_loading: bool, conso
     from seedtest_analytics.ingest.cohort_files import write_cohort
 
     with progress_bar(console) as progress:
-        files = write_cohort(config, folder, progress)
+        files = write_cohort(config, folder, progress=progress)
     console.print(
         f"cohort {config.name}: {files.students:,} students, {files.sessions:,} sessions, "
         f"{files.attempts:,} attempts, {files.corrections:,} corrections, "
@@ -90,7 +81,7 @@ def load_from(folder: Path, console: Console) -> None:
     from seedtest_analytics.resources.postgres import PostgresResource
 
     with progress_bar(console) as progress:
-        loaded = load_cohort(PostgresResource().engine, folder, progress)
+        loaded = load_cohort(PostgresResource().engine, folder, progress=progress)
     if loaded.was_loaded:
         console.print("this very cohort was in the database already")
     print_summary(loaded.attempts, console)

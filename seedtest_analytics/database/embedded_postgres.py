@@ -107,9 +107,7 @@ class EmbeddedPostgres:
                 if self._server_pid() is None:
                     return
                 logger.warning("the embedded PostgreSQL did not stop (%s): %s", mode, output.strip())
-            raise EmbeddedPostgresError(
-                f"the embedded PostgreSQL (pid {status.pid}) does not stop; kill that process"
-            )
+            raise EmbeddedPostgresError(f"the embedded PostgreSQL (pid {status.pid}) does not stop; kill that process")
 
     def status(self) -> ServerStatus:
         """What is there now; changes nothing."""
@@ -132,7 +130,7 @@ class EmbeddedPostgres:
             "5",
         ]
         is_ready = subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode == 0
-        return ServerStatus("running" if is_ready else "unresponsive", self._data, pid, port)
+        return ServerStatus("running" if is_ready else "unresponsive", self._data, pid=pid, port=port)
 
     def url(self, database: str, driver: str = "psycopg") -> str:
         """SQLAlchemy URL with the password, or with ``driver=""`` the libpq form. Needs a first start."""
@@ -196,8 +194,7 @@ class EmbeddedPostgres:
             while not _try_lock(file.fileno()):
                 if time.monotonic() > deadline:
                     raise EmbeddedPostgresError(
-                        f"another process has held {file.name} for {LOCK_TIMEOUT_SECONDS} s; end it, then "
-                        "start again"
+                        f"another process has held {file.name} for {LOCK_TIMEOUT_SECONDS} s; end it, then start again"
                     )
                 time.sleep(0.05)
             yield
@@ -237,12 +234,12 @@ class EmbeddedPostgres:
         kept_port = self._port()
         while True:
             port = kept_port or host.free_port()
-            host.write_atomically(self._data / "seedtest.conf", self._settings(port), 0o600, account)
+            host.write_atomically(self._data / "seedtest.conf", self._settings(port), mode=0o600, account=account)
             log_start = self._log.stat().st_size if self._log.exists() else 0
             arguments = ("start", "-D", self._data, "-l", self._log, "-w", "-t", START_TIMEOUT_SECONDS)
             code, output = host.run_tool(binaries, account, "pg_ctl", *arguments)
             if code == 0:
-                host.write_atomically(self._port_file, str(port), 0o644)
+                host.write_atomically(self._port_file, str(port), mode=0o644)
                 return
             tail = self._log_tail(log_start)
             was_taken_meanwhile = kept_port is None and "Address already in use" in tail
@@ -312,8 +309,8 @@ class EmbeddedPostgres:
         password_copy = self._data.with_name("password.new")
         shutil.rmtree(new, ignore_errors=True)
         if not self._password_file.exists():
-            host.write_atomically(self._password_file, secrets.token_urlsafe(24), 0o600)
-        host.write_atomically(password_copy, self._password(), 0o600, account)
+            host.write_atomically(self._password_file, secrets.token_urlsafe(24), mode=0o600)
+        host.write_atomically(password_copy, self._password(), mode=0o600, account=account)
         options = ["-D", new, "-U", USER, "-A", "scram-sha-256", "--pwfile", password_copy, "-E", "UTF8"]
         # The builtin locale sorts the same on every machine and needs none of the operating system's.
         options += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -329,9 +326,7 @@ class EmbeddedPostgres:
 
     def _check_major_version(self, binaries: Path) -> None:
         data_version = (self._data / "PG_VERSION").read_text().strip()
-        done = subprocess.run(
-            [binaries / "postgres", "--version"], capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True)
         version = done.stdout.split()[-1]
         if version.split(".")[0] != data_version:
             raise EmbeddedPostgresError(

@@ -57,11 +57,11 @@ def server_account(data_folder: Path) -> Account | None:
             raise other_owner_error(data_folder)
         return None
     if owner is not None and owner.st_uid != 0:
-        return Account(owner.st_uid, owner.st_gid, _user_name(owner.st_uid))
+        return Account(owner.st_uid, owner.st_gid, name=_user_name(owner.st_uid))
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
-            return Account(entry.pw_uid, entry.pw_gid, name)
+            return Account(entry.pw_uid, entry.pw_gid, name=name)
     raise EmbeddedPostgresError(
         "PostgreSQL does not run as root and there is no OS user postgres or nobody: create one "
         "(useradd --system postgres), run as an ordinary user, or set DATABASE_URL"
@@ -85,8 +85,7 @@ def wheel_binaries() -> Path:
             if (Path(folder) / name / "bin" / "pg_ctl").exists():
                 return Path(folder) / name / "bin"
     raise EmbeddedPostgresError(
-        f"there are no PostgreSQL binaries: install {WHEEL} (Linux x86-64 or arm64, macOS), or set "
-        "DATABASE_URL"
+        f"there are no PostgreSQL binaries: install {WHEEL} (Linux x86-64 or arm64, macOS), or set DATABASE_URL"
     )
 
 
@@ -141,7 +140,7 @@ def closed_parent(folder: Path, account: Account) -> Path:
     return next((path for path in reversed(folder.parents) if not can_enter(path, account)), folder)
 
 
-def run_tool(binaries: Path, account: Account | None, tool: str, *arguments: object) -> tuple[int, str]:
+def run_tool(binaries: Path, account: Account | None, tool: str, *arguments: object) -> tuple[int, str]:  # noqa: PLR0917
     """Run one of PostgreSQL's programs as ``account``; return its exit code and output.
 
     Output goes to a file: the server inherits pg_ctl's, and a pipe would never reach its end. A session of
@@ -185,7 +184,7 @@ def is_shared_memory_small() -> bool:
         return False
 
 
-def write_atomically(path: Path, text: str, mode: int, account: Account | None = None) -> None:
+def write_atomically(path: Path, text: str, *, mode: int, account: Account | None = None) -> None:
     """Replace ``path`` whole or not at all, with this mode and owner from the first byte on."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

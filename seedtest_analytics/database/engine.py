@@ -65,9 +65,7 @@ def database_url() -> URL:
 def engine_for(url: URL) -> Engine:
     """An engine whose sessions compute in UTC and do not wait for ever to connect."""
     options = "-c TimeZone=UTC -c application_name=seedtest_analytics -c jit=off"
-    return create_engine(
-        url, pool_pre_ping=True, pool_size=4, connect_args={"connect_timeout": 10, "options": options}
-    )
+    return create_engine(url, pool_pre_ping=True, pool_size=4, connect_args={"connect_timeout": 10, "options": options})
 
 
 def cause_of(error: DBAPIError) -> str:

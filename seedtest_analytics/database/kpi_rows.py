@@ -14,7 +14,7 @@ from seedtest_analytics.tables.kpis import KPI_KEYS, REQUIRED_KEYS, KpiKey
 _FILE = "kpis/merge.sql"
 
 
-def merge_kpis(connection: Connection, name: str, week_start: dt.date, *, is_whole: bool = True) -> Published:
+def merge_kpis(connection: Connection, name: str, *, week_start: dt.date, is_whole: bool = True) -> Published:
     """Merge the temporary table ``staged_kpi`` (user_id, kpis) as the keys that ``weekly_kpi/<name>`` owns.
 
     The week's rows are those of the population: students that left it (a correction took their attempts away) lose
@@ -22,7 +22,7 @@ def merge_kpis(connection: Connection, name: str, week_start: dt.date, *, is_who
     :class:`ContractViolation` before anything is written.
     """
     owned = [key.name for key in KPI_KEYS[name]]
-    violations = _violations(connection, name, owned)
+    violations = _violations(connection, name, owned=owned)
     if violations:
         raise ContractViolation("weekly_kpi", violations)
     removed = 0
@@ -38,18 +38,16 @@ def merge_kpis(connection: Connection, name: str, week_start: dt.date, *, is_who
         },
     ).one()
     total = connection.execute(text("SELECT count(*) FROM staged_kpi")).scalar_one()
-    return Published("weekly_kpi", total, inserted, updated, removed)
+    return Published("weekly_kpi", total, inserted=inserted, updated=updated, deleted=removed)
 
 
-def _violations(connection: Connection, name: str, owned: list[str]) -> list[Violation]:
+def _violations(connection: Connection, name: str, *, owned: list[str]) -> list[Violation]:
     unknown = connection.execute(statement(_FILE, "unknown_keys"), {"owned": owned}).scalars().all()
-    found = [Violation(key, f"is no key of weekly_kpi/{name}", 1) for key in unknown]
+    found = [Violation(key, f"is no key of weekly_kpi/{name}", rows=1) for key in unknown]
     rules = [rule for key in KPI_KEYS[name] for rule in _rules(key)]
     counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)
     row = connection.execute(text(f"SELECT {counts} FROM staged_kpi")).one()  # noqa: S608
-    return found + [
-        Violation(key, rule, rows) for (key, rule, _), rows in zip(rules, row, strict=True) if rows
-    ]
+    return found + [Violation(key, rule, rows=rows) for (key, rule, _), rows in zip(rules, row, strict=True) if rows]
 
 
 def _rules(key: KpiKey) -> list[tuple[str, str, str]]:
@@ -77,7 +75,5 @@ def _rules(key: KpiKey) -> list[tuple[str, str, str]]:
             )
         )
     if key.maximum is not None:
-        rules.append(
-            (key.name, f"must be at most {key.maximum:g}", f"{is_typed} AND {value}::numeric > {key.maximum}")
-        )
+        rules.append((key.name, f"must be at most {key.maximum:g}", f"{is_typed} AND {value}::numeric > {key.maximum}"))
     return rules

@@ -133,7 +133,7 @@ def create_or_extend(op: Operations, name: str, *elements: Any, comment: str | N
     wanted = sa.Table(name, sa.MetaData(), *elements, comment=comment)
     if not sa.inspect(connection).has_table(name):
         wanted.create(connection)
-        _remember(connection, "table", name)
+        _remember(connection, "table", name=name)
         return
     _require_same_key(connection, wanted)
     existing = {column["name"] for column in sa.inspect(connection).get_columns(name)}
@@ -142,20 +142,18 @@ def create_or_extend(op: Operations, name: str, *elements: Any, comment: str | N
             added: sa.Column[Any] = column._copy()
             added.nullable = added.nullable or added.server_default is None
             op.add_column(name, added)
-            _remember(connection, "column", f"{name}.{column.name}")
+            _remember(connection, "column", name=f"{name}.{column.name}")
 
 
-def create_index_if_missing(
-    op: Operations, name: str, table: str, columns: Sequence[str], **options: Any
-) -> None:
+def create_index_if_missing(op: Operations, name: str, *, table: str, columns: Sequence[str], **options: Any) -> None:
     """Create an index unless one of that name stands."""
     connection = op.get_bind()
     if connection.execute(text("SELECT to_regclass(:name) IS NULL"), {"name": name}).scalar_one():
         op.create_index(name, table, list(columns), **options)
-        _remember(connection, "index", name)
+        _remember(connection, "index", name=name)
 
 
-def create_check_if_missing(op: Operations, name: str, table: str, condition: str) -> None:
+def create_check_if_missing(op: Operations, name: str, *, table: str, condition: str) -> None:
     """Hold the rows of a table to a condition unless a constraint of that name stands.
 
     Where the table stood before the first migration it may hold rows outside: they stay, and what is written from now
@@ -170,10 +168,10 @@ def create_check_if_missing(op: Operations, name: str, table: str, condition: st
         {"table": table},
     ).scalar_one()
     op.create_check_constraint(name, table, condition, postgresql_not_valid=not is_ours)
-    _remember(connection, "check", f"{table}.{name}")
+    _remember(connection, "check", name=f"{table}.{name}")
 
 
-def replace_legacy_view(op: Operations, name: str, definition: str) -> None:
+def replace_legacy_view(op: Operations, name: str, *, definition: str) -> None:
     """Create or replace a view; the definition that stood there is remembered for the way back."""
     connection = op.get_bind()
     kind = connection.execute(
@@ -185,9 +183,7 @@ def replace_legacy_view(op: Operations, name: str, definition: str) -> None:
         )
     legacy = None
     if kind == "v":
-        legacy = connection.execute(
-            text("SELECT pg_get_viewdef(to_regclass(:name))"), {"name": name}
-        ).scalar_one()
+        legacy = connection.execute(text("SELECT pg_get_viewdef(to_regclass(:name))"), {"name": name}).scalar_one()
     try:
         _execute(connection, definition)
     except ProgrammingError as error:
@@ -195,12 +191,12 @@ def replace_legacy_view(op: Operations, name: str, definition: str) -> None:
             f"{name} exists as a view of another shape ({_first_line(error)}); rename it "
             f"(ALTER VIEW {name} RENAME TO {name}_legacy) and migrate again"
         ) from None
-    _remember(connection, "view", name, legacy)
+    _remember(connection, "view", name=name, legacy=legacy)
 
 
 def begin_revision(op: Operations, revision: str) -> None:
     """Note where a later migration begins, so that :func:`undo_revision` can take back what it made and no more."""
-    _remember(op.get_bind(), "revision", revision)
+    _remember(op.get_bind(), "revision", name=revision)
 
 
 def undo_revision(op: Operations, revision: str) -> None:
@@ -245,10 +241,10 @@ def _undo(op: Operations, since: int) -> None:
         elif kind == "index":
             _execute(connection, f'DROP INDEX IF EXISTS "{name}"')
         else:
-            _give_back_view(connection, name, legacy)
+            _give_back_view(connection, name, legacy=legacy)
 
 
-def _give_back_view(connection: Connection, name: str, legacy: str | None) -> None:
+def _give_back_view(connection: Connection, name: str, *, legacy: str | None) -> None:
     """Put the legacy definition (None: nothing) in the view's place, and again upon it the views that read it.
 
     A view loses columns only by being dropped, and what reads it goes with it; so that is made again from its own
@@ -294,7 +290,7 @@ def remember_origins(op: Operations) -> None:
     )
 
 
-def _remember(connection: Connection, kind: str, name: str, legacy: str | None = None) -> None:
+def _remember(connection: Connection, kind: str, *, name: str, legacy: str | None = None) -> None:
     connection.execute(
         text("INSERT INTO seedtest_schema_origin (kind, name, legacy) VALUES (:kind, :name, :legacy)"),
         {"kind": kind, "name": name, "legacy": legacy},

@@ -41,9 +41,9 @@ class Published:
         return Published(
             self.table,
             self.staged + other.staged,
-            self.inserted + other.inserted,
-            self.updated + other.updated,
-            self.deleted + other.deleted,
+            inserted=self.inserted + other.inserted,
+            updated=self.updated + other.updated,
+            deleted=self.deleted + other.deleted,
         )
 
 
@@ -85,20 +85,20 @@ def key_columns(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in [*constraints, *indexes][0])
 
 
-def create_staging(connection: Connection, name: str, columns: Mapping[str, str]) -> None:
+def create_staging(connection: Connection, name: str, *, columns: Mapping[str, str]) -> None:
     """An empty temporary table that ends with the transaction; ``columns`` maps names to SQL types."""
     body = ", ".join(f"{quoted(column)} {type_}" for column, type_ in columns.items())
     connection.execute(text(f"CREATE TEMP TABLE {quoted(name)} ({body}) ON COMMIT DROP"))
 
 
-def staged_from_frame(connection: Connection, name: str, table: Table, frame: pd.DataFrame) -> None:
+def staged_from_frame(connection: Connection, name: str, *, table: Table, frame: pd.DataFrame) -> None:
     """Stage ``frame``, whose columns are columns of ``table``, by COPY."""
     dialect = postgresql.dialect()
-    create_staging(connection, name, {c: table.columns[c].type.compile(dialect) for c in frame.columns})
-    copy_frame(connection, name, frame)
+    create_staging(connection, name, columns={c: table.columns[c].type.compile(dialect) for c in frame.columns})
+    copy_frame(connection, name, frame=frame)
 
 
-def copy_frame(connection: Connection, name: str, frame: pd.DataFrame) -> None:
+def copy_frame(connection: Connection, name: str, *, frame: pd.DataFrame) -> None:
     """COPY a frame into a table; missing values become NULL, dictionaries and lists JSON text beforehand."""
     import pyarrow as pa
     from pyarrow import csv
@@ -114,7 +114,7 @@ def copy_frame(connection: Connection, name: str, frame: pd.DataFrame) -> None:
     cursor.close()
 
 
-def contract_violations(connection: Connection, table: Table, staged: str) -> list[Violation]:
+def contract_violations(connection: Connection, table: Table, *, staged: str) -> list[Violation]:
     """Rules of ``table`` that rows of the temporary table ``staged`` break, each with its number of rows.
 
     Looked at: required columns, NOT NULL, inclusive ranges, allowed values, finite numbers, uniqueness of the key.
@@ -125,10 +125,10 @@ def contract_violations(connection: Connection, table: Table, staged: str) -> li
     if rules:
         counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)
         row = connection.execute(text(f"SELECT {counts} FROM {quoted(staged)}")).one()  # noqa: S608
-        found = [Violation(c, rule, n) for (c, rule, _), n in zip(rules, row, strict=True) if n]
+        found = [Violation(c, rule, rows=n) for (c, rule, _), n in zip(rules, row, strict=True) if n]
     total = connection.execute(text(f"SELECT count(*) FROM {quoted(staged)}")).scalar_one()  # noqa: S608
     absent = [column.name for column in table.columns if column.name not in present and _is_required(column)]
-    found += [Violation(name, "is required and was not given", total) for name in absent if total]
+    found += [Violation(name, "is required and was not given", rows=total) for name in absent if total]
     keys = [key for key in key_columns(table) if key in present]
     if not keys:
         return found
@@ -136,7 +136,7 @@ def contract_violations(connection: Connection, table: Table, staged: str) -> li
     groups = f"SELECT 1 FROM {quoted(staged)} GROUP BY {listed} HAVING count(*) > 1"  # noqa: S608 (quoted names)
     duplicates = connection.execute(text(f"SELECT count(*) FROM ({groups}) AS d")).scalar_one()  # noqa: S608
     if duplicates:
-        found.append(Violation("+".join(keys), "the key occurs more than once", duplicates))
+        found.append(Violation("+".join(keys), "the key occurs more than once", rows=duplicates))
     return found
 
 
@@ -175,8 +175,8 @@ def _columns_of(connection: Connection, staged: str) -> set[str]:
 def publish(
     connection: Connection,
     table: Table,
-    staged: str,
     *,
+    staged: str,
     partition: str,
     parameters: Mapping[str, Any] | None = None,
     update_only_if: str = "true",
@@ -187,7 +187,7 @@ def publish(
     ``update_only_if`` is a condition over ``t`` and ``excluded`` that an update must satisfy besides.
     Raises :class:`ContractViolation` before anything is written.
     """
-    violations = contract_violations(connection, table, staged)
+    violations = contract_violations(connection, table, staged=staged)
     if violations:
         raise ContractViolation(table.name, violations)
     target, source, keys = quoted(table.name), quoted(staged), key_columns(table)
@@ -200,12 +200,10 @@ def publish(
     settled = [c.name for c in columns if c.name not in keys and not contract_of(c).is_volatile]
     assigned = [c.name for c in columns if c.name not in keys]
     names = ", ".join(quoted(c.name) for c in columns)
-    differs = _row_differs("t", "excluded", settled)
+    differs = _row_differs("t", "excluded", columns=settled)
     assignments = ", ".join(f"{quoted(c)} = excluded.{quoted(c)}" for c in [*assigned])
     conflict = ", ".join(quoted(k) for k in keys)
-    action = (
-        f"DO UPDATE SET {assignments} WHERE ({differs}) AND ({update_only_if})" if settled else "DO NOTHING"
-    )
+    action = f"DO UPDATE SET {assignments} WHERE ({differs}) AND ({update_only_if})" if settled else "DO NOTHING"
     counts = connection.execute(
         text(
             f"WITH written AS (INSERT INTO {target} AS t ({names}) SELECT {names} FROM {source} "  # noqa: S608
@@ -214,10 +212,10 @@ def publish(
         )
     ).one()
     total = connection.execute(text(f"SELECT count(*) FROM {source}")).scalar_one()  # noqa: S608
-    return Published(table.name, total, counts[0], counts[1], deleted)
+    return Published(table.name, total, inserted=counts[0], updated=counts[1], deleted=deleted)
 
 
-def _row_differs(left: str, right: str, columns: Sequence[str]) -> str:
+def _row_differs(left: str, right: str, *, columns: Sequence[str]) -> str:
     lefts = ", ".join(f"{left}.{quoted(c)}" for c in columns)
     rights = ", ".join(f"{right}.{quoted(c)}" for c in columns)
     return f"({lefts}) IS DISTINCT FROM ({rights})" if columns else "true"

@@ -55,7 +55,7 @@ def copy_to_arrow(
 
 
 def copy_integer_lines(
-    connection: Connection, query: TextClause, types: Mapping[str, DTypeLike]
+    connection: Connection, query: TextClause, *, types: Mapping[str, DTypeLike]
 ) -> dict[str, NDArray[np.integer]]:
     """Columns of integers from a query whose rows are blocks of lines ``1,20,300``; ``types`` names and types them.
 

@@ -21,13 +21,9 @@ def top_folder(name: str) -> Path:
     """The folder ``sql`` or ``quarto``: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).resolve().parents[1]
     for candidate in (package.parent / name, package / f"_{name}"):
-        if candidate.is_dir() and (package.parent / "pyproject.toml").exists() == (
-            candidate.parent == package.parent
-        ):
+        if candidate.is_dir() and (package.parent / "pyproject.toml").exists() == (candidate.parent == package.parent):
             return candidate
-    raise SqlFileError(
-        f"the folder {name}/ is neither beside the package nor inside it; install the package again"
-    )
+    raise SqlFileError(f"the folder {name}/ is neither beside the package nor inside it; install the package again")
 
 
 @cache

@@ -51,6 +51,7 @@ class CohortFiles:
 def write_cohort(
     config: CohortConfig,
     folder: Path,
+    *,
     progress: Callable[[str, int, int], None],
     block_students: int = DEFAULT_BLOCK_STUDENTS,
 ) -> CohortFiles:
@@ -58,16 +59,14 @@ def write_cohort(
     truth = _clean_folder(folder)
     items = draw_items(config)
     hostile = hostile_exams(config)
-    (folder / "hostile-exams.json").write_text(
-        json.dumps([asdict(e) for e in hostile], default=str, indent=1)
-    )
+    (folder / "hostile-exams.json").write_text(json.dumps([asdict(e) for e in hostile], default=str, indent=1))
     pq.write_table(_item_table(config, items), truth / "items.parquet")
     (folder / f"{config.name}-malformed.csv").write_text(malformed_log(config))
     students = sessions = attempts = 0
     corrections = []
     progress("simulating", 0, config.n_students)
     for number, block in enumerate(simulate_cohort(config, block_students)):
-        log = attempts_table(config, items, block)
+        log = attempts_table(config, items, block=block)
         pq.write_table(log, folder / f"attempts-{number:05d}.parquet")
         for name, table in _truth_tables(config, block).items():
             pq.write_table(table, truth / f"{name}-{number:05d}.parquet")
@@ -79,7 +78,14 @@ def write_cohort(
     changed = pa.concat_tables(corrections)
     pq.write_table(changed, folder / "corrections.parquet")
     (folder / "cohort.json").write_text(config_json(config))
-    return CohortFiles(folder, students, sessions, attempts, changed.num_rows, len(hostile))
+    return CohortFiles(
+        folder,
+        students,
+        sessions=sessions,
+        attempts=attempts,
+        corrections=changed.num_rows,
+        hostile_exams=len(hostile),
+    )
 
 
 def config_json(config: CohortConfig) -> str:
@@ -91,9 +97,7 @@ def read_config(folder: Path) -> CohortConfig:
     """The configuration of a written cohort. Raises :class:`LoadError` where there is no complete one."""
     path = folder / "cohort.json"
     if not path.is_file():
-        raise LoadError(
-            f"{folder}: holds no complete cohort (cohort.json is missing); run `seedtest simulate` again"
-        )
+        raise LoadError(f"{folder}: holds no complete cohort (cohort.json is missing); run `seedtest simulate` again")
     values = json.loads(path.read_text())
     return CohortConfig(**{**values, "until": dt.date.fromisoformat(values["until"])})
 
@@ -112,24 +116,18 @@ def _clean_folder(folder: Path) -> Path:
     try:
         truth.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LoadError(
-            f"{folder}: cannot be made: {error.strerror}; name another folder with --out"
-        ) from None
+        raise LoadError(f"{folder}: cannot be made: {error.strerror}; name another folder with --out") from None
     return truth
 
 
 def user_ids(config: CohortConfig, number: np.ndarray) -> pa.Array:
     """Ids like ``sim1-0000042``."""
-    return pc.binary_join_element_wise(
-        config.name, pc.utf8_lpad(pc.cast(pa.array(number), "string"), 7, "0"), "-"
-    )
+    return pc.binary_join_element_wise(config.name, pc.utf8_lpad(pc.cast(pa.array(number), "string"), 7, "0"), "-")
 
 
 def topic_ids(topic: np.ndarray) -> pa.Array:
     """Ids like ``topic-03``, from 1."""
-    return pc.binary_join_element_wise(
-        "topic", pc.utf8_lpad(pc.cast(pa.array(topic + 1), "string"), 2, "0"), "-"
-    )
+    return pc.binary_join_element_wise("topic", pc.utf8_lpad(pc.cast(pa.array(topic + 1), "string"), 2, "0"), "-")
 
 
 def _instants(micros: np.ndarray) -> pa.Array:
@@ -141,7 +139,7 @@ def _session_ids(users: pa.Array, block: CohortBlock) -> pa.Array:
     return pc.binary_join_element_wise(users.take(pa.array(block.sessions.student)), number, "-s")
 
 
-def attempts_table(config: CohortConfig, items: ItemBank, block: CohortBlock) -> pa.Table:
+def attempts_table(config: CohortConfig, items: ItemBank, *, block: CohortBlock) -> pa.Table:
     """The attempts of a block in the loader's columns."""
     attempts, users = block.attempts, user_ids(config, block.students.number)
     topics = topic_ids(np.arange(config.n_topics))
@@ -153,9 +151,7 @@ def attempts_table(config: CohortConfig, items: ItemBank, block: CohortBlock) ->
                 pa.array(attempts.session, pa.int32()), _session_ids(users, block)
             ),
             "item_id": items.item_id[attempts.item],
-            "topic_id": pa.DictionaryArray.from_arrays(
-                pa.array(items.topic[attempts.item], pa.int32()), topics
-            ),
+            "topic_id": pa.DictionaryArray.from_arrays(pa.array(items.topic[attempts.item], pa.int32()), topics),
             "correct": pa.array(attempts.correct == 1, mask=unanswered),
             "response_time_ms": pa.array(attempts.response_time_ms, mask=not_timed),
             "hints_used": pa.array(attempts.hints_used),
@@ -167,9 +163,7 @@ def attempts_table(config: CohortConfig, items: ItemBank, block: CohortBlock) ->
 def _corrections_table(log: pa.Table, block: CohortBlock) -> pa.Table:
     """The corrected attempts as a log of their own: right now, and re-scored when."""
     rows = log.take(pa.array(block.corrections.attempt))
-    rows = rows.set_column(
-        rows.column_names.index("correct"), "correct", pa.array(np.ones(rows.num_rows, bool))
-    )
+    rows = rows.set_column(rows.column_names.index("correct"), "correct", pa.array(np.ones(rows.num_rows, bool)))
     for name in ("user_id", "session_id", "topic_id"):
         rows = rows.set_column(rows.column_names.index(name), name, rows.column(name).cast("string"))
     return rows.append_column("rescored_at", _instants(block.corrections.rescored_us))
@@ -237,9 +231,7 @@ def _truth_tables(config: CohortConfig, block: CohortBlock) -> dict[str, pa.Tabl
                 "topic_id": topic_ids(goals.topic),
                 "target_level": pa.array(goals.target_logit, from_pandas=True),
                 "priority": pa.array(goals.priority, pa.int16()),
-                "created_at": pa.array(np.full(len(goals.student), monday))
-                .cast(pa.timestamp("us"))
-                .cast(_INSTANT),
+                "created_at": pa.array(np.full(len(goals.student), monday)).cast(pa.timestamp("us")).cast(_INSTANT),
             }
         ),
         "sessions": pa.table(

@@ -54,7 +54,7 @@ class CohortLoad:
     was_loaded: bool
 
 
-def load_cohort(engine: Engine, folder: Path, progress: Callable[[str, int, int], None]) -> CohortLoad:
+def load_cohort(engine: Engine, folder: Path, *, progress: Callable[[str, int, int], None]) -> CohortLoad:
     """Load a cohort that :func:`write_cohort` wrote.
 
     A cohort of the same seed and another configuration is removed first; the same one is not touched. A load
@@ -66,21 +66,21 @@ def load_cohort(engine: Engine, folder: Path, progress: Callable[[str, int, int]
         was_loaded = _make_room(connection, parameters)
     options = LoadOptions(timezone=config.timezone)
     logs = [folder / "attempts-*.parquet", folder / "*-malformed.csv"]
-    attempts = load_attempt_log(engine, logs, options, progress)
+    attempts = load_attempt_log(engine, logs, options=options, progress=progress)
     change_set = folder / "corrections.parquet"
     has_corrections = pq.read_metadata(change_set).num_rows > 0
-    corrections = load_attempt_log(engine, [change_set], options) if has_corrections else None
+    corrections = load_attempt_log(engine, [change_set], options=options) if has_corrections else None
     with engine.begin() as connection:
         for name, target in _TARGETS.items():
             for path in sorted((folder / "truth").glob(f"{name}*.parquet")):
-                _copy_new_rows(connection, path, target)
-        _run(connection, "tag_questions", parameters)
+                _copy_new_rows(connection, path, target=target)
+        _run(connection, "tag_questions", parameters=parameters)
         for exam in json.loads((folder / "hostile-exams.json").read_text()):
             values = {**exam, "result_json": json.dumps(exam["result_json"])}
             values["answered_at"] = dt.datetime.fromisoformat(exam["answered_at"])
-            _run(connection, "insert_hostile_exam", values)
-        _run(connection, "record_cohort", parameters)
-    return CohortLoad(attempts, corrections, was_loaded)
+            _run(connection, "insert_hostile_exam", parameters=values)
+        _run(connection, "record_cohort", parameters=parameters)
+    return CohortLoad(attempts, corrections, was_loaded=was_loaded)
 
 
 def _parameters(config: CohortConfig) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _parameters(config: CohortConfig) -> dict[str, Any]:
     }
 
 
-def _run(connection: Connection, name: str, parameters: dict[str, Any]) -> Any:
+def _run(connection: Connection, name: str, *, parameters: dict[str, Any]) -> Any:
     prepared = statement(_SQL, name)
     return connection.execute(prepared, {key: parameters[key] for key in prepared.compile().params})
 
@@ -103,23 +103,21 @@ def _make_room(connection: Connection, parameters: dict[str, Any]) -> bool:
     """Create the schema; true where this very cohort was loaded to its end, else its remains are removed."""
     connection.execute(text("SET LOCAL client_min_messages = warning"))
     for name in _CREATE:
-        _run(connection, f"create_{name}", parameters)
-    if _run(connection, "is_loaded", parameters).scalar_one():
+        _run(connection, f"create_{name}", parameters=parameters)
+    if _run(connection, "is_loaded", parameters=parameters).scalar_one():
         return True
     for name in _FORGET:
-        _run(connection, f"forget_{name}", parameters)
+        _run(connection, f"forget_{name}", parameters=parameters)
     return False
 
 
-def _copy_new_rows(connection: Connection, path: Path, target: str) -> None:
+def _copy_new_rows(connection: Connection, path: Path, *, target: str) -> None:
     """Rows of a Parquet file whose columns are columns of ``target``; rows whose key is there are left
     alone.
     """
     table = pq.read_table(path)
     columns = ", ".join(table.column_names)
-    connection.execute(
-        text(f"CREATE TEMP TABLE staged_rows (LIKE {target} INCLUDING DEFAULTS) ON COMMIT DROP")
-    )
+    connection.execute(text(f"CREATE TEMP TABLE staged_rows (LIKE {target} INCLUDING DEFAULTS) ON COMMIT DROP"))
     buffer = io.BytesIO()
     pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(include_header=False))
     with copy_into(connection, f"COPY staged_rows ({columns}) FROM STDIN WITH (FORMAT csv)") as copy:

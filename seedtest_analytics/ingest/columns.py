@@ -25,9 +25,7 @@ def parse_mapping(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         name, separator, column = pair.partition("=")
         if not separator or not name.strip() or not column.strip():
-            raise LoadError(
-                f"--map {pair!r} is not understood; its form is name=column, e.g. --map user_id=student"
-            )
+            raise LoadError(f"--map {pair!r} is not understood; its form is name=column, e.g. --map user_id=student")
         if name.strip() in mapping:
             raise LoadError(f"--map names {name.strip()!r} twice; keep one of them")
         mapping[name.strip()] = column.strip()
@@ -47,31 +45,25 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
         )
 
 
-def resolve_columns(found: Sequence[str], mapping: Mapping[str, str], file_name: str) -> dict[str, str]:
+def resolve_columns(found: Sequence[str], mapping: Mapping[str, str], *, file_name: str) -> dict[str, str]:
     """Our name → the file's, for every column that the file has.
 
     Raises :class:`LoadError` where a required or a mapped column is missing or a used name occurs twice.
     """
     resolved = {name: mapping.get(name, name) for name in COLUMNS}
     missing = [
-        name
-        for name, column in resolved.items()
-        if column not in found and (name in REQUIRED or name in mapping)
+        name for name, column in resolved.items() if column not in found and (name in REQUIRED or name in mapping)
     ]
     listed = ", ".join(repr(column) for column in found) or "none"
     if missing:
-        wanted = ", ".join(
-            f"{name} (mapped to {resolved[name]!r})" if name in mapping else name for name in missing
-        )
+        wanted = ", ".join(f"{name} (mapped to {resolved[name]!r})" if name in mapping else name for name in missing)
         raise LoadError(
             f"{file_name}: column missing: {wanted}. Columns found: {listed}. "
             f"Rename it or name it: {' '.join(_suggestion(name, found) for name in missing)}"
         )
     doubled = sorted({column for column in resolved.values() if list(found).count(column) > 1})
     if doubled:
-        raise LoadError(
-            f"{file_name}: the column {doubled[0]!r} occurs twice. Columns found: {listed}. Rename one."
-        )
+        raise LoadError(f"{file_name}: the column {doubled[0]!r} occurs twice. Columns found: {listed}. Rename one.")
     return {name: column for name, column in resolved.items() if column in found}
 
 

@@ -79,7 +79,7 @@ def _whole_floats_as_integers(array: pa.Array) -> pa.Array:
 
 
 def _mask(array: pa.Array | pa.ChunkedArray) -> Mask:
-    return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
+    return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)  # noqa: FBT003
 
 
 def _is_absurd(text: pa.Array) -> Mask:
@@ -95,16 +95,14 @@ def _null_where(array: pa.Array, mask: Mask) -> pa.Array:
     return pc.if_else(pa.array(~mask), array, pa.scalar(None, array.type)) if mask.any() else array
 
 
-def convert_user(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
+def convert_user(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
     """The raw id, kept as it is."""
     text, undecodable = as_text(array)
     missing = _blank(text) & ~undecodable
-    return Converted(
-        text, {f"{name}_missing": missing, f"{name}_absurd": undecodable | (_is_absurd(text) & ~missing)}
-    )
+    return Converted(text, {f"{name}_missing": missing, f"{name}_absurd": undecodable | (_is_absurd(text) & ~missing)})
 
 
-def convert_label(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
+def convert_label(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
     """A session or topic; blank means not recorded."""
     text, undecodable = as_text(array)
     blank = _blank(text)
@@ -119,7 +117,7 @@ def _words(array: pa.Array) -> tuple[pa.Array, Mask, Mask]:
     return words, missing, undecodable
 
 
-def convert_item(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
+def convert_item(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
     """A 64-bit integer."""
     if pa.types.is_signed_integer(array.type):
         return Converted(pc.cast(array, pa.int64()), {f"{name}_missing": _mask(pc.is_null(array))})
@@ -130,7 +128,7 @@ def convert_item(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
     return Converted(pc.cast(digits, pa.int64()), {f"{name}_missing": missing, f"{name}_not_integer": bad})
 
 
-def convert_correct(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
+def convert_correct(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
     """Right, wrong or NULL where unanswered."""
     if pa.types.is_boolean(array.type):
         return Converted(array)
@@ -143,19 +141,15 @@ def convert_correct(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
 def _numbers(array: pa.Array) -> tuple[npt.NDArray[np.float64], Mask]:
     """Numbers with NaN where missing, and which values are no finite number."""
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
-        values = np.array(
-            pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=float
-        )
+        values = np.array(pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=float)
         return values, np.isinf(values)
     words, missing, _ = _words(array)
     is_number = _mask(pc.match_substring_regex(words, r"^[+-]?(\d{1,18}(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?$"))
     digits = pc.replace_substring_regex(_null_where(words, ~is_number), r"^\+", "")
-    return np.array(
-        pc.cast(digits, pa.float64()).to_numpy(zero_copy_only=False), dtype=float
-    ), ~is_number & ~missing
+    return np.array(pc.cast(digits, pa.float64()).to_numpy(zero_copy_only=False), dtype=float), ~is_number & ~missing
 
 
-def convert_response_time(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
+def convert_response_time(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
     """Milliseconds as seconds; 0 and hours are kept as found."""
     millis, bad = _numbers(array)
     negative = millis < 0
@@ -164,7 +158,7 @@ def convert_response_time(array: pa.Array, name: str, zone: ZoneInfo) -> Convert
     return Converted(seconds, {f"{name}_not_number": bad, f"{name}_negative": negative})
 
 
-def convert_hints(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
+def convert_hints(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
     """A count."""
     hints, bad = _numbers(array)
     fractional = bad | (hints != np.floor(hints)) & ~np.isnan(hints) | (hints > np.iinfo(np.int32).max)
@@ -174,7 +168,7 @@ def convert_hints(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
     return Converted(values, {f"{name}_not_whole_number": fractional, f"{name}_negative": negative})
 
 
-def convert_time(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
+def convert_time(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
     """An instant; local times are read in ``zone`` and counted."""
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         micros, is_local, missing = _stored_times(array)
@@ -190,14 +184,14 @@ def convert_time(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
     micros[local] = local_to_instant(micros[local], zone)
     values = pa.array(micros, pa.int64(), mask=unusable | implausible).cast(_INSTANT)
     problems = {f"{name}_missing": missing, f"{name}_not_time": bad, f"{name}_implausible": implausible}
-    return Converted(values, problems, int(local.sum()))
+    return Converted(values, problems, local_times=int(local.sum()))
 
 
-def convert_optional_time(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:
+def convert_optional_time(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
     """As :func:`convert_time`, where missing is no problem."""
     converted = convert_time(array, name, zone)
     problems = {reason: mask for reason, mask in converted.problems.items() if reason != f"{name}_missing"}
-    return Converted(converted.values, problems, converted.local_times)
+    return Converted(converted.values, problems, local_times=converted.local_times)
 
 
 def _stored_times(array: pa.Array) -> tuple[npt.NDArray[np.int64], Mask, Mask]:
@@ -209,9 +203,7 @@ def _stored_times(array: pa.Array) -> tuple[npt.NDArray[np.int64], Mask, Mask]:
     if per_second > 10**6:
         micros = counts // 1000
     else:
-        limit = (
-            _END // 10**6 * per_second * 2
-        )  # beyond it multiplying could overflow, and it is implausible anyway
+        limit = _END // 10**6 * per_second * 2  # beyond it multiplying could overflow, and it is implausible anyway
         micros = np.clip(counts, -limit, limit) * (10**6 // per_second)
     is_local = np.full(len(array), array.type.tz is None)
     return micros, is_local, missing

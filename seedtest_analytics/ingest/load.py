@@ -108,13 +108,14 @@ class LoadSummary:
     is_dry_run: bool
 
 
-def _silent(stage: str, done: int, total: int) -> None:
+def _silent(stage: str, done: int, total: int) -> None:  # noqa: PLR0917
     """No progress bar."""
 
 
 def load_attempt_log(
     engine: Engine,
     files: Sequence[str | Path],
+    *,
     options: LoadOptions | None = None,
     progress: Progress = _silent,
 ) -> LoadSummary:
@@ -129,8 +130,8 @@ def load_attempt_log(
     logs = open_logs(find_files(files), options.mapping, encoding=options.encoding)
     with engine.connect() as connection, connection.begin() as transaction:
         _prepare(connection)
-        staging = _stage(connection, logs, options, progress)
-        summary = _publish(staging, logs, options, progress)
+        staging = _stage(connection, logs, options=options, progress=progress)
+        summary = _publish(staging, logs, options=options, progress=progress)
         if options.is_dry_run:
             transaction.rollback()
     return summary
@@ -148,11 +149,9 @@ def _prepare(connection: Connection) -> None:
         raise LoadError(f"the database has no table {', '.join(missing)}; run `seedtest migrate` first")
 
 
-def _stage(
-    connection: Connection, logs: Sequence[LogFile], options: LoadOptions, progress: Progress
-) -> Staging:
+def _stage(connection: Connection, logs: Sequence[LogFile], *, options: LoadOptions, progress: Progress) -> Staging:
     total = sum(log.estimated_rows for log in logs)
-    staging = Staging(connection, total, ZoneInfo(options.timezone))
+    staging = Staging(connection, total, zone=ZoneInfo(options.timezone))
     done = 0
     progress("reading", 0, total)
     for log in logs:
@@ -165,9 +164,7 @@ def _stage(
     return staging
 
 
-def _publish(
-    staging: Staging, logs: Sequence[LogFile], options: LoadOptions, progress: Progress
-) -> LoadSummary:
+def _publish(staging: Staging, logs: Sequence[LogFile], *, options: LoadOptions, progress: Progress) -> LoadSummary:
     connection = staging.connection
     # Two loads wait for each other; two upserts of the same exams in different order would deadlock.
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": LOCK})
@@ -181,7 +178,7 @@ def _publish(
     tally = _Tally()
     progress("writing", 0, staging.buckets)
     for bucket in range(staging.buckets):
-        _publish_bucket(connection, bucket, parameters, options, tally)
+        _publish_bucket(connection, bucket, shift=parameters, options=options, tally=tally)
         progress("writing", bucket + 1, staging.buckets)
     _publish_rejects(connection, logs)
     move = dt.timedelta(weeks=weeks)
@@ -198,7 +195,7 @@ def _publish(
         local_times=staging.counts.local_times,
         rows_with_derived_session=survey.without_session,
         sessions_renamed=renamed,
-        exams=Written(tally.exams, tally.inserted, tally.updated),
+        exams=Written(tally.exams, tally.inserted, updated=tally.updated),
         questions=questions,
         shifted_weeks=weeks,
         first_attempt_at=survey.first_at + move if survey.first_at else None,
@@ -211,7 +208,7 @@ def _shift_weeks(survey: Any, options: LoadOptions) -> int:
     last = survey.last_known_at or survey.last_at
     if options.shift_to is None or last is None:
         return 0
-    return whole_weeks_to(last, options.shift_to, ZoneInfo(options.timezone))
+    return whole_weeks_to(last, options.shift_to, zone=ZoneInfo(options.timezone))
 
 
 @dataclass
@@ -225,7 +222,7 @@ class _Tally:
 
 
 def _publish_bucket(
-    connection: Connection, bucket: int, shift: Mapping[str, Any], options: LoadOptions, tally: _Tally
+    connection: Connection, bucket: int, *, shift: Mapping[str, Any], options: LoadOptions, tally: _Tally
 ) -> None:
     def run(name: str, parameters: Mapping[str, Any] | None = None) -> Any:
         return connection.execute(statement("load/exams.sql", name), dict(parameters or {}))

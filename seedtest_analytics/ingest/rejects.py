@@ -65,7 +65,7 @@ class RejectTally:
     def counts(self) -> tuple[RejectCount, ...]:
         """Most frequent reason first."""
         return tuple(
-            RejectCount(reason, rows, tuple(self._examples[reason]), REMEDIES[reason])
+            RejectCount(reason, rows, examples=tuple(self._examples[reason]), remedy=REMEDIES[reason])
             for reason, rows in sorted(self._rows.items(), key=lambda item: (-item[1], item[0]))
         )
 

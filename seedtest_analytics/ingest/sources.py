@@ -85,7 +85,7 @@ def open_logs(paths: Sequence[Path], mapping: Mapping[str, str], *, encoding: st
     """Check every file before a row is read. Raises :class:`LoadError` with file, cause and remedy."""
     check_mapping(mapping)
     names = _distinct_names(paths)
-    logs = [_open(path, name, mapping, encoding) for path, name in zip(paths, names, strict=True)]
+    logs = [_open(path, name, mapping=mapping, encoding=encoding) for path, name in zip(paths, names, strict=True)]
     if all(log.has_zero_rows for log in logs):
         raise LoadError(f"{', '.join(names)}: no rows after the header; there is nothing to load")
     return logs
@@ -101,29 +101,27 @@ def _distinct_names(paths: Sequence[Path]) -> list[str]:
         depth += 1
 
 
-def _open(path: Path, name: str, mapping: Mapping[str, str], encoding: str) -> LogFile:
+def _open(path: Path, name: str, *, mapping: Mapping[str, str], encoding: str) -> LogFile:
     try:
         with path.open("rb") as file:
             magic = file.read(4)
         size = path.stat().st_size
     except OSError as error:
-        raise LoadError(
-            f"{name}: cannot be read: {error.strerror}. Check the file and its permissions."
-        ) from None
+        raise LoadError(f"{name}: cannot be read: {error.strerror}. Check the file and its permissions.") from None
     if size == 0:
         raise LoadError(f"{name}: the file is empty (0 bytes); export it again")
     if magic == _PARQUET_MAGIC:
-        return _open_parquet(path, name, mapping)
+        return _open_parquet(path, name, mapping=mapping)
     if path.suffix.lower() in (".parquet", ".pq"):
         raise LoadError(f"{name}: no Parquet file, although it is named so (it does not begin with PAR1)")
-    return _open_csv(path, name, mapping, encoding, size)
+    return _open_csv(path, name, mapping=mapping, encoding=encoding, size=size)
 
 
-def _open_parquet(path: Path, name: str, mapping: Mapping[str, str]) -> LogFile:
+def _open_parquet(path: Path, name: str, *, mapping: Mapping[str, str]) -> LogFile:
     try:
         with pq.ParquetFile(path) as file:
             found, rows = file.schema_arrow.names, file.metadata.num_rows
-            columns = resolve_columns(found, mapping, name)
+            columns = resolve_columns(found, mapping, file_name=name)
             schema = file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise LoadError(f"{name}: damaged Parquet file: {error}. Export or copy it again.") from None
@@ -132,30 +130,47 @@ def _open_parquet(path: Path, name: str, mapping: Mapping[str, str]) -> LogFile:
             raise LoadError(
                 f"{name}: column {column!r} ({our}) holds {schema.field(column).type}; needs one value a row"
             )
-    return LogFile(path, name, True, columns, rows, has_zero_rows=rows == 0)
+    return LogFile(path, name, is_parquet=True, columns=columns, estimated_rows=rows, has_zero_rows=rows == 0)
 
 
-def _open_csv(path: Path, name: str, mapping: Mapping[str, str], encoding: str, size: int) -> LogFile:
+def _open_csv(path: Path, name: str, *, mapping: Mapping[str, str], encoding: str, size: int) -> LogFile:
     try:
         with pa.input_stream(str(path)) as stream:  # unpacks .gz by its name
             head = stream.read(_SNIFFED_BYTES)
     except OSError as error:
         raise LoadError(f"{name}: cannot be unpacked: {error}. Export or copy it again.") from None
-    header = _header_line(head, name, encoding)
-    log = LogFile(path, name, False, {}, 0, max(_DELIMITERS, key=header.count), encoding)
+    header = _header_line(head, name, encoding=encoding)
+    log = LogFile(
+        path,
+        name,
+        is_parquet=False,
+        columns={},
+        estimated_rows=0,
+        delimiter=max(_DELIMITERS, key=header.count),
+        encoding=encoding,
+    )
     try:
-        with _csv_reader(log, [], None) as reader:
+        with _csv_reader(log, [], columns=None) as reader:
             found = reader.schema.names
     except pa.ArrowException as error:
         raise LoadError(f"{name}: no CSV: {error}") from None
-    columns = resolve_columns(found, mapping, name)
+    columns = resolve_columns(found, mapping, file_name=name)
     lines = head.split(b"\n")
     estimated_rows = int(size / max(1.0, len(head) / len(lines)))
     is_empty = not any(line.strip() for line in lines[1:])
-    return LogFile(path, name, False, columns, estimated_rows, log.delimiter, encoding, is_empty)
+    return LogFile(
+        path,
+        name,
+        is_parquet=False,
+        columns=columns,
+        estimated_rows=estimated_rows,
+        delimiter=log.delimiter,
+        encoding=encoding,
+        has_zero_rows=is_empty,
+    )
 
 
-def _header_line(head: bytes, name: str, encoding: str) -> str:
+def _header_line(head: bytes, name: str, *, encoding: str) -> str:
     """The first line; the rest is decoded later, so that a row of another encoding rejects itself only."""
     try:
         header = (head.decode(encoding, "replace").splitlines() or [""])[0]
@@ -187,10 +202,10 @@ def _parquet_batches(log: LogFile) -> Iterator[Batch]:
             columns = {our: rows.column(column) for our, column in log.columns.items()}
             numbers = np.arange(done + 1, done + rows.num_rows + 1)
             done += rows.num_rows
-            yield Batch(columns, numbers, (), rows.num_rows)
+            yield Batch(columns, numbers, malformed=(), units_done=rows.num_rows)
 
 
-def _csv_reader(log: LogFile, malformed: list[MalformedRow], columns: Sequence[str] | None) -> Any:
+def _csv_reader(log: LogFile, malformed: list[MalformedRow], *, columns: Sequence[str] | None) -> Any:
     def keep_malformed(row: Any) -> str:
         malformed.append(MalformedRow(row.number - 1, row.text))  # the header is row 1 of the reader
         return "skip"
@@ -198,9 +213,7 @@ def _csv_reader(log: LogFile, malformed: list[MalformedRow], columns: Sequence[s
     return pa_csv.open_csv(
         str(log.path),
         # one thread: a parallel reader does not know the numbers of malformed rows
-        read_options=pa_csv.ReadOptions(
-            use_threads=False, block_size=_CSV_BLOCK_BYTES, encoding=log.encoding
-        ),
+        read_options=pa_csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK_BYTES, encoding=log.encoding),
         parse_options=pa_csv.ParseOptions(
             delimiter=log.delimiter, invalid_row_handler=keep_malformed, newlines_in_values=True
         ),
@@ -216,19 +229,24 @@ def _csv_reader(log: LogFile, malformed: list[MalformedRow], columns: Sequence[s
 def _csv_batches(log: LogFile) -> Iterator[Batch]:
     ahead: list[MalformedRow] = []  # the reader parses a block ahead, so some belong to a later batch
     number = 1
-    with _csv_reader(log, ahead, list(dict.fromkeys(log.columns.values()))) as reader:
+    with _csv_reader(log, ahead, columns=list(dict.fromkeys(log.columns.values()))) as reader:
         for rows in reader:
-            numbers = _numbers_between(number, rows.num_rows, [row.row_number for row in ahead])
+            numbers = _numbers_between(number, rows.num_rows, taken=[row.row_number for row in ahead])
             number = int(numbers[-1]) + 1 if len(numbers) else number
             malformed = [row for row in ahead if row.row_number < number]
             ahead[:] = [row for row in ahead if row.row_number >= number]
             columns = {our: rows.column(column) for our, column in log.columns.items()}
-            yield Batch(columns, numbers, malformed, rows.num_rows + len(malformed))
+            yield Batch(columns, numbers, malformed=malformed, units_done=rows.num_rows + len(malformed))
     if ahead:
-        yield Batch({our: pa.array([], pa.string()) for our in log.columns}, np.arange(0), ahead, len(ahead))
+        yield Batch(
+            {our: pa.array([], pa.string()) for our in log.columns},
+            np.arange(0),
+            malformed=ahead,
+            units_done=len(ahead),
+        )
 
 
-def _numbers_between(first: int, rows: int, taken: Sequence[int]) -> np.ndarray:
+def _numbers_between(first: int, rows: int, *, taken: Sequence[int]) -> np.ndarray:
     """The first ``rows`` numbers from ``first`` on that no malformed row has."""
     numbers = np.arange(first, first + rows + len(taken))
     return numbers[~np.isin(numbers, taken)][:rows]

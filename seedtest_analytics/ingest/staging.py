@@ -53,7 +53,7 @@ class StagedCounts:
 class Staging:
     """The temporary tables of one load, on one connection and inside its transaction."""
 
-    def __init__(self, connection: Connection, estimated_rows: int, zone: ZoneInfo) -> None:
+    def __init__(self, connection: Connection, estimated_rows: int, *, zone: ZoneInfo) -> None:
         self.connection = connection
         self.zone = zone
         self.buckets = int(np.clip(-(-estimated_rows // ROWS_PER_BUCKET), 1, MAX_BUCKETS))
@@ -75,7 +75,7 @@ class Staging:
         self.counts.rejected += int(rejected.sum()) + len(batch.malformed)
         self.counts.local_times += sum(column.local_times for column in converted.values())
         self._copy_attempts(converted, ~rejected)
-        self._copy_rejects(list(_rejects_of(file_name, batch, converted)))
+        self._copy_rejects(list(_rejects_of(file_name, batch, converted=converted)))
 
     def _copy_attempts(self, converted: Mapping[str, Converted], accepted: np.ndarray) -> None:
         if not accepted.any():
@@ -123,15 +123,13 @@ def copy_into(connection: Connection, command: str) -> Iterator[Any]:
         cursor.close()
 
 
-def _rejects_of(file_name: str, batch: Batch, converted: Mapping[str, Converted]) -> Iterator[Reject]:
+def _rejects_of(file_name: str, batch: Batch, *, converted: Mapping[str, Converted]) -> Iterator[Reject]:
     for row in batch.malformed:
-        yield Reject(file_name, row.row_number, "row_malformed", raw_row_json({"text": row.text}))
+        yield Reject(file_name, row.row_number, reason="row_malformed", raw_row=raw_row_json({"text": row.text}))
     raw: dict[int, str] = {}
     for column in converted.values():
         for reason, mask in column.problems.items():
             for index in np.flatnonzero(mask).tolist():
                 if index not in raw:
-                    raw[index] = raw_row_json(
-                        {name: array[index].as_py() for name, array in batch.columns.items()}
-                    )
-                yield Reject(file_name, int(batch.row_numbers[index]), reason, raw[index])
+                    raw[index] = raw_row_json({name: array[index].as_py() for name, array in batch.columns.items()})
+                yield Reject(file_name, int(batch.row_numbers[index]), reason=reason, raw_row=raw[index])

@@ -35,9 +35,7 @@ def parse_iso(texts: pa.Array) -> tuple[Micros, Mask, Mask]:
     def number(name: str, default: int = 0) -> Micros:
         field = pc.struct_field(fields, name)
         filled = pc.if_else(pc.equal(field, ""), str(default), field)
-        return np.asarray(
-            pc.cast(pc.fill_null(filled, str(default)), pa.int64()).to_numpy(zero_copy_only=False)
-        )
+        return np.asarray(pc.cast(pc.fill_null(filled, str(default)), pa.int64()).to_numpy(zero_copy_only=False))
 
     year, month, day = number("year", 1970), number("month", 1), number("day", 1)
     hour, minute, second = number("hour"), number("minute"), number("second")
@@ -91,7 +89,7 @@ def _offset_at(local_seconds: int, zone: ZoneInfo) -> int:
     return int(offset.total_seconds()) if offset is not None else 0
 
 
-def whole_weeks_to(last: dt.datetime, shift_to: dt.date, zone: ZoneInfo) -> int:
+def whole_weeks_to(last: dt.datetime, shift_to: dt.date, *, zone: ZoneInfo) -> int:
     """Weeks by which a log whose last attempt is at ``last`` must be moved for ``shift_to``.
 
     The last attempt then falls in the last ISO week (Monday to Sunday in ``zone``) whose Sunday is on or
@@ -105,4 +103,4 @@ def whole_weeks_to(last: dt.datetime, shift_to: dt.date, zone: ZoneInfo) -> int:
 
 
 def _mask(array: pa.Array) -> Mask:
-    return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
+    return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)  # noqa: FBT003

@@ -210,7 +210,7 @@ class Effect:
     def to_the_power(self, exponent: float) -> Effect:
         """The effect of a step of another size."""
         limits = None if self.limits is None else (self.limits[0] ** exponent, self.limits[1] ** exponent)
-        return Effect(self.column, self.ratio**exponent, limits)
+        return Effect(self.column, self.ratio**exponent, limits=limits)
 
 
 def _positive_pair(value: Any) -> tuple[float, float] | None:
@@ -240,7 +240,7 @@ class SurvivalRisk(_Part):
             Effect(
                 known.get(str(name)) or ModelColumn(covariate=str(name)),
                 float(value),
-                _positive_pair(limits.get(name) if isinstance(limits, dict) else None),
+                limits=_positive_pair(limits.get(name) if isinstance(limits, dict) else None),
             )
             for name, value in (ratios.items() if isinstance(ratios, dict) else ())
             if is_number(value) and value > 0

@@ -54,7 +54,7 @@ def name(value: object) -> str:
     return f"<bdi>{text(value)}</bdi>"
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], caption: str, css_class: str = "") -> str:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str, css_class: str = "") -> str:
     """A table whose cells and headings are markup already; the first cell of a row is its heading.
 
     Every cell carries its column's heading as ``data-label``, for narrow screens where rows are stacked. The

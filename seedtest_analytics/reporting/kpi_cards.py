@@ -52,10 +52,10 @@ class _Definition:
 
 def kpi_cards(document: ReportDocument) -> tuple[KpiCard, ...]:
     """One card a KPI, in the contract's order."""
-    return tuple(_card(document, key, definition) for key, definition in _DEFINITIONS.items())
+    return tuple(_card(document, key, definition=definition) for key, definition in _DEFINITIONS.items())
 
 
-def _card(document: ReportDocument, key: str, definition: _Definition) -> KpiCard:
+def _card(document: ReportDocument, key: str, *, definition: _Definition) -> KpiCard:
     value = document.kpi(key)
     return KpiCard(
         key=key,
@@ -130,8 +130,7 @@ def _efficiency_headline(document: ReportDocument, value: float) -> str:
 def _efficiency_evidence(document: ReportDocument) -> list[str | None]:
     change = document.kpi("E_t_change")
     slower = (
-        f"The typical time of a right answer rose by {wording.percent(-change)}; "
-        f"harder questions take longer too."
+        f"The typical time of a right answer rose by {wording.percent(-change)}; harder questions take longer too."
         if change is not None and round(-100 * change) > 0
         else None
     )
@@ -161,11 +160,7 @@ def _engagement_evidence(document: ReportDocument) -> list[str | None]:
         answers = f" with {wording.count(attempts, 'answer')}" if attempts is not None else ""
         counts = f"From {wording.count(sessions, 'session')}{answers} in 28 days."
     gap = document.kpi("mean_gap")
-    rhythm = (
-        f"On average {wording.decimal(gap, 1)} days from one session to the next."
-        if gap is not None
-        else None
-    )
+    rhythm = f"On average {wording.decimal(gap, 1)} days from one session to the next." if gap is not None else None
     assumed = document.kpis.get("A_t_assumed")
     parts = plain_words.ENGAGEMENT_PARTS
     names = [parts[a] for a in assumed if a in parts] if isinstance(assumed, list | tuple) else []
@@ -179,11 +174,7 @@ def _goal_headline(document: ReportDocument, value: float) -> str:
 def _goal_evidence(document: ReportDocument) -> list[str | None]:
     target = document.kpi("P_target")
     whose = plain_words.GOAL_SOURCES.get(document.kpi_text("P_target_source") or "")
-    goal = (
-        f"Goal: ability {wording.decimal(target)}{f' ({whose})' if whose else ''}."
-        if target is not None
-        else None
-    )
+    goal = f"Goal: ability {wording.decimal(target)}{f' ({whose})' if whose else ''}." if target is not None else None
     return [_bounds(document, "P"), goal, _goal_method(document), _goal_fallback(document)]
 
 
@@ -248,43 +239,43 @@ _DEFINITIONS: dict[str, _Definition] = {
         "Improvement",
         "How the last 14 days compare with the 14 days before, toned down where there "
         "are few answers. Above 0 is better than before.",
-        Scale(-1, 1, "worse", "better"),
-        _improvement_headline,
-        _improvement_evidence,
+        scale=Scale(-1, 1, low_word="worse", high_word="better"),
+        headline=_improvement_headline,
+        evidence=_improvement_evidence,
     ),
     "E_t": _Definition(
         "Efficiency",
         "How much less time a right answer takes in the last 28 days than in the 28 days before.",
-        Scale(0, 1, "as before", "much faster"),
-        _efficiency_headline,
-        _efficiency_evidence,
+        scale=Scale(0, 1, low_word="as before", high_word="much faster"),
+        headline=_efficiency_headline,
+        evidence=_efficiency_evidence,
     ),
     "R_t": _Definition(
         "Recovery",
         "Of the questions answered wrong earlier and met again, the share that was right this time.",
-        Scale(0, 1, "none", "all"),
-        _share_headline,
-        _recovery_evidence,
+        scale=Scale(0, 1, low_word="none", high_word="all"),
+        headline=_share_headline,
+        evidence=_recovery_evidence,
     ),
     "A_t": _Definition(
         "Engagement",
         "How regularly and independently this student works: sessions, gaps between them, hints, and time.",
-        Scale(0, 1, "little", "a lot"),
-        _points_headline,
-        _engagement_evidence,
+        scale=Scale(0, 1, low_word="little", high_word="a lot"),
+        headline=_points_headline,
+        evidence=_engagement_evidence,
     ),
     "P": _Definition(
         "Goal probability",
         "How likely it is that the goal is reached.",
-        Scale(0, 1, "unlikely", "certain"),
-        _goal_headline,
-        _goal_evidence,
+        scale=Scale(0, 1, low_word="unlikely", high_word="certain"),
+        headline=_goal_headline,
+        evidence=_goal_evidence,
     ),
     "S": _Definition(
         "Risk of a pause",
         "The risk of a pause of {horizon} days or more from now. Here low is good.",
-        Scale(0, 1, "low: good", "high"),
-        _risk_headline,
-        _risk_evidence,
+        scale=Scale(0, 1, low_word="low: good", high_word="high"),
+        headline=_risk_headline,
+        evidence=_risk_evidence,
     ),
 }

@@ -19,24 +19,24 @@ def growth(document: ReportDocument) -> Html | None:
     fit = document.bayesian_growth
     if fit is None or fit.P is None:
         return None
-    bar = charts.gauge(fit.P, 0, 1, f"Goal probability {wording.percent(fit.P)}", fit.P_lower, fit.P_upper)
+    bar = charts.gauge(
+        fit.P,
+        0,
+        high=1,
+        title=f"Goal probability {wording.percent(fit.P)}",
+        lower=fit.P_lower,
+        upper=fit.P_upper,
+    )
     likely = ""
     if fit.P_lower is not None and fit.P_upper is not None:
         likely = f", likely {wording.percent_interval(fit.P_lower, fit.P_upper)}"
     by = f" by {wording.day(fit.horizon_date, year=True)}" if fit.horizon_date is not None else ""
     sentence = (
-        f"At this student's own pace the goal is reached{by} with a "
-        f"probability of {wording.percent(fit.P)}{likely}."
+        f"At this student's own pace the goal is reached{by} with a probability of {wording.percent(fit.P)}{likely}."
     )
-    shown = (
-        paragraph(text(sentence, 400), "finding")
-        + f'<div class="big-gauge">{bar}</div>'
-        + _growth_detail(fit)
-    )
+    shown = paragraph(text(sentence, 400), "finding") + f'<div class="big-gauge">{bar}</div>' + _growth_detail(fit)
     if document.kpi_text("P_method") == "normal":
-        shown += paragraph(
-            "The goal probability at the top differs: it looks at today's ability only.", "note"
-        )
+        shown += paragraph("The goal probability at the top differs: it looks at today's ability only.", "note")
     return Html(shown)
 
 
@@ -83,9 +83,7 @@ def risk(document: ReportDocument) -> Html | None:
     days = document.kpi_count("S_horizon_days") or 14
     lower, upper = document.kpi("S_lower"), document.kpi("S_upper")
     likely = (
-        f" (95% interval {wording.percent_interval(lower, upper)})"
-        if lower is not None and upper is not None
-        else ""
+        f" (95% interval {wording.percent_interval(lower, upper)})" if lower is not None and upper is not None else ""
     )
     sentence = (
         f"The risk of a pause of {days} days or more is {wording.percent(found.churn_risk)}{likely}: "
@@ -109,15 +107,13 @@ def _reasons(document: ReportDocument) -> str:
 def provenance(document: ReportDocument) -> Html:
     """When and on what scale the numbers were made."""
     lines = [
-        f"Days and weeks are those of the time zone {text(document.time_zone)}; "
-        f"later answers are not in this report."
+        f"Days and weeks are those of the time zone {text(document.time_zone)}; later answers are not in this report."
     ]
     lines += _linking_lines(document)
     if document.generated_at is not None:
         made = document.generated_at
         lines.append(
-            f"Data of {text(wording.day(made.date(), year=True))}, "
-            f"{text(f'{made:%H:%M} {made.tzname() or str()}')}."
+            f"Data of {text(wording.day(made.date(), year=True))}, {text(f'{made:%H:%M} {made.tzname() or str()}')}."
         )
     return Html("<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>")
 
@@ -127,9 +123,7 @@ def _linking_lines(document: ReportDocument) -> list[str]:
     if link is None or link.A is None or link.B is None:
         return []
     anchors = (
-        f" from {wording.count(link.n_anchors_used, 'anchor question')}"
-        if link.n_anchors_used is not None
-        else ""
+        f" from {wording.count(link.n_anchors_used, 'anchor question')}" if link.n_anchors_used is not None else ""
     )
     constant = f"{'−' if link.B < 0 else '+'} {wording.decimal(abs(link.B), 3)}"
     scale = f"θ* = {wording.decimal(link.A, 3)} θ {constant}"

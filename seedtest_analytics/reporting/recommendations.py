@@ -51,8 +51,8 @@ def _silence(document: ReportDocument) -> list[Recommendation]:
         Recommendation(
             "no_answers",
             "do",
-            "Start with one short session of about ten questions.",
-            "There are no answers in this week, so most numbers below speak of earlier weeks.",
+            advice="Start with one short session of about ten questions.",
+            because="There are no answers in this week, so most numbers below speak of earlier weeks.",
         )
     ]
 
@@ -65,8 +65,8 @@ def _high_risk(document: ReportDocument) -> list[Recommendation]:
         Recommendation(
             "high_risk",
             "note",
-            "A short word from the teacher now may help more than later.",
-            f"The risk of a longer pause is high ({wording.percent(risk)}).",
+            advice="A short word from the teacher now may help more than later.",
+            because=f"The risk of a longer pause is high ({wording.percent(risk)}).",
         )
     ]
 
@@ -75,19 +75,13 @@ def _weak_topics(document: ReportDocument) -> list[Recommendation]:
     total = tally(known_days(document))
     weak = [s for s in topic_summaries(document) if _is_clearly_weaker(s, total)]
     weak.sort(key=lambda s: (s.period.share or 0.0, s.topic_id))
-    return [
-        _weak_topic(s, total.without(s.period), is_first=i == 0) for i, s in enumerate(weak[:SHOWN_TOPICS])
-    ]
+    return [_weak_topic(s, total.without(s.period), is_first=i == 0) for i, s in enumerate(weak[:SHOWN_TOPICS])]
 
 
 def _is_clearly_weaker(topic: TopicSummary, total: Tally) -> bool:
     """The whole interval of the topic lies below the share right elsewhere."""
     elsewhere = total.without(topic.period).share
-    return (
-        topic.period.attempts >= MIN_TOPIC_ANSWERS
-        and elsewhere is not None
-        and topic.period.interval[1] < elsewhere
-    )
+    return topic.period.attempts >= MIN_TOPIC_ANSWERS and elsewhere is not None and topic.period.interval[1] < elsewhere
 
 
 def _weak_topic(topic: TopicSummary, elsewhere: Tally, *, is_first: bool) -> Recommendation:
@@ -96,8 +90,8 @@ def _weak_topic(topic: TopicSummary, elsewhere: Tally, *, is_first: bool) -> Rec
     return Recommendation(
         "weak_topic",
         "do",
-        f"Work on {name(topic.topic_id)} first." if is_first else f"Then work on {name(topic.topic_id)}.",
-        f"{topic.period.correct} of {topic.period.attempts} right (likely "
+        advice=f"Work on {name(topic.topic_id)} first." if is_first else f"Then work on {name(topic.topic_id)}.",
+        because=f"{topic.period.correct} of {topic.period.attempts} right (likely "
         f"{wording.percent_interval(low, high)}), "
         f"against {wording.percent(share)} in the other topics.",
     )
@@ -114,8 +108,8 @@ def _recovery(document: ReportDocument) -> list[Recommendation]:
             Recommendation(
                 "retry_mistakes",
                 "do",
-                "Try again some of the questions that went wrong.",
-                f"None of {wrong} questions answered wrong has been met again.",
+                advice="Try again some of the questions that went wrong.",
+                because=f"None of {wrong} questions answered wrong has been met again.",
             )
         ]
     if share is not None and met is not None and met >= MIN_RETRIES and share < 0.5:
@@ -123,8 +117,8 @@ def _recovery(document: ReportDocument) -> list[Recommendation]:
             Recommendation(
                 "explain_mistakes",
                 "do",
-                "Read the explanation before you try a wrong question again.",
-                f"Of {met} questions met again after a wrong answer, "
+                advice="Read the explanation before you try a wrong question again.",
+                because=f"Of {met} questions met again after a wrong answer, "
                 f"{wording.percent(share)} were right this time.",
             )
         ]
@@ -139,8 +133,8 @@ def _rhythm(document: ReportDocument) -> list[Recommendation]:
         Recommendation(
             "shorter_gaps",
             "do",
-            "Shorter sessions, more often, are remembered better.",
-            f"{wording.count(sessions, 'session')} in 28 days, "
+            advice="Shorter sessions, more often, are remembered better.",
+            because=f"{wording.count(sessions, 'session')} in 28 days, "
             f"{wording.decimal(gap, 1)} days apart on average.",
         )
     ]
@@ -158,8 +152,8 @@ def _goal(document: ReportDocument) -> list[Recommendation]:
         Recommendation(
             "goal_ahead",
             "note",
-            "Talk about the goal: more practice, more time, or a nearer step first.",
-            f"The goal is reached with a probability of {wording.percent(probability)}{growth}.",
+            advice="Talk about the goal: more practice, more time, or a nearer step first.",
+            because=f"The goal is reached with a probability of {wording.percent(probability)}{growth}.",
         )
     ]
 
@@ -173,10 +167,13 @@ def _change(document: ReportDocument) -> list[Recommendation]:
         f"logit in two weeks, more than chance explains."
     )
     if bounds[0] > 0:
-        return [Recommendation("ability_rose", "keep", "Keep going like this: it works.", shown)]
+        return [Recommendation("ability_rose", "keep", advice="Keep going like this: it works.", because=shown)]
     return [
         Recommendation(
-            "ability_fell", "note", "Look together at what has changed in the last two weeks.", shown
+            "ability_fell",
+            "note",
+            advice="Look together at what has changed in the last two weeks.",
+            because=shown,
         )
     ]
 
@@ -190,22 +187,20 @@ def _slower(document: ReportDocument) -> list[Recommendation]:
         Recommendation(
             "slower",
             "note",
-            "See whether the questions have become harder; if not, a short review of the basics may help.",
-            f"A right answer typically takes {wording.percent(-change)} longer than in the 28 days before.",
+            advice="See whether the questions have become harder; if not, a short review of the basics may help.",
+            because=f"A right answer typically takes {wording.percent(-change)} longer than in the 28 days before.",
         )
     ]
 
 
 def _strong_topics(document: ReportDocument) -> list[Recommendation]:
-    strong = [
-        s for s in topic_summaries(document) if s.period.attempts and s.period.interval[0] >= STRONG_SHARE
-    ]
+    strong = [s for s in topic_summaries(document) if s.period.attempts and s.period.interval[0] >= STRONG_SHARE]
     return [
         Recommendation(
             "strong_topic",
             "keep",
-            f"{name(s.topic_id)} is ready for harder questions.",
-            f"{s.period.correct} of {s.period.attempts} right (likely "
+            advice=f"{name(s.topic_id)} is ready for harder questions.",
+            because=f"{s.period.correct} of {s.period.attempts} right (likely "
             f"{wording.percent_interval(*s.period.interval)}).",
         )
         for s in strong[:SHOWN_TOPICS]

@@ -48,7 +48,7 @@ class TopicSummary:
     weekly: tuple[tuple[dt.date, Tally], ...]
 
 
-def wilson_interval(correct: int, attempts: int, z: float = Z_95) -> tuple[float, float]:
+def wilson_interval(correct: int, attempts: int, *, z: float = Z_95) -> tuple[float, float]:
     """Score interval of a proportion (Wilson 1927, JASA 22:209–212); (0, 1) without observations."""
     if attempts == 0:
         return 0.0, 1.0
@@ -97,21 +97,21 @@ def topic_summaries(document: ReportDocument) -> tuple[TopicSummary, ...]:
     by_topic: dict[str, list[TopicDay]] = defaultdict(list)
     for row in known_days(document):
         by_topic[row.topic_id].append(row)
-    summaries = [_topic_summary(t, rows, document.week_start) for t, rows in by_topic.items()]
+    summaries = [_topic_summary(t, rows, week_start=document.week_start) for t, rows in by_topic.items()]
     answered = [s for s in summaries if s.period.attempts]
     return tuple(sorted(answered, key=lambda s: (-s.week.attempts, -s.period.attempts, s.topic_id)))
 
 
-def _topic_summary(topic_id: str, rows: list[TopicDay], week_start: dt.date) -> TopicSummary:
+def _topic_summary(topic_id: str, rows: list[TopicDay], *, week_start: dt.date) -> TopicSummary:
     newest = max((r for r in rows if r.theta_estimate is not None), key=lambda r: r.date, default=None)
     return TopicSummary(
         topic_id,
         tally(r for r in rows if r.date >= week_start),
-        tally(rows),
-        _typical_time_ms(rows),
-        newest.theta_estimate if newest else None,
-        newest.theta_sd if newest else None,
-        weekly_tallies(rows),
+        period=tally(rows),
+        typical_time_ms=_typical_time_ms(rows),
+        theta=newest.theta_estimate if newest else None,
+        theta_sd=newest.theta_sd if newest else None,
+        weekly=weekly_tallies(rows),
     )
 
 

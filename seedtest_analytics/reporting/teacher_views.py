@@ -38,12 +38,12 @@ def questions(document: ReportDocument) -> Html | None:
         return None
     points = sorted((p for p in document.ability_trend if p.date <= document.week_end), key=lambda p: p.date)
     ability = points[-1].theta if points else None
-    described = (
-        f"{len(drawn)} questions with difficulties from {wording.interval(min(drawn), max(drawn), 1)}."
-    )
+    described = f"{len(drawn)} questions with difficulties from {wording.interval(min(drawn), max(drawn), digits=1)}."
     title = "Difficulty of the questions met"
     both = "".join(
-        charts.histogram(drawn, ability, title, described, width, 180, css_class)
+        charts.histogram(
+            drawn, ability, title=title, description=described, width=width, height=180, css_class=css_class
+        )
         for width, css_class in ((700, "wide"), (340, "narrow"))
     )
     figure = f"<figure>{both}<figcaption>{_DIFFICULTY_CAPTION}</figcaption></figure>"
@@ -63,8 +63,7 @@ def _difficulty_sentence(difficulties: list[float], ability: float | None) -> st
     below = sum(1 for b in difficulties if b < ability - 1)
     near = len(difficulties) - above - below
     shown = (
-        f"Of {len(difficulties)} questions, {near} were about right for "
-        f"this ability, {below} easy and {above} hard."
+        f"Of {len(difficulties)} questions, {near} were about right for this ability, {below} easy and {above} hard."
     )
     return paragraph(text(shown), "finding")
 
@@ -91,7 +90,7 @@ def _snapshot(features: dict[str, Any]) -> str:
         return ""
     rows = [[plain_words.HABITS[key], text(plain_words.habit(key, float(value)))] for key, value in known]
     caption = "What the grouping looks at: means over the weeks of its look-back."
-    return table(("Habit", "This student"), rows, caption, "snapshot")
+    return table(("Habit", "This student"), rows, caption=caption, css_class="snapshot")
 
 
 def circumstances(document: ReportDocument) -> Html | None:
@@ -112,7 +111,7 @@ def circumstances(document: ReportDocument) -> Html | None:
         "ratios with their 95% intervals). Circumstances that say nearly the same, such as silence and sessions, "
         f"share their effect: read them together.{ordered}"
     )
-    return Html(table(("Circumstance", "Comes back", "Factor"), rows, caption, "hazards"))
+    return Html(table(("Circumstance", "Comes back", "Factor"), rows, caption=caption, css_class="hazards"))
 
 
 def _circumstance_rows(found: SurvivalRisk) -> list[list[str]]:
@@ -122,9 +121,7 @@ def _circumstance_rows(found: SurvivalRisk) -> list[list[str]]:
         for effect in found.effects
     ]
     told.sort(key=lambda row: (_is_none(row[1]), -abs(math.log(row[1].ratio)), row[0]))
-    return [
-        [text(words), _direction(effect), _factor(effect)] for words, effect in told[:SHOWN_CIRCUMSTANCES]
-    ]
+    return [[text(words), _direction(effect), _factor(effect)] for words, effect in told[:SHOWN_CIRCUMSTANCES]]
 
 
 def _is_none(effect: Effect) -> bool:
@@ -160,7 +157,7 @@ def forecast(document: ReportDocument) -> Html | None:
 
 def _forecast_chart(found: Forecast) -> str:
     points = [
-        charts.TrendPoint(p.ds, p.yhat, p.yhat_lower, p.yhat_upper)
+        charts.TrendPoint(p.ds, p.yhat, lower=p.yhat_lower, upper=p.yhat_upper)
         for p in found.forecast_data
         if p.yhat is not None
     ]
@@ -169,7 +166,7 @@ def _forecast_chart(found: Forecast) -> str:
     marks = [(a.week, a.score) for a in found.anomalies if a.score is not None]
     described = "; ".join(f"{wording.day(p.date)}: {wording.decimal(p.value)}" for p in points)
     both = "".join(
-        charts.trend(points, "Forecast of the group's improvement", described, style, marks=marks)
+        charts.trend(points, "Forecast of the group's improvement", description=described, style=style, marks=marks)
         for style in (
             charts.TrendStyle(700, 220, css_class="wide"),
             charts.TrendStyle(340, 200, css_class="narrow"),
@@ -198,7 +195,9 @@ def _anomalies(found: Forecast) -> str:
         for a in ranked[:SHOWN_ANOMALIES]
     ]
     return table(
-        ("Week of", "Improvement", "From the forecast"), rows, "Weeks that were unusual for the group."
+        ("Week of", "Improvement", "From the forecast"),
+        rows,
+        caption="Weeks that were unusual for the group.",
     )
 
 

@@ -63,7 +63,7 @@ def _kpi_card(card: KpiCard) -> str:
     spark = ""
     if card.history:
         weeks = wording.count(len(card.history), "week")
-        spark = charts.sparkline(card.history, f"{card.title} over {weeks}", card.scale.low, card.scale.high)
+        spark = charts.sparkline(card.history, f"{card.title} over {weeks}", low=card.scale.low, high=card.scale.high)
     parts = [
         f"<h3>{text(card.title)}</h3>",
         f'<div class="value-row">{_headline(card)}{spark}</div>',
@@ -71,7 +71,12 @@ def _kpi_card(card: KpiCard) -> str:
     if card.value is not None:
         scale = card.scale
         bar = charts.gauge(
-            card.value, scale.low, scale.high, f"{card.title}: {card.headline}", card.lower, card.upper
+            card.value,
+            scale.low,
+            high=scale.high,
+            title=f"{card.title}: {card.headline}",
+            lower=card.lower,
+            upper=card.upper,
         )
         ends = f"<span>{text(scale.low_word)}</span><span>{text(scale.high_word)}</span>"
         parts.append(f'{bar}<p class="ends" aria-hidden="true">{ends}</p>')
@@ -121,17 +126,17 @@ def _ability_bounds(point: AbilityPoint) -> tuple[float, float]:
 
 def _ability_charts(document: ReportDocument, points: list[AbilityPoint]) -> str:
     shown = [
-        charts.TrendPoint(p.date, p.theta, *(_ability_bounds(p) if p.se is not None else (None, None)))
-        for p in points
+        charts.TrendPoint(p.date, p.theta, *(_ability_bounds(p) if p.se is not None else (None, None))) for p in points
     ]
     target = document.kpi("P_target")
     reference = (target, "goal") if target is not None else None
     title = "Ability over time"
     described = "; ".join(f"{wording.day(p.date)}: {wording.decimal(p.value)}" for p in shown)
-    both = "".join(charts.trend(shown, title, described, style, reference) for style in (WIDE, NARROW))
+    both = "".join(
+        charts.trend(shown, title, description=described, style=style, reference=reference) for style in (WIDE, NARROW)
+    )
     caption = (
-        "Ability on the logit scale; 0 is the average student when the "
-        "scale was set. The band is the 95% interval."
+        "Ability on the logit scale; 0 is the average student when the scale was set. The band is the 95% interval."
     )
     goal = " The dashed line is the goal." if reference else ""
     return f"<figure>{both}<figcaption>{caption}{goal}</figcaption></figure>"
@@ -152,11 +157,10 @@ def _daily_figure(document: ReportDocument) -> str:
     described = "; ".join(
         f"{wording.weekday(d)} {t.attempts} answers, {t.correct} right" for d, t in days if t.attempts
     )
-    chart = charts.daily_bars(days, "Answers on each day of the week", described)
+    chart = charts.daily_bars(days, "Answers on each day of the week", description=described)
     legend = '<span class="key right"></span> right &#8195;<span class="key wrong"></span> wrong'
     return (
-        f"<figure><h3>Day by day</h3>{chart}<figcaption>{legend}; below "
-        f"each day the share right.</figcaption></figure>"
+        f"<figure><h3>Day by day</h3>{chart}<figcaption>{legend}; below each day the share right.</figcaption></figure>"
     )
 
 
@@ -166,7 +170,7 @@ def _weekly_figure(document: ReportDocument) -> str:
         return ""
     points = [charts.TrendPoint(monday, t.share or 0.0, *t.interval) for monday, t in weeks]
     described = "; ".join(f"week of {wording.day(m)}: {t.correct} of {t.attempts} right" for m, t in weeks)
-    chart = charts.trend(points, "Share right by week", described, HALF_PERCENT)
+    chart = charts.trend(points, "Share right by week", description=described, style=HALF_PERCENT)
     caption = (
         "Share right in each week (by its Monday) with its 95% interval. How "
         "hard the questions were is not taken into account."
@@ -192,12 +196,12 @@ def topics(document: ReportDocument) -> Html | None:
     if rest:
         answers = sum(s.period.attempts for s in rest)
         more = paragraph(
-            f"And {wording.count(len(rest), 'more topic', 'more topics')} "
+            f"And {wording.count(len(rest), 'more topic', plural='more topics')} "
             f"with {wording.count(answers, 'answer')}.",
             "note",
         )
     rows = (_topic_row(topic)[:columns] for topic in shown)
-    return Html(table(headings[:columns], rows, text(caption), "topics") + more)
+    return Html(table(headings[:columns], rows, caption=text(caption), css_class="topics") + more)
 
 
 def _topic_row(topic: TopicSummary) -> list[str]:
@@ -249,8 +253,8 @@ def goals(document: ReportDocument) -> Html:
         table(
             ("Topic", "Goal", "Ability now", "Where it stands", "Priority"),
             rows,
-            "Goals and abilities on the logit scale.",
-            "goals",
+            caption="Goals and abilities on the logit scale.",
+            css_class="goals",
         )
     )
 
@@ -272,9 +276,7 @@ def advice(document: ReportDocument) -> Html:
         for g in document.recommendations
     ]
     if not made:
-        return Html(
-            paragraph("Nothing stands out this week: the data gives no reason to change anything.", "missing")
-        )
+        return Html(paragraph("Nothing stands out this week: the data gives no reason to change anything.", "missing"))
     items = "".join(
         f'<li class="{tone}"><span class="tone">{TONES[tone]}</span> <strong>{said}</strong>'
         f"{paragraph(because, 'because') if because else ''}</li>"

@@ -49,12 +49,12 @@ def signed(value: float, digits: int = 2) -> str:
     return f"+{shown}" if round(value, digits) > 0 else shown
 
 
-def count(number: int, singular: str, plural: str | None = None) -> str:
+def count(number: int, singular: str, *, plural: str | None = None) -> str:
     """``1 answer``, ``1,234 answers``."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
-def interval(low: float, high: float, digits: int = 2) -> str:
+def interval(low: float, high: float, *, digits: int = 2) -> str:
     """``−0.10 to 0.52``."""
     return f"{decimal(low, digits)} to {decimal(high, digits)}"
 

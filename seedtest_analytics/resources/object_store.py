@@ -44,8 +44,7 @@ _PARTIAL_FILES_KEPT_SECONDS = 86_400
 _S3_REMEDIES = {
     "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role",
     "NoSuchBucket": "make the bucket or correct S3_BUCKET",
-    "AccessDenied": "the credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket "
-    "there",
+    "AccessDenied": "the credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there",
     "403": "the credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there",
     "InvalidAccessKeyId": "correct AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "correct AWS_SECRET_ACCESS_KEY",
@@ -134,7 +133,9 @@ class FolderStore:
             is_written = self._read(target) != content
             if is_written:
                 self._replace(target, content)
-        return StoredObject(self.url(key), hashlib.sha256(content).hexdigest(), len(content), is_written)
+        return StoredObject(
+            self.url(key), hashlib.sha256(content).hexdigest(), size_bytes=len(content), is_written=is_written
+        )
 
     def get(self, key: ReportKey) -> bytes | None:
         with self._explained(f"the report of week {key.week_start} cannot be read from"):
@@ -199,7 +200,7 @@ class FolderStore:
 class S3Store:
     """Reports in a bucket of S3 or of a compatible store; credentials come from the standard environment."""
 
-    def __init__(self, bucket: str, region: str, endpoint_url: str | None = None) -> None:
+    def __init__(self, bucket: str, region: str, *, endpoint_url: str | None = None) -> None:
         self.bucket = bucket
         self.region = region
         self.endpoint_url = endpoint_url.rstrip("/") if endpoint_url else None
@@ -221,7 +222,7 @@ class S3Store:
                     ContentType=key.content_type,
                     Metadata={"sha256": sha256},
                 )
-        return StoredObject(self.url(key), sha256, len(content), is_written)
+        return StoredObject(self.url(key), sha256, size_bytes=len(content), is_written=is_written)
 
     def get(self, key: ReportKey) -> bytes | None:
         with self._explained(f"the report of week {key.week_start} cannot be read from"):
@@ -247,9 +248,7 @@ class S3Store:
         answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
         if answer.get("Errors"):
             code = answer["Errors"][0].get("Code", "unknown")
-            raise ObjectStoreError(
-                f"{len(answer['Errors'])} of a student's reports stay in s3://{self.bucket}: {code}"
-            )
+            raise ObjectStoreError(f"{len(answer['Errors'])} of a student's reports stay in s3://{self.bucket}: {code}")
 
     def _stored_digest(self, key: ReportKey) -> str | None:
         """Digest of what is stored; None where nothing is, or where we may write and not look."""
@@ -310,7 +309,7 @@ class ObjectStoreResource(dg.ConfigurableResource):
 def store_for(storage: StorageSettings) -> ObjectStore:
     """S3 where there is a bucket, else SEEDTEST_REPORT_DIR, else ``reports`` in the Dagster home."""
     if storage.s3_bucket:
-        return S3Store(storage.s3_bucket, storage.aws_region, storage.s3_endpoint_url)
+        return S3Store(storage.s3_bucket, storage.aws_region, endpoint_url=storage.s3_endpoint_url)
     if storage.report_folder:
         return FolderStore(Path(storage.report_folder))
     from seedtest_analytics.database.engine import dagster_home

@@ -101,112 +101,112 @@ LINKS = (
     Link(
         jobs.calibrate_irt,
         "calibrate_irt",
-        "0 3 * * *",
-        weeks_due,
-        None,
-        "Legacy calibrate-irt-weekly, mirt-calibrate.",
+        cron="0 3 * * *",
+        partitions=weeks_due,
+        after=None,
+        description="Legacy calibrate-irt-weekly, mirt-calibrate.",
     ),
     Link(
         jobs.aggregate_features_daily,
         "aggregate_features_daily",
-        "25 3 * * *",
-        days_due,
-        "calibrate_irt",
-        "Legacy aggregate-features-daily (02:25), an hour later: after the calibration that it reads.",
+        cron="25 3 * * *",
+        partitions=days_due,
+        after="calibrate_irt",
+        description="Legacy aggregate-features-daily (02:25), an hour later: after the calibration that it reads.",
     ),
     Link(
         jobs.fit_growth_glmm,
         "fit_growth_glmm",
-        "30 3 * * 1",
-        last_week,
-        "calibrate_irt",
-        "Legacy fit-growth-glmm, glmm-fit-progress-weekly: the mixed model of the last closed week.",
+        cron="30 3 * * 1",
+        partitions=last_week,
+        after="calibrate_irt",
+        description="Legacy fit-growth-glmm, glmm-fit-progress-weekly: the mixed model of the last closed week.",
     ),
     Link(
         jobs.compute_daily_kpis,
         "compute_daily_kpis",
-        "10 4 * * *",
-        weeks_due,
-        "aggregate_features_daily",
-        "Legacy compute-daily-kpis (02:10), two hours later: after calibration and features.",
+        cron="10 4 * * *",
+        partitions=weeks_due,
+        after="aggregate_features_daily",
+        description="Legacy compute-daily-kpis (02:10), two hours later: after calibration and features.",
     ),
     Link(
         jobs.fit_bayesian_growth,
         "fit_bayesian_growth",
-        "30 4 * * 1",
-        last_week,
-        "compute_daily_kpis",
-        "Legacy fit-bayesian-growth: the last closed week, and P by its posterior.",
+        cron="30 4 * * 1",
+        partitions=last_week,
+        after="compute_daily_kpis",
+        description="Legacy fit-bayesian-growth: the last closed week, and P by its posterior.",
     ),
     Link(
         jobs.refresh_goal_probability,
         "refresh_goal_probability",
-        "50 5 * * 1",
-        last_week,
-        "fit_bayesian_growth",
-        "Before the report: where the growth fit fell short its run stopped before P.",
+        cron="50 5 * * 1",
+        partitions=last_week,
+        after="fit_bayesian_growth",
+        description="Before the report: where the growth fit fell short its run stopped before P.",
     ),
     Link(
         jobs.fit_survival_churn,
         "fit_survival_churn",
-        "0 5 * * *",
-        weeks_due,
-        "compute_daily_kpis",
-        "Legacy fit-survival-churn: after the KPIs that are its covariates.",
+        cron="0 5 * * *",
+        partitions=weeks_due,
+        after="compute_daily_kpis",
+        description="Legacy fit-survival-churn: after the KPIs that are its covariates.",
     ),
     Link(
         jobs.forecast_prophet,
         "forecast_prophet",
-        "0 5 * * 1",
-        last_week,
-        "compute_daily_kpis",
-        "Legacy forecast-prophet: the last closed week.",
+        cron="0 5 * * 1",
+        partitions=last_week,
+        after="compute_daily_kpis",
+        description="Legacy forecast-prophet: the last closed week.",
     ),
     Link(
         jobs.cluster_segments,
         "cluster_segments",
-        "0 7 1,15 * *",
-        last_week,
-        None,
-        "Legacy cluster-segments: on the 1st and the 15th.",
+        cron="0 7 1,15 * *",
+        partitions=last_week,
+        after=None,
+        description="Legacy cluster-segments: on the 1st and the 15th.",
     ),
     Link(
         jobs.backtest_predictions,
         "backtest_predictions",
-        "30 5 * * 1",
-        weeks_to_judge,
-        "fit_survival_churn",
-        "New: the weeks whose outcomes have become known.",
+        cron="30 5 * * 1",
+        partitions=weeks_to_judge,
+        after="fit_survival_churn",
+        description="New: the weeks whose outcomes have become known.",
     ),
     Link(
         jobs.irt_drift_monitor,
         "irt_drift_monitor",
-        "0 2 1 * *",
-        last_week,
-        None,
-        "Legacy irt-drift-monitor: on the 1st, as of the end of the last closed week.",
+        cron="0 2 1 * *",
+        partitions=last_week,
+        after=None,
+        description="Legacy irt-drift-monitor: on the 1st, as of the end of the last closed week.",
     ),
     Link(
         jobs.generate_weekly_report,
         "generate_weekly_report",
-        "0 6 * * 1",
-        last_week,
-        "fit_survival_churn",
-        "Legacy generate-weekly-report-batch (04:00), two hours later: after everything that it reads.",
+        cron="0 6 * * 1",
+        partitions=last_week,
+        after="fit_survival_churn",
+        description="Legacy generate-weekly-report-batch (04:00), two hours later: after everything that it reads.",
         also_after=("cluster_segments", "refresh_goal_probability", "forecast_prophet"),
         last_call="30 7 * * 1",
     ),
 )
 
 
-def request_for(instance: dg.DagsterInstance, link: Link, today: dt.date) -> dg.RunRequest | dg.SkipReason:
+def request_for(instance: dg.DagsterInstance, link: Link, *, today: dt.date) -> dg.RunRequest | dg.SkipReason:
     """What a link that is due for ``today`` does now."""
     due = today.isoformat()
-    if _runs(instance, link.name, due, GOOD):
+    if _runs(instance, link.name, due=due, statuses=GOOD):
         return dg.SkipReason(f"{link.name} has been requested for {due}")
     # What an upstream itself still waits for counts: else this link would overtake the two of them.
     for upstream in ancestors(link):
-        if _runs(instance, upstream, due, UNDER_WAY):
+        if _runs(instance, upstream, due=due, statuses=UNDER_WAY):
             return dg.SkipReason(f"{upstream} is still running for {due}; {link.name} follows")
     first, last = link.partitions(today)
     return dg.RunRequest(
@@ -227,7 +227,7 @@ def ancestors(link: Link) -> list[str]:
     return names
 
 
-def _runs(instance: dg.DagsterInstance, job: str, due: str, statuses: list[dg.DagsterRunStatus]) -> bool:
+def _runs(instance: dg.DagsterInstance, job: str, *, due: str, statuses: list[dg.DagsterRunStatus]) -> bool:
     filters = dg.RunsFilter(job_name=job, tags={DUE_TAG: due}, statuses=statuses)
     return bool(instance.get_runs(filters, limit=1))
 
@@ -248,13 +248,13 @@ def _schedule(link: Link) -> dg.ScheduleDefinition:
         if link.last_call and instant > _own_time(link, today) >= _due_at(link, today):
             return dg.SkipReason(f"{link.name} waited for no later job on {today}")
         # In the hour that a change of the clocks leaves out, the tick may come before the time by the clock.
-        return follow(context.instance, link, today, max(instant, _own_time(link, today)))
+        return follow(context.instance, link, today=today, now=max(instant, _own_time(link, today)))
 
     return evaluate
 
 
 def follow(
-    instance: dg.DagsterInstance, link: Link, today: dt.date, now: dt.datetime
+    instance: dg.DagsterInstance, link: Link, *, today: dt.date, now: dt.datetime
 ) -> dg.RunRequest | dg.SkipReason:
     """What a link does at its time, or when a run of an upstream of the same date has ended, well or not.
 
@@ -263,10 +263,10 @@ def follow(
     """
     if not is_due_day(link, today):
         return dg.SkipReason(f"{link.name} is not due on {today}")
-    missing = [name for name in link.upstreams if not _has_succeeded(instance, name, today)]
+    missing = [name for name in link.upstreams if not _has_succeeded(instance, name, day=today)]
     if missing and now < _due_at(link, today):
         return dg.SkipReason(f"{link.name} waits for {', '.join(missing)} of {today}, or for its time")
-    return request_for(instance, link, today)
+    return request_for(instance, link, today=today)
 
 
 def _follower(link: Link, after: str) -> dg.RunStatusSensorDefinition:
@@ -283,7 +283,7 @@ def _follower(link: Link, after: str) -> dg.RunStatusSensorDefinition:
         due = context.dagster_run.tags.get(DUE_TAG)
         if due is None:
             return dg.SkipReason(f"{context.dagster_run.job_name} was launched by hand")
-        return follow(context.instance, link, dt.date.fromisoformat(due), dt.datetime.now(dt.UTC))
+        return follow(context.instance, link, today=dt.date.fromisoformat(due), now=dt.datetime.now(dt.UTC))
 
     return evaluate
 
@@ -309,7 +309,7 @@ def _after_failure(status: dg.DagsterRunStatus) -> dg.RunStatusSensorDefinition:
             return
         today, now = dt.date.fromisoformat(due), dt.datetime.now(dt.UTC)
         asked = [
-            follow(context.instance, link, today, now) for link in waiting if run.job_name in link.upstreams
+            follow(context.instance, link, today=today, now=now) for link in waiting if run.job_name in link.upstreams
         ]
         requests = [answer for answer in asked if isinstance(answer, dg.RunRequest)]
         yield from requests or asked[:1]
@@ -317,9 +317,9 @@ def _after_failure(status: dg.DagsterRunStatus) -> dg.RunStatusSensorDefinition:
     return evaluate
 
 
-def _has_succeeded(instance: dg.DagsterInstance, name: str, day: dt.date) -> bool:
+def _has_succeeded(instance: dg.DagsterInstance, name: str, *, day: dt.date) -> bool:
     """The link of that name has succeeded for the day, or the day is none of its days."""
-    is_good = _runs(instance, name, day.isoformat(), [dg.DagsterRunStatus.SUCCESS])
+    is_good = _runs(instance, name, due=day.isoformat(), statuses=[dg.DagsterRunStatus.SUCCESS])
     return is_good or not is_due_day(_link(name), day)
 
 
@@ -335,9 +335,7 @@ def _own_time(link: Link, day: dt.date) -> dt.datetime:
 def _due_at(link: Link, day: dt.date) -> dt.datetime:
     """The link's own time, or that of the last upstream of the day."""
     upstreams = (_link(name) for name in ancestors(link))
-    return max(
-        _own_time(other, day) for other in (link, *upstreams) if other is link or is_due_day(other, day)
-    )
+    return max(_own_time(other, day) for other in (link, *upstreams) if other is link or is_due_day(other, day))
 
 
 def is_due_day(link: Link, day: dt.date) -> bool:

@@ -87,13 +87,13 @@ def contiguous(days: Iterable[dt.date], step: dt.timedelta) -> list[tuple[dt.dat
     return ranges
 
 
-def affected_days(days: Iterable[dt.date], today: dt.date, reach_days: int) -> set[dt.date]:
+def affected_days(days: Iterable[dt.date], today: dt.date, *, reach_days: int) -> set[dt.date]:
     """Days whose features read an answer of one of ``days``, up to ``today``."""
     reached = {day + number * DAY for day in days for number in range(reach_days)}
     return {day for day in reached if day <= today}
 
 
-def affected_weeks(days: Iterable[dt.date], today: dt.date, reach_days: int) -> set[dt.date]:
+def affected_weeks(days: Iterable[dt.date], today: dt.date, *, reach_days: int) -> set[dt.date]:
     """Mondays of the weeks that read an answer of one of ``days``, up to the running week.
 
     A closed week reads ``reach_days`` before its end, the running one as many before the start of ``today``.
@@ -134,19 +134,19 @@ def feature_reach_days() -> int:
 
 def steps_for(days: list[dt.date], today: dt.date) -> tuple[list[Range], list[Range]]:
     """What a change of ``days`` asks for: abilities with their weeks' KPIs first, then what may read them."""
-    scored = affected_weeks(days, today, ability_reach_days())
-    further = affected_weeks(days, today, kpi_reach_days()) - scored
-    feature_days = affected_days(days, today, feature_reach_days())
-    first = _ranges(jobs.rescore_weeks.name, scored, WEEK)
+    scored = affected_weeks(days, today, reach_days=ability_reach_days())
+    further = affected_weeks(days, today, reach_days=kpi_reach_days()) - scored
+    feature_days = affected_days(days, today, reach_days=feature_reach_days())
+    first = _ranges(jobs.rescore_weeks.name, scored, step=WEEK)
     then = [
-        *_ranges(jobs.aggregate_features_daily.name, feature_days, DAY),
-        *_ranges(jobs.compute_daily_kpis.name, further, WEEK),
+        *_ranges(jobs.aggregate_features_daily.name, feature_days, step=DAY),
+        *_ranges(jobs.compute_daily_kpis.name, further, step=WEEK),
     ]
     return first, then
 
 
-def _ranges(job: str, days: Iterable[dt.date], step: dt.timedelta) -> list[Range]:
-    return [Range(job, first.isoformat(), last.isoformat()) for first, last in contiguous(days, step)]
+def _ranges(job: str, days: Iterable[dt.date], *, step: dt.timedelta) -> list[Range]:
+    return [Range(job, first.isoformat(), last=last.isoformat()) for first, last in contiguous(days, step)]
 
 
 @dg.sensor(
@@ -165,7 +165,7 @@ def exam_results_sensor(
         with postgres.engine.connect() as connection:
             cursor = json.loads(context.cursor) if context.cursor else _first_cursor(connection)
             sync, cursor = _request_sync(connection, cursor)
-            requests, cursor = _go_on(context.instance, connection, cursor, today)
+            requests, cursor = _go_on(context.instance, connection, cursor=cursor, today=today)
     except DatabaseError as error:
         return dg.SkipReason(str(error))
     return dg.SensorResult(run_requests=[*sync, *requests], cursor=json.dumps(cursor))
@@ -177,12 +177,8 @@ def _first_cursor(connection: Connection) -> dict[str, Any]:
     return {"updated_at": None, "touched_id": last, "then": []}
 
 
-def _request_sync(
-    connection: Connection, cursor: dict[str, Any]
-) -> tuple[list[dg.RunRequest], dict[str, Any]]:
-    since = (
-        dt.datetime.fromisoformat(cursor["updated_at"]) - LATE_COMMIT if cursor["updated_at"] else _BEFORE_ALL
-    )
+def _request_sync(connection: Connection, cursor: dict[str, Any]) -> tuple[list[dg.RunRequest], dict[str, Any]]:
+    since = dt.datetime.fromisoformat(cursor["updated_at"]) - LATE_COMMIT if cursor["updated_at"] else _BEFORE_ALL
     newest = connection.execute(statement(SQL, "newest_exam"), {"since": since}).one()
     if not newest.exams:
         return [], cursor
@@ -192,7 +188,7 @@ def _request_sync(
 
 
 def _go_on(
-    instance: dg.DagsterInstance, connection: Connection, cursor: dict[str, Any], today: dt.date
+    instance: dg.DagsterInstance, connection: Connection, *, cursor: dict[str, Any], today: dt.date
 ) -> tuple[list[dg.RunRequest], dict[str, Any]]:
     """The rest of the round whose first step has ended, well or not, else the first step of a new one."""
     if is_under_way(instance, cursor["touched_id"]):
@@ -219,7 +215,6 @@ def is_under_way(instance: dg.DagsterInstance, touched_id: int) -> bool:
     """A run of the round is queued or running, or failed and is about to be tried again."""
     runs = instance.get_runs(dg.RunsFilter(tags={ROUND_TAG: str(touched_id)}))
     return any(
-        run.status in UNDER_WAY
-        or (run.tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in run.tags)
+        run.status in UNDER_WAY or (run.tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in run.tags)
         for run in runs
     )

@@ -36,9 +36,7 @@ def has_failed_lately(instance: dg.DagsterInstance, instant: dt.datetime) -> boo
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests one run for all students who crossed INACTIVITY_THRESHOLD_DAYS of silence since the last.",
 )
-def inactivity_sensor(
-    context: dg.SensorEvaluationContext, postgres: PostgresResource
-) -> dg.RunRequest | dg.SkipReason:
+def inactivity_sensor(context: dg.SensorEvaluationContext, postgres: PostgresResource) -> dg.RunRequest | dg.SkipReason:
     """Who was noticed is in `inactivity_notice`, so the sensor needs no cursor and repeats nothing."""
     instant = dt.datetime.now(dt.UTC)
     if is_under_way(context.instance):

@@ -67,9 +67,7 @@ backtest_predictions = dg.define_asset_job(
 )
 forecast_prophet = dg.define_asset_job(
     "forecast_prophet",
-    selection=dg.AssetSelection.assets(
-        "prophet_fit_meta", "prophet_anomalies", ["weekly_kpi", "I_t_expected"]
-    ),
+    selection=dg.AssetSelection.assets("prophet_fit_meta", "prophet_anomalies", ["weekly_kpi", "I_t_expected"]),
     description="Forecast and anomalies of the weekly series, and what was expected of each student.",
 )
 cluster_segments = dg.define_asset_job(

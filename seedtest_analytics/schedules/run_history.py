@@ -24,7 +24,7 @@ class Pruned:
 
 
 def prune_runs(
-    instance: dg.DagsterInstance, before: dt.datetime, log: dg.DagsterLogManager, *, is_dry_run: bool = False
+    instance: dg.DagsterInstance, before: dt.datetime, *, log: dg.DagsterLogManager, is_dry_run: bool = False
 ) -> Pruned:
     """Delete finished runs created before ``before`` with their events and captured output, the newest first.
 
@@ -67,13 +67,9 @@ def _asset_events(instance: dg.DagsterInstance, run_id: str) -> Iterable[tuple[i
 
 def _newest_events(instance: dg.DagsterInstance, key: dg.AssetKey) -> frozenset[int]:
     """Storage ids of the newest events of an asset and of each of its partitions."""
-    by_partition = instance.get_latest_storage_id_by_partition(
-        key, dg.DagsterEventType.ASSET_MATERIALIZATION
-    ).values()
+    by_partition = instance.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION).values()
     entries = [record.asset_entry for record in instance.get_asset_records([key])]
-    latest = [
-        id_ for e in entries for id_ in (e.last_materialization_storage_id, e.last_observation_storage_id)
-    ]
+    latest = [id_ for e in entries for id_ in (e.last_materialization_storage_id, e.last_observation_storage_id)]
     return frozenset([*by_partition, *(id_ for id_ in latest if id_ is not None)])
 
 
@@ -94,7 +90,7 @@ def delete_old_runs(context: dg.OpExecutionContext, config: PruneOptions) -> Non
         context.log.info("SEEDTEST_RUN_RETENTION_DAYS is 0: every run is kept")
         return
     before = dt.datetime.now(dt.UTC) - platform.run_retention_days * DAY
-    pruned = prune_runs(context.instance, before, context.log, is_dry_run=platform.dry_run)
+    pruned = prune_runs(context.instance, before, log=context.log, is_dry_run=platform.dry_run)
     what = "would be deleted" if platform.dry_run else "deleted"
     context.log.info(
         f"runs before {before.date()}: {pruned.deleted:,} {what}, {pruned.kept:,} kept because the newest event of a "

@@ -29,9 +29,7 @@ class ForecastSettings(SettingsGroup):
         "PROPHET_METRICS",
         description="Series to forecast, separated by commas: I_t, E_t, R_t, A_t, P, S or topic:<topic_id>.",
     )
-    processes: int = variable(
-        2, "PROPHET_PROCESSES", ge=1, description="Series that are forecast at the same time."
-    )
+    processes: int = variable(2, "PROPHET_PROCESSES", ge=1, description="Series that are forecast at the same time.")
 
     holiday_countries: str = variable(
         "",

@@ -21,16 +21,12 @@ class SettingsGroup(BaseModel):
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read this group's variables; raise :class:`SettingsError` naming variable, value and what is allowed."""
         given = {name: value.strip() for name, value in environment.items() if value.strip() != ""}
-        return cls._validated(
-            {k: v for k, v in given.items() if k in cls.variables()}, "environment variable"
-        )
+        return cls._validated({k: v for k, v in given.items() if k in cls.variables()}, "environment variable")
 
     def overridden_by(self, values: Mapping[str, Any]) -> Self:
         """Copy with the fields of ``values`` that are not None replaced and validated again."""
         changed = {
-            name: value
-            for name, value in values.items()
-            if value is not None and name in type(self).model_fields
+            name: value for name, value in values.items() if value is not None and name in type(self).model_fields
         }
         if not changed:
             return self
@@ -39,21 +35,17 @@ class SettingsGroup(BaseModel):
     @classmethod
     def variables(cls) -> dict[str, str]:
         """Environment variable (every alias) to field name."""
-        return {
-            alias: name
-            for name, field in cls.model_fields.items()
-            for alias in _aliases(field.validation_alias)
-        }
+        return {alias: name for name, field in cls.model_fields.items() for alias in _aliases(field.validation_alias)}
 
     @classmethod
     def _validated(cls, values: dict[str, Any], what: str) -> Self:
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise SettingsError("\n".join(cls._explain(e, values, what) for e in error.errors())) from None
+            raise SettingsError("\n".join(cls._explain(e, values, what=what) for e in error.errors())) from None
 
     @classmethod
-    def _explain(cls, error: Any, values: Mapping[str, Any], what: str) -> str:
+    def _explain(cls, error: Any, values: Mapping[str, Any], *, what: str) -> str:
         location = str(error["loc"][0])
         field_name = cls.variables().get(location, location)
         field = cls.model_fields[field_name]

@@ -13,9 +13,7 @@ class FeatureSettings(SettingsGroup):
     lookback_days: int = variable(
         7, "AGG_LOOKBACK_DAYS", ge=1, description="Days that the daily schedule aggregates again."
     )
-    include_theta: bool = variable(
-        False, "AGG_INCLUDE_THETA", description="Fill theta_estimate and theta_sd."
-    )
+    include_theta: bool = variable(False, "AGG_INCLUDE_THETA", description="Fill theta_estimate and theta_sd.")
 
 
 class KpiSettings(SettingsGroup):
@@ -24,9 +22,7 @@ class KpiSettings(SettingsGroup):
     use_irt_theta: bool = variable(
         False, "METRICS_USE_IRT_THETA", description="I_t from abilities where there are enough answers."
     )
-    use_bayesian: bool = variable(
-        False, "METRICS_USE_BAYESIAN", description="P from the growth posterior of its week."
-    )
+    use_bayesian: bool = variable(False, "METRICS_USE_BAYESIAN", description="P from the growth posterior of its week.")
     default_target: float = variable(
         0.0, "METRICS_DEFAULT_TARGET", description="Target on the logit scale for students without a goal."
     )

@@ -42,9 +42,7 @@ class Settings(BaseModel):
     backtest: BacktestSettings = BacktestSettings()
 
 
-GROUPS: dict[str, type[SettingsGroup]] = {
-    name: type(field.default) for name, field in Settings.model_fields.items()
-}
+GROUPS: dict[str, type[SettingsGroup]] = {name: type(field.default) for name, field in Settings.model_fields.items()}
 """Field of :class:`Settings` to its group."""
 
 

@@ -17,9 +17,7 @@ class PlatformSettings(SettingsGroup):
         None, "DATABASE_URL", description="SQLAlchemy or libpq URL of PostgreSQL; unset: the embedded server."
     )
     app_env: str = variable("local", "APP_ENV", description="'local' allows the embedded PostgreSQL.")
-    dry_run: bool = variable(
-        False, "DRY_RUN", description="Compute and report what would be written; write nothing."
-    )
+    dry_run: bool = variable(False, "DRY_RUN", description="Compute and report what would be written; write nothing.")
     timezone: str = variable(
         "UTC",
         "SEEDTEST_TIMEZONE",
@@ -41,9 +39,7 @@ class PlatformSettings(SettingsGroup):
         ge=0,
         description="Days that Dagster keeps finished runs whose partitions have newer ones; 0: for ever.",
     )
-    owner: str = variable(
-        "team:learning-analytics", "SEEDTEST_OWNER", description="Owner shown on every asset."
-    )
+    owner: str = variable("team:learning-analytics", "SEEDTEST_OWNER", description="Owner shown on every asset.")
 
     @field_validator("timezone")
     @classmethod
@@ -61,12 +57,8 @@ class PlatformSettings(SettingsGroup):
 class StorageSettings(SettingsGroup):
     """Where report files go."""
 
-    s3_bucket: str | None = variable(
-        None, "S3_BUCKET", description="S3 bucket of the reports; unset: a folder."
-    )
-    s3_endpoint_url: str | None = variable(
-        None, "S3_ENDPOINT_URL", description="Endpoint of an S3-compatible store."
-    )
+    s3_bucket: str | None = variable(None, "S3_BUCKET", description="S3 bucket of the reports; unset: a folder.")
+    s3_endpoint_url: str | None = variable(None, "S3_ENDPOINT_URL", description="Endpoint of an S3-compatible store.")
     aws_region: str = variable("ap-northeast-2", "AWS_REGION", description="Region of the bucket.")
     report_folder: str | None = variable(
         None,

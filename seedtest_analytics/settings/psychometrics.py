@@ -40,9 +40,7 @@ class CalibrationSettings(SettingsGroup):
     max_observations: int = variable(
         0, "MIRT_MAX_OBS", ge=0, description="At most so many answers, the newest kept; 0 is no limit."
     )
-    max_retries: int = variable(
-        3, "MIRT_MAX_RETRIES", ge=1, description="Tries of a calibration before it fails."
-    )
+    max_retries: int = variable(3, "MIRT_MAX_RETRIES", ge=1, description="Tries of a calibration before it fails.")
     retry_delay_secs: float = variable(
         5.0, "MIRT_RETRY_DELAY_SECS", ge=0, description="Seconds before the second try; grows with each try."
     )
@@ -80,21 +78,11 @@ class DriftSettings(SettingsGroup):
     """Item drift and anchor selection (contract 4.3, 4.13)."""
 
     lookback_days: int = variable(30, "DRIFT_LOOKBACK_DAYS", ge=1, description="Days of the recent window.")
-    min_sample: int = variable(
-        200, "DRIFT_MIN_SAMPLE", ge=10, description="Answers an item needs in both windows."
-    )
-    threshold_delta_a: float = variable(
-        0.20, "DRIFT_THRESHOLD_DELTA_A", gt=0, description="Alert above this |Δa|."
-    )
-    threshold_delta_b: float = variable(
-        0.25, "DRIFT_THRESHOLD_DELTA_B", gt=0, description="Alert above this |Δb|."
-    )
-    threshold_delta_c: float = variable(
-        0.03, "DRIFT_THRESHOLD_DELTA_C", gt=0, description="Alert above this Δc."
-    )
-    baseline_from: dt.date | None = variable(
-        None, "DRIFT_BASELINE_FROM", description="First day of the baseline."
-    )
+    min_sample: int = variable(200, "DRIFT_MIN_SAMPLE", ge=10, description="Answers an item needs in both windows.")
+    threshold_delta_a: float = variable(0.20, "DRIFT_THRESHOLD_DELTA_A", gt=0, description="Alert above this |Δa|.")
+    threshold_delta_b: float = variable(0.25, "DRIFT_THRESHOLD_DELTA_B", gt=0, description="Alert above this |Δb|.")
+    threshold_delta_c: float = variable(0.03, "DRIFT_THRESHOLD_DELTA_C", gt=0, description="Alert above this Δc.")
+    baseline_from: dt.date | None = variable(None, "DRIFT_BASELINE_FROM", description="First day of the baseline.")
     baseline_to: dt.date | None = variable(None, "DRIFT_BASELINE_TO", description="Day after the baseline.")
 
 

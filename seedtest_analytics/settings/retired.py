@@ -51,8 +51,6 @@ def warn_about_retired(environment: Mapping[str, str]) -> None:
         )
     retired = [name for name in RETIRED_VARIABLES if environment.get(name)]
     if retired:
-        message = "R runs inside the platform now; these variables are set and have no effect: " + ", ".join(
-            retired
-        )
+        message = "R runs inside the platform now; these variables are set and have no effect: " + ", ".join(retired)
         # At this very line, not the caller's: Python then shows it once a process however often settings are loaded.
         warnings.warn(message, stacklevel=1)

@@ -40,6 +40,4 @@ class SegmentSettings(SettingsGroup):
     min_weeks: int = variable(
         4, "CLUSTER_MIN_WEEKS", ge=1, description="Weeks with A_t that a student needs to be in a segment."
     )
-    min_users: int = variable(
-        10, "CLUSTER_MIN_USERS", ge=2, description="Below so many students there is one segment."
-    )
+    min_users: int = variable(10, "CLUSTER_MIN_USERS", ge=2, description="Below so many students there is one segment.")

@@ -15,11 +15,9 @@ _PREDICTED = (
 _HAPPENED = ("attempt.completed_at", "attempt.correct", "mirt_ability.theta")
 
 
-def _score(
-    name: str, comment: str, minimum: float | None = None, maximum: float | None = None
-) -> Column[Any]:
+def _score(name: str, comment: str, *, minimum: float | None = None, maximum: float | None = None) -> Column[Any]:
     return column(
-        name, Float, comment, minimum=minimum, maximum=maximum, derived_from=(*_PREDICTED, *_HAPPENED)
+        name, Float, comment=comment, minimum=minimum, maximum=maximum, derived_from=(*_PREDICTED, *_HAPPENED)
     )
 
 
@@ -27,55 +25,91 @@ prediction_backtest = Table(
     "prediction_backtest",
     metadata,
     column(
-        "week_start", Date, "Partition: Monday of the week that the prediction was made in.", primary_key=True
+        "week_start",
+        Date,
+        comment="Partition: Monday of the week that the prediction was made in.",
+        primary_key=True,
     ),
     column(
         "prediction",
         Text,
-        "What was predicted: S, P, theta (the next answers), or forecast:<metric>.",
+        comment="What was predicted: S, P, theta (the next answers), or forecast:<metric>.",
         primary_key=True,
     ),
-    column("method", Text, "What made it; several are joined by a comma.", nullable=False),
-    column("judged_until", Instant, "First instant after the outcomes that were looked at.", nullable=False),
+    column("method", Text, comment="What made it; several are joined by a comma.", nullable=False),
     column(
-        "cohort_size", Integer, "Students (weeks of a forecast) that were judged.", nullable=False, minimum=1
+        "judged_until",
+        Instant,
+        comment="First instant after the outcomes that were looked at.",
+        nullable=False,
     ),
-    column("n", Integer, "Predictions that were judged.", nullable=False, minimum=1),
-    column("n_events", Integer, "How often it happened.", minimum=0),
-    _score("observed_share", "Share in which it happened.", 0, 1),
-    _score("predicted_share", "Mean prediction.", 0, 1),
-    _score("brier", "Mean squared difference of prediction and outcome.", 0, 1),
-    _score("brier_baseline", "The same of the baseline.", 0, 1),
-    _score("brier_skill", "1 - brier / brier_baseline; above 0 is better than the baseline.", None, 1),
+    column(
+        "cohort_size",
+        Integer,
+        comment="Students (weeks of a forecast) that were judged.",
+        nullable=False,
+        minimum=1,
+    ),
+    column("n", Integer, comment="Predictions that were judged.", nullable=False, minimum=1),
+    column("n_events", Integer, comment="How often it happened.", minimum=0),
+    _score("observed_share", "Share in which it happened.", minimum=0, maximum=1),
+    _score("predicted_share", "Mean prediction.", minimum=0, maximum=1),
+    _score("brier", "Mean squared difference of prediction and outcome.", minimum=0, maximum=1),
+    _score("brier_baseline", "The same of the baseline.", minimum=0, maximum=1),
+    _score(
+        "brier_skill",
+        "1 - brier / brier_baseline; above 0 is better than the baseline.",
+        minimum=None,
+        maximum=1,
+    ),
     _score("brier_gain", "brier_baseline - brier."),
-    _score("brier_gain_se", "Its standard error, by student.", 0),
-    _score("log_score", "Mean logarithmic loss (nats); lower is better.", 0),
-    _score("log_score_baseline", "The same of the baseline.", 0),
-    _score("log_skill", "1 - log_score / log_score_baseline.", None, 1),
+    _score("brier_gain_se", "Its standard error, by student.", minimum=0),
+    _score("log_score", "Mean logarithmic loss (nats); lower is better.", minimum=0),
+    _score("log_score_baseline", "The same of the baseline.", minimum=0),
+    _score("log_skill", "1 - log_score / log_score_baseline.", minimum=None, maximum=1),
     _score("calibration_intercept", "Calibration in the large (logit); 0 is right."),
-    _score("calibration_intercept_se", "Its standard error.", 0),
+    _score("calibration_intercept_se", "Its standard error.", minimum=0),
     _score("calibration_slope", "Calibration slope; 1 is right, below 1 too extreme."),
-    _score("calibration_slope_se", "Its standard error.", 0),
-    _score("ici", "Mean distance of prediction and smooth calibration curve.", 0, 1),
-    _score("auc", "Share of pairs ordered right; 0.5 is chance.", 0, 1),
-    _score("auc_se", "Its standard error.", 0),
-    _score("mae", "Mean absolute error of a forecast.", 0),
-    _score("mae_baseline", "The same of the naive forecast.", 0),
-    _score("coverage", "Share of outcomes inside a forecast's interval.", 0, 1),
-    _score("coverage_level", "Share that should be inside.", 0, 1),
-    column("baseline", Text, "What the baseline says, known when the prediction was made.", nullable=False),
+    _score("calibration_slope_se", "Its standard error.", minimum=0),
+    _score("ici", "Mean distance of prediction and smooth calibration curve.", minimum=0, maximum=1),
+    _score("auc", "Share of pairs ordered right; 0.5 is chance.", minimum=0, maximum=1),
+    _score("auc_se", "Its standard error.", minimum=0),
+    _score("mae", "Mean absolute error of a forecast.", minimum=0),
+    _score("mae_baseline", "The same of the naive forecast.", minimum=0),
+    _score("coverage", "Share of outcomes inside a forecast's interval.", minimum=0, maximum=1),
+    _score("coverage_level", "Share that should be inside.", minimum=0, maximum=1),
     column(
-        "curve", JSONB, "{predicted, observed, observed_lower, observed_upper, n} in groups of equal size."
+        "baseline",
+        Text,
+        comment="What the baseline says, known when the prediction was made.",
+        nullable=False,
     ),
     column(
-        "is_credible", Boolean, "No worse than the baseline and not distorted, beyond chance.", nullable=False
-    ),
-    column("reasons", JSONB, "Why it is not credible.", nullable=False, server_default=EMPTY_ARRAY),
-    column(
-        "notes", JSONB, "What to know when reading the numbers.", nullable=False, server_default=EMPTY_ARRAY
+        "curve",
+        JSONB,
+        comment="{predicted, observed, observed_lower, observed_upper, n} in groups of equal size.",
     ),
     column(
-        "computed_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True
+        "is_credible",
+        Boolean,
+        comment="No worse than the baseline and not distorted, beyond chance.",
+        nullable=False,
+    ),
+    column("reasons", JSONB, comment="Why it is not credible.", nullable=False, server_default=EMPTY_ARRAY),
+    column(
+        "notes",
+        JSONB,
+        comment="What to know when reading the numbers.",
+        nullable=False,
+        server_default=EMPTY_ARRAY,
+    ),
+    column(
+        "computed_at",
+        Instant,
+        comment="When it was computed.",
+        nullable=False,
+        server_default=NOW,
+        is_volatile=True,
     ),
     comment="Predictions of each week scored against what happened, each beside a naive baseline.",
 )

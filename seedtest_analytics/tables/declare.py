@@ -61,11 +61,11 @@ class ColumnContract:
     is_volatile: bool = False
 
 
-def column(
+def column(  # noqa: PLR0913
     name: str,
     type_: Any,
-    comment: str,
     *,
+    comment: str,
     unit: str | None = None,
     minimum: float | None = None,
     maximum: float | None = None,
@@ -76,7 +76,15 @@ def column(
     **arguments: Any,
 ) -> Column[Any]:
     """Declare a column with its contract; ``comment`` is required and reaches PostgreSQL and the UI."""
-    contract = ColumnContract(unit, minimum, maximum, allowed, pii, derived_from, is_volatile)
+    contract = ColumnContract(
+        unit,
+        minimum,
+        maximum=maximum,
+        allowed=allowed,
+        pii=pii,
+        derived_from=derived_from,
+        is_volatile=is_volatile,
+    )
     arguments.setdefault("nullable", not arguments.get("primary_key", False))
     full_comment = f"{comment} [{unit}]" if unit else comment
     return Column(name, type_, comment=full_comment, info={"contract": contract}, **arguments)
@@ -86,13 +94,18 @@ def student_column(origin: str | None = "attempt.user_id", **arguments: Any) -> 
     """``user_id``: the student, by the raw id that keys every output; ``origin`` is the column it comes from."""
     derived_from = (origin,) if origin else ()
     return column(
-        "user_id", Text, "Raw id of the student.", pii="pseudonymous", derived_from=derived_from, **arguments
+        "user_id",
+        Text,
+        comment="Raw id of the student.",
+        pii="pseudonymous",
+        derived_from=derived_from,
+        **arguments,
     )
 
 
 def week_column(**arguments: Any) -> Column[Any]:
     """``week_start``: the weekly partition that the row belongs to."""
-    return column("week_start", Date, "Partition: Monday of the week.", **arguments)
+    return column("week_start", Date, comment="Partition: Monday of the week.", **arguments)
 
 
 def contract_of(column: Column[Any]) -> ColumnContract:

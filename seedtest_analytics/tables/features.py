@@ -8,18 +8,18 @@ features_topic_daily = Table(
     "features_topic_daily",
     metadata,
     student_column(primary_key=True),
-    column("topic_id", Text, "Topic.", primary_key=True, derived_from=("attempt.topic_id",)),
+    column("topic_id", Text, comment="Topic.", primary_key=True, derived_from=("attempt.topic_id",)),
     column(
         "date",
         Date,
-        "Day in the platform's time zone.",
+        comment="Day in the platform's time zone.",
         primary_key=True,
         derived_from=("attempt.completed_at",),
     ),
     column(
         "attempts",
         Integer,
-        "Answered attempts of the day.",
+        comment="Answered attempts of the day.",
         nullable=False,
         server_default="0",
         minimum=0,
@@ -28,7 +28,7 @@ features_topic_daily = Table(
     column(
         "correct",
         Integer,
-        "Of these, right.",
+        comment="Of these, right.",
         nullable=False,
         server_default="0",
         minimum=0,
@@ -37,7 +37,7 @@ features_topic_daily = Table(
     column(
         "avg_time_ms",
         Integer,
-        "Mean of the recorded times of answered attempts.",
+        comment="Mean of the recorded times of answered attempts.",
         unit="ms",
         minimum=0,
         derived_from=("attempt.recorded_time_ms",),
@@ -45,15 +45,15 @@ features_topic_daily = Table(
     column(
         "theta_estimate",
         Numeric(6, 3),
-        "Newest ability at the end of the day: in the topic where known, else overall.",
+        comment="Newest ability at the end of the day: in the topic where known, else overall.",
         unit="logit",
         derived_from=("mirt_ability.theta",),
     ),
-    column("last_seen_at", Instant, "Last attempt of the day.", derived_from=("attempt.completed_at",)),
+    column("last_seen_at", Instant, comment="Last attempt of the day.", derived_from=("attempt.completed_at",)),
     column(
         "computed_at",
         Instant,
-        "When the row was computed.",
+        comment="When the row was computed.",
         nullable=False,
         server_default=NOW,
         is_volatile=True,
@@ -61,7 +61,7 @@ features_topic_daily = Table(
     column(
         "hints",
         Integer,
-        "Attempts with at least one hint.",
+        comment="Attempts with at least one hint.",
         nullable=False,
         server_default="0",
         minimum=0,
@@ -70,7 +70,7 @@ features_topic_daily = Table(
     column(
         "theta_sd",
         Numeric(6, 3),
-        "Posterior SD of theta_estimate.",
+        comment="Posterior SD of theta_estimate.",
         unit="logit",
         minimum=0,
         derived_from=("mirt_ability.se",),
@@ -78,7 +78,7 @@ features_topic_daily = Table(
     column(
         "rt_median",
         Integer,
-        "Median of the recorded times of answered attempts.",
+        comment="Median of the recorded times of answered attempts.",
         unit="ms",
         minimum=0,
         derived_from=("attempt.recorded_time_ms",),
@@ -86,7 +86,7 @@ features_topic_daily = Table(
     column(
         "improvement",
         Numeric(6, 3),
-        "I_t by accuracy within the topic, at the end of the day.",
+        comment="I_t by accuracy within the topic, at the end of the day.",
         minimum=-1,
         maximum=1,
         derived_from=("attempt.correct", "attempt.is_answered"),
@@ -94,7 +94,7 @@ features_topic_daily = Table(
     column(
         "theta_mean",
         Numeric(6, 3),
-        "Same as theta_estimate, under the name that two readers ask for.",
+        comment="Same as theta_estimate, under the name that two readers ask for.",
         unit="logit",
         derived_from=("mirt_ability.theta",),
     ),

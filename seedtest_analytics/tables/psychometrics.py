@@ -27,7 +27,7 @@ def _theta(meaning: str) -> Column[Any]:
     return column(
         "theta",
         Float,
-        meaning,
+        comment=meaning,
         unit="logit",
         nullable=False,
         minimum=-12,
@@ -37,60 +37,66 @@ def _theta(meaning: str) -> Column[Any]:
 
 
 def _se(meaning: str = "Posterior SD.", **arguments: Any) -> Column[Any]:
-    return column(
-        "se", Float, meaning, unit="logit", minimum=0, derived_from=(*_ANSWERS, *_ITEMS), **arguments
-    )
+    return column("se", Float, comment=meaning, unit="logit", minimum=0, derived_from=(*_ANSWERS, *_ITEMS), **arguments)
 
 
 def _student_topic() -> tuple[Column[Any], Column[Any]]:
     return (
         student_column(primary_key=True),
-        column("topic_id", Text, "Topic.", primary_key=True, derived_from=("attempt.topic_id",)),
+        column("topic_id", Text, comment="Topic.", primary_key=True, derived_from=("attempt.topic_id",)),
     )
 
 
 def _calibration(meaning: str = "Calibration whose parameters were used.", **arguments: Any) -> Column[Any]:
-    return column("run_id", Text, meaning, derived_from=("mirt_fit_meta.run_id",), **arguments)
+    return column("run_id", Text, comment=meaning, derived_from=("mirt_fit_meta.run_id",), **arguments)
 
 
 mirt_item_params = Table(
     "mirt_item_params",
     metadata,
     column(
-        "item_id", Text, "Item; question.id as text.", primary_key=True, derived_from=("attempt.item_id",)
+        "item_id",
+        Text,
+        comment="Item; question.id as text.",
+        primary_key=True,
+        derived_from=("attempt.item_id",),
     ),
-    column("model", Text, "Rasch, 2PL or 3PL.", allowed=("Rasch", "2PL", "3PL")),
+    column("model", Text, comment="Rasch, 2PL or 3PL.", allowed=("Rasch", "2PL", "3PL")),
     column(
         "params",
         JSONB,
-        "{a, b, c} on the logit metric (D = 1), with se_a, se_b, n and flags.",
+        comment="{a, b, c} on the logit metric (D = 1), with se_a, se_b, n and flags.",
         nullable=False,
         derived_from=_ANSWERS,
     ),
-    column("version", Text, "Version of the calibration.", server_default="v1"),
-    column("fitted_at", Instant, "As-of instant of the calibration.", server_default=NOW),
-    column("run_id", Text, "Calibration; mirt_fit_meta.run_id."),
+    column("version", Text, comment="Version of the calibration.", server_default="v1"),
+    column("fitted_at", Instant, comment="As-of instant of the calibration.", server_default=NOW),
+    column("run_id", Text, comment="Calibration; mirt_fit_meta.run_id."),
     comment="The current parameters of each item: those of the newest usable calibration that has it.",
 )
 
 mirt_item_params_history = Table(
     "mirt_item_params_history",
     metadata,
-    column("run_id", Text, "Calibration; mirt_fit_meta.run_id.", primary_key=True),
+    column("run_id", Text, comment="Calibration; mirt_fit_meta.run_id.", primary_key=True),
     column(
-        "item_id", Text, "Item; question.id as text.", primary_key=True, derived_from=("attempt.item_id",)
+        "item_id",
+        Text,
+        comment="Item; question.id as text.",
+        primary_key=True,
+        derived_from=("attempt.item_id",),
     ),
-    column("model", Text, "Rasch, 2PL or 3PL.", nullable=False, allowed=("Rasch", "2PL", "3PL")),
-    column("a", Float, "Discrimination.", unit="1/logit", derived_from=_ANSWERS),
-    column("b", Float, "Difficulty.", unit="logit", derived_from=_ANSWERS),
-    column("c", Float, "Lower asymptote.", minimum=0, maximum=1, derived_from=_ANSWERS),
-    column("se_a", Float, "Standard error of a.", unit="1/logit", minimum=0),
-    column("se_b", Float, "Standard error of b.", unit="logit", minimum=0),
-    column("se_c", Float, "Standard error of c.", minimum=0),
-    column("n_responses", Integer, "Answers used.", nullable=False, minimum=0, derived_from=_ANSWERS),
-    column("p_correct", Float, "Share answered right.", minimum=0, maximum=1, derived_from=_ANSWERS),
-    column("is_anchor", Boolean, "Its parameters were held fixed.", nullable=False),
-    column("flag", Text, "Why the item was set aside or needs a look; NULL: nothing found."),
+    column("model", Text, comment="Rasch, 2PL or 3PL.", nullable=False, allowed=("Rasch", "2PL", "3PL")),
+    column("a", Float, comment="Discrimination.", unit="1/logit", derived_from=_ANSWERS),
+    column("b", Float, comment="Difficulty.", unit="logit", derived_from=_ANSWERS),
+    column("c", Float, comment="Lower asymptote.", minimum=0, maximum=1, derived_from=_ANSWERS),
+    column("se_a", Float, comment="Standard error of a.", unit="1/logit", minimum=0),
+    column("se_b", Float, comment="Standard error of b.", unit="logit", minimum=0),
+    column("se_c", Float, comment="Standard error of c.", minimum=0),
+    column("n_responses", Integer, comment="Answers used.", nullable=False, minimum=0, derived_from=_ANSWERS),
+    column("p_correct", Float, comment="Share answered right.", minimum=0, maximum=1, derived_from=_ANSWERS),
+    column("is_anchor", Boolean, comment="Its parameters were held fixed.", nullable=False),
+    column("flag", Text, comment="Why the item was set aside or needs a look; NULL: nothing found."),
     week_column(nullable=False),
     Index("ix_mirt_item_params_history_item", "item_id", "week_start"),
     Index("ix_mirt_item_params_history_week", "week_start"),
@@ -100,28 +106,33 @@ mirt_item_params_history = Table(
 mirt_fit_meta = Table(
     "mirt_fit_meta",
     metadata,
-    column("run_id", Text, "Calibration; derived from its week, settings and data.", primary_key=True),
+    column("run_id", Text, comment="Calibration; derived from its week, settings and data.", primary_key=True),
     column(
         "model_spec",
         JSONB,
-        "{model, n_persons, n_items, quadrature, linking_constants: {A, B, slope, intercept, n_anchors_used}, …}.",
+        comment="{model, n_persons, n_items, quadrature, linking_constants: {A, B, slope, intercept, n_anchors_used}, …}.",
         nullable=False,
         server_default=EMPTY_OBJECT,
     ),
     column(
         "metrics",
         JSONB,
-        "{log_likelihood, n_iterations, converged, max_gradient, usable, reasons, group_mean, group_sd, …}.",
+        comment="{log_likelihood, n_iterations, converged, max_gradient, usable, reasons, group_mean, group_sd, …}.",
         nullable=False,
         server_default=EMPTY_OBJECT,
     ),
-    column("fitted_at", Instant, "As-of instant: no answer at or after it was used.", nullable=False),
+    column("fitted_at", Instant, comment="As-of instant: no answer at or after it was used.", nullable=False),
     week_column(nullable=False),
-    column("version", Text, "Version of the scale that the parameters are on.", nullable=False),
-    column("is_usable", Boolean, "The fit may be scored with.", nullable=False),
-    column("data_fingerprint", UUID, "md5 over the answers used.", nullable=False, derived_from=_ANSWERS),
+    column("version", Text, comment="Version of the scale that the parameters are on.", nullable=False),
+    column("is_usable", Boolean, comment="The fit may be scored with.", nullable=False),
+    column("data_fingerprint", UUID, comment="md5 over the answers used.", nullable=False, derived_from=_ANSWERS),
     column(
-        "computed_at", Instant, "When it was computed.", nullable=False, server_default=NOW, is_volatile=True
+        "computed_at",
+        Instant,
+        comment="When it was computed.",
+        nullable=False,
+        server_default=NOW,
+        is_volatile=True,
     ),
     Index("ix_mirt_fit_meta_week", "week_start", unique=True),
     comment="One row a calibration: what was fitted, on what, and whether to believe it.",
@@ -133,21 +144,24 @@ mirt_ability = Table(
     student_column(nullable=False),
     _theta("Ability, EAP."),
     _se("Posterior SD of the ability."),
-    column("model", Text, "Model of the item parameters.", allowed=("Rasch", "2PL", "3PL")),
+    column("model", Text, comment="Model of the item parameters.", allowed=("Rasch", "2PL", "3PL")),
     column(
-        "version", Text, "ISO week that the ability belongs to; one row a student and week.", nullable=False
+        "version",
+        Text,
+        comment="ISO week that the ability belongs to; one row a student and week.",
+        nullable=False,
     ),
     column(
         "fitted_at",
         Instant,
-        "As-of instant: no answer at or after it was used.",
+        comment="As-of instant: no answer at or after it was used.",
         nullable=False,
         server_default=NOW,
     ),
     _calibration(),
     week_column(),
-    column("n_answers", Integer, "Answers that the ability rests on.", minimum=1, derived_from=_ANSWERS),
-    column("method", Text, "Estimator.", allowed=("EAP", "MAP", "WLE")),
+    column("n_answers", Integer, comment="Answers that the ability rests on.", minimum=1, derived_from=_ANSWERS),
+    column("method", Text, comment="Estimator.", allowed=("EAP", "MAP", "WLE")),
     PrimaryKeyConstraint("user_id", "version", name="pk_mirt_ability"),
     Index("ix_mirt_ability_user_fitted_at", "user_id", "fitted_at"),
     Index("ix_mirt_ability_week", "week_start"),
@@ -162,18 +176,18 @@ ability_window = Table(
     column(
         "window_name",
         Text,
-        "'recent': the 14 days before the as-of instant; 'previous': the 14 days before those.",
+        comment="'recent': the 14 days before the as-of instant; 'previous': the 14 days before those.",
         primary_key=True,
         allowed=("recent", "previous"),
     ),
-    column("window_start_at", Instant, "First instant of the window.", nullable=False),
-    column("window_end_at", Instant, "First instant after the window.", nullable=False),
+    column("window_start_at", Instant, comment="First instant of the window.", nullable=False),
+    column("window_end_at", Instant, comment="First instant after the window.", nullable=False),
     _theta("Ability from the answers inside the window, EAP."),
     _se(nullable=False),
     column(
         "n_answers",
         Integer,
-        "Answers inside the window, first at each item.",
+        comment="Answers inside the window, first at each item.",
         nullable=False,
         minimum=1,
         derived_from=_ANSWERS,
@@ -190,19 +204,23 @@ student_topic_theta = Table(
     _theta(_TOPIC_ABILITY),
     _se(),
     column(
-        "standard_error", Numeric, "Same as se, under the name of an older reader.", unit="logit", minimum=0
+        "standard_error",
+        Numeric,
+        comment="Same as se, under the name of an older reader.",
+        unit="logit",
+        minimum=0,
     ),
-    column("model", Text, "Model of the item parameters.", nullable=False),
-    column("version", Text, "ISO week that the ability belongs to."),
-    column("fitted_at", Instant, "As-of instant.", nullable=False, server_default=NOW),
+    column("model", Text, comment="Model of the item parameters.", nullable=False),
+    column("version", Text, comment="ISO week that the ability belongs to."),
+    column("fitted_at", Instant, comment="As-of instant.", nullable=False, server_default=NOW),
     column(
         "updated_at",
         Instant,
-        "Same as fitted_at, under the name of an older reader.",
+        comment="Same as fitted_at, under the name of an older reader.",
         nullable=False,
         server_default=NOW,
     ),
-    column("n_answers", Integer, "Answers in the topic.", minimum=1, derived_from=_ANSWERS),
+    column("n_answers", Integer, comment="Answers in the topic.", minimum=1, derived_from=_ANSWERS),
     _calibration(),
     comment="Current ability of each student in each topic.",
 )
@@ -214,10 +232,17 @@ student_topic_theta_history = Table(
     week_column(primary_key=True),
     _theta(_TOPIC_ABILITY),
     _se(nullable=False),
-    column("model", Text, "Model of the item parameters.", nullable=False),
-    column("version", Text, "ISO week that the ability belongs to.", nullable=False),
-    column("fitted_at", Instant, "As-of instant.", nullable=False),
-    column("n_answers", Integer, "Answers in the topic.", nullable=False, minimum=1, derived_from=_ANSWERS),
+    column("model", Text, comment="Model of the item parameters.", nullable=False),
+    column("version", Text, comment="ISO week that the ability belongs to.", nullable=False),
+    column("fitted_at", Instant, comment="As-of instant.", nullable=False),
+    column(
+        "n_answers",
+        Integer,
+        comment="Answers in the topic.",
+        nullable=False,
+        minimum=1,
+        derived_from=_ANSWERS,
+    ),
     _calibration(nullable=False),
     Index("ix_student_topic_theta_history_week", "week_start"),
     comment="Abilities in topics week by week; student_topic_theta holds the newest of each.",

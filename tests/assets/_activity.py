@@ -27,15 +27,25 @@ def store_sessions(engine: Engine, users: list[str], start_days: np.ndarray, cor
     exams = [str(uuid.UUID(int=number + 1)) for number in range(n)]
     frame = pd.DataFrame(
         {
-            "id": range(n), "student_id": [str(uuid.uuid5(uuid.NAMESPACE_OID, u)) for u in users],
-            "item_id": [1 + number % 20 for number in range(n)], "correct": correct,
-            "response_time_ms": 0, "hint_used": False, "completed_at": at, "started_at": at,
-            "attempt_no": 1, "session_id": [f"s{number}" for number in range(n)], "user_id": users,
-            "exam_result_id": exams, "question_ordinal": 1, "is_answered": True, "occurrence_no": 1,
+            "id": range(n),
+            "student_id": [str(uuid.uuid5(uuid.NAMESPACE_OID, u)) for u in users],
+            "item_id": [1 + number % 20 for number in range(n)],
+            "correct": correct,
+            "response_time_ms": 0,
+            "hint_used": False,
+            "completed_at": at,
+            "started_at": at,
+            "attempt_no": 1,
+            "session_id": [f"s{number}" for number in range(n)],
+            "user_id": users,
+            "exam_result_id": exams,
+            "question_ordinal": 1,
+            "is_answered": True,
+            "occurrence_no": 1,
         }
-    )  # fmt: skip
+    )
     with engine.begin() as connection:
-        copy_frame(connection, "attempt_log", frame)
+        copy_frame(connection, "attempt_log", frame=frame)
 
 
 def store_simulated(engine: Engine, n_users: int, seed: int) -> np.ndarray:
@@ -52,7 +62,7 @@ def week(number: int, timezone: str = "UTC") -> Week:
     """The closed week ``number`` of the simulated cohort, from 0."""
     start = FIRST_MONDAY + dt.timedelta(days=7 * number)
     end = dt.datetime.combine(start + dt.timedelta(days=7), dt.time(), dt.UTC)
-    return Week(start, end, timezone)
+    return Week(start, end, timezone=timezone)
 
 
 def postgres_of(engine: Engine) -> PostgresResource:

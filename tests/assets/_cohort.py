@@ -58,13 +58,22 @@ def store_attempts(engine: Engine, attempts: Sequence[Attempt], first_ordinal: i
         numbers[pair] = numbers.get(pair, 0) + 1
         rows.append(
             {
-                "id": ordinal, "student": uuid.uuid5(uuid.NAMESPACE_OID, a.user_id), "item": a.item_id,
-                "correct": a.correct is True, "answered": a.correct is not None, "at": a.at, "no": numbers[pair],
-                "session": a.session, "topic": a.topic, "user": a.user_id,
-                "ms": None if a.seconds is None else a.seconds * 1000, "hints": a.hints, "ordinal": ordinal,
+                "id": ordinal,
+                "student": uuid.uuid5(uuid.NAMESPACE_OID, a.user_id),
+                "item": a.item_id,
+                "correct": a.correct is True,
+                "answered": a.correct is not None,
+                "at": a.at,
+                "no": numbers[pair],
+                "session": a.session,
+                "topic": a.topic,
+                "user": a.user_id,
+                "ms": None if a.seconds is None else a.seconds * 1000,
+                "hints": a.hints,
+                "ordinal": ordinal,
                 "exam": uuid.uuid5(uuid.NAMESPACE_OID, a.session),
             }
-        )  # fmt: skip
+        )
     if rows:
         with engine.begin() as connection:
             connection.execute(
@@ -86,9 +95,7 @@ def random_abilities(rng: random.Random, attempts: Sequence[Attempt]) -> dict[st
     return {name: Ability(rng.gauss(0, 1), rng.uniform(0.05, 0.9)) for name in names if rng.random() < 0.8}
 
 
-def store_abilities(
-    engine: Engine, abilities: dict[str, Ability], week_start: dt.date, fitted_at: dt.datetime
-) -> None:
+def store_abilities(engine: Engine, abilities: dict[str, Ability], week_start: dt.date, fitted_at: dt.datetime) -> None:
     """Rows of mirt_ability for one week."""
     rows: list[dict[str, Any]] = [
         {"user": user, "theta": a.theta, "se": a.se, "n": a.n, "week": week_start, "at": fitted_at}
@@ -114,10 +121,18 @@ def store_windows(
 ) -> None:
     """Rows of ability_window for one week and window."""
     rows: list[dict[str, Any]] = [
-        {"user": user, "theta": a.theta, "se": a.se, "n": a.n, "week": week_start, "name": name,
-         "first": edges[0], "last": edges[1]}
+        {
+            "user": user,
+            "theta": a.theta,
+            "se": a.se,
+            "n": a.n,
+            "week": week_start,
+            "name": name,
+            "first": edges[0],
+            "last": edges[1],
+        }
         for user, a in abilities.items()
-    ]  # fmt: skip
+    ]
     if rows:
         with engine.begin() as connection:
             connection.execute(

@@ -30,7 +30,7 @@ class Truth:
 
 
 def week_of(monday: dt.date = LAST_WEEK, zone: str = "UTC", now: dt.datetime = NOW) -> Week:
-    return week_at(monday, now, PlatformSettings().overridden_by({"timezone": zone}))
+    return week_at(monday, now, platform=PlatformSettings().overridden_by({"timezone": zone}))
 
 
 def postgres_of(engine: Engine) -> PostgresResource:
@@ -64,7 +64,7 @@ def store_answers(engine: Engine, answers: pd.DataFrame) -> None:
         }
     )
     with engine.begin() as connection:
-        copy_frame(connection, "attempt_log", rows)
+        copy_frame(connection, "attempt_log", frame=rows)
 
 
 def store_calibration(engine: Engine, difficulty: np.ndarray, week_start: dt.date = FIRST_MONDAY) -> None:
@@ -120,9 +120,7 @@ def store_cohort(
     return Truth(users, level, gain)
 
 
-def store_goal(
-    engine: Engine, user: str, topic: str, target: float, priority: int = 0, **columns: object
-) -> None:
+def store_goal(engine: Engine, user: str, topic: str, target: float, priority: int = 0, **columns: object) -> None:
     execute(
         engine,
         "INSERT INTO interest_goal (user_id, topic_id, target_level, priority, created_at, target_date) "

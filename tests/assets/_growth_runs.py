@@ -45,14 +45,21 @@ needs_r = pytest.mark.skipif(
 
 def samplers() -> Samplers:
     stan = StanResource(cache_dir=str(default_cache_dir()), timeout_s=300)
-    return Samplers(stan, RResource(timeout_seconds=120), logging.getLogger(__name__))
+    return Samplers(stan, RResource(timeout_seconds=120), log=logging.getLogger(__name__))
 
 
-def fit(
-    engine: Engine, settings: GrowthSettings = LAPLACE, target: float = 0.5, dry: bool = False, **week: Any
-):
+def fit(engine: Engine, settings: GrowthSettings = LAPLACE, target: float = 0.5, dry: bool = False, **week: Any):
     """Both outcomes of a week, without Dagster's run around it."""
-    return list(fit_growth_week(postgres_of(engine), week_of(**week), settings, target, dry, samplers()))
+    return list(
+        fit_growth_week(
+            postgres_of(engine),
+            week_of(**week),
+            settings=settings,
+            default_target=target,
+            dry=dry,
+            samplers=samplers(),
+        )
+    )
 
 
 def materialise(engine: Engine, assets: list[Any], **config: Any) -> tuple[dg.ExecuteInProcessResult, str]:
@@ -118,4 +125,6 @@ def fit_glmm(engine: Engine, dry: bool = False, **settings: Any) -> list[Any]:
     log = logging.getLogger(__name__)
     glmm = GlmmSettings(**settings)
     r = RResource(timeout_seconds=120)
-    return list(fit_glmm_week(postgres_of(engine), r, week_of(), glmm, KpiSettings(), dry, log))
+    return list(
+        fit_glmm_week(postgres_of(engine), r, week=week_of(), settings=glmm, kpis=KpiSettings(), dry=dry, log=log)
+    )

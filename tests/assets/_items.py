@@ -26,9 +26,7 @@ class Bank:
     @classmethod
     def drawn(cls, n_items: int, seed: int) -> Bank:
         rng = np.random.default_rng(seed)
-        return cls(
-            rng.lognormal(0.0, 0.25, n_items), np.linspace(-1.8, 1.8, n_items)[rng.permutation(n_items)]
-        )
+        return cls(rng.lognormal(0.0, 0.25, n_items), np.linspace(-1.8, 1.8, n_items)[rng.permutation(n_items)])
 
     def moved(self, shift_b: dict[int, float]) -> Bank:
         b = self.b.copy()
@@ -60,7 +58,7 @@ def week(number: int) -> Week:
     """The closed week ``number``, 0 for the first."""
     start = MONDAY + dt.timedelta(days=7 * number)
     end = dt.datetime.combine(start + dt.timedelta(days=7), dt.time(), dt.UTC)
-    return Week(start, end, "UTC")
+    return Week(start, end, timezone="UTC")
 
 
 def store_answers(
@@ -84,12 +82,21 @@ def store_answers(
             {
                 "id": range(first, first + n),
                 "student_id": [str(uuid.uuid5(uuid.NAMESPACE_OID, f"{prefix}{u}")) for u in user],
-                "item_id": item + 1, "correct": rng.uniform(size=n) < chance[user, item], "response_time_ms": 0,
-                "hint_used": False, "completed_at": instant, "started_at": instant, "attempt_no": 1,
-                "session_id": [f"{prefix}{u}/{at.key}" for u in user], "user_id": [f"{prefix}{u}" for u in user],
+                "item_id": item + 1,
+                "correct": rng.uniform(size=n) < chance[user, item],
+                "response_time_ms": 0,
+                "hint_used": False,
+                "completed_at": instant,
+                "started_at": instant,
+                "attempt_no": 1,
+                "session_id": [f"{prefix}{u}/{at.key}" for u in user],
+                "user_id": [f"{prefix}{u}" for u in user],
                 "topic_id": [f"t{(i + 1) % 3}" for i in item],
-                "exam_result_id": [str(uuid.UUID(int=first + k)) for k in range(n)], "question_ordinal": 1,
-                "is_answered": True, "answer_no": 1, "occurrence_no": 1,
+                "exam_result_id": [str(uuid.UUID(int=first + k)) for k in range(n)],
+                "question_ordinal": 1,
+                "is_answered": True,
+                "answer_no": 1,
+                "occurrence_no": 1,
             }
-        )  # fmt: skip
-        copy_frame(connection, "attempt_log", frame)
+        )
+        copy_frame(connection, "attempt_log", frame=frame)

@@ -142,9 +142,7 @@ def churn_risk(mine: list[Attempt], as_of: dt.datetime, zone: str, horizon_days:
     for a in within(known, days_before(as_of, 56, zone), as_of):
         sessions.setdefault(a.session, []).append(a.at)
     starts = sorted(min(times) for times in sessions.values())
-    gap = (
-        (starts[-1] - starts[0]).total_seconds() / 86_400 / (len(starts) - 1) if len(starts) >= 2 else silent
-    )
+    gap = (starts[-1] - starts[0]).total_seconds() / 86_400 / (len(starts) - 1) if len(starts) >= 2 else silent
     risk = 0.6 * clamp(silent / horizon_days) + 0.25 * clamp(gap / 7) + 0.15 * clamp(1 - len(sessions) / 10)
     return {
         "S": clamp(risk),

@@ -36,9 +36,7 @@ PLACES = [
 ]
 
 
-def compute(
-    engine: Engine, first: dt.date, last: dt.date, zone: str = "UTC", include_theta: bool = True
-) -> Published:
+def compute(engine: Engine, first: dt.date, last: dt.date, zone: str = "UTC", include_theta: bool = True) -> Published:
     """What the asset does for a range of days, without Dagster's run around it."""
     place = ZoneInfo(zone)
     window = {
@@ -52,9 +50,12 @@ def compute(
             {**window, "timezone": zone, "include_theta": include_theta},
         )
         return publish(
-            connection, table, "staged_features", partition="t.date BETWEEN :first AND :last",
+            connection,
+            table,
+            staged="staged_features",
+            partition="t.date BETWEEN :first AND :last",
             parameters={"first": first, "last": last},
-        )  # fmt: skip
+        )
 
 
 def stored(engine: Engine) -> dict[tuple[str, str, dt.date], dict[str, Any]]:
@@ -118,9 +119,7 @@ def agree(found: dict[str, Any], expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("zone", "last"), PLACES)
 @settings(max_examples=4, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(seed=st.integers(0, 2**32))
-def test_a_range_agrees_with_plain_python(
-    shared_database: Engine, zone: str, last: dt.date, seed: int
-) -> None:
+def test_a_range_agrees_with_plain_python(shared_database: Engine, zone: str, last: dt.date, seed: int) -> None:
     first = last - 20 * DAY
     as_of = instant_of(last + DAY, ZoneInfo(zone))
     attempts = random_cohort(random.Random(seed), as_of, zone)
@@ -140,20 +139,14 @@ def test_a_range_in_one_statement_equals_day_by_day(database: Engine, zone: str,
     store_attempts(database, random_cohort(random.Random(3), instant_of(last + DAY, place), zone))
     for week in range(6):
         monday = monday_of(last) - 7 * week * DAY
-        store_abilities(
-            database, {"kim": Ability(0.1 * week, 0.3)}, monday, instant_of(monday + 7 * DAY, place)
-        )
+        store_abilities(database, {"kim": Ability(0.1 * week, 0.3)}, monday, instant_of(monday + 7 * DAY, place))
     compute(database, first, last, zone)
-    in_one = {
-        key: {k: v for k, v in row.items() if k != "computed_at"} for key, row in stored(database).items()
-    }
+    in_one = {key: {k: v for k, v in row.items() if k != "computed_at"} for key, row in stored(database).items()}
     assert in_one
     execute(database, "TRUNCATE features_topic_daily")
     for number in range(10):
         compute(database, first + number * DAY, first + number * DAY, zone)
-    one_by_one = {
-        key: {k: v for k, v in row.items() if k != "computed_at"} for key, row in stored(database).items()
-    }
+    one_by_one = {key: {k: v for k, v in row.items() if k != "computed_at"} for key, row in stored(database).items()}
     assert one_by_one == in_one
     before = snapshot(database, "features_topic_daily")
     assert compute(database, first, last, zone).unchanged == len(in_one)
@@ -182,9 +175,7 @@ def test_days_are_local_days(database: Engine) -> None:
     assert {key[2]: row["attempts"] for key, row in stored(database).items()} == {LAST - DAY: 1, LAST: 2}
 
 
-def topic_ability(
-    engine: Engine, week: dt.date, theta: float, se: float = 0.2, topic: str = "algebra"
-) -> None:
+def topic_ability(engine: Engine, week: dt.date, theta: float, se: float = 0.2, topic: str = "algebra") -> None:
     execute(
         engine,
         "INSERT INTO student_topic_theta_history (user_id, topic_id, week_start, theta, se, model, version, fitted_at, "
@@ -208,9 +199,7 @@ def test_ability_is_that_of_the_last_week_closed_at_the_end_of_the_day(database:
     monday = monday_of(LAST)
     store_attempts(database, [attempt(monday + number * DAY) for number in range(7)])
     for week, theta in ((monday - 7 * DAY, 0.5), (monday, 1.0), (monday + 7 * DAY, 9.0)):
-        store_abilities(
-            database, {"kim": Ability(theta, 0.25)}, week, instant_of(week + 7 * DAY, ZoneInfo("UTC"))
-        )
+        store_abilities(database, {"kim": Ability(theta, 0.25)}, week, instant_of(week + 7 * DAY, ZoneInfo("UTC")))
     compute(database, monday, LAST)
     half, one, sd = Decimal("0.500"), Decimal("1.000"), Decimal("0.250")
     assert thetas(database) == {

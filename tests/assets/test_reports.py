@@ -74,7 +74,7 @@ def test_a_report_that_fails_leaves_the_others_and_a_red_run(
 
         for outcome in render_many(self, documents):
             is_ben = outcome.user_id == "ben"
-            yield RenderFailure("ben", outcome.week_start, "cell 'x' failed") if is_ben else outcome
+            yield RenderFailure("ben", outcome.week_start, message="cell 'x' failed") if is_ben else outcome
 
     monkeypatch.setattr(ReportRenderer, "render_many", without_ben)
     result = made(database, tmp_path)
@@ -128,7 +128,7 @@ def test_an_old_week_shows_the_items_as_they_were_calibrated_then(database: Engi
     store_answers(database, bank.moved({3: 1.5}), week(1), theta, seed=8, prefix="v")
     settings = CalibrationSettings(lookback_days=7)
     for at in (week(0), week(1)):
-        list(calibrate_week(postgres_of(database), at, settings, False, logging.getLogger(__name__)))
+        list(calibrate_week(postgres_of(database), at, settings=settings, dry=False, log=logging.getLogger(__name__)))
     then = week(0)
     execute(
         database,
@@ -144,9 +144,7 @@ def test_an_old_week_shows_the_items_as_they_were_calibrated_then(database: Engi
         "SELECT b FROM mirt_item_params_history WHERE item_id = '3' AND week_start = :w",
         w=then.start,
     )
-    (current,) = rows_of(
-        database, "SELECT (params ->> 'b')::float8 AS b FROM mirt_item_params WHERE item_id = '3'"
-    )
+    (current,) = rows_of(database, "SELECT (params ->> 'b')::float8 AS b FROM mirt_item_params WHERE item_id = '3'")
     assert len(shown) == 24
     assert shown["3"] == pytest.approx(was["b"])
     assert current["b"] > was["b"] + 0.5

@@ -41,9 +41,7 @@ def resource(engine: Engine) -> PostgresResource:
         ([dt.timedelta(days=-3000), dt.timedelta(hours=50)], False, "the newest is 50 hours old"),
     ],
 )
-def test_exam_results_are_fresh_or_not(
-    database: Engine, ages: list[dt.timedelta], passed: bool, told: str
-) -> None:
+def test_exam_results_are_fresh_or_not(database: Engine, ages: list[dt.timedelta], passed: bool, told: str) -> None:
     store(database, *ages)
     result = exam_results_fresh(resource(database))
     assert isinstance(result, dg.AssetCheckResult)

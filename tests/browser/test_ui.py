@@ -71,8 +71,12 @@ def seedtest(home: Path, *arguments: str) -> str:
     }
     done = subprocess.run(
         [sys.executable, "-m", "seedtest_analytics.cli.app", "--home", str(home), *arguments],
-        env=environment, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -90,9 +94,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         seedtest(home, "up", "--port", str(port))
         yield Server(f"http://127.0.0.1:{port}", home)
     finally:
-        subprocess.run(
-            [sys.executable, "-m", "seedtest_analytics.cli.app", "--home", str(home), "down"], check=False
-        )
+        subprocess.run([sys.executable, "-m", "seedtest_analytics.cli.app", "--home", str(home), "down"], check=False)
         EmbeddedPostgres(home / "postgres").stop()
 
 
@@ -106,9 +108,7 @@ def test_a_materialisation_a_backfill_of_four_weeks_and_a_check(server: Server) 
     backfill = backfill["launchPartitionBackfill"]
     assert backfill["__typename"] == "LaunchBackfillSuccess", backfill
     bad = {"FAILED", "COMPLETED_FAILED", "CANCELED"}
-    server.wait_for(
-        BACKFILL_STATUS, "partitionBackfillOrError", "COMPLETED_SUCCESS", bad, id=backfill["backfillId"]
-    )
+    server.wait_for(BACKFILL_STATUS, "partitionBackfillOrError", "COMPLETED_SUCCESS", bad, id=backfill["backfillId"])
 
     # The sensor on exam results asks for the weeks that read the days just loaded, these and perhaps more: while its
     # run is under way partitions and check are too.
@@ -118,8 +118,7 @@ def test_a_materialisation_a_backfill_of_four_weeks_and_a_check(server: Server) 
         time.sleep(1)
     ranges, contract = found
     assert any(
-        r["startKey"] <= WEEKS[0] and WEEKS[-1] <= r["endKey"] and r["status"] == "MATERIALIZED"
-        for r in ranges
+        r["startKey"] <= WEEKS[0] and WEEKS[-1] <= r["endKey"] and r["status"] == "MATERIALIZED" for r in ranges
     ), ranges
     assert contract["blocking"]
     assert contract["executionForLatestMaterialization"]["status"] == "SUCCEEDED"
@@ -131,8 +130,7 @@ def settled(node: dict[str, Any]) -> tuple[list[dict[str, str]], dict[str, Any]]
     contract = next(c for c in node["assetChecksOrError"]["checks"] if c["name"] == "contract")
     judged = contract["executionForLatestMaterialization"]
     is_running = any(
-        r["status"] == "MATERIALIZING" and r["startKey"] <= WEEKS[-1] and WEEKS[0] <= r["endKey"]
-        for r in ranges
+        r["status"] == "MATERIALIZING" and r["startKey"] <= WEEKS[-1] and WEEKS[0] <= r["endKey"] for r in ranges
     )
     return None if is_running or judged is None or judged["status"] == "IN_PROGRESS" else (ranges, contract)
 

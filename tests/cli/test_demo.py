@@ -27,9 +27,7 @@ def weeks(*students: int) -> dict[dt.date, int]:
         ((1,), 4, 0, 0),
     ],
 )
-def test_the_weeks_before_the_thin_tail(
-    students: tuple[int, ...], n_weeks: int, first: int, last: int
-) -> None:
+def test_the_weeks_before_the_thin_tail(students: tuple[int, ...], n_weeks: int, first: int, last: int) -> None:
     shown = shown_weeks(weeks(*students), n_weeks)
     assert shown == (MONDAY + dt.timedelta(weeks=first), MONDAY + dt.timedelta(weeks=last))
 

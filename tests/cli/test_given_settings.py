@@ -35,9 +35,7 @@ def test_what_is_no_setting_is_refused_with_the_nearest_names(given: str, messag
 
 
 def test_the_command_refuses_a_value_that_is_not_allowed(seedtest: Seedtest, empty_database: str) -> None:
-    code, output = seedtest(
-        "--set", "MIRT_MODEL=4PL", "materialize", DATABASE_URL=empty_database, MIRT_MODEL="2PL"
-    )
+    code, output = seedtest("--set", "MIRT_MODEL=4PL", "materialize", DATABASE_URL=empty_database, MIRT_MODEL="2PL")
     assert code == 1
     assert "MIRT_MODEL = '4PL' is not allowed" in output
     assert "Traceback" not in output

@@ -78,10 +78,21 @@ def test_the_answer_is_the_functions_as_json(database: Engine, command: Any) -> 
     result = command(*QUESTION, "--weeks-remaining", "8", "--credible-interval", "0.9")
     assert result.exit_code == 0, result.output
     posterior = GrowthPosterior(
-        family="gaussian", method="stan", theta=draws()[None], weights=None, priors=GrowthPriors(), seed=1,
-        week_mean=3.5, last_week=7.0, n_students=60, n_scores=400, thresholds=Thresholds(max_rhat=np.inf, min_ess=0),
-    )  # fmt: skip
-    expected = goal_probability(0.3, 0.05, 8, 0.6, 0.9, posterior=posterior)
+        family="gaussian",
+        method="stan",
+        theta=draws()[None],
+        weights=None,
+        priors=GrowthPriors(),
+        seed=1,
+        week_mean=3.5,
+        last_week=7.0,
+        n_students=60,
+        n_scores=400,
+        thresholds=Thresholds(max_rhat=np.inf, min_ess=0),
+    )
+    expected = goal_probability(
+        0.3, 0.05, weeks_remaining=8, target_score=0.6, credible_interval=0.9, posterior=posterior
+    )
     answer = json.loads(result.stdout)
     assert list(answer) == ["probability", "lower", "upper", "uncertainty"]
     assert answer == pytest.approx(expected)
@@ -113,9 +124,7 @@ def test_without_a_usable_fit_it_says_what_to_run(command: Any, arguments: list[
         (["--weeks-remaining", "nan"], "finite"),
     ],
 )
-def test_numbers_out_of_range_are_named(
-    database: Engine, command: Any, arguments: list[str], said: str
-) -> None:
+def test_numbers_out_of_range_are_named(database: Engine, command: Any, arguments: list[str], said: str) -> None:
     store_fit(database, "2026-02-23")
     result = command(*QUESTION, *arguments)
     assert result.exit_code == 2

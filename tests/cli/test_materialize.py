@@ -45,7 +45,7 @@ def run_dry(engine: Engine, step: Step) -> str:
     definitions = build_definitions({"postgres": postgres_of(engine)})
     with dg.DagsterInstance.ephemeral() as instance:
         console = Console(file=output, width=200)
-        Runner(definitions, instance, console, console_log("WARNING"), is_dry_run=True).run(step)
+        Runner(definitions, instance, console=console, run_config=console_log("WARNING"), is_dry_run=True).run(step)
     return output.getvalue()
 
 
@@ -55,19 +55,19 @@ def test_every_asset_of_a_chain_is_computed_from_what_the_tables_hold(
     """In one run Dagster would skip everything below the first asset, because that was not materialised."""
     monkeypatch.setenv("DRY_RUN", "true")
     store_exams(database)
-    sync_attempts(database, dt.datetime.now(dt.UTC), "UTC")
+    sync_attempts(database, dt.datetime.now(dt.UTC), timezone="UTC")
     execute(
         database,
         "UPDATE exam_results SET result_json = jsonb_set(result_json, '{questions,0,is_correct}', 'null')",
     )
     before = snapshot(database, *OUTPUTS)
-    output = run_dry(database, Step("calibrate_irt", "calibration", MONDAY, MONDAY))
+    output = run_dry(database, Step("calibrate_irt", "calibration", first=MONDAY, last=MONDAY))
     assert "attempt would change: 0 new, 40 updated, 0 removed, 360 as they were" in output
     assert "mirt_fit_meta would change: 1 new" in output
     # By the calibrations of before, of which there is none.
     assert "mirt_ability would change: 0 new" in output
     assert snapshot(database, *OUTPUTS) == before
-    output = run_dry(database, Step("compute_daily_kpis", "KPIs", MONDAY, MONDAY))
+    output = run_dry(database, Step("compute_daily_kpis", "KPIs", first=MONDAY, last=MONDAY))
     for name in ("I_t", "E_t", "R_t", "A_t", "P", "S"):
         assert f"weekly_kpi/{name} would change: 40 new" in output
     assert snapshot(database, *OUTPUTS) == before
@@ -126,7 +126,7 @@ def test_a_range_without_a_day_is_refused_with_what_there_is(seedtest: Seedtest,
 
 def test_only_the_jobs_that_are_named() -> None:
     monday = dt.date(2026, 3, 2)
-    steps = list(plan(monday, monday, dt.date(2026, 4, 1), reports=True))
+    steps = list(plan(monday, monday, today=dt.date(2026, 4, 1), reports=True))
     only = chosen(steps, ["generate_weekly_report", "calibrate_irt"])
     assert [step.job for step in only] == ["calibrate_irt", "generate_weekly_report"]
     with pytest.raises(

@@ -27,7 +27,7 @@ DEFINITIONS = dg.Definitions(
 
 def run(step: Step, log_level: str = "WARNING") -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        Runner(DEFINITIONS, instance, Console(width=200), console_log(log_level)).run(step)
+        Runner(DEFINITIONS, instance, console=Console(width=200), run_config=console_log(log_level)).run(step)
 
 
 def test_the_console_shows_a_line_a_step_and_the_warnings(capfd: pytest.CaptureFixture[str]) -> None:

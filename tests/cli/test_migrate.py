@@ -23,7 +23,7 @@ def test_onto_a_legacy_database_it_says_that_the_log_is_empty_and_what_fills_it(
     assert code == 0
     assert "The attempt log is empty" in output
     assert "seedtest materialize" in output
-    sync_attempts(engine, NOON.replace(year=2027), "UTC")
+    sync_attempts(engine, NOON.replace(year=2027), timezone="UTC")
     assert "attempt log" not in seedtest("migrate")[1]
     engine.dispose()
 

@@ -118,10 +118,7 @@ def test_a_password_is_needed_and_only_its_owner_can_read_it(server: EmbeddedPos
 
 
 def test_text_sorts_by_code_point_and_lower_case_knows_unicode(server: EmbeddedPostgres) -> None:
-    assert (
-        answer(server, "SELECT string_agg(x, '' ORDER BY x) FROM unnest(ARRAY['b','a','B','é','가']) x")
-        == "Babé가"
-    )
+    assert answer(server, "SELECT string_agg(x, '' ORDER BY x) FROM unnest(ARRAY['b','a','B','é','가']) x") == "Babé가"
     assert answer(server, "SELECT lower('ÉCOLE')") == "école"
 
 
@@ -229,9 +226,7 @@ def test_a_taken_port_is_named_with_its_remedy(server: EmbeddedPostgres) -> None
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", port))
         other.listen()
-        with pytest.raises(
-            EmbeddedPostgresError, match=f"(?s)port {port}.*another program listens.*delete the file"
-        ):
+        with pytest.raises(EmbeddedPostgresError, match=f"(?s)port {port}.*another program listens.*delete the file"):
             server.start()
         (server.root / "port").unlink()
         assert server.start().port != port
@@ -255,9 +250,7 @@ def test_a_half_made_cluster_is_made_again(root: Path) -> None:
 def test_another_major_version_is_refused(server: EmbeddedPostgres) -> None:
     server.stop()
     (server.status().data_folder / "PG_VERSION").write_text("16\n")
-    with pytest.raises(
-        EmbeddedPostgresError, match=r"made by PostgreSQL 16, the installed binaries are 18\."
-    ):
+    with pytest.raises(EmbeddedPostgresError, match=r"made by PostgreSQL 16, the installed binaries are 18\."):
         server.start()
 
 

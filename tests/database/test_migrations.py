@@ -52,9 +52,19 @@ INSERT INTO report_artifacts (user_id, week_start, url, generated_at)
     VALUES ('kim', '2026-01-05', 'u', now());
 """
 LEGACY_TABLES = (
-    "exam_results", "question", "session", "interest_goal", "classroom", "mirt_item_params", "mirt_ability",
-    "mirt_fit_meta", "student_topic_theta", "features_topic_daily", "weekly_kpi", "report_artifacts",
-)  # fmt: skip
+    "exam_results",
+    "question",
+    "session",
+    "interest_goal",
+    "classroom",
+    "mirt_item_params",
+    "mirt_ability",
+    "mirt_fit_meta",
+    "student_topic_theta",
+    "features_topic_daily",
+    "weekly_kpi",
+    "report_artifacts",
+)
 CONTRACT_COLUMNS = (
     "id, student_id, item_id, correct, response_time_ms, hint_used, completed_at, started_at, attempt_no, "
     "session_id, topic_id"
@@ -133,9 +143,13 @@ def test_touched_days_that_were_logged_by_change_are_one_row_a_day(empty: Engine
         "VALUES ('2026-01-05', 1), ('2026-01-06', 1), ('2026-01-05', 2), ('2026-01-07', 1), ('2026-01-05', 3)",
     )
     migrate(empty)
-    assert [tuple(row.values()) for row in rows_of(empty, "SELECT id, day::text FROM attempt_touched_day ORDER BY id")] == [
-        (2, "2026-01-06"), (4, "2026-01-07"), (5, "2026-01-05"),
-    ]  # fmt: skip
+    assert [
+        tuple(row.values()) for row in rows_of(empty, "SELECT id, day::text FROM attempt_touched_day ORDER BY id")
+    ] == [
+        (2, "2026-01-06"),
+        (4, "2026-01-07"),
+        (5, "2026-01-05"),
+    ]
     downgrade(empty, "0004")
     assert catalogue(empty) == before
 
@@ -174,9 +188,7 @@ def test_risks_are_held_to_their_range_and_the_way_back_lets_go_of_them(empty: E
     migrate(empty)
     for values in ("('kim', 1.2, 0.5)", "('kim', 0.5, -0.1)", "('kim', 'NaN', 0.5)"):
         with pytest.raises(IntegrityError, match="ck_survival_risk_"):
-            execute(
-                empty, f"INSERT INTO survival_risk (user_id, risk_score, rank_percentile) VALUES {values}"
-            )
+            execute(empty, f"INSERT INTO survival_risk (user_id, risk_score, rank_percentile) VALUES {values}")
     execute(
         empty,
         "INSERT INTO survival_risk (user_id, risk_score, rank_percentile) VALUES ('kim', 0, 1), ('lee', 1, NULL)",
@@ -233,9 +245,7 @@ def test_legacy_rows_stay_and_legacy_columns_keep_their_types(legacy: Engine) ->
 def test_onto_legacy_tables_every_declared_column_and_index_is_there(legacy: Engine) -> None:
     migrate(legacy)
     missing = [
-        d
-        for d in differences(legacy)
-        if isinstance(d, tuple) and d[0] in ("add_table", "add_column", "add_index")
+        d for d in differences(legacy) if isinstance(d, tuple) and d[0] in ("add_table", "add_column", "add_index")
     ]
     assert missing == []
 
@@ -248,7 +258,7 @@ def test_the_view_shows_what_the_legacy_view_showed(legacy: Engine) -> None:
     assert len(before) == 4
     migrate(legacy)
     assert rows_of(legacy, "SELECT * FROM attempt") == []
-    sync_attempts(legacy, dt.datetime(2026, 2, 1, tzinfo=dt.UTC), "UTC")
+    sync_attempts(legacy, dt.datetime(2026, 2, 1, tzinfo=dt.UTC), timezone="UTC")
     assert rows_of(legacy, f"SELECT {CONTRACT_COLUMNS} FROM attempt ORDER BY id") == before
     assert rows_of(legacy, "SELECT sum(attempts) AS n FROM attempts_per_day") == [{"n": 4}]
 
@@ -289,11 +299,19 @@ def test_the_legacy_stub_of_the_view_is_replaced(legacy: Engine) -> None:
     casts = ", ".join(
         f"NULL::{type_} AS {name}"
         for name, type_ in [
-            ("id", "bigint"), ("student_id", "uuid"), ("item_id", "bigint"), ("correct", "boolean"),
-            ("response_time_ms", "integer"), ("hint_used", "boolean"), ("completed_at", "timestamptz"),
-            ("started_at", "timestamptz"), ("attempt_no", "integer"), ("session_id", "text"), ("topic_id", "text"),
+            ("id", "bigint"),
+            ("student_id", "uuid"),
+            ("item_id", "bigint"),
+            ("correct", "boolean"),
+            ("response_time_ms", "integer"),
+            ("hint_used", "boolean"),
+            ("completed_at", "timestamptz"),
+            ("started_at", "timestamptz"),
+            ("attempt_no", "integer"),
+            ("session_id", "text"),
+            ("topic_id", "text"),
         ]
-    )  # fmt: skip
+    )
     execute(legacy, f"CREATE VIEW attempt AS SELECT {casts} WHERE false")
     before = catalogue(legacy)
     migrate(legacy)
@@ -311,9 +329,7 @@ def test_a_legacy_view_of_another_shape_is_named_with_the_remedy(legacy: Engine)
 
 
 def test_a_table_with_another_primary_key_is_named_and_nothing_is_changed(legacy: Engine) -> None:
-    execute(
-        legacy, "ALTER TABLE weekly_kpi DROP CONSTRAINT weekly_kpi_pkey, ADD COLUMN id bigserial PRIMARY KEY"
-    )
+    execute(legacy, "ALTER TABLE weekly_kpi DROP CONSTRAINT weekly_kpi_pkey, ADD COLUMN id bigserial PRIMARY KEY")
     before = catalogue(legacy)
     with pytest.raises(MigrationError) as error:
         migrate(legacy)

@@ -44,18 +44,41 @@ def postgres(database: Engine) -> Iterator[PostgresResource]:
 
 def feature_row(user_id: str = "kim", **changes: Any) -> dict[str, Any]:
     row = {
-        "user_id": user_id, "topic_id": "algebra", "date": DAY, "attempts": 3, "correct": 2, "avg_time_ms": 900,
-        "theta_estimate": 0.25, "last_seen_at": TIMES, "computed_at": TIMES, "hints": 0, "theta_sd": None,
-        "rt_median": 800, "improvement": None, "theta_mean": 0.25,
-    }  # fmt: skip
+        "user_id": user_id,
+        "topic_id": "algebra",
+        "date": DAY,
+        "attempts": 3,
+        "correct": 2,
+        "avg_time_ms": 900,
+        "theta_estimate": 0.25,
+        "last_seen_at": TIMES,
+        "computed_at": TIMES,
+        "hints": 0,
+        "theta_sd": None,
+        "rt_median": 800,
+        "improvement": None,
+        "theta_mean": 0.25,
+    }
     return {**row, **changes}
 
 
 def item_row(item_id: str = "1", **changes: Any) -> dict[str, Any]:
     row = {
-        "run_id": "r1", "item_id": item_id, "model": "2PL", "a": 1.2, "b": -0.3, "c": 0.0, "se_a": 0.1, "se_b": 0.1,
-        "se_c": None, "n_responses": 40, "p_correct": 0.6, "is_anchor": False, "flag": None, "week_start": DAY,
-    }  # fmt: skip
+        "run_id": "r1",
+        "item_id": item_id,
+        "model": "2PL",
+        "a": 1.2,
+        "b": -0.3,
+        "c": 0.0,
+        "se_a": 0.1,
+        "se_b": 0.1,
+        "se_c": None,
+        "n_responses": 40,
+        "p_correct": 0.6,
+        "is_anchor": False,
+        "flag": None,
+        "week_start": DAY,
+    }
     return {**row, **changes}
 
 
@@ -70,11 +93,15 @@ def publish_rows(
 ) -> Published:
     frame = pd.DataFrame(rows)
     with postgres.transaction("test", is_dry_run=is_dry_run) as connection:
-        staged_from_frame(connection, "staged", table, frame)
+        staged_from_frame(connection, "staged", table=table, frame=frame)
         return publish(
-            connection, table, "staged", partition=partition, parameters={"day": DAY} if ":day" in partition else {},
+            connection,
+            table,
+            staged="staged",
+            partition=partition,
+            parameters={"day": DAY} if ":day" in partition else {},
             **options,
-        )  # fmt: skip
+        )
 
 
 def violations(
@@ -89,7 +116,7 @@ def violations(
 
 def test_first_publication_inserts_and_the_second_changes_no_row(postgres: PostgresResource) -> None:
     rows = [feature_row("kim"), feature_row("lee"), feature_row("park", attempts=9)]
-    assert publish_rows(postgres, rows) == Published("features_topic_daily", 3, 3, 0, 0)
+    assert publish_rows(postgres, rows) == Published("features_topic_daily", 3, inserted=3, updated=0, deleted=0)
     before = snapshot(postgres.engine, "features_topic_daily")
     later = [{**row, "computed_at": TIMES + pd.Timedelta(days=1)} for row in rows]
     again = publish_rows(postgres, later)
@@ -104,9 +131,7 @@ def test_a_changed_row_is_updated_with_its_time_of_computation(postgres: Postgre
         postgres, [feature_row("kim", correct=1, computed_at=later), feature_row("lee", computed_at=later)]
     )
     assert (result.inserted, result.updated, result.deleted, result.unchanged) == (0, 1, 0, 1)
-    rows = rows_of(
-        postgres.engine, "SELECT user_id, correct, computed_at FROM features_topic_daily ORDER BY user_id"
-    )
+    rows = rows_of(postgres.engine, "SELECT user_id, correct, computed_at FROM features_topic_daily ORDER BY user_id")
     assert rows == [
         {"user_id": "kim", "correct": 1, "computed_at": later.to_pydatetime()},
         {"user_id": "lee", "correct": 2, "computed_at": TIMES.to_pydatetime()},
@@ -136,9 +161,9 @@ def test_a_partition_is_replaced_whole_and_others_stay(postgres: PostgresResourc
 def test_an_empty_partition_leaves_no_row(postgres: PostgresResource) -> None:
     publish_rows(postgres, [feature_row("kim")])
     with postgres.transaction("test") as connection:
-        staged_from_frame(connection, "staged", features, pd.DataFrame([feature_row()]).iloc[:0])
-        result = publish(connection, features, "staged", partition=ON_DAY, parameters={"day": DAY})
-    assert result == Published("features_topic_daily", 0, 0, 0, 1)
+        staged_from_frame(connection, "staged", table=features, frame=pd.DataFrame([feature_row()]).iloc[:0])
+        result = publish(connection, features, staged="staged", partition=ON_DAY, parameters={"day": DAY})
+    assert result == Published("features_topic_daily", 0, inserted=0, updated=0, deleted=1)
 
 
 def test_update_only_if_keeps_newer_rows(postgres: PostgresResource) -> None:
@@ -159,9 +184,7 @@ def test_a_counter_is_no_key_and_its_row_keeps_its_number(postgres: PostgresReso
     publish_rows(postgres, [row], report_artifacts, partition="false")
     (first,) = rows_of(postgres.engine, "SELECT id FROM report_artifacts")
     assert publish_rows(postgres, [{**row, "url": "b"}], report_artifacts, partition="false").updated == 1
-    assert rows_of(postgres.engine, "SELECT id, url FROM report_artifacts") == [
-        {"id": first["id"], "url": "b"}
-    ]
+    assert rows_of(postgres.engine, "SELECT id, url FROM report_artifacts") == [{"id": first["id"], "url": "b"}]
 
 
 @pytest.mark.parametrize("table", metadata.tables.values(), ids=lambda table: table.name)
@@ -211,17 +234,15 @@ def publish_nan(postgres: PostgresResource, table: Any, column: str, type_: str)
     keys = {c.name: c.type.compile() for c in table.primary_key.columns}
     values = ", ".join("'2026-01-05'" if key_type == "DATE" else "'x'" for key_type in keys.values())
     with postgres.transaction("test") as connection:
-        create_staging(connection, "staged", {**keys, column: type_})
+        create_staging(connection, "staged", columns={**keys, column: type_})
         connection.execute(text(f"INSERT INTO staged VALUES ({values}, 'NaN')"))
-        publish(connection, table, "staged", partition="false")
+        publish(connection, table, staged="staged", partition="false")
 
 
 @pytest.mark.parametrize(
     ("table", "column", "type_"), [(items, "a", "float8"), (features, "theta_estimate", "numeric(6, 3)")]
 )
-def test_nan_of_the_database_is_refused(
-    postgres: PostgresResource, table: Any, column: str, type_: str
-) -> None:
+def test_nan_of_the_database_is_refused(postgres: PostgresResource, table: Any, column: str, type_: str) -> None:
     """A frame's NaN is a missing value and arrives as NULL; SQL can compute one."""
     with pytest.raises(ContractViolation, match="must be finite"):
         publish_nan(postgres, table, column, type_)
@@ -272,8 +293,8 @@ def test_two_writers_of_one_partition_wait_for_each_other(postgres: PostgresReso
     thread = threading.Thread(target=second)
     thread.start()
     with postgres.transaction("test") as connection:
-        staged_from_frame(connection, "staged", features, pd.DataFrame([feature_row("lee")]))
-        publish(connection, features, "staged", partition=ON_DAY, parameters={"day": DAY})
+        staged_from_frame(connection, "staged", table=features, frame=pd.DataFrame([feature_row("lee")]))
+        publish(connection, features, staged="staged", partition=ON_DAY, parameters={"day": DAY})
         first_holds.set()
         while not waiting_for_lock(postgres.engine):
             assert not second_done.is_set(), "the second writer did not wait"
@@ -302,8 +323,8 @@ def test_writers_of_different_partitions_do_not_wait(postgres: PostgresResource)
 
 def publish_until_killed(postgres: PostgresResource) -> None:
     with postgres.transaction("test") as connection:
-        staged_from_frame(connection, "staged", features, pd.DataFrame([feature_row("park")]))
-        publish(connection, features, "staged", partition=ON_DAY, parameters={"day": DAY})
+        staged_from_frame(connection, "staged", table=features, frame=pd.DataFrame([feature_row("park")]))
+        publish(connection, features, staged="staged", partition=ON_DAY, parameters={"day": DAY})
         pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
         with postgres.engine.connect() as killer:
             killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
@@ -322,20 +343,51 @@ def test_killed_in_the_middle_the_old_rows_stay_and_the_next_run_goes_through(
 
 
 HOSTILE = [
-    "", " ", "NULL", "null", "\\N", "\\.", "a\n\\.\nb", "\t", "a\tb", "line\nbreak", "cr\r\nlf", '"', '""', "it's",
-    "'; DROP TABLE weekly_kpi; --", ",", "a,b", "\\", "\\\\", "%s %(x)s %%", ":name", "{}", "${x}", "<script>",
-    "한글 이름", "Zoë", "e\u0301", "👩🏽‍🎓", "\u202eright to left", "\ufeff", "\u00a0",
-    "0", "-0", "1e5", "true", "nan", "NaN", "inf",
-]  # fmt: skip
+    "",
+    " ",
+    "NULL",
+    "null",
+    "\\N",
+    "\\.",
+    "a\n\\.\nb",
+    "\t",
+    "a\tb",
+    "line\nbreak",
+    "cr\r\nlf",
+    '"',
+    '""',
+    "it's",
+    "'; DROP TABLE weekly_kpi; --",
+    ",",
+    "a,b",
+    "\\",
+    "\\\\",
+    "%s %(x)s %%",
+    ":name",
+    "{}",
+    "${x}",
+    "<script>",
+    "한글 이름",
+    "Zoë",
+    "e\u0301",
+    "👩🏽‍🎓",
+    "\u202eright to left",
+    "\ufeff",
+    "\u00a0",
+    "0",
+    "-0",
+    "1e5",
+    "true",
+    "nan",
+    "NaN",
+    "inf",
+]
 
 
 def test_hostile_text_arrives_as_it_was(postgres: PostgresResource) -> None:
     rows = [item_row(f"{number}:{value}", flag=value) for number, value in enumerate([*HOSTILE, None])]
     publish_rows(postgres, rows, items, partition="false")
-    stored = {
-        row["item_id"]: row["flag"]
-        for row in rows_of(postgres.engine, "SELECT * FROM mirt_item_params_history")
-    }
+    stored = {row["item_id"]: row["flag"] for row in rows_of(postgres.engine, "SELECT * FROM mirt_item_params_history")}
     assert stored == {row["item_id"]: row["flag"] for row in rows}
     assert publish_rows(postgres, rows, items, partition="false").unchanged == len(rows)
 
@@ -348,11 +400,11 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 @given(st.lists(st.one_of(st.none(), TEXT), min_size=1, max_size=20))
 def test_any_text_arrives_as_it_was(shared_database: Engine, values: list[str | None]) -> None:
     with shared_database.connect() as connection:
-        create_staging(connection, "staged_text", {"ordinal": "integer", "value": "text"})
+        create_staging(connection, "staged_text", columns={"ordinal": "integer", "value": "text"})
         copy_frame(
             connection,
             "staged_text",
-            pd.DataFrame({"ordinal": range(len(values)), "value": values}, dtype=object),
+            frame=pd.DataFrame({"ordinal": range(len(values)), "value": values}, dtype=object),
         )
         stored = connection.execute(text("SELECT value FROM staged_text ORDER BY ordinal")).scalars().all()
         connection.rollback()
@@ -363,8 +415,8 @@ def test_any_text_arrives_as_it_was(shared_database: Engine, values: list[str | 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=20))
 def test_any_float_arrives_to_the_last_bit(shared_database: Engine, values: list[float]) -> None:
     with shared_database.connect() as connection:
-        create_staging(connection, "staged_float", {"ordinal": "integer", "value": "float8"})
-        copy_frame(connection, "staged_float", pd.DataFrame({"ordinal": range(len(values)), "value": values}))
+        create_staging(connection, "staged_float", columns={"ordinal": "integer", "value": "float8"})
+        copy_frame(connection, "staged_float", frame=pd.DataFrame({"ordinal": range(len(values)), "value": values}))
         stored = connection.execute(text("SELECT value FROM staged_float ORDER BY ordinal")).scalars().all()
         connection.rollback()
     assert [value.hex() for value in stored] == [value.hex() for value in values]
@@ -374,11 +426,9 @@ def test_many_blocks_arrive_whole(shared_database: Engine, monkeypatch: pytest.M
     monkeypatch.setattr("seedtest_analytics.database.publish._COPY_BLOCK_ROWS", 7)
     frame = pd.DataFrame({"number": range(50), "name": [None if n % 3 else f"n{n}" for n in range(50)]})
     with shared_database.connect() as connection:
-        create_staging(connection, "staged_many", {"number": "integer", "name": "text"})
-        copy_frame(connection, "staged_many", frame)
-        counts = connection.execute(
-            text("SELECT count(*), count(DISTINCT number), count(name) FROM staged_many")
-        ).one()
+        create_staging(connection, "staged_many", columns={"number": "integer", "name": "text"})
+        copy_frame(connection, "staged_many", frame=frame)
+        counts = connection.execute(text("SELECT count(*), count(DISTINCT number), count(name) FROM staged_many")).one()
         connection.rollback()
     assert tuple(counts) == (50, 50, 17)
 
@@ -386,7 +436,5 @@ def test_many_blocks_arrive_whole(shared_database: Engine, monkeypatch: pytest.M
 def test_a_staged_table_ends_with_its_transaction(postgres: PostgresResource) -> None:
     publish_rows(postgres, [feature_row()])
     publish_rows(postgres, [feature_row()])
-    with psycopg.connect(
-        postgres.engine.url.set(drivername="postgresql").render_as_string(False)
-    ) as connection:
+    with psycopg.connect(postgres.engine.url.set(drivername="postgresql").render_as_string(False)) as connection:
         assert connection.execute("SELECT to_regclass('pg_temp.staged')").fetchone() == (None,)

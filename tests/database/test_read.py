@@ -24,14 +24,14 @@ def lines(values: str, block: str = "()") -> str:
 
 def test_blocks_of_lines_become_columns(connection: Connection) -> None:
     query = lines("(1, -5000000000), (2, 0), (3, 7), (4, 8), (5, 9)", "a / 2") + " ORDER BY a / 2"
-    columns = copy_integer_lines(connection, text(query), TYPES)
+    columns = copy_integer_lines(connection, text(query), types=TYPES)
     assert columns["a"].tolist() == [1, 2, 3, 4, 5]
     assert columns["b"].tolist() == [-5000000000, 0, 7, 8, 9]
     assert (columns["a"].dtype, columns["b"].dtype) == (np.int32, np.int64)
 
 
 def test_no_rows_are_empty_columns_of_the_types(connection: Connection) -> None:
-    columns = copy_integer_lines(connection, text(lines("(1, 2)") + " HAVING false"), TYPES)
+    columns = copy_integer_lines(connection, text(lines("(1, 2)") + " HAVING false"), types=TYPES)
     assert {name: (len(c), c.dtype) for name, c in columns.items()} == {
         "a": (0, np.int32),
         "b": (0, np.int64),
@@ -41,4 +41,4 @@ def test_no_rows_are_empty_columns_of_the_types(connection: Connection) -> None:
 @pytest.mark.parametrize("values", ["(1, 5000000000), (5000000000, 1)", "(1, 2), (2, NULL)", "(1, 'x')"])
 def test_what_is_no_integer_of_its_type_is_refused(connection: Connection, values: str) -> None:
     with pytest.raises(pa.ArrowInvalid):
-        copy_integer_lines(connection, text(lines(values)), TYPES)
+        copy_integer_lines(connection, text(lines(values)), types=TYPES)

@@ -33,14 +33,9 @@ def database(migrated_engine: Engine) -> Engine:
 
 def exam_rows(engine: Engine) -> list[tuple[Any, ...]]:
     """Everything but the generated key."""
-    columns = (
-        "session_id, user_id, status, result_json::text, score_raw, score_scaled, created_at, updated_at"
-    )
+    columns = "session_id, user_id, status, result_json::text, score_raw, score_scaled, created_at, updated_at"
     with engine.connect() as connection:
-        return [
-            tuple(r)
-            for r in connection.execute(text(f"SELECT {columns} FROM exam_results ORDER BY session_id"))
-        ]
+        return [tuple(r) for r in connection.execute(text(f"SELECT {columns} FROM exam_results ORDER BY session_id"))]
 
 
 def question_rows(engine: Engine) -> list[tuple[Any, ...]]:
@@ -62,9 +57,7 @@ def row_versions(engine: Engine) -> list[tuple[Any, ...]]:
         return [
             tuple(row)
             for table in ("exam_results", "question", "load_rejects")
-            for row in connection.execute(
-                text(f"SELECT '{table}', ctid::text, xmin::text FROM {table} ORDER BY 2")
-            )
+            for row in connection.execute(text(f"SELECT '{table}', ctid::text, xmin::text FROM {table} ORDER BY 2"))
         ]
 
 

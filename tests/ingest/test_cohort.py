@@ -18,9 +18,7 @@ from seedtest_analytics.ingest.cohort_load import load_cohort
 from seedtest_analytics.stats.simulate import CELL_STUDENTS, CohortConfig, hostile_exams
 from tests.ingest.conftest import exam_rows, row_versions
 
-CONFIG = CohortConfig(
-    120, 6, seed=21, until=dt.date(2026, 11, 21), timezone="Asia/Seoul", share_corrected=0.05
-)
+CONFIG = CohortConfig(120, 6, seed=21, until=dt.date(2026, 11, 21), timezone="Asia/Seoul", share_corrected=0.05)
 TRUTH = ("item", "student", "student_topic", "student_week")
 
 
@@ -40,7 +38,7 @@ def scalar(engine: Engine, query: str) -> Any:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write_cohort(CONFIG, tmp_path / "cohort", silent)
+    write_cohort(CONFIG, tmp_path / "cohort", progress=silent)
     return tmp_path / "cohort"
 
 
@@ -48,7 +46,7 @@ def test_the_logs_have_the_loaders_columns_and_the_blocks_do_not_matter(tmp_path
     config = replace(CONFIG, n_students=CELL_STUDENTS + 50, n_weeks=3)
     tables = []
     for block_students in (CELL_STUDENTS, 10**6):
-        files = write_cohort(config, tmp_path / str(block_students), silent, block_students)
+        files = write_cohort(config, tmp_path / str(block_students), progress=silent, block_students=block_students)
         parts = sorted((tmp_path / str(block_students)).glob("attempts-*.parquet"))
         tables.append([row for part in parts for row in pq.read_table(part).to_pylist()])
         assert len(parts) == (2 if block_students == CELL_STUDENTS else 1)
@@ -62,14 +60,14 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     mine = tmp_path / "attempts-2026.parquet"
     mine.write_text("my own log")
     with pytest.raises(LoadError, match=r"holds other files \(attempts-2026.parquet\); name an empty folder"):
-        write_cohort(CONFIG, tmp_path, silent)
+        write_cohort(CONFIG, tmp_path, progress=silent)
     assert mine.read_text() == "my own log"
     with pytest.raises(LoadError, match="holds no complete cohort"):
         read_config(tmp_path)
 
 
 def test_everything_arrives_beside_the_attempts(database: Engine, folder: Path) -> None:
-    loaded = load_cohort(database, folder, silent)
+    loaded = load_cohort(database, folder, progress=silent)
     log = pq.read_table(sorted(folder.glob("attempts-*.parquet"))[0])
     assert loaded.attempts.attempts == log.num_rows
     assert loaded.attempts.rows_rejected == count(database, "load_rejects") == 8
@@ -81,25 +79,19 @@ def test_everything_arrives_beside_the_attempts(database: Engine, folder: Path) 
         720,
         960,
     )
-    assert (
-        count(database, "interest_goal") == pq.read_table(folder / "truth" / "goals-00000.parquet").num_rows
-    )
+    assert count(database, "interest_goal") == pq.read_table(folder / "truth" / "goals-00000.parquet").num_rows
     assert 0 < scalar(database, "SELECT count(*) FROM interest_goal WHERE target_level IS NULL") < 20
     assert 10 < scalar(database, "SELECT count(*) FROM question WHERE meta -> 'tags' ? 'anchor'") < 80
     assert scalar(database, "SELECT count(*) FROM exam_results WHERE user_id LIKE '%<script>%'") == 1
-    sessions = (
-        "SELECT count(*) FROM session s JOIN exam_results e ON e.session_id = s.id AND e.user_id = s.user_id"
-    )
+    sessions = "SELECT count(*) FROM session s JOIN exam_results e ON e.session_id = s.id AND e.user_id = s.user_id"
     assert scalar(database, sessions + " WHERE s.ended_at = e.created_at") == count(database, "session")
 
 
 def test_corrections_bump_updated_at_and_nothing_else(database: Engine, folder: Path) -> None:
-    loaded = load_cohort(database, folder, silent)
+    loaded = load_cohort(database, folder, progress=silent)
     assert loaded.corrections is not None
     assert loaded.corrections.exams.updated == pq.read_metadata(folder / "corrections.parquet").num_rows > 5
-    moved = (
-        "SELECT count(*) FROM exam_results WHERE session_id NOT LIKE '%hostile%' AND updated_at <> created_at"
-    )
+    moved = "SELECT count(*) FROM exam_results WHERE session_id NOT LIKE '%hostile%' AND updated_at <> created_at"
     assert scalar(database, moved) == loaded.corrections.exams.updated
     changed = {row["session_id"]: row for row in pq.read_table(folder / "corrections.parquet").to_pylist()}
     for session_id, *_, created_at, updated_at in exam_rows(database):
@@ -109,26 +101,24 @@ def test_corrections_bump_updated_at_and_nothing_else(database: Engine, folder: 
 
 
 def test_loading_a_cohort_twice_touches_no_row(database: Engine, folder: Path) -> None:
-    load_cohort(database, folder, silent)
+    load_cohort(database, folder, progress=silent)
     before = row_versions(database)
     truth = [scalar(database, f"SELECT max(xmin::text::bigint) FROM simulation.{table}") for table in TRUTH]
-    again = load_cohort(database, folder, silent)
+    again = load_cohort(database, folder, progress=silent)
     assert again.was_loaded
     assert row_versions(database) == before
-    assert [
-        scalar(database, f"SELECT max(xmin::text::bigint) FROM simulation.{table}") for table in TRUTH
-    ] == truth
+    assert [scalar(database, f"SELECT max(xmin::text::bigint) FROM simulation.{table}") for table in TRUTH] == truth
 
 
 def test_another_cohort_of_the_seed_takes_its_place(database: Engine, folder: Path, tmp_path: Path) -> None:
-    load_cohort(database, folder, silent)
+    load_cohort(database, folder, progress=silent)
     smaller = replace(CONFIG, n_students=50)
-    write_cohort(smaller, folder, silent)
-    load_cohort(database, folder, silent)
+    write_cohort(smaller, folder, progress=silent)
+    load_cohort(database, folder, progress=silent)
     assert count(database, "simulation.student") == 50
     assert count(database, "session") == count(database, "exam_results") - len(hostile_exams(CONFIG))
-    write_cohort(replace(smaller, seed=22), tmp_path / "other", silent)
-    load_cohort(database, tmp_path / "other", silent)
+    write_cohort(replace(smaller, seed=22), tmp_path / "other", progress=silent)
+    load_cohort(database, tmp_path / "other", progress=silent)
     assert count(database, "simulation.student") == 100
     assert count(database, "simulation.cohort") == 2
 
@@ -137,7 +127,7 @@ def test_another_cohort_of_the_seed_takes_its_place(database: Engine, folder: Pa
 def test_broken_off_and_loaded_again(
     database: Engine, folder: Path, loads_before_failure: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_cohort(database, folder, silent)
+    load_cohort(database, folder, progress=silent)
     expected = exam_rows(database)
     with database.begin() as connection:
         connection.execute(text("TRUNCATE exam_results, question, session, interest_goal"))
@@ -158,16 +148,14 @@ def test_broken_off_and_loaded_again(
         patched.setattr(cohort_load_module, "load_attempt_log", failing(load_attempt_log))
         patched.setattr(cohort_load_module, "_copy_new_rows", failing(cohort_load_module._copy_new_rows))
         with pytest.raises(KeyboardInterrupt):
-            load_cohort(database, folder, silent)
-    assert not load_cohort(database, folder, silent).was_loaded
+            load_cohort(database, folder, progress=silent)
+    assert not load_cohort(database, folder, progress=silent).was_loaded
     assert exam_rows(database) == expected
     assert count(database, "simulation.student") == 120
 
 
 def test_hostile_exams_are_json_that_postgres_stores(database: Engine, folder: Path) -> None:
-    load_cohort(database, folder, silent)
+    load_cohort(database, folder, progress=silent)
     stored = json.loads((folder / "hostile-exams.json").read_text())
-    assert scalar(database, "SELECT count(*) FROM exam_results WHERE session_id LIKE '%hostile%'") == len(
-        stored
-    )
+    assert scalar(database, "SELECT count(*) FROM exam_results WHERE session_id LIKE '%hostile%'") == len(stored)
     assert scalar(database, "SELECT count(*) FROM exam_results WHERE status = 'failed'") == 1

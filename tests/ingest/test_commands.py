@@ -40,8 +40,15 @@ def test_load_tells_what_it_did_and_why_not(run, database: Engine, tmp_path: Pat
     path.write_text(HEADER.replace("user_id", "student") + GOOD + ",s1,7,t,1,1,0,2026-03-02T09:00:00Z\n")
     result = run("load", str(path), "--map", "user_id=student", "--shift-to", "2026-11-21")
     assert result.exit_code == 0, result.output
-    for expected in ("2 read, 1 attempts, 1 rejected", "1 new, 0 changed", "moved by", "36 weeks", "user_id_missing",
-                     "[red]log.csv:2", "give every row its user"):  # fmt: skip
+    for expected in (
+        "2 read, 1 attempts, 1 rejected",
+        "1 new, 0 changed",
+        "moved by",
+        "36 weeks",
+        "user_id_missing",
+        "[red]log.csv:2",
+        "give every row its user",
+    ):
         assert expected in result.output
     assert count(database, "exam_results") == 1
 
@@ -85,9 +92,19 @@ def test_mistakes_are_known_errors(run, arguments: tuple[str, ...], message: str
 
 def test_simulate_writes_files_and_loads_them(run, database: Engine, tmp_path: Path) -> None:
     result = run(
-        "simulate", "--students", "30", "--weeks", "3", "--seed", "5", "--until", "2026-11-21",
-        "--out", str(tmp_path / "cohort"), "--load",
-    )  # fmt: skip
+        "simulate",
+        "--students",
+        "30",
+        "--weeks",
+        "3",
+        "--seed",
+        "5",
+        "--until",
+        "2026-11-21",
+        "--out",
+        str(tmp_path / "cohort"),
+        "--load",
+    )
     assert result.exit_code == 0, result.output
     assert "cohort sim5: 30 students" in result.output
     assert (tmp_path / "cohort" / "cohort.json").exists()

@@ -120,9 +120,9 @@ def test_the_same_rows_in_every_format_give_the_same_exams(database: Engine, tmp
         summary = load_attempt_log(database, [tmp_path / name])
         assert (name, summary.attempts, summary.exams.unchanged) == (name, 3, 1)
     (tmp_path / "utf16.csv").write_bytes(body.encode("utf-16"))
-    load_attempt_log(database, [tmp_path / "utf16.csv"], LoadOptions(encoding="utf-16"))
+    load_attempt_log(database, [tmp_path / "utf16.csv"], options=LoadOptions(encoding="utf-16"))
     (tmp_path / "korean.csv").write_bytes(body.encode("cp949"))
-    load_attempt_log(database, [tmp_path / "korean.csv"], LoadOptions(encoding="cp949"))
+    load_attempt_log(database, [tmp_path / "korean.csv"], options=LoadOptions(encoding="cp949"))
     assert exam_rows(database) == expected
 
 
@@ -139,7 +139,7 @@ def test_stored_types_of_every_kind(database: Engine, tmp_path: Path) -> None:
         }
     )
     pq.write_table(table, tmp_path / "log.parquet")
-    summary = load_attempt_log(database, [tmp_path / "log.parquet"], LoadOptions(timezone="Asia/Seoul"))
+    summary = load_attempt_log(database, [tmp_path / "log.parquet"], options=LoadOptions(timezone="Asia/Seoul"))
     assert (summary.attempts, summary.local_times) == (2, 3)
     rows = exam_rows(database)
     assert [(row[0], row[1]) for row in rows] == [("11", "1"), ("12", "2")]
@@ -150,7 +150,7 @@ def test_stored_types_of_every_kind(database: Engine, tmp_path: Path) -> None:
 def test_mapped_names(database: Engine, tmp_path: Path) -> None:
     path = csv(tmp_path, "ann,7,1,2026-03-02T09:00:00Z\n", header="학생,question,ok,when\n")
     mapping = parse_mapping(["user_id=학생", "item_id=question", "correct=ok", "completed_at = when"])
-    assert load_attempt_log(database, [path], LoadOptions(mapping)).attempts == 1
+    assert load_attempt_log(database, [path], options=LoadOptions(mapping)).attempts == 1
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_missing_column_names_those_found_and_the_remedy(database: Engine, tmp
         "'completed_at'. Rename it or name it: --map user_id=student_id --map correct=is_correct"
     )
     with pytest.raises(LoadError, match=r"session_id \(mapped to 'visit'\)"):
-        load_attempt_log(database, [csv(tmp_path, GOOD)], LoadOptions({"session_id": "visit"}))
+        load_attempt_log(database, [csv(tmp_path, GOOD)], options=LoadOptions({"session_id": "visit"}))
 
 
 @pytest.mark.parametrize(
@@ -231,9 +231,7 @@ def test_files_folders_and_globs(database: Engine, tmp_path: Path) -> None:
         load_attempt_log(database, [tmp_path / "none"])
 
 
-def test_many_small_blocks_number_rows_right(
-    database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_small_blocks_number_rows_right(database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seedtest_analytics.ingest.sources._CSV_BLOCK_BYTES", 700)
     monkeypatch.setattr("seedtest_analytics.ingest.staging.ROWS_PER_BUCKET", 20)
     lines = []

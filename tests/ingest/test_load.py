@@ -160,7 +160,7 @@ def test_a_session_cut_in_two_files_becomes_one_exam(database: Engine, tmp_path:
     assert [row[:7] for row in exam_rows(database)] == expected
     load_attempt_log(database, [whole])
     assert [row[:7] for row in exam_rows(database)] == expected
-    replaced = load_attempt_log(database, [tmp_path / "part0.parquet"], LoadOptions(is_replacing=True))
+    replaced = load_attempt_log(database, [tmp_path / "part0.parquet"], options=LoadOptions(is_replacing=True))
     assert (replaced.exams.updated, replaced.attempts_kept) == (1, 0)
 
 
@@ -204,9 +204,7 @@ def test_of_two_rescorings_the_later_one_stands(database: Engine, tmp_path: Path
         load_attempt_log(database, [log])
     assert exam_rows(database)[0][7] == START + dt.timedelta(days=5)
     with database.connect() as connection:
-        questions = connection.execute(
-            text("SELECT result_json -> 'questions' FROM exam_results")
-        ).scalar_one()
+        questions = connection.execute(text("SELECT result_json -> 'questions' FROM exam_results")).scalar_one()
     assert [question["is_correct"] for question in questions] == [False]
 
 
@@ -256,14 +254,9 @@ def test_duplicates_are_one_attempt_and_repeats_are_two(database: Engine, tmp_pa
 def test_existing_questions_keep_all_but_an_empty_topic(database: Engine, tmp_path: Path) -> None:
     with database.begin() as connection:
         connection.execute(
-            text(
-                "INSERT INTO question (id, content, topic_id) "
-                "VALUES (7, 'What is x?', ''), (8, 'Why?', 'physics')"
-            )
+            text("INSERT INTO question (id, content, topic_id) VALUES (7, 'What is x?', ''), (8, 'Why?', 'physics')")
         )
-    summary = load_attempt_log(
-        database, [write_log(tmp_path / "log.parquet", [attempt(0), attempt(1, item_id=8)])]
-    )
+    summary = load_attempt_log(database, [write_log(tmp_path / "log.parquet", [attempt(0), attempt(1, item_id=8)])])
     assert (summary.questions.inserted, summary.questions.updated) == (0, 1)
     assert [(q[1], q[3]) for q in question_rows(database)] == [("What is x?", "algebra"), ("Why?", "physics")]
 
@@ -291,15 +284,13 @@ def test_what_another_program_made_of_an_exam_is_never_fatal(database: Engine, t
 
 def test_a_dry_run_reports_and_writes_nothing(database: Engine, tmp_path: Path) -> None:
     log = write_log(tmp_path / "log.parquet", [attempt(0), attempt(user_id="")])
-    summary = load_attempt_log(database, [log], LoadOptions(is_dry_run=True))
+    summary = load_attempt_log(database, [log], options=LoadOptions(is_dry_run=True))
     assert (summary.exams.inserted, summary.rows_rejected, summary.is_dry_run) == (1, 1, True)
     assert row_versions(database) == []
 
 
 def test_a_database_without_tables_says_what_to_run(empty_database: Any, tmp_path: Path) -> None:
-    with pytest.raises(
-        LoadError, match="no table exam_results, question, load_rejects; run `seedtest migrate`"
-    ):
+    with pytest.raises(LoadError, match="no table exam_results, question, load_rejects; run `seedtest migrate`"):
         load_attempt_log(create_engine(empty_database), [write_log(tmp_path / "log.parquet", [attempt()])])
 
 
@@ -361,9 +352,7 @@ def _temporary_tables(engine: Engine) -> list[str]:
     """After a killed client the server needs a moment to notice."""
     for _ in range(100):
         with engine.connect() as connection:
-            found = list(
-                connection.execute(text("SELECT relname FROM pg_class WHERE relpersistence = 't'")).scalars()
-            )
+            found = list(connection.execute(text("SELECT relname FROM pg_class WHERE relpersistence = 't'")).scalars())
         if not found:
             break
         time.sleep(0.1)

@@ -40,9 +40,7 @@ def test_iso_texts_are_read_as_python_reads_them(moment: dt.datetime, zone: str,
     assert values[0] == micros(expected if expected.tzinfo else expected.replace(tzinfo=dt.UTC))
 
 
-@pytest.mark.parametrize(
-    "written", ["2025-02-29", "2026-13-01", "2026-00-10", "2026-01-00", "2026-1-1", "x", ""]
-)
+@pytest.mark.parametrize("written", ["2025-02-29", "2026-13-01", "2026-00-10", "2026-01-00", "2026-1-1", "x", ""])
 def test_no_times(written: str) -> None:
     assert not parse_iso(pa.array([written]))[2][0]
 
@@ -64,7 +62,7 @@ def test_local_times_are_read_as_zoneinfo_reads_them(local: dt.datetime, zone: s
 )
 @settings(max_examples=200, deadline=None)
 def test_the_last_attempt_lands_in_the_last_full_week(last: dt.datetime, to: dt.date, zone: ZoneInfo) -> None:
-    weeks = whole_weeks_to(last, to, zone)
+    weeks = whole_weeks_to(last, to, zone=zone)
     moved = last.astimezone(zone).date() + dt.timedelta(weeks=weeks)
     sunday = moved + dt.timedelta(days=6 - moved.weekday())
     assert sunday <= to < sunday + dt.timedelta(weeks=1)
@@ -88,16 +86,14 @@ def test_the_last_attempt_lands_in_the_last_full_week(last: dt.datetime, to: dt.
         ("Asia/Seoul", "2026-11-18T00:00:00+00:00", "2020-01-05", "2020-01-01T09:00:00"),
     ],
 )
-def test_shift_to(
-    database: Engine, tmp_path: Path, zone: str, instant: str, shift_to: str, local_after: str
-) -> None:
+def test_shift_to(database: Engine, tmp_path: Path, zone: str, instant: str, shift_to: str, local_after: str) -> None:
     first = dt.datetime.fromisoformat(instant) - dt.timedelta(weeks=3)
     rows = [
         attempt(completed_at=dt.datetime.fromisoformat(instant)),
         attempt(session_id="s0", completed_at=first),
     ]
     options = LoadOptions(timezone=zone, shift_to=dt.date.fromisoformat(shift_to), now=NOW)
-    load_attempt_log(database, [write_log(tmp_path / "log.parquet", rows)], options)
+    load_attempt_log(database, [write_log(tmp_path / "log.parquet", rows)], options=options)
     with database.connect() as connection:
         found = connection.execute(
             text("SELECT (created_at AT TIME ZONE :zone)::text FROM exam_results WHERE session_id = 's1'"),
@@ -116,9 +112,9 @@ def test_shift_to(
 def test_a_shift_is_repeatable_and_moves_on(database: Engine, tmp_path: Path) -> None:
     rows = [attempt(minute, item_id=minute, session_id=None) for minute in (0, 5, 90)]
     log = write_log(tmp_path / "log.parquet", rows, session_id=pa.string())
-    first = load_attempt_log(database, [log], LoadOptions(shift_to=dt.date(2026, 11, 21), now=NOW))
-    again = load_attempt_log(database, [log], LoadOptions(shift_to=dt.date(2026, 11, 21), now=NOW))
-    later = load_attempt_log(database, [log], LoadOptions(shift_to=dt.date(2026, 11, 29), now=NOW))
+    first = load_attempt_log(database, [log], options=LoadOptions(shift_to=dt.date(2026, 11, 21), now=NOW))
+    again = load_attempt_log(database, [log], options=LoadOptions(shift_to=dt.date(2026, 11, 21), now=NOW))
+    later = load_attempt_log(database, [log], options=LoadOptions(shift_to=dt.date(2026, 11, 29), now=NOW))
     assert (first.exams.inserted, again.exams.unchanged, later.exams.updated) == (2, 2, 2)
     assert later.shifted_weeks - first.shifted_weeks == 2
     with database.connect() as connection:
@@ -132,5 +128,5 @@ def test_one_absurd_date_does_not_decide_the_shift(database: Engine, tmp_path: P
     future = dt.datetime(2190, 1, 1, tzinfo=dt.UTC)
     rows = [attempt(0), attempt(session_id="s2", completed_at=future)]
     options = LoadOptions(shift_to=dt.date(2026, 11, 22), now=NOW)
-    summary = load_attempt_log(database, [write_log(tmp_path / "log.parquet", rows)], options)
+    summary = load_attempt_log(database, [write_log(tmp_path / "log.parquet", rows)], options=options)
     assert summary.shifted_weeks == 37

@@ -50,9 +50,7 @@ class Platform:
     def tick(self) -> list[str]:
         """One evaluation of the sensor; what it asks for is run. Returns the jobs."""
         resources = {"postgres": PostgresResource(url_override=self.url)}
-        with dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, resources=resources
-        ) as context:
+        with dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources=resources) as context:
             result: Any = exam_results_sensor(context)
         self.cursor = result.cursor
         for request in result.run_requests:
@@ -72,8 +70,12 @@ def cohort(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
     """A cohort of 60 students over twelve weeks up to yesterday, seed 3."""
     engine = PostgresResource(url_override=module_database_url).engine
     folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(CohortConfig(60, N_WEEKS, 3, TODAY - DAY, PLATFORM.timezone), folder, lambda *_: None)
-    load_cohort(engine, folder, lambda *_: None)
+    write_cohort(
+        CohortConfig(60, N_WEEKS, seed=3, until=TODAY - DAY, timezone=PLATFORM.timezone),
+        folder,
+        progress=lambda *_: None,
+    )
+    load_cohort(engine, folder, progress=lambda *_: None)
     yield engine
     engine.dispose()
 
@@ -98,9 +100,7 @@ def content(engine: Engine, *names: str) -> dict[str, set[tuple[Any, ...]]]:
     found = {}
     with engine.connect() as connection:
         for name in names:
-            columns = [
-                f'"{c.name}"::text' for c in metadata.tables[name].columns if not contract_of(c).is_volatile
-            ]
+            columns = [f'"{c.name}"::text' for c in metadata.tables[name].columns if not contract_of(c).is_volatile]
             query = text(f"SELECT {', '.join(columns)} FROM {name}")
             found[name] = {tuple(row) for row in connection.execute(query)}
             assert found[name], f"{name} is empty: the test would prove nothing"
@@ -132,9 +132,7 @@ def week_of(engine: Engine, user: str) -> dict[str, Any]:
     return {w["window_name"]: (w["theta"], w["n_answers"]) for w in windows} | kpi
 
 
-def test_a_late_exam_and_a_removed_one_come_to_what_a_rebuild_comes_to(
-    platform: Platform, cohort: Engine
-) -> None:
+def test_a_late_exam_and_a_removed_one_come_to_what_a_rebuild_comes_to(platform: Platform, cohort: Engine) -> None:
     user = rows_of(
         cohort,
         "SELECT user_id FROM ability_window WHERE week_start = :week GROUP BY user_id HAVING count(*) = 2 "

@@ -37,12 +37,12 @@ def definitions(database: Engine, tmp_path: Path) -> dg.Definitions:
 def test_a_real_log_goes_through_to_the_abilities_of_its_fullest_week(
     database: Engine, definitions: dg.Definitions, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_attempt_log(database, [shared(f"data/{name}.parquet")], LoadOptions(shift_to=LAST))
+    load_attempt_log(database, [shared(f"data/{name}.parquet")], options=LoadOptions(shift_to=LAST))
     students = students_by_week(database)
     fullest = max(students, key=lambda monday: students[monday])
     # A log of unknown density: its items are calibrated on all answers so far, as the demo does.
     monkeypatch.setenv("MIRT_LOOKBACK_DAYS", str((fullest - min(students)).days + 14))
-    week = Step("calibrate_irt", "abilities", fullest, fullest)
+    week = Step("calibrate_irt", "abilities", first=fullest, last=fullest)
     with dg.DagsterInstance.ephemeral() as instance:
         for step in (Step("sync_attempts", "attempts"), week):
             job = definitions.resolve_job_def(step.job)
@@ -55,9 +55,7 @@ def test_a_real_log_goes_through_to_the_abilities_of_its_fullest_week(
         "AS elements FROM attempt",
     )
     assert log["attempts"] == log["elements"] > 0
-    (fit,) = rows_of(
-        database, "SELECT week_start, is_usable, metrics -> 'reasons' AS reasons FROM mirt_fit_meta"
-    )
+    (fit,) = rows_of(database, "SELECT week_start, is_usable, metrics -> 'reasons' AS reasons FROM mirt_fit_meta")
     assert fit == {"week_start": fullest, "is_usable": True, "reasons": []}
     (active,) = rows_of(
         database,

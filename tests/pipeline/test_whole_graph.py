@@ -43,8 +43,12 @@ def cohort(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
     """A loaded cohort of 80 students over ten weeks, seed 11."""
     engine = PostgresResource(url_override=module_database_url).engine
     folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(CohortConfig(80, 10, 11, LAST, "UTC"), folder, lambda stage, done, total: None)
-    load_cohort(engine, folder, lambda stage, done, total: None)
+    write_cohort(
+        CohortConfig(80, 10, seed=11, until=LAST, timezone="UTC"),
+        folder,
+        progress=lambda stage, done, total: None,
+    )
+    load_cohort(engine, folder, progress=lambda stage, done, total: None)
     yield engine
     engine.dispose()
 
@@ -62,7 +66,7 @@ def definitions(module_database_url: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def steps() -> list[Step]:
-    return [Step("sync_attempts", "attempts"), *plan(FIRST, LAST, TODAY, reports=True)]
+    return [Step("sync_attempts", "attempts"), *plan(FIRST, LAST, today=TODAY, reports=True)]
 
 
 def run_all(definitions: dg.Definitions, only: tuple[str, ...] | None = None) -> None:
@@ -96,9 +100,7 @@ def row_versions(engine: Engine) -> dict[str, set[tuple[str, str]]]:
     """Physical version of every row: an update that changes nothing would show."""
     with engine.connect() as connection:
         return {
-            name: {
-                tuple(row) for row in connection.execute(text(f"SELECT ctid::text, xmin::text FROM {name}"))
-            }
+            name: {tuple(row) for row in connection.execute(text(f"SELECT ctid::text, xmin::text FROM {name}"))}
             for name in OUTPUTS
         }
 
@@ -114,9 +116,7 @@ def test_the_second_run_changes_no_row(cohort: Engine, definitions: dg.Definitio
     assert changed == set()
 
 
-def test_operators_queries_of_features_and_kpis_return_rows(
-    cohort: Engine, definitions: dg.Definitions
-) -> None:
+def test_operators_queries_of_features_and_kpis_return_rows(cohort: Engine, definitions: dg.Definitions) -> None:
     """As operators run them on the day after the last one, on what the jobs of the graph have written."""
     if not content(cohort)["weekly_kpi"]:
         run_all(definitions, JOBS)

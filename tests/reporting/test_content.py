@@ -188,9 +188,7 @@ def test_advice_of_the_full_document() -> None:
 
 
 def test_no_advice_where_nothing_stands_out() -> None:
-    doc = document(
-        kpis={"P": 0.8, "S": 0.1}, topic_features=[topic_day("a", 0, 10, 7), topic_day("b", 1, 10, 6)]
-    )
+    doc = document(kpis={"P": 0.8, "S": 0.1}, topic_features=[topic_day("a", 0, 10, 7), topic_day("b", 1, 10, 6)])
     assert rules(doc) == []
     assert "Nothing stands out" in str(views.advice(doc))
 
@@ -213,10 +211,7 @@ def test_only_one_weak_topic_comes_first() -> None:
 def test_change_within_chance_is_not_advice() -> None:
     answers = [topic_day("a", 0, 10, 7)]
     for delta, se, expected in ((0.2, 0.2, []), (0.5, 0.2, ["ability_rose"]), (-0.5, 0.2, ["ability_fell"])):
-        assert (
-            rules(document(kpis={"delta_theta": delta, "delta_theta_se": se}, topic_features=answers))
-            == expected
-        )
+        assert rules(document(kpis={"delta_theta": delta, "delta_theta_se": se}, topic_features=answers)) == expected
 
 
 def test_each_remaining_rule_speaks_at_its_threshold() -> None:
@@ -273,18 +268,17 @@ def test_names_are_isolated_and_cut() -> None:
 
 
 def test_charts_draw_single_points_and_gaps() -> None:
-    one = [charts.TrendPoint(WEEK, 0.4, 0.1, 0.7)]
-    assert "whisker" in charts.trend(one, "t", "d", charts.TrendStyle())
+    one = [charts.TrendPoint(WEEK, 0.4, lower=0.1, upper=0.7)]
+    assert "whisker" in charts.trend(one, "t", description="d", style=charts.TrendStyle())
     gap = [
-        charts.TrendPoint(WEEK + dt.timedelta(i), 0.1 * i, *((0.0, 1.0) if i != 2 else (None, None)))
-        for i in range(5)
+        charts.TrendPoint(WEEK + dt.timedelta(i), 0.1 * i, *((0.0, 1.0) if i != 2 else (None, None))) for i in range(5)
     ]
-    assert charts.trend(gap, "t", "d", charts.TrendStyle()).count("<polygon") == 2
+    assert charts.trend(gap, "t", description="d", style=charts.TrendStyle()).count("<polygon") == 2
 
 
 @given(st.floats(-1e3, 1e3), st.floats(0, 1e3), st.integers(2, 8))
 def test_ticks_cover_and_are_few(low: float, span: float, wanted: int) -> None:
-    found = charts.ticks(low, low + span, wanted)
+    found = charts.ticks(low, low + span, wanted=wanted)
     assert found[0] <= low + 1e-6 * max(1, abs(low), span)
     assert found[-1] >= low + span - 1e-6 * max(1, abs(low), span)
     assert 2 <= len(found) <= wanted + 2
@@ -296,9 +290,7 @@ def test_forecast_is_said_to_be_the_group() -> None:
 
 def test_model_parts_are_absent_without_their_data() -> None:
     doc = empty_document()
-    assert [view(doc) for view in (model_views.growth, model_views.risk, teacher_views.for_teachers)] == [
-        None
-    ] * 3
+    assert [view(doc) for view in (model_views.growth, model_views.risk, teacher_views.for_teachers)] == [None] * 3
 
 
 def test_a_change_that_chance_explains_is_said_to_be_one() -> None:
@@ -322,5 +314,5 @@ def test_topics_have_a_column_of_abilities_only_where_one_is_known() -> None:
 
 def test_labels_of_a_fine_scale_differ() -> None:
     points = [charts.TrendPoint(WEEK, 0.005), charts.TrendPoint(WEEK + dt.timedelta(7), 0.03)]
-    drawn = charts.trend(points, "t", "d", charts.TrendStyle())
+    drawn = charts.trend(points, "t", description="d", style=charts.TrendStyle())
     assert all(html.escape(level) in drawn for level in ("0.010", "0.015", "0.020"))

@@ -57,8 +57,8 @@ def test_every_column_of_the_churn_model_has_words(column: DesignColumn) -> None
 def test_every_covariate_has_a_subject_and_a_phrase_for_the_student(covariate: str) -> None:
     assert covariate in reasons.SUBJECTS
     for value in (0.0, 0.4, 3.0, math.nan):
-        assert covariate not in reasons.phrase(covariate, value, 0.5)
-    assert "_" not in reasons.phrase(covariate, 0.4, 0.5)
+        assert covariate not in reasons.phrase(covariate, value, typical=0.5)
+    assert "_" not in reasons.phrase(covariate, 0.4, typical=0.5)
 
 
 @pytest.mark.parametrize("key", sorted(ALLOWED))
@@ -105,7 +105,7 @@ def test_every_label_of_a_segment_and_every_feature_reads_as_words() -> None:
 def test_twice_as_much_is_a_step_of_log_two() -> None:
     """A coefficient of 1 on log(1 + x): twice 1 + x doubles the hazard."""
     doubled = plain_words.circumstance(
-        Effect(ModelColumn(covariate="sessions_28d", is_log=True), math.e, (1.0, math.e**2))
+        Effect(ModelColumn(covariate="sessions_28d", is_log=True), math.e, limits=(1.0, math.e**2))
     )
     assert doubled is not None
     words, effect = doubled

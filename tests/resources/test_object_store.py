@@ -93,7 +93,7 @@ def bucket(moto_endpoint: str, aws_environment: None) -> Any:
 
 @pytest.fixture
 def s3(bucket: Any, moto_endpoint: str) -> S3Store:
-    return S3Store(bucket.name, REGION, moto_endpoint)
+    return S3Store(bucket.name, REGION, endpoint_url=moto_endpoint)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def files_below(folder: Path) -> set[str]:
 
 
 def test_the_key_is_the_contracts() -> None:
-    key = ReportKey("8f14e45f-ceea-467f-a1a5-4b1b0d3c2e11", WEEK, "pdf")
+    key = ReportKey("8f14e45f-ceea-467f-a1a5-4b1b0d3c2e11", WEEK, format="pdf")
     assert key.path == "reports/8f14e45f-ceea-467f-a1a5-4b1b0d3c2e11/2024-03-04/report.pdf"
     assert S3Store("seedtest-reports", REGION).url(key) == (
         "https://seedtest-reports.s3.ap-northeast-2.amazonaws.com/"
@@ -139,7 +139,7 @@ def test_how_ids_are_written_in_keys(user_id: str, segment: str) -> None:
 @pytest.mark.parametrize("format_", ["docx", "HTML", "../html"])
 def test_other_formats_are_refused(format_: Any) -> None:
     with pytest.raises(ValueError, match="allowed are html and pdf"):
-        ReportKey("u", WEEK, format_)
+        ReportKey("u", WEEK, format=format_)
 
 
 def test_a_time_is_refused_as_week() -> None:
@@ -147,9 +147,7 @@ def test_a_time_is_refused_as_week() -> None:
         ReportKey("u", dt.datetime(2024, 3, 4, tzinfo=dt.UTC))
 
 
-@given(
-    st.lists(st.text(max_size=400) | st.sampled_from(HOSTILE_USER_IDS), min_size=2, max_size=20, unique=True)
-)
+@given(st.lists(st.text(max_size=400) | st.sampled_from(HOSTILE_USER_IDS), min_size=2, max_size=20, unique=True))
 def test_ids_never_share_a_key_nor_leave_their_place(user_ids: list[str]) -> None:
     prefixes = [user_prefix(user_id) for user_id in user_ids]
     assert len(set(prefixes)) == len(user_ids)
@@ -163,7 +161,7 @@ def test_a_key_is_the_same_text_in_its_url(user_id: str) -> None:
     key = ReportKey(user_id, WEEK)
     for url in (
         S3Store("bucket", REGION).url(key),
-        S3Store("bucket", REGION, "http://localhost:9000/").url(key),
+        S3Store("bucket", REGION, endpoint_url="http://localhost:9000/").url(key),
         FolderStore(Path("/reports")).url(key),
     ):
         path = urlsplit(url).path
@@ -186,7 +184,7 @@ def test_put_get_and_put_again(store: ObjectStore) -> None:
     assert changed.is_written
     assert changed.sha256 != first.sha256
     assert store.get(key) == b"<p>two</p>"
-    assert store.get(ReportKey("student", WEEK, "pdf")) is None
+    assert store.get(ReportKey("student", WEEK, format="pdf")) is None
     assert store.get(ReportKey("student", WEEK + dt.timedelta(7))) is None
 
 
@@ -310,7 +308,7 @@ def test_what_a_killed_writer_left_is_removed_after_a_day(folder: FolderStore) -
 
 def test_content_type_and_digest_in_s3(s3: S3Store, bucket: Any) -> None:
     for format_, content_type in (("html", "text/html"), ("pdf", "application/pdf")):
-        key = ReportKey("u", WEEK, format_)  # type: ignore[arg-type]
+        key = ReportKey("u", WEEK, format=format_)  # type: ignore[arg-type]
         stored = s3.put(key, b"content")
         found = bucket.Object(f"reports/u/2024-03-04/report.{format_}")
         assert (found.content_type, found.metadata) == (content_type, {"sha256": stored.sha256})
@@ -331,9 +329,7 @@ def test_an_object_of_the_legacy_jobs_is_replaced(s3: S3Store, bucket: Any) -> N
     assert bucket.Object(key.path).content_type == "text/html"
 
 
-def test_more_reports_than_a_page_of_s3_are_removed(
-    s3: S3Store, bucket: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_reports_than_a_page_of_s3_are_removed(s3: S3Store, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
     for number in range(8):
         s3.put(ReportKey("u", WEEK + dt.timedelta(7 * number)), b"x")
@@ -342,7 +338,7 @@ def test_more_reports_than_a_page_of_s3_are_removed(
 
 
 def test_a_missing_bucket_is_named_with_its_remedy(moto_endpoint: str, aws_environment: None) -> None:
-    store = S3Store("no-such-bucket", REGION, moto_endpoint)
+    store = S3Store("no-such-bucket", REGION, endpoint_url=moto_endpoint)
     for action in (lambda: store.put(ReportKey("u", WEEK), b"x"), lambda: store.delete_user("u")):
         with pytest.raises(ObjectStoreError, match=r"s3://no-such-bucket .*NoSuchBucket; .*S3_BUCKET"):
             action()
@@ -356,12 +352,12 @@ def test_missing_credentials_are_named(
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, os.devnull)
     with pytest.raises(ObjectStoreError, match="NoCredentialsError; set AWS_ACCESS_KEY_ID"):
-        S3Store("bucket", REGION, moto_endpoint).put(ReportKey("u", WEEK), b"x")
+        S3Store("bucket", REGION, endpoint_url=moto_endpoint).put(ReportKey("u", WEEK), b"x")
 
 
 def test_an_unreachable_endpoint_is_named(aws_environment: None) -> None:
     with pytest.raises(ObjectStoreError, match=r"http://127\.0\.0\.1:9.*check S3_ENDPOINT_URL"):
-        S3Store("bucket", REGION, "http://127.0.0.1:9").put(ReportKey("u", WEEK), b"x")
+        S3Store("bucket", REGION, endpoint_url="http://127.0.0.1:9").put(ReportKey("u", WEEK), b"x")
 
 
 # The resource

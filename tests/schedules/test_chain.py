@@ -32,8 +32,12 @@ MONDAY, TUESDAY = dt.date(2026, 3, 9), dt.date(2026, 3, 10)
 DAY = dt.timedelta(days=1)
 LINK = {link.name: link for link in LINKS}
 CALIBRATE, FEATURES, KPIS, SEGMENTS, REPORT = (
-    "calibrate_irt", "aggregate_features_daily", "compute_daily_kpis", "cluster_segments", "generate_weekly_report",
-)  # fmt: skip
+    "calibrate_irt",
+    "aggregate_features_daily",
+    "compute_daily_kpis",
+    "cluster_segments",
+    "generate_weekly_report",
+)
 RUNNING, SUCCESS, FAILURE = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.SUCCESS,
@@ -128,20 +132,20 @@ def test_on_the_segments_mondays_the_report_follows_them(
             add_run(stored, name, day, SUCCESS)
     for answer in (
         schedule_tick(stored, REPORT, at(day, 6)),
-        follow(stored, LINK[REPORT], day, at(day, 6, 1)),
+        follow(stored, LINK[REPORT], today=day, now=at(day, 6, 1)),
     ):
         assert isinstance(answer, dg.SkipReason)
         assert SEGMENTS in str(answer.skip_message)
     assert is_request(schedule_tick(stored, SEGMENTS, at(day, 7)))
     run = add_run(stored, SEGMENTS, day, RUNNING)
-    assert not is_request(follow(stored, LINK[REPORT], day, at(day, 7, 1)))
+    assert not is_request(follow(stored, LINK[REPORT], today=day, now=at(day, 7, 1)))
     assert not is_request(schedule_tick(stored, REPORT, at(day, 7, 30)))
     if ends == FAILURE:
         stored.report_run_failed(run)
     else:
         stored.delete_run(run.run_id)
         add_run(stored, SEGMENTS, day, SUCCESS)
-    assert is_request(follow(stored, LINK[REPORT], day, at(day, 7, 40)))
+    assert is_request(follow(stored, LINK[REPORT], today=day, now=at(day, 7, 40)))
 
 
 def test_segments_that_are_switched_off_hold_up_no_report(stored: dg.DagsterInstance) -> None:
@@ -195,7 +199,7 @@ def test_no_table_is_computed_by_two_schedules() -> None:
 def test_partitions_that_a_link_asks_for(
     instance: dg.DagsterInstance, name: str, today: dt.date, first: dt.date, last: dt.date
 ) -> None:
-    request = request_for(instance, LINK[name], today)
+    request = request_for(instance, LINK[name], today=today)
     assert isinstance(request, dg.RunRequest)
     assert request.job_name == name
     assert request.tags == {
@@ -237,67 +241,65 @@ def test_no_week_before_the_first_partition_is_judged(monkeypatch: pytest.Monkey
 
 def test_a_link_waits_for_a_running_upstream_of_its_date_only(instance: dg.DagsterInstance) -> None:
     add_run(instance, CALIBRATE, MONDAY, RUNNING)
-    answer = request_for(instance, LINK[FEATURES], MONDAY)
+    answer = request_for(instance, LINK[FEATURES], today=MONDAY)
     assert isinstance(answer, dg.SkipReason)
     assert CALIBRATE in str(answer.skip_message)
-    assert is_request(request_for(instance, LINK[FEATURES], TUESDAY))
+    assert is_request(request_for(instance, LINK[FEATURES], today=TUESDAY))
 
 
 def test_a_link_does_not_overtake_what_its_upstream_waits_for(instance: dg.DagsterInstance) -> None:
     """A calibration still runs when the KPIs come due: the features have not begun, and the KPIs wait for both."""
     add_run(instance, CALIBRATE, TUESDAY, RUNNING)
-    assert not is_request(request_for(instance, LINK[FEATURES], TUESDAY))
-    assert not is_request(request_for(instance, LINK[KPIS], TUESDAY))
+    assert not is_request(request_for(instance, LINK[FEATURES], today=TUESDAY))
+    assert not is_request(request_for(instance, LINK[KPIS], today=TUESDAY))
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, RUNNING, SUCCESS])
-def test_requested_twice_for_a_date_it_runs_once(
-    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
-) -> None:
+def test_requested_twice_for_a_date_it_runs_once(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> None:
     add_run(instance, KPIS, MONDAY, status)
-    assert not is_request(request_for(instance, LINK[KPIS], MONDAY))
-    assert is_request(request_for(instance, LINK[KPIS], TUESDAY))
+    assert not is_request(request_for(instance, LINK[KPIS], today=MONDAY))
+    assert is_request(request_for(instance, LINK[KPIS], today=TUESDAY))
 
 
 def test_after_its_own_failure_a_link_may_be_asked_for_again(instance: dg.DagsterInstance) -> None:
     add_run(instance, KPIS, MONDAY, FAILURE)
-    assert is_request(request_for(instance, LINK[KPIS], MONDAY))
+    assert is_request(request_for(instance, LINK[KPIS], today=MONDAY))
 
 
 def test_after_a_failed_upstream_it_runs_at_its_time(instance: dg.DagsterInstance) -> None:
     add_run(instance, CALIBRATE, TUESDAY, FAILURE)
-    assert not is_request(follow(instance, LINK[FEATURES], TUESDAY, at(TUESDAY, 3, 10)))
-    assert is_request(request_for(instance, LINK[FEATURES], TUESDAY))
+    assert not is_request(follow(instance, LINK[FEATURES], today=TUESDAY, now=at(TUESDAY, 3, 10)))
+    assert is_request(request_for(instance, LINK[FEATURES], today=TUESDAY))
 
 
 def test_having_waited_it_runs_when_the_upstream_fails_later(instance: dg.DagsterInstance) -> None:
     run = add_run(instance, CALIBRATE, TUESDAY, RUNNING)
-    assert not is_request(request_for(instance, LINK[FEATURES], TUESDAY))
+    assert not is_request(request_for(instance, LINK[FEATURES], today=TUESDAY))
     instance.report_run_failed(run)
-    assert is_request(follow(instance, LINK[FEATURES], TUESDAY, at(TUESDAY, 3, 40)))
+    assert is_request(follow(instance, LINK[FEATURES], today=TUESDAY, now=at(TUESDAY, 3, 40)))
 
 
 def test_it_follows_a_success_before_its_time(instance: dg.DagsterInstance) -> None:
     add_run(instance, CALIBRATE, TUESDAY, SUCCESS)
-    assert is_request(follow(instance, LINK[FEATURES], TUESDAY, at(TUESDAY, 3, 5)))
+    assert is_request(follow(instance, LINK[FEATURES], today=TUESDAY, now=at(TUESDAY, 3, 5)))
 
 
 def test_before_its_time_a_link_waits_for_all_its_upstreams(instance: dg.DagsterInstance) -> None:
     upstreams = LINK[REPORT].upstreams
     for name in upstreams[:-1]:
         add_run(instance, name, MONDAY, SUCCESS)
-        answer = follow(instance, LINK[REPORT], MONDAY, at(MONDAY, 5))
+        answer = follow(instance, LINK[REPORT], today=MONDAY, now=at(MONDAY, 5))
         assert isinstance(answer, dg.SkipReason)
         assert upstreams[-1] in str(answer.skip_message)
     add_run(instance, upstreams[-1], MONDAY, SUCCESS)
-    assert is_request(follow(instance, LINK[REPORT], MONDAY, at(MONDAY, 5)))
+    assert is_request(follow(instance, LINK[REPORT], today=MONDAY, now=at(MONDAY, 5)))
 
 
 def test_a_weekly_link_follows_on_mondays_only(instance: dg.DagsterInstance) -> None:
     for day in (MONDAY, TUESDAY, MONDAY + 6 * DAY):
         for name in LINK[REPORT].upstreams:
             add_run(instance, name, day, SUCCESS)
-        assert is_request(follow(instance, LINK[REPORT], day, at(day, 12))) == (day == MONDAY)
+        assert is_request(follow(instance, LINK[REPORT], today=day, now=at(day, 12))) == (day == MONDAY)
 
 
 def test_a_daily_link_does_not_wait_for_a_weekly_one_on_other_days(instance: dg.DagsterInstance) -> None:
@@ -306,7 +308,7 @@ def test_a_daily_link_does_not_wait_for_a_weekly_one_on_other_days(instance: dg.
             for name in link.upstreams:
                 if LINK[name].cron.endswith("* * *"):
                     add_run(instance, name, TUESDAY, SUCCESS)
-            assert is_request(follow(instance, link, TUESDAY, at(TUESDAY, 1)))
+            assert is_request(follow(instance, link, today=TUESDAY, now=at(TUESDAY, 1)))
 
 
 def test_a_monday_from_calibration_to_report(instance: dg.DagsterInstance) -> None:
@@ -317,9 +319,9 @@ def test_a_monday_from_calibration_to_report(instance: dg.DagsterInstance) -> No
         for name in list(pending):
             link = LINK[name]
             answer = (
-                follow(instance, link, MONDAY, at(MONDAY, 2))
+                follow(instance, link, today=MONDAY, now=at(MONDAY, 2))
                 if link.upstreams
-                else request_for(instance, link, MONDAY)
+                else request_for(instance, link, today=MONDAY)
             )
             if is_request(answer):
                 add_run(instance, name, MONDAY, SUCCESS)
@@ -328,7 +330,7 @@ def test_a_monday_from_calibration_to_report(instance: dg.DagsterInstance) -> No
     assert pending == []
     for link in LINKS:
         assert all(done.index(upstream) < done.index(link.name) for upstream in link.upstreams)
-        assert not is_request(request_for(instance, link, MONDAY))
+        assert not is_request(request_for(instance, link, today=MONDAY))
 
 
 # ---- the sensors around it ----
@@ -376,9 +378,7 @@ def test_the_sensor_of_failures_asks_for_what_had_come_due(instance: dg.DagsterI
     run = add_run(instance, CALIBRATE, TUESDAY, FAILURE)  # months ago: everything of that date has come due
     answers = evaluate(sensor_named("links_that_waited_for_failure_runs"), instance, run, FAILURE)
     asked = {answer.job_name for answer in answers if is_request(answer)}
-    assert asked == {
-        link.name for link in LINKS if CALIBRATE in link.upstreams and link.cron.endswith("* * *")
-    }
+    assert asked == {link.name for link in LINKS if CALIBRATE in link.upstreams and link.cron.endswith("* * *")}
 
 
 def test_a_failed_run_that_is_tried_again_moves_nothing(instance: dg.DagsterInstance) -> None:

@@ -34,8 +34,11 @@ NOW = dt.datetime.now(UTC)
 TODAY = NOW.date()
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 SYNC, RESCORE, FEATURES, KPIS = (
-    "sync_attempts", "rescore_weeks", "aggregate_features_daily", "compute_daily_kpis",
-)  # fmt: skip
+    "sync_attempts",
+    "rescore_weeks",
+    "aggregate_features_daily",
+    "compute_daily_kpis",
+)
 Launched = list[tuple[str, str | None, str | None]]
 
 
@@ -63,9 +66,7 @@ class Sensor:
         self.keys |= {str(r.run_key) for r in requests}
         for r in requests:
             self.instance.add_run(
-                DagsterRun(
-                    job_name=str(r.job_name), run_id=str(uuid.uuid4()), tags=dict(r.tags), status=status
-                )
+                DagsterRun(job_name=str(r.job_name), run_id=str(uuid.uuid4()), tags=dict(r.tags), status=status)
             )
         return [(str(r.job_name), r.tags.get(START), r.tags.get(END)) for r in requests]
 
@@ -77,7 +78,7 @@ class Sensor:
                 self.instance.add_run(run.with_status(status).with_tags({**run.tags, **tags}))
 
     def sync(self) -> None:
-        sync_attempts(self.engine, dt.datetime.now(UTC), "UTC")
+        sync_attempts(self.engine, dt.datetime.now(UTC), timezone="UTC")
 
 
 @pytest.fixture
@@ -281,9 +282,7 @@ def test_a_database_that_is_down_skips_with_the_reason_and_keeps_the_cursor(
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(0, 200), st.integers(0, 6), st.integers(7, 130))
-def test_affected_weeks_are_those_whose_window_holds_the_day(
-    age_days: int, weekday: int, reach_days: int
-) -> None:
+def test_affected_weeks_are_those_whose_window_holds_the_day(age_days: int, weekday: int, reach_days: int) -> None:
     today = dt.date(2026, 3, 9) + weekday * DAY
     day = today - age_days * DAY
     expected = set()
@@ -292,14 +291,14 @@ def test_affected_weeks_are_those_whose_window_holds_the_day(
         as_of = min(monday + WEEK, today)
         if as_of - reach_days * DAY <= day < as_of:
             expected.add(monday)
-    assert affected_weeks([day], today, reach_days) == expected
+    assert affected_weeks([day], today, reach_days=reach_days) == expected
 
 
 def test_affected_days_are_those_whose_improvement_holds_the_day() -> None:
     today = dt.date(2026, 3, 9)
-    assert affected_days([today], today, 28) == {today}
-    assert affected_days([today - 100 * DAY], today, 28) == {today - (100 - n) * DAY for n in range(28)}
-    assert affected_days([today + DAY], today, 28) == set()
+    assert affected_days([today], today, reach_days=28) == {today}
+    assert affected_days([today - 100 * DAY], today, reach_days=28) == {today - (100 - n) * DAY for n in range(28)}
+    assert affected_days([today + DAY], today, reach_days=28) == set()
 
 
 def test_contiguous_days_are_one_range() -> None:

@@ -62,7 +62,7 @@ def run(instance: dg.DagsterInstance, asset: dg.AssetsDefinition, partition: str
 
 def prune(instance: dg.DagsterInstance, days: int = 100, is_dry_run: bool = False) -> Pruned:
     log = dg.build_op_context().log
-    return prune_runs(instance, NOW - dt.timedelta(days=days), log, is_dry_run=is_dry_run)
+    return prune_runs(instance, NOW - dt.timedelta(days=days), log=log, is_dry_run=is_dry_run)
 
 
 def runs(instance: dg.DagsterInstance) -> set[str]:
@@ -76,9 +76,7 @@ def test_a_run_goes_with_its_events_and_its_output_when_newer_ones_replaced_it(
     newer = old(run(instance, daily, "2026-01-01"), 150)
     failed = old(run(instance, failing), 150)
     young = run(instance, failing)
-    output = Path(
-        instance.compute_log_manager.get_captured_local_path([replaced, "compute_logs", "x"], "out")
-    )
+    output = Path(instance.compute_log_manager.get_captured_local_path([replaced, "compute_logs", "x"], "out"))
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text("printed")
     assert prune(instance) == Pruned(deleted=2, kept=1)
@@ -100,9 +98,7 @@ def test_no_partition_forgets_that_it_is_materialised(instance: dg.DagsterInstan
 
 
 def test_a_run_under_way_stays_however_old(instance: dg.DagsterInstance, old: Ages) -> None:
-    stuck = instance.create_run_for_job(
-        dg.Definitions(assets=[whole]).resolve_implicit_global_asset_job_def()
-    )
+    stuck = instance.create_run_for_job(dg.Definitions(assets=[whole]).resolve_implicit_global_asset_job_def())
     old(stuck.run_id, 400)
     assert prune(instance) == Pruned(0, 0)
     assert runs(instance) == {stuck.run_id}

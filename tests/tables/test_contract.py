@@ -414,9 +414,7 @@ def test_columns_come_from_columns_that_exist(table: Any) -> None:
     for column in table.columns:
         for origin in contract_of(column).derived_from:
             origin_table, origin_column = origin.split(".")
-            assert origin_column in table_named(origin_table).columns, (
-                f"{table.name}.{column.name} <- {origin}"
-            )
+            assert origin_column in table_named(origin_table).columns, f"{table.name}.{column.name} <- {origin}"
 
 
 @pytest.mark.parametrize("table", declared_tables(), ids=lambda table: table.name)

@@ -37,7 +37,7 @@ class SyncOptions(RunOptions):
             CheckDeclaration(
                 "reconciled",
                 "Every element of questions[] of an exam that counts is in the log or in quarantine.",
-                True,
+                is_blocking=True,
             ),
         ),
     ),
@@ -47,9 +47,7 @@ class SyncOptions(RunOptions):
         description="Malformed elements of `exam_results` with their reason. An excluded one is not in `attempt`; the others "
         "are, with the malformed field as not recorded. Corrected at the source, they leave by themselves.",
         checks=(
-            CheckDeclaration(
-                "quarantine_share", f"At most {QUARANTINE_WARN_SHARE:.0%} of the elements are malformed."
-            ),
+            CheckDeclaration("quarantine_share", f"At most {QUARANTINE_WARN_SHARE:.0%} of the elements are malformed."),
         ),
     ),
     group="attempts",
@@ -59,14 +57,14 @@ class SyncOptions(RunOptions):
     pod=LARGE,
 )
 def attempts(
-    context: dg.AssetExecutionContext, config: SyncOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: SyncOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Sync the attempt log and the quarantine."""
     dry = is_dry_run(config)
     result = sync_attempts(
         postgres.engine,
         now(config),
-        PLATFORM.timezone,
+        timezone=PLATFORM.timezone,
         batch_size=config.batch_size,
         full_compare=config.full_compare,
         is_dry_run=dry,
@@ -89,11 +87,11 @@ def attempts(
             "newest_attempt": str(counts.newest_at),
             "by_month": by_month,
         },
-        [
+        checks=[
             CheckOutcome(
                 "reconciled",
                 missing == 0 or dry,
-                f"{counts.elements:,} elements = {counts.attempts:,} attempts + {counts.excluded:,} excluded",
+                description=f"{counts.elements:,} elements = {counts.attempts:,} attempts + {counts.excluded:,} excluded",
             )
         ],
         is_dry_run=dry,
@@ -102,11 +100,11 @@ def attempts(
     yield Outcome(
         result.quarantine,
         {"dagster/row_count": counts.quarantined, "by_reason": reasons},
-        [
+        checks=[
             CheckOutcome(
                 "quarantine_share",
                 share <= QUARANTINE_WARN_SHARE,
-                f"{counts.quarantined:,} of {counts.elements:,} elements ({share:.2%}) are malformed",
+                description=f"{counts.quarantined:,} of {counts.elements:,} elements ({share:.2%}) are malformed",
             )
         ],
         is_dry_run=dry,

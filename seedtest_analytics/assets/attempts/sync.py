@@ -36,8 +36,8 @@ class SyncResult:
 def sync_attempts(
     engine: Engine,
     as_of: dt.datetime,
-    timezone: str,
     *,
+    timezone: str,
     batch_size: int = 50_000,
     full_compare: bool = False,
     is_dry_run: bool = False,
@@ -48,16 +48,16 @@ def sync_attempts(
     Killed at any instant, the batches done stay and the next run goes on; ``progress`` gets exam results done and in
     all. Batches are snapshots (REPEATABLE READ), so an exam that changes meanwhile is found by the next run.
     """
-    attempts = Published(attempt_log.name, 0, 0, 0, 0)
-    quarantine = Published(attempt_quarantine.name, 0, 0, 0, 0)
+    attempts = Published(attempt_log.name, 0, inserted=0, updated=0, deleted=0)
+    quarantine = Published(attempt_quarantine.name, 0, inserted=0, updated=0, deleted=0)
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         connection.execute(text("SELECT pg_advisory_lock(hashtextextended(:lock, 0))"), {"lock": _LOCK})
         connection.commit()
         try:
-            total = _find_changed(connection, as_of, full_compare)
+            total = _find_changed(connection, as_of, full_compare=full_compare)
             for after in range(0, total, batch_size):
                 with connection.begin() as transaction:
-                    batch = _sync_batch(connection, as_of, timezone, after, batch_size)
+                    batch = _sync_batch(connection, as_of, timezone=timezone, after=after, batch_size=batch_size)
                     attempts, quarantine = attempts + batch[0], quarantine + batch[1]
                     if is_dry_run:
                         transaction.rollback()
@@ -68,10 +68,10 @@ def sync_attempts(
             connection.execute(text("DROP TABLE IF EXISTS pg_temp.changed_exam"))
             connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:lock, 0))"), {"lock": _LOCK})
             connection.commit()
-    return SyncResult(total, attempts, quarantine)
+    return SyncResult(total, attempts, quarantine=quarantine)
 
 
-def _find_changed(connection: Connection, as_of: dt.datetime, full_compare: bool) -> int:
+def _find_changed(connection: Connection, as_of: dt.datetime, *, full_compare: bool) -> int:
     connection.execute(statement(_FILE, "find_changed"), {"as_of": as_of, "full_compare": full_compare})
     total = connection.execute(statement(_FILE, "count_changed")).scalar_one()
     connection.commit()
@@ -79,7 +79,7 @@ def _find_changed(connection: Connection, as_of: dt.datetime, full_compare: bool
 
 
 def _sync_batch(
-    connection: Connection, as_of: dt.datetime, timezone: str, after: int, batch_size: int
+    connection: Connection, as_of: dt.datetime, *, timezone: str, after: int, batch_size: int
 ) -> tuple[Published, Published]:
     connection.execute(statement(_FILE, "take_batch"), {"after": after, "batch_size": batch_size})
     connection.execute(statement(_FILE, "index_batch"))
@@ -89,8 +89,8 @@ def _sync_batch(
     connection.execute(statement(_FILE, "stage_quarantine"), {"as_of": as_of})
     connection.execute(statement(_FILE, "touch_days"), {"as_of": as_of, "timezone": timezone})
     connection.execute(statement(_FILE, "renumber_others"))
-    attempts = publish(connection, attempt_log, "staged_attempt", partition=_IN_BATCH)
-    quarantine = publish(connection, attempt_quarantine, "staged_quarantine", partition=_IN_BATCH)
+    attempts = publish(connection, attempt_log, staged="staged_attempt", partition=_IN_BATCH)
+    quarantine = publish(connection, attempt_quarantine, staged="staged_quarantine", partition=_IN_BATCH)
     connection.execute(statement(_FILE, "record_sync"), {"as_of": as_of})
     connection.execute(statement(_FILE, "forget_gone"))
     return attempts, quarantine

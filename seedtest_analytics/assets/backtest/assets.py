@@ -39,9 +39,7 @@ if TYPE_CHECKING:
                 "better_than_baseline",
                 "No prediction is worse than its baseline, or distorted, beyond chance.",
             ),
-            CheckDeclaration(
-                "no_drift", "Observed and predicted shares are as far apart as in the weeks before."
-            ),
+            CheckDeclaration("no_drift", "Observed and predicted shares are as far apart as in the weeks before."),
         ),
     ),
     group="quality",
@@ -58,36 +56,40 @@ if TYPE_CHECKING:
     sql=[SQL, "forecasts/series.sql"],
     partitions_def=WEEKLY,
 )
-def backtest(
-    context: dg.AssetExecutionContext, config: RunOptions, postgres: PostgresResource
-) -> Iterator[Outcome]:
+def backtest(context: dg.AssetExecutionContext, config: RunOptions, *, postgres: PostgresResource) -> Iterator[Outcome]:
     """Judge each week of the run as far as its outcomes are known."""
     settings, instant = load_settings(), now(config)
     for week in weeks(context, config):
-        yield judge_week(postgres, week, instant, settings, is_dry_run(config))
+        yield judge_week(postgres, week, instant=instant, settings=settings, dry=is_dry_run(config))
 
 
 def judge_week(
-    postgres: PostgresResource, week: Week, instant: dt.datetime, settings: Settings, dry: bool
+    postgres: PostgresResource, week: Week, *, instant: dt.datetime, settings: Settings, dry: bool
 ) -> Outcome:
     """Judge one week and replace its rows."""
     with postgres.transaction(f"prediction_backtest:{week.key}", is_dry_run=dry) as connection:
         results: list[Judgement | NotYet] = [NotYet("all", "the week is not over")]
         if end_of(week) <= instant:
             results = [judge(connection, week, instant, settings) for judge in JUDGES]
-            results += judge_series(connection, week, instant)
+            results += judge_series(connection, week, instant=instant)
         judged = [result for result in results if isinstance(result, Judgement)]
-        staged_from_frame(connection, "staged_backtest", table, _frame(week, judged))
+        staged_from_frame(connection, "staged_backtest", table=table, frame=_frame(week, judged))
         published = publish(
             connection,
             table,
-            "staged_backtest",
+            staged="staged_backtest",
             partition="t.week_start = :week_start",
             parameters={"week_start": week.start},
         )
         drifts = drift_reasons(connection, week)
     waiting = [result for result in results if isinstance(result, NotYet)]
-    return Outcome(published, _metadata(week, judged, waiting), _checks(judged, drifts), week.key, dry)
+    return Outcome(
+        published,
+        _metadata(week, judged, waiting=waiting),
+        checks=_checks(judged, drifts),
+        partition=week.key,
+        is_dry_run=dry,
+    )
 
 
 def _frame(week: Week, judged: Sequence[Judgement]) -> pd.DataFrame:
@@ -108,35 +110,45 @@ def drift_reasons(connection: Connection, week: Week) -> list[str]:
     for prediction in sorted({row.prediction for row in rows}):
         own = [row for row in rows if row.prediction == prediction]
         verdict = judge_drift(
-            [row.observed_share for row in own], [row.predicted_share for row in own], [row.n for row in own]
+            [row.observed_share for row in own],
+            [row.predicted_share for row in own],
+            n=[row.n for row in own],
         )
         reasons += [f"{prediction}: {reason}" for reason in verdict.reasons]
     return reasons
 
 
-def _metadata(week: Week, judged: Sequence[Judgement], waiting: Sequence[NotYet]) -> dict[str, Any]:
+def _metadata(week: Week, judged: Sequence[Judgement], *, waiting: Sequence[NotYet]) -> dict[str, Any]:
     header = ["prediction", "n", "observed", "predicted", "Brier", "baseline", "skill", "slope", "ICI", "AUC"]
     names = (
-        "prediction", "n", "observed_share", "predicted_share", "brier", "brier_baseline", "brier_skill",
-        "calibration_slope", "ici", "auc",
-    )  # fmt: skip
+        "prediction",
+        "n",
+        "observed_share",
+        "predicted_share",
+        "brier",
+        "brier_baseline",
+        "brier_skill",
+        "calibration_slope",
+        "ici",
+        "auc",
+    )
     metadata: dict[str, Any] = {
         "scores": markdown_table(header, [[j.row.get(name) for name in names] for j in judged]),
         "not_judged": "; ".join(f"{w.prediction}: {w.reason}" for w in waiting) or "none",
     }
     for j in (j for j in judged if j.curve):
-        metadata[f"calibration_{j.prediction}"] = calibration_plot(
-            j.curve, f"{j.prediction}, week of {week.key}"
-        )
+        metadata[f"calibration_{j.prediction}"] = calibration_plot(j.curve, f"{j.prediction}, week of {week.key}")
     return metadata
 
 
 def _checks(judged: Sequence[Judgement], drifts: Sequence[str]) -> list[CheckOutcome]:
     faults = [f"{j.prediction}: {j.row['reasons']}" for j in judged if not j.row["is_credible"]]
-    said = ", ".join(
-        f"{j.prediction} skill {j.row['brier_skill']:+.3f}" for j in judged if "brier_skill" in j.row
-    )
+    said = ", ".join(f"{j.prediction} skill {j.row['brier_skill']:+.3f}" for j in judged if "brier_skill" in j.row)
     return [
-        CheckOutcome("better_than_baseline", not faults, "; ".join(faults) or said or "nothing to judge yet"),
-        CheckOutcome("no_drift", not drifts, "; ".join(drifts) or "no drift"),
+        CheckOutcome(
+            "better_than_baseline",
+            not faults,
+            description="; ".join(faults) or said or "nothing to judge yet",
+        ),
+        CheckOutcome("no_drift", not drifts, description="; ".join(drifts) or "no drift"),
     ]

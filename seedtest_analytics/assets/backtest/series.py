@@ -17,14 +17,14 @@ from seedtest_analytics.partitions import WEEK, Week, instant_of, monday_of
 FEW_WEEKS = "one forecast is few weeks: only its interval is judged here, its error over many forecasts"
 
 
-def judge_series(connection: Connection, week: Week, instant: dt.datetime) -> list[Judgement | NotYet]:
+def judge_series(connection: Connection, week: Week, *, instant: dt.datetime) -> list[Judgement | NotYet]:
     """The forecasts made in the week against the closed weeks that they are about."""
     last_closed = monday_of(instant.astimezone(ZoneInfo(week.timezone)).date()) - WEEK
     rows = connection.execute(statement(SQL, "forecasts"), {"week_start": week.start}).all()
-    return [_judge(connection, row, week, last_closed) for row in rows]
+    return [_judge(connection, row, week=week, last_closed=last_closed) for row in rows]
 
 
-def _judge(connection: Connection, row: Any, week: Week, last_closed: dt.date) -> Judgement | NotYet:
+def _judge(connection: Connection, row: Any, *, week: Week, last_closed: dt.date) -> Judgement | NotYet:
     from seedtest_analytics.stats.verification.expectations import score_forecasts
 
     name = f"forecast:{row.metric}"
@@ -33,11 +33,9 @@ def _judge(connection: Connection, row: Any, week: Week, last_closed: dt.date) -
     if not asked or not known:
         return NotYet(name, "no week of the forecast is closed yet" if known else "the series had no value")
     last = dt.date.fromisoformat(asked[-1]["ds"])
-    series = load_series(connection, row.metric, last, len(asked))
+    series = load_series(connection, row.metric, last_week=last, n_weeks=len(asked))
     came = dict(zip(map(str, series.weeks), series.values.tolist(), strict=True))
-    expected, lower, upper = (
-        [_number(point[key]) for point in asked] for key in ("yhat", "yhat_lower", "yhat_upper")
-    )
+    expected, lower, upper = ([_number(point[key]) for point in asked] for key in ("yhat", "yhat_lower", "yhat_upper"))
     observed = [came.get(point["ds"], float("nan")) for point in asked]
     try:
         score = score_forecasts(
@@ -50,9 +48,7 @@ def _judge(connection: Connection, row: Any, week: Week, last_closed: dt.date) -
         )
     except ValueError:
         return NotYet(name, "no closed week of the forecast has a value and an interval")
-    missed = (
-        [] if score.is_covered_as_stated else [f"its intervals held {score.coverage:.0%} of {score.n} weeks"]
-    )
+    missed = [] if score.is_covered_as_stated else [f"its intervals held {score.coverage:.0%} of {score.n} weeks"]
     values = {
         "prediction": name,
         "method": row.fit_meta["status"],
@@ -68,7 +64,7 @@ def _judge(connection: Connection, row: Any, week: Week, last_closed: dt.date) -
         "reasons": json_text(missed),
         "notes": json_text([FEW_WEEKS]),
     }
-    return Judgement(name, values, {})
+    return Judgement(name, values, curve={})
 
 
 def _number(value: float | None) -> float:

@@ -22,10 +22,26 @@ if TYPE_CHECKING:
 
 SQL = "backtest/outcomes.sql"
 SCORES = (
-    "n", "n_events", "observed_share", "predicted_share", "brier", "brier_baseline", "brier_skill", "brier_gain",
-    "brier_gain_se", "log_score", "log_score_baseline", "log_skill", "calibration_intercept",
-    "calibration_intercept_se", "calibration_slope", "calibration_slope_se", "ici", "auc", "auc_se",
-)  # fmt: skip
+    "n",
+    "n_events",
+    "observed_share",
+    "predicted_share",
+    "brier",
+    "brier_baseline",
+    "brier_skill",
+    "brier_gain",
+    "brier_gain_se",
+    "log_score",
+    "log_score_baseline",
+    "log_skill",
+    "calibration_intercept",
+    "calibration_intercept_se",
+    "calibration_slope",
+    "calibration_slope_se",
+    "ici",
+    "auc",
+    "auc_se",
+)
 ANSWER_DAYS = 7
 
 
@@ -56,9 +72,7 @@ def days_after(week: Week, days: int) -> dt.datetime:
     return instant_of(week.start + WEEK + dt.timedelta(days=days), ZoneInfo(week.timezone))
 
 
-def judge_silence(
-    connection: Connection, week: Week, instant: dt.datetime, _: Settings
-) -> Judgement | NotYet:
+def judge_silence(connection: Connection, week: Week, instant: dt.datetime, _: Settings) -> Judgement | NotYet:  # noqa: PLR0917
     """S against silence over its own horizon."""
     horizon = connection.execute(statement(SQL, "silence_horizon"), {"week_start": week.start}).scalar_one()
     if horizon is None:
@@ -67,14 +81,12 @@ def judge_silence(
     if until > instant:
         return NotYet("S", f"known on {until.date()}")
     known = week.start - -(-horizon // 7) * WEEK
-    earlier = Week(known, week.as_of, week.timezone)
+    earlier = Week(known, week.as_of, timezone=week.timezone)
     share = connection.execute(
         statement(SQL, "silence_baseline"),
         {"week_start": known, "as_of": end_of(earlier), "until": days_after(earlier, horizon)},
     ).scalar_one()
-    connection.execute(
-        statement(SQL, "silence"), {"week_start": week.start, "as_of": end_of(week), "until": until}
-    )
+    connection.execute(statement(SQL, "silence"), {"week_start": week.start, "as_of": end_of(week), "until": until})
     said = (
         "the share of these very outcomes (no earlier week was known)"
         if share is None
@@ -84,9 +96,7 @@ def judge_silence(
     return _judged(found, "S", found.column("predicted"), share, until, said)
 
 
-def judge_goal(
-    connection: Connection, week: Week, instant: dt.datetime, settings: Settings
-) -> Judgement | NotYet:
+def judge_goal(connection: Connection, week: Week, instant: dt.datetime, settings: Settings) -> Judgement | NotYet:  # noqa: PLR0917
     """P against the measured ability of the week that it is about."""
     from seedtest_analytics.stats.verification.measured import probability_of_measured
 
@@ -104,7 +114,7 @@ def judge_goal(
     said = "the share of students whose ability was at the target when P was given"
     found = _outcomes(connection, "goal_rows")
     sigma = found.column("sigma")
-    predicted = probability_of_measured(found.column("predicted"), sigma, found.column("error_sd"))
+    predicted = probability_of_measured(found.column("predicted"), sigma, error_sd=found.column("error_sd"))
     until = instant_of(last_closed + WEEK, zone)
     return _judged(found, "P", predicted, found.column("baseline"), until, said, *_goal_notes(sigma))
 
@@ -124,9 +134,7 @@ def _goal_notes(sigma: Any) -> list[str]:
     ]
 
 
-def judge_abilities(
-    connection: Connection, week: Week, instant: dt.datetime, _: Settings
-) -> Judgement | NotYet:
+def judge_abilities(connection: Connection, week: Week, instant: dt.datetime, _: Settings) -> Judgement | NotYet:  # noqa: PLR0917
     """Abilities by the next week's first answers."""
     until = days_after(week, ANSWER_DAYS)
     if until > instant:
@@ -162,7 +170,7 @@ def _outcomes(connection: Connection, query: str) -> _Outcomes:
     return _Outcomes(rows, methods)
 
 
-def _judged(
+def _judged(  # noqa: PLR0917
     found: _Outcomes,
     prediction: str,
     predicted: Any,
@@ -194,7 +202,7 @@ def _judged(
         "reasons": json_text(verdict.reasons),
         "notes": json_text([*notes, *score.notes]),
     }
-    return Judgement(prediction, row, _curve(score))
+    return Judgement(prediction, row, curve=_curve(score))
 
 
 def _curve(score: ProbabilityScore) -> dict[str, Any]:

@@ -44,9 +44,7 @@ class SurvivalOptions(RunOptions):
         "hazard ratios, concordance, baseline curve, check of proportional hazards, calibration out of fold, and the "
         "verdict.",
         checks=(
-            CheckDeclaration(
-                "enough_events", "Enough returns, silences and students for a fit; else the heuristic."
-            ),
+            CheckDeclaration("enough_events", "Enough returns, silences and students for a fit; else the heuristic."),
             CheckDeclaration(
                 "calibrated",
                 "Out of fold the probabilities are no worse than the base rate, and not distorted.",
@@ -64,13 +62,13 @@ class SurvivalOptions(RunOptions):
     pod=LARGE,
 )
 def survival_fit(
-    context: dg.AssetExecutionContext, config: SurvivalOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: SurvivalOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Fit the churn model as of each week of the run, oldest first."""
     settings = load_settings()
     survival = settings.survival.overridden_by(config.model_dump())
     for week in weeks(context, config):
-        yield fit_week(postgres, week, survival, settings.kpis, is_dry_run(config))
+        yield fit_week(postgres, week, settings=survival, kpis=settings.kpis, dry=is_dry_run(config))
 
 
 @table_assets(
@@ -95,9 +93,9 @@ def survival_fit(
     pod=LARGE,
 )
 def survival_scoring(
-    context: dg.AssetExecutionContext, config: SurvivalOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: SurvivalOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Score the students of each week of the run with that week's fit, or the newest usable one of the look-back."""
     settings = load_settings().survival.overridden_by(config.model_dump())
     for week in weeks(context, config):
-        yield score_risk_week(postgres, week, settings, is_dry_run(config), context.log)
+        yield score_risk_week(postgres, week, settings=settings, dry=is_dry_run(config), log=context.log)

@@ -31,7 +31,7 @@ TREND_SIZE = 1.0
 
 
 def fit_week(
-    postgres: PostgresResource, week: Week, settings: SurvivalSettings, kpis: KpiSettings, dry: bool
+    postgres: PostgresResource, week: Week, *, settings: SurvivalSettings, kpis: KpiSettings, dry: bool
 ) -> Outcome:
     """Fit one week and publish its row."""
     from seedtest_analytics.stats.survival.churn import ChurnSettings
@@ -43,21 +43,27 @@ def fit_week(
         family=settings.family,
     )
     with postgres.transaction(f"survival_fit_meta:{week.key}", is_dry_run=dry) as connection:
-        panel = load_panel(connection, week, settings.lookback_days)
+        panel = load_panel(connection, week, lookback_days=settings.lookback_days)
         model = fit_churn(panel, chosen)
-        run_id = _run_id(week, settings, chosen.follow_up_days, panel)
-        staged_from_frame(connection, "staged_fit", survival_fit_meta, _fit_row(week, run_id, model))
+        run_id = _run_id(week, settings, follow_up=chosen.follow_up_days, panel=panel)
+        staged_from_frame(connection, "staged_fit", table=survival_fit_meta, frame=_fit_row(week, run_id, model=model))
         published = publish(
             connection,
             survival_fit_meta,
-            "staged_fit",
+            staged="staged_fit",
             partition="t.week_start = :week_start",
             parameters={"week_start": week.start},
         )
-    return Outcome(published, _metadata(week, run_id, model), _checks(model), week.key, dry)
+    return Outcome(
+        published,
+        _metadata(week, run_id, model=model),
+        checks=_checks(model),
+        partition=week.key,
+        is_dry_run=dry,
+    )
 
 
-def _run_id(week: Week, settings: SurvivalSettings, follow_up: int | None, panel: LandmarkPanel) -> str:
+def _run_id(week: Week, settings: SurvivalSettings, *, follow_up: int | None, panel: LandmarkPanel) -> str:
     """The same week, settings and data give the same id."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps([settings.model_dump(mode="json"), follow_up], sort_keys=True).encode())
@@ -66,7 +72,7 @@ def _run_id(week: Week, settings: SurvivalSettings, follow_up: int | None, panel
     return f"survival-{week.iso_label}-{digest.hexdigest()[:10]}"
 
 
-def _fit_row(week: Week, run_id: str, model: ChurnModel) -> pd.DataFrame:
+def _fit_row(week: Week, run_id: str, *, model: ChurnModel) -> pd.DataFrame:
     import pandas as pd
 
     reasons = [*model.verdict_reasons, *(f"{name} left out: {why}" for name, why in model.dropped.items())]
@@ -86,9 +92,7 @@ def _fit_row(week: Week, run_id: str, model: ChurnModel) -> pd.DataFrame:
         "n_users": model.n_users,
         "n_events": model.n_events,
         "survival_curve": json_text([{"t": p.day, "S": p.survival} for p in model.baseline_curve]),
-        "proportionality": json_text(
-            {name: dataclasses.asdict(test) for name, test in model.proportionality.items()}
-        ),
+        "proportionality": json_text({name: dataclasses.asdict(test) for name, test in model.proportionality.items()}),
         "calibration": json_text(_calibration(model)),
         "is_usable": model.usable,
         "reasons": json_text(reasons),
@@ -110,7 +114,7 @@ def formula(model: ChurnModel) -> str:
     return f"Surv(days_to_return, returned) ~ {columns} + cluster(user_id)"
 
 
-def _metadata(week: Week, run_id: str, model: ChurnModel) -> dict[str, Any]:
+def _metadata(week: Week, run_id: str, *, model: ChurnModel) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "as_of": week.as_of.isoformat(),
@@ -127,29 +131,33 @@ def _checks(model: ChurnModel) -> list[CheckOutcome]:
     fitted = model.fit is not None
     why = "; ".join(model.verdict_reasons)
     score = model.calibration
-    calibrated = "nothing to judge" if score is None else (
-        f"out of fold: Brier {score.brier:.4f} (base rate {score.brier_baseline:.4f}), slope "
-        f"{score.calibration_slope:.2f}, ICI {score.ici:.3f}"
-    )  # fmt: skip
+    calibrated = (
+        "nothing to judge"
+        if score is None
+        else (
+            f"out of fold: Brier {score.brier:.4f} (base rate {score.brier_baseline:.4f}), slope "
+            f"{score.calibration_slope:.2f}, ICI {score.ici:.3f}"
+        )
+    )
     moving = [
         name
         for name, test in model.proportionality.items()
         if name != "GLOBAL" and test.p_value < TREND_P and abs(test.trend) > TREND_SIZE
     ]
     return [
-        CheckOutcome("enough_events", fitted, f"{model.n_events:,} returns; {why}" if why else "fitted"),
-        CheckOutcome("calibrated", model.usable or not fitted, f"{calibrated}. {why}".strip()),
+        CheckOutcome("enough_events", fitted, description=f"{model.n_events:,} returns; {why}" if why else "fitted"),
+        CheckOutcome("calibrated", model.usable or not fitted, description=f"{calibrated}. {why}".strip()),
         CheckOutcome(
             "concordance",
             not fitted or model.concordance >= MIN_CONCORDANCE,
-            f"{model.concordance:.3f} of pairs ordered right (least {MIN_CONCORDANCE})"
+            description=f"{model.concordance:.3f} of pairs ordered right (least {MIN_CONCORDANCE})"
             if fitted
             else "no fit",
         ),
         CheckOutcome(
             "proportional_hazards",
             not moving,
-            f"hazard ratios that change over the follow-up: {', '.join(moving)}"
+            description=f"hazard ratios that change over the follow-up: {', '.join(moving)}"
             if moving
             else "no hazard ratio changes much over the follow-up",
         ),

@@ -72,7 +72,7 @@ def landmarks_of(week: Week, lookback_days: int) -> tuple[dt.date, int]:
     return last, max(1, (last - (end - lookback_days * DAY)) // WEEK + 1)
 
 
-def load_panel(connection: Connection, week: Week, lookback_days: int) -> LandmarkPanel:
+def load_panel(connection: Connection, week: Week, *, lookback_days: int) -> LandmarkPanel:
     """The panel of the landmarks in the look-back; students silent for longer than it give no row there."""
     from seedtest_analytics.stats.survival.panel import LandmarkPanel
 
@@ -95,7 +95,14 @@ def load_panel(connection: Connection, week: Week, lookback_days: int) -> Landma
     connection.execute(statement(PANEL, "drop_panel"))
     user, landmark, duration = (_array(rows, name) for name in ("user_no", "landmark_day", "duration_days"))
     covariates = {name: _array(rows, column) for name, column in COLUMNS.items()}
-    return LandmarkPanel(user, landmark, duration, _array(rows, "is_return") > 0, covariates, end_day)
+    return LandmarkPanel(
+        user,
+        landmark,
+        duration_days=duration,
+        is_return=_array(rows, "is_return") > 0,
+        covariates=covariates,
+        data_end_day=end_day,
+    )
 
 
 def load_scored(connection: Connection, week: Week) -> ScoredStudents:

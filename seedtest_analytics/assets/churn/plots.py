@@ -66,9 +66,7 @@ def _forest(model: ChurnModel) -> dg.MetadataValue:
     axes.set_yticks(range(len(names)), list(reversed(names)), fontsize=7)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    round_ratios = [
-        r for r in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= r <= high
-    ]
+    round_ratios = [r for r in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= r <= high]
     axes.set_xticks(round_ratios, [f"{ratio:g}" for ratio in round_ratios])
     axes.minorticks_off()
     axes.set_xlabel("hazard ratio of the return (right: comes back sooner)", fontsize=8)

@@ -52,7 +52,7 @@ class Scorer:
     note: str | None
 
 
-def scorer_for(connection: Connection, week: Week, horizon_days: int, lookback_days: int) -> Scorer:
+def scorer_for(connection: Connection, week: Week, *, horizon_days: int, lookback_days: int) -> Scorer:
     """The newest usable fit that knew nothing at or after as_of and reaches the horizon; else the heuristic.
 
     A fit is used for so many days as it looked back on: who behaves as then is not known any longer. A week that has no
@@ -64,15 +64,15 @@ def scorer_for(connection: Connection, week: Week, horizon_days: int, lookback_d
     oldest = week.start - lookback_days * DAY
     found = connection.execute(statement(SQL, "usable_for"), {**parameters, "oldest": oldest}).one_or_none()
     if found is None:
-        return Scorer(heuristic_model(horizon_days), None, _why_no_fit(newest, lookback_days))
+        return Scorer(heuristic_model(horizon_days), None, note=_why_no_fit(newest, lookback_days))
     model = model_from_json(found.model)
     if horizon_days > model.follow_up_days:
         why = f"{found.run_id} reaches {model.follow_up_days} days, not {horizon_days}"
-        return Scorer(heuristic_model(horizon_days), None, why)
+        return Scorer(heuristic_model(horizon_days), None, note=why)
     note = None
     if newest is not None and newest.run_id != found.run_id:
         note = f"{_fell_short(newest)}; the last good one, of {found.week_start}, is used"
-    return Scorer(model, found.run_id, note)
+    return Scorer(model, found.run_id, note=note)
 
 
 def _fell_short(fit: Row[Any]) -> str:
@@ -90,26 +90,26 @@ def _why_no_fit(newest: Row[Any] | None, lookback_days: int) -> str:
 
 
 def score_risk_week(
-    postgres: PostgresResource, week: Week, settings: SurvivalSettings, dry: bool, log: Any
+    postgres: PostgresResource, week: Week, *, settings: SurvivalSettings, dry: bool, log: Any
 ) -> Outcome:
     """Score the students of one week into the history, and make its newest week the current table."""
     with postgres.transaction("survival_risk", is_dry_run=dry) as connection:
         parameters = {"since": week.days_before(settings.lookback_days), "as_of": week.as_of}
         connection.execute(statement("kpis/population.sql"), parameters)
-        scorer = scorer_for(connection, week, settings.event_threshold_days, settings.lookback_days)
-        _warn(log, week, "risk", scorer)
-        students = load_scored(connection, week)
-        risks = stage_risks(connection, students, scorer, week, settings)
-        connection.execute(
-            statement(SQL, "stage_never_started"), {"as_of": week.as_of, "week_start": week.start}
+        scorer = scorer_for(
+            connection, week, horizon_days=settings.event_threshold_days, lookback_days=settings.lookback_days
         )
+        _warn(log, week, what="risk", scorer=scorer)
+        students = load_scored(connection, week)
+        risks = stage_risks(connection, students, scorer=scorer, week=week, settings=settings)
+        connection.execute(statement(SQL, "stage_never_started"), {"as_of": week.as_of, "week_start": week.start})
         history = _publish_history(connection, week)
         connection.execute(statement(SQL, "stage_current"))
-        current = publish(connection, survival_risk, "staged_current", partition="true")
-        states = table_preview(connection, statement(SQL, "states"), {"week_start": week.start})
+        current = publish(connection, survival_risk, staged="staged_current", partition="true")
+        states = table_preview(connection, statement(SQL, "states"), parameters={"week_start": week.start})
     by_whom = f"scored by {scorer.run_id or 'the heuristic'}"
     check = CheckOutcome(
-        "by_model", scorer.note is None, f"{by_whom}: {scorer.note}" if scorer.note else by_whom
+        "by_model", scorer.note is None, description=f"{by_whom}: {scorer.note}" if scorer.note else by_whom
     )
     metadata: dict[str, Any] = {
         "as_of": week.as_of.isoformat(),
@@ -121,11 +121,11 @@ def score_risk_week(
     if scorer.note:
         metadata["fit_note"] = scorer.note
     if len(risks):
-        metadata["risk"] = histogram(risks.tolist(), f"Risk of silence, week of {week.key}", "probability")
-    return Outcome(current, metadata, [check], week.key, dry)
+        metadata["risk"] = histogram(risks.tolist(), f"Risk of silence, week of {week.key}", label="probability")
+    return Outcome(current, metadata, checks=[check], partition=week.key, is_dry_run=dry)
 
 
-def _warn(log: Any, week: Week, what: str, scorer: Scorer) -> None:
+def _warn(log: Any, week: Week, *, what: str, scorer: Scorer) -> None:
     """Say that no fit, or an earlier one, is what a week is scored with."""
     if scorer.note:
         by_whom = "an earlier fit" if scorer.run_id else "the heuristic"
@@ -136,14 +136,19 @@ def _publish_history(connection: Connection, week: Week) -> Published:
     return publish(
         connection,
         survival_risk_history,
-        "staged_risk",
+        staged="staged_risk",
         partition="t.week_start = :week_start",
         parameters={"week_start": week.start},
     )
 
 
 def stage_risks(
-    connection: Connection, students: ScoredStudents, scorer: Scorer, week: Week, settings: SurvivalSettings
+    connection: Connection,
+    students: ScoredStudents,
+    *,
+    scorer: Scorer,
+    week: Week,
+    settings: SurvivalSettings,
 ) -> np.ndarray:
     """Fill staged_risk with rows of survival_risk_history for the population; their (n,) risks.
 
@@ -157,7 +162,7 @@ def stage_risks(
     horizon, model = settings.event_threshold_days, scorer.model
     risk, lower, upper = model.predict_silence(students.covariates, horizon)
     if scorer.run_id is None:
-        risk = _heuristic_of_the_contract(connection, students, week, settings)
+        risk = _heuristic_of_the_contract(connection, students, week=week, settings=settings)
     rank = (rankdata(risk) - 0.5) / max(len(risk), 1)
     for own, block in students.blocks(_BLOCK_STUDENTS):
         silent = block.covariates["days_since_last"]
@@ -178,22 +183,20 @@ def stage_risks(
             }
         ).astype({"run_id": object})
         if own.start == 0:
-            staged_from_frame(connection, "staged_risk", survival_risk_history, frame)
+            staged_from_frame(connection, "staged_risk", table=survival_risk_history, frame=frame)
         else:
-            copy_frame(connection, "staged_risk", frame)
+            copy_frame(connection, "staged_risk", frame=frame)
     return risk
 
 
 def _heuristic_of_the_contract(
-    connection: Connection, students: ScoredStudents, week: Week, settings: SurvivalSettings
+    connection: Connection, students: ScoredStudents, *, week: Week, settings: SurvivalSettings
 ) -> np.ndarray:
     """The very number that `weekly_kpi/S` gives without a model."""
     import numpy as np
 
-    stage_heuristic(connection, week, settings.event_threshold_days, settings.lookback_days)
-    found = dict(
-        connection.execute(text("SELECT user_id, (kpis ->> 'S')::float8 FROM staged_kpi")).tuples().all()
-    )
+    stage_heuristic(connection, week, horizon_days=settings.event_threshold_days, since_days=settings.lookback_days)
+    found = dict(connection.execute(text("SELECT user_id, (kpis ->> 'S')::float8 FROM staged_kpi")).tuples().all())
     connection.execute(text("DROP TABLE staged_kpi"))
     return np.array([found[user] for user in students.user_ids], dtype=np.float64)
 
@@ -216,7 +219,7 @@ def _reasons(model: ChurnModel, students: ScoredStudents) -> list[str]:
     ]
 
 
-def stage_heuristic(connection: Connection, week: Week, horizon_days: int, since_days: int) -> None:
+def stage_heuristic(connection: Connection, week: Week, *, horizon_days: int, since_days: int) -> None:
     """Fill staged_kpi with the contract's heuristic for the population, whose attempts reach back so many days."""
     connection.execute(
         statement("kpis/S.sql"),
@@ -229,27 +232,33 @@ def stage_heuristic(connection: Connection, week: Week, horizon_days: int, since
     )
 
 
-def stage_churn_risk(connection: Connection, week: Week, settings: KpiSettings) -> None:
+def stage_churn_risk(connection: Connection, week: Week, settings: KpiSettings) -> None:  # noqa: PLR0917
     """Fill staged_kpi with the keys of S for the population: by the model where one is usable, else the heuristic."""
     since_days = max(settings.users_since_days, settings.lookback_days)
-    stage_heuristic(connection, week, settings.churn_horizon_days, since_days)
+    stage_heuristic(connection, week, horizon_days=settings.churn_horizon_days, since_days=since_days)
     survival = load_settings().survival
     if not survival.update_kpi:
         connection.execute(statement(SQL, "note_fallback"), {"note": "SURVIVAL_UPDATE_KPI is off"})
         return
-    scorer = scorer_for(connection, week, settings.churn_horizon_days, survival.lookback_days)
-    _warn(dg.get_dagster_logger(), week, "S", scorer)
+    scorer = scorer_for(
+        connection, week, horizon_days=settings.churn_horizon_days, lookback_days=survival.lookback_days
+    )
+    _warn(dg.get_dagster_logger(), week, what="S", scorer=scorer)
     if scorer.run_id is None:
         connection.execute(statement(SQL, "note_fallback"), {"note": scorer.note})
         return
     students = load_scored(connection, week)
-    create_staging(connection, "staged_model", {"user_id": "text", "kpis": "jsonb"})
+    create_staging(connection, "staged_model", columns={"user_id": "text", "kpis": "jsonb"})
     for _, block in students.blocks(_BLOCK_STUDENTS):
-        copy_frame(connection, "staged_model", _kpi_rows(block, scorer, settings.churn_horizon_days))
+        copy_frame(
+            connection,
+            "staged_model",
+            frame=_kpi_rows(block, scorer, horizon_days=settings.churn_horizon_days),
+        )
     connection.execute(statement(SQL, "merge_kpi"))
 
 
-def _kpi_rows(students: ScoredStudents, scorer: Scorer, horizon_days: int) -> pd.DataFrame:
+def _kpi_rows(students: ScoredStudents, scorer: Scorer, *, horizon_days: int) -> pd.DataFrame:
     import pandas as pd
 
     numbers = zip(*scorer.model.predict_silence(students.covariates, horizon_days), strict=True)

@@ -47,9 +47,9 @@ def model_from_json(stored: dict[str, Any]) -> ChurnModel:
     return ChurnModel(
         stored["method"],
         stored["horizon_days"],
-        stored["follow_up_days"],
+        follow_up_days=stored["follow_up_days"],
         usable=True,
-        design=Design(columns, design["typical"], design["dropped"]),
+        design=Design(columns, design["typical"], dropped=design["dropped"]),
         fit=fit,
     )
 
@@ -58,7 +58,7 @@ def heuristic_model(horizon_days: int) -> ChurnModel:
     """The contract's heuristic in the shape of a model: its reasons, no fit."""
     from seedtest_analytics.stats.survival.churn import ChurnModel
 
-    return ChurnModel("heuristic", horizon_days, horizon_days)
+    return ChurnModel("heuristic", horizon_days, follow_up_days=horizon_days)
 
 
 def _array(name: str, value: Any) -> Any:

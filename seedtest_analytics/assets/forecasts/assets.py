@@ -40,9 +40,7 @@ if TYPE_CHECKING:
     from seedtest_analytics.stats.forecasts.series import ForecastSettings as ModelSettings
     from seedtest_analytics.stats.forecasts.series import SeriesForecast
 
-LOOK_BACK = dg.TimeWindowPartitionMapping(
-    start_offset=-11, end_offset=0, allow_nonexistent_upstream_partitions=True
-)
+LOOK_BACK = dg.TimeWindowPartitionMapping(start_offset=-11, end_offset=0, allow_nonexistent_upstream_partitions=True)
 """A series reaches back PROPHET_LOOKBACK_WEEKS weeks."""
 
 
@@ -63,9 +61,7 @@ class ForecastOptions(RunOptions):
         grain="series_week",
         description="Forecast of each configured weekly series of the cohort (PROPHET_METRICS) by Prophet, on closed "
         "weeks weighted by evidence, beside a local level; with too few weeks the local level itself, and it says so.",
-        checks=(
-            CheckDeclaration("beats_baseline", "One week ahead Prophet errs no more than the local level."),
-        ),
+        checks=(CheckDeclaration("beats_baseline", "One week ahead Prophet errs no more than the local level."),),
     ),
     TableSpec(
         tables.prophet_anomalies,
@@ -89,16 +85,16 @@ class ForecastOptions(RunOptions):
     pod=LARGE,
 )
 def series_forecasts(
-    context: dg.AssetExecutionContext, config: ForecastOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: ForecastOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Forecast every series as of each week of the run."""
     settings = load_settings().forecast.overridden_by(config.model_dump())
     for week in weeks(context, config):
-        yield from forecast_week(postgres, week, settings, is_dry_run(config))
+        yield from forecast_week(postgres, week, settings=settings, dry=is_dry_run(config))
 
 
 def forecast_week(
-    postgres: PostgresResource, week: Week, settings: ForecastSettings, dry: bool
+    postgres: PostgresResource, week: Week, *, settings: ForecastSettings, dry: bool
 ) -> Iterator[Outcome]:
     """Forecast the series of one week and replace its rows."""
     from seedtest_analytics.stats.forecasts.forecast import forecast_many
@@ -106,29 +102,43 @@ def forecast_week(
     last = last_closed_week(week)
     chosen = model_settings(last, settings)
     with postgres.transaction(f"prophet_fit_meta:{week.key}", is_dry_run=dry) as connection:
-        series = [load_series(connection, m, last, settings.lookback_weeks) for m in settings.metric_names]
+        series = [
+            load_series(connection, m, last_week=last, n_weeks=settings.lookback_weeks) for m in settings.metric_names
+        ]
         forecasts = forecast_many(series, chosen, processes=settings.processes)
-        fits, anomalies = fit_rows(week, forecasts, settings, chosen.holidays)
+        fits, anomalies = fit_rows(week, forecasts, settings=settings, holidays=chosen.holidays)
         parameters = {"week_start": week.start}
-        staged_from_frame(connection, "staged_fit", tables.prophet_fit_meta, fits)
-        staged_from_frame(connection, "staged_anomaly", tables.prophet_anomalies, anomalies)
+        staged_from_frame(connection, "staged_fit", table=tables.prophet_fit_meta, frame=fits)
+        staged_from_frame(connection, "staged_anomaly", table=tables.prophet_anomalies, frame=anomalies)
         fit = publish(
             connection,
             tables.prophet_fit_meta,
-            "staged_fit",
+            staged="staged_fit",
             partition="t.week_start = :week_start",
             parameters=parameters,
         )
         found = publish(
             connection,
             tables.prophet_anomalies,
-            "staged_anomaly",
+            staged="staged_anomaly",
             partition="t.fit_week = :week_start",
             parameters=parameters,
         )
     metadata = {"as_of": week.as_of.isoformat(), "series": _table(forecasts)}
-    yield Outcome(fit, metadata | _plots(forecasts), [_beats_baseline(forecasts)], week.key, dry)
-    yield Outcome(found, {"threshold": settings.anomaly_threshold}, [_last_week(forecasts)], week.key, dry)
+    yield Outcome(
+        fit,
+        metadata | _plots(forecasts),
+        checks=[_beats_baseline(forecasts)],
+        partition=week.key,
+        is_dry_run=dry,
+    )
+    yield Outcome(
+        found,
+        {"threshold": settings.anomaly_threshold},
+        checks=[_last_week(forecasts)],
+        partition=week.key,
+        is_dry_run=dry,
+    )
 
 
 def model_settings(last: dt.date, settings: ForecastSettings) -> ModelSettings:
@@ -181,9 +191,7 @@ def _plot(found: SeriesForecast) -> dg.MetadataValue:
     figure, axes = new_figure(6.4, 3.0)
     axes.plot(found.weeks, found.values, "o-", color=INK, markersize=3, linewidth=1, label="value")
     axes.plot(found.weeks, found.expected, color=MUTED, linewidth=1, label="expected by the weeks before")
-    axes.fill_between(
-        found.forecast_weeks, found.forecast_lower, found.forecast_upper, color=ACCENT, alpha=0.2
-    )
+    axes.fill_between(found.forecast_weeks, found.forecast_lower, found.forecast_upper, color=ACCENT, alpha=0.2)
     axes.plot(found.forecast_weeks, found.forecast, color=ACCENT, label="forecast")
     far = found.is_anomaly
     axes.plot(found.weeks[far], found.values[far], "D", color="#c1121f", markersize=6, label="anomaly")
@@ -196,7 +204,7 @@ def _plot(found: SeriesForecast) -> dg.MetadataValue:
 def _beats_baseline(forecasts: Sequence[SeriesForecast]) -> CheckOutcome:
     faults = [f"{f.metric}: {'; '.join(f.warnings)}" for f in forecasts if f.warnings]
     return CheckOutcome(
-        "beats_baseline", not faults, "; ".join(faults) or "no series is worse, or none is judged"
+        "beats_baseline", not faults, description="; ".join(faults) or "no series is worse, or none is judged"
     )
 
 
@@ -206,7 +214,7 @@ def _last_week(forecasts: Sequence[SeriesForecast]) -> CheckOutcome:
         for f in forecasts
         if len(f.weeks) and f.is_anomaly[-1]
     ]
-    return CheckOutcome("last_week_expected", not far, "; ".join(far) or "as expected")
+    return CheckOutcome("last_week_expected", not far, description="; ".join(far) or "as expected")
 
 
 @table_assets(
@@ -225,14 +233,21 @@ def _last_week(forecasts: Sequence[SeriesForecast]) -> CheckOutcome:
     partitions_def=WEEKLY,
 )
 def weekly_kpi_expected(
-    context: dg.AssetExecutionContext, config: ForecastOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: ForecastOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Merge what was expected of each student of each week of the run."""
     settings = load_settings().forecast.overridden_by(config.model_dump())
     for week in weeks(context, config):
         dry = is_dry_run(config)
         with postgres.transaction(f"weekly_kpi:{week.key}", is_dry_run=dry) as connection:
-            numbers = stage_expectations(connection, week, settings.lookback_weeks)
-            published = merge_kpis(connection, "I_t_expected", week.start, is_whole=False)
+            numbers = stage_expectations(connection, week, lookback_weeks=settings.lookback_weeks)
+            published = merge_kpis(connection, "I_t_expected", week_start=week.start, is_whole=False)
         metadata = {"students_with_an_expectation": numbers}
-        yield Outcome(published, metadata, [], week.key, dry, key=("weekly_kpi", "I_t_expected"))
+        yield Outcome(
+            published,
+            metadata,
+            checks=[],
+            partition=week.key,
+            is_dry_run=dry,
+            key=("weekly_kpi", "I_t_expected"),
+        )

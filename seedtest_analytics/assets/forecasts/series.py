@@ -41,7 +41,7 @@ def last_closed_week(week: Week) -> dt.date:
     return week.start if is_over else week.start - WEEK
 
 
-def load_series(connection: Connection, metric: str, last_week: dt.date, n_weeks: int) -> WeeklySeries:
+def load_series(connection: Connection, metric: str, *, last_week: dt.date, n_weeks: int) -> WeeklySeries:
     """The metric's weeks up to ``last_week``; weeks without a value become gaps, at the end too."""
     from seedtest_analytics.stats.forecasts.series import weekly_series
 
@@ -54,7 +54,7 @@ def load_series(connection: Connection, metric: str, last_week: dt.date, n_weeks
     starts, values, evidence = ([row[i] for row in rows] for i in range(3))
     if starts and starts[-1] < last_week:
         starts, values, evidence = [*starts, last_week], [*values, None], [*evidence, 0.0]
-    return weekly_series(metric, starts, values, evidence)
+    return weekly_series(metric, starts, values=values, evidence=evidence)
 
 
 def holidays_around(last_week: dt.date, settings: ForecastSettings) -> Holidays:
@@ -69,30 +69,28 @@ def holidays_around(last_week: dt.date, settings: ForecastSettings) -> Holidays:
     last = np.datetime64(last_week + (settings.forecast_weeks + 1) * WEEK) - 1
     own = [(name, np.datetime64(day)) for name, days in settings.days_off.items() for day in days]
     return (
-        *public_holidays(settings.countries, first, last),
+        *public_holidays(settings.countries, first, last=last),
         *((name, day) for name, day in own if first <= day <= last),
     )
 
 
 def fit_rows(
-    week: Week, forecasts: Sequence[SeriesForecast], settings: ForecastSettings, holidays: Holidays = ()
+    week: Week, forecasts: Sequence[SeriesForecast], *, settings: ForecastSettings, holidays: Holidays = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of prophet_fit_meta and of prophet_anomalies."""
     import pandas as pd
 
-    fits = [_fit_row(week, found, settings, holidays) for found in forecasts]
+    fits = [_fit_row(week, found, settings=settings, holidays=holidays) for found in forecasts]
     anomalies = [
         row
         for fit, found in zip(fits, forecasts, strict=True)
-        for row in _anomaly_rows(fit["run_id"], week, found)
+        for row in _anomaly_rows(fit["run_id"], week, found=found)
     ]
     names = [c.name for c in tables.prophet_anomalies.columns if c.name != "detected_at"]
     return pd.DataFrame(fits), pd.DataFrame(anomalies, columns=names)
 
 
-def _fit_row(
-    week: Week, found: SeriesForecast, settings: ForecastSettings, holidays: Holidays
-) -> dict[str, Any]:
+def _fit_row(week: Week, found: SeriesForecast, *, settings: ForecastSettings, holidays: Holidays) -> dict[str, Any]:
     ahead = zip(found.forecast_weeks, found.forecast, found.forecast_lower, found.forecast_upper, strict=True)
     meta = {
         "status": found.method,
@@ -108,13 +106,10 @@ def _fit_row(
         "holidays": [{"ds": str(day), "holiday": name} for name, day in holidays],
     }
     return {
-        "run_id": _run_id(week, found, settings),
+        "run_id": _run_id(week, found, settings=settings),
         "metric": found.metric,
         "changepoints": json_text(
-            [
-                {"ds": str(c.week), "slope_change_per_week": c.slope_change_per_week}
-                for c in found.changepoints
-            ]
+            [{"ds": str(c.week), "slope_change_per_week": c.slope_change_per_week} for c in found.changepoints]
         ),
         "forecast": json_text(
             [
@@ -140,7 +135,7 @@ def _insample(found: SeriesForecast) -> list[dict[str, Any]]:
     ]
 
 
-def _anomaly_rows(run_id: str, week: Week, found: SeriesForecast) -> list[dict[str, Any]]:
+def _anomaly_rows(run_id: str, week: Week, *, found: SeriesForecast) -> list[dict[str, Any]]:
     return [
         {
             "run_id": run_id,
@@ -155,7 +150,7 @@ def _anomaly_rows(run_id: str, week: Week, found: SeriesForecast) -> list[dict[s
     ]
 
 
-def _run_id(week: Week, found: SeriesForecast, settings: ForecastSettings) -> str:
+def _run_id(week: Week, found: SeriesForecast, *, settings: ForecastSettings) -> str:
     """The same week, metric, settings and data give the same id."""
     spec = {name: value for name, value in settings.model_dump(mode="json").items() if name != "processes"}
     digest = hashlib.blake2b(json.dumps([found.metric, spec]).encode(), digest_size=16)

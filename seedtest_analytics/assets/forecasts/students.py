@@ -20,7 +20,7 @@ MIN_HISTORY = 3
 WHY_NOT = f"fewer than {MIN_HISTORY} earlier weeks with I_t"
 
 
-def stage_expectations(connection: Connection, week: Week, lookback_weeks: int) -> int:
+def stage_expectations(connection: Connection, week: Week, *, lookback_weeks: int) -> int:
     """Fill staged_kpi with I_t_expected and I_t_anomaly; number of students with an expectation."""
     import numpy as np
     import pandas as pd
@@ -28,16 +28,16 @@ def stage_expectations(connection: Connection, week: Week, lookback_weeks: int) 
     first = week.start - (lookback_weeks - 1) * WEEK
     connection.execute(statement(SQL, "stage_students"), {"first_week": first, "week_start": week.start})
     rows = copy_to_arrow(connection, statement(SQL, "student_rows"), dictionaries=("user_id",))
-    create_staging(connection, "staged_kpi", {"user_id": "text", "kpis": "jsonb"})
+    create_staging(connection, "staged_kpi", columns={"user_id": "text", "kpis": "jsonb"})
     if rows.num_rows == 0:
         return 0
     users = rows["user_id"].combine_chunks()
     values, evidence = _grid(
         users.indices.to_numpy(),
         lookback_weeks - 1 - rows["weeks_ago"].to_numpy(),
-        _floats(rows, "value"),
-        _floats(rows, "evidence"),
-        (len(users.dictionary), lookback_weeks),
+        value=_floats(rows, "value"),
+        evidence=_floats(rows, "evidence"),
+        shape=(len(users.dictionary), lookback_weeks),
     )
     expected, anomaly = _last_week(values, evidence)
     keys = [
@@ -47,7 +47,7 @@ def stage_expectations(connection: Connection, week: Week, lookback_weeks: int) 
         for e, a in zip(expected.tolist(), anomaly.tolist(), strict=True)
     ]
     frame = pd.DataFrame({"user_id": users.dictionary.to_pylist(), "kpis": keys})
-    copy_frame(connection, "staged_kpi", frame)
+    copy_frame(connection, "staged_kpi", frame=frame)
     return int(np.isfinite(expected).sum())
 
 
@@ -65,7 +65,7 @@ def _last_week(values: np.ndarray, evidence: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _grid(
-    user: np.ndarray, position: np.ndarray, value: np.ndarray, evidence: np.ndarray, shape: tuple[int, int]
+    user: np.ndarray, position: np.ndarray, *, value: np.ndarray, evidence: np.ndarray, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(U, W) values, NaN where a week has none, and their evidence."""
     import numpy as np

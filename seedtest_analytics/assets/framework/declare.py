@@ -85,22 +85,30 @@ def table_assets(
         def compute(context: dg.AssetExecutionContext, **arguments: Any) -> Iterator[Any]:
             checks = {spec.asset_key: spec.checks for spec in specs}
             lineage = {spec.asset_key: column_lineage(spec.table) for spec in specs}
-            yield from report_run(context, checks, lineage, body(context, **arguments))
+            yield from report_run(context, checks, lineage=lineage, outcomes=body(context, **arguments))
 
         _take_signature(compute, body)
         return dg.multi_asset(
             name=body.__name__,
             specs=[
-                _asset_spec(spec, body, group, domain, kinds, deps, sql, partitions_def) for spec in specs
+                _asset_spec(
+                    spec,
+                    body,
+                    group=group,
+                    domain=domain,
+                    kinds=kinds,
+                    deps=deps,
+                    sql=sql,
+                    partitions_def=partitions_def,
+                )
+                for spec in specs
             ],
             check_specs=[check for spec in specs for check in _check_specs(spec, partitions_def)],
             partitions_def=partitions_def,
             backfill_policy=dg.BackfillPolicy.single_run() if partitions_def else None,
             pool=pool,
             op_tags={
-                "dagster-k8s/config": {
-                    "container_config": {"resources": {"requests": dict(pod), "limits": dict(pod)}}
-                }
+                "dagster-k8s/config": {"container_config": {"resources": {"requests": dict(pod), "limits": dict(pod)}}}
             },
             retry_policy=dg.RetryPolicy(
                 max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
@@ -121,6 +129,7 @@ def _take_signature(compute: Callable[..., Any], body: Callable[..., Any]) -> No
 def _asset_spec(
     spec: TableSpec,
     body: Callable[..., Any],
+    *,
     group: str,
     domain: str,
     kinds: Iterable[str],
@@ -136,7 +145,7 @@ def _asset_spec(
         owners=[PLATFORM.owner],
         kinds=set(kinds),
         tags={"domain": domain, "grain": spec.grain, "pii": pii_class(spec.table)},
-        code_version=_code_version(body, spec.table, sql),
+        code_version=_code_version(body, spec.table, sql=sql),
         freshness_policy=freshness(partitions_def),
         metadata={"dagster/table_name": spec.table.name, "dagster/column_schema": column_schema(spec.table)},
         # A dry run materialises nothing.
@@ -144,9 +153,7 @@ def _asset_spec(
     )
 
 
-def _check_specs(
-    spec: TableSpec, partitions_def: dg.PartitionsDefinition | None
-) -> Iterator[dg.AssetCheckSpec]:
+def _check_specs(spec: TableSpec, partitions_def: dg.PartitionsDefinition | None) -> Iterator[dg.AssetCheckSpec]:
     contract = CheckDeclaration(
         CONTRACT_CHECK,
         f"Rows of {spec.table.name} keep the contract before they are published: keys, NOT NULL, ranges, allowed and "
@@ -209,7 +216,7 @@ def freshness(partitions_def: dg.PartitionsDefinition | None) -> dg.FreshnessPol
     return dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=hours))
 
 
-def _code_version(body: Callable[..., Any], table: Table, sql: Sequence[str]) -> str:
+def _code_version(body: Callable[..., Any], table: Table, *, sql: Sequence[str]) -> str:
     module = inspect.getmodule(body)
     columns = ",".join(f"{c.name}:{c.type!r}" for c in table.columns)
     parts = (inspect.getsource(module) if module else "", columns, digest(*sql) if sql else "")

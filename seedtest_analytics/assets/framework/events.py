@@ -73,6 +73,7 @@ class _CheckEvent:
 def report_run(
     context: dg.AssetExecutionContext,
     checks: Mapping[dg.AssetKey, Sequence[CheckDeclaration]],
+    *,
     lineage: Mapping[dg.AssetKey, dg.TableColumnLineage],
     outcomes: Iterator[Outcome],
 ) -> Iterator[Any]:
@@ -81,7 +82,7 @@ def report_run(
     try:
         for outcome in outcomes:
             collected[outcome.asset_key].append(outcome)
-            _report_partition(context, checks[outcome.asset_key], outcome)
+            _report_partition(context, checks[outcome.asset_key], outcome=outcome)
     except ContractViolation as violation:
         yield from _failed_contract(checks, violation)
         raise dg.Failure(str(violation), allow_retries=False) from None
@@ -98,7 +99,7 @@ def report_run(
         ) from error
     for key, of_key in collected.items():
         if of_key:
-            yield from _report_asset(context, key, checks[key], lineage[key], of_key)
+            yield from _report_asset(context, key, checks=checks[key], lineage=lineage[key], outcomes=of_key)
         else:
             yield from _nothing_to_report(key, checks[key])
 
@@ -127,6 +128,7 @@ def _failed_contract(
 def _report_asset(
     context: dg.AssetExecutionContext,
     key: dg.AssetKey,
+    *,
     checks: Sequence[CheckDeclaration],
     lineage: dg.TableColumnLineage,
     outcomes: Sequence[Outcome],
@@ -139,9 +141,7 @@ def _report_asset(
     context.log.info(f"{key.to_user_string()} {verb}: {changes(total)}")
     if not is_dry_run:
         own = dict(outcomes[0].metadata) if len(outcomes) == 1 else {}
-        yield dg.MaterializeResult(
-            asset_key=key, metadata={"dagster/column_lineage": lineage} | _counts(total) | own
-        )
+        yield dg.MaterializeResult(asset_key=key, metadata={"dagster/column_lineage": lineage} | _counts(total) | own)
     # A dry run has its checks too: Dagster fails a step that leaves a declared check without a result.
     for event in _check_events(checks, outcomes):
         yield dg.AssetCheckResult(
@@ -174,23 +174,24 @@ def _counts(published: Published) -> dict[str, Any]:
 
 
 def _report_partition(
-    context: dg.AssetExecutionContext, checks: Sequence[CheckDeclaration], outcome: Outcome
+    context: dg.AssetExecutionContext, checks: Sequence[CheckDeclaration], *, outcome: Outcome
 ) -> None:
     """Log metadata and checks of the partitions of a range, also of one; those of a partition's run are its own."""
     if outcome.is_dry_run or context.assets_def.partitions_def is None or context.has_partition_key:
         return
     if outcome.partition is not None:
         metadata = {**_counts(outcome.published), **outcome.metadata}
-        _log_partition(context, checks, outcome, outcome.partition, metadata)
+        _log_partition(context, checks, outcome=outcome, partition=outcome.partition, metadata=metadata)
         return
     for partition in context.partition_keys:
         rows = {"dagster/partition_row_count": outcome.partition_rows.get(partition, 0)}
-        _log_partition(context, checks, outcome, partition, rows)
+        _log_partition(context, checks, outcome=outcome, partition=partition, metadata=rows)
 
 
 def _log_partition(
     context: dg.AssetExecutionContext,
     checks: Sequence[CheckDeclaration],
+    *,
     outcome: Outcome,
     partition: str,
     metadata: Mapping[str, Any],
@@ -213,7 +214,11 @@ def _log_partition(
 def _check_events(checks: Sequence[CheckDeclaration], outcomes: Sequence[Outcome]) -> Iterator[_CheckEvent]:
     rows = sum(o.published.staged for o in outcomes)
     yield _CheckEvent(
-        CONTRACT_CHECK, True, dg.AssetCheckSeverity.ERROR, f"{rows:,} rows keep the contract", {"rows": rows}
+        CONTRACT_CHECK,
+        True,  # noqa: FBT003
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{rows:,} rows keep the contract",
+        metadata={"rows": rows},
     )
     for check in checks:
         results = [c for o in outcomes for c in o.checks if c.name == check.name]
@@ -225,7 +230,7 @@ def _check_events(checks: Sequence[CheckDeclaration], outcomes: Sequence[Outcome
         yield _CheckEvent(
             check.name,
             not failed,
-            dg.AssetCheckSeverity.ERROR if check.is_blocking else dg.AssetCheckSeverity.WARN,
-            description,
-            dict(shown[0].metadata) if shown else {},
+            severity=dg.AssetCheckSeverity.ERROR if check.is_blocking else dg.AssetCheckSeverity.WARN,
+            description=description,
+            metadata=dict(shown[0].metadata) if shown else {},
         )

@@ -21,7 +21,7 @@ WIDEST_ROW = 4
 
 
 def table_preview(
-    connection: Connection, statement: TextClause, parameters: Mapping[str, Any] | None = None
+    connection: Connection, statement: TextClause, *, parameters: Mapping[str, Any] | None = None
 ) -> dg.MetadataValue:
     """A Markdown table of the statement's rows. For counts and summaries: no row of a student belongs in it."""
     result = connection.execute(statement, dict(parameters or {}))
@@ -52,11 +52,11 @@ def _cell(value: Any) -> str:
 
 def new_figure(width: float = 6.0, height: float = 2.8) -> tuple[Figure, Any]:
     """A figure and its axes in the platform's style, without pyplot's global state."""
-    figure, (axes,) = new_figures(1, width, height)
+    figure, (axes,) = new_figures(1, width, height=height)
     return figure, axes
 
 
-def new_figures(n: int, width: float, height: float) -> tuple[Figure, list[Any]]:
+def new_figures(n: int, width: float, *, height: float) -> tuple[Figure, list[Any]]:
     """A figure with ``n`` axes side by side."""
     from matplotlib.figure import Figure
 
@@ -76,7 +76,7 @@ def figure_metadata(figure: Figure) -> dg.MetadataValue:
     return dg.MetadataValue.md(f"![plot](data:image/png;base64,{encoded})")
 
 
-def histogram(values: Sequence[float], title: str, label: str, bins: int = 40) -> dg.MetadataValue:
+def histogram(values: Sequence[float], title: str, *, label: str, bins: int = 40) -> dg.MetadataValue:
     """A histogram of finite values."""
     figure, axes = new_figure()
     axes.hist(values, bins=bins, color=ACCENT)

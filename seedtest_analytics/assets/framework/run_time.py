@@ -27,7 +27,7 @@ def now(options: RunOptions | None = None) -> dt.datetime:
 def weeks(context: dg.AssetExecutionContext, options: RunOptions) -> list[Week]:
     """The weekly partitions of the run, oldest first."""
     instant = now(options)
-    return [week_at(dt.date.fromisoformat(key), instant, PLATFORM) for key in sorted(context.partition_keys)]
+    return [week_at(dt.date.fromisoformat(key), instant, platform=PLATFORM) for key in sorted(context.partition_keys)]
 
 
 def days(context: dg.AssetExecutionContext) -> tuple[dt.date, dt.date]:

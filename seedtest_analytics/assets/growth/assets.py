@@ -80,13 +80,15 @@ class GrowthOptions(RunOptions):
     pool=POOL,
 )
 def glmm_growth(
-    context: dg.AssetExecutionContext, config: GlmmOptions, postgres: PostgresResource, r: RResource
+    context: dg.AssetExecutionContext, config: GlmmOptions, *, postgres: PostgresResource, r: RResource
 ) -> Iterator[Outcome]:
     """Fit the mixed model as of each week of the run, oldest first."""
     settings = load_settings()
     glmm = settings.glmm.overridden_by(config.model_dump())
     for week in weeks(context, config):
-        yield from fit_glmm_week(postgres, r, week, glmm, settings.kpis, is_dry_run(config), context.log)
+        yield from fit_glmm_week(
+            postgres, r, week=week, settings=glmm, kpis=settings.kpis, dry=is_dry_run(config), log=context.log
+        )
 
 
 @table_assets(
@@ -125,6 +127,7 @@ def glmm_growth(
 def bayesian_growth(
     context: dg.AssetExecutionContext,
     config: GrowthOptions,
+    *,
     postgres: PostgresResource,
     stan: StanResource,
     r: RResource,
@@ -132,8 +135,13 @@ def bayesian_growth(
     """Fit the Bayesian growth model as of each week of the run, oldest first."""
     settings = load_settings()
     growth = settings.growth.overridden_by(config.model_dump())
-    samplers = Samplers(stan, r, context.log)
+    samplers = Samplers(stan, r, log=context.log)
     for week in weeks(context, config):
         yield from fit_growth_week(
-            postgres, week, growth, settings.kpis.default_target, is_dry_run(config), samplers
+            postgres,
+            week,
+            settings=growth,
+            default_target=settings.kpis.default_target,
+            dry=is_dry_run(config),
+            samplers=samplers,
         )

@@ -38,23 +38,21 @@ class ChosenFit:
     note: str | None = None
 
 
-def stage_goal_probability(connection: Connection, week: Week, settings: KpiSettings) -> None:
+def stage_goal_probability(connection: Connection, week: Week, settings: KpiSettings) -> None:  # noqa: PLR0917
     """P from the week's growth posterior where that is asked for and there is one, else the Normal approximation."""
     import pandas as pd
 
     log = dg.get_dagster_logger()
     stage_goals(connection, week)
     connection.execute(statement(SQL, "abilities"), {"week_start": week.start, "as_of": week.as_of})
-    create_staging(connection, "staged_kpi", {"user_id": "text", "kpis": "jsonb"})
+    create_staging(connection, "staged_kpi", columns={"user_id": "text", "kpis": "jsonb"})
     fit: ChosenFit | None = None
     reason = None
     if settings.use_bayesian:
-        fit, reason = choose_fit(connection, week, load_settings().growth)
+        fit, reason = choose_fit(connection, week, settings=load_settings().growth)
         if fit is not None:
             parameters = {"fit_week": fit.week_start, "run_id": fit.run_id, "as_of_date": as_of_date(week)}
-            n = connection.execute(
-                statement(SQL, "insert_bayesian"), {**parameters, "note": fit.note}
-            ).rowcount
+            n = connection.execute(statement(SQL, "insert_bayesian"), {**parameters, "note": fit.note}).rowcount
             log.info(f"week of {week.key}: updated P and sigma for {n:,} users from growth fit {fit.run_id}")
             if fit.note:
                 log.warning(f"week of {week.key}: {fit.note}")
@@ -71,10 +69,10 @@ def stage_goal_probability(connection: Connection, week: Week, settings: KpiSett
     loaded = pd.DataFrame(result.all(), columns=list(result.keys()))
     for said, n in loaded["method_reason"].value_counts().items():
         log.warning(f"week of {week.key}: fallback to the Normal approximation of P for {n:,} users: {said}")
-    copy_frame(connection, "staged_kpi", goal_rows(loaded))
+    copy_frame(connection, "staged_kpi", frame=goal_rows(loaded))
 
 
-def choose_fit(connection: Connection, week: Week, settings: GrowthSettings) -> tuple[ChosenFit | None, str]:
+def choose_fit(connection: Connection, week: Week, *, settings: GrowthSettings) -> tuple[ChosenFit | None, str]:
     """The fit for the week, and why the students whom it does not predict get the Normal approximation.
 
     The week's own usable fit; where that one fell short, the last usable one, not older than the look-back. A week
@@ -90,14 +88,14 @@ def choose_fit(connection: Connection, week: Week, settings: GrowthSettings) -> 
     own, *earlier = fits
     unseen = "no score in the look-back of the growth fit"
     if own.is_usable:
-        return ChosenFit(own.run_id, own.week_start, f"the growth fit of the week {PASSED}"), unseen
+        return ChosenFit(own.run_id, own.week_start, passed=f"the growth fit of the week {PASSED}"), unseen
     faults = "; ".join(own.reasons or ["no reason stored"])
     fell_short = f"the growth fit of the week fell short ({faults})"
     good = next((fit for fit in earlier if fit.is_usable), None)
     if good is None:
         return None, f"{fell_short} and no usable one of the {settings.lookback_weeks} weeks before stands in"
     stand_in = f"{fell_short}; the last good one, of {good.week_start},"
-    return ChosenFit(good.run_id, good.week_start, f"{stand_in} {PASSED}", f"{stand_in} is used"), unseen
+    return ChosenFit(good.run_id, good.week_start, passed=f"{stand_in} {PASSED}", note=f"{stand_in} is used"), unseen
 
 
 def goal_rows(loaded: pd.DataFrame) -> pd.DataFrame:
@@ -108,15 +106,17 @@ def goal_rows(loaded: pd.DataFrame) -> pd.DataFrame:
     from seedtest_analytics.stats.kpi.goal import normal_goal_probability
 
     mean, sd, target = (np.asarray(loaded[c], np.float64) for c in ("theta", "se", "target"))
-    probability = normal_goal_probability(mean, sd, target)
+    probability = normal_goal_probability(mean, sd, target=target)
     reasons = [{"P_method_reason": said} if said else {} for said in loaded["method_reason"]]
-    rows = zip(mean, sd, loaded["n_answers"], target, loaded["target_source"], probability, strict=True)
-    keys = [json.dumps(_goal_keys(*row) | said) for row, said in zip(rows, reasons, strict=True)]
+    evidence = zip(loaded["n_answers"], target, loaded["target_source"], strict=True)
+    common = [{"n_answers": n, "target": t, "source": source} for n, t, source in evidence]
+    rows = zip(mean, sd, probability, common, reasons, strict=True)
+    keys = [json.dumps(_goal_keys(m, s, probability=p, **own) | said) for m, s, p, own, said in rows]
     return pd.DataFrame({"user_id": loaded["user_id"], "kpis": keys})
 
 
 def _goal_keys(
-    mean: float, sd: float, n_answers: Any, target: float, source: str, probability: float
+    mean: float, sd: float, *, n_answers: Any, target: float, source: str, probability: float
 ) -> dict[str, Any]:
     common = {"P_target": target, "P_target_source": source}
     if probability != probability:  # NaN: there is no ability yet

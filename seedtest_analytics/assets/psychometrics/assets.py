@@ -52,9 +52,7 @@ class ScoringOptions(RunOptions):
         description="Item parameters by marginal maximum likelihood over the answers of the look-back, on the logit metric "
         "(D = 1). One row an item, of the newest usable calibration that has it; `mirt_item_params_history` keeps all.",
         checks=(
-            CheckDeclaration(
-                "items_usable", "At least half of the answers are to items that could be calibrated."
-            ),
+            CheckDeclaration("items_usable", "At least half of the answers are to items that could be calibrated."),
         ),
     ),
     TableSpec(
@@ -94,7 +92,7 @@ class ScoringOptions(RunOptions):
     pod=LARGE,
 )
 def irt_calibration(
-    context: dg.AssetExecutionContext, config: CalibrationOptions, postgres: PostgresResource, r: RResource
+    context: dg.AssetExecutionContext, config: CalibrationOptions, *, postgres: PostgresResource, r: RResource
 ) -> Iterator[Outcome]:
     """Calibrate the items as of each week of the run, oldest first.
 
@@ -106,7 +104,13 @@ def irt_calibration(
     for week in weeks(context, config):
         try:
             yield from calibrate_week(
-                postgres, week, settings, is_dry_run(config), context.log, r, loaded.dif
+                postgres,
+                week,
+                settings=settings,
+                dry=is_dry_run(config),
+                log=context.log,
+                r=r,
+                dif_settings=loaded.dif,
             )
         except RError as error:
             raise dg.Failure(
@@ -122,9 +126,7 @@ def irt_calibration(
         grain="student_week",
         description="Ability of each student as of each week: EAP and posterior SD from the first answers of the look-back.",
         checks=(
-            CheckDeclaration(
-                "scored", "Students with answers have an ability; none means no usable calibration."
-            ),
+            CheckDeclaration("scored", "Students with answers have an ability; none means no usable calibration."),
             CheckDeclaration(
                 "scale_stable",
                 "Mean and SD of θ are near those of the week before: a jump of the cohort is a jump of the scale.",
@@ -151,9 +153,9 @@ def irt_calibration(
     pod=LARGE,
 )
 def irt_scoring(
-    context: dg.AssetExecutionContext, config: ScoringOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: ScoringOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Score the students as of each week of the run with that week's calibration, or the newest usable one before."""
     settings = load_settings().calibration.overridden_by(config.model_dump())
     for week in weeks(context, config):
-        yield from score_week(postgres, week, settings, is_dry_run(config), context.log)
+        yield from score_week(postgres, week, settings=settings, dry=is_dry_run(config), log=context.log)

@@ -47,7 +47,7 @@ def item_fit_metadata(data: ResponseData, calibration: Calibration) -> dict[str,
 
 
 def person_fit_metadata(
-    data: ResponseData, items: ItemParameters, group_mean: float, group_sd: float
+    data: ResponseData, items: ItemParameters, *, group_mean: float, group_sd: float
 ) -> dict[str, Any]:
     """Share of students whose answers are less likely than their ability explains; by chance it is ``PERSON_ALPHA``."""
     from seedtest_analytics.stats.irt.fit import person_fit

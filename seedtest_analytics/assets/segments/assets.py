@@ -15,9 +15,7 @@ from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import load_settings
 from seedtest_analytics.tables import segments as tables
 
-LOOK_BACK = dg.TimeWindowPartitionMapping(
-    start_offset=-11, end_offset=0, allow_nonexistent_upstream_partitions=True
-)
+LOOK_BACK = dg.TimeWindowPartitionMapping(start_offset=-11, end_offset=0, allow_nonexistent_upstream_partitions=True)
 """Features are means over CLUSTER_LOOKBACK_WEEKS weeks."""
 
 
@@ -61,9 +59,9 @@ class SegmentOptions(RunOptions):
     pod=LARGE,
 )
 def student_segments(
-    context: dg.AssetExecutionContext, config: SegmentOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: SegmentOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Segment the students as of each week of the run, oldest first."""
     settings = load_settings().segments.overridden_by(config.model_dump())
     for week in weeks(context, config):
-        yield from segment_week(postgres, week, settings, is_dry_run(config))
+        yield from segment_week(postgres, week, settings=settings, dry=is_dry_run(config))

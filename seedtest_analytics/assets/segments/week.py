@@ -39,34 +39,32 @@ class Features:
     columns: dict[str, np.ndarray]
 
 
-def segment_week(
-    postgres: PostgresResource, week: Week, settings: SegmentSettings, dry: bool
-) -> Iterator[Outcome]:
+def segment_week(postgres: PostgresResource, week: Week, *, settings: SegmentSettings, dry: bool) -> Iterator[Outcome]:
     """Segment the students as of one week; the newest run is the one that user_segment holds."""
     with postgres.transaction("segment_meta", is_dry_run=dry) as connection:
-        features = load_features(connection, week, settings)
-        run_id = _run_id(week, settings, features)
-        found = _segment(connection, features, week, settings) if features.user_ids else None
-        meta, members = _publish(connection, week, run_id, features, found)
+        features = load_features(connection, week, settings=settings)
+        run_id = _run_id(week, settings, features=features)
+        found = _segment(connection, features, week=week, settings=settings) if features.user_ids else None
+        meta, members = _publish(connection, week, run_id=run_id, features=features, found=found)
     metadata: dict[str, Any] = {"as_of": week.as_of.isoformat(), "students": len(features.user_ids)}
     if found is None:
         none = [
-            CheckOutcome(name, False, "no student has enough weeks")
+            CheckOutcome(name, False, description="no student has enough weeks")  # noqa: FBT003
             for name in ("several_segments", "stable")
         ]
-        yield Outcome(meta, metadata, none, week.key, dry)
-        yield Outcome(members, {}, [], week.key, dry)
+        yield Outcome(meta, metadata, checks=none, partition=week.key, is_dry_run=dry)
+        yield Outcome(members, {}, checks=[], partition=week.key, is_dry_run=dry)
         return
     metadata |= {"run_id": run_id, "method": found.method, "reason": found.reason, **segment_plots(found)}
     checks = [
-        CheckOutcome("several_segments", len(found.segments) > 1, found.reason or f"{len(found.segments)}"),
-        CheckOutcome("stable", not found.warnings, "; ".join(found.warnings) or "every segment is stable"),
+        CheckOutcome("several_segments", len(found.segments) > 1, description=found.reason or f"{len(found.segments)}"),
+        CheckOutcome("stable", not found.warnings, description="; ".join(found.warnings) or "every segment is stable"),
     ]
-    yield Outcome(meta, metadata, checks, week.key, dry)
-    yield Outcome(members, {"run_id": run_id}, [], week.key, dry)
+    yield Outcome(meta, metadata, checks=checks, partition=week.key, is_dry_run=dry)
+    yield Outcome(members, {"run_id": run_id}, checks=[], partition=week.key, is_dry_run=dry)
 
 
-def load_features(connection: Connection, week: Week, settings: SegmentSettings) -> Features:
+def load_features(connection: Connection, week: Week, *, settings: SegmentSettings) -> Features:
     """The contract's nine features of the students with enough weeks."""
     from seedtest_analytics.stats.segments.features import CONTRACT_FEATURES
 
@@ -77,13 +75,11 @@ def load_features(connection: Connection, week: Week, settings: SegmentSettings)
     )
     rows = copy_to_arrow(connection, statement(SQL, "feature_rows"), dictionaries=("user_id",))
     frame = rows.to_pandas()
-    columns = {
-        name: frame[name].to_numpy(dtype="float64", na_value=float("nan")) for name in CONTRACT_FEATURES
-    }
+    columns = {name: frame[name].to_numpy(dtype="float64", na_value=float("nan")) for name in CONTRACT_FEATURES}
     return Features([str(user) for user in frame["user_id"]], columns)
 
 
-def _run_id(week: Week, settings: SegmentSettings, features: Features) -> str:
+def _run_id(week: Week, settings: SegmentSettings, *, features: Features) -> str:
     digest = hashlib.blake2b(json.dumps(settings.model_dump(mode="json")).encode(), digest_size=16)
     digest.update("\0".join(features.user_ids).encode())
     for values in features.columns.values():
@@ -91,9 +87,7 @@ def _run_id(week: Week, settings: SegmentSettings, features: Features) -> str:
     return f"cluster-{week.iso_label}-{digest.hexdigest()[:10]}"
 
 
-def _segment(
-    connection: Connection, features: Features, week: Week, settings: SegmentSettings
-) -> Segmentation:
+def _segment(connection: Connection, features: Features, *, week: Week, settings: SegmentSettings) -> Segmentation:
     from seedtest_analytics.stats.segments import segments
     from seedtest_analytics.stats.segments.identity import PreviousSegment
 
@@ -102,7 +96,7 @@ def _segment(
         PreviousSegment(
             row.segment_id,
             row.segment_label,
-            {name: float("nan") if value is None else value for name, value in row.centre.items()},
+            centre={name: float("nan") if value is None else value for name, value in row.centre.items()},
         )
         for row in before
     ]
@@ -110,29 +104,31 @@ def _segment(
         n_clusters=settings.n_clusters, method=settings.method, min_users=settings.min_users
     )
     first_new_id = connection.execute(statement(SQL, "first_new_id"), {"week_start": week.start}).scalar_one()
-    return segments.segment_students(features.columns, chosen, previous, first_new_id)
+    return segments.segment_students(features.columns, chosen, previous=previous, first_new_id=first_new_id)
 
 
 def _publish(
-    connection: Connection, week: Week, run_id: str, features: Features, found: Segmentation | None
+    connection: Connection, week: Week, *, run_id: str, features: Features, found: Segmentation | None
 ) -> tuple[Published, Published]:
     parameters = {"week_start": week.start}
     staged = (
-        ("staged_meta", tables.segment_meta, _meta_rows(week, run_id, found)),
-        ("staged_profile", tables.segment_profile, _profile_rows(week, run_id, found)),
+        ("staged_meta", tables.segment_meta, _meta_rows(week, run_id, found=found)),
+        ("staged_profile", tables.segment_profile, _profile_rows(week, run_id, found=found)),
     )
     published = []
     for name, table, frame in staged:
-        staged_from_frame(connection, name, table, frame)
-        published.append(publish(connection, table, name, partition=_THIS_WEEK, parameters=parameters))
+        staged_from_frame(connection, name, table=table, frame=frame)
+        published.append(publish(connection, table, staged=name, partition=_THIS_WEEK, parameters=parameters))
     is_newest = not connection.execute(statement(SQL, "has_newer"), parameters).scalar_one()
-    rows = _member_rows(week, run_id, features, found)
-    staged_from_frame(connection, "staged_member", tables.user_segment, rows if is_newest else rows.iloc[:0])
+    rows = _member_rows(week, run_id, features=features, found=found)
+    staged_from_frame(
+        connection, "staged_member", table=tables.user_segment, frame=rows if is_newest else rows.iloc[:0]
+    )
     condition = "true" if is_newest and found is not None else "false"
-    return published[0], publish(connection, tables.user_segment, "staged_member", partition=condition)
+    return published[0], publish(connection, tables.user_segment, staged="staged_member", partition=condition)
 
 
-def _meta_rows(week: Week, run_id: str, found: Segmentation | None) -> pd.DataFrame:
+def _meta_rows(week: Week, run_id: str, *, found: Segmentation | None) -> pd.DataFrame:
     import pandas as pd
 
     names = ["run_id", "week_start", "method", "n_clusters", "centers", "metrics", "n_users", "fitted_at"]
@@ -154,29 +150,43 @@ def _meta_rows(week: Week, run_id: str, found: Segmentation | None) -> pd.DataFr
     }
     centers = {str(s.segment_id): dict(s.centre) for s in found.segments}
     row = [
-        run_id, week.start, found.method, len(found.segments), json_text(centers), json_text(metrics),
-        len(found.segment_id), week.as_of,
-    ]  # fmt: skip
+        run_id,
+        week.start,
+        found.method,
+        len(found.segments),
+        json_text(centers),
+        json_text(metrics),
+        len(found.segment_id),
+        week.as_of,
+    ]
     return pd.DataFrame([row], columns=names)
 
 
-def _profile_rows(week: Week, run_id: str, found: Segmentation | None) -> pd.DataFrame:
+def _profile_rows(week: Week, run_id: str, *, found: Segmentation | None) -> pd.DataFrame:
     import pandas as pd
 
     names = [column.name for column in tables.segment_profile.columns]
     rows = [
         {
-            "run_id": run_id, "segment_id": s.segment_id, "week_start": week.start, "segment_label": s.label,
-            "segment_description": s.description, "centre": json_text(dict(s.centre)),
-            "scaled_centre": json_text(dict(s.scaled_centre)), "n": s.n, "share": s.share, "jaccard": s.jaccard,
-            "is_new": s.is_new, "moved": s.moved,
+            "run_id": run_id,
+            "segment_id": s.segment_id,
+            "week_start": week.start,
+            "segment_label": s.label,
+            "segment_description": s.description,
+            "centre": json_text(dict(s.centre)),
+            "scaled_centre": json_text(dict(s.scaled_centre)),
+            "n": s.n,
+            "share": s.share,
+            "jaccard": s.jaccard,
+            "is_new": s.is_new,
+            "moved": s.moved,
         }
         for s in (found.segments if found else ())
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows, columns=names)
 
 
-def _member_rows(week: Week, run_id: str, features: Features, found: Segmentation | None) -> pd.DataFrame:
+def _member_rows(week: Week, run_id: str, *, features: Features, found: Segmentation | None) -> pd.DataFrame:
     import pandas as pd
 
     names = [column.name for column in tables.user_segment.columns]

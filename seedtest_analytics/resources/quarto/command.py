@@ -29,7 +29,7 @@ def quarto_version(executable: str) -> str:
     return done.stdout.strip()
 
 
-def render_with_quarto(executable: str, folder: Path, document: bytes) -> bytes:
+def render_with_quarto(executable: str, folder: Path, *, document: bytes) -> bytes:
     """The page of one document; raises :class:`CellError`.
 
     The command's output is left out of the message, because a traceback in it may quote the student's data.

@@ -47,16 +47,16 @@ def _runnable(template_name: str, cell: Cell) -> RunnableCell:
         expression = compile(ast.Expression(last.value), f"<{where}>", "eval") if last is not None else None
     except SyntaxError as error:
         raise TemplateError(f"{where}, line {error.lineno}: {error.msg}") from None
-    return RunnableCell(cell, statements, expression)
+    return RunnableCell(cell, statements, expression=expression)
 
 
-def render_page(template: CompiledTemplate, cells: tuple[RunnableCell, ...], document: bytes) -> bytes:
+def render_page(template: CompiledTemplate, cells: tuple[RunnableCell, ...], *, document: bytes) -> bytes:
     """The page of one document (the bytes of its data file); raises :class:`CellError`."""
     namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
     outputs = list[str]()
     with private_data_file(document) as path, _environment(DATA_VARIABLE, str(path)):
         for cell in cells:
-            outputs.append(_run(template.name, cell, namespace))
+            outputs.append(_run(template.name, cell, namespace=namespace))
     page = [template.pieces[0]]
     for output, piece in zip(outputs, template.pieces[1:], strict=True):
         page += [output, piece]
@@ -72,7 +72,7 @@ def _environment(variable: str, value: str) -> Any:
         os.environ.pop(variable, None)
 
 
-def _run(template_name: str, runnable: RunnableCell, namespace: dict[str, Any]) -> str:
+def _run(template_name: str, runnable: RunnableCell, *, namespace: dict[str, Any]) -> str:
     printed, shown = io.StringIO(), ""
     try:
         with contextlib.redirect_stdout(printed):
@@ -80,13 +80,13 @@ def _run(template_name: str, runnable: RunnableCell, namespace: dict[str, Any]) 
             if runnable.expression is not None:
                 shown = _shown(eval(runnable.expression, namespace))  # noqa: S307
     except Exception as error:  # noqa: BLE001  # whatever it is, it costs this document only
-        raise CellError(_without_values(template_name, runnable.cell.label, error)) from None
+        raise CellError(_without_values(template_name, runnable.cell.label, error=error)) from None
     if not runnable.cell.is_shown:
         return ""
     return _output(_preformatted(printed.getvalue())) + _output(shown)
 
 
-def _without_values(template_name: str, label: str, error: Exception) -> str:
+def _without_values(template_name: str, label: str, *, error: Exception) -> str:
     """Type and place of an error. Its text is left out, because it may quote the student's data."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(frame.filename)}, line {frame.lineno}"

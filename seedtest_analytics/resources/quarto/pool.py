@@ -99,7 +99,7 @@ def _environment() -> dict[str, str]:
 class WorkerPool(Generic[Key]):
     """At most ``size`` workers, started when there is work for them."""
 
-    def __init__(self, setup: WorkerSetup, size: int, timeout_s: float) -> None:
+    def __init__(self, setup: WorkerSetup, size: int, *, timeout_s: float) -> None:
         """``timeout_s`` is the longest time of one document."""
         self._setup, self._size, self._timeout_s = setup, size, timeout_s
         self._idle: list[Worker] = []

@@ -92,9 +92,9 @@ class ReportRenderer:
         quarto = _chosen_quarto(renderer)
         self.renderer: RendererName = "embedded" if quarto is None else "quarto"
         template = compile_template(self._folder) if quarto is None else None
-        setup = WorkerSetup(self._folder, quarto, template)
+        setup = WorkerSetup(self._folder, quarto, template=template)
         self._pool: WorkerPool[tuple[str, dt.date]] = WorkerPool(
-            setup, workers or available_cores(), timeout_s
+            setup, workers or available_cores(), timeout_s=timeout_s
         )
 
     def __enter__(self) -> Self:
@@ -112,9 +112,9 @@ class ReportRenderer:
         jobs = (((d.user_id, d.week_start), d.to_json()) for d in documents)
         for (user_id, week_start), answer in self._pool.map(jobs):
             if isinstance(answer, bytes):
-                yield RenderedReport(user_id, week_start, answer, self.renderer)
+                yield RenderedReport(user_id, week_start, content=answer, renderer=self.renderer)
             else:
-                yield RenderFailure(user_id, week_start, answer)
+                yield RenderFailure(user_id, week_start, message=answer)
 
     def render(self, document: ReportDocument) -> RenderedReport:
         """One report; raises :class:`ReportError` with the failure's message."""

@@ -75,7 +75,7 @@ class QuartoResource(dg.ConfigurableResource):
             problem = (
                 "quarto is not on the PATH; install it from https://quarto.org or set renderer: embedded"
             )
-        return QuartoCheck(quarto, pandoc, problem)
+        return QuartoCheck(quarto, pandoc, problem=problem)
 
 
 def _pandoc_version() -> str:

@@ -85,16 +85,16 @@ def compile_template(folder: Path) -> CompiledTemplate:
         raise TemplateError(f"{MAIN_FILE}: a cell in {foreign[1]}; only Python cells are supported")
     notebook = jupytext.reads(source[header.end() :], fmt="Rmd")  # fmt="qmd" would call the quarto CLI
     markdown, cells = _split(notebook.cells)
-    pieces = _MARKED.split(_pandoc(markdown, options, folder))
+    pieces = _MARKED.split(_pandoc(markdown, options, folder=folder))
     order = [int(n) for n in pieces[1::2]]
     if order != list(range(len(cells))):
         raise TemplateError(
             f"{MAIN_FILE}: pandoc lost or moved a code cell; put it in a paragraph of its own"
         )
-    return CompiledTemplate(MAIN_FILE, tuple(pieces[::2]), cells)
+    return CompiledTemplate(MAIN_FILE, tuple(pieces[::2]), cells=cells)
 
 
-def expand_includes(source: str, folder: Path, depth: int = 0) -> str:
+def expand_includes(source: str, folder: Path, *, depth: int = 0) -> str:
     """Put the text of ``{{< include _part.qmd >}}`` lines in their place."""
     if depth > _MAX_INCLUDE_DEPTH:
         raise TemplateError(f"{MAIN_FILE}: files include each other more than {_MAX_INCLUDE_DEPTH} deep")
@@ -103,7 +103,7 @@ def expand_includes(source: str, folder: Path, depth: int = 0) -> str:
         path = folder / match[1]
         if Path(match[1]).name != match[1] or not path.is_file():
             raise TemplateError(f"{MAIN_FILE} includes {match[1]}, which is no file of the template folder")
-        return expand_includes(_read(path), folder, depth + 1)
+        return expand_includes(_read(path), folder, depth=depth + 1)
 
     return _INCLUDE.sub(replacement, source)
 
@@ -142,10 +142,10 @@ def _code_cell(cell: Any, index: int) -> Cell:
     unknown = set(options) - {"label", "include"}
     if unknown:
         raise TemplateError(f"{MAIN_FILE}, cell {label!r}: option {sorted(unknown)[0]!r} is not supported")
-    return Cell(label, "\n".join(lines[n_options:]), bool(options.get("include", True)))
+    return Cell(label, "\n".join(lines[n_options:]), is_shown=bool(options.get("include", True)))
 
 
-def _pandoc(markdown: str, options: dict[str, Any], folder: Path) -> str:
+def _pandoc(markdown: str, options: dict[str, Any], *, folder: Path) -> str:
     """The page with markers in place of the cells' outputs."""
     import pypandoc
     import yaml

@@ -37,13 +37,13 @@ def renderer(setup: WorkerSetup) -> Callable[[bytes], bytes]:
     """The function from a data file to a page."""
     if setup.quarto is not None:
         quarto = setup.quarto
-        return lambda document: render_with_quarto(quarto, setup.folder, document)
+        return lambda document: render_with_quarto(quarto, setup.folder, document=document)
     template = setup.template
     assert template is not None
     for module in PRELOADED:
         importlib.import_module(module)
     cells = runnable_cells(template)
-    return lambda document: render_page(template, cells, document)
+    return lambda document: render_page(template, cells, document=document)
 
 
 def serve(connection: Connection) -> None:

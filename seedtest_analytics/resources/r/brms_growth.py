@@ -35,7 +35,7 @@ _NUMBER_NAMES = {
 }
 
 
-def sample_growth_with_brms(
+def sample_growth_with_brms(  # noqa: PLR0913
     r: RCaller,
     rows: pd.DataFrame,
     *,
@@ -104,16 +104,12 @@ def prior_numbers(priors: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     chosen = {**DEFAULT_PRIORS, **priors}
     for name, prior in chosen.items():
         if prior.get("dist") != DEFAULT_PRIORS[name]["dist"]:
-            raise ValueError(
-                f"the prior of {name} is {DEFAULT_PRIORS[name]['dist']}, not {prior.get('dist')!r}"
-            )
+            raise ValueError(f"the prior of {name} is {DEFAULT_PRIORS[name]['dist']}, not {prior.get('dist')!r}")
     return {number: float(chosen[name][key]) for number, (name, key) in _NUMBER_NAMES.items()}
 
 
 def _priors_used(table: pd.DataFrame, family: Family) -> dict[str, dict[str, Any]]:
-    used: dict[str, dict[str, Any]] = {
-        name: {"dist": prior["dist"]} for name, prior in DEFAULT_PRIORS.items()
-    }
+    used: dict[str, dict[str, Any]] = {name: {"dist": prior["dist"]} for name, prior in DEFAULT_PRIORS.items()}
     for number, value in zip(table["name"], table["value"], strict=True):
         name, key = _NUMBER_NAMES[number]
         used[name][key] = float(value)

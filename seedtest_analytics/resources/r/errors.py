@@ -22,7 +22,7 @@ class RPackageMissingError(RError):
 class REvaluationError(RError):
     """R signalled an error. ``r_call`` is the call it came from, ``traceback`` its calls, outermost first."""
 
-    def __init__(self, message: str, r_call: str, traceback: tuple[str, ...]) -> None:
+    def __init__(self, message: str, r_call: str, *, traceback: tuple[str, ...]) -> None:
         super().__init__(message)
         self.r_call = r_call
         self.traceback = traceback

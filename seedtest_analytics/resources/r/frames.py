@@ -54,7 +54,7 @@ def _vector(values: pd.Series | pd.Index | np.ndarray, name: str) -> wire.Vector
     if kind == "f":
         return wire.double(_float(values), dim)
     if kind in "iu":
-        return _integers(values, name, dim)
+        return _integers(values, name, dim=dim)
     if kind == "b":
         return _logical(values, dim)
     if kind in "OUS" and dim is None:
@@ -70,9 +70,9 @@ def _float(values: Any) -> np.ndarray:
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _integers(values: Any, name: str, dim: tuple[int, ...] | None) -> wire.Vector:
+def _integers(values: Any, name: str, *, dim: tuple[int, ...] | None) -> wire.Vector:
     if isinstance(values, np.ndarray):
-        return wire.integer(values, name, dim)
+        return wire.integer(values, name, dim=dim)
     missing = np.asarray(pd.isna(values))
     vector = wire.integer(values.to_numpy(dtype=np.int64, na_value=0), name)
     if vector.kind == "double":
@@ -83,15 +83,13 @@ def _integers(values: Any, name: str, dim: tuple[int, ...] | None) -> wire.Vecto
 
 def _logical(values: Any, dim: tuple[int, ...] | None) -> wire.Vector:
     missing = np.asarray(pd.isna(values))
-    known = values if isinstance(values, np.ndarray) else values.fillna(False)
+    known = values if isinstance(values, np.ndarray) else values.fillna(False)  # noqa: FBT003
     data = np.where(missing, wire.NA_INTEGER, np.asarray(known, dtype=np.int32)).astype(np.int32)
     return wire.Vector("logical", data.ravel(order="F"), dim=dim)
 
 
 def _text(values: Any, name: str) -> wire.Vector:
-    listed = [
-        None if v is None or v is pd.NA or v != v else v for v in np.asarray(values, dtype=object).tolist()
-    ]
+    listed = [None if v is None or v is pd.NA or v != v else v for v in np.asarray(values, dtype=object).tolist()]
     other = next((v for v in listed if v is not None and not isinstance(v, str)), None)
     if other is not None:
         raise RConversionError(f"{name} mixes text with {type(other).__name__}: convert it to one type first")
@@ -118,15 +116,15 @@ def _column(vector: wire.Vector) -> Any:
         lookup = np.array([*(vector.levels or []), None], dtype=object)
         values = lookup[vector.data]
     elif vector.kind == "logical":
-        values = _with_missing(vector.data, vector.data.astype(bool), object)
+        values = _with_missing(vector.data, vector.data.astype(bool), dtype=object)
     elif vector.kind == "integer":
-        values = _with_missing(vector.data, vector.data.copy(), np.float64)
+        values = _with_missing(vector.data, vector.data.copy(), dtype=np.float64)
     else:
         values = vector.data.copy()
     return values if vector.dim is None else values.reshape(vector.dim, order="F")
 
 
-def _with_missing(raw: np.ndarray, values: np.ndarray, dtype: Any) -> np.ndarray:
+def _with_missing(raw: np.ndarray, values: np.ndarray, *, dtype: Any) -> np.ndarray:
     missing = raw == wire.NA_INTEGER
     if not missing.any():
         return values

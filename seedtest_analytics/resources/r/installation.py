@@ -10,9 +10,7 @@ from pathlib import Path
 
 from seedtest_analytics.resources.r.errors import RNotFoundError
 
-INSTALL_R = (
-    "apt-get install --no-install-recommends r-base-core (Debian, Ubuntu), or scripts/install-system-packages"
-)
+INSTALL_R = "apt-get install --no-install-recommends r-base-core (Debian, Ubuntu), or scripts/install-system-packages"
 DEBIAN_PACKAGES = {
     "lme4": "r-cran-lme4",
     "brms": "r-cran-brms",
@@ -69,9 +67,7 @@ def find_r(environment: Mapping[str, str]) -> RInstallation:
 def _home_on_path(environment: Mapping[str, str]) -> Path:
     executable = shutil.which("R", path=environment.get("PATH"))
     if executable is None:
-        raise RNotFoundError(
-            f"R is not installed: no R on the PATH and R_HOME is not set. Install it: {INSTALL_R}"
-        )
+        raise RNotFoundError(f"R is not installed: no R on the PATH and R_HOME is not set. Install it: {INSTALL_R}")
     try:
         answer = subprocess.run(
             [executable, "RHOME"],
@@ -87,7 +83,7 @@ def _home_on_path(environment: Mapping[str, str]) -> Path:
 
 
 def r_environment(
-    environment: Mapping[str, str], installation: RInstallation, threads: int, temporary_folder: Path
+    environment: Mapping[str, str], installation: RInstallation, *, threads: int, temporary_folder: Path
 ) -> dict[str, str]:
     """Environment of the R process: allowed variables, R's own, thread limits, a folder for its files."""
     passed = {name: value for name, value in environment.items() if name in PASSED_VARIABLES}
@@ -116,7 +112,5 @@ def install_command(packages: tuple[str, ...]) -> str:
         commands.append("apt-get install --no-install-recommends " + " ".join(debian))
     if cran:
         quoted = ", ".join(f'"{p}"' for p in cran)
-        commands.append(
-            f"Rscript -e 'install.packages(c({quoted}), repos = \"https://cloud.r-project.org\")'"
-        )
+        commands.append(f"Rscript -e 'install.packages(c({quoted}), repos = \"https://cloud.r-project.org\")'")
     return " && ".join(commands)

@@ -95,7 +95,7 @@ class MirtRequest:
 
 
 def mirt_request(
-    answers: pd.DataFrame, model: Model, anchors: pd.DataFrame | None = None, min_responses: int = 10
+    answers: pd.DataFrame, model: Model, *, anchors: pd.DataFrame | None = None, min_responses: int = 10
 ) -> MirtRequest:
     """Number persons and items of ``answers`` (``user_id``, ``item_id``, ``is_correct``), and check them.
 
@@ -107,9 +107,7 @@ def mirt_request(
     if model not in get_args(Model):
         raise CalibrationDataError(f"model {model!r} is not known: {', '.join(get_args(Model))}")
     if answers["is_correct"].isna().any():
-        raise CalibrationDataError(
-            "an answer is missing: leave unanswered items out, they are not wrong answers"
-        )
+        raise CalibrationDataError("an answer is missing: leave unanswered items out, they are not wrong answers")
     repeated = answers.duplicated(["user_id", "item_id"]).to_numpy()
     if repeated.any():
         first = answers[repeated].iloc[0]
@@ -122,13 +120,15 @@ def mirt_request(
     persons, user_ids = pd.factorize(kept["user_id"], sort=True)
     items, item_ids = pd.factorize(kept["item_id"], sort=True)
     if len(item_ids) < 3:
-        raise CalibrationDataError(
-            f"{len(item_ids)} items are left to calibrate and 3 are needed: {set_aside[:5]}"
-        )
+        raise CalibrationDataError(f"{len(item_ids)} items are left to calibrate and 3 are needed: {set_aside[:5]}")
     correct = kept["is_correct"].to_numpy().astype(np.int32)
     cells = pd.DataFrame({"person": persons + 1, "item": items + 1, "correct": correct})
     return MirtRequest(
-        cells, np.asarray(user_ids), np.asarray(item_ids), _anchors(anchors, item_ids, model), set_aside
+        cells,
+        np.asarray(user_ids),
+        item_ids=np.asarray(item_ids),
+        anchors=_anchors(anchors, item_ids, model=model),
+        set_aside=set_aside,
     )
 
 
@@ -143,7 +143,7 @@ def _unusable_items(answers: pd.DataFrame, min_responses: int) -> tuple[tuple[An
     return tuple(reasons)
 
 
-def _anchors(anchors: pd.DataFrame | None, item_ids: Any, model: Model) -> pd.DataFrame:
+def _anchors(anchors: pd.DataFrame | None, item_ids: Any, *, model: Model) -> pd.DataFrame:
     columns = ["item", "a", "b", "c"]
     if anchors is None or anchors.empty:
         return pd.DataFrame({column: np.array([], dtype=float) for column in columns})
@@ -162,11 +162,11 @@ def _anchors(anchors: pd.DataFrame | None, item_ids: Any, model: Model) -> pd.Da
     return chosen[columns].reset_index(drop=True)
 
 
-def calibrate_with_mirt(
+def calibrate_with_mirt(  # noqa: PLR0913
     r: RCaller,
     answers: pd.DataFrame,
-    model: Model = "2PL",
     *,
+    model: Model = "2PL",
     anchors: pd.DataFrame | None = None,
     priors: ItemPriors | None = None,
     min_responses: int = 10,
@@ -185,10 +185,8 @@ def calibrate_with_mirt(
     """
     settings, logger = settings or MirtSettings(), logger or logging.getLogger(__name__)
     if model == "3PL" and (priors is None or priors.c is None):
-        logger.warning(
-            "3PL without a prior of the guessing parameter seldom converges: give ItemPriors(c=Normal(…))"
-        )
-    request = mirt_request(answers, model, anchors, min_responses)
+        logger.warning("3PL without a prior of the guessing parameter seldom converges: give ItemPriors(c=Normal(…))")
+    request = mirt_request(answers, model, anchors=anchors, min_responses=min_responses)
 
     def work() -> Any:
         return r.call(
@@ -196,12 +194,12 @@ def calibrate_with_mirt(
             "calibrate",
             packages=PACKAGES,
             timeout_seconds=timeout_seconds,
-            **mirt_arguments(request, model, priors, settings),
+            **mirt_arguments(request, model, priors=priors, settings=settings),
         )
 
     waits = growing_waits(max_tries, retry_delay_seconds)
-    reply = try_repeatedly(work, waits, RETRIED, logger, "calibration by mirt", sleep)
-    return _calibration(reply, request, model)
+    reply = try_repeatedly(work, waits, retried=RETRIED, logger=logger, what="calibration by mirt", sleep=sleep)
+    return _calibration(reply, request, model=model)
 
 
 def mirt_priors(priors: ItemPriors | None, model: Model) -> pd.DataFrame:
@@ -229,7 +227,7 @@ def mirt_priors(priors: ItemPriors | None, model: Model) -> pd.DataFrame:
 
 
 def mirt_arguments(
-    request: MirtRequest, model: Model, priors: ItemPriors | None, settings: MirtSettings
+    request: MirtRequest, model: Model, *, priors: ItemPriors | None, settings: MirtSettings
 ) -> dict[str, Any]:
     """Arguments of ``calibrate`` in ``mirt_calibrate.R``."""
     return {
@@ -247,7 +245,7 @@ def mirt_arguments(
     }
 
 
-def _calibration(reply: dict[str, Any], request: MirtRequest, model: Model) -> MirtCalibration:
+def _calibration(reply: dict[str, Any], request: MirtRequest, *, model: Model) -> MirtCalibration:
     items, persons = reply["items"], reply["persons"]
     fit, versions = reply["fit"].iloc[0], reply["versions"].iloc[0]
     column = {name: items[name].to_numpy(dtype=float) for name in ("a", "b", "c", "a_se", "b_se", "c_se")}

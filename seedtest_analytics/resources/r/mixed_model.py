@@ -25,12 +25,12 @@ from seedtest_analytics.stats.mixed_model.result import (
 PACKAGES = ("lme4",)
 
 
-def fit_mixed_model(
+def fit_mixed_model(  # noqa: PLR0913
     r: RCaller,
     rows: pd.DataFrame,
+    *,
     formula: str = "score ~ week + (week | student) + (1 | topic)",
     family: Family = "gaussian",
-    *,
     reml: bool = True,
     held_out_share: float = 0.2,
     seed: int = 0,
@@ -46,8 +46,8 @@ def fit_mixed_model(
     MixedModelDataError before R starts, and the errors of :mod:`.errors`.
     """
     parsed = parse_formula(formula, rows.columns)
-    checked = check_rows(rows, parsed, family)
-    held_out = _held_out(rows, held_out_share, seed, student_column, week_column)
+    checked = check_rows(rows, parsed, family=family)
+    held_out = _held_out(rows, held_out_share, seed=seed, student_column=student_column, week_column=week_column)
     reply = r.call(
         "glmm.R",
         "fit_glmm",
@@ -81,14 +81,12 @@ def fit_mixed_model(
         warnings=tuple(reply["warnings"]),
         optimizer=statistics["optimizer"],
         rmse=float(statistics["rmse"]),
-        held_out=_held_out_error(statistics, int(held_out.sum()), held_out_share, seed),
+        held_out=_held_out_error(statistics, int(held_out.sum()), share=held_out_share, seed=seed),
         backend=f"lme4 {versions['lme4']}, {versions['r']}",
     )
 
 
-def _held_out(
-    rows: pd.DataFrame, share: float, seed: int, student_column: str, week_column: str
-) -> np.ndarray:
+def _held_out(rows: pd.DataFrame, share: float, *, seed: int, student_column: str, week_column: str) -> np.ndarray:
     missing = [c for c in (student_column, week_column) if c not in rows]
     if share and missing:
         raise MixedModelDataError(
@@ -96,10 +94,10 @@ def _held_out(
         )
     if not share:
         return np.zeros(len(rows), dtype=bool)
-    return held_out_rows(rows[student_column], rows[week_column], share, seed)
+    return held_out_rows(rows[student_column], rows[week_column], share=share, seed=seed)
 
 
-def _held_out_error(statistics: pd.Series, n_rows: int, share: float, seed: int) -> HeldOutError | None:
+def _held_out_error(statistics: pd.Series, n_rows: int, *, share: float, seed: int) -> HeldOutError | None:
     if n_rows == 0:
         return None
     return HeldOutError(

@@ -60,9 +60,7 @@ class RResource(dg.ConfigurableResource):
     ) -> Any:
         """Call one function of an R script in a fresh R (see :meth:`RSession.call`)."""
         with self.session(logger) as session:
-            return session.call(
-                script, function, packages=packages, timeout_seconds=timeout_seconds, **arguments
-            )
+            return session.call(script, function, packages=packages, timeout_seconds=timeout_seconds, **arguments)
 
     def check(self, packages: Iterable[str] = ()) -> RCheck:
         """Whether R starts and has these packages; the remedy is in ``problem``. Raises nothing of R's."""
@@ -72,11 +70,7 @@ class RResource(dg.ConfigurableResource):
                 version = session.r_version()
                 versions = session.package_versions(packages)
         except RError as error:
-            return RCheck(None, dict.fromkeys(packages), str(error))
+            return RCheck(None, dict.fromkeys(packages), problem=str(error))
         missing = tuple(p for p, v in versions.items() if v is None)
-        problem = (
-            f"missing R packages: {', '.join(missing)}. Install: {install_command(missing)}"
-            if missing
-            else None
-        )
-        return RCheck(version, versions, problem)
+        problem = f"missing R packages: {', '.join(missing)}. Install: {install_command(missing)}" if missing else None
+        return RCheck(version, versions, problem=problem)

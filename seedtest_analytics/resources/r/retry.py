@@ -11,7 +11,7 @@ T = TypeVar("T")
 GROWTH = 2.0
 
 
-def growing_waits(n_tries: int, first_wait_seconds: float, growth: float = GROWTH) -> tuple[float, ...]:
+def growing_waits(n_tries: int, first_wait_seconds: float, *, growth: float = GROWTH) -> tuple[float, ...]:
     """Seconds between ``n_tries`` tries: the first wait, then each ``growth`` times the one before.
 
     >>> growing_waits(4, 5.0)
@@ -27,6 +27,7 @@ def growing_waits(n_tries: int, first_wait_seconds: float, growth: float = GROWT
 def try_repeatedly(
     work: Callable[[], T],
     waits_seconds: tuple[float, ...],
+    *,
     retried: tuple[type[Exception], ...],
     logger: logging.Logger,
     what: str,

@@ -78,7 +78,7 @@ class RSession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
+    def __exit__(  # noqa: PLR0917
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
@@ -96,7 +96,7 @@ class RSession:
     def package_versions(self, packages: Iterable[str]) -> dict[str, str | None]:
         """Installed version of each package, None where it is missing."""
         request = {"type": "packages", "packages": list(packages)}
-        reply = self._exchange(request, START_SECONDS, "looking for R packages")
+        reply = self._exchange(request, START_SECONDS, what="looking for R packages")
         versions = reply["versions"]
         assert isinstance(versions, dict)
         return versions
@@ -146,7 +146,7 @@ class RSession:
             packages = tuple(packages)
             if packages:
                 self.require(packages, what)
-            reply = self._exchange(request, timeout_seconds or self.timeout_seconds, what)
+            reply = self._exchange(request, timeout_seconds or self.timeout_seconds, what=what)
         return frames.from_wire(_checked(reply, what)["value"])
 
     def close(self) -> None:
@@ -158,12 +158,12 @@ class RSession:
 
     def _started(self) -> _Process:
         if self._process is not None and not self._process.is_alive():
-            self._logger.warning(
-                "the R process %d has ended since the last call; a new one is started", self.pid
-            )
+            self._logger.warning("the R process %d has ended since the last call; a new one is started", self.pid)
             self.close()
         if self._process is None:
-            self._process = _Process(self._environment, self._threads, self._memory_limit_mb, self._logger)
+            self._process = _Process(
+                self._environment, self._threads, memory_limit_mb=self._memory_limit_mb, logger=self._logger
+            )
             try:
                 self._process.wait_until_ready()
             except BaseException:
@@ -171,10 +171,10 @@ class RSession:
                 raise
         return self._process
 
-    def _exchange(self, request: dict[str, Any], timeout_seconds: float, what: str) -> dict[str, Any]:
+    def _exchange(self, request: dict[str, Any], timeout_seconds: float, *, what: str) -> dict[str, Any]:
         with self._lock:
             try:
-                return self._started().exchange(request, timeout_seconds, what)
+                return self._started().exchange(request, timeout_seconds, what=what)
             except BaseException:  # an interrupt too: R must not go on with a call that nobody waits for
                 self.close()
                 raise
@@ -186,7 +186,9 @@ def _checked(reply: dict[str, Any], what: str) -> dict[str, Any]:
     if reply["type"] == "r_error":
         origin = f" (in {reply['call']})" if reply["call"] else ""
         raise REvaluationError(
-            f"{what} failed in R: {reply['error']}{origin}", reply["call"], tuple(reply["traceback"])
+            f"{what} failed in R: {reply['error']}{origin}",
+            reply["call"],
+            traceback=tuple(reply["traceback"]),
         )
     return reply
 
@@ -195,7 +197,7 @@ class _Process:
     """One running R, its socket and its output."""
 
     def __init__(
-        self, environment: Mapping[str, str], threads: int, memory_limit_mb: int, logger: logging.Logger
+        self, environment: Mapping[str, str], threads: int, *, memory_limit_mb: int, logger: logging.Logger
     ) -> None:
         self.r_version = ""
         self._logger = logger
@@ -206,7 +208,7 @@ class _Process:
         self._socket, theirs = socket.socketpair()
         try:
             child_environment = r_environment(
-                environment, find_r(environment), threads, Path(self._temporary.name)
+                environment, find_r(environment), threads=threads, temporary_folder=Path(self._temporary.name)
             )
             self._child = subprocess.Popen(
                 [
@@ -240,12 +242,12 @@ class _Process:
         return self._child.poll() is None
 
     def wait_until_ready(self) -> None:
-        reply = self._receive(time.monotonic() + START_SECONDS, START_SECONDS, "starting R")
+        reply = self._receive(time.monotonic() + START_SECONDS, START_SECONDS, what="starting R")
         if reply["type"] == "failed_to_start":
             raise RNotFoundError(f"R was found but did not start: {reply['error']}")
         self.r_version = reply["version"]
 
-    def exchange(self, request: dict[str, Any], timeout_seconds: float, what: str) -> dict[str, Any]:
+    def exchange(self, request: dict[str, Any], timeout_seconds: float, *, what: str) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_seconds
         try:
             for part in wire.pack(request):
@@ -255,9 +257,9 @@ class _Process:
             self._time_out(timeout_seconds, what)
         except OSError:
             self._crashed(what)
-        return self._receive(deadline, timeout_seconds, what)
+        return self._receive(deadline, timeout_seconds, what=what)
 
-    def _receive(self, deadline: float, timeout_seconds: float, what: str) -> dict[str, Any]:
+    def _receive(self, deadline: float, timeout_seconds: float, *, what: str) -> dict[str, Any]:
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ)
             selector.register(self._output, selectors.EVENT_READ)
@@ -271,9 +273,9 @@ class _Process:
                 if remaining <= 0:
                     self._time_out(timeout_seconds, what)
                 ready = [key.fileobj for key, _ in selector.select(min(remaining, POLL_SECONDS))]
-                self._read(selector, ready, what)
+                self._read(selector, ready, what=what)
 
-    def _read(self, selector: selectors.BaseSelector, ready: list[Any], what: str) -> None:
+    def _read(self, selector: selectors.BaseSelector, ready: list[Any], *, what: str) -> None:
         if self._output in ready and not self._drain_output():
             selector.unregister(self._output)
         if self._socket in ready:

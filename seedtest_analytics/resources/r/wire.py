@@ -47,7 +47,7 @@ class Vector:
 
     __slots__ = ("data", "dim", "kind", "levels")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         kind: str,
         data: np.ndarray,
@@ -76,7 +76,7 @@ def double(values: np.ndarray, dim: tuple[int, ...] | None = None) -> Vector:
     return Vector("double", data, dim=dim)
 
 
-def integer(values: np.ndarray, name: str, dim: tuple[int, ...] | None = None) -> Vector:
+def integer(values: np.ndarray, name: str, *, dim: tuple[int, ...] | None = None) -> Vector:
     """Integer vector where all values fit R's 32 bits, else double up to 2⁵³; beyond that an error."""
     if values.size == 0 or (values.min() > NA_INTEGER and values.max() < 2**31):
         return Vector("integer", np.asfortranarray(values, dtype=np.int32).ravel(order="F"), dim=dim)

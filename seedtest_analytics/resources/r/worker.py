@@ -101,7 +101,7 @@ class EmbeddedR:
         missing = self._ri.NA_Character
         return {p: None if v is missing else str(v) for p, v in zip(packages, found, strict=True)}
 
-    def call(self, script: str, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def call(self, script: str, function: str, *, arguments: dict[str, Any]) -> dict[str, Any]:
         """Source ``script``, call ``function`` and describe what came of it as a message."""
         ri = self._ri
         given = ri.ListSexpVector([self._to_r(v) for v in arguments.values()])
@@ -199,9 +199,7 @@ class EmbeddedR:
         if "factor" not in value.rclass:
             return wire.Vector("integer", codes, dim=self._dim(value))
         levels = [str(level) for level in self._ri.baseenv["levels"](value)]
-        return wire.Vector(
-            "factor", np.where(codes == wire.NA_INTEGER, -1, codes - 1).astype(np.int32), levels
-        )
+        return wire.Vector("factor", np.where(codes == wire.NA_INTEGER, -1, codes - 1).astype(np.int32), levels)
 
     def _text_from_r(self, value: Any) -> wire.Vector:
         base, missing = self._ri.baseenv, self._ri.NA_Character
@@ -235,7 +233,7 @@ def answer(r: EmbeddedR, request: dict[str, Any]) -> dict[str, Any]:
     try:
         if request["type"] == "packages":
             return {"type": "packages", "versions": r.package_versions(request["packages"])}
-        return r.call(request["script"], request["function"], request["arguments"])
+        return r.call(request["script"], request["function"], arguments=request["arguments"])
     except RConversionError as error:
         return {"type": "conversion_error", "error": str(error)}
 

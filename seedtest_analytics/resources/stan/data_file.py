@@ -24,14 +24,14 @@ def write_stan_json(path: Path, data: Mapping[str, Any]) -> None:
             file.write(b"," if position else b"{")
             file.write(json.dumps(name).encode() + b":")
             if isinstance(value, np.ndarray) and value.ndim == 2 and value.size:
-                _write_matrix(file, name, value)
+                _write_matrix(file, name, matrix=value)
             else:
                 plain = value.tolist() if isinstance(value, np.ndarray) else value
                 file.write(json.dumps(plain, allow_nan=False, default=_as_list).encode())
         file.write(b"}")
 
 
-def _write_matrix(file: BinaryIO, name: str, matrix: np.ndarray) -> None:
+def _write_matrix(file: BinaryIO, name: str, *, matrix: np.ndarray) -> None:
     import pyarrow as pa
     from pyarrow import csv
 

@@ -40,13 +40,13 @@ class ExecutableCache:
         self.folder = folder
         self.logger = logger or logging.getLogger(__name__)
 
-    def executable(self, toolchain: Toolchain, program: Path, header: Path | None = None) -> Path:
+    def executable(self, toolchain: Toolchain, program: Path, *, header: Path | None = None) -> Path:
         """Path of the executable of `program`, built now if it is not in the cache.
 
         Raises:
             StanBuildError: it does not compile.
         """
-        entry = self.folder / f"{program.stem}-{_key(toolchain, program, header)}"
+        entry = self.folder / f"{program.stem}-{_key(toolchain, program, header=header)}"
         executable = entry / program.stem
         if _is_sound(executable):
             return executable
@@ -57,10 +57,10 @@ class ExecutableCache:
             if entry.exists():
                 self.logger.warning("Stan: cached executable %s is damaged and is built again", executable)
                 shutil.rmtree(entry)
-            self._build(toolchain, program, header, entry)
+            self._build(toolchain, program, header=header, entry=entry)
         return executable
 
-    def _build(self, toolchain: Toolchain, program: Path, header: Path | None, entry: Path) -> None:
+    def _build(self, toolchain: Toolchain, program: Path, *, header: Path | None, entry: Path) -> None:
         self.logger.info("Stan: compiling %s with %s (once, about a minute)", program.name, toolchain.name)
         started = time.monotonic()
         prefix = f"build-{entry.name}-"
@@ -70,14 +70,14 @@ class ExecutableCache:
             workplace = Path(scratch) / "entry"
             workplace.mkdir()
             executable = workplace / program.stem
-            toolchain.build(program, header, executable)
+            toolchain.build(program, header, executable=executable)
             manifest = {"sha256": _checksum(executable), "toolchain": toolchain.name}
             (workplace / MANIFEST).write_text(json.dumps(manifest))
             os.replace(workplace, entry)
         self.logger.info("Stan: compiled %s in %.0f s", program.name, time.monotonic() - started)
 
 
-def _key(toolchain: Toolchain, program: Path, header: Path | None) -> str:
+def _key(toolchain: Toolchain, program: Path, *, header: Path | None) -> str:
     parts = [toolchain.fingerprint().encode(), program.read_bytes(), header.read_bytes() if header else b""]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
 

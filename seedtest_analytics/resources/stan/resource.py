@@ -48,6 +48,7 @@ class StanRunner:
         self,
         cache_dir: Path,
         logger: Logger | None = None,
+        *,
         timeout_s: float | None = None,
         toolchain: Toolchain | None = None,
     ) -> None:
@@ -65,9 +66,9 @@ class StanRunner:
 
     def executable(self, program: StanProgram) -> Path:
         """The program's executable, compiled if it has to be."""
-        return self._cache.executable(self.toolchain, program.source, program.header)
+        return self._cache.executable(self.toolchain, program.source, header=program.header)
 
-    def sample(self, program: StanProgram, data: Mapping[str, Any], settings: StanSettings) -> StanDraws:
+    def sample(self, program: StanProgram, data: Mapping[str, Any], *, settings: StanSettings) -> StanDraws:
         """Draw from the program's posterior (`stats.growth.stan.StanSampler`).
 
         Raises:
@@ -105,7 +106,7 @@ class StanRunner:
                     "nothing was kept. Draw fewer samples, or allow more time"
                 ) from None
             except (RuntimeError, ValueError) as error:
-                raise StanRunError(_explain(program, output, error)) from error
+                raise StanRunError(_explain(program, output, error=error)) from error
 
     @contextmanager
     def _cmdstanpy_log(self) -> Iterator[None]:
@@ -171,7 +172,7 @@ class StanResource(dg.ConfigurableResource):
     def runner(self, logger: Logger | None = None) -> StanRunner:
         """A sampler that logs to `logger`, such as `context.log`."""
         folder = Path(self.cache_dir).expanduser() if self.cache_dir else default_cache_dir()
-        return StanRunner(folder, logger, self.timeout_s or None)
+        return StanRunner(folder, logger, timeout_s=self.timeout_s or None)
 
 
 class _Forward(logging.Handler):
@@ -195,9 +196,7 @@ def _collect(fit: Any, toolchain: str) -> StanDraws:
     from seedtest_analytics.stats.growth.stan import StanDraws
 
     shape = (fit.chains, fit.num_draws_sampling)
-    variables = {
-        name: values.reshape(shape + values.shape[1:]) for name, values in fit.stan_variables().items()
-    }
+    variables = {name: values.reshape(shape + values.shape[1:]) for name, values in fit.stan_variables().items()}
     method = fit.method_variables()
     return StanDraws(
         variables=variables,
@@ -209,7 +208,7 @@ def _collect(fit: Any, toolchain: str) -> StanDraws:
     )
 
 
-def _explain(program: StanProgram, output: Path, error: Exception) -> str:
+def _explain(program: StanProgram, output: Path, *, error: Exception) -> str:
     """What happened, with the end of what the chains wrote."""
     consoles = "\n".join(path.read_text(errors="replace") for path in sorted(output.glob("*stdout*.txt")))
     detail = (consoles.strip() or str(error))[-SHOWN_ERROR_CHARACTERS:]

@@ -44,7 +44,7 @@ class Toolchain(Protocol):
     def fingerprint(self) -> str:
         """Changes whenever an executable built earlier may no longer run or no longer be the same."""
 
-    def build(self, program: Path, header: Path | None, executable: Path) -> None:
+    def build(self, program: Path, header: Path | None, *, executable: Path) -> None:
         """Compile `program` (with C++ functions from `header`) to `executable`; raises `StanBuildError`."""
 
 
@@ -64,7 +64,7 @@ class CmdStanToolchain:
         stanc = self.root / "bin" / "stanc"
         return _digest(str(self.root), _digest_file(stanc))
 
-    def build(self, program: Path, header: Path | None, executable: Path) -> None:
+    def build(self, program: Path, header: Path | None, *, executable: Path) -> None:
         """`make` in CmdStan's folder; the program lies beside its executable, as CmdStan wants it."""
         source = executable.with_suffix(".stan")
         if source != program:
@@ -90,20 +90,16 @@ class WheelToolchain:
     @property
     def name(self) -> str:
         """`httpstan` with the version of Stan in it."""
-        version = subprocess.run(
-            [self.root / "stanc", "--version"], capture_output=True, text=True, check=True
-        )
+        version = subprocess.run([self.root / "stanc", "--version"], capture_output=True, text=True, check=True)
         return f"httpstan wheel, {version.stdout.split()[0]} {version.stdout.split()[1]}"
 
     def fingerprint(self) -> str:
         """By wheel, where it lies (executables link to its TBB), compiler, flags and driver."""
         compiler = subprocess.run([self.compiler, "--version"], capture_output=True, text=True, check=True)
         stanc = _digest_file(self.root / "stanc")
-        return _digest(
-            str(self.root), stanc, compiler.stdout, " ".join(CXX_FLAGS), _digest_file(DRIVER_SOURCE)
-        )
+        return _digest(str(self.root), stanc, compiler.stdout, " ".join(CXX_FLAGS), _digest_file(DRIVER_SOURCE))
 
-    def build(self, program: Path, header: Path | None, executable: Path) -> None:
+    def build(self, program: Path, header: Path | None, *, executable: Path) -> None:
         """Translate, compile model and driver side by side (1.7 GB of memory each), link."""
         folder = executable.parent
         model, model_object, driver_object = folder / "model.hpp", folder / "model.o", folder / "driver.o"

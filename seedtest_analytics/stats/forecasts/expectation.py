@@ -48,11 +48,11 @@ def expect_students(
     """
     y, w = checked_rows(values, evidence)
     model = fit_pooled_level(y, w)
-    steps = one_step(y, w, model)
+    steps = one_step(y, w, model=model)
     history = np.cumsum(np.isfinite(y), axis=1) - np.isfinite(y)
     enough = history >= min_history
     scale = max(model.noise_sd, 1e-12) if np.isfinite(model.noise_sd) else np.nan
     anomaly = np.where(enough, (y - steps.expected) / (steps.relative_sd * scale), np.nan)
     expected = np.where(enough, steps.expected, np.nan)
     last = np.where(np.isfinite(y).sum(axis=1) >= min_history, steps.level, np.nan)
-    return StudentExpectation(expected, anomaly, last, model, "local_level_pooled")
+    return StudentExpectation(expected, anomaly, next_expected=last, model=model, method="local_level_pooled")

@@ -50,13 +50,23 @@ def forecast_series(series: WeeklySeries, settings: ForecastSettings | None = No
     local = walk_local_level(series.values, series.evidence)
     if series.n_known < chosen.min_points:
         reason = f"{series.n_known} weeks have a value, Prophet needs {chosen.min_points}"
-        return _by_local_level(series, chosen, local, reason)
+        return _by_local_level(series, chosen, local=local, reason=reason)
     try:
-        walk = _prophet_walk(series, chosen, local)
-        final = _fit(series, chosen, local.models[-1], len(series.values), _weeks_ahead(series, chosen))
+        walk = _prophet_walk(series, chosen, local=local)
+        final = _fit(series, chosen, level=local.models[-1], until=len(series.values), ask=_weeks_ahead(series, chosen))
     except RuntimeError as error:
-        return _by_local_level(series, chosen, local, f"Prophet could not be fitted: {error}")
-    return _result(series, chosen, "prophet", "", walk, local, final.expected, final.trend_variance, final)
+        return _by_local_level(series, chosen, local=local, reason=f"Prophet could not be fitted: {error}")
+    return _result(
+        series,
+        chosen,
+        method="prophet",
+        reason="",
+        walk=walk,
+        local=local,
+        ahead=final.expected,
+        ahead_variance=final.trend_variance,
+        fit=final,
+    )
 
 
 def forecast_many(
@@ -93,6 +103,7 @@ def forecast_many(
 def _fit(
     series: WeeklySeries,
     settings: ForecastSettings,
+    *,
     level: LocalLevel,
     until: int,
     ask: NDArray[np.datetime64],
@@ -102,10 +113,10 @@ def _fit(
     """
     known = np.flatnonzero(np.isfinite(series.values[:until]))
     weights = 1.0 / level.relative_variance(series.evidence[known])
-    return fit_prophet(series.weeks[known], series.values[known], weights, ask, settings)
+    return fit_prophet(series.weeks[known], series.values[known], weights=weights, ask=ask, settings=settings)
 
 
-def _prophet_walk(series: WeeklySeries, settings: ForecastSettings, local: LocalWalk) -> _Walk:
+def _prophet_walk(series: WeeklySeries, settings: ForecastSettings, *, local: LocalWalk) -> _Walk:
     """Prophet one step ahead; weeks with too few before them keep the local level's forecast."""
     n = len(series.values)
     known = np.isfinite(series.values)
@@ -114,10 +125,12 @@ def _prophet_walk(series: WeeklySeries, settings: ForecastSettings, local: Local
     is_own = (earlier >= settings.min_points) & known & (np.arange(n) >= from_week)
     expected = local.expected.copy()
     for t in np.flatnonzero(is_own):
-        expected[t] = _fit(series, settings, local.models[t], int(t), series.weeks[t : t + 1]).expected[0]
+        expected[t] = _fit(series, settings, level=local.models[t], until=int(t), ask=series.weeks[t : t + 1]).expected[
+            0
+        ]
     evidence = np.where(known, series.evidence, np.nan)
     relative_sd = np.sqrt([model.relative_variance(evidence) for model in local.models[:-1]])
-    return _Walk(expected, relative_sd, is_own)
+    return _Walk(expected, relative_sd, is_own=is_own)
 
 
 def _weeks_ahead(series: WeeklySeries, settings: ForecastSettings) -> NDArray[np.datetime64]:
@@ -125,20 +138,31 @@ def _weeks_ahead(series: WeeklySeries, settings: ForecastSettings) -> NDArray[np
 
 
 def _by_local_level(
-    series: WeeklySeries, settings: ForecastSettings, local: LocalWalk, reason: str
+    series: WeeklySeries, settings: ForecastSettings, *, local: LocalWalk, reason: str
 ) -> SeriesForecast:
     model = local.models[-1]
-    steps = one_step(series.values[None, :], series.evidence[None, :], model)
+    steps = one_step(series.values[None, :], series.evidence[None, :], model=model)
     ahead = np.full(settings.horizon_weeks, steps.level[0])
     drift = steps.level_variance[0] + model.signal_ratio * np.arange(settings.horizon_weeks)
     variance = drift * np.nan_to_num(model.noise_sd) ** 2
-    walk = _Walk(local.expected, local.relative_sd, np.isfinite(local.expected))
-    return _result(series, settings, "local_level", reason, walk, local, ahead, variance, None)
+    walk = _Walk(local.expected, local.relative_sd, is_own=np.isfinite(local.expected))
+    return _result(
+        series,
+        settings,
+        method="local_level",
+        reason=reason,
+        walk=walk,
+        local=local,
+        ahead=ahead,
+        ahead_variance=variance,
+        fit=None,
+    )
 
 
 def _result(
     series: WeeklySeries,
     settings: ForecastSettings,
+    *,
     method: str,
     reason: str,
     walk: _Walk,
@@ -149,11 +173,11 @@ def _result(
 ) -> SeriesForecast:
     errors = series.values - walk.expected
     scores = anomaly_scores(errors, walk.relative_sd)
-    scale, count = error_scale(errors, scores, walk.relative_sd[-1])
+    scale, count = error_scale(errors, scores, relative_sd=walk.relative_sd[-1])
     half = np.full(len(ahead), np.nan)
     if count >= MIN_ERRORS:
         half = stats.t.ppf(0.5 + settings.interval_level / 2, count) * np.sqrt(scale**2 + ahead_variance)
-    score = _score(series, settings, walk, local, scores) if method == "prophet" else None
+    score = _score(series, settings, walk=walk, local=local, scores=scores) if method == "prophet" else None
     warnings = () if score is None or score.n < MIN_WEEKS_TO_JUDGE else judge_forecasts(score).reasons
     return SeriesForecast(
         metric=series.metric,
@@ -180,7 +204,7 @@ def _result(
 
 
 def _score(
-    series: WeeklySeries, settings: ForecastSettings, walk: _Walk, local: LocalWalk, scores: Floats
+    series: WeeklySeries, settings: ForecastSettings, *, walk: _Walk, local: LocalWalk, scores: Floats
 ) -> ForecastScore | None:
     """One-step forecasts that Prophet made, with the limits that would have been stated from earlier
     errors.
@@ -188,7 +212,7 @@ def _score(
     errors = series.values - walk.expected
     half = np.full(len(errors), np.nan)
     for t in np.flatnonzero(walk.is_own):
-        scale, count = error_scale(errors[:t], scores[:t], walk.relative_sd[t, :t])
+        scale, count = error_scale(errors[:t], scores[:t], relative_sd=walk.relative_sd[t, :t])
         if count >= MIN_ERRORS:
             quantile = stats.t.ppf(0.5 + settings.interval_level / 2, count)
             half[t] = quantile * scale * walk.relative_sd[t, t]
@@ -201,8 +225,7 @@ def _score(
         upper=walk.expected + half,
         baseline=local.expected,
         level=settings.interval_level,
-        weights=1.0
-        / local.models[-1].relative_variance(np.where(series.evidence > 0, series.evidence, np.nan)),
+        weights=1.0 / local.models[-1].relative_variance(np.where(series.evidence > 0, series.evidence, np.nan)),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 Holidays = tuple[tuple[str, np.datetime64], ...]
 
 
-def public_holidays(countries: Sequence[str], first: np.datetime64, last: np.datetime64) -> Holidays:
+def public_holidays(countries: Sequence[str], first: np.datetime64, *, last: np.datetime64) -> Holidays:
     """(``public holiday <country>``, day) of each public holiday from ``first`` to ``last``, by country and day.
 
     Args:

@@ -40,7 +40,7 @@ class LocalLevel:
 
     def relative_variance(self, evidence: Floats) -> Floats:
         """v of weeks with this evidence; infinite without any."""
-        return _relative_variance(evidence, self.common_share, self.reference_evidence)
+        return _relative_variance(evidence, self.common_share, reference=self.reference_evidence)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class LocalWalk:
     models: tuple[LocalLevel, ...]
 
 
-def _relative_variance(evidence: Floats, common: Floats | float, reference: float) -> Floats:
+def _relative_variance(evidence: Floats, common: Floats | float, *, reference: float) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(common + (1.0 - common) * (reference / evidence))
 
@@ -82,9 +82,7 @@ def checked_rows(values: ArrayLike, evidence: ArrayLike | None) -> tuple[Floats,
     y = np.atleast_2d(np.asarray(values, dtype=np.float64))
     w = np.ones_like(y) if evidence is None else np.atleast_2d(np.asarray(evidence, dtype=np.float64))
     if w.shape != y.shape:
-        raise ValueError(
-            f"values {y.shape} and evidence {w.shape} must have one entry for each series and week"
-        )
+        raise ValueError(f"values {y.shape} and evidence {w.shape} must have one entry for each series and week")
     if (w < 0).any():
         raise ValueError(f"{int((w < 0).sum())} weeks have negative evidence")
     known = np.isfinite(y) & (w > 0) & np.isfinite(w)
@@ -92,7 +90,7 @@ def checked_rows(values: ArrayLike, evidence: ArrayLike | None) -> tuple[Floats,
 
 
 def _filter(
-    values: Floats, noise: Floats, signal: Floats | float, start_ratio: float, start_level: float
+    values: Floats, noise: Floats, *, signal: Floats | float, start_ratio: float, start_level: float
 ) -> OneStep:
     """Kalman filter over (U, W) rows with relative variances ``noise``; missing weeks only let the level
     drift.
@@ -110,13 +108,15 @@ def _filter(
         gain = np.where(known, variance / (variance + observed), 0.0)
         level = level + gain * np.where(known, values[:, t] - level, 0.0)
         variance = (1.0 - gain) * variance + np.where(started | known, signal, 0.0)
-    return OneStep(expected, spread, level, variance)
+    return OneStep(expected, spread, level=level, level_variance=variance)
 
 
-def one_step(values: Floats, evidence: Floats, model: LocalLevel) -> OneStep:
+def one_step(values: Floats, evidence: Floats, *, model: LocalLevel) -> OneStep:
     """Forecast (U, W) checked rows week by week with given parameters."""
     noise = model.relative_variance(evidence)
-    return _filter(values, noise, model.signal_ratio, model.start_ratio, model.start_level)
+    return _filter(
+        values, noise, signal=model.signal_ratio, start_ratio=model.start_ratio, start_level=model.start_level
+    )
 
 
 def walk_local_level(values: Floats, evidence: Floats) -> LocalWalk:
@@ -131,25 +131,30 @@ def walk_local_level(values: Floats, evidence: Floats) -> LocalWalk:
     is_even = len(known) == 0 or bool(np.ptp(evidence[known]) <= 1e-9 * reference)
     grid = np.array(list(product(SIGNAL_GRID, (1.0,) if is_even else COMMON_GRID)))
     rows = np.broadcast_to(values, (len(grid), n))
-    noise = _relative_variance(np.broadcast_to(evidence, rows.shape), grid[:, 1:2], reference)
-    steps = _filter(rows, noise, grid[:, 0], DIFFUSE, 0.0)
+    noise = _relative_variance(np.broadcast_to(evidence, rows.shape), grid[:, 1:2], reference=reference)
+    steps = _filter(rows, noise, signal=grid[:, 0], start_ratio=DIFFUSE, start_level=0.0)
     standardised = (rows - steps.expected) / steps.relative_sd
     used = np.isfinite(standardised[0])
     squares = np.where(used, standardised**2, 0.0)
     count = np.concatenate([[0.0], np.cumsum(used)])
     total = np.column_stack([np.zeros(len(grid)), np.cumsum(squares, axis=1)])
-    logs = np.column_stack(
-        [np.zeros(len(grid)), np.cumsum(np.where(used, np.log(steps.relative_sd), 0.0), axis=1)]
-    )
+    logs = np.column_stack([np.zeros(len(grid)), np.cumsum(np.where(used, np.log(steps.relative_sd), 0.0), axis=1)])
     variance = np.maximum(total / np.maximum(count, 1.0), 1e-300)
     best = np.argmax(-0.5 * count * np.log(variance) - logs, axis=0)
     sd = np.where(count > 0, np.sqrt(variance[best, np.arange(n + 1)]), np.nan)
     models = tuple(
-        LocalLevel(grid[b, 0], grid[b, 1], DIFFUSE, 0.0, float(s), reference)
+        LocalLevel(
+            grid[b, 0],
+            grid[b, 1],
+            start_ratio=DIFFUSE,
+            start_level=0.0,
+            noise_sd=float(s),
+            reference_evidence=reference,
+        )
         for b, s in zip(best, sd, strict=True)
     )
     weeks = np.arange(n)
-    return LocalWalk(steps.expected[best[:-1], weeks], np.tril(steps.relative_sd[best[:-1]]), models)
+    return LocalWalk(steps.expected[best[:-1], weeks], np.tril(steps.relative_sd[best[:-1]]), models=models)
 
 
 def fit_pooled_level(values: Floats, evidence: Floats) -> LocalLevel:
@@ -161,27 +166,32 @@ def fit_pooled_level(values: Floats, evidence: Floats) -> LocalLevel:
     y, w = values[::stride], evidence[::stride]
     known = np.isfinite(y)
     if not known.any():
-        return LocalLevel(0.0, 1.0, DIFFUSE, 0.0, float("nan"), 1.0)
+        return LocalLevel(0.0, 1.0, start_ratio=DIFFUSE, start_level=0.0, noise_sd=float("nan"), reference_evidence=1.0)
     reference = float(w[known].mean())
     is_even = bool(np.ptp(w[known]) <= 1e-9 * reference)
     start_level = float(np.average(y[known], weights=w[known]))
     best, best_value = None, -np.inf
     for signal, common, start in product(SIGNAL_GRID, (1.0,) if is_even else COMMON_GRID, START_GRID):
-        model = LocalLevel(signal, common, start, start_level, 1.0, reference)
-        value, noise_sd = _profile_likelihood(y, w, known, model)
+        model = LocalLevel(
+            signal,
+            common,
+            start_ratio=start,
+            start_level=start_level,
+            noise_sd=1.0,
+            reference_evidence=reference,
+        )
+        value, noise_sd = _profile_likelihood(y, w, known=known, model=model)
         if best is None or value > best_value + 1e-9:
             best, best_value = replace(model, noise_sd=noise_sd), value
     assert best is not None
     return best
 
 
-def _profile_likelihood(
-    y: Floats, w: Floats, known: NDArray[np.bool_], model: LocalLevel
-) -> tuple[float, float]:
+def _profile_likelihood(y: Floats, w: Floats, *, known: NDArray[np.bool_], model: LocalLevel) -> tuple[float, float]:
     """Log likelihood with s at its best, and a robust s (so that the anomalies sought do not hide
     themselves).
     """
-    steps = one_step(y, w, model)
+    steps = one_step(y, w, model=model)
     standardised = (y[known] - steps.expected[known]) / steps.relative_sd[known]
     variance = max(float(np.mean(standardised**2)), 1e-300)
     likelihood = -0.5 * known.sum() * np.log(variance) - float(np.log(steps.relative_sd[known]).sum())

@@ -52,9 +52,7 @@ def repetitions(weights: Floats) -> NDArray[np.int64]:
     return np.clip(steps, 1, MAX_REPETITIONS).astype(np.int64)
 
 
-def fit_prophet(
-    weeks: Days, values: Floats, weights: Floats, ask: Days, settings: ForecastSettings
-) -> ProphetFit:
+def fit_prophet(weeks: Days, values: Floats, *, weights: Floats, ask: Days, settings: ForecastSettings) -> ProphetFit:
     """Fit to (n,) known weeks and foretell the weeks ``ask``, which may lie among, before or after them.
 
     Raises:
@@ -87,7 +85,7 @@ def fit_prophet(
     model = new_model()
     model.fit(frame)
     if trend == "linear":
-        model = _higher_mode(model, new_model(), frame)
+        model = _higher_mode(model, new_model(), frame=frame)
     foretold = model.predict(pd.DataFrame({"ds": ask}))["yhat"].to_numpy(dtype=np.float64)
     return ProphetFit(
         expected=foretold,
@@ -98,7 +96,7 @@ def fit_prophet(
     )
 
 
-def _higher_mode(first: Any, second: Any, frame: Any) -> Any:
+def _higher_mode(first: Any, second: Any, *, frame: Any) -> Any:
     """The better of two maxima of Prophet's posterior.
 
     It has two: one explains a bent series by bends and little noise, the other by no bend and much noise.
@@ -180,9 +178,7 @@ def _trend_variance(model: Any, ask: Days) -> Floats:
 
     bends = np.abs(model.params["delta"]).mean() + 1e-8
     length = (model.history["ds"].max() - model.start) / model.t_scale
-    ahead = np.maximum((pd.to_datetime(ask) - model.history["ds"].max()) / model.t_scale, 0.0) / max(
-        length, 1e-9
-    )
+    ahead = np.maximum((pd.to_datetime(ask) - model.history["ds"].max()) / model.t_scale, 0.0) / max(length, 1e-9)
     variance = len(model.changepoints_t) * 2.0 * bends**2 * np.asarray(ahead, dtype=np.float64) ** 3 / 3.0
     return np.asarray(variance * model.y_scale**2)
 

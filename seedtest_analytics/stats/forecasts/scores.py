@@ -48,7 +48,7 @@ def t_to_z(t: float, degrees_of_freedom: int) -> float:
     return float(np.sign(t)) * min(z, LARGEST_Z)
 
 
-def error_scale(errors: Floats, scores: Floats, relative_sd: Floats) -> tuple[float, int]:
+def error_scale(errors: Floats, scores: Floats, *, relative_sd: Floats) -> tuple[float, int]:
     """Root mean square of (T,) errors over their (T,) relative standard deviations, without those scored
     beyond 2.5; and their number.
     """

@@ -31,7 +31,7 @@ class WeeklySeries:
 
 
 def weekly_series(
-    metric: str, week_starts: ArrayLike, values: ArrayLike, evidence: ArrayLike | None = None
+    metric: str, week_starts: ArrayLike, *, values: ArrayLike, evidence: ArrayLike | None = None
 ) -> WeeklySeries:
     """Put observations on consecutive weeks; weeks that are absent become gaps.
 
@@ -43,11 +43,9 @@ def weekly_series(
     y = np.asarray([np.nan if v is None else v for v in np.asarray(values, dtype=object)], dtype=np.float64)
     w = np.ones(len(y)) if evidence is None else np.asarray(evidence, dtype=np.float64)
     if not len(weeks) == len(y) == len(w):
-        raise ValueError(
-            f"{metric}: {len(weeks)} weeks, {len(y)} values and {len(w)} evidence counts must match"
-        )
+        raise ValueError(f"{metric}: {len(weeks)} weeks, {len(y)} values and {len(w)} evidence counts must match")
     if len(weeks) == 0:
-        return WeeklySeries(metric, weeks, y, w)
+        return WeeklySeries(metric, weeks, values=y, evidence=w)
     position, rest = np.divmod((weeks - weeks.min()).astype(np.int64), 7)
     if rest.any() or len(np.unique(position)) < len(position):
         raise ValueError(f"{metric}: week starts must be different and whole weeks apart")
@@ -55,7 +53,7 @@ def weekly_series(
     known = np.isfinite(y) & np.isfinite(w) & (w > 0)
     full_values, full_evidence = np.full(n, np.nan), np.zeros(n)
     full_values[position[known]], full_evidence[position[known]] = y[known], w[known]
-    return WeeklySeries(metric, weeks.min() + 7 * np.arange(n), full_values, full_evidence)
+    return WeeklySeries(metric, weeks.min() + 7 * np.arange(n), values=full_values, evidence=full_evidence)
 
 
 @dataclass(frozen=True)

@@ -59,12 +59,10 @@ class BinomialDensity:
         gradient = np.zeros(N_PARAMETERS)
         if is_far_outside(theta) or abs(theta[2:]).max() > 30:
             return -math.inf, gradient
-        value = log_prior(theta, self.priors, False, gradient)
+        value = log_prior(theta, self.priors, False, gradient)  # noqa: FBT003
         e0, e1, l11, l21, l22 = absolute_factor(theta, self.data.week_mean)
         d = self.data
-        sums = integrate_everyone(
-            d.starts, d.week, d.answered, d.right, e0, e1, l11, l21, l22, self.modes, BLOCKS
-        )
+        sums = integrate_everyone(d.starts, d.week, d.answered, d.right, e0, e1, l11, l21, l22, self.modes, BLOCKS)
         gradient[0] += sums[1]
         gradient[1] += sums[2] - d.week_mean * sums[1]
         gradient[2] += sums[3] * l11
@@ -92,12 +90,13 @@ def fit_binomial(
     """
     priors = priors or GrowthPriors()
     density = BinomialDensity(data, priors)
-    mode = find_mode(density.value_and_gradient, *_starting_point(data))
+    start, steps = _starting_point(data)
+    mode = find_mode(density.value_and_gradient, start, steps=steps)
     return sample_around(
         mode,
         lambda theta: np.array([density.value_and_gradient(row)[0] for row in theta]),
-        n_draws or default_draws(data.n_students),
-        seed,
+        n_draws=n_draws or default_draws(data.n_students),
+        seed=seed,
         family="binomial",
         priors=priors,
         data=data,
@@ -113,9 +112,9 @@ def default_draws(n_students: int) -> int:
 def predict_counts(
     posterior: GrowthPosterior,
     data: CountData,
+    *,
     goal_week: ArrayLike,
     goal: ArrayLike,
-    *,
     level: float = 0.95,
     n_hyper_draws: int | None = None,
 ) -> StudentPredictions:
@@ -136,13 +135,11 @@ def predict_counts(
         ValueError: posterior and data do not belong together, or goals are out of range.
     """
     posterior.require_usable()
-    check_match(posterior, data, "binomial")
+    check_match(posterior, data, family="binomial")
     check_level(level)
-    goal_weeks, goals = spread_goals(goal_week, goal, data)
+    goal_weeks, goals = spread_goals(goal_week, goal, data=data)
     if ((goals <= 0) | (goals >= 1)).any():
-        raise ValueError(
-            "a goal of the binomial family is a share of right answers, strictly between 0 and 1"
-        )
+        raise ValueError("a goal of the binomial family is a share of right answers, strictly between 0 and 1")
     size = HYPER_DRAWS_TIMES_STUDENTS // data.n_students
     theta = posterior.hyper_draws(n_hyper_draws or int(np.clip(size, MIN_HYPER_DRAWS, MAX_HYPER_DRAWS)))
     population = np.array([absolute_factor(row, data.week_mean) for row in theta])
@@ -200,7 +197,7 @@ def _share_moments(means, sds):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _line_moments(out, draw, week, line):  # type: ignore[no-untyped-def]
+def _line_moments(out, draw, week, line):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Mean and SD of intercept, slope and their value at `week` from the moments of z, into line."""
     e0, e1, l11, l21, l22 = draw
     m0, m1 = out[5], out[6]
@@ -218,7 +215,7 @@ def _line_moments(out, draw, week, line):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(parallel=True, cache=True)
-def _predict_counts(  # type: ignore[no-untyped-def]
+def _predict_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     starts, week, answered, right, population, goal_weeks, logit_goals, quantiles, normal_quantiles
 ):
     n_students = starts.shape[0] - 1

@@ -47,7 +47,7 @@ class CountData:
         return len(self.students)
 
 
-def count_data(student: ArrayLike, week: ArrayLike, answered: ArrayLike, right: ArrayLike) -> CountData:
+def count_data(student: ArrayLike, week: ArrayLike, *, answered: ArrayLike, right: ArrayLike) -> CountData:
     """Check and sort long arrays of weekly counts.
 
     Args:

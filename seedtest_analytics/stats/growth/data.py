@@ -73,7 +73,7 @@ class GrowthData:
 
 
 def growth_data(
-    student: ArrayLike, week: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None
+    student: ArrayLike, week: ArrayLike, *, score: ArrayLike, weight: ArrayLike | None = None
 ) -> GrowthData:
     """Reduce long arrays of weekly scores to what the gaussian growth model needs.
 
@@ -91,10 +91,10 @@ def growth_data(
     weeks = np.ascontiguousarray(week, dtype=float)
     scores = np.ascontiguousarray(score, dtype=float)
     weights = None if weight is None else np.ascontiguousarray(weight, dtype=float)
-    _check_rows(ids, weeks, scores, weights)
+    _check_rows(ids, weeks, score=scores, weight=weights)
     codes, students = pd.factorize(ids, sort=True)
     distinct_weeks = np.unique(weeks)
-    _check_cohort(len(students), distinct_weeks, scores)
+    _check_cohort(len(students), distinct_weeks, score=scores)
 
     reference = _reference_line(weeks, scores)
     v = np.ones(1) if weights is None else weights
@@ -161,7 +161,7 @@ def check_counts(n_students: int, distinct_weeks: np.ndarray) -> None:
         )
 
 
-def _check_rows(student: pd.Series, week: np.ndarray, score: np.ndarray, weight: np.ndarray | None) -> None:
+def _check_rows(student: pd.Series, week: np.ndarray, *, score: np.ndarray, weight: np.ndarray | None) -> None:
     columns: dict[str, np.ndarray | pd.Series] = {"student": student, "week": week, "score": score}
     if weight is not None:
         columns["weight"] = weight
@@ -176,7 +176,7 @@ def _check_rows(student: pd.Series, week: np.ndarray, score: np.ndarray, weight:
             raise GrowthDataError(f"weight: {len(bad)} values are not positive ({name_rows(bad)})")
 
 
-def _check_cohort(n_students: int, distinct_weeks: np.ndarray, score: np.ndarray) -> None:
+def _check_cohort(n_students: int, distinct_weeks: np.ndarray, *, score: np.ndarray) -> None:
     check_counts(n_students, distinct_weeks)
     low, high = float(score.min()), float(score.max())
     if high - low <= 1e-12 * max(abs(low), abs(high), 1.0):
@@ -208,7 +208,7 @@ def _reference_line(week: np.ndarray, score: np.ndarray) -> tuple[float, float]:
 
 
 @nb.njit(cache=True)
-def _student_sums(codes, week, score, weight, n_students, intercept, slope):  # type: ignore[no-untyped-def]
+def _student_sums(codes, week, score, weight, n_students, intercept, slope):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Sums per student of the residuals; `weight` of length one means all weights are equal to it."""
     sums = np.zeros((n_students, 6))
     last_week = np.full(n_students, -np.inf)
@@ -236,7 +236,7 @@ def _group_designs(statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @nb.njit(cache=True)
-def _design_sums(design, statistics, n_designs):  # type: ignore[no-untyped-def]
+def _design_sums(design, statistics, n_designs):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     sums = np.zeros((9, n_designs))
     for i in range(design.shape[0]):
         d = design[i]

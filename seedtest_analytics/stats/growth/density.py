@@ -75,7 +75,7 @@ def relative_factor(theta):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def shrinkage(l11, l21, l22, A00, A01, A11):  # type: ignore[no-untyped-def]
+def shrinkage(l11, l21, l22, A00, A01, A11):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """det C, K = L C^-1 (row by row) and M = K L' with C = I + L'A L.
 
     M is a student's posterior covariance given the population, in units of sigma^2.
@@ -94,7 +94,7 @@ def shrinkage(l11, l21, l22, A00, A01, A11):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
-def _likelihood(e0, e1, l11, l21, l22, log_sigma, designs, constants, gradient):  # type: ignore[no-untyped-def]
+def _likelihood(e0, e1, l11, l21, l22, log_sigma, designs, constants, gradient):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Log likelihood; `gradient` gets d/d(e0, e1, l11, l21, l22, log sigma). Algebra: marginal_loglik.hpp."""
     inverse_variance = math.exp(-2.0 * log_sigma)
     log_det = 0.0
@@ -158,14 +158,14 @@ def _likelihood(e0, e1, l11, l21, l22, log_sigma, designs, constants, gradient):
 
 
 @nb.njit(cache=True)
-def _cauchy(x, location, scale):  # type: ignore[no-untyped-def]
+def _cauchy(x, location, scale):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Log density up to a constant, and x times its derivative."""
     z = (x - location) / scale
     return -math.log1p(z * z), -2.0 * z / (1.0 + z * z) * x / scale
 
 
 @nb.njit(cache=True)
-def log_prior(theta, priors, has_sigma, gradient):  # type: ignore[no-untyped-def]
+def log_prior(theta, priors, has_sigma, gradient):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Log prior of theta with its Jacobian; sets `gradient`. Without sigma theta has five entries."""
     z0 = (theta[0] - priors[0]) / priors[1]
     z1 = (theta[1] - priors[2]) / priors[3]
@@ -197,11 +197,11 @@ def is_far_outside(theta):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _log_posterior(theta, designs, constants, priors, gradient):  # type: ignore[no-untyped-def]
+def _log_posterior(theta, designs, constants, priors, gradient):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     if is_far_outside(theta):
         gradient[:] = 0.0
         return -np.inf
-    value = log_prior(theta, priors, True, gradient)
+    value = log_prior(theta, priors, True, gradient)  # noqa: FBT003
     l11, l21, l22, _ = relative_factor(theta)
     e0 = theta[0] - theta[1] * constants[0] - constants[1]
     e1 = theta[1] - constants[2]
@@ -219,7 +219,7 @@ def _log_posterior(theta, designs, constants, priors, gradient):  # type: ignore
 
 
 @nb.njit(parallel=True, cache=True)
-def _log_posteriors(thetas, designs, constants, priors):  # type: ignore[no-untyped-def]
+def _log_posteriors(thetas, designs, constants, priors):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     values = np.empty(thetas.shape[0])
     for i in nb.prange(thetas.shape[0]):
         values[i] = _log_posterior(thetas[i], designs, constants, priors, np.empty(6))

@@ -21,10 +21,10 @@ DEFAULT_WEEKS_OBSERVED = 8
 def goal_probability(
     current_score: float,
     trend: float,
+    *,
     weeks_remaining: float,
     target_score: float,
     credible_interval: float = 0.95,
-    *,
     posterior: GrowthPosterior,
     weeks_observed: int = DEFAULT_WEEKS_OBSERVED,
     event: Event = "level",
@@ -53,7 +53,13 @@ def goal_probability(
         UnusablePosteriorError: the fit's diagnostics fall short.
         ValueError: an argument is not finite or out of range.
     """
-    _check(current_score, trend, weeks_remaining, target_score, weeks_observed)
+    _check(
+        current_score,
+        trend,
+        weeks_remaining=weeks_remaining,
+        target_score=target_score,
+        weeks_observed=weeks_observed,
+    )
     check_level(credible_interval)
     posterior.require_usable()
     if posterior.family != "gaussian":
@@ -80,7 +86,7 @@ def goal_probability(
 
 
 def _check(
-    current_score: float, trend: float, weeks_remaining: float, target_score: float, weeks_observed: int
+    current_score: float, trend: float, *, weeks_remaining: float, target_score: float, weeks_observed: int
 ) -> None:
     values = {
         "current_score": current_score,
@@ -92,8 +98,6 @@ def _check(
         if not math.isfinite(value):
             raise ValueError(f"{name} must be a finite number, not {value}")
     if not 0 <= weeks_remaining <= MAX_HORIZON_WEEKS:
-        raise ValueError(
-            f"weeks_remaining must lie between 0 and {MAX_HORIZON_WEEKS:g}, not {weeks_remaining:g}"
-        )
+        raise ValueError(f"weeks_remaining must lie between 0 and {MAX_HORIZON_WEEKS:g}, not {weeks_remaining:g}")
     if weeks_observed < 1:
         raise ValueError(f"weeks_observed must be at least 1, not {weeks_observed}")

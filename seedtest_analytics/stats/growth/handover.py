@@ -8,7 +8,7 @@ from seedtest_analytics.stats.mixed_model.brms_draws import BrmsDraws
 
 
 def posterior_of_brms(
-    draws: BrmsDraws, data: GrowthData | CountData, thresholds: Thresholds | None = None
+    draws: BrmsDraws, data: GrowthData | CountData, *, thresholds: Thresholds | None = None
 ) -> GrowthPosterior:
     """Population parameters of a brms fit.
 
@@ -24,7 +24,9 @@ def posterior_of_brms(
         raise ValueError(
             f"brms was given {len(draws.student_ids)} students and the data hold {data.n_students}, or others"
         )
-    sampler = SamplerRun(draws.divergences, draws.ebfmi, draws.treedepth_max, draws.treedepth_hits)
+    sampler = SamplerRun(
+        draws.divergences, draws.ebfmi, treedepth_max=draws.treedepth_max, treedepth_hits=draws.treedepth_hits
+    )
     return GrowthPosterior.from_draws(
         draws.parameters,
         method="brms",

@@ -35,8 +35,8 @@ def fit_laplace(
     return sample_around(
         mode,
         density.values,
-        n_draws,
-        seed,
+        n_draws=n_draws,
+        seed=seed,
         family="gaussian",
         priors=priors,
         data=data,
@@ -47,9 +47,9 @@ def fit_laplace(
 def sample_around(
     mode: Mode,
     log_densities: Callable[[np.ndarray], np.ndarray],
+    *,
     n_draws: int,
     seed: int,
-    *,
     family: Family,
     priors: GrowthPriors,
     data: GrowthData | CountData,
@@ -60,7 +60,7 @@ def sample_around(
     ``log_densities`` maps draws (K, P) to their log posterior densities (K,) up to a constant; what is not finite
     weighs nothing.
     """
-    theta, log_proposal = propose(mode, n_draws, np.random.default_rng(seed))
+    theta, log_proposal = propose(mode, n_draws, rng=np.random.default_rng(seed))
     values = log_densities(theta)
     smoothed = smooth_weights(np.where(np.isfinite(values), values - log_proposal, -np.inf))
     return GrowthPosterior(
@@ -74,7 +74,7 @@ def sample_around(
         last_week=float(data.weeks[-1]),
         n_students=data.n_students,
         n_scores=data.n_scores,
-        importance=ImportanceRun(smoothed.pareto_k, smoothed.effective_draws, mode.has_converged),
+        importance=ImportanceRun(smoothed.pareto_k, smoothed.effective_draws, has_converged=mode.has_converged),
         warnings=data.warnings,
         thresholds=thresholds or Thresholds(),
     )
@@ -82,10 +82,11 @@ def sample_around(
 
 def laplace_mode(data: GrowthData, density: MarginalDensity) -> Mode:
     """Mode of the gaussian growth posterior."""
-    return find_mode(density.value_and_gradient, *starting_point(data))
+    start, steps = starting_point(data)
+    return find_mode(density.value_and_gradient, start, steps=steps)
 
 
-def propose(mode: Mode, n_draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def propose(mode: Mode, n_draws: int, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Multivariate t draws around a mode, shape (K, P), and their log densities up to a constant."""
     n_parameters = len(mode.location)
     normal = rng.standard_normal((n_draws, n_parameters))

@@ -22,7 +22,7 @@ def relative_covariance(population: np.ndarray, design: np.ndarray) -> np.ndarra
     return factor @ np.linalg.inv(np.eye(2) + transposed @ design @ factor) @ transposed
 
 
-def conditional_lines(theta: np.ndarray, data: GrowthData, student: int) -> tuple[np.ndarray, np.ndarray]:
+def conditional_lines(theta: np.ndarray, data: GrowthData, *, student: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean (K, 2) and covariance (K, 2, 2) of one student's intercept and slope, given each draw.
 
     Args:

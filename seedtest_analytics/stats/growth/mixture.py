@@ -62,7 +62,7 @@ def mixture_moments(means, sds):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def mixture_quantile(means, inverse_sds, probability, centre, spread, start):  # type: ignore[no-untyped-def]
+def mixture_quantile(means, inverse_sds, probability, centre, spread, start):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Quantile of an equal mixture of normals by secant steps from `start`, steps at most `spread`.
 
     The first slope is the density of one normal with the mixture's SD, which is nearly it in a large cohort.
@@ -96,7 +96,7 @@ def _sorted_quantile(ascending, probability):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def level_probability(means, inverse_sds, goal, quantiles, z, out):  # type: ignore[no-untyped-def]
+def level_probability(means, inverse_sds, goal, quantiles, z, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """P(mu >= goal) and quantiles over draws of its conditional value, into out; z is scratch.
 
     Where P is tiny its distribution is so skewed that the mean can pass a quantile; the bounds then give way.
@@ -112,7 +112,7 @@ def level_probability(means, inverse_sds, goal, quantiles, z, out):  # type: ign
 
 
 @nb.njit(cache=True)
-def score_probability(means, sds, sigmas, goal, quantiles, normal_quantiles, out):  # type: ignore[no-untyped-def]
+def score_probability(means, sds, sigmas, goal, quantiles, normal_quantiles, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """P(y >= goal) and quantiles of Phi((mu - goal) / sigma), into out."""
     n = means.shape[0]
     total = 0.0

@@ -68,7 +68,7 @@ def _within_student_sd(statistics: np.ndarray, fallback: float) -> float:
     return float(np.sqrt(variance)) if variance > 1e-12 * fallback**2 else fallback
 
 
-def find_mode(density: Density, start: np.ndarray, steps: np.ndarray) -> Mode:
+def find_mode(density: Density, start: np.ndarray, *, steps: np.ndarray) -> Mode:
     """Maximise a log density: BFGS to the neighbourhood, then Newton steps with damping.
 
     Args:
@@ -86,21 +86,19 @@ def find_mode(density: Density, start: np.ndarray, steps: np.ndarray) -> Mode:
         value, gradient = density(start + steps * z)
         return (-value, -gradient * steps) if np.isfinite(value) else (1e300, np.zeros_like(z))
 
-    found = optimize.minimize(
-        negative, np.zeros(len(start)), jac=True, method="L-BFGS-B", options={"maxiter": 300}
-    )
+    found = optimize.minimize(negative, np.zeros(len(start)), jac=True, method="L-BFGS-B", options={"maxiter": 300})
     z = found.x
     has_converged = False
     for _ in range(MAX_NEWTON_STEPS):
         curvature = _curvature(negative, z)
         value, slope = negative(z)
         move = _newton_move(curvature, slope)
-        z = _line_search(negative, z, move, value)
+        z = _line_search(negative, z, move=move, value=value)
         if np.abs(move).max() < NEWTON_TOLERANCE:
             has_converged = bool(np.linalg.eigvalsh(curvature)[0] > 0)
             break
     hessian = _curvature(negative, z) / np.outer(steps, steps)
-    return Mode(start + steps * z, hessian, has_converged, evaluations)
+    return Mode(start + steps * z, hessian, has_converged=has_converged, evaluations=evaluations)
 
 
 def _curvature(negative: Density, z: np.ndarray) -> np.ndarray:
@@ -121,7 +119,7 @@ def _newton_move(curvature: np.ndarray, slope: np.ndarray) -> np.ndarray:
     return -directions @ ((directions.T @ slope) / np.maximum(np.abs(values), 1e-3))
 
 
-def _line_search(negative: Density, z: np.ndarray, move: np.ndarray, value: float) -> np.ndarray:
+def _line_search(negative: Density, z: np.ndarray, *, move: np.ndarray, value: float) -> np.ndarray:
     share = 1.0
     while share > 1e-4:
         if negative(z + share * move)[0] <= value + 1e-9 * abs(value):

@@ -79,7 +79,7 @@ def posterior_intervals(posterior: GrowthPosterior) -> PosteriorIntervals:
     probabilities = [0.5, *_bounds(INNER_LEVEL), *_bounds(OUTER_LEVEL)]
     table = np.array(
         [
-            [weighted_quantile(draws.ravel(), p, posterior.weights) for p in probabilities]
+            [weighted_quantile(draws.ravel(), p, weights=posterior.weights) for p in probabilities]
             for draws in parameters.values()
         ]
     )
@@ -93,12 +93,13 @@ def rank_histogram(draws: np.ndarray, n_bins: int = 20) -> Ranks:
     ranks = stats.rankdata(draws, method="average").reshape(draws.shape)
     edges = np.linspace(0.5, draws.size + 0.5, n_bins + 1)
     counts = np.array([np.histogram(chain, edges)[0] for chain in ranks])
-    return Ranks(edges, counts, draws.shape[1] / n_bins)
+    return Ranks(edges, counts, expected=draws.shape[1] / n_bins)
 
 
 def predictive_check(
     posterior: GrowthPosterior,
     student: np.ndarray,
+    *,
     week: np.ndarray,
     score: np.ndarray,
     weight: np.ndarray | None = None,
@@ -120,18 +121,31 @@ def predictive_check(
     weight = np.ones(len(score)) if weight is None else weight[kept]
     code = np.unique(student[kept], return_inverse=True)[1]
     weeks, position = np.unique(week, return_inverse=True)
-    mean, sd = _weekly_moments(score, weight, position)
+    mean, sd = _weekly_moments(score, weight, position=position)
     replicated = [
-        _weekly_moments(_replicate(draw, posterior.week_mean, code, week, weight, rng), weight, position)
+        _weekly_moments(
+            _replicate(draw, posterior.week_mean, student=code, week=week, weight=weight, rng=rng),
+            weight,
+            position=position,
+        )
         for draw in posterior.hyper_draws(CHECK_DRAWS)
     ]
     (mean_lower, sd_lower), (mean_upper, sd_upper) = np.quantile(replicated, _bounds(OUTER_LEVEL), axis=0)
-    return PredictiveCheck(weeks, mean, sd, mean_lower, mean_upper, sd_lower, sd_upper)
+    return PredictiveCheck(
+        weeks,
+        mean,
+        observed_sd=sd,
+        mean_lower=mean_lower,
+        mean_upper=mean_upper,
+        sd_lower=sd_lower,
+        sd_upper=sd_upper,
+    )
 
 
 def _replicate(
     draw: np.ndarray,
     week_mean: float,
+    *,
     student: np.ndarray,
     week: np.ndarray,
     weight: np.ndarray,
@@ -147,7 +161,7 @@ def _replicate(
     return level + slope * (week - week_mean) + own_level[student] + own_slope[student] * week + noise
 
 
-def _weekly_moments(score: np.ndarray, weight: np.ndarray, position: np.ndarray) -> np.ndarray:
+def _weekly_moments(score: np.ndarray, weight: np.ndarray, *, position: np.ndarray) -> np.ndarray:
     """Weighted mean and SD of each week's scores, shape (2, W)."""
     total = np.bincount(position, weight)
     mean = np.bincount(position, weight * score) / total
@@ -158,6 +172,7 @@ def _weekly_moments(score: np.ndarray, weight: np.ndarray, position: np.ndarray)
 def student_fans(
     posterior: GrowthPosterior,
     data: GrowthData,
+    *,
     students: Sequence[int],
     weeks: np.ndarray,
     n_hyper_draws: int = 400,
@@ -176,7 +191,7 @@ def student_fans(
     normal = normal_quantile(probabilities)
     fans = []
     for student in students:
-        mean, covariance = conditional_lines(theta, data, student)
+        mean, covariance = conditional_lines(theta, data, student=student)
         table = np.empty((len(weeks), 5))
         for row, week in enumerate(weeks):
             x = np.array([1.0, week])

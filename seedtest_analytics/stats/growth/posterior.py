@@ -120,7 +120,7 @@ class GrowthPosterior:
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     @classmethod
-    def from_draws(
+    def from_draws(  # noqa: PLR0913
         cls,
         draws: Mapping[str, np.ndarray],
         *,
@@ -146,9 +146,7 @@ class GrowthPosterior:
         Raises:
             ValueError: a parameter is missing, shapes differ, or a value is impossible.
         """
-        named = {
-            BRMS_NAMES.get(name, name): np.asarray(values, dtype=float) for name, values in draws.items()
-        }
+        named = {BRMS_NAMES.get(name, name): np.asarray(values, dtype=float) for name, values in draws.items()}
         wanted = ["intercept", "week", "sd_intercept", "sd_week", "correlation"]
         wanted += ["sigma"] if family == "gaussian" else []
         missing = [name for name in wanted if name not in named]
@@ -242,9 +240,7 @@ class GrowthPosterior:
         """Raise `UnusablePosteriorError` with the reasons where the verdict is bad."""
         verdict = self.verdict
         if not verdict.usable:
-            raise UnusablePosteriorError(
-                f"the {self.method} growth fit may not be used: {'; '.join(verdict.reasons)}"
-            )
+            raise UnusablePosteriorError(f"the {self.method} growth fit may not be used: {'; '.join(verdict.reasons)}")
 
     def hyper_draws(self, n_draws: int) -> np.ndarray:
         """At most `n_draws` equally weighted draws that stand for the posterior, shape (K, P).
@@ -298,20 +294,16 @@ class GrowthPosterior:
         if not run.has_converged:
             faults.append("the mode was not found")
         if not run.pareto_k <= limits.max_pareto_k:
-            faults.append(
-                f"Pareto k {run.pareto_k:.2f} above {limits.max_pareto_k}: sample with Stan instead"
-            )
+            faults.append(f"Pareto k {run.pareto_k:.2f} above {limits.max_pareto_k}: sample with Stan instead")
         share = run.effective_draws / (self.theta.shape[0] * self.theta.shape[1])
         if not share >= limits.min_effective_share:
             faults.append(f"only {share:.0%} of the importance draws are effective: sample with Stan instead")
         elif not run.effective_draws >= limits.min_ess:
-            faults.append(
-                f"importance draws worth {run.effective_draws:.0f} below {limits.min_ess:g}: take more draws"
-            )
+            faults.append(f"importance draws worth {run.effective_draws:.0f} below {limits.min_ess:g}: take more draws")
         return faults
 
 
-def weighted_quantile(values: np.ndarray, probability: float, weights: np.ndarray | None) -> float:
+def weighted_quantile(values: np.ndarray, probability: float, *, weights: np.ndarray | None) -> float:
     """Quantile of draws, weighted where weights are given."""
     if weights is None:
         return float(np.quantile(values, probability))
@@ -323,7 +315,7 @@ def weighted_quantile(values: np.ndarray, probability: float, weights: np.ndarra
 def _summary(values: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
     mean = float(np.average(values, weights=weights))
     sd = float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
-    low, high = (weighted_quantile(values, p, weights) for p in (0.025, 0.975))
+    low, high = (weighted_quantile(values, p, weights=weights) for p in (0.025, 0.975))
     return {"mean": mean, "sd": sd, "q2.5": low, "q97.5": high}
 
 

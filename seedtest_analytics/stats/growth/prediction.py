@@ -105,9 +105,9 @@ class StudentPredictions:
 def predict_students(
     posterior: GrowthPosterior,
     data: GrowthData,
+    *,
     goal_week: ArrayLike,
     goal: ArrayLike,
-    *,
     event: Event = "level",
     level: float = 0.95,
     n_hyper_draws: int | None = None,
@@ -115,7 +115,13 @@ def predict_students(
     """Predict every student of the fit; see `predict_blocks` for the arguments."""
     blocks = list(
         predict_blocks(
-            posterior, data, goal_week, goal, event=event, level=level, n_hyper_draws=n_hyper_draws
+            posterior,
+            data,
+            goal_week=goal_week,
+            goal=goal,
+            event=event,
+            level=level,
+            n_hyper_draws=n_hyper_draws,
         )
     )
     names = ("students", "goal_week", "goal", *RESULT_COLUMNS)
@@ -126,9 +132,9 @@ def predict_students(
 def predict_blocks(
     posterior: GrowthPosterior,
     data: GrowthData,
+    *,
     goal_week: ArrayLike,
     goal: ArrayLike,
-    *,
     event: Event = "level",
     level: float = 0.95,
     n_hyper_draws: int | None = None,
@@ -151,9 +157,9 @@ def predict_blocks(
         ValueError: posterior and data do not belong together, or goals are out of range.
     """
     posterior.require_usable()
-    check_match(posterior, data, "gaussian")
+    check_match(posterior, data, family="gaussian")
     check_level(level)
-    goal_weeks, goals = spread_goals(goal_week, goal, data)
+    goal_weeks, goals = spread_goals(goal_week, goal, data=data)
     theta = posterior.hyper_draws(n_hyper_draws or hyper_draws_needed(data.n_students))
     population = population_draws(theta, data)
     quantiles = np.array([(1 - level) / 2, (1 + level) / 2])
@@ -187,11 +193,9 @@ def hyper_draws_needed(n_students: int) -> int:
     return int(np.clip(DRAWS_TIMES_STUDENTS // n_students, MIN_HYPER_DRAWS, MAX_HYPER_DRAWS))
 
 
-def check_match(posterior: GrowthPosterior, data: object, family: str) -> None:
+def check_match(posterior: GrowthPosterior, data: object, *, family: str) -> None:
     """Raise `ValueError` unless `posterior` is a `family` fit to `data`."""
-    same = all(
-        getattr(posterior, name) == getattr(data, name) for name in ("n_students", "n_scores", "week_mean")
-    )
+    same = all(getattr(posterior, name) == getattr(data, name) for name in ("n_students", "n_scores", "week_mean"))
     if posterior.family != family or not same:
         raise ValueError(
             f"this {posterior.family} posterior of {posterior.n_students} students and {posterior.n_scores} "
@@ -206,7 +210,7 @@ def check_level(level: float) -> None:
 
 
 def spread_goals(
-    goal_week: ArrayLike, goal: ArrayLike, data: GrowthData | CountData
+    goal_week: ArrayLike, goal: ArrayLike, *, data: GrowthData | CountData
 ) -> tuple[np.ndarray, np.ndarray]:
     """Goal week and goal of every student, checked."""
     shape = (data.n_students,)
@@ -232,7 +236,7 @@ def population_draws(theta: np.ndarray, data: GrowthData) -> np.ndarray:
 
 
 @nb.njit(cache=True)
-def _line_coefficients(population, reference, A00, A01, A11, week, out):  # type: ignore[no-untyped-def]
+def _line_coefficients(population, reference, A00, A01, A11, week, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Per draw: intercept = out0 + out1 c0 + out2 c1, slope = out3 + out2 c0 + out4 c1, and from out5 the SDs
     of intercept, slope and level at `week` given the population, sigma, and 1 / SD of the level."""
     for k in range(population.shape[0]):
@@ -255,7 +259,7 @@ def _line_coefficients(population, reference, A00, A01, A11, week, out):  # type
 
 
 @nb.njit(parallel=True, cache=True)
-def _predict(  # type: ignore[no-untyped-def]
+def _predict(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     statistics, order, goal_weeks, goals, population, reference, quantiles, normal_quantiles, is_score
 ):
     """Results, shape (J, 11), for students visited in `order`, which groups equal designs and weeks."""

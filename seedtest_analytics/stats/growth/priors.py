@@ -22,9 +22,7 @@ class Normal:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.mean) and np.isfinite(self.sd) and self.sd > 0):
-            raise ValueError(
-                f"a normal prior needs a finite mean and sd > 0, not mean={self.mean}, sd={self.sd}"
-            )
+            raise ValueError(f"a normal prior needs a finite mean and sd > 0, not mean={self.mean}, sd={self.sd}")
 
     def to_json(self) -> dict[str, Any]:
         """`{"dist": "normal", "mean", "sd"}`."""

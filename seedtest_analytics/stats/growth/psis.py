@@ -41,7 +41,7 @@ def smooth_weights(log_ratios: np.ndarray) -> SmoothedWeights:
     k, scale = fit_generalised_pareto(exceedances[exceedances > 0])
     if np.isfinite(k):
         probabilities = (np.arange(n_tail) + 0.5) / n_tail
-        quantiles = _pareto_quantile(probabilities, k, scale)
+        quantiles = _pareto_quantile(probabilities, k, scale=scale)
         log_weights[tail] = np.minimum(np.log(quantiles + np.exp(cutoff)), 0.0)
     return _normalised(log_weights, k)
 
@@ -69,7 +69,7 @@ def fit_generalised_pareto(exceedances: np.ndarray) -> tuple[float, float]:
     return (shape * len(x) + 0.5 * 10) / (len(x) + 10), scale
 
 
-def _pareto_quantile(probability: np.ndarray, shape: float, scale: float) -> np.ndarray:
+def _pareto_quantile(probability: np.ndarray, shape: float, *, scale: float) -> np.ndarray:
     if abs(shape) < 1e-12:
         return -scale * np.log1p(-probability)
     return scale * np.expm1(-shape * np.log1p(-probability)) / shape
@@ -78,4 +78,4 @@ def _pareto_quantile(probability: np.ndarray, shape: float, scale: float) -> np.
 def _normalised(log_weights: np.ndarray, k: float) -> SmoothedWeights:
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
-    return SmoothedWeights(weights, float(k), float(1 / (weights @ weights)))
+    return SmoothedWeights(weights, float(k), effective_draws=float(1 / (weights @ weights)))

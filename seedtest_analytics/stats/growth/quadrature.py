@@ -31,7 +31,7 @@ GRID = _grid()
 
 
 @nb.njit(cache=True)
-def _mode(week, answered, right, e0, e1, l11, l21, l22, z):  # type: ignore[no-untyped-def]
+def _mode(week, answered, right, e0, e1, l11, l21, l22, z):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Newton to the mode of one student's z, in place; returns the negative Hessian there."""
     H00 = 1.0
     H01 = 0.0
@@ -71,7 +71,7 @@ def _mode(week, answered, right, e0, e1, l11, l21, l22, z):  # type: ignore[no-u
 
 
 @nb.njit(cache=True)
-def _log_joint(week, answered, right, c0, c1, z0, z1, residuals):  # type: ignore[no-untyped-def]
+def _log_joint(week, answered, right, c0, c1, z0, z1, residuals):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """log p(counts, z) without constants; residuals gets sums of right - answered p, plain and times week."""
     value = -0.5 * (z0 * z0 + z1 * z1)
     residuals[0] = 0.0
@@ -88,7 +88,7 @@ def _log_joint(week, answered, right, c0, c1, z0, z1, residuals):  # type: ignor
 
 
 @nb.njit(cache=True)
-def integrate_student(week, answered, right, e0, e1, l11, l21, l22, z, out):  # type: ignore[no-untyped-def]
+def integrate_student(week, answered, right, e0, e1, l11, l21, l22, z, out):  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     """Log marginal likelihood of one student.
 
     z, shape (2,), is where Newton starts and is left at the mode. out, shape (10,), gets the gradient with
@@ -99,9 +99,7 @@ def integrate_student(week, answered, right, e0, e1, l11, l21, l22, z, out):  # 
     R10 = H01 / R00
     R11 = math.sqrt(H11 - R10 * R10)
     residuals = np.empty(2)
-    at_mode = _log_joint(
-        week, answered, right, e0 + l11 * z[0], e1 + l21 * z[0] + l22 * z[1], z[0], z[1], residuals
-    )
+    at_mode = _log_joint(week, answered, right, e0 + l11 * z[0], e1 + l21 * z[0] + l22 * z[1], z[0], z[1], residuals)
     total = 0.0
     out[:] = 0.0
     for i in range(GRID.shape[0]):
@@ -126,7 +124,7 @@ def integrate_student(week, answered, right, e0, e1, l11, l21, l22, z, out):  # 
 
 
 @nb.njit(parallel=True, cache=True)
-def integrate_everyone(  # type: ignore[no-untyped-def]
+def integrate_everyone(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     starts, week, answered, right, e0, e1, l11, l21, l22, modes, n_blocks
 ):
     """Sum of log marginals and of their gradients, shape (6,); `modes`, shape (J, 2), warms the next call."""

@@ -58,20 +58,26 @@ class SimulatedCounts:
 
 
 def simulate_cohort(
-    n_students: int, n_weeks: int = 12, missing: float = 0.2, seed: int = 0, truth: GrowthTruth | None = None
+    n_students: int,
+    n_weeks: int = 12,
+    *,
+    missing: float = 0.2,
+    seed: int = 0,
+    truth: GrowthTruth | None = None,
 ) -> SimulatedCohort:
     """Students with a score in each of weeks 1..n_weeks, each missing with probability `missing`."""
     truth = truth or GrowthTruth()
     rng = np.random.default_rng(seed)
     lines = np.array([truth.intercept, truth.slope]) + truth.effects(n_students, rng)
-    student, week = _observed_weeks(n_students, n_weeks, missing, rng)
+    student, week = _observed_weeks(n_students, n_weeks, missing=missing, rng=rng)
     score = lines[student, 0] + lines[student, 1] * week + truth.sigma * rng.standard_normal(len(student))
-    return SimulatedCohort(student, week, score, lines)
+    return SimulatedCohort(student, week, score=score, lines=lines)
 
 
 def simulate_counts(
     n_students: int,
     n_weeks: int = 12,
+    *,
     missing: float = 0.2,
     mean_answered: float = 8.0,
     seed: int = 0,
@@ -81,15 +87,15 @@ def simulate_counts(
     truth = truth or GrowthTruth(intercept=-0.2, slope=0.06, tau0=0.8, tau1=0.08)
     rng = np.random.default_rng(seed)
     lines = np.array([truth.intercept, truth.slope]) + truth.effects(n_students, rng)
-    student, week = _observed_weeks(n_students, n_weeks, missing, rng)
+    student, week = _observed_weeks(n_students, n_weeks, missing=missing, rng=rng)
     answered = 1 + rng.poisson(max(mean_answered - 1, 0), len(student))
     logit = lines[student, 0] + lines[student, 1] * week
     right = rng.binomial(answered, 1 / (1 + np.exp(-logit)))
-    return SimulatedCounts(student, week, answered, right, lines)
+    return SimulatedCounts(student, week, answered=answered, right=right, lines=lines)
 
 
 def _observed_weeks(
-    n_students: int, n_weeks: int, missing: float, rng: np.random.Generator
+    n_students: int, n_weeks: int, *, missing: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Student and week of every observed cell, sorted by both; nobody is without a score."""
     seen = rng.random((n_students, n_weeks), dtype=np.float32) >= missing

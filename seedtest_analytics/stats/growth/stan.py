@@ -74,15 +74,15 @@ class StanDraws:
 class StanSampler(Protocol):
     """Compiles and runs Stan programs; `resources.stan.StanRunner` is one."""
 
-    def sample(self, program: StanProgram, data: Mapping[str, Any], settings: StanSettings) -> StanDraws:
+    def sample(self, program: StanProgram, data: Mapping[str, Any], *, settings: StanSettings) -> StanDraws:
         """Draw from the program's posterior."""
 
 
 def fit_stan(
     data: GrowthData,
     sampler: StanSampler,
-    priors: GrowthPriors | None = None,
     *,
+    priors: GrowthPriors | None = None,
     settings: StanSettings | None = None,
     thresholds: Thresholds | None = None,
 ) -> GrowthPosterior:
@@ -95,7 +95,7 @@ def fit_stan(
     settings = settings or StanSettings()
     mode = laplace_mode(data, MarginalDensity.of(data, priors))
     location, scale = mode.location, mode.scale()
-    draws = sampler.sample(MARGINAL, marginal_data(data, priors, location, scale), settings)
+    draws = sampler.sample(MARGINAL, marginal_data(data, priors, location=location, scale=scale), settings=settings)
     options: dict[str, Any] = {} if thresholds is None else {"thresholds": thresholds}
     return GrowthPosterior(
         family="gaussian",
@@ -115,9 +115,7 @@ def fit_stan(
     )
 
 
-def marginal_data(
-    data: GrowthData, priors: GrowthPriors, location: np.ndarray, scale: np.ndarray
-) -> dict[str, Any]:
+def marginal_data(data: GrowthData, priors: GrowthPriors, *, location: np.ndarray, scale: np.ndarray) -> dict[str, Any]:
     """The data block of `growth_marginal.stan`."""
     return {
         "D": data.n_designs,

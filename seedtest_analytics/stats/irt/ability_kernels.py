@@ -18,7 +18,7 @@ _TINY = 1e-12
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def grid_moments(  # type: ignore[no-untyped-def]
+def grid_moments(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     first_row,
     last_row,
     row_start,
@@ -61,7 +61,7 @@ def grid_moments(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _derivatives(codes, a, b, c, theta):  # type: ignore[no-untyped-def]
+def _derivatives(codes, a, b, c, theta):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Log-likelihood, score, observed and expected information and Warm's J of one row at θ."""
     log_likelihood, score, observed, expected, warm = 0.0, 0.0, 0.0, 0.0, 0.0
     for code in codes:
@@ -87,7 +87,7 @@ def _derivatives(codes, a, b, c, theta):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _mode(codes, a, b, c, mean, sd, start):  # type: ignore[no-untyped-def]
+def _mode(codes, a, b, c, mean, sd, start):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Posterior mode under a normal prior, by Fisher scoring with halved steps; and the SD of its curvature."""
     precision = 1.0 / (sd * sd)
     theta = start
@@ -114,7 +114,7 @@ def _mode(codes, a, b, c, mean, sd, start):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def modes(  # type: ignore[no-untyped-def]
+def modes(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     rows, row_start, answer_code, a, b, c, prior_mean, prior_sd, start
 ) -> tuple[Any, Any]:
     """(len(rows),) posterior modes and the SDs of their curvature."""
@@ -127,7 +127,7 @@ def modes(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def local_moments(  # type: ignore[no-untyped-def]
+def local_moments(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     rows, row_start, answer_code, a, b, c, prior_mean, prior_sd, start
 ) -> tuple[Any, Any]:
     """(len(rows),) posterior mean and SD on a grid of each row's own around its mode."""
@@ -168,13 +168,13 @@ def local_moments(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _warm_equation(codes, a, b, c, theta):  # type: ignore[no-untyped-def]
+def _warm_equation(codes, a, b, c, theta):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     _, score, _, expected, warm = _derivatives(codes, a, b, c, theta)
     return score + 0.5 * warm / max(expected, _TINY)
 
 
 @njit(cache=True, nogil=True)
-def warm_estimates(  # type: ignore[no-untyped-def]
+def warm_estimates(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     rows, row_start, answer_code, a, b, c, start, bound
 ) -> tuple[Any, Any]:
     """(len(rows),) root of Warm's equation nearest to the start, and 1 / sqrt(information) there."""
@@ -215,7 +215,7 @@ def warm_estimates(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _uniform(seed, row, draw):  # type: ignore[no-untyped-def]
+def _uniform(seed, row, draw):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """A number in (0, 1) that depends on seed, row and draw alone (splitmix64), not on the order of work."""
     x = (
         np.uint64(seed)
@@ -229,7 +229,7 @@ def _uniform(seed, row, draw):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def posterior_draws(  # type: ignore[no-untyped-def]
+def posterior_draws(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     first_row,
     last_row,
     row_start,

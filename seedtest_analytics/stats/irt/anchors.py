@@ -80,6 +80,7 @@ class AnchorSelection:
 def select_anchor_items(
     candidates: AnchorCandidates,
     history: ParameterHistory | None = None,
+    *,
     criteria: AnchorCriteria | None = None,
 ) -> AnchorSelection:
     """Choose anchors: eligible items ranked by a, |b| and answers, drawn in turn from topic and difficulty cells.
@@ -92,12 +93,12 @@ def select_anchor_items(
     if any(len(x) != n for x in (candidates.a, candidates.b, candidates.n_responses, candidates.topics)):
         raise IrtDataError("candidate arrays differ in length")
     sd_b, n_history = _spread(candidates, history)
-    rejected = _rejected(candidates, rule, sd_b, n_history)
+    rejected = _rejected(candidates, rule, sd_b=sd_b, n_history=n_history)
     eligible = np.array([item not in rejected for item in candidates.item_ids.tolist()], dtype=bool)
     edges = np.linspace(rule.difficulty_lower, rule.difficulty_upper, rule.n_difficulty_bins + 1)
     bins = np.clip(np.searchsorted(edges, candidates.b, side="right") - 1, 0, rule.n_difficulty_bins - 1)
-    chosen = _draw(candidates, eligible, bins, rule.max_anchors)
-    per_topic = _coverage(candidates.topics, chosen, eligible)
+    chosen = _draw(candidates, eligible, bins=bins, limit=rule.max_anchors)
+    per_topic = _coverage(candidates.topics, chosen, eligible=eligible)
     per_bin = {
         (float(edges[k]), float(edges[k + 1])): (
             int((bins[chosen] == k).sum()),
@@ -105,15 +106,19 @@ def select_anchor_items(
         )
         for k in range(rule.n_difficulty_bins)
     }
-    reasons = _inadequacies(candidates, rule, chosen, per_topic, per_bin)
+    reasons = _inadequacies(candidates, rule, chosen=chosen, per_topic=per_topic, per_bin=per_bin)
     return AnchorSelection(
-        candidates.item_ids[chosen], rejected, sd_b, per_topic, per_bin, not reasons, tuple(reasons)
+        candidates.item_ids[chosen],
+        rejected,
+        sd_b=sd_b,
+        per_topic=per_topic,
+        per_bin=per_bin,
+        is_adequate=not reasons,
+        reasons=tuple(reasons),
     )
 
 
-def _spread(
-    candidates: AnchorCandidates, history: ParameterHistory | None
-) -> tuple[Floats, NDArray[np.int64]]:
+def _spread(candidates: AnchorCandidates, history: ParameterHistory | None) -> tuple[Floats, NDArray[np.int64]]:
     """(n,) population SD of b over the history, and how many calibrations it has."""
     n = len(candidates.item_ids)
     if not n or history is None or not len(history.item_ids):
@@ -130,7 +135,7 @@ def _spread(
 
 
 def _rejected(
-    candidates: AnchorCandidates, rule: AnchorCriteria, sd_b: Floats, n_history: NDArray[np.int64]
+    candidates: AnchorCandidates, rule: AnchorCriteria, *, sd_b: Floats, n_history: NDArray[np.int64]
 ) -> dict[Any, str]:
     a, b = candidates.a, candidates.b
     proven = candidates.is_proven | (n_history >= max(rule.min_history, 2))
@@ -156,15 +161,13 @@ def _rejected(
 
 
 def _draw(
-    candidates: AnchorCandidates, eligible: NDArray[np.bool_], bins: NDArray[np.int64], limit: int
+    candidates: AnchorCandidates, eligible: NDArray[np.bool_], *, bins: NDArray[np.int64], limit: int
 ) -> NDArray[np.int64]:
     """Positions, the best of every (topic, difficulty) cell before the second best of any."""
     rows = np.flatnonzero(eligible)
     if not len(rows):
         return rows
-    by_merit = rows[
-        np.lexsort((-candidates.n_responses[rows], np.abs(candidates.b[rows]), -candidates.a[rows]))
-    ]
+    by_merit = rows[np.lexsort((-candidates.n_responses[rows], np.abs(candidates.b[rows]), -candidates.a[rows]))]
     turn = np.zeros(len(by_merit), dtype=np.int64)
     seen: dict[tuple[Any, int], int] = {}
     for k, row in enumerate(by_merit.tolist()):
@@ -175,7 +178,7 @@ def _draw(
 
 
 def _coverage(
-    topics: NDArray[Any], chosen: NDArray[np.int64], eligible: NDArray[np.bool_]
+    topics: NDArray[Any], chosen: NDArray[np.int64], *, eligible: NDArray[np.bool_]
 ) -> dict[Any, tuple[int, int]]:
     counts: dict[Any, tuple[int, int]] = {topic: (0, 0) for topic in dict.fromkeys(topics.tolist())}
     for topic in topics[eligible].tolist():
@@ -188,6 +191,7 @@ def _coverage(
 def _inadequacies(
     candidates: AnchorCandidates,
     rule: AnchorCriteria,
+    *,
     chosen: NDArray[np.int64],
     per_topic: dict[Any, tuple[int, int]],
     per_bin: dict[tuple[float, float], tuple[int, int]],
@@ -198,9 +202,7 @@ def _inadequacies(
     bare = [str(topic) for topic, (taken, _) in per_topic.items() if taken < rule.min_per_topic]
     if bare:
         reasons.append(f"topics with fewer than {rule.min_per_topic} anchors: {', '.join(sorted(bare)[:10])}")
-    empty = [
-        f"[{low:g}, {high:g}]" for (low, high), (taken, _) in per_bin.items() if taken < rule.min_per_bin
-    ]
+    empty = [f"[{low:g}, {high:g}]" for (low, high), (taken, _) in per_bin.items() if taken < rule.min_per_bin]
     if empty:
         reasons.append(f"difficulties with fewer than {rule.min_per_bin} anchors: {', '.join(empty)}")
     return reasons

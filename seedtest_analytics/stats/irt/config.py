@@ -62,9 +62,7 @@ class Quadrature:
 
     def __post_init__(self) -> None:
         if self.points < 5 or not self.lower < self.upper:
-            raise IrtDataError(
-                f"quadrature of {self.points} points on [{self.lower}, {self.upper}]: give ≥ 5 points"
-            )
+            raise IrtDataError(f"quadrature of {self.points} points on [{self.lower}, {self.upper}]: give ≥ 5 points")
 
     @property
     def nodes(self) -> Floats:

@@ -25,14 +25,14 @@ class CharacteristicCurves:
 
 
 def characteristic_curves(
-    items: ItemParameters, n_shown: int = 12, theta: ArrayLike | None = None
+    items: ItemParameters, n_shown: int = 12, *, theta: ArrayLike | None = None
 ) -> CharacteristicCurves:
     """Curves of up to ``n_shown`` items, spread evenly over the order of difficulty."""
     at = np.linspace(-4.0, 4.0, 81) if theta is None else np.asarray(theta, dtype=np.float64)
     order = np.argsort(items.b, kind="stable")
     shown = order[np.unique(np.linspace(0, len(order) - 1, min(n_shown, len(order))).round().astype(int))]
     picked = items.take(shown)
-    return CharacteristicCurves(picked.item_ids, at, probability(at, picked))
+    return CharacteristicCurves(picked.item_ids, at, probability=probability(at, picked))
 
 
 def information_curve(items: ItemParameters, theta: ArrayLike | None = None) -> InformationCurve:
@@ -56,9 +56,9 @@ def theta_histogram(theta: ArrayLike, n_bins: int = 40) -> ThetaHistogram:
     values = np.asarray(theta, dtype=np.float64)
     values = values[np.isfinite(values)]
     if not len(values):
-        return ThetaHistogram(np.array([-4.0, 4.0]), np.zeros(1), float("nan"), float("nan"), 0)
+        return ThetaHistogram(np.array([-4.0, 4.0]), np.zeros(1), mean=float("nan"), sd=float("nan"), n=0)
     density, edges = np.histogram(values, bins=n_bins, density=True)
-    return ThetaHistogram(edges, density, float(values.mean()), float(values.std()), len(values))
+    return ThetaHistogram(edges, density, mean=float(values.mean()), sd=float(values.std()), n=len(values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,5 +80,10 @@ def drift_forest(drift: DriftResult, n_shown: int = 30) -> DriftForest:
     order = np.lexsort((-np.abs(drift.delta_b / drift.se_delta_b), ~is_alerted))[:n_shown]
     delta, half = drift.delta_b[order], 1.96 * drift.se_delta_b[order]
     return DriftForest(
-        drift.item_ids[order], delta, delta - half, delta + half, is_alerted[order], drift.thresholds.delta_b
+        drift.item_ids[order],
+        delta,
+        lower=delta - half,
+        upper=delta + half,
+        has_alert=is_alerted[order],
+        threshold=drift.thresholds.delta_b,
     )

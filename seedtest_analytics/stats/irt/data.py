@@ -49,8 +49,8 @@ class ResponseData:
         cls,
         user: ArrayLike | tuple[ArrayLike, ...],
         item: ArrayLike,
-        correct: ArrayLike,
         *,
+        correct: ArrayLike,
         weight: ArrayLike | None = None,
         group: ArrayLike | None = None,
         duplicates: Duplicates = "error",
@@ -69,17 +69,27 @@ class ResponseData:
         answers = _binary(correct)
         _same_length(row_code, item_code, answers)
         n_rows, n_items = len(row_keys[0]), len(item_ids)
-        row_start, answer_code = _compress(row_code, item_code, answers, n_rows, n_items)
+        row_start, answer_code = _compress(row_code, item_code, answers=answers, n_rows=n_rows, n_items=n_items)
         if duplicates != "keep":
             row_start, answer_code = _resolve_duplicates(
-                row_start, answer_code, row_keys, item_ids, error=duplicates == "error"
+                row_start, answer_code, row_keys=row_keys, item_ids=item_ids, error=duplicates == "error"
             )
-        row_weight = None if weight is None else _weights(weight, row_code, n_rows, row_keys)
+        row_weight = None if weight is None else _weights(weight, row_code, n_rows=n_rows, row_keys=row_keys)
         group_ids, row_group = None, None
         if group is not None:
             group_code, group_ids = _codes(group, "group")
-            row_group = _constant_in_row(group_code, row_code, n_rows, row_keys, "group").astype(np.int32)
-        return cls(row_keys, item_ids, row_start, answer_code, row_weight, group_ids, row_group)
+            row_group = _constant_in_row(group_code, row_code, n_rows=n_rows, row_keys=row_keys, name="group").astype(
+                np.int32
+            )
+        return cls(
+            row_keys,
+            item_ids,
+            row_start=row_start,
+            answer_code=answer_code,
+            row_weight=row_weight,
+            group_ids=group_ids,
+            row_group=row_group,
+        )
 
     @classmethod
     def from_matrix(
@@ -90,7 +100,7 @@ class ResponseData:
         row, column = np.nonzero(~np.isnan(wide))
         names = np.arange(wide.shape[1]) if item_ids is None else np.asarray(item_ids)
         row_weight = None if weight is None else np.asarray(weight, dtype=np.float64)[row]
-        return cls.from_long(row, names[column], wide[row, column], weight=row_weight)
+        return cls.from_long(row, names[column], correct=wide[row, column], weight=row_weight)
 
     @property
     def n_rows(self) -> int:
@@ -141,11 +151,11 @@ class ResponseData:
         return ResponseData(
             self.row_keys,
             self.item_ids[keep],
-            row_start,
-            answer_code,
-            self.row_weight,
-            self.group_ids,
-            self.row_group,
+            row_start=row_start,
+            answer_code=answer_code,
+            row_weight=self.row_weight,
+            group_ids=self.group_ids,
+            row_group=self.row_group,
         )
 
     def with_rows(self, keep: NDArray[np.bool_]) -> ResponseData:
@@ -154,11 +164,11 @@ class ResponseData:
         return ResponseData(
             tuple(key[keep] for key in self.row_keys),
             self.item_ids,
-            np.concatenate([[0], np.cumsum(lengths[keep])]),
-            self.answer_code[np.repeat(keep, lengths)],
-            None if self.row_weight is None else self.row_weight[keep],
-            self.group_ids,
-            None if self.row_group is None else self.row_group[keep],
+            row_start=np.concatenate([[0], np.cumsum(lengths[keep])]),
+            answer_code=self.answer_code[np.repeat(keep, lengths)],
+            row_weight=None if self.row_weight is None else self.row_weight[keep],
+            group_ids=self.group_ids,
+            row_group=None if self.row_group is None else self.row_group[keep],
         )
 
     def rows_of_item(self, position: int) -> NDArray[np.bool_]:
@@ -186,7 +196,7 @@ def _codes(values: ArrayLike, name: str) -> tuple[NDArray[np.int32], Ids]:
     if isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.integer) and len(array):
         lowest, highest = int(array.min()), int(array.max())
         if highest - lowest < _DENSE_IDS * len(array):
-            return _dense_codes(array, lowest, highest)
+            return _dense_codes(array, lowest, highest=highest)
     code, unique = pd.factorize(array, sort=True)
     missing = np.flatnonzero(code < 0)
     if len(missing):
@@ -197,7 +207,7 @@ def _codes(values: ArrayLike, name: str) -> tuple[NDArray[np.int32], Ids]:
     return code.astype(np.int32), np.asarray(unique)
 
 
-def _dense_codes(array: NDArray[Any], lowest: int, highest: int) -> tuple[NDArray[np.int32], Ids]:
+def _dense_codes(array: NDArray[Any], lowest: int, *, highest: int) -> tuple[NDArray[np.int32], Ids]:
     """Codes of integers that fill their range well, by a table: several times as fast as hashing."""
     offset = np.subtract(array, lowest, dtype=np.int64)
     is_present = np.zeros(highest - lowest + 1, dtype=bool)
@@ -251,6 +261,7 @@ def _same_length(first: NDArray[Any], *others: NDArray[Any]) -> None:
 def _compress(
     row_code: NDArray[np.int32],
     item_code: NDArray[np.int32],
+    *,
     answers: NDArray[np.int8],
     n_rows: int,
     n_items: int,
@@ -263,9 +274,9 @@ def _compress(
 def _resolve_duplicates(
     row_start: NDArray[np.int64],
     answer_code: NDArray[np.int32],
+    *,
     row_keys: tuple[Ids, ...],
     item_ids: Ids,
-    *,
     error: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     repeated = np.flatnonzero((answer_code[1:] >> 1) == (answer_code[:-1] >> 1)) + 1
@@ -290,7 +301,7 @@ def _resolve_duplicates(
 
 
 def _constant_in_row(
-    values: NDArray[Any], row_code: NDArray[np.int32], n_rows: int, row_keys: tuple[Ids, ...], name: str
+    values: NDArray[Any], row_code: NDArray[np.int32], *, n_rows: int, row_keys: tuple[Ids, ...], name: str
 ) -> NDArray[Any]:
     _same_length(row_code, values)
     by_row = np.zeros(n_rows, dtype=values.dtype)
@@ -303,13 +314,11 @@ def _constant_in_row(
     return by_row
 
 
-def _weights(
-    weight: ArrayLike, row_code: NDArray[np.int32], n_rows: int, row_keys: tuple[Ids, ...]
-) -> Floats:
+def _weights(weight: ArrayLike, row_code: NDArray[np.int32], *, n_rows: int, row_keys: tuple[Ids, ...]) -> Floats:
     values = np.asarray(weight, dtype=np.float64)
     if not bool(np.all(np.isfinite(values) & (values > 0))):
         raise IrtDataError("weights must be finite and > 0; leave rows of weight 0 out")
-    return _constant_in_row(values, row_code, n_rows, row_keys, "weight")
+    return _constant_in_row(values, row_code, n_rows=n_rows, row_keys=row_keys, name="weight")
 
 
 def row_blocks(row_start: NDArray[np.int64], max_answers: int) -> Iterator[slice]:

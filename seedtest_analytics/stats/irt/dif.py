@@ -44,8 +44,8 @@ class DifResult:
 def mantel_haenszel(
     data: ResponseData,
     theta: Floats,
-    is_focal: NDArray[np.bool_],
     *,
+    is_focal: NDArray[np.bool_],
     n_strata: int = _N_STRATA,
     min_responses: int = 100,
     alpha: float = 0.05,
@@ -59,17 +59,25 @@ def mantel_haenszel(
     """
     if bool(is_focal.all()) or not bool(is_focal.any()):
         raise IrtDataError("one of the two groups has no rows; give a covariate with both values")
-    counts = stratum_counts(data, theta, is_focal.astype(np.int64), 2, n_strata)
-    found = compare_counts(counts[..., 0], counts[..., 1], min_responses)
+    counts = stratum_counts(data, theta, group=is_focal.astype(np.int64), n_groups=2, n_strata=n_strata)
+    found = compare_counts(counts[..., 0], counts[..., 1], min_responses=min_responses)
     p_adjusted = adjust(found.p, adjustment)
     return DifResult(
-        data.item_ids, found.delta, found.se, found.chi_square, found.p, p_adjusted,
-        ets_classes(found.delta, found.se, p_adjusted, alpha), found.n_reference, found.n_focal, n_strata,
-    )  # fmt: skip
+        data.item_ids,
+        found.delta,
+        se=found.se,
+        chi_square=found.chi_square,
+        p=found.p,
+        p_adjusted=p_adjusted,
+        ets_class=ets_classes(found.delta, found.se, p_adjusted=p_adjusted, alpha=alpha),
+        n_reference=found.n_reference,
+        n_focal=found.n_focal,
+        n_strata=n_strata,
+    )
 
 
 def stratum_counts(
-    data: ResponseData, theta: Floats, group: NDArray[np.int64], n_groups: int, n_strata: int
+    data: ResponseData, theta: Floats, *, group: NDArray[np.int64], n_groups: int, n_strata: int
 ) -> Floats:
     """(n_items, 2, n_strata, n_groups) wrong and right answers by stratum of ability and by group.
 
@@ -100,32 +108,32 @@ class MantelHaenszel:
     n_focal: NDArray[np.int64]
 
 
-def compare_counts(reference: Floats, focal: Floats, min_responses: int) -> MantelHaenszel:
+def compare_counts(reference: Floats, focal: Floats, *, min_responses: int) -> MantelHaenszel:
     """The test from (n_items, 2, n_strata) counts of wrong and right answers in each group."""
     from scipy.special import ndtr
 
     right_r, wrong_r = reference[:, 1], reference[:, 0]
     right_f, wrong_f = focal[:, 1], focal[:, 0]
-    log_odds, variance, chi_square = _combine(right_r, wrong_r, right_f, wrong_f)
+    log_odds, variance, chi_square = _combine(right_r, wrong_r, right_f=right_f, wrong_f=wrong_f)
     # A group that is always right or always wrong has no odds, and the largest DIF: half an answer in every cell of its
     # strata gives them (Haldane 1956). The test is of the counts as they are.
     bare = ~np.isfinite(log_odds) & np.isfinite(chi_square)
     if bare.any():
         met = 0.5 * ((reference + focal).sum(axis=1) > 0)[bare]
-        cells = (c[bare] + met for c in (right_r, wrong_r, right_f, wrong_f))
-        log_odds[bare], variance[bare], _ = _combine(*cells)
+        cells = {"right_f": right_f[bare] + met, "wrong_f": wrong_f[bare] + met}
+        log_odds[bare], variance[bare], _ = _combine(right_r[bare] + met, wrong_r[bare] + met, **cells)
     n_reference = (right_r + wrong_r).sum(axis=1).astype(np.int64)
     n_focal = (right_f + wrong_f).sum(axis=1).astype(np.int64)
     fine = (np.minimum(n_reference, n_focal) >= min_responses) & np.isfinite(log_odds) & np.isfinite(variance)
     log_odds, chi_square = np.where(fine, log_odds, np.nan), np.where(fine, chi_square, np.nan)
     se = np.where(fine, np.sqrt(variance), np.nan) * abs(_ETS_FACTOR)
     p = np.asarray(2.0 * ndtr(-np.sqrt(chi_square)))
-    return MantelHaenszel(_ETS_FACTOR * log_odds, se, chi_square, p, n_reference, n_focal)
+    return MantelHaenszel(
+        _ETS_FACTOR * log_odds, se, chi_square=chi_square, p=p, n_reference=n_reference, n_focal=n_focal
+    )
 
 
-def _combine(
-    right_r: Floats, wrong_r: Floats, right_f: Floats, wrong_f: Floats
-) -> tuple[Floats, Floats, Floats]:
+def _combine(right_r: Floats, wrong_r: Floats, *, right_f: Floats, wrong_f: Floats) -> tuple[Floats, Floats, Floats]:
     """(n_items,) log of the common odds ratio (reference to focal), its variance and the test's chi-square."""
     n = right_r + wrong_r + right_f + wrong_f
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -147,7 +155,7 @@ def _combine(
     return log_odds, variance, chi_square
 
 
-def ets_classes(delta: Floats, se: Floats, p_adjusted: Floats, alpha: float) -> NDArray[np.object_]:
+def ets_classes(delta: Floats, se: Floats, *, p_adjusted: Floats, alpha: float) -> NDArray[np.object_]:
     """ETS classes (Zieky 1993): B at |Δ| ≥ 1, C at |Δ| ≥ 1.5 and significantly above 1."""
     classes = np.full(len(delta), "", dtype=object)
     given = np.isfinite(delta)

@@ -76,8 +76,8 @@ class GroupDif:
 def compare_groups(
     data: ResponseData,
     items: ItemParameters,
-    labels: NDArray[Any],
     *,
+    labels: NDArray[Any],
     reference: str | None = None,
     min_responses: int = 100,
     max_groups: int = MAX_GROUPS,
@@ -95,37 +95,58 @@ def compare_groups(
     Raises IrtDataError where fewer than two groups have ``min_responses`` rows, or the reference is not one of them.
     """
     used = data.with_items(items.positions(data.item_ids) >= 0)
-    names, sizes, left_out = _groups(used, labels, reference, min_responses, max_groups)
+    names, sizes, left_out = _groups(used, labels, reference=reference, min_rows=min_responses, max_groups=max_groups)
     code = pd.Index(names).get_indexer(pd.Index(labels, dtype=object))
-    populations = _populations(used, items, code, names, sizes)
-    tests = _tests(used, _matched(used, items, populations), code, len(names), min_responses)
-    has_dif = (_classified(tests, alpha, adjustment)[1] == "C").any(axis=1)
+    populations = _populations(used, items, code=code, names=names, sizes=sizes)
+    tests = _tests(
+        used,
+        _matched(used, items, populations=populations),
+        code=code,
+        n_groups=len(names),
+        min_responses=min_responses,
+    )
+    has_dif = (_classified(tests, alpha, adjustment=adjustment)[1] == "C").any(axis=1)
     if has_dif.any() and has_dif.mean() > 1.0 - _MIN_SHARE_LEFT:
         has_dif[:] = False
     if has_dif.any():
-        theta = _matched(used.with_items(~has_dif), items, populations)
-        again = _tests(used, theta, code, len(names), min_responses)
+        theta = _matched(used.with_items(~has_dif), items, populations=populations)
+        again = _tests(used, theta, code=code, n_groups=len(names), min_responses=min_responses)
         for k in np.flatnonzero(has_dif).tolist():
-            again[:, :, k] = _tests_of_one(used, items, populations, code, ~has_dif, k, min_responses)
+            again[:, :, k] = _tests_of_one(
+                used,
+                items,
+                populations=populations,
+                code=code,
+                pure=~has_dif,
+                position=k,
+                min_responses=min_responses,
+            )
         tests = again
     purified = used.item_ids[has_dif]
-    p_adjusted, classes = _classified(tests, alpha, adjustment)
+    p_adjusted, classes = _classified(tests, alpha, adjustment=adjustment)
     delta, se, p, n_reference, n_focal = tests
     return GroupDif(
-        used.item_ids, delta.T, se.T, p.T, p_adjusted, classes, n_reference[0].astype(np.int64),
-        n_focal.T.astype(np.int64), populations, left_out, purified,
-    )  # fmt: skip
+        used.item_ids,
+        delta.T,
+        se=se.T,
+        p=p.T,
+        p_adjusted=p_adjusted,
+        ets_class=classes,
+        n_reference=n_reference[0].astype(np.int64),
+        n_focal=n_focal.T.astype(np.int64),
+        populations=populations,
+        left_out=left_out,
+        purified=purified,
+    )
 
 
 def _groups(
-    data: ResponseData, labels: NDArray[Any], reference: str | None, min_rows: int, max_groups: int
+    data: ResponseData, labels: NDArray[Any], *, reference: str | None, min_rows: int, max_groups: int
 ) -> tuple[list[str], list[int], tuple[tuple[str, int], ...]]:
     """Names and sizes of the groups, the reference first, and those left out."""
     has_answers = data.n_answers_by_row > 0
     sizes = pd.Series(labels, dtype=object)[has_answers].value_counts()
-    ordered = sorted(
-        ((str(name), int(n)) for name, n in sizes.items()), key=lambda group: (-group[1], group[0])
-    )
+    ordered = sorted(((str(name), int(n)) for name, n in sizes.items()), key=lambda group: (-group[1], group[0]))
     large = [group for group in ordered if group[1] >= min_rows]
     if reference is not None:
         if reference not in dict(large):
@@ -146,19 +167,19 @@ def _groups(
 
 
 def _populations(
-    data: ResponseData, items: ItemParameters, code: NDArray[np.int64], names: list[str], sizes: list[int]
+    data: ResponseData, items: ItemParameters, *, code: NDArray[np.int64], names: list[str], sizes: list[int]
 ) -> tuple[Population, ...]:
     """Mean and SD of each group's abilities, the items held fixed."""
     row_group = np.where(code < 0, len(names), code).astype(np.int32)
     grouped = replace(data, group_ids=np.arange(int(row_group.max()) + 1), row_group=row_group)
     fit = calibrate(grouped, CalibrationConfig(anchors=items, min_anchors=1, standard_errors="none"))
     return tuple(
-        Population(name, n, float(fit.group_mean[k]), float(fit.group_sd[k]))
+        Population(name, n, mean=float(fit.group_mean[k]), sd=float(fit.group_sd[k]))
         for k, (name, n) in enumerate(zip(names, sizes, strict=True))
     )
 
 
-def _matched(data: ResponseData, items: ItemParameters, populations: tuple[Population, ...]) -> Floats:
+def _matched(data: ResponseData, items: ItemParameters, *, populations: tuple[Population, ...]) -> Floats:
     """(n_rows,) abilities under the populations' common mean and SD; NaN for rows without answers."""
     n, mean, sd = np.array([[group.n_rows, group.mean, group.sd] for group in populations]).T
     common = float(np.average(mean, weights=n))
@@ -167,18 +188,17 @@ def _matched(data: ResponseData, items: ItemParameters, populations: tuple[Popul
     return np.asarray(np.where(data.n_answers_by_row > 0, theta, np.nan))
 
 
-def _tests(
-    data: ResponseData, theta: Floats, code: NDArray[np.int64], n_groups: int, min_responses: int
-) -> Floats:
+def _tests(data: ResponseData, theta: Floats, *, code: NDArray[np.int64], n_groups: int, min_responses: int) -> Floats:
     """(5, n_focal, n_items) delta, se, p, answers of the reference and of the focal group."""
-    counts = stratum_counts(data, theta, code, n_groups, _N_STRATA)
-    found = (compare_counts(counts[..., 0], counts[..., k], min_responses) for k in range(1, n_groups))
+    counts = stratum_counts(data, theta, group=code, n_groups=n_groups, n_strata=_N_STRATA)
+    found = (compare_counts(counts[..., 0], counts[..., k], min_responses=min_responses) for k in range(1, n_groups))
     return np.stack([[f.delta, f.se, f.p, f.n_reference, f.n_focal] for f in found], axis=1)
 
 
 def _tests_of_one(
     data: ResponseData,
     items: ItemParameters,
+    *,
     populations: tuple[Population, ...],
     code: NDArray[np.int64],
     pure: NDArray[np.bool_],
@@ -190,13 +210,19 @@ def _tests_of_one(
     keep[position] = True
     rows = data.rows_of_item(position)
     part = data.with_rows(rows).with_items(keep)
-    tests = _tests(part, _matched(part, items, populations), code[rows], len(populations), min_responses)
+    tests = _tests(
+        part,
+        _matched(part, items, populations=populations),
+        code=code[rows],
+        n_groups=len(populations),
+        min_responses=min_responses,
+    )
     return np.asarray(tests[:, :, np.count_nonzero(keep[:position])])
 
 
-def _classified(tests: Floats, alpha: float, adjustment: Adjustment) -> tuple[Floats, NDArray[Any]]:
+def _classified(tests: Floats, alpha: float, *, adjustment: Adjustment) -> tuple[Floats, NDArray[Any]]:
     """(n_items, n_focal) p-values adjusted over all tests together, and ETS classes."""
     delta, se, p = (values.T for values in tests[:3])
     p_adjusted = adjust(p.ravel(), adjustment).reshape(p.shape)
-    classes = ets_classes(delta.ravel(), se.ravel(), p_adjusted.ravel(), alpha)
+    classes = ets_classes(delta.ravel(), se.ravel(), p_adjusted=p_adjusted.ravel(), alpha=alpha)
     return p_adjusted, classes.reshape(p.shape)

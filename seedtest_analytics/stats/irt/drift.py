@@ -80,7 +80,7 @@ class DriftResult:
 
 
 def item_drift(
-    baseline: ItemEstimates, recent: ItemEstimates, link: Link, thresholds: DriftThresholds | None = None
+    baseline: ItemEstimates, recent: ItemEstimates, *, link: Link, thresholds: DriftThresholds | None = None
 ) -> DriftResult:
     """Compare two calibrations; ``link`` maps the recent scale to the baseline's (``Link.identity()`` if shared).
 
@@ -88,7 +88,7 @@ def item_drift(
     over every parameter of every item at once). Raises IrtDataError where no item can be compared.
     """
     limits = thresholds or DriftThresholds()
-    here, there, skipped = _comparable(baseline, recent, limits)
+    here, there, skipped = _comparable(baseline, recent, limits=limits)
     if not len(here):
         raise IrtDataError(
             f"no item has {limits.min_responses} answers and standard errors in both calibrations "
@@ -97,7 +97,7 @@ def item_drift(
     old = np.stack([baseline.a[here], baseline.b[here], baseline.c[here]], axis=1)
     new = np.stack([recent.a[there], recent.b[there], recent.c[there]], axis=1)
     moved = np.stack([new[:, 0] / link.A, link.A * new[:, 1] + link.B, new[:, 2]], axis=1)
-    variance = _variance(baseline.covariance[here], recent.covariance[there], new, link)
+    variance = _variance(baseline.covariance[here], recent.covariance[there], new=new, link=link)
     delta, se = moved - old, np.sqrt(variance)
     p = _two_sided(delta, se)
     p_adjusted = adjust(p.ravel(), limits.adjustment).reshape(p.shape)
@@ -123,7 +123,7 @@ def item_drift(
 
 
 def _comparable(
-    baseline: ItemEstimates, recent: ItemEstimates, limits: DriftThresholds
+    baseline: ItemEstimates, recent: ItemEstimates, *, limits: DriftThresholds
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[Any, ...]]:
     common, here, there = np.intersect1d(baseline.item_ids, recent.item_ids, return_indices=True)
     fine = np.ones(len(common), dtype=bool)
@@ -133,16 +133,13 @@ def _comparable(
     return here[fine], there[fine], tuple(common[~fine].tolist())
 
 
-def _variance(baseline: Floats, recent: Floats, new: Floats, link: Link) -> Floats:
+def _variance(baseline: Floats, recent: Floats, *, new: Floats, link: Link) -> Floats:
     """(n, 3) variances of the deltas: both calibrations', and of the link's constants through the recent ones.
 
     The link's errors come from the same answers as the items'; their covariance is left out, which errs on the
     side of fewer alerts.
     """
-    own = (
-        np.einsum("nii->ni", baseline)
-        + np.einsum("nii->ni", recent) * np.array([1 / link.A, link.A, 1.0]) ** 2
-    )
+    own = np.einsum("nii->ni", baseline) + np.einsum("nii->ni", recent) * np.array([1 / link.A, link.A, 1.0]) ** 2
     constants = np.nan_to_num(link.covariance)
     by_constants = np.zeros((len(new), 3, 2))
     by_constants[:, 0, 0] = -new[:, 0] / link.A**2
@@ -166,16 +163,31 @@ def _alerts(result: DriftResult) -> tuple[DriftAlert, ...]:
         p_a, p_b, p_c = (float(p[k]) for p in (result.p_a_adjusted, result.p_b_adjusted, result.p_c_adjusted))
         if p_a < limits.alpha and abs(a) > limits.delta_a:
             severity: Severity = "severe" if abs(a) > 2 * limits.delta_a else "moderate"
-            found.append(DriftAlert(item_id, "delta_a", a, limits.delta_a, severity, p_a))
+            found.append(
+                DriftAlert(item_id, "delta_a", value=a, threshold=limits.delta_a, severity=severity, p_adjusted=p_a)
+            )
         if p_b < limits.alpha and abs(b) > limits.delta_b:
             severity = _b_severity(abs(b) / limits.delta_b)
-            found.append(DriftAlert(item_id, "delta_b", b, limits.delta_b, severity, p_b))
+            found.append(
+                DriftAlert(item_id, "delta_b", value=b, threshold=limits.delta_b, severity=severity, p_adjusted=p_b)
+            )
             apart = abs(b) - 1.96 * (result.se_b_baseline[k] + result.se_b_recent[k])
             if apart > 0:
-                found.append(DriftAlert(item_id, "b_ci_separation", float(apart), 0.0, "severe", p_b))
+                found.append(
+                    DriftAlert(
+                        item_id,
+                        "b_ci_separation",
+                        value=float(apart),
+                        threshold=0.0,
+                        severity="severe",
+                        p_adjusted=p_b,
+                    )
+                )
         # Only a rising asymptote is leakage; a falling one follows from better distractors.
         if p_c < limits.alpha and c > limits.delta_c:
-            found.append(DriftAlert(item_id, "delta_c", c, limits.delta_c, "moderate", p_c))
+            found.append(
+                DriftAlert(item_id, "delta_c", value=c, threshold=limits.delta_c, severity="moderate", p_adjusted=p_c)
+            )
     return tuple(found)
 
 

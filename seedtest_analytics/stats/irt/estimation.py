@@ -61,15 +61,22 @@ def calibrate(data: ResponseData, config: CalibrationConfig | None = None) -> Ca
         )
     n_rows = int(np.count_nonzero(used.n_answers_by_row))
     if n_rows < config.min_rows:
-        raise IrtDataError(
-            f"{n_rows} rows with answers are too few to calibrate on (min_rows={config.min_rows})"
-        )
-    likelihood = MarginalLikelihood(used, config.quadrature.nodes, config.item_priors, config.threads)
-    start, free = _starting_point(used, screening, config)
-    optimum, held = _search(likelihood, start, free, config)
-    errors = standard_errors(likelihood, optimum, free, config)
+        raise IrtDataError(f"{n_rows} rows with answers are too few to calibrate on (min_rows={config.min_rows})")
+    likelihood = MarginalLikelihood(used, config.quadrature.nodes, priors=config.item_priors, threads=config.threads)
+    start, free = _starting_point(used, screening, config=config)
+    optimum, held = _search(likelihood, start, free=free, config=config)
+    errors = standard_errors(likelihood, optimum, free=free, config=config)
     wants_negative = held | _wants_negative_slope(likelihood, optimum)
-    return assemble(data, used, screening, config, free, optimum, errors, wants_negative)
+    return assemble(
+        data,
+        used,
+        screening=screening,
+        config=config,
+        free=free,
+        optimum=optimum,
+        errors=errors,
+        wants_negative=wants_negative,
+    )
 
 
 def screen(data: ResponseData, config: CalibrationConfig) -> Screening:
@@ -89,11 +96,11 @@ def screen(data: ResponseData, config: CalibrationConfig) -> Screening:
     reason[n < config.min_responses] = FEW_RESPONSES
     reason[anchor_position >= 0] = None
     keep = np.asarray([r is None for r in reason], dtype=bool)
-    return Screening(keep, reason, anchor_position, n, right)
+    return Screening(keep, reason, anchor_position=anchor_position, n_responses=n, n_right=right)
 
 
 def _starting_point(
-    used: ResponseData, screening: Screening, config: CalibrationConfig
+    used: ResponseData, screening: Screening, *, config: CalibrationConfig
 ) -> tuple[Parameters, FreeParameters]:
     n, right = used.answer_counts()
     share = (right + 0.5) / (n + 1.0)
@@ -106,12 +113,12 @@ def _starting_point(
     d = np.clip(d, -_START_LOGIT_LIMIT, _START_LOGIT_LIMIT)
     free_items = np.tile([config.model != "Rasch", True, config.model == "3PL"], (used.n_items, 1))
     if config.start is not None:
-        _overwrite(config.start.positions(used.item_ids), config.start, a, d, c, config.model == "3PL")
+        _overwrite(config.start.positions(used.item_ids), config.start, a=a, d=d, c=c, with_c=config.model == "3PL")
     if config.item_priors.a is not None:
         a = np.maximum(a, _LEAST_START_SLOPE)
     if config.anchors is not None:
         anchored = screening.anchor_position[screening.keep]
-        _overwrite(anchored, config.anchors, a, d, c, True)
+        _overwrite(anchored, config.anchors, a=a, d=d, c=c, with_c=True)
         free_items[anchored >= 0] = False
     with np.errstate(divide="ignore"):
         gamma = np.log(c) - np.log1p(-c)
@@ -120,13 +127,11 @@ def _starting_point(
     free_groups = np.ones((n_groups, 2), dtype=bool)
     if not is_anchored:
         free_groups[0] = [False, config.model == "Rasch"]
-    start = Parameters(a, d, gamma, np.zeros(n_groups), np.zeros(n_groups))
+    start = Parameters(a, d, gamma=gamma, mean=np.zeros(n_groups), log_sd=np.zeros(n_groups))
     return start, FreeParameters(free_items, free_groups)
 
 
-def _overwrite(
-    position: NDArray[np.int64], known: object, a: Floats, d: Floats, c: Floats, with_c: bool
-) -> None:
+def _overwrite(position: NDArray[np.int64], known: object, *, a: Floats, d: Floats, c: Floats, with_c: bool) -> None:
     from seedtest_analytics.stats.irt.model import ItemParameters
 
     assert isinstance(known, ItemParameters)
@@ -137,7 +142,7 @@ def _overwrite(
 
 
 def _search(
-    likelihood: MarginalLikelihood, start: Parameters, free: FreeParameters, config: CalibrationConfig
+    likelihood: MarginalLikelihood, start: Parameters, *, free: FreeParameters, config: CalibrationConfig
 ) -> tuple[Optimum, NDArray[np.bool_]]:
     """The optimum, and (n_items,) the wrong keys that were held where they were found out.
 
@@ -147,16 +152,17 @@ def _search(
     held, passes = np.zeros(len(start.a), dtype=bool), 0
     if config.model == "3PL" and likelihood.is_discrimination_positive:
         few = min(_PASSES_BEFORE_HOLDING, config.max_iterations)
-        first = maximise(likelihood, start, free, tolerance=config.tolerance, max_passes=few)
+        first = maximise(likelihood, start, free=free, tolerance=config.tolerance, max_passes=few)
         held = free.items[:, 2] & likelihood.wants_negative_slope(first.evaluation)
         start, passes = first.parameters, first.n_passes
         free = replace(free, items=free.items & ~held[:, None])
-    return _maximum(likelihood, start, free, config, passes), held
+    return _maximum(likelihood, start, free=free, config=config, passes_done=passes), held
 
 
 def _maximum(
     likelihood: MarginalLikelihood,
     start: Parameters,
+    *,
     free: FreeParameters,
     config: CalibrationConfig,
     passes_done: int,
@@ -166,7 +172,7 @@ def _maximum(
         return maximise(
             likelihood,
             start,
-            free,
+            free=free,
             tolerance=config.tolerance,
             max_passes=config.max_iterations,
             passes_done=passes_done,
@@ -174,7 +180,7 @@ def _maximum(
     coarse = maximise(
         likelihood,
         start,
-        free,
+        free=free,
         tolerance=max(config.tolerance, _SINGLE_PRECISION_TOLERANCE),
         max_passes=config.max_iterations,
         dtype=np.float32,
@@ -183,7 +189,7 @@ def _maximum(
     return maximise(
         likelihood,
         coarse.parameters,
-        free,
+        free=free,
         tolerance=config.tolerance,
         max_passes=max(config.max_iterations + passes_done - coarse.n_passes, 1),
         memory=coarse.memory,

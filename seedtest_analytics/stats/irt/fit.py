@@ -75,12 +75,20 @@ def item_fit(
     right = np.clip(_curves(items, nodes), 1.0 / _INVERSE_LIMIT, 1.0 - 1.0 / _INVERSE_LIMIT)
     inverse = np.empty((2 * len(items), len(nodes)))
     inverse[0::2], inverse[1::2] = 1.0 / (1.0 - right), 1.0 / right
-    table, shift, slope, intercept = log_tables(items.a, items.intercept, items.c, nodes)
+    table, shift, slope, intercept = log_tables(items.a, items.intercept, c=items.c, nodes=nodes)
     shared = (
-        used.row_start, used.answer_code, used.groups(), in_blocks(table), shift, slope, intercept,
-        in_blocks(nodes), in_blocks(log_prior, MASKED_LOG_PRIOR), in_blocks(inverse),
-        _bin_edges(used, items, calibration, n_bins),
-    )  # fmt: skip
+        used.row_start,
+        used.answer_code,
+        used.groups(),
+        in_blocks(table),
+        shift,
+        slope,
+        intercept,
+        in_blocks(nodes),
+        in_blocks(log_prior, MASKED_LOG_PRIOR),
+        in_blocks(inverse),
+        _bin_edges(used, items, calibration=calibration, n_bins=n_bins),
+    )
     bounds = balanced_rows(used.row_start, _LANES)
 
     def work(lane: int) -> Floats:
@@ -90,7 +98,7 @@ def item_fit(
     sums = np.sum(run_lanes(work, _LANES), axis=0)
     fixed = np.isin(items.item_ids, calibration.items.item_ids[calibration.items.is_anchor])
     n_free = np.where(fixed, 0, _FREE_BY_MODEL[calibration.model])
-    return _item_fit(items.item_ids, sums, n_free, adjustment, alpha, rmsd_threshold)
+    return _item_fit(items.item_ids, sums, n_free=n_free, adjustment=adjustment, alpha=alpha, floor=rmsd_threshold)
 
 
 def _curves(items: ItemParameters, nodes: Floats) -> Floats:
@@ -98,13 +106,16 @@ def _curves(items: ItemParameters, nodes: Floats) -> Floats:
     return np.asarray(items.c[:, None] + (1.0 - items.c[:, None]) * curve)
 
 
-def _bin_edges(used: ResponseData, items: ItemParameters, calibration: Calibration, n_bins: int) -> Floats:
+def _bin_edges(used: ResponseData, items: ItemParameters, *, calibration: Calibration, n_bins: int) -> Floats:
     """(n_bins - 1,) quantiles of the abilities, each row counted once an answer."""
     group = used.groups()
     scores = score(
-        used, items, prior_mean=calibration.group_mean[group], prior_sd=calibration.group_sd[group],
+        used,
+        items,
+        prior_mean=calibration.group_mean[group],
+        prior_sd=calibration.group_sd[group],
         quadrature=calibration.quadrature,
-    )  # fmt: skip
+    )
     order = np.argsort(scores.theta)
     cumulative = np.cumsum(used.n_answers_by_row[order])
     targets = np.arange(1, n_bins) / n_bins * cumulative[-1]
@@ -114,6 +125,7 @@ def _bin_edges(used: ResponseData, items: ItemParameters, calibration: Calibrati
 def _item_fit(
     item_ids: NDArray[Any],
     sums: Floats,
+    *,
     n_free: NDArray[np.int64],
     adjustment: Adjustment,
     alpha: float,
@@ -145,13 +157,13 @@ def _item_fit(
     return ItemFit(
         item_ids,
         sums[:, :, 0].sum(axis=1).astype(np.int64),
-        chi_square,
-        df,
-        p,
-        p_adjusted,
-        rmsd,
-        is_misfit,
-        adjustment,
+        chi_square=chi_square,
+        df=df,
+        p=p,
+        p_adjusted=p_adjusted,
+        rmsd=rmsd,
+        is_misfit=is_misfit,
+        adjustment=adjustment,
     )
 
 
@@ -206,16 +218,21 @@ def person_fit(
     l_z, l_z_star = np.full(data.n_rows, np.nan), np.full(data.n_rows, np.nan)
     for rows in row_blocks(used.row_start, _PERSON_BLOCK):
         pull = (mean[rows] - at.theta[rows]) / sd[rows] ** 2
-        l_z[rows], l_z_star[rows] = _person_block(used, items, at.theta, rows, pull)
+        l_z[rows], l_z_star[rows] = _person_block(used, items, theta=at.theta, rows=rows, pull=pull)
     few = used.n_answers_by_row < min_answers
     l_z[few], l_z_star[few] = np.nan, np.nan
     return PersonFit(
-        data.row_keys, l_z, l_z_star, np.asarray(ndtr(l_z_star)), used.n_answers_by_row, min_answers
+        data.row_keys,
+        l_z,
+        l_z_star=l_z_star,
+        p=np.asarray(ndtr(l_z_star)),
+        n_answers=used.n_answers_by_row,
+        min_answers=min_answers,
     )
 
 
 def _person_block(
-    used: ResponseData, items: ItemParameters, theta: Floats, rows: slice, pull: Floats
+    used: ResponseData, items: ItemParameters, *, theta: Floats, rows: slice, pull: Floats
 ) -> tuple[Floats, Floats]:
     n_rows = rows.stop - rows.start
     lengths = used.n_answers_by_row[rows]
@@ -256,4 +273,4 @@ def information_at(items: ItemParameters, theta: ArrayLike | None = None) -> Inf
     at = np.linspace(-4.0, 4.0, 81) if theta is None else np.asarray(theta, dtype=np.float64)
     total = information(at, items).sum(axis=0)
     with np.errstate(divide="ignore"):
-        return InformationCurve(at, total, 1.0 / np.sqrt(total))
+        return InformationCurve(at, total, standard_error=1.0 / np.sqrt(total))

@@ -11,7 +11,7 @@ from seedtest_analytics.stats.irt.kernels import _FASTMATH, BLOCK, row_posterior
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def residual_sums(  # type: ignore[no-untyped-def]
+def residual_sums(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     first_row,
     last_row,
     row_start,
@@ -39,9 +39,7 @@ def residual_sums(  # type: ignore[no-untyped-def]
         codes = answer_code[row_start[r] : row_start[r + 1]]
         if len(codes) < 2:
             continue
-        mass, _ = row_posterior(
-            codes, table, shift, slope, intercept, nodes, log_prior[row_group[r]], total, weight
-        )
+        mass, _ = row_posterior(codes, table, shift, slope, intercept, nodes, log_prior[row_group[r]], total, weight)
         for code in codes:
             without, first_moment = 0.0, 0.0
             for b in range(n_blocks):

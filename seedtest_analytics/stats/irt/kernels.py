@@ -39,7 +39,7 @@ def points(blocks: NDArray[Any], n_points: int) -> NDArray[Any]:
 
 
 @njit(cache=True)
-def compress(  # type: ignore[no-untyped-def]
+def compress(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     row_code, item_code, answers, n_rows, n_items
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Two stable counting sorts, by item and then by row: row pointer and 2 · item + correct."""
@@ -70,7 +70,7 @@ def compress(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def select_items(  # type: ignore[no-untyped-def]
+def select_items(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     row_start, answer_code, new_position
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The layout without the items whose new position is negative."""
@@ -89,7 +89,7 @@ def select_items(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def item_components(row_start, answer_code, n_items) -> NDArray[np.int64]:  # type: ignore[no-untyped-def]
+def item_components(row_start, answer_code, n_items) -> NDArray[np.int64]:  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Union-find over items that share a row; parts are numbered by their first item."""
     parent = np.arange(n_items)
     for r in range(len(row_start) - 1):
@@ -122,7 +122,7 @@ def item_components(row_start, answer_code, n_items) -> NDArray[np.int64]:  # ty
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def row_posterior(  # type: ignore[no-untyped-def]  # noqa: C901
+def row_posterior(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0917
     codes, table, shift, slope, intercept, nodes, log_prior, total, weight
 ):
     """Unnormalised posterior of one row into ``weight``; its sum and the log of its scale.
@@ -141,9 +141,7 @@ def row_posterior(  # type: ignore[no-untyped-def]  # noqa: C901
         third, fourth = codes[k + 2] >> shift, codes[k + 3] >> shift
         for b in range(n_blocks):
             for q in range(BLOCK):
-                total[b, q] += (table[first, b, q] + table[second, b, q]) + (
-                    table[third, b, q] + table[fourth, b, q]
-                )
+                total[b, q] += (table[first, b, q] + table[second, b, q]) + (table[third, b, q] + table[fourth, b, q])
         k += 4
     while k < len(codes):
         row = codes[k] >> shift
@@ -180,7 +178,7 @@ def row_posterior(  # type: ignore[no-untyped-def]  # noqa: C901
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def expected_counts(  # type: ignore[no-untyped-def]
+def expected_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     first_row,
     last_row,
     row_start,
@@ -213,9 +211,7 @@ def expected_counts(  # type: ignore[no-untyped-def]
     for r in range(first_row, last_row):
         codes = answer_code[row_start[r] : row_start[r + 1]]
         group = row_group[r]
-        mass, scale = row_posterior(
-            codes, table, shift, slope, intercept, nodes, log_prior[group], total, weight
-        )
+        mass, scale = row_posterior(codes, table, shift, slope, intercept, nodes, log_prior[group], total, weight)
         case = row_weight[r]
         log_likelihood += case * (scale + np.log(mass))
         normaliser = case / mass

@@ -55,15 +55,11 @@ class CommonItems:
 
     def take(self, mask: NDArray[np.bool_]) -> CommonItems:
         wide = np.repeat(mask, 3)
-        new, old = (
-            None if c is None else c[np.ix_(wide, wide)] for c in (self.covariance_new, self.covariance_old)
-        )
-        return CommonItems(self.ids[mask], self.new[mask], self.old[mask], new, old)
+        new, old = (None if c is None else c[np.ix_(wide, wide)] for c in (self.covariance_new, self.covariance_old))
+        return CommonItems(self.ids[mask], self.new[mask], old=self.old[mask], covariance_new=new, covariance_old=old)
 
 
-def screen_anchors(
-    pair: CommonItems, rule: AnchorRule
-) -> tuple[NDArray[np.bool_], tuple[DroppedAnchor, ...]]:
+def screen_anchors(pair: CommonItems, rule: AnchorRule) -> tuple[NDArray[np.bool_], tuple[DroppedAnchor, ...]]:
     """(n,) anchors to keep, and those dropped with their shifts.
 
     The provisional link is by medians, which a minority of drifted anchors cannot move (the robust z of Huynh &
@@ -76,7 +72,7 @@ def screen_anchors(
     shift_b = log_ratio_a = np.zeros(n)
     for _ in range(_ROUNDS):
         shift_b, log_ratio_a, slope = _shifts(pair, kept)
-        chance_b, chance_a = _chance(pair, slope, shift_b, log_ratio_a, kept)
+        chance_b, chance_a = _chance(pair, slope, shift_b=shift_b, log_ratio_a=log_ratio_a, kept=kept)
         off_b = np.abs(shift_b) > np.maximum(rule.min_shift_b, rule.critical * chance_b)
         off_a = np.abs(log_ratio_a) > np.maximum(rule.min_log_ratio_a, rule.critical * chance_a)
         now = ~(off_b | off_a)
@@ -96,7 +92,10 @@ def screen_anchors(
         )
     dropped = tuple(
         DroppedAnchor(
-            pair.ids[k], float(shift_b[k]), float(log_ratio_a[k]), _reason(rule, shift_b[k], log_ratio_a[k])
+            pair.ids[k],
+            float(shift_b[k]),
+            log_ratio_a=float(log_ratio_a[k]),
+            reason=_reason(rule, shift_b[k], log_ratio_a=log_ratio_a[k]),
         )
         for k in np.flatnonzero(~kept)
     )
@@ -111,7 +110,7 @@ def _shifts(pair: CommonItems, kept: NDArray[np.bool_]) -> tuple[Floats, Floats,
 
 
 def _chance(
-    pair: CommonItems, slope: float, shift_b: Floats, log_ratio_a: Floats, kept: NDArray[np.bool_]
+    pair: CommonItems, slope: float, *, shift_b: Floats, log_ratio_a: Floats, kept: NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
     """(n,) standard deviation of each shift by chance: the spread among the anchors, or its own error if larger."""
     spread_b, spread_a = _robust_sd(shift_b[kept]), _robust_sd(log_ratio_a[kept])
@@ -131,7 +130,7 @@ def _robust_sd(values: Floats) -> float:
     return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
 
 
-def _reason(rule: AnchorRule, shift_b: float, log_ratio_a: float) -> str:
+def _reason(rule: AnchorRule, shift_b: float, *, log_ratio_a: float) -> str:
     parts = []
     if abs(shift_b) > rule.min_shift_b:
         parts.append(f"difficulty moved by {shift_b:+.2f} logits")

@@ -34,14 +34,14 @@ class LinkGrid:
     weights: Floats
 
     @classmethod
-    def normal(cls, points: int = 81, lower: float = -4.0, upper: float = 4.0) -> LinkGrid:
+    def normal(cls, points: int = 81, lower: float = -4.0, *, upper: float = 4.0) -> LinkGrid:
         """Equally spaced points weighted by the standard normal density, weights summing to 1."""
         nodes = np.linspace(lower, upper, points)
         weights = np.exp(-0.5 * nodes**2)
         return cls(nodes, weights / weights.sum())
 
     @classmethod
-    def uniform(cls, points: int = 40, lower: float = -4.0, upper: float = 4.0) -> LinkGrid:
+    def uniform(cls, points: int = 40, lower: float = -4.0, *, upper: float = 4.0) -> LinkGrid:
         """Equally spaced points of equal weight, as in Kolen & Brennan's examples."""
         return cls(np.linspace(lower, upper, points), np.full(points, 1.0 / points))
 
@@ -88,7 +88,7 @@ class Link:
 
     def items(self, new: ItemParameters) -> ItemParameters:
         """Parameters on the old scale."""
-        return ItemParameters(new.item_ids, new.a / self.A, self.A * new.b + self.B, new.c)
+        return ItemParameters(new.item_ids, new.a / self.A, b=self.A * new.b + self.B, c=new.c)
 
     def item_covariance(self, covariance: Floats) -> Floats:
         """(n, 3, 3) covariance of (a, b, c) on the old scale, the constants taken as known."""
@@ -98,7 +98,16 @@ class Link:
     @classmethod
     def identity(cls) -> Link:
         """For calibrations that are on one scale already, such as by fixed anchors."""
-        return cls(1.0, 0.0, 0.0, 0.0, 0.0, "identity", 0.0, np.array([]))
+        return cls(
+            1.0,
+            0.0,
+            se_slope=0.0,
+            se_intercept=0.0,
+            cov_slope_intercept=0.0,
+            method="identity",
+            criterion=0.0,
+            anchor_ids=np.array([]),
+        )
 
 
 def link(
@@ -123,21 +132,28 @@ def link(
     """
     if method not in METHODS:
         raise IrtDataError(f"linking method {method!r} is not known; take one of {', '.join(METHODS)}")
-    pair = _pair(new, old, covariance_new, covariance_old)
-    _require(len(pair.ids), min_anchors, "common items with usable parameters")
+    pair = _pair(new, old, covariance_new=covariance_new, covariance_old=covariance_old)
+    _require(len(pair.ids), min_anchors, what="common items with usable parameters")
     grid = grid or LinkGrid.normal()
     kept, dropped = np.ones(len(pair.ids), dtype=bool), tuple[DroppedAnchor, ...]()
     if rule is not None:
         kept, dropped = screen_anchors(pair, rule)
-        _require(int(kept.sum()), min_anchors, f"anchors after {len(dropped)} drifted ones were dropped")
+        _require(int(kept.sum()), min_anchors, what=f"anchors after {len(dropped)} drifted ones were dropped")
     used = pair.take(kept)
-    eta, criterion = solve(used, method, grid, symmetric)
-    covariance = _delta_covariance(used, eta, method, grid, symmetric)
+    eta, criterion = solve(used, method, grid=grid, symmetric=symmetric)
+    covariance = _delta_covariance(used, eta, method=method, grid=grid, symmetric=symmetric)
     se = np.sqrt(np.diag(covariance))
     return Link(
-        float(eta[0]), float(eta[1]), float(se[0]), float(se[1]), float(covariance[0, 1]),
-        method, criterion, used.ids, dropped,
-    )  # fmt: skip
+        float(eta[0]),
+        float(eta[1]),
+        se_slope=float(se[0]),
+        se_intercept=float(se[1]),
+        cov_slope_intercept=float(covariance[0, 1]),
+        method=method,
+        criterion=criterion,
+        anchor_ids=used.ids,
+        dropped=dropped,
+    )
 
 
 def drifted_anchors(
@@ -154,14 +170,14 @@ def drifted_anchors(
 
     Raises LinkingError where fewer than ``min_anchors`` would be left, or no side can be called the drifted one.
     """
-    pair = _pair(new, old, covariance_new, covariance_old)
-    _require(len(pair.ids), min_anchors, "common items with usable parameters")
+    pair = _pair(new, old, covariance_new=covariance_new, covariance_old=covariance_old)
+    _require(len(pair.ids), min_anchors, what="common items with usable parameters")
     kept, dropped = screen_anchors(pair, rule)
-    _require(int(kept.sum()), min_anchors, f"anchors after {len(dropped)} drifted ones were dropped")
+    _require(int(kept.sum()), min_anchors, what=f"anchors after {len(dropped)} drifted ones were dropped")
     return pair.ids[kept], dropped
 
 
-def _require(n: int, minimum: int, what: str) -> None:
+def _require(n: int, minimum: int, *, what: str) -> None:
     if n < minimum:
         raise LinkingError(
             f"{n} {what}, {minimum} are needed to link the scales; tag more anchors or lower the minimum"
@@ -169,7 +185,7 @@ def _require(n: int, minimum: int, what: str) -> None:
 
 
 def _pair(
-    new: ItemParameters, old: ItemParameters, covariance_new: Floats | None, covariance_old: Floats | None
+    new: ItemParameters, old: ItemParameters, *, covariance_new: Floats | None, covariance_old: Floats | None
 ) -> CommonItems:
     position = old.positions(new.item_ids)
     # A negative slope on either side is a wrong key, not a scale.
@@ -179,13 +195,13 @@ def _pair(
     return CommonItems(
         new.item_ids[here],
         np.stack([new.a[here], new.b[here], new.c[here]], axis=1),
-        np.stack([old.a[there], old.b[there], old.c[there]], axis=1),
-        _wide(covariance_new, len(new), here, "covariance_new"),
-        _wide(covariance_old, len(old), there, "covariance_old"),
+        old=np.stack([old.a[there], old.b[there], old.c[there]], axis=1),
+        covariance_new=_wide(covariance_new, len(new), rows=here, name="covariance_new"),
+        covariance_old=_wide(covariance_old, len(old), rows=there, name="covariance_old"),
     )
 
 
-def _wide(covariance: Floats | None, n: int, rows: NDArray[np.int64], name: str) -> Floats | None:
+def _wide(covariance: Floats | None, n: int, *, rows: NDArray[np.int64], name: str) -> Floats | None:
     if covariance is None:
         return None
     if covariance.shape == (3 * n, 3 * n):
@@ -199,37 +215,40 @@ def _wide(covariance: Floats | None, n: int, rows: NDArray[np.int64], name: str)
     return wide
 
 
-def solve(pair: CommonItems, method: LinkMethod, grid: LinkGrid, symmetric: bool) -> tuple[Floats, float]:
+def solve(pair: CommonItems, method: LinkMethod, *, grid: LinkGrid, symmetric: bool) -> tuple[Floats, float]:
     """(A, B) and the value of the criterion, NaN for the moment methods."""
-    start = _moments(pair.new, pair.old, "mean-mean" if method == "mean-mean" else "mean-sigma")
+    start = _moments(pair.new, pair.old, method="mean-mean" if method == "mean-mean" else "mean-sigma")
     if method in ("mean-mean", "mean-sigma"):
         return start, float("nan")
     from scipy.optimize import least_squares
 
     start[0] = np.clip(start[0], 2 * _SLOPE_LIMITS[0], 0.5 * _SLOPE_LIMITS[1])
     found = least_squares(
-        lambda eta: _residuals(eta, pair.new, pair.old, method, grid, symmetric)[0],
+        lambda eta: _residuals(eta, pair.new, old=pair.old, method=method, grid=grid, symmetric=symmetric)[0],
         start,
-        jac=lambda eta: _residuals(eta, pair.new, pair.old, method, grid, symmetric)[1],
+        jac=lambda eta: _residuals(eta, pair.new, old=pair.old, method=method, grid=grid, symmetric=symmetric)[1],
         bounds=([_SLOPE_LIMITS[0], -np.inf], [_SLOPE_LIMITS[1], np.inf]),
-        xtol=1e-14, ftol=1e-14, gtol=1e-14, x_scale=1.0,
-    )  # fmt: skip
+        xtol=1e-14,
+        ftol=1e-14,
+        gtol=1e-14,
+        x_scale=1.0,
+    )
     return np.asarray(found.x), float(2.0 * found.cost)
 
 
-def _moments(new: Floats, old: Floats, method: str) -> Floats:
+def _moments(new: Floats, old: Floats, *, method: str) -> Floats:
     (a_new, b_new), (a_old, b_old) = new[:, :2].T, old[:, :2].T
     slope = a_new.mean() / a_old.mean() if method == "mean-mean" else b_old.std() / max(b_new.std(), 1e-12)
     return np.array([slope, b_old.mean() - slope * b_new.mean()])
 
 
 def _residuals(
-    eta: Floats, new: Floats, old: Floats, method: str, grid: LinkGrid, symmetric: bool
+    eta: Floats, new: Floats, *, old: Floats, method: str, grid: LinkGrid, symmetric: bool
 ) -> tuple[Floats, Floats]:
     """Weighted differences of curves (Haebara: by item; Stocking-Lord: summed) and their derivatives by A, B."""
-    sides = [_side_old(eta, new, old, grid.nodes)]
+    sides = [_side_old(eta, new, old=old, theta=grid.nodes)]
     if symmetric:
-        sides.append(_side_new(eta, new, old, grid.nodes))
+        sides.append(_side_new(eta, new, old=old, theta=grid.nodes))
     root = np.sqrt(grid.weights)
     residuals, jacobians = [], []
     for difference, by_slope, by_intercept in sides:
@@ -242,7 +261,7 @@ def _residuals(
     return np.concatenate(residuals), np.concatenate(jacobians)
 
 
-def _side_old(eta: Floats, new: Floats, old: Floats, theta: Floats) -> tuple[Floats, Floats, Floats]:
+def _side_old(eta: Floats, new: Floats, *, old: Floats, theta: Floats) -> tuple[Floats, Floats, Floats]:
     """(n, points) new curves minus old ones on the old scale, and derivatives of the difference by A and B."""
     slope, intercept = eta
     a, c = new[:, :1], new[:, 2:]
@@ -254,7 +273,7 @@ def _side_old(eta: Floats, new: Floats, old: Floats, theta: Floats) -> tuple[Flo
     return difference, -density * a * (theta - intercept) / slope**2, -density * a / slope
 
 
-def _side_new(eta: Floats, new: Floats, old: Floats, theta: Floats) -> tuple[Floats, Floats, Floats]:
+def _side_new(eta: Floats, new: Floats, *, old: Floats, theta: Floats) -> tuple[Floats, Floats, Floats]:
     """The same on the new scale: old curves transformed back, minus new ones."""
     slope, intercept = eta
     a, c = old[:, :1], old[:, 2:]
@@ -264,15 +283,15 @@ def _side_new(eta: Floats, new: Floats, old: Floats, theta: Floats) -> tuple[Flo
     return c + (1.0 - c) * curve - own, density * a * theta, density * a
 
 
-def _equations(eta: Floats, new: Floats, old: Floats, method: str, grid: LinkGrid, symmetric: bool) -> Floats:
+def _equations(eta: Floats, new: Floats, *, old: Floats, method: str, grid: LinkGrid, symmetric: bool) -> Floats:
     """(2,) what is zero at the solution."""
     if method in ("mean-mean", "mean-sigma"):
-        return np.asarray(eta - _moments(new, old, method))
-    residual, jacobian = _residuals(eta, new, old, method, grid, symmetric)
+        return np.asarray(eta - _moments(new, old, method=method))
+    residual, jacobian = _residuals(eta, new, old=old, method=method, grid=grid, symmetric=symmetric)
     return np.asarray(jacobian.T @ residual)
 
 
-def _delta_covariance(pair: CommonItems, eta: Floats, method: str, grid: LinkGrid, symmetric: bool) -> Floats:
+def _delta_covariance(pair: CommonItems, eta: Floats, *, method: str, grid: LinkGrid, symmetric: bool) -> Floats:
     """(2, 2) covariance of (A, B) by the implicit function theorem (Ogasawara 2001); NaN without covariances."""
     if pair.covariance_new is None and pair.covariance_old is None:
         return np.full((2, 2), np.nan)
@@ -280,8 +299,8 @@ def _delta_covariance(pair: CommonItems, eta: Floats, method: str, grid: LinkGri
     for j in range(2):
         step = np.zeros(2)
         step[j] = _DIFFERENCE_STEP
-        upper = _equations(eta + step, pair.new, pair.old, method, grid, symmetric)
-        lower = _equations(eta - step, pair.new, pair.old, method, grid, symmetric)
+        upper = _equations(eta + step, pair.new, old=pair.old, method=method, grid=grid, symmetric=symmetric)
+        lower = _equations(eta - step, pair.new, old=pair.old, method=method, grid=grid, symmetric=symmetric)
         by_eta[:, j] = (upper - lower) / (2 * _DIFFERENCE_STEP)
     total = np.zeros((2, 2))
     for side, covariance in (("new", pair.covariance_new), ("old", pair.covariance_old)):
@@ -293,7 +312,9 @@ def _delta_covariance(pair: CommonItems, eta: Floats, method: str, grid: LinkGri
             for sign in (1.0, -1.0):
                 moved = {"new": pair.new.copy(), "old": pair.old.copy()}
                 moved[side].flat[k] += sign * _DIFFERENCE_STEP
-                values.append(_equations(eta, moved["new"], moved["old"], method, grid, symmetric))
+                values.append(
+                    _equations(eta, moved["new"], old=moved["old"], method=method, grid=grid, symmetric=symmetric)
+                )
             by_parameters[:, k] = (values[0] - values[1]) / (2 * _DIFFERENCE_STEP)
         sensitivity = -np.linalg.solve(by_eta, by_parameters)
         total += sensitivity @ covariance @ sensitivity.T

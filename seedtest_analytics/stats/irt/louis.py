@@ -23,7 +23,7 @@ _DEGENERATE_NORM = 1e-14
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def _weighted_polynomials(weight, nodes, first, last, previous, current, out):  # type: ignore[no-untyped-def]
+def _weighted_polynomials(weight, nodes, first, last, previous, current, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Rows m of out: weight · p_(m+1) on nodes[first:last], p orthonormal under weight (Stieltjes recurrence)."""
     for q in range(first, last):
         previous[q] = 0.0
@@ -49,7 +49,7 @@ def _weighted_polynomials(weight, nodes, first, last, previous, current, out):  
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def project_rows(  # type: ignore[no-untyped-def]  # noqa: C901
+def project_rows(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913, PLR0917
     first_row,
     last_row,
     chunk_row,
@@ -84,9 +84,7 @@ def project_rows(  # type: ignore[no-untyped-def]  # noqa: C901
     for r in range(first_row, last_row):
         codes = answer_code[row_start[r] : row_start[r + 1]]
         group = row_group[r]
-        mass, _ = row_posterior(
-            codes, table, shift, slope, intercept, nodes, log_prior[group], total, weights
-        )
+        mass, _ = row_posterior(codes, table, shift, slope, intercept, nodes, log_prior[group], total, weights)
         first, last = len(weight), 0
         for q in range(len(weight)):
             weight[q] /= mass
@@ -115,7 +113,7 @@ def project_rows(  # type: ignore[no-untyped-def]  # noqa: C901
 
 
 @njit(cache=True, nogil=True)
-def entries_by_item(chunk_row, last_row, row_start, answer_code, n_items):  # type: ignore[no-untyped-def]
+def entries_by_item(chunk_row, last_row, row_start, answer_code, n_items):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Item pointer, row and answer position of the answers of a chunk, ordered by item."""
     origin, n = row_start[chunk_row], row_start[last_row] - row_start[chunk_row]
     item_start = np.zeros(n_items + 1, dtype=np.int64)
@@ -136,7 +134,7 @@ def entries_by_item(chunk_row, last_row, row_start, answer_code, n_items):  # ty
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def _products(part, begin, column, case, out):  # type: ignore[no-untyped-def]
+def _products(part, begin, column, case, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """out[k]: inner product over the polynomials of ``column`` with column begin + k of (polynomials, width)."""
     out[: part.shape[1] - begin] = 0.0
     for m in range(0, part.shape[0], POLYNOMIALS):
@@ -151,7 +149,7 @@ def _products(part, begin, column, case, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def add_pairs(  # type: ignore[no-untyped-def]  # noqa: C901
+def add_pairs(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913, PLR0917
     first_item,
     last_item,
     item_start,
@@ -217,14 +215,12 @@ def add_pairs(  # type: ignore[no-untyped-def]  # noqa: C901
                     for g in range(2):
                         inner = 0.0
                         for m in range(n_polynomials):
-                            inner += (
-                                projected[base + m * width + column] * group_projected[r - chunk_row, g, m]
-                            )
+                            inner += projected[base + m * width + column] * group_projected[r - chunk_row, g, m]
                         matrix[own, group_index[row_group[r], g]] += inner * case
 
 
 @njit(cache=True, nogil=True)
-def add_population(chunk_row, last_row, row_weight, row_group, group_projected, group_index, matrix):  # type: ignore[no-untyped-def]
+def add_population(chunk_row, last_row, row_weight, row_group, group_projected, group_index, matrix):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Add a chunk's covariances of the population's scores with each other."""
     n_free = matrix.shape[0]
     n_polynomials = group_projected.shape[2]

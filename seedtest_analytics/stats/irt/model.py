@@ -32,18 +32,14 @@ class ItemParameters:
         fine = np.isfinite(self.a) & np.isfinite(self.b) & (self.a != 0) & (self.c >= 0) & (self.c < 1)
         if not bool(fine.all()):
             bad = self.item_ids[~fine][:5].tolist()
-            raise IrtDataError(
-                f"parameters of {int((~fine).sum())} items are not usable ({bad}): a ≠ 0, 0 ≤ c < 1"
-            )
+            raise IrtDataError(f"parameters of {int((~fine).sum())} items are not usable ({bad}): a ≠ 0, 0 ≤ c < 1")
 
     @classmethod
-    def of(
-        cls, item_ids: ArrayLike, a: ArrayLike, b: ArrayLike, c: ArrayLike | None = None
-    ) -> ItemParameters:
+    def of(cls, item_ids: ArrayLike, a: ArrayLike, *, b: ArrayLike, c: ArrayLike | None = None) -> ItemParameters:
         """Parameters from anything array-like; c is 0 unless given, and NaN in c means 0."""
         ids = np.asarray(item_ids)
         guessing = np.zeros(len(ids)) if c is None else np.nan_to_num(np.asarray(c, dtype=np.float64))
-        return cls(ids, np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64), guessing)
+        return cls(ids, np.asarray(a, dtype=np.float64), b=np.asarray(b, dtype=np.float64), c=guessing)
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -55,9 +51,7 @@ class ItemParameters:
 
     def take(self, positions: NDArray[Any]) -> ItemParameters:
         """The items at these positions, or where a mask is true."""
-        return ItemParameters(
-            self.item_ids[positions], self.a[positions], self.b[positions], self.c[positions]
-        )
+        return ItemParameters(self.item_ids[positions], self.a[positions], b=self.b[positions], c=self.c[positions])
 
     def positions(self, item_ids: NDArray[Any]) -> NDArray[np.int64]:
         """(len(item_ids),) where each of these items is here; -1 where it is not.
@@ -102,7 +96,7 @@ def information(theta: ArrayLike, items: ItemParameters) -> Floats:
     return np.asarray(slope**2 / np.maximum(right * (1.0 - right), 1e-300))
 
 
-def log_tables(a: Floats, d: Floats, c: Floats, nodes: Floats) -> tuple[Floats, int, Floats, Floats]:
+def log_tables(a: Floats, d: Floats, *, c: Floats, nodes: Floats) -> tuple[Floats, int, Floats, Floats]:
     """What the compiled loops add up: (rows, nodes) table, shift, slope (n_items,) and intercept (n_items,).
 
     Without guessing a row an item holds log(1 - P) and a right answer adds a θ + d (shift 1). With guessing

@@ -91,9 +91,7 @@ class Evaluation:
 class MarginalLikelihood:
     """The objective of one data set: answers laid out for the compiled pass, nodes, priors."""
 
-    def __init__(
-        self, data: ResponseData, nodes: Floats, priors: ItemPriors, threads: int | None = None
-    ) -> None:
+    def __init__(self, data: ResponseData, nodes: Floats, *, priors: ItemPriors, threads: int | None = None) -> None:
         self.data = data
         self.threads = threads
         self.row_weight = data.weights()
@@ -127,7 +125,7 @@ class MarginalLikelihood:
     def evaluate(self, parameters: Parameters, dtype: DTypeLike = np.float64) -> Evaluation:
         """One pass over the answers at these parameters; ``dtype`` of the tables that are added up."""
         log_population = self.log_population(parameters)
-        table, shift, slope, intercept = log_tables(parameters.a, parameters.d, parameters.c, self.nodes)
+        table, shift, slope, intercept = log_tables(parameters.a, parameters.d, c=parameters.c, nodes=self.nodes)
         shared = (
             self.data.row_start,
             self.data.answer_code,
@@ -143,28 +141,28 @@ class MarginalLikelihood:
         lanes = run_lanes(
             lambda lane: kernels.expected_counts(self.lane_start[lane], self.lane_start[lane + 1], *shared),
             len(self.lane_start) - 1,
-            self.threads,
+            threads=self.threads,
         )
         log_likelihood = sum(lane[0] for lane in lanes)
         counts, right_mean, population = (np.sum([lane[k] for lane in lanes], axis=0) for k in (1, 2, 3))
         counts, population = (kernels.points(values, self.n_points) for values in (counts, population))
         item_gradient, item_information = item_derivatives(
-            parameters, counts, self.right, right_mean, self.nodes
+            parameters, counts, right=self.right, right_mean=right_mean, nodes=self.nodes
         )
         group_gradient, group_information = _group_derivatives(
-            parameters, population, np.exp(log_population), self.nodes
+            parameters, population, weights=np.exp(log_population), nodes=self.nodes
         )
-        value, gradient, hessian = evaluate_priors(self.priors, parameters.a, parameters.d, parameters.gamma)
+        value, gradient, hessian = evaluate_priors(self.priors, parameters.a, d=parameters.d, gamma=parameters.gamma)
         return Evaluation(
             float(log_likelihood),
             float(value.sum()),
-            item_gradient + gradient,
-            group_gradient,
-            add_prior_information(item_information, hessian),
-            group_information,
-            counts,
-            right_mean,
-            population,
+            item_gradient=item_gradient + gradient,
+            group_gradient=group_gradient,
+            item_information=add_prior_information(item_information, hessian),
+            group_information=group_information,
+            counts=counts,
+            right_mean=right_mean,
+            population=population,
         )
 
     def wants_negative_slope(self, at: Evaluation) -> Bools:
@@ -196,7 +194,7 @@ def _lanes(data: ResponseData) -> NDArray[np.int64]:
 
 
 def item_derivatives(
-    parameters: Parameters, counts: Floats, right: Floats, right_mean: Floats, nodes: Floats
+    parameters: Parameters, counts: Floats, *, right: Floats, right_mean: Floats, nodes: Floats
 ) -> tuple[Floats, Floats]:
     """(n_items, 3) gradient and (n_items, 3, 3) information of the expected complete-data log-likelihood."""
     n_items = len(parameters.a)
@@ -230,7 +228,7 @@ def item_derivatives(
 
 
 def _group_derivatives(
-    parameters: Parameters, population: Floats, weights: Floats, nodes: Floats
+    parameters: Parameters, population: Floats, *, weights: Floats, nodes: Floats
 ) -> tuple[Floats, Floats]:
     """(n_groups, 2) and (n_groups, 2, 2) for mean and log SD of the discrete normal on the nodes."""
     sd = np.exp(parameters.log_sd)[:, None]

@@ -68,8 +68,8 @@ class Optimum:
 def maximise(
     likelihood: MarginalLikelihood,
     start: Parameters,
-    free: FreeParameters,
     *,
+    free: FreeParameters,
     tolerance: float,
     max_passes: int,
     dtype: DTypeLike = np.float64,
@@ -84,23 +84,24 @@ def maximise(
     rounding = _OBJECTIVE_ROUNDING[np.dtype(dtype)]
     point, value = start, likelihood.evaluate(start, dtype)
     trace, pairs, passes = [value.objective], list(memory), 1
+    is_positive = likelihood.is_discrimination_positive
     while True:
         gradient = free.pack(value.item_gradient, value.group_gradient)
-        direction = _direction(gradient, pairs, value, free)
-        step = max(_largest(direction), _largest(_solve_blocks(value, free, gradient)))
+        direction = _direction(gradient, pairs, value=value, free=free)
+        step = max(_largest(direction), _largest(_solve_blocks(value, free, vector=gradient)))
         if step < tolerance or passes >= max_passes:
             break
         is_em = passes <= em_steps
         if is_em:
-            proposed = m_step(likelihood, point, value, free)
+            proposed = m_step(likelihood, point, value=value, free=free)
         else:
-            proposed = _moved(point, *free.unpack(direction), likelihood.is_discrimination_positive)
+            proposed = _moved(point, free.unpack(direction), is_discrimination_positive=is_positive)
         new_value = likelihood.evaluate(proposed, dtype)
         passes += 1
         least = value.objective - rounding * abs(value.objective)
         if new_value.objective < least and not is_em:
             pairs.clear()
-            proposed = m_step(likelihood, point, value, free)
+            proposed = m_step(likelihood, point, value=value, free=free)
             new_value = likelihood.evaluate(proposed, dtype)
             passes += 1
         if new_value.objective < value.objective - _SURE_LOSS * rounding * abs(value.objective):
@@ -108,14 +109,14 @@ def maximise(
             # enough step up the gradient cannot. Where none helps, the loss is rounding all the same.
             pairs.clear()
             for share in _SHORT_STEPS:
-                ascent = share * _solve_blocks(value, free, gradient)
-                shorter = _moved(point, *free.unpack(ascent), likelihood.is_discrimination_positive)
+                ascent = share * _solve_blocks(value, free, vector=gradient)
+                shorter = _moved(point, free.unpack(ascent), is_discrimination_positive=is_positive)
                 shorter_value = likelihood.evaluate(shorter, dtype)
                 passes += 1
                 if shorter_value.objective >= least:
                     proposed, new_value = shorter, shorter_value
                     break
-        moved = _difference(proposed, point, free)
+        moved = _difference(proposed, point, free=free)
         change = gradient - free.pack(new_value.item_gradient, new_value.group_gradient)
         if float(moved @ change) > 1e-10 * float(np.linalg.norm(moved) * np.linalg.norm(change)):
             pairs.append((moved, change))
@@ -125,12 +126,12 @@ def maximise(
     return Optimum(
         point,
         value,
-        passes + passes_done,
-        step < tolerance,
-        step,
-        _largest(gradient),
-        tuple(trace),
-        tuple(pairs),
+        n_passes=passes + passes_done,
+        converged=step < tolerance,
+        step=step,
+        gradient=_largest(gradient),
+        trace=tuple(trace),
+        memory=tuple(pairs),
     )
 
 
@@ -138,7 +139,7 @@ def _largest(vector: Floats) -> float:
     return float(np.max(np.abs(vector), initial=0.0))
 
 
-def _direction(gradient: Floats, pairs: list[Pair], value: Evaluation, free: FreeParameters) -> Floats:
+def _direction(gradient: Floats, pairs: list[Pair], *, value: Evaluation, free: FreeParameters) -> Floats:
     """The two-loop recursion; the objective is maximised, so (s, y) are steps and falls of the gradient."""
     q = gradient.copy()
     weights = []
@@ -147,49 +148,55 @@ def _direction(gradient: Floats, pairs: list[Pair], value: Evaluation, free: Fre
         alpha = rho * float(s @ q)
         weights.append((alpha, rho))
         q -= alpha * y
-    direction = _solve_blocks(value, free, q)
+    direction = _solve_blocks(value, free, vector=q)
     if pairs:
         s, y = pairs[-1]
-        scale = float(s @ y) / float(y @ _solve_blocks(value, free, y))
+        scale = float(s @ y) / float(y @ _solve_blocks(value, free, vector=y))
         direction *= float(np.clip(scale, *_SCALE_LIMITS))
     for (s, y), (alpha, rho) in zip(pairs, reversed(weights), strict=True):
         direction += s * (alpha - rho * float(y @ direction))
     return direction
 
 
-def m_step(
-    likelihood: MarginalLikelihood, point: Parameters, value: Evaluation, free: FreeParameters
-) -> Parameters:
+def m_step(likelihood: MarginalLikelihood, point: Parameters, *, value: Evaluation, free: FreeParameters) -> Parameters:
     """The maximum of the expected complete-data log-likelihood, by a few Newton steps on the counts."""
     proposed = point
     items, groups = value.item_gradient, value.group_gradient
     information = value.item_information
     for _ in range(_NEWTON_STEPS_IN_M):
-        step = _block_steps(information, items, free.items)
-        group_step = _block_steps(value.group_information, groups, free.groups)
-        proposed = _moved(proposed, step, group_step, likelihood.is_discrimination_positive)
+        step = _block_steps(information, items, free=free.items)
+        group_step = _block_steps(value.group_information, groups, free=free.groups)
+        proposed = _moved(
+            proposed,
+            (step, group_step),
+            is_discrimination_positive=likelihood.is_discrimination_positive,
+        )
         if float(np.max(np.abs(step), initial=0.0)) < 1e-5:
             break
         groups = np.zeros_like(groups)
         gradient, complete = item_derivatives(
-            proposed, value.counts, likelihood.right, value.right_mean, likelihood.nodes
+            proposed,
+            value.counts,
+            right=likelihood.right,
+            right_mean=value.right_mean,
+            nodes=likelihood.nodes,
         )
         _, prior_gradient, prior_hessian = evaluate_priors(
-            likelihood.priors, proposed.a, proposed.d, proposed.gamma
+            likelihood.priors, proposed.a, d=proposed.d, gamma=proposed.gamma
         )
         items, information = gradient + prior_gradient, add_prior_information(complete, prior_hessian)
     return proposed
 
 
-def _solve_blocks(value: Evaluation, free: FreeParameters, vector: Floats) -> Floats:
+def _solve_blocks(value: Evaluation, free: FreeParameters, *, vector: Floats) -> Floats:
     items, groups = free.unpack(vector)
     return free.pack(
-        _block_steps(value.item_information, items, free.items),
-        _block_steps(value.group_information, groups, free.groups),
+        _block_steps(value.item_information, items, free=free.items),
+        _block_steps(value.group_information, groups, free=free.groups),
     )
 
 
-def _block_steps(information: Floats, gradient: Floats, free: NDArray[np.bool_]) -> Floats:
+def _block_steps(information: Floats, gradient: Floats, *, free: NDArray[np.bool_]) -> Floats:
     """(n, k) solution of each (k, k) block over its free parameters; zero where fixed."""
     both = free[:, :, None] & free[:, None, :]
     blocks = np.where(both, information, 0.0)
@@ -198,8 +205,9 @@ def _block_steps(information: Floats, gradient: Floats, free: NDArray[np.bool_])
     return np.asarray(np.linalg.solve(blocks, np.where(free, gradient, 0.0)[:, :, None])[:, :, 0])
 
 
-def _moved(point: Parameters, items: Floats, groups: Floats, is_discrimination_positive: bool) -> Parameters:
-    """The point after a step, each item's step shortened to the limits as a whole."""
+def _moved(point: Parameters, step: tuple[Floats, Floats], *, is_discrimination_positive: bool) -> Parameters:
+    """The point after a step of items and groups, each item's step shortened to the limits as a whole."""
+    items, groups = step
     excess = np.max(np.abs(items) / _STEP_LIMIT, axis=1)
     if is_discrimination_positive:
         excess = np.maximum(excess, np.maximum(-items[:, 0], 0.0) / (_LARGEST_FALL * np.abs(point.a)))
@@ -216,7 +224,7 @@ def _moved(point: Parameters, items: Floats, groups: Floats, is_discrimination_p
     )
 
 
-def _difference(new: Parameters, old: Parameters, free: FreeParameters) -> Floats:
+def _difference(new: Parameters, old: Parameters, *, free: FreeParameters) -> Floats:
     with np.errstate(invalid="ignore"):
         gamma = np.nan_to_num(new.gamma - old.gamma)
     items = np.stack([new.a - old.a, new.d - old.d, gamma], axis=1)

@@ -15,20 +15,20 @@ Floats = NDArray[np.float64]
 _LOG_2PI = float(np.log(2.0 * np.pi))
 
 
-def evaluate_priors(priors: ItemPriors, a: Floats, d: Floats, gamma: Floats) -> tuple[Floats, Floats, Floats]:
+def evaluate_priors(priors: ItemPriors, a: Floats, *, d: Floats, gamma: Floats) -> tuple[Floats, Floats, Floats]:
     """(n,) log density, (n, 3) gradient and (n, 3, 3) Hessian at the parameters of n items."""
     n = len(a)
     value, gradient, hessian = np.zeros(n), np.zeros((n, 3)), np.zeros((n, 3, 3))
     if priors.a is not None:
-        _add_lognormal(priors.a, a, value, gradient, hessian)
+        _add_lognormal(priors.a, a, value=value, gradient=gradient, hessian=hessian)
     if priors.d is not None:
         value += _normal(priors.d, d)
         gradient[:, 1] -= (d - priors.d.mean) / priors.d.sd**2
         hessian[:, 1, 1] -= 1.0 / priors.d.sd**2
     if priors.b is not None:
-        _add_difficulty(priors.b, a, d, value, gradient, hessian)
+        _add_difficulty(priors.b, a, d=d, value=value, gradient=gradient, hessian=hessian)
     if priors.c is not None:
-        _add_asymptote(priors.c, gamma, value, gradient, hessian)
+        _add_asymptote(priors.c, gamma, value=value, gradient=gradient, hessian=hessian)
     return value, gradient, hessian
 
 
@@ -36,7 +36,7 @@ def _normal(prior: Normal, x: Floats) -> Floats:
     return np.asarray(-0.5 * ((x - prior.mean) / prior.sd) ** 2 - np.log(prior.sd) - 0.5 * _LOG_2PI)
 
 
-def _add_lognormal(prior: LogNormal, a: Floats, value: Floats, gradient: Floats, hessian: Floats) -> None:
+def _add_lognormal(prior: LogNormal, a: Floats, *, value: Floats, gradient: Floats, hessian: Floats) -> None:
     # A step may propose a ≤ 0, where the density is 0; the floor makes the proposal lose and be taken back.
     slope = np.maximum(a, 1e-6)
     standard = (np.log(slope) - prior.mean_log) / prior.sd_log**2
@@ -45,9 +45,7 @@ def _add_lognormal(prior: LogNormal, a: Floats, value: Floats, gradient: Floats,
     hessian[:, 0, 0] += (1.0 + standard - 1.0 / prior.sd_log**2) / slope**2
 
 
-def _add_difficulty(
-    prior: Normal, a: Floats, d: Floats, value: Floats, gradient: Floats, hessian: Floats
-) -> None:
+def _add_difficulty(prior: Normal, a: Floats, *, d: Floats, value: Floats, gradient: Floats, hessian: Floats) -> None:
     slope = np.where(np.abs(a) < 1e-6, 1e-6, a)
     b = -d / slope
     value += _normal(prior, b)
@@ -60,9 +58,7 @@ def _add_difficulty(
     hessian[:, 1, 0] -= residual / slope**2
 
 
-def _add_asymptote(
-    prior: Beta | Normal, gamma: Floats, value: Floats, gradient: Floats, hessian: Floats
-) -> None:
+def _add_asymptote(prior: Beta | Normal, gamma: Floats, *, value: Floats, gradient: Floats, hessian: Floats) -> None:
     if isinstance(prior, Normal):
         value += _normal(prior, gamma)
         gradient[:, 2] -= (gamma - prior.mean) / prior.sd**2

@@ -71,9 +71,7 @@ class ItemEstimates:
         names = ("a", "b", "c", "se_a", "se_b", "se_c", "n_responses", "p_correct")
         columns = {"item_id": self.item_ids, **{name: getattr(self, name) for name in names}}
         columns["is_anchor"] = self.is_anchor
-        return pd.DataFrame(
-            {**columns, "status": self.status, "flag": self.flag, "component": self.component}
-        )
+        return pd.DataFrame({**columns, "status": self.status, "flag": self.flag, "component": self.component})
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +120,7 @@ class Calibration:
             np.asarray([flag or "" for flag in self.items.flag], dtype=object), list(NOT_FOR_SCORING)
         )
         return ItemParameters(
-            self.items.item_ids[usable], self.items.a[usable], self.items.b[usable], self.items.c[usable]
+            self.items.item_ids[usable], self.items.a[usable], b=self.items.b[usable], c=self.items.c[usable]
         )
 
     @property

@@ -67,14 +67,22 @@ def score(
     """
     if method not in ("EAP", "MAP", "WLE"):
         raise IrtDataError(f"method {method!r} is not known; take EAP, MAP or WLE")
-    known, used, mean, sd = _prepare(data, items, prior_mean, prior_sd)
+    known, used, mean, sd = _prepare(data, items, prior_mean=prior_mean, prior_sd=prior_sd)
     grid = quadrature or Quadrature()
-    theta, se, n_local = _eap(known, used, mean, sd, grid, threads)
+    theta, se, n_local = _eap(known, used, mean=mean, sd=sd, grid=grid, threads=threads)
     if method != "EAP":
-        theta, se = _pointwise(known, used, mean, sd, theta, method, threads)
+        theta, se = _pointwise(known, used, mean=mean, sd=sd, start=theta, method=method, threads=threads)
         n_local = 0
     n_answers = known.n_answers_by_row
-    return Scores(data.row_keys, theta, se, n_answers, method, data.n_answers - known.n_answers, n_local)
+    return Scores(
+        data.row_keys,
+        theta,
+        se=se,
+        n_answers=n_answers,
+        method=method,
+        n_unknown_answers=data.n_answers - known.n_answers,
+        n_local=n_local,
+    )
 
 
 def plausible_values(
@@ -91,19 +99,21 @@ def plausible_values(
     """(n_rows, n_draws) draws from each row's posterior (Mislevy 1991), the same for any number of threads."""
     from seedtest_analytics.stats.irt import ability_kernels
 
-    known, used, mean, sd = _prepare(data, items, prior_mean, prior_sd)
+    known, used, mean, sd = _prepare(data, items, prior_mean=prior_mean, prior_sd=prior_sd)
     grid = quadrature or Quadrature()
-    fine = Quadrature((grid.points - 1) * _DRAW_SUBDIVISION + 1, grid.lower, grid.upper)
+    fine = Quadrature((grid.points - 1) * _DRAW_SUBDIVISION + 1, grid.lower, upper=grid.upper)
     shared = (known.row_start, known.answer_code, *_tables(used, fine), fine.points, mean, sd, n_draws, seed)
     bounds = balanced_rows(known.row_start, _LANES)
     lanes = run_lanes(
-        lambda lane: ability_kernels.posterior_draws(bounds[lane], bounds[lane + 1], *shared), _LANES, threads
+        lambda lane: ability_kernels.posterior_draws(bounds[lane], bounds[lane + 1], *shared),
+        _LANES,
+        threads=threads,
     )
     return np.concatenate(lanes)
 
 
 def _prepare(
-    data: ResponseData, items: ItemParameters, prior_mean: ArrayLike, prior_sd: ArrayLike
+    data: ResponseData, items: ItemParameters, *, prior_mean: ArrayLike, prior_sd: ArrayLike
 ) -> tuple[ResponseData, ItemParameters, Floats, Floats]:
     mean = np.ascontiguousarray(np.broadcast_to(np.asarray(prior_mean, dtype=np.float64), (data.n_rows,)))
     sd = np.ascontiguousarray(np.broadcast_to(np.asarray(prior_sd, dtype=np.float64), (data.n_rows,)))
@@ -120,13 +130,14 @@ def _tables(items: ItemParameters, grid: Quadrature) -> tuple[Floats, int, Float
     """Table, shift, slope, intercept and nodes, in blocks as the compiled loops want them."""
     from seedtest_analytics.stats.irt.kernels import in_blocks
 
-    table, shift, slope, intercept = log_tables(items.a, items.intercept, items.c, grid.nodes)
+    table, shift, slope, intercept = log_tables(items.a, items.intercept, c=items.c, nodes=grid.nodes)
     return in_blocks(table), shift, slope, intercept, in_blocks(grid.nodes)
 
 
 def _eap(
     known: ResponseData,
     items: ItemParameters,
+    *,
     mean: Floats,
     sd: Floats,
     grid: Quadrature,
@@ -137,7 +148,9 @@ def _eap(
     shared = (known.row_start, known.answer_code, *_tables(items, grid), grid.points, mean, sd)
     bounds = balanced_rows(known.row_start, _LANES)
     lanes = run_lanes(
-        lambda lane: ability_kernels.grid_moments(bounds[lane], bounds[lane + 1], *shared), _LANES, threads
+        lambda lane: ability_kernels.grid_moments(bounds[lane], bounds[lane + 1], *shared),
+        _LANES,
+        threads=threads,
     )
     theta, se, edge = (np.concatenate([lane[k] for lane in lanes]) for k in range(3))
     empty = known.n_answers_by_row == 0
@@ -146,15 +159,14 @@ def _eap(
     narrow = np.minimum(se, sd) < _WIDE_ENOUGH * grid.spacing
     rows = np.flatnonzero(~empty & (narrow | (edge > _EDGE_MASS)))
     if len(rows):
-        theta[rows], se[rows] = _row_by_row(
-            ability_kernels.local_moments, rows, known, items, threads, mean, sd, theta
-        )
+        theta[rows], se[rows] = _row_by_row(ability_kernels.local_moments, rows, known, items, threads, mean, sd, theta)
     return theta, se, len(rows)
 
 
 def _pointwise(
     known: ResponseData,
     items: ItemParameters,
+    *,
     mean: Floats,
     sd: Floats,
     start: Floats,
@@ -166,18 +178,14 @@ def _pointwise(
     rows = np.flatnonzero(known.n_answers_by_row)
     if method == "MAP":
         theta, se = mean.copy(), sd.copy()
-        theta[rows], se[rows] = _row_by_row(
-            ability_kernels.modes, rows, known, items, threads, mean, sd, start
-        )
+        theta[rows], se[rows] = _row_by_row(ability_kernels.modes, rows, known, items, threads, mean, sd, start)
         return theta, se
     theta, se = np.full(known.n_rows, np.nan), np.full(known.n_rows, np.nan)
-    theta[rows], se[rows] = _row_by_row(
-        ability_kernels.warm_estimates, rows, known, items, threads, start, _WLE_BOUND
-    )
+    theta[rows], se[rows] = _row_by_row(ability_kernels.warm_estimates, rows, known, items, threads, start, _WLE_BOUND)
     return theta, se
 
 
-def _row_by_row(
+def _row_by_row(  # noqa: PLR0917
     kernel: Callable[..., tuple[Floats, Floats]],
     rows: NDArray[np.int64],
     known: ResponseData,
@@ -188,5 +196,5 @@ def _row_by_row(
     """A kernel that works on listed rows, on threads; results in the order of ``rows``."""
     shared = (known.row_start, known.answer_code, items.a, items.b, items.c, *rest)
     parts = np.array_split(rows, _LANES)
-    done = run_lanes(lambda lane: kernel(parts[lane], *shared), _LANES, threads)
+    done = run_lanes(lambda lane: kernel(parts[lane], *shared), _LANES, threads=threads)
     return np.concatenate([part[0] for part in done]), np.concatenate([part[1] for part in done])

@@ -50,7 +50,7 @@ class StandardErrors:
 
 
 def standard_errors(
-    likelihood: MarginalLikelihood, optimum: Optimum, free: FreeParameters, config: CalibrationConfig
+    likelihood: MarginalLikelihood, optimum: Optimum, *, free: FreeParameters, config: CalibrationConfig
 ) -> StandardErrors:
     """Inverse observed information at the optimum, of all free parameters or block by item."""
     method = config.standard_errors
@@ -63,20 +63,21 @@ def standard_errors(
     item_free = free.items & ~at_limit[:, None]
     complete = _complete_information(likelihood, optimum)
     if method == "full":
-        return _full(likelihood, optimum, FreeParameters(item_free, free.groups), free, complete)
-    return _block(likelihood, optimum, FreeParameters(item_free, free.groups), free, complete)
+        return _full(likelihood, optimum, used=FreeParameters(item_free, free.groups), free=free, complete=complete)
+    return _block(likelihood, optimum, used=FreeParameters(item_free, free.groups), free=free, complete=complete)
 
 
 def _without(free: FreeParameters) -> StandardErrors:
     items = np.full((len(free.items), 3, 3), np.nan)
     items[~(free.items[:, :, None] & free.items[:, None, :])] = 0.0
     groups = np.where(free.groups[:, :, None] & free.groups[:, None, :], np.nan, 0.0)
-    return StandardErrors("none", items, groups, None, None)
+    return StandardErrors("none", items, group_covariance=groups, free_covariance=None, free_index=None)
 
 
 def _full(
     likelihood: MarginalLikelihood,
     optimum: Optimum,
+    *,
     used: FreeParameters,
     free: FreeParameters,
     complete: Floats,
@@ -84,14 +85,12 @@ def _full(
     from scipy.linalg import lapack
 
     index = _index(used)
-    matrix, _ = _missing(likelihood, optimum.parameters, used, index, is_full=True)
+    matrix, _ = _missing(likelihood, optimum.parameters, used=used, index=index, is_full=True)
     information = -(np.triu(matrix) + np.triu(matrix, 1).T)
     rows, columns = np.nonzero(used.items)
     for j in range(3):
         own = used.items[rows, j]
-        information[index[0][rows[own], columns[own]], index[0][rows[own], j]] += complete[
-            rows[own], columns[own], j
-        ]
+        information[index[0][rows[own], columns[own]], index[0][rows[own], j]] += complete[rows[own], columns[own], j]
     for g in range(len(used.groups)):
         own = index[1][g][used.groups[g]]
         block = optimum.evaluation.group_information[g]
@@ -99,22 +98,33 @@ def _full(
     scale = 1.0 / np.sqrt(np.maximum(np.diag(information), 1e-300))
     factor, failed = lapack.dpotrf(information * scale[:, None] * scale[None, :], lower=1)
     if failed or bool(np.any(np.diag(information) <= 0)):
-        blocks = _block(likelihood, optimum, used, free, complete)
-        note = (
-            "the observed information of all parameters is not positive definite; standard errors are by item"
+        blocks = _block(likelihood, optimum, used=used, free=free, complete=complete)
+        note = "the observed information of all parameters is not positive definite; standard errors are by item"
+        return StandardErrors(
+            "block",
+            blocks.item_covariance,
+            group_covariance=blocks.group_covariance,
+            free_covariance=None,
+            free_index=None,
+            note=note,
         )
-        return StandardErrors("block", blocks.item_covariance, blocks.group_covariance, None, None, note)
     inverse, _ = lapack.dpotri(factor, lower=1)
     covariance = (np.tril(inverse) + np.tril(inverse, -1).T) * scale[:, None] * scale[None, :]
-    items = _spread(covariance, index[0], used.items, free.items)
-    groups = _spread(covariance, index[1], used.groups, free.groups)
+    items = _spread(covariance, index[0], used=used.items, free=free.items)
+    groups = _spread(covariance, index[1], used=used.groups, free=free.groups)
     position = np.concatenate([rows, -1 - np.nonzero(used.groups)[0]])
     parameter = np.concatenate([columns, 3 + np.nonzero(used.groups)[1]])
-    return StandardErrors("full", items, groups, covariance, np.stack([position, parameter], axis=1))
+    return StandardErrors(
+        "full",
+        items,
+        group_covariance=groups,
+        free_covariance=covariance,
+        free_index=np.stack([position, parameter], axis=1),
+    )
 
 
 def _spread(
-    covariance: Floats, index: NDArray[np.int64], used: NDArray[np.bool_], free: NDArray[np.bool_]
+    covariance: Floats, index: NDArray[np.int64], *, used: NDArray[np.bool_], free: NDArray[np.bool_]
 ) -> Floats:
     """(n, k, k) blocks of the covariance: zero where fixed, NaN where free but left out."""
     blocks = covariance[np.maximum(index, 0)[:, :, None], np.maximum(index, 0)[:, None, :]]
@@ -126,12 +136,13 @@ def _spread(
 def _block(
     likelihood: MarginalLikelihood,
     optimum: Optimum,
+    *,
     used: FreeParameters,
     free: FreeParameters,
     complete: Floats,
 ) -> StandardErrors:
     index = _index(used)
-    _, missing = _missing(likelihood, optimum.parameters, used, index, is_full=False)
+    _, missing = _missing(likelihood, optimum.parameters, used=used, index=index, is_full=False)
     both = used.items[:, :, None] & used.items[:, None, :]
     information = np.where(both, complete - missing, 0.0)
     information[:, [0, 1, 2], [0, 1, 2]] += np.where(used.items, 0.0, 1.0)
@@ -141,7 +152,7 @@ def _block(
     items[fine] = np.linalg.inv(information[fine])
     items = np.where(both, items, np.where(free.items[:, :, None] & free.items[:, None, :], np.nan, 0.0))
     groups = np.where(free.groups[:, :, None] & free.groups[:, None, :], np.nan, 0.0)
-    return StandardErrors("block", items, groups, None, None)
+    return StandardErrors("block", items, group_covariance=groups, free_covariance=None, free_index=None)
 
 
 def _index(used: FreeParameters) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -157,9 +168,9 @@ def _index(used: FreeParameters) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def _missing(
     likelihood: MarginalLikelihood,
     parameters: Parameters,
+    *,
     used: FreeParameters,
     index: tuple[NDArray[np.int64], NDArray[np.int64]],
-    *,
     is_full: bool,
 ) -> tuple[Floats, Floats]:
     """Missing information: (n_free, n_free) upper triangle, or (n_items, 3, 3) blocks; the other is empty."""
@@ -173,7 +184,7 @@ def _missing(
     group_index = np.where(index[1] < 0, n_free, index[1])
     matrix = np.zeros((n_free, n_free + 1) if is_full else (0, 1))
     blocks = np.zeros((0 if is_full else data.n_items, 3, 3))
-    row_tables = _row_tables(likelihood, parameters, n_parameters)
+    row_tables = _row_tables(likelihood, parameters, n_parameters=n_parameters)
     for rows in row_blocks(data.row_start, _answers_a_chunk(data, is_full)):
         n_answers = int(data.row_start[rows.stop] - data.row_start[rows.start])
         projected = np.empty(n_answers * n_parameters * n_polynomials, dtype=np.float32)
@@ -181,7 +192,14 @@ def _missing(
         bounds = rows.start + balanced_rows(
             data.row_start[rows.start : rows.stop + 1] - data.row_start[rows.start], _LANES
         )
-        _project_chunk(likelihood, rows, bounds, row_tables, projected, group_projected)
+        _project_chunk(
+            likelihood,
+            rows,
+            bounds=bounds,
+            row_tables=row_tables,
+            projected=projected,
+            group_projected=group_projected,
+        )
         entries = louis.entries_by_item(rows.start, rows.stop, data.row_start, data.answer_code, data.n_items)
         add = partial(
             _add_lane,
@@ -195,7 +213,7 @@ def _missing(
             matrix,
             blocks,
         )
-        run_lanes(add, _LANES, likelihood.threads)
+        run_lanes(add, _LANES, threads=likelihood.threads)
         if is_full:
             louis.add_population(
                 rows.start,
@@ -212,6 +230,7 @@ def _missing(
 def _project_chunk(
     likelihood: MarginalLikelihood,
     rows: slice,
+    *,
     bounds: NDArray[np.int64],
     row_tables: tuple[Any, ...],
     projected: NDArray[np.float32],
@@ -225,10 +244,10 @@ def _project_chunk(
     def project(lane: int) -> None:
         louis.project_rows(bounds[lane], bounds[lane + 1], *given, projected, group_projected)  # type: ignore[call-arg]
 
-    run_lanes(project, _LANES, likelihood.threads)
+    run_lanes(project, _LANES, threads=likelihood.threads)
 
 
-def _add_lane(
+def _add_lane(  # noqa: PLR0913, PLR0917
     likelihood: MarginalLikelihood,
     rows: slice,
     entries: tuple[NDArray[Any], ...],
@@ -268,13 +287,13 @@ def _add_lane(
     )
 
 
-def _row_tables(likelihood: MarginalLikelihood, parameters: Parameters, n_parameters: int) -> tuple[Any, ...]:
+def _row_tables(likelihood: MarginalLikelihood, parameters: Parameters, *, n_parameters: int) -> tuple[Any, ...]:
     """What the projections look up: log tables, nodes, population, scores of answers and of the population."""
-    table, shift, slope, intercept = log_tables(parameters.a, parameters.d, parameters.c, likelihood.nodes)
+    table, shift, slope, intercept = log_tables(parameters.a, parameters.d, c=parameters.c, nodes=likelihood.nodes)
     log_population = likelihood.log_population(parameters)
     sd = np.exp(parameters.log_sd)[:, None]
     z = (likelihood.nodes[None, :] - parameters.mean[:, None]) / sd
-    score = _score_tables(parameters, likelihood.nodes, n_parameters)
+    score = _score_tables(parameters, likelihood.nodes, n_parameters=n_parameters)
     return (
         kernels.in_blocks(table),
         shift,
@@ -297,7 +316,7 @@ def _n_polynomials(data: ResponseData, n_parameters: int) -> int:
     return 8 * (1 + has_few + has_guessing)
 
 
-def _answers_a_chunk(data: ResponseData, is_full: bool) -> int:
+def _answers_a_chunk(data: ResponseData, is_full: bool) -> int:  # noqa: FBT001
     """So many that a row of the matrix is revisited while it is in the cache."""
     if not is_full:
         return _MIN_CHUNK
@@ -305,7 +324,7 @@ def _answers_a_chunk(data: ResponseData, is_full: bool) -> int:
     return int(np.clip(2.0 * data.n_items**2 / mean_length, _MIN_CHUNK, _MAX_CHUNK))
 
 
-def _score_tables(parameters: Parameters, nodes: Floats, n_parameters: int) -> Floats:
+def _score_tables(parameters: Parameters, nodes: Floats, *, n_parameters: int) -> Floats:
     """(2 · n_items, n_parameters, nodes): derivative of the log-likelihood of an answer, by answer code."""
     _, p, by_z, by_gamma = _curve_derivatives(parameters, nodes)
     score = np.empty((2 * len(parameters.a), n_parameters, len(nodes)))
@@ -329,7 +348,7 @@ def _curve_derivatives(parameters: Parameters, nodes: Floats) -> tuple[Floats, F
 def _complete_information(likelihood: MarginalLikelihood, optimum: Optimum) -> Floats:
     """(n_items, 3, 3) minus the Hessian of expected complete-data log-likelihood and priors, both exact."""
     parameters, value = optimum.parameters, optimum.evaluation
-    _, _, prior_hessian = evaluate_priors(likelihood.priors, parameters.a, parameters.d, parameters.gamma)
+    _, _, prior_hessian = evaluate_priors(likelihood.priors, parameters.a, d=parameters.d, gamma=parameters.gamma)
     nodes = likelihood.nodes
     curve, p, by_z, by_gamma = _curve_derivatives(parameters, nodes)
     if len(value.counts) == len(parameters.a):

@@ -24,7 +24,7 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def run_lanes(work: Callable[[int], T], n_lanes: int, threads: int | None = None) -> Sequence[T]:
+def run_lanes(work: Callable[[int], T], n_lanes: int, *, threads: int | None = None) -> Sequence[T]:
     """``work(lane)`` for each lane, results in the order of lanes whatever the number of threads."""
     threads = min(usable_cores() if threads is None else threads, n_lanes)
     if threads <= 1:

@@ -32,6 +32,7 @@ EXTREME_DIFFICULTY_ABOVE = 6.0
 def assemble(
     data: ResponseData,
     used: ResponseData,
+    *,
     screening: Screening,
     config: CalibrationConfig,
     free: FreeParameters,
@@ -42,7 +43,15 @@ def assemble(
     """The result object; items that were set aside get NaN and their reason. ``wants_negative``: shape
     (items of ``used``,), those that the able answer wrong more often.
     """
-    items = _item_estimates(data, used, screening, free, optimum, errors, wants_negative)
+    items = _item_estimates(
+        data,
+        used,
+        screening=screening,
+        free=free,
+        optimum=optimum,
+        errors=errors,
+        wants_negative=wants_negative,
+    )
     population = optimum.evaluation.population
     edge_mass = float((population[:, 0] + population[:, -1]).sum() / population.sum())
     sd = np.exp(optimum.parameters.log_sd)
@@ -73,7 +82,7 @@ def assemble(
         free_index=_index_in_data(errors.free_index, screening.keep),
         n_components=n_components,
         edge_mass=edge_mass,
-        verdict=Verdict(False),
+        verdict=Verdict(False),  # noqa: FBT003
     )
     return replace(calibration, verdict=judge(calibration, errors.note))
 
@@ -90,6 +99,7 @@ def _index_in_data(index: NDArray[np.int64] | None, keep: NDArray[np.bool_]) -> 
 def _item_estimates(
     data: ResponseData,
     used: ResponseData,
+    *,
     screening: Screening,
     free: FreeParameters,
     optimum: Optimum,
@@ -109,7 +119,7 @@ def _item_estimates(
     is_fixed = np.asarray(~free.items.any(axis=1))
     component = used.components()
     known_se = se if errors.method != "none" else np.zeros_like(se)
-    flag = _flags(a, b, known_se, is_fixed, component, wants_negative)
+    flag = _flags(a, b, se=known_se, is_fixed=is_fixed, component=component, wants_negative=wants_negative)
 
     def everywhere(values: NDArray[Any], fill: Any) -> NDArray[Any]:
         out = np.full((data.n_items, *values.shape[1:]), fill, dtype=values.dtype)
@@ -141,6 +151,7 @@ def _item_estimates(
 def _flags(
     a: Floats,
     b: Floats,
+    *,
     se: Floats,
     is_fixed: NDArray[np.bool_],
     component: NDArray[np.int64],
@@ -185,7 +196,7 @@ def judge(calibration: Calibration, note: str | None = None) -> Verdict:
             f"{calibration.edge_mass:.2%} of the population lies at the ends of the quadrature "
             f"[{calibration.quadrature.lower}, {calibration.quadrature.upper}]; widen it"
         )
-    return Verdict(not reasons, tuple(reasons), tuple(_warnings(calibration, note)))
+    return Verdict(not reasons, tuple(reasons), warnings=tuple(_warnings(calibration, note)))
 
 
 def _warnings(calibration: Calibration, note: str | None) -> list[str]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def normal_goal_probability(
-    mean: NDArray[np.float64], sd: NDArray[np.float64], target: NDArray[np.float64]
+    mean: NDArray[np.float64], sd: NDArray[np.float64], *, target: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """``1 − Φ((target − mean) / sd)`` for each student; NaN where an input is missing or ``sd`` is not positive.
 

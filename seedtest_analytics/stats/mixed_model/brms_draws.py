@@ -63,21 +63,15 @@ def check_growth_rows(rows: pd.DataFrame, family: Family) -> pd.DataFrame:
     wanted = ["student_id", "week", *measured]
     missing = [c for c in wanted if c not in rows]
     if missing:
-        raise MixedModelDataError(
-            f"growth rows of the {family} family need {', '.join(wanted)}; missing: {missing}"
-        )
+        raise MixedModelDataError(f"growth rows of the {family} family need {', '.join(wanted)}; missing: {missing}")
     checked = rows[wanted].reset_index(drop=True)
     for column in wanted[1:]:
         checked[column] = pd.to_numeric(checked[column], errors="coerce")
-        _refuse(
-            ~np.isfinite(checked[column].to_numpy(dtype=float)), f"{column} is missing, infinite or no number"
-        )
+        _refuse(~np.isfinite(checked[column].to_numpy(dtype=float)), f"{column} is missing, infinite or no number")
     _refuse(checked["student_id"].isna().to_numpy(), "student_id is missing")
     if family == "binomial":
         right, attempts = checked["right"], checked["attempts"]
-        is_count = (
-            (right % 1 == 0) & (attempts % 1 == 0) & (right >= 0) & (right <= attempts) & (attempts >= 1)
-        )
+        is_count = (right % 1 == 0) & (attempts % 1 == 0) & (right >= 0) & (right <= attempts) & (attempts >= 1)
         _refuse(~is_count.to_numpy(), "right and attempts are no counts with 0 ≤ right ≤ attempts")
         checked[measured] = checked[measured].astype(int)
     _check_enough(checked, measured[0])
@@ -88,9 +82,7 @@ def _check_enough(checked: pd.DataFrame, measured: str) -> None:
     if checked["student_id"].nunique() < MIN_STUDENTS:
         raise MixedModelDataError(f"a growth model needs {MIN_STUDENTS} students and more")
     if checked["week"].nunique() < MIN_WEEKS:
-        raise MixedModelDataError(
-            f"a growth model needs {MIN_WEEKS} distinct weeks and more: use a longer lookback"
-        )
+        raise MixedModelDataError(f"a growth model needs {MIN_WEEKS} distinct weeks and more: use a longer lookback")
     if measured == "score" and checked["score"].nunique() < 2:
         raise MixedModelDataError("score has one value in all rows: there is nothing to explain")
 

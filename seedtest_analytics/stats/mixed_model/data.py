@@ -21,7 +21,7 @@ class MixedModelDataError(ValueError):
     """Rows from which the model cannot be estimated; the message says which, why and what to do."""
 
 
-def check_rows(rows: pd.DataFrame, formula: MixedModelFormula, family: Family) -> pd.DataFrame:
+def check_rows(rows: pd.DataFrame, formula: MixedModelFormula, *, family: Family) -> pd.DataFrame:
     """The columns the model needs: numbers as float, groups and text as categories, ``attempts`` for shares.
 
     With the binomial family the response is the share of right answers and ``attempts`` the number of
@@ -34,21 +34,17 @@ def check_rows(rows: pd.DataFrame, formula: MixedModelFormula, family: Family) -
     checked = pd.DataFrame(index=rows.index)
     checked[formula.response] = _finite(rows, formula.response)
     for column in formula.predictor_columns:
-        checked[column] = (
-            _finite(rows, column) if is_numeric_dtype(rows[column]) else _categories(rows, column)
-        )
+        checked[column] = _finite(rows, column) if is_numeric_dtype(rows[column]) else _categories(rows, column)
     for column in formula.group_columns:
         _check_levels(_categories(rows, column), column)
         if column not in checked:
             checked[column] = _categories(rows, column)
-    _check_terms(checked, formula, family)
+    _check_terms(checked, formula, family=family)
     if family == "binomial":
         checked[ATTEMPTS] = _finite(rows, ATTEMPTS) if ATTEMPTS in rows else 1.0
-        _check_counts(checked[formula.response], checked[ATTEMPTS], formula.response)
+        _check_counts(checked[formula.response], checked[ATTEMPTS], response=formula.response)
     elif checked[formula.response].nunique() < 2:
-        raise MixedModelDataError(
-            f"{formula.response} has one value in all rows: there is nothing to explain"
-        )
+        raise MixedModelDataError(f"{formula.response} has one value in all rows: there is nothing to explain")
     return checked.reset_index(drop=True)
 
 
@@ -78,7 +74,7 @@ def _refuse(is_bad: pd.Series, message: str) -> None:
         raise MixedModelDataError(f"{message} ({int(is_bad.sum())} rows, first: {shown})")
 
 
-def _check_terms(checked: pd.DataFrame, formula: MixedModelFormula, family: Family) -> None:
+def _check_terms(checked: pd.DataFrame, formula: MixedModelFormula, *, family: Family) -> None:
     for column in formula.predictor_columns:
         if checked[column].nunique() < 2:
             raise MixedModelDataError(
@@ -99,11 +95,9 @@ def _check_enough_rows(checked: pd.DataFrame, term: RandomTerm) -> None:
         )
 
 
-def _check_counts(share: pd.Series, attempts: pd.Series, response: str) -> None:
+def _check_counts(share: pd.Series, attempts: pd.Series, *, response: str) -> None:
     _refuse((attempts < 1) | (attempts != attempts.round()), f"{ATTEMPTS} is no whole number of 1 and more")
-    _refuse(
-        (share < 0) | (share > 1), f"{response} is no share between 0 and 1, as the binomial family needs"
-    )
+    _refuse((share < 0) | (share > 1), f"{response} is no share between 0 and 1, as the binomial family needs")
     count = share * attempts
     _refuse(
         (count - count.round()).abs() > COUNT_TOLERANCE * attempts,
@@ -112,7 +106,7 @@ def _check_counts(share: pd.Series, attempts: pd.Series, response: str) -> None:
     )
 
 
-def held_out_rows(student: pd.Series, week: pd.Series, share: float, seed: int) -> np.ndarray:
+def held_out_rows(student: pd.Series, week: pd.Series, *, share: float, seed: int) -> np.ndarray:
     """Boolean array: the rows of a random ``share`` of the student-weeks, drawn without regard to row order.
 
     All rows of a student's week are on one side, so that a week is not predicted from itself. Deterministic

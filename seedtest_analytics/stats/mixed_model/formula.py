@@ -139,9 +139,9 @@ class _Reader:
             self._refuse("the end")
         text = f"{response} ~ {fixed}" if fixed else f"{response} ~ 1"
         text += "".join(f" + {term.text}" for term in random)
-        return MixedModelFormula(text, response, tuple(self._columns), tuple(random))
+        return MixedModelFormula(text, response, fixed_columns=tuple(self._columns), random_terms=tuple(random))
 
-    def _terms(self, allow_random: bool) -> tuple[str, list[RandomTerm]]:
+    def _terms(self, allow_random: bool) -> tuple[str, list[RandomTerm]]:  # noqa: FBT001
         fixed, random = "", []
         sign = self._take("+", "-") if self._peek() in ("+", "-") else "+"
         while True:
@@ -196,4 +196,10 @@ class _Reader:
             text += groups[-1]
         self._take(")")
         has_intercept = not re.search(r"(^|[+ ])0|-\s*1", effects)
-        return RandomTerm(f"({effects} {bar} {text})", slopes, has_intercept, tuple(groups), bar == "|")
+        return RandomTerm(
+            f"({effects} {bar} {text})",
+            slopes,
+            has_intercept=has_intercept,
+            group_columns=tuple(groups),
+            is_correlated=bar == "|",
+        )

@@ -165,7 +165,7 @@ class GrowthSlopes:
     conditional_sd: np.ndarray
 
 
-def growth_slopes(fit: MixedModelFit, group: str, term: str = "week") -> GrowthSlopes:
+def growth_slopes(fit: MixedModelFit, group: str, *, term: str = "week") -> GrowthSlopes:
     """Each student's slope on ``term``; ValueError where the model gives students none of their own."""
     effects = next((e for e in fit.random_effects if e.group == group and term in e.terms), None)
     if effects is None:
@@ -173,7 +173,9 @@ def growth_slopes(fit: MixedModelFit, group: str, term: str = "week") -> GrowthS
     population = next((e.estimate for e in fit.fixed_effects if e.name == term), 0.0)
     column = effects.terms.index(term)
     return GrowthSlopes(
-        effects.levels, population + effects.values[:, column], effects.conditional_sd[:, column]
+        effects.levels,
+        population + effects.values[:, column],
+        conditional_sd=effects.conditional_sd[:, column],
     )
 
 
@@ -191,7 +193,7 @@ def _component_json(component: VarianceComponent) -> dict[str, Any]:
     }
 
 
-def _effects_json(effects: RandomEffects, is_listed: bool) -> dict[str, Any]:
+def _effects_json(effects: RandomEffects, is_listed: bool) -> dict[str, Any]:  # noqa: FBT001
     """How many levels there are and how their effects spread; where asked for, the effects themselves."""
     spread = {term: _spread_json(effects.values[:, column]) for column, term in enumerate(effects.terms)}
     summary = {"levels": len(effects.levels), "terms": spread}

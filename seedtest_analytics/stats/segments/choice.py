@@ -32,7 +32,7 @@ class ClusterCount:
     n_sampled: int
 
 
-def choose_count(Z: Floats, method: str, seed: int, largest: int = 8) -> ClusterCount:
+def choose_count(Z: Floats, method: str, *, seed: int, largest: int = 8) -> ClusterCount:
     """Choose k from 1..``largest`` for (n, q) scaled rows.
 
     The silhouette (Rousseeuw 1987) takes the k of the largest mean; among those within 0.02 of it, the one
@@ -45,12 +45,19 @@ def choose_count(Z: Floats, method: str, seed: int, largest: int = 8) -> Cluster
     sample = Z[sample_rows(len(Z), CHOICE_ROWS)]
     largest = min(largest, len(np.unique(sample, axis=0)) - 1)
     if largest < 2:
-        return ClusterCount(1, {}, {}, {}, "there are too few different students for two groups", len(sample))
+        return ClusterCount(
+            1,
+            {},
+            gap={},
+            gap_se={},
+            reason="there are too few different students for two groups",
+            n_sampled=len(sample),
+        )
     silhouette = {}
     for k in range(2, largest + 1):
-        labels = cluster(sample, k, method, seed, n_init=5).labels
+        labels = cluster(sample, k, method=method, seed=seed, n_init=5).labels
         silhouette[k] = float(silhouette_score(sample, labels)) if len(np.unique(labels)) > 1 else -1.0
-    gap, gap_se = _gap_statistic(sample, largest, seed)
+    gap, gap_se = _gap_statistic(sample, largest, seed=seed)
     by_gap = next((k for k in range(1, largest) if gap[k] >= gap[k + 1] - gap_se[k + 1]), largest)
     best = max(silhouette, key=lambda k: silhouette[k])
     k, reason = best, f"silhouette is largest ({silhouette[best]:.2f}) for {best}"
@@ -61,10 +68,10 @@ def choose_count(Z: Floats, method: str, seed: int, largest: int = 8) -> Cluster
             by_gap,
             f"the gap statistic prefers {by_gap} among silhouettes near {silhouette[best]:.2f}",
         )
-    return ClusterCount(k, silhouette, gap, gap_se, reason, len(sample))
+    return ClusterCount(k, silhouette, gap=gap, gap_se=gap_se, reason=reason, n_sampled=len(sample))
 
 
-def _gap_statistic(Z: Floats, largest: int, seed: int) -> tuple[dict[int, float], dict[int, float]]:
+def _gap_statistic(Z: Floats, largest: int, *, seed: int) -> tuple[dict[int, float], dict[int, float]]:
     """Gap and its standard error for k = 1..largest; k-means whatever the method, as the statistic is
     defined.
     """
@@ -76,13 +83,13 @@ def _gap_statistic(Z: Floats, largest: int, seed: int) -> tuple[dict[int, float]
     references = [rng.uniform(low, high, size=rotated.shape) for _ in range(REFERENCES)]
     gap, error = {}, {}
     for k in range(1, largest + 1):
-        own = _log_within(Z, k, seed)
-        theirs = np.array([_log_within(reference, k, seed) for reference in references])
+        own = _log_within(Z, k, seed=seed)
+        theirs = np.array([_log_within(reference, k, seed=seed) for reference in references])
         gap[k] = float(theirs.mean() - own)
         error[k] = float(theirs.std() * np.sqrt(1 + 1 / REFERENCES))
     return gap, error
 
 
-def _log_within(Z: Floats, k: int, seed: int) -> float:
-    labels = np.zeros(len(Z), dtype=np.int64) if k == 1 else cluster(Z, k, "kmeans", seed, n_init=2).labels
-    return float(np.log(max(within_sums(Z, labels, k).sum(), 1e-300)))
+def _log_within(Z: Floats, k: int, *, seed: int) -> float:
+    labels = np.zeros(len(Z), dtype=np.int64) if k == 1 else cluster(Z, k, method="kmeans", seed=seed, n_init=2).labels
+    return float(np.log(max(within_sums(Z, labels, k=k).sum(), 1e-300)))

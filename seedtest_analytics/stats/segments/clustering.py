@@ -52,10 +52,10 @@ class Clustering:
     estimator: Any
 
 
-def cluster(Z: Floats, k: int, method: str, seed: int, n_init: int = 10) -> Clustering:
+def cluster(Z: Floats, k: int, *, method: str, seed: int, n_init: int = 10) -> Clustering:
     """Cluster (n, q) scaled rows into ``k`` groups by ``kmeans`` or ``gmm``."""
     if method == "gmm":
-        return _mixture(Z, k, seed)
+        return _mixture(Z, k, seed=seed)
     from sklearn.cluster import KMeans, MiniBatchKMeans
 
     if len(Z) > MINIBATCH_ROWS:
@@ -65,23 +65,33 @@ def cluster(Z: Floats, k: int, method: str, seed: int, n_init: int = 10) -> Clus
         estimator = KMeans(k, n_init=n_init, random_state=seed).fit(Z)
         name = "kmeans"
     labels, confidence = assign(estimator, Z)
-    return Clustering(np.asarray(estimator.cluster_centers_), labels, confidence, name, len(Z), estimator)
+    return Clustering(
+        np.asarray(estimator.cluster_centers_),
+        labels,
+        confidence=confidence,
+        method=name,
+        n_fitted=len(Z),
+        estimator=estimator,
+    )
 
 
-def _mixture(Z: Floats, k: int, seed: int) -> Clustering:
+def _mixture(Z: Floats, k: int, *, seed: int) -> Clustering:
     from sklearn.mixture import GaussianMixture
 
     sample = Z[sample_rows(len(Z), MIXTURE_ROWS)]
-    estimator = GaussianMixture(k, covariance_type="full", n_init=3, reg_covar=1e-3, random_state=seed).fit(
-        sample
-    )
+    estimator = GaussianMixture(k, covariance_type="full", n_init=3, reg_covar=1e-3, random_state=seed).fit(sample)
     labels, confidence = assign(estimator, Z)
     return Clustering(
-        np.asarray(estimator.means_), labels, confidence, "gaussian_mixture", len(sample), estimator
+        np.asarray(estimator.means_),
+        labels,
+        confidence=confidence,
+        method="gaussian_mixture",
+        n_fitted=len(sample),
+        estimator=estimator,
     )
 
 
-def assign(estimator: Any, Z: Floats, block: int = 100_000) -> tuple[Ints, Floats]:
+def assign(estimator: Any, Z: Floats, *, block: int = 100_000) -> tuple[Ints, Floats]:
     """(n,) labels and confidence of scaled rows, in blocks so that a million rows need no million distances
     at once.
     """
@@ -107,7 +117,7 @@ def sample_rows(n: int, at_most: int) -> NDArray[np.intp]:
     return np.arange(n) if n <= at_most else np.linspace(0, n - 1, at_most).round().astype(np.intp)
 
 
-def within_sums(Z: Floats, labels: Ints, k: int) -> Floats:
+def within_sums(Z: Floats, labels: Ints, *, k: int) -> Floats:
     """(k,) sums of squared distances to the members' own means."""
     counts = np.maximum(np.bincount(labels, minlength=k), 1)
     total = np.zeros(k)

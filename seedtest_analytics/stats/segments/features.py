@@ -11,8 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 CONTRACT_FEATURES = (
-    "engagement", "improvement", "efficiency", "recovery", "sessions", "gap", "avg_rt", "avg_hints", "total_attempts",
-)  # fmt: skip
+    "engagement",
+    "improvement",
+    "efficiency",
+    "recovery",
+    "sessions",
+    "gap",
+    "avg_rt",
+    "avg_hints",
+    "total_attempts",
+)
 LOG_FEATURES = frozenset({"sessions", "gap", "avg_rt", "avg_hints", "total_attempts"})
 """Counts and times, whose distributions have long right tails, are scaled as log(1 + x)."""
 CLIP = 4.0
@@ -77,4 +85,4 @@ def plan_scale(features: Mapping[str, ArrayLike]) -> FeatureScale:
         names.append(name)
         centres.append(float(middle))
         spreads.append(float(spread))
-    return FeatureScale(tuple(names), np.array(centres), np.array(spreads), dropped)
+    return FeatureScale(tuple(names), np.array(centres), spread=np.array(spreads), dropped=dropped)

@@ -34,7 +34,7 @@ class Match:
     distance: Floats
 
 
-def match_segments(centres: Floats, scale: FeatureScale, previous: Sequence[PreviousSegment]) -> Match:
+def match_segments(centres: Floats, scale: FeatureScale, *, previous: Sequence[PreviousSegment]) -> Match:
     """Assign (k, q) scaled centres to earlier segments so that the total distance is least (Kuhn 1955).
 
     Pairs farther apart than ``SAME_SEGMENT`` are not the same segment; a segment without a pair is new.

@@ -55,12 +55,12 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def applies(label: str, centre: Mapping[str, float], slack: float = 0.0) -> bool:
+def applies(label: str, centre: Mapping[str, float], *, slack: float = 0.0) -> bool:
     """Whether a contract label's rule holds for a raw centre."""
     return label in CONTRACT_RULES and all(rule(centre, slack) for rule in CONTRACT_RULES[label])
 
 
-def own_label(centre: Mapping[str, float], names: tuple[str, ...], scaled: Floats) -> str:
+def own_label(centre: Mapping[str, float], names: tuple[str, ...], *, scaled: Floats) -> str:
     """The contract label of a centre, else its one or two most distinct features, else ``average``."""
     for label in CONTRACT_RULES:
         if applies(label, centre):
@@ -80,19 +80,17 @@ def word(feature: str, scaled: float) -> str:
     return high if scaled > 0 else low
 
 
-def still_holds(label: str, centre: Mapping[str, float], names: tuple[str, ...], scaled: Floats) -> bool:
+def still_holds(label: str, centre: Mapping[str, float], *, names: tuple[str, ...], scaled: Floats) -> bool:
     """Whether a label given in an earlier run may stay, with some slack."""
     if label in CONTRACT_RULES:
-        return applies(label, centre, KEEPING_SLACK)
+        return applies(label, centre, slack=KEEPING_SLACK)
     if label == "average":
         return bool(np.abs(scaled).max(initial=0.0) < 2 * DISTINCT)
-    now = {
-        word(name, value) for name, value in zip(names, scaled, strict=True) if abs(value) >= STILL_DISTINCT
-    }
+    now = {word(name, value) for name, value in zip(names, scaled, strict=True) if abs(value) >= STILL_DISTINCT}
     return all(part in now for part in label.split("_and_"))
 
 
-def describe(centre: Mapping[str, float], names: tuple[str, ...], scaled: Floats) -> str:
+def describe(centre: Mapping[str, float], names: tuple[str, ...], *, scaled: Floats) -> str:
     """One sentence on what sets a segment apart, with its medians."""
     order = [j for j in np.argsort(-np.abs(scaled)) if abs(scaled[j]) >= DISTINCT][:3]
     if not order:
@@ -101,7 +99,7 @@ def describe(centre: Mapping[str, float], names: tuple[str, ...], scaled: Floats
     return f"Apart from other students by: {', '.join(parts)}."
 
 
-def distinct_labels(labels: list[str], names: tuple[str, ...], scaled: Floats) -> list[str]:
+def distinct_labels(labels: list[str], names: tuple[str, ...], *, scaled: Floats) -> list[str]:
     """No two segments of one run share a name: later ones get what sets them apart from the first added."""
     out: list[str] = []
     for position, label in enumerate(labels):

@@ -56,7 +56,7 @@ class Segment:
 
     def as_previous(self) -> PreviousSegment:
         """What the next run needs to recognise it."""
-        return PreviousSegment(self.segment_id, self.label, self.centre)
+        return PreviousSegment(self.segment_id, self.label, centre=self.centre)
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class Segmentation:
 def segment_students(
     features: Mapping[str, ArrayLike],
     settings: SegmentSettings | None = None,
+    *,
     previous: Sequence[PreviousSegment] = (),
     first_new_id: int = 0,
 ) -> Segmentation:
@@ -111,18 +112,17 @@ def segment_students(
         raise ValueError(f"method must be 'kmeans' or 'gmm', not {chosen.method!r}")
     lengths = {len(np.asarray(values)) for values in features.values()}
     if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(
-            f"features need one column each of the same length above 0, not lengths {sorted(lengths)}"
-        )
+        raise ValueError(f"features need one column each of the same length above 0, not lengths {sorted(lengths)}")
     scale = plan_scale(features)
     Z = scale.transform(features) if scale.names else np.zeros((lengths.pop(), 0))
     with one_thread():
-        return _segment(features, Z, scale, chosen, previous, first_new_id)
+        return _segment(features, Z, scale=scale, chosen=chosen, previous=previous, first_new_id=first_new_id)
 
 
 def _segment(
     features: Mapping[str, ArrayLike],
     Z: Floats,
+    *,
     scale: FeatureScale,
     chosen: SegmentSettings,
     previous: Sequence[PreviousSegment],
@@ -131,26 +131,42 @@ def _segment(
     n = len(Z)
     count = _count(Z, chosen)
     if count.k == 1:
-        clustering = Clustering(Z.mean(axis=0)[None, :], np.zeros(n, np.int64), np.ones(n), "single", n, None)
+        clustering = Clustering(
+            Z.mean(axis=0)[None, :],
+            np.zeros(n, np.int64),
+            confidence=np.ones(n),
+            method="single",
+            n_fitted=n,
+            estimator=None,
+        )
     else:
-        clustering = cluster(Z, count.k, chosen.method, chosen.seed)
+        clustering = cluster(Z, count.k, method=chosen.method, seed=chosen.seed)
         clustering = _without_empty(clustering)
-    return _segmentation(features, Z, scale, count, clustering, chosen, previous, first_new_id)
+    return _segmentation(
+        features,
+        Z,
+        scale=scale,
+        count=count,
+        clustering=clustering,
+        settings=chosen,
+        previous=previous,
+        first_new_id=first_new_id,
+    )
 
 
 def _count(Z: Floats, settings: SegmentSettings) -> ClusterCount:
     if len(Z) < settings.min_users:
         why = f"{len(Z)} students are fewer than the {settings.min_users} needed"
-        return ClusterCount(1, {}, {}, {}, why, len(Z))
+        return ClusterCount(1, {}, gap={}, gap_se={}, reason=why, n_sampled=len(Z))
     if Z.shape[1] == 0:
-        return ClusterCount(1, {}, {}, {}, "no feature differs between students", len(Z))
+        return ClusterCount(1, {}, gap={}, gap_se={}, reason="no feature differs between students", n_sampled=len(Z))
     if settings.n_clusters is None:
-        return choose_count(Z, settings.method, settings.seed, settings.largest)
+        return choose_count(Z, settings.method, seed=settings.seed, largest=settings.largest)
     different = len(np.unique(Z[:100_000], axis=0))
     if different < settings.n_clusters:
         why = f"{settings.n_clusters} were asked for, but there are only {different} different students"
-        return ClusterCount(different, {}, {}, {}, why, len(Z))
-    return ClusterCount(settings.n_clusters, {}, {}, {}, "the number was given", len(Z))
+        return ClusterCount(different, {}, gap={}, gap_se={}, reason=why, n_sampled=len(Z))
+    return ClusterCount(settings.n_clusters, {}, gap={}, gap_se={}, reason="the number was given", n_sampled=len(Z))
 
 
 def _without_empty(clustering: Clustering) -> Clustering:
@@ -165,10 +181,10 @@ def _without_empty(clustering: Clustering) -> Clustering:
     return Clustering(
         clustering.centres[used],
         labels,
-        clustering.confidence,
-        clustering.method,
-        clustering.n_fitted,
-        estimator,
+        confidence=clustering.confidence,
+        method=clustering.method,
+        n_fitted=clustering.n_fitted,
+        estimator=estimator,
     )
 
 
@@ -187,6 +203,7 @@ class _Renumbered:
 def _segmentation(
     features: Mapping[str, ArrayLike],
     Z: Floats,
+    *,
     scale: FeatureScale,
     count: ClusterCount,
     clustering: Clustering,
@@ -200,20 +217,22 @@ def _segmentation(
     scaled = np.zeros((k, 0))
     if scale.names:
         scaled = scale.scale_centres({name: [m.get(name, np.nan) for m in medians] for name in scale.names})
-    match = match_segments(scaled, scale, previous)
+    match = match_segments(scaled, scale, previous=previous)
     stability = Stability(np.ones(1))
     if k > 1:
         stability = bootstrap_jaccard(
-            Z, labels, k, settings.method, settings.seed, settings.bootstrap_repeats
+            Z, labels, k=k, method=settings.method, seed=settings.seed, repeats=settings.bootstrap_repeats
         )
-    within = within_sums(Z, labels, k)
+    within = within_sums(Z, labels, k=k)
     sizes = np.bincount(labels, minlength=k)
-    ids, names = _identities(match.previous, previous, medians, scale.names, scaled, first_new_id)
+    ids, names = _identities(
+        match.previous, previous, medians=medians, names=scale.names, scaled=scaled, first_new_id=first_new_id
+    )
     segments = tuple(
         Segment(
             segment_id=ids[j],
             label=names[j],
-            description=describe(medians[j], scale.names, scaled[j])
+            description=describe(medians[j], scale.names, scaled=scaled[j])
             if scale.names
             else "All students are alike.",
             centre=medians[j],
@@ -258,6 +277,7 @@ def _medians(raw: Mapping[str, Floats], members: NDArray[np.bool_]) -> dict[str,
 def _identities(
     matched: Sequence[PreviousSegment | None],
     previous: Sequence[PreviousSegment],
+    *,
     medians: list[dict[str, float]],
     names: tuple[str, ...],
     scaled: Floats,
@@ -274,17 +294,19 @@ def _identities(
             next_id += 1
         else:
             ids.append(before.segment_id)
-        own = own_label(medians[j], names, scaled[j]) if names else "average"
-        keeps = before is not None and bool(names) and _may_stay(before.label, medians[j], names, scaled[j])
+        own = own_label(medians[j], names, scaled=scaled[j]) if names else "average"
+        keeps = (
+            before is not None and bool(names) and _may_stay(before.label, medians[j], names=names, scaled=scaled[j])
+        )
         labels.append(before.label if keeps and before is not None else own)
         kept.append(keeps)
     order = sorted(range(len(labels)), key=lambda j: (not kept[j], j))
-    resolved = distinct_labels([labels[j] for j in order], names, scaled[order]) if names else labels
+    resolved = distinct_labels([labels[j] for j in order], names, scaled=scaled[order]) if names else labels
     return ids, [resolved[order.index(j)] for j in range(len(labels))]
 
 
-def _may_stay(label: str, centre: Mapping[str, float], names: tuple[str, ...], scaled: Floats) -> bool:
-    return still_holds(label.split("_with_")[0], centre, names, scaled)
+def _may_stay(label: str, centre: Mapping[str, float], *, names: tuple[str, ...], scaled: Floats) -> bool:
+    return still_holds(label.split("_with_")[0], centre, names=names, scaled=scaled)
 
 
 def map_coordinates(Z: Floats) -> tuple[Floats, float]:

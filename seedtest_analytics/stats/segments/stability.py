@@ -27,9 +27,7 @@ class Stability:
     reason: str = ""
 
 
-def bootstrap_jaccard(
-    Z: Floats, labels: Ints, k: int, method: str, seed: int, repeats: int = 20
-) -> Stability:
+def bootstrap_jaccard(Z: Floats, labels: Ints, *, k: int, method: str, seed: int, repeats: int = 20) -> Stability:
     """Mean over resamples of each cluster's best Jaccard similarity with a cluster found again.
 
     Computed on at most 5,000 students. A cluster without members in the sample is NaN. A resample holds about 63 %
@@ -46,7 +44,7 @@ def bootstrap_jaccard(
         if len(np.unique(Z[drawn], axis=0)) < k:
             continue
         n_clustered += 1
-        again = cluster(Z[drawn], k, method, seed + repeat, n_init=3).labels
+        again = cluster(Z[drawn], k, method=method, seed=seed + repeat, n_init=3).labels
         table = np.zeros((k, k))
         np.add.at(table, (labels[drawn], again), 1.0)
         union = table.sum(axis=1)[:, None] + table.sum(axis=0)[None, :] - table

@@ -63,7 +63,7 @@ class Corrections:
     rescored_us: np.ndarray
 
 
-def draw_sessions(config: CohortConfig, cell: int, students: Students, hours: np.ndarray) -> Sessions:
+def draw_sessions(config: CohortConfig, cell: int, *, students: Students, hours: np.ndarray) -> Sessions:
     """Sessions of the active weeks; a student's first week has at least one. ``ended_us`` is still the
     start.
     """
@@ -76,8 +76,8 @@ def draw_sessions(config: CohortConfig, cell: int, students: Students, hours: np
     counts[students.state != ACTIVE] = 0
     cells = np.repeat(np.arange(counts.size), counts.ravel())
     student, week = np.divmod(cells, config.n_weeks)
-    day = _choice(rng, WEEKDAY_WEIGHTS, len(cells))
-    hour = _choice(rng, HOUR_WEIGHTS, len(cells))
+    day = _choice(rng, WEEKDAY_WEIGHTS, size=len(cells))
+    hour = _choice(rng, HOUR_WEIGHTS, size=len(cells))
     start = hours[week, day, hour] + rng.integers(0, 3600, len(cells)) * 1_000_000
     order = np.lexsort((start, student))
     student, week, start = student[order], week[order], start[order]
@@ -85,10 +85,10 @@ def draw_sessions(config: CohortConfig, cell: int, students: Students, hours: np
     is_apart = np.ones(len(start), bool)
     is_apart[1:] = (student[1:] != student[:-1]) | (start[1:] - start[:-1] >= MIN_PAUSE_US)
     student, week, start = student[is_apart], week[is_apart], start[is_apart]
-    return Sessions(student, week, _position_in_group(student) + 1, start, start)
+    return Sessions(student, week, number=_position_in_group(student) + 1, started_us=start, ended_us=start)
 
 
-def _choice(rng: np.random.Generator, weights: np.ndarray, size: int) -> np.ndarray:
+def _choice(rng: np.random.Generator, weights: np.ndarray, *, size: int) -> np.ndarray:
     return np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random(size), side="right")
 
 
@@ -101,7 +101,7 @@ def _position_in_group(group: np.ndarray) -> np.ndarray:
 
 
 def draw_attempts(
-    config: CohortConfig, cell: int, students: Students, items: ItemBank, sessions: Sessions
+    config: CohortConfig, cell: int, *, students: Students, items: ItemBank, sessions: Sessions
 ) -> tuple[Sessions, Attempts]:
     """Questions, answers, times and hints of every session; returns the sessions with their ends."""
     rng = config.rng("atte", cell)
@@ -109,14 +109,14 @@ def draw_attempts(
     questions = 1 + rng.poisson(max(config.questions_per_session - 1, 0), n_sessions)
     session = np.repeat(np.arange(n_sessions), np.minimum(questions, MAX_QUESTIONS))
     student, week = sessions.student[session], sessions.week[session]
-    item = _draw_items_met(config, rng, n_sessions, session, student)
+    item = _draw_items_met(config, rng, n_sessions=n_sessions, session=session, student=student)
     practice = _earlier_attempts(student, item)
     ability = students.theta_logit[student, week] + students.topic_deviation_logit[student, items.topic[item]]
     ability = ability + config.repeat_gain_logit * (practice > 0)
     n = len(session)
-    is_right = rng.random(n) < probability_correct(items, item, ability)
+    is_right = rng.random(n) < probability_correct(items, item, theta=ability)
     is_answered = rng.random(n) >= config.share_unanswered
-    time_ms = _response_times(rng, students, items, student, item, practice)
+    time_ms = _response_times(rng, students, items=items, student=student, item=item, practice=practice)
     hints = np.minimum(rng.poisson(np.where(is_right, 0.1, 0.6)), MAX_HINTS)
     is_timed = rng.random(n) >= config.share_time_missing
     elapsed_ms = _sum_in_group(time_ms, session)
@@ -133,11 +133,22 @@ def draw_attempts(
     )
     ended = sessions.started_us.copy()
     np.maximum.at(ended, attempts.session, attempts.completed_us)
-    return Sessions(sessions.student, sessions.week, sessions.number, sessions.started_us, ended), attempts
+    return Sessions(
+        sessions.student,
+        sessions.week,
+        number=sessions.number,
+        started_us=sessions.started_us,
+        ended_us=ended,
+    ), attempts
 
 
 def _draw_items_met(
-    config: CohortConfig, rng: np.random.Generator, n_sessions: int, session: np.ndarray, student: np.ndarray
+    config: CohortConfig,
+    rng: np.random.Generator,
+    *,
+    n_sessions: int,
+    session: np.ndarray,
+    student: np.ndarray,
 ) -> np.ndarray:
     """Three questions in four are of the session's topic; some repeat an earlier question of the student."""
     n, per_topic = len(session), config.items_per_topic
@@ -168,6 +179,7 @@ def _earlier_attempts(student: np.ndarray, item: np.ndarray) -> np.ndarray:
 def _response_times(
     rng: np.random.Generator,
     students: Students,
+    *,
     items: ItemBank,
     student: np.ndarray,
     item: np.ndarray,
@@ -187,7 +199,7 @@ def _sum_in_group(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     return total - total[start] + values[start]
 
 
-def draw_corrections(config: CohortConfig, cell: int, sessions: Sessions, attempts: Attempts) -> Corrections:
+def draw_corrections(config: CohortConfig, cell: int, *, sessions: Sessions, attempts: Attempts) -> Corrections:
     """In some sessions the first wrong answer is made right, one to 21 days later and by the end of the
     cohort.
     """

@@ -36,9 +36,7 @@ class CohortBlock:
     corrections: Corrections
 
 
-def simulate_cohort(
-    config: CohortConfig, block_students: int = DEFAULT_BLOCK_STUDENTS
-) -> Iterator[CohortBlock]:
+def simulate_cohort(config: CohortConfig, block_students: int = DEFAULT_BLOCK_STUDENTS) -> Iterator[CohortBlock]:
     """Blocks of about ``block_students`` students (whole cells of 512), in order.
 
     The same configuration gives the same students and attempts whatever the block size, and a larger cohort
@@ -48,18 +46,20 @@ def simulate_cohort(
     cells = -(-config.n_students // CELL_STUDENTS)
     step = max(1, block_students // CELL_STUDENTS)
     for first in range(0, cells, step):
-        drawn = [_draw_cell(config, cell, items, hours) for cell in range(first, min(first + step, cells))]
+        drawn = [_draw_cell(config, cell, items=items, hours=hours) for cell in range(first, min(first + step, cells))]
         yield _joined(drawn)
 
 
-def _draw_cell(config: CohortConfig, cell: int, items: ItemBank, hours: np.ndarray) -> CohortBlock:
+def _draw_cell(config: CohortConfig, cell: int, *, items: ItemBank, hours: np.ndarray) -> CohortBlock:
     students = draw_students(config, cell)
-    goals = draw_goals(config, cell, students)
-    sessions = draw_sessions(config, cell, students, hours)
-    sessions, attempts = draw_attempts(config, cell, students, items, sessions)
-    corrections = draw_corrections(config, cell, sessions, attempts)
+    goals = draw_goals(config, cell, students=students)
+    sessions = draw_sessions(config, cell, students=students, hours=hours)
+    sessions, attempts = draw_attempts(config, cell, students=students, items=items, sessions=sessions)
+    corrections = draw_corrections(config, cell, sessions=sessions, attempts=attempts)
     kept = min(CELL_STUDENTS, config.n_students - cell * CELL_STUDENTS)
-    return _first_students(CohortBlock(students, goals, sessions, attempts, corrections), kept)
+    return _first_students(
+        CohortBlock(students, goals, sessions=sessions, attempts=attempts, corrections=corrections), kept
+    )
 
 
 def _first_students(block: CohortBlock, kept: int) -> CohortBlock:
@@ -71,9 +71,9 @@ def _first_students(block: CohortBlock, kept: int) -> CohortBlock:
     return CohortBlock(
         _where(block.students, slice(kept)),
         _where(block.goals, block.goals.student < kept),
-        _where(block.sessions, slice(n_sessions)),
-        _where(block.attempts, slice(n_attempts)),
-        _where(block.corrections, block.corrections.attempt < n_attempts),
+        sessions=_where(block.sessions, slice(n_sessions)),
+        attempts=_where(block.attempts, slice(n_attempts)),
+        corrections=_where(block.corrections, block.corrections.attempt < n_attempts),
     )
 
 
@@ -93,9 +93,9 @@ def _joined(blocks: list[CohortBlock]) -> CohortBlock:
     return CohortBlock(
         _concatenated([b.students for b in blocks], offsets),
         _concatenated([b.goals for b in blocks], offsets),
-        _concatenated([b.sessions for b in blocks], offsets),
-        _concatenated([b.attempts for b in blocks], offsets),
-        _concatenated([b.corrections for b in blocks], offsets),
+        sessions=_concatenated([b.sessions for b in blocks], offsets),
+        attempts=_concatenated([b.attempts for b in blocks], offsets),
+        corrections=_concatenated([b.corrections for b in blocks], offsets),
     )
 
 

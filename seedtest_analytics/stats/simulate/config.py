@@ -88,14 +88,10 @@ class CohortConfig:
         ):
             value = getattr(self, name)
             if not lowest <= value <= highest:
-                raise SimulationError(
-                    f"{name} = {value} is not allowed; it is from {lowest:,} to {highest:,}"
-                )
+                raise SimulationError(f"{name} = {value} is not allowed; it is from {lowest:,} to {highest:,}")
         for name in (n for n in self.__dataclass_fields__ if n.startswith("share_") or n.endswith("_hazard")):
             if not 0 <= getattr(self, name) < 1:
-                raise SimulationError(
-                    f"{name} = {getattr(self, name)} is not allowed; it is from 0 to below 1"
-                )
+                raise SimulationError(f"{name} = {getattr(self, name)} is not allowed; it is from 0 to below 1")
         if self.model not in MODELS:
             raise SimulationError(f"model = {self.model!r} is not allowed; it is one of {', '.join(MODELS)}")
 
@@ -123,7 +119,7 @@ class CohortConfig:
     @property
     def end_us(self) -> int:
         """First instant after ``until``, in µs since 1970."""
-        return instant_us(self.until + dt.timedelta(days=1), 0, ZoneInfo(self.timezone))
+        return instant_us(self.until + dt.timedelta(days=1), 0, zone=ZoneInfo(self.timezone))
 
     def rng(self, stage: str, cell: int = 0) -> np.random.Generator:
         """The random stream of a stage in a cell; streams are independent of each other and of any order."""
@@ -131,7 +127,7 @@ class CohortConfig:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
 
-def instant_us(day: dt.date, hour: int, zone: ZoneInfo) -> int:
+def instant_us(day: dt.date, hour: int, *, zone: ZoneInfo) -> int:
     """A full local hour as µs since 1970; an hour that the clock skips is the one after it."""
     local = dt.datetime.combine(day, dt.time(hour), zone)
     return round(local.timestamp()) * 1_000_000
@@ -141,5 +137,5 @@ def hour_table(config: CohortConfig) -> np.ndarray:
     """Instants of all local hours of the cohort's weeks, µs since 1970, shape (n_weeks, 7, 24)."""
     zone, monday = ZoneInfo(config.timezone), config.first_monday
     days = [monday + dt.timedelta(days=n) for n in range(7 * config.n_weeks)]
-    hours = [instant_us(day, hour, zone) for day in days for hour in range(24)]
+    hours = [instant_us(day, hour, zone=zone) for day in days for hour in range(24)]
     return np.array(hours, np.int64).reshape(config.n_weeks, 7, 24)

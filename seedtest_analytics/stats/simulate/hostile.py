@@ -54,20 +54,57 @@ def hostile_exams(config: CohortConfig) -> list[HostileExam]:
         ([{**good, "answered_at": "2026-02-30T00:00:00Z"}], "30 February"),
         ([], "no questions"),
     ]
-    exams = [_exam(config, n, user, [_element(config, i) for i in range(1, 7)], wednesday, what)
-             for n, (user, what) in enumerate(users, 1)]  # fmt: skip
+    exams = [
+        _exam(
+            config,
+            n,
+            user_id=user,
+            questions=[_element(config, i) for i in range(1, 7)],
+            answered_at=wednesday,
+            what=what,
+        )
+        for n, (user, what) in enumerate(users, 1)
+    ]
     for n, (content, what) in enumerate(questions, len(exams) + 1):
-        exams.append(_exam(config, n, f"{config.name}-hostile", content, wednesday, what))
+        exams.append(
+            _exam(
+                config,
+                n,
+                user_id=f"{config.name}-hostile",
+                questions=content,
+                answered_at=wednesday,
+                what=what,
+            )
+        )
     future = dt.datetime(config.until.year + 10, 1, 1, tzinfo=dt.UTC)
     exams.append(
-        _exam(config, len(exams) + 1, f"{config.name}-hostile", [good], future, "exam in the future")
+        _exam(
+            config,
+            len(exams) + 1,
+            user_id=f"{config.name}-hostile",
+            questions=[good],
+            answered_at=future,
+            what="exam in the future",
+        )
     )
     failed = _exam(
-        config, len(exams) + 1, f"{config.name}-hostile", [good], wednesday, "failed exam with answers"
+        config,
+        len(exams) + 1,
+        user_id=f"{config.name}-hostile",
+        questions=[good],
+        answered_at=wednesday,
+        what="failed exam with answers",
     )
     return [
         *exams,
-        HostileExam(failed.session_id, failed.user_id, "failed", failed.result_json, wednesday, failed.what),
+        HostileExam(
+            failed.session_id,
+            failed.user_id,
+            status="failed",
+            result_json=failed.result_json,
+            answered_at=wednesday,
+            what=failed.what,
+        ),
     ]
 
 
@@ -84,13 +121,21 @@ def _element(config: CohortConfig, number: int) -> dict[str, Any]:
 def _exam(
     config: CohortConfig,
     number: int,
+    *,
     user_id: str | None,
     questions: Any,
     answered_at: dt.datetime,
     what: str,
 ) -> HostileExam:
     result = {"questions": questions, "metadata": {"version": "v1"}, "ability_estimate": 0.0}
-    return HostileExam(f"{config.name}-hostile-{number:02d}", user_id, "ready", result, answered_at, what)
+    return HostileExam(
+        f"{config.name}-hostile-{number:02d}",
+        user_id,
+        status="ready",
+        result_json=result,
+        answered_at=answered_at,
+        what=what,
+    )
 
 
 def malformed_log(config: CohortConfig) -> str:

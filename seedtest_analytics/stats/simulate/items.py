@@ -47,7 +47,7 @@ def draw_items(config: CohortConfig) -> ItemBank:
     )
 
 
-def probability_correct(items: ItemBank, item: np.ndarray, theta: np.ndarray) -> np.ndarray:
+def probability_correct(items: ItemBank, item: np.ndarray, *, theta: np.ndarray) -> np.ndarray:
     """3PL response function at items (indices) and abilities in logits, elementwise."""
     a, b, c = items.discrimination[item], items.difficulty_logit[item], items.guessing[item]
     return c + (1 - c) / (1 + np.exp(-a * (theta - b)))

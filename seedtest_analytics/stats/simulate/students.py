@@ -59,14 +59,12 @@ def draw_students(config: CohortConfig, cell: int) -> Students:
     z = rng.standard_normal((n, 4))
     rho = config.growth_correlation
     intercept = config.ability_sd_logit * z[:, 0]
-    slope = config.growth_mean_logit + config.growth_sd_logit * (
-        rho * z[:, 0] + np.sqrt(1 - rho**2) * z[:, 1]
-    )
+    slope = config.growth_mean_logit + config.growth_sd_logit * (rho * z[:, 0] + np.sqrt(1 - rho**2) * z[:, 1])
     engagement = 0.2 * z[:, 0] + np.sqrt(1 - 0.2**2) * z[:, 2]
     noise = rng.normal(0, config.week_sd_logit, (n, config.n_weeks))
     theta = intercept[:, None] + slope[:, None] * weeks + noise
     start_week = _start_weeks(config, rng)
-    state, hazard = _states(config, rng, theta, engagement, start_week)
+    state, hazard = _states(config, rng, theta=theta, engagement=engagement, start=start_week)
     return Students(
         number=cell * CELL_STUDENTS + 1 + np.arange(n),
         intercept_logit=intercept,
@@ -93,6 +91,7 @@ def _start_weeks(config: CohortConfig, rng: np.random.Generator) -> np.ndarray:
 def _states(
     config: CohortConfig,
     rng: np.random.Generator,
+    *,
     theta: np.ndarray,
     engagement: np.ndarray,
     start: np.ndarray,
@@ -122,7 +121,7 @@ def _hazard(base: float, shift: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-(np.log(base / (1 - base)) + shift)))
 
 
-def draw_goals(config: CohortConfig, cell: int, students: Students) -> Goals:
+def draw_goals(config: CohortConfig, cell: int, *, students: Students) -> Goals:
     """No goal, one, or two in different topics; targets lie about 0.8 above the student's intercept."""
     rng, n = config.rng("goal", cell), CELL_STUDENTS
     kind, second = rng.random(n), rng.random(n) < 0.2
@@ -136,4 +135,4 @@ def draw_goals(config: CohortConfig, cell: int, students: Students) -> Goals:
     student = np.concatenate([np.flatnonzero(has_one), np.flatnonzero(has_two)])
     rank = np.repeat([0, 1], [has_one.sum(), has_two.sum()])
     topic = (first_topic[student] + rank * step[student]) % config.n_topics
-    return Goals(student, topic, np.round(target[rank, student], 3), priority[rank, student])
+    return Goals(student, topic, target_logit=np.round(target[rank, student], 3), priority=priority[rank, student])

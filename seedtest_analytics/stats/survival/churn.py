@@ -30,9 +30,16 @@ Method = Literal["cox_efron", "cox_efron_ridge", "weibull_aft", "heuristic"]
 Z95 = 1.959963984540054
 
 DEFAULT_COVARIATES = (
-    "days_since_last", "sessions_28d", "mean_gap_days_28d", "A_t", "E_t", "R_t",
-    "sessions_7d", "tenure_days", "days_per_session",
-)  # fmt: skip
+    "days_since_last",
+    "sessions_28d",
+    "mean_gap_days_28d",
+    "A_t",
+    "E_t",
+    "R_t",
+    "sessions_7d",
+    "tenure_days",
+    "days_per_session",
+)
 """Those of the metric definition, and three more; what they are worth on four logs is in docs/churn.md."""
 HEURISTIC_COVARIATES = ("days_since_last", "mean_gap_days_28d", "sessions_28d")
 SMALLEST_REASON_LOG_HAZARD = 0.05
@@ -169,37 +176,36 @@ class ChurnModel:
         """
         names, parts = self.contributions(covariates)
         silence = self.predict_silence(covariates)[0]
-        raw = np.column_stack(
-            [np.asarray(covariates[name], dtype=np.float64).reshape(len(silence)) for name in names]
-        )
+        raw = np.column_stack([np.asarray(covariates[name], dtype=np.float64).reshape(len(silence)) for name in names])
         typical = {} if self.design is None else self.design.typical
         subjects = subjects_of(names)
         by_subject = np.column_stack([parts[:, list(columns)].sum(axis=1) for columns in subjects.values()])
-        without = _silence_without(silence, by_subject, self.fit is None)
+        without = _silence_without(silence, by_subject, is_heuristic=self.fit is None)
         order = np.argsort(-np.abs(by_subject), axis=1)
         labels, members = tuple(subjects), tuple(subjects.values())
         usual = [typical.get(name, float("nan")) for name in names]
         change = (silence[:, None] - without).tolist()
         is_worth = (np.abs(by_subject) >= SMALLEST_REASON_LOG_HAZARD).tolist()
 
-        def told(
-            strongest: list[int], own: list[float], part: list[float], less: list[float], worth: list[bool]
-        ) -> Iterator[Reason]:
+        def told(row: tuple[list[int], list[float], list[float], list[float], list[bool]]) -> Iterator[Reason]:
+            strongest, own, part, less, worth = row
             for j in strongest:
                 if not worth[j]:
                     return
                 found = reason(
-                    labels[j], [Part(names[k], own[k], usual[k], part[k]) for k in members[j]], less[j]
+                    labels[j],
+                    [Part(names[k], own[k], typical=usual[k], log_hazard=part[k]) for k in members[j]],
+                    silence_change=less[j],
                 )
                 if found is not None:
                     yield found
 
         # Python's own floats: numpy's cost several times as much one by one.
         rows = zip(order.tolist(), raw.tolist(), parts.tolist(), change, is_worth, strict=True)
-        return [tuple(islice(told(*row), top)) for row in rows]
+        return [tuple(islice(told(row), top)) for row in rows]
 
 
-def _silence_without(silence: Floats, parts: Floats, is_heuristic: bool) -> Floats:
+def _silence_without(silence: Floats, parts: Floats, *, is_heuristic: bool) -> Floats:
     """(n, q) risk if each covariate in turn were average."""
     if is_heuristic:
         return np.asarray(silence[:, None] + parts)
@@ -212,7 +218,7 @@ def _heuristic(covariates: Mapping[str, ArrayLike], horizon_days: float) -> Floa
     if absent:
         raise KeyError(f"the heuristic needs covariates {absent}, which were not given")
     silence, gap, sessions = (np.atleast_1d(covariates[name]) for name in HEURISTIC_COVARIATES)
-    return heuristic_parts(silence, gap, sessions, horizon_days)
+    return heuristic_parts(silence, gap, sessions=sessions, horizon_days=horizon_days)
 
 
 def _never_started(covariates: Mapping[str, ArrayLike], n: int) -> NDArray[np.bool_]:

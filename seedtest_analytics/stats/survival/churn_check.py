@@ -31,7 +31,7 @@ def known_at(panel: LandmarkPanel, day: int) -> LandmarkPanel:
 
 
 def check_at_horizon(
-    panel: LandmarkPanel, matrix: Floats, settings: ChurnSettings, fit: CoxFit | WeibullFit
+    panel: LandmarkPanel, matrix: Floats, *, settings: ChurnSettings, fit: CoxFit | WeibullFit
 ) -> tuple[ProbabilityScore | None, str]:
     """Score the probability of silence over the horizon, forward in time where the panel is long enough.
 
@@ -40,7 +40,7 @@ def check_at_horizon(
     begins, a cohort that fades. (On a school's log folds gave a calibration slope of 1.0 where forward it was
     0.) Folds of students, for short panels.
     """
-    panel, matrix = _checked_rows(panel, matrix, settings.check_rows)
+    panel, matrix = _checked_rows(panel, matrix, max_rows=settings.check_rows)
     judged, silent = panel.outcome_at(settings.horizon_days)
     days = np.unique(panel.landmark_day[judged])[-settings.forward_landmarks :]
     predicted, base = np.full(len(judged), np.nan), np.full(len(judged), np.nan)
@@ -50,7 +50,7 @@ def check_at_horizon(
         if int((was_judged & was_silent).sum()) < settings.min_silences:
             continue
         rows = panel.landmark_day < day
-        predicted[now] = _foretell(matrix[rows], past, matrix[now], settings, fit)
+        predicted[now] = _foretell(matrix[rows], past, ask=matrix[now], settings=settings, fit=fit)
         base[now] = was_silent[was_judged].mean()
     scored = np.isfinite(predicted)
     if scored.any():
@@ -59,10 +59,10 @@ def check_at_horizon(
             predicted[scored], silent[scored], baseline=base[scored], clusters=panel.user[scored]
         )
         return score, f"forward from the last {n_days} landmarks"
-    return _by_student(panel, matrix, settings, fit)
+    return _by_student(panel, matrix, settings=settings, fit=fit)
 
 
-def _checked_rows(panel: LandmarkPanel, matrix: Floats, max_rows: int) -> tuple[LandmarkPanel, Floats]:
+def _checked_rows(panel: LandmarkPanel, matrix: Floats, *, max_rows: int) -> tuple[LandmarkPanel, Floats]:
     """At most ``max_rows`` rows, of whole students, without the covariates, which the matrix holds."""
     bare = replace(panel, covariates={})
     if len(bare) <= max_rows:
@@ -72,7 +72,7 @@ def _checked_rows(panel: LandmarkPanel, matrix: Floats, max_rows: int) -> tuple[
 
 
 def _by_student(
-    panel: LandmarkPanel, matrix: Floats, settings: ChurnSettings, fit: CoxFit | WeibullFit
+    panel: LandmarkPanel, matrix: Floats, *, settings: ChurnSettings, fit: CoxFit | WeibullFit
 ) -> tuple[ProbabilityScore | None, str]:
     judged, silent = panel.outcome_at(settings.horizon_days)
     part = parts_of(panel.user, settings.folds)
@@ -81,7 +81,7 @@ def _by_student(
         held = part == fold
         if (held & judged).any():
             predicted[held & judged] = _foretell(
-                matrix[~held], panel.take(~held), matrix[held & judged], settings, fit
+                matrix[~held], panel.take(~held), ask=matrix[held & judged], settings=settings, fit=fit
             )
     scored = np.isfinite(predicted)
     if not scored.any():
@@ -91,12 +91,12 @@ def _by_student(
 
 
 def _foretell(
-    matrix: Floats, panel: LandmarkPanel, ask: Floats, settings: ChurnSettings, fit: CoxFit | WeibullFit
+    matrix: Floats, panel: LandmarkPanel, *, ask: Floats, settings: ChurnSettings, fit: CoxFit | WeibullFit
 ) -> Floats:
     """Silence of the rows ``ask`` by a model refitted to other rows; NaN where these cannot be fitted."""
     start = fit.coefficients if isinstance(fit, CoxFit) else None
     try:
-        own, _ = fit_family(survival_data(matrix, panel), settings, [], start=start)
+        own, _ = fit_family(survival_data(matrix, panel), settings, notes=[], start=start)
     except SurvivalDataError:
         return np.full(len(ask), np.nan)
     eta, _ = own.log_cumulative_hazard(ask, float(settings.horizon_days))
@@ -105,11 +105,11 @@ def _foretell(
 
 def survival_data(matrix: Floats, panel: LandmarkPanel) -> SurvivalData:
     """The rows of a panel, clustered by student."""
-    return check_survival_data(matrix, panel.duration_days, panel.is_return, clusters=panel.user)
+    return check_survival_data(matrix, panel.duration_days, events=panel.is_return, clusters=panel.user)
 
 
 def fit_family(
-    data: SurvivalData, settings: ChurnSettings, notes: list[str], start: Floats | None = None
+    data: SurvivalData, settings: ChurnSettings, *, notes: list[str], start: Floats | None = None
 ) -> tuple[CoxFit | WeibullFit, Method]:
     """Fit the family that was asked for; what had to be done differently is added to ``notes``."""
     if settings.family == "weibull":

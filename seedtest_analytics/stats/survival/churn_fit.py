@@ -53,24 +53,35 @@ def fit_churn(panel: LandmarkPanel, settings: ChurnSettings | None = None) -> Ch
     stopped = panel.stopped_at(follow_up)
     thin = _too_thin(stopped, chosen)
     if thin:
-        return _heuristic_model(stopped, chosen, follow_up, thin)
+        return _heuristic_model(stopped, chosen, follow_up=follow_up, reasons=thin)
     design = plan_design(stopped.covariates, chosen.covariates)
     design, matrix = (
-        without_dependent_columns(design, design.matrix(stopped.covariates))
-        if design.columns
-        else (design, None)
+        without_dependent_columns(design, design.matrix(stopped.covariates)) if design.columns else (design, None)
     )
     if matrix is None or not design.columns:
         why = "; ".join(f"{name}: {reason}" for name, reason in design.dropped.items())
-        return _heuristic_model(stopped, chosen, follow_up, (f"no covariate can be used ({why})",))
+        return _heuristic_model(stopped, chosen, follow_up=follow_up, reasons=(f"no covariate can be used ({why})",))
     data = survival_data(matrix, stopped)
     notes: list[str] = []
     try:
-        fit, method = fit_family(data, chosen, notes)
+        fit, method = fit_family(data, chosen, notes=notes)
     except SurvivalDataError as error:
-        return _heuristic_model(stopped, chosen, follow_up, (f"the model could not be fitted: {error}",))
-    calibration, how = check_at_horizon(stopped, matrix, chosen, fit)
-    return _model(stopped, data, design, fit, method, chosen, follow_up, calibration, how, notes)
+        return _heuristic_model(
+            stopped, chosen, follow_up=follow_up, reasons=(f"the model could not be fitted: {error}",)
+        )
+    calibration, how = check_at_horizon(stopped, matrix, settings=chosen, fit=fit)
+    return _model(
+        stopped,
+        data,
+        design=design,
+        fit=fit,
+        method=method,
+        settings=chosen,
+        follow_up=follow_up,
+        calibration=calibration,
+        how=how,
+        notes=notes,
+    )
 
 
 def _too_thin(panel: LandmarkPanel, settings: ChurnSettings) -> tuple[str, ...]:
@@ -85,7 +96,7 @@ def _too_thin(panel: LandmarkPanel, settings: ChurnSettings) -> tuple[str, ...]:
 
 
 def _heuristic_model(
-    panel: LandmarkPanel, settings: ChurnSettings, follow_up: int, reasons: tuple[str, ...]
+    panel: LandmarkPanel, settings: ChurnSettings, *, follow_up: int, reasons: tuple[str, ...]
 ) -> ChurnModel:
     return ChurnModel(
         method="heuristic",
@@ -109,20 +120,21 @@ class _Table:
     p_values: Mapping[str, float]
 
 
-def _table(names: tuple[str, ...], coefficients: Floats, errors: Floats) -> _Table:
+def _table(names: tuple[str, ...], coefficients: Floats, *, errors: Floats) -> _Table:
     ratios = np.exp(np.column_stack([coefficients, coefficients - Z95 * errors, coefficients + Z95 * errors]))
     p_values = 2.0 * stats.norm.sf(np.abs(coefficients / errors))
     return _Table(
         dict(zip(names, coefficients.tolist(), strict=True)),
         dict(zip(names, errors.tolist(), strict=True)),
-        {name: (row[0], row[1], row[2]) for name, row in zip(names, ratios.tolist(), strict=True)},
-        dict(zip(names, p_values.tolist(), strict=True)),
+        hazard_ratios={name: (row[0], row[1], row[2]) for name, row in zip(names, ratios.tolist(), strict=True)},
+        p_values=dict(zip(names, p_values.tolist(), strict=True)),
     )
 
 
-def _model(
+def _model(  # noqa: PLR0913
     panel: LandmarkPanel,
     data: SurvivalData,
+    *,
     design: Design,
     fit: CoxFit | WeibullFit,
     method: Method,
@@ -132,7 +144,7 @@ def _model(
     how: str,
     notes: list[str],
 ) -> ChurnModel:
-    table = _table(design.names, fit.coefficients, fit.standard_errors)
+    table = _table(design.names, fit.coefficients, errors=fit.standard_errors)
     judgement: tuple[str, ...] = ("no landmark lies a whole horizon before the end of the data",)
     if calibration is not None:
         judgement = judge_probabilities(calibration).reasons
@@ -146,7 +158,7 @@ def _model(
         p_values=table.p_values,
         concordance=fit.concordance,
         baseline_curve=_baseline_curve(fit, follow_up),
-        proportionality=_proportionality(data, fit, design.names),
+        proportionality=_proportionality(data, fit, names=design.names),
         calibration=calibration,
         calibration_how=how,
         n=len(panel),
@@ -170,16 +182,16 @@ def _baseline_curve(fit: CoxFit | WeibullFit, follow_up: int) -> tuple[CurvePoin
 
 
 def _proportionality(
-    data: SurvivalData, fit: CoxFit | WeibullFit, names: tuple[str, ...]
+    data: SurvivalData, fit: CoxFit | WeibullFit, *, names: tuple[str, ...]
 ) -> dict[str, Proportionality]:
     """The score test by column and, as ``GLOBAL``, for all of them; a Weibull model is not tested."""
     if isinstance(fit, WeibullFit):
         return {}
     if len(data.events) > PROPORTIONALITY_MAX_ROWS and data.clusters is not None:
         rows = whole_students(data.clusters, PROPORTIONALITY_MAX_ROWS)
-        data = check_survival_data(data.X[rows], data.stop_times[rows], data.events[rows])
+        data = check_survival_data(data.X[rows], data.stop_times[rows], events=data.events[rows])
     test = proportionality_test(data, fit)
     labels = (*names, "GLOBAL")
     trends = [*test.trend.tolist(), float("nan")]
     rows_of = zip(labels, test.chi_square.tolist(), test.p_value.tolist(), trends, strict=True)
-    return {label: Proportionality(chi, p, trend) for label, chi, p, trend in rows_of}
+    return {label: Proportionality(chi, p, trend=trend) for label, chi, p, trend in rows_of}

@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 
 
 @numba.njit(cache=True)
-def _move(tree, at_rank, rank, change):  # type: ignore[no-untyped-def]
+def _move(tree, at_rank, rank, change):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Add (1) or remove (-1) a row of ``rank`` (from 1); ``tree[0]`` counts the rows inside."""
     tree[0] += change
     at_rank[rank] += change
@@ -30,7 +30,7 @@ def _below(tree, rank):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _counts(order, entry_order, times, entries, events, ranks, n_ranks):  # type: ignore[no-untyped-def]
+def _counts(order, entry_order, times, entries, events, ranks, n_ranks):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Concordant, tied and comparable pairs of one stratum, walking from the latest time to the earliest.
 
     ``tree`` is a Fenwick tree of the ranks of the rows that are under observation and end later than the
@@ -64,6 +64,7 @@ def _counts(order, entry_order, times, entries, events, ranks, n_ranks):  # type
 def concordance_index(
     stop_times: Floats,
     events: NDArray[np.bool_],
+    *,
     scores: Floats,
     strata: NDArray[np.int32] | None = None,
     entry_times: Floats | None = None,
@@ -83,7 +84,5 @@ def concordance_index(
         order = np.argsort(-times, kind="stable")
         entries = np.empty(0) if entry_times is None else entry_times[rows]
         entry_order = np.argsort(-entries, kind="stable")
-        totals += _counts(
-            order, entry_order, times, entries, events[rows], ranks.astype(np.int32) + 1, len(values)
-        )
+        totals += _counts(order, entry_order, times, entries, events[rows], ranks.astype(np.int32) + 1, len(values))
     return float((totals[0] + totals[1] / 2) / totals[2]) if totals[2] else float("nan")

@@ -100,9 +100,7 @@ class CoxFit:
         if self.robust_covariance is None or not len(self.hazard_horizons):
             return value, np.full(len(value), np.nan)
         joint = self.hazard_covariance[int(np.argmin(np.abs(self.hazard_horizons - time)))]
-        variance = np.einsum(
-            "ij,ij->i", centred @ self.robust_covariance.astype(X.dtype), centred, dtype=np.float64
-        )
+        variance = np.einsum("ij,ij->i", centred @ self.robust_covariance.astype(X.dtype), centred, dtype=np.float64)
         variance += 2.0 * (centred @ joint[:-1].astype(X.dtype)) + joint[-1]
         return value, np.sqrt(np.maximum(variance, 0.0))
 
@@ -116,8 +114,8 @@ class CoxFit:
 def check_survival_data(
     X: ArrayLike,
     stop_times: ArrayLike,
-    events: ArrayLike,
     *,
+    events: ArrayLike,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
     entry_times: ArrayLike | None = None,
@@ -138,20 +136,24 @@ def check_survival_data(
     weight = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
     entry = None if entry_times is None else np.asarray(entry_times, dtype=np.float64)
     if matrix.shape[0] != n or len(died) != n or len(weight) != n:
-        raise SurvivalDataError(
-            f"covariates {matrix.shape}, times ({n},), events ({len(died)},) differ in rows"
-        )
+        raise SurvivalDataError(f"covariates {matrix.shape}, times ({n},), events ({len(died)},) differ in rows")
     _refuse(
-        ~np.isfinite(matrix).all(axis=1), "a missing or infinite covariate", "impute or leave out those rows"
+        ~np.isfinite(matrix).all(axis=1),
+        "a missing or infinite covariate",
+        remedy="impute or leave out those rows",
     )
     _refuse(
-        ~(np.isfinite(times) & (times >= 0)), "a missing or negative time", "check how durations were made"
+        ~(np.isfinite(times) & (times >= 0)),
+        "a missing or negative time",
+        remedy="check how durations were made",
     )
     _refuse(
-        ~(np.isfinite(weight) & (weight >= 0)), "a missing or negative weight", "use weights of 0 or more"
+        ~(np.isfinite(weight) & (weight >= 0)),
+        "a missing or negative weight",
+        remedy="use weights of 0 or more",
     )
     if entry is not None:
-        _refuse(~(entry < times), "an entry that is not before its end", "leave out rows of no length")
+        _refuse(~(entry < times), "an entry that is not before its end", remedy="leave out rows of no length")
     if not died.any():
         raise NoEventsError(f"none of the {n} rows has an event; a hazard cannot be estimated from them")
     stratum_codes = np.zeros(n, dtype=np.int32)
@@ -161,10 +163,19 @@ def check_survival_data(
     if clusters is not None:
         labels, inverse = np.unique(np.asarray(clusters), return_inverse=True)
         codes, n_clusters = inverse.astype(np.int32), len(labels)
-    return SurvivalData(matrix, times, died, weight, stratum_codes, entry, codes, n_clusters)
+    return SurvivalData(
+        matrix,
+        times,
+        events=died,
+        weights=weight,
+        strata=stratum_codes,
+        entry_times=entry,
+        clusters=codes,
+        n_clusters=n_clusters,
+    )
 
 
-def _refuse(bad: Bools, what: str, remedy: str) -> None:
+def _refuse(bad: Bools, what: str, *, remedy: str) -> None:
     if bad.any():
         rows = np.flatnonzero(bad)
         raise SurvivalDataError(f"{len(rows)} rows have {what} (first rows: {rows[:5].tolist()}); {remedy}")
@@ -211,11 +222,11 @@ def fit_cox(
     centre, spread = _moments(data)
     Z = data.X - centre.astype(data.X.dtype)
     Z /= spread.astype(data.X.dtype)
-    cells = pl.cells_of(data.stop_times, data.events, data.strata, data.entry_times)
+    cells = pl.cells_of(data.stop_times, data.events, strata=data.strata, entry_times=data.entry_times)
     beta = np.zeros(Z.shape[1]) if start is None else np.asarray(start) * spread
     is_efron = ties == "efron"
-    loglik_null = _evaluate(Z, data, cells, np.zeros(Z.shape[1]), is_efron, 0.0).loglik
-    state, iterations = _maximise(Z, data, cells, beta, is_efron, ridge)
+    loglik_null = _evaluate(Z, data, cells=cells, beta=np.zeros(Z.shape[1]), is_efron=is_efron, ridge=0.0).loglik
+    state, iterations = _maximise(Z, data, cells=cells, beta=beta, is_efron=is_efron, ridge=ridge)
     information = pl.information(state.sums, state.scalars) + ridge * np.eye(Z.shape[1])
     covariance = np.linalg.inv(information)
     residuals = hazards = None
@@ -223,16 +234,16 @@ def fit_cox(
         scores = pl.clustered_score_residuals(
             Z,
             data.weights,
-            state.linear,
-            data.events,
-            cells,
-            data.clusters,
-            data.n_clusters,
-            state.sums,
-            state.scalars,
+            linear=state.linear,
+            events=data.events,
+            cells=cells,
+            clusters=data.clusters,
+            n_clusters=data.n_clusters,
+            sums=state.sums,
+            scalars=state.scalars,
         )
         residuals = scores @ covariance
-        hazards = _hazard_residuals(data, cells, state, residuals, hazard_horizons)
+        hazards = _hazard_residuals(data, cells, state=state, residuals=residuals, horizons=hazard_horizons)
     del Z  # ranking the rows needs as much memory again
     scale = np.outer(spread, spread)
     robust = None if residuals is None else (residuals.T @ residuals) / scale
@@ -246,14 +257,18 @@ def fit_cox(
         loglik=state.loglik,
         loglik_null=loglik_null,
         concordance=concordance_index(
-            data.stop_times, data.events, state.linear, data.strata, data.entry_times
+            data.stop_times,
+            data.events,
+            scores=state.linear,
+            strata=data.strata,
+            entry_times=data.entry_times,
         ),
         centre=centre,
         baseline_times=cells.times,
         baseline_stratum=cells.stratum,
         baseline_cumulative_hazard=cumulative,
         hazard_horizons=np.asarray(hazard_horizons if hazards is not None else (), dtype=np.float64),
-        hazard_covariance=_joint_covariance(hazards, residuals, spread),
+        hazard_covariance=_joint_covariance(hazards, residuals, spread=spread),
         ties=ties,
         ridge=ridge,
         n=len(data.stop_times),
@@ -287,40 +302,45 @@ def _moments(data: SurvivalData) -> tuple[Floats, Floats]:
     return centre, spread
 
 
-def _evaluate(
-    Z: Floats, data: SurvivalData, cells: pl.Cells, beta: Floats, is_efron: bool, ridge: float
-) -> _State:
+def _evaluate(Z: Floats, data: SurvivalData, *, cells: pl.Cells, beta: Floats, is_efron: bool, ridge: float) -> _State:
     linear = np.asarray(Z @ beta.astype(Z.dtype), dtype=np.float64)
-    sums = pl.risk_sums(Z, data.weights, linear, data.events, cells)
+    sums = pl.risk_sums(Z, data.weights, linear=linear, events=data.events, cells=cells)
     with np.errstate(invalid="ignore", divide="ignore"):
         scalars = pl.efron_scalars(sums, is_efron)
     loglik = float(sums.death_x.sum(axis=0) @ beta - scalars[:, 5].sum())
-    return _State(beta, loglik - 0.5 * ridge * float(beta @ beta), loglik, sums, scalars, linear)
+    return _State(
+        beta,
+        loglik - 0.5 * ridge * float(beta @ beta),
+        loglik=loglik,
+        sums=sums,
+        scalars=scalars,
+        linear=linear,
+    )
 
 
 def _maximise(
-    Z: Floats, data: SurvivalData, cells: pl.Cells, beta: Floats, is_efron: bool, ridge: float
+    Z: Floats, data: SurvivalData, *, cells: pl.Cells, beta: Floats, is_efron: bool, ridge: float
 ) -> tuple[_State, int]:
-    state = _evaluate(Z, data, cells, beta, is_efron, ridge)
+    state = _evaluate(Z, data, cells=cells, beta=beta, is_efron=is_efron, ridge=ridge)
     for iteration in range(1, MAX_ITERATIONS + 1):
         score = pl.cell_scores(state.sums, state.scalars).sum(axis=0) - ridge * state.beta
         information = pl.information(state.sums, state.scalars) + ridge * np.eye(len(beta))
-        step = _solve(information, score, state.beta)
+        step = _solve(information, score, beta=state.beta)
         if 0.5 * float(score @ step) <= DECREMENT_TOLERANCE:
             _refuse_runaway(step)
-            return _evaluate(Z, data, cells, state.beta + step, is_efron, ridge), iteration
+            return _evaluate(Z, data, cells=cells, beta=state.beta + step, is_efron=is_efron, ridge=ridge), iteration
         noise = np.finfo(Z.dtype).eps * abs(state.objective)
-        proposal = _evaluate(Z, data, cells, state.beta + step, is_efron, ridge)
+        proposal = _evaluate(Z, data, cells=cells, beta=state.beta + step, is_efron=is_efron, ridge=ridge)
         while not proposal.objective >= state.objective - noise:
             if np.abs(step).max() < 1e-9:
                 raise ConvergenceError("no step from the current estimate raises the likelihood")
             step = step / 2
-            proposal = _evaluate(Z, data, cells, state.beta + step, is_efron, ridge)
+            proposal = _evaluate(Z, data, cells=cells, beta=state.beta + step, is_efron=is_efron, ridge=ridge)
         state = proposal
     raise ConvergenceError(f"the Cox likelihood did not settle in {MAX_ITERATIONS} iterations")
 
 
-def _solve(information: Floats, score: Floats, beta: Floats) -> Floats:
+def _solve(information: Floats, score: Floats, *, beta: Floats) -> Floats:
     eigenvalues = np.linalg.eigvalsh(information)
     if not np.isfinite(eigenvalues).all() or eigenvalues[0] <= 1e-10 * max(eigenvalues[-1], 1e-300):
         if np.abs(beta).max() > 5.0:
@@ -345,7 +365,7 @@ def _separation_message(columns: NDArray[np.intp]) -> str:
 
 
 def _hazard_residuals(
-    data: SurvivalData, cells: pl.Cells, state: _State, residuals: Floats, horizons: tuple[float, ...]
+    data: SurvivalData, cells: pl.Cells, *, state: _State, residuals: Floats, horizons: tuple[float, ...]
 ) -> Floats | None:
     """(n_clusters, m) influence of each cluster on the log cumulative baseline hazard at each horizon."""
     if not horizons or data.clusters is None or len(np.unique(data.strata)) > 1:
@@ -354,24 +374,22 @@ def _hazard_residuals(
     direct = pl.clustered_hazard_residuals(
         data.weights,
         state.linear,
-        data.events,
-        cells,
-        data.clusters,
-        data.n_clusters,
-        state.sums,
-        state.scalars,
-        last,
+        events=data.events,
+        cells=cells,
+        clusters=data.clusters,
+        n_clusters=data.n_clusters,
+        sums=state.sums,
+        scalars=state.scalars,
+        last_cells=last,
     )
-    slope = np.cumsum(state.sums.S1 * state.scalars[:, 2:3] - state.sums.D1 * state.scalars[:, 3:4], axis=0)[
-        last
-    ]
+    slope = np.cumsum(state.sums.S1 * state.scalars[:, 2:3] - state.sums.D1 * state.scalars[:, 3:4], axis=0)[last]
     cumulative = np.cumsum(state.scalars[:, 0])[last]
     early = last < 0
     influence = (direct - residuals @ slope.T) / np.where(early, np.inf, cumulative)
     return np.asarray(influence)
 
 
-def _joint_covariance(hazards: Floats | None, residuals: Floats | None, spread: Floats) -> Floats:
+def _joint_covariance(hazards: Floats | None, residuals: Floats | None, *, spread: Floats) -> Floats:
     if hazards is None or residuals is None:
         return np.empty((0, len(spread) + 1))
     return np.asarray(np.column_stack([(hazards.T @ residuals) / spread, (hazards**2).sum(axis=0)]))

@@ -89,9 +89,7 @@ class Design:
         if absent:
             raise KeyError(f"the model needs covariates {absent}, which were not given")
         raw = {name: _floating(covariates[name]) for name in self.covariates}
-        out = np.empty(
-            (len(next(iter(raw.values()))), len(self.columns)), dtype=next(iter(raw.values())).dtype
-        )
+        out = np.empty((len(next(iter(raw.values()))), len(self.columns)), dtype=next(iter(raw.values())).dtype)
         for position, column in enumerate(self.columns):
             out[:, position] = column.values(raw[column.covariate])
         return out
@@ -106,8 +104,8 @@ def possible_columns(covariate: str) -> tuple[DesignColumn, ...]:
     """Every column that :func:`plan_design` may give a covariate: its value, its bends, its being missing."""
     is_log = covariate in LOG_COVARIATES
     bends = (None, *((BENDS[covariate],) if covariate in BENDS else ()))
-    values = (DesignColumn(covariate, False, is_log, 0.0, bend_at) for bend_at in bends)
-    return (*values, DesignColumn(covariate, True, False, 0.0))
+    values = (DesignColumn(covariate, False, is_log=is_log, fill=0.0, bend_at=bend_at) for bend_at in bends)  # noqa: FBT003
+    return (*values, DesignColumn(covariate, True, is_log=False, fill=0.0))  # noqa: FBT003
 
 
 def plan_design(covariates: Mapping[str, ArrayLike], names: tuple[str, ...] | None = None) -> Design:
@@ -125,15 +123,16 @@ def plan_design(covariates: Mapping[str, ArrayLike], names: tuple[str, ...] | No
             dropped[name] = "no value in any row"
             continue
         *values, indicator = possible_columns(name)
-        _add_value_columns(values, raw, missing, columns, typical, dropped)
+        _add_value_columns(values, raw, missing=missing, columns=columns, typical=typical, dropped=dropped)
         if INDICATOR_SHARE < missing.mean() < 1.0 - INDICATOR_SHARE:
             columns.append(indicator)
-    return Design(tuple(columns), typical, dropped)
+    return Design(tuple(columns), typical, dropped=dropped)
 
 
 def _add_value_columns(
     candidates: list[DesignColumn],
     raw: Floats,
+    *,
     missing: NDArray[np.bool_],
     columns: list[DesignColumn],
     typical: dict[str, float],
@@ -165,7 +164,7 @@ def without_dependent_columns(design: Design, matrix: Floats) -> tuple[Design, F
             kept.append(position)
     if len(kept) == len(design.columns):
         return design, matrix
-    reduced = Design(tuple(design.columns[k] for k in kept), design.typical, dropped)
+    reduced = Design(tuple(design.columns[k] for k in kept), design.typical, dropped=dropped)
     return reduced, np.ascontiguousarray(matrix[:, kept])
 
 

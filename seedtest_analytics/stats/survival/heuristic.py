@@ -12,7 +12,7 @@ GAP_SCALE_DAYS, SESSIONS_SCALE = 7.0, 10.0
 
 
 def heuristic_parts(
-    days_since_last: ArrayLike, mean_gap_days: ArrayLike, sessions: ArrayLike, horizon_days: float
+    days_since_last: ArrayLike, mean_gap_days: ArrayLike, *, sessions: ArrayLike, horizon_days: float
 ) -> Floats:
     """(n, 3) parts of the heuristic, each already times its weight: silence, gap, few sessions.
 
@@ -20,9 +20,7 @@ def heuristic_parts(
     of it. (The legacy formula was NULL for whoever had been silent for the whole window, the most churned of
     all.)
     """
-    silence, gap, count = (
-        np.asarray(v, dtype=np.float64) for v in (days_since_last, mean_gap_days, sessions)
-    )
+    silence, gap, count = (np.asarray(v, dtype=np.float64) for v in (days_since_last, mean_gap_days, sessions))
     gap = np.where(np.isnan(gap), silence, gap)
     return np.column_stack(
         [
@@ -34,7 +32,9 @@ def heuristic_parts(
 
 
 def heuristic_silence(
-    days_since_last: ArrayLike, mean_gap_days: ArrayLike, sessions: ArrayLike, horizon_days: float
+    days_since_last: ArrayLike, mean_gap_days: ArrayLike, *, sessions: ArrayLike, horizon_days: float
 ) -> Floats:
     """(n,) churn risk of the contract; NaN only for students who never started (``days_since_last`` NaN)."""
-    return np.asarray(heuristic_parts(days_since_last, mean_gap_days, sessions, horizon_days).sum(axis=1))
+    return np.asarray(
+        heuristic_parts(days_since_last, mean_gap_days, sessions=sessions, horizon_days=horizon_days).sum(axis=1)
+    )

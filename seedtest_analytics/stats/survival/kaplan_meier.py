@@ -23,21 +23,15 @@ class SurvivalCurve:
     def at(self, times: ArrayLike) -> Floats:
         """Survival at any times; 1 before the first event, constant after the last."""
         steps = np.concatenate([[1.0], self.survival])
-        return np.asarray(
-            steps[np.searchsorted(self.times, np.asarray(times, dtype=np.float64), side="right")]
-        )
+        return np.asarray(steps[np.searchsorted(self.times, np.asarray(times, dtype=np.float64), side="right")])
 
     def standard_error_at(self, times: ArrayLike) -> Floats:
         """Greenwood standard error of the survival at any times."""
         steps = np.concatenate([[0.0], self.standard_error])
-        return np.asarray(
-            steps[np.searchsorted(self.times, np.asarray(times, dtype=np.float64), side="right")]
-        )
+        return np.asarray(steps[np.searchsorted(self.times, np.asarray(times, dtype=np.float64), side="right")])
 
 
-def kaplan_meier(
-    stop_times: ArrayLike, events: ArrayLike, entry_times: ArrayLike | None = None
-) -> SurvivalCurve:
+def kaplan_meier(stop_times: ArrayLike, events: ArrayLike, *, entry_times: ArrayLike | None = None) -> SurvivalCurve:
     """Product-limit curve of (n,) times; a row is at risk on ``(entry, stop]``."""
     stop = np.asarray(stop_times, dtype=np.float64)
     died = np.asarray(events).astype(bool)
@@ -53,7 +47,7 @@ def kaplan_meier(
     return SurvivalCurve(
         times,
         at_risk.astype(np.int64),
-        counts.astype(np.int64),
-        survival,
-        np.asarray(error, dtype=np.float64),
+        events=counts.astype(np.int64),
+        survival=survival,
+        standard_error=np.asarray(error, dtype=np.float64),
     )

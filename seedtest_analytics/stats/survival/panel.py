@@ -102,7 +102,7 @@ class LandmarkPanel:
         return judged, ~(self.is_return & (self.duration_days <= horizon_days))
 
 
-def activity_log(user: ArrayLike, start_days: ArrayLike, n_users: int) -> ActivityLog:
+def activity_log(user: ArrayLike, start_days: ArrayLike, *, n_users: int) -> ActivityLog:
     """Sort (N,) sessions, in any order, by user index and time.
 
     Raises:
@@ -120,7 +120,7 @@ def activity_log(user: ArrayLike, start_days: ArrayLike, n_users: int) -> Activi
 
 
 @numba.njit(cache=True)
-def _count_rows(offsets, days, landmarks, max_silence):  # type: ignore[no-untyped-def]
+def _count_rows(offsets, days, landmarks, max_silence):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     rows = 0
     for u in range(len(offsets) - 1):
         position = offsets[u]
@@ -133,7 +133,7 @@ def _count_rows(offsets, days, landmarks, max_silence):  # type: ignore[no-untyp
 
 
 @numba.njit(cache=True)
-def _fill(  # type: ignore[no-untyped-def]
+def _fill(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     offsets, days, landmarks, data_end, max_silence, window, user, landmark_day, duration, is_return, columns
 ):
     row = 0
@@ -167,8 +167,8 @@ def _fill(  # type: ignore[no-untyped-def]
 def landmark_panel(
     log: ActivityLog,
     landmark_days: ArrayLike,
-    data_end_day: int,
     *,
+    data_end_day: int,
     max_silence_days: float = float("inf"),
     window_days: float = WINDOW_DAYS,
 ) -> LandmarkPanel:
@@ -189,11 +189,27 @@ def landmark_panel(
     user, landmark_day, duration = (np.empty(n, dtype=np.int32) for _ in range(3))
     is_return, columns = np.empty(n, dtype=np.bool_), np.empty((len(PANEL_COVARIATES), n), dtype=np.float32)
     _fill(
-        log.offsets, log.start_days, landmarks, data_end_day, max_silence_days, window_days,
-        user, landmark_day, duration, is_return, columns,
-    )  # fmt: skip
+        log.offsets,
+        log.start_days,
+        landmarks,
+        data_end_day,
+        max_silence_days,
+        window_days,
+        user,
+        landmark_day,
+        duration,
+        is_return,
+        columns,
+    )
     covariates = dict(zip(PANEL_COVARIATES, columns, strict=True))
-    return LandmarkPanel(user, landmark_day, duration, is_return, covariates, data_end_day)
+    return LandmarkPanel(
+        user,
+        landmark_day,
+        duration_days=duration,
+        is_return=is_return,
+        covariates=covariates,
+        data_end_day=data_end_day,
+    )
 
 
 ACTIVE, STOPPED, NEVER_STARTED = "active", "stopped", "never started"

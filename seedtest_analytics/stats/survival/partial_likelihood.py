@@ -48,9 +48,7 @@ class Cells:
     stop: Codes
 
 
-def cells_of(
-    stop_times: Floats, events: NDArray[np.bool_], strata: Codes, entry_times: Floats | None
-) -> Cells:
+def cells_of(stop_times: Floats, events: NDArray[np.bool_], *, strata: Codes, entry_times: Floats | None) -> Cells:
     """Cells of right-censored (or left-truncated) data; a row is at risk on ``(entry, stop]``."""
     times: list[Floats] = []
     stratum: list[Ints] = []
@@ -70,7 +68,7 @@ def cells_of(
     all_strata = np.concatenate(stratum)
     first = np.searchsorted(all_strata, all_strata, side="left")
     last = np.searchsorted(all_strata, all_strata, side="right") - 1
-    return Cells(np.concatenate(times), all_strata, first, last, start, stop)
+    return Cells(np.concatenate(times), all_strata, first=first, last=last, start=start, stop=stop)
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class RiskSums:
 
 
 @numba.njit(cache=True)
-def _add_moments(x, weight, first, second):  # type: ignore[no-untyped-def]
+def _add_moments(x, weight, first, second):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Add ``weight x`` and the upper triangle of ``weight x x'``."""
     pair = 0
     for j in range(len(x)):
@@ -101,7 +99,7 @@ def _add_moments(x, weight, first, second):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _accumulate(X, weights, linear, events, start, stop, first):  # type: ignore[no-untyped-def]
+def _accumulate(X, weights, linear, events, start, stop, first):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     n, p = X.shape
     n_cells, pairs = len(first), p * (p + 1) // 2
     S0, S1, S2 = np.zeros(n_cells), np.zeros((n_cells, p)), np.zeros((n_cells, pairs))
@@ -129,7 +127,7 @@ def _accumulate(X, weights, linear, events, start, stop, first):  # type: ignore
 
 
 @numba.njit(cache=True)
-def _efron_scalars(S0, D0, deaths, death_weight, is_efron):  # type: ignore[no-untyped-def]
+def _efron_scalars(S0, D0, deaths, death_weight, is_efron):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     n_cells = len(S0)
     scalars = np.zeros((n_cells, 6))
     for cell in range(n_cells):
@@ -155,9 +153,7 @@ def _suffix_sums(values: Floats, cells: Cells) -> None:
         values[begin:end] = np.cumsum(values[begin:end][::-1], axis=0)[::-1]
 
 
-def risk_sums(
-    X: Floats, weights: Floats, linear: Floats, events: NDArray[np.bool_], cells: Cells
-) -> RiskSums:
+def risk_sums(X: Floats, weights: Floats, *, linear: Floats, events: NDArray[np.bool_], cells: Cells) -> RiskSums:
     """One pass over the (n, p) rows at the linear predictors ``linear`` (n,)."""
     sums = RiskSums(*_accumulate(X, weights, linear, events, cells.start, cells.stop, cells.first))
     for at_risk in (sums.S0, sums.S1, sums.S2):
@@ -165,7 +161,7 @@ def risk_sums(
     return sums
 
 
-def efron_scalars(sums: RiskSums, is_efron: bool) -> Floats:
+def efron_scalars(sums: RiskSums, is_efron: bool) -> Floats:  # noqa: FBT001
     """(K, 6): A0, A1, B0, B1, B2 and the sum of logs, each times the mean weight of the cell's deaths."""
     scalars: Floats = _efron_scalars(sums.S0, sums.D0, sums.deaths, sums.death_weight, is_efron)
     return scalars
@@ -186,7 +182,7 @@ def cell_scores(sums: RiskSums, scalars: Floats) -> Floats:
     return sums.death_x - expected
 
 
-def information(sums: RiskSums, scalars: Floats, cell_weights: Floats | None = None) -> Floats:
+def information(sums: RiskSums, scalars: Floats, *, cell_weights: Floats | None = None) -> Floats:
     """(p, p) observed information, each cell weighted by ``cell_weights`` (all one where None)."""
     A0, A1, B0, B1, B2 = (scalars[:, k] for k in range(5))
     g = np.ones_like(A0) if cell_weights is None else cell_weights
@@ -199,7 +195,7 @@ def information(sums: RiskSums, scalars: Floats, cell_weights: Floats | None = N
 
 
 @numba.njit(cache=True)
-def _influence(  # type: ignore[no-untyped-def]
+def _influence(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     X,
     weights,
     linear,
@@ -237,6 +233,7 @@ def _influence(  # type: ignore[no-untyped-def]
 def clustered_score_residuals(
     X: Floats,
     weights: Floats,
+    *,
     linear: Floats,
     events: NDArray[np.bool_],
     cells: Cells,
@@ -252,16 +249,25 @@ def clustered_score_residuals(
     hazard_x = sums.S1 * B0 - sums.D1 * B1
     return np.asarray(
         _influence(
-            X, weights, linear, events, cells.start, cells.stop, clusters, n_clusters,
-            np.cumsum(scalars[:, 0]), np.cumsum(hazard_x, axis=0),
-            scalars[:, 1], sums.S1 * B1 - sums.D1 * B2,
+            X,
+            weights,
+            linear,
+            events,
+            cells.start,
+            cells.stop,
+            clusters,
+            n_clusters,
+            np.cumsum(scalars[:, 0]),
+            np.cumsum(hazard_x, axis=0),
+            scalars[:, 1],
+            sums.S1 * B1 - sums.D1 * B2,
             (sums.S1 * A0 - sums.D1 * A1) / sums.death_weight[:, None],
         )
-    )  # fmt: skip
+    )
 
 
 @numba.njit(cache=True)
-def _hazard_influence(  # type: ignore[no-untyped-def]
+def _hazard_influence(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     weights, linear, events, start, stop, clusters, n_clusters, last_cells, cumulative, jump, tie
 ):
     m = len(last_cells)
@@ -286,6 +292,7 @@ def _hazard_influence(  # type: ignore[no-untyped-def]
 def clustered_hazard_residuals(
     weights: Floats,
     linear: Floats,
+    *,
     events: NDArray[np.bool_],
     cells: Cells,
     clusters: Codes,
@@ -301,7 +308,16 @@ def clustered_hazard_residuals(
     """
     return np.asarray(
         _hazard_influence(
-            weights, linear, events, cells.start, cells.stop, clusters, n_clusters, last_cells,
-            np.cumsum(scalars[:, 2]), scalars[:, 0] / sums.death_weight, scalars[:, 3],
+            weights,
+            linear,
+            events,
+            cells.start,
+            cells.stop,
+            clusters,
+            n_clusters,
+            last_cells,
+            np.cumsum(scalars[:, 2]),
+            scalars[:, 0] / sums.death_weight,
+            scalars[:, 3],
         )
-    )  # fmt: skip
+    )

@@ -34,22 +34,22 @@ def proportionality_test(data: SurvivalData, fit: CoxFit) -> ProportionalityTest
     """Score test of a time trend ``g(t) = 1 - KM(t-)`` in each coefficient (Grambsch & Therneau 1994; exact
     variance).
     """
-    cells = pl.cells_of(data.stop_times, data.events, data.strata, data.entry_times)
+    cells = pl.cells_of(data.stop_times, data.events, strata=data.strata, entry_times=data.entry_times)
     spread = np.std(data.X, axis=0, dtype=np.float64)
     Z = np.ascontiguousarray((data.X - fit.centre) / spread)
     linear = Z @ (fit.coefficients * spread)
-    sums = pl.risk_sums(Z, data.weights, linear, data.events, cells)
+    sums = pl.risk_sums(Z, data.weights, linear=linear, events=data.events, cells=cells)
     scalars = pl.efron_scalars(sums, fit.ties == "efron")
     curve = kaplan_meier(data.stop_times, data.events, entry_times=data.entry_times)
     before = np.concatenate([[1.0], curve.survival[:-1]])
     g = (1.0 - before)[np.searchsorted(curve.times, cells.times)]
     plain = pl.information(sums, scalars)
-    cross = pl.information(sums, scalars, g)
-    squared = pl.information(sums, scalars, g**2)
+    cross = pl.information(sums, scalars, cell_weights=g)
+    squared = pl.information(sums, scalars, cell_weights=g**2)
     score = (pl.cell_scores(sums, scalars) * g[:, None]).sum(axis=0)
     within = squared - cross @ np.linalg.solve(plain, cross)
     single = np.diag(within)
     chi_square = np.append(score**2 / single, score @ np.linalg.solve(within, score))
     p = len(score)
     p_value = stats.chi2.sf(chi_square, np.append(np.ones(p), p))
-    return ProportionalityTest(chi_square, p_value, score / single / spread)
+    return ProportionalityTest(chi_square, p_value, trend=score / single / spread)

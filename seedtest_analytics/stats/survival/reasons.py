@@ -66,9 +66,16 @@ class Reason:
 
 
 _MORE_RETURNS_SOONER: Mapping[str, int] = {
-    "days_since_last": -1, "sessions_7d": 1, "sessions_28d": 1, "mean_gap_days_28d": -1, "days_per_session": -1,
-    "A_t": 1, "E_t": 1, "R_t": 1, "I_t": 1,
-}  # fmt: skip
+    "days_since_last": -1,
+    "sessions_7d": 1,
+    "sessions_28d": 1,
+    "mean_gap_days_28d": -1,
+    "days_per_session": -1,
+    "A_t": 1,
+    "E_t": 1,
+    "R_t": 1,
+    "I_t": 1,
+}
 """1: more of it goes with an earlier return, -1: with a later one. Of the others neither is expected."""
 
 PHRASES: Mapping[str, str] = {
@@ -103,7 +110,7 @@ _SHARES: Mapping[str, str] = {"A_t": "", "E_t": "%", "R_t": "%"}
 """Shares of one, told in hundredths, and what follows the number."""
 
 
-def phrase(covariate: str, value: float, typical: float) -> str:
+def phrase(covariate: str, value: float, *, typical: float) -> str:
     """What this covariate is for the student, beside its median over all landmarks."""
     if not math.isfinite(value):
         return MISSING.get(covariate, f"{covariate.replace('_', ' ')} is not known")
@@ -132,7 +139,7 @@ def subjects_of(covariates: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return subjects
 
 
-def reason(subject: str, parts: Sequence[Part], silence_change: float) -> Reason | None:
+def reason(subject: str, parts: Sequence[Part], *, silence_change: float) -> Reason | None:
     """Put one subject into words: at most the two covariates that pull most in the direction of their sum.
 
     None where no covariate that pulls there is a plain reason.
@@ -145,7 +152,11 @@ def reason(subject: str, parts: Sequence[Part], silence_change: float) -> Reason
     )
     if not pulling:
         return None
-    words = " and ".join(phrase(part.covariate, part.value, part.typical) for part in pulling[:2])
+    words = " and ".join(phrase(part.covariate, part.value, typical=part.typical) for part in pulling[:2])
     return Reason(
-        subject, raises, silence_change, total, f"{'Raises' if raises else 'Lowers'} the risk: {words}"
+        subject,
+        raises,
+        silence_change=silence_change,
+        log_hazard=total,
+        text=f"{'Raises' if raises else 'Lowers'} the risk: {words}",
     )

@@ -78,16 +78,16 @@ def fit_weibull(data: SurvivalData) -> WeibullFit:
     inverse = fitter.variance_matrix_.loc[names, names].to_numpy()
     covariance = inverse
     if data.clusters is not None:
-        scores = _scores(Z, times, events, weights, parameters)
+        scores = _scores(Z, times, events=events, weights=weights, parameters=parameters)
         codes = np.unique(data.clusters[rows], return_inverse=True)[1]
         by_cluster = np.column_stack([np.bincount(codes, weights=column) for column in scores.T])
         covariance = inverse @ (by_cluster.T @ by_cluster) @ inverse
     units = np.append(1.0 / spread, [1.0, 1.0])
     parameters, covariance = parameters * units, covariance * np.outer(units, units)
-    return _result(fitter, data, rows, parameters, covariance, centre)
+    return _result(fitter, data, rows=rows, parameters=parameters, covariance=covariance, centre=centre)
 
 
-def _result(fitter, data, rows, parameters, covariance, centre) -> WeibullFit:  # type: ignore[no-untyped-def]
+def _result(fitter, data, *, rows, parameters, covariance, centre) -> WeibullFit:  # type: ignore[no-untyped-def]
     p = len(parameters) - 2
     shape = float(np.exp(parameters[-1]))
     coefficients = -shape * parameters[:p]
@@ -101,7 +101,7 @@ def _result(fitter, data, rows, parameters, covariance, centre) -> WeibullFit:  
         centre=centre,
         parameters=parameters,
         covariance=covariance,
-        concordance=concordance_index(data.stop_times[rows], data.events[rows], linear),
+        concordance=concordance_index(data.stop_times[rows], data.events[rows], scores=linear),
         loglik=float(fitter.log_likelihood_),
         aic=float(fitter.AIC_),
         n=len(linear),
@@ -109,18 +109,14 @@ def _result(fitter, data, rows, parameters, covariance, centre) -> WeibullFit:  
     )
 
 
-def _scores(
-    Z: Floats, times: Floats, events: NDArray[np.bool_], weights: Floats, parameters: Floats
-) -> Floats:
+def _scores(Z: Floats, times: Floats, *, events: NDArray[np.bool_], weights: Floats, parameters: Floats) -> Floats:
     """(n, p + 2) derivatives of each row's log likelihood by b, intercept and log shape."""
     p = Z.shape[1]
     shape = np.exp(parameters[-1])
     w = shape * (np.log(times) - Z @ parameters[:p] - parameters[p])
     excess = np.exp(w) - events
     location = shape * excess
-    return np.asarray(
-        np.column_stack([Z * location[:, None], location, events - w * excess]) * weights[:, None]
-    )
+    return np.asarray(np.column_stack([Z * location[:, None], location, events - w * excess]) * weights[:, None])
 
 
 def _whole_clusters(data: SurvivalData) -> NDArray[np.intp]:

@@ -34,6 +34,7 @@ def clipped_logit(probability: Floats) -> Floats:
 def fit_logistic(
     X: Floats,
     y: Floats,
+    *,
     offset: Floats | float = 0.0,
     clusters: NDArray[np.int64] | None = None,
     ridge: float = 1e-9,
@@ -61,4 +62,4 @@ def fit_logistic(
         residual = y - fitted
         scores = np.column_stack([np.bincount(clusters, weights=X[:, j] * residual) for j in range(p)])
         covariance = covariance @ (scores.T @ scores) @ covariance
-    return LogisticFit(beta, np.asarray(covariance), has_converged)
+    return LogisticFit(beta, np.asarray(covariance), has_converged=has_converged)

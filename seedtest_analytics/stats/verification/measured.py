@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 
-def probability_of_measured(probability: ArrayLike, sd: ArrayLike, error_sd: ArrayLike) -> Floats:
+def probability_of_measured(probability: ArrayLike, sd: ArrayLike, *, error_sd: ArrayLike) -> Floats:
     """(n,) probability that a *measured* level reaches the target, where ``probability`` is that of the true one.
 
     The truth is said to be N(mu, sd²) about a target t, so probability = Phi((mu - t) / sd); the measurement adds an

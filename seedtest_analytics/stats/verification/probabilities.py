@@ -91,18 +91,14 @@ def score_probabilities(
         ValueError: for no rows, unequal lengths or a probability outside 0..1.
     """
     p, y = _checked(probability, outcome)
-    codes = (
-        None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1].astype(np.int64)
-    )
+    codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1].astype(np.int64)
     share = float(y.mean())
-    reference = (
-        np.full(len(y), share) if baseline is None else np.broadcast_to(np.asarray(baseline, float), y.shape)
-    )
+    reference = np.full(len(y), share) if baseline is None else np.broadcast_to(np.asarray(baseline, float), y.shape)
     losses, losses_baseline = (p - y) ** 2, (reference - y) ** 2
     log_loss, log_loss_baseline = _log_loss(p, y), _log_loss(reference, y)
     gain = losses_baseline - losses
     notes: list[str] = []
-    intercept, slope = _recalibration(p, y, codes, notes)
+    intercept, slope = _recalibration(p, y, codes=codes, notes=notes)
     spread = np.sqrt(float((p * (1.0 - p)).sum()))
     area, area_se = auc(p, y)
     return ProbabilityScore(
@@ -126,7 +122,7 @@ def score_probabilities(
         auc=area,
         auc_se=area_se,
         deviation_z=float((y - p).sum() / spread) if spread > 0 else float("nan"),
-        curve=reliability_curve(p, y, n_groups),
+        curve=reliability_curve(p, y, n_groups=n_groups),
         baseline="share of these outcomes" if baseline is None else "given",
         notes=tuple(notes),
     )
@@ -135,9 +131,7 @@ def score_probabilities(
 def _checked(probability: ArrayLike, outcome: ArrayLike) -> tuple[Floats, Floats]:
     p, y = np.asarray(probability, dtype=np.float64), np.asarray(outcome, dtype=np.float64)
     if len(p) == 0 or p.shape != y.shape:
-        raise ValueError(
-            f"{p.shape} probabilities for {y.shape} outcomes: give one for each, and at least one"
-        )
+        raise ValueError(f"{p.shape} probabilities for {y.shape} outcomes: give one for each, and at least one")
     bad = np.flatnonzero(~((p >= 0) & (p <= 1)) | ((y != 0) & (y != 1)))
     if len(bad):
         raise ValueError(
@@ -162,7 +156,7 @@ def _clustered_se(values: Floats, codes: NDArray[np.int64] | None) -> float:
 
 
 def _recalibration(
-    p: Floats, y: Floats, codes: NDArray[np.int64] | None, notes: list[str]
+    p: Floats, y: Floats, *, codes: NDArray[np.int64] | None, notes: list[str]
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """(intercept, se) at slope 1 and (slope, se)."""
     unknown = (float("nan"), float("nan"))
@@ -171,12 +165,12 @@ def _recalibration(
         return unknown, unknown
     logit = clipped_logit(p)
     ones = np.ones((len(y), 1))
-    large = fit_logistic(ones, y, logit, codes)
+    large = fit_logistic(ones, y, offset=logit, clusters=codes)
     intercept = (float(large.coefficients[0]), float(np.sqrt(large.covariance[0, 0])))
     if np.ptp(logit) < 1e-9:
         notes.append("all predictions are alike: no calibration slope")
         return intercept, unknown
-    line = fit_logistic(np.column_stack([ones, logit]), y, 0.0, codes)
+    line = fit_logistic(np.column_stack([ones, logit]), y, offset=0.0, clusters=codes)
     happened, not_happened = logit[y == 1], logit[y == 0]
     is_separated = happened.min() >= not_happened.max() or happened.max() <= not_happened.min()
     if is_separated or not line.has_converged:
@@ -189,11 +183,11 @@ def _ici(p: Floats, y: Floats) -> float:
     """Mean |prediction - smooth curve|; the curve is a logistic regression on a restricted cubic spline of
     the logit.
     """
-    smooth = smooth_calibration(p, y, p)
+    smooth = smooth_calibration(p, y, at=p)
     return float(np.abs(p - smooth).mean())
 
 
-def smooth_calibration(p: Floats, y: Floats, at: Floats) -> Floats:
+def smooth_calibration(p: Floats, y: Floats, *, at: Floats) -> Floats:
     """Observed share as a smooth function of the prediction, evaluated at ``at``.
 
     Five knots at Harrell's quantiles (5, 27.5, 50, 72.5, 95 %); fewer where predictions coincide, a line
@@ -215,11 +209,7 @@ def _spline_basis(x: Floats, knots: Floats) -> Floats:
         cube_last, cube_before = np.maximum(x - last, 0) ** 3, np.maximum(x - before, 0) ** 3
         for knot in knots[:-2]:
             term = np.maximum(x - knot, 0) ** 3
-            term = (
-                term
-                - cube_before * (last - knot) / (last - before)
-                + cube_last * (before - knot) / (last - before)
-            )
+            term = term - cube_before * (last - knot) / (last - before) + cube_last * (before - knot) / (last - before)
             columns.append(term / scale)
     return np.column_stack(columns)
 
@@ -239,7 +229,7 @@ def auc(score: Floats, outcome: Floats) -> tuple[float, float]:
     return float(area), float(np.sqrt(of_positive.var(ddof=1) / m + of_negative.var(ddof=1) / n))
 
 
-def reliability_curve(p: Floats, y: Floats, n_groups: int = 10) -> ReliabilityCurve:
+def reliability_curve(p: Floats, y: Floats, *, n_groups: int = 10) -> ReliabilityCurve:
     """Mean prediction against observed share in groups of equal size; equal predictions stay in one group."""
     edges = np.unique(np.quantile(p, np.linspace(0, 1, n_groups + 1)[1:-1]))
     group = np.searchsorted(edges, p, side="left")
@@ -249,7 +239,7 @@ def reliability_curve(p: Floats, y: Floats, n_groups: int = 10) -> ReliabilityCu
     predicted = np.bincount(group, weights=p, minlength=len(n))[kept] / count
     observed = np.bincount(group, weights=y, minlength=len(n))[kept] / count
     lower, upper = wilson_interval(observed, count)
-    return ReliabilityCurve(predicted, observed, lower, upper, n[kept].astype(np.int64))
+    return ReliabilityCurve(predicted, observed, observed_lower=lower, observed_upper=upper, n=n[kept].astype(np.int64))
 
 
 def wilson_interval(share: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:

@@ -60,9 +60,7 @@ def judge_forecasts(score: ForecastScore) -> Verdict:
     return Verdict(not reasons, tuple(reasons))
 
 
-def judge_drift(
-    observed: ArrayLike, predicted: ArrayLike, n: ArrayLike, *, recent: int = 4, z: float = 3.0
-) -> Verdict:
+def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, recent: int = 4, z: float = 3.0) -> Verdict:
     """Has the gap between observed and predicted share moved in the last ``recent`` weeks?
 
     Args:
@@ -76,7 +74,7 @@ def judge_drift(
     known = np.isfinite(gap) & (size > 0)
     gap, size = gap[known], size[known]
     if len(gap) < recent + 4:
-        return Verdict(True, ())
+        return Verdict(True, ())  # noqa: FBT003
     share = np.clip(np.asarray(predicted, dtype=np.float64)[known], 0.01, 0.99)
     sampling = share * (1 - share) / size
     past, now = slice(None, -recent), slice(-recent, None)
@@ -87,10 +85,10 @@ def judge_drift(
     error = np.sqrt(1 / (1 / variance[now]).sum() + 1 / (1 / variance[past]).sum())
     distance = float((mean_now - mean_past) / error)
     if abs(distance) <= z:
-        return Verdict(True, ())
+        return Verdict(True, ())  # noqa: FBT003
     direction = "more" if distance > 0 else "less"
     return Verdict(
-        False,
+        False,  # noqa: FBT003
         (
             f"in the last {recent} weeks it happened {direction} often than foretold, "
             f"by {mean_now - mean_past:+.3f} "

@@ -119,15 +119,9 @@ def upgrade() -> None:
         ),
         sa.Column("session_id", sa.Text(), nullable=True, comment="Session of the exam."),
         sa.Column("topic_id", sa.Text(), nullable=True, comment="Topic given with the answer."),
-        sa.Column(
-            "user_id", sa.Text(), nullable=False, comment="Raw id of the student; key of every output."
-        ),
-        sa.Column(
-            "exam_result_id", sa.UUID(), nullable=False, comment="Exam result that the attempt belongs to."
-        ),
-        sa.Column(
-            "question_ordinal", sa.Integer(), nullable=False, comment="Position in questions[], from 1."
-        ),
+        sa.Column("user_id", sa.Text(), nullable=False, comment="Raw id of the student; key of every output."),
+        sa.Column("exam_result_id", sa.UUID(), nullable=False, comment="Exam result that the attempt belongs to."),
+        sa.Column("question_ordinal", sa.Integer(), nullable=False, comment="Position in questions[], from 1."),
         sa.Column("exam_id", sa.Integer(), nullable=True, comment="Exam taken."),
         sa.Column("org_id", sa.Integer(), nullable=True, comment="Organisation of the student."),
         sa.Column(
@@ -163,21 +157,15 @@ def upgrade() -> None:
         comment="The attempts as stored rows behind the view `attempt`, kept in step with exam_results by the asset of that name.",
     )
     create_index_if_missing(op, "ix_attempt_log_completed_at", "attempt_log", ["completed_at"], unique=False)
-    create_index_if_missing(
-        op, "ix_attempt_log_student_item", "attempt_log", ["student_id", "item_id"], unique=False
-    )
+    create_index_if_missing(op, "ix_attempt_log_student_item", "attempt_log", ["student_id", "item_id"], unique=False)
     create_index_if_missing(
         op, "ix_attempt_log_user_completed_at", "attempt_log", ["user_id", "completed_at"], unique=False
     )
-    create_index_if_missing(
-        op, "pk_attempt_log", "attempt_log", ["exam_result_id", "question_ordinal"], unique=True
-    )
+    create_index_if_missing(op, "pk_attempt_log", "attempt_log", ["exam_result_id", "question_ordinal"], unique=True)
     create_or_extend(
         op,
         "attempt_quarantine",
-        sa.Column(
-            "exam_result_id", sa.UUID(), nullable=False, comment="Exam result with the malformed part."
-        ),
+        sa.Column("exam_result_id", sa.UUID(), nullable=False, comment="Exam result with the malformed part."),
         sa.Column(
             "question_ordinal",
             sa.Integer(),
@@ -201,9 +189,7 @@ def upgrade() -> None:
         ),
         sa.Column("session_id", sa.Text(), nullable=True, comment="Session of the exam."),
         sa.Column("user_id", sa.Text(), nullable=True, comment="Raw id of the student as found."),
-        sa.Column(
-            "completed_at", postgresql.TIMESTAMP(timezone=True), nullable=True, comment="Time of the exam."
-        ),
+        sa.Column("completed_at", postgresql.TIMESTAMP(timezone=True), nullable=True, comment="Time of the exam."),
         sa.Column(
             "detected_at",
             postgresql.TIMESTAMP(timezone=True),
@@ -214,9 +200,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("exam_result_id", "question_ordinal", "reason"),
         comment="Malformed elements of exam_results with their reason; nothing is lost and nothing breaks a query.",
     )
-    create_index_if_missing(
-        op, "ix_attempt_quarantine_reason", "attempt_quarantine", ["reason"], unique=False
-    )
+    create_index_if_missing(op, "ix_attempt_quarantine_reason", "attempt_quarantine", ["reason"], unique=False)
     create_or_extend(
         op,
         "attempt_sync",
@@ -352,12 +336,8 @@ def upgrade() -> None:
         comment="Exam results with their questions as JSON; the raw source of truth.",
     )
     create_index_if_missing(op, "ix_exam_results_org_id", "exam_results", ["org_id"], unique=False)
-    create_index_if_missing(
-        op, "ix_exam_results_updated_at_id", "exam_results", ["updated_at", "id"], unique=False
-    )
-    create_index_if_missing(
-        op, "ix_exam_results_user_exam", "exam_results", ["user_id", "exam_id"], unique=False
-    )
+    create_index_if_missing(op, "ix_exam_results_updated_at_id", "exam_results", ["updated_at", "id"], unique=False)
+    create_index_if_missing(op, "ix_exam_results_user_exam", "exam_results", ["user_id", "exam_id"], unique=False)
     create_or_extend(
         op,
         "features_topic_daily",
@@ -431,9 +411,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "topic_id", "date"),
         comment="What a student did in a topic on a day.",
     )
-    create_index_if_missing(
-        op, "ix_features_topic_daily_date", "features_topic_daily", ["date"], unique=False
-    )
+    create_index_if_missing(op, "ix_features_topic_daily_date", "features_topic_daily", ["date"], unique=False)
     create_index_if_missing(
         op, "ix_features_topic_daily_topic_date", "features_topic_daily", ["topic_id", "date"], unique=False
     )
@@ -472,9 +450,7 @@ def upgrade() -> None:
         op,
         "load_rejects",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False, comment="Key."),
-        sa.Column(
-            "file_name", sa.Text(), nullable=False, comment="Name of the log file, without its folder."
-        ),
+        sa.Column("file_name", sa.Text(), nullable=False, comment="Name of the log file, without its folder."),
         sa.Column(
             "row_number",
             sa.BigInteger(),
@@ -560,9 +536,7 @@ def upgrade() -> None:
             comment="As-of instant: no answer at or after it was used.",
         ),
         sa.Column("week_start", sa.Date(), nullable=False, comment="Partition: Monday of the week."),
-        sa.Column(
-            "version", sa.Text(), nullable=False, comment="Version of the scale that the parameters are on."
-        ),
+        sa.Column("version", sa.Text(), nullable=False, comment="Version of the scale that the parameters are on."),
         sa.Column("is_usable", sa.Boolean(), nullable=False, comment="The fit may be scored with."),
         sa.Column("data_fingerprint", sa.UUID(), nullable=False, comment="md5 over the answers used."),
         sa.Column(
@@ -587,9 +561,7 @@ def upgrade() -> None:
             nullable=False,
             comment="{a, b, c} on the logit metric (D = 1), with se_a, se_b, n and flags.",
         ),
-        sa.Column(
-            "version", sa.Text(), server_default="v1", nullable=True, comment="Version of the calibration."
-        ),
+        sa.Column("version", sa.Text(), server_default="v1", nullable=True, comment="Version of the calibration."),
         sa.Column(
             "fitted_at",
             postgresql.TIMESTAMP(timezone=True),
@@ -678,9 +650,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         comment="The item bank.",
     )
-    create_index_if_missing(
-        op, "ix_question_meta", "question", ["meta"], unique=False, postgresql_using="gin"
-    )
+    create_index_if_missing(op, "ix_question_meta", "question", ["meta"], unique=False, postgresql_using="gin")
     create_index_if_missing(op, "ix_question_topic_id", "question", ["topic_id"], unique=False)
     create_or_extend(
         op,
@@ -704,9 +674,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", "week_start", "format", name="uq_report_artifacts_user_week_format"),
         comment="Weekly reports in the object store; one row a student, week and format.",
     )
-    create_index_if_missing(
-        op, "ix_report_artifacts_generated_at", "report_artifacts", ["generated_at"], unique=False
-    )
+    create_index_if_missing(op, "ix_report_artifacts_generated_at", "report_artifacts", ["generated_at"], unique=False)
     create_index_if_missing(
         op, "ix_report_artifacts_user_week", "report_artifacts", ["user_id", "week_start"], unique=False
     )
@@ -716,12 +684,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False, comment="Key of the session."),
         sa.Column("classroom_id", sa.Text(), nullable=True, comment="Classroom that the session belongs to."),
         sa.Column("exam_id", sa.Text(), nullable=True, comment="Exam of the session."),
-        sa.Column(
-            "started_at", postgresql.TIMESTAMP(timezone=True), nullable=True, comment="Start of the session."
-        ),
-        sa.Column(
-            "ended_at", postgresql.TIMESTAMP(timezone=True), nullable=True, comment="End of the session."
-        ),
+        sa.Column("started_at", postgresql.TIMESTAMP(timezone=True), nullable=True, comment="Start of the session."),
+        sa.Column("ended_at", postgresql.TIMESTAMP(timezone=True), nullable=True, comment="End of the session."),
         sa.Column("status", sa.Text(), nullable=True, comment="State of the session."),
         sa.Column(
             "created_at",
@@ -737,9 +701,7 @@ def upgrade() -> None:
     )
     create_index_if_missing(op, "ix_session_classroom_id", "session", ["classroom_id"], unique=False)
     create_index_if_missing(op, "ix_session_org_id", "session", ["org_id"], unique=False)
-    create_index_if_missing(
-        op, "ix_session_status_started_at", "session", ["status", "started_at"], unique=False
-    )
+    create_index_if_missing(op, "ix_session_status_started_at", "session", ["status", "started_at"], unique=False)
     create_index_if_missing(op, "ix_session_user_id", "session", ["user_id"], unique=False)
     create_or_extend(
         op,

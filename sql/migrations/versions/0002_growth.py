@@ -25,9 +25,7 @@ def upgrade() -> None:
     create_or_extend(
         op,
         "growth_brms_meta",
-        sa.Column(
-            "run_id", sa.Text(), nullable=False, comment="Fit; derived from its week, settings and data."
-        ),
+        sa.Column("run_id", sa.Text(), nullable=False, comment="Fit; derived from its week, settings and data."),
         sa.Column("formula", sa.Text(), nullable=False, comment="The model in R's notation."),
         sa.Column(
             "priors",
@@ -88,9 +86,7 @@ def upgrade() -> None:
     create_or_extend(
         op,
         "growth_glmm_meta",
-        sa.Column(
-            "run_id", sa.Text(), nullable=False, comment="Fit; derived from its week, settings and data."
-        ),
+        sa.Column("run_id", sa.Text(), nullable=False, comment="Fit; derived from its week, settings and data."),
         sa.Column(
             "model_spec",
             postgresql.JSONB(astext_type=sa.Text()),
@@ -126,9 +122,7 @@ def upgrade() -> None:
         op,
         "growth_prediction",
         sa.Column("user_id", sa.Text(), nullable=False, comment="Raw id of the student."),
-        sa.Column(
-            "week_start", sa.Date(), nullable=False, comment="Partition: Monday of the week of the fit."
-        ),
+        sa.Column("week_start", sa.Date(), nullable=False, comment="Partition: Monday of the week of the fit."),
         sa.Column("run_id", sa.Text(), nullable=False, comment="Growth fit; growth_brms_meta.run_id."),
         sa.Column(
             "intercept_mean",
@@ -143,9 +137,7 @@ def upgrade() -> None:
             nullable=False,
             comment="Posterior mean of the gain a week. [score/week]",
         ),
-        sa.Column(
-            "slope_sd", sa.DOUBLE_PRECISION(), nullable=False, comment="Its posterior SD. [score/week]"
-        ),
+        sa.Column("slope_sd", sa.DOUBLE_PRECISION(), nullable=False, comment="Its posterior SD. [score/week]"),
         sa.Column(
             "projected",
             sa.DOUBLE_PRECISION(),
@@ -179,9 +171,7 @@ def upgrade() -> None:
         sa.Column("p_lower", sa.DOUBLE_PRECISION(), nullable=False, comment="Lower bound of p."),
         sa.Column("p_upper", sa.DOUBLE_PRECISION(), nullable=False, comment="Upper bound of p."),
         sa.Column("target", sa.DOUBLE_PRECISION(), nullable=False, comment="Score that p is about. [score]"),
-        sa.Column(
-            "target_level", sa.DOUBLE_PRECISION(), nullable=False, comment="The same as an ability. [logit]"
-        ),
+        sa.Column("target_level", sa.DOUBLE_PRECISION(), nullable=False, comment="The same as an ability. [logit]"),
         sa.Column(
             "target_source",
             sa.Text(),
@@ -195,16 +185,12 @@ def upgrade() -> None:
             nullable=False,
             comment="'goal_date', 'goal_date_capped' (further than a line may be followed) or 'configured'.",
         ),
-        sa.Column(
-            "n_weeks", sa.Integer(), nullable=False, comment="Weekly scores of the student in the fit."
-        ),
+        sa.Column("n_weeks", sa.Integer(), nullable=False, comment="Weekly scores of the student in the fit."),
         sa.Column("n_answers", sa.Integer(), nullable=False, comment="Answers behind them."),
         sa.PrimaryKeyConstraint("user_id", "week_start"),
         comment="What the usable growth fit of a week says of each student: line, projected score, chance of the goal.",
     )
-    create_index_if_missing(
-        op, "ix_growth_prediction_week", "growth_prediction", ["week_start"], unique=False
-    )
+    create_index_if_missing(op, "ix_growth_prediction_week", "growth_prediction", ["week_start"], unique=False)
     create_or_extend(
         op,
         "interest_goal",

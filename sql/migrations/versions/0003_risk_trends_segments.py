@@ -25,9 +25,7 @@ def upgrade() -> None:
     create_or_extend(
         op,
         "survival_fit_meta",
-        sa.Column(
-            "run_id", sa.Text(), nullable=False, comment="Fit; derived from its week, settings and data."
-        ),
+        sa.Column("run_id", sa.Text(), nullable=False, comment="Fit; derived from its week, settings and data."),
         sa.Column("week_start", sa.Date(), nullable=True, comment="Partition: Monday of the week."),
         sa.Column("formula", sa.Text(), nullable=False, comment="The model in R's notation."),
         sa.Column(
@@ -84,9 +82,7 @@ def upgrade() -> None:
         ),
         sa.Column("n", sa.Integer(), nullable=True, comment="Landmarks: one row a student and week."),
         sa.Column("n_users", sa.Integer(), nullable=True, comment="Students."),
-        sa.Column(
-            "n_events", sa.Integer(), nullable=True, comment="Landmarks with a return within the follow-up."
-        ),
+        sa.Column("n_events", sa.Integer(), nullable=True, comment="Landmarks with a return within the follow-up."),
         sa.Column(
             "survival_curve",
             postgresql.JSONB(astext_type=sa.Text()),
@@ -154,12 +150,8 @@ def upgrade() -> None:
             nullable=False,
             comment="Probability of silence over the fit's horizon.",
         ),
-        sa.Column(
-            "risk_lower", sa.DOUBLE_PRECISION(), nullable=True, comment="Lower 95 % limit of risk_score."
-        ),
-        sa.Column(
-            "risk_upper", sa.DOUBLE_PRECISION(), nullable=True, comment="Upper 95 % limit of risk_score."
-        ),
+        sa.Column("risk_lower", sa.DOUBLE_PRECISION(), nullable=True, comment="Lower 95 % limit of risk_score."),
+        sa.Column("risk_upper", sa.DOUBLE_PRECISION(), nullable=True, comment="Upper 95 % limit of risk_score."),
         sa.Column(
             "hazard_ratio",
             sa.DOUBLE_PRECISION(),
@@ -215,12 +207,8 @@ def upgrade() -> None:
             nullable=True,
             comment="Probability of silence over the fit's horizon.",
         ),
-        sa.Column(
-            "risk_lower", sa.DOUBLE_PRECISION(), nullable=True, comment="Lower 95 % limit of risk_score."
-        ),
-        sa.Column(
-            "risk_upper", sa.DOUBLE_PRECISION(), nullable=True, comment="Upper 95 % limit of risk_score."
-        ),
+        sa.Column("risk_lower", sa.DOUBLE_PRECISION(), nullable=True, comment="Lower 95 % limit of risk_score."),
+        sa.Column("risk_upper", sa.DOUBLE_PRECISION(), nullable=True, comment="Upper 95 % limit of risk_score."),
         sa.Column(
             "hazard_ratio",
             sa.DOUBLE_PRECISION(),
@@ -257,9 +245,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "week_start"),
         comment="Risk of silence of each student as of each week; who never started has a state and no risk.",
     )
-    create_index_if_missing(
-        op, "ix_survival_risk_history_week", "survival_risk_history", ["week_start"], unique=False
-    )
+    create_index_if_missing(op, "ix_survival_risk_history_week", "survival_risk_history", ["week_start"], unique=False)
     create_or_extend(
         op,
         "inactivity_notice",
@@ -288,9 +274,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "silent_since"),
         comment="Who fell silent: one row a student and silence, written once, when the threshold was crossed.",
     )
-    create_index_if_missing(
-        op, "ix_inactivity_notice_noticed_at", "inactivity_notice", ["noticed_at"], unique=False
-    )
+    create_index_if_missing(op, "ix_inactivity_notice_noticed_at", "inactivity_notice", ["noticed_at"], unique=False)
     create_or_extend(
         op,
         "prediction_backtest",
@@ -306,9 +290,7 @@ def upgrade() -> None:
             nullable=False,
             comment="What was predicted: S, P, theta (the next answers), or forecast:<metric>.",
         ),
-        sa.Column(
-            "method", sa.Text(), nullable=False, comment="What made it; several are joined by a comma."
-        ),
+        sa.Column("method", sa.Text(), nullable=False, comment="What made it; several are joined by a comma."),
         sa.Column(
             "judged_until",
             postgresql.TIMESTAMP(timezone=True),
@@ -323,9 +305,7 @@ def upgrade() -> None:
         ),
         sa.Column("n", sa.Integer(), nullable=False, comment="Predictions that were judged."),
         sa.Column("n_events", sa.Integer(), nullable=True, comment="How often it happened."),
-        sa.Column(
-            "observed_share", sa.DOUBLE_PRECISION(), nullable=True, comment="Share in which it happened."
-        ),
+        sa.Column("observed_share", sa.DOUBLE_PRECISION(), nullable=True, comment="Share in which it happened."),
         sa.Column("predicted_share", sa.DOUBLE_PRECISION(), nullable=True, comment="Mean prediction."),
         sa.Column(
             "brier",
@@ -333,9 +313,7 @@ def upgrade() -> None:
             nullable=True,
             comment="Mean squared difference of prediction and outcome.",
         ),
-        sa.Column(
-            "brier_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the baseline."
-        ),
+        sa.Column("brier_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the baseline."),
         sa.Column(
             "brier_skill",
             sa.DOUBLE_PRECISION(),
@@ -343,39 +321,29 @@ def upgrade() -> None:
             comment="1 - brier / brier_baseline; above 0 is better than the baseline.",
         ),
         sa.Column("brier_gain", sa.DOUBLE_PRECISION(), nullable=True, comment="brier_baseline - brier."),
-        sa.Column(
-            "brier_gain_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error, by student."
-        ),
+        sa.Column("brier_gain_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error, by student."),
         sa.Column(
             "log_score",
             sa.DOUBLE_PRECISION(),
             nullable=True,
             comment="Mean logarithmic loss (nats); lower is better.",
         ),
-        sa.Column(
-            "log_score_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the baseline."
-        ),
-        sa.Column(
-            "log_skill", sa.DOUBLE_PRECISION(), nullable=True, comment="1 - log_score / log_score_baseline."
-        ),
+        sa.Column("log_score_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the baseline."),
+        sa.Column("log_skill", sa.DOUBLE_PRECISION(), nullable=True, comment="1 - log_score / log_score_baseline."),
         sa.Column(
             "calibration_intercept",
             sa.DOUBLE_PRECISION(),
             nullable=True,
             comment="Calibration in the large (logit); 0 is right.",
         ),
-        sa.Column(
-            "calibration_intercept_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error."
-        ),
+        sa.Column("calibration_intercept_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error."),
         sa.Column(
             "calibration_slope",
             sa.DOUBLE_PRECISION(),
             nullable=True,
             comment="Calibration slope; 1 is right, below 1 too extreme.",
         ),
-        sa.Column(
-            "calibration_slope_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error."
-        ),
+        sa.Column("calibration_slope_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error."),
         sa.Column(
             "ici",
             sa.DOUBLE_PRECISION(),
@@ -390,18 +358,14 @@ def upgrade() -> None:
         ),
         sa.Column("auc_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error."),
         sa.Column("mae", sa.DOUBLE_PRECISION(), nullable=True, comment="Mean absolute error of a forecast."),
-        sa.Column(
-            "mae_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the naive forecast."
-        ),
+        sa.Column("mae_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the naive forecast."),
         sa.Column(
             "coverage",
             sa.DOUBLE_PRECISION(),
             nullable=True,
             comment="Share of outcomes inside a forecast's interval.",
         ),
-        sa.Column(
-            "coverage_level", sa.DOUBLE_PRECISION(), nullable=True, comment="Share that should be inside."
-        ),
+        sa.Column("coverage_level", sa.DOUBLE_PRECISION(), nullable=True, comment="Share that should be inside."),
         sa.Column(
             "baseline",
             sa.Text(),
@@ -447,9 +411,7 @@ def upgrade() -> None:
     create_or_extend(
         op,
         "segment_meta",
-        sa.Column(
-            "run_id", sa.Text(), nullable=False, comment="Run; derived from its week, settings and data."
-        ),
+        sa.Column("run_id", sa.Text(), nullable=False, comment="Run; derived from its week, settings and data."),
         sa.Column(
             "week_start",
             sa.Date(),
@@ -507,9 +469,7 @@ def upgrade() -> None:
         ),
         sa.Column("week_start", sa.Date(), nullable=False, comment="Partition: Monday of the week."),
         sa.Column("segment_label", sa.Text(), nullable=False, comment="Name by the segment's own centre."),
-        sa.Column(
-            "segment_description", sa.Text(), nullable=False, comment="What sets it apart, in one sentence."
-        ),
+        sa.Column("segment_description", sa.Text(), nullable=False, comment="What sets it apart, in one sentence."),
         sa.Column(
             "centre",
             postgresql.JSONB(astext_type=sa.Text()),
@@ -530,9 +490,7 @@ def upgrade() -> None:
             nullable=True,
             comment="Stability: mean Jaccard similarity over bootstraps.",
         ),
-        sa.Column(
-            "is_new", sa.Boolean(), nullable=False, comment="No segment of the run before is the same."
-        ),
+        sa.Column("is_new", sa.Boolean(), nullable=False, comment="No segment of the run before is the same."),
         sa.Column(
             "moved",
             sa.DOUBLE_PRECISION(),
@@ -563,15 +521,9 @@ def upgrade() -> None:
         sa.Column("run_id", sa.Text(), nullable=True, comment="Run; segment_meta.run_id."),
         sa.Column("week_start", sa.Date(), nullable=True, comment="Week of the run."),
         sa.Column("segment_id", sa.BigInteger(), nullable=True, comment="Identity of the segment."),
-        sa.Column(
-            "confidence", sa.DOUBLE_PRECISION(), nullable=True, comment="How clearly the student is in it."
-        ),
-        sa.Column(
-            "map_x", sa.DOUBLE_PRECISION(), nullable=True, comment="First coordinate on the segment map."
-        ),
-        sa.Column(
-            "map_y", sa.DOUBLE_PRECISION(), nullable=True, comment="Second coordinate on the segment map."
-        ),
+        sa.Column("confidence", sa.DOUBLE_PRECISION(), nullable=True, comment="How clearly the student is in it."),
+        sa.Column("map_x", sa.DOUBLE_PRECISION(), nullable=True, comment="First coordinate on the segment map."),
+        sa.Column("map_y", sa.DOUBLE_PRECISION(), nullable=True, comment="Second coordinate on the segment map."),
         sa.PrimaryKeyConstraint("user_id"),
         comment="Segment of each student by the newest run.",
     )
@@ -640,9 +592,7 @@ def upgrade() -> None:
         sa.Column("week_start", sa.Date(), nullable=False, comment="Monday of the week that lay far off."),
         sa.Column("metric", sa.Text(), nullable=False, comment="KPI or topic:<topic_id>."),
         sa.Column("value", sa.DOUBLE_PRECISION(), nullable=True, comment="What it was."),
-        sa.Column(
-            "expected", sa.DOUBLE_PRECISION(), nullable=True, comment="What the weeks before it foretold."
-        ),
+        sa.Column("expected", sa.DOUBLE_PRECISION(), nullable=True, comment="What the weeks before it foretold."),
         sa.Column(
             "anomaly_score",
             sa.DOUBLE_PRECISION(),
@@ -660,9 +610,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "week_start", "metric"),
         comment="Weeks whose value lay at least anomaly_threshold from a forecast made without them.",
     )
-    create_index_if_missing(
-        op, "ix_prophet_anomalies_fit_week", "prophet_anomalies", ["fit_week"], unique=False
-    )
+    create_index_if_missing(op, "ix_prophet_anomalies_fit_week", "prophet_anomalies", ["fit_week"], unique=False)
 
 
 def downgrade() -> None:

@@ -183,21 +183,15 @@ def upgrade() -> None:
         sa.Column("has_responses", sa.Boolean(), nullable=False, comment="Enough answers."),
         sa.Column("has_difficulty", sa.Boolean(), nullable=False, comment="Difficulty within the range."),
         sa.Column("has_discrimination", sa.Boolean(), nullable=False, comment="Discriminates enough."),
-        sa.Column(
-            "is_stable", sa.Boolean(), nullable=False, comment="b has stayed; false where that is not known."
-        ),
+        sa.Column("is_stable", sa.Boolean(), nullable=False, comment="b has stayed; false where that is not known."),
         sa.Column("is_flagged", sa.Boolean(), nullable=False, comment="The calibration has a flag on it."),
         sa.Column("is_tagged", sa.Boolean(), nullable=False, comment="It is an anchor already."),
-        sa.Column(
-            "rank", sa.Integer(), nullable=True, comment="Place among the chosen, from 1; NULL: not chosen."
-        ),
+        sa.Column("rank", sa.Integer(), nullable=True, comment="Place among the chosen, from 1; NULL: not chosen."),
         sa.Column("reason", sa.Text(), nullable=True, comment="First criterion that failed; NULL: none."),
         sa.PrimaryKeyConstraint("week_start", "item_id"),
         comment="Items measured against the criteria of anchors, and the choice that covers topics and difficulties.",
     )
-    create_index_if_missing(
-        op, "ix_anchor_candidates_week", "anchor_candidates", ["week_start"], unique=False
-    )
+    create_index_if_missing(op, "ix_anchor_candidates_week", "anchor_candidates", ["week_start"], unique=False)
 
 
 def downgrade() -> None:

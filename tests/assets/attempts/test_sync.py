@@ -27,7 +27,7 @@ TABLES = ("attempt_log", "attempt_quarantine", "attempt_sync", "attempt_touched_
 
 
 def sync(engine: Engine, as_of: dt.datetime = NOW, **options: Any) -> SyncResult:
-    return sync_attempts(engine, as_of, options.pop("timezone", "UTC"), **options)
+    return sync_attempts(engine, as_of, timezone=options.pop("timezone", "UTC"), **options)
 
 
 def attempts(engine: Engine, columns: str = CONTRACT_COLUMNS) -> list[dict[str, Any]]:
@@ -40,9 +40,7 @@ def quarantine(engine: Engine) -> list[dict[str, Any]]:
 
 
 def numbering(engine: Engine) -> list[tuple[Any, ...]]:
-    rows = rows_of(
-        engine, "SELECT item_id, attempt_no, answer_no FROM attempt ORDER BY item_id, attempt_no, user_id"
-    )
+    rows = rows_of(engine, "SELECT item_id, attempt_no, answer_no FROM attempt ORDER BY item_id, attempt_no, user_id")
     return [tuple(row.values()) for row in rows]
 
 
@@ -79,15 +77,9 @@ def well_formed_exams(seed: int, n_exams: int) -> list[Exam]:
                 "question_id": rng.choice([1, 2, "2", 3, "-4", 9223372036854775807]),
                 rng.choice(["is_correct", "correct"]): rng.choice([True, False, None, "true", "false"]),
                 "topic": rng.choice(["algebra", "", None, "기하"]),
-                "time_spent_sec": rng.choice(
-                    [None, "", 0, 0.0005, 1.4995, 2.5, "3.5", 0.5, 12.3456, 2147483]
-                ),
+                "time_spent_sec": rng.choice([None, "", 0, 0.0005, 1.4995, 2.5, "3.5", 0.5, 12.3456, 2147483]),
                 "used_hints": rng.choice([None, "", 0, 1, "2"]),
-                **(
-                    {"answered_at": (created - dt.timedelta(seconds=7)).isoformat()}
-                    if rng.random() < 0.3
-                    else {}
-                ),
+                **({"answered_at": (created - dt.timedelta(seconds=7)).isoformat()} if rng.random() < 0.3 else {}),
             }
             for _ in range(rng.randrange(6))
         ]
@@ -144,8 +136,11 @@ def test_unanswered_is_missing_and_not_wrong(database: Engine) -> None:
     sync(database)
     rows = attempts(database, "item_id, correct, is_answered, answer_no, attempt_no")
     assert sorted(map(tuple, (row.values() for row in rows))) == [
-        (1, False, False, None, 1), (2, False, False, None, 1), (3, False, False, None, 1), (4, False, True, 1, 1),
-    ]  # fmt: skip
+        (1, False, False, None, 1),
+        (2, False, False, None, 1),
+        (3, False, False, None, 1),
+        (4, False, True, 1, 1),
+    ]
 
 
 def test_answers_are_numbered_apart_from_attempts(database: Engine) -> None:
@@ -227,7 +222,7 @@ BAD_ELEMENTS = [
     (question(1, answered_at="2026-13-01T10:00:00Z"), "answered_at_not_instant", False),
     (question(1, answered_at="2027-01-05T10:00:00Z"), "time_in_future", True),
     (question(1, answered_at="1970-01-01T00:00:00Z"), "time_before_1990", True),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("element", "reason", "is_excluded"), BAD_ELEMENTS)
@@ -256,9 +251,7 @@ def test_a_malformed_field_is_kept_as_not_recorded(database: Engine) -> None:
         "hints_not_integer",
         "time_spent_not_number",
     ]
-    (row,) = attempts(
-        database, "correct, response_time_ms, recorded_time_ms, hint_used, hints_used, completed_at"
-    )
+    (row,) = attempts(database, "correct, response_time_ms, recorded_time_ms, hint_used, hints_used, completed_at")
     assert tuple(row.values()) == (True, 0, None, False, None, NOON)
     assert_reconciled(database)
 
@@ -284,31 +277,23 @@ def test_an_absurd_student_is_in_quarantine(database: Engine, user_id: str | Non
     assert_reconciled(database)
 
 
-@pytest.mark.parametrize(
-    "user_id", ["-" * 36, "Z" * 36, "'; DROP TABLE attempt_log; --", "x" * 200, "{}", "0", "١٢٣"]
-)
+@pytest.mark.parametrize("user_id", ["-" * 36, "Z" * 36, "'; DROP TABLE attempt_log; --", "x" * 200, "{}", "0", "١٢٣"])
 def test_an_odd_student_is_a_student(database: Engine, user_id: str) -> None:
     store(database, Exam((question(1),), user_id=user_id))
     sync(database)
-    assert attempts(database, "user_id, student_id") == [
-        {"user_id": user_id, "student_id": student_uuid(user_id)}
-    ]
+    assert attempts(database, "user_id, student_id") == [{"user_id": user_id, "student_id": student_uuid(user_id)}]
 
 
 @pytest.mark.parametrize("questions", [{}, {"0": {"question_id": 1}}, "text", 7, True, "", 0, False])
 def test_questions_that_are_no_array(database: Engine, questions: Any) -> None:
     store(database, Exam(questions), Exam((question(5),)))
     sync(database)
-    assert quarantine(database) == [
-        {"question_ordinal": 0, "reason": "questions_not_array", "is_excluded": True}
-    ]
+    assert quarantine(database) == [{"question_ordinal": 0, "reason": "questions_not_array", "is_excluded": True}]
     assert [row["item_id"] for row in attempts(database)] == [5]
     assert_reconciled(database)
 
 
-@pytest.mark.parametrize(
-    "result_json", ["{}", '{"questions": null}', '{"questions": []}', "[]", "null", '"text"', "7"]
-)
+@pytest.mark.parametrize("result_json", ["{}", '{"questions": null}', '{"questions": []}', "[]", "null", '"text"', "7"])
 def test_an_exam_without_questions_says_nothing(database: Engine, result_json: str) -> None:
     execute(
         database,
@@ -341,9 +326,7 @@ def test_an_exam_at_an_impossible_time(database: Engine, created_at: Any, reason
 
 
 def test_an_exam_without_times_on_a_legacy_table(database: Engine) -> None:
-    execute(
-        database, "ALTER TABLE exam_results ALTER created_at DROP NOT NULL, ALTER updated_at DROP NOT NULL"
-    )
+    execute(database, "ALTER TABLE exam_results ALTER created_at DROP NOT NULL, ALTER updated_at DROP NOT NULL")
     try:
         execute(
             database,
@@ -352,16 +335,12 @@ def test_an_exam_without_times_on_a_legacy_table(database: Engine) -> None:
             "('b', 'kim', '{\"questions\": [{\"question_id\": 2}]}', NULL, '2026-01-05')",
         )
         sync(database)
-        assert quarantine(database) == [
-            {"question_ordinal": 1, "reason": "time_missing", "is_excluded": True}
-        ]
+        assert quarantine(database) == [{"question_ordinal": 1, "reason": "time_missing", "is_excluded": True}]
         assert [row["item_id"] for row in attempts(database)] == [2]
         assert sync(database).changed_exams == 0
     finally:
         execute(database, "TRUNCATE exam_results")
-        execute(
-            database, "ALTER TABLE exam_results ALTER created_at SET NOT NULL, ALTER updated_at SET NOT NULL"
-        )
+        execute(database, "ALTER TABLE exam_results ALTER created_at SET NOT NULL, ALTER updated_at SET NOT NULL")
 
 
 def test_a_question_twice_in_an_exam_has_two_ids_and_two_numbers(database: Engine) -> None:
@@ -372,8 +351,10 @@ def test_a_question_twice_in_an_exam_has_two_ids_and_two_numbers(database: Engin
         database, "SELECT id, attempt_no, answer_no, occurrence_no, correct FROM attempt ORDER BY attempt_no"
     )
     assert [(r["attempt_no"], r["answer_no"], r["occurrence_no"], r["correct"]) for r in rows] == [
-        (1, 1, 1, False), (2, 2, 2, True), (3, 3, 3, True),
-    ]  # fmt: skip
+        (1, 1, 1, False),
+        (2, 2, 2, True),
+        (3, 3, 3, True),
+    ]
     assert len({row["id"] for row in rows}) == 3
 
 
@@ -418,9 +399,7 @@ ANYTHING = st.recursive(
 FIELDS = ("question_id", "is_correct", "correct", "topic", "time_spent_sec", "used_hints", "answered_at")
 ELEMENTS = st.one_of(
     st.fixed_dictionaries({}, optional={name: st.one_of(SCALARS, ANYTHING) for name in FIELDS}),
-    st.fixed_dictionaries(
-        {"question_id": st.integers(-3, 3)}, optional={name: SCALARS for name in FIELDS[1:]}
-    ),
+    st.fixed_dictionaries({"question_id": st.integers(-3, 3)}, optional={name: SCALARS for name in FIELDS[1:]}),
     ANYTHING,
 )
 
@@ -656,9 +635,7 @@ def test_a_day_has_one_row_however_often_it_changes_and_a_reader_finds_the_last_
     first = touched_ids(database)
     read_up_to = max(first.values())
     for number in range(5):
-        changed = Exam(
-            (question(1, is_correct=bool(number % 2)),), created_at=exams[1].created_at, id=exams[1].id
-        )
+        changed = Exam((question(1, is_correct=bool(number % 2)),), created_at=exams[1].created_at, id=exams[1].id)
         store(database, changed)
         sync(database)
     last = touched_ids(database)
@@ -709,9 +686,7 @@ def test_two_syncs_at_once_come_to_the_same_as_one(database: Engine) -> None:
 
 
 @pytest.mark.parametrize("kill_in_batch", [1, 3, 6])
-def test_killed_in_the_middle_and_run_again_it_equals_a_clean_run(
-    database: Engine, kill_in_batch: int
-) -> None:
+def test_killed_in_the_middle_and_run_again_it_equals_a_clean_run(database: Engine, kill_in_batch: int) -> None:
     exams = [*well_formed_exams(8, 40), Exam([None, question("x")])]
     store(database, *exams)
     batches = 0
@@ -750,9 +725,7 @@ def test_no_lock_and_no_temporary_table_stay_behind(database: Engine) -> None:
     (row,) = rows_of(database, "SELECT to_regclass('pg_temp.changed_exam') AS name")
     assert row["name"] is None
     locks = "SELECT count(*) AS n FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database "
-    assert rows_of(database, locks + "WHERE locktype = 'advisory' AND datname = current_database()") == [
-        {"n": 0}
-    ]
+    assert rows_of(database, locks + "WHERE locktype = 'advisory' AND datname = current_database()") == [{"n": 0}]
 
 
 # ---- cost ----

@@ -21,7 +21,7 @@ NOW = dt.datetime(2025, 12, 1, tzinfo=dt.UTC)
 
 
 def judge(engine: Engine, number: int, now: dt.datetime = NOW) -> Any:
-    return judge_week(postgres_of(engine), week(number), now, Settings(), False)
+    return judge_week(postgres_of(engine), week(number), instant=now, settings=Settings(), dry=False)
 
 
 def row_of(engine: Engine, number: int, prediction: str) -> dict[str, Any] | None:
@@ -38,10 +38,7 @@ def store_kpis(engine: Engine, number: int, kpis: dict[str, dict[str, Any]]) -> 
     execute(
         engine,
         "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES (:user, :week, CAST(:kpis AS jsonb))",
-        [
-            {"user": user, "week": week(number).start, "kpis": json.dumps(value)}
-            for user, value in kpis.items()
-        ],
+        [{"user": user, "week": week(number).start, "kpis": json.dumps(value)} for user, value in kpis.items()],
     )
 
 
@@ -55,9 +52,7 @@ def store_cohort(engine: Engine, numbers: list[int], seed: int, skilled: bool = 
         silent = rng.random(len(users)) < chance
         said = chance if skilled else rng.permutation(chance)
         keys = {"S_method": "cox_efron", "S_horizon_days": 14}
-        store_kpis(
-            engine, number, {user: {"S": float(s), **keys} for user, s in zip(users, said, strict=True)}
-        )
+        store_kpis(engine, number, {user: {"S": float(s), **keys} for user, s in zip(users, said, strict=True)})
         end = (week(number).as_of - EPOCH) / dt.timedelta(days=1)
         days = end + rng.uniform(0, 14, len(users))
         active = [user for user, is_silent in zip(users, silent, strict=True) if not is_silent]
@@ -165,9 +160,12 @@ def test_p_is_judged_by_the_ability_of_the_week_of_its_own_day(database: Engine,
     )
     # Freed of the prior (reliability 0.5), 0.25 is an ability of 0.5 and 0.4 one of 0.8.
     for number, user, theta, se in (
-        (12, "dated", 0.25, 0.5**0.5), (14, "undated", 0.4, 0.5**0.5), (14, "vague", 2.0, 0.95),
-        (11, "undated", -3.0, 0.1), (12, "undated", -3.0, 0.1),
-    ):  # fmt: skip
+        (12, "dated", 0.25, 0.5**0.5),
+        (14, "undated", 0.4, 0.5**0.5),
+        (14, "vague", 2.0, 0.95),
+        (11, "undated", -3.0, 0.1),
+        (12, "undated", -3.0, 0.1),
+    ):
         execute(
             database,
             "INSERT INTO ability_window (user_id, week_start, window_name, window_start_at, window_end_at, theta, se, "
@@ -219,7 +217,7 @@ def test_drift_of_the_last_weeks_is_told(database: Engine) -> None:
                 "observed": 0.3 + shift + 0.01 * (number % 2),
             },
         )
-    outcome = judge_week(postgres_of(database), week(12), NOW, Settings(), True)
+    outcome = judge_week(postgres_of(database), week(12), instant=NOW, settings=Settings(), dry=True)
     (check,) = [c for c in outcome.checks if c.name == "no_drift"]
     assert not check.passed
     assert "more often than foretold" in check.description
@@ -228,8 +226,7 @@ def test_drift_of_the_last_weeks_is_told(database: Engine) -> None:
 def test_a_forecast_is_judged_by_the_weeks_that_came(database: Engine) -> None:
     insample = [{"y": 0.1}, {"y": 0.2}, {"y": None}]
     forecast = [
-        {"ds": week(n).start.isoformat(), "yhat": 0.3, "yhat_lower": 0.2, "yhat_upper": 0.4}
-        for n in (11, 12, 13)
+        {"ds": week(n).start.isoformat(), "yhat": 0.3, "yhat_lower": 0.2, "yhat_upper": 0.4} for n in (11, 12, 13)
     ]
     meta = {"status": "prophet", "interval_level": 0.8, "insample": insample}
     execute(

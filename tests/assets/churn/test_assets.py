@@ -43,11 +43,11 @@ def random_sessions(seed: int, end: dt.datetime) -> tuple[list[str], np.ndarray]
 def test_the_panel_equals_the_plain_one_on_random_logs(database: Engine, seed: int, zone: str) -> None:
     local = ZoneInfo(zone)
     as_of = instant_of(dt.date(2025, 6, 4 + seed), local)
-    closed_or_running = Week(dt.date(2025, 6, 2), as_of, zone)
+    closed_or_running = Week(dt.date(2025, 6, 2), as_of, timezone=zone)
     users, days = random_sessions(seed, as_of)
     store_sessions(database, users, days)
     with database.begin() as connection:
-        panel = load_panel(connection, closed_or_running, 60)
+        panel = load_panel(connection, closed_or_running, lookback_days=60)
     stored = rows_of(
         database,
         "SELECT user_id, extract(EPOCH FROM completed_at AT TIME ZONE :zone)::float8 / 86400 AS day "
@@ -56,10 +56,10 @@ def test_the_panel_equals_the_plain_one_on_random_logs(database: Engine, seed: i
         as_of=as_of,
     )
     names = sorted({row["user_id"] for row in stored})
-    log = activity_log([names.index(r["user_id"]) for r in stored], [r["day"] for r in stored], len(names))
+    log = activity_log([names.index(r["user_id"]) for r in stored], [r["day"] for r in stored], n_users=len(names))
     end_day = (as_of.astimezone(local).date() - dt.date(1970, 1, 1)).days
     mondays = [day for day in range(end_day - 60, end_day) if day % 7 == 4]
-    expected = landmark_panel(log, mondays, end_day, max_silence_days=60)
+    expected = landmark_panel(log, mondays, data_end_day=end_day, max_silence_days=60)
     assert len(panel) == len(expected) > 20
     # Users without a row at any landmark have no number in the database's panel.
     _, expected_user = np.unique(expected.user, return_inverse=True)
@@ -82,11 +82,9 @@ def test_kpis_of_the_week_that_ended_at_the_landmark_are_its_covariates(database
             {"week": monday + dt.timedelta(days=7 * (number - 1)), "value": number / 4},
         )
     with database.begin() as connection:
-        last = Week(monday, dt.datetime(2025, 2, 10, tzinfo=dt.UTC), "UTC")
-        panel = load_panel(connection, last, 28)
-        connection.execute(
-            statement("kpis/population.sql"), {"since": last.days_before(90), "as_of": last.as_of}
-        )
+        last = Week(monday, dt.datetime(2025, 2, 10, tzinfo=dt.UTC), timezone="UTC")
+        panel = load_panel(connection, last, lookback_days=28)
+        connection.execute(statement("kpis/population.sql"), {"since": last.days_before(90), "as_of": last.as_of})
         scored = load_scored(connection, last)
     by_landmark = dict(zip(panel.landmark_day.tolist(), panel.covariates["A_t"].tolist(), strict=True))
     landmark = (monday - dt.date(1970, 1, 1)).days
@@ -102,32 +100,28 @@ def test_a_stored_model_predicts_and_explains_as_the_fitted_one(family: str) -> 
     from tests.stats.survival.simulated import FIRST_DAY, mondays, simulated_log
 
     log, _ = simulated_log(80, seed=5)
-    panel = landmark_panel(log, mondays()[6:], FIRST_DAY + 140)
+    panel = landmark_panel(log, mondays()[6:], data_end_day=FIRST_DAY + 140)
     fitted = fit_churn(panel, ChurnSettings(family=family, folds=2, follow_up_days=21))
     stored = model_json(fitted)
     assert stored is not None
     again = model_from_json(json.loads(stored))
     some = {name: values[:200] for name, values in panel.covariates.items()}
     for horizon in (14.0, 21.0):
-        for one, other in zip(
-            fitted.predict_silence(some, horizon), again.predict_silence(some, horizon), strict=True
-        ):
+        for one, other in zip(fitted.predict_silence(some, horizon), again.predict_silence(some, horizon), strict=True):
             np.testing.assert_array_equal(one, other)
     assert fitted.reasons(some) == again.reasons(some)
     np.testing.assert_array_equal(fitted.relative_hazard(some), again.relative_hazard(some))
 
 
 def test_json_has_no_number_that_json_does_not_know() -> None:
-    assert (
-        json_text({"a": [float("nan"), np.float64("inf"), np.array([1.5])]}) == '{"a": [null, null, [1.5]]}'
-    )
+    assert json_text({"a": [float("nan"), np.float64("inf"), np.array([1.5])]}) == '{"a": [null, null, [1.5]]}'
 
 
 def run(engine: Engine, *weeks: Week, settings: SurvivalSettings | None = None) -> list[Any]:
     """Fit and score the weeks."""
     chosen, postgres = settings or SurvivalSettings(), postgres_of(engine)
-    fits = [fit_week(postgres, w, chosen, KpiSettings(), False) for w in weeks]
-    risks = [score_risk_week(postgres, w, chosen, False, LOG) for w in weeks]
+    fits = [fit_week(postgres, w, settings=chosen, kpis=KpiSettings(), dry=False) for w in weeks]
+    risks = [score_risk_week(postgres, w, settings=chosen, dry=False, log=LOG) for w in weeks]
     return [*fits, *risks]
 
 
@@ -156,9 +150,7 @@ def test_the_graph_fits_scores_and_fills_s_and_twice_is_once(database: Engine) -
     assert fit["family"] == "cox_efron"
     assert fit["is_usable"]
     assert fit["hazard_ratios"].keys() == fit["coefficients"].keys()
-    assert fit["hazard_ratios"]["days_since_last"] == pytest.approx(
-        np.exp(fit["coefficients"]["days_since_last"])
-    )
+    assert fit["hazard_ratios"]["days_since_last"] == pytest.approx(np.exp(fit["coefficients"]["days_since_last"]))
     assert fit["survival_curve"][0] == {"t": 0, "S": 1}
     assert 0.5 < fit["calibration"]["calibration_slope"] < 2.0
     risks = rows_of(
@@ -240,9 +232,7 @@ def run_id_of(engine: Engine, number: int) -> str:
 def kpi_keys(engine: Engine, at: Week) -> list[dict[str, Any]]:
     """What `weekly_kpi/S` writes of each student as of ``at``."""
     with engine.begin() as connection:
-        connection.execute(
-            statement("kpis/population.sql"), {"since": at.days_before(120), "as_of": at.as_of}
-        )
+        connection.execute(statement("kpis/population.sql"), {"since": at.days_before(120), "as_of": at.as_of})
         stage_churn_risk(connection, at, KpiSettings())
         kpis: list[dict[str, Any]] = list(connection.execute(text("SELECT kpis FROM staged_kpi")).scalars())
         connection.rollback()
@@ -256,10 +246,8 @@ def test_an_earlier_fit_that_stands_in_is_told_until_the_own_one_is_usable(
     store_simulated(database, 90, seed=13)
     run(database, week(14), week(15))
     judge(database, 15, is_usable=False)
-    outcome = score_risk_week(postgres_of(database), week(15), SurvivalSettings(), False, LOG)
-    assert rows_of(database, "SELECT DISTINCT run_id FROM survival_risk") == [
-        {"run_id": run_id_of(database, 14)}
-    ]
+    outcome = score_risk_week(postgres_of(database), week(15), settings=SurvivalSettings(), dry=False, log=LOG)
+    assert rows_of(database, "SELECT DISTINCT run_id FROM survival_risk") == [{"run_id": run_id_of(database, 14)}]
     (check,) = outcome.checks
     assert not check.passed
     note = outcome.metadata["fit_note"]
@@ -273,7 +261,7 @@ def test_an_earlier_fit_that_stands_in_is_told_until_the_own_one_is_usable(
     assert {row["kpis"]["S_fit_note"] for row in stored} == {note}
     assert {row["kpis"]["S_fit_run_id"] for row in stored} == {run_id_of(database, 14)}
     judge(database, 15, is_usable=True)
-    outcome = score_risk_week(postgres_of(database), week(15), SurvivalSettings(), False, LOG)
+    outcome = score_risk_week(postgres_of(database), week(15), settings=SurvivalSettings(), dry=False, log=LOG)
     assert [c.passed for c in outcome.checks] == [True]
     assert "fit_note" not in outcome.metadata
     assert materialize(database, weekly_kpi_s, partition_key=key).success
@@ -288,11 +276,11 @@ def test_a_week_that_was_not_fitted_yet_takes_the_newest_fit_without_a_word(
     """As who falls silent on a Monday morning: the running week has no fit before five."""
     store_simulated(database, 90, seed=13)
     run(database, week(14))
-    running = Week(week(15).start, week(14).as_of + dt.timedelta(hours=3), "UTC")
+    running = Week(week(15).start, week(14).as_of + dt.timedelta(hours=3), timezone="UTC")
     for keys in kpi_keys(database, running):
         assert keys["S_fit_run_id"] == run_id_of(database, 14)
         assert "S_fit_note" not in keys
-    outcome = score_risk_week(postgres_of(database), running, SurvivalSettings(), False, LOG)
+    outcome = score_risk_week(postgres_of(database), running, settings=SurvivalSettings(), dry=False, log=LOG)
     assert [check.passed for check in outcome.checks] == [True]
     assert "the last good one" not in caplog.text
 
@@ -306,7 +294,7 @@ def test_a_fit_older_than_the_look_back_stands_in_no_more(
     run(database, week(12), week(17))
     judge(database, 17, is_usable=False)
     settings = SurvivalSettings(lookback_days=lookback_days)
-    outcome = score_risk_week(postgres_of(database), week(17), settings, False, LOG)
+    outcome = score_risk_week(postgres_of(database), week(17), settings=settings, dry=False, log=LOG)
     assert outcome.metadata["fit"] == (run_id_of(database, 12) if stands_in else "none")
     (check,) = outcome.checks
     assert not check.passed
@@ -339,9 +327,7 @@ def test_an_older_week_done_again_leaves_the_current_table(database: Engine) -> 
     before = snapshot(database, "survival_risk")
     run(database, week(13))
     assert snapshot(database, "survival_risk") == before
-    assert rows_of(database, "SELECT DISTINCT week_start FROM survival_risk") == [
-        {"week_start": week(15).start}
-    ]
+    assert rows_of(database, "SELECT DISTINCT week_start FROM survival_risk") == [{"week_start": week(15).start}]
 
 
 def test_the_operator_can_keep_the_heuristic(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,9 +38,7 @@ def store(engine: Engine, values: dict[tuple[str, int], float | None], evidence:
 def cohort(weeks: int, spike_at: int | None = None, seed: int = 3) -> dict[tuple[str, int], float | None]:
     rng = np.random.default_rng(seed)
     return {
-        (f"u{user:02d}", number): float(
-            np.clip(0.1 + 0.05 * rng.normal() + (0.6 if number == spike_at else 0), -1, 1)
-        )
+        (f"u{user:02d}", number): float(np.clip(0.1 + 0.05 * rng.normal() + (0.6 if number == spike_at else 0), -1, 1))
         for number in range(weeks)
         for user in range(25)
     }
@@ -48,17 +46,17 @@ def cohort(weeks: int, spike_at: int | None = None, seed: int = 3) -> dict[tuple
 
 def run(engine: Engine, at: Week, **settings: Any) -> list[Any]:
     chosen = ForecastSettings().overridden_by({"processes": 1, **settings})
-    return list(forecast_week(postgres_of(engine), at, chosen, False))
+    return list(forecast_week(postgres_of(engine), at, settings=chosen, dry=False))
 
 
 def test_the_series_is_weighted_by_evidence_over_closed_weeks_with_gaps(database: Engine) -> None:
     store(database, {("a", 0): 0.2, ("a", 2): 0.4, ("b", 3): None})
     store(database, {("b", 0): 0.8}, evidence=60)
     with database.begin() as connection:
-        found = load_series(connection, "I_t", week(3).start, 12)
+        found = load_series(connection, "I_t", last_week=week(3).start, n_weeks=12)
     np.testing.assert_allclose(found.values, [(0.2 * 20 + 0.8 * 60) / 80, np.nan, 0.4, np.nan])
     np.testing.assert_allclose(found.evidence, [80**2 / (20**2 + 60**2), 0, 1, 0])
-    running = Week(week(3).start, week(2).as_of, "UTC")
+    running = Week(week(3).start, week(2).as_of, timezone="UTC")
     assert last_closed_week(running) == week(2).start
     assert last_closed_week(week(3)) == week(3).start
 
@@ -71,7 +69,7 @@ def test_a_topic_is_a_series_of_the_share_right(database: Engine) -> None:
         {"d": week(1).start},
     )
     with database.begin() as connection:
-        found = load_series(connection, "topic:algebra", week(1).start, 4)
+        found = load_series(connection, "topic:algebra", last_week=week(1).start, n_weeks=4)
     assert (found.values.tolist(), found.evidence.tolist()) == ([0.5], [10.0])
 
 
@@ -97,9 +95,7 @@ def test_a_planted_week_is_an_anomaly_and_the_run_is_written_once(database: Engi
 def test_holidays_of_a_country_and_days_off_move_the_forecast_and_are_stored(database: Engine) -> None:
     """Public holidays of the series and its forecast; a break in week 4, and again in week 11, the first foretold."""
     breaks = [str(week(4).start + dt.timedelta(days=2)), str(week(11).start + dt.timedelta(days=2))]
-    quiet = {
-        key: value if key[1] != 4 else value - 0.5 for key, value in cohort(11).items() if value is not None
-    }
+    quiet = {key: value if key[1] != 4 else value - 0.5 for key, value in cohort(11).items() if value is not None}
     store(database, quiet)
     chosen = {"holiday_countries": "US", "holidays": json.dumps({"break": [*breaks, "2019-01-01"]})}
     run(database, week(10), **chosen)
@@ -176,9 +172,7 @@ def test_each_student_has_an_expectation_from_the_weeks_before(database: Engine)
     assert found["u01"]["I_t_expected"] is None
     assert "3 earlier weeks" in found["u01"]["I_t_expected_reason"]
     users = [f"u{user:02d}" for user in range(1, 25)]
-    grid = np.array(
-        [[np.nan] * 4 + [np.nan if (v := values[u, n]) is None else v for n in range(8)] for u in users]
-    )
+    grid = np.array([[np.nan] * 4 + [np.nan if (v := values[u, n]) is None else v for n in range(8)] for u in users])
     expected = expect_students(grid, np.where(np.isfinite(grid), 20.0, 0.0))
     for position, user in enumerate(users[1:], 1):
         assert found[user]["I_t_expected"] == pytest.approx(expected.expected[position, -1])
@@ -203,7 +197,7 @@ def test_the_benchmark_forecasts_by_the_settings_of_the_asset(
     with pytest.raises(InterruptedError):
         prophet_all_weeks(2)
     with pytest.raises(InterruptedError):
-        list(forecast_week(postgres_of(database), week(3), ForecastSettings(), False))
+        list(forecast_week(postgres_of(database), week(3), settings=ForecastSettings(), dry=False))
     (of_benchmark, processes), (of_asset, processes_of_asset) = seen
     assert of_benchmark == of_asset
     assert of_asset.scored_weeks is None

@@ -29,10 +29,32 @@ GROUPS = {
     "quality",
 }
 HEAVY = (
-    "prophet", "sklearn", "lifelines", "rpy2", "cmdstanpy", "matplotlib", "numba", "httpstan", "scipy",
-    "pandas", "pyarrow", "plotly", "boto3", "botocore", "kubernetes", "dagster_aws", "dagster_k8s", "alembic",
-    "nbclient", "nbformat", "jupytext", "pypandoc", "IPython", "rich", "typer",
-)  # fmt: skip
+    "prophet",
+    "sklearn",
+    "lifelines",
+    "rpy2",
+    "cmdstanpy",
+    "matplotlib",
+    "numba",
+    "httpstan",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "plotly",
+    "boto3",
+    "botocore",
+    "kubernetes",
+    "dagster_aws",
+    "dagster_k8s",
+    "alembic",
+    "nbclient",
+    "nbformat",
+    "jupytext",
+    "pypandoc",
+    "IPython",
+    "rich",
+    "typer",
+)
 
 
 def each(keys: list[dg.AssetKey]) -> Any:
@@ -50,10 +72,23 @@ def spec_of(key: dg.AssetKey) -> dg.AssetSpec:
 def test_the_first_slice_is_there() -> None:
     names = {key.to_user_string() for key in GRAPH.get_all_asset_keys()}
     assert names >= {
-        "exam_results", "question", "interest_goal", "attempt", "attempt_quarantine", "mirt_item_params",
-        "mirt_ability", "mirt_fit_meta", "student_topic_theta", "features_topic_daily", "weekly_kpi/I_t",
-        "weekly_kpi/E_t", "weekly_kpi/R_t", "weekly_kpi/A_t", "weekly_kpi/P", "weekly_kpi/S",
-    }  # fmt: skip
+        "exam_results",
+        "question",
+        "interest_goal",
+        "attempt",
+        "attempt_quarantine",
+        "mirt_item_params",
+        "mirt_ability",
+        "mirt_fit_meta",
+        "student_topic_theta",
+        "features_topic_daily",
+        "weekly_kpi/I_t",
+        "weekly_kpi/E_t",
+        "weekly_kpi/R_t",
+        "weekly_kpi/A_t",
+        "weekly_kpi/P",
+        "weekly_kpi/S",
+    }
 
 
 def test_every_dependency_is_an_asset_of_the_graph() -> None:

@@ -132,9 +132,7 @@ def test_a_stan_fit_is_stored_in_the_contracts_shapes_and_feeds_p(database: Engi
     plots = [m for e in result.get_asset_materialization_events() for m in e.materialization.metadata]
     assert {"intervals", "chains", "predictive_check", "fans", "P"} <= set(plots)
     texts = [
-        str(v.value)
-        for e in result.get_asset_materialization_events()
-        for v in e.materialization.metadata.values()
+        str(v.value) for e in result.get_asset_materialization_events() for v in e.materialization.metadata.values()
     ]
     assert not any("student 0" in text for text in texts)
 
@@ -161,11 +159,9 @@ def test_twice_gives_the_same_as_once_and_a_dry_run_writes_nothing(database: Eng
         ({"ebfmi": np.array([0.1, 1.0])}, False),
     ],
 )
-def test_only_what_more_and_smaller_steps_remedy_is_sampled_again(
-    trouble: dict[str, Any], expected: bool
-) -> None:
+def test_only_what_more_and_smaller_steps_remedy_is_sampled_again(trouble: dict[str, Any], expected: bool) -> None:
     """Two chains of 1,000 independent draws; up to one divergence in a hundred draws is few."""
-    sampler = SamplerRun(0, np.array([1.0, 1.0]), 3, 0)
+    sampler = SamplerRun(0, np.array([1.0, 1.0]), treedepth_max=3, treedepth_hits=0)
     posterior = GrowthPosterior(
         family="gaussian",
         method="stan",
@@ -193,7 +189,7 @@ def test_too_few_draws_are_mended_by_a_second_more_careful_run(
     score = level + gain * week + rng.normal(0, 0.65, len(week))
     with database.begin() as connection:
         scores = dataclasses.replace(
-            load_scores(connection, week_of(), STAN),
+            load_scores(connection, week_of(), settings=STAN),
             student=student,
             week=week,
             score=score,
@@ -203,7 +199,7 @@ def test_too_few_draws_are_mended_by_a_second_more_careful_run(
     log = logging.Logger("growth")
     log.addHandler(caplog.handler)
     heard = dataclasses.replace(samplers(), log=log)
-    posterior = fit_growth(scores, GrowthSettings(n_samples=100, seed=45), heard).posterior
+    posterior = fit_growth(scores, GrowthSettings(n_samples=100, seed=45), samplers=heard).posterior
     assert "sampling 4 times as many in smaller steps" in caplog.text
     assert posterior.theta.shape[:2] == (2, 400)
     assert posterior.sampler is not None
@@ -362,10 +358,27 @@ def test_p_of_a_day_that_is_the_as_of_day_comes_from_the_fit(
 def goals_of(engine: Engine, users: list[str], horizon_weeks: int = 4, source: str = "theta") -> Goals:
     none = np.zeros(0)
     scores = WeeklyScores(
-        np.array(users, dtype=object), none, none, none, none, none, none, FIRST_MONDAY, source, None, (none, none)
-    )  # fmt: skip
+        np.array(users, dtype=object),
+        none,
+        week=none,
+        score=none,
+        weight=none,
+        answered=none,
+        right=none,
+        first_monday=FIRST_MONDAY,
+        source=source,
+        scale=None,
+        item_answers=(none, none),
+    )
     with engine.begin() as connection:
-        return load_goals(connection, week_of(), scores, np.arange(len(users)), 0.25, horizon_weeks)
+        return load_goals(
+            connection,
+            week_of(),
+            scores=scores,
+            students=np.arange(len(users)),
+            default_target=0.25,
+            horizon_weeks=horizon_weeks,
+        )
 
 
 def test_goals_are_combined_by_priority_and_the_nearest_day_counts(database: Engine) -> None:
@@ -380,9 +393,7 @@ def test_goals_are_combined_by_priority_and_the_nearest_day_counts(database: Eng
     store_goal(database, "later", "a", 3.0, created_at=week_of().as_of)
     store_goal(database, "far", "a", 1.0, target_date="infinity")
     store_goal(database, "007", "a", 1.5)
-    execute(
-        database, "INSERT INTO interest_goal (user_id, topic_id, target_level) VALUES ('nan', 'a', 'NaN')"
-    )
+    execute(database, "INSERT INTO interest_goal (user_id, topic_id, target_level) VALUES ('nan', 'a', 'NaN')")
     users = ["two", "equal", "negative", "passed", "later", "far", "007", "7", "nan"]
     goals = goals_of(database, users)
     assert goals.level.tolist() == [1.25, 1.5, 3.0, 0.25, 0.25, 1.0, 1.5, 0.25, 0.25]
@@ -426,7 +437,7 @@ def test_the_score_of_a_week_has_the_pull_of_the_prior_taken_out(database: Engin
     )
     store_answers(database, answers)
     with database.begin() as connection:
-        scores = load_scores(connection, week_of(), GrowthSettings(lookback_weeks=1))
+        scores = load_scores(connection, week_of(), settings=GrowthSettings(lookback_weeks=1))
     mean = np.average(scores.score, weights=scores.weight)
     error = np.sqrt(np.average((scores.score - mean) ** 2, weights=scores.weight) / n)
     assert len(scores.score) + scores.set_aside == n
@@ -453,7 +464,7 @@ def test_the_lookback_is_whole_calendar_weeks_of_the_platforms_zone(database: En
     store_answers(database, pd.concat([answers, repeat]))
     settings = GrowthSettings(lookback_weeks=8, score_source=source)
     with database.begin() as connection:
-        scores = load_scores(connection, week_of(zone=zone), settings)
+        scores = load_scores(connection, week_of(zone=zone), settings=settings)
     expected = [0, 1, 7] if source == "theta" else [0, 1, 3, 7]
     assert sorted(scores.week.tolist()) == expected
     assert scores.first_monday == FIRST_MONDAY
@@ -486,8 +497,8 @@ def test_the_draws_are_stored_for_predictions_on_demand(database: Engine) -> Non
     fit(database, STAN)
     with database.connect() as connection:
         stored = stored_fit(connection)
-        scores = load_scores(connection, week_of(), STAN)
-    fresh = fit_growth(scores, STAN, samplers()).posterior
+        scores = load_scores(connection, week_of(), settings=STAN)
+    fresh = fit_growth(scores, STAN, samplers=samplers()).posterior
     for name, summary in fresh.summary().items():
         again = stored.posterior.summary()[name]
         assert again["mean"] == pytest.approx(summary["mean"], abs=0.25 * summary["sd"])
@@ -579,8 +590,6 @@ def test_the_stored_json_is_json(database: Engine) -> None:
     """No NaN or infinity reaches the database, also from a fit that falls short."""
     store_cohort(database, n_students=3, n_weeks=3, answers_a_week=2)
     fit(database)
-    for row in rows_of(
-        database, "SELECT posterior_summary, diagnostics, model_spec, draws FROM growth_brms_meta"
-    ):
+    for row in rows_of(database, "SELECT posterior_summary, diagnostics, model_spec, draws FROM growth_brms_meta"):
         json.dumps(row, allow_nan=False)
     assert statement("growth/goals.sql", "stage") is not None

@@ -68,9 +68,7 @@ def test_without_any_answer_there_is_no_fit(database: Engine, source: str) -> No
 def test_constant_scores_are_said(database: Engine, family: str) -> None:
     store_cohort(database, n_students=10)
     execute(database, "UPDATE attempt_log SET correct = true")
-    fits, predictions = fit(
-        database, GrowthSettings(backend="laplace", score_source="accuracy", family=family)
-    )
+    fits, predictions = fit(database, GrowthSettings(backend="laplace", score_source="accuracy", family=family))
     assert not fits.checks[0].passed
     assert re.search("all 68 scores equal 1|every answer is right", fits.checks[0].description)
     assert (fits.published.staged, predictions.published.staged) == (0, 0)
@@ -81,10 +79,7 @@ def test_targets_beyond_every_score_give_certainties(database: Engine) -> None:
     store_goal(database, truth.users[0], "a", 999.999)
     store_goal(database, truth.users[1], "a", -999.999, target_date=dt.date(9999, 12, 31))
     fit(database, STAN)
-    rows = {
-        r["user_id"]: r
-        for r in rows_of(database, "SELECT user_id, p, p_lower, p_upper FROM growth_prediction")
-    }
+    rows = {r["user_id"]: r for r in rows_of(database, "SELECT user_id, p, p_lower, p_upper FROM growth_prediction")}
     assert set(rows[truth.users[0]].values()) == {truth.users[0], 0.0}
     assert set(rows[truth.users[1]].values()) == {truth.users[1], 1.0}
 
@@ -155,9 +150,7 @@ def test_two_runs_of_a_week_wait_for_each_other(database: Engine) -> None:
     assert rows_of(database, "SELECT count(*) AS n FROM growth_prediction") == [{"n": 40}]
 
 
-def test_ended_in_the_middle_nothing_is_half_written(
-    database: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ended_in_the_middle_nothing_is_half_written(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     store_cohort(database, n_students=10)
     before = snapshot(database, *TABLES)
 
@@ -182,9 +175,7 @@ materialise(create_engine({url!r}), [bayesian_growth], bayesian_growth={{"n_samp
 def contents(engine: Engine) -> dict[str, list[dict[str, Any]]]:
     """Rows of the fit and its predictions but for when they were computed."""
     query = "SELECT to_jsonb(t) - 'computed_at' AS row FROM {} AS t ORDER BY 1"
-    return {
-        table: rows_of(engine, query.format(table)) for table in ("growth_brms_meta", "growth_prediction")
-    }
+    return {table: rows_of(engine, query.format(table)) for table in ("growth_brms_meta", "growth_prediction")}
 
 
 def test_killed_in_the_middle_of_sampling_nothing_is_left_and_the_next_run_gives_the_same(

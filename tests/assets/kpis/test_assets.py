@@ -59,13 +59,13 @@ def compute(
 ) -> None:
     """What the assets do for a week, without Dagster's run around it, in one transaction each."""
     settings = KpiSettings().overridden_by(chosen)
-    seen = week_at(week, now, platform or PlatformSettings())
+    seen = week_at(week, now, platform=platform or PlatformSettings())
     since = seen.days_before(max(settings.users_since_days, settings.lookback_days))
     for name in names:
         with engine.begin() as connection:
             connection.execute(statement("kpis/population.sql"), {"since": since, "as_of": seen.as_of})
             kpis.STAGES[name](connection, seen, settings)
-            merge_kpis(connection, name, seen.start)
+            merge_kpis(connection, name, week_start=seen.start)
 
 
 def materialise(
@@ -77,9 +77,7 @@ def materialise(
         [ASSETS[name] for name in names],
         partition_key=None if tags else WEEK.isoformat(),
         resources={"postgres": resource},
-        run_config={
-            "ops": {f"weekly_kpi_{n}": {"config": {"as_of": LATER.isoformat(), **config}} for n in names}
-        },
+        run_config={"ops": {f"weekly_kpi_{n}": {"config": {"as_of": LATER.isoformat(), **config}} for n in names}},
         tags=tags,
         raise_on_error=False,
     )
@@ -133,7 +131,7 @@ def test_all_six_agree_with_plain_python(
 ) -> None:
     rng = random.Random(seed)
     platform = PlatformSettings().overridden_by({"timezone": zone})
-    as_of = week_at(week, LATER, platform).as_of
+    as_of = week_at(week, LATER, platform=platform).as_of
     attempts = random_cohort(rng, as_of, zone)
     abilities, recent, previous = (random_abilities(rng, attempts) for _ in range(3))
     empty_tables(shared_database)
@@ -216,8 +214,11 @@ def test_slowing_down_is_visible_beside_an_efficiency_of_zero(database: Engine) 
     compute(database, names=("E_t",))
     assert stored(database)["kim"] == {
         **dict.fromkeys(("I_t", "R_t", "A_t", "P", "S")),
-        "E_t": 0, "E_t_change": -0.5, "E_t_n_recent": 1, "E_t_n_previous": 1,
-    }  # fmt: skip
+        "E_t": 0,
+        "E_t_change": -0.5,
+        "E_t_n_recent": 1,
+        "E_t_n_previous": 1,
+    }
 
 
 def test_a_time_that_was_not_recorded_is_no_time(database: Engine) -> None:
@@ -267,9 +268,7 @@ def test_the_long_silent_have_a_risk(database: Engine) -> None:
     ],
     ids=["none", "one", "equal", "weighted", "without_level", "set_later"],
 )
-def test_the_target_is_the_students_goal(
-    database: Engine, goals: list[Any], target: float, source: str
-) -> None:
+def test_the_target_is_the_students_goal(database: Engine, goals: list[Any], target: float, source: str) -> None:
     store_attempts(database, [attempt(2)])
     end = dt.datetime(2026, 3, 9, tzinfo=UTC)
     store_abilities(database, {"kim": Ability(0.8, 0.5)}, WEEK, end)
@@ -306,8 +305,11 @@ def test_six_keys_are_always_there_whoever_writes_first(database: Engine, cohort
 
 def test_a_row_of_a_legacy_writer_gets_the_six_keys_and_keeps_its_own(database: Engine) -> None:
     store_attempts(database, [attempt(2)])
-    execute(database, "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES ('kim', :week, :kpis)",
-            {"week": WEEK, "kpis": '{"improvement_index": 0.3}'})  # fmt: skip
+    execute(
+        database,
+        "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES ('kim', :week, :kpis)",
+        {"week": WEEK, "kpis": '{"improvement_index": 0.3}'},
+    )
     compute(database, names=("A_t",))
     kim = stored(database)["kim"]
     assert kim["improvement_index"] == 0.3
@@ -350,20 +352,14 @@ def test_a_reason_that_no_longer_holds_goes_away(database: Engine) -> None:
     assert kim["I_t"] == 0
 
 
-def test_sessions_is_an_integer_literal_that_a_legacy_reader_can_cast(
-    database: Engine, cohort: list[Attempt]
-) -> None:
+def test_sessions_is_an_integer_literal_that_a_legacy_reader_can_cast(database: Engine, cohort: list[Attempt]) -> None:
     compute(database, names=("A_t",))
-    rows = rows_of(
-        database, "SELECT (kpis ->> 'sessions')::int AS n, kpis ->> 'sessions' AS literal FROM weekly_kpi"
-    )
+    rows = rows_of(database, "SELECT (kpis ->> 'sessions')::int AS n, kpis ->> 'sessions' AS literal FROM weekly_kpi")
     assert rows
     assert all(row["literal"] == str(row["n"]) for row in rows)
 
 
-def test_a_student_without_attempts_after_a_correction_has_no_row(
-    database: Engine, cohort: list[Attempt]
-) -> None:
+def test_a_student_without_attempts_after_a_correction_has_no_row(database: Engine, cohort: list[Attempt]) -> None:
     compute(database)
     gone = sorted(stored(database))[0]
     before = stored(database)
@@ -386,12 +382,18 @@ def test_another_query_plan_changes_no_number(database: Engine, method: str) -> 
     rng, end = random.Random(17), dt.datetime(2026, 3, 9, tzinfo=UTC)
     attempts = [
         Attempt(
-            f"u{user}", item, end - dt.timedelta(days=rng.uniform(0, 28)), f"{user}/{rng.randrange(20)}", True,
-            rng.uniform(0, 99), 0, "t",
+            f"u{user}",
+            item,
+            end - dt.timedelta(days=rng.uniform(0, 28)),
+            f"{user}/{rng.randrange(20)}",
+            True,
+            rng.uniform(0, 99),
+            0,
+            "t",
         )
         for user in range(100)
         for item in range(60)
-    ]  # fmt: skip
+    ]
     store_attempts(database, attempts)
     compute(database)
     before = stored(database)

@@ -30,11 +30,11 @@ SETTINGS = CalibrationSettings(lookback_days=7)
 
 
 def calibrated(engine: Engine, at: Week, settings: CalibrationSettings = SETTINGS) -> list[Outcome]:
-    return list(calibrate_week(postgres_of(engine), at, settings, False, LOG))
+    return list(calibrate_week(postgres_of(engine), at, settings=settings, dry=False, log=LOG))
 
 
 def scored(engine: Engine, at: Week) -> list[Outcome]:
-    return list(score_week(postgres_of(engine), at, SETTINGS, False, LOG))
+    return list(score_week(postgres_of(engine), at, settings=SETTINGS, dry=False, log=LOG))
 
 
 def constants(engine: Engine, at: Week) -> dict[str, Any]:
@@ -88,9 +88,7 @@ def test_an_item_with_a_wrong_key_is_neither_scored_nor_linked_with_and_stays_in
 
 
 @pytest.mark.parametrize("method", ["fixed", "mean-mean", "mean-sigma", "haebara", "stocking-lord"])
-def test_a_later_cohort_is_linked_to_the_first_and_the_drifted_item_dropped(
-    two_cohorts: Engine, method: str
-) -> None:
+def test_a_later_cohort_is_linked_to_the_first_and_the_drifted_item_dropped(two_cohorts: Engine, method: str) -> None:
     settings = SETTINGS.overridden_by({"linking": method})
     calibrated(two_cohorts, week(0), settings)
     outcomes = calibrated(two_cohorts, week(1), settings)
@@ -122,9 +120,7 @@ def test_too_few_common_items_are_refused_with_the_reason_stored(two_cohorts: En
     assert not check(outcomes, "on_the_scale").passed
     scored(two_cohorts, week(1))
     # Neither scores nor the current parameters come from a scale of its own.
-    used = rows_of(
-        two_cohorts, "SELECT DISTINCT run_id FROM mirt_ability UNION SELECT run_id FROM mirt_item_params"
-    )
+    used = rows_of(two_cohorts, "SELECT DISTINCT run_id FROM mirt_ability UNION SELECT run_id FROM mirt_item_params")
     first = rows_of(two_cohorts, "SELECT run_id FROM mirt_fit_meta WHERE week_start = :w", w=week(0).start)
     assert used == first
 
@@ -158,13 +154,8 @@ def test_a_drifted_anchor_is_not_fixed_but_estimated_anew(two_cohorts: Engine) -
     assert [d["item_id"] for d in found["dropped"]] == ["3"]
     assert found["dropped"][0]["shift_b_logit"] == pytest.approx(-1.5, abs=0.5)
     assert (found["method"], found["n_anchors_used"], found["n_screened"]) == ("fixed", 9, 10)
-    rows = {
-        row["item_id"]: row
-        for row in rows_of(two_cohorts, "SELECT * FROM mirt_item_params_history ORDER BY 1")
-    }
-    assert {item for item, row in rows.items() if row["is_anchor"]} == {
-        str(i) for i in range(1, 11) if i != 3
-    }
+    rows = {row["item_id"]: row for row in rows_of(two_cohorts, "SELECT * FROM mirt_item_params_history ORDER BY 1")}
+    assert {item for item, row in rows.items() if row["is_anchor"]} == {str(i) for i in range(1, 11) if i != 3}
     assert rows["3"]["b"] == pytest.approx(BANK.b[2] + 1.5, abs=0.6)
     assert rows["1"]["b"] == pytest.approx(BANK.b[0], rel=1e-12)
     assert check(outcomes, "on_the_scale").passed
@@ -191,9 +182,7 @@ def test_anchors_that_moved_apart_are_refused_and_the_week_is_scored_with_the_ca
     assert (found["A"], found["n_anchors_used"], found["method"]) == (None, 0, "fixed")
     assert "anchors" in found["refused"]
     scored(two_cohorts, week(2))
-    (row,) = rows_of(
-        two_cohorts, "SELECT DISTINCT run_id FROM mirt_ability WHERE week_start = :w", w=week(2).start
-    )
+    (row,) = rows_of(two_cohorts, "SELECT DISTINCT run_id FROM mirt_ability WHERE week_start = :w", w=week(2).start)
     assert "2025-W10" in row["run_id"]
 
 
@@ -220,9 +209,7 @@ def test_rasch_is_linked_by_a_shift_alone(two_cohorts: Engine) -> None:
     calibrated(two_cohorts, week(1), settings)
     found = constants(two_cohorts, week(1))
     assert (found["A"], found["method"]) == (1.0, "mean-mean")
-    assert {row["a"] for row in rows_of(two_cohorts, "SELECT DISTINCT a FROM mirt_item_params_history")} == {
-        1.0
-    }
+    assert {row["a"] for row in rows_of(two_cohorts, "SELECT DISTINCT a FROM mirt_item_params_history")} == {1.0}
 
 
 def test_abilities_foretell_the_next_answers(database: Engine) -> None:
@@ -248,12 +235,17 @@ def test_abilities_foretell_the_next_answers(database: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("mean", "sd", "n", "passed"),
-    [(0.1, 1.0, 500, True), (0.5, 1.0, 500, False), (0.5, 1.0, 20, True), (0.0, 1.4, 500, False),
-     (0.0, 0.7, 500, False), (0.0, 0.7, 15, True), (0.0, 0.0, 500, True)],
-)  # fmt: skip
-def test_a_jump_of_the_scale_is_noticed_and_chance_is_not(
-    mean: float, sd: float, n: int, passed: bool
-) -> None:
+    [
+        (0.1, 1.0, 500, True),
+        (0.5, 1.0, 500, False),
+        (0.5, 1.0, 20, True),
+        (0.0, 1.4, 500, False),
+        (0.0, 0.7, 500, False),
+        (0.0, 0.7, 15, True),
+        (0.0, 0.0, 500, True),
+    ],
+)
+def test_a_jump_of_the_scale_is_noticed_and_chance_is_not(mean: float, sd: float, n: int, passed: bool) -> None:
     found = judge_stability({"n": n, "mean": 0.0, "sd": 1.0}, {"n": n, "mean": mean, "sd": sd})
     assert found.passed is passed, found.description
 
@@ -317,10 +309,18 @@ class StandInR:
             items.loc[row.item, ["a", "b", "a_se", "b_se"]] = [row.a, row.b, np.nan, np.nan]
         n_free = 2 * (len(items) - len(arguments["anchors"]))
         fit = {
-            "group_mean": 0.1, "group_mean_se": np.nan, "group_variance": 1.44, "group_variance_se": np.nan,
-            "log_likelihood": -100.0, "log_prior": -7.0, "aic": 200.0 + 2 * n_free, "bic": 250.0, "n_iterations": 12,
-            "has_converged": True, "is_maximum": True,
-        }  # fmt: skip
+            "group_mean": 0.1,
+            "group_mean_se": np.nan,
+            "group_variance": 1.44,
+            "group_variance_se": np.nan,
+            "log_likelihood": -100.0,
+            "log_prior": -7.0,
+            "aic": 200.0 + 2 * n_free,
+            "bic": 250.0,
+            "n_iterations": 12,
+            "has_converged": True,
+            "is_maximum": True,
+        }
         persons = pd.DataFrame({"theta": np.zeros(arguments["n_persons"]), "theta_sd": 1.0})
         versions = pd.DataFrame([{"mirt": "1.44", "r": "R 4.4"}])
         return {"items": items, "fit": pd.DataFrame([fit]), "persons": persons, "versions": versions}
@@ -330,7 +330,7 @@ BY_MIRT = SETTINGS.overridden_by({"backend": "mirt", "retry_delay_secs": 0.01})
 
 
 def by_mirt(engine: Engine, r: StandInR, at: Week, settings: CalibrationSettings = BY_MIRT) -> list[Outcome]:
-    return list(calibrate_week(postgres_of(engine), at, settings, False, LOG, r))
+    return list(calibrate_week(postgres_of(engine), at, settings=settings, dry=False, log=LOG, r=r))
 
 
 def test_the_mirt_backend_writes_the_same_tables(two_cohorts: Engine) -> None:
@@ -357,9 +357,7 @@ def test_the_mirt_backend_writes_the_same_tables(two_cohorts: Engine) -> None:
 
 def test_priors_are_stored_and_those_of_mirt_are_what_it_was_given(two_cohorts: Engine) -> None:
     def stored() -> dict[str, Any]:
-        priors: dict[str, Any] = rows_of(
-            two_cohorts, "SELECT model_spec -> 'priors' AS p FROM mirt_fit_meta"
-        )[0]["p"]
+        priors: dict[str, Any] = rows_of(two_cohorts, "SELECT model_spec -> 'priors' AS p FROM mirt_fit_meta")[0]["p"]
         return priors
 
     calibrated(two_cohorts, week(0))
@@ -370,8 +368,11 @@ def test_priors_are_stored_and_those_of_mirt_are_what_it_was_given(two_cohorts: 
     intercept = {"dist": "normal", "mean": 0.0, "sd": pytest.approx(2 * np.exp(0.25))}
     assert stored() == {"a": slope, "d": intercept}
     assert r.priors.to_dict("list") == {
-        "parameter": ["a1", "d"], "type": ["lnorm", "norm"], "first": [0.0, 0.0], "second": [0.5, intercept["sd"]],
-    }  # fmt: skip
+        "parameter": ["a1", "d"],
+        "type": ["lnorm", "norm"],
+        "first": [0.0, 0.0],
+        "second": [0.5, intercept["sd"]],
+    }
     by_mirt(two_cohorts, r, week(0), BY_MIRT.overridden_by({"priors": "none"}))
     assert stored() == {}
     assert r.priors.empty
@@ -426,9 +427,7 @@ def test_items_and_students_who_do_not_follow_the_model_show_in_the_metadata(dat
     assert students["students_tested_for_fit"] == 500
     assert students["share_of_students_misfitting"] < 0.09
     # Every third student answers against the ability, and item 2 is answered right by the middle only.
-    execute(
-        database, "UPDATE attempt_log SET correct = item_id % 2 = 0 WHERE substr(user_id, 2)::integer % 3 = 0"
-    )
+    execute(database, "UPDATE attempt_log SET correct = item_id % 2 = 0 WHERE substr(user_id, 2)::integer % 3 = 0")
     middle = [f"u{k}" for k in np.flatnonzero(np.abs(THETA) < 0.7)]
     execute(database, "UPDATE attempt_log SET correct = user_id = ANY(:m) WHERE item_id = 2", {"m": middle})
     badly = calibrated(database, week(0))[0].metadata

@@ -19,7 +19,7 @@ BANK = Bank.drawn(24, seed=5)
 
 def calibrated(engine: Engine) -> dict[str, CheckOutcome]:
     settings = CalibrationSettings(lookback_days=7)
-    outcomes = list(calibrate_week(postgres_of(engine), week(0), settings, False, LOG))
+    outcomes = list(calibrate_week(postgres_of(engine), week(0), settings=settings, dry=False, log=LOG))
     return {check.name: check for outcome in outcomes for check in outcome.checks}
 
 

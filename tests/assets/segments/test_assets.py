@@ -17,18 +17,14 @@ from tests.assets._activity import postgres_of, week
 TABLES = ("segment_meta", "segment_profile", "user_segment")
 
 
-def store_weeks(
-    engine: Engine, numbers: list[int], groups: dict[str, dict[str, float]], seed: int = 1
-) -> None:
+def store_weeks(engine: Engine, numbers: list[int], groups: dict[str, dict[str, float]], seed: int = 1) -> None:
     """Forty students a group, named by it, with KPIs around the group's own."""
     rng = np.random.default_rng(seed)
     rows = []
     for number in numbers:
         for group, centre in groups.items():
             for student in range(40):
-                kpis = {
-                    key: round(value + 0.05 * abs(value) * rng.normal(), 6) for key, value in centre.items()
-                }
+                kpis = {key: round(value + 0.05 * abs(value) * rng.normal(), 6) for key, value in centre.items()}
                 rows.append(
                     {
                         "user": f"{group}{student}",
@@ -49,7 +45,7 @@ RARE = {"A_t": 0.25, "I_t": 0.0, "E_t": 0.1, "R_t": 0.3, "sessions": 3.0, "mean_
 
 
 def run(engine: Engine, at: Week, settings: SegmentSettings | None = None, dry: bool = False) -> list[Any]:
-    return list(segment_week(postgres_of(engine), at, settings or SegmentSettings(), dry))
+    return list(segment_week(postgres_of(engine), at, settings=settings or SegmentSettings(), dry=dry))
 
 
 def test_features_are_means_of_the_weeks_and_days_of_the_look_back(database: Engine) -> None:
@@ -71,7 +67,7 @@ def test_features_are_means_of_the_weeks_and_days_of_the_look_back(database: Eng
         },
     )
     with database.begin() as connection:
-        found = load_features(connection, week(3), SegmentSettings(lookback_weeks=3, min_weeks=2))
+        found = load_features(connection, week(3), settings=SegmentSettings(lookback_weeks=3, min_weeks=2))
     assert found.user_ids == ["u"]
     values = {name: column.tolist()[0] for name, column in found.columns.items()}
     assert values["engagement"] == pytest.approx(0.3)
@@ -110,15 +106,11 @@ def test_segments_keep_identity_and_name_over_four_runs(database: Engine) -> Non
         groups = {"busy": {k: v * drift for k, v in BUSY.items()}, "rare": RARE}
         store_weeks(database, list(range(number - 3, number + 1)), groups, seed=number)
         run(database, week(number), SegmentSettings(lookback_weeks=4))
-        rows = rows_of(
-            database, "SELECT DISTINCT left(user_id, 4), segment_id, segment_label FROM user_segment"
-        )
+        rows = rows_of(database, "SELECT DISTINCT left(user_id, 4), segment_id, segment_label FROM user_segment")
         identities.append({tuple(row.values()) for row in rows})
     assert len(identities[0]) == 2
     assert all(later == identities[0] for later in identities)
-    moved = rows_of(
-        database, "SELECT is_new, moved FROM segment_profile WHERE week_start = :w", w=week(19).start
-    )
+    moved = rows_of(database, "SELECT is_new, moved FROM segment_profile WHERE week_start = :w", w=week(19).start)
     assert all(not row["is_new"] and row["moved"] < 0.5 for row in moved)
 
 

@@ -134,9 +134,7 @@ class TestLive:
             error = row["sd"] * np.sqrt(1 / ess + 1 / row["ess_bulk"])
             # Four errors: six means and six SDs are looked at.
             assert abs(draws.mean() - row["mean"]) < 4 * error, row["variable"]
-            assert abs(draws.std() / row["sd"] - 1) < 4 * np.sqrt((1 / ess + 1 / row["ess_bulk"]) / 2), row[
-                "variable"
-            ]
+            assert abs(draws.std() / row["sd"] - 1) < 4 * np.sqrt((1 / ess + 1 / row["ess_bulk"]) / 2), row["variable"]
 
     def test_students_agree_with_a_long_run(self, of_reference):
         expected = pd.DataFrame(
@@ -179,9 +177,7 @@ class TestLive:
         rows = pd.DataFrame({"student_id": student, "week": week, "attempts": 10})
         rows["right"] = rng.binomial(10, 1 / (1 + np.exp(-logit)))
         with RSession(timeout_seconds=300) as r:
-            draws = sample_growth_with_brms(
-                r, rows, cache_folder=cache, family="binomial", n_draws=500, cores=2
-            )
+            draws = sample_growth_with_brms(r, rows, cache_folder=cache, family="binomial", n_draws=500, cores=2)
         week_draws = draws.parameters["b_week"]
         assert abs(week_draws.mean() - 0.15) < 4 * week_draws.std()
         assert "sigma" not in draws.parameters

@@ -72,9 +72,7 @@ class TestRequest:
                 some_answers(),
                 pd.DataFrame({"user_id": twelve, "item_id": "easy", "is_correct": True}),
                 pd.DataFrame({"user_id": twelve, "item_id": "hard", "is_correct": False}),
-                pd.DataFrame(
-                    {"user_id": ["x", "u01", "u02"], "item_id": "new", "is_correct": [True, False, True]}
-                ),
+                pd.DataFrame({"user_id": ["x", "u01", "u02"], "item_id": "new", "is_correct": [True, False, True]}),
             ]
         )
         request = mirt_request(answers, "2PL")
@@ -88,7 +86,7 @@ class TestRequest:
 
     def test_anchors_are_numbered_and_unanswered_ones_ignored(self):
         anchors = pd.DataFrame({"item_id": ["q3", "gone", "q0"], "a": [1.2, 1, 0.8], "b": [0.1, 0, -1]})
-        chosen = mirt_request(some_answers(), "3PL", anchors.assign(c=[0.2, 0, None])).anchors
+        chosen = mirt_request(some_answers(), "3PL", anchors=anchors.assign(c=[0.2, 0, None])).anchors
         assert chosen.to_dict("list") == {"item": [4, 1], "a": [1.2, 0.8], "b": [0.1, -1.0], "c": [0.2, 0.0]}
 
     @pytest.mark.parametrize(
@@ -97,7 +95,7 @@ class TestRequest:
     )
     def test_impossible_anchors_are_named(self, model, anchor):
         with pytest.raises(CalibrationDataError, match=r"anchors \['q1'\]"):
-            mirt_request(some_answers(), model, pd.DataFrame([{"item_id": "q1", **anchor}]))
+            mirt_request(some_answers(), model, anchors=pd.DataFrame([{"item_id": "q1", **anchor}]))
 
     def test_refuses_what_cannot_be_calibrated(self):
         answers = some_answers()
@@ -119,7 +117,7 @@ class TestRequest:
             "c": ("g", "norm", -1.4, 0.6),
         }
         for model, names in (("Rasch", "d"), ("2PL", "ad"), ("3PL", "adc")):
-            table = mirt_arguments(mirt_request(some_answers(), model), model, priors, MirtSettings())[
+            table = mirt_arguments(mirt_request(some_answers(), model), model, priors=priors, settings=MirtSettings())[
                 "priors"
             ]
             assert list(table.itertuples(index=False, name=None)) == [rows[name] for name in names]
@@ -139,7 +137,7 @@ class TestTries:
     @pytest.mark.parametrize(("tries", "first", "growth"), [(0, 1.0, 2.0), (2, -1.0, 2.0), (2, 1.0, 0.5)])
     def test_impossible_waits(self, tries, first, growth):
         with pytest.raises(ValueError, match=r"at least one try|cannot be negative"):
-            growing_waits(tries, first, growth)
+            growing_waits(tries, first, growth=growth)
 
     def test_second_try_succeeds_and_tries_are_logged_with_their_numbers(self, caplog):
         outcomes, slept = [RCrashedError("gone"), "fitted"], []
@@ -152,7 +150,12 @@ class TestTries:
 
         with caplog.at_level(logging.INFO):
             result = try_repeatedly(
-                work, (5.0, 10.0), (RCrashedError,), logging.getLogger("t"), "calibration", slept.append
+                work,
+                (5.0, 10.0),
+                retried=(RCrashedError,),
+                logger=logging.getLogger("t"),
+                what="calibration",
+                sleep=slept.append,
             )
         assert result == "fitted"
         assert slept == [5.0]
@@ -176,7 +179,7 @@ class TestTries:
         assert slept == [2.0, 4.0]
 
     @pytest.mark.parametrize(
-        "error", [RPackageMissingError("no mirt", ("mirt",)), REvaluationError("bad", "", ())]
+        "error", [RPackageMissingError("no mirt", ("mirt",)), REvaluationError("bad", "", traceback=())]
     )
     def test_what_would_fail_again_is_not_tried_again(self, error):
         r = self.FailingR(error)
@@ -201,7 +204,7 @@ def stand_in(tmp_path_factory):
 class TestStandIn:
     def test_answers_reach_their_cells_and_results_their_ids(self, stand_in, caplog):
         answers = some_answers()
-        result = calibrate_with_mirt(stand_in, answers, "2PL")
+        result = calibrate_with_mirt(stand_in, answers, model="2PL")
         share = answers.groupby("item_id")["is_correct"].mean()
         assert result.item_ids.tolist() == share.index.tolist()
         np.testing.assert_allclose(result.b, -np.log(share / (1 - share)))
@@ -214,13 +217,11 @@ class TestStandIn:
         assert (result.group_mean, result.group_variance) == (0.0, 1.0)
         assert (result.log_likelihood, result.n_iterations, result.has_converged) == (-1.5, 12, True)
         assert result.is_maximum is True
-        assert (
-            "asked for 61 points on -6..6, TOL 1e-04, NCYCLES 2000, priors none, SE TRUE Oakes" in caplog.text
-        )
+        assert "asked for 61 points on -6..6, TOL 1e-04, NCYCLES 2000, priors none, SE TRUE Oakes" in caplog.text
 
     def test_anchors_are_fixed_and_free_the_group(self, stand_in):
         anchors = pd.DataFrame({"item_id": ["q1", "q4"], "a": [1.4, 0.7], "b": [0.3, -0.5]})
-        result = calibrate_with_mirt(stand_in, some_answers(), "2PL", anchors=anchors)
+        result = calibrate_with_mirt(stand_in, some_answers(), model="2PL", anchors=anchors)
         assert result.is_fixed.tolist() == [False, True, False, False, True]
         np.testing.assert_allclose(result.a[result.is_fixed], [1.4, 0.7])
         np.testing.assert_allclose(result.b[result.is_fixed], [0.3, -0.5])
@@ -231,7 +232,7 @@ class TestStandIn:
     def test_guessing(self, stand_in, caplog):
         anchors = pd.DataFrame({"item_id": ["q1"], "a": [1.0], "b": [0.0], "c": [0.25]})
         result = calibrate_with_mirt(
-            stand_in, some_answers(), "3PL", anchors=anchors, priors=ItemPriors(c=Normal(-1.1, 0.5))
+            stand_in, some_answers(), model="3PL", anchors=anchors, priors=ItemPriors(c=Normal(-1.1, 0.5))
         )
         np.testing.assert_allclose(result.c, [0.15, 0.25, 0.15, 0.15, 0.15])
         # The fixed item has none.
@@ -240,12 +241,12 @@ class TestStandIn:
 
     def test_priors_reach_mirts_table(self, stand_in, caplog):
         weak = ItemPriors(a=LogNormal(0.0, 0.5), d=Normal(0.0, 2.5))
-        result = calibrate_with_mirt(stand_in, some_answers(), "2PL", priors=weak)
+        result = calibrate_with_mirt(stand_in, some_answers(), model="2PL", priors=weak)
         assert "priors a1 lnorm 0 0.5 x5; d norm 0 2.5 x5," in caplog.text
         assert result.log_prior == -0.25
 
     def test_rasch_frees_the_variance_only(self, stand_in):
-        result = calibrate_with_mirt(stand_in, some_answers(), "Rasch")
+        result = calibrate_with_mirt(stand_in, some_answers(), model="Rasch")
         assert np.isnan(result.a_se).all()
         assert np.isnan(result.group_mean_se)
         assert result.group_variance_se == 0.1
@@ -256,7 +257,7 @@ class TestStandIn:
         assert result.is_maximum is None
 
     def test_3pl_without_prior_warns(self, stand_in, caplog):
-        calibrate_with_mirt(stand_in, some_answers(), "3PL")
+        calibrate_with_mirt(stand_in, some_answers(), model="3PL")
         assert "3PL without a prior" in caplog.text
 
 
@@ -290,7 +291,7 @@ class TestAgainstMirt:
         data = pd.read_csv(shared(f"reference/irt/mirt_{name}_data.csv"))
         expected = json.loads(shared(f"reference/irt/mirt_{name}_2pl.json").read_text())
         long = data.reset_index(names="user_id").melt("user_id", var_name="item_id", value_name="is_correct")
-        result = calibrate_with_mirt(r, long, "2PL", settings=MirtSettings(tolerance=1e-7))
+        result = calibrate_with_mirt(r, long, model="2PL", settings=MirtSettings(tolerance=1e-7))
         slopes = {row["item"].replace("_", "."): row["a1"] for row in expected["items_slope_intercept"]}
         found = {item.replace("_", "."): a for item, a in zip(result.item_ids, result.a, strict=True)}
         assert result.log_likelihood == pytest.approx(expected["logLik"], abs=1e-4)
@@ -300,9 +301,9 @@ class TestAgainstMirt:
         data = pd.read_csv(shared("reference/irt/mirt_LSAT7_data.csv"))
         long = data.reset_index(names="user_id").melt("user_id", var_name="item_id", value_name="is_correct")
         priors = ItemPriors(a=LogNormal(0.0, 0.5), d=Normal(0.0, 2.0))
-        found = calibrate_with_mirt(r, long, "2PL", priors=priors, settings=MirtSettings(tolerance=1e-7))
+        found = calibrate_with_mirt(r, long, model="2PL", priors=priors, settings=MirtSettings(tolerance=1e-7))
         own = calibrate(
-            ResponseData.from_long(long["user_id"], long["item_id"], long["is_correct"]),
+            ResponseData.from_long(long["user_id"], long["item_id"], correct=long["is_correct"]),
             CalibrationConfig(priors=priors, tolerance=1e-7),
         )
         assert found.item_ids.tolist() == own.items.item_ids.tolist()

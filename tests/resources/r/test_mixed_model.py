@@ -60,7 +60,7 @@ def test_agrees_with_lme4_to_four_digits(r, name):
     fit = fit_mixed_model(
         r,
         rows_of(path),
-        formula,
+        formula=formula,
         reml=expected["REML"],
         held_out_share=0,
         student_column=student,
@@ -70,9 +70,7 @@ def test_agrees_with_lme4_to_four_digits(r, name):
     assert fit.aic == pytest.approx(expected["AIC"], abs=1e-5)
     assert fit.bic == pytest.approx(expected["BIC"], abs=1e-5)
     assert fit.n_rows == expected["nobs"]
-    assert {e.name: e.estimate for e in fit.fixed_effects} == pytest.approx(
-        expected["fixef"], rel=FOUR_DIGITS
-    )
+    assert {e.name: e.estimate for e in fit.fixed_effects} == pytest.approx(expected["fixef"], rel=FOUR_DIGITS)
     assert {e.name: e.se for e in fit.fixed_effects} == pytest.approx(expected["fixef_se"], rel=FOUR_DIGITS)
     assert fit.residual_sd == pytest.approx(expected["sigma"], rel=FOUR_DIGITS)
     components = {(c.group, c.term, c.other_term): c for c in fit.variance_components}
@@ -109,7 +107,7 @@ def simulated(n_students, n_weeks, seed, slope_sd=0.05, noise_sd=0.1):
 
 def test_recovers_slopes_of_students(r):
     rows, slope = simulated(150, 10, seed=11)
-    fit = fit_mixed_model(r, rows, "score ~ week + (week | student)", held_out_share=0)
+    fit = fit_mixed_model(r, rows, formula="score ~ week + (week | student)", held_out_share=0)
     slopes = growth_slopes(fit, "student")
     truth = slope[[int(s[1:]) for s in slopes.student_ids]]
     z = (slopes.slope - truth) / slopes.conditional_sd
@@ -121,7 +119,7 @@ def test_recovers_slopes_of_students(r):
 
 def test_held_out_error_is_of_unseen_weeks(r):
     rows, _ = simulated(60, 8, seed=12)
-    fit = fit_mixed_model(r, rows, "score ~ week + (week | student)", held_out_share=0.25, seed=5)
+    fit = fit_mixed_model(r, rows, formula="score ~ week + (week | student)", held_out_share=0.25, seed=5)
     assert fit.held_out.n_rows == 120
     assert fit.held_out.n_new_level_rows == 0
     assert fit.rmse < fit.held_out.rmse < fit.held_out.rmse_of_mean
@@ -133,8 +131,8 @@ def test_students_without_other_rows_are_counted(r):
     rows, _ = simulated(40, 6, seed=13)
     visitors = pd.DataFrame({"student": [f"new{i}" for i in range(30)], "week": 1, "score": 0.4})
     rows = pd.concat([rows, visitors], ignore_index=True)
-    fit = fit_mixed_model(r, rows, "score ~ week + (1 | student)", held_out_share=0.5, seed=2)
-    held_out = held_out_rows(rows["student"], rows["week"], 0.5, seed=2)
+    fit = fit_mixed_model(r, rows, formula="score ~ week + (1 | student)", held_out_share=0.5, seed=2)
+    held_out = held_out_rows(rows["student"], rows["week"], share=0.5, seed=2)
     seen = set(rows["student"][~held_out])
     assert fit.held_out.n_new_level_rows == sum(s not in seen for s in rows["student"][held_out]) > 0
 
@@ -142,7 +140,7 @@ def test_students_without_other_rows_are_counted(r):
 def test_singular_fit_says_so(r):
     rows, _ = simulated(30, 5, seed=14, slope_sd=0.0)
     rows["score"] = np.random.default_rng(1).normal(size=len(rows))
-    fit = fit_mixed_model(r, rows, "score ~ week + (week | student)", held_out_share=0)
+    fit = fit_mixed_model(r, rows, formula="score ~ week + (week | student)", held_out_share=0)
     assert fit.is_singular
     assert fit.metrics()["singular"] is True
 
@@ -150,14 +148,14 @@ def test_singular_fit_says_so(r):
 def test_week_far_from_zero_is_reported_by_lme4_and_kept(r):
     rows, _ = simulated(40, 6, seed=15)
     fit = fit_mixed_model(
-        r, rows.assign(week=rows["week"] * 1e6), "score ~ week + (1 | student)", held_out_share=0
+        r, rows.assign(week=rows["week"] * 1e6), formula="score ~ week + (1 | student)", held_out_share=0
     )
     assert any("different scales" in text or "scale" in text for text in fit.metrics()["messages"])
 
 
 def test_uncorrelated_terms(r):
     rows, _ = simulated(60, 8, seed=16)
-    fit = fit_mixed_model(r, rows, "score ~ week + (week || student)", held_out_share=0)
+    fit = fit_mixed_model(r, rows, formula="score ~ week + (week || student)", held_out_share=0)
     assert fit.random("student").terms == ("(Intercept)", "week")
     assert all(c.other_term is None for c in fit.variance_components)
 
@@ -169,14 +167,10 @@ def test_binomial_counts_and_single_answers_agree(r):
     student, week = np.repeat(np.arange(n_students), n_weeks), np.tile(np.arange(n_weeks), n_students)
     logit = -0.5 + rng.normal(size=n_students)[student] + 0.2 * week
     right = rng.uniform(size=(student.size, n_answers)) < 1 / (1 + np.exp(-logit))[:, None]
-    counts = pd.DataFrame(
-        {"student": student.astype(str), "week": week, "score": right.mean(axis=1), "attempts": 5}
-    )
-    single = counts.loc[counts.index.repeat(n_answers), ["student", "week"]].assign(
-        score=right.ravel().astype(int)
-    )
+    counts = pd.DataFrame({"student": student.astype(str), "week": week, "score": right.mean(axis=1), "attempts": 5})
+    single = counts.loc[counts.index.repeat(n_answers), ["student", "week"]].assign(score=right.ravel().astype(int))
     of_counts, of_answers = (
-        fit_mixed_model(r, rows, "score ~ week + (1 | student)", "binomial", held_out_share=0)
+        fit_mixed_model(r, rows, formula="score ~ week + (1 | student)", family="binomial", held_out_share=0)
         for rows in (counts, single)
     )
     assert of_counts.fixed("week").estimate == pytest.approx(of_answers.fixed("week").estimate, rel=1e-4)
@@ -188,10 +182,8 @@ def test_binomial_counts_and_single_answers_agree(r):
 
 def test_contract_json(r):
     rows, _ = simulated(30, 6, seed=18)
-    fit = fit_mixed_model(r, rows, "score ~ week + (week | student)")
-    spec, metrics = (
-        json.loads(json.dumps(part, allow_nan=False)) for part in (fit.model_spec(12), fit.metrics())
-    )
+    fit = fit_mixed_model(r, rows, formula="score ~ week + (week | student)")
+    spec, metrics = (json.loads(json.dumps(part, allow_nan=False)) for part in (fit.model_spec(12), fit.metrics()))
     assert {"formula", "family", "lookback_weeks", "rows_count"} <= spec.keys()
     assert spec["lookback_weeks"] == 12
     assert spec["rows_count"] == 180
@@ -206,7 +198,7 @@ def test_bad_rows_never_reach_r():
 
     rows, _ = simulated(5, 5, seed=19)
     with pytest.raises(MixedModelDataError, match="no column student, week"):
-        fit_mixed_model(NoR(), rows.rename(columns={"student": "s", "week": "w"}), "score ~ w + (1 | s)")
+        fit_mixed_model(NoR(), rows.rename(columns={"student": "s", "week": "w"}), formula="score ~ w + (1 | s)")
     rows.loc[0, "score"] = np.inf
     with pytest.raises(MixedModelDataError, match="score is missing, infinite"):
-        fit_mixed_model(NoR(), rows, "score ~ week + (1 | student)")
+        fit_mixed_model(NoR(), rows, formula="score ~ week + (1 | student)")

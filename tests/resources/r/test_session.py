@@ -135,7 +135,9 @@ class TestInstallation:
         (tmp_path / "lib/libR.so").touch()
         secrets = {"DATABASE_URL": "x", "AWS_SECRET_ACCESS_KEY": "x", "SOME_TOKEN": "x", "PGPASSWORD": "x"}
         installation = find_r({"R_HOME": str(tmp_path)})
-        passed = r_environment({**secrets, "HOME": "/h", "R_LIBS": "/l"}, installation, 2, tmp_path)
+        passed = r_environment(
+            {**secrets, "HOME": "/h", "R_LIBS": "/l"}, installation, threads=2, temporary_folder=tmp_path
+        )
         assert not secrets.keys() & passed.keys()
         assert passed["HOME"] == "/h"
         assert passed["R_LIBS"] == "/l"
@@ -175,8 +177,13 @@ class TestSession:
             }
         )
         assert r.call(PROBE, "classes", frame=frame).tolist() == [
-            "integer", "numeric", "character", "factor", "logical", "numeric",
-        ]  # fmt: skip
+            "integer",
+            "numeric",
+            "character",
+            "factor",
+            "logical",
+            "numeric",
+        ]
         assert r.call(PROBE, "missing_counts", frame=frame).tolist() == [1, 1, 1, 1, 1, 0]
 
     def test_values_come_back_as_they_went(self, r):
@@ -196,9 +203,7 @@ class TestSession:
         assert back["frame"]["g"].tolist()[:2] == ["x", "y"]
 
     def test_empty_frame(self, r):
-        back = r.call(
-            PROBE, "echo", x=pd.DataFrame({"a": np.array([], dtype=float), "s": pd.Series([], dtype=object)})
-        )
+        back = r.call(PROBE, "echo", x=pd.DataFrame({"a": np.array([], dtype=float), "s": pd.Series([], dtype=object)}))
         assert list(back.columns) == ["a", "s"]
         assert len(back) == 0
 

@@ -84,8 +84,10 @@ def program(tmp_path):
 
 def small_problem():
     c = simulate_cohort(20, seed=1)
-    data = growth_data(c.student, c.week, c.score)
-    return marginal_data(data, GrowthPriors(), np.array([0.5, 0.01, -2.4, -4.7, 0, -2.5]), 0.1 * np.eye(6))
+    data = growth_data(c.student, c.week, score=c.score)
+    return marginal_data(
+        data, GrowthPriors(), location=np.array([0.5, 0.01, -2.4, -4.7, 0, -2.5]), scale=0.1 * np.eye(6)
+    )
 
 
 class TestCache:
@@ -100,9 +102,9 @@ class TestCache:
         cache, header = ExecutableCache(tmp_path / "cache"), tmp_path / "f.hpp"
         header.write_text("// one")
         paths = [cache.executable(Scripts(), program), cache.executable(Scripts(version="2"), program)]
-        paths.append(cache.executable(Scripts(), program, header))
+        paths.append(cache.executable(Scripts(), program, header=header))
         header.write_text("// two")
-        paths.append(cache.executable(Scripts(), program, header))
+        paths.append(cache.executable(Scripts(), program, header=header))
         program.write_text("parameters { real y; }")
         paths.append(cache.executable(Scripts(), program))
         assert len(set(paths)) == 5
@@ -156,9 +158,7 @@ class TestCache:
     def test_two_at_once_build_once(self, tmp_path, program):
         tools, cache = Scripts(delay_s=0.3), ExecutableCache(tmp_path / "cache")
         found = []
-        threads = [
-            threading.Thread(target=lambda: found.append(cache.executable(tools, program))) for _ in range(4)
-        ]
+        threads = [threading.Thread(target=lambda: found.append(cache.executable(tools, program))) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -242,7 +242,7 @@ class TestToolchains:
         )
         tools, header = CmdStanToolchain(root), tmp_path / "f.hpp"
         header.write_text("// functions")
-        executable = ExecutableCache(tmp_path / "cache").executable(tools, program, header)
+        executable = ExecutableCache(tmp_path / "cache").executable(tools, program, header=header)
         assert executable.read_text() == program.read_text()
         assert executable.with_suffix(".args").read_text().split() == ["--allow-undefined", str(header)]
         assert tools.name == "cmdstan 2.36.0"
@@ -252,7 +252,7 @@ class TestToolchains:
         wheel = toolchains._find_httpstan()
         assert wheel is not None
         with pytest.raises(StanBuildError, match=r"translating model\.stan failed(?s:.*)gaussian"):
-            WheelToolchain(wheel, sys.executable).build(program, None, tmp_path / "model")
+            WheelToolchain(wheel, sys.executable).build(program, None, executable=tmp_path / "model")
 
     def test_a_killed_compiler_is_explained(self):
         with pytest.raises(StanBuildError, match="want of memory"):
@@ -274,15 +274,13 @@ class TestToolchains:
 
 
 class TestRuns:
-    def test_draws_are_those_of_the_seed_and_the_scratch_folder_goes(
-        self, stan_runner, monkeypatch, tmp_path
-    ):
+    def test_draws_are_those_of_the_seed_and_the_scratch_folder_goes(self, stan_runner, monkeypatch, tmp_path):
         import cmdstanpy  # noqa: F401 - makes a folder of its own, gone at exit, when first imported
 
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         one = stan_runner.sample(MARGINAL, small_problem(), SHORT)
         two = stan_runner.sample(MARGINAL, small_problem(), SHORT)
-        other = stan_runner.sample(MARGINAL, small_problem(), StanSettings(2, 100, 100, seed=4))
+        other = stan_runner.sample(MARGINAL, small_problem(), StanSettings(2, 100, draws=100, seed=4))
         assert one.variables["z"].shape == (2, 100, 6)
         assert one.energy.shape == one.divergent.shape == one.treedepth.shape == (2, 100)
         np.testing.assert_array_equal(one.variables["z"], two.variables["z"])
@@ -301,9 +299,7 @@ class TestRuns:
         results = {}
 
         def run(seed):
-            results[seed] = stan_runner.sample(
-                MARGINAL, small_problem(), StanSettings(2, 100, 100, seed=seed)
-            )
+            results[seed] = stan_runner.sample(MARGINAL, small_problem(), StanSettings(2, 100, draws=100, seed=seed))
 
         threads = [threading.Thread(target=run, args=(seed,)) for seed in (3, 4)]
         for thread in threads:
@@ -327,7 +323,7 @@ class TestRuns:
         tools = Scripts(f'#!/bin/sh\n[ "$1" = info ] && exit 0\n{script}\n')
         runner = StanRunner(tmp_path / "cache", toolchain=tools)
         with pytest.raises(StanRunError, match="failed or was killed"):
-            runner.sample(StanProgram(program), {"x": 1}, SHORT)
+            runner.sample(StanProgram(program), {"x": 1}, settings=SHORT)
         assert list((tmp_path / "scratch").iterdir()) == []
 
     def test_a_chain_that_takes_too_long_is_stopped(self, tmp_path, program):
@@ -336,7 +332,7 @@ class TestRuns:
         started = threading.Event()
         started.set()
         with pytest.raises(StanRunError, match=r"longer than 0\.3 s"):
-            runner.sample(StanProgram(program), {"x": 1}, SHORT)
+            runner.sample(StanProgram(program), {"x": 1}, settings=SHORT)
 
     @pytest.mark.slow
     def test_a_corrupt_executable_is_compiled_again_and_draws_the_same(self, stan_runner, tmp_path, caplog):
@@ -348,7 +344,7 @@ class TestRuns:
         middle = len(content) // 2
         content[middle : middle + 4096] = bytes(4096)
         copy.write_bytes(content)
-        again = StanRunner(tmp_path, timeout_s=300).sample(MARGINAL, small_problem(), SHORT)
+        again = StanRunner(tmp_path, timeout_s=300).sample(MARGINAL, small_problem(), settings=SHORT)
         assert "is damaged and is built again" in caplog.text
         sound = stan_runner.sample(MARGINAL, small_problem(), SHORT)
         np.testing.assert_array_equal(again.variables["z"], sound.variables["z"])
@@ -356,9 +352,7 @@ class TestRuns:
     def test_progress_goes_to_the_given_logger(self, stan_runner, caplog, monkeypatch, capfd):
         monkeypatch.setattr(stan, "PROGRESS_EVERY_S", 0.05)
         with caplog.at_level(logging.INFO):
-            stan_runner.sample(
-                MARGINAL, small_problem(), StanSettings(chains=2, warmup=200, draws=4000, seed=1)
-            )
+            stan_runner.sample(MARGINAL, small_problem(), StanSettings(chains=2, warmup=200, draws=4000, seed=1))
         assert "Stan: Chain [1] start processing" in caplog.text
         assert "of 8000 draws" in caplog.text
         assert capfd.readouterr().err == ""
@@ -372,9 +366,7 @@ class TestRuns:
             (["method=sample", "metric=dense_e"], "only diag_e is supported"),
             (["method=sample", "surprise=1"], "argument not supported here: surprise=1"),
         ):
-            done = toolchains.subprocess.run(
-                [executable, *arguments], capture_output=True, text=True, check=False
-            )
+            done = toolchains.subprocess.run([executable, *arguments], capture_output=True, text=True, check=False)
             assert done.returncode == 64
             assert message in done.stderr
 
@@ -393,7 +385,7 @@ def test_the_resource_looks_for_nothing_until_it_is_used(monkeypatch, tmp_path):
 
 def test_fit_stan_reports_its_toolchain_and_seed(stan_runner):
     c = simulate_cohort(30, seed=2)
-    posterior = fit_stan(growth_data(c.student, c.week, c.score), stan_runner, settings=SHORT)
+    posterior = fit_stan(growth_data(c.student, c.week, score=c.score), stan_runner, settings=SHORT)
     assert posterior.seed == 3
     assert posterior.toolchain == stan_runner.toolchain.name
     assert posterior.sampler is not None

@@ -23,13 +23,11 @@ def quiet_series(n, seed, trend=0.0, shock=0.0):
     noise = 0.5 / np.sqrt(evidence)
     values = 0.1 + trend * np.arange(n) + rng.normal(size=n) * noise
     values[-1] += shock * noise[-1]
-    return weekly_series("I_t", weeks(n), values, evidence)
+    return weekly_series("I_t", weeks(n), values=values, evidence=evidence)
 
 
 def test_a_shock_after_eight_weeks_is_found_and_signed():
-    found = [
-        forecast_series(quiet_series(9, seed, shock=sign * 8), LAST) for seed in range(4) for sign in (1, -1)
-    ]
+    found = [forecast_series(quiet_series(9, seed, shock=sign * 8), LAST) for seed in range(4) for sign in (1, -1)]
     assert {result.method for result in found} == {"prophet"}
     scores = np.array([result.anomaly_score[-1] for result in found])
     assert (np.sign(scores) == [1, -1] * 4).all()
@@ -45,7 +43,9 @@ def test_a_large_shock_passes_any_threshold():
 def test_later_weeks_change_no_earlier_score():
     series = quiet_series(14, 3)
     whole = forecast_series(series)
-    part = forecast_series(weekly_series("I_t", series.weeks[:10], series.values[:10], series.evidence[:10]))
+    part = forecast_series(
+        weekly_series("I_t", series.weeks[:10], values=series.values[:10], evidence=series.evidence[:10])
+    )
     np.testing.assert_allclose(part.expected, whole.expected[:10], equal_nan=True)
     np.testing.assert_allclose(part.anomaly_score, whole.anomaly_score[:10], equal_nan=True)
 
@@ -64,7 +64,7 @@ def test_a_trend_is_continued_with_an_interval():
 def test_a_bend_is_found():
     rng = np.random.default_rng(5)
     values = 0.02 * np.maximum(np.arange(40) - 20, 0) + rng.normal(size=40) * 0.01
-    result = forecast_series(weekly_series("x", weeks(40), values), LAST)
+    result = forecast_series(weekly_series("x", weeks(40), values=values), LAST)
     at = np.array([(point.week - MONDAY).astype(int) / 7 for point in result.changepoints])
     sizes = np.array([point.slope_change_per_week for point in result.changepoints])
     assert abs(sizes.sum() - 0.02) < 0.006
@@ -74,7 +74,7 @@ def test_a_bend_is_found():
 def test_prophet_is_flagged_where_the_baseline_is_better():
     rng = np.random.default_rng(7)
     judged = ForecastSettings(scored_weeks=12)
-    wander = forecast_series(weekly_series("x", weeks(30), np.cumsum(rng.normal(size=30))), judged)
+    wander = forecast_series(weekly_series("x", weeks(30), values=np.cumsum(rng.normal(size=30))), judged)
     assert wander.beats_baseline is False
     assert any("naive" in warning for warning in wander.warnings)
     line = forecast_series(quiet_series(30, 8, trend=0.05), judged)
@@ -89,7 +89,9 @@ def test_evidence_counts_in_prophet():
     evidence = np.full(12, 200.0)
     evidence[6] = 2.0
     fits = [
-        fit_prophet(weeks(12), values, weights, weeks(13)[12:], ForecastSettings(trend_points=99)).expected[0]
+        fit_prophet(
+            weeks(12), values, weights=weights, ask=weeks(13)[12:], settings=ForecastSettings(trend_points=99)
+        ).expected[0]
         for weights in (np.ones(12), evidence)
     ]
     assert abs(fits[0] - values.mean()) < 0.02
@@ -109,7 +111,8 @@ def test_repeating_every_week_alike_changes_nothing():
     assert set(repetitions(nearly_even)) == {4}
     ask = weeks(24)[20:]
     plain, repeated = (
-        fit_prophet(weeks(20), values, w, ask, ForecastSettings()) for w in (np.ones(20), nearly_even)
+        fit_prophet(weeks(20), values, weights=w, ask=ask, settings=ForecastSettings())
+        for w in (np.ones(20), nearly_even)
     )
     np.testing.assert_allclose(repeated.expected, plain.expected, atol=0.01)
     assert repeated.noise_sd == pytest.approx(plain.noise_sd, rel=0.05)
@@ -117,7 +120,7 @@ def test_repeating_every_week_alike_changes_nothing():
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_too_few_points_give_the_local_level_by_name(n):
-    result = forecast_series(weekly_series("I_t", weeks(n), [0.1, 0.3, 0.2][:n]))
+    result = forecast_series(weekly_series("I_t", weeks(n), values=[0.1, 0.3, 0.2][:n]))
     assert result.method == "local_level"
     assert result.reason == f"{n} weeks have a value, Prophet needs 4"
     assert np.isfinite(result.forecast).all()
@@ -128,7 +131,7 @@ def test_too_few_points_give_the_local_level_by_name(n):
 
 @pytest.mark.parametrize("values", [[None, None, None], [np.nan] * 8, []])
 def test_nothing_known_says_so(values):
-    result = forecast_series(weekly_series("I_t", weeks(len(values)), values))
+    result = forecast_series(weekly_series("I_t", weeks(len(values)), values=values))
     assert (result.method, result.reason) == ("none", "no week has a value")
     assert np.isnan(result.forecast).all()
     assert not result.is_anomaly.any()
@@ -138,7 +141,7 @@ def test_gaps_stay_gaps():
     full = quiet_series(16, 10)
     kept = np.array([0, 1, 2, 3, 6, 7, 8, 9, 12, 13, 14, 15])
     result = forecast_series(
-        weekly_series("I_t", full.weeks[kept], full.values[kept], full.evidence[kept]), LAST
+        weekly_series("I_t", full.weeks[kept], values=full.values[kept], evidence=full.evidence[kept]), LAST
     )
     assert result.method == "prophet"
     assert len(result.weeks) == 16
@@ -148,16 +151,16 @@ def test_gaps_stay_gaps():
 
 @pytest.mark.parametrize("level", [0.0, 0.3])
 def test_a_constant_series_is_no_fault(level):
-    result = forecast_series(weekly_series("x", weeks(10), np.full(10, level)), LAST)
+    result = forecast_series(weekly_series("x", weeks(10), values=np.full(10, level)), LAST)
     np.testing.assert_allclose(result.forecast, level, atol=1e-3)
     assert not result.is_anomaly.any()
 
 
 def test_weeks_must_be_weeks():
     with pytest.raises(ValueError, match="whole weeks apart"):
-        weekly_series("x", [MONDAY, MONDAY + 8], [1.0, 2.0])
+        weekly_series("x", [MONDAY, MONDAY + 8], values=[1.0, 2.0])
     with pytest.raises(ValueError, match="different"):
-        weekly_series("x", [MONDAY, MONDAY], [1.0, 2.0])
+        weekly_series("x", [MONDAY, MONDAY], values=[1.0, 2.0])
 
 
 def test_a_holiday_explains_its_week():
@@ -165,14 +168,14 @@ def test_a_holiday_explains_its_week():
     values[[5, 15, 25]] -= 0.4
     days = tuple(("break", MONDAY + 7 * week + 3) for week in (5, 15, 25, 31))
     result = forecast_series(
-        weekly_series("x", weeks(30), values), ForecastSettings(scored_weeks=1, holidays=days)
+        weekly_series("x", weeks(30), values=values), ForecastSettings(scored_weeks=1, holidays=days)
     )
     assert result.forecast[1] < result.forecast[0] - 0.2
 
 
 def test_public_holidays_are_one_kind_of_day_for_each_country():
     first, last = np.datetime64("2024-12-25"), np.datetime64("2025-01-27")
-    found = public_holidays(["US", "KR"], first, last)
+    found = public_holidays(["US", "KR"], first, last=last)
     assert [(name, str(day)) for name, day in found] == [
         ("public holiday US", "2024-12-25"),
         ("public holiday US", "2025-01-01"),
@@ -189,9 +192,7 @@ def test_two_holidays_in_one_week_count_once():
     one = tuple(("break", MONDAY + 7 * week + 3) for week in (5, 15, 25, 31))
     two = (*one, ("break", MONDAY + 7 * 5 + 4))
     forecasts = [
-        forecast_series(
-            weekly_series("x", weeks(30), values), ForecastSettings(scored_weeks=1, holidays=days)
-        )
+        forecast_series(weekly_series("x", weeks(30), values=values), ForecastSettings(scored_weeks=1, holidays=days))
         for days in (one, two)
     ]
     np.testing.assert_array_equal(forecasts[0].forecast, forecasts[1].forecast)
@@ -199,7 +200,7 @@ def test_two_holidays_in_one_week_count_once():
 
 @pytest.mark.slow
 def test_processes_change_nothing():
-    series = [quiet_series(6, seed) for seed in range(4)] + [weekly_series("empty", weeks(3), [None] * 3)]
+    series = [quiet_series(6, seed) for seed in range(4)] + [weekly_series("empty", weeks(3), values=[None] * 3)]
     done = []
     alone = forecast_many(series, LAST, on_done=done.append)
     assert done == [1, 2, 3, 4, 5]
@@ -217,10 +218,7 @@ def test_false_alarms_and_recall(n, least):
     """
     scores = {
         shock: np.array(
-            [
-                forecast_series(quiet_series(n, seed, shock=shock), LAST).anomaly_score[-1]
-                for seed in range(80)
-            ]
+            [forecast_series(quiet_series(n, seed, shock=shock), LAST).anomaly_score[-1] for seed in range(80)]
         )
         for shock in (0, 4, 8)
     }

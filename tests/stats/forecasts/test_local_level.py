@@ -30,8 +30,8 @@ def students(n, weeks, seed, signal=0.03, noise=0.5):
 def test_without_drift_it_is_the_weighted_mean_so_far():
     values, evidence, _ = students(5, 12, seed=1)
     y, w = checked_rows(values, evidence)
-    model = LocalLevel(0.0, 0.0, DIFFUSE, 0.0, 1.0, 10.0)
-    expected = one_step(y, w, model).expected
+    model = LocalLevel(0.0, 0.0, start_ratio=DIFFUSE, start_level=0.0, noise_sd=1.0, reference_evidence=10.0)
+    expected = one_step(y, w, model=model).expected
     for u in range(5):
         for t in range(12):
             earlier = np.flatnonzero(np.isfinite(values[u, :t]))
@@ -41,7 +41,11 @@ def test_without_drift_it_is_the_weighted_mean_so_far():
 
 def test_with_all_drift_it_is_the_last_value():
     y, w = checked_rows([[1.0, 5.0, np.nan, 2.0, 9.0]], None)
-    expected = one_step(y, w, LocalLevel(1e4, 1.0, DIFFUSE, 0.0, 1.0, 1.0)).expected[0]
+    expected = one_step(
+        y,
+        w,
+        model=LocalLevel(1e4, 1.0, start_ratio=DIFFUSE, start_level=0.0, noise_sd=1.0, reference_evidence=1.0),
+    ).expected[0]
     np.testing.assert_allclose(expected, [np.nan, 1.0, 5.0, 5.0, 2.0], atol=1e-2)
 
 
@@ -51,8 +55,8 @@ def test_agrees_with_the_joint_normal_distribution():
     """
     values, evidence, _ = students(1, 8, seed=2)
     y, w = checked_rows(values, evidence)
-    model = LocalLevel(0.3, 0.1, 1.5, 0.2, 1.0, 30.0)
-    steps = one_step(y, w, model)
+    model = LocalLevel(0.3, 0.1, start_ratio=1.5, start_level=0.2, noise_sd=1.0, reference_evidence=30.0)
+    steps = one_step(y, w, model=model)
     index = np.arange(8)
     level = 1.5 + 0.3 * np.minimum.outer(index, index)
     noise = model.relative_variance(w)[0]

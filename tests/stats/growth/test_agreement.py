@@ -30,7 +30,7 @@ from tests._shared import shared
 def reference():
     scores = pd.read_csv(shared("reference/growth/growth_200.csv"))
     brms = json.loads(shared("reference/growth/brms_growth_200.json").read_text())
-    return growth_data(scores["student_id"], scores["week"], scores["score"]), brms
+    return growth_data(scores["student_id"], scores["week"], score=scores["score"]), brms
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ class TestAgainstBrms:
     def test_students(self, backend, reference, request):
         data, brms = reference
         theirs = pd.DataFrame(brms["students"]).set_index("student_id").loc[list(data.students)]
-        ours = predict_students(request.getfixturevalue(backend), data, 15, 0.7)
+        ours = predict_students(request.getfixturevalue(backend), data, goal_week=15, goal=0.7)
         assert np.abs(ours.P - theirs["p_mu15_gt_0.7"]).max() < 0.02
         for mean, sd, name in (
             (ours.intercept_mean, ours.intercept_sd, "intercept"),
@@ -105,13 +105,15 @@ def test_cpp_and_numba_are_one_density(stan_runner, n_students):
     """
     c = simulate_cohort(n_students, seed=n_students)
     weight = np.random.default_rng(1).integers(1, 4, len(c.week)).astype(float)
-    data = growth_data(c.student, c.week, c.score, weight if n_students == 21 else None)
+    data = growth_data(c.student, c.week, score=c.score, weight=weight if n_students == 21 else None)
     priors = GrowthPriors(
-        Normal(0.3, 0.4), Normal(0.02, 0.1), HalfCauchy(0.1, 0.2), HalfCauchy(0.05, 0.3), 3.0
+        Normal(0.3, 0.4), Normal(0.02, 0.1), sd=HalfCauchy(0.1, 0.2), sigma=HalfCauchy(0.05, 0.3), lkj_eta=3.0
     )
     location, scale = np.array([0.5, 0.01, -2.4, -4.7, 0.1, -2.5]), np.diag([0.05, 0.01, 0.3, 0.3, 0.3, 0.2])
     draws = stan_runner.sample(
-        MARGINAL, marginal_data(data, priors, location, scale), StanSettings(2, 100, 100, seed=5)
+        MARGINAL,
+        marginal_data(data, priors, location=location, scale=scale),
+        StanSettings(2, 100, draws=100, seed=5),
     )
     theta = location + draws.variables["z"].reshape(-1, 6) @ scale.T
     ours = MarginalDensity.of(data, priors).values(theta)
@@ -126,11 +128,11 @@ def test_naive_program_on_fresh_data(stan_runner):
     Priors other than the defaults, so that both programs must use what they are given.
     """
     priors = GrowthPriors(
-        Normal(0.3, 0.3), Normal(0.0, 0.05), HalfCauchy(0.05, 0.1), HalfCauchy(0.0, 0.2), 2.0
+        Normal(0.3, 0.3), Normal(0.0, 0.05), sd=HalfCauchy(0.05, 0.1), sigma=HalfCauchy(0.0, 0.2), lkj_eta=2.0
     )
     for seed in (51, 52, 53):
         c = simulate_cohort(60, seed=seed)
-        data = growth_data(c.student, c.week, c.score)
+        data = growth_data(c.student, c.week, score=c.score)
         inputs = {
             "N": data.n_scores,
             "J": data.n_students,
@@ -141,7 +143,7 @@ def test_naive_program_on_fresh_data(stan_runner):
         naive: StanDraws = stan_runner.sample(
             NAIVE, inputs | prior_data(priors), StanSettings(chains=4, warmup=700, draws=1000, seed=seed)
         )
-        marginal = fit_stan(data, stan_runner, priors, settings=StanSettings(draws=2000, seed=seed))
+        marginal = fit_stan(data, stan_runner, priors=priors, settings=StanSettings(draws=2000, seed=seed))
         assert marginal.verdict.usable
         ours = marginal.parameters
         tau = naive.variables["tau"]
@@ -156,11 +158,9 @@ def test_naive_program_on_fresh_data(stan_runner):
         for name, draws in theirs.items():
             error = np.hypot(mcse_mean(draws), mcse_mean(ours[name]))
             assert abs(draws.mean() - ours[name].mean()) < 4 * error, (seed, name)
-            assert ours[name].std() == pytest.approx(draws.std(), rel=0.08 + 2 / np.sqrt(ess_bulk(draws))), (
-                name
-            )
+            assert ours[name].std() == pytest.approx(draws.std(), rel=0.08 + 2 / np.sqrt(ess_bulk(draws))), name
         lines = naive.variables["lines"].reshape(-1, 2, 60)
-        students = predict_students(marginal, data, 15, 0.65)
+        students = predict_students(marginal, data, goal_week=15, goal=0.65)
         level = lines[:, 0] + 15 * lines[:, 1]
         assert np.abs(students.P - (level >= 0.65).mean(axis=0)).max() < 0.05
         np.testing.assert_allclose(students.sigma, level.std(axis=0), rtol=0.1)

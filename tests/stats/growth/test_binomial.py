@@ -25,7 +25,7 @@ POINT = (-0.1, 0.05, 0.7, -0.02, 0.07)  # e0, e1, l11, l21, l22
 @pytest.fixture(scope="module")
 def fit():
     c = simulate_counts(400, seed=3)
-    data = count_data(c.student, c.week, c.answered, c.right)
+    data = count_data(c.student, c.week, answered=c.answered, right=c.right)
     return c, data, fit_binomial(data, n_draws=1000, seed=1)
 
 
@@ -38,15 +38,11 @@ def test_the_quadrature_integrates_one_student(seed, mean_answered, tolerance):
 
     def joint(z1, z0):
         eta = e0 + l11 * z0 + (e1 + l21 * z0 + l22 * z1) * week
-        return np.exp(np.sum(right * eta - answered * np.logaddexp(0, eta)) - 0.5 * (z0**2 + z1**2)) / (
-            2 * np.pi
-        )
+        return np.exp(np.sum(right * eta - answered * np.logaddexp(0, eta)) - 0.5 * (z0**2 + z1**2)) / (2 * np.pi)
 
     exact = np.log(integrate.dblquad(joint, -8, 8, -8, 8, epsabs=0, epsrel=1e-7)[0])
     out = np.empty(10)
-    assert integrate_student(week, answered, right, *POINT, np.zeros(2), out) == pytest.approx(
-        exact, abs=tolerance
-    )
+    assert integrate_student(week, answered, right, *POINT, np.zeros(2), out) == pytest.approx(exact, abs=tolerance)
     first = integrate.dblquad(lambda a, b: b * joint(a, b), -8, 8, -8, 8, epsrel=1e-6)[0] / np.exp(exact)
     assert out[5] == pytest.approx(first, abs=20 * tolerance)
 
@@ -59,8 +55,8 @@ def test_at_any_size_draws_that_are_effective_enough_are_also_enough(n_students)
 
 def test_gradient():
     c = simulate_counts(40, seed=5)
-    priors = GrowthPriors(Normal(0.2, 0.7), Normal(0.1, 0.3), HalfCauchy(0.1, 0.6), lkj_eta=2.0)
-    density = BinomialDensity(count_data(c.student, c.week, c.answered, c.right), priors)
+    priors = GrowthPriors(Normal(0.2, 0.7), Normal(0.1, 0.3), sd=HalfCauchy(0.1, 0.6), lkj_eta=2.0)
+    density = BinomialDensity(count_data(c.student, c.week, answered=c.answered, right=c.right), priors)
     theta = np.array([0.2, 0.05, -0.3, -2.4, -0.2])
     numeric = [
         (density.value_and_gradient(theta + h)[0] - density.value_and_gradient(theta - h)[0]) / 2e-4
@@ -85,7 +81,7 @@ def test_projections_cover_the_true_share(fit):
     c, data, posterior = fit
     share = special.expit(c.lines @ [1.0, 15.0])
     for level in (0.5, 0.95):
-        p = predict_counts(posterior, data, 15.0, 0.7, level=level, n_hyper_draws=40)
+        p = predict_counts(posterior, data, goal_week=15.0, goal=0.7, level=level, n_hyper_draws=40)
         covered = np.mean((p.projected_lower <= share) & (share <= p.projected_upper))
         assert covered == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 400))
         assert ((p.P_lower <= p.P) & (p.P_upper >= p.P)).all()
@@ -99,27 +95,32 @@ def test_projections_cover_the_true_share(fit):
 @pytest.mark.parametrize(("answered", "right"), [(0, 0), (3, 4), (3, -1), (2.5, 1), (3, np.nan), (np.inf, 1)])
 def test_rows_that_are_no_counts_are_named(answered, right):
     with pytest.raises(GrowthDataError, match=r"rows? .*2"):
-        count_data([1, 1, 1, 2, 2, 2], [0, 1, 2, 0, 1, 2], [3, 3, answered, 3, 3, 3], [1, 2, right, 2, 1, 3])
+        count_data(
+            [1, 1, 1, 2, 2, 2],
+            [0, 1, 2, 0, 1, 2],
+            answered=[3, 3, answered, 3, 3, 3],
+            right=[1, 2, right, 2, 1, 3],
+        )
 
 
 @pytest.mark.parametrize("right", [0, 3])
 def test_all_right_or_all_wrong_is_refused(right):
     with pytest.raises(GrowthDataError, match="every answer is right, or every one wrong"):
-        count_data([1, 1, 1, 2, 2, 2], [0, 1, 2, 0, 1, 2], [3] * 6, [right] * 6)
+        count_data([1, 1, 1, 2, 2, 2], [0, 1, 2, 0, 1, 2], answered=[3] * 6, right=[right] * 6)
 
 
 @pytest.mark.parametrize("goal", [0.0, 1.0, 1.7, -0.2])
 def test_goals_are_shares(fit, goal):
     _, data, posterior = fit
     with pytest.raises(ValueError, match="strictly between 0 and 1"):
-        predict_counts(posterior, data, 15.0, goal)
+        predict_counts(posterior, data, goal_week=15.0, goal=goal)
 
 
 @pytest.mark.slow
 def test_naive_program(stan_runner):
     """One cohort of 150, every student sampled by Stan: means within four Monte Carlo errors, SDs within 10 %."""
     c = simulate_counts(150, seed=9)
-    data = count_data(c.student, c.week, c.answered, c.right)
+    data = count_data(c.student, c.week, answered=c.answered, right=c.right)
     inputs = {"N": data.n_scores, "J": 150, "student": (c.student + 1).tolist(), "week": c.week}
     inputs |= {"answered": c.answered.tolist(), "right": c.right.tolist()}
     naive = stan_runner.sample(
@@ -143,5 +144,5 @@ def test_naive_program(stan_runner):
         assert ours[name]["sd"] == pytest.approx(draws.std(), rel=0.1), name
     lines = naive.variables["lines"].reshape(-1, 2, 150)
     eta = lines[:, 0] + 15 * lines[:, 1]
-    p = predict_counts(posterior, data, 15.0, 0.7)
+    p = predict_counts(posterior, data, goal_week=15.0, goal=0.7)
     assert np.abs(p.P - (eta >= stats.logistic.ppf(0.7)).mean(axis=0)).max() < 0.05

@@ -18,7 +18,7 @@ from seedtest_analytics.stats.growth.stan import StanSettings, fit_stan
 
 # Of the scale of the data; the half-Cauchy's tail still gives cohorts that are all noise or all spread.
 PRIORS = GrowthPriors(
-    Normal(0.5, 0.3), Normal(0.01, 0.02), HalfCauchy(0.05, 0.05), HalfCauchy(0.05, 0.05), lkj_eta=1.5
+    Normal(0.5, 0.3), Normal(0.01, 0.02), sd=HalfCauchy(0.05, 0.05), sigma=HalfCauchy(0.05, 0.05), lkj_eta=1.5
 )
 N_STUDENTS, N_WEEKS, N_KEPT = 25, 8, 99
 # Every twentieth draw is kept, so a twentieth of the draws has to be effective, and then some.
@@ -49,9 +49,7 @@ def draw_cohort(rng):
         "sigma": draw_half_cauchy(PRIORS.sigma, rng),
     }
     z = rng.standard_normal((N_STUDENTS, 2))
-    intercept = (
-        truth["intercept_at_mean_week"] - truth["week"] * week.mean() + truth["sd_intercept"] * z[:, 0]
-    )
+    intercept = truth["intercept_at_mean_week"] - truth["week"] * week.mean() + truth["sd_intercept"] * z[:, 0]
     slope = truth["week"] + truth["sd_week"] * (rho * z[:, 0] + np.sqrt(1 - rho**2) * z[:, 1])
     score = intercept[student] + slope[student] * week + truth["sigma"] * rng.standard_normal(len(week))
     return truth, (student, week, score), (intercept[0], slope[0])
@@ -64,7 +62,7 @@ def ranks_of(truth, line, data, posterior, rng):
     kept = {name: draws.ravel() for name, draws in posterior.parameters.items()}
     chosen = ((np.arange(N_KEPT) + 0.5) / N_KEPT * n_draws).astype(int)
     ranks = {name: int(np.sum(kept[name][chosen] < value)) for name, value in truth.items()}
-    mean, covariance = conditional_lines(theta, data, 0)
+    mean, covariance = conditional_lines(theta, data, student=0)
     level = mean @ [1.0, 12.0] + rng.standard_normal(len(theta)) * np.sqrt(
         np.einsum("i,kij,j->k", [1.0, 12.0], covariance, [1.0, 12.0])
     )
@@ -81,15 +79,13 @@ def test_ranks_are_uniform_under_stan(stan_runner):
         truth, rows, line = draw_cohort(rng)
         data = growth_data(*rows)
         settings = StanSettings(chains=2, warmup=400, draws=990, seed=replication + 1, adapt_delta=0.95)
-        posterior = fit_stan(data, stan_runner, PRIORS, settings=settings, thresholds=RANKS_NEED)
+        posterior = fit_stan(data, stan_runner, priors=PRIORS, settings=settings, thresholds=RANKS_NEED)
         unusable += not posterior.verdict.usable
         ranks.append(ranks_of(truth, line, data, posterior, rng))
     # A fit is never left out for its diagnostics, which would bias the ranks; but few may be bad.
     assert unusable <= 10
     p_values = {
-        name: stats.chisquare(
-            np.histogram([r[name] for r in ranks], bins=10, range=(0, N_KEPT + 1))[0]
-        ).pvalue
+        name: stats.chisquare(np.histogram([r[name] for r in ranks], bins=10, range=(0, N_KEPT + 1))[0]).pvalue
         for name in ranks[0]
     }
     assert min(p_values.values()) > 0.001, p_values
@@ -107,7 +103,7 @@ def test_the_quick_looks_gate_lets_only_good_approximations_through(stan_runner)
         if not quick.verdict.usable:
             continue
         settings = StanSettings(chains=4, warmup=400, draws=2000, seed=replication + 1, adapt_delta=0.95)
-        slow = fit_stan(data, stan_runner, PRIORS, settings=settings)
+        slow = fit_stan(data, stan_runner, priors=PRIORS, settings=settings)
         if not slow.verdict.usable:
             continue
         passed += 1

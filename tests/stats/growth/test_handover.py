@@ -17,7 +17,7 @@ from seedtest_analytics.stats.mixed_model.brms_draws import BrmsDraws
 def test_a_brms_fit_predicts_like_the_posterior_its_draws_come_from():
     """Four chains cut from the quick look's draws, under brms's names."""
     c = simulate_cohort(150, seed=81)
-    data = growth_data(c.student, c.week, c.score)
+    data = growth_data(c.student, c.week, score=c.score)
     quick = fit_laplace(data, n_draws=4000, seed=1)
     resampled = dataclasses.replace(
         quick, theta=quick.hyper_draws(4000)[np.random.default_rng(1).permutation(4000)][None], weights=None
@@ -53,7 +53,10 @@ def test_a_brms_fit_predicts_like_the_posterior_its_draws_come_from():
     assert posterior.seed == 7
     assert posterior.priors == priors
     assert posterior.diagnostics()["treedepth"] == {"max": 5, "at_limit": 0}
-    ours, theirs = predict_students(quick, data, 15, 0.65), predict_students(posterior, data, 15, 0.65)
+    ours, theirs = (
+        predict_students(quick, data, goal_week=15, goal=0.65),
+        predict_students(posterior, data, goal_week=15, goal=0.65),
+    )
     np.testing.assert_allclose(theirs.P, ours.P, atol=0.01)
     np.testing.assert_allclose(theirs.sigma, ours.sigma, rtol=0.03)
     with pytest.raises(ValueError, match="or others"):

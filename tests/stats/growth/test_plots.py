@@ -20,7 +20,7 @@ from seedtest_analytics.stats.growth.simulate import simulate_cohort
 @pytest.fixture(scope="module")
 def fit():
     c = simulate_cohort(200, seed=61)
-    data = growth_data(c.student, c.week, c.score)
+    data = growth_data(c.student, c.week, score=c.score)
     return c, data, fit_laplace(data, n_draws=1000, seed=5)
 
 
@@ -54,9 +54,9 @@ def outside(check):
 def test_the_predictive_check_holds_for_the_model_and_fails_for_a_bend(fit):
     """At most 3 of 12 weeks outside 95 % bounds (binomial tail 0.2 %); a strong bend leaves many."""
     c, _, posterior = fit
-    assert max(outside(predictive_check(posterior, c.student, c.week, c.score, seed=1))) <= 3
+    assert max(outside(predictive_check(posterior, c.student, week=c.week, score=c.score, seed=1))) <= 3
     bent = c.score + 0.006 * (c.week - 6.5) ** 2
-    assert outside(predictive_check(posterior, c.student, c.week, bent, seed=1))[0] >= 6
+    assert outside(predictive_check(posterior, c.student, week=c.week, score=bent, seed=1))[0] >= 6
 
 
 def test_the_predictive_check_counts_scores_by_the_precision_that_the_fit_was_given():
@@ -68,18 +68,18 @@ def test_the_predictive_check_counts_scores_by_the_precision_that_the_fit_was_gi
     weight /= weight.mean()
     line = 0.2 + rng.normal(0, 0.4, n)[student] + rng.normal(0.05, 0.1, n)[student] * week
     score = line + rng.normal(0, 0.5, n * n_weeks) / np.sqrt(weight)
-    posterior = fit_laplace(growth_data(student, week, score, weight), n_draws=1000, seed=5)
-    assert max(outside(predictive_check(posterior, student, week, score, weight))) <= 2
-    alike = predictive_check(posterior, student, week, score)
+    posterior = fit_laplace(growth_data(student, week, score=score, weight=weight), n_draws=1000, seed=5)
+    assert max(outside(predictive_check(posterior, student, week=week, score=score, weight=weight))) <= 2
+    alike = predictive_check(posterior, student, week=week, score=score)
     assert (alike.observed_sd > alike.sd_upper).mean() > 0.5
 
 
 def test_the_predictive_check_of_many_students_takes_some_of_them(fit, monkeypatch):
     """A tenth of the students: bounds of the mean are about three times as wide; codes need not be dense."""
     c, _, posterior = fit
-    everybody = predictive_check(posterior, c.student, c.week, c.score, seed=2)
+    everybody = predictive_check(posterior, c.student, week=c.week, score=c.score, seed=2)
     monkeypatch.setattr(plots, "CHECK_STUDENTS", 20)
-    some = predictive_check(posterior, 1000 + 7 * c.student, c.week, c.score, seed=2)
+    some = predictive_check(posterior, 1000 + 7 * c.student, week=c.week, score=c.score, seed=2)
     assert some.weeks.tolist() == everybody.weeks.tolist()
     ratio = np.median((some.mean_upper - some.mean_lower) / (everybody.mean_upper - everybody.mean_lower))
     assert 2 < ratio < 5
@@ -87,8 +87,8 @@ def test_the_predictive_check_of_many_students_takes_some_of_them(fit, monkeypat
 
 def test_fans_agree_with_the_predictions_and_open_to_the_future(fit):
     _, data, posterior = fit
-    fans = student_fans(posterior, data, [0, 9], np.array([6.0, 15.0]))
-    p = predict_students(posterior, data, 15.0, 0.6, n_hyper_draws=400)
+    fans = student_fans(posterior, data, students=[0, 9], weeks=np.array([6.0, 15.0]))
+    p = predict_students(posterior, data, goal_week=15.0, goal=0.6, n_hyper_draws=400)
     for fan, row in zip(fans, (0, 9), strict=True):
         assert fan.student == data.students[row]
         assert fan.mean[1] == pytest.approx(p.projected[row])

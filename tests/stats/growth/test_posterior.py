@@ -174,21 +174,21 @@ def test_hyper_draws_thin_every_chain_and_follow_the_weights():
 
 def test_weighted_quantile():
     values = np.array([3.0, 1.0, 2.0])
-    assert weighted_quantile(values, 0.5, np.array([1e-9, 1e-9, 1.0])) == pytest.approx(2.0)
-    assert weighted_quantile(values, 0.5, None) == 2.0
+    assert weighted_quantile(values, 0.5, weights=np.array([1e-9, 1e-9, 1.0])) == pytest.approx(2.0)
+    assert weighted_quantile(values, 0.5, weights=None) == 2.0
 
 
 class TestQuickLook:
     def test_the_priors_given_are_the_priors_used(self):
         """Priors of means much tighter than the data must win; priors of SDs must pull a small cohort down."""
         c = simulate_cohort(30, seed=4)
-        data = growth_data(c.student, c.week, c.score)
+        data = growth_data(c.student, c.week, score=c.score)
         tight = GrowthPriors(intercept=Normal(0.0, 1e-4), week=Normal(0.1, 1e-5))
         summary = fit_laplace(data, tight, n_draws=500, seed=1).summary()
         assert summary["intercept_at_mean_week"]["mean"] == pytest.approx(0.0, abs=1e-3)
         assert summary["week"]["mean"] == pytest.approx(0.1, abs=1e-4)
         c = simulate_cohort(6, n_weeks=4, seed=4)
-        few = growth_data(c.student, c.week, c.score)
+        few = growth_data(c.student, c.week, score=c.score)
         loose = fit_laplace(few, GrowthPriors(), seed=1).summary()
         small_sd = fit_laplace(few, GrowthPriors(sd=HalfCauchy(0.0, 0.01)), seed=1).summary()
         assert small_sd["sd_intercept"]["mean"] < 0.8 * loose["sd_intercept"]["mean"]
@@ -197,7 +197,7 @@ class TestQuickLook:
 
     def test_same_seed_same_answer(self):
         c = simulate_cohort(30, seed=4)
-        data = growth_data(c.student, c.week, c.score)
+        data = growth_data(c.student, c.week, score=c.score)
         one, two = (fit_laplace(data, n_draws=500, seed=9) for _ in range(2))
         np.testing.assert_array_equal(one.theta, two.theta)
         assert one.seed == 9
@@ -205,7 +205,7 @@ class TestQuickLook:
     def test_it_refuses_where_the_proposal_misses_the_posterior(self):
         """Three students with two scores each: curvature at the mode says little about the rest."""
         rng = np.random.default_rng(2)
-        data = growth_data([0, 0, 1, 1, 2, 2], [0, 1, 0, 2, 1, 2], 0.5 + 0.05 * rng.standard_normal(6))
+        data = growth_data([0, 0, 1, 1, 2, 2], [0, 1, 0, 2, 1, 2], score=0.5 + 0.05 * rng.standard_normal(6))
         posterior = fit_laplace(data, n_draws=2000, seed=3)
         assert not posterior.verdict.usable
         with pytest.raises(UnusablePosteriorError, match="sample with Stan instead"):
@@ -214,21 +214,18 @@ class TestQuickLook:
 
     def test_too_few_draws_are_a_reason_however_good_they_are(self):
         c = simulate_cohort(300, seed=4)
-        data = growth_data(c.student, c.week, c.score)
+        data = growth_data(c.student, c.week, score=c.score)
         few = fit_laplace(data, n_draws=100, seed=1)
         assert few.importance is not None
         assert few.importance.effective_draws > 70
         (reason,) = few.verdict.reasons
-        assert (
-            reason
-            == f"importance draws worth {few.importance.effective_draws:.0f} below 400: take more draws"
-        )
+        assert reason == f"importance draws worth {few.importance.effective_draws:.0f} below 400: take more draws"
         # What the asset takes by default: 2 x 1,000.
         assert fit_laplace(data, n_draws=2000, seed=1).verdict.usable
 
     def test_a_mode_that_was_not_found_is_a_reason(self):
         c = simulate_cohort(30, seed=4)
-        good = fit_laplace(growth_data(c.student, c.week, c.score), n_draws=500)
+        good = fit_laplace(growth_data(c.student, c.week, score=c.score), n_draws=500)
         assert good.importance is not None
         bad = dataclasses.replace(good, importance=ImportanceRun(0.1, 400.0, has_converged=False))
         assert bad.verdict.reasons == ("the mode was not found",)
@@ -239,7 +236,7 @@ class TestQuickLook:
         sds = {}
         for n_students in (500, 8000):
             c = simulate_cohort(n_students, seed=13)
-            summary = fit_laplace(growth_data(c.student, c.week, c.score), seed=2).summary()
+            summary = fit_laplace(growth_data(c.student, c.week, score=c.score), seed=2).summary()
             for name, value in truth.items():
                 assert abs(summary[name]["mean"] - value) < 4 * summary[name]["sd"], (n_students, name)
             sds[n_students] = summary["sigma"]["sd"]

@@ -20,7 +20,7 @@ def test_the_defaults_are_the_contract():
 
 def test_priors_survive_the_round_trip():
     priors = GrowthPriors(
-        Normal(0.3, 2.0), Normal(0.01, 0.1), HalfCauchy(0.1, 0.2), HalfCauchy(0.0, 3.0), 2.5
+        Normal(0.3, 2.0), Normal(0.01, 0.1), sd=HalfCauchy(0.1, 0.2), sigma=HalfCauchy(0.0, 3.0), lkj_eta=2.5
     )
     assert GrowthPriors.from_json(priors.to_json()) == priors
     np.testing.assert_array_equal(priors.as_array(), [0.3, 2.0, 0.01, 0.1, 0.1, 0.2, 0.0, 3.0, 2.5])

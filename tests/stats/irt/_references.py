@@ -23,7 +23,7 @@ def classic(name: str) -> ResponseData:
 def simulated(name: str) -> ResponseData:
     """Long ``user,item,correct`` of the simulated sets."""
     frame = pd.read_csv(shared(f"reference/irt/{name}.csv.gz"))
-    return ResponseData.from_long(frame["user"], frame["item"], frame["correct"])
+    return ResponseData.from_long(frame["user"], frame["item"], correct=frame["correct"])
 
 
 @cache
@@ -39,4 +39,4 @@ def column(rows: list[dict[str, Any]], name: str) -> np.ndarray:
 
 def reference_items(name: str) -> ItemParameters:
     rows = reference(name)["items_irt"]
-    return ItemParameters.of(np.arange(len(rows)), column(rows, "a"), column(rows, "b"), column(rows, "g"))
+    return ItemParameters.of(np.arange(len(rows)), column(rows, "a"), b=column(rows, "b"), c=column(rows, "g"))

@@ -21,7 +21,7 @@ class Simulated:
 
     @property
     def data(self) -> ResponseData:
-        return ResponseData.from_long(self.user, self.item, self.correct)
+        return ResponseData.from_long(self.user, self.item, correct=self.correct)
 
 
 def simulate(
@@ -41,8 +41,8 @@ def simulate(
     truth = items or ItemParameters.of(
         np.arange(n_items),
         np.exp(random.normal(0.0, 0.3, n_items)),
-        random.normal(0.0, 1.0, n_items),
-        np.full(n_items, c),
+        b=random.normal(0.0, 1.0, n_items),
+        c=np.full(n_items, c),
     )
     item = np.argsort(random.random((n_users, n_items)), axis=1)[:, :n_answers]
     z = truth.a[item] * (theta[:, None] - truth.b[item])

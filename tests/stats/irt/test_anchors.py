@@ -32,14 +32,12 @@ def candidates(seed: int = 1) -> AnchorCandidates:
 
 def steady(pool: AnchorCandidates, runs: int = 3, noise: float = 0.1) -> ParameterHistory:
     random = np.random.default_rng(2)
-    return ParameterHistory(
-        np.tile(pool.item_ids, runs), np.tile(pool.b, runs) + random.normal(0, noise, N * runs)
-    )
+    return ParameterHistory(np.tile(pool.item_ids, runs), np.tile(pool.b, runs) + random.normal(0, noise, N * runs))
 
 
 def test_a_good_pool_gives_anchors_over_all_topics_and_difficulties() -> None:
     pool = candidates()
-    chosen = select_anchor_items(pool, steady(pool), AnchorCriteria(max_anchors=16))
+    chosen = select_anchor_items(pool, steady(pool), criteria=AnchorCriteria(max_anchors=16))
     assert chosen.is_adequate
     assert len(chosen.item_ids) == 16
     # 4 topics × 4 bins: the best of each cell.
@@ -92,7 +90,7 @@ def test_one_calibration_proves_nothing() -> None:
     assert all("unproven" in reason for reason in chosen.rejected.values())
     screened = replace(pool, is_proven=pool.item_ids < 30)
     assert set(select_anchor_items(screened).item_ids) == set(range(30))
-    allowed = select_anchor_items(pool, None, AnchorCriteria(allow_unproven=True))
+    allowed = select_anchor_items(pool, None, criteria=AnchorCriteria(allow_unproven=True))
     assert len(allowed.item_ids) == 50
 
 
@@ -101,9 +99,7 @@ def test_missing_coverage_is_not_adequate() -> None:
     easy_only = replace(pool, n_responses=np.where(pool.b < 0, 500, 10))
     chosen = select_anchor_items(easy_only, steady(pool))
     assert not chosen.is_adequate
-    assert any(
-        "difficulties with fewer than 1 anchors: [0, 1], [1, 2]" in reason for reason in chosen.reasons
-    )
+    assert any("difficulties with fewer than 1 anchors: [0, 1], [1, 2]" in reason for reason in chosen.reasons)
     one_topic = replace(pool, n_responses=np.where(pool.topics == "t2", 10, 500))
     reasons = select_anchor_items(one_topic, steady(pool)).reasons
     assert any("topics with fewer than 1 anchors: t2" in reason for reason in reasons)

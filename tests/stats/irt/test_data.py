@@ -23,7 +23,7 @@ def test_every_answer_is_found_again_whatever_the_order(cells: set[tuple[int, in
     answers = [(f"u{u}", f"i{i}", (u * 7 + i) % 2) for u, i in cells]
     random.shuffle(answers)
     user, item, correct = (np.array(column) for column in zip(*answers, strict=True))
-    data = ResponseData.from_long(user, item, correct)
+    data = ResponseData.from_long(user, item, correct=correct)
     assert long_answers(data) == {((u,), i, x) for u, i, x in answers}
     assert data.row_ids.tolist() == sorted(set(user.tolist()))
     for r in range(data.n_rows):
@@ -32,7 +32,7 @@ def test_every_answer_is_found_again_whatever_the_order(cells: set[tuple[int, in
 
 
 def test_rows_may_be_users_in_windows() -> None:
-    data = ResponseData.from_long((["b", "a", "b", "b"], [1, 2, 1, 2]), [10, 10, 11, 10], [1, 0, 0, 1])
+    data = ResponseData.from_long((["b", "a", "b", "b"], [1, 2, 1, 2]), [10, 10, 11, 10], correct=[1, 0, 0, 1])
     assert [key.tolist() for key in data.row_keys] == [["a", "b", "b"], [2, 1, 2]]
     assert data.n_answers_by_row.tolist() == [1, 2, 1]
 
@@ -40,10 +40,10 @@ def test_rows_may_be_users_in_windows() -> None:
 def test_duplicates_are_an_error_that_names_them() -> None:
     user, item, correct = ["ann", "bob", "ann"], [1, 1, 1], [0, 1, 1]
     with pytest.raises(DuplicateAnswersError, match=r"1 answers repeat a row and item \(ann: 1\)"):
-        ResponseData.from_long(user, item, correct)
-    first = ResponseData.from_long(user, item, correct, duplicates="first")
+        ResponseData.from_long(user, item, correct=correct)
+    first = ResponseData.from_long(user, item, correct=correct, duplicates="first")
     assert long_answers(first) == {(("ann",), 1, 0), (("bob",), 1, 1)}
-    assert ResponseData.from_long(user, item, correct, duplicates="keep").n_answers == 3
+    assert ResponseData.from_long(user, item, correct=correct, duplicates="keep").n_answers == 3
 
 
 @pytest.mark.parametrize(
@@ -58,26 +58,30 @@ def test_duplicates_are_an_error_that_names_them() -> None:
 )
 def test_bad_answers_are_refused(user: list, item: list, correct: list, message: str) -> None:
     with pytest.raises(IrtDataError, match=message):
-        ResponseData.from_long(user, item, correct)
+        ResponseData.from_long(user, item, correct=correct)
 
 
 def test_weights_and_groups_belong_to_rows() -> None:
     data = ResponseData.from_long(
-        [2, 1, 2], [1, 1, 2], [0, 1, 1], weight=[3.0, 1.0, 3.0], group=["y", "x", "y"]
+        [2, 1, 2], [1, 1, 2], correct=[0, 1, 1], weight=[3.0, 1.0, 3.0], group=["y", "x", "y"]
     )
     assert data.weights().tolist() == [1.0, 3.0]
     assert data.groups().tolist() == [0, 1]
     with pytest.raises(IrtDataError, match="weight changes within 1 rows"):
-        ResponseData.from_long([1, 1], [1, 2], [0, 1], weight=[1.0, 2.0])
+        ResponseData.from_long([1, 1], [1, 2], correct=[0, 1], weight=[1.0, 2.0])
     with pytest.raises(IrtDataError, match="finite and > 0"):
-        ResponseData.from_long([1, 1], [1, 2], [0, 1], weight=[1.0, 0.0])
+        ResponseData.from_long([1, 1], [1, 2], correct=[0, 1], weight=[1.0, 0.0])
 
 
 def test_components_of_unlinked_blocks() -> None:
-    data = ResponseData.from_long([1, 1, 2, 2, 3, 3], [10, 11, 12, 13, 11, 14], [0, 1, 0, 1, 0, 1])
+    data = ResponseData.from_long([1, 1, 2, 2, 3, 3], [10, 11, 12, 13, 11, 14], correct=[0, 1, 0, 1, 0, 1])
     assert dict(zip(data.item_ids.tolist(), data.components().tolist(), strict=True)) == {
-        10: 0, 11: 0, 12: 1, 13: 1, 14: 0,
-    }  # fmt: skip
+        10: 0,
+        11: 0,
+        12: 1,
+        13: 1,
+        14: 0,
+    }
 
 
 def test_matrix_and_selection_of_items() -> None:
@@ -91,12 +95,12 @@ def test_matrix_and_selection_of_items() -> None:
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint32])
 def test_integer_ids_keep_type_and_order_dense_or_not(dtype: type) -> None:
-    dense = ResponseData.from_long(np.array([7, 3, 7, 5], dtype), np.array([1, 1, 2, 2], dtype), [1, 0, 1, 0])
+    dense = ResponseData.from_long(np.array([7, 3, 7, 5], dtype), np.array([1, 1, 2, 2], dtype), correct=[1, 0, 1, 0])
     assert dense.row_ids.tolist() == [3, 5, 7]
     assert dense.row_ids.dtype == dtype
-    wide = ResponseData.from_long(np.array([-128, 127, 0] * 50, np.int8), np.arange(150), [0] * 150)
+    wide = ResponseData.from_long(np.array([-128, 127, 0] * 50, np.int8), np.arange(150), correct=[0] * 150)
     assert wide.row_ids.tolist() == [-128, 0, 127]
-    sparse = ResponseData.from_long(np.array([-9, 10**12]), [1, 1], [1, 0])
+    sparse = ResponseData.from_long(np.array([-9, 10**12]), [1, 1], correct=[1, 0])
     assert sparse.row_ids.tolist() == [-9, 10**12]
 
 
@@ -105,7 +109,7 @@ def test_rows_are_taken_with_their_answers() -> None:
     data = ResponseData.from_long(
         ["a", "a", "b", "b", "b"],
         [1, 2, 1, 7, 2],
-        [1, 0, 0, 1, 1],
+        correct=[1, 0, 0, 1, 1],
         weight=[1, 1, 2, 2, 2],
         group=[0, 0, 1, 1, 1],
     )

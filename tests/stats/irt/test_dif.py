@@ -23,14 +23,14 @@ def joined(parts: dict[str, Simulated]) -> tuple[ResponseData, np.ndarray]:
     users = [part.user + N * k for k, part in enumerate(parts.values())]
     items = [part.item for part in parts.values()]
     correct = [part.correct for part in parts.values()]
-    data = ResponseData.from_long(np.concatenate(users), np.concatenate(items), np.concatenate(correct))
+    data = ResponseData.from_long(np.concatenate(users), np.concatenate(items), correct=np.concatenate(correct))
     return data, np.repeat(np.array(list(parts), dtype=object), N)
 
 
 def harder(items: ItemParameters, which: list[int], by: float) -> ItemParameters:
     b = items.b.copy()
     b[which] += by
-    return ItemParameters.of(items.item_ids, items.a, b)
+    return ItemParameters.of(items.item_ids, items.a, b=b)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def found() -> GroupDif:
     south = simulate(N, 30, 8, seed=92, mean=-0.8, items=harder(north.items, [6, 7, 8, 9, 10, 11], 0.9))
     west = simulate(N, 30, 8, seed=93, mean=0.5, items=north.items)
     data, labels = joined({"north": north, "south": south, "west": west})
-    return compare_groups(data, calibrate(data).parameters, labels, reference="north")
+    return compare_groups(data, calibrate(data).parameters, labels=labels, reference="north")
 
 
 def test_items_that_are_harder_for_one_group_are_found_for_that_group(found: GroupDif) -> None:
@@ -73,13 +73,13 @@ def test_rows_without_the_covariate_and_small_groups_are_left_out() -> None:
     data, labels = joined({"north": simulate(N, 20, 10, seed=94), "south": simulate(N, 20, 10, seed=95)})
     labels[:500] = None
     labels[500:560] = "tiny"
-    result = compare_groups(data, calibrate(data).parameters, labels)
+    result = compare_groups(data, calibrate(data).parameters, labels=labels)
     assert [(g.name, g.n_rows) for g in result.populations] == [("south", N), ("north", N - 560)]
     assert result.left_out == (("tiny", 60),)
     assert (result.n_reference + result.n_focal[:, 0]).sum() == data.n_answers - 560 * 10
-    assert compare_groups(
-        data, calibrate(data).parameters, labels, max_groups=2, min_responses=50
-    ).left_out == (("tiny", 60),)
+    assert compare_groups(data, calibrate(data).parameters, labels=labels, max_groups=2, min_responses=50).left_out == (
+        ("tiny", 60),
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,4 @@ def test_what_cannot_be_compared_is_refused_with_the_groups(
     part = simulate(N, 10, 5, seed=96)
     labels = np.full(N, label, dtype=object)
     with pytest.raises(IrtDataError, match=message):
-        compare_groups(part.data, part.items, labels, reference=reference)
+        compare_groups(part.data, part.items, labels=labels, reference=reference)

@@ -34,19 +34,21 @@ def periods() -> tuple[Simulated, Simulated]:
     a, b = before.items.a.copy(), before.items.b.copy()
     b[10] -= 0.8
     a[9] *= 0.45
-    later = ItemParameters.of(before.items.item_ids, a, b)
+    later = ItemParameters.of(before.items.item_ids, a, b=b)
     return before, simulate(4_000, 30, 20, seed=72, mean=0.5, sd=0.8, items=later)
 
 
 def test_drift_is_found_on_the_common_scale(periods: tuple[Simulated, Simulated]) -> None:
     baseline, recent = (calibrate(period.data) for period in periods)
     scale = link(
-        recent.parameters, baseline.parameters,
-        covariance_new=recent.items.covariance, covariance_old=baseline.items.covariance,
-    )  # fmt: skip
+        recent.parameters,
+        baseline.parameters,
+        covariance_new=recent.items.covariance,
+        covariance_old=baseline.items.covariance,
+    )
     assert pytest.approx((0.8, 0.5), abs=0.1) == (scale.A, scale.B)
     assert [anchor.item_id for anchor in scale.dropped] == [9, 10]
-    drift = item_drift(baseline.items, recent.items, scale)
+    drift = item_drift(baseline.items, recent.items, link=scale)
     alerts = {(alert.item_id, alert.metric): alert for alert in drift.alerts}
     assert set(alerts) >= {(10, "delta_b"), (9, "delta_a"), (10, "b_ci_separation")}
     assert {item for item, _ in alerts} == {9, 10}
@@ -57,7 +59,7 @@ def test_drift_is_found_on_the_common_scale(periods: tuple[Simulated, Simulated]
     z = drift.delta_b[stable] / drift.se_delta_b[stable]
     assert 0.6 < z.std() < 1.4
     # Without the link the abler cohort makes every item look easier.
-    unlinked = item_drift(baseline.items, recent.items, Link.identity())
+    unlinked = item_drift(baseline.items, recent.items, link=Link.identity())
     assert len({alert.item_id for alert in unlinked.alerts}) > 15
     forest = drift_forest(drift, 5)
     assert forest.item_ids[0] in (9, 10)
@@ -71,13 +73,32 @@ def test_standard_errors_of_changes_by_hand() -> None:
     def estimates(a: float, b: float, se_a: float, se_b: float) -> ItemEstimates:
         one = np.ones(1)
         return ItemEstimates(
-            item_ids=np.array(["x"]), a=a * one, b=b * one, c=0 * one, se_a=se_a * one, se_b=se_b * one, se_c=0 * one,
-            covariance=np.diag([se_a**2, se_b**2, 0.0])[None], n_responses=np.array([500]), p_correct=0.5 * one,
-            status=np.array(["estimated"]), flag=np.array([None]), component=np.array([0]),
-        )  # fmt: skip
+            item_ids=np.array(["x"]),
+            a=a * one,
+            b=b * one,
+            c=0 * one,
+            se_a=se_a * one,
+            se_b=se_b * one,
+            se_c=0 * one,
+            covariance=np.diag([se_a**2, se_b**2, 0.0])[None],
+            n_responses=np.array([500]),
+            p_correct=0.5 * one,
+            status=np.array(["estimated"]),
+            flag=np.array([None]),
+            component=np.array([0]),
+        )
 
-    scale = Link(2.0, 1.0, 0.05, 0.07, 0.001, "haebara", 0.0, np.array([]))
-    drift = item_drift(estimates(0.7, 1.9, 0.08, 0.10), estimates(1.2, 0.5, 0.06, 0.09), scale)
+    scale = Link(
+        2.0,
+        1.0,
+        se_slope=0.05,
+        se_intercept=0.07,
+        cov_slope_intercept=0.001,
+        method="haebara",
+        criterion=0.0,
+        anchor_ids=np.array([]),
+    )
+    drift = item_drift(estimates(0.7, 1.9, 0.08, 0.10), estimates(1.2, 0.5, 0.06, 0.09), link=scale)
     assert drift.delta_a[0] == pytest.approx(1.2 / 2 - 0.7)
     assert drift.delta_b[0] == pytest.approx(2 * 0.5 + 1 - 1.9)
     assert drift.se_delta_a[0] == pytest.approx(np.sqrt(0.08**2 + (0.06 / 2) ** 2 + (1.2 / 4 * 0.05) ** 2))
@@ -90,10 +111,18 @@ def test_standard_errors_of_changes_by_hand() -> None:
 def test_items_with_few_answers_are_skipped_and_named(periods: tuple[Simulated, Simulated]) -> None:
     baseline, recent = (calibrate(period.data) for period in periods)
     with pytest.raises(IrtDataError, match="no item has 100000 answers"):
-        item_drift(baseline.items, recent.items, Link.identity(), DriftThresholds(min_responses=100_000))
+        item_drift(
+            baseline.items,
+            recent.items,
+            link=Link.identity(),
+            thresholds=DriftThresholds(min_responses=100_000),
+        )
     n = np.sort(baseline.items.n_responses)[5]
     drift = item_drift(
-        baseline.items, recent.items, Link.identity(), DriftThresholds(min_responses=int(n) + 1)
+        baseline.items,
+        recent.items,
+        link=Link.identity(),
+        thresholds=DriftThresholds(min_responses=int(n) + 1),
     )
     assert len(drift.item_ids) + len(drift.skipped) == 30
     assert len(drift.skipped) >= 6
@@ -107,10 +136,12 @@ def test_no_drift_gives_no_alert() -> None:
         second = simulate(1_000, 30, 15, seed=200 + seed, items=first.items)
         baseline, recent = calibrate(first.data), calibrate(second.data)
         scale = link(
-            recent.parameters, baseline.parameters,
-            covariance_new=recent.items.covariance, covariance_old=baseline.items.covariance,
-        )  # fmt: skip
-        false += len({alert.item_id for alert in item_drift(baseline.items, recent.items, scale).alerts})
+            recent.parameters,
+            baseline.parameters,
+            covariance_new=recent.items.covariance,
+            covariance_old=baseline.items.covariance,
+        )
+        false += len({alert.item_id for alert in item_drift(baseline.items, recent.items, link=scale).alerts})
     assert false <= 3
 
 
@@ -125,42 +156,38 @@ def test_dif_is_found_and_impact_is_not() -> None:
     reference = simulate(3_000, 30, 25, seed=81)
     b = reference.items.b.copy()
     b[6] += 0.9
-    focal = simulate(
-        3_000, 30, 25, seed=82, mean=-0.7, items=ItemParameters.of(np.arange(30), reference.items.a, b)
-    )
+    focal = simulate(3_000, 30, 25, seed=82, mean=-0.7, items=ItemParameters.of(np.arange(30), reference.items.a, b=b))
     data = ResponseData.from_long(
         np.concatenate([reference.user, focal.user + 3_000]),
         np.concatenate([reference.item, focal.item]),
-        np.concatenate([reference.correct, focal.correct]),
+        correct=np.concatenate([reference.correct, focal.correct]),
     )
     theta = score(data, calibrate(data).parameters).theta
-    result = mantel_haenszel(data, theta, np.arange(6_000) >= 3_000)
+    result = mantel_haenszel(data, theta, is_focal=np.arange(6_000) >= 3_000)
     assert result.ets_class[6] == "C"
     assert result.delta[6] < -1.5
     others = np.delete(result.ets_class, 6)
     assert (others == "C").sum() == 0
     assert (others == "A").sum() >= 27
-    few = mantel_haenszel(data, theta, np.arange(6_000) >= 5_950)
+    few = mantel_haenszel(data, theta, is_focal=np.arange(6_000) >= 5_950)
     assert np.isnan(few.delta).all()
     assert set(few.ets_class) == {""}
     with pytest.raises(IrtDataError, match="no rows"):
-        mantel_haenszel(data, theta, np.zeros(6_000, dtype=bool))
+        mantel_haenszel(data, theta, is_focal=np.zeros(6_000, dtype=bool))
 
 
 def test_mantel_haenszel_by_hand() -> None:
     """One stratum: the odds ratio of a 2 × 2 table, 30·40 / (10·20) = 6."""
     correct = np.repeat([1, 0, 1, 0], [30, 10, 20, 40])
-    data = ResponseData.from_long(np.arange(100), np.zeros(100, int), correct)
-    result = mantel_haenszel(data, np.zeros(100), np.arange(100) >= 40, n_strata=1, min_responses=1)
+    data = ResponseData.from_long(np.arange(100), np.zeros(100, int), correct=correct)
+    result = mantel_haenszel(data, np.zeros(100), is_focal=np.arange(100) >= 40, n_strata=1, min_responses=1)
     assert result.delta[0] == pytest.approx(-2.35 * np.log(6.0))
     assert result.se[0] == pytest.approx(2.35 * np.sqrt(1 / 30 + 1 / 10 + 1 / 20 + 1 / 40))
     expected = 40 * 50 / 100
     with_unmatched = mantel_haenszel(
-        ResponseData.from_long(
-            np.arange(130), np.zeros(130, int), np.concatenate([correct, np.ones(30, int)])
-        ),
+        ResponseData.from_long(np.arange(130), np.zeros(130, int), correct=np.concatenate([correct, np.ones(30, int)])),
         np.concatenate([np.zeros(100), np.full(30, np.nan)]),
-        np.arange(130) >= 40,
+        is_focal=np.arange(130) >= 40,
         n_strata=1,
         min_responses=1,
     )
@@ -172,15 +199,15 @@ def test_mantel_haenszel_by_hand() -> None:
 def test_a_group_that_is_always_wrong_has_the_largest_dif() -> None:
     """60 of 100 right against none of 50: half an answer in each cell, odds (60.5 / 40.5) · (50.5 / 0.5)."""
     correct = np.repeat([1, 0, 0], [60, 40, 50])
-    data = ResponseData.from_long(np.arange(150), np.zeros(150, int), correct)
-    result = mantel_haenszel(data, np.zeros(150), np.arange(150) >= 100, n_strata=1, min_responses=1)
+    data = ResponseData.from_long(np.arange(150), np.zeros(150, int), correct=correct)
+    result = mantel_haenszel(data, np.zeros(150), is_focal=np.arange(150) >= 100, n_strata=1, min_responses=1)
     assert result.delta[0] == pytest.approx(-2.35 * np.log(60.5 / 40.5 * 50.5 / 0.5))
     assert np.isfinite(result.se[0])
     assert result.ets_class[0] == "C"
 
 
 def test_plot_data() -> None:
-    items = ItemParameters.of(np.arange(40), np.ones(40), np.linspace(2, -2, 40))
+    items = ItemParameters.of(np.arange(40), np.ones(40), b=np.linspace(2, -2, 40))
     curves = characteristic_curves(items, 6)
     assert curves.item_ids.tolist() == [39, 31, 23, 16, 8, 0]
     assert curves.probability.shape == (6, 81)

@@ -51,12 +51,11 @@ def assert_same(
 
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_order_of_rows_does_not_matter_to_the_last_bit(
-    small: Simulated, fitted: Calibration, seed: int
-) -> None:
+def test_order_of_rows_does_not_matter_to_the_last_bit(small: Simulated, fitted: Calibration, seed: int) -> None:
     shuffle = np.random.default_rng(seed).permutation(len(small.user))
     again = calibrate(
-        ResponseData.from_long(small.user[shuffle], small.item[shuffle], small.correct[shuffle]), TIGHT
+        ResponseData.from_long(small.user[shuffle], small.item[shuffle], correct=small.correct[shuffle]),
+        TIGHT,
     )
     np.testing.assert_array_equal(again.items.a, fitted.items.a)
     np.testing.assert_array_equal(again.items.se_b, fitted.items.se_b)
@@ -68,7 +67,7 @@ def test_names_of_items_and_users_do_not_matter(small: Simulated, fitted: Calibr
     random = np.random.default_rng(seed)
     names = np.array([f"item-{k}" for k in random.permutation(20)])
     users = random.permutation(800)
-    again = calibrate(ResponseData.from_long(users[small.user], names[small.item], small.correct), TIGHT)
+    again = calibrate(ResponseData.from_long(users[small.user], names[small.item], correct=small.correct), TIGHT)
     order = np.array([np.flatnonzero(again.items.item_ids == names[k])[0] for k in range(20)])
     assert_same(fitted, again, order)
 
@@ -78,12 +77,12 @@ def test_a_cohort_twice_doubles_the_information(small: Simulated, fitted: Calibr
         ResponseData.from_long(
             np.concatenate([small.user, small.user + 10_000]),
             np.tile(small.item, 2),
-            np.tile(small.correct, 2),
+            correct=np.tile(small.correct, 2),
         ),
         TIGHT,
     )
     weighted = calibrate(
-        ResponseData.from_long(small.user, small.item, small.correct, weight=np.full(len(small.user), 2.0)),
+        ResponseData.from_long(small.user, small.item, correct=small.correct, weight=np.full(len(small.user), 2.0)),
         TIGHT,
     )
     for calibration in (twice, weighted):
@@ -92,13 +91,11 @@ def test_a_cohort_twice_doubles_the_information(small: Simulated, fitted: Calibr
         assert calibration.log_likelihood == pytest.approx(2.0 * fitted.log_likelihood, abs=1e-5)
 
 
-def test_students_with_all_right_or_all_wrong_belong_to_the_sample(
-    small: Simulated, fitted: Calibration
-) -> None:
+def test_students_with_all_right_or_all_wrong_belong_to_the_sample(small: Simulated, fitted: Calibration) -> None:
     user = np.concatenate([small.user, np.repeat([9_001, 9_002], 12)])
     item = np.concatenate([small.item, np.tile(np.arange(12), 2)])
     correct = np.concatenate([small.correct, np.repeat([0, 1], 12)])
-    calibration = calibrate(ResponseData.from_long(user, item, correct), TIGHT)
+    calibration = calibrate(ResponseData.from_long(user, item, correct=correct), TIGHT)
     assert calibration.converged
     assert calibration.n_rows == 802
     assert np.abs(calibration.items.b - fitted.items.b).max() < 0.3
@@ -136,7 +133,7 @@ def test_recovery_within_the_standard_errors(n_users: int, seed: int) -> None:
 
 
 def test_rasch_recovers_the_spread_of_abilities() -> None:
-    truth = ItemParameters.of(np.arange(20), np.ones(20), np.linspace(-2, 2, 20))
+    truth = ItemParameters.of(np.arange(20), np.ones(20), b=np.linspace(-2, 2, 20))
     made = simulate(4_000, 20, 20, seed=21, sd=1.5, items=truth)
     calibration = calibrate(made.data, CalibrationConfig(model="Rasch"))
     assert calibration.group_sd[0] == pytest.approx(1.5, abs=4 * calibration.group_sd_se[0])
@@ -166,7 +163,7 @@ def test_two_populations() -> None:
     data = ResponseData.from_long(
         np.concatenate([first.user, second.user + 10_000]),
         np.concatenate([first.item, second.item]),
-        np.concatenate([first.correct, second.correct]),
+        correct=np.concatenate([first.correct, second.correct]),
         group=np.repeat(["a", "b"], [len(first.user), len(second.user)]),
     )
     calibration = calibrate(data)
@@ -182,7 +179,7 @@ def test_items_are_set_aside_with_their_reasons(small: Simulated) -> None:
     user = np.concatenate([small.user, np.arange(5), np.arange(40), np.arange(40)])
     item = np.concatenate([small.item, np.full(5, 90), np.full(40, 91), np.full(40, 92)])
     correct = np.concatenate([small.correct, [0, 1, 0, 1, 0], np.ones(40, int), np.zeros(40, int)])
-    calibration = calibrate(ResponseData.from_long(user, item, correct))
+    calibration = calibrate(ResponseData.from_long(user, item, correct=correct))
     frame = calibration.items.frame().set_index("item_id")
     assert frame.loc[90, "flag"] == "few_responses"
     assert frame.loc[91, "flag"] == "one_category"
@@ -196,7 +193,7 @@ def test_items_are_set_aside_with_their_reasons(small: Simulated) -> None:
 
 def test_a_wrong_key_is_flagged_and_not_scored_with(small: Simulated) -> None:
     correct = np.where(small.item == 3, 1 - small.correct, small.correct)
-    calibration = calibrate(ResponseData.from_long(small.user, small.item, correct))
+    calibration = calibrate(ResponseData.from_long(small.user, small.item, correct=correct))
     assert calibration.items.flag[3] == "negative_discrimination"
     assert calibration.items.a[3] < 0
     assert 3 not in calibration.parameters.item_ids
@@ -204,18 +201,14 @@ def test_a_wrong_key_is_flagged_and_not_scored_with(small: Simulated) -> None:
     assert any("wrong key" in warning for warning in calibration.verdict.warnings)
 
 
-@pytest.mark.parametrize(
-    ("model", "n_persons"), [("2PL", 1_500), ("2PL", 12_000), ("3PL", 6_000), ("3PL", 20_000)]
-)
+@pytest.mark.parametrize(("model", "n_persons"), [("2PL", 1_500), ("2PL", 12_000), ("3PL", 6_000), ("3PL", 20_000)])
 @pytest.mark.parametrize("slope", [-0.5, -1.0, -2.0])
-def test_a_wrong_key_is_found_under_priors_that_forbid_it(
-    model: ModelName, n_persons: int, slope: float
-) -> None:
+def test_a_wrong_key_is_found_under_priors_that_forbid_it(model: ModelName, n_persons: int, slope: float) -> None:
     """The priors of the platform have no density at a < 0, where the likelihood of such an item pulls."""
     random = np.random.default_rng(23)
     a = random.lognormal(0.0, 0.3, 40)
     a[3] = slope
-    items = ItemParameters.of(np.arange(40), a, random.normal(0.0, 1.0, 40))
+    items = ItemParameters.of(np.arange(40), a, b=random.normal(0.0, 1.0, 40))
     made = simulate(n_persons, 40, 20, seed=24, items=items)
     c = Beta() if model == "3PL" else None
     priors = ItemPriors(a=LogNormal(0.0, 0.5), b=Normal(0.0, 2.0), c=c)
@@ -231,7 +224,7 @@ def test_an_item_that_says_nothing_is_no_wrong_key() -> None:
     """With a = 0 the answers are noise; the flag is for what chance does not explain."""
     random = np.random.default_rng(25)
     a = np.where(np.arange(40) < 10, 0.0001, random.lognormal(0.0, 0.3, 40))
-    items = ItemParameters.of(np.arange(40), a, np.where(a < 0.1, 0.0, random.normal(0.0, 1.0, 40)))
+    items = ItemParameters.of(np.arange(40), a, b=np.where(a < 0.1, 0.0, random.normal(0.0, 1.0, 40)))
     made = simulate(3_000, 40, 20, seed=26, items=items)
     priors = ItemPriors(a=LogNormal(0.0, 0.5), b=Normal(0.0, 2.0))
     calibration = calibrate(made.data, CalibrationConfig(priors=priors))
@@ -242,7 +235,7 @@ def test_an_item_that_says_nothing_is_no_wrong_key() -> None:
 def test_a_start_from_a_negative_estimate_finds_the_same_as_any_other() -> None:
     made = simulate(1_500, 20, 15, seed=27)
     priors = ItemPriors(a=LogNormal(0.0, 0.5), b=Normal(0.0, 2.0))
-    start = ItemParameters.of(np.arange(20), np.full(20, -1.0), np.zeros(20))
+    start = ItemParameters.of(np.arange(20), np.full(20, -1.0), b=np.zeros(20))
     fresh = calibrate(made.data, CalibrationConfig(priors=priors))
     carried = calibrate(made.data, CalibrationConfig(priors=priors, start=start))
     np.testing.assert_allclose(carried.items.a, fresh.items.a, atol=1e-3)
@@ -251,7 +244,7 @@ def test_a_start_from_a_negative_estimate_finds_the_same_as_any_other() -> None:
 def test_unlinked_blocks_are_reported(small: Simulated) -> None:
     user = np.concatenate([small.user, small.user + 10_000])
     item = np.concatenate([small.item, small.item + 100])
-    calibration = calibrate(ResponseData.from_long(user, item, np.tile(small.correct, 2)))
+    calibration = calibrate(ResponseData.from_long(user, item, correct=np.tile(small.correct, 2)))
     assert calibration.n_components == 2
     assert any("2 parts that share no row" in warning for warning in calibration.verdict.warnings)
     assert sorted(np.bincount(calibration.items.component).tolist()) == [20, 20]
@@ -260,18 +253,18 @@ def test_unlinked_blocks_are_reported(small: Simulated) -> None:
 def test_an_anchor_in_each_part_links_them(small: Simulated) -> None:
     user = np.concatenate([small.user, small.user + 10_000])
     item = np.concatenate([small.item, small.item + 100])
-    data = ResponseData.from_long(user, item, np.tile(small.correct, 2))
+    data = ResponseData.from_long(user, item, correct=np.tile(small.correct, 2))
     first = small.items.take(np.arange(5))
-    both = ItemParameters.of(np.concatenate([np.arange(5), np.arange(100, 105)]), *(
-        np.tile(values, 2) for values in (first.a, first.b)
-    ))  # fmt: skip
+    both = ItemParameters.of(
+        np.concatenate([np.arange(5), np.arange(100, 105)]), *(np.tile(values, 2) for values in (first.a, first.b))
+    )
     one_sided = calibrate(data, CalibrationConfig(anchors=first))
     assert (one_sided.items.flag == "unlinked").sum() == 20
     assert (calibrate(data, CalibrationConfig(anchors=both)).items.flag == "unlinked").sum() == 0
 
 
 def test_ids_of_different_types_are_an_error_and_not_no_anchors(small: Simulated) -> None:
-    anchors = ItemParameters.of(np.array([str(k) for k in range(8)]), small.items.a[:8], small.items.b[:8])
+    anchors = ItemParameters.of(np.array([str(k) for k in range(8)]), small.items.a[:8], b=small.items.b[:8])
     with pytest.raises(IrtDataError, match="convert one"):
         calibrate(small.data, CalibrationConfig(anchors=anchors))
 
@@ -284,9 +277,9 @@ def test_too_few_passes_are_not_usable(small: Simulated) -> None:
 
 
 def test_a_population_beyond_the_quadrature_is_not_usable() -> None:
-    truth = ItemParameters.of(np.arange(20), np.ones(20), np.linspace(-2, 2, 20))
+    truth = ItemParameters.of(np.arange(20), np.ones(20), b=np.linspace(-2, 2, 20))
     made = simulate(2_000, 20, 20, seed=41, sd=2.0, items=truth)
-    narrow = CalibrationConfig(model="Rasch", quadrature=Quadrature(21, -2.0, 2.0))
+    narrow = CalibrationConfig(model="Rasch", quadrature=Quadrature(21, -2.0, upper=2.0))
     assert any("ends of the quadrature" in reason for reason in calibrate(made.data, narrow).verdict.reasons)
 
 
@@ -302,7 +295,7 @@ def test_a_student_with_tens_of_thousands_of_answers_is_one_like_any_other(
     item = random.integers(0, n_items, len(student))
     theta = np.append(random.normal(0.0, 1.0, 2_000), 0.3)[student]
     correct = random.random(len(item)) < 1.0 / (1.0 + np.exp(-a[item] * (theta - b[item])))
-    data = ResponseData.from_long(student, item, correct, duplicates="keep")
+    data = ResponseData.from_long(student, item, correct=correct, duplicates="keep")
     priors = ItemPriors(a=LogNormal(0.0, 0.5), b=Normal(0.0, 2.0))
     fit = calibrate(data, CalibrationConfig(precision=precision, priors=priors, max_full_parameters=0))
     assert fit.verdict.usable, fit.verdict.reasons
@@ -314,13 +307,13 @@ def test_a_student_with_tens_of_thousands_of_answers_is_one_like_any_other(
 
 def test_nothing_to_calibrate_is_an_error_with_the_remedy() -> None:
     with pytest.raises(IrtDataError, match="lower min_responses"):
-        calibrate(ResponseData.from_long([1, 2], [1, 1], [0, 1]))
+        calibrate(ResponseData.from_long([1, 2], [1, 1], correct=[0, 1]))
     with pytest.raises(IrtDataError, match="min_rows=30"):
         calibrate(ResponseData.from_matrix(np.eye(12)[:, :4]), CalibrationConfig(min_responses=2))
 
 
 def test_too_few_anchors_are_an_error(small: Simulated) -> None:
-    anchors = ItemParameters.of([0, 1, 2, 555, 556], np.ones(5), np.zeros(5))
+    anchors = ItemParameters.of([0, 1, 2, 555, 556], np.ones(5), b=np.zeros(5))
     with pytest.raises(AnchorError, match="3 of 5 anchors have answers and 5 are needed"):
         calibrate(small.data, CalibrationConfig(anchors=anchors))
 
@@ -351,7 +344,7 @@ def test_block_standard_errors_are_those_of_each_item_alone() -> None:
 def test_repeated_answers_can_be_kept(small: Simulated) -> None:
     """A row may answer an item twice; the information of both answers is its covariance with itself, too."""
     twice = ResponseData.from_long(
-        np.tile(small.user, 2), np.tile(small.item, 2), np.tile(small.correct, 2), duplicates="keep"
+        np.tile(small.user, 2), np.tile(small.item, 2), correct=np.tile(small.correct, 2), duplicates="keep"
     )
     calibration = calibrate(twice)
     assert calibration.n_answers == 2 * len(small.user)

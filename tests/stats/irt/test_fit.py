@@ -39,7 +39,7 @@ def test_item_fit_finds_a_curve_that_is_no_logistic() -> None:
     # Falls before it rises: no logistic curve does that.
     p = np.select([made.theta[made.user] > 0.8, made.theta[made.user] > -0.8], [0.95, 0.25], 0.6)
     correct = np.where(odd, np.random.default_rng(62).random(len(p)) < p, made.correct)
-    data = ResponseData.from_long(made.user, made.item, correct)
+    data = ResponseData.from_long(made.user, made.item, correct=correct)
     fit = item_fit(data, calibrate(data, QUICK))
     place = np.flatnonzero(fit.item_ids == 5)[0]
     assert fit.is_misfit[place]
@@ -60,7 +60,7 @@ def test_person_fit_has_its_distribution_and_finds_guessers() -> None:
     made = simulate(6_000, 60, 30, seed=64)
     guesser = made.user < 300
     correct = np.where(guesser, np.random.default_rng(65).random(len(made.user)) < 0.5, made.correct)
-    fit = person_fit(ResponseData.from_long(made.user, made.item, correct), made.items)
+    fit = person_fit(ResponseData.from_long(made.user, made.item, correct=correct), made.items)
     honest = fit.l_z_star[300:]
     assert honest.mean() == pytest.approx(0.0, abs=0.12)
     assert honest.std() == pytest.approx(1.0, abs=0.08)
@@ -71,15 +71,15 @@ def test_person_fit_has_its_distribution_and_finds_guessers() -> None:
 
 
 def test_person_fit_needs_answers() -> None:
-    data = ResponseData.from_long([1] * 3 + [2] * 6, [0, 1, 2, 0, 1, 2, 3, 4, 5], [1, 0, 1, 1, 0, 1, 0, 1, 1])
-    items = ItemParameters.of(np.arange(6), np.ones(6), np.linspace(-1, 1, 6))
+    data = ResponseData.from_long([1] * 3 + [2] * 6, [0, 1, 2, 0, 1, 2, 3, 4, 5], correct=[1, 0, 1, 1, 0, 1, 0, 1, 1])
+    items = ItemParameters.of(np.arange(6), np.ones(6), b=np.linspace(-1, 1, 6))
     fit = person_fit(data, items)
     assert np.isnan(fit.l_z[0])
     assert np.isfinite(fit.l_z_star[1])
 
 
 def test_information_by_hand() -> None:
-    items = ItemParameters.of([1, 2], [1.0, 2.0], [0.0, 0.0], [0.0, 0.2])
+    items = ItemParameters.of([1, 2], [1.0, 2.0], b=[0.0, 0.0], c=[0.0, 0.2])
     at = information_at(items, [0.0])
     # 2PL: a² P Q = 0.25. 3PL: a² (Q / P) ((P - c) / (1 - c))² = 4 · (0.4 / 0.6) · 0.25.
     assert at.information[0] == pytest.approx(0.25 + 4 * (0.4 / 0.6) * 0.25)

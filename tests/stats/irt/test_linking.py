@@ -27,7 +27,7 @@ def kolen_brennan() -> tuple[ItemParameters, ItemParameters]:
     forms = []
     for name, numbers in (("X_new", common["form_x_item"]), ("Y_old", common["form_y_item"])):
         form = items[items["form"] == name].set_index("item").loc[numbers]
-        forms.append(ItemParameters.of(np.arange(len(form)), form["a"], form["b"], form["c"]))
+        forms.append(ItemParameters.of(np.arange(len(form)), form["a"], b=form["b"], c=form["c"]))
     return forms[0], forms[1]
 
 
@@ -46,7 +46,7 @@ def test_kolen_and_brennan(method: LinkMethod, direction: str) -> None:
 
 def items_of(rows: list[dict[str, Any]]) -> ItemParameters:
     c = np.nan_to_num(column(rows, "g"))
-    return ItemParameters.of([row["item"] for row in rows], column(rows, "a"), column(rows, "b"), c)
+    return ItemParameters.of([row["item"] for row in rows], column(rows, "a"), b=column(rows, "b"), c=c)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -59,9 +59,7 @@ def items_of(rows: list[dict[str, Any]]) -> ItemParameters:
         ("normal_weights_symmetric", LinkGrid.normal(), True),
     ],
 )
-def test_reference_constants(
-    method: LinkMethod, pair: str, setting: str, grid: LinkGrid, symmetric: bool
-) -> None:
+def test_reference_constants(method: LinkMethod, pair: str, setting: str, grid: LinkGrid, symmetric: bool) -> None:
     references = json.loads(shared("reference/linking/link_refs.json").read_text())[pair]
     x, y = (
         (references["formX"]["items"], references["formY"]["items"])
@@ -87,7 +85,7 @@ def equateirt_form(number: int) -> tuple[ItemParameters, np.ndarray]:
     for i in range(n):
         jacobian[3 * i, n + i] = 1.0
         jacobian[3 * i + 1, [i, n + i]] = -1.0 / a[i], d[i] / a[i] ** 2
-    return ItemParameters.of(form["item"].to_numpy(), a, -d / a), jacobian @ raw @ jacobian.T
+    return ItemParameters.of(form["item"].to_numpy(), a, b=-d / a), jacobian @ raw @ jacobian.T
 
 
 @pytest.mark.parametrize("method", ["mean-mean", "haebara"])
@@ -96,9 +94,14 @@ def test_published_standard_errors(method: LinkMethod) -> None:
     (new, covariance_new), (old, covariance_old) = equateirt_form(1), equateirt_form(5)
     nodes, weights = np.polynomial.hermite_e.hermegauss(30)
     found = link(
-        new, old, method=method, rule=None, grid=LinkGrid(nodes, weights / weights.sum()),
-        covariance_new=covariance_new, covariance_old=covariance_old,
-    )  # fmt: skip
+        new,
+        old,
+        method=method,
+        rule=None,
+        grid=LinkGrid(nodes, weights / weights.sum()),
+        covariance_new=covariance_new,
+        covariance_old=covariance_old,
+    )
     expected = published()["equateIRT_est2pl"][f"direct_{method.replace('-', '_')}_test1_test5"]
     assert (found.A, found.se_slope) == pytest.approx(tuple(expected["A"]), abs=6e-6)
     assert (found.B, found.se_intercept) == pytest.approx(tuple(expected["B"]), abs=6e-6)
@@ -107,8 +110,8 @@ def test_published_standard_errors(method: LinkMethod) -> None:
 def exact_pair(n: int, A: float, B: float, seed: int) -> tuple[ItemParameters, ItemParameters]:
     random = np.random.default_rng(seed)
     a, b, c = np.exp(random.normal(0, 0.3, n)), random.normal(0, 1, n), random.uniform(0, 0.25, n)
-    new = ItemParameters.of(np.arange(n), a, b, c)
-    return new, ItemParameters.of(np.arange(n), a / A, A * b + B, c)
+    new = ItemParameters.of(np.arange(n), a, b=b, c=c)
+    return new, ItemParameters.of(np.arange(n), a / A, b=A * b + B, c=c)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -132,7 +135,7 @@ def test_drifted_anchors_are_dropped_and_named(method: LinkMethod) -> None:
     a = old.a * np.exp(random.normal(0, 0.05, 20))
     b[[4, 9]] += [0.9, -1.1]
     a[13] *= 2.5
-    moved = ItemParameters(old.item_ids, a, b, old.c)
+    moved = ItemParameters(old.item_ids, a, b=b, c=old.c)
     robust, naive = link(new, moved, method=method), link(new, moved, method=method, rule=None)
     assert sorted(anchor.item_id for anchor in robust.dropped) == [4, 9, 13]
     shifts = {anchor.item_id: anchor for anchor in robust.dropped}
@@ -148,7 +151,7 @@ def test_uncertain_anchors_are_not_called_drifted() -> None:
     new, old = exact_pair(20, 1.0, 0.0, seed=4)
     b = old.b.copy()
     b[3] += 0.6
-    moved = ItemParameters(old.item_ids, old.a, b, old.c)
+    moved = ItemParameters(old.item_ids, old.a, b=b, c=old.c)
     assert [anchor.item_id for anchor in link(new, moved).dropped] == [3]
     covariance = np.zeros((20, 3, 3))
     covariance[3, 1, 1] = 0.4**2
@@ -162,16 +165,16 @@ def test_too_few_and_contradictory_anchors_are_refused() -> None:
     new, old = exact_pair(20, 1.0, 0.0, seed=6)
     half = old.b + np.repeat([0.0, 1.5], [11, 9])
     with pytest.raises(LinkingError, match="9 of 20 anchors have drifted apart"):
-        link(new, ItemParameters(old.item_ids, old.a, half, old.c))
+        link(new, ItemParameters(old.item_ids, old.a, b=half, c=old.c))
     with pytest.raises(LinkingError, match="they share no scale"):
-        link(new, ItemParameters(old.item_ids, old.a, np.roll(2 * old.b, 7), old.c))
+        link(new, ItemParameters(old.item_ids, old.a, b=np.roll(2 * old.b, 7), c=old.c))
 
 
 def test_items_with_a_wrong_key_are_no_anchors() -> None:
     new, old = exact_pair(8, 1.1, 0.2, seed=7)
     a = new.a.copy()
     a[0] = -a[0]
-    found = link(ItemParameters(new.item_ids, a, new.b, new.c), old)
+    found = link(ItemParameters(new.item_ids, a, b=new.b, c=new.c), old)
     assert 0 not in found.anchor_ids
     assert pytest.approx(1.1, abs=1e-6) == found.A
 
@@ -185,7 +188,7 @@ def test_standard_errors_are_those_of_repetition() -> None:
     found = []
     for _ in range(400):
         noise = random.normal(size=(25, 3)) * sd
-        noisy = ItemParameters(new.item_ids, new.a + noise[:, 0], new.b + noise[:, 1], new.c)
+        noisy = ItemParameters(new.item_ids, new.a + noise[:, 0], b=new.b + noise[:, 1], c=new.c)
         result = link(noisy, old, rule=None)
         found.append((result.A, result.B))
     one = link(new, old, rule=None, covariance_new=covariance)

@@ -45,7 +45,7 @@ def test_densities() -> None:
     a, d, gamma = POINT.T
     c = 1 / (1 + np.exp(-gamma))
     value, _, _ = evaluate_priors(
-        ItemPriors(a=LogNormal(0.1, 0.4), b=Normal(0.2, 1.5), c=Beta(5, 17)), a, d, gamma
+        ItemPriors(a=LogNormal(0.1, 0.4), b=Normal(0.2, 1.5), c=Beta(5, 17)), a, d=d, gamma=gamma
     )
     expected = stats.lognorm(0.4, scale=np.exp(0.1)).logpdf(a) + stats.norm(0.2, 1.5).logpdf(-d / a)
     np.testing.assert_allclose(value, expected + stats.beta(5, 17).logpdf(c))
@@ -62,9 +62,7 @@ def test_priors_shrink_and_fade_with_answers() -> None:
     for n_users in (150, 6_000):
         data = simulate(n_users, 15, 15, seed=91).data
         flat = calibrate(data)
-        shrunk = calibrate(
-            data, CalibrationConfig(priors=ItemPriors(a=LogNormal(0.0, 0.2), b=Normal(0.0, 1.0)))
-        )
+        shrunk = calibrate(data, CalibrationConfig(priors=ItemPriors(a=LogNormal(0.0, 0.2), b=Normal(0.0, 1.0))))
         assert shrunk.converged
         assert np.std(np.log(shrunk.items.a)) < np.std(np.log(flat.items.a))
         assert np.all(shrunk.items.se_a < flat.items.se_a * 1.01)

@@ -19,7 +19,7 @@ from seedtest_analytics.stats.irt import (
 from tests.stats.irt._simulation import simulate
 
 ITEMS = ItemParameters.of(
-    np.arange(6), [1.0, 1.5, 0.7, 2.0, 1.2, 0.9], [-1.0, 0.0, 0.5, 1.0, -0.5, 2.0], [0, 0, 0.2, 0, 0.1, 0]
+    np.arange(6), [1.0, 1.5, 0.7, 2.0, 1.2, 0.9], b=[-1.0, 0.0, 0.5, 1.0, -0.5, 2.0], c=[0, 0, 0.2, 0, 0.1, 0]
 )
 
 
@@ -33,8 +33,7 @@ def exact_moments(answers: list[int], mean: float, sd: float) -> tuple[float, fl
 
     low, high = mean - 12 * sd, mean + 12 * sd
     moments = [
-        quad(lambda t, k=k: density(t) * t**k, low, high, epsabs=0, epsrel=1e-10, limit=400)[0]
-        for k in range(3)
+        quad(lambda t, k=k: density(t) * t**k, low, high, epsabs=0, epsrel=1e-10, limit=400)[0] for k in range(3)
     ]
     first = moments[1] / moments[0]
     return first, float(np.sqrt(moments[2] / moments[0] - first**2))
@@ -57,9 +56,11 @@ def test_priors_by_row_are_the_same_as_one_by_one() -> None:
     for r in (0, 17, 49):
         mine = made.user == r
         alone = score(
-            ResponseData.from_long(made.user[mine], made.item[mine], made.correct[mine]),
-            made.items, prior_mean=mean[r], prior_sd=sd[r],
-        )  # fmt: skip
+            ResponseData.from_long(made.user[mine], made.item[mine], correct=made.correct[mine]),
+            made.items,
+            prior_mean=mean[r],
+            prior_sd=sd[r],
+        )
         assert together.theta[r] == pytest.approx(alone.theta[0], abs=1e-9)
         assert together.se[r] == pytest.approx(alone.se[0], abs=1e-9)
 
@@ -69,18 +70,20 @@ def test_topic_ability_with_the_users_posterior_as_prior_is_the_posterior_of_all
     made = simulate(200, 60, 43, seed=2)
     first = np.tile(np.arange(43) < 40, 200)
     whole = score(made.data, made.items)
-    base = score(ResponseData.from_long(made.user[first], made.item[first], made.correct[first]), made.items)
+    base = score(ResponseData.from_long(made.user[first], made.item[first], correct=made.correct[first]), made.items)
     topic = score(
-        ResponseData.from_long(made.user[~first], made.item[~first], made.correct[~first]),
-        made.items, prior_mean=base.theta, prior_sd=base.se,
-    )  # fmt: skip
+        ResponseData.from_long(made.user[~first], made.item[~first], correct=made.correct[~first]),
+        made.items,
+        prior_mean=base.theta,
+        prior_sd=base.se,
+    )
     np.testing.assert_allclose(topic.theta, whole.theta, atol=0.03)
     np.testing.assert_allclose(topic.se, whole.se, atol=0.02)
 
 
 @pytest.mark.parametrize("method", ["EAP", "MAP", "WLE"])
 def test_all_right_and_all_wrong_have_finite_abilities(method: str) -> None:
-    items = ItemParameters.of(np.arange(5), np.ones(5), np.linspace(-1, 1, 5))
+    items = ItemParameters.of(np.arange(5), np.ones(5), b=np.linspace(-1, 1, 5))
     scores = score(ResponseData.from_matrix([[1] * 5, [0] * 5]), items, method=method)  # type: ignore[arg-type]
     assert np.isfinite(scores.theta).all()
     assert scores.theta[0] == pytest.approx(-scores.theta[1], abs=1e-6)
@@ -90,7 +93,7 @@ def test_all_right_and_all_wrong_have_finite_abilities(method: str) -> None:
 @pytest.mark.parametrize("answers", [[1, 0, 1, 0, 1], [1] * 5, [0] * 5, [0, 0, 1, 1, 1]])
 def test_wle_of_2pl_items_is_the_mode_under_jeffreys_prior(answers: list[int]) -> None:
     """Warm 1989, p. 431: for these models the weight is the square root of the information."""
-    items = ItemParameters.of(np.arange(5), [1.0, 1.5, 0.7, 2.0, 1.2], [-1.0, 0.0, 0.5, 1.0, -0.5])
+    items = ItemParameters.of(np.arange(5), [1.0, 1.5, 0.7, 2.0, 1.2], b=[-1.0, 0.0, 0.5, 1.0, -0.5])
 
     def loss(theta: float) -> float:
         p = probability([theta], items)[:, 0]
@@ -105,7 +108,7 @@ def test_wle_of_2pl_items_is_the_mode_under_jeffreys_prior(answers: list[int]) -
 
 def test_wle_is_nearly_unbiased_where_eap_shrinks() -> None:
     """Warm 1989: bias of order 1/n². 20,000 replications at θ = 1.5 on 30 items."""
-    truth = ItemParameters.of(np.arange(30), np.full(30, 1.2), np.linspace(-2, 3, 30))
+    truth = ItemParameters.of(np.arange(30), np.full(30, 1.2), b=np.linspace(-2, 3, 30))
     made = simulate(20_000, 30, 30, seed=3, mean=1.5, sd=1e-9, items=truth)
     monte_carlo = 3 * 0.4 / np.sqrt(20_000)
     wle = score(made.data, truth, method="WLE")
@@ -124,8 +127,8 @@ def test_eap_errors_are_as_large_as_their_sd() -> None:
 
 
 def test_rows_without_known_items_keep_their_prior() -> None:
-    data = ResponseData.from_long([1, 1, 2], ["a", "b", "zzz"], [1, 0, 1])
-    items = ItemParameters.of(np.array(["a", "b"]), [1.0, 1.0], [0.0, 0.0])
+    data = ResponseData.from_long([1, 1, 2], ["a", "b", "zzz"], correct=[1, 0, 1])
+    items = ItemParameters.of(np.array(["a", "b"]), [1.0, 1.0], b=[0.0, 0.0])
     scores = score(data, items, prior_mean=[0.1, 0.7], prior_sd=[1.0, 0.5])
     assert (scores.theta[1], scores.se[1]) == (0.7, 0.5)
     assert scores.n_answers.tolist() == [2, 0]
@@ -139,9 +142,7 @@ def test_plausible_values_are_draws_from_the_posterior() -> None:
     draws = plausible_values(made.data, made.items, n_draws=4_000, seed=9)
     np.testing.assert_allclose(draws.mean(axis=1), scores.theta, atol=5 * scores.se.max() / np.sqrt(4_000))
     np.testing.assert_allclose(draws.std(axis=1), scores.se, rtol=0.06)
-    np.testing.assert_array_equal(
-        plausible_values(made.data, made.items, n_draws=4_000, seed=9, threads=1), draws
-    )
+    np.testing.assert_array_equal(plausible_values(made.data, made.items, n_draws=4_000, seed=9, threads=1), draws)
     assert not np.array_equal(plausible_values(made.data, made.items, n_draws=4_000, seed=10), draws)
 
 
@@ -152,6 +153,6 @@ def test_bad_priors_and_methods_are_refused() -> None:
     with pytest.raises(IrtDataError, match="take EAP, MAP or WLE"):
         score(data, ITEMS, method="ML")  # type: ignore[arg-type]
     with pytest.raises(IrtDataError, match="two sets of parameters"):
-        ItemParameters.of([1, 1], [1.0, 1.0], [0.0, 0.0])
+        ItemParameters.of([1, 1], [1.0, 1.0], b=[0.0, 0.0])
     with pytest.raises(IrtDataError, match="not usable"):
-        ItemParameters.of([1], [0.0], [0.0])
+        ItemParameters.of([1], [0.0], b=[0.0])

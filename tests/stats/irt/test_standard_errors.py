@@ -21,7 +21,7 @@ STEP = 1e-4
 def numerical_covariance(data: ResponseData, config: CalibrationConfig, fit: Calibration) -> np.ndarray:
     """Inverse of minus the differences of the gradient in (a, d, logit c, mean, log SD), free ones only."""
     assert fit.free_index is not None
-    likelihood = MarginalLikelihood(data, config.quadrature.nodes, config.item_priors)
+    likelihood = MarginalLikelihood(data, config.quadrature.nodes, priors=config.item_priors)
     c = fit.items.c
     with np.errstate(divide="ignore"):
         values = [
@@ -42,9 +42,7 @@ def numerical_covariance(data: ResponseData, config: CalibrationConfig, fit: Cal
 
     def gradient(vector: np.ndarray) -> np.ndarray:
         items, groups = free.unpack(vector)
-        at = Parameters(
-            *(values[k] + items[:, k] for k in range(3)), *(values[3 + k] + groups[:, k] for k in range(2))
-        )
+        at = Parameters(*(values[k] + items[:, k] for k in range(3)), *(values[3 + k] + groups[:, k] for k in range(2)))
         found = likelihood.evaluate(at)
         return free.pack(found.item_gradient, found.group_gradient)
 
@@ -59,9 +57,13 @@ def repeated_weighted_groups() -> tuple[ResponseData, CalibrationConfig]:
     user = np.concatenate([first.user, second.user + 1_000])
     item = np.concatenate([first.item, second.item]) % 6
     data = ResponseData.from_long(
-        user, item, np.concatenate([first.correct, second.correct]), weight=1.0 + user % 3, group=user >= 1_000,
+        user,
+        item,
+        correct=np.concatenate([first.correct, second.correct]),
+        weight=1.0 + user % 3,
+        group=user >= 1_000,
         duplicates="keep",
-    )  # fmt: skip
+    )
     return data, CalibrationConfig(tolerance=1e-8)
 
 
@@ -75,9 +77,9 @@ def rasch() -> tuple[ResponseData, CalibrationConfig]:
 
 def anchored() -> tuple[ResponseData, CalibrationConfig]:
     made = simulate(500, 9, 7, seed=5, mean=0.4)
-    return made.data, CalibrationConfig(anchors=ItemParameters(*(
-        getattr(made.items, name)[:5] for name in ("item_ids", "a", "b", "c")
-    )), tolerance=1e-8)  # fmt: skip
+    return made.data, CalibrationConfig(
+        anchors=ItemParameters(*(getattr(made.items, name)[:5] for name in ("item_ids", "a", "b", "c"))), tolerance=1e-8
+    )
 
 
 def many_answers() -> tuple[ResponseData, CalibrationConfig]:

@@ -41,7 +41,5 @@ def test_refuses_with_the_reason(rows, family, message):
 def test_bad_scores_are_named(bad):
     rows = some_rows()
     rows.loc[[2, 7], "score"] = bad
-    with pytest.raises(
-        MixedModelDataError, match=r"score is missing, infinite or no number \(2 rows, first: 2, 7\)"
-    ):
+    with pytest.raises(MixedModelDataError, match=r"score is missing, infinite or no number \(2 rows, first: 2, 7\)"):
         check_growth_rows(rows, "gaussian")

@@ -12,14 +12,12 @@ SLOPES = "score ~ week + (week | student)"
 
 def some_rows(n_students=6, n_weeks=5):
     rng = np.random.default_rng(7)
-    rows = pd.MultiIndex.from_product(
-        [[f"s{i}" for i in range(n_students)], range(n_weeks)], names=["student", "week"]
-    )
+    rows = pd.MultiIndex.from_product([[f"s{i}" for i in range(n_students)], range(n_weeks)], names=["student", "week"])
     return rows.to_frame(index=False).assign(score=rng.uniform(size=n_students * n_weeks))
 
 
 def checked(rows, formula=SLOPES, family="gaussian"):
-    return check_rows(rows, parse_formula(formula, rows.columns), family)
+    return check_rows(rows, parse_formula(formula, rows.columns), family=family)
 
 
 def test_good_rows_are_numbers_and_categories():
@@ -42,9 +40,7 @@ def test_text_predictor_is_a_category_and_a_numeric_group_stays_a_number_where_i
 def test_values_that_are_no_numbers_name_their_rows(bad):
     rows = some_rows()
     rows.loc[[3, 8], "score"] = bad
-    with pytest.raises(
-        MixedModelDataError, match=r"score is missing, infinite or no number.*2 rows, first: 3, 8"
-    ):
+    with pytest.raises(MixedModelDataError, match=r"score is missing, infinite or no number.*2 rows, first: 3, 8"):
         checked(rows)
 
 
@@ -92,23 +88,23 @@ class TestHeldOutRows:
     rows = pd.concat([some_rows(20, 10)] * 2, ignore_index=True)
 
     def test_share_and_whole_student_weeks(self):
-        chosen = held_out_rows(self.rows["student"], self.rows["week"], 0.2, seed=1)
+        chosen = held_out_rows(self.rows["student"], self.rows["week"], share=0.2, seed=1)
         assert chosen.mean() == pytest.approx(0.2)
         np.testing.assert_array_equal(chosen[:200], chosen[200:])
 
     def test_does_not_depend_on_row_order(self):
         order = np.random.default_rng(3).permutation(len(self.rows))
         shuffled = self.rows.iloc[order]
-        chosen = held_out_rows(self.rows["student"], self.rows["week"], 0.2, seed=1)
+        chosen = held_out_rows(self.rows["student"], self.rows["week"], share=0.2, seed=1)
         np.testing.assert_array_equal(
-            held_out_rows(shuffled["student"], shuffled["week"], 0.2, seed=1), chosen[order]
+            held_out_rows(shuffled["student"], shuffled["week"], share=0.2, seed=1), chosen[order]
         )
 
     def test_seed_matters(self):
-        one, two = (held_out_rows(self.rows["student"], self.rows["week"], 0.2, seed=s) for s in (1, 2))
+        one, two = (held_out_rows(self.rows["student"], self.rows["week"], share=0.2, seed=s) for s in (1, 2))
         assert (one != two).any()
 
     @pytest.mark.parametrize("share", [-0.1, 1.0])
     def test_share_out_of_range(self, share):
         with pytest.raises(ValueError, match="at least 0 and below 1"):
-            held_out_rows(self.rows["student"], self.rows["week"], share, seed=1)
+            held_out_rows(self.rows["student"], self.rows["week"], share=share, seed=1)

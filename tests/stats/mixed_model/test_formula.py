@@ -83,9 +83,7 @@ def test_refusal_shows_the_place():
 
 
 def test_missing_columns_are_named_with_those_there_are():
-    with pytest.raises(
-        FormulaError, match="needs columns that are missing: grade, pupil; there are score, week"
-    ):
+    with pytest.raises(FormulaError, match="needs columns that are missing: grade, pupil; there are score, week"):
         parse_formula("score ~ grade + (1 | pupil)", COLUMNS)
 
 

@@ -38,7 +38,7 @@ def fit_with(*effects: RandomEffects) -> MixedModelFit:
 
 def effects_of(group: str, values: np.ndarray, *terms: str) -> RandomEffects:
     levels = tuple(f"{group} {number}" for number in range(len(values)))
-    return RandomEffects(group, levels, terms, values, np.full(values.shape, 0.05))
+    return RandomEffects(group, levels, terms=terms, values=values, conditional_sd=np.full(values.shape, 0.05))
 
 
 def test_topics_are_stored_one_by_one_and_students_summed_up() -> None:

@@ -13,9 +13,7 @@ from seedtest_analytics.stats.segments.segments import SegmentSettings, map_coor
 QUICK = SegmentSettings(bootstrap_repeats=5, largest=6)
 
 KINDS = {
-    "short_frequent": dict(
-        engagement=0.75, improvement=0.1, sessions=18, gap=1.5, avg_hints=0.3, efficiency=0.5
-    ),
+    "short_frequent": dict(engagement=0.75, improvement=0.1, sessions=18, gap=1.5, avg_hints=0.3, efficiency=0.5),
     "long_rare": dict(engagement=0.25, improvement=0.0, sessions=2, gap=12, avg_hints=0.3, efficiency=0.5),
     "hint_heavy": dict(engagement=0.5, improvement=0.05, sessions=7, gap=4, avg_hints=4, efficiency=0.2),
     "efficient": dict(engagement=0.6, improvement=0.15, sessions=6, gap=5, avg_hints=0.2, efficiency=0.85),
@@ -73,9 +71,7 @@ def test_other_numbers_are_found_too(k):
 
 def test_no_structure_is_one_segment():
     rng = np.random.default_rng(3)
-    result = segment_students(
-        {name: rng.normal(size=800) for name in ("engagement", "improvement", "recovery")}, QUICK
-    )
+    result = segment_students({name: rng.normal(size=800) for name in ("engagement", "improvement", "recovery")}, QUICK)
     assert (result.method, result.count.k) == ("single", 1)
     assert "the gap statistic finds one group" in result.reason
 
@@ -89,7 +85,7 @@ def test_identity_and_names_stay_over_four_months():
         features, _ = cohort(1_200, seed=10 + month)
         features["engagement"] = features["engagement"] + 0.01 * month
         settings = SegmentSettings(seed=month, bootstrap_repeats=2, largest=6)
-        result = segment_students(features, settings, previous)
+        result = segment_students(features, settings, previous=previous)
         assert all(segment.is_new == (month == 0) for segment in result.segments)
         previous = tuple(segment.as_previous() for segment in result.segments)
         seen.append({segment.segment_id: segment.label for segment in result.segments})
@@ -100,7 +96,7 @@ def test_a_new_kind_gets_a_new_identity_and_a_gone_one_is_not_reused():
     three, _ = cohort(900, seed=20, kinds=("short_frequent", "long_rare", "hint_heavy"))
     first = segment_students(three, QUICK)
     other, _ = cohort(900, seed=21, kinds=("short_frequent", "long_rare", "efficient"))
-    second = segment_students(other, QUICK, [s.as_previous() for s in first.segments])
+    second = segment_students(other, QUICK, previous=[s.as_previous() for s in first.segments])
     before = {s.label: s.segment_id for s in first.segments}
     now = {s.label: s.segment_id for s in second.segments}
     assert now["short_frequent"] == before["short_frequent"]
@@ -130,9 +126,7 @@ def test_new_students_are_placed_on_the_runs_own_scale():
 
 @pytest.mark.parametrize("method", ["kmeans", "gmm"])
 def test_identical_students_are_one_segment(method):
-    result = segment_students(
-        {name: np.full(50, 0.5) for name in CONTRACT_FEATURES}, SegmentSettings(method=method)
-    )
+    result = segment_students({name: np.full(50, 0.5) for name in CONTRACT_FEATURES}, SegmentSettings(method=method))
     assert (result.method, result.reason) == ("single", "no feature differs between students")
     assert len(result.segments) == 1
     assert (result.segment_id == 0).all()
@@ -235,31 +229,34 @@ def test_within_sums_are_those_of_the_definition():
     rng = np.random.default_rng(34)
     Z, labels = rng.normal(size=(60, 3)), rng.integers(0, 3, 60)
     plain = [((Z[labels == j] - Z[labels == j].mean(axis=0)) ** 2).sum() for j in range(3)]
-    np.testing.assert_allclose(within_sums(Z, labels, 3), plain)
+    np.testing.assert_allclose(within_sums(Z, labels, k=3), plain)
 
 
 def test_matching_takes_the_least_total_and_refuses_the_far():
     scale = plan_scale({"engagement": np.linspace(-2.7, 2.7, 101)})
     centres = scale.transform({"engagement": [0.0, 0.5]})
-    before = [PreviousSegment(4, "a", {"engagement": 0.45}), PreviousSegment(7, "b", {"engagement": 0.05})]
-    found = match_segments(centres, scale, before)
+    before = [
+        PreviousSegment(4, "a", centre={"engagement": 0.45}),
+        PreviousSegment(7, "b", centre={"engagement": 0.05}),
+    ]
+    found = match_segments(centres, scale, previous=before)
     assert [p.segment_id for p in found.previous] == [7, 4]
-    far = match_segments(centres, scale, [PreviousSegment(1, "c", {"engagement": 2.6})])
+    far = match_segments(centres, scale, previous=[PreviousSegment(1, "c", centre={"engagement": 2.6})])
     assert far.previous == (None, None)
-    assert match_segments(centres, scale, []).previous == (None, None)
+    assert match_segments(centres, scale, previous=[]).previous == (None, None)
 
 
 def test_labels():
     names = ("engagement", "gap")
-    assert own_label({"gap": 2.0, "sessions": 12.0}, names, np.zeros(2)) == "short_frequent"
-    assert own_label({"gap": 9.0, "sessions": 4.0, "avg_hints": 3.0}, names, np.zeros(2)) == "long_rare"
-    assert own_label({}, names, np.array([-1.0, 0.8])) == "disengaged_and_long_gaps"
-    assert own_label({}, names, np.array([0.1, 0.2])) == "average"
-    assert still_holds("short_frequent", {"gap": 3.2, "sessions": 9.0}, names, np.zeros(2))
-    assert not still_holds("short_frequent", {"gap": 4.2, "sessions": 9.0}, names, np.zeros(2))
-    assert still_holds("disengaged", {}, names, np.array([-0.3, 0.0]))
-    assert not still_holds("disengaged", {}, names, np.array([0.3, 0.0]))
-    twice = distinct_labels(["average", "average"], names, np.array([[0.0, 0.0], [0.0, -0.4]]))
+    assert own_label({"gap": 2.0, "sessions": 12.0}, names, scaled=np.zeros(2)) == "short_frequent"
+    assert own_label({"gap": 9.0, "sessions": 4.0, "avg_hints": 3.0}, names, scaled=np.zeros(2)) == "long_rare"
+    assert own_label({}, names, scaled=np.array([-1.0, 0.8])) == "disengaged_and_long_gaps"
+    assert own_label({}, names, scaled=np.array([0.1, 0.2])) == "average"
+    assert still_holds("short_frequent", {"gap": 3.2, "sessions": 9.0}, names=names, scaled=np.zeros(2))
+    assert not still_holds("short_frequent", {"gap": 4.2, "sessions": 9.0}, names=names, scaled=np.zeros(2))
+    assert still_holds("disengaged", {}, names=names, scaled=np.array([-0.3, 0.0]))
+    assert not still_holds("disengaged", {}, names=names, scaled=np.array([0.3, 0.0]))
+    twice = distinct_labels(["average", "average"], names, scaled=np.array([[0.0, 0.0], [0.0, -0.4]]))
     assert twice == ["average", "average_with_short_gaps"]
 
 
@@ -279,14 +276,14 @@ def test_number_found_over_many_cohorts():
             features, _ = cohort(600, seed, kinds=tuple(KINDS)[:k])
             scale = plan_scale(features)
             with one_thread():
-                right.append(choose_count(scale.transform(features), "kmeans", seed, 6).k == k)
+                right.append(choose_count(scale.transform(features), "kmeans", seed=seed, largest=6).k == k)
     assert np.mean(right) >= 0.9
 
 
 def test_mixture_confidence_is_a_posterior():
     rng = np.random.default_rng(36)
     Z = np.concatenate([rng.normal(-1.5, 1, (400, 1)), rng.normal(1.5, 1, (400, 1))])
-    found = cluster(Z, 2, "gmm", 1)
+    found = cluster(Z, 2, method="gmm", seed=1)
     between = np.abs(Z[:, 0]) < 0.2
     assert found.confidence[between].mean() < 0.75
     assert found.confidence[np.abs(Z[:, 0]) > 2].mean() > 0.95

@@ -42,9 +42,7 @@ def flat(blocks: list[CohortBlock]) -> dict[str, np.ndarray]:
         for part in fields(block):
             values = getattr(block, part.name)
             for f in fields(values):
-                joined.setdefault(f"{part.name}.{f.name}", []).append(
-                    getattr(values, f.name) + moves.get(f.name, 0)
-                )
+                joined.setdefault(f"{part.name}.{f.name}", []).append(getattr(values, f.name) + moves.get(f.name, 0))
         moves["student"] += len(block.students.number)
         moves["session"] += len(block.sessions.student)
         moves["attempt"] += len(block.attempts.student)
@@ -86,9 +84,7 @@ def test_abilities_have_the_moments_of_the_population(large: CohortBlock) -> Non
     noise = students.theta_logit - line
     assert abs(noise.std() - LARGE.week_sd_logit) < 4 * LARGE.week_sd_logit / np.sqrt(2 * noise.size)
     deviation = students.topic_deviation_logit
-    assert abs(deviation.std() - LARGE.topic_sd_logit) < 4 * LARGE.topic_sd_logit / np.sqrt(
-        2 * deviation.size
-    )
+    assert abs(deviation.std() - LARGE.topic_sd_logit) < 4 * LARGE.topic_sd_logit / np.sqrt(2 * deviation.size)
 
 
 @pytest.mark.parametrize("model", ["2PL", "3PL"])
@@ -98,7 +94,7 @@ def test_answers_follow_the_model(model: str) -> None:
     items, a, s = draw_items(config), block.attempts, block.students
     week = block.sessions.week[a.session]
     theta = s.theta_logit[a.student, week] + s.topic_deviation_logit[a.student, items.topic[a.item]]
-    p = probability_correct(items, a.item, theta + config.repeat_gain_logit * (a.practice > 0))
+    p = probability_correct(items, a.item, theta=theta + config.repeat_gain_logit * (a.practice > 0))
     is_answered = a.correct >= 0
     residual = (a.correct == 1)[is_answered] - p[is_answered]
     sd = np.sqrt(p * (1 - p))[is_answered]
@@ -128,9 +124,7 @@ def test_students_start_stop_and_return(large: CohortBlock) -> None:
     assert abs(excess.mean()) < 4 * np.sqrt(hazard[was_active].mean() / was_active.sum())
     returned = ((students.state[:, :-1] == STOPPED) & (students.state[:, 1:] == ACTIVE)).any(axis=1)
     assert 0.05 < returned.mean() < 0.5
-    assert (
-        students.engagement[(students.state == STOPPED).any(axis=1)].mean() < students.engagement.mean() - 0.1
-    )
+    assert students.engagement[(students.state == STOPPED).any(axis=1)].mean() < students.engagement.mean() - 0.1
 
 
 def test_times_of_day_week_and_end(large: CohortBlock) -> None:
@@ -139,9 +133,7 @@ def test_times_of_day_week_and_end(large: CohortBlock) -> None:
     monday = np.datetime64(LARGE.first_monday)
     assert LARGE.first_monday.weekday() == 0
     assert LARGE.first_monday + dt.timedelta(weeks=16) == dt.date(2026, 11, 16)
-    np.testing.assert_array_equal(
-        (local.astype("datetime64[D]") - monday).astype(int) // 7, large.sessions.week
-    )
+    np.testing.assert_array_equal((local.astype("datetime64[D]") - monday).astype(int) // 7, large.sessions.week)
     hour = local.astype("datetime64[h]").astype(int) % 24
     assert hour.min() == 6
     assert hour.max() == 22
@@ -155,7 +147,7 @@ def test_times_of_day_week_and_end(large: CohortBlock) -> None:
 
 def test_the_wall_clock_stays_through_daylight_saving() -> None:
     zone = ZoneInfo("America/New_York")
-    hours = hour_table(CohortConfig(1, 4, 1, dt.date(2026, 3, 29), timezone="America/New_York"))
+    hours = hour_table(CohortConfig(1, 4, seed=1, until=dt.date(2026, 3, 29), timezone="America/New_York"))
     for week, day, hour in ((0, 0, 0), (0, 6, 9), (1, 6, 20), (3, 6, 23)):
         local = dt.datetime.fromtimestamp(hours[week, day, hour] / 1e6, zone)
         assert (local.isoweekday(), local.hour) == (day + 1, hour)

@@ -27,7 +27,7 @@ def simulated_log(n_users: int, seed: int, n_days: int = N_DAYS) -> tuple[Activi
     chance = rate[:, None] * 0.98 ** np.maximum(days - decline_day[:, None], 0) * (days >= joined[:, None])
     chance[rng.random(n_users) < 0.1] = 0.0
     user, day = np.nonzero(rng.random(chance.shape) < chance)
-    return activity_log(user, FIRST_DAY + day + rng.random(len(day)) * 0.9, n_users), chance
+    return activity_log(user, FIRST_DAY + day + rng.random(len(day)) * 0.9, n_users=n_users), chance
 
 
 def mondays(n_days: int = N_DAYS) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ AS_OF = FIRST_DAY + 112
 def cohort():
     """2,000 students (seed 1), the panel known at day 112, and the model fitted to it."""
     log, chance = simulated_log(2_000, seed=1)
-    panel = landmark_panel(log, mondays(), AS_OF, max_silence_days=90)
+    panel = landmark_panel(log, mondays(), data_end_day=AS_OF, max_silence_days=90)
     return log, chance, panel, fit_churn(panel)
 
 
@@ -29,7 +29,7 @@ def cohort():
 def now(cohort):
     """What was known of each student at day 112, and whether silence followed."""
     log, chance, _, _ = cohort
-    known = landmark_panel(log, [AS_OF], AS_OF + 28, max_silence_days=90)
+    known = landmark_panel(log, [AS_OF], data_end_day=AS_OF + 28, max_silence_days=90)
     true_silence = np.prod(1 - chance[known.user, 112:126], axis=1)
     return known, known.outcome_at(14)[1], true_silence
 
@@ -56,9 +56,9 @@ def test_is_calibrated_on_a_cohort_with_known_churn():
     """
     as_of = FIRST_DAY + 210
     log, _ = simulated_log(20_000, seed=3, n_days=224)
-    panel = landmark_panel(log, as_of - 7 * np.arange(1, 14), as_of, max_silence_days=90)
+    panel = landmark_panel(log, as_of - 7 * np.arange(1, 14), data_end_day=as_of, max_silence_days=90)
     model = fit_churn(panel)
-    known = landmark_panel(log, [as_of], as_of + 14, max_silence_days=90)
+    known = landmark_panel(log, [as_of], data_end_day=as_of + 14, max_silence_days=90)
     silent = known.outcome_at(14)[1]
     base_rate = panel.outcome_at(14)[1].mean()
     ahead = score_probabilities(
@@ -78,12 +78,7 @@ def test_what_is_stored_of_a_fit(cohort):
     *_, panel, model = cohort
     assert model.n == len(panel)
     assert model.n_users == len(np.unique(panel.user))
-    assert (
-        set(model.coefficients)
-        == set(model.standard_errors)
-        == set(model.hazard_ratios)
-        == set(model.p_values)
-    )
+    assert set(model.coefficients) == set(model.standard_errors) == set(model.hazard_ratios) == set(model.p_values)
     ratio, low, high = model.hazard_ratios["sessions_28d"]
     assert low < ratio < high
     assert ratio == pytest.approx(np.exp(model.coefficients["sessions_28d"]))
@@ -113,9 +108,9 @@ def test_shuffling_the_future_changes_no_prediction(cohort, now):
     user = np.repeat(np.arange(log.n_users), np.diff(log.offsets))
     late = log.start_days >= AS_OF
     user[late] = np.random.default_rng(2).permutation(user[late])
-    other = activity_log(user, log.start_days, log.n_users)
-    refitted = fit_churn(landmark_panel(other, mondays(), AS_OF, max_silence_days=90))
-    again = landmark_panel(other, [AS_OF], AS_OF + 28, max_silence_days=90)
+    other = activity_log(user, log.start_days, n_users=log.n_users)
+    refitted = fit_churn(landmark_panel(other, mondays(), data_end_day=AS_OF, max_silence_days=90))
+    again = landmark_panel(other, [AS_OF], data_end_day=AS_OF + 28, max_silence_days=90)
     np.testing.assert_array_equal(again.user, known.user)
     for own, theirs in zip(
         model.predict_silence(known.covariates), refitted.predict_silence(again.covariates), strict=True
@@ -156,9 +151,9 @@ def test_reasons_add_up_and_speak(cohort, now):
     ],
 )
 def test_only_plain_reasons_are_given(covariate, value, typical, log_hazard, is_plain):
-    part = Part(covariate, value, typical, log_hazard)
+    part = Part(covariate, value, typical=typical, log_hazard=log_hazard)
     assert part.is_plain == is_plain
-    assert (reason("subject", [part], 0.1) is not None) == is_plain
+    assert (reason("subject", [part], silence_change=0.1) is not None) == is_plain
 
 
 def test_reasons_of_the_long_silent_and_of_the_busy(cohort, now):
@@ -180,7 +175,7 @@ def test_reasons_of_the_long_silent_and_of_the_busy(cohort, now):
 def test_the_panel_as_it_was_known_is_that_of_the_earlier_day(cohort):
     log, _, panel, _ = cohort
     day = AS_OF - 28
-    then = landmark_panel(log, mondays(), day, max_silence_days=90)
+    then = landmark_panel(log, mondays(), data_end_day=day, max_silence_days=90)
     cut = known_at(panel, day)
     np.testing.assert_array_equal(cut.user, then.user)
     np.testing.assert_array_equal(cut.duration_days, then.duration_days)
@@ -194,13 +189,11 @@ def test_a_cohort_that_suddenly_stops_is_not_foretold_and_said():
     log, _ = simulated_log(1_000, seed=3)
     user = np.repeat(np.arange(1_000), np.diff(log.offsets))
     stays = (log.start_days < AS_OF - 21) | (user % 8 == 0)
-    holidays = activity_log(user[stays], log.start_days[stays], 1_000)
-    model = fit_churn(landmark_panel(holidays, mondays(), AS_OF, max_silence_days=90))
+    holidays = activity_log(user[stays], log.start_days[stays], n_users=1_000)
+    model = fit_churn(landmark_panel(holidays, mondays(), data_end_day=AS_OF, max_silence_days=90))
     assert model.calibration.observed_share - model.calibration.predicted_share > 0.1
     assert not model.usable
-    assert any(
-        "than foretold" in reason or "worse than the baseline" in reason for reason in model.verdict_reasons
-    )
+    assert any("than foretold" in reason or "worse than the baseline" in reason for reason in model.verdict_reasons)
 
 
 def test_never_started_has_no_probability(cohort):
@@ -232,8 +225,8 @@ def test_the_parametric_alternative_agrees(cohort, now):
 
 def one_row_each(n, duration, is_return, **covariates):
     """A panel of n students with one landmark each."""
-    log = activity_log(np.arange(n), np.full(n, 0.5), n)
-    panel = landmark_panel(log, [7], 60).with_covariates(**covariates)
+    log = activity_log(np.arange(n), np.full(n, 0.5), n_users=n)
+    panel = landmark_panel(log, [7], data_end_day=60).with_covariates(**covariates)
     from dataclasses import replace
 
     return replace(
@@ -258,14 +251,14 @@ def test_everybody_returned_at_once_falls_back():
 
 
 def test_one_student_falls_back():
-    log = activity_log(np.zeros(50, int), np.arange(50) * 3.0, 1)
-    model = fit_churn(landmark_panel(log, np.arange(0, 150, 7), 150))
+    log = activity_log(np.zeros(50, int), np.arange(50) * 3.0, n_users=1)
+    model = fit_churn(landmark_panel(log, np.arange(0, 150, 7), data_end_day=150))
     assert model.method == "heuristic"
     assert "only 1 students, 20 are needed" in model.verdict_reasons
 
 
 def test_an_empty_panel_falls_back():
-    assert fit_churn(landmark_panel(activity_log([], [], 5), [7], 20)).method == "heuristic"
+    assert fit_churn(landmark_panel(activity_log([], [], n_users=5), [7], data_end_day=20)).method == "heuristic"
 
 
 def test_constant_covariates_are_dropped_with_the_reason():
@@ -275,9 +268,7 @@ def test_constant_covariates_are_dropped_with_the_reason():
     model = fit_churn(one_row_each(300, duration, duration < 25, A_t=rng.random(300)), settings)
     assert model.method == "cox_efron"
     assert model.dropped["sessions_28d"] == "the same value in every row"
-    nothing = fit_churn(
-        one_row_each(300, duration, duration < 25), ChurnSettings(covariates=("sessions_28d",))
-    )
+    nothing = fit_churn(one_row_each(300, duration, duration < 25), ChurnSettings(covariates=("sessions_28d",)))
     assert nothing.method == "heuristic"
     assert "no covariate can be used (sessions_28d: the same value in every row)" in nothing.verdict_reasons
 
@@ -314,14 +305,14 @@ def test_a_covariate_missing_for_many_gets_a_column_for_it():
     assert abs(model.coefficients["E_t"] - 0.8) < 4 * model.standard_errors["E_t"]
     mean_present = value[~missing].mean()
     assert abs(model.coefficients["E_t_missing"] - (0.7 + 0.8 * (0.5 - mean_present))) < 0.3
-    all_missing = fit_churn(
-        panel.with_covariates(E_t=np.full(2000, np.nan)), ChurnSettings(covariates=("E_t",))
-    )
+    all_missing = fit_churn(panel.with_covariates(E_t=np.full(2000, np.nan)), ChurnSettings(covariates=("E_t",)))
     assert "E_t: no value in any row" in all_missing.verdict_reasons[0]
 
 
 def test_the_heuristic_is_the_contracts_and_defined_for_the_long_silent():
-    found = heuristic_silence([7.0, 200.0, 0.0, np.nan], [3.5, np.nan, 1.0, np.nan], [5, 0, 20, 0], 14)
+    found = heuristic_silence(
+        [7.0, 200.0, 0.0, np.nan], [3.5, np.nan, 1.0, np.nan], sessions=[5, 0, 20, 0], horizon_days=14
+    )
     expected = 0.6 * 0.5 + 0.25 * 0.5 + 0.15 * 0.5
     np.testing.assert_allclose(found, [expected, 1.0, 0.25 / 7, np.nan], rtol=1e-12)
 
@@ -349,19 +340,17 @@ def test_intervals_hold_the_risk_of_the_pooled_model():
     grid = {
         name: values[::400]
         for name, values in landmark_panel(
-            simulated_log(2_000, seed=1)[0], [AS_OF], AS_OF + 28, max_silence_days=90
+            simulated_log(2_000, seed=1)[0], [AS_OF], data_end_day=AS_OF + 28, max_silence_days=90
         ).covariates.items()
     }
-    settings = ChurnSettings(
-        covariates=("days_since_last", "sessions_28d", "sessions_7d"), forward_landmarks=1
-    )
+    settings = ChurnSettings(covariates=("days_since_last", "sessions_28d", "sessions_7d"), forward_landmarks=1)
     pooled_log, _ = simulated_log(60_000, seed=99)
-    pooled = fit_churn(landmark_panel(pooled_log, mondays(), AS_OF, max_silence_days=90), settings)
+    pooled = fit_churn(landmark_panel(pooled_log, mondays(), data_end_day=AS_OF, max_silence_days=90), settings)
     target = pooled.predict_silence(grid)[0]
     inside = []
     for seed in range(100, 160):
         log, _ = simulated_log(600, seed=seed)
-        model = fit_churn(landmark_panel(log, mondays(N_DAYS), AS_OF, max_silence_days=90), settings)
+        model = fit_churn(landmark_panel(log, mondays(N_DAYS), data_end_day=AS_OF, max_silence_days=90), settings)
         _, lower, upper = model.predict_silence(grid)
         inside.append((lower <= target) & (target <= upper))
     assert 0.88 < np.mean(inside) < 0.99

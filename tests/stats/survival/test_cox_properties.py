@@ -32,7 +32,7 @@ def test_agrees_with_lifelines(seed):
     from lifelines import CoxPHFitter
 
     X, times, events, _ = tied_data(seed)
-    fit = fit_cox(check_survival_data(X, times, events))
+    fit = fit_cox(check_survival_data(X, times, events=events))
     frame = pd.DataFrame(X, columns=list("abc")).assign(t=times, e=events)
     theirs = CoxPHFitter().fit(frame, "t", "e", fit_options={"precision": 1e-10})
     np.testing.assert_allclose(fit.coefficients, theirs.params_, rtol=1e-5)
@@ -42,11 +42,11 @@ def test_agrees_with_lifelines(seed):
 
 def test_order_units_and_clusters_of_one_change_nothing():
     X, times, events, _ = tied_data(11)
-    data = check_survival_data(X, times, events, clusters=np.arange(len(times)))
+    data = check_survival_data(X, times, events=events, clusters=np.arange(len(times)))
     fit = fit_cox(data)
     order = np.random.default_rng(1).permutation(len(times))
     shuffled = check_survival_data(
-        X[order] * [2.0, 0.5, 10.0] - 7.0, times[order], events[order], clusters=order
+        X[order] * [2.0, 0.5, 10.0] - 7.0, times[order], events=events[order], clusters=order
     )
     other = fit_cox(shuffled)
     np.testing.assert_allclose(other.coefficients * [2.0, 0.5, 10.0], fit.coefficients, rtol=1e-8)
@@ -57,12 +57,11 @@ def test_order_units_and_clusters_of_one_change_nothing():
 def test_weight_two_is_the_row_twice():
     X, times, events, clusters = tied_data(12)
     weights = np.random.default_rng(2).integers(1, 4, len(times))
-    weighted = fit_cox(
-        check_survival_data(X, times, events, weights=weights, clusters=clusters), ties="breslow"
-    )
+    weighted = fit_cox(check_survival_data(X, times, events=events, weights=weights, clusters=clusters), ties="breslow")
     rows = np.repeat(np.arange(len(times)), weights)
     repeated = fit_cox(
-        check_survival_data(X[rows], times[rows], events[rows], clusters=clusters[rows]), ties="breslow"
+        check_survival_data(X[rows], times[rows], events=events[rows], clusters=clusters[rows]),
+        ties="breslow",
     )
     np.testing.assert_allclose(weighted.coefficients, repeated.coefficients, rtol=1e-8)
     np.testing.assert_allclose(weighted.covariance, repeated.covariance, rtol=1e-7)
@@ -71,13 +70,13 @@ def test_weight_two_is_the_row_twice():
 
 def test_splitting_a_row_at_any_time_changes_nothing():
     X, times, events, _ = tied_data(13)
-    whole = fit_cox(check_survival_data(X, times, events))
+    whole = fit_cox(check_survival_data(X, times, events=events))
     cut = np.minimum(times - 0.5, 3.5)
     split = fit_cox(
         check_survival_data(
             np.vstack([X, X]),
             np.concatenate([cut, times]),
-            np.concatenate([np.zeros(len(times), bool), events]),
+            events=np.concatenate([np.zeros(len(times), bool), events]),
             entry_times=np.concatenate([np.zeros(len(times)), cut]),
         )
     )
@@ -88,8 +87,8 @@ def test_splitting_a_row_at_any_time_changes_nothing():
 
 def test_single_precision_is_close():
     X, times, events, clusters = tied_data(14, n=3000)
-    double = fit_cox(check_survival_data(X, times, events, clusters=clusters))
-    single = fit_cox(check_survival_data(X.astype(np.float32), times, events, clusters=clusters))
+    double = fit_cox(check_survival_data(X, times, events=events, clusters=clusters))
+    single = fit_cox(check_survival_data(X.astype(np.float32), times, events=events, clusters=clusters))
     np.testing.assert_allclose(single.coefficients, double.coefficients, rtol=1e-3)
     np.testing.assert_allclose(single.standard_errors, double.standard_errors, rtol=1e-3)
 
@@ -103,14 +102,14 @@ def test_uncertainty_of_a_prediction_is_the_influence_of_the_clusters(ties):
     at, horizon, step = X[:3] + 0.1, 5.0, 1e-5
 
     def log_hazard(weights):
-        data = check_survival_data(X, times, events, weights=weights)
+        data = check_survival_data(X, times, events=events, weights=weights)
         return fit_cox(data, ties=ties).log_cumulative_hazard(at, horizon)[0]
 
     derivatives = [
         (log_hazard(1.0 + step * (clusters == c)) - log_hazard(1.0 - step * (clusters == c))) / (2 * step)
         for c in np.unique(clusters)
     ]
-    data = check_survival_data(X, times, events, clusters=clusters)
+    data = check_survival_data(X, times, events=events, clusters=clusters)
     error = fit_cox(data, ties=ties, hazard_horizons=(horizon,)).log_cumulative_hazard(at, horizon)[1]
     np.testing.assert_allclose(error, np.sqrt((np.array(derivatives) ** 2).sum(axis=0)), rtol=1e-4)
 
@@ -131,7 +130,7 @@ def test_concordance_equals_counting_pairs(seed):
             if i != j and events[i] and later and entry[j] < stop[i] and strata[i] == strata[j]:
                 pairs += 1
                 good += (scores[i] > scores[j]) + 0.5 * (scores[i] == scores[j])
-    found = concordance_index(stop, events, scores, strata, entry)
+    found = concordance_index(stop, events, scores=scores, strata=strata, entry_times=entry)
     assert found == pytest.approx(good / pairs, abs=1e-12) if pairs else np.isnan(found)
 
 
@@ -147,7 +146,7 @@ def test_kaplan_meier_without_censoring_is_the_share_still_there(seed):
 def test_no_events_is_refused():
     X, times, events, _ = tied_data(16)
     with pytest.raises(NoEventsError, match="none of the 300 rows"):
-        check_survival_data(X, times, np.zeros_like(events))
+        check_survival_data(X, times, events=np.zeros_like(events))
 
 
 def test_constant_and_dependent_covariates_are_refused():
@@ -155,16 +154,16 @@ def test_constant_and_dependent_covariates_are_refused():
     constant = X.copy()
     constant[:, 1] = 3.0
     with pytest.raises(CollinearityError, match=r"\[1\] are constant"):
-        fit_cox(check_survival_data(constant, times, events))
+        fit_cox(check_survival_data(constant, times, events=events))
     with pytest.raises(CollinearityError, match="combination"):
-        fit_cox(check_survival_data(np.column_stack([X, X[:, 0] + X[:, 2]]), times, events))
+        fit_cox(check_survival_data(np.column_stack([X, X[:, 0] + X[:, 2]]), times, events=events))
 
 
 def test_separation_is_named_and_a_ridge_answers_it():
     rng = np.random.default_rng(18)
     group = (np.arange(200) < 100).astype(float)
     times = np.where(group == 1, rng.integers(1, 7, 200), 14).astype(float)
-    data = check_survival_data(np.column_stack([group, rng.normal(size=200)]), times, times < 14)
+    data = check_survival_data(np.column_stack([group, rng.normal(size=200)]), times, events=times < 14)
     with pytest.raises(SeparationError, match=r"\[0\]"):
         fit_cox(data)
     fit = fit_cox(data, ridge=1.0)
@@ -176,9 +175,9 @@ def test_offending_rows_are_named():
     X, times, events, _ = tied_data(19)
     X[[4, 9], 0] = np.nan
     with pytest.raises(SurvivalDataError, match=r"2 rows have a missing or infinite covariate .*\[4, 9\]"):
-        check_survival_data(X, times, events)
+        check_survival_data(X, times, events=events)
     with pytest.raises(SurvivalDataError, match="not before its end"):
-        check_survival_data(np.nan_to_num(X), times, events, entry_times=times)
+        check_survival_data(np.nan_to_num(X), times, events=events, entry_times=times)
 
 
 def test_recovers_the_truth_as_rows_grow():
@@ -190,6 +189,6 @@ def test_recovers_the_truth_as_rows_grow():
     for n in (500, 5_000, 50_000):
         X = rng.normal(size=(n, 2))
         times = np.ceil(rng.exponential(1.0, n) * 400 * np.exp(-X @ truth))
-        fit = fit_cox(check_survival_data(X, np.minimum(times, 500), times < 500))
+        fit = fit_cox(check_survival_data(X, np.minimum(times, 500), events=times < 500))
         assert (np.abs(fit.coefficients - truth) < 4 * fit.standard_errors).all()
         assert (fit.standard_errors < 3.0 / np.sqrt(n)).all()

@@ -63,7 +63,7 @@ def assert_equals_r(fit, reference, tolerance=1e-8):
 )
 def test_lung(references, lung, name, time, ties):
     reference = references[name]
-    data = check_survival_data(lung[LUNG], lung[time], lung.event)
+    data = check_survival_data(lung[LUNG], lung[time], events=lung.event)
     fit = fit_cox(data, ties=ties)
     assert_equals_r(fit, reference)
     assert fit.loglik_null == pytest.approx(reference["loglik_null"], abs=1e-9)
@@ -78,20 +78,20 @@ def test_lung(references, lung, name, time, ties):
 
 
 def test_strata(references, lung):
-    data = check_survival_data(lung[["age", "ph.ecog", "wt.loss"]], lung.time, lung.event, strata=lung.sex)
+    data = check_survival_data(lung[["age", "ph.ecog", "wt.loss"]], lung.time, events=lung.event, strata=lung.sex)
     assert_equals_r(fit_cox(data), references["lung_strata_sex"])
 
 
 def test_late_entry(references):
     heart = pd.read_csv(shared("reference/survival/surv_heart_tv.csv"))
     covariates = heart[["age", "year", "surgery", "transplant"]]
-    data = check_survival_data(covariates, heart.stop, heart.event, entry_times=heart.start)
+    data = check_survival_data(covariates, heart.stop, events=heart.event, entry_times=heart.start)
     assert_equals_r(fit_cox(data), references["heart_timevarying_efron"])
 
 
 def test_robust_errors_under_heavy_ties(references, dropout):
     reference = references["dropout_sim_efron"]
-    data = check_survival_data(dropout[DROPOUT], dropout.week, dropout.event, clusters=dropout.id)
+    data = check_survival_data(dropout[DROPOUT], dropout.week, events=dropout.event, clusters=dropout.id)
     fit = fit_cox(data)
     assert_equals_r(fit, reference)
     np.testing.assert_allclose(fit.standard_errors, list(reference["robust_se"].values()), atol=1e-9)
@@ -116,7 +116,7 @@ def test_oulad_cox(oulad, name, ties, is_stratified):
     reference = pd.read_csv(shared("data/churn/oulad_reference_cox_R.csv")).query("ties == @name")
     assert list(reference.term) == list(covariates.columns)
     strata = frame.code_module if is_stratified else None
-    fit = fit_cox(check_survival_data(covariates, frame.duration_days, frame.event, strata=strata), ties=ties)
+    fit = fit_cox(check_survival_data(covariates, frame.duration_days, events=frame.event, strata=strata), ties=ties)
     assert (fit.n, fit.n_events) == (29_411, 6_974)
     np.testing.assert_allclose(fit.coefficients, reference.coef, atol=1e-8)
     np.testing.assert_allclose(np.sqrt(np.diag(fit.covariance)), reference.se, atol=1e-8)

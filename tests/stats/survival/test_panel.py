@@ -17,9 +17,7 @@ from seedtest_analytics.stats.survival.panel import (
 )
 from tests.stats.survival.simulated import FIRST_DAY, mondays, simulated_log
 
-sessions = st.lists(
-    st.tuples(st.integers(0, 5), st.integers(0, 90), st.sampled_from([0.0, 0.25, 0.999])), max_size=60
-)
+sessions = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 90), st.sampled_from([0.0, 0.25, 0.999])), max_size=60)
 
 
 def plain_rows(sessions, landmarks, end, max_silence):
@@ -59,8 +57,8 @@ def plain_rows(sessions, landmarks, end, max_silence):
 )
 @settings(max_examples=200, deadline=None)
 def test_equals_the_plain_definition(sessions, landmarks, end, max_silence):
-    log = activity_log([s[0] for s in sessions], [s[1] + s[2] for s in sessions], 6)
-    panel = landmark_panel(log, landmarks, end, max_silence_days=max_silence)
+    log = activity_log([s[0] for s in sessions], [s[1] + s[2] for s in sessions], n_users=6)
+    panel = landmark_panel(log, landmarks, data_end_day=end, max_silence_days=max_silence)
     expected = plain_rows(sessions, landmarks, end, max_silence)
     assert len(panel) == len(expected)
     found = [panel.user, panel.landmark_day, panel.duration_days, panel.is_return, *panel.covariates.values()]
@@ -69,8 +67,8 @@ def test_equals_the_plain_definition(sessions, landmarks, end, max_silence):
 
 
 def test_a_return_on_the_landmark_day_is_day_one_and_silence_is_beyond_the_horizon():
-    log = activity_log([0, 0, 1, 1], [0.5, 7.0, 0.5, 21.0], 2)
-    panel = landmark_panel(log, [7], 30)
+    log = activity_log([0, 0, 1, 1], [0.5, 7.0, 0.5, 21.0], n_users=2)
+    panel = landmark_panel(log, [7], data_end_day=30)
     assert panel.duration_days.tolist() == [1, 15]
     judged, silent = panel.outcome_at(14)
     assert judged.all()
@@ -78,30 +76,30 @@ def test_a_return_on_the_landmark_day_is_day_one_and_silence_is_beyond_the_horiz
 
 
 def test_outcomes_within_a_horizon_of_the_end_are_not_judged():
-    log = activity_log([0], [0.5], 1)
-    panel = landmark_panel(log, [7, 14, 21], 30)
+    log = activity_log([0], [0.5], n_users=1)
+    panel = landmark_panel(log, [7, 14, 21], data_end_day=30)
     assert panel.outcome_at(14)[0].tolist() == [True, True, False]
 
 
 def test_nothing_after_the_end_of_the_data_enters():
     log, _ = simulated_log(300, seed=3)
     end = FIRST_DAY + 70
-    before = landmark_panel(log, mondays(), end)
+    before = landmark_panel(log, mondays(), data_end_day=end)
     rng = np.random.default_rng(4)
     user = np.repeat(np.arange(300), np.diff(log.offsets))
     late = log.start_days >= end
     shuffled = user.copy()
     shuffled[late] = rng.permutation(user[late])
     moved = np.where(late, end + rng.random(len(late)) * 60, log.start_days)
-    after = landmark_panel(activity_log(shuffled, moved, 300), mondays(), end)
+    after = landmark_panel(activity_log(shuffled, moved, n_users=300), mondays(), data_end_day=end)
     np.testing.assert_array_equal(before.duration_days, after.duration_days)
     for name, values in before.covariates.items():
         np.testing.assert_array_equal(values, after.covariates[name])
 
 
 def test_stopping_follow_up_censors():
-    log = activity_log([0, 0], [0.5, 20.0], 1)
-    panel = landmark_panel(log, [7], 60)
+    log = activity_log([0, 0], [0.5, 20.0], n_users=1)
+    panel = landmark_panel(log, [7], data_end_day=60)
     assert (panel.duration_days[0], panel.is_return[0]) == (14, True)
     stopped = panel.stopped_at(13)
     assert (stopped.duration_days[0], stopped.is_return[0]) == (13, False)
@@ -110,11 +108,11 @@ def test_stopping_follow_up_censors():
 
 def test_bad_sessions_are_named():
     with pytest.raises(ValueError, match=r"2 sessions .*\[1, 2\]"):
-        activity_log([0, 9, 1], [1.0, 2.0, np.nan], 3)
+        activity_log([0, 9, 1], [1.0, 2.0, np.nan], n_users=3)
 
 
 def test_added_covariates_must_fit():
-    panel = landmark_panel(activity_log([0], [0.5], 1), [7], 20)
+    panel = landmark_panel(activity_log([0], [0.5], n_users=1), [7], data_end_day=20)
     assert panel.with_covariates(A_t=[0.5]).covariates["A_t"][0] == 0.5
     with pytest.raises(ValueError, match="A_t"):
         panel.with_covariates(A_t=[0.5, 0.6])

@@ -22,7 +22,7 @@ def cohort(n: int, understated: float = 1.0) -> tuple[np.ndarray, np.ndarray, np
 @pytest.mark.parametrize("n", [2_000, 50_000])
 def test_what_is_right_of_the_truth_is_calibrated_against_measurements(n: int) -> None:
     p, sd, error, happened = cohort(n)
-    score = score_probabilities(probability_of_measured(p, sd, error), happened)
+    score = score_probabilities(probability_of_measured(p, sd, error_sd=error), happened)
     assert abs(score.calibration_slope - 1.0) < 4 * score.calibration_slope_se
     assert abs(score.calibration_intercept) < 4 * score.calibration_intercept_se
     # As it stands it would be accused of being too sure.
@@ -32,11 +32,11 @@ def test_what_is_right_of_the_truth_is_calibrated_against_measurements(n: int) -
 
 def test_an_sd_that_is_too_small_is_seen_through_the_error() -> None:
     p, sd, error, happened = cohort(50_000, understated=0.3)
-    score = score_probabilities(probability_of_measured(p, sd, error), happened)
+    score = score_probabilities(probability_of_measured(p, sd, error_sd=error), happened)
     assert score.calibration_slope < 1.0 - 4 * score.calibration_slope_se
 
 
 def test_a_perfect_measurement_and_an_unknown_sd_leave_it_as_it_is() -> None:
     p = np.array([0.0, 0.2, 1.0, 0.7, 0.7])
-    kept = probability_of_measured(p, [0.5, 0.5, 0.5, np.nan, 0.0], [0.0, 0.0, 0.3, 0.3, 0.3])
+    kept = probability_of_measured(p, [0.5, 0.5, 0.5, np.nan, 0.0], error_sd=[0.0, 0.0, 0.3, 0.3, 0.3])
     np.testing.assert_allclose(kept, p, atol=1e-15)

@@ -131,7 +131,7 @@ def test_bad_probabilities_are_named():
 
 def test_logistic_offset_is_a_coefficient_of_one():
     p, y, _ = outcomes(4_000, seed=6, slope=1.0, shift=0.7)
-    fit = fit_logistic(np.ones((4_000, 1)), y.astype(float), np.log(p / (1 - p)))
+    fit = fit_logistic(np.ones((4_000, 1)), y.astype(float), offset=np.log(p / (1 - p)))
     fitted = 1 / (1 + np.exp(-(fit.coefficients[0] + np.log(p / (1 - p)))))
     assert fitted.mean() == pytest.approx(y.mean(), abs=1e-8)
 
@@ -174,9 +174,7 @@ def test_a_model_worse_than_its_baseline_is_not_believed():
     assert not backwards.is_credible
     assert "worse than the baseline" in backwards.reasons[0]
     extreme = p**4 / (p**4 + (1 - p) ** 4)
-    assert any(
-        "too extreme" in reason for reason in judge_probabilities(score_probabilities(extreme, y)).reasons
-    )
+    assert any("too extreme" in reason for reason in judge_probabilities(score_probabilities(extreme, y)).reasons)
 
 
 def test_drift_is_told_from_ordinary_weeks():
@@ -189,12 +187,12 @@ def test_drift_is_told_from_ordinary_weeks():
         predicted = np.full(26, 0.3) + rng.normal(0, 0.02, 26)
         truth = np.clip(predicted + rng.normal(0, 0.02, 26), 0, 1)
         n = rng.integers(200, 800, 26)
-        alarms += not judge_drift(rng.binomial(n, truth) / n, predicted, n).is_credible
+        alarms += not judge_drift(rng.binomial(n, truth) / n, predicted, n=n).is_credible
         truth[-4:] += 0.12
-        seen += not judge_drift(rng.binomial(n, truth) / n, predicted, n).is_credible
+        seen += not judge_drift(rng.binomial(n, truth) / n, predicted, n=n).is_credible
     assert alarms <= 6
     assert seen >= 190
 
 
 def test_drift_needs_a_past():
-    assert judge_drift([0.9] * 5, [0.1] * 5, [100] * 5).is_credible
+    assert judge_drift([0.9] * 5, [0.1] * 5, n=[100] * 5).is_credible

@@ -86,4 +86,4 @@ def stored_fit(connection: Connection, week_start: dt.date | None = None) -> Sto
         n_scores=spec["scores"],
         thresholds=judged,
     )
-    return StoredFit(row.run_id, row.week_start, spec["score_unit"], posterior)
+    return StoredFit(row.run_id, row.week_start, score_unit=spec["score_unit"], posterior=posterior)

@@ -82,7 +82,7 @@ def priors_of(settings: GrowthSettings) -> GrowthPriors:
         raise SettingsError(f"BRMS_PRIORS = {settings.priors!r} is not allowed: {error}") from None
 
 
-def fit_growth(scores: WeeklyScores, settings: GrowthSettings, samplers: Samplers) -> GrowthFit:
+def fit_growth(scores: WeeklyScores, settings: GrowthSettings, *, samplers: Samplers) -> GrowthFit:
     """Fit by ``settings.backend``; the verdict is in the result.
 
     Raises GrowthDataError where the scores cannot carry the model, SettingsError, and :class:`dagster.Failure`
@@ -91,26 +91,26 @@ def fit_growth(scores: WeeklyScores, settings: GrowthSettings, samplers: Sampler
     priors = priors_of(settings)
     with model_failures("R_BRMS_TIMEOUT_SECS"):
         if settings.backend == "brms":
-            return _fit_brms(scores, settings, priors, samplers)
+            return _fit_brms(scores, settings, priors=priors, samplers=samplers)
         if settings.family == "binomial":
-            return _fit_binomial(scores, settings, priors, samplers.log)
-        return _fit_gaussian(scores, settings, priors, samplers)
+            return _fit_binomial(scores, settings, priors=priors, log=samplers.log)
+        return _fit_gaussian(scores, settings, priors=priors, samplers=samplers)
 
 
 def _fit_gaussian(
-    scores: WeeklyScores, settings: GrowthSettings, priors: GrowthPriors, samplers: Samplers
+    scores: WeeklyScores, settings: GrowthSettings, *, priors: GrowthPriors, samplers: Samplers
 ) -> GrowthFit:
     from seedtest_analytics.stats.growth.data import growth_data
     from seedtest_analytics.stats.growth.laplace import fit_laplace
     from seedtest_analytics.stats.growth.stan import StanSettings, fit_stan
 
-    data = growth_data(scores.student, scores.week, scores.score, scores.weight)
+    data = growth_data(scores.student, scores.week, score=scores.score, weight=scores.weight)
     if settings.backend == "laplace":
         n_draws = settings.n_samples * settings.n_chains
-        return GrowthFit(fit_laplace(data, priors, n_draws=n_draws, seed=settings.seed), data, True)
+        return GrowthFit(fit_laplace(data, priors, n_draws=n_draws, seed=settings.seed), data, is_weighted=True)
     stan = StanSettings(chains=settings.n_chains, draws=settings.n_samples, seed=settings.seed)
     runner = samplers.stan.runner(samplers.log)
-    posterior = fit_stan(data, runner, priors, settings=stan)
+    posterior = fit_stan(data, runner, priors=priors, settings=stan)
     if _needs_care(posterior):
         samplers.log.warning(
             f"{settings.n_chains} chains of {settings.n_samples:,} draws fall short ("
@@ -119,8 +119,8 @@ def _fit_gaussian(
         careful = dataclasses.replace(
             stan, draws=MORE_DRAWS * stan.draws, warmup=CAREFUL_WARMUP, adapt_delta=CAREFUL_ADAPT_DELTA
         )
-        posterior = fit_stan(data, runner, priors, settings=careful)
-    return GrowthFit(posterior, data, True)
+        posterior = fit_stan(data, runner, priors=priors, settings=careful)
+    return GrowthFit(posterior, data, is_weighted=True)
 
 
 def _needs_care(posterior: GrowthPosterior) -> bool:
@@ -135,24 +135,20 @@ def _needs_care(posterior: GrowthPosterior) -> bool:
     return not posterior.verdict.usable and judged.verdict.usable
 
 
-def _fit_binomial(
-    scores: WeeklyScores, settings: GrowthSettings, priors: GrowthPriors, log: Logger
-) -> GrowthFit:
+def _fit_binomial(scores: WeeklyScores, settings: GrowthSettings, *, priors: GrowthPriors, log: Logger) -> GrowthFit:
     from seedtest_analytics.stats.growth.binomial import default_draws, fit_binomial
     from seedtest_analytics.stats.growth.counts import count_data
 
-    data = count_data(scores.student, scores.week, scores.answered, scores.right)
+    data = count_data(scores.student, scores.week, answered=scores.answered, right=scores.right)
     log.info(
         "the binomial family is fitted by importance sampling around its mode (laplace), not by Stan: "
         f"{default_draws(data.n_students):,} draws by the size of the cohort, whatever BRMS_N_SAMPLES and "
         "BRMS_N_CHAINS say"
     )
-    return GrowthFit(fit_binomial(data, priors, seed=settings.seed), data, False)
+    return GrowthFit(fit_binomial(data, priors, seed=settings.seed), data, is_weighted=False)
 
 
-def _fit_brms(
-    scores: WeeklyScores, settings: GrowthSettings, priors: GrowthPriors, samplers: Samplers
-) -> GrowthFit:
+def _fit_brms(scores: WeeklyScores, settings: GrowthSettings, *, priors: GrowthPriors, samplers: Samplers) -> GrowthFit:
     import pandas as pd
 
     from seedtest_analytics.resources.r.brms_growth import sample_growth_with_brms
@@ -163,13 +159,11 @@ def _fit_brms(
     rows = {"student_id": scores.student, "week": scores.week}
     data: GrowthData | CountData
     if settings.family == "binomial":
-        data = count_data(scores.student, scores.week, scores.answered, scores.right)
+        data = count_data(scores.student, scores.week, answered=scores.answered, right=scores.right)
         rows |= {"right": scores.right, "attempts": scores.answered}
     else:
-        samplers.log.info(
-            "brms counts every weekly score alike; stan and laplace weigh them by their precision"
-        )
-        data = growth_data(scores.student, scores.week, scores.score)
+        samplers.log.info("brms counts every weekly score alike; stan and laplace weigh them by their precision")
+        data = growth_data(scores.student, scores.week, score=scores.score)
         rows |= {"score": scores.score}
     with samplers.r.session(samplers.log) as session:
         draws = sample_growth_with_brms(
@@ -184,4 +178,4 @@ def _fit_brms(
             seed=settings.seed,
             timeout_seconds=settings.brms_timeout_seconds,
         )
-    return GrowthFit(posterior_of_brms(draws, data), data, False)
+    return GrowthFit(posterior_of_brms(draws, data), data, is_weighted=False)

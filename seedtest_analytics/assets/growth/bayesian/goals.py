@@ -54,6 +54,7 @@ def stage_goals(connection: Connection, week: Week) -> None:
 def load_goals(
     connection: Connection,
     week: Week,
+    *,
     scores: WeeklyScores,
     students: np.ndarray,
     default_target: float,
@@ -72,7 +73,7 @@ def load_goals(
     # A week's score stands for the middle of its week.
     weeks = (horizon - np.datetime64(scores.first_monday, "D")).astype(float) / 7 - 0.5
     target = level if scores.source == "theta" else expected_share(scores, level)
-    return Goals(level, target, is_own, horizon, source, weeks)
+    return Goals(level, target, is_own=is_own, horizon_date=horizon, horizon_source=source, week=weeks)
 
 
 def _goals_of(rows: pa.Table, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +89,7 @@ def _goals_of(rows: pa.Table, users: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def predictions(
-    fit: GrowthFit, scores: WeeklyScores, goals: Goals, week: Week, run_id: str
+    fit: GrowthFit, scores: WeeklyScores, *, goals: Goals, week: Week, run_id: str
 ) -> Iterator[pd.DataFrame]:
     """Rows of growth_prediction in blocks, so that memory does not grow with the cohort."""
     from seedtest_analytics.stats.growth.binomial import predict_counts
@@ -99,20 +100,20 @@ def predictions(
     n_answers = np.bincount(scores.student, scores.answered, minlength=len(scores.users)).astype(np.int64)
     if isinstance(fit.data, CountData):
         inside = np.clip(goals.target, SHARE_MARGIN, 1 - SHARE_MARGIN)
-        blocks = iter([predict_counts(fit.posterior, fit.data, goals.week, inside)])
+        blocks = iter([predict_counts(fit.posterior, fit.data, goal_week=goals.week, goal=inside)])
     else:
-        blocks = predict_blocks(fit.posterior, fit.data, goals.week, goals.target)
+        blocks = predict_blocks(fit.posterior, fit.data, goal_week=goals.week, goal=goals.target)
     start = 0
     for block in blocks:
         rows = slice(start, start + len(block.students))
         start = rows.stop
-        yield _frame(block, goals, rows, scores.users, week, run_id).assign(
+        yield _frame(block, goals, rows=rows, users=scores.users, week=week, run_id=run_id).assign(
             n_weeks=n_weeks[block.students], n_answers=n_answers[block.students]
         )
 
 
 def _frame(
-    block: StudentPredictions, goals: Goals, rows: slice, users: np.ndarray, week: Week, run_id: str
+    block: StudentPredictions, goals: Goals, *, rows: slice, users: np.ndarray, week: Week, run_id: str
 ) -> pd.DataFrame:
     import pandas as pd
 

@@ -53,14 +53,14 @@ def fit_metadata(fit: GrowthFit, scores: WeeklyScores) -> dict[str, Any]:
 
 
 def prediction_metadata(
-    fit: GrowthFit, scores: WeeklyScores, goals: Goals, probability: np.ndarray
+    fit: GrowthFit, scores: WeeklyScores, *, goals: Goals, probability: np.ndarray
 ) -> dict[str, Any]:
     """P's histogram and the lines of a handful of students."""
     from seedtest_analytics.stats.growth.counts import CountData
 
     metadata: dict[str, Any] = {"P": _probability_histogram(probability)}
     if not isinstance(fit.data, CountData):
-        metadata["fans"] = _fans(fit.posterior, fit.data, scores, goals)
+        metadata["fans"] = _fans(fit.posterior, fit.data, scores=scores, goals=goals)
     return metadata
 
 
@@ -103,17 +103,13 @@ def _chains(posterior: GrowthPosterior) -> dg.MetadataValue:
         ranks = rank_histogram(draws)
         for chain, counts in enumerate(ranks.counts):
             colour = [ACCENT, "#b0562d", "#4a6fa5", "#8a6d3b"][chain % 4]
-            panel.stairs(
-                counts, ranks.edges, baseline=None, color=colour, linewidth=1.1, label=f"chain {chain + 1}"
-            )
+            panel.stairs(counts, ranks.edges, baseline=None, color=colour, linewidth=1.1, label=f"chain {chain + 1}")
         panel.axhline(ranks.expected, color=MUTED, linewidth=0.8, linestyle=":")
         panel.set_title(_label(name), loc="left", fontsize=8, color=INK)
         panel.set_ylim(0, 2.2 * ranks.expected)
         panel.set_xticks([])
     axes[0].legend(fontsize=6, frameon=False, ncols=2, loc="upper left")
-    figure.suptitle(
-        "Ranks of the draws by chain: flat where chains agree", fontsize=10, color=INK, x=0.01, ha="left"
-    )
+    figure.suptitle("Ranks of the draws by chain: flat where chains agree", fontsize=10, color=INK, x=0.01, ha="left")
     return figure_metadata(figure)
 
 
@@ -126,9 +122,7 @@ def _importance_weights(posterior: GrowthPosterior) -> dg.MetadataValue:
     axes.set_xscale("log")
     axes.axhline(1, color=MUTED, linewidth=0.8, linestyle=":")
     k = posterior.importance.pareto_k
-    axes.set_title(
-        f"Importance weights, largest first (Pareto k {k:.2f})", loc="left", fontsize=10, color=INK
-    )
+    axes.set_title(f"Importance weights, largest first (Pareto k {k:.2f})", loc="left", fontsize=10, color=INK)
     axes.set_xlabel("draw", fontsize=8)
     axes.set_ylabel("weight / mean weight", fontsize=8)
     return figure_metadata(figure)
@@ -138,7 +132,7 @@ def _predictive_check(fit: GrowthFit, scores: WeeklyScores) -> dg.MetadataValue:
     from seedtest_analytics.stats.growth.plots import predictive_check
 
     weight = scores.weight if fit.is_weighted else None
-    check = predictive_check(fit.posterior, scores.student, scores.week, scores.score, weight)
+    check = predictive_check(fit.posterior, scores.student, week=scores.week, score=scores.score, weight=weight)
     figure, axes = _panels(2, columns=2, height=2.2)
     parts = (
         ("Mean score of the week", check.observed_mean, check.mean_lower, check.mean_upper),
@@ -153,9 +147,7 @@ def _predictive_check(fit: GrowthFit, scores: WeeklyScores) -> dg.MetadataValue:
     return figure_metadata(figure)
 
 
-def _fans(
-    posterior: GrowthPosterior, data: GrowthData, scores: WeeklyScores, goals: Goals
-) -> dg.MetadataValue:
+def _fans(posterior: GrowthPosterior, data: GrowthData, *, scores: WeeklyScores, goals: Goals) -> dg.MetadataValue:
     """Students from the lowest to the highest level, at even steps among those with the most weeks."""
     from seedtest_analytics.stats.growth.plots import student_fans
 
@@ -164,7 +156,7 @@ def _fans(
     weeks = np.linspace(float(data.weeks[0]), last, 40)
     figure, axes = _panels(len(chosen), columns=3, height=1.6)
     for number, (panel, fan) in enumerate(
-        zip(axes, student_fans(posterior, data, list(chosen), weeks), strict=True), 1
+        zip(axes, student_fans(posterior, data, students=list(chosen), weeks=weeks), strict=True), 1
     ):
         row = chosen[number - 1]
         own = scores.student == data.students[row]
@@ -208,7 +200,7 @@ def _probability_histogram(probability: np.ndarray) -> dg.MetadataValue:
     return figure_metadata(figure)
 
 
-def _panels(n: int, columns: int, height: float) -> tuple[Any, list[Any]]:
+def _panels(n: int, columns: int, *, height: float) -> tuple[Any, list[Any]]:
     from matplotlib.figure import Figure
 
     rows = -(-n // columns)

@@ -34,7 +34,7 @@ COLUMNS = (
 )
 
 
-def fit_run_id(prefix: str, week: Week, settings: SettingsGroup, fingerprint: str) -> str:
+def fit_run_id(prefix: str, week: Week, *, settings: SettingsGroup, fingerprint: str) -> str:
     """The same week, settings and data give the same id, so a second run replaces its own rows."""
     values = {k: v for k, v in settings.model_dump(mode="json").items() if k not in _NO_PART_OF_THE_FIT}
     spec = json.dumps(values, sort_keys=True) + fingerprint
@@ -42,7 +42,7 @@ def fit_run_id(prefix: str, week: Week, settings: SettingsGroup, fingerprint: st
 
 
 def meta_row(
-    fit: GrowthFit | None, scores: WeeklyScores, settings: GrowthSettings, week: Week, run_id: str
+    fit: GrowthFit | None, scores: WeeklyScores, *, settings: GrowthSettings, week: Week, run_id: str
 ) -> pd.DataFrame:
     """The fit's row; none where there is no fit."""
     import pandas as pd
@@ -60,14 +60,14 @@ def meta_row(
         "fitted_at": week.as_of,
         "week_start": week.start,
         "is_usable": verdict.usable,
-        "model_spec": _json(_spec(fit, scores, settings)),
+        "model_spec": _json(_spec(fit, scores, settings=settings)),
         "draws": _json(draws_to_json(posterior)),
         "data_fingerprint": scores.fingerprint,
     }
     return pd.DataFrame([row], columns=list(COLUMNS))
 
 
-def _spec(fit: GrowthFit, scores: WeeklyScores, settings: GrowthSettings) -> dict[str, Any]:
+def _spec(fit: GrowthFit, scores: WeeklyScores, *, settings: GrowthSettings) -> dict[str, Any]:
     posterior = fit.posterior
     return {
         "family": posterior.family,

@@ -88,13 +88,13 @@ def lookback_parameters(week: Week, lookback_weeks: int) -> dict[str, object]:
     }
 
 
-def load_scores(connection: Connection, week: Week, settings: GrowthSettings) -> WeeklyScores:
+def load_scores(connection: Connection, week: Week, *, settings: GrowthSettings) -> WeeklyScores:
     """The scores of the look-back. The binomial family takes the counts behind accuracy whatever the source says."""
-    stage_scores(connection, week, settings)
-    return read_scores(connection, week, settings)
+    stage_scores(connection, week, settings=settings)
+    return read_scores(connection, week, settings=settings)
 
 
-def stage_scores(connection: Connection, week: Week, settings: GrowthSettings) -> None:
+def stage_scores(connection: Connection, week: Week, *, settings: GrowthSettings) -> None:
     """Fill the temporary table growth_answer and, where scores are shares, growth_count."""
     parameters = lookback_parameters(week, settings.lookback_weeks)
     connection.execute(statement(SQL, "answers"), parameters)
@@ -102,28 +102,28 @@ def stage_scores(connection: Connection, week: Week, settings: GrowthSettings) -
         connection.execute(statement(SQL, "counts"), parameters)
 
 
-def read_scores(connection: Connection, week: Week, settings: GrowthSettings) -> WeeklyScores:
+def read_scores(connection: Connection, week: Week, *, settings: GrowthSettings) -> WeeklyScores:
     """The scores of the temporary tables that :func:`stage_scores` fills."""
     scale = scale_for(connection, week)
     items = copy_to_arrow(connection, statement(SQL, "items"))
     item_answers = (items["item_id"].to_numpy(), items["answers"].to_numpy())
     first = first_monday_of(week, settings.lookback_weeks)
     if _are_shares(settings):
-        return accuracy_scores(*_read(connection, "counts", COUNT_TYPES), first, scale, item_answers)
-    return ability_scores(*_read(connection, "answers", ANSWER_TYPES), first, scale, item_answers)
+        rows, users = _read(connection, "counts", types=COUNT_TYPES)
+        return accuracy_scores(rows, users, first_monday=first, scale=scale, item_answers=item_answers)
+    rows, users = _read(connection, "answers", types=ANSWER_TYPES)
+    return ability_scores(rows, users, first_monday=first, scale=scale, item_answers=item_answers)
 
 
 def _read(
-    connection: Connection, what: str, types: dict[str, DTypeLike]
+    connection: Connection, what: str, *, types: dict[str, DTypeLike]
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Columns of the rows, with ``student`` as a code, and the students."""
     connection.execute(statement(SQL, f"students_of_{what}"))
     students = copy_to_arrow(connection, statement(SQL, "students"), dictionaries=("user_id",))
     users = np.asarray(students["user_id"].combine_chunks().dictionary.to_pylist(), dtype=object)
-    rows = copy_integer_lines(connection, statement(SQL, "lines"), types)
-    rows["student"] = np.repeat(
-        np.arange(len(users), dtype=np.int32), students["n_lines"].to_numpy().astype(np.int64)
-    )
+    rows = copy_integer_lines(connection, statement(SQL, "lines"), types=types)
+    rows["student"] = np.repeat(np.arange(len(users), dtype=np.int32), students["n_lines"].to_numpy().astype(np.int64))
     return rows, users
 
 
@@ -134,6 +134,7 @@ def _are_shares(settings: GrowthSettings) -> bool:
 def accuracy_scores(
     rows: dict[str, np.ndarray],
     users: np.ndarray,
+    *,
     first_monday: dt.date,
     scale: Scale | None,
     item_answers: tuple[np.ndarray, np.ndarray],
@@ -158,6 +159,7 @@ def accuracy_scores(
 def ability_scores(
     rows: dict[str, np.ndarray],
     users: np.ndarray,
+    *,
     first_monday: dt.date,
     scale: Scale | None,
     item_answers: tuple[np.ndarray, np.ndarray],
@@ -173,14 +175,23 @@ def ability_scores(
     empty = np.zeros(0)
     if scale is None or len(student) == 0:
         return WeeklyScores(
-            users, empty.astype(int), empty, empty, empty, empty.astype(int), empty.astype(int),
-            first_monday, "theta", scale, item_answers,
-        )  # fmt: skip
+            users,
+            empty.astype(int),
+            week=empty,
+            score=empty,
+            weight=empty,
+            answered=empty.astype(int),
+            right=empty.astype(int),
+            first_monday=first_monday,
+            source="theta",
+            scale=scale,
+            item_answers=item_answers,
+        )
     from seedtest_analytics.assets.psychometrics.scoring.rows import item_parameters
     from seedtest_analytics.stats.irt.data import ResponseData
     from seedtest_analytics.stats.irt.scoring import score
 
-    data = ResponseData.from_long((student, week), rows["item_id"], rows["correct"])
+    data = ResponseData.from_long((student, week), rows["item_id"], correct=rows["correct"])
     mean, sd = scale.group_mean, scale.group_sd
     scores = score(data, item_parameters(scale.items), prior_mean=mean, prior_sd=sd)
     prior_precision = 1 / sd**2

@@ -53,5 +53,5 @@ def fit_metadata(fit: MixedModelFit) -> dict[str, Any]:
     except ValueError:  # the formula gives students no slope of their own
         return metadata
     unit = "share right a week" if fit.family == "gaussian" else "logit a week"
-    metadata["slopes"] = histogram(slopes.slope.tolist(), f"Gain of {len(slopes.slope):,} students", unit)
+    metadata["slopes"] = histogram(slopes.slope.tolist(), f"Gain of {len(slopes.slope):,} students", label=unit)
     return metadata

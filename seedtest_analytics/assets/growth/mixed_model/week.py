@@ -59,6 +59,7 @@ class TopicWeeks:
 def fit_glmm_week(
     postgres: PostgresResource,
     r: RResource,
+    *,
     week: Week,
     settings: GlmmSettings,
     kpis: KpiSettings,
@@ -68,30 +69,33 @@ def fit_glmm_week(
     """Fit one week and publish the fit, and on request the slopes, in one transaction."""
     slopes: Published | None = None
     with postgres.transaction(f"glmm:{week.key}", is_dry_run=dry) as connection:
-        rows = load_topic_weeks(connection, week, settings)
-        fit, problem = _fit(rows, r, settings, week, log)
-        run_id = fit_run_id("glmm", week, settings, rows.fingerprint)
+        rows = load_topic_weeks(connection, week, settings=settings)
+        fit, problem = _fit(rows, r, settings=settings, week=week, log=log)
+        run_id = fit_run_id("glmm", week, settings=settings, fingerprint=rows.fingerprint)
         staged_from_frame(
-            connection, "staged_fit", growth_glmm_meta, _meta_row(fit, rows, settings, week, run_id)
+            connection,
+            "staged_fit",
+            table=growth_glmm_meta,
+            frame=_meta_row(fit, rows, settings=settings, week=week, run_id=run_id),
         )
         fits = publish(
             connection,
             growth_glmm_meta,
-            "staged_fit",
+            staged="staged_fit",
             partition="t.week_start = :week_start",
             parameters={"week_start": week.start},
         )
         if settings.update_kpi:
-            slopes = _merge_slopes(connection, fit, rows, week, kpis, run_id)
+            slopes = _merge_slopes(connection, fit, rows=rows, week=week, kpis=kpis, run_id=run_id)
         # Plots too, so that a run that cannot tell what it did has not done it.
-        outcome = _fit_outcome(fits, fit, problem, rows, week, run_id, dry)
+        outcome = _fit_outcome(fits, fit, problem=problem, rows=rows, week=week, run_id=run_id, dry=dry)
     yield outcome
     if slopes is not None:
         log.info(f"week of {week.key}: growth_slope merged into weekly_kpi for {slopes.staged:,} students")
-        yield Outcome(slopes, {}, [], week.key, dry, key=("weekly_kpi", "growth_slope"))
+        yield Outcome(slopes, {}, checks=[], partition=week.key, is_dry_run=dry, key=("weekly_kpi", "growth_slope"))
 
 
-def load_topic_weeks(connection: Connection, week: Week, settings: GlmmSettings) -> TopicWeeks:
+def load_topic_weeks(connection: Connection, week: Week, *, settings: GlmmSettings) -> TopicWeeks:
     """Shares of right answers by student, topic and calendar week of the look-back."""
     import pandas as pd
 
@@ -113,11 +117,11 @@ def load_topic_weeks(connection: Connection, week: Week, settings: GlmmSettings)
     labels = np.asarray(users.dictionary.to_pylist(), dtype=object)
     hashed = pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()
     digest = hashlib.blake2b("\0".join(map(str, labels)).encode() + hashed, digest_size=16)
-    return TopicWeeks(frame, labels, left_out, digest.hexdigest())
+    return TopicWeeks(frame, labels, left_out=left_out, fingerprint=digest.hexdigest())
 
 
 def _fit(
-    rows: TopicWeeks, r: RResource, settings: GlmmSettings, week: Week, log: Logger
+    rows: TopicWeeks, r: RResource, *, settings: GlmmSettings, week: Week, log: Logger
 ) -> tuple[MixedModelFit | None, str]:
     """The fit, or None and the reason why the rows cannot carry one."""
     from seedtest_analytics.resources.r.mixed_model import fit_mixed_model
@@ -129,8 +133,8 @@ def _fit(
             fit = fit_mixed_model(
                 session,
                 rows.frame,
-                settings.formula,
-                settings.family,
+                formula=settings.formula,
+                family=settings.family,
                 timeout_seconds=settings.timeout_seconds,
             )
     except FormulaError as error:
@@ -144,7 +148,7 @@ def _fit(
 
 
 def _meta_row(
-    fit: MixedModelFit | None, rows: TopicWeeks, settings: GlmmSettings, week: Week, run_id: str
+    fit: MixedModelFit | None, rows: TopicWeeks, *, settings: GlmmSettings, week: Week, run_id: str
 ) -> pd.DataFrame:
     import pandas as pd
 
@@ -162,6 +166,7 @@ def _meta_row(
 def _merge_slopes(
     connection: Connection,
     fit: MixedModelFit | None,
+    *,
     rows: TopicWeeks,
     week: Week,
     kpis: KpiSettings,
@@ -176,15 +181,15 @@ def _merge_slopes(
     since = week.days_before(max(kpis.users_since_days, kpis.lookback_days))
     connection.execute(statement("kpis/population.sql"), {"since": since, "as_of": week.as_of})
     population = connection.execute(text("SELECT user_id FROM population ORDER BY user_id")).scalars().all()
-    keys, reason = _slope_keys(fit, rows, run_id)
+    keys, reason = _slope_keys(fit, rows, run_id=run_id)
     absent = json.dumps({"growth_slope": None, "growth_slope_reason": reason})
-    create_staging(connection, "staged_kpi", {"user_id": "text", "kpis": "jsonb"})
+    create_staging(connection, "staged_kpi", columns={"user_id": "text", "kpis": "jsonb"})
     frame = pd.DataFrame({"user_id": population, "kpis": [keys.get(user, absent) for user in population]})
-    copy_frame(connection, "staged_kpi", frame)
-    return merge_kpis(connection, "growth_slope", week.start)
+    copy_frame(connection, "staged_kpi", frame=frame)
+    return merge_kpis(connection, "growth_slope", week_start=week.start)
 
 
-def _slope_keys(fit: MixedModelFit | None, rows: TopicWeeks, run_id: str) -> tuple[dict[str, str], str]:
+def _slope_keys(fit: MixedModelFit | None, rows: TopicWeeks, *, run_id: str) -> tuple[dict[str, str], str]:
     """JSON of the keys by user, and why the others have none."""
     from seedtest_analytics.stats.mixed_model.result import growth_slopes
 
@@ -206,6 +211,7 @@ def _slope_keys(fit: MixedModelFit | None, rows: TopicWeeks, run_id: str) -> tup
 def _fit_outcome(
     published: Published,
     fit: MixedModelFit | None,
+    *,
     problem: str,
     rows: TopicWeeks,
     week: Week,
@@ -215,15 +221,15 @@ def _fit_outcome(
     if fit is None:
         none = "there is no fit to judge"
         checks = [
-            CheckOutcome("fitted", False, problem),
-            CheckOutcome("converged", True, none),
-            CheckOutcome("predicts", True, none),
+            CheckOutcome("fitted", False, description=problem),  # noqa: FBT003
+            CheckOutcome("converged", True, description=none),  # noqa: FBT003
+            CheckOutcome("predicts", True, description=none),  # noqa: FBT003
         ]
-        return Outcome(published, {"as_of": week.as_of.isoformat()}, checks, week.key, dry)
+        return Outcome(published, {"as_of": week.as_of.isoformat()}, checks=checks, partition=week.key, is_dry_run=dry)
     messages = [*fit.convergence_messages, *(["singular fit: a variance is zero"] if fit.is_singular else [])]
     checks = [
-        CheckOutcome("fitted", True, f"{len(rows.users):,} students, {fit.n_rows:,} rows"),
-        CheckOutcome("converged", not messages, "; ".join(messages) or "converged"),
+        CheckOutcome("fitted", True, description=f"{len(rows.users):,} students, {fit.n_rows:,} rows"),  # noqa: FBT003
+        CheckOutcome("converged", not messages, description="; ".join(messages) or "converged"),
         _prediction_check(fit),
     ]
     metadata: dict[str, Any] = {
@@ -235,12 +241,12 @@ def _fit_outcome(
         "rows": fit.n_rows,
         **fit_metadata(fit),
     }
-    return Outcome(published, metadata, checks, week.key, dry)
+    return Outcome(published, metadata, checks=checks, partition=week.key, is_dry_run=dry)
 
 
 def _prediction_check(fit: MixedModelFit) -> CheckOutcome:
     if fit.held_out is None:
-        return CheckOutcome("predicts", True, "nothing was held out")
+        return CheckOutcome("predicts", True, description="nothing was held out")  # noqa: FBT003
     error, baseline = fit.held_out.rmse, fit.held_out.rmse_of_mean
     numbers = f"held out {error:.4f}, mean of the others {baseline:.4f}, in the sample {fit.rmse:.4f}"
-    return CheckOutcome("predicts", error < baseline, f"RMSE: {numbers}")
+    return CheckOutcome("predicts", error < baseline, description=f"RMSE: {numbers}")

@@ -44,36 +44,36 @@ if TYPE_CHECKING:
     partitions_def=WEEKLY,
 )
 def irt_anchor_candidates(
-    context: dg.AssetExecutionContext, config: RunOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: RunOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Judge the items as of each week of the run by the calibration that the week is scored with."""
     for week in weeks(context, config):
-        yield judge_candidates(postgres, week, is_dry_run(config))
+        yield judge_candidates(postgres, week, dry=is_dry_run(config))
 
 
-def judge_candidates(postgres: PostgresResource, week: Week, dry: bool) -> Outcome:
+def judge_candidates(postgres: PostgresResource, week: Week, *, dry: bool) -> Outcome:
     """Measure every calibrated item and publish the week's rows."""
     from seedtest_analytics.stats.irt.anchors import AnchorCriteria
 
     with postgres.transaction(f"irt_anchor_candidates:{week.key}", is_dry_run=dry) as connection:
-        choice = choose(connection, week, AnchorCriteria())
-        staged_from_frame(connection, "staged_candidates", anchor_candidates, choice.frame)
+        choice = choose(connection, week, criteria=AnchorCriteria())
+        staged_from_frame(connection, "staged_candidates", table=anchor_candidates, frame=choice.frame)
         published = publish(
             connection,
             anchor_candidates,
-            "staged_candidates",
+            staged="staged_candidates",
             partition="t.week_start = :week_start",
             parameters={"week_start": week.start},
         )
     frame, selection = choice.frame, choice.selection
     if selection is None:
-        none = CheckOutcome("anchors_cover", True, "no usable calibration at or before the week")
-        return Outcome(published, {}, [none], week.key, dry)
+        none = CheckOutcome("anchors_cover", True, description="no usable calibration at or before the week")  # noqa: FBT003
+        return Outcome(published, {}, checks=[none], partition=week.key, is_dry_run=dry)
     text = f"{len(selection.item_ids)} of {len(frame)} items chosen; " + (
         "; ".join(selection.reasons) or "topics and difficulties are covered"
     )
-    check = CheckOutcome("anchors_cover", selection.is_adequate, text)
-    return Outcome(published, _metadata(frame, selection), [check], week.key, dry)
+    check = CheckOutcome("anchors_cover", selection.is_adequate, description=text)
+    return Outcome(published, _metadata(frame, selection), checks=[check], partition=week.key, is_dry_run=dry)
 
 
 def _metadata(frame: pd.DataFrame, selection: AnchorSelection) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class AnchorChoice:
 def choose(
     connection: Connection,
     week: Week,
+    *,
     criteria: AnchorCriteria,
     item_ids: Collection[int] | None = None,
 ) -> AnchorChoice:
@@ -61,7 +62,7 @@ def choose(
 
     scale = scale_for(connection, week)
     if scale is None:
-        return AnchorChoice(pd.DataFrame(columns=[c.name for c in anchor_candidates.columns]), None, week)
+        return AnchorChoice(pd.DataFrame(columns=[c.name for c in anchor_candidates.columns]), None, week=week)
     parameters = {"run_id": scale.run_id, "as_of": week.as_of, "week_start": week.start}
     result = connection.execute(statement(SQL, "candidates"), parameters)
     items = pd.DataFrame(result.all(), columns=list(result.keys()))
@@ -74,22 +75,24 @@ def choose(
         AnchorCandidates(
             ids,
             items["a"].to_numpy(np.float64),
-            items["b"].to_numpy(np.float64),
-            items["n_responses"].to_numpy(np.int64),
-            items["topic_id"].fillna("").to_numpy(object),
-            items["flag"].astype(object).where(items["flag"].notna(), None).to_numpy(object),
-            items["is_held"].to_numpy(bool),
+            b=items["b"].to_numpy(np.float64),
+            n_responses=items["n_responses"].to_numpy(np.int64),
+            topics=items["topic_id"].fillna("").to_numpy(object),
+            flag=items["flag"].astype(object).where(items["flag"].notna(), None).to_numpy(object),
+            is_proven=items["is_held"].to_numpy(bool),
         ),
         ParameterHistory(past_ids, np.array([row.b for row in past], dtype=np.float64)),
-        criteria,
+        criteria=criteria,
     )
     counts = pd.Series(past_ids).value_counts()
     items["n_calibrations"] = counts.reindex(ids).fillna(0).astype(int).to_numpy()
-    return AnchorChoice(_rows(items, selection, criteria, week, scale.run_id), selection, week)
+    return AnchorChoice(
+        _rows(items, selection, criteria=criteria, week=week, run_id=scale.run_id), selection, week=week
+    )
 
 
 def _rows(
-    items: pd.DataFrame, selection: AnchorSelection, criteria: AnchorCriteria, week: Week, run_id: str
+    items: pd.DataFrame, selection: AnchorSelection, *, criteria: AnchorCriteria, week: Week, run_id: str
 ) -> pd.DataFrame:
     import pandas as pd
 
@@ -112,7 +115,7 @@ def _rows(
 def newest_week(connection: Connection) -> Week | None:
     """The week of the newest usable calibration, seen from that calibration's instant; None without one."""
     row = connection.execute(statement(SQL, "newest_calibration")).one_or_none()
-    return None if row is None else Week(row.week_start, row.fitted_at, PLATFORM.timezone)
+    return None if row is None else Week(row.week_start, row.fitted_at, timezone=PLATFORM.timezone)
 
 
 def tag_anchors(connection: Connection, choice: AnchorChoice) -> pd.DataFrame:
@@ -127,6 +130,7 @@ def tag_anchors(connection: Connection, choice: AnchorChoice) -> pd.DataFrame:
 def verify_anchors(
     connection: Connection,
     week: Week,
+    *,
     criteria: AnchorCriteria,
     item_ids: Collection[int] | None = None,
 ) -> pd.DataFrame:
@@ -141,18 +145,14 @@ def verify_anchors(
     if item_ids is not None:
         tagged = tagged.loc[tagged["item_id"].isin(list(item_ids))]
     ids = tagged["item_id"].tolist()
-    judged = choose(connection, week, replace(criteria, max_anchors=max(len(ids), 1)), ids).frame
+    judged = choose(connection, week, criteria=replace(criteria, max_anchors=max(len(ids), 1)), item_ids=ids).frame
     judged = judged.assign(item_id=judged["item_id"].astype("int64"))
     found = tagged.merge(judged[["item_id", "a", "b", "n_responses", "reason"]], on="item_id", how="left")
     reason: list[Any] = found["reason"].astype(object).where(found["reason"].notna(), None).tolist()
     is_missing = ~found["item_id"].isin(judged["item_id"])
-    faults = {
-        anchor.item_id: f"{anchor.reason}: {NEVER_USED}" for anchor in tagged_anchors(connection).unusable
-    }
+    faults = {anchor.item_id: f"{anchor.reason}: {NEVER_USED}" for anchor in tagged_anchors(connection).unusable}
     found["reason"] = [
         NO_PARAMETERS if not has else faults.get(item) or (NOT_CALIBRATED if missing else why)
-        for item, has, missing, why in zip(
-            found["item_id"], found["has_parameters"], is_missing, reason, strict=True
-        )
+        for item, has, missing, why in zip(found["item_id"], found["has_parameters"], is_missing, reason, strict=True)
     ]
     return found.drop(columns="has_parameters").reset_index(drop=True)

@@ -47,6 +47,7 @@ class DifOfWeek:
 def dif_of_week(
     connection: Connection,
     answers: Answers,
+    *,
     items: ItemParameters,
     week: Week,
     lookback_days: int,
@@ -58,7 +59,7 @@ def dif_of_week(
     from seedtest_analytics.stats.irt.errors import IrtDataError
 
     if settings.covariate is None:
-        return DifOfWeek(None, None, NO_COVARIATE)
+        return DifOfWeek(None, None, reason=NO_COVARIATE)
     source, path = settings.source
     rows = connection.execute(
         statement(SQL, "covariate"),
@@ -71,13 +72,13 @@ def dif_of_week(
         found = compare_groups(
             answers.data,
             items,
-            by_row,
+            labels=by_row,
             reference=settings.reference,
             min_responses=settings.min_sample,
         )
     except IrtDataError as error:
         log.warning(f"week of {week.key}: no DIF by {settings.covariate}: {error}")
-        return DifOfWeek(settings.covariate, None, f"nothing to compare by {settings.covariate}: {error}")
+        return DifOfWeek(settings.covariate, None, reason=f"nothing to compare by {settings.covariate}: {error}")
     return DifOfWeek(settings.covariate, found)
 
 
@@ -135,10 +136,12 @@ def dif_check(dif: DifOfWeek) -> CheckOutcome:
     """Fails where an item is of class C."""
     found = dif.found
     if found is None:
-        return CheckOutcome(CHECK, True, dif.reason)
+        return CheckOutcome(CHECK, True, description=dif.reason)  # noqa: FBT003
     if not found.n_tests:
-        text = f"nothing to compare by {dif.covariate}: no item has DIF_MIN_SAMPLE answers in the reference and in a group"
-        return CheckOutcome(CHECK, True, text)
+        text = (
+            f"nothing to compare by {dif.covariate}: no item has DIF_MIN_SAMPLE answers in the reference and in a group"
+        )
+        return CheckOutcome(CHECK, True, description=text)  # noqa: FBT003
     items = found.items_of_class("C").tolist()
     counts = found.counts()
     text = (
@@ -147,7 +150,7 @@ def dif_check(dif: DifOfWeek) -> CheckOutcome:
     )
     if items:
         text += f" (items {', '.join(map(str, items[:10]))}{', …' if len(items) > 10 else ''})"
-    return CheckOutcome(CHECK, not items, text)
+    return CheckOutcome(CHECK, not items, description=text)
 
 
 def dif_metadata(dif: DifOfWeek) -> dict[str, Any]:
@@ -202,11 +205,11 @@ def _forest(found: GroupDif) -> Any:
         axes.axvline(limit, color=INK, linewidth=0.7, linestyle="-" if limit == 0 else ":")
     names = [f"{found.item_ids[i]} · {found.populations[k + 1].name}" for i, k in shown]
     axes.set_yticks(rows, names, fontsize=7)
-    axes.set_xlabel(
-        "Δ of ETS, 95 % interval; left: harder for the group. Dotted: classes B and C", fontsize=8
-    )
+    axes.set_xlabel("Δ of ETS, 95 % interval; left: harder for the group. Dotted: classes B and C", fontsize=8)
     axes.set_title(
         f"DIF against {found.populations[0].name}: {len(shown)} clearest of {found.n_tests}, class C in green",
-        loc="left", fontsize=10, color=INK,
-    )  # fmt: skip
+        loc="left",
+        fontsize=10,
+        color=INK,
+    )
     return figure_metadata(figure)

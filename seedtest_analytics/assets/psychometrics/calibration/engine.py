@@ -39,18 +39,18 @@ Fit = Callable[["ResponseData", "ItemParameters | None"], Fitted]
 """Answers, and the anchors to hold fixed, to a fitted calibration."""
 
 
-def fit_by(settings: CalibrationSettings, r: RCaller | None, log: logging.Logger) -> Fit:
+def fit_by(settings: CalibrationSettings, r: RCaller | None, *, log: logging.Logger) -> Fit:
     """The fit that the settings ask for. ``r`` is needed by ``MIRT_BACKEND=mirt`` only."""
     if settings.backend == NATIVE:
-        return lambda data, anchors: native_fit(calibrate_natively(data, anchors, settings), settings)
+        return lambda data, anchors: native_fit(calibrate_natively(data, anchors, settings=settings), settings)
     if r is None:
         raise ValueError("MIRT_BACKEND=mirt needs the R resource")
-    return lambda data, anchors: _by_mirt(data, anchors, settings, r, log)
+    return lambda data, anchors: _by_mirt(data, anchors, settings=settings, r=r, log=log)
 
 
 def native_fit(calibration: Calibration, settings: CalibrationSettings) -> Fitted:
     """A calibration by the platform's engine with its priors."""
-    return Fitted(calibration, NATIVE, item_priors(settings))
+    return Fitted(calibration, NATIVE, priors=item_priors(settings))
 
 
 def item_priors(settings: CalibrationSettings) -> ItemPriors:
@@ -83,7 +83,7 @@ def priors_for_mirt(priors: ItemPriors) -> ItemPriors:
 
 
 def calibrate_natively(
-    data: ResponseData, anchors: ItemParameters | None, settings: CalibrationSettings
+    data: ResponseData, anchors: ItemParameters | None, *, settings: CalibrationSettings
 ) -> Calibration:
     """By the platform's engine. Raises IrtDataError for answers that cannot be calibrated."""
     from seedtest_analytics.stats.irt.config import CalibrationConfig
@@ -104,6 +104,7 @@ def calibrate_natively(
 def _by_mirt(
     data: ResponseData,
     anchors: ItemParameters | None,
+    *,
     settings: CalibrationSettings,
     r: RCaller,
     log: logging.Logger,
@@ -122,7 +123,7 @@ def _by_mirt(
         found = calibrate_with_mirt(
             r,
             answers_frame(data),
-            settings.model,
+            model=settings.model,
             anchors=held,
             priors=priors,
             min_responses=settings.min_responses,
@@ -132,7 +133,7 @@ def _by_mirt(
         )
     except CalibrationDataError as error:
         raise IrtDataError(str(error)) from error
-    return Fitted(calibration_from_mirt(found, data), found.backend, priors)
+    return Fitted(calibration_from_mirt(found, data), found.backend, priors=priors)
 
 
 def answers_frame(data: ResponseData) -> pd.DataFrame:
@@ -182,7 +183,7 @@ def calibration_from_mirt(found: MirtCalibration, data: ResponseData) -> Calibra
         free_index=None,
         n_components=int(items.component.max()) + 1,
         edge_mass=0.0,
-        verdict=Verdict(False),
+        verdict=Verdict(False),  # noqa: FBT003
     )
     verdict = judge(calibration)
     reasons = verdict.reasons
@@ -207,9 +208,7 @@ def _items(found: MirtCalibration, data: ResponseData) -> ItemEstimates:
         out[place] = values
         return out
 
-    se = np.stack(
-        [everywhere(np.where(found.is_fixed, 0.0, s)) for s in (found.a_se, found.b_se, found.c_se)], axis=1
-    )
+    se = np.stack([everywhere(np.where(found.is_fixed, 0.0, s)) for s in (found.a_se, found.b_se, found.c_se)], axis=1)
     # What the model fixes has no standard error of mirt's: it is known.
     se[place, 2] = np.nan_to_num(se[place, 2])
     if found.model == "Rasch":
@@ -225,6 +224,17 @@ def _items(found: MirtCalibration, data: ResponseData) -> ItemEstimates:
     keep = np.isin(data.item_ids, found.item_ids)
     component[keep] = data.with_items(keep).components()
     return ItemEstimates(
-        data.item_ids, everywhere(found.a), everywhere(found.b), everywhere(found.c), se[:, 0], se[:, 1], se[:, 2],
-        se[:, :, None] ** 2 * np.eye(3), n, right / np.maximum(n, 1), status, flag, component,
-    )  # fmt: skip
+        data.item_ids,
+        everywhere(found.a),
+        b=everywhere(found.b),
+        c=everywhere(found.c),
+        se_a=se[:, 0],
+        se_b=se[:, 1],
+        se_c=se[:, 2],
+        covariance=se[:, :, None] ** 2 * np.eye(3),
+        n_responses=n,
+        p_correct=right / np.maximum(n, 1),
+        status=status,
+        flag=flag,
+        component=component,
+    )

@@ -23,7 +23,7 @@ def filter_of(settings: CalibrationSettings) -> dict[str, Any] | None:
     return {name: value for name, value in asked.items() if value is not None} or None
 
 
-def refusal_of_filter(connection: Connection, week: Week, settings: CalibrationSettings) -> str | None:
+def refusal_of_filter(connection: Connection, week: Week, *, settings: CalibrationSettings) -> str | None:
     """Why a filtered calibration of the week may not be stored; None where it may.
 
     A week has one calibration and a platform one scale: abilities of a topic's items would take the place of the

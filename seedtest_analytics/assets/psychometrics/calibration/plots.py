@@ -49,7 +49,7 @@ def _curves_and_information(placed: PlacedCalibration) -> Any:
     """Left: some items' curves, from the easiest to the hardest. Right: what a test of ordinary length measures, and
     where the students are: information far from them is of no use.
     """
-    figure, (left, right) = new_figures(2, 9.0, 3.2)
+    figure, (left, right) = new_figures(2, 9.0, height=3.2)
     _curves(left, placed.parameters)
     _information(right, placed)
     return figure_metadata(figure)
@@ -60,7 +60,7 @@ def _curves(axes: Any, items: ItemParameters) -> None:
 
     from seedtest_analytics.stats.irt.curves import characteristic_curves
 
-    curves = characteristic_curves(items, _CURVES, np.linspace(-4, 4, 161))
+    curves = characteristic_curves(items, _CURVES, theta=np.linspace(-4, 4, 161))
     b = items.b[items.positions(curves.item_ids)]
     n = len(curves.item_ids)
     colours = colormaps["viridis"](np.linspace(0.0, 0.9, n))

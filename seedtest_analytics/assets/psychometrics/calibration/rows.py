@@ -17,15 +17,34 @@ if TYPE_CHECKING:
     from seedtest_analytics.stats.irt.config import ItemPriors
 
 _HISTORY = (
-    "run_id", "item_id", "model", "a", "b", "c", "se_a", "se_b", "se_c", "n_responses", "p_correct", "is_anchor", "flag",
+    "run_id",
+    "item_id",
+    "model",
+    "a",
+    "b",
+    "c",
+    "se_a",
+    "se_b",
+    "se_c",
+    "n_responses",
+    "p_correct",
+    "is_anchor",
+    "flag",
     "week_start",
-)  # fmt: skip
+)
 _FIT = (
-    "run_id", "model_spec", "metrics", "fitted_at", "week_start", "version", "is_usable", "data_fingerprint",
-)  # fmt: skip
+    "run_id",
+    "model_spec",
+    "metrics",
+    "fitted_at",
+    "week_start",
+    "version",
+    "is_usable",
+    "data_fingerprint",
+)
 
 
-def history_rows(placed: PlacedCalibration | None, week: Week, run_id: str) -> pd.DataFrame:
+def history_rows(placed: PlacedCalibration | None, week: Week, *, run_id: str) -> pd.DataFrame:
     """Rows of mirt_item_params_history: every item of the data, those set aside without parameters."""
     import pandas as pd
 
@@ -40,6 +59,7 @@ def history_rows(placed: PlacedCalibration | None, week: Week, run_id: str) -> p
 def fit_row(
     placed: PlacedCalibration | None,
     week: Week,
+    *,
     run_id: str,
     answers: Answers | None,
     dif: dict[str, Any] | None,

@@ -72,6 +72,7 @@ class Answers:
 def calibrate_week(
     postgres: PostgresResource,
     week: Week,
+    *,
     settings: CalibrationSettings,
     dry: bool,
     log: dg.DagsterLogManager,
@@ -83,44 +84,47 @@ def calibrate_week(
     ``r`` is needed by ``MIRT_BACKEND=mirt`` only; without ``dif_settings`` no groups are compared. Raises
     FilteredCalibrationError for one topic or subject where all answers have been calibrated, unless it is a dry run.
     """
-    fit = fit_by(settings, r, log)
+    fit = fit_by(settings, r, log=log)
     with postgres.transaction(f"irt_calibration:{week.key}", is_dry_run=dry) as connection:
-        refusal = refusal_of_filter(connection, week, settings)
+        refusal = refusal_of_filter(connection, week, settings=settings)
         if refusal is not None:
             if not dry:
                 raise FilteredCalibrationError(refusal)
             log.warning(refusal)
-        answers = load_answers(connection, week, settings)
-        placed, reason = _fit(connection, answers, week, settings, fit, log)
-        run_id = "" if answers is None else run_id_of(week, settings, answers.fingerprint)
-        dif = DifOfWeek(None, None, NO_COVARIATE)
+        answers = load_answers(connection, week, settings=settings)
+        placed, reason = _fit(connection, answers, week=week, settings=settings, fit=fit, log=log)
+        run_id = "" if answers is None else run_id_of(week, settings, fingerprint=answers.fingerprint)
+        dif = DifOfWeek(None, None, reason=NO_COVARIATE)
         if answers is not None and placed is not None:
             dif = dif_of_week(
                 connection,
                 answers,
-                placed.parameters,
-                week,
-                settings.lookback_days,
-                dif_settings or DifSettings(),
-                log,
+                items=placed.parameters,
+                week=week,
+                lookback_days=settings.lookback_days,
+                settings=dif_settings or DifSettings(),
+                log=log,
             )
-        parameters, fits = _publish(connection, week, run_id, answers, placed, dif)
+        parameters, fits = _publish(connection, week, run_id=run_id, answers=answers, placed=placed, dif=dif)
         if settings.update_question_meta and placed is not None and placed.is_on_scale:
             n_questions = connection.execute(statement(ANCHORS, "write_back"), {"run_id": run_id}).rowcount
-            log.info(
-                f"week of {week.key}: parameters of {n_questions} questions written to question.meta.irt"
-            )
-    yield Outcome(parameters, *_parameters_report(placed, answers, reason), week.key, dry)
-    yield Outcome(fits, *_fit_report(placed, reason, week, run_id, settings.min_anchors, dif), week.key, dry)
+            log.info(f"week of {week.key}: parameters of {n_questions} questions written to question.meta.irt")
+    yield Outcome(parameters, *_parameters_report(placed, answers, reason=reason), week.key, dry)
+    yield Outcome(
+        fits,
+        *_fit_report(placed, reason, week=week, run_id=run_id, min_anchors=settings.min_anchors, dif=dif),
+        week.key,
+        dry,
+    )
 
 
-def load_answers(connection: Connection, week: Week, settings: CalibrationSettings) -> Answers | None:
+def load_answers(connection: Connection, week: Week, *, settings: CalibrationSettings) -> Answers | None:
     """The answers of the look-back; None where there is none."""
-    return load_between(connection, week.days_before(settings.lookback_days), week.as_of, settings)
+    return load_between(connection, week.days_before(settings.lookback_days), as_of=week.as_of, settings=settings)
 
 
 def load_between(
-    connection: Connection, from_at: dt.datetime, as_of: dt.datetime, settings: CalibrationSettings
+    connection: Connection, from_at: dt.datetime, *, as_of: dt.datetime, settings: CalibrationSettings
 ) -> Answers | None:
     """The answers with from_at <= completed_at < as_of that the settings select; None where there is none."""
     from seedtest_analytics.stats.irt.data import ResponseData
@@ -146,10 +150,10 @@ def load_between(
     # With all attempts asked for, a student's later answers to an item are rows of their own: the model has no
     # memory, and one ability cannot have two answers to one item.
     key = code if settings.attempts == "first" else (code, answer_no)
-    data = ResponseData.from_long(key, item, correct)
+    data = ResponseData.from_long(key, item, correct=correct)
     names = users.dictionary
     fingerprint = _fingerprint(names.to_pylist(), code, item, correct)
-    return Answers(data, fingerprint, names, filter_of(settings))
+    return Answers(data, fingerprint, users=names, filter=filter_of(settings))
 
 
 def _fingerprint(users: list[str], *columns: np.ndarray) -> str:
@@ -160,7 +164,7 @@ def _fingerprint(users: list[str], *columns: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def run_id_of(week: Week, settings: CalibrationSettings, fingerprint: str) -> str:
+def run_id_of(week: Week, settings: CalibrationSettings, *, fingerprint: str) -> str:
     """The same week, settings and answers give the same id, so a second run replaces its own rows."""
     spec = json.dumps(settings.model_dump(mode="json"), sort_keys=True) + fingerprint
     return f"irt-{week.iso_label}-{hashlib.sha256(spec.encode()).hexdigest()[:10]}"
@@ -169,6 +173,7 @@ def run_id_of(week: Week, settings: CalibrationSettings, fingerprint: str) -> st
 def _fit(
     connection: Connection,
     answers: Answers | None,
+    *,
     week: Week,
     settings: CalibrationSettings,
     fit: Fit,
@@ -182,7 +187,7 @@ def _fit(
     if answers is None:
         return None, ""
     try:
-        return place_on_scale(connection, answers.data, week, settings, fit, log), ""
+        return place_on_scale(connection, answers.data, week=week, settings=settings, fit=fit, log=log), ""
     except IrtDataError as error:
         reason = f"{answers.data.n_answers:,} answers carry no calibration: {error}"
         log.warning(f"week of {week.key}: {reason}")
@@ -192,39 +197,42 @@ def _fit(
 def _publish(
     connection: Connection,
     week: Week,
+    *,
     run_id: str,
     answers: Answers | None,
     placed: PlacedCalibration | None,
     dif: DifOfWeek,
 ) -> tuple[Published, Published]:
     parameters = {"week_start": week.start}
-    history = history_rows(placed, week, run_id)
-    fit = fit_row(placed, week, run_id, answers, dif_spec(dif))
-    staged_from_frame(connection, "staged_history", tables.mirt_item_params_history, history)
-    staged_from_frame(connection, "staged_fit", tables.mirt_fit_meta, fit)
+    history = history_rows(placed, week, run_id=run_id)
+    fit = fit_row(placed, week, run_id=run_id, answers=answers, dif=dif_spec(dif))
+    staged_from_frame(connection, "staged_history", table=tables.mirt_item_params_history, frame=history)
+    staged_from_frame(connection, "staged_fit", table=tables.mirt_fit_meta, frame=fit)
     publish(
         connection,
         tables.mirt_item_params_history,
-        "staged_history",
+        staged="staged_history",
         partition=_THIS_WEEK,
         parameters=parameters,
     )
-    fits = publish(
-        connection, tables.mirt_fit_meta, "staged_fit", partition=_THIS_WEEK, parameters=parameters
-    )
+    fits = publish(connection, tables.mirt_fit_meta, staged="staged_fit", partition=_THIS_WEEK, parameters=parameters)
     current_of = {"run_id": run_id, "fitted_at": week.as_of, "dif": dif_by_item(dif)}
     connection.execute(statement(SCALE, "stage_current"), current_of)
     current = publish(
-        connection, tables.mirt_item_params, "staged_current", partition="false", update_only_if=_KEEP_NEWER
+        connection,
+        tables.mirt_item_params,
+        staged="staged_current",
+        partition="false",
+        update_only_if=_KEEP_NEWER,
     )
     return current, fits
 
 
 def _parameters_report(
-    placed: PlacedCalibration | None, answers: Answers | None, reason: str
+    placed: PlacedCalibration | None, answers: Answers | None, *, reason: str
 ) -> tuple[dict[str, Any], list[CheckOutcome]]:
     if placed is None or answers is None:
-        return {}, [CheckOutcome("items_usable", True, reason or "no answers to calibrate on")]
+        return {}, [CheckOutcome("items_usable", True, description=reason or "no answers to calibrate on")]  # noqa: FBT003
     fit = placed.calibration
     share = fit.share_usable
     text = (
@@ -232,19 +240,25 @@ def _parameters_report(
         f"set aside: {fit.set_aside}"
     )
     metadata = calibration_metadata(placed) | item_fit_metadata(answers.data, fit)
-    return metadata, [CheckOutcome("items_usable", share >= USABLE_SHARE, text)]
+    return metadata, [CheckOutcome("items_usable", share >= USABLE_SHARE, description=text)]
 
 
 def _fit_report(
-    placed: PlacedCalibration | None, reason: str, week: Week, run_id: str, min_anchors: int, dif: DifOfWeek
+    placed: PlacedCalibration | None,
+    reason: str,
+    *,
+    week: Week,
+    run_id: str,
+    min_anchors: int,
+    dif: DifOfWeek,
 ) -> tuple[dict[str, Any], list[CheckOutcome]]:
     """``reason``: why there are answers and no calibration; empty where there are none, which is nobody's fault."""
     if placed is None:
         none = reason or "no calibration this week: nothing to calibrate on"
         return {"as_of": week.as_of.isoformat()}, [
-            CheckOutcome("usable", not reason, none),
+            CheckOutcome("usable", not reason, description=none),
             *(
-                CheckOutcome(name, True, none)
+                CheckOutcome(name, True, description=none)  # noqa: FBT003
                 for name in ("on_the_scale", "anchors_enough", "anchors_stable", "dif_small")
             ),
         ]
@@ -261,12 +275,12 @@ def _fit_report(
         **dif_metadata(dif),
     }
     return metadata, [
-        CheckOutcome("usable", not placed.reasons, usable_text),
-        CheckOutcome("on_the_scale", placed.is_on_scale, placed.description),
+        CheckOutcome("usable", not placed.reasons, description=usable_text),
+        CheckOutcome("on_the_scale", placed.is_on_scale, description=placed.description),
         CheckOutcome(
             "anchors_enough",
             placed.n_anchors >= min_anchors or placed.origin == "own",
-            f"{placed.n_anchors} anchors have answers, {min_anchors} are needed; {placed.description}",
+            description=f"{placed.n_anchors} anchors have answers, {min_anchors} are needed; {placed.description}",
         ),
         _anchors_stable(placed),
         dif_check(dif),
@@ -276,4 +290,4 @@ def _fit_report(
 def _anchors_stable(placed: PlacedCalibration) -> CheckOutcome:
     lost = [f"{anchor['item_id']}: {anchor['reason']}" for anchor in placed.lost_anchors]
     text = f"{len(lost)} anchors carry no scale; {'; '.join(lost[:10])}"
-    return CheckOutcome("anchors_stable", not lost, text if lost else placed.description)
+    return CheckOutcome("anchors_stable", not lost, description=text if lost else placed.description)

@@ -55,10 +55,17 @@ class DriftOptions(RunOptions):
     pod=LARGE,
 )
 def irt_item_drift(
-    context: dg.AssetExecutionContext, config: DriftOptions, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: DriftOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
     """Compare the recent window with the baseline as of each week of the run."""
     settings = load_settings()
     drift = settings.drift.overridden_by(config.model_dump())
     for week in weeks(context, config):
-        yield from compare_week(postgres, week, settings.calibration, drift, is_dry_run(config), context.log)
+        yield from compare_week(
+            postgres,
+            week,
+            calibration=settings.calibration,
+            settings=drift,
+            dry=is_dry_run(config),
+            log=context.log,
+        )

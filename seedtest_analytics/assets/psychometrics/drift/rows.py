@@ -28,9 +28,23 @@ if TYPE_CHECKING:
 
 NORMAL_95 = 1.96
 _CALIBRATION = (
-    "item_id", "window_id", "a_hat", "b_hat", "c_hat", "a_l95", "a_u95", "b_l95", "b_u95", "c_l95", "c_u95", "n", "dif",
-    "info", "run_id", "week_start",
-)  # fmt: skip
+    "item_id",
+    "window_id",
+    "a_hat",
+    "b_hat",
+    "c_hat",
+    "a_l95",
+    "a_u95",
+    "b_l95",
+    "b_u95",
+    "c_l95",
+    "c_u95",
+    "n",
+    "dif",
+    "info",
+    "run_id",
+    "week_start",
+)
 _ALERT = (
     "item_id",
     "window_id",
@@ -51,9 +65,7 @@ def window_rows(found: Comparison | None, settings: CalibrationSettings) -> pd.D
 
     tags = json.dumps({"topic_id": settings.topic_id, "subject_id": settings.subject_id})
     windows = () if found is None else (found.baseline, found.recent)
-    rows = [
-        {"id": w.id, "start_at": w.start_at, "end_at": w.end_at, "population_tags": tags} for w in windows
-    ]
+    rows = [{"id": w.id, "start_at": w.start_at, "end_at": w.end_at, "population_tags": tags} for w in windows]
     return pd.DataFrame(rows, columns=["id", "start_at", "end_at", "population_tags"])
 
 
@@ -67,15 +79,15 @@ def calibration_rows(found: Comparison | None, week: Week) -> pd.DataFrame:
         return pd.DataFrame(columns=list(_CALIBRATION))
     old, new = found.calibrations
     frames = [
-        _window_items(old.items.frame(), found.baseline.id, Link.identity(), {}),
-        _window_items(new.items.frame(), found.recent.id, found.drift.link, _changes(found.drift)),
+        _window_items(old.items.frame(), found.baseline.id, link=Link.identity(), changes={}),
+        _window_items(new.items.frame(), found.recent.id, link=found.drift.link, changes=_changes(found.drift)),
     ]
     frame = pd.concat(frames, ignore_index=True)
     frame["run_id"], frame["week_start"] = found.run_id, week.start
     return frame[list(_CALIBRATION)]
 
 
-def _window_items(items: pd.DataFrame, window_id: int, link: Link, changes: dict[int, str]) -> pd.DataFrame:
+def _window_items(items: pd.DataFrame, window_id: int, *, link: Link, changes: dict[int, str]) -> pd.DataFrame:
     kept = items.loc[items["status"] != "set_aside"].copy()
     kept["a"], kept["se_a"] = kept["a"] / link.A, kept["se_a"] / link.A
     kept["b"], kept["se_b"] = kept["b"] * link.A + link.B, kept["se_b"] * link.A
@@ -95,11 +107,10 @@ def _information(items: pd.DataFrame) -> list[str]:
     from seedtest_analytics.stats.irt.model import ItemParameters, information
 
     theta = np.linspace(-3.0, 3.0, 50)
-    values = information(theta, ItemParameters.of(items["item_id"], items["a"], items["b"], items["c"]))
+    values = information(theta, ItemParameters.of(items["item_id"], items["a"], b=items["b"], c=items["c"]))
     best = values.argmax(axis=1)
     return [
-        json.dumps({"max": float(row[k]), "theta_at_max": float(theta[k])})
-        for row, k in zip(values, best, strict=True)
+        json.dumps({"max": float(row[k]), "theta_at_max": float(theta[k])}) for row, k in zip(values, best, strict=True)
     ]
 
 
@@ -121,14 +132,24 @@ def alert_rows(found: Comparison | None, week: Week) -> pd.DataFrame:
     """One row an item and metric; ``resolved_at`` is left empty, for people alone know."""
     import pandas as pd
 
-    rows = [] if found is None else [
-        {
-            "item_id": int(alert.item_id), "window_id": found.recent.id, "metric": alert.metric, "value": alert.value,
-            "threshold": alert.threshold, "severity": alert.severity, "p_adjusted": alert.p_adjusted,
-            "run_id": found.run_id, "week_start": week.start,
-        }
-        for alert in found.drift.alerts
-    ]  # fmt: skip
+    rows = (
+        []
+        if found is None
+        else [
+            {
+                "item_id": int(alert.item_id),
+                "window_id": found.recent.id,
+                "metric": alert.metric,
+                "value": alert.value,
+                "threshold": alert.threshold,
+                "severity": alert.severity,
+                "p_adjusted": alert.p_adjusted,
+                "run_id": found.run_id,
+                "week_start": week.start,
+            }
+            for alert in found.drift.alerts
+        ]
+    )
     return pd.DataFrame(rows, columns=list(_ALERT))
 
 
@@ -137,9 +158,7 @@ def drift_metadata(found: Comparison | None) -> dict[str, Any]:
     if found is None:
         return {}
     drift, link = found.drift, found.drift.link
-    rows = [
-        [str(a.item_id), a.metric, a.value, a.threshold, a.severity, a.p_adjusted] for a in drift.alerts[:50]
-    ]
+    rows = [[str(a.item_id), a.metric, a.value, a.threshold, a.severity, a.p_adjusted] for a in drift.alerts[:50]]
     header = ["item", "metric", "change", "threshold", "severity", "adjusted p"]
     return {
         "run_id": found.run_id,

@@ -74,20 +74,21 @@ def windows_of(week: Week, settings: DriftSettings) -> tuple[Window, Window]:
     if settings.baseline_to is not None:
         end = min(instant_of(settings.baseline_to, zone), week.as_of)
     return (
-        _window(start, end, zone),
-        _window(week.days_before(settings.lookback_days), week.as_of, zone),
+        _window(start, end, zone=zone),
+        _window(week.days_before(settings.lookback_days), week.as_of, zone=zone),
     )
 
 
-def _window(start: dt.datetime, end: dt.datetime, zone: ZoneInfo) -> Window:
+def _window(start: dt.datetime, end: dt.datetime, *, zone: ZoneInfo) -> Window:
     first, after = start.astimezone(zone).date(), end.astimezone(zone).date()
     last = after - dt.timedelta(days=1)
-    return Window(int(f"{last:%Y%m%d}{max((after - first).days, 0):04d}"), start, end)
+    return Window(int(f"{last:%Y%m%d}{max((after - first).days, 0):04d}"), start, end_at=end)
 
 
 def compare_week(
     postgres: PostgresResource,
     week: Week,
+    *,
     calibration: CalibrationSettings,
     settings: DriftSettings,
     dry: bool,
@@ -99,7 +100,7 @@ def compare_week(
     reason, are_apart = "", False
     with postgres.transaction(f"irt_item_drift:{week.key}", is_dry_run=dry) as connection:
         try:
-            found = compare(connection, week, calibration, settings, log)
+            found = compare(connection, week, calibration=calibration, settings=settings, log=log)
         except (IrtDataError, ScalesApartError) as error:
             found, reason, are_apart = None, str(error), isinstance(error, ScalesApartError)
             log.warning(f"week of {week.key}: no comparison: {error}")
@@ -111,33 +112,42 @@ def compare_week(
         )
         for table, frame, partition in frames:
             staged = f"staged_{table.name}"
-            staged_from_frame(connection, staged, table, frame)
+            staged_from_frame(connection, staged, table=table, frame=frame)
             if table is tables.drift_alerts:
                 connection.execute(statement(SQL, "keep_resolved"), {"week_start": week.start})
             parameters = {} if partition == "false" else {"week_start": week.start}
-            published.append(publish(connection, table, staged, partition=partition, parameters=parameters))
+            published.append(publish(connection, table, staged=staged, partition=partition, parameters=parameters))
     windows, items, alerts = published
-    yield Outcome(windows, {}, [], week.key, dry)
-    yield Outcome(items, drift_metadata(found), [], week.key, dry)
+    yield Outcome(windows, {}, checks=[], partition=week.key, is_dry_run=dry)
+    yield Outcome(items, drift_metadata(found), checks=[], partition=week.key, is_dry_run=dry)
     yield Outcome(
-        alerts, {"as_of": week.as_of.isoformat()}, [_check(found, reason, are_apart)], week.key, dry
+        alerts,
+        {"as_of": week.as_of.isoformat()},
+        checks=[_check(found, reason, are_apart=are_apart)],
+        partition=week.key,
+        is_dry_run=dry,
     )
 
 
-def _check(found: Comparison | None, reason: str, are_apart: bool) -> CheckOutcome:
+def _check(found: Comparison | None, reason: str, *, are_apart: bool) -> CheckOutcome:
     if found is None:
         return CheckOutcome(
-            CHECK, not are_apart, f"{'not compared' if are_apart else 'nothing to compare'}: {reason}"
+            CHECK,
+            not are_apart,
+            description=f"{'not compared' if are_apart else 'nothing to compare'}: {reason}",
         )
     drift = found.drift
     moved = {alert.item_id for alert in drift.alerts}
-    text = f"{len(moved)} of {len(drift.item_ids)} items moved ({drift.share_with_alert:.0%}), {len(drift.alerts)} alerts"
-    return CheckOutcome(CHECK, not moved, text)
+    text = (
+        f"{len(moved)} of {len(drift.item_ids)} items moved ({drift.share_with_alert:.0%}), {len(drift.alerts)} alerts"
+    )
+    return CheckOutcome(CHECK, not moved, description=text)
 
 
 def compare(
     connection: Connection,
     week: Week,
+    *,
     calibration: CalibrationSettings,
     settings: DriftSettings,
     log: logging.Logger,
@@ -152,8 +162,8 @@ def compare(
     if baseline.end_at > recent.start_at or baseline.start_at >= baseline.end_at:
         raise IrtDataError("the baseline window is empty or overlaps the recent one; check DRIFT_BASELINE_*")
     native = calibration.overridden_by({"backend": "native"})
-    fit = fit_by(native, None, log)
-    answers = [_answers(connection, window, native) for window in (baseline, recent)]
+    fit = fit_by(native, None, log=log)
+    answers = [_answers(connection, window, settings=native) for window in (baseline, recent)]
     old, new = (fit(a.data, None).calibration for a in answers)
     for name, fitted in (("baseline", old), ("recent", new)):
         if not fitted.verdict.usable:
@@ -162,9 +172,11 @@ def compare(
             )
     parameters = old.parameters
     rows = np.searchsorted(old.items.item_ids, parameters.item_ids)
-    reference = Reference(parameters, old.items.covariance[rows], "linked", str(baseline.id))
+    reference = Reference(parameters, old.items.covariance[rows], origin="linked", version=str(baseline.id))
     try:
-        link, _ = link_onto(new, reference, method_for(new.model, "stocking-lord"), native.min_anchors)
+        link, _ = link_onto(
+            new, reference, method=method_for(new.model, "stocking-lord"), min_anchors=native.min_anchors
+        )
     except AnchorsDisagreeError as error:
         raise ScalesApartError(str(error)) from None
     thresholds = DriftThresholds(
@@ -173,19 +185,19 @@ def compare(
         delta_c=settings.threshold_delta_c,
         min_responses=settings.min_sample,
     )
-    drift = item_drift(old.items, new.items, link, thresholds)
+    drift = item_drift(old.items, new.items, link=link, thresholds=thresholds)
     spec = json.dumps(
         [settings.model_dump(mode="json"), native.model_dump(mode="json"), *(a.fingerprint for a in answers)],
         sort_keys=True,
     )
     run_id = f"drift-{week.iso_label}-{hashlib.sha256(spec.encode()).hexdigest()[:10]}"
-    return Comparison(run_id, baseline, recent, (old, new), drift)
+    return Comparison(run_id, baseline, recent=recent, calibrations=(old, new), drift=drift)
 
 
-def _answers(connection: Connection, window: Window, settings: CalibrationSettings) -> Answers:
+def _answers(connection: Connection, window: Window, *, settings: CalibrationSettings) -> Answers:
     from seedtest_analytics.stats.irt.errors import IrtDataError
 
-    found = load_between(connection, window.start_at, window.end_at, settings)
+    found = load_between(connection, window.start_at, as_of=window.end_at, settings=settings)
     if found is None:
         raise IrtDataError(f"no answers from {window.start_at.date()} to {window.end_at.date()}")
     return found

@@ -32,7 +32,7 @@ def answered_anchors(tagged: ItemParameters, data: ResponseData) -> ItemParamete
     return tagged.take(np.isin(tagged.item_ids, data.item_ids))
 
 
-def count_testable(anchors: ItemParameters, data: ResponseData, min_responses: int) -> int:
+def count_testable(anchors: ItemParameters, data: ResponseData, *, min_responses: int) -> int:
     """Anchors that a scale can rest on: enough answers, right and wrong ones."""
     n, right = data.answer_counts()
     place = np.searchsorted(data.item_ids, anchors.item_ids)
@@ -44,12 +44,10 @@ def free_calibration(data: ResponseData, settings: CalibrationSettings) -> Calib
     """The answers calibrated as if no anchor were known. By the platform's engine whatever fits the week: screening
     needs no second opinion, and a second fit by mirt would double the longest step.
     """
-    return calibrate_natively(data, None, settings)
+    return calibrate_natively(data, None, settings=settings)
 
 
-def screen(
-    free: Calibration, anchors: ItemParameters, tagged: Reference, min_anchors: int
-) -> ScreenedAnchors:
+def screen(free: Calibration, anchors: ItemParameters, *, tagged: Reference, min_anchors: int) -> ScreenedAnchors:
     """Anchors whose free estimates have left the others' common line are dropped, and estimated like any item.
 
     An anchor with too few answers to be estimated cannot be compared: it stays fixed, moves nothing, and does not
@@ -70,10 +68,10 @@ def screen(
     )
     row = np.searchsorted(free.items.item_ids, anchors.item_ids)
     misled = tuple(
-        DroppedAnchor(item, float("nan"), float("nan"), f"estimated freely it has {flag}")
+        DroppedAnchor(item, float("nan"), log_ratio_a=float("nan"), reason=f"estimated freely it has {flag}")
         for item, flag in zip(anchors.item_ids.tolist(), free.items.flag[row].tolist(), strict=True)
         if flag in NOT_FOR_SCORING
     )
     dropped = (*moved, *misled)
     stays = ~np.isin(anchors.item_ids, [anchor.item_id for anchor in dropped])
-    return ScreenedAnchors(anchors.take(stays), len(kept) + len(dropped), dropped)
+    return ScreenedAnchors(anchors.take(stays), len(kept) + len(dropped), dropped=dropped)

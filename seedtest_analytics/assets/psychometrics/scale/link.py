@@ -38,21 +38,20 @@ class Reference:
     version: str
 
 
-def reference_of(rows: Sequence[RowMapping], origin: Origin, version: str) -> Reference:
+def reference_of(rows: Sequence[RowMapping], origin: Origin, *, version: str) -> Reference:
     """Parameters that a query gives, with their covariance where it has standard errors."""
     from seedtest_analytics.stats.irt.model import ItemParameters
 
     column = {
-        n: np.asarray([r.get(n) for r in rows], dtype=np.float64)
-        for n in ("a", "b", "c", "se_a", "se_b", "se_c")
+        n: np.asarray([r.get(n) for r in rows], dtype=np.float64) for n in ("a", "b", "c", "se_a", "se_b", "se_c")
     }
     ids = np.asarray([int(r["item_id"]) for r in rows], dtype=np.int64)
     variance = np.nan_to_num(np.stack([column["se_a"], column["se_b"], column["se_c"]], axis=1)) ** 2
     return Reference(
-        ItemParameters.of(ids, column["a"], column["b"], column["c"]),
+        ItemParameters.of(ids, column["a"], b=column["b"], c=column["c"]),
         variance[:, :, None] * np.eye(3),
-        origin,
-        version,
+        origin=origin,
+        version=version,
     )
 
 
@@ -64,7 +63,7 @@ def method_for(model: str, linking: str) -> LinkMethod:
 
 
 def link_onto(
-    calibration: Calibration, reference: Reference, method: LinkMethod, min_anchors: int
+    calibration: Calibration, reference: Reference, *, method: LinkMethod, min_anchors: int
 ) -> tuple[Link, int]:
     """The link and the number of common items. Raises LinkingError where it cannot be trusted."""
     from seedtest_analytics.stats.irt.linking import link
@@ -87,20 +86,25 @@ def link_onto(
     return found, len(common)
 
 
-def fixed_constants(n_fixed: int, n_screened: int, dropped: Sequence[DroppedAnchor]) -> dict[str, Any]:
+def fixed_constants(n_fixed: int, n_screened: int, *, dropped: Sequence[DroppedAnchor]) -> dict[str, Any]:
     """Constants where the anchors were held fixed: the fit is on their scale."""
     return _constants(
-        1.0, 0.0, n_fixed, "fixed", n_screened=n_screened, dropped=[dropped_row(anchor) for anchor in dropped]
+        1.0,
+        0.0,
+        n_anchors=n_fixed,
+        method="fixed",
+        n_screened=n_screened,
+        dropped=[dropped_row(anchor) for anchor in dropped],
     )
 
 
-def constants_of(link: Link, reference: Reference, n_common: int) -> dict[str, Any]:
+def constants_of(link: Link, reference: Reference, *, n_common: int) -> dict[str, Any]:
     """Contract keys A, B, slope, intercept, n_anchors_used; standard errors, method, what was dropped and why."""
     return _constants(
         link.A,
         link.B,
-        link.n_anchors_used,
-        link.method,
+        n_anchors=link.n_anchors_used,
+        method=link.method,
         se_slope=finite_or_none(link.se_slope),
         se_intercept=finite_or_none(link.se_intercept),
         criterion=finite_or_none(link.criterion),
@@ -110,9 +114,9 @@ def constants_of(link: Link, reference: Reference, n_common: int) -> dict[str, A
     )
 
 
-def refusal(method: str, reference: Reference, reason: str) -> dict[str, Any]:
+def refusal(method: str, reference: Reference, *, reason: str) -> dict[str, Any]:
     """What is stored where there is no link: no constants, and why."""
-    return _constants(None, None, 0, method, onto=reference.version, refused=reason, dropped=[])
+    return _constants(None, None, n_anchors=0, method=method, onto=reference.version, refused=reason, dropped=[])
 
 
 def dropped_row(anchor: DroppedAnchor) -> dict[str, Any]:
@@ -126,7 +130,7 @@ def dropped_row(anchor: DroppedAnchor) -> dict[str, Any]:
 
 
 def _constants(
-    slope: float | None, intercept: float | None, n_anchors: int, method: str, **more: Any
+    slope: float | None, intercept: float | None, *, n_anchors: int, method: str, **more: Any
 ) -> dict[str, Any]:
     both = {"A": slope, "B": intercept, "slope": slope, "intercept": intercept}
     return {**both, "n_anchors_used": n_anchors, "method": method, **more}

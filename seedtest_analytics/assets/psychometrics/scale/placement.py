@@ -75,7 +75,7 @@ class PlacedCalibration:
         from seedtest_analytics.stats.irt.model import ItemParameters
 
         kept = self.items.loc[self.items["item_id"].isin(self.calibration.parameters.item_ids)]
-        return ItemParameters.of(kept["item_id"].to_numpy(), kept["a"], kept["b"], kept["c"])
+        return ItemParameters.of(kept["item_id"].to_numpy(), kept["a"], b=kept["b"], c=kept["c"])
 
     @property
     def is_on_scale(self) -> bool:
@@ -100,6 +100,7 @@ class PlacedCalibration:
 def place_on_scale(
     connection: Connection,
     data: ResponseData,
+    *,
     week: Week,
     settings: CalibrationSettings,
     fit: Fit,
@@ -115,7 +116,7 @@ def place_on_scale(
     tagged = tagged_anchors(connection)
     for anchor in tagged.unusable:
         log.warning(f"anchor {anchor.item_id} is set aside: {anchor.reason}")
-    placed = _placed(connection, data, week, settings, fit, tagged.reference, log)
+    placed = _placed(connection, data, week=week, settings=settings, fit=fit, tagged=tagged.reference, log=log)
     return _naming(placed, [dropped_row(anchor) for anchor in tagged.unusable])
 
 
@@ -130,6 +131,7 @@ def _naming(placed: PlacedCalibration, unusable: list[dict[str, Any]]) -> Placed
 def _placed(
     connection: Connection,
     data: ResponseData,
+    *,
     week: Week,
     settings: CalibrationSettings,
     fit: Fit,
@@ -137,40 +139,48 @@ def _placed(
     log: dg.DagsterLogManager,
 ) -> PlacedCalibration:
     anchors = answered_anchors(tagged.parameters, data)
-    n_anchors = count_testable(anchors, data, settings.min_responses)
+    n_anchors = count_testable(anchors, data, min_responses=settings.min_responses)
     if n_anchors >= settings.min_anchors and settings.linking == "fixed":
-        return _fixed(data, anchors, tagged, settings, fit, n_anchors, log)
+        return _fixed(data, anchors, tagged=tagged, settings=settings, fit=fit, n_anchors=n_anchors, log=log)
     fitted = fit(data, None)
     if n_anchors >= settings.min_anchors:
-        return _linked(fitted, tagged, settings, n_anchors)
+        return _linked(fitted, tagged, settings=settings, n_anchors=n_anchors)
     parameters = {"week_start": week.start, "is_filtered": filter_of(settings) is not None}
     first = connection.execute(statement(SCALE, "reference"), parameters).one_or_none()
     if first is None:
-        return _own(fitted, week, n_anchors)
+        return _own(fitted, week, n_anchors=n_anchors)
     log.info(
         f"week of {week.key}: {n_anchors} anchors have {settings.min_responses} answers or more, "
         f"{settings.min_anchors} are needed; linking to the first calibration, {first.version}"
     )
     items = items_to_score_with(connection, first.run_id).mappings().all()
-    reference = reference_of(items, "linked", first.version)
-    return _linked(fitted, reference, settings, n_anchors)
+    reference = reference_of(items, "linked", version=first.version)
+    return _linked(fitted, reference, settings=settings, n_anchors=n_anchors)
 
 
 def _group(calibration: Calibration) -> tuple[float, float]:
     return float(calibration.group_mean[0]), float(calibration.group_sd[0])
 
 
-def _own(fitted: Fitted, week: Week, n_anchors: int) -> PlacedCalibration:
+def _own(fitted: Fitted, week: Week, *, n_anchors: int) -> PlacedCalibration:
     mean, sd = _group(fitted.calibration)
     text = f"origin of the scale: population mean {mean:.3g}, SD {sd:.3g}"
     return PlacedCalibration(
-        fitted, fitted.calibration.items.frame(), "own", week.iso_label, mean, sd, text, n_anchors
+        fitted,
+        fitted.calibration.items.frame(),
+        origin="own",
+        version=week.iso_label,
+        group_mean=mean,
+        group_sd=sd,
+        description=text,
+        n_anchors=n_anchors,
     )
 
 
 def _fixed(
     data: ResponseData,
     anchors: ItemParameters,
+    *,
     tagged: Reference,
     settings: CalibrationSettings,
     fit: Fit,
@@ -182,27 +192,35 @@ def _fixed(
 
     free = free_calibration(data, settings)
     try:
-        screened = screen(free, anchors, tagged, settings.min_anchors)
+        screened = screen(free, anchors, tagged=tagged, min_anchors=settings.min_anchors)
     except LinkingError as error:
         log.warning(f"the anchors cannot be fixed: {error}")
         fitted = native_fit(free, settings) if settings.backend == NATIVE else fit(data, None)
-        return _unlinked(fitted, "fixed", tagged, str(error), n_anchors)
+        return _unlinked(fitted, "fixed", reference=tagged, reason=str(error), n_anchors=n_anchors)
     fitted = fit(data, screened.held)
     mean, sd = _group(fitted.calibration)
     n_held = len(screened.held)
-    constants = fixed_constants(n_held, screened.n_screened, screened.dropped)
+    constants = fixed_constants(n_held, screened.n_screened, dropped=screened.dropped)
     text = (
         f"{n_held} anchors fixed, {len(screened.dropped)} drifted and estimated anew; population mean {mean:.3f}, "
         f"SD {sd:.3f}"
     )
     log.info(text)
     return PlacedCalibration(
-        fitted, fitted.calibration.items.frame(), "anchors", "anchors", mean, sd, text, n_anchors, constants
+        fitted,
+        fitted.calibration.items.frame(),
+        origin="anchors",
+        version="anchors",
+        group_mean=mean,
+        group_sd=sd,
+        description=text,
+        n_anchors=n_anchors,
+        constants=constants,
     )
 
 
 def _linked(
-    fitted: Fitted, reference: Reference, settings: CalibrationSettings, n_anchors: int
+    fitted: Fitted, reference: Reference, *, settings: CalibrationSettings, n_anchors: int
 ) -> PlacedCalibration:
     """On the reference's scale, or on none with the reason why not."""
     from seedtest_analytics.stats.irt.errors import LinkingError
@@ -211,9 +229,9 @@ def _linked(
     items = fitted.calibration.items.frame()
     method = method_for(fitted.calibration.model, settings.linking)
     try:
-        link, n_common = link_onto(fitted.calibration, reference, method, settings.min_anchors)
+        link, n_common = link_onto(fitted.calibration, reference, method=method, min_anchors=settings.min_anchors)
     except LinkingError as error:
-        return _unlinked(fitted, method, reference, str(error), n_anchors)
+        return _unlinked(fitted, method, reference=reference, reason=str(error), n_anchors=n_anchors)
     items["a"], items["se_a"] = items["a"] / link.A, items["se_a"] / link.A
     items["b"], items["se_b"] = items["b"] * link.A + link.B, items["se_b"] * link.A
     text = (
@@ -221,17 +239,29 @@ def _linked(
         f"dropped): θ* = {link.A:.3f} θ + {link.B:.3f}"
     )
     return PlacedCalibration(
-        fitted, items, reference.origin, reference.version, link.A * mean + link.B, link.A * sd, text, n_anchors,
-        constants_of(link, reference, n_common),
-    )  # fmt: skip
+        fitted,
+        items,
+        origin=reference.origin,
+        version=reference.version,
+        group_mean=link.A * mean + link.B,
+        group_sd=link.A * sd,
+        description=text,
+        n_anchors=n_anchors,
+        constants=constants_of(link, reference, n_common=n_common),
+    )
 
 
-def _unlinked(
-    fitted: Fitted, method: str, reference: Reference, reason: str, n_anchors: int
-) -> PlacedCalibration:
+def _unlinked(fitted: Fitted, method: str, *, reference: Reference, reason: str, n_anchors: int) -> PlacedCalibration:
     mean, sd = _group(fitted.calibration)
     text = f"not linked to {reference.version}: {reason}"
     return PlacedCalibration(
-        fitted, fitted.calibration.items.frame(), "unlinked", "unlinked", mean, sd, text, n_anchors,
-        refusal(method, reference, reason),
-    )  # fmt: skip
+        fitted,
+        fitted.calibration.items.frame(),
+        origin="unlinked",
+        version="unlinked",
+        group_mean=mean,
+        group_sd=sd,
+        description=text,
+        n_anchors=n_anchors,
+        constants=refusal(method, reference, reason=reason),
+    )

@@ -31,16 +31,16 @@ def tagged_anchors(connection: Connection) -> TaggedAnchors:
 
     usable, unusable = [], []
     for row in connection.execute(statement(RESPONSES, "anchors")).mappings():
-        fault = _fault(float(row["a"]), float(row["b"]), float(row["c"] or 0))
+        fault = _fault(float(row["a"]), float(row["b"]), c=float(row["c"] or 0))
         if fault is None:
             usable.append(row)
         else:
             reason = f"question.meta.irt has {fault}"
-            unusable.append(DroppedAnchor(int(row["item_id"]), math.nan, math.nan, reason))
-    return TaggedAnchors(reference_of(usable, "anchors", "question.meta"), tuple(unusable))
+            unusable.append(DroppedAnchor(int(row["item_id"]), math.nan, log_ratio_a=math.nan, reason=reason))
+    return TaggedAnchors(reference_of(usable, "anchors", version="question.meta"), tuple(unusable))
 
 
-def _fault(a: float, b: float, c: float) -> str | None:
+def _fault(a: float, b: float, *, c: float) -> str | None:
     """Why no scale can rest on these parameters. A slope that is not above 0 is a wrong key, and one at the engine's
     limit is not an estimate: an item that was calibrated so would not be scored with.
     """

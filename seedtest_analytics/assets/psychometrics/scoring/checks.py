@@ -33,7 +33,9 @@ def scale_stability(connection: Connection, week: Week) -> CheckOutcome:
     if before not in by_week or week.start not in by_week:
         missing = before if before not in by_week else week.start
         return CheckOutcome(
-            "scale_stable", True, f"nothing to compare: no abilities of the week of {missing}"
+            "scale_stable",
+            True,
+            description=f"nothing to compare: no abilities of the week of {missing}",  # noqa: FBT003
         )
     return judge_stability(by_week[before], by_week[week.start])
 
@@ -41,9 +43,7 @@ def scale_stability(connection: Connection, week: Week) -> CheckOutcome:
 def judge_stability(old: Any, new: Any) -> CheckOutcome:
     """Two rows n, mean, sd; the limits widen to what chance does to few students."""
     shift = new["mean"] - old["mean"]
-    shift_limit = max(
-        MAX_MEAN_SHIFT_LOGIT, CHANCE * math.sqrt(old["sd"] ** 2 / old["n"] + new["sd"] ** 2 / new["n"])
-    )
+    shift_limit = max(MAX_MEAN_SHIFT_LOGIT, CHANCE * math.sqrt(old["sd"] ** 2 / old["n"] + new["sd"] ** 2 / new["n"]))
     is_fine = abs(shift) <= shift_limit
     text = f"mean θ {old['mean']:.3f} → {new['mean']:.3f} (limit ±{shift_limit:.2f})"
     metadata = {"mean_shift_logit": shift, "mean_shift_limit_logit": shift_limit}
@@ -54,7 +54,7 @@ def judge_stability(old: Any, new: Any) -> CheckOutcome:
         is_fine = is_fine and abs(log_ratio) <= ratio_limit
         text += f", SD {old['sd']:.3f} → {new['sd']:.3f} (limit ratio {math.exp(ratio_limit):.2f})"
         metadata |= {"sd_ratio": math.exp(log_ratio), "sd_ratio_limit": math.exp(ratio_limit)}
-    return CheckOutcome("scale_stable", is_fine, text, metadata)
+    return CheckOutcome("scale_stable", is_fine, description=text, metadata=metadata)
 
 
 def next_answer_scores(connection: Connection, week: Week) -> dict[str, Any]:

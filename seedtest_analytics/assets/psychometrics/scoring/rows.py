@@ -24,8 +24,8 @@ def item_parameters(items: pd.DataFrame) -> ItemParameters:
     return ItemParameters(
         items["item_id"].astype("int64").to_numpy(),
         items["a"].to_numpy(np.float64),
-        items["b"].to_numpy(np.float64),
-        items["c"].fillna(0.0).to_numpy(np.float64),
+        b=items["b"].to_numpy(np.float64),
+        c=items["c"].fillna(0.0).to_numpy(np.float64),
     )
 
 
@@ -41,10 +41,10 @@ def overall_responses(answers: pa.Table) -> tuple[np.ndarray, ResponseData]:
     from seedtest_analytics.stats.irt.data import ResponseData
 
     codes, users = _codes(answers["user_id"])
-    return users, ResponseData.from_long(codes, answers["item_id"].to_numpy(), answers["correct"].to_numpy())
+    return users, ResponseData.from_long(codes, answers["item_id"].to_numpy(), correct=answers["correct"].to_numpy())
 
 
-def overall_rows(users: np.ndarray, data: ResponseData, scale: Scale, week: Week) -> pd.DataFrame:
+def overall_rows(users: np.ndarray, data: ResponseData, *, scale: Scale, week: Week) -> pd.DataFrame:
     """Rows of mirt_ability: EAP and posterior SD of each student, population of the calibration as the prior."""
     import pandas as pd
 
@@ -69,7 +69,7 @@ def overall_rows(users: np.ndarray, data: ResponseData, scale: Scale, week: Week
     return frame
 
 
-def window_rows(answers: pa.Table, scale: Scale, week: Week, window_days: int) -> pd.DataFrame:
+def window_rows(answers: pa.Table, scale: Scale, *, week: Week, window_days: int) -> pd.DataFrame:
     """Rows of ability_window: EAP of each student in the recent and in the previous window, scored at once."""
     import pandas as pd
 
@@ -78,7 +78,7 @@ def window_rows(answers: pa.Table, scale: Scale, week: Week, window_days: int) -
 
     codes, users = _codes(answers["user_id"])
     row = (codes, answers["is_recent"].to_numpy())
-    data = ResponseData.from_long(row, answers["item_id"].to_numpy(), answers["correct"].to_numpy())
+    data = ResponseData.from_long(row, answers["item_id"].to_numpy(), correct=answers["correct"].to_numpy())
     scores = score(data, item_parameters(scale.items), prior_mean=scale.group_mean, prior_sd=scale.group_sd)
     known = scores.n_answers > 0
     user_code, is_recent = (key[known] for key in data.row_keys)
@@ -98,7 +98,7 @@ def window_rows(answers: pa.Table, scale: Scale, week: Week, window_days: int) -
     )
 
 
-def topic_rows(answers: pa.Table, overall: pd.DataFrame, scale: Scale, week: Week) -> pd.DataFrame:
+def topic_rows(answers: pa.Table, overall: pd.DataFrame, *, scale: Scale, week: Week) -> pd.DataFrame:
     """Rows of student_topic_theta_history: EAP in each topic with the student's overall posterior as the prior."""
     import pandas as pd
 
@@ -110,12 +110,8 @@ def topic_rows(answers: pa.Table, overall: pd.DataFrame, scale: Scale, week: Wee
     at = position.reindex(users[user_code]).to_numpy(np.float64)
     has_prior = np.isfinite(at)
     index = np.where(has_prior, at, 0).astype(np.int64)
-    mean = np.where(
-        has_prior, overall["theta"].to_numpy(np.float64)[index] if len(overall) else 0.0, scale.group_mean
-    )
-    sd = np.where(
-        has_prior, overall["se"].to_numpy(np.float64)[index] if len(overall) else 1.0, scale.group_sd
-    )
+    mean = np.where(has_prior, overall["theta"].to_numpy(np.float64)[index] if len(overall) else 0.0, scale.group_mean)
+    sd = np.where(has_prior, overall["se"].to_numpy(np.float64)[index] if len(overall) else 1.0, scale.group_sd)
     scores = score(data, item_parameters(scale.items), prior_mean=mean, prior_sd=sd)
     known = (scores.n_answers > 0) & has_prior
     return pd.DataFrame(
@@ -143,6 +139,6 @@ def _by_topic(answers: pa.Table) -> tuple[np.ndarray, np.ndarray, ResponseData]:
     data = ResponseData.from_long(
         (user_code[has_topic], topic_code[has_topic]),
         answers["item_id"].to_numpy()[has_topic],
-        answers["correct"].to_numpy()[has_topic],
+        correct=answers["correct"].to_numpy()[has_topic],
     )
     return users, topics, data

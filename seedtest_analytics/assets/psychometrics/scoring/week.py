@@ -53,31 +53,31 @@ class WeekScores:
 
 
 def score_week(
-    postgres: PostgresResource, week: Week, settings: CalibrationSettings, dry: bool, log: Logger
+    postgres: PostgresResource, week: Week, *, settings: CalibrationSettings, dry: bool, log: Logger
 ) -> Iterator[Outcome]:
     """Score one week and publish its abilities in one transaction."""
     with postgres.transaction(f"irt_scoring:{week.key}", is_dry_run=dry) as connection:
         scale = scale_for(connection, week)
-        n_students = _load_answers(connection, week, settings)
+        n_students = _load_answers(connection, week, settings=settings)
         if scale is None:
             log.warning(f"week of {week.key}: no usable calibration at or before it; no abilities")
-        scores = _scores(connection, week, scale)
-        published = _publish(connection, week, scores)
+        scores = _scores(connection, week, scale=scale)
+        published = _publish(connection, week, scores=scores)
         stability = scale_stability(connection, week)
         next_answers = next_answer_scores(connection, week)
     scored, windows, topics = published
     check = CheckOutcome(
         "scored",
         scored.staged > 0 or n_students == 0,
-        f"{scored.staged:,} of {n_students:,} students with answers",
+        description=f"{scored.staged:,} of {n_students:,} students with answers",
     )
-    metadata = _overall_metadata(scores, scale, week) | dict(scores.fit) | next_answers
-    yield Outcome(scored, metadata, [check, stability], week.key, dry)
-    yield Outcome(windows, {"windows": len(scores.windows)}, [], week.key, dry)
-    yield Outcome(topics, {"topic_abilities": len(scores.topics)}, [], week.key, dry)
+    metadata = _overall_metadata(scores, scale, week=week) | dict(scores.fit) | next_answers
+    yield Outcome(scored, metadata, checks=[check, stability], partition=week.key, is_dry_run=dry)
+    yield Outcome(windows, {"windows": len(scores.windows)}, checks=[], partition=week.key, is_dry_run=dry)
+    yield Outcome(topics, {"topic_abilities": len(scores.topics)}, checks=[], partition=week.key, is_dry_run=dry)
 
 
-def _overall_metadata(scores: WeekScores, scale: Scale | None, week: Week) -> dict[str, Any]:
+def _overall_metadata(scores: WeekScores, scale: Scale | None, *, week: Week) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "as_of": week.as_of.isoformat(),
         "calibration": scale.run_id if scale else "none",
@@ -86,9 +86,7 @@ def _overall_metadata(scores: WeekScores, scale: Scale | None, week: Week) -> di
         theta = scores.overall["theta"]
         metadata |= {"theta_mean": float(theta.mean()), "theta_sd": float(theta.std(ddof=0))}
         title = f"Ability of {len(theta):,} students, week of {week.key}: mean {theta.mean():.2f}, SD {theta.std(ddof=0):.2f}"
-        metadata["theta"] = histogram(
-            theta.tolist(), title, "θ (logit), posterior mean", bins=_bins(len(theta))
-        )
+        metadata["theta"] = histogram(theta.tolist(), title, label="θ (logit), posterior mean", bins=_bins(len(theta)))
     return metadata
 
 
@@ -107,10 +105,16 @@ def scale_for(connection: Connection, week: Week) -> Scale | None:
     result = items_to_score_with(connection, fit.run_id)
     items = pd.DataFrame(result.all(), columns=list(result.keys()))
     metrics = fit.metrics
-    return Scale(fit.run_id, items, fit.model_spec["model"], metrics["group_mean"], metrics["group_sd"])
+    return Scale(
+        fit.run_id,
+        items,
+        model=fit.model_spec["model"],
+        group_mean=metrics["group_mean"],
+        group_sd=metrics["group_sd"],
+    )
 
 
-def _load_answers(connection: Connection, week: Week, settings: CalibrationSettings) -> int:
+def _load_answers(connection: Connection, week: Week, *, settings: CalibrationSettings) -> int:
     """Stage the answers of the look-back and of the two windows; number of students with an answer."""
     from_at = week.days_before(settings.lookback_days)
     connection.execute(statement(RESPONSES, "overall"), {"from_at": from_at, "as_of": week.as_of})
@@ -125,7 +129,7 @@ def _load_answers(connection: Connection, week: Week, settings: CalibrationSetti
     return int(connection.execute(statement(RESPONSES, "count_students")).scalar_one())
 
 
-def _scores(connection: Connection, week: Week, scale: Scale | None) -> WeekScores:
+def _scores(connection: Connection, week: Week, *, scale: Scale | None) -> WeekScores:
     if scale is None:
         return _no_scores()
     overall_answers = copy_to_arrow(
@@ -141,12 +145,14 @@ def _scores(connection: Connection, week: Week, scale: Scale | None) -> WeekScor
     )
 
     users, data = overall_responses(overall_answers)
-    overall = overall_rows(users, data, scale, week)
+    overall = overall_rows(users, data, scale=scale, week=week)
     return WeekScores(
         overall,
-        window_rows(window_answers, scale, week, WINDOW_DAYS),
-        topic_rows(overall_answers, overall, scale, week),
-        person_fit_metadata(data, item_parameters(scale.items), scale.group_mean, scale.group_sd),
+        window_rows(window_answers, scale, week=week, window_days=WINDOW_DAYS),
+        topics=topic_rows(overall_answers, overall, scale=scale, week=week),
+        fit=person_fit_metadata(
+            data, item_parameters(scale.items), group_mean=scale.group_mean, group_sd=scale.group_sd
+        ),
     )
 
 
@@ -159,28 +165,26 @@ def _no_scores() -> WeekScores:
     return WeekScores(
         empty(tables.mirt_ability),
         empty(tables.ability_window),
-        empty(tables.student_topic_theta_history),
-        {},
+        topics=empty(tables.student_topic_theta_history),
+        fit={},
     )
 
 
-def _publish(
-    connection: Connection, week: Week, scores: WeekScores
-) -> tuple[Published, Published, Published]:
+def _publish(connection: Connection, week: Week, *, scores: WeekScores) -> tuple[Published, Published, Published]:
     parameters = {"week_start": week.start}
-    staged_from_frame(connection, "staged_ability", tables.mirt_ability, scores.overall)
-    staged_from_frame(connection, "staged_window", tables.ability_window, scores.windows)
-    staged_from_frame(connection, "staged_topic", tables.student_topic_theta_history, scores.topics)
+    staged_from_frame(connection, "staged_ability", table=tables.mirt_ability, frame=scores.overall)
+    staged_from_frame(connection, "staged_window", table=tables.ability_window, frame=scores.windows)
+    staged_from_frame(connection, "staged_topic", table=tables.student_topic_theta_history, frame=scores.topics)
     ability = publish(
-        connection, tables.mirt_ability, "staged_ability", partition=_THIS_WEEK, parameters=parameters
+        connection, tables.mirt_ability, staged="staged_ability", partition=_THIS_WEEK, parameters=parameters
     )
     window = publish(
-        connection, tables.ability_window, "staged_window", partition=_THIS_WEEK, parameters=parameters
+        connection, tables.ability_window, staged="staged_window", partition=_THIS_WEEK, parameters=parameters
     )
     publish(
         connection,
         tables.student_topic_theta_history,
-        "staged_topic",
+        staged="staged_topic",
         partition=_THIS_WEEK,
         parameters=parameters,
     )
@@ -189,7 +193,7 @@ def _publish(
     topic = publish(
         connection,
         tables.student_topic_theta,
-        "staged_current_topic",
+        staged="staged_current_topic",
         partition="t.version = :version",
         parameters=version,
     )

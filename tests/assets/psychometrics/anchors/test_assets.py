@@ -32,11 +32,11 @@ META = "SELECT id, meta FROM question ORDER BY id"
 
 def calibrated(engine: Engine, number: int, **changes: Any) -> None:
     settings = SETTINGS.overridden_by(changes)
-    list(calibrate_week(postgres_of(engine), week(number), settings, False, LOG))
+    list(calibrate_week(postgres_of(engine), week(number), settings=settings, dry=False, log=LOG))
 
 
 def judged(engine: Engine, number: int) -> Outcome:
-    return judge_candidates(postgres_of(engine), week(number), False)
+    return judge_candidates(postgres_of(engine), week(number), dry=False)
 
 
 def command(*arguments: str) -> Result:
@@ -121,10 +121,7 @@ def test_the_options_are_the_criteria(two_weeks: Engine, monkeypatch: pytest.Mon
     assert command("--max-candidates", "4").exit_code == 0
     assert len(tagged(two_weeks)) == 4
     execute(two_weeks, UNTAG)
-    assert (
-        command("--difficulty-min", "0", "--difficulty-max", "1", "--discrimination-min", "0.9").exit_code
-        == 0
-    )
+    assert command("--difficulty-min", "0", "--difficulty-max", "1", "--discrimination-min", "0.9").exit_code == 0
     assert tagged(two_weeks) == {r["item_id"] for r in rows if 0 <= r["b"] <= 1 and r["a"] >= 0.9}
     execute(two_weeks, UNTAG)
     named = command("tag", "--item-ids", "3,7,99")

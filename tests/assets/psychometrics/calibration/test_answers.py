@@ -31,7 +31,7 @@ def answers(database: Engine) -> Engine:
 def used(engine: Engine, **settings: Any) -> dict[str, int]:
     """Students, items and answers of a calibration of both weeks."""
     asked = CalibrationSettings(lookback_days=14).overridden_by(settings)
-    list(calibrate_week(postgres_of(engine), week(1), asked, False, LOG))
+    list(calibrate_week(postgres_of(engine), week(1), settings=asked, dry=False, log=LOG))
     (row,) = rows_of(engine, "SELECT model_spec FROM mirt_fit_meta")
     return {name: row["model_spec"][f"n_{name}"] for name in ("persons", "items", "answers")}
 
@@ -51,9 +51,7 @@ def test_a_subject_is_calibrated_by_its_own_exams_alone(answers: Engine) -> None
 
 def test_under_a_limit_the_newest_answers_are_kept(answers: Engine) -> None:
     assert used(answers, max_observations=120 * 24)["persons"] == 120
-    newest = rows_of(
-        answers, "SELECT user_id FROM attempt_log WHERE completed_at >= :start", start=week(1).start
-    )
+    newest = rows_of(answers, "SELECT user_id FROM attempt_log WHERE completed_at >= :start", start=week(1).start)
     assert {row["user_id"][0] for row in newest} == {"v"}
     execute(answers, "DELETE FROM attempt_log WHERE user_id LIKE 'u%'")
     estimates = "SELECT item_id, params FROM mirt_item_params ORDER BY 1"

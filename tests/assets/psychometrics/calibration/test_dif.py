@@ -27,7 +27,17 @@ ITEM_DIF = "SELECT item_id, params -> 'dif' AS dif FROM mirt_item_params ORDER B
 
 def calibrated(engine: Engine, number: int = 0, **dif: Any) -> list[Outcome]:
     settings = DifSettings().overridden_by(dif)
-    return list(calibrate_week(postgres_of(engine), week(number), SETTINGS, False, LOG, None, settings))
+    return list(
+        calibrate_week(
+            postgres_of(engine),
+            week(number),
+            settings=SETTINGS,
+            dry=False,
+            log=LOG,
+            r=None,
+            dif_settings=settings,
+        )
+    )
 
 
 def check(outcomes: list[Outcome]) -> Any:
@@ -97,10 +107,9 @@ def test_the_item_that_is_harder_for_a_group_is_found_by_every_covariate(
 
 def test_an_item_of_class_c_is_no_anchor(two_schools: Engine) -> None:
     calibrated(two_schools, covariate="org_id")
-    judge_candidates(postgres_of(two_schools), week(0), False)
+    judge_candidates(postgres_of(two_schools), week(0), dry=False)
     reasons = {
-        row["item_id"]: row["reason"]
-        for row in rows_of(two_schools, "SELECT item_id, reason FROM anchor_candidates")
+        row["item_id"]: row["reason"] for row in rows_of(two_schools, "SELECT item_id, reason FROM anchor_candidates")
     }
     assert reasons["4"] == "flagged: DIF of class C"
     assert "flagged" not in reasons["5"]

@@ -37,7 +37,7 @@ def two_weeks(database: Engine) -> Engine:
 
 def calibrated(engine: Engine, number: int, dry: bool = False, **changes: Any) -> list[Outcome]:
     settings = SETTINGS.overridden_by(changes)
-    return list(calibrate_week(postgres_of(engine), week(number), settings, dry, LOG))
+    return list(calibrate_week(postgres_of(engine), week(number), settings=settings, dry=dry, log=LOG))
 
 
 def scale_of(engine: Engine, number: int) -> Scale | None:
@@ -52,9 +52,7 @@ def spec(engine: Engine, number: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("asked", [{"topic_id": "t1"}, {"subject_id": 7}])
-def test_a_filtered_calibration_never_replaces_one_of_all_answers(
-    two_weeks: Engine, asked: dict[str, Any]
-) -> None:
+def test_a_filtered_calibration_never_replaces_one_of_all_answers(two_weeks: Engine, asked: dict[str, Any]) -> None:
     calibrated(two_weeks, 0)
     before = [snapshot(two_weeks, table) for table in TABLES]
     for number in (0, 1):
@@ -83,7 +81,7 @@ def test_a_platform_that_always_filters_is_calibrated_linked_and_scored(two_week
     assert spec(two_weeks, 0)["filter"] == {"topic_id": "t1"}
     assert spec(two_weeks, 0)["scale_origin"] == "own"
     assert spec(two_weeks, 1)["scale_origin"] == "linked"
-    list(score_week(postgres_of(two_weeks), week(1), SETTINGS, False, LOG))
+    list(score_week(postgres_of(two_weeks), week(1), settings=SETTINGS, dry=False, log=LOG))
     (row,) = rows_of(two_weeks, "SELECT DISTINCT run_id, n_answers FROM mirt_ability")
     assert (row["run_id"], row["n_answers"]) == (spec(two_weeks, 1)["run_id"], 8)
 

@@ -26,7 +26,7 @@ TABLES = ("drift_windows", "item_calibration", "drift_alerts")
 
 def compared(engine: Engine, settings: DriftSettings | None = None, dry: bool = False) -> list[Outcome]:
     calibration, drift = CalibrationSettings(), settings or DriftSettings()
-    return list(compare_week(postgres_of(engine), NOW, calibration, drift, dry, LOG))
+    return list(compare_week(postgres_of(engine), NOW, calibration=calibration, settings=drift, dry=dry, log=LOG))
 
 
 @pytest.fixture
@@ -45,9 +45,7 @@ def test_the_windows_are_the_contracts() -> None:
     )
     assert (NOW.as_of - recent.start_at, recent.end_at) == (dt.timedelta(days=30), NOW.as_of)
     assert recent.id == int(f"{NOW.as_of - dt.timedelta(days=1):%Y%m%d}0030")
-    chosen, _ = windows_of(
-        NOW, DriftSettings(baseline_from=dt.date(2025, 3, 1), baseline_to=dt.date(2025, 4, 1))
-    )
+    chosen, _ = windows_of(NOW, DriftSettings(baseline_from=dt.date(2025, 3, 1), baseline_to=dt.date(2025, 4, 1)))
     assert chosen.id == 202503310031
 
 
@@ -173,8 +171,6 @@ def test_windows_whose_scales_have_come_apart_are_not_green(database: Engine) ->
 def test_the_asset_runs(abler: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIFT_THRESHOLD_DELTA_B", "3")
     monkeypatch.setenv("DRIFT_THRESHOLD_DELTA_A", "3")
-    result = dg.materialize(
-        [irt_item_drift], partition_key=NOW.key, resources={"postgres": postgres_of(abler)}
-    )
+    result = dg.materialize([irt_item_drift], partition_key=NOW.key, resources={"postgres": postgres_of(abler)})
     checks = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
     assert checks["drift_below_threshold"]

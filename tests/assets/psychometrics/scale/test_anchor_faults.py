@@ -41,7 +41,7 @@ def damage(engine: Engine, item: int, name: str, value: str) -> None:
 
 def calibrated(engine: Engine, **changes: Any) -> dict[str, CheckOutcome]:
     settings = CalibrationSettings(lookback_days=7).overridden_by(changes)
-    outcomes = list(calibrate_week(postgres_of(engine), week(0), settings, False, LOG))
+    outcomes = list(calibrate_week(postgres_of(engine), week(0), settings=settings, dry=False, log=LOG))
     return {check.name: check for outcome in outcomes for check in outcome.checks}
 
 
@@ -92,6 +92,6 @@ def test_malformed_anchors_are_named_where_too_few_are_left_for_a_scale(anchored
     assert "6: " in checks["anchors_stable"].description
     assert "7: " in checks["anchors_stable"].description
     with anchored.connect() as connection:
-        found = verify_anchors(connection, week(0), AnchorCriteria()).set_index("item_id")["reason"]
+        found = verify_anchors(connection, week(0), criteria=AnchorCriteria()).set_index("item_id")["reason"]
     assert found[6] == "question.meta.irt has a = 0, which is not above 0: it is never used as an anchor"
     assert found[7] == "question.meta.irt has c = 1, which is not in [0, 1): it is never used as an anchor"
