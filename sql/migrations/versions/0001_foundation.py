@@ -69,7 +69,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "week_start", "window_name"),
         comment="Abilities from the answers inside a window; two windows of one week share one scale.",
     )
-    create_index_if_missing(op, "ix_ability_window_week", "ability_window", ["week_start"], unique=False)
+    create_index_if_missing(op, "ix_ability_window_week", table="ability_window", columns=["week_start"], unique=False)
     create_or_extend(
         op,
         "attempt_log",
@@ -156,12 +156,18 @@ def upgrade() -> None:
         ),
         comment="The attempts as stored rows behind the view `attempt`, kept in step with exam_results by the asset of that name.",
     )
-    create_index_if_missing(op, "ix_attempt_log_completed_at", "attempt_log", ["completed_at"], unique=False)
-    create_index_if_missing(op, "ix_attempt_log_student_item", "attempt_log", ["student_id", "item_id"], unique=False)
     create_index_if_missing(
-        op, "ix_attempt_log_user_completed_at", "attempt_log", ["user_id", "completed_at"], unique=False
+        op, "ix_attempt_log_completed_at", table="attempt_log", columns=["completed_at"], unique=False
     )
-    create_index_if_missing(op, "pk_attempt_log", "attempt_log", ["exam_result_id", "question_ordinal"], unique=True)
+    create_index_if_missing(
+        op, "ix_attempt_log_student_item", table="attempt_log", columns=["student_id", "item_id"], unique=False
+    )
+    create_index_if_missing(
+        op, "ix_attempt_log_user_completed_at", table="attempt_log", columns=["user_id", "completed_at"], unique=False
+    )
+    create_index_if_missing(
+        op, "pk_attempt_log", table="attempt_log", columns=["exam_result_id", "question_ordinal"], unique=True
+    )
     create_or_extend(
         op,
         "attempt_quarantine",
@@ -200,7 +206,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("exam_result_id", "question_ordinal", "reason"),
         comment="Malformed elements of exam_results with their reason; nothing is lost and nothing breaks a query.",
     )
-    create_index_if_missing(op, "ix_attempt_quarantine_reason", "attempt_quarantine", ["reason"], unique=False)
+    create_index_if_missing(
+        op, "ix_attempt_quarantine_reason", table="attempt_quarantine", columns=["reason"], unique=False
+    )
     create_or_extend(
         op,
         "attempt_sync",
@@ -335,9 +343,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("session_id", name="uq_exam_results_session_id"),
         comment="Exam results with their questions as JSON; the raw source of truth.",
     )
-    create_index_if_missing(op, "ix_exam_results_org_id", "exam_results", ["org_id"], unique=False)
-    create_index_if_missing(op, "ix_exam_results_updated_at_id", "exam_results", ["updated_at", "id"], unique=False)
-    create_index_if_missing(op, "ix_exam_results_user_exam", "exam_results", ["user_id", "exam_id"], unique=False)
+    create_index_if_missing(op, "ix_exam_results_org_id", table="exam_results", columns=["org_id"], unique=False)
+    create_index_if_missing(
+        op, "ix_exam_results_updated_at_id", table="exam_results", columns=["updated_at", "id"], unique=False
+    )
+    create_index_if_missing(
+        op, "ix_exam_results_user_exam", table="exam_results", columns=["user_id", "exam_id"], unique=False
+    )
     create_or_extend(
         op,
         "features_topic_daily",
@@ -411,12 +423,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "topic_id", "date"),
         comment="What a student did in a topic on a day.",
     )
-    create_index_if_missing(op, "ix_features_topic_daily_date", "features_topic_daily", ["date"], unique=False)
     create_index_if_missing(
-        op, "ix_features_topic_daily_topic_date", "features_topic_daily", ["topic_id", "date"], unique=False
+        op, "ix_features_topic_daily_date", table="features_topic_daily", columns=["date"], unique=False
     )
     create_index_if_missing(
-        op, "ix_features_topic_daily_user_date", "features_topic_daily", ["user_id", "date"], unique=False
+        op,
+        "ix_features_topic_daily_topic_date",
+        table="features_topic_daily",
+        columns=["topic_id", "date"],
+        unique=False,
+    )
+    create_index_if_missing(
+        op, "ix_features_topic_daily_user_date", table="features_topic_daily", columns=["user_id", "date"], unique=False
     )
     create_or_extend(
         op,
@@ -503,9 +521,9 @@ def upgrade() -> None:
         comment="Abilities of students, week by week; the newest row by fitted_at is the current one.",
     )
     create_index_if_missing(
-        op, "ix_mirt_ability_user_fitted_at", "mirt_ability", ["user_id", "fitted_at"], unique=False
+        op, "ix_mirt_ability_user_fitted_at", table="mirt_ability", columns=["user_id", "fitted_at"], unique=False
     )
-    create_index_if_missing(op, "ix_mirt_ability_week", "mirt_ability", ["week_start"], unique=False)
+    create_index_if_missing(op, "ix_mirt_ability_week", table="mirt_ability", columns=["week_start"], unique=False)
     create_or_extend(
         op,
         "mirt_fit_meta",
@@ -549,7 +567,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id"),
         comment="One row a calibration: what was fitted, on what, and whether to believe it.",
     )
-    create_index_if_missing(op, "ix_mirt_fit_meta_week", "mirt_fit_meta", ["week_start"], unique=True)
+    create_index_if_missing(op, "ix_mirt_fit_meta_week", table="mirt_fit_meta", columns=["week_start"], unique=True)
     create_or_extend(
         op,
         "mirt_item_params",
@@ -601,12 +619,12 @@ def upgrade() -> None:
     create_index_if_missing(
         op,
         "ix_mirt_item_params_history_item",
-        "mirt_item_params_history",
-        ["item_id", "week_start"],
+        table="mirt_item_params_history",
+        columns=["item_id", "week_start"],
         unique=False,
     )
     create_index_if_missing(
-        op, "ix_mirt_item_params_history_week", "mirt_item_params_history", ["week_start"], unique=False
+        op, "ix_mirt_item_params_history_week", table="mirt_item_params_history", columns=["week_start"], unique=False
     )
     create_or_extend(
         op,
@@ -650,8 +668,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         comment="The item bank.",
     )
-    create_index_if_missing(op, "ix_question_meta", "question", ["meta"], unique=False, postgresql_using="gin")
-    create_index_if_missing(op, "ix_question_topic_id", "question", ["topic_id"], unique=False)
+    create_index_if_missing(
+        op, "ix_question_meta", table="question", columns=["meta"], unique=False, postgresql_using="gin"
+    )
+    create_index_if_missing(op, "ix_question_topic_id", table="question", columns=["topic_id"], unique=False)
     create_or_extend(
         op,
         "report_artifacts",
@@ -674,9 +694,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", "week_start", "format", name="uq_report_artifacts_user_week_format"),
         comment="Weekly reports in the object store; one row a student, week and format.",
     )
-    create_index_if_missing(op, "ix_report_artifacts_generated_at", "report_artifacts", ["generated_at"], unique=False)
     create_index_if_missing(
-        op, "ix_report_artifacts_user_week", "report_artifacts", ["user_id", "week_start"], unique=False
+        op, "ix_report_artifacts_generated_at", table="report_artifacts", columns=["generated_at"], unique=False
+    )
+    create_index_if_missing(
+        op, "ix_report_artifacts_user_week", table="report_artifacts", columns=["user_id", "week_start"], unique=False
     )
     create_or_extend(
         op,
@@ -699,10 +721,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         comment="Sessions of the web application.",
     )
-    create_index_if_missing(op, "ix_session_classroom_id", "session", ["classroom_id"], unique=False)
-    create_index_if_missing(op, "ix_session_org_id", "session", ["org_id"], unique=False)
-    create_index_if_missing(op, "ix_session_status_started_at", "session", ["status", "started_at"], unique=False)
-    create_index_if_missing(op, "ix_session_user_id", "session", ["user_id"], unique=False)
+    create_index_if_missing(op, "ix_session_classroom_id", table="session", columns=["classroom_id"], unique=False)
+    create_index_if_missing(op, "ix_session_org_id", table="session", columns=["org_id"], unique=False)
+    create_index_if_missing(
+        op, "ix_session_status_started_at", table="session", columns=["status", "started_at"], unique=False
+    )
+    create_index_if_missing(op, "ix_session_user_id", table="session", columns=["user_id"], unique=False)
     create_or_extend(
         op,
         "student_topic_theta",
@@ -764,7 +788,11 @@ def upgrade() -> None:
         comment="Abilities in topics week by week; student_topic_theta holds the newest of each.",
     )
     create_index_if_missing(
-        op, "ix_student_topic_theta_history_week", "student_topic_theta_history", ["week_start"], unique=False
+        op,
+        "ix_student_topic_theta_history_week",
+        table="student_topic_theta_history",
+        columns=["week_start"],
+        unique=False,
     )
     create_or_extend(
         op,
@@ -800,9 +828,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "week_start"),
         comment="KPIs of each student and week; every writer merges its own keys and touches no other.",
     )
-    create_index_if_missing(op, "ix_weekly_kpi_week", "weekly_kpi", ["week_start"], unique=False)
-    replace_legacy_view(op, "attempt_element", read_sql("attempts/attempt_element.sql"))
-    replace_legacy_view(op, "attempt", read_sql("attempts/attempt.sql"))
+    create_index_if_missing(op, "ix_weekly_kpi_week", table="weekly_kpi", columns=["week_start"], unique=False)
+    replace_legacy_view(op, "attempt_element", definition=read_sql("attempts/attempt_element.sql"))
+    replace_legacy_view(op, "attempt", definition=read_sql("attempts/attempt.sql"))
 
 
 def downgrade() -> None:

@@ -82,7 +82,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id"),
         comment="One row a Bayesian growth fit, whichever backend drew it; a bad fit is stored and feeds nothing.",
     )
-    create_index_if_missing(op, "ix_growth_brms_meta_week", "growth_brms_meta", ["week_start"], unique=True)
+    create_index_if_missing(
+        op, "ix_growth_brms_meta_week", table="growth_brms_meta", columns=["week_start"], unique=True
+    )
     create_or_extend(
         op,
         "growth_glmm_meta",
@@ -117,7 +119,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id"),
         comment="One row a mixed model of growth, fitted by lme4: what was fitted, on what, and how well.",
     )
-    create_index_if_missing(op, "ix_growth_glmm_meta_week", "growth_glmm_meta", ["week_start"], unique=True)
+    create_index_if_missing(
+        op, "ix_growth_glmm_meta_week", table="growth_glmm_meta", columns=["week_start"], unique=True
+    )
     create_or_extend(
         op,
         "growth_prediction",
@@ -190,7 +194,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "week_start"),
         comment="What the usable growth fit of a week says of each student: line, projected score, chance of the goal.",
     )
-    create_index_if_missing(op, "ix_growth_prediction_week", "growth_prediction", ["week_start"], unique=False)
+    create_index_if_missing(
+        op, "ix_growth_prediction_week", table="growth_prediction", columns=["week_start"], unique=False
+    )
     create_or_extend(
         op,
         "interest_goal",

@@ -139,7 +139,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id"),
         comment="One row a churn fit: time to return from weekly landmarks, and whether to believe it.",
     )
-    create_index_if_missing(op, "ix_survival_fit_meta_week", "survival_fit_meta", ["week_start"], unique=True)
+    create_index_if_missing(
+        op, "ix_survival_fit_meta_week", table="survival_fit_meta", columns=["week_start"], unique=True
+    )
     create_or_extend(
         op,
         "survival_risk",
@@ -245,7 +247,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "week_start"),
         comment="Risk of silence of each student as of each week; who never started has a state and no risk.",
     )
-    create_index_if_missing(op, "ix_survival_risk_history_week", "survival_risk_history", ["week_start"], unique=False)
+    create_index_if_missing(
+        op, "ix_survival_risk_history_week", table="survival_risk_history", columns=["week_start"], unique=False
+    )
     create_or_extend(
         op,
         "inactivity_notice",
@@ -274,7 +278,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "silent_since"),
         comment="Who fell silent: one row a student and silence, written once, when the threshold was crossed.",
     )
-    create_index_if_missing(op, "ix_inactivity_notice_noticed_at", "inactivity_notice", ["noticed_at"], unique=False)
+    create_index_if_missing(
+        op, "ix_inactivity_notice_noticed_at", table="inactivity_notice", columns=["noticed_at"], unique=False
+    )
     create_or_extend(
         op,
         "prediction_backtest",
@@ -455,7 +461,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id"),
         comment="One row a segmentation: how many segments, why so many, and how good they are.",
     )
-    create_index_if_missing(op, "ix_segment_meta_week", "segment_meta", ["week_start"], unique=True)
+    create_index_if_missing(op, "ix_segment_meta_week", table="segment_meta", columns=["week_start"], unique=True)
     create_or_extend(
         op,
         "segment_profile",
@@ -500,7 +506,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "segment_id"),
         comment="The segments of each run: name, description, centre, stability.",
     )
-    create_index_if_missing(op, "ix_segment_profile_week", "segment_profile", ["week_start"], unique=False)
+    create_index_if_missing(
+        op, "ix_segment_profile_week", table="segment_profile", columns=["week_start"], unique=False
+    )
     create_or_extend(
         op,
         "user_segment",
@@ -583,7 +591,7 @@ def upgrade() -> None:
         comment="One row a series and week: forecast, changepoints, and how it fares beside a naive baseline.",
     )
     create_index_if_missing(
-        op, "ix_prophet_fit_meta_week_metric", "prophet_fit_meta", ["week_start", "metric"], unique=True
+        op, "ix_prophet_fit_meta_week_metric", table="prophet_fit_meta", columns=["week_start", "metric"], unique=True
     )
     create_or_extend(
         op,
@@ -610,7 +618,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "week_start", "metric"),
         comment="Weeks whose value lay at least anomaly_threshold from a forecast made without them.",
     )
-    create_index_if_missing(op, "ix_prophet_anomalies_fit_week", "prophet_anomalies", ["fit_week"], unique=False)
+    create_index_if_missing(
+        op, "ix_prophet_anomalies_fit_week", table="prophet_anomalies", columns=["fit_week"], unique=False
+    )
 
 
 def downgrade() -> None:

@@ -111,12 +111,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         comment="Item parameters of the two windows of a comparison, on one scale.",
     )
-    create_index_if_missing(op, "ix_item_calibration_week", "item_calibration", ["week_start"], unique=False)
+    create_index_if_missing(
+        op, "ix_item_calibration_week", table="item_calibration", columns=["week_start"], unique=False
+    )
     create_index_if_missing(
         op,
         "uq_item_calibration_run_window_item",
-        "item_calibration",
-        ["run_id", "window_id", "item_id"],
+        table="item_calibration",
+        columns=["run_id", "window_id", "item_id"],
         unique=True,
     )
     create_or_extend(
@@ -153,9 +155,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         comment="Parameters that moved by more than matters and more than chance explains.",
     )
-    create_index_if_missing(op, "ix_drift_alerts_week", "drift_alerts", ["week_start"], unique=False)
+    create_index_if_missing(op, "ix_drift_alerts_week", table="drift_alerts", columns=["week_start"], unique=False)
     create_index_if_missing(
-        op, "uq_drift_alerts_run_item_metric", "drift_alerts", ["run_id", "item_id", "metric"], unique=True
+        op,
+        "uq_drift_alerts_run_item_metric",
+        table="drift_alerts",
+        columns=["run_id", "item_id", "metric"],
+        unique=True,
     )
     create_or_extend(
         op,
@@ -191,7 +197,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("week_start", "item_id"),
         comment="Items measured against the criteria of anchors, and the choice that covers topics and difficulties.",
     )
-    create_index_if_missing(op, "ix_anchor_candidates_week", "anchor_candidates", ["week_start"], unique=False)
+    create_index_if_missing(
+        op, "ix_anchor_candidates_week", table="anchor_candidates", columns=["week_start"], unique=False
+    )
 
 
 def downgrade() -> None:

@@ -30,7 +30,7 @@ TABLE_COMMENTS = (
 def upgrade() -> None:
     begin_revision(op, revision)
     op.execute("DELETE FROM attempt_touched_day WHERE id NOT IN (SELECT max(id) FROM attempt_touched_day GROUP BY day)")
-    create_index_if_missing(op, "uq_attempt_touched_day_day", TABLE, ["day"], unique=True)
+    create_index_if_missing(op, "uq_attempt_touched_day_day", table=TABLE, columns=["day"], unique=True)
     _comment(new=1)
 
 

@@ -17,8 +17,10 @@ TABLE = "survival_risk"
 
 def upgrade() -> None:
     begin_revision(op, revision)
-    create_check_if_missing(op, "ck_survival_risk_risk_score", TABLE, "risk_score BETWEEN 0 AND 1")
-    create_check_if_missing(op, "ck_survival_risk_rank_percentile", TABLE, "rank_percentile BETWEEN 0 AND 1")
+    create_check_if_missing(op, "ck_survival_risk_risk_score", table=TABLE, condition="risk_score BETWEEN 0 AND 1")
+    create_check_if_missing(
+        op, "ck_survival_risk_rank_percentile", table=TABLE, condition="rank_percentile BETWEEN 0 AND 1"
+    )
 
 
 def downgrade() -> None:

@@ -34,8 +34,8 @@ def scale_stability(connection: Connection, week: Week) -> CheckOutcome:
         missing = before if before not in by_week else week.start
         return CheckOutcome(
             "scale_stable",
-            True,
-            description=f"nothing to compare: no abilities of the week of {missing}",  # noqa: FBT003
+            True,  # noqa: FBT003
+            description=f"nothing to compare: no abilities of the week of {missing}",
         )
     return judge_stability(by_week[before], by_week[week.start])
 
