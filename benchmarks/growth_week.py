@@ -123,6 +123,7 @@ def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> lis
     """Number of scores, then seconds of reading, Stan, predictions, the rest, and everything."""
     from sqlalchemy import text
 
+    from seedtest_analytics.assets.framework.week_run import WeekRun
     from seedtest_analytics.assets.growth.bayesian.fit import Samplers
     from seedtest_analytics.assets.growth.bayesian.scores import read_scores
     from seedtest_analytics.assets.growth.bayesian.week import publish_growth
@@ -131,7 +132,7 @@ def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> lis
     from seedtest_analytics.resources.r.resource import RResource
     from seedtest_analytics.resources.stan.executables import default_cache_dir
     from seedtest_analytics.resources.stan.resource import StanResource
-    from seedtest_analytics.settings import GrowthSettings, PlatformSettings
+    from seedtest_analytics.settings import GrowthSettings, KpiSettings, PlatformSettings, Settings
 
     laps = Laps()
     log = logging.getLogger("benchmarks.growth_week")
@@ -149,17 +150,16 @@ def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> lis
         scores = read_scores(connection, week, settings=settings)
         n_scores = len(scores.score)
         laps.lap()
-        outcomes = publish_growth(
+        run = WeekRun(
+            week,
             connection,
-            scores,
-            week=week,
-            settings=settings,
-            default_target=DEFAULT_TARGET,
-            dry=False,
-            samplers=samplers,
+            settings=Settings(growth=settings, kpis=KpiSettings(default_target=DEFAULT_TARGET)),
+            log=log,
+            is_dry_run=False,
         )
+        outcomes = publish_growth(run, scores, samplers=samplers)
     laps.lap()
-    assert all(check.passed for outcome in outcomes for check in outcome.checks), outcomes
+    assert all(check.is_passed for outcome in outcomes for check in outcome.checks), outcomes
     return [f"{n_scores:,}", *(f"{seconds:.1f}" for seconds in laps.seconds), f"{sum(laps.seconds):.1f}"]
 
 

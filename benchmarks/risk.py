@@ -73,7 +73,7 @@ def prophet(n_series: int) -> str:
 
 def prophet_all_weeks(n_series: int) -> str:
     """The same series by the settings of the asset, which scores every week anew."""
-    from seedtest_analytics.assets.forecasts.assets import model_settings
+    from seedtest_analytics.assets.forecasts.week import model_settings
     from seedtest_analytics.settings import load_settings
 
     settings = load_settings().forecast

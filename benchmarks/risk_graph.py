@@ -14,11 +14,13 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import Connection
 
 from benchmarks.load import database, in_own_process, machine
 from benchmarks.risk import FIRST_DAY, WEEKS, simulated_sessions
+from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.partitions import Week
-from seedtest_analytics.settings import KpiSettings, SurvivalSettings
+from seedtest_analytics.settings import Settings, SurvivalSettings
 
 EPOCH = dt.date(1970, 1, 1)
 END = EPOCH + dt.timedelta(days=FIRST_DAY + 7 * WEEKS)
@@ -86,21 +88,25 @@ def fit(url: str) -> int:
     from seedtest_analytics.assets.churn.fit import fit_week
     from seedtest_analytics.resources.postgres import PostgresResource
 
-    settings = SurvivalSettings(SURVIVAL_LOOKBACK_DAYS=LOOKBACK_DAYS)
-    outcome = fit_week(PostgresResource(url_override=url), week(), settings=settings, kpis=KpiSettings(), dry=False)
+    with PostgresResource(url_override=url).transaction("benchmark") as connection:
+        (outcome,) = fit_week(week_run(connection))
     return int(outcome.metadata["landmarks"])
 
 
 def score(url: str) -> int:
     """Everybody's risk, limits and reasons, published into the history and the current table; number of students."""
-    from seedtest_analytics.assets.churn.scores import score_risk_week
+    from seedtest_analytics.assets.churn.scores import score_week
     from seedtest_analytics.resources.postgres import PostgresResource
 
-    settings = SurvivalSettings(SURVIVAL_LOOKBACK_DAYS=LOOKBACK_DAYS)
-    log = logging.getLogger("benchmark")
-    return score_risk_week(
-        PostgresResource(url_override=url), week(), settings=settings, dry=False, log=log
-    ).published.staged
+    with PostgresResource(url_override=url).transaction("benchmark") as connection:
+        (outcome,) = score_week(week_run(connection))
+    return int(outcome.published.staged)
+
+
+def week_run(connection: Connection) -> WeekRun:
+    """The benchmark's week, with the churn look-back of the benchmark."""
+    settings = Settings(survival=SurvivalSettings(SURVIVAL_LOOKBACK_DAYS=LOOKBACK_DAYS))
+    return WeekRun(week(), connection, settings=settings, log=logging.getLogger("benchmark"), is_dry_run=False)
 
 
 STEPS = (("panel in SQL, read", panel), ("panel, fit, publish", fit), ("score, publish", score))

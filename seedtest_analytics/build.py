@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets import features, reports, sources
-from seedtest_analytics.assets import inactivity as risk_inactivity
+from seedtest_analytics.assets import features, inactivity, reports, sources
 from seedtest_analytics.assets.attempts import assets as attempts
 from seedtest_analytics.assets.backtest import assets as backtest
-from seedtest_analytics.assets.churn import assets as risk
-from seedtest_analytics.assets.forecasts import assets as trends
+from seedtest_analytics.assets.churn import assets as churn
+from seedtest_analytics.assets.forecasts import assets as forecasts
+from seedtest_analytics.assets.framework.code_version import versioned
 from seedtest_analytics.assets.growth import assets as growth
 from seedtest_analytics.assets.kpis import assets as kpis
 from seedtest_analytics.assets.psychometrics import assets as psychometrics
@@ -38,9 +38,9 @@ ASSET_MODULES = [
     features,
     growth,
     kpis,
-    risk,
-    risk_inactivity,
-    trends,
+    churn,
+    inactivity,
+    forecasts,
     segments,
     reports,
     backtest,
@@ -66,7 +66,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
     """
     load_settings()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(ASSET_MODULES),
+        assets=dg.with_source_code_references(versioned(ASSET_MODULES)),
         asset_checks=dg.load_asset_checks_from_modules(ASSET_MODULES),
         resources={**default_resources(), **(resources or {})},
         jobs=[*jobs.JOBS, *run_history.JOBS],

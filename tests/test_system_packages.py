@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts/install-system-packages"
 PACKAGES = ["r-base-core", "r-cran-lme4", "r-cran-brms", "g++", "make", "chromium"]
 

@@ -1,14 +1,14 @@
-"""Stage `features`: what each student did in each topic on each day."""
-
-from __future__ import annotations
+"""Features: what each student did in each topic on each day."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, table_assets
-from seedtest_analytics.assets.framework.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.framework.checks import Check
+from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
 from seedtest_analytics.assets.framework.preview import table_preview
+from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import days, is_dry_run
 from seedtest_analytics.database.publish import publish
 from seedtest_analytics.database.sql_files import statement
@@ -23,10 +23,11 @@ REPORT_SQL = "features/report.sql"
 ABILITY_OF_CLOSED_WEEK = dg.TimeWindowPartitionMapping(
     start_offset=-6, end_offset=-6, allow_nonexistent_upstream_partitions=True
 )
-"""A day reads the last week that is closed at its end: the week before, on Sundays its own.
+"""A day reads the last week that is closed at the day's end: the week before, and on Sundays the day's own week.
 
-The offsets are days: the week that holds the sixth day before is that week.
+The offsets are days: that week contains the sixth day before.
 """
+RECONCILED = Check("reconciled", "Every answered attempt with a topic is in exactly one row.", is_blocking=True)
 
 
 class FeatureOptions(RunOptions):
@@ -35,32 +36,34 @@ class FeatureOptions(RunOptions):
     include_theta: bool | None = None
 
 
-@table_assets(
-    TableSpec(
-        table,
-        grain="student_topic_day",
-        description="What a student did in a topic on a day: answers, times, hints, ability and improvement within the "
-        "topic. One statement for a day or for a range of days.",
-        checks=(
-            CheckDeclaration(
-                "reconciled", "Every answered attempt with a topic is in exactly one row.", is_blocking=True
-            ),
+@dg.multi_asset(
+    **declared(
+        TableSpec(
+            table,
+            grain="student_topic_day",
+            description="What a student did in a topic on a day: answers, times, hints, ability and improvement within the "
+            "topic. One statement computes a day or a range of days.",
+            checks=(RECONCILED,),
         ),
-    ),
-    group="features",
-    domain="activity",
-    deps=[
-        "attempt",
-        dg.AssetDep("mirt_ability", partition_mapping=ABILITY_OF_CLOSED_WEEK),
-        dg.AssetDep("student_topic_theta", partition_mapping=ABILITY_OF_CLOSED_WEEK),
-    ],
-    sql=[SQL],
-    partitions_def=DAILY,
+        group="features",
+        deps=[
+            "attempt",
+            dg.AssetDep("mirt_ability", partition_mapping=ABILITY_OF_CLOSED_WEEK),
+            dg.AssetDep("student_topic_theta", partition_mapping=ABILITY_OF_CLOSED_WEEK),
+        ],
+        partitions_def=DAILY,
+    )
 )
 def features_topic_daily(
     context: dg.AssetExecutionContext, config: FeatureOptions, *, postgres: PostgresResource
+) -> Iterator[Any]:
+    """Compute the days of the run with one statement and replace them in one transaction."""
+    yield from report(context, _days(context, config, postgres=postgres))
+
+
+def _days(
+    context: dg.AssetExecutionContext, config: FeatureOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
-    """Compute the run's days by one statement and replace them in one transaction."""
     first, last = days(context)
     settings = load_settings().features.overridden_by(config.model_dump())
     dry = is_dry_run(config)
@@ -88,7 +91,7 @@ def features_topic_daily(
     yield Outcome(
         published,
         {"by_day": by_day},
-        checks=[CheckOutcome("reconciled", missing == 0, description=f"{missing:,} answered attempts are in no row")],
+        checks=[RECONCILED.judged(f"{missing:,} answered attempts are missing from the rows", is_passed=missing == 0)],
         is_dry_run=dry,
         partition_rows={day.isoformat(): n for day, n in rows.items()},
     )

@@ -1,6 +1,4 @@
-"""Stage `reports`: one report a student and week, rendered from the `.qmd` and put into the object store."""
-
-from __future__ import annotations
+"""Reports: one report for each student and week, rendered from the `.qmd` and put into the object store."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,9 +6,10 @@ from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets.framework.declare import LARGE, RunOptions, TableSpec, table_assets
-from seedtest_analytics.assets.framework.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.framework.checks import Check
+from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
 from seedtest_analytics.assets.framework.preview import markdown_table
+from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.database.publish import Published, publish, staged_from_frame
 from seedtest_analytics.database.sql_files import statement
@@ -24,6 +23,7 @@ from seedtest_analytics.settings import ReportSettings, load_settings
 from seedtest_analytics.tables.reports import report_artifacts
 
 SQL = "reports/documents.sql"
+ALL_RENDERED = Check("all_rendered", "Every student with KPIs in the week has a report.")
 _STREAM_ROWS = 200
 _SHOWN_FAILURES = 5
 
@@ -37,43 +37,43 @@ class ReportOptions(RunOptions):
 
 @dataclass
 class _Rendered:
-    """What a week's rendering came to so far; rows of report_artifacts and messages of failures."""
+    """The result of a week's rendering so far: rows of report_artifacts, and messages of failures."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     size_bytes: int = 0
     refusal: str | None = None
-    """Why the object store took no more; the rest of the week was not tried."""
+    """Why the object store refused a report; the rest of the week was not tried."""
 
 
-@table_assets(
-    TableSpec(
-        report_artifacts,
-        grain="student_week",
-        key=("weekly_report",),
-        description="One self-contained HTML report a student and week, rendered from `quarto/weekly_report.qmd`, in the "
-        "object store under `reports/{user_id}/{week_start}/report.html`; `report_artifacts` has the rows.",
-        checks=(CheckDeclaration("all_rendered", "Every student with KPIs in the week has a report."),),
-    ),
-    group="reports",
-    domain="report",
-    kinds=("python", "html"),
-    deps=[
-        *(dg.AssetKey(["weekly_kpi", name]) for name in ("I_t", "E_t", "R_t", "A_t", "P", "S")),
-        "features_topic_daily",
-        "mirt_ability",
-        "mirt_item_params",
-        "interest_goal",
-        "growth_prediction",
-        "survival_fit_meta",
-        "prophet_fit_meta",
-        "prophet_anomalies",
-        "user_segment",
-    ],
-    sql=[SQL],
-    partitions_def=WEEKLY,
-    pod=LARGE,
-    pool="report_rendering",
+@dg.multi_asset(
+    **declared(
+        TableSpec(
+            report_artifacts,
+            grain="student_week",
+            key=("weekly_report",),
+            description="One self-contained HTML report for each student and week, rendered from "
+            "`quarto/weekly_report.qmd` and stored under `reports/{user_id}/{week_start}/report.html`. "
+            "`report_artifacts` has a row for each.",
+            checks=(ALL_RENDERED,),
+        ),
+        group="reports",
+        kinds=("python", "html"),
+        deps=[
+            *(dg.AssetKey(["weekly_kpi", name]) for name in ("I_t", "E_t", "R_t", "A_t", "P", "S")),
+            "features_topic_daily",
+            "mirt_ability",
+            "mirt_item_params",
+            "interest_goal",
+            "growth_prediction",
+            "survival_fit_meta",
+            "prophet_fit_meta",
+            "prophet_anomalies",
+            "user_segment",
+        ],
+        partitions_def=WEEKLY,
+        pool="report_rendering",
+    )
 )
 def weekly_report(
     context: dg.AssetExecutionContext,
@@ -82,8 +82,19 @@ def weekly_report(
     postgres: PostgresResource,
     object_store: ObjectStoreResource,
     quarto: QuartoResource,
-) -> Iterator[Outcome]:
+) -> Iterator[Any]:
     """Render and store the reports of each week of the run."""
+    yield from report(context, _weeks(context, config, postgres=postgres, object_store=object_store, quarto=quarto))
+
+
+def _weeks(
+    context: dg.AssetExecutionContext,
+    config: ReportOptions,
+    *,
+    postgres: PostgresResource,
+    object_store: ObjectStoreResource,
+    quarto: QuartoResource,
+) -> Iterator[Outcome]:
     settings = load_settings().reports.overridden_by(config.model_dump())
     dry = is_dry_run(config)
     problems, is_worth_another_try = [], True
@@ -96,9 +107,9 @@ def weekly_report(
         is_worth_another_try &= rendered.refusal is None and bool(rendered.rows or rendered.failures)
         if rendered.refusal is not None:
             break
-    # What could be made is published; the run is red all the same, so that somebody is told of the others.
+    # The finished reports are published. The run still fails, so that somebody learns of the others.
     if problems:
-        # A store's client has tried again by itself; neither does a full disk empty nor a KPI appear within a minute.
+        # The client of the store has retried already. Retrying will not free the disk or create a missing KPI.
         raise dg.Failure("; ".join(problems), allow_retries=is_worth_another_try)
 
 
@@ -199,7 +210,7 @@ def _publish_week(
             ]
         ],
     )
-    check = CheckOutcome("all_rendered", failed == 0, description=f"{made:,} reports, {failed:,} failed")
+    check = ALL_RENDERED.judged(f"{made:,} reports, {failed:,} failed", is_passed=failed == 0)
     return Outcome(
         published,
         {"summary": summary},

@@ -1,4 +1,4 @@
-"""Stage `sources`: the web application's tables, observed and never written."""
+"""Sources: the tables of the web application, observed and never written."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -6,7 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets.framework.declare import column_schema, pii_class
+from seedtest_analytics.assets.framework.checks import Check, CheckOutcome
+from seedtest_analytics.assets.framework.lineage import column_schema, pii_class
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -22,7 +23,12 @@ SOURCES = {
 }
 """Table: grain and description."""
 LATE_AFTER = dt.timedelta(hours=36)
-"""A school is silent over a night and a Sunday, hardly longer."""
+"""A school is silent over a night and a Sunday, but hardly longer."""
+FRESH = Check(
+    "fresh",
+    f"The newest exam result is younger than {LATE_AFTER.total_seconds() / 3600:.0f} hours. If not, nobody learns "
+    "(holidays), or the web application does not write.",
+)
 
 
 def _spec(table: Any, grain: str, *, description: str) -> dg.AssetSpec:
@@ -58,24 +64,23 @@ def observe_sources(context: dg.AssetExecutionContext, postgres: PostgresResourc
             )
 
 
-@dg.asset_check(
-    asset="exam_results",
-    name="fresh",
-    description=f"The newest exam result is younger than {LATE_AFTER.total_seconds() / 3600:.0f} hours. Older ones mean that "
-    "nobody learns (holidays), or that the web application does not write.",
-)
+@dg.asset_check(asset="exam_results", name=FRESH.name, description=FRESH.description)
 def exam_results_fresh(postgres: PostgresResource) -> dg.AssetCheckResult:
-    """Freshness by the table's own times; Dagster's policies know materialisations only, and nobody makes one here."""
+    """Judge freshness by the times in the table. Dagster's policies know only materialisations, and sources have none."""
     with postgres.engine.connect() as connection:
         row = connection.execute(statement("sources/observe.sql", "exam_results")).one()
     if row.newest_at is None:
-        return _fresh(False, "there is no exam result yet")  # noqa: FBT003
+        return _result(FRESH.failed("there is no exam result yet"))
     age = dt.datetime.now(dt.UTC) - row.newest_at
     hours = age.total_seconds() / 3600
-    return _fresh(age <= LATE_AFTER, f"the newest is {hours:,.0f} hours old", metadata={"age_hours": round(hours, 1)})
+    text = f"the newest is {hours:,.0f} hours old"
+    return _result(FRESH.judged(text, is_passed=age <= LATE_AFTER, metadata={"age_hours": round(hours, 1)}))
 
 
-def _fresh(passed: bool, description: str, *, metadata: dict[str, Any] | None = None) -> dg.AssetCheckResult:  # noqa: FBT001
+def _result(outcome: CheckOutcome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=passed, severity=dg.AssetCheckSeverity.WARN, description=description, metadata=metadata
+        passed=outcome.is_passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=outcome.description,
+        metadata=outcome.metadata,
     )

@@ -68,7 +68,7 @@ def backtest_command(
     weeks: Annotated[int, typer.Option(min=1, help="Weeks to look back from today.")] = 53,
 ) -> None:
     """Print how predictions of past weeks (P, S, abilities, forecasts) met what happened."""
-    from seedtest_analytics.assets.backtest.week import SQL
+    from seedtest_analytics.assets.backtest.judges import SQL
     from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.database.sql_files import statement
     from seedtest_analytics.partitions import PLATFORM

@@ -26,7 +26,7 @@ from dagster._core.storage.tags import (
 )
 from sqlalchemy import Connection
 
-from seedtest_analytics.assets.psychometrics.scoring.week import WINDOW_DAYS
+from seedtest_analytics.assets.psychometrics.windows import WINDOW_DAYS
 from seedtest_analytics.database.engine import DatabaseError
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import DAILY, DAY, PLATFORM, WEEK, monday_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -40,6 +41,10 @@ class Settings(BaseModel):
     forecast: ForecastSettings = ForecastSettings()
     segments: SegmentSettings = SegmentSettings()
     backtest: BacktestSettings = BacktestSettings()
+
+    def overridden(self, group: str, values: Mapping[str, Any]) -> Self:
+        """Copy with the fields of one group replaced by those of ``values`` that are not None, and validated again."""
+        return self.model_copy(update={group: getattr(self, group).overridden_by(values)})
 
 
 GROUPS: dict[str, type[SettingsGroup]] = {name: type(field.default) for name, field in Settings.model_fields.items()}

@@ -5,8 +5,11 @@ A module a stage. Nothing here connects to a database.
 
 from seedtest_analytics.tables import (
     attempts,
+    backtest,
+    churn,
     drift,
     features,
+    forecasts,
     growth,
     kpis,
     psychometrics,
@@ -14,9 +17,6 @@ from seedtest_analytics.tables import (
     segments,
     source,
 )
-from seedtest_analytics.tables import backtest as quality
-from seedtest_analytics.tables import churn as risk
-from seedtest_analytics.tables import forecasts as trends
 from seedtest_analytics.tables.declare import (
     ColumnContract,
     contract_of,
@@ -28,19 +28,19 @@ from seedtest_analytics.tables.declare import (
 __all__ = [
     "ColumnContract",
     "attempts",
+    "backtest",
+    "churn",
     "contract_of",
     "drift",
     "features",
+    "forecasts",
     "growth",
     "kpis",
     "metadata",
     "psychometrics",
-    "quality",
     "reports",
-    "risk",
     "segments",
     "source",
     "table_named",
-    "trends",
     "view_metadata",
 ]

@@ -11,15 +11,16 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine
 
+from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.growth.assets import bayesian_growth, glmm_growth
 from seedtest_analytics.assets.growth.bayesian.fit import Samplers
-from seedtest_analytics.assets.growth.bayesian.week import fit_growth_week
-from seedtest_analytics.assets.growth.mixed_model.week import fit_glmm_week
+from seedtest_analytics.assets.growth.bayesian.week import fit_bayesian_week
+from seedtest_analytics.assets.growth.mixed_model.week import fit_mixed_model_week
 from seedtest_analytics.assets.kpis.assets import weekly_kpi_p
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.stan.executables import default_cache_dir
 from seedtest_analytics.resources.stan.resource import StanResource
-from seedtest_analytics.settings import GlmmSettings, GrowthSettings, KpiSettings
+from seedtest_analytics.settings import GlmmSettings, GrowthSettings, KpiSettings, Settings
 from tests._database import execute
 from tests.assets._growth import (
     LAST_WEEK,
@@ -27,6 +28,7 @@ from tests.assets._growth import (
     postgres_of,
     week_of,
 )
+from tests.assets._week_runs import outcomes_of
 
 TABLES = ("growth_brms_meta", "growth_prediction", "growth_glmm_meta", "weekly_kpi")
 
@@ -48,17 +50,17 @@ def samplers() -> Samplers:
     return Samplers(stan, RResource(timeout_seconds=120), log=logging.getLogger(__name__))
 
 
-def fit(engine: Engine, settings: GrowthSettings = LAPLACE, target: float = 0.5, dry: bool = False, **week: Any):
+def fit(
+    engine: Engine, settings: GrowthSettings = LAPLACE, target: float = 0.5, dry: bool = False, **week: Any
+) -> list[Any]:
     """Both outcomes of a week, without Dagster's run around it."""
-    return list(
-        fit_growth_week(
-            postgres_of(engine),
-            week_of(**week),
-            settings=settings,
-            default_target=target,
-            dry=dry,
-            samplers=samplers(),
-        )
+    all_settings = Settings(growth=settings, kpis=KpiSettings(default_target=target))
+    return outcomes_of(
+        engine,
+        week_of(**week),
+        compute=lambda run: fit_bayesian_week(run, samplers()),
+        settings=all_settings,
+        is_dry_run=dry,
     )
 
 
@@ -122,9 +124,13 @@ def store_fit(
 
 
 def fit_glmm(engine: Engine, dry: bool = False, **settings: Any) -> list[Any]:
-    log = logging.getLogger(__name__)
-    glmm = GlmmSettings(**settings)
+    """The outcomes of a week; an asset that the settings leave out has none."""
     r = RResource(timeout_seconds=120)
-    return list(
-        fit_glmm_week(postgres_of(engine), r, week=week_of(), settings=glmm, kpis=KpiSettings(), dry=dry, log=log)
+    found = outcomes_of(
+        engine,
+        week_of(),
+        compute=lambda run: fit_mixed_model_week(run, r),
+        settings=Settings(glmm=GlmmSettings(**settings)),
+        is_dry_run=dry,
     )
+    return [outcome for outcome in found if isinstance(outcome, Outcome)]

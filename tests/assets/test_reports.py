@@ -3,7 +3,6 @@
 import datetime as dt
 import errno
 import json
-import logging
 import os
 import stat
 from pathlib import Path
@@ -20,10 +19,11 @@ from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.quarto.renderer import ReportRenderer
 from seedtest_analytics.resources.quarto.resource import QuartoResource
-from seedtest_analytics.settings import CalibrationSettings
+from seedtest_analytics.settings import CalibrationSettings, Settings
 from tests._database import execute, rows_of
 from tests.assets._activity import postgres_of
 from tests.assets._items import Bank, store_answers, week
+from tests.assets._week_runs import outcomes_of
 
 WEEK = "2026-03-02"
 
@@ -128,7 +128,7 @@ def test_an_old_week_shows_the_items_as_they_were_calibrated_then(database: Engi
     store_answers(database, bank.moved({3: 1.5}), week(1), theta, seed=8, prefix="v")
     settings = CalibrationSettings(lookback_days=7)
     for at in (week(0), week(1)):
-        list(calibrate_week(postgres_of(database), at, settings=settings, dry=False, log=logging.getLogger(__name__)))
+        outcomes_of(database, at, compute=calibrate_week, settings=Settings(calibration=settings))
     then = week(0)
     execute(
         database,

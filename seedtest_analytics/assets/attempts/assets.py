@@ -1,15 +1,15 @@
-"""Stage `attempts`: the exam results taken apart, one row a question; what is malformed goes to quarantine."""
-
-from __future__ import annotations
+"""Attempts: one row for each question of an exam result. Malformed elements go to quarantine."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from seedtest_analytics.assets.attempts.sync import sync_attempts
-from seedtest_analytics.assets.framework.declare import LARGE, RunOptions, TableSpec, table_assets
-from seedtest_analytics.assets.framework.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.framework.checks import Check
+from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
 from seedtest_analytics.assets.framework.preview import table_preview
+from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, now
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM
@@ -19,6 +19,13 @@ from seedtest_analytics.tables.attempts import attempt, attempt_quarantine
 REPORT_SQL = "attempts/report.sql"
 QUARANTINE_WARN_SHARE = 0.01
 
+RECONCILED = Check(
+    "reconciled",
+    "Every element of questions[] of an exam that counts is in the log or in quarantine.",
+    is_blocking=True,
+)
+QUARANTINE_SHARE = Check("quarantine_share", f"At most {QUARANTINE_WARN_SHARE:.0%} of the elements are malformed.")
+
 
 class SyncOptions(RunOptions):
     """Options of the attempt log's sync."""
@@ -27,39 +34,33 @@ class SyncOptions(RunOptions):
     batch_size: int = 50_000
 
 
-@table_assets(
-    TableSpec(
-        attempt,
-        grain="attempt",
-        description="One row a question of an exam that is not failed: the legacy view's 11 columns, then the platform's "
-        "own. Kept in step with `exam_results`: only exams that are new, changed or gone since the last run are read.",
-        checks=(
-            CheckDeclaration(
-                "reconciled",
-                "Every element of questions[] of an exam that counts is in the log or in quarantine.",
-                is_blocking=True,
-            ),
+@dg.multi_asset(
+    **declared(
+        TableSpec(
+            attempt,
+            grain="attempt",
+            description="One row for each question of an exam that has not failed: the 11 columns of the legacy view, then "
+            "the platform's own. Kept in step with `exam_results`: a run reads only exams that are new, changed or gone "
+            "since the last run.",
+            checks=(RECONCILED,),
         ),
-    ),
-    TableSpec(
-        attempt_quarantine,
-        grain="malformed_element",
-        description="Malformed elements of `exam_results` with their reason. An excluded one is not in `attempt`; the others "
-        "are, with the malformed field as not recorded. Corrected at the source, they leave by themselves.",
-        checks=(
-            CheckDeclaration("quarantine_share", f"At most {QUARANTINE_WARN_SHARE:.0%} of the elements are malformed."),
+        TableSpec(
+            attempt_quarantine,
+            grain="malformed_element",
+            description="Malformed elements of `exam_results` with their reason. An excluded element is not in `attempt`. "
+            "The others are, with the malformed field as not recorded. An element leaves when its source is corrected.",
+            checks=(QUARANTINE_SHARE,),
         ),
-    ),
-    group="attempts",
-    domain="activity",
-    deps=["exam_results"],
-    sql=["attempts/sync.sql", "attempts/attempt.sql", "attempts/attempt_element.sql"],
-    pod=LARGE,
+        group="attempts",
+        deps=["exam_results"],
+    )
 )
-def attempts(
-    context: dg.AssetExecutionContext, config: SyncOptions, *, postgres: PostgresResource
-) -> Iterator[Outcome]:
+def attempts(context: dg.AssetExecutionContext, config: SyncOptions, *, postgres: PostgresResource) -> Iterator[Any]:
     """Sync the attempt log and the quarantine."""
+    yield from report(context, _sync(context, config, postgres=postgres))
+
+
+def _sync(context: dg.AssetExecutionContext, config: SyncOptions, *, postgres: PostgresResource) -> Iterator[Outcome]:
     dry = is_dry_run(config)
     result = sync_attempts(
         postgres.engine,
@@ -88,10 +89,9 @@ def attempts(
             "by_month": by_month,
         },
         checks=[
-            CheckOutcome(
-                "reconciled",
-                missing == 0 or dry,
-                description=f"{counts.elements:,} elements = {counts.attempts:,} attempts + {counts.excluded:,} excluded",
+            RECONCILED.judged(
+                f"{counts.elements:,} elements = {counts.attempts:,} attempts + {counts.excluded:,} excluded",
+                is_passed=missing == 0 or dry,
             )
         ],
         is_dry_run=dry,
@@ -101,10 +101,9 @@ def attempts(
         result.quarantine,
         {"dagster/row_count": counts.quarantined, "by_reason": reasons},
         checks=[
-            CheckOutcome(
-                "quarantine_share",
-                share <= QUARANTINE_WARN_SHARE,
-                description=f"{counts.quarantined:,} of {counts.elements:,} elements ({share:.2%}) are malformed",
+            QUARANTINE_SHARE.judged(
+                f"{counts.quarantined:,} of {counts.elements:,} elements ({share:.2%}) are malformed",
+                is_passed=share <= QUARANTINE_WARN_SHARE,
             )
         ],
         is_dry_run=dry,

@@ -1,20 +1,18 @@
-"""Stage `risk`: the churn fit of a week, then the risk of each student by it.
+"""Churn: the fit of a week, then the risk of each student by it.
 
-Two steps, as with the items: a risk moves because a student did something, and scoring needs no fit.
+The two steps are apart, as calibration and scoring are: a student's risk moves because the student did something, and
+scoring needs no new fit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets.churn.fit import fit_week
-from seedtest_analytics.assets.churn.panel import PANEL
-from seedtest_analytics.assets.churn.scores import SQL, score_risk_week
-from seedtest_analytics.assets.framework.declare import LARGE, RunOptions, TableSpec, table_assets
-from seedtest_analytics.assets.framework.events import CheckDeclaration, Outcome
-from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
+from seedtest_analytics.assets.churn import checks
+from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.report import report
+from seedtest_analytics.assets.framework.week_run import WeeklyStep
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import load_settings
@@ -35,67 +33,56 @@ class SurvivalOptions(RunOptions):
     family: str | None = None
 
 
-@table_assets(
-    TableSpec(
-        tables.survival_fit_meta,
-        grain="fit",
-        description="One row a churn fit. From weekly landmarks, the days until the next session: Cox model with "
-        "errors clustered by student, covariates known at the landmark, followed up to the horizon. Coefficients, "
-        "hazard ratios, concordance, baseline curve, check of proportional hazards, calibration out of fold, and the "
-        "verdict.",
-        checks=(
-            CheckDeclaration("enough_events", "Enough returns, silences and students for a fit; else the heuristic."),
-            CheckDeclaration(
-                "calibrated",
-                "Out of fold the probabilities are no worse than the base rate, and not distorted.",
-            ),
-            CheckDeclaration("concordance", "Who returns sooner is told apart better than by chance."),
-            CheckDeclaration("proportional_hazards", "Hazard ratios are constant over the follow-up."),
+@dg.multi_asset(
+    **declared(
+        TableSpec(
+            tables.survival_fit_meta,
+            grain="fit",
+            description="One row for each churn fit: the days from a weekly landmark until the next session, by a Cox "
+            "model with errors clustered by student, covariates known at the landmark, and follow-up to the horizon. "
+            "Coefficients, hazard ratios, concordance, baseline curve, test of proportional hazards, calibration out of "
+            "fold, and the verdict.",
+            checks=(checks.ENOUGH_EVENTS, checks.CALIBRATED, checks.CONCORDANCE, checks.PROPORTIONAL_HAZARDS),
         ),
-    ),
-    group="risk",
-    domain="risk",
-    kinds=("postgres", "python"),
-    deps=["attempt", *(dg.AssetDep(key, partition_mapping=EARLIER_WEEKS) for key in COVARIATES)],
-    sql=[PANEL],
-    partitions_def=WEEKLY,
-    pod=LARGE,
+        group="churn",
+        kinds=("postgres", "python"),
+        deps=["attempt", *(dg.AssetDep(key, partition_mapping=EARLIER_WEEKS) for key in COVARIATES)],
+        partitions_def=WEEKLY,
+    )
 )
 def survival_fit(
     context: dg.AssetExecutionContext, config: SurvivalOptions, *, postgres: PostgresResource
-) -> Iterator[Outcome]:
+) -> Iterator[Any]:
     """Fit the churn model as of each week of the run, oldest first."""
-    settings = load_settings()
-    survival = settings.survival.overridden_by(config.model_dump())
-    for week in weeks(context, config):
-        yield fit_week(postgres, week, settings=survival, kpis=settings.kpis, dry=is_dry_run(config))
+    from seedtest_analytics.assets.churn.fit import fit_week
+
+    settings = load_settings().overridden("survival", config.model_dump())
+    step = WeeklyStep(context, config, postgres=postgres, settings=settings, lock="survival_fit_meta:{week}")
+    yield from report(context, step.each_week(fit_week))
 
 
-@table_assets(
-    TableSpec(
-        tables.survival_risk,
-        grain="student",
-        description="Probability that each student is silent for the horizon (SURVIVAL_EVENT_THRESHOLD_DAYS), with "
-        "limits, rank, state and the reasons that move it most. The newest week; `survival_risk_history` keeps every "
-        "week and, without a risk, who never started.",
-        checks=(
-            CheckDeclaration(
-                "by_model", "The risks are the newest fit's: no earlier one stands in, and not the heuristic."
-            ),
+@dg.multi_asset(
+    **declared(
+        TableSpec(
+            tables.survival_risk,
+            grain="student",
+            description="Probability that each student is silent for the horizon (SURVIVAL_EVENT_THRESHOLD_DAYS), with "
+            "limits, rank, state and the reasons that move it most. The table has the newest week. "
+            "`survival_risk_history` keeps every week, and lists without a risk the students who never started.",
+            checks=(checks.BY_MODEL,),
         ),
-    ),
-    group="risk",
-    domain="risk",
-    kinds=("postgres", "python"),
-    deps=["attempt", "survival_fit_meta", *COVARIATES],
-    sql=[PANEL, SQL],
-    partitions_def=WEEKLY,
-    pod=LARGE,
+        group="churn",
+        kinds=("postgres", "python"),
+        deps=["attempt", "survival_fit_meta", *COVARIATES],
+        partitions_def=WEEKLY,
+    )
 )
 def survival_scoring(
     context: dg.AssetExecutionContext, config: SurvivalOptions, *, postgres: PostgresResource
-) -> Iterator[Outcome]:
+) -> Iterator[Any]:
     """Score the students of each week of the run with that week's fit, or the newest usable one of the look-back."""
-    settings = load_settings().survival.overridden_by(config.model_dump())
-    for week in weeks(context, config):
-        yield score_risk_week(postgres, week, settings=settings, dry=is_dry_run(config), log=context.log)
+    from seedtest_analytics.assets.churn.scores import score_week
+
+    settings = load_settings().overridden("survival", config.model_dump())
+    step = WeeklyStep(context, config, postgres=postgres, settings=settings, lock="survival_risk")
+    yield from report(context, step.each_week(score_week))

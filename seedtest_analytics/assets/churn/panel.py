@@ -1,29 +1,25 @@
-"""Landmark panels from the database: for a fit all students and weeks, for scoring the population at as_of."""
+"""Landmark panels from the database: all students and weeks for a fit, the population at as_of for scoring."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pyarrow as pa
 from sqlalchemy import Connection
 
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import DAY, WEEK, Week, monday_of
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-
-    from seedtest_analytics.stats.survival.panel import LandmarkPanel
+from seedtest_analytics.stats.survival.panel import LandmarkPanel
 
 PANEL = "churn/panel.sql"
 EPOCH = dt.date(1970, 1, 1)
 EVER = 1e6
-"""Days that no silence reaches."""
+"""Days, longer than any silence."""
 COLUMNS = {
     "days_since_last": "days_since_last",
     "sessions_28d": "sessions_28d",
@@ -35,24 +31,24 @@ COLUMNS = {
     "E_t": "e_t",
     "R_t": "r_t",
 }
-"""Covariate to column of the panel."""
+"""Covariate: column of the panel."""
 PANEL_TYPES = {
     **dict.fromkeys(("user_no", "landmark_day", "duration_days"), "int32"),
     "is_return": "int8",
     **dict.fromkeys(COLUMNS.values(), "float"),
 }
-"""Arrow types of a panel's columns: a million students have ten million rows."""
+"""Arrow types of the panel's columns. Small types matter: a million students have ten million rows."""
 
 
 @dataclass(frozen=True)
 class ScoredStudents:
-    """(n,) students of the population in ascending order and what is known about them at as_of."""
+    """(n,) students of the population in ascending order, with their covariates at as_of."""
 
     user_ids: list[str]
     covariates: dict[str, np.ndarray]
 
     def blocks(self, size: int) -> Iterator[tuple[slice, ScoredStudents]]:
-        """Where each block of at most ``size`` students stands, and the block; one empty block without any."""
+        """Blocks of at most ``size`` students with their positions; one empty block if there are none."""
         for start in range(0, max(len(self.user_ids), 1), size):
             own = slice(start, start + size)
             values = {name: column[own] for name, column in self.covariates.items()}
@@ -60,22 +56,20 @@ class ScoredStudents:
 
 
 def day_number(instant: dt.datetime, zone: ZoneInfo) -> float:
-    """Days since 1970-01-01 of the local clock, the time of day as fraction."""
+    """Days since 1970-01-01 by the local clock; the time of day is the fraction."""
     local = instant.astimezone(zone).replace(tzinfo=None)
     return (local - dt.datetime.combine(EPOCH, dt.time())) / DAY
 
 
 def landmarks_of(week: Week, lookback_days: int) -> tuple[dt.date, int]:
-    """The last landmark (a Monday) before the day of as_of, and how many lie within the look-back."""
+    """The last landmark (a Monday) before the day of as_of, and the number of landmarks in the look-back."""
     end = week.as_of.astimezone(ZoneInfo(week.timezone)).date()
     last = monday_of(end - DAY)
     return last, max(1, (last - (end - lookback_days * DAY)) // WEEK + 1)
 
 
 def load_panel(connection: Connection, week: Week, *, lookback_days: int) -> LandmarkPanel:
-    """The panel of the landmarks in the look-back; students silent for longer than it give no row there."""
-    from seedtest_analytics.stats.survival.panel import LandmarkPanel
-
+    """The panel of the landmarks in the look-back. A student silent for longer than the look-back has no row."""
     last, count = landmarks_of(week, lookback_days)
     end_day = int(day_number(week.as_of, ZoneInfo(week.timezone)))
     times = {"as_of": week.as_of, "timezone": week.timezone}
@@ -106,7 +100,7 @@ def load_panel(connection: Connection, week: Week, *, lookback_days: int) -> Lan
 
 
 def load_scored(connection: Connection, week: Week) -> ScoredStudents:
-    """What is known at as_of about the students in the temporary table ``population``."""
+    """The covariates at as_of of the students in the temporary table ``population``."""
     zone = ZoneInfo(week.timezone)
     day = day_number(week.as_of, zone)
     connection.execute(statement(PANEL, "scored_sessions"), {"as_of": week.as_of, "timezone": week.timezone})

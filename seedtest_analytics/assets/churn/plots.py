@@ -1,9 +1,9 @@
-"""What a churn fit looks like: baseline curve, calibration at the horizon, hazard ratios."""
+"""Plots of a churn fit: baseline curve, calibration at the horizon, hazard ratios."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -11,13 +11,13 @@ from seedtest_analytics.assets.framework.preview import (
     ACCENT,
     INK,
     MUTED,
+    Forest,
     figure_metadata,
+    forest_plot,
     markdown_table,
     new_figure,
 )
-
-if TYPE_CHECKING:
-    from seedtest_analytics.stats.survival.churn import ChurnModel
+from seedtest_analytics.stats.survival.churn import ChurnModel
 
 
 def fit_plots(model: ChurnModel) -> dict[str, dg.MetadataValue]:
@@ -56,22 +56,16 @@ def _table(model: ChurnModel) -> dg.MetadataValue:
 
 
 def _forest(model: ChurnModel) -> dg.MetadataValue:
-    names = list(model.hazard_ratios)
-    figure, axes = new_figure(6.0, 1.0 + 0.3 * len(names))
-    for position, name in enumerate(reversed(names)):
-        ratio, lower, upper = model.hazard_ratios[name]
-        axes.plot([lower, upper], [position, position], color=ACCENT, linewidth=2)
-        axes.plot([ratio], [position], "o", color=INK, markersize=4)
-    axes.axvline(1.0, color=MUTED, linewidth=1, linestyle="--")
-    axes.set_yticks(range(len(names)), list(reversed(names)), fontsize=7)
-    axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    round_ratios = [r for r in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= r <= high]
-    axes.set_xticks(round_ratios, [f"{ratio:g}" for ratio in round_ratios])
-    axes.minorticks_off()
-    axes.set_xlabel("hazard ratio of the return (right: comes back sooner)", fontsize=8)
-    axes.set_title("Hazard ratios with 95 % limits", loc="left", fontsize=10, color=INK)
-    return figure_metadata(figure)
+    ratio, lower, upper = zip(*model.hazard_ratios.values(), strict=True)
+    is_clear = [not low <= 1 <= high for low, high in zip(lower, upper, strict=True)]
+    return forest_plot(
+        Forest(list(model.hazard_ratios), ratio, lower=lower, upper=upper, is_marked=is_clear),
+        "Hazard ratios with 95 % limits",
+        label="hazard ratio of the return (right: returns sooner)",
+        limits=(),
+        no_effect=1.0,
+        is_log=True,
+    )
 
 
 def _baseline(model: ChurnModel) -> dg.MetadataValue:

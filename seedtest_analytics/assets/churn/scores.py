@@ -2,49 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import dagster as dg
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
 from sqlalchemy import Connection, Row, text
 
+from seedtest_analytics.assets.churn.checks import BY_MODEL
 from seedtest_analytics.assets.churn.panel import ScoredStudents, load_scored
 from seedtest_analytics.assets.churn.stored_model import heuristic_model, model_from_json
-from seedtest_analytics.assets.framework.events import CheckOutcome, Outcome
 from seedtest_analytics.assets.framework.json_text import json_text
 from seedtest_analytics.assets.framework.preview import histogram, table_preview
+from seedtest_analytics.assets.framework.report import Outcome
+from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
 from seedtest_analytics.database.publish import (
-    Published,
     copy_frame,
     create_staging,
-    publish,
     staged_from_frame,
 )
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import DAY, Week
-from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import KpiSettings, SurvivalSettings, load_settings
+from seedtest_analytics.settings import SurvivalSettings
+from seedtest_analytics.stats.survival.churn import ChurnModel
+from seedtest_analytics.stats.survival.panel import activity_states
 from seedtest_analytics.tables.churn import survival_risk, survival_risk_history
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from seedtest_analytics.stats.survival.churn import ChurnModel
 
 SQL = "churn/risk.sql"
 SHOWN_REASONS = 3
 FAMILIES = {"cox_efron": "cox", "cox_efron_ridge": "cox", "weibull_aft": "weibull"}
-"""Method of a fit to the word that readers of `S_method` know."""
+"""Method of a fit: the word that readers of `S_method` know."""
 _BLOCK_STUDENTS = 50_000
 _STATES = {"active": "active", "stopped": "stopped", "never started": "never_started"}
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """The model that a week is scored with; ``run_id`` None is the heuristic.
+    """The model that scores a week; ``run_id`` None is the heuristic.
 
-    ``note`` says why it is the heuristic, or why an earlier fit stands in for the newest.
+    ``note`` says why it is the heuristic, or an earlier fit than the newest.
     """
 
     model: ChurnModel
@@ -53,11 +51,11 @@ class Scorer:
 
 
 def scorer_for(connection: Connection, week: Week, *, horizon_days: int, lookback_days: int) -> Scorer:
-    """The newest usable fit that knew nothing at or after as_of and reaches the horizon; else the heuristic.
+    """The newest usable fit that used no data at or after as_of and reaches the horizon; else the heuristic.
 
-    A fit is used for so many days as it looked back on: who behaves as then is not known any longer. A week that has no
-    fit of its own yet, the running one for instance, takes the newest and that is no matter; a fit that was found
-    unusable and is passed over for an earlier one is.
+    A fit is used for as many days as its look-back has. Older fits say nothing about today's behaviour. A week without
+    a fit, such as the running one, takes the newest fit without a note. A note says that the newest fit is unusable and
+    an earlier one is used.
     """
     parameters = {"week_start": week.start, "as_of": week.as_of}
     newest = connection.execute(statement(SQL, "newest"), parameters).one_or_none()
@@ -81,7 +79,7 @@ def _fell_short(fit: Row[Any]) -> str:
 
 
 def _why_no_fit(newest: Row[Any] | None, lookback_days: int) -> str:
-    """Why the heuristic, where no fit may be used."""
+    """Why the heuristic scores: no fit may be used."""
     if newest is None:
         return "there is no churn fit yet"
     if newest.is_usable:
@@ -89,57 +87,42 @@ def _why_no_fit(newest: Row[Any] | None, lookback_days: int) -> str:
     return f"{_fell_short(newest)} and no usable one of the {lookback_days} days before stands in"
 
 
-def score_risk_week(
-    postgres: PostgresResource, week: Week, *, settings: SurvivalSettings, dry: bool, log: Any
-) -> Outcome:
+def score_week(run: WeekRun) -> Sequence[Outcome]:
     """Score the students of one week into the history, and make its newest week the current table."""
-    with postgres.transaction("survival_risk", is_dry_run=dry) as connection:
-        parameters = {"since": week.days_before(settings.lookback_days), "as_of": week.as_of}
-        connection.execute(statement("kpis/population.sql"), parameters)
-        scorer = scorer_for(
-            connection, week, horizon_days=settings.event_threshold_days, lookback_days=settings.lookback_days
-        )
-        _warn(log, week, what="risk", scorer=scorer)
-        students = load_scored(connection, week)
-        risks = stage_risks(connection, students, scorer=scorer, week=week, settings=settings)
-        connection.execute(statement(SQL, "stage_never_started"), {"as_of": week.as_of, "week_start": week.start})
-        history = _publish_history(connection, week)
-        connection.execute(statement(SQL, "stage_current"))
-        current = publish(connection, survival_risk, staged="staged_current", partition="true")
-        states = table_preview(connection, statement(SQL, "states"), parameters={"week_start": week.start})
-    by_whom = f"scored by {scorer.run_id or 'the heuristic'}"
-    check = CheckOutcome(
-        "by_model", scorer.note is None, description=f"{by_whom}: {scorer.note}" if scorer.note else by_whom
+    connection, week, settings = run.connection, run.week, run.settings.survival
+    population = {"since": week.days_before(settings.lookback_days), "as_of": week.as_of}
+    connection.execute(statement("kpis/population.sql"), population)
+    scorer = scorer_for(
+        connection, week, horizon_days=settings.event_threshold_days, lookback_days=settings.lookback_days
     )
+    _warn(run, scorer, what="risk")
+    students = load_scored(connection, week)
+    risks = stage_risks(connection, students, scorer=scorer, week=week, settings=settings)
+    connection.execute(statement(SQL, "stage_never_started"), {"as_of": week.as_of, "week_start": week.start})
+    history = publish_week(run, survival_risk_history, rows="staged_risk")
+    connection.execute(statement(SQL, "stage_current"))
+    current = publish_week(run, survival_risk, rows="staged_current", replace=Replace.EVERYTHING)
+    by_whom = f"scored by {scorer.run_id or 'the heuristic'}"
+    check = BY_MODEL.judged(f"{by_whom}: {scorer.note}" if scorer.note else by_whom, is_passed=scorer.note is None)
     metadata: dict[str, Any] = {
         "as_of": week.as_of.isoformat(),
         "method": scorer.model.method,
         "fit": scorer.run_id or "none",
-        "states": states,
+        "states": table_preview(connection, statement(SQL, "states"), parameters={"week_start": week.start}),
         "rows_of_the_week": history.staged,
     }
     if scorer.note:
         metadata["fit_note"] = scorer.note
     if len(risks):
         metadata["risk"] = histogram(risks.tolist(), f"Risk of silence, week of {week.key}", label="probability")
-    return Outcome(current, metadata, checks=[check], partition=week.key, is_dry_run=dry)
+    return [run.outcome(current, metadata, checks=[check])]
 
 
-def _warn(log: Any, week: Week, *, what: str, scorer: Scorer) -> None:
-    """Say that no fit, or an earlier one, is what a week is scored with."""
+def _warn(run: WeekRun, scorer: Scorer, *, what: str) -> None:
+    """Warn that an earlier fit or the heuristic scores the week."""
     if scorer.note:
         by_whom = "an earlier fit" if scorer.run_id else "the heuristic"
-        log.warning(f"week of {week.key}: {what} by {by_whom}: {scorer.note}")
-
-
-def _publish_history(connection: Connection, week: Week) -> Published:
-    return publish(
-        connection,
-        survival_risk_history,
-        staged="staged_risk",
-        partition="t.week_start = :week_start",
-        parameters={"week_start": week.start},
-    )
+        run.warn(f"{what} by {by_whom}: {scorer.note}")
 
 
 def stage_risks(
@@ -152,13 +135,8 @@ def stage_risks(
 ) -> np.ndarray:
     """Fill staged_risk with rows of survival_risk_history for the population; their (n,) risks.
 
-    In blocks, so that the reasons of a million students are never in memory at once.
+    Blocks keep memory small: the reasons of a million students are never in memory together.
     """
-    import pandas as pd
-    from scipy.stats import rankdata
-
-    from seedtest_analytics.stats.survival.panel import activity_states
-
     horizon, model = settings.event_threshold_days, scorer.model
     risk, lower, upper = model.predict_silence(students.covariates, horizon)
     if scorer.run_id is None:
@@ -192,9 +170,7 @@ def stage_risks(
 def _heuristic_of_the_contract(
     connection: Connection, students: ScoredStudents, *, week: Week, settings: SurvivalSettings
 ) -> np.ndarray:
-    """The very number that `weekly_kpi/S` gives without a model."""
-    import numpy as np
-
+    """The number that `weekly_kpi/S` gives without a model."""
     stage_heuristic(connection, week, horizon_days=settings.event_threshold_days, since_days=settings.lookback_days)
     found = dict(connection.execute(text("SELECT user_id, (kpis ->> 'S')::float8 FROM staged_kpi")).tuples().all())
     connection.execute(text("DROP TABLE staged_kpi"))
@@ -220,7 +196,7 @@ def _reasons(model: ChurnModel, students: ScoredStudents) -> list[str]:
 
 
 def stage_heuristic(connection: Connection, week: Week, *, horizon_days: int, since_days: int) -> None:
-    """Fill staged_kpi with the contract's heuristic for the population, whose attempts reach back so many days."""
+    """Fill staged_kpi with the contract's heuristic for the population of the last ``since_days`` days."""
     connection.execute(
         statement("kpis/S.sql"),
         {
@@ -232,35 +208,28 @@ def stage_heuristic(connection: Connection, week: Week, *, horizon_days: int, si
     )
 
 
-def stage_churn_risk(connection: Connection, week: Week, settings: KpiSettings) -> None:  # noqa: PLR0917
-    """Fill staged_kpi with the keys of S for the population: by the model where one is usable, else the heuristic."""
+def stage_churn_risk(run: WeekRun) -> None:
+    """Fill staged_kpi with the keys of S for the population: by the model if one is usable, else by the heuristic."""
+    connection, week, settings, survival = run.connection, run.week, run.settings.kpis, run.settings.survival
+    horizon_days = settings.churn_horizon_days
     since_days = max(settings.users_since_days, settings.lookback_days)
-    stage_heuristic(connection, week, horizon_days=settings.churn_horizon_days, since_days=since_days)
-    survival = load_settings().survival
+    stage_heuristic(connection, week, horizon_days=horizon_days, since_days=since_days)
     if not survival.update_kpi:
         connection.execute(statement(SQL, "note_fallback"), {"note": "SURVIVAL_UPDATE_KPI is off"})
         return
-    scorer = scorer_for(
-        connection, week, horizon_days=settings.churn_horizon_days, lookback_days=survival.lookback_days
-    )
-    _warn(dg.get_dagster_logger(), week, what="S", scorer=scorer)
+    scorer = scorer_for(connection, week, horizon_days=horizon_days, lookback_days=survival.lookback_days)
+    _warn(run, scorer, what="S")
     if scorer.run_id is None:
         connection.execute(statement(SQL, "note_fallback"), {"note": scorer.note})
         return
     students = load_scored(connection, week)
     create_staging(connection, "staged_model", columns={"user_id": "text", "kpis": "jsonb"})
     for _, block in students.blocks(_BLOCK_STUDENTS):
-        copy_frame(
-            connection,
-            "staged_model",
-            frame=_kpi_rows(block, scorer, horizon_days=settings.churn_horizon_days),
-        )
+        copy_frame(connection, "staged_model", frame=_kpi_rows(block, scorer, horizon_days=horizon_days))
     connection.execute(statement(SQL, "merge_kpi"))
 
 
 def _kpi_rows(students: ScoredStudents, scorer: Scorer, *, horizon_days: int) -> pd.DataFrame:
-    import pandas as pd
-
     numbers = zip(*scorer.model.predict_silence(students.covariates, horizon_days), strict=True)
     reasons = scorer.model.reasons(students.covariates, SHOWN_REASONS)
     note = {"S_fit_note": scorer.note} if scorer.note else {}

@@ -1,14 +1,17 @@
-"""A fitted churn model as JSON and back, so that students are scored without fitting again."""
+"""Stores a fitted churn model as JSON and reads it back, so that scoring needs no new fit."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from seedtest_analytics.assets.framework.json_text import json_text
-
-if TYPE_CHECKING:
-    from seedtest_analytics.stats.survival.churn import ChurnModel
+from seedtest_analytics.stats.survival.churn import ChurnModel
+from seedtest_analytics.stats.survival.cox import CoxFit
+from seedtest_analytics.stats.survival.design import Design, DesignColumn
+from seedtest_analytics.stats.survival.weibull import WeibullFit
 
 _INTEGERS = frozenset({"baseline_stratum"})
 
@@ -34,12 +37,7 @@ def model_json(model: ChurnModel) -> str | None:
 
 
 def model_from_json(stored: dict[str, Any]) -> ChurnModel:
-    """The model that :func:`model_json` wrote; it predicts as the fitted one did."""
-    from seedtest_analytics.stats.survival.churn import ChurnModel
-    from seedtest_analytics.stats.survival.cox import CoxFit
-    from seedtest_analytics.stats.survival.design import Design, DesignColumn
-    from seedtest_analytics.stats.survival.weibull import WeibullFit
-
+    """The model that :func:`model_json` wrote. It predicts the same as the fitted one."""
     design = stored["design"]
     columns = tuple(DesignColumn(**column) for column in design["columns"])
     kind: Any = WeibullFit if stored["method"] == "weibull_aft" else CoxFit
@@ -55,15 +53,11 @@ def model_from_json(stored: dict[str, Any]) -> ChurnModel:
 
 
 def heuristic_model(horizon_days: int) -> ChurnModel:
-    """The contract's heuristic in the shape of a model: its reasons, no fit."""
-    from seedtest_analytics.stats.survival.churn import ChurnModel
-
+    """The contract's heuristic as a model without a fit: it has reasons only."""
     return ChurnModel("heuristic", horizon_days, follow_up_days=horizon_days)
 
 
 def _array(name: str, value: Any) -> Any:
-    import numpy as np
-
     if isinstance(value, list):
         return np.array(value, dtype=np.int64 if name in _INTEGERS else np.float64)
     return value

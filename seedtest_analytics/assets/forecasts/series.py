@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
+import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pandas as pd
 from sqlalchemy import Connection
 
+from seedtest_analytics.assets.framework.identity import fit_id
 from seedtest_analytics.assets.framework.json_text import json_text
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK, Week, instant_of
 from seedtest_analytics.settings import ForecastSettings
+from seedtest_analytics.stats.forecasts.holidays import Holidays, public_holidays
+from seedtest_analytics.stats.forecasts.series import SeriesForecast, WeeklySeries, weekly_series
 from seedtest_analytics.tables import forecasts as tables
-
-if TYPE_CHECKING:
-    import datetime as dt
-
-    import pandas as pd
-
-    from seedtest_analytics.stats.forecasts.holidays import Holidays
-    from seedtest_analytics.stats.forecasts.series import SeriesForecast, WeeklySeries
 
 SQL = "forecasts/series.sql"
 WEIGHT_KEYS = {
@@ -32,19 +28,17 @@ WEIGHT_KEYS = {
     "R_t": "R_t_n_met_again",
     "A_t": "A_t_n_attempts",
 }
-"""KPI to the count of answers that it rests on; the others weigh each student alike."""
+"""KPI: the count of answers behind it. The other KPIs weigh each student equally."""
 
 
 def last_closed_week(week: Week) -> dt.date:
-    """Monday of the last week that is over at as_of: a running week belongs in no series."""
+    """Monday of the last week that is over at as_of. A running week does not belong in a series."""
     is_over = instant_of(week.start + WEEK, ZoneInfo(week.timezone)) <= week.as_of
     return week.start if is_over else week.start - WEEK
 
 
 def load_series(connection: Connection, metric: str, *, last_week: dt.date, n_weeks: int) -> WeeklySeries:
-    """The metric's weeks up to ``last_week``; weeks without a value become gaps, at the end too."""
-    from seedtest_analytics.stats.forecasts.series import weekly_series
-
+    """The metric's weeks up to ``last_week``; a week without a value is a gap, also at the end."""
     bounds = {"first_week": last_week - (n_weeks - 1) * WEEK, "last_week": last_week}
     if metric.startswith("topic:"):
         query, own = "topic", {"topic_id": metric.removeprefix("topic:")}
@@ -58,12 +52,9 @@ def load_series(connection: Connection, metric: str, *, last_week: dt.date, n_we
 
 
 def holidays_around(last_week: dt.date, settings: ForecastSettings) -> Holidays:
-    """Holidays of the countries and days off by name, from the first week of a series to the last one foretold."""
+    """Holidays of the countries and days off by name, from the first week of a series to the last forecast week."""
     if not settings.countries and not settings.days_off:
         return ()
-    import numpy as np
-
-    from seedtest_analytics.stats.forecasts.holidays import public_holidays
 
     first = np.datetime64(last_week - (settings.lookback_weeks - 1) * WEEK)
     last = np.datetime64(last_week + (settings.forecast_weeks + 1) * WEEK) - 1
@@ -78,8 +69,6 @@ def fit_rows(
     week: Week, forecasts: Sequence[SeriesForecast], *, settings: ForecastSettings, holidays: Holidays = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of prophet_fit_meta and of prophet_anomalies."""
-    import pandas as pd
-
     fits = [_fit_row(week, found, settings=settings, holidays=holidays) for found in forecasts]
     anomalies = [
         row
@@ -106,7 +95,12 @@ def _fit_row(week: Week, found: SeriesForecast, *, settings: ForecastSettings, h
         "holidays": [{"ds": str(day), "holiday": name} for name, day in holidays],
     }
     return {
-        "run_id": _run_id(week, found, settings=settings),
+        "run_id": fit_id(
+            "prophet",
+            week,
+            settings={"metric": found.metric, **settings.model_dump(mode="json", exclude={"processes"})},
+            data=[found.values, found.evidence],  # noqa: PD011
+        ),
         "metric": found.metric,
         "changepoints": json_text(
             [{"ds": str(c.week), "slope_change_per_week": c.slope_change_per_week} for c in found.changepoints]
@@ -141,18 +135,10 @@ def _anomaly_rows(run_id: str, week: Week, *, found: SeriesForecast) -> list[dic
             "run_id": run_id,
             "week_start": found.weeks[t].item(),
             "metric": found.metric,
-            "value": float(found.values[t]),  # noqa: PD011 (no data frame)
+            "value": float(found.values[t]),  # noqa: PD011
             "expected": float(found.expected[t]),
             "anomaly_score": float(found.anomaly_score[t]),
             "fit_week": week.start,
         }
         for t in found.is_anomaly.nonzero()[0]
     ]
-
-
-def _run_id(week: Week, found: SeriesForecast, *, settings: ForecastSettings) -> str:
-    """The same week, metric, settings and data give the same id."""
-    spec = {name: value for name, value in settings.model_dump(mode="json").items() if name != "processes"}
-    digest = hashlib.blake2b(json.dumps([found.metric, spec]).encode(), digest_size=16)
-    digest.update(found.values.tobytes() + found.evidence.tobytes())  # noqa: PD011
-    return f"prophet-{week.iso_label}-{digest.hexdigest()[:10]}"

@@ -1,9 +1,10 @@
-"""What was expected of each student's I_t, by the student's own weeks before."""
+"""The expectation of each student's I_t from the student's own earlier weeks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.framework.json_text import json_text
@@ -11,9 +12,7 @@ from seedtest_analytics.database.publish import copy_frame, create_staging
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK, Week
-
-if TYPE_CHECKING:
-    import numpy as np
+from seedtest_analytics.stats.forecasts.expectation import expect_students
 
 SQL = "forecasts/series.sql"
 MIN_HISTORY = 3
@@ -21,10 +20,7 @@ WHY_NOT = f"fewer than {MIN_HISTORY} earlier weeks with I_t"
 
 
 def stage_expectations(connection: Connection, week: Week, *, lookback_weeks: int) -> int:
-    """Fill staged_kpi with I_t_expected and I_t_anomaly; number of students with an expectation."""
-    import numpy as np
-    import pandas as pd
-
+    """Fill staged_kpi with I_t_expected and I_t_anomaly; return the number of students with an expectation."""
     first = week.start - (lookback_weeks - 1) * WEEK
     connection.execute(statement(SQL, "stage_students"), {"first_week": first, "week_start": week.start})
     rows = copy_to_arrow(connection, statement(SQL, "student_rows"), dictionaries=("user_id",))
@@ -52,11 +48,7 @@ def stage_expectations(connection: Connection, week: Week, *, lookback_weeks: in
 
 
 def _last_week(values: np.ndarray, evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(U,) expectation of the last week from the weeks before it, and the signed z of what came."""
-    import numpy as np
-
-    from seedtest_analytics.stats.forecasts.expectation import expect_students
-
+    """(U,) expectation of the last week from the weeks before it, and the signed z of its value."""
     if not np.isfinite(values).any():
         nothing = np.full(len(values), np.nan)
         return nothing, nothing
@@ -67,9 +59,7 @@ def _last_week(values: np.ndarray, evidence: np.ndarray) -> tuple[np.ndarray, np
 def _grid(
     user: np.ndarray, position: np.ndarray, *, value: np.ndarray, evidence: np.ndarray, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(U, W) values, NaN where a week has none, and their evidence."""
-    import numpy as np
-
+    """(U, W) values, NaN for a week without one, and their evidence."""
     values, weights = np.full(shape, np.nan), np.zeros(shape)
     values[user, position], weights[user, position] = value, evidence
     return values, weights
@@ -77,7 +67,5 @@ def _grid(
 
 def _floats(rows: object, name: str) -> np.ndarray:
     """A column as float64, NULL as NaN."""
-    import pyarrow as pa
-
     column: np.ndarray = rows[name].cast(pa.float64()).combine_chunks().to_numpy(zero_copy_only=False)  # type: ignore[index]
     return column

@@ -1,10 +1,11 @@
-"""Small tables and plots of what came out, for the metadata of a materialisation."""
+"""Small tables and plots of a result, for the metadata of a materialisation."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -16,14 +17,15 @@ if TYPE_CHECKING:
 INK = "#1d2733"
 ACCENT = "#1f6f4a"
 MUTED = "#9aa8b5"
+ROUND_RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 WIDEST_ROW = 4
-"""Columns of a single row that fit into the metadata of an asset's page."""
+"""A single row with more columns than this does not fit on an asset's page."""
 
 
 def table_preview(
     connection: Connection, statement: TextClause, *, parameters: Mapping[str, Any] | None = None
 ) -> dg.MetadataValue:
-    """A Markdown table of the statement's rows. For counts and summaries: no row of a student belongs in it."""
+    """A Markdown table of the statement's rows. For counts and summaries; never for rows of students."""
     result = connection.execute(statement, dict(parameters or {}))
     return markdown_table(list(result.keys()), [list(row) for row in result])
 
@@ -31,7 +33,7 @@ def table_preview(
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MetadataValue:
     """A Markdown table; numbers are shortened to four significant digits.
 
-    A single row of many columns stands upright: the page has no room for it and would cut it off.
+    A single row of many columns is shown upright, because the page would cut it off.
     """
     if len(rows) == 1 and len(header) > WIDEST_ROW:
         header, rows = ["", ""], [[name, value] for name, value in zip(header, rows[0], strict=True)]
@@ -69,7 +71,7 @@ def new_figures(n: int, width: float, *, height: float) -> tuple[Figure, list[An
 
 
 def figure_metadata(figure: Figure) -> dg.MetadataValue:
-    """The figure as an inline image, so that the UI shows it without another request."""
+    """The figure as an inline image, which the UI shows without another request."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     encoded = base64.b64encode(buffer.getvalue()).decode()
@@ -83,4 +85,40 @@ def histogram(values: Sequence[float], title: str, *, label: str, bins: int = 40
     axes.set_title(title, loc="left", fontsize=10, color=INK)
     axes.set_xlabel(label, fontsize=8)
     axes.set_ylabel("count", fontsize=8)
+    return figure_metadata(figure)
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Estimates with their intervals, one row each from top to bottom; ``is_marked`` rows are drawn in green."""
+
+    labels: Sequence[str]
+    estimate: Sequence[float]
+    lower: Sequence[float]
+    upper: Sequence[float]
+    is_marked: Sequence[bool]
+
+
+def forest_plot(
+    forest: Forest, title: str, *, label: str, limits: Sequence[float], no_effect: float = 0.0, is_log: bool = False
+) -> dg.MetadataValue:
+    """A forest plot. ``limits`` are dotted lines; ``no_effect`` is the solid line. ``is_log``: ratios on a log axis."""
+    n = len(forest.labels)
+    figure, axes = new_figure(6.5, 1.2 + 0.2 * n)
+    rows = range(n - 1, -1, -1)
+    colours = [ACCENT if is_marked else MUTED for is_marked in forest.is_marked]
+    axes.hlines(rows, forest.lower, forest.upper, color=colours, linewidth=1.6)
+    axes.scatter(forest.estimate, rows, color=colours, s=14, zorder=3)
+    for limit in limits:
+        axes.axvline(limit, color=INK, linewidth=0.7, linestyle=":")
+    axes.axvline(no_effect, color=INK, linewidth=0.7)
+    axes.set_yticks(rows, list(forest.labels), fontsize=7)
+    if is_log:
+        axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        ratios = [ratio for ratio in ROUND_RATIOS if low <= ratio <= high]
+        axes.set_xticks(ratios, [f"{ratio:g}" for ratio in ratios])
+        axes.minorticks_off()
+    axes.set_xlabel(label, fontsize=8)
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
     return figure_metadata(figure)

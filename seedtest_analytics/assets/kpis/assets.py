@@ -1,19 +1,15 @@
-"""Stage `kpis`: six assets that each merge their own keys into `weekly_kpi`, one row a student and week."""
+"""KPIs: six assets that each merge their own keys into `weekly_kpi`, one row for each student and week."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import Connection
 
-from seedtest_analytics.assets.churn.scores import stage_churn_risk
-from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, table_assets
-from seedtest_analytics.assets.framework.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
 from seedtest_analytics.assets.framework.preview import histogram, table_preview
-from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
-from seedtest_analytics.assets.kpis.goal import stage_goal_probability
+from seedtest_analytics.assets.framework.report import Outcome, report
+from seedtest_analytics.assets.framework.week_run import WeeklyStep, WeekRun
+from seedtest_analytics.assets.kpis.checks import COVERAGE
 from seedtest_analytics.database.kpi_rows import merge_kpis
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEKLY, Week
@@ -22,12 +18,9 @@ from seedtest_analytics.settings import KpiSettings, load_settings
 from seedtest_analytics.tables.kpis import KPI_KEYS, weekly_kpi
 
 MERGE_SQL = "kpis/merge.sql"
-COVERAGE = CheckDeclaration(
-    "coverage", "At least one student of the week has a number; none usually means a missing upstream."
-)
-Stage = Callable[[Connection, Week, KpiSettings], None]
+Stage = Callable[[WeekRun], None]
+"""Fills the temporary table staged_kpi for one week."""
 STAGES: dict[str, Stage] = {}
-"""What fills the temporary table staged_kpi for one week, by the name of the KPI."""
 
 
 class KpiOptions(RunOptions):
@@ -39,80 +32,88 @@ class KpiOptions(RunOptions):
     churn_horizon_days: int | None = None
 
 
-def _kpi_asset(name: str, deps: list[Any], *, sql: list[str], stage: Stage) -> dg.AssetsDefinition:
-    """The asset `weekly_kpi/<name>`; ``stage`` fills the temporary table staged_kpi for one week."""
+def _kpi_asset(name: str, deps: list[Any], *, stage: Stage) -> dg.AssetsDefinition:
+    """The asset `weekly_kpi/<name>`."""
     STAGES[name] = stage
     keys = "\n".join(f"* `{key.name}`: {key.meaning}" for key in KPI_KEYS[name])
 
-    def body(context: dg.AssetExecutionContext, config: KpiOptions, postgres: PostgresResource) -> Iterator[Outcome]:  # noqa: PLR0917
-        settings = load_settings().kpis.overridden_by(config.model_dump())
-        for week in weeks(context, config):
-            yield _compute_week(name, week, settings=settings, postgres=postgres, stage=stage, dry=is_dry_run(config))
-
-    body.__name__ = f"weekly_kpi_{name}"
-    return table_assets(
-        TableSpec(
-            weekly_kpi,
-            grain="student_week",
-            key=("weekly_kpi", name),
-            description=f"{KPI_KEYS[name][0].meaning}\n\nMerges its own keys into `weekly_kpi.kpis` and touches no "
-            f"other:\n\n{keys}",
-            checks=(COVERAGE,),
+    @dg.multi_asset(
+        name=f"weekly_kpi_{name}",
+        **declared(
+            TableSpec(
+                weekly_kpi,
+                grain="student_week",
+                key=("weekly_kpi", name),
+                description=f"{KPI_KEYS[name][0].meaning}\n\nMerges its own keys into `weekly_kpi.kpis` and touches no "
+                f"other:\n\n{keys}",
+                checks=(COVERAGE,),
+            ),
+            group="kpis",
+            deps=deps,
+            partitions_def=WEEKLY,
         ),
-        group="kpis",
-        domain="kpi",
-        deps=deps,
-        sql=["kpis/population.sql", MERGE_SQL, *sql],
-        partitions_def=WEEKLY,
-    )(body)
-
-
-def _compute_week(
-    name: str, week: Week, *, settings: KpiSettings, postgres: PostgresResource, stage: Stage, dry: bool
-) -> Outcome:
-    since = week.days_before(max(settings.users_since_days, settings.lookback_days))
-    with postgres.transaction(f"weekly_kpi:{week.key}", is_dry_run=dry) as connection:
-        connection.execute(statement("kpis/population.sql"), {"since": since, "as_of": week.as_of})
-        stage(connection, week, settings)
-        published = merge_kpis(connection, name, week_start=week.start)
-        metadata, numbers = _week_metadata(connection, name, week=week)
-    passed = numbers > 0 or published.staged == 0
-    description = f"{numbers:,} of {published.staged:,} students have a number"
-    return Outcome(
-        published,
-        metadata,
-        checks=[CheckOutcome("coverage", passed, description=description)],
-        partition=week.key,
-        is_dry_run=dry,
-        key=("weekly_kpi", name),
     )
+    def merge_keys(
+        context: dg.AssetExecutionContext, config: KpiOptions, *, postgres: PostgresResource
+    ) -> Iterator[Any]:
+        settings = load_settings().overridden("kpis", config.model_dump())
+        step = WeeklyStep(context, config, postgres=postgres, settings=settings, lock="weekly_kpi:{week}")
+        yield from report(context, step.each_week(lambda run: compute_week(run, name)))
+
+    return merge_keys
 
 
-def _week_metadata(connection: Connection, name: str, *, week: Week) -> tuple[Mapping[str, Any], int]:
-    parameters = {"key": name, "reason_key": f"{name}_reason", "week_start": week.start}
+def compute_week(run: WeekRun, name: str) -> Sequence[Outcome]:
+    """Compute the keys of `weekly_kpi/<name>` for one week and merge them."""
+    settings, week = run.settings.kpis, run.week
+    since = week.days_before(max(settings.users_since_days, settings.lookback_days))
+    run.connection.execute(statement("kpis/population.sql"), {"since": since, "as_of": week.as_of})
+    STAGES[name](run)
+    published = merge_kpis(run.connection, name, week_start=week.start)
+    metadata, numbers = _week_metadata(run, name)
+    text = f"{numbers:,} of {published.staged:,} students have a number"
+    check = COVERAGE.judged(text, is_passed=numbers > 0 or published.staged == 0)
+    return [run.outcome(published, metadata, checks=[check], key=("weekly_kpi", name))]
+
+
+def _week_metadata(run: WeekRun, name: str) -> tuple[Mapping[str, Any], int]:
+    connection = run.connection
+    parameters = {"key": name, "reason_key": f"{name}_reason", "week_start": run.week.start}
     values = connection.execute(statement(MERGE_SQL, "values"), parameters).scalars().all()
     numbers = connection.execute(statement(MERGE_SQL, "summary"), parameters).one().with_a_number
     metadata: dict[str, Any] = {
-        "as_of": week.as_of.isoformat(),
+        "as_of": run.week.as_of.isoformat(),
         "summary": table_preview(connection, statement(MERGE_SQL, "summary"), parameters=parameters),
         "reasons": table_preview(connection, statement(MERGE_SQL, "reasons"), parameters=parameters),
     }
     if values:
-        metadata["distribution"] = histogram(list(values), f"{name}, week of {week.key}", label=name)
+        metadata["distribution"] = histogram(list(values), f"{name}, week of {run.week.key}", label=name)
     return metadata, numbers
 
 
 def _by_sql(path: str, parameters: Callable[[Week, KpiSettings], Mapping[str, Any]]) -> Stage:
-    def stage(connection: Connection, week: Week, settings: KpiSettings) -> None:  # noqa: PLR0917
-        connection.execute(statement(path), {"as_of": week.as_of, **parameters(week, settings)})
+    def stage(run: WeekRun) -> None:
+        own = parameters(run.week, run.settings.kpis)
+        run.connection.execute(statement(path), {"as_of": run.week.as_of, **own})
 
     return stage
+
+
+def _stage_goal_probability(run: WeekRun) -> None:
+    from seedtest_analytics.assets.kpis.goal import stage_goal_probability
+
+    stage_goal_probability(run)
+
+
+def _stage_churn_risk(run: WeekRun) -> None:
+    from seedtest_analytics.assets.churn.scores import stage_churn_risk
+
+    stage_churn_risk(run)
 
 
 weekly_kpi_i_t = _kpi_asset(
     "I_t",
     ["attempt", "ability_window"],
-    sql=["kpis/I_t.sql"],
     stage=_by_sql(
         "kpis/I_t.sql",
         lambda week, settings: {
@@ -126,30 +127,25 @@ weekly_kpi_i_t = _kpi_asset(
 weekly_kpi_e_t = _kpi_asset(
     "E_t",
     ["attempt"],
-    sql=["kpis/E_t.sql"],
     stage=_by_sql("kpis/E_t.sql", lambda week, _: {"days_28": week.days_before(28), "days_56": week.days_before(56)}),
 )
 weekly_kpi_r_t = _kpi_asset(
     "R_t",
     ["attempt"],
-    sql=["kpis/R_t.sql"],
     stage=_by_sql("kpis/R_t.sql", lambda week, _: {"days_28": week.days_before(28), "days_56": week.days_before(56)}),
 )
 weekly_kpi_a_t = _kpi_asset(
     "A_t",
     ["attempt"],
-    sql=["kpis/A_t.sql"],
     stage=_by_sql("kpis/A_t.sql", lambda week, _: {"days_28": week.days_before(28)}),
 )
 weekly_kpi_p = _kpi_asset(
     "P",
     ["mirt_ability", "interest_goal", "growth_prediction"],
-    sql=["kpis/P.sql", "growth/goals.sql"],
-    stage=stage_goal_probability,
+    stage=_stage_goal_probability,
 )
 weekly_kpi_s = _kpi_asset(
     "S",
     ["attempt", "survival_fit_meta", *(dg.AssetKey(["weekly_kpi", name]) for name in ("A_t", "E_t", "R_t"))],
-    sql=["kpis/S.sql", "churn/panel.sql", "churn/risk.sql"],
-    stage=stage_churn_risk,
+    stage=_stage_churn_risk,
 )

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import dagster as dg
+import numpy as np
+import pandas as pd
 from sqlalchemy import Connection
 
+from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.assets.growth.bayesian.goals import as_of_date, stage_goals
 from seedtest_analytics.database.publish import copy_frame, create_staging
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK, Week
-from seedtest_analytics.settings import GrowthSettings, KpiSettings, load_settings
-
-if TYPE_CHECKING:
-    import datetime as dt
-
-    import pandas as pd
+from seedtest_analytics.settings import GrowthSettings
+from seedtest_analytics.stats.kpi.goal import normal_goal_probability
 
 SQL = "kpis/P.sql"
 PASSED = "is about a day that has passed"
@@ -28,8 +27,8 @@ PASSED = "is about a day that has passed"
 class ChosenFit:
     """The growth fit that P of a week comes from.
 
-    ``passed`` says of students whose predicted day lies before the as-of day why they do not get it; ``note`` why the
-    fit is not the week's own.
+    ``passed`` is the reason for students whose predicted day is before the as-of day and who get no prediction.
+    ``note`` says why the fit is not the one of the week.
     """
 
     run_id: str
@@ -38,24 +37,22 @@ class ChosenFit:
     note: str | None = None
 
 
-def stage_goal_probability(connection: Connection, week: Week, settings: KpiSettings) -> None:  # noqa: PLR0917
-    """P from the week's growth posterior where that is asked for and there is one, else the Normal approximation."""
-    import pandas as pd
-
-    log = dg.get_dagster_logger()
+def stage_goal_probability(run: WeekRun) -> None:
+    """Fill staged_kpi with P: from the growth posterior if the settings ask for it and it exists, else Normal."""
+    connection, week, settings = run.connection, run.week, run.settings.kpis
     stage_goals(connection, week)
     connection.execute(statement(SQL, "abilities"), {"week_start": week.start, "as_of": week.as_of})
     create_staging(connection, "staged_kpi", columns={"user_id": "text", "kpis": "jsonb"})
     fit: ChosenFit | None = None
     reason = None
     if settings.use_bayesian:
-        fit, reason = choose_fit(connection, week, settings=load_settings().growth)
+        fit, reason = choose_fit(connection, week, settings=run.settings.growth)
         if fit is not None:
             parameters = {"fit_week": fit.week_start, "run_id": fit.run_id, "as_of_date": as_of_date(week)}
             n = connection.execute(statement(SQL, "insert_bayesian"), {**parameters, "note": fit.note}).rowcount
-            log.info(f"week of {week.key}: updated P and sigma for {n:,} users from growth fit {fit.run_id}")
+            run.log.info(f"week of {week.key}: updated P and sigma for {n:,} users from growth fit {fit.run_id}")
             if fit.note:
-                log.warning(f"week of {week.key}: {fit.note}")
+                run.warn(fit.note)
     result = connection.execute(
         statement(SQL, "rest"),
         {
@@ -67,16 +64,16 @@ def stage_goal_probability(connection: Connection, week: Week, settings: KpiSett
         },
     )
     loaded = pd.DataFrame(result.all(), columns=list(result.keys()))
-    for said, n in loaded["method_reason"].value_counts().items():
-        log.warning(f"week of {week.key}: fallback to the Normal approximation of P for {n:,} users: {said}")
+    for why, n in loaded["method_reason"].value_counts().items():
+        run.warn(f"fallback to the Normal approximation of P for {n:,} users: {why}")
     copy_frame(connection, "staged_kpi", frame=goal_rows(loaded))
 
 
 def choose_fit(connection: Connection, week: Week, *, settings: GrowthSettings) -> tuple[ChosenFit | None, str]:
-    """The fit for the week, and why the students whom it does not predict get the Normal approximation.
+    """The fit for the week, and the reason for the Normal approximation of the students whom it does not predict.
 
-    The week's own usable fit; where that one fell short, the last usable one, not older than the look-back. A week
-    that was not fitted takes no other week's posterior.
+    The week's own fit if it is usable. If not, the last usable fit within the look-back. A week that was not fitted
+    does not take the posterior of another week.
     """
     if not settings.update_kpi:
         return None, "BRMS_UPDATE_KPI is off"
@@ -99,12 +96,7 @@ def choose_fit(connection: Connection, week: Week, *, settings: GrowthSettings) 
 
 
 def goal_rows(loaded: pd.DataFrame) -> pd.DataFrame:
-    """Columns user_id and kpis (JSON text) by the Normal approximation; ``method_reason`` of a row: why not Bayesian."""
-    import numpy as np
-    import pandas as pd
-
-    from seedtest_analytics.stats.kpi.goal import normal_goal_probability
-
+    """Columns user_id and kpis (JSON text) by the Normal approximation; ``method_reason`` says why not Bayesian."""
     mean, sd, target = (np.asarray(loaded[c], np.float64) for c in ("theta", "se", "target"))
     probability = normal_goal_probability(mean, sd, target=target)
     reasons = [{"P_method_reason": said} if said else {} for said in loaded["method_reason"]]
@@ -119,7 +111,7 @@ def _goal_keys(
     mean: float, sd: float, *, n_answers: Any, target: float, source: str, probability: float
 ) -> dict[str, Any]:
     common = {"P_target": target, "P_target_source": source}
-    if probability != probability:  # NaN: there is no ability yet
+    if probability != probability:  # NaN: no ability is known yet
         return {"P": None, "P_reason": "no ability is known yet", **common}
     known = {"P": float(probability), "sigma": float(sd), "P_method": "normal", "P_score_unit": "logit"}
     ability = {"theta": float(mean), "ability_estimate": float(mean), "theta_n_answers": int(n_answers)}

@@ -1,26 +1,23 @@
-"""Whether items and students behave as the model says, for the metadata of calibration and scoring."""
+"""Fit of items and students to the model, for the metadata of calibration and scoring."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from seedtest_analytics.assets.framework.preview import markdown_table
-
-if TYPE_CHECKING:
-    from seedtest_analytics.stats.irt.data import ResponseData
-    from seedtest_analytics.stats.irt.model import ItemParameters
-    from seedtest_analytics.stats.irt.result import Calibration
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.fit import item_fit, person_fit
+from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.result import Calibration
 
 WORST_ITEMS = 15
 PERSON_ALPHA = 0.05
 
 
 def item_fit_metadata(data: ResponseData, calibration: Calibration) -> dict[str, Any]:
-    """Number and share of misfitting items, and a table of the worst by the size of the misfit."""
-    from seedtest_analytics.stats.irt.fit import item_fit
-
+    """Number and share of misfitting items, and a table of the items with the largest misfit."""
     if not len(calibration.parameters):
         return {"items_tested_for_fit": 0}
     fit = item_fit(data, calibration)
@@ -49,9 +46,7 @@ def item_fit_metadata(data: ResponseData, calibration: Calibration) -> dict[str,
 def person_fit_metadata(
     data: ResponseData, items: ItemParameters, *, group_mean: float, group_sd: float
 ) -> dict[str, Any]:
-    """Share of students whose answers are less likely than their ability explains; by chance it is ``PERSON_ALPHA``."""
-    from seedtest_analytics.stats.irt.fit import person_fit
-
+    """Share of students whose answers are less likely than their ability explains. Chance alone gives PERSON_ALPHA."""
     fit = person_fit(data, items, prior_mean=group_mean, prior_sd=group_sd)
     p = fit.p[np.isfinite(fit.p)]
     if not len(p):

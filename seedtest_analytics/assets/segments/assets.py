@@ -1,15 +1,14 @@
-"""Stage `trends`: segments of students with alike habits."""
-
-from __future__ import annotations
+"""Segments: groups of students with similar habits."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets.framework.declare import LARGE, RunOptions, TableSpec, table_assets
-from seedtest_analytics.assets.framework.events import CheckDeclaration, Outcome
-from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
-from seedtest_analytics.assets.segments.week import SQL, segment_week
+from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.report import report
+from seedtest_analytics.assets.framework.week_run import WeeklyStep
+from seedtest_analytics.assets.segments import checks
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import load_settings
@@ -27,41 +26,40 @@ class SegmentOptions(RunOptions):
     method: str | None = None
 
 
-@table_assets(
-    TableSpec(
-        tables.segment_meta,
-        grain="run",
-        description="One row a segmentation of the students by nine features of their habits: robust scaling, k-means "
-        "or Gaussian mixture, number by silhouette and gap statistic unless CLUSTER_N_CLUSTERS. `segment_profile` has "
-        "the segments with names by their own centres; a segment keeps its identity from run to run.",
-        checks=(
-            CheckDeclaration("several_segments", "There are groups, and enough students to find them."),
-            CheckDeclaration("stable", "Every segment is found again in bootstraps (Jaccard)."),
+@dg.multi_asset(
+    **declared(
+        TableSpec(
+            tables.segment_meta,
+            grain="run",
+            description="One row for each segmentation of the students by nine features of their habits: robust scaling, "
+            "k-means or Gaussian mixture, number of segments by silhouette and gap statistic unless CLUSTER_N_CLUSTERS "
+            "sets it. `segment_profile` describes the segments and names them by their own centres. A segment keeps its "
+            "identity from run to run.",
+            checks=(checks.SEVERAL_SEGMENTS, checks.STABLE),
         ),
-    ),
-    TableSpec(
-        tables.user_segment,
-        grain="student",
-        description="Segment of each student by the newest run, with the features that put the student there.",
-    ),
-    group="trends",
-    domain="segments",
-    kinds=("postgres", "python"),
-    deps=[
-        "features_topic_daily",
-        *(
-            dg.AssetDep(dg.AssetKey(["weekly_kpi", name]), partition_mapping=LOOK_BACK)
-            for name in ("I_t", "E_t", "R_t", "A_t")
+        TableSpec(
+            tables.user_segment,
+            grain="student",
+            description="Segment of each student by the newest run, with the features that decide it.",
         ),
-    ],
-    sql=[SQL],
-    partitions_def=WEEKLY,
-    pod=LARGE,
+        group="segments",
+        kinds=("postgres", "python"),
+        deps=[
+            "features_topic_daily",
+            *(
+                dg.AssetDep(dg.AssetKey(["weekly_kpi", name]), partition_mapping=LOOK_BACK)
+                for name in ("I_t", "E_t", "R_t", "A_t")
+            ),
+        ],
+        partitions_def=WEEKLY,
+    )
 )
 def student_segments(
     context: dg.AssetExecutionContext, config: SegmentOptions, *, postgres: PostgresResource
-) -> Iterator[Outcome]:
+) -> Iterator[Any]:
     """Segment the students as of each week of the run, oldest first."""
-    settings = load_settings().segments.overridden_by(config.model_dump())
-    for week in weeks(context, config):
-        yield from segment_week(postgres, week, settings=settings, dry=is_dry_run(config))
+    from seedtest_analytics.assets.segments.week import segment_week
+
+    settings = load_settings().overridden("segments", config.model_dump())
+    step = WeeklyStep(context, config, postgres=postgres, settings=settings, lock="segment_meta")
+    yield from report(context, step.each_week(segment_week))

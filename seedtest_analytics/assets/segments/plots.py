@@ -1,16 +1,13 @@
-"""What a segmentation looks like: the map of students and the profiles of segments."""
+"""Plots of a segmentation: the map of students and the profiles of segments."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from seedtest_analytics.assets.framework.preview import INK, figure_metadata, markdown_table, new_figure
-
-if TYPE_CHECKING:
-    from seedtest_analytics.stats.segments.segments import Segmentation
+from seedtest_analytics.stats.segments.segments import Segmentation
 
 _COLOURS = ("#1f6f4a", "#b5651d", "#2b5f9e", "#8a3ffc", "#c1121f", "#5f6b76", "#d4a017", "#008b8b")
 _DRAWN_STUDENTS = 3_000

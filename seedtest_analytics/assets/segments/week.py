@@ -1,73 +1,69 @@
-"""One run of the segmentation: features in, segments with names and members out."""
+"""The segmentation of one week: load the features, find and name the segments, publish them with their members."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from sqlalchemy import Connection
 
-from seedtest_analytics.assets.framework.events import CheckOutcome, Outcome
+from seedtest_analytics.assets.framework.identity import fit_id
 from seedtest_analytics.assets.framework.json_text import json_text
+from seedtest_analytics.assets.framework.report import Outcome
+from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
+from seedtest_analytics.assets.segments.checks import SEVERAL_SEGMENTS, STABLE
 from seedtest_analytics.assets.segments.plots import segment_plots
-from seedtest_analytics.database.publish import Published, publish, staged_from_frame
+from seedtest_analytics.database.publish import Published
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK, Week
-from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import SegmentSettings
+from seedtest_analytics.stats.segments import segments
+from seedtest_analytics.stats.segments.features import CONTRACT_FEATURES
+from seedtest_analytics.stats.segments.identity import PreviousSegment
+from seedtest_analytics.stats.segments.segments import Segmentation
 from seedtest_analytics.tables import segments as tables
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from seedtest_analytics.stats.segments.segments import Segmentation
-
 SQL = "segments/segments.sql"
-_THIS_WEEK = "t.week_start = :week_start"
 
 
 @dataclass(frozen=True)
 class Features:
-    """(n,) students and their named (n,) features, NaN where there is no value."""
+    """(n,) students and their named (n,) features, NaN if a value is missing."""
 
     user_ids: list[str]
     columns: dict[str, np.ndarray]
 
 
-def segment_week(postgres: PostgresResource, week: Week, *, settings: SegmentSettings, dry: bool) -> Iterator[Outcome]:
-    """Segment the students as of one week; the newest run is the one that user_segment holds."""
-    with postgres.transaction("segment_meta", is_dry_run=dry) as connection:
-        features = load_features(connection, week, settings=settings)
-        run_id = _run_id(week, settings, features=features)
-        found = _segment(connection, features, week=week, settings=settings) if features.user_ids else None
-        meta, members = _publish(connection, week, run_id=run_id, features=features, found=found)
-    metadata: dict[str, Any] = {"as_of": week.as_of.isoformat(), "students": len(features.user_ids)}
+def segment_week(run: WeekRun) -> Sequence[Outcome]:
+    """Segment the students as of one week. user_segment holds the newest run."""
+    settings = run.settings.segments
+    features = load_features(run.connection, run.week, settings=settings)
+    run_id = fit_id(
+        "cluster",
+        run.week,
+        settings=settings.model_dump(mode="json"),
+        data=["\0".join(features.user_ids), *features.columns.values()],
+    )
+    found = _segment(run, features) if features.user_ids else None
+    meta, members = _publish(run, features, run_id=run_id, found=found)
+    metadata: dict[str, Any] = {"as_of": run.week.as_of.isoformat(), "students": len(features.user_ids)}
     if found is None:
-        none = [
-            CheckOutcome(name, False, description="no student has enough weeks")  # noqa: FBT003
-            for name in ("several_segments", "stable")
-        ]
-        yield Outcome(meta, metadata, checks=none, partition=week.key, is_dry_run=dry)
-        yield Outcome(members, {}, checks=[], partition=week.key, is_dry_run=dry)
-        return
+        none = [check.failed("no student has enough weeks") for check in (SEVERAL_SEGMENTS, STABLE)]
+        return run.outcome(meta, metadata, checks=none), run.outcome(members)
     metadata |= {"run_id": run_id, "method": found.method, "reason": found.reason, **segment_plots(found)}
     checks = [
-        CheckOutcome("several_segments", len(found.segments) > 1, description=found.reason or f"{len(found.segments)}"),
-        CheckOutcome("stable", not found.warnings, description="; ".join(found.warnings) or "every segment is stable"),
+        SEVERAL_SEGMENTS.judged(found.reason or f"{len(found.segments)}", is_passed=len(found.segments) > 1),
+        STABLE.judged("; ".join(found.warnings) or "every segment is stable", is_passed=not found.warnings),
     ]
-    yield Outcome(meta, metadata, checks=checks, partition=week.key, is_dry_run=dry)
-    yield Outcome(members, {"run_id": run_id}, checks=[], partition=week.key, is_dry_run=dry)
+    return run.outcome(meta, metadata, checks=checks), run.outcome(members, {"run_id": run_id})
 
 
 def load_features(connection: Connection, week: Week, *, settings: SegmentSettings) -> Features:
     """The contract's nine features of the students with enough weeks."""
-    from seedtest_analytics.stats.segments.features import CONTRACT_FEATURES
-
     first = week.start - (settings.lookback_weeks - 1) * WEEK
     connection.execute(
         statement(SQL, "features"),
@@ -79,18 +75,8 @@ def load_features(connection: Connection, week: Week, *, settings: SegmentSettin
     return Features([str(user) for user in frame["user_id"]], columns)
 
 
-def _run_id(week: Week, settings: SegmentSettings, *, features: Features) -> str:
-    digest = hashlib.blake2b(json.dumps(settings.model_dump(mode="json")).encode(), digest_size=16)
-    digest.update("\0".join(features.user_ids).encode())
-    for values in features.columns.values():
-        digest.update(values.tobytes())
-    return f"cluster-{week.iso_label}-{digest.hexdigest()[:10]}"
-
-
-def _segment(connection: Connection, features: Features, *, week: Week, settings: SegmentSettings) -> Segmentation:
-    from seedtest_analytics.stats.segments import segments
-    from seedtest_analytics.stats.segments.identity import PreviousSegment
-
+def _segment(run: WeekRun, features: Features) -> Segmentation:
+    connection, week, settings = run.connection, run.week, run.settings.segments
     before = connection.execute(statement(SQL, "previous"), {"week_start": week.start}).all()
     previous = [
         PreviousSegment(
@@ -108,29 +94,22 @@ def _segment(connection: Connection, features: Features, *, week: Week, settings
 
 
 def _publish(
-    connection: Connection, week: Week, *, run_id: str, features: Features, found: Segmentation | None
+    run: WeekRun, features: Features, *, run_id: str, found: Segmentation | None
 ) -> tuple[Published, Published]:
-    parameters = {"week_start": week.start}
-    staged = (
-        ("staged_meta", tables.segment_meta, _meta_rows(week, run_id, found=found)),
-        ("staged_profile", tables.segment_profile, _profile_rows(week, run_id, found=found)),
+    meta = publish_week(run, tables.segment_meta, rows=_meta_rows(run.week, run_id, found=found))
+    publish_week(run, tables.segment_profile, rows=_profile_rows(run.week, run_id, found=found))
+    is_newest = not run.connection.execute(statement(SQL, "has_newer"), {"week_start": run.week.start}).scalar_one()
+    rows = _member_rows(run.week, run_id, features=features, found=found)
+    members = publish_week(
+        run,
+        tables.user_segment,
+        rows=rows if is_newest else rows.iloc[:0],
+        replace=Replace.EVERYTHING if is_newest and found is not None else Replace.NOTHING,
     )
-    published = []
-    for name, table, frame in staged:
-        staged_from_frame(connection, name, table=table, frame=frame)
-        published.append(publish(connection, table, staged=name, partition=_THIS_WEEK, parameters=parameters))
-    is_newest = not connection.execute(statement(SQL, "has_newer"), parameters).scalar_one()
-    rows = _member_rows(week, run_id, features=features, found=found)
-    staged_from_frame(
-        connection, "staged_member", table=tables.user_segment, frame=rows if is_newest else rows.iloc[:0]
-    )
-    condition = "true" if is_newest and found is not None else "false"
-    return published[0], publish(connection, tables.user_segment, staged="staged_member", partition=condition)
+    return meta, members
 
 
 def _meta_rows(week: Week, run_id: str, *, found: Segmentation | None) -> pd.DataFrame:
-    import pandas as pd
-
     names = ["run_id", "week_start", "method", "n_clusters", "centers", "metrics", "n_users", "fitted_at"]
     if found is None:
         return pd.DataFrame(columns=names)
@@ -163,8 +142,6 @@ def _meta_rows(week: Week, run_id: str, *, found: Segmentation | None) -> pd.Dat
 
 
 def _profile_rows(week: Week, run_id: str, *, found: Segmentation | None) -> pd.DataFrame:
-    import pandas as pd
-
     names = [column.name for column in tables.segment_profile.columns]
     rows = [
         {
@@ -187,8 +164,6 @@ def _profile_rows(week: Week, run_id: str, *, found: Segmentation | None) -> pd.
 
 
 def _member_rows(week: Week, run_id: str, *, features: Features, found: Segmentation | None) -> pd.DataFrame:
-    import pandas as pd
-
     names = [column.name for column in tables.user_segment.columns]
     if found is None:
         return pd.DataFrame(columns=names)

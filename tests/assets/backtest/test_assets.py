@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from seedtest_analytics.assets.backtest.assets import judge_week
+from seedtest_analytics.assets.backtest.week import judge_week
 from seedtest_analytics.partitions import WEEK
-from seedtest_analytics.settings import Settings
 from seedtest_analytics.stats.verification.probabilities import score_probabilities
 from tests._database import execute, rows_of, snapshot
-from tests.assets._activity import EPOCH, postgres_of, store_sessions, week
+from tests.assets._activity import EPOCH, store_sessions, week
+from tests.assets._week_runs import outcomes_of
 
 NOW = dt.datetime(2025, 12, 1, tzinfo=dt.UTC)
 
 
 def judge(engine: Engine, number: int, now: dt.datetime = NOW) -> Any:
-    return judge_week(postgres_of(engine), week(number), instant=now, settings=Settings(), dry=False)
+    return outcomes_of(engine, week(number), compute=lambda run: judge_week(run, now))[0]
 
 
 def row_of(engine: Engine, number: int, prediction: str) -> dict[str, Any] | None:
@@ -87,8 +87,8 @@ def test_s_is_scored_against_silence_beside_the_share_known_then(database: Engin
 def test_a_prediction_worse_than_its_baseline_is_told(database: Engine) -> None:
     store_cohort(database, [10, 12], seed=2, skilled=False)
     outcome = judge(database, 12)
-    (check,) = [c for c in outcome.checks if c.name == "better_than_baseline"]
-    assert not check.passed
+    (check,) = [c for c in outcome.checks if c.check.name == "better_than_baseline"]
+    assert not check.is_passed
     assert "S:" in check.description
     row = row_of(database, 12, "S")
     assert row is not None
@@ -217,9 +217,9 @@ def test_drift_of_the_last_weeks_is_told(database: Engine) -> None:
                 "observed": 0.3 + shift + 0.01 * (number % 2),
             },
         )
-    outcome = judge_week(postgres_of(database), week(12), instant=NOW, settings=Settings(), dry=True)
-    (check,) = [c for c in outcome.checks if c.name == "no_drift"]
-    assert not check.passed
+    outcome = outcomes_of(database, week(12), compute=lambda run: judge_week(run, NOW), is_dry_run=True)[0]
+    (check,) = [c for c in outcome.checks if c.check.name == "no_drift"]
+    assert not check.is_passed
     assert "more often than foretold" in check.description
 
 

@@ -13,18 +13,19 @@ from sqlalchemy import Engine, text
 from seedtest_analytics.assets.churn.assets import survival_fit, survival_scoring
 from seedtest_analytics.assets.churn.fit import fit_week
 from seedtest_analytics.assets.churn.panel import COLUMNS, load_panel, load_scored
-from seedtest_analytics.assets.churn.scores import score_risk_week, stage_churn_risk
+from seedtest_analytics.assets.churn.scores import score_week, stage_churn_risk
 from seedtest_analytics.assets.churn.stored_model import json_text, model_from_json, model_json
 from seedtest_analytics.assets.kpis.assets import weekly_kpi_s
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week, instant_of
 from seedtest_analytics.reporting.document import ReportDocument
-from seedtest_analytics.settings import KpiSettings, SurvivalSettings
+from seedtest_analytics.settings import Settings, SurvivalSettings, load_settings
 from seedtest_analytics.stats.survival.churn import ChurnSettings
 from seedtest_analytics.stats.survival.churn_fit import fit_churn
 from seedtest_analytics.stats.survival.panel import PANEL_COVARIATES, activity_log, landmark_panel
 from tests._database import execute, rows_of, snapshot
 from tests.assets._activity import EPOCH, materialize, postgres_of, store_sessions, store_simulated, week
+from tests.assets._week_runs import outcomes_of, week_run
 
 LOG = logging.getLogger(__name__)
 RISK_TABLES = ("survival_fit_meta", "survival_risk", "survival_risk_history")
@@ -119,10 +120,19 @@ def test_json_has_no_number_that_json_does_not_know() -> None:
 
 def run(engine: Engine, *weeks: Week, settings: SurvivalSettings | None = None) -> list[Any]:
     """Fit and score the weeks."""
-    chosen, postgres = settings or SurvivalSettings(), postgres_of(engine)
-    fits = [fit_week(postgres, w, settings=chosen, kpis=KpiSettings(), dry=False) for w in weeks]
-    risks = [score_risk_week(postgres, w, settings=chosen, dry=False, log=LOG) for w in weeks]
-    return [*fits, *risks]
+    chosen = Settings(survival=settings or SurvivalSettings())
+    return [
+        outcome
+        for compute in (fit_week, score_week)
+        for w in weeks
+        for outcome in outcomes_of(engine, w, compute=compute, settings=chosen)
+    ]
+
+
+def score(engine: Engine, at: Week, settings: SurvivalSettings | None = None) -> Any:
+    """The outcome of scoring one week."""
+    chosen = Settings(survival=settings or SurvivalSettings())
+    return outcomes_of(engine, at, compute=score_week, settings=chosen)[0]
 
 
 def materialize_risk(engine: Engine, key: str) -> dg.ExecuteInProcessResult:
@@ -196,8 +206,8 @@ def test_too_little_data_gives_the_heuristic_by_name(database: Engine) -> None:
     store_sessions(database, ["a", "b", "b"], np.array([20_100.5, 20_101.5, 20_103.5]))
     then = week(1)
     fit, risk = run(database, then)
-    assert [c.name for c in fit.checks if not c.passed] == ["enough_events"]
-    assert [c.name for c in risk.checks if not c.passed] == ["by_model"]
+    assert [c.check.name for c in fit.checks if not c.is_passed] == ["enough_events"]
+    assert [c.check.name for c in risk.checks if not c.is_passed] == ["by_model"]
     (row,) = rows_of(database, "SELECT family, is_usable, model, reasons FROM survival_fit_meta")
     assert (row["family"], row["is_usable"], row["model"]) == ("heuristic", False, None)
     assert any("students, 20 are needed" in reason for reason in row["reasons"])
@@ -231,11 +241,10 @@ def run_id_of(engine: Engine, number: int) -> str:
 
 def kpi_keys(engine: Engine, at: Week) -> list[dict[str, Any]]:
     """What `weekly_kpi/S` writes of each student as of ``at``."""
-    with engine.begin() as connection:
-        connection.execute(statement("kpis/population.sql"), {"since": at.days_before(120), "as_of": at.as_of})
-        stage_churn_risk(connection, at, KpiSettings())
-        kpis: list[dict[str, Any]] = list(connection.execute(text("SELECT kpis FROM staged_kpi")).scalars())
-        connection.rollback()
+    with week_run(engine, at, settings=load_settings(), is_dry_run=True) as run:
+        run.connection.execute(statement("kpis/population.sql"), {"since": at.days_before(120), "as_of": at.as_of})
+        stage_churn_risk(run)
+        kpis: list[dict[str, Any]] = list(run.connection.execute(text("SELECT kpis FROM staged_kpi")).scalars())
     assert kpis
     return kpis
 
@@ -246,10 +255,10 @@ def test_an_earlier_fit_that_stands_in_is_told_until_the_own_one_is_usable(
     store_simulated(database, 90, seed=13)
     run(database, week(14), week(15))
     judge(database, 15, is_usable=False)
-    outcome = score_risk_week(postgres_of(database), week(15), settings=SurvivalSettings(), dry=False, log=LOG)
+    outcome = score(database, week(15))
     assert rows_of(database, "SELECT DISTINCT run_id FROM survival_risk") == [{"run_id": run_id_of(database, 14)}]
     (check,) = outcome.checks
-    assert not check.passed
+    assert not check.is_passed
     note = outcome.metadata["fit_note"]
     assert note in check.description
     assert note in caplog.text
@@ -261,8 +270,8 @@ def test_an_earlier_fit_that_stands_in_is_told_until_the_own_one_is_usable(
     assert {row["kpis"]["S_fit_note"] for row in stored} == {note}
     assert {row["kpis"]["S_fit_run_id"] for row in stored} == {run_id_of(database, 14)}
     judge(database, 15, is_usable=True)
-    outcome = score_risk_week(postgres_of(database), week(15), settings=SurvivalSettings(), dry=False, log=LOG)
-    assert [c.passed for c in outcome.checks] == [True]
+    outcome = score(database, week(15))
+    assert [c.is_passed for c in outcome.checks] == [True]
     assert "fit_note" not in outcome.metadata
     assert materialize(database, weekly_kpi_s, partition_key=key).success
     for row in rows_of(database, "SELECT kpis FROM weekly_kpi"):
@@ -280,8 +289,8 @@ def test_a_week_that_was_not_fitted_yet_takes_the_newest_fit_without_a_word(
     for keys in kpi_keys(database, running):
         assert keys["S_fit_run_id"] == run_id_of(database, 14)
         assert "S_fit_note" not in keys
-    outcome = score_risk_week(postgres_of(database), running, settings=SurvivalSettings(), dry=False, log=LOG)
-    assert [check.passed for check in outcome.checks] == [True]
+    outcome = score(database, running)
+    assert [check.is_passed for check in outcome.checks] == [True]
     assert "the last good one" not in caplog.text
 
 
@@ -294,10 +303,10 @@ def test_a_fit_older_than_the_look_back_stands_in_no_more(
     run(database, week(12), week(17))
     judge(database, 17, is_usable=False)
     settings = SurvivalSettings(lookback_days=lookback_days)
-    outcome = score_risk_week(postgres_of(database), week(17), settings=settings, dry=False, log=LOG)
+    outcome = score(database, week(17), settings)
     assert outcome.metadata["fit"] == (run_id_of(database, 12) if stands_in else "none")
     (check,) = outcome.checks
-    assert not check.passed
+    assert not check.is_passed
     assert "slope 3" in check.description
     for keys in kpi_keys(database, week(17)):
         if stands_in:

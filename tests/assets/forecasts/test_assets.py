@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from seedtest_analytics.assets.forecasts.assets import forecast_week, weekly_kpi_expected
+from seedtest_analytics.assets.forecasts import week as forecasts_week
+from seedtest_analytics.assets.forecasts.assets import weekly_kpi_expected
 from seedtest_analytics.assets.forecasts.series import last_closed_week, load_series
+from seedtest_analytics.assets.forecasts.week import forecast_week
 from seedtest_analytics.partitions import Week
-from seedtest_analytics.settings import ForecastSettings
+from seedtest_analytics.settings import ForecastSettings, Settings
 from seedtest_analytics.stats.forecasts.expectation import expect_students
 from tests._database import execute, rows_of, snapshot
-from tests.assets._activity import materialize, postgres_of, week
+from tests.assets._activity import materialize, week
+from tests.assets._week_runs import outcomes_of
 
 TABLES = ("prophet_fit_meta", "prophet_anomalies")
 
@@ -46,7 +49,7 @@ def cohort(weeks: int, spike_at: int | None = None, seed: int = 3) -> dict[tuple
 
 def run(engine: Engine, at: Week, **settings: Any) -> list[Any]:
     chosen = ForecastSettings().overridden_by({"processes": 1, **settings})
-    return list(forecast_week(postgres_of(engine), at, settings=chosen, dry=False))
+    return outcomes_of(engine, at, compute=forecast_week, settings=Settings(forecast=chosen))
 
 
 def test_the_series_is_weighted_by_evidence_over_closed_weeks_with_gaps(database: Engine) -> None:
@@ -77,7 +80,7 @@ def test_a_planted_week_is_an_anomaly_and_the_run_is_written_once(database: Engi
     store(database, cohort(10, spike_at=9))
     fit, anomalies = run(database, week(9), metrics="I_t,A_t")
     assert fit.published.inserted == 2
-    assert [c.name for c in anomalies.checks if not c.passed] == ["last_week_expected"]
+    assert [c.check.name for c in anomalies.checks if not c.is_passed] == ["last_week_expected"]
     (row,) = rows_of(database, "SELECT * FROM prophet_anomalies")
     assert (row["week_start"], row["metric"]) == (week(9).start, "I_t")
     assert row["anomaly_score"] > 5
@@ -136,7 +139,7 @@ def test_thin_series_are_answered_by_name(database: Engine, weeks: int, status: 
     (meta,) = rows_of(database, "SELECT fit_meta FROM prophet_fit_meta")
     assert meta["fit_meta"]["status"] == status
     assert meta["fit_meta"]["reason"]
-    assert all(check.passed for check in (*fit.checks, *anomalies.checks))
+    assert all(check.is_passed for check in (*fit.checks, *anomalies.checks))
 
 
 def test_a_kpi_that_is_null_everywhere_has_no_forecast_and_no_expectation(database: Engine) -> None:
@@ -145,7 +148,7 @@ def test_a_kpi_that_is_null_everywhere_has_no_forecast_and_no_expectation(databa
     (meta,) = rows_of(database, "SELECT fit_meta, forecast FROM prophet_fit_meta")
     assert (meta["fit_meta"]["status"], meta["fit_meta"]["reason"]) == ("none", "no week has a value")
     assert anomalies.published.staged == 0
-    assert all(check.passed for check in (*fit.checks, *anomalies.checks))
+    assert all(check.is_passed for check in (*fit.checks, *anomalies.checks))
     key = week(5).start.isoformat()
     assert materialize(database, weekly_kpi_expected, partition_key=key).success
     (row,) = rows_of(
@@ -194,10 +197,11 @@ def test_the_benchmark_forecasts_by_the_settings_of_the_asset(
         raise InterruptedError("the settings are known")
 
     monkeypatch.setattr(forecast, "forecast_many", recorded)
+    monkeypatch.setattr(forecasts_week, "forecast_many", recorded)
     with pytest.raises(InterruptedError):
         prophet_all_weeks(2)
     with pytest.raises(InterruptedError):
-        list(forecast_week(postgres_of(database), week(3), settings=ForecastSettings(), dry=False))
+        outcomes_of(database, week(3), compute=forecast_week)
     (of_benchmark, processes), (of_asset, processes_of_asset) = seen
     assert of_benchmark == of_asset
     assert of_asset.scored_weeks is None

@@ -1,8 +1,10 @@
 """Every asset says what it is: a missing declaration fails here and not in the UI."""
 
+import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -22,11 +24,13 @@ GROUPS = {
     "psychometrics",
     "features",
     "growth",
-    "risk",
-    "trends",
+    "churn",
+    "forecasts",
+    "segments",
     "kpis",
     "reports",
-    "quality",
+    "backtest",
+    "drift",
 }
 HEAVY = (
     "prophet",
@@ -118,18 +122,17 @@ def test_an_asset_has_group_owner_kinds_tags_and_description(key: dg.AssetKey) -
 
 
 @each(MATERIALISABLE)
-def test_a_step_has_version_pool_retry_and_resources(key: dg.AssetKey) -> None:
+def test_a_step_has_version_pool_retry_and_code_reference(key: dg.AssetKey) -> None:
     assert spec_of(key).code_version
     assert spec_of(key).freshness_policy is not None
     op = definition_of(key).op
     assert op.pool
     assert op.retry_policy is not None
     assert op.retry_policy.max_retries > 0
-    resources = op.tags["dagster-k8s/config"]
-    resources = json.loads(resources) if isinstance(resources, str) else resources
-    declared = resources["container_config"]["resources"]
-    assert {"cpu", "memory"} <= set(declared["requests"])
-    assert {"cpu", "memory"} <= set(declared["limits"])
+    (reference,) = spec_of(key).metadata["dagster/code_references"].code_references
+    body = inspect.unwrap(op.compute_fn.decorated_fn)
+    assert Path(reference.file_path) == Path(inspect.getsourcefile(body) or "")
+    assert reference.line_number == body.__code__.co_firstlineno
 
 
 @each(MATERIALISABLE)

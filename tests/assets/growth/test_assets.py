@@ -22,7 +22,7 @@ from seedtest_analytics.assets.kpis import goal
 from seedtest_analytics.assets.kpis.assets import weekly_kpi_p
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.schedules import chain, jobs
-from seedtest_analytics.settings import GrowthSettings, KpiSettings
+from seedtest_analytics.settings import GrowthSettings, KpiSettings, Settings
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, SamplerRun
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 from tests._database import execute, rows_of, snapshot
@@ -47,6 +47,7 @@ from tests.assets._growth_runs import (
     samplers,
     store_fit,
 )
+from tests.assets._week_runs import LOG, week_run
 
 
 def kpis_of(engine: Engine) -> dict[str, dict[str, Any]]:
@@ -237,15 +238,13 @@ def computed_p(
     engine: Engine, growth: GrowthSettings, caplog: pytest.LogCaptureFixture, **kpis: Any
 ) -> dict[str, dict[str, Any]]:
     """Keys that the stage of P gives the students kim (in the fit) and lee (not in it)."""
-    settings = KpiSettings(**{"use_bayesian": True, **kpis})
-    with pytest.MonkeyPatch.context() as patch, engine.connect() as connection:
-        loaded = dataclasses.make_dataclass("S", ["growth"])(growth)
-        patch.setattr(goal, "load_settings", lambda: loaded)
-        patch.setattr(goal.dg, "get_dagster_logger", lambda: logging.getLogger("P"))
+    settings = Settings(kpis=KpiSettings(**{"use_bayesian": True, **kpis}), growth=growth)
+    with week_run(engine, week_of(), settings=settings, is_dry_run=True) as run:
+        connection = run.connection
         connection.exec_driver_sql("CREATE TEMP TABLE population ON COMMIT DROP AS VALUES ('kim'), ('lee')")
         connection.exec_driver_sql("ALTER TABLE population RENAME column1 TO user_id")
-        with caplog.at_level(logging.INFO, "P"):
-            goal.stage_goal_probability(connection, week_of(), settings)
+        with caplog.at_level(logging.INFO, LOG.name):
+            goal.stage_goal_probability(run)
         rows = connection.exec_driver_sql("SELECT user_id, kpis FROM staged_kpi").all()
     return {user: keys for user, keys in rows}
 
@@ -482,7 +481,7 @@ def test_accuracy_is_weighed_by_its_answers_and_targets_become_shares(database: 
     assert meta["model_spec"]["family"] == family
     rows = {r["user_id"]: r for r in rows_of(database, "SELECT * FROM growth_prediction")}
     if not meta["is_usable"]:
-        assert not fits.checks[1].passed
+        assert not fits.checks[1].is_passed
         assert rows == {}
         pytest.fail(f"the seeded cohort has a usable fit: {meta['diagnostics']['reasons']}")
     assert rows[truth.users[0]]["target"] < 0.05

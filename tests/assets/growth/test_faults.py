@@ -48,10 +48,10 @@ def test_too_little_to_fit_is_said_and_nothing_is_left_of_an_earlier_fit(
     store_cohort(database, n_students=n_students, n_weeks=n_weeks)
     store_fit(database, LAST_WEEK)
     fits, predictions = fit(database)
-    outcome = {check.name: check for check in fits.checks}
-    assert not outcome["fitted"].passed
+    outcome = {outcome.check.name: outcome for outcome in fits.checks}
+    assert not outcome["fitted"].is_passed
     assert said in outcome["fitted"].description
-    assert outcome["diagnostics"].passed
+    assert outcome["diagnostics"].is_passed
     assert (fits.published.deleted, predictions.published.deleted) == (1, 1)
     assert rows_of(database, "SELECT 1 FROM growth_brms_meta UNION ALL SELECT 1 FROM growth_prediction") == []
 
@@ -69,7 +69,7 @@ def test_constant_scores_are_said(database: Engine, family: str) -> None:
     store_cohort(database, n_students=10)
     execute(database, "UPDATE attempt_log SET correct = true")
     fits, predictions = fit(database, GrowthSettings(backend="laplace", score_source="accuracy", family=family))
-    assert not fits.checks[0].passed
+    assert not fits.checks[0].is_passed
     assert re.search("all 68 scores equal 1|every answer is right", fits.checks[0].description)
     assert (fits.published.staged, predictions.published.staged) == (0, 0)
 
@@ -257,7 +257,7 @@ def test_r_killed_in_the_middle_of_a_fit_writes_nothing_and_the_next_run_does(
     assert failure.value.allow_retries
     assert snapshot(database, *TABLES) == before
     (outcome,) = fit_glmm(database)
-    assert (outcome.published.inserted, outcome.checks[0].passed) == (1, True)
+    assert (outcome.published.inserted, outcome.checks[0].is_passed) == (1, True)
 
 
 def fitting_r() -> psutil.Process | None:
@@ -277,7 +277,7 @@ def test_a_mixed_model_of_nobody_or_one_student_is_said(database: Engine, n_stud
         store_cohort(database, n_students=n_students)
     (outcome,) = fit_glmm(database)
     fitted = outcome.checks[0]
-    assert not fitted.passed
+    assert not fitted.is_passed
     assert said in fitted.description
     assert rows_of(database, "SELECT 1 FROM growth_glmm_meta") == []
 

@@ -13,11 +13,9 @@ from sqlalchemy import Connection, Engine, event
 
 from seedtest_analytics.assets.kpis import assets as kpis
 from seedtest_analytics.assets.kpis import goal
-from seedtest_analytics.database.kpi_rows import merge_kpis
-from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import week_at
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import KpiSettings, PlatformSettings
+from seedtest_analytics.settings import PlatformSettings, load_settings
 from tests._database import empty_tables, execute, rows_of, snapshot
 from tests.assets import _kpi_reference as reference
 from tests.assets._cohort import (
@@ -28,6 +26,7 @@ from tests.assets._cohort import (
     store_windows,
 )
 from tests.assets._kpi_reference import Ability, Attempt, days_before
+from tests.assets._week_runs import week_run
 
 ASSETS = {
     "I_t": kpis.weekly_kpi_i_t,
@@ -58,14 +57,11 @@ def compute(
     **chosen: Any,
 ) -> None:
     """What the assets do for a week, without Dagster's run around it, in one transaction each."""
-    settings = KpiSettings().overridden_by(chosen)
+    settings = load_settings().overridden("kpis", chosen)
     seen = week_at(week, now, platform=platform or PlatformSettings())
-    since = seen.days_before(max(settings.users_since_days, settings.lookback_days))
     for name in names:
-        with engine.begin() as connection:
-            connection.execute(statement("kpis/population.sql"), {"since": since, "as_of": seen.as_of})
-            kpis.STAGES[name](connection, seen, settings)
-            merge_kpis(connection, name, week_start=seen.start)
+        with week_run(engine, seen, settings=settings) as run:
+            kpis.compute_week(run, name)
 
 
 def materialise(
@@ -506,7 +502,7 @@ def test_a_number_out_of_range_fails_the_check_and_nothing_is_written(
 ) -> None:
     compute(database)
     before = snapshot(database, "weekly_kpi")
-    monkeypatch.setattr(goal, "_goal_keys", lambda *_: {"P": 1.5, "surprise": 1})
+    monkeypatch.setattr(goal, "_goal_keys", lambda *_, **__: {"P": 1.5, "surprise": 1})
     result = materialise(database, names=("P",))
     assert not result.success
     (check,) = result.get_asset_check_evaluations()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from seedtest_analytics.assets.framework.events import Outcome
+from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.psychometrics.assets import irt_calibration, irt_scoring
 from seedtest_analytics.assets.psychometrics.calibration.engine import item_priors, priors_for_mirt
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
@@ -18,10 +18,11 @@ from seedtest_analytics.assets.psychometrics.scoring.week import score_week
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.resources.r.errors import RCrashedError, RPackageMissingError
 from seedtest_analytics.resources.r.resource import RResource
-from seedtest_analytics.settings import CalibrationSettings
+from seedtest_analytics.settings import CalibrationSettings, Settings
 from tests._database import execute, rows_of
 from tests.assets._activity import postgres_of
 from tests.assets._items import Bank, store_answers, week
+from tests.assets._week_runs import outcomes_of
 
 LOG: Any = logging.getLogger(__name__)
 BANK = Bank.drawn(24, seed=5)
@@ -30,11 +31,11 @@ SETTINGS = CalibrationSettings(lookback_days=7)
 
 
 def calibrated(engine: Engine, at: Week, settings: CalibrationSettings = SETTINGS) -> list[Outcome]:
-    return list(calibrate_week(postgres_of(engine), at, settings=settings, dry=False, log=LOG))
+    return outcomes_of(engine, at, compute=calibrate_week, settings=Settings(calibration=settings), is_dry_run=False)
 
 
 def scored(engine: Engine, at: Week) -> list[Outcome]:
-    return list(score_week(postgres_of(engine), at, settings=SETTINGS, dry=False, log=LOG))
+    return outcomes_of(engine, at, compute=score_week, settings=Settings(calibration=SETTINGS), is_dry_run=False)
 
 
 def constants(engine: Engine, at: Week) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def constants(engine: Engine, at: Week) -> dict[str, Any]:
 
 
 def check(outcomes: list[Outcome], name: str) -> Any:
-    return next(c for o in outcomes for c in o.checks if c.name == name)
+    return next(c for o in outcomes for c in o.checks if c.check.name == name)
 
 
 def difficulties(engine: Engine, at: Week) -> np.ndarray:
@@ -105,8 +106,8 @@ def test_a_later_cohort_is_linked_to_the_first_and_the_drifted_item_dropped(two_
     error = (difficulties(two_cohorts, week(1)) - BANK.b)[kept]
     # Without the link it would be above 1: (b − 0.8) / 0.7.
     assert np.sqrt(np.mean(error**2)) < 0.45
-    assert check(outcomes, "on_the_scale").passed
-    assert not check(outcomes, "anchors_enough").passed
+    assert check(outcomes, "on_the_scale").is_passed
+    assert not check(outcomes, "anchors_enough").is_passed
 
 
 def test_too_few_common_items_are_refused_with_the_reason_stored(two_cohorts: Engine) -> None:
@@ -117,7 +118,7 @@ def test_too_few_common_items_are_refused_with_the_reason_stored(two_cohorts: En
     assert found["n_anchors_used"] == 0
     assert "24 common items" in found["refused"]
     assert "30 are needed" in found["refused"]
-    assert not check(outcomes, "on_the_scale").passed
+    assert not check(outcomes, "on_the_scale").is_passed
     scored(two_cohorts, week(1))
     # Neither scores nor the current parameters come from a scale of its own.
     used = rows_of(two_cohorts, "SELECT DISTINCT run_id FROM mirt_ability UNION SELECT run_id FROM mirt_item_params")
@@ -136,13 +137,13 @@ def test_tagged_anchors_are_fixed_and_the_population_is_free(two_cohorts: Engine
     metrics = rows_of(two_cohorts, "SELECT metrics FROM mirt_fit_meta")[0]["metrics"]
     assert metrics["group_mean"] == pytest.approx(0.8, abs=0.15)
     assert metrics["group_sd"] == pytest.approx(0.7, abs=0.1)
-    assert check(outcomes, "anchors_enough").passed
+    assert check(outcomes, "anchors_enough").is_passed
     linked = calibrated(two_cohorts, week(1), SETTINGS.overridden_by({"linking": "haebara"}))
     found = constants(two_cohorts, week(1))
     assert found["method"] == "haebara"
     assert found["onto"] == "question.meta"
     assert found["n_anchors_used"] == 15
-    assert check(linked, "on_the_scale").passed
+    assert check(linked, "on_the_scale").is_passed
 
 
 def test_a_drifted_anchor_is_not_fixed_but_estimated_anew(two_cohorts: Engine) -> None:
@@ -158,11 +159,11 @@ def test_a_drifted_anchor_is_not_fixed_but_estimated_anew(two_cohorts: Engine) -
     assert {item for item, row in rows.items() if row["is_anchor"]} == {str(i) for i in range(1, 11) if i != 3}
     assert rows["3"]["b"] == pytest.approx(BANK.b[2] + 1.5, abs=0.6)
     assert rows["1"]["b"] == pytest.approx(BANK.b[0], rel=1e-12)
-    assert check(outcomes, "on_the_scale").passed
+    assert check(outcomes, "on_the_scale").is_passed
     moved = check(outcomes, "anchors_stable")
-    assert not moved.passed
+    assert not moved.is_passed
     assert "3: difficulty moved by" in moved.description
-    assert check(calibrated(two_cohorts, week(0)), "anchors_stable").passed
+    assert check(calibrated(two_cohorts, week(0)), "anchors_stable").is_passed
 
 
 def test_anchors_that_moved_apart_are_refused_and_the_week_is_scored_with_the_calibration_before(
@@ -175,8 +176,8 @@ def test_anchors_that_moved_apart_are_refused_and_the_week_is_scored_with_the_ca
     drifted = BANK.moved(dict.fromkeys(range(1, 6), 1.5) | dict.fromkeys(range(6, 8), -1.5))
     store_answers(two_cohorts, drifted, week(2), THETA, seed=31, prefix="w")
     outcomes = calibrated(two_cohorts, week(2))
-    assert not check(outcomes, "on_the_scale").passed
-    assert not check(outcomes, "usable").passed
+    assert not check(outcomes, "on_the_scale").is_passed
+    assert not check(outcomes, "usable").is_passed
     assert "anchors" in check(outcomes, "usable").description
     found = constants(two_cohorts, week(2))
     assert (found["A"], found["n_anchors_used"], found["method"]) == (None, 0, "fixed")
@@ -198,7 +199,7 @@ def test_anchors_with_few_answers_carry_no_scale(two_cohorts: Engine) -> None:
     assert (found["n_screened"], found["n_anchors_used"], found["dropped"]) == (10, 13, [])
     (row,) = rows_of(two_cohorts, "SELECT count(*) AS n FROM mirt_item_params_history WHERE is_anchor")
     assert row["n"] == 13
-    assert check(outcomes, "anchors_enough").passed
+    assert check(outcomes, "anchors_enough").is_passed
     calibrated(two_cohorts, week(0), SETTINGS.overridden_by({"min_anchors": 11}))
     assert constants(two_cohorts, week(0)) is None
 
@@ -230,7 +231,7 @@ def test_abilities_foretell_the_next_answers(database: Engine) -> None:
     metadata = scored(database, week(1))[0].metadata
     assert metadata["next_answer_log_skill"] > 0.03
     assert metadata["next_answer_log_loss"] < metadata["next_answer_log_loss_of_base_rate"]
-    assert check(scored(database, week(1)), "scale_stable").passed
+    assert check(scored(database, week(1)), "scale_stable").is_passed
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_abilities_foretell_the_next_answers(database: Engine) -> None:
 )
 def test_a_jump_of_the_scale_is_noticed_and_chance_is_not(mean: float, sd: float, n: int, passed: bool) -> None:
     found = judge_stability({"n": n, "mean": 0.0, "sd": 1.0}, {"n": n, "mean": mean, "sd": sd})
-    assert found.passed is passed, found.description
+    assert found.is_passed is passed, found.description
 
 
 def test_a_scale_that_jumps_fails_its_check_in_the_graph(two_cohorts: Engine) -> None:
@@ -256,7 +257,7 @@ def test_a_scale_that_jumps_fails_its_check_in_the_graph(two_cohorts: Engine) ->
     calibrated(two_cohorts, week(1), SETTINGS.overridden_by({"min_anchors": 30}))
     with two_cohorts.begin() as connection:
         connection.exec_driver_sql("UPDATE mirt_ability SET theta = theta - 1")
-    assert not check(scored(two_cohorts, week(1)), "scale_stable").passed
+    assert not check(scored(two_cohorts, week(1)), "scale_stable").is_passed
 
 
 def test_the_assets_run_with_their_checks(two_cohorts: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,12 +331,18 @@ BY_MIRT = SETTINGS.overridden_by({"backend": "mirt", "retry_delay_secs": 0.01})
 
 
 def by_mirt(engine: Engine, r: StandInR, at: Week, settings: CalibrationSettings = BY_MIRT) -> list[Outcome]:
-    return list(calibrate_week(postgres_of(engine), at, settings=settings, dry=False, log=LOG, r=r))
+    return outcomes_of(
+        engine,
+        at,
+        compute=lambda run: calibrate_week(run, r),
+        settings=Settings(calibration=settings),
+        is_dry_run=False,
+    )
 
 
 def test_the_mirt_backend_writes_the_same_tables(two_cohorts: Engine) -> None:
     outcomes = by_mirt(two_cohorts, StandInR(n_crashes=2), week(0))
-    assert check(outcomes, "usable").passed
+    assert check(outcomes, "usable").is_passed
     (fit,) = rows_of(two_cohorts, "SELECT model_spec, metrics FROM mirt_fit_meta")
     assert fit["model_spec"]["backend"] == "mirt 1.44, R 4.4"
     assert fit["model_spec"]["n_items"] == 24
@@ -393,7 +400,7 @@ def test_the_mirt_backend_holds_anchors_and_links(two_cohorts: Engine) -> None:
 
 def test_the_mirt_backend_gives_up_after_its_tries(two_cohorts: Engine, caplog: Any) -> None:
     r = StandInR(n_crashes=9)
-    with caplog.at_level(logging.INFO), pytest.raises(RCrashedError):
+    with caplog.at_level(logging.INFO), pytest.raises(dg.Failure, match="R was killed"):
         by_mirt(two_cohorts, r, week(0), BY_MIRT.overridden_by({"max_retries": 2}))
     assert r.n_calls == 2
     assert "try 2 of 2" in caplog.text
@@ -403,7 +410,7 @@ def test_a_missing_package_fails_the_step_with_the_remedy_and_is_not_tried_again
     two_cohorts: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     r = StandInR(error=RPackageMissingError("missing R packages: mirt. Install: apt-get install", ("mirt",)))
-    with pytest.raises(RPackageMissingError, match="Install"):
+    with pytest.raises(dg.Failure, match="Install"):
         by_mirt(two_cohorts, r, week(0))
     assert r.n_calls == 1
     monkeypatch.setattr(RResource, "call", r.call)

@@ -10,9 +10,10 @@ from sqlalchemy import Engine
 
 from seedtest_analytics.assets.segments.week import load_features, segment_week
 from seedtest_analytics.partitions import Week
-from seedtest_analytics.settings import SegmentSettings
+from seedtest_analytics.settings import SegmentSettings, Settings
 from tests._database import execute, rows_of, snapshot
-from tests.assets._activity import postgres_of, week
+from tests.assets._activity import week
+from tests.assets._week_runs import outcomes_of
 
 TABLES = ("segment_meta", "segment_profile", "user_segment")
 
@@ -45,7 +46,8 @@ RARE = {"A_t": 0.25, "I_t": 0.0, "E_t": 0.1, "R_t": 0.3, "sessions": 3.0, "mean_
 
 
 def run(engine: Engine, at: Week, settings: SegmentSettings | None = None, dry: bool = False) -> list[Any]:
-    return list(segment_week(postgres_of(engine), at, settings=settings or SegmentSettings(), dry=dry))
+    chosen = Settings(segments=settings or SegmentSettings())
+    return outcomes_of(engine, at, compute=segment_week, settings=chosen, is_dry_run=dry)
 
 
 def test_features_are_means_of_the_weeks_and_days_of_the_look_back(database: Engine) -> None:
@@ -83,7 +85,7 @@ def test_features_are_means_of_the_weeks_and_days_of_the_look_back(database: Eng
 def test_planted_groups_are_found_named_and_written_once(database: Engine) -> None:
     store_weeks(database, [4, 5, 6, 7], {"busy": BUSY, "rare": RARE})
     meta, members = run(database, week(7))
-    assert [c.name for c in meta.checks if not c.passed] == []
+    assert [c.check.name for c in meta.checks if not c.is_passed] == []
     assert members.published.inserted == 80
     rows = rows_of(database, "SELECT * FROM user_segment")
     labels = {(row["user_id"][:4], row["segment_label"]) for row in rows}
@@ -126,13 +128,13 @@ def test_an_older_week_done_later_changes_no_current_segment(database: Engine) -
 def test_with_too_few_students_there_is_one_segment_or_none_and_it_is_said(database: Engine) -> None:
     meta, members = run(database, week(7))
     assert (meta.published.staged, members.published.staged) == (0, 0)
-    assert not any(check.passed for check in meta.checks)
+    assert not any(check.is_passed for check in meta.checks)
     store_weeks(database, [4, 5, 6, 7], {"busy": BUSY})
     execute(database, "DELETE FROM weekly_kpi WHERE user_id NOT IN ('busy1', 'busy2', 'busy3')")
     meta, members = run(database, week(7))
     assert members.published.inserted == 3
-    (check,) = [c for c in meta.checks if c.name == "several_segments"]
-    assert not check.passed
+    (check,) = [c for c in meta.checks if c.check.name == "several_segments"]
+    assert not check.is_passed
     assert "3 students are fewer than the 10 needed" in check.description
 
 
@@ -141,8 +143,8 @@ def test_stability_that_is_not_known_is_stored_empty_and_said(database: Engine) 
     store_weeks(database, [4, 5, 6, 7], {"busy": BUSY})
     execute(database, "DELETE FROM weekly_kpi WHERE length(user_id) <> 5")
     meta, _ = run(database, week(7), SegmentSettings(n_clusters=8))
-    (check,) = [c for c in meta.checks if c.name == "stable"]
-    assert not check.passed
+    (check,) = [c for c in meta.checks if c.check.name == "stable"]
+    assert not check.is_passed
     assert "is not known: only" in check.description
     rows = rows_of(database, "SELECT jaccard FROM segment_profile")
     assert [row["jaccard"] for row in rows] == [None] * 8

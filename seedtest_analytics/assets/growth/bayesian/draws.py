@@ -1,16 +1,16 @@
-"""Draws of a growth fit as they are stored, and back, for predictions on demand."""
+"""Stores draws of a growth fit and reads them back, for predictions on demand."""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, text
 
-if TYPE_CHECKING:
-    from seedtest_analytics.stats.growth.posterior import GrowthPosterior
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior, Thresholds
+from seedtest_analytics.stats.growth.priors import GrowthPriors
 
 STORED_DRAWS = 400
 DIGITS = 8
@@ -39,7 +39,7 @@ class NoGrowthFitError(LookupError):
 
 @dataclass(frozen=True)
 class StoredFit:
-    """A usable fit read back. ``score_unit`` is the unit of its scores."""
+    """A usable fit as read back. ``score_unit`` is the unit of its scores."""
 
     run_id: str
     week_start: dt.date
@@ -48,7 +48,7 @@ class StoredFit:
 
 
 def draws_to_json(posterior: GrowthPosterior) -> dict[str, Any]:
-    """Equally weighted draws that stand for the posterior."""
+    """Equally weighted draws that represent the posterior."""
     theta = posterior.hyper_draws(STORED_DRAWS)
     rounded = [[float(f"{value:.{DIGITS}g}") for value in row] for row in theta]
     return {
@@ -61,9 +61,6 @@ def draws_to_json(posterior: GrowthPosterior) -> dict[str, Any]:
 
 def stored_fit(connection: Connection, week_start: dt.date | None = None) -> StoredFit:
     """The newest usable gaussian fit, or that of a week. Raises :class:`NoGrowthFitError`."""
-    from seedtest_analytics.stats.growth.posterior import GrowthPosterior, Thresholds
-    from seedtest_analytics.stats.growth.priors import GrowthPriors
-
     row = connection.execute(_NEWEST_USABLE, {"week_start": week_start}).one_or_none()
     if row is None:
         which = f"for the week of {week_start}" if week_start else "yet"
@@ -71,7 +68,7 @@ def stored_fit(connection: Connection, week_start: dt.date | None = None) -> Sto
             f"there is no usable gaussian growth fit {which}; materialise growth_brms_meta for a closed week first"
         )
     spec = row.model_spec
-    # The verdict was given on all draws when the fit was stored; a thinned sample cannot be judged again.
+    # The verdict used all draws when the fit was stored. A thinned sample cannot be judged again.
     judged = Thresholds(max_rhat=np.inf, min_ess=0.0)
     posterior = GrowthPosterior(
         family="gaussian",

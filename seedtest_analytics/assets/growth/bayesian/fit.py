@@ -1,32 +1,31 @@
-"""One growth posterior by the backend that was asked for."""
+"""The growth posterior of one week, by the backend that GROWTH_BACKEND names."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import Logger
-from typing import TYPE_CHECKING
 
-import dagster as dg
+import pandas as pd
 
 from seedtest_analytics.assets.growth.bayesian.scores import WeeklyScores
-from seedtest_analytics.resources.r.errors import RCrashedError, RError, RTimeoutError
+from seedtest_analytics.assets.growth.failures import model_failures
+from seedtest_analytics.resources.r.brms_growth import sample_growth_with_brms
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.stan.executables import default_cache_dir
-from seedtest_analytics.resources.stan.resource import StanResource, StanRunError
-from seedtest_analytics.resources.stan.toolchains import StanBuildError, StanUnavailableError
+from seedtest_analytics.resources.stan.resource import StanResource
 from seedtest_analytics.settings import GrowthSettings, SettingsError
+from seedtest_analytics.stats.growth.binomial import default_draws, fit_binomial
+from seedtest_analytics.stats.growth.counts import CountData, count_data
+from seedtest_analytics.stats.growth.data import GrowthData, growth_data
+from seedtest_analytics.stats.growth.handover import posterior_of_brms
+from seedtest_analytics.stats.growth.laplace import fit_laplace
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior
+from seedtest_analytics.stats.growth.priors import GrowthPriors
+from seedtest_analytics.stats.growth.stan import StanSettings, fit_stan
 
-if TYPE_CHECKING:
-    from seedtest_analytics.stats.growth.counts import CountData
-    from seedtest_analytics.stats.growth.data import GrowthData
-    from seedtest_analytics.stats.growth.posterior import GrowthPosterior
-    from seedtest_analytics.stats.growth.priors import GrowthPriors
-
-# Where students' gains hardly differ, the contract's 2 x 1,000 draws can be too few, and Stan's usual steps too long for
-# the edge at a spread of zero (on such a cohort half of the seeds had divergences, and none of eight with these).
+# If the students' gains hardly differ, the contract's 2 x 1,000 draws can be too few, and Stan's usual steps too long
+# near a spread of zero. On such a cohort half of the seeds had divergences; with these settings none of eight had.
 MORE_DRAWS, CAREFUL_WARMUP, CAREFUL_ADAPT_DELTA = 4, 1000, 0.99
 NEARLY_MIXED_RHAT, FEW_DIVERGENCES = 1.05, 0.01
 
@@ -38,7 +37,7 @@ FORMULA = {
 
 @dataclass(frozen=True)
 class Samplers:
-    """Where backends run that are no Python, and what logs their progress."""
+    """The backends outside Python, and the log for their progress."""
 
     stan: StanResource
     r: RResource
@@ -47,35 +46,15 @@ class Samplers:
 
 @dataclass(frozen=True)
 class GrowthFit:
-    """A posterior and the data that it is of, which predictions need. ``is_weighted``: scores count by precision."""
+    """A posterior and its data, which predictions need. ``is_weighted``: scores count by their precision."""
 
     posterior: GrowthPosterior
     data: GrowthData | CountData
     is_weighted: bool
 
 
-@contextmanager
-def model_failures(r_time_out: str) -> Iterator[None]:
-    """Errors of Stan and R as failures of the step: tried again only where trying again can help.
-
-    ``r_time_out`` names the variable that a call of R takes its time-out from.
-    """
-    try:
-        yield
-    except (StanRunError, RCrashedError) as error:
-        raise dg.Failure(str(error)) from None
-    except StanUnavailableError as error:
-        raise dg.Failure(f"{error} That is GROWTH_BACKEND=laplace.", allow_retries=False) from None
-    except RTimeoutError as error:
-        raise dg.Failure(f"{error} ({r_time_out}).", allow_retries=False) from None
-    except (StanBuildError, RError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
-
-
 def priors_of(settings: GrowthSettings) -> GrowthPriors:
-    """The contract's priors with those of BRMS_PRIORS in their place. Raises SettingsError."""
-    from seedtest_analytics.stats.growth.priors import GrowthPriors
-
+    """The contract's priors, replaced by those that BRMS_PRIORS gives. Raises SettingsError."""
     try:
         return GrowthPriors.from_json(settings.priors)
     except (ValueError, KeyError, TypeError) as error:
@@ -85,8 +64,8 @@ def priors_of(settings: GrowthSettings) -> GrowthPriors:
 def fit_growth(scores: WeeklyScores, settings: GrowthSettings, *, samplers: Samplers) -> GrowthFit:
     """Fit by ``settings.backend``; the verdict is in the result.
 
-    Raises GrowthDataError where the scores cannot carry the model, SettingsError, and :class:`dagster.Failure`
-    where a backend is missing or fails.
+    Raises GrowthDataError if the scores do not allow the model, SettingsError, and :class:`dagster.Failure` if a
+    backend is missing or fails.
     """
     priors = priors_of(settings)
     with model_failures("R_BRMS_TIMEOUT_SECS"):
@@ -100,10 +79,6 @@ def fit_growth(scores: WeeklyScores, settings: GrowthSettings, *, samplers: Samp
 def _fit_gaussian(
     scores: WeeklyScores, settings: GrowthSettings, *, priors: GrowthPriors, samplers: Samplers
 ) -> GrowthFit:
-    from seedtest_analytics.stats.growth.data import growth_data
-    from seedtest_analytics.stats.growth.laplace import fit_laplace
-    from seedtest_analytics.stats.growth.stan import StanSettings, fit_stan
-
     data = growth_data(scores.student, scores.week, score=scores.score, weight=scores.weight)
     if settings.backend == "laplace":
         n_draws = settings.n_samples * settings.n_chains
@@ -136,9 +111,6 @@ def _needs_care(posterior: GrowthPosterior) -> bool:
 
 
 def _fit_binomial(scores: WeeklyScores, settings: GrowthSettings, *, priors: GrowthPriors, log: Logger) -> GrowthFit:
-    from seedtest_analytics.stats.growth.binomial import default_draws, fit_binomial
-    from seedtest_analytics.stats.growth.counts import count_data
-
     data = count_data(scores.student, scores.week, answered=scores.answered, right=scores.right)
     log.info(
         "the binomial family is fitted by importance sampling around its mode (laplace), not by Stan: "
@@ -149,13 +121,6 @@ def _fit_binomial(scores: WeeklyScores, settings: GrowthSettings, *, priors: Gro
 
 
 def _fit_brms(scores: WeeklyScores, settings: GrowthSettings, *, priors: GrowthPriors, samplers: Samplers) -> GrowthFit:
-    import pandas as pd
-
-    from seedtest_analytics.resources.r.brms_growth import sample_growth_with_brms
-    from seedtest_analytics.stats.growth.counts import count_data
-    from seedtest_analytics.stats.growth.data import growth_data
-    from seedtest_analytics.stats.growth.handover import posterior_of_brms
-
     rows = {"student_id": scores.student, "week": scores.week}
     data: GrowthData | CountData
     if settings.family == "binomial":

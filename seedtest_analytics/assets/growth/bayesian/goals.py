@@ -1,14 +1,15 @@
-"""Goals of the students of a fit, and what the fit says about reaching them."""
+"""Goals of the students of a fit, and the fit's probabilities of reaching them."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.growth.bayesian.fit import GrowthFit
@@ -16,15 +17,12 @@ from seedtest_analytics.assets.growth.bayesian.scores import WeeklyScores, expec
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
-    from seedtest_analytics.stats.growth.prediction import StudentPredictions
+from seedtest_analytics.stats.growth.binomial import predict_counts
+from seedtest_analytics.stats.growth.counts import CountData
+from seedtest_analytics.stats.growth.prediction import StudentPredictions, predict_blocks
 
 SQL = "growth/goals.sql"
-# Two years: further ahead a straight line says nothing.
+# Two years. A straight line says nothing about a date further ahead.
 MAX_HORIZON_WEEKS = 104
 SHARE_MARGIN = 1e-6
 
@@ -42,7 +40,7 @@ class Goals:
 
 
 def as_of_date(week: Week) -> dt.date:
-    """The first day that the week's numbers do not see."""
+    """The first day after the answers that the week's numbers use."""
     return week.as_of.astimezone(ZoneInfo(week.timezone)).date()
 
 
@@ -60,7 +58,7 @@ def load_goals(
     default_target: float,
     horizon_weeks: int,
 ) -> Goals:
-    """Goals of the students (codes of ``scores.users``, shape (J,)); those without get the configured ones."""
+    """Goals of the students (codes of ``scores.users``, shape (J,)); students without one get the configured goal."""
     stage_goals(connection, week)
     rows = copy_to_arrow(connection, statement(SQL, "rows"), dictionaries=("user_id",))
     level, days = _goals_of(rows, scores.users[students])
@@ -70,7 +68,7 @@ def load_goals(
     last = today + 7 * MAX_HORIZON_WEEKS
     horizon = np.where(is_dated, np.minimum(days, last), today + 7 * horizon_weeks)
     source = np.where(is_dated, np.where(days > last, "goal_date_capped", "goal_date"), "configured")
-    # A week's score stands for the middle of its week.
+    # The score of a week belongs to the middle of that week.
     weeks = (horizon - np.datetime64(scores.first_monday, "D")).astype(float) / 7 - 0.5
     target = level if scores.source == "theta" else expected_share(scores, level)
     return Goals(level, target, is_own=is_own, horizon_date=horizon, horizon_source=source, week=weeks)
@@ -78,9 +76,6 @@ def load_goals(
 
 def _goals_of(rows: pa.Table, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Target (NaN: none) and day (NaT: none) of each user."""
-    import pandas as pd
-    import pyarrow as pa
-
     owners = pd.Index(rows["user_id"].cast(pa.string()).to_pylist(), dtype=object)
     at = owners.get_indexer(pd.Index(users, dtype=object))
     target = np.append(rows["target"].cast(pa.float64()).to_numpy(), np.nan)
@@ -92,10 +87,6 @@ def predictions(
     fit: GrowthFit, scores: WeeklyScores, *, goals: Goals, week: Week, run_id: str
 ) -> Iterator[pd.DataFrame]:
     """Rows of growth_prediction in blocks, so that memory does not grow with the cohort."""
-    from seedtest_analytics.stats.growth.binomial import predict_counts
-    from seedtest_analytics.stats.growth.counts import CountData
-    from seedtest_analytics.stats.growth.prediction import predict_blocks
-
     n_weeks = np.bincount(scores.student, minlength=len(scores.users))
     n_answers = np.bincount(scores.student, scores.answered, minlength=len(scores.users)).astype(np.int64)
     if isinstance(fit.data, CountData):
@@ -115,8 +106,6 @@ def predictions(
 def _frame(
     block: StudentPredictions, goals: Goals, *, rows: slice, users: np.ndarray, week: Week, run_id: str
 ) -> pd.DataFrame:
-    import pandas as pd
-
     return pd.DataFrame(
         {
             "user_id": users[block.students],

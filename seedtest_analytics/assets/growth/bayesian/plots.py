@@ -1,9 +1,10 @@
-"""Plots of a growth fit for the UI. No student's id is in any of them."""
+"""Plots of a growth fit for the UI. None of them shows a student's id."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import dagster as dg
 import numpy as np
 
 from seedtest_analytics.assets.framework.preview import (
@@ -17,12 +18,16 @@ from seedtest_analytics.assets.framework.preview import (
 from seedtest_analytics.assets.growth.bayesian.fit import GrowthFit
 from seedtest_analytics.assets.growth.bayesian.goals import Goals
 from seedtest_analytics.assets.growth.bayesian.scores import WeeklyScores
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from seedtest_analytics.stats.growth.data import GrowthData
-    from seedtest_analytics.stats.growth.posterior import GrowthPosterior
+from seedtest_analytics.stats.growth.counts import CountData
+from seedtest_analytics.stats.growth.data import GrowthData
+from seedtest_analytics.stats.growth.plots import (
+    posterior_intervals,
+    predictive_check,
+    probability_histogram,
+    rank_histogram,
+    student_fans,
+)
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior
 
 BAND, CORE = "#cfe3d8", "#8fbfa6"
 N_FANS = 6
@@ -39,8 +44,6 @@ LABELS = {
 
 def fit_metadata(fit: GrowthFit, scores: WeeklyScores) -> dict[str, Any]:
     """Tables and plots of the population's posterior."""
-    from seedtest_analytics.stats.growth.counts import CountData
-
     posterior = fit.posterior
     metadata: dict[str, Any] = {
         "posterior": _summary_table(posterior),
@@ -56,8 +59,6 @@ def prediction_metadata(
     fit: GrowthFit, scores: WeeklyScores, *, goals: Goals, probability: np.ndarray
 ) -> dict[str, Any]:
     """P's histogram and the lines of a handful of students."""
-    from seedtest_analytics.stats.growth.counts import CountData
-
     metadata: dict[str, Any] = {"P": _probability_histogram(probability)}
     if not isinstance(fit.data, CountData):
         metadata["fans"] = _fans(fit.posterior, fit.data, scores=scores, goals=goals)
@@ -75,9 +76,7 @@ def _summary_table(posterior: GrowthPosterior) -> dg.MetadataValue:
 
 
 def _intervals(posterior: GrowthPosterior) -> dg.MetadataValue:
-    """A panel a parameter: they differ by orders of magnitude, so one axis would hide the small ones."""
-    from seedtest_analytics.stats.growth.plots import posterior_intervals
-
+    """One panel for each parameter: they differ by orders of magnitude, so a shared axis would hide the small ones."""
     intervals = posterior_intervals(posterior)
     figure, axes = _panels(len(intervals.names), columns=2, height=0.75)
     for k, panel in enumerate(axes):
@@ -96,7 +95,6 @@ def _chains(posterior: GrowthPosterior) -> dg.MetadataValue:
     """Rank plots of the chains; for importance draws their weights."""
     if posterior.weights is not None:
         return _importance_weights(posterior)
-    from seedtest_analytics.stats.growth.plots import rank_histogram
 
     figure, axes = _panels(len(posterior.parameters), columns=3, height=1.3)
     for panel, (name, draws) in zip(axes, posterior.parameters.items(), strict=True):
@@ -129,8 +127,6 @@ def _importance_weights(posterior: GrowthPosterior) -> dg.MetadataValue:
 
 
 def _predictive_check(fit: GrowthFit, scores: WeeklyScores) -> dg.MetadataValue:
-    from seedtest_analytics.stats.growth.plots import predictive_check
-
     weight = scores.weight if fit.is_weighted else None
     check = predictive_check(fit.posterior, scores.student, week=scores.week, score=scores.score, weight=weight)
     figure, axes = _panels(2, columns=2, height=2.2)
@@ -148,9 +144,7 @@ def _predictive_check(fit: GrowthFit, scores: WeeklyScores) -> dg.MetadataValue:
 
 
 def _fans(posterior: GrowthPosterior, data: GrowthData, *, scores: WeeklyScores, goals: Goals) -> dg.MetadataValue:
-    """Students from the lowest to the highest level, at even steps among those with the most weeks."""
-    from seedtest_analytics.stats.growth.plots import student_fans
-
+    """Students from the lowest to the highest level, at even steps among the half with the most information."""
     chosen = _handful(data, goals)
     last = float(max(data.last_week[chosen].max(), goals.week[chosen].max()))
     weeks = np.linspace(float(data.weeks[0]), last, 40)
@@ -188,8 +182,6 @@ def _handful(data: GrowthData, goals: Goals) -> np.ndarray:
 
 
 def _probability_histogram(probability: np.ndarray) -> dg.MetadataValue:
-    from seedtest_analytics.stats.growth.plots import probability_histogram
-
     edges, counts = probability_histogram(probability)
     figure, axes = new_figure()
     axes.stairs(counts, edges, fill=True, color=ACCENT)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from seedtest_analytics.assets.growth.bayesian.draws import draws_to_json
 from seedtest_analytics.assets.growth.bayesian.fit import FORMULA, GrowthFit
 from seedtest_analytics.assets.growth.bayesian.scores import WeeklyScores
 from seedtest_analytics.partitions import Week
-from seedtest_analytics.settings import SettingsGroup
+from seedtest_analytics.settings import GrowthSettings
+from seedtest_analytics.stats.no_result import NoResult
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from seedtest_analytics.settings import GrowthSettings
-
-# They decide what is done with a fit and not what it is.
-_NO_PART_OF_THE_FIT = {"update_kpi", "goal_horizon_weeks", "timeout_seconds", "brms_timeout_seconds"}
 COLUMNS = (
     "run_id",
     "formula",
@@ -34,20 +29,11 @@ COLUMNS = (
 )
 
 
-def fit_run_id(prefix: str, week: Week, *, settings: SettingsGroup, fingerprint: str) -> str:
-    """The same week, settings and data give the same id, so a second run replaces its own rows."""
-    values = {k: v for k, v in settings.model_dump(mode="json").items() if k not in _NO_PART_OF_THE_FIT}
-    spec = json.dumps(values, sort_keys=True) + fingerprint
-    return f"{prefix}-{week.iso_label}-{hashlib.sha256(spec.encode()).hexdigest()[:10]}"
-
-
 def meta_row(
-    fit: GrowthFit | None, scores: WeeklyScores, *, settings: GrowthSettings, week: Week, run_id: str
+    fit: GrowthFit | NoResult, scores: WeeklyScores, *, settings: GrowthSettings, week: Week, run_id: str
 ) -> pd.DataFrame:
-    """The fit's row; none where there is no fit."""
-    import pandas as pd
-
-    if fit is None:
+    """The row of the fit; no row without a fit."""
+    if isinstance(fit, NoResult):
         return pd.DataFrame(columns=list(COLUMNS))
     posterior, verdict = fit.posterior, fit.posterior.verdict
     diagnostics = posterior.diagnostics() | {"usable": verdict.usable, "reasons": list(verdict.reasons)}
@@ -88,5 +74,5 @@ def _spec(fit: GrowthFit, scores: WeeklyScores, *, settings: GrowthSettings) -> 
 
 
 def _json(value: Any) -> str:
-    """JSON text; a number that is not finite is an error here and not in the database."""
+    """JSON text; a number that is not finite raises here, before the database sees it."""
     return json.dumps(value, allow_nan=False)

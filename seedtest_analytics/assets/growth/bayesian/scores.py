@@ -1,4 +1,4 @@
-"""Weekly scores of students as the growth model takes them: windowed ability, or the share of right answers."""
+"""Weekly scores of students for the growth model: the ability of the week, or the share of right answers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import DTypeLike
 from sqlalchemy import Connection
 
+from seedtest_analytics.assets.growth.lookback import first_monday_of, lookback_parameters
+from seedtest_analytics.assets.psychometrics.scoring.rows import item_parameters
 from seedtest_analytics.assets.psychometrics.scoring.week import Scale, scale_for
 from seedtest_analytics.database.read import copy_integer_lines, copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
-from seedtest_analytics.partitions import WEEK, Week, instant_of
+from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import GrowthSettings
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.scoring import score
 
 SQL = "growth/scores.sql"
-# Weeks whose answers say next to nothing about the ability: less than this share of what the prior says.
+# A week whose answers hold less than this share of the prior's information says next to nothing about the ability.
 MIN_INFORMATION_SHARE = 0.02
 
 COUNT_TYPES: dict[str, DTypeLike] = {"week": np.int32, "answered": np.int32, "right": np.int32}
@@ -31,7 +34,7 @@ Source = Literal["theta", "accuracy"]
 
 @dataclass(frozen=True)
 class WeeklyScores:
-    """One row a student and calendar week with a score.
+    """One row for each student and calendar week with a score.
 
     Attributes:
         users: raw ids, by the codes in ``student``.
@@ -39,10 +42,10 @@ class WeeklyScores:
         weight: precision of the scores relative to their mean, shape (N,): a score's variance is σ² / weight.
         answered, right: counts behind the scores, shape (N,).
         first_monday: Monday of the look-back's first week; week 0.
-        source, unit: what the score is.
-        scale: calibration that abilities are on; None where the scores need none.
+        source, unit: which score it is.
+        scale: the calibration whose platform scale the abilities are on; None if the scores need none.
         item_answers: item ids and how often each was answered, for the share expected at an ability.
-        set_aside: student-weeks whose answers say next to nothing.
+        set_aside: student-weeks with too little information.
     """
 
     users: np.ndarray
@@ -72,30 +75,14 @@ class WeeklyScores:
         return digest.hexdigest()
 
 
-def first_monday_of(week: Week, lookback_weeks: int) -> dt.date:
-    """Monday of the first of ``lookback_weeks`` calendar weeks that end with ``week``."""
-    return week.start - (lookback_weeks - 1) * WEEK
-
-
-def lookback_parameters(week: Week, lookback_weeks: int) -> dict[str, object]:
-    """Parameters of the statements that read a look-back."""
-    first = first_monday_of(week, lookback_weeks)
-    return {
-        "from_at": instant_of(first, ZoneInfo(week.timezone)),
-        "as_of": week.as_of,
-        "first_monday": first,
-        "timezone": week.timezone,
-    }
-
-
 def load_scores(connection: Connection, week: Week, *, settings: GrowthSettings) -> WeeklyScores:
-    """The scores of the look-back. The binomial family takes the counts behind accuracy whatever the source says."""
+    """The scores of the look-back. The binomial family always takes the counts behind accuracy."""
     stage_scores(connection, week, settings=settings)
     return read_scores(connection, week, settings=settings)
 
 
 def stage_scores(connection: Connection, week: Week, *, settings: GrowthSettings) -> None:
-    """Fill the temporary table growth_answer and, where scores are shares, growth_count."""
+    """Fill the temporary table growth_answer and, if the scores are shares, growth_count."""
     parameters = lookback_parameters(week, settings.lookback_weeks)
     connection.execute(statement(SQL, "answers"), parameters)
     if _are_shares(settings):
@@ -139,7 +126,7 @@ def accuracy_scores(
     scale: Scale | None,
     item_answers: tuple[np.ndarray, np.ndarray],
 ) -> WeeklyScores:
-    """Share right of each student and week (columns student and those of COUNT_TYPES), weighted by the answers behind it."""
+    """Share right of each student and week, weighted by its answers. ``rows``: student and the columns of COUNT_TYPES."""
     answered, right = rows["answered"], rows["right"]
     return WeeklyScores(
         users=users,
@@ -164,9 +151,9 @@ def ability_scores(
     scale: Scale | None,
     item_answers: tuple[np.ndarray, np.ndarray],
 ) -> WeeklyScores:
-    """What each week's own answers say about the ability, with the prior's pull taken out.
+    """The ability that each week's own answers imply, without the pull of the prior.
 
-    ``rows`` has the columns student and those of ANSWER_TYPES.
+    ``rows`` has the column student and the columns of ANSWER_TYPES.
     The EAP of a week with few answers is pulled towards the population's mean, which would flatten every slope. The
     posterior N(m, s²) under the prior N(m0, s0²) is that prior times a normal likelihood of precision
     I = 1/s² − 1/s0² and centre (m/s² − m0/s0²) / I; this centre is the score and I its weight.
@@ -187,9 +174,6 @@ def ability_scores(
             scale=scale,
             item_answers=item_answers,
         )
-    from seedtest_analytics.assets.psychometrics.scoring.rows import item_parameters
-    from seedtest_analytics.stats.irt.data import ResponseData
-    from seedtest_analytics.stats.irt.scoring import score
 
     data = ResponseData.from_long((student, week), rows["item_id"], correct=rows["correct"])
     mean, sd = scale.group_mean, scale.group_sd
@@ -218,10 +202,9 @@ def ability_scores(
 
 
 def expected_share(scores: WeeklyScores, ability: np.ndarray) -> np.ndarray:
-    """Share right that an ability (logit, shape (J,)) stands for, over the items answered; NaN: no calibration."""
+    """Share right expected at an ability (logit, shape (J,)) over the items answered; NaN without a calibration."""
     if scores.scale is None:
         return np.full(len(ability), np.nan)
-    from seedtest_analytics.assets.psychometrics.scoring.rows import item_parameters
 
     ids, answers = scores.item_answers
     items = item_parameters(scores.scale.items)

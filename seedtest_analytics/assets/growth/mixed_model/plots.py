@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seedtest_analytics.assets.framework.preview import histogram, markdown_table
-
-if TYPE_CHECKING:
-    from seedtest_analytics.stats.mixed_model.result import MixedModelFit
+from seedtest_analytics.stats.mixed_model.result import MixedModelFit, growth_slopes
 
 
 def fit_metadata(fit: MixedModelFit) -> dict[str, Any]:
-    """Estimates, variance components, how random effects spread, errors, and the distribution of students' slopes."""
-    from seedtest_analytics.stats.mixed_model.result import growth_slopes
-
+    """Estimates, variance components, spread of the random effects, errors, and the distribution of students' slopes."""
     metadata: dict[str, Any] = {
         "fixed_effects": markdown_table(
             ["effect", "estimate", "SE", "t or z"],
@@ -50,7 +46,7 @@ def fit_metadata(fit: MixedModelFit) -> dict[str, Any]:
     }
     try:
         slopes = growth_slopes(fit, "student")
-    except ValueError:  # the formula gives students no slope of their own
+    except ValueError:  # the formula has no slope for each student
         return metadata
     unit = "share right a week" if fit.family == "gaussian" else "logit a week"
     metadata["slopes"] = histogram(slopes.slope.tolist(), f"Gain of {len(slopes.slope):,} students", label=unit)

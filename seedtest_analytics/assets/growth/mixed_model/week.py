@@ -1,53 +1,58 @@
-"""Mixed model of one week by lme4: shares of right answers in, estimates and each student's slope out."""
+"""Mixed model of one week by lme4: load shares of right answers, fit, publish estimates and each student's slope."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from logging import Logger
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import numpy as np
+import pandas as pd
 from sqlalchemy import Connection, text
 
-from seedtest_analytics.assets.framework.events import CheckOutcome, Outcome
-from seedtest_analytics.assets.growth.bayesian.fit import model_failures
-from seedtest_analytics.assets.growth.bayesian.rows import fit_run_id
-from seedtest_analytics.assets.growth.bayesian.scores import lookback_parameters
+from seedtest_analytics.assets.framework.checks import CheckOutcome
+from seedtest_analytics.assets.framework.identity import fit_id
+from seedtest_analytics.assets.framework.report import NotComputed, Outcome
+from seedtest_analytics.assets.framework.week_run import WeekRun, publish_week
+from seedtest_analytics.assets.growth.checks import CONVERGED, MIXED_MODEL_FITTED, PREDICTS
+from seedtest_analytics.assets.growth.failures import model_failures
+from seedtest_analytics.assets.growth.lookback import lookback_parameters
 from seedtest_analytics.assets.growth.mixed_model.plots import fit_metadata
 from seedtest_analytics.database.kpi_rows import merge_kpis
 from seedtest_analytics.database.publish import (
     Published,
     copy_frame,
     create_staging,
-    publish,
-    staged_from_frame,
 )
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
-from seedtest_analytics.resources.postgres import PostgresResource
+from seedtest_analytics.resources.r.mixed_model import fit_mixed_model
 from seedtest_analytics.resources.r.resource import RResource
-from seedtest_analytics.settings import GlmmSettings, KpiSettings
+from seedtest_analytics.settings import GlmmSettings
+from seedtest_analytics.stats.mixed_model.data import MixedModelDataError
+from seedtest_analytics.stats.mixed_model.formula import FormulaError
+from seedtest_analytics.stats.mixed_model.result import MixedModelFit, growth_slopes
+from seedtest_analytics.stats.no_result import NoResult
 from seedtest_analytics.tables.growth import growth_glmm_meta
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from seedtest_analytics.stats.mixed_model.result import MixedModelFit
-
 SQL = "growth/topic_weeks.sql"
+SLOPE_KEY = ("weekly_kpi", "growth_slope")
 COLUMNS = ("run_id", "model_spec", "metrics", "fitted_at", "week_start", "data_fingerprint")
 
 
 @dataclass(frozen=True)
 class TopicWeeks:
-    """Rows of the model: ``frame`` has student (a code into ``users``), topic, week, score and attempts.
+    """Rows of the model.
 
-    ``left_out``: students with fewer answers than GLMM_MIN_OBSERVATIONS.
+    Attributes:
+        frame: student (a code into ``users``), topic, week, score and attempts.
+        users: raw ids.
+        left_out: students with fewer answers than GLMM_MIN_OBSERVATIONS.
+        fingerprint: hash of all rows.
     """
 
     frame: pd.DataFrame
@@ -56,49 +61,29 @@ class TopicWeeks:
     fingerprint: str
 
 
-def fit_glmm_week(
-    postgres: PostgresResource,
-    r: RResource,
-    *,
-    week: Week,
-    settings: GlmmSettings,
-    kpis: KpiSettings,
-    dry: bool,
-    log: Logger,
-) -> Iterator[Outcome]:
-    """Fit one week and publish the fit, and on request the slopes, in one transaction."""
-    slopes: Published | None = None
-    with postgres.transaction(f"glmm:{week.key}", is_dry_run=dry) as connection:
-        rows = load_topic_weeks(connection, week, settings=settings)
-        fit, problem = _fit(rows, r, settings=settings, week=week, log=log)
-        run_id = fit_run_id("glmm", week, settings=settings, fingerprint=rows.fingerprint)
-        staged_from_frame(
-            connection,
-            "staged_fit",
-            table=growth_glmm_meta,
-            frame=_meta_row(fit, rows, settings=settings, week=week, run_id=run_id),
-        )
-        fits = publish(
-            connection,
-            growth_glmm_meta,
-            staged="staged_fit",
-            partition="t.week_start = :week_start",
-            parameters={"week_start": week.start},
-        )
-        if settings.update_kpi:
-            slopes = _merge_slopes(connection, fit, rows=rows, week=week, kpis=kpis, run_id=run_id)
-        # Plots too, so that a run that cannot tell what it did has not done it.
-        outcome = _fit_outcome(fits, fit, problem=problem, rows=rows, week=week, run_id=run_id, dry=dry)
-    yield outcome
-    if slopes is not None:
-        log.info(f"week of {week.key}: growth_slope merged into weekly_kpi for {slopes.staged:,} students")
-        yield Outcome(slopes, {}, checks=[], partition=week.key, is_dry_run=dry, key=("weekly_kpi", "growth_slope"))
+def fit_mixed_model_week(run: WeekRun, r: RResource) -> Sequence[Outcome | NotComputed]:
+    """Fit one week and publish the fit and, if the settings ask for them, the slopes."""
+    settings = run.settings.glmm
+    rows = load_topic_weeks(run.connection, run.week, settings=settings)
+    fit = _fit(run, rows, r=r)
+    run_id = fit_id("glmm", run.week, settings=_settings_of_the_fit(settings), data=[rows.fingerprint])
+    fits = publish_week(run, growth_glmm_meta, rows=_meta_row(run, fit, rows=rows, run_id=run_id))
+    slopes: Outcome | NotComputed = NotComputed(SLOPE_KEY, "GLMM_UPDATE_KPI is off")
+    if settings.update_kpi:
+        published = _merge_slopes(run, fit, rows=rows, run_id=run_id)
+        run.log.info(f"week of {run.week.key}: growth_slope merged into weekly_kpi for {published.staged:,} students")
+        slopes = run.outcome(published, key=SLOPE_KEY)
+    # Plots are made before the commit: a run that cannot show its result does not write it.
+    return _fit_outcome(run, fits, fit=fit, rows=rows, run_id=run_id), slopes
+
+
+def _settings_of_the_fit(settings: GlmmSettings) -> dict[str, Any]:
+    """Without those that decide what is done with the fit."""
+    return settings.model_dump(mode="json", exclude={"update_kpi", "timeout_seconds"})
 
 
 def load_topic_weeks(connection: Connection, week: Week, *, settings: GlmmSettings) -> TopicWeeks:
     """Shares of right answers by student, topic and calendar week of the look-back."""
-    import pandas as pd
-
     parameters = lookback_parameters(week, settings.lookback_weeks)
     connection.execute(statement(SQL, "stage"), {**parameters, "min_observations": settings.min_observations})
     left_out = int(connection.execute(statement(SQL, "left_out")).scalar_one())
@@ -120,16 +105,11 @@ def load_topic_weeks(connection: Connection, week: Week, *, settings: GlmmSettin
     return TopicWeeks(frame, labels, left_out=left_out, fingerprint=digest.hexdigest())
 
 
-def _fit(
-    rows: TopicWeeks, r: RResource, *, settings: GlmmSettings, week: Week, log: Logger
-) -> tuple[MixedModelFit | None, str]:
-    """The fit, or None and the reason why the rows cannot carry one."""
-    from seedtest_analytics.resources.r.mixed_model import fit_mixed_model
-    from seedtest_analytics.stats.mixed_model.data import MixedModelDataError
-    from seedtest_analytics.stats.mixed_model.formula import FormulaError
-
+def _fit(run: WeekRun, rows: TopicWeeks, *, r: RResource) -> MixedModelFit | NoResult:
+    """The fit, or why the rows do not allow one."""
+    settings = run.settings.glmm
     try:
-        with model_failures("R_GLMM_TIMEOUT_SECS"), r.session(log) as session:
+        with model_failures("R_GLMM_TIMEOUT_SECS"), r.session(run.log) as session:
             fit = fit_mixed_model(
                 session,
                 rows.frame,
@@ -140,41 +120,30 @@ def _fit(
     except FormulaError as error:
         raise dg.Failure(f"GLMM_FORMULA: {error}", allow_retries=False) from None
     except MixedModelDataError as error:
-        log.warning(f"week of {week.key}: no mixed model: {error}")
-        return None, str(error)
+        run.warn(f"no mixed model: {error}")
+        return NoResult(str(error))
     for message in (*fit.convergence_messages, *fit.warnings):
-        log.warning(f"week of {week.key}: lme4: {message}")
-    return fit, ""
+        run.warn(f"lme4: {message}")
+    return fit
 
 
-def _meta_row(
-    fit: MixedModelFit | None, rows: TopicWeeks, *, settings: GlmmSettings, week: Week, run_id: str
-) -> pd.DataFrame:
-    import pandas as pd
-
-    if fit is None:
+def _meta_row(run: WeekRun, fit: MixedModelFit | NoResult, *, rows: TopicWeeks, run_id: str) -> pd.DataFrame:
+    if isinstance(fit, NoResult):
         return pd.DataFrame(columns=list(COLUMNS))
+    settings = run.settings.glmm
     spec = fit.model_spec(settings.lookback_weeks) | {
         "students": len(rows.users),
         "students_left_out": rows.left_out,
         "min_observations": settings.min_observations,
     }
+    week = run.week
     values = (run_id, json.dumps(spec), json.dumps(fit.metrics(), allow_nan=False), week.as_of, week.start)
     return pd.DataFrame([(*values, rows.fingerprint)], columns=list(COLUMNS))
 
 
-def _merge_slopes(
-    connection: Connection,
-    fit: MixedModelFit | None,
-    *,
-    rows: TopicWeeks,
-    week: Week,
-    kpis: KpiSettings,
-    run_id: str,
-) -> Published:
-    """Merge growth_slope into the week's rows, under the lock of the KPIs of that week."""
-    import pandas as pd
-
+def _merge_slopes(run: WeekRun, fit: MixedModelFit | NoResult, *, rows: TopicWeeks, run_id: str) -> Published:
+    """Merge growth_slope into the week's rows, under the lock of that week's KPIs."""
+    connection, week, kpis = run.connection, run.week, run.settings.kpis
     connection.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": f"weekly_kpi:{week.key}"}
     )
@@ -189,11 +158,9 @@ def _merge_slopes(
     return merge_kpis(connection, "growth_slope", week_start=week.start)
 
 
-def _slope_keys(fit: MixedModelFit | None, rows: TopicWeeks, *, run_id: str) -> tuple[dict[str, str], str]:
-    """JSON of the keys by user, and why the others have none."""
-    from seedtest_analytics.stats.mixed_model.result import growth_slopes
-
-    if fit is None:
+def _slope_keys(fit: MixedModelFit | NoResult, rows: TopicWeeks, *, run_id: str) -> tuple[dict[str, str], str]:
+    """JSON of the keys by user, and why the other students have none."""
+    if isinstance(fit, NoResult):
         return {}, "the week has no mixed model"
     try:
         slopes = growth_slopes(fit, "student")
@@ -209,44 +176,34 @@ def _slope_keys(fit: MixedModelFit | None, rows: TopicWeeks, *, run_id: str) -> 
 
 
 def _fit_outcome(
-    published: Published,
-    fit: MixedModelFit | None,
-    *,
-    problem: str,
-    rows: TopicWeeks,
-    week: Week,
-    run_id: str,
-    dry: bool,
+    run: WeekRun, published: Published, *, fit: MixedModelFit | NoResult, rows: TopicWeeks, run_id: str
 ) -> Outcome:
-    if fit is None:
+    as_of = run.week.as_of.isoformat()
+    if isinstance(fit, NoResult):
         none = "there is no fit to judge"
-        checks = [
-            CheckOutcome("fitted", False, description=problem),  # noqa: FBT003
-            CheckOutcome("converged", True, description=none),  # noqa: FBT003
-            CheckOutcome("predicts", True, description=none),  # noqa: FBT003
-        ]
-        return Outcome(published, {"as_of": week.as_of.isoformat()}, checks=checks, partition=week.key, is_dry_run=dry)
+        checks = [MIXED_MODEL_FITTED.failed(fit.reason), CONVERGED.passed(none), PREDICTS.passed(none)]
+        return run.outcome(published, {"as_of": as_of}, checks=checks)
     messages = [*fit.convergence_messages, *(["singular fit: a variance is zero"] if fit.is_singular else [])]
     checks = [
-        CheckOutcome("fitted", True, description=f"{len(rows.users):,} students, {fit.n_rows:,} rows"),  # noqa: FBT003
-        CheckOutcome("converged", not messages, description="; ".join(messages) or "converged"),
+        MIXED_MODEL_FITTED.passed(f"{len(rows.users):,} students, {fit.n_rows:,} rows"),
+        CONVERGED.judged("; ".join(messages) or "converged", is_passed=not messages),
         _prediction_check(fit),
     ]
     metadata: dict[str, Any] = {
         "run_id": run_id,
-        "as_of": week.as_of.isoformat(),
+        "as_of": as_of,
         "formula": fit.formula,
         "students": len(rows.users),
         "students_left_out": rows.left_out,
         "rows": fit.n_rows,
         **fit_metadata(fit),
     }
-    return Outcome(published, metadata, checks=checks, partition=week.key, is_dry_run=dry)
+    return run.outcome(published, metadata, checks=checks)
 
 
 def _prediction_check(fit: MixedModelFit) -> CheckOutcome:
     if fit.held_out is None:
-        return CheckOutcome("predicts", True, description="nothing was held out")  # noqa: FBT003
+        return PREDICTS.passed("nothing was held out")
     error, baseline = fit.held_out.rmse, fit.held_out.rmse_of_mean
     numbers = f"held out {error:.4f}, mean of the others {baseline:.4f}, in the sample {fit.rmse:.4f}"
-    return CheckOutcome("predicts", error < baseline, description=f"RMSE: {numbers}")
+    return PREDICTS.judged(f"RMSE: {numbers}", is_passed=error < baseline)

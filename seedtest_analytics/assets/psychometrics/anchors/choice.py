@@ -1,29 +1,32 @@
-"""Anchors of the item bank: which items could be one, the tag for the chosen, and whether the tagged still should be.
+"""Anchors of the item bank: choose candidates, tag the chosen items, and verify the tagged ones.
 
-One choice for the asset `anchor_candidates` and the command `seedtest tag-anchors`.
+The asset `anchor_candidates` and the command `seedtest tag-anchors` share this choice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from sqlalchemy import Connection
 
+from seedtest_analytics.assets.psychometrics.scale.current import scale_for
 from seedtest_analytics.assets.psychometrics.scale.tagged_anchors import tagged_anchors
-from seedtest_analytics.assets.psychometrics.scoring.week import scale_for
+from seedtest_analytics.assets.psychometrics.statements import ANCHORS
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, Week
+from seedtest_analytics.stats.irt.anchors import (
+    AnchorCandidates,
+    AnchorCriteria,
+    AnchorSelection,
+    ParameterHistory,
+    select_anchor_items,
+)
 from seedtest_analytics.tables.drift import anchor_candidates
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from seedtest_analytics.stats.irt.anchors import AnchorCriteria, AnchorSelection
-
-SQL = "psychometrics/anchors.sql"
 NOT_CALIBRATED = "not in the calibration: no answers in its look-back, or too few"
 NEVER_USED = "it is never used as an anchor"
 NO_PARAMETERS = f"no parameters in question.meta.irt: {NEVER_USED}"
@@ -31,7 +34,7 @@ NO_PARAMETERS = f"no parameters in question.meta.irt: {NEVER_USED}"
 
 @dataclass(frozen=True, eq=False)
 class AnchorChoice:
-    """Rows of `anchor_candidates`, one a calibrated item, and the choice among them; None without a calibration."""
+    """Rows of `anchor_candidates`, one for each calibrated item, and the choice; None without a calibration."""
 
     frame: pd.DataFrame
     selection: AnchorSelection | None
@@ -39,7 +42,7 @@ class AnchorChoice:
 
     @property
     def run_id(self) -> str:
-        """The calibration that the items were judged by; empty without one."""
+        """The calibration that judges the items; empty without one."""
         return "" if self.frame.empty else str(self.frame["run_id"].iloc[0])
 
     @property
@@ -55,20 +58,16 @@ def choose(
     criteria: AnchorCriteria,
     item_ids: Collection[int] | None = None,
 ) -> AnchorChoice:
-    """Judge the items by the calibration that the week is scored with; ``item_ids``: these alone."""
-    import pandas as pd
-
-    from seedtest_analytics.stats.irt.anchors import AnchorCandidates, ParameterHistory, select_anchor_items
-
+    """Judge the items by the calibration that scores the week; ``item_ids`` limits them."""
     scale = scale_for(connection, week)
     if scale is None:
         return AnchorChoice(pd.DataFrame(columns=[c.name for c in anchor_candidates.columns]), None, week=week)
     parameters = {"run_id": scale.run_id, "as_of": week.as_of, "week_start": week.start}
-    result = connection.execute(statement(SQL, "candidates"), parameters)
+    result = connection.execute(statement(ANCHORS, "candidates"), parameters)
     items = pd.DataFrame(result.all(), columns=list(result.keys()))
     if item_ids is not None:
         items = items.loc[items["item_id"].isin(list(item_ids))].reset_index(drop=True)
-    past = connection.execute(statement(SQL, "history"), {"week_start": week.start}).all()
+    past = connection.execute(statement(ANCHORS, "history"), {"week_start": week.start}).all()
     past_ids = np.array([row.item_id for row in past], dtype=np.int64)
     ids = items["item_id"].to_numpy(np.int64)
     selection = select_anchor_items(
@@ -94,8 +93,6 @@ def choose(
 def _rows(
     items: pd.DataFrame, selection: AnchorSelection, *, criteria: AnchorCriteria, week: Week, run_id: str
 ) -> pd.DataFrame:
-    import pandas as pd
-
     rank = pd.Series(np.arange(1, len(selection.item_ids) + 1), index=selection.item_ids, dtype="Int64")
     frame = items.copy()
     frame["sd_b"] = selection.sd_b
@@ -113,17 +110,17 @@ def _rows(
 
 
 def newest_week(connection: Connection) -> Week | None:
-    """The week of the newest usable calibration, seen from that calibration's instant; None without one."""
-    row = connection.execute(statement(SQL, "newest_calibration")).one_or_none()
+    """The week of the newest usable calibration as of its instant; None without one."""
+    row = connection.execute(statement(ANCHORS, "newest_calibration")).one_or_none()
     return None if row is None else Week(row.week_start, row.fitted_at, timezone=PLATFORM.timezone)
 
 
 def tag_anchors(connection: Connection, choice: AnchorChoice) -> pd.DataFrame:
-    """Tag the chosen items that are not tagged yet; their rows."""
+    """Tag the chosen items that are not tagged yet, and return their rows."""
     fresh = choice.chosen.loc[~choice.chosen["is_tagged"].astype(bool)]
     if len(fresh):
         parameters = {"run_id": choice.run_id, "item_ids": fresh["item_id"].tolist()}
-        connection.execute(statement(SQL, "tag"), parameters)
+        connection.execute(statement(ANCHORS, "tag"), parameters)
     return fresh
 
 
@@ -134,13 +131,12 @@ def verify_anchors(
     criteria: AnchorCriteria,
     item_ids: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """Every tagged item, with the first criterion that it fails in ``reason``, None for none.
+    """Every tagged item, with the first criterion that it fails in ``reason``; None if it fails none.
 
-    Columns item_id, topic_id, a, b, n_responses, reason. The limit on the number of anchors is left out of it.
+    Columns item_id, topic_id, a, b (on the platform scale), n_responses, reason. The limit on the number of anchors does
+    not count.
     """
-    import pandas as pd
-
-    result = connection.execute(statement(SQL, "tagged"))
+    result = connection.execute(statement(ANCHORS, "tagged"))
     tagged = pd.DataFrame(result.all(), columns=list(result.keys()))
     if item_ids is not None:
         tagged = tagged.loc[tagged["item_id"].isin(list(item_ids))]

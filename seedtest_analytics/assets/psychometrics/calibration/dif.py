@@ -1,69 +1,47 @@
-"""DIF of a week's calibration by the covariate of DIF_COVARIATE: students, comparison, rows and metadata."""
+"""Differential item functioning (DIF) of a week's calibration by the covariate of DIF_COVARIATE."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import dagster as dg
 import numpy as np
-from sqlalchemy import Connection
 
-from seedtest_analytics.assets.framework.events import CheckOutcome
-from seedtest_analytics.assets.framework.preview import (
-    ACCENT,
-    INK,
-    MUTED,
-    figure_metadata,
-    markdown_table,
-    new_figure,
-)
+from seedtest_analytics.assets.framework.checks import CheckOutcome
+from seedtest_analytics.assets.framework.preview import Forest, forest_plot, markdown_table
+from seedtest_analytics.assets.framework.week_run import WeekRun
+from seedtest_analytics.assets.psychometrics.answers import Answers
+from seedtest_analytics.assets.psychometrics.checks import DIF_SMALL
+from seedtest_analytics.assets.psychometrics.statements import DIF
 from seedtest_analytics.database.sql_files import statement
-from seedtest_analytics.partitions import Week
-from seedtest_analytics.settings import DifSettings
+from seedtest_analytics.stats.irt.dif_groups import GroupDif, compare_groups
+from seedtest_analytics.stats.irt.errors import IrtDataError
+from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.no_result import NoResult
 
-if TYPE_CHECKING:
-    import logging
-
-    from seedtest_analytics.assets.psychometrics.calibration.week import Answers
-    from seedtest_analytics.stats.irt.dif_groups import GroupDif
-    from seedtest_analytics.stats.irt.model import ItemParameters
-
-SQL = "psychometrics/dif.sql"
-CHECK = "dif_small"
 NO_COVARIATE = "DIF_COVARIATE is not set: there are no groups to compare"
 _SHOWN = 30
 
 
 @dataclass(frozen=True, eq=False)
 class DifOfWeek:
-    """``found``: the comparison, None where there is none with the ``reason`` why."""
+    """The comparison of groups by a covariate, or why there is none."""
 
     covariate: str | None
-    found: GroupDif | None
-    reason: str = ""
+    found: GroupDif | NoResult
 
 
-def dif_of_week(
-    connection: Connection,
-    answers: Answers,
-    *,
-    items: ItemParameters,
-    week: Week,
-    lookback_days: int,
-    settings: DifSettings,
-    log: logging.Logger,
-) -> DifOfWeek:
-    """Compare the groups on the answers that the items were calibrated on. Nothing is read without a covariate."""
-    from seedtest_analytics.stats.irt.dif_groups import compare_groups
-    from seedtest_analytics.stats.irt.errors import IrtDataError
-
+def dif_of_week(run: WeekRun, answers: Answers, *, items: ItemParameters) -> DifOfWeek:
+    """Compare the groups on the calibrated answers. Without a covariate nothing is read."""
+    settings, week = run.settings.dif, run.week
     if settings.covariate is None:
-        return DifOfWeek(None, None, reason=NO_COVARIATE)
+        return DifOfWeek(None, NoResult(NO_COVARIATE))
     source, path = settings.source
-    rows = connection.execute(
-        statement(SQL, "covariate"),
-        {"from_at": week.days_before(lookback_days), "as_of": week.as_of, "source": source, "path": path},
+    from_at = week.days_before(run.settings.calibration.lookback_days)
+    rows = run.connection.execute(
+        statement(DIF, "covariate"), {"from_at": from_at, "as_of": week.as_of, "source": source, "path": path}
     )
     value_of = {row.user_id: row.value for row in rows}
     labels = np.array([value_of.get(user) for user in answers.users.to_pylist()], dtype=object)
@@ -77,15 +55,15 @@ def dif_of_week(
             min_responses=settings.min_sample,
         )
     except IrtDataError as error:
-        log.warning(f"week of {week.key}: no DIF by {settings.covariate}: {error}")
-        return DifOfWeek(settings.covariate, None, reason=f"nothing to compare by {settings.covariate}: {error}")
+        run.warn(f"no DIF by {settings.covariate}: {error}")
+        return DifOfWeek(settings.covariate, NoResult(f"nothing to compare by {settings.covariate}: {error}"))
     return DifOfWeek(settings.covariate, found)
 
 
 def dif_spec(dif: DifOfWeek) -> dict[str, Any] | None:
-    """What `mirt_fit_meta` keeps of it; None without a comparison. Items are in `mirt_item_params.params.dif`."""
+    """The comparison as `mirt_fit_meta` keeps it; None without one. `mirt_item_params.params.dif` has the items."""
     found = dif.found
-    if found is None:
+    if isinstance(found, NoResult):
         return None
     return {
         "covariate": dif.covariate,
@@ -110,7 +88,7 @@ def dif_spec(dif: DifOfWeek) -> dict[str, Any] | None:
 def dif_by_item(dif: DifOfWeek) -> str:
     """JSON object: item id to its comparisons with the reference, for the items that could be tested."""
     found = dif.found
-    if found is None:
+    if isinstance(found, NoResult):
         return "{}"
     by_item: dict[str, list[dict[str, Any]]] = {}
     for row, column in np.argwhere(np.isfinite(found.p)).tolist():
@@ -133,15 +111,15 @@ def _short(value: float) -> float:
 
 
 def dif_check(dif: DifOfWeek) -> CheckOutcome:
-    """Fails where an item is of class C."""
+    """Fails if an item is of class C."""
     found = dif.found
-    if found is None:
-        return CheckOutcome(CHECK, True, description=dif.reason)  # noqa: FBT003
+    if isinstance(found, NoResult):
+        return DIF_SMALL.passed(found.reason)
     if not found.n_tests:
         text = (
             f"nothing to compare by {dif.covariate}: no item has DIF_MIN_SAMPLE answers in the reference and in a group"
         )
-        return CheckOutcome(CHECK, True, description=text)  # noqa: FBT003
+        return DIF_SMALL.passed(text)
     items = found.items_of_class("C").tolist()
     counts = found.counts()
     text = (
@@ -150,14 +128,14 @@ def dif_check(dif: DifOfWeek) -> CheckOutcome:
     )
     if items:
         text += f" (items {', '.join(map(str, items[:10]))}{', …' if len(items) > 10 else ''})"
-    return CheckOutcome(CHECK, not items, description=text)
+    return DIF_SMALL.judged(text, is_passed=not items)
 
 
 def dif_metadata(dif: DifOfWeek) -> dict[str, Any]:
-    """Groups, the largest differences and their forest plot; the reason alone where nothing was compared."""
+    """Groups, the largest differences and their forest plot; only the reason if nothing was compared."""
     found = dif.found
-    if found is None:
-        return {} if dif.covariate is None else {"dif": dif.reason}
+    if isinstance(found, NoResult):
+        return {} if dif.covariate is None else {"dif": found.reason}
     groups = [[g.name, g.n_rows, g.mean, g.sd] for g in found.populations]
     metadata = {
         "dif_groups": markdown_table([str(dif.covariate), "students", "mean θ", "SD of θ"], groups),
@@ -191,25 +169,20 @@ def _clearest(found: GroupDif) -> list[tuple[int, int]]:
     return [(int(i), int(k)) for i, k in tested[order]]
 
 
-def _forest(found: GroupDif) -> Any:
+def _forest(found: GroupDif) -> dg.MetadataValue:
     shown = _clearest(found)
-    delta = np.array([found.delta[i, k] for i, k in shown])
-    half = 1.96 * np.array([found.se[i, k] for i, k in shown])
-    is_large = np.array([found.ets_class[i, k] == "C" for i, k in shown])
-    colours = np.where(is_large, ACCENT, MUTED)
-    figure, axes = new_figure(6.5, 1.2 + 0.18 * len(shown))
-    rows = np.arange(len(shown))[::-1]
-    axes.hlines(rows, delta - half, delta + half, color=colours, linewidth=1.6)
-    axes.scatter(delta, rows, color=colours, s=14, zorder=3)
-    for limit in (-1.5, -1.0, 0.0, 1.0, 1.5):
-        axes.axvline(limit, color=INK, linewidth=0.7, linestyle="-" if limit == 0 else ":")
-    names = [f"{found.item_ids[i]} · {found.populations[k + 1].name}" for i, k in shown]
-    axes.set_yticks(rows, names, fontsize=7)
-    axes.set_xlabel("Δ of ETS, 95 % interval; left: harder for the group. Dotted: classes B and C", fontsize=8)
-    axes.set_title(
-        f"DIF against {found.populations[0].name}: {len(shown)} clearest of {found.n_tests}, class C in green",
-        loc="left",
-        fontsize=10,
-        color=INK,
+    delta = [float(found.delta[i, k]) for i, k in shown]
+    half = [1.96 * float(found.se[i, k]) for i, k in shown]
+    forest = Forest(
+        [f"{found.item_ids[i]} · {found.populations[k + 1].name}" for i, k in shown],
+        delta,
+        lower=[d - h for d, h in zip(delta, half, strict=True)],
+        upper=[d + h for d, h in zip(delta, half, strict=True)],
+        is_marked=[found.ets_class[i, k] == "C" for i, k in shown],
     )
-    return figure_metadata(figure)
+    return forest_plot(
+        forest,
+        f"DIF against {found.populations[0].name}: {len(shown)} clearest of {found.n_tests}, class C in green",
+        label="Δ of ETS, 95 % interval; left: harder for the group. Dotted: classes B and C",
+        limits=(-1.5, -1.0, 1.0, 1.5),
+    )

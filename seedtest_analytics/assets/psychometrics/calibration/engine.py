@@ -1,42 +1,42 @@
-"""What fits a calibration: the platform's engine, or R's mirt (``MIRT_BACKEND``), with the same result."""
+"""Fits a calibration by the platform's engine or by R's mirt (``MIRT_BACKEND``), with the same kind of result."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from seedtest_analytics.resources.r.caller import RCaller
+from seedtest_analytics.resources.r.mirt import CalibrationDataError, MirtCalibration, calibrate_with_mirt
 from seedtest_analytics.settings import CalibrationSettings
-
-if TYPE_CHECKING:
-    import logging
-
-    import pandas as pd
-
-    from seedtest_analytics.resources.r.caller import RCaller
-    from seedtest_analytics.resources.r.mirt import MirtCalibration
-    from seedtest_analytics.stats.irt.config import ItemPriors
-    from seedtest_analytics.stats.irt.data import ResponseData
-    from seedtest_analytics.stats.irt.model import ItemParameters
-    from seedtest_analytics.stats.irt.result import Calibration, ItemEstimates
+from seedtest_analytics.stats.irt import result as flags
+from seedtest_analytics.stats.irt.config import Beta, CalibrationConfig, ItemPriors, LogNormal, Normal, Quadrature
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.errors import IrtDataError
+from seedtest_analytics.stats.irt.estimation import calibrate
+from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.result import Calibration, ItemEstimates, Verdict
+from seedtest_analytics.stats.irt.verdict import judge
 
 NATIVE = "native"
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A calibration and what made it, such as ``native`` or ``mirt 1.44, R 4.4.1``, with the priors that it had."""
+    """A calibration with its priors and its backend, such as ``native`` or ``mirt 1.44, R 4.4.1``."""
 
     calibration: Calibration
     backend: str
     priors: ItemPriors
 
 
-Fit = Callable[["ResponseData", "ItemParameters | None"], Fitted]
-"""Answers, and the anchors to hold fixed, to a fitted calibration."""
+Fit = Callable[[ResponseData, ItemParameters | None], Fitted]
+"""Fits answers, with anchors held fixed if there are any."""
 
 
 def fit_by(settings: CalibrationSettings, r: RCaller | None, *, log: logging.Logger) -> Fit:
@@ -54,9 +54,7 @@ def native_fit(calibration: Calibration, settings: CalibrationSettings) -> Fitte
 
 
 def item_priors(settings: CalibrationSettings) -> ItemPriors:
-    """Weak priors hold items with few answers, whose likelihood has no maximum; 3PL always has its prior on c."""
-    from seedtest_analytics.stats.irt.config import Beta, ItemPriors, LogNormal, Normal
-
+    """Weak priors keep items with few answers finite, whose likelihood has no maximum. 3PL always has a prior on c."""
     c = Beta() if settings.model == "3PL" else None
     if settings.priors == "none":
         return ItemPriors(c=c)
@@ -64,14 +62,12 @@ def item_priors(settings: CalibrationSettings) -> ItemPriors:
 
 
 def priors_for_mirt(priors: ItemPriors) -> ItemPriors:
-    """The nearest that mirt can be asked for: the same on a; on the intercept in place of the difficulty; on logit(c).
+    """The nearest priors that mirt offers: the same on a, on the intercept instead of the difficulty, and on logit(c).
 
     b ~ N(0, s²) independent of log a ~ N(m, t²) gives d = -a b the mean 0 and the SD s exp(m + t²), which the normal
-    prior on d is given; for Rasch (a = 1) the two are one. Of Beta(α, β) on c the normal prior on logit(c) has the
-    mode and the curvature there.
+    prior on d gets. For Rasch (a = 1) the two are equal. The normal prior on logit(c) has the mode of Beta(α, β) on c and
+    its curvature there.
     """
-    from seedtest_analytics.stats.irt.config import Beta, ItemPriors, Normal
-
     d, c = priors.d, priors.c
     if priors.b is not None:
         root_mean_square_a = 1.0 if priors.a is None else math.exp(priors.a.mean_log + priors.a.sd_log**2)
@@ -85,10 +81,7 @@ def priors_for_mirt(priors: ItemPriors) -> ItemPriors:
 def calibrate_natively(
     data: ResponseData, anchors: ItemParameters | None, *, settings: CalibrationSettings
 ) -> Calibration:
-    """By the platform's engine. Raises IrtDataError for answers that cannot be calibrated."""
-    from seedtest_analytics.stats.irt.config import CalibrationConfig
-    from seedtest_analytics.stats.irt.estimation import calibrate
-
+    """Calibrate by the platform's engine. Raises IrtDataError for answers that cannot be calibrated."""
     return calibrate(
         data,
         CalibrationConfig(
@@ -109,12 +102,7 @@ def _by_mirt(
     r: RCaller,
     log: logging.Logger,
 ) -> Fitted:
-    """Raises IrtDataError for answers that mirt cannot be given, RError where R cannot do it."""
-    import pandas as pd
-
-    from seedtest_analytics.resources.r.mirt import CalibrationDataError, calibrate_with_mirt
-    from seedtest_analytics.stats.irt.errors import IrtDataError
-
+    """Raises IrtDataError for answers that mirt cannot take, and RError if R fails."""
     held = None
     if anchors is not None:
         held = pd.DataFrame({"item_id": anchors.item_ids, "a": anchors.a, "b": anchors.b, "c": anchors.c})
@@ -137,9 +125,7 @@ def _by_mirt(
 
 
 def answers_frame(data: ResponseData) -> pd.DataFrame:
-    """Columns user_id (number of the row), item_id, is_correct; one row an answer."""
-    import pandas as pd
-
+    """Columns user_id (number of the row), item_id, is_correct; one row for each answer."""
     return pd.DataFrame(
         {
             "user_id": np.repeat(np.arange(data.n_rows), data.n_answers_by_row),
@@ -150,11 +136,7 @@ def answers_frame(data: ResponseData) -> pd.DataFrame:
 
 
 def calibration_from_mirt(found: MirtCalibration, data: ResponseData) -> Calibration:
-    """mirt's estimates as the engine's result. Covariances between an item's parameters are not known: 0."""
-    from seedtest_analytics.stats.irt.config import Quadrature
-    from seedtest_analytics.stats.irt.result import Calibration, Verdict
-    from seedtest_analytics.stats.irt.verdict import judge
-
+    """mirt's estimates as the engine's result. mirt reports no covariances between the parameters of an item; they are 0."""
     items = _items(found, data)
     is_anchored = bool(found.is_fixed.any())
     sd = float(np.sqrt(found.group_variance))
@@ -183,7 +165,7 @@ def calibration_from_mirt(found: MirtCalibration, data: ResponseData) -> Calibra
         free_index=None,
         n_components=int(items.component.max()) + 1,
         edge_mass=0.0,
-        verdict=Verdict(False),  # noqa: FBT003
+        verdict=Verdict(usable=False),
     )
     verdict = judge(calibration)
     reasons = verdict.reasons
@@ -196,10 +178,7 @@ def calibration_from_mirt(found: MirtCalibration, data: ResponseData) -> Calibra
 
 
 def _items(found: MirtCalibration, data: ResponseData) -> ItemEstimates:
-    """Every item of the data, those that mirt was not given with their reason."""
-    from seedtest_analytics.stats.irt import result as flags
-    from seedtest_analytics.stats.irt.result import ItemEstimates
-
+    """Every item of the data; items that mirt did not get have their reason."""
     place = np.searchsorted(data.item_ids, found.item_ids)
     n, right = data.answer_counts()
 
@@ -209,7 +188,7 @@ def _items(found: MirtCalibration, data: ResponseData) -> ItemEstimates:
         return out
 
     se = np.stack([everywhere(np.where(found.is_fixed, 0.0, s)) for s in (found.a_se, found.b_se, found.c_se)], axis=1)
-    # What the model fixes has no standard error of mirt's: it is known.
+    # mirt reports no standard error for what the model fixes. Its error is 0.
     se[place, 2] = np.nan_to_num(se[place, 2])
     if found.model == "Rasch":
         se[place, 0] = 0.0

@@ -1,8 +1,8 @@
-"""What a calibration looks like, for the metadata of `mirt_item_params`."""
+"""Plots of a calibration on the platform scale, for the metadata of `mirt_item_params`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,20 +14,19 @@ from seedtest_analytics.assets.framework.preview import (
     markdown_table,
     new_figures,
 )
-
-if TYPE_CHECKING:
-    from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration
-    from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration
+from seedtest_analytics.stats.irt.curves import characteristic_curves, information_curve
+from seedtest_analytics.stats.irt.model import ItemParameters
 
 _CURVES = 12
 
 
 def calibration_metadata(placed: PlacedCalibration) -> dict[str, Any]:
     """Characteristic curves, information where the students are, and a table of the parameters' quartiles."""
-    items = placed.items.loc[placed.items["a"].notna()]
+    items = placed.platform_items.loc[placed.platform_items["a"].notna()]
     metadata: dict[str, Any] = {"items": len(items), "scale": placed.description}
     if len(items):
-        if len(placed.parameters):
+        if len(placed.platform_parameters):
             metadata["curves_and_information"] = _curves_and_information(placed)
         a, b = (items[name].to_numpy(np.float64) for name in ("a", "b"))
         metadata["parameters"] = _quartiles(
@@ -46,19 +45,17 @@ def _quartiles(columns: dict[str, np.ndarray]) -> Any:
 
 
 def _curves_and_information(placed: PlacedCalibration) -> Any:
-    """Left: some items' curves, from the easiest to the hardest. Right: what a test of ordinary length measures, and
-    where the students are: information far from them is of no use.
+    """Left: curves of some items, from the easiest to the hardest. Right: the information of a test of ordinary length,
+    and the distribution of the students. Information far from the students is useless.
     """
     figure, (left, right) = new_figures(2, 9.0, height=3.2)
-    _curves(left, placed.parameters)
+    _curves(left, placed.platform_parameters)
     _information(right, placed)
     return figure_metadata(figure)
 
 
 def _curves(axes: Any, items: ItemParameters) -> None:
     from matplotlib import colormaps
-
-    from seedtest_analytics.stats.irt.curves import characteristic_curves
 
     curves = characteristic_curves(items, _CURVES, theta=np.linspace(-4, 4, 161))
     b = items.b[items.positions(curves.item_ids)]
@@ -81,9 +78,7 @@ def _curves(axes: Any, items: ItemParameters) -> None:
 
 
 def _information(axes: Any, placed: PlacedCalibration) -> None:
-    from seedtest_analytics.stats.irt.curves import information_curve
-
-    fit, items = placed.calibration, placed.parameters
+    fit, items = placed.calibration, placed.platform_parameters
     n_answers = fit.n_answers / max(fit.n_rows, 1)
     theta = np.linspace(-4, 4, 161)
     information = information_curve(items, theta).information * n_answers / len(items)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from seedtest_analytics.assets.framework.json_text import finite_or_none
+from seedtest_analytics.assets.psychometrics.answers import Answers
+from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration
 from seedtest_analytics.partitions import Week
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from seedtest_analytics.assets.psychometrics.calibration.week import Answers
-    from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration
-    from seedtest_analytics.stats.irt.config import ItemPriors
+from seedtest_analytics.stats.irt.config import ItemPriors, Normal
+from seedtest_analytics.stats.no_result import NoResult
 
 _HISTORY = (
     "run_id",
@@ -44,30 +43,26 @@ _FIT = (
 )
 
 
-def history_rows(placed: PlacedCalibration | None, week: Week, *, run_id: str) -> pd.DataFrame:
-    """Rows of mirt_item_params_history: every item of the data, those set aside without parameters."""
-    import pandas as pd
-
-    if placed is None:
+def history_rows(placed: PlacedCalibration | NoResult, week: Week, *, run_id: str) -> pd.DataFrame:
+    """Rows of mirt_item_params_history on the platform scale: every item; an item set aside has no parameters."""
+    if isinstance(placed, NoResult):
         return pd.DataFrame(columns=list(_HISTORY))
-    frame = placed.items.copy()
+    frame = placed.platform_items.copy()
     frame["item_id"] = frame["item_id"].astype(str)
     frame["run_id"], frame["model"], frame["week_start"] = run_id, placed.calibration.model, week.start
     return frame[list(_HISTORY)]
 
 
 def fit_row(
-    placed: PlacedCalibration | None,
+    placed: PlacedCalibration | NoResult,
     week: Week,
     *,
     run_id: str,
     answers: Answers | None,
     dif: dict[str, Any] | None,
 ) -> pd.DataFrame:
-    """The row of mirt_fit_meta; none where nothing was fitted. ``dif``: kept with the metrics where there is one."""
-    import pandas as pd
-
-    if placed is None or answers is None:
+    """The row of mirt_fit_meta; no row without a fit. ``dif`` is kept with the metrics."""
+    if isinstance(placed, NoResult) or answers is None:
         return pd.DataFrame(columns=list(_FIT))
     row = {
         "run_id": run_id,
@@ -83,7 +78,7 @@ def fit_row(
 
 
 def model_spec(placed: PlacedCalibration) -> dict[str, Any]:
-    """Contract keys model, n_persons, n_items, linking_constants, and what else was decided before the fit."""
+    """Contract keys model, n_persons, n_items, linking_constants, and everything else that was decided before the fit."""
     fit = placed.calibration
     return {
         "model": fit.model,
@@ -104,9 +99,7 @@ def model_spec(placed: PlacedCalibration) -> dict[str, Any]:
 
 
 def priors_spec(priors: ItemPriors) -> dict[str, dict[str, Any]]:
-    """The priors by parameter: a and b, or by mirt the intercept d = -a b; c, or its logit. Empty without any."""
-    from seedtest_analytics.stats.irt.config import Normal
-
+    """The priors by parameter: a and b (mirt: the intercept d = -a b), and c or its logit. Empty without priors."""
     spec = {}
     for name in ("a", "b", "d", "c"):
         prior = getattr(priors, name)
@@ -117,7 +110,7 @@ def priors_spec(priors: ItemPriors) -> dict[str, dict[str, Any]]:
 
 
 def metrics(placed: PlacedCalibration) -> dict[str, Any]:
-    """How well it went; numbers that are not finite are null."""
+    """Measures of the fit; numbers that are not finite are null."""
     fit = placed.calibration
     return {
         "log_likelihood": finite_or_none(fit.log_likelihood),

@@ -1,18 +1,17 @@
-"""Calibration of one week: answers in, item parameters with a verdict out, on the platform's scale."""
+"""Calibration of one week: load the answers, fit, place the fit on the platform scale, publish with a verdict."""
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-from sqlalchemy import Connection
+import dagster as dg
 
-from seedtest_analytics.assets.framework.events import CheckOutcome, Outcome
+from seedtest_analytics.assets.framework.checks import CheckOutcome
+from seedtest_analytics.assets.framework.identity import fit_id
+from seedtest_analytics.assets.framework.report import Outcome
+from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
+from seedtest_analytics.assets.psychometrics.answers import Answers, load_answers
 from seedtest_analytics.assets.psychometrics.calibration.dif import (
     NO_COVARIATE,
     DifOfWeek,
@@ -22,217 +21,110 @@ from seedtest_analytics.assets.psychometrics.calibration.dif import (
     dif_of_week,
     dif_spec,
 )
-from seedtest_analytics.assets.psychometrics.calibration.engine import Fit, fit_by
-from seedtest_analytics.assets.psychometrics.calibration.filter import (
-    FilteredCalibrationError,
-    filter_of,
-    refusal_of_filter,
-)
+from seedtest_analytics.assets.psychometrics.calibration.engine import fit_by
+from seedtest_analytics.assets.psychometrics.calibration.filter import refusal_of_filter
 from seedtest_analytics.assets.psychometrics.calibration.plots import calibration_metadata
 from seedtest_analytics.assets.psychometrics.calibration.rows import fit_row, history_rows
+from seedtest_analytics.assets.psychometrics.checks import (
+    ANCHORS_ENOUGH,
+    ANCHORS_STABLE,
+    DIF_SMALL,
+    ITEMS_USABLE,
+    ON_THE_SCALE,
+    USABLE,
+)
 from seedtest_analytics.assets.psychometrics.fit_report import item_fit_metadata
 from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration, place_on_scale
-from seedtest_analytics.database.publish import Published, publish, staged_from_frame
-from seedtest_analytics.database.read import copy_to_arrow
+from seedtest_analytics.assets.psychometrics.statements import ANCHORS, SCALE
+from seedtest_analytics.database.publish import Published
 from seedtest_analytics.database.sql_files import statement
-from seedtest_analytics.partitions import Week
-from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import CalibrationSettings, DifSettings
+from seedtest_analytics.resources.r.caller import RCaller
+from seedtest_analytics.resources.r.errors import RError
+from seedtest_analytics.stats.irt.errors import IrtDataError
+from seedtest_analytics.stats.no_result import NoResult
 from seedtest_analytics.tables import psychometrics as tables
 
-if TYPE_CHECKING:
-    import dagster as dg
-    import pyarrow as pa
-
-    from seedtest_analytics.resources.r.caller import RCaller
-    from seedtest_analytics.stats.irt.data import ResponseData
-
-RESPONSES = "psychometrics/responses.sql"
-SCALE = "psychometrics/scale.sql"
-ANCHORS = "psychometrics/anchors.sql"
 USABLE_SHARE = 0.5
-_THIS_WEEK = "t.week_start = :week_start"
+NOTHING_TO_CALIBRATE = NoResult("no calibration this week: nothing to calibrate on")
 _KEEP_NEWER = "t.fitted_at <= excluded.fitted_at"
 
 
-@dataclass(frozen=True)
-class Answers:
-    """A week's answers in the engine's layout, with the fingerprint that names them (hexadecimal, 128 bits).
+def calibrate_week(run: WeekRun, r: RCaller | None = None) -> Sequence[Outcome]:
+    """Calibrate one week and publish history, current parameters and the row of the fit.
 
-    ``users``: student ids (Arrow text); the first row key of ``data`` is the position in it. ``filter``: which topic or
-    subject they are limited to; None for all.
+    ``r`` is needed by ``MIRT_BACKEND=mirt`` only. Raises :class:`dagster.Failure` if R fails, or if the settings limit
+    the answers to a topic or subject and calibrations of all answers exist; a dry run warns of the latter.
     """
-
-    data: ResponseData
-    fingerprint: str
-    users: pa.Array
-    filter: dict[str, Any] | None
-
-
-def calibrate_week(
-    postgres: PostgresResource,
-    week: Week,
-    *,
-    settings: CalibrationSettings,
-    dry: bool,
-    log: dg.DagsterLogManager,
-    r: RCaller | None = None,
-    dif_settings: DifSettings | None = None,
-) -> Iterator[Outcome]:
-    """Calibrate one week and publish history, current parameters and the fit's row in one transaction.
-
-    ``r`` is needed by ``MIRT_BACKEND=mirt`` only; without ``dif_settings`` no groups are compared. Raises
-    FilteredCalibrationError for one topic or subject where all answers have been calibrated, unless it is a dry run.
-    """
-    fit = fit_by(settings, r, log=log)
-    with postgres.transaction(f"irt_calibration:{week.key}", is_dry_run=dry) as connection:
-        refusal = refusal_of_filter(connection, week, settings=settings)
-        if refusal is not None:
-            if not dry:
-                raise FilteredCalibrationError(refusal)
-            log.warning(refusal)
-        answers = load_answers(connection, week, settings=settings)
-        placed, reason = _fit(connection, answers, week=week, settings=settings, fit=fit, log=log)
-        run_id = "" if answers is None else run_id_of(week, settings, fingerprint=answers.fingerprint)
-        dif = DifOfWeek(None, None, reason=NO_COVARIATE)
-        if answers is not None and placed is not None:
-            dif = dif_of_week(
-                connection,
-                answers,
-                items=placed.parameters,
-                week=week,
-                lookback_days=settings.lookback_days,
-                settings=dif_settings or DifSettings(),
-                log=log,
-            )
-        parameters, fits = _publish(connection, week, run_id=run_id, answers=answers, placed=placed, dif=dif)
-        if settings.update_question_meta and placed is not None and placed.is_on_scale:
-            n_questions = connection.execute(statement(ANCHORS, "write_back"), {"run_id": run_id}).rowcount
-            log.info(f"week of {week.key}: parameters of {n_questions} questions written to question.meta.irt")
-    yield Outcome(parameters, *_parameters_report(placed, answers, reason=reason), week.key, dry)
-    yield Outcome(
-        fits,
-        *_fit_report(placed, reason, week=week, run_id=run_id, min_anchors=settings.min_anchors, dif=dif),
-        week.key,
-        dry,
+    settings, week = run.settings.calibration, run.week
+    refusal = refusal_of_filter(run.connection, week, settings=settings)
+    if refusal is not None:
+        if not run.is_dry_run:
+            raise dg.Failure(refusal, allow_retries=False)
+        run.log.warning(refusal)
+    answers = load_answers(run.connection, week, settings=settings)
+    placed = _fit(run, answers, r=r)
+    run_id = ""
+    dif = DifOfWeek(None, NoResult(NO_COVARIATE))
+    if answers is not None:
+        run_id = fit_id("irt", week, settings=settings.model_dump(mode="json"), data=[answers.fingerprint])
+        if isinstance(placed, PlacedCalibration):
+            dif = dif_of_week(run, answers, items=placed.platform_parameters)
+    parameters, fits = _publish(run, placed, run_id=run_id, answers=answers, dif=dif)
+    if settings.update_question_meta and isinstance(placed, PlacedCalibration) and placed.is_on_scale:
+        n_questions = run.connection.execute(statement(ANCHORS, "write_back"), {"run_id": run_id}).rowcount
+        run.log.info(f"week of {week.key}: parameters of {n_questions} questions written to question.meta.irt")
+    return (
+        _parameters_outcome(run, parameters, placed=placed, answers=answers),
+        _fit_outcome(run, fits, placed=placed, run_id=run_id, dif=dif),
     )
 
 
-def load_answers(connection: Connection, week: Week, *, settings: CalibrationSettings) -> Answers | None:
-    """The answers of the look-back; None where there is none."""
-    return load_between(connection, week.days_before(settings.lookback_days), as_of=week.as_of, settings=settings)
-
-
-def load_between(
-    connection: Connection, from_at: dt.datetime, *, as_of: dt.datetime, settings: CalibrationSettings
-) -> Answers | None:
-    """The answers with from_at <= completed_at < as_of that the settings select; None where there is none."""
-    from seedtest_analytics.stats.irt.data import ResponseData
-
-    connection.execute(
-        statement(RESPONSES, "calibration"),
-        {
-            "from_at": from_at,
-            "as_of": as_of,
-            "first_only": settings.attempts == "first",
-            "topic_id": settings.topic_id,
-            "subject_id": settings.subject_id,
-            "max_observations": settings.max_observations or None,
-        },
-    )
-    rows = copy_to_arrow(connection, statement(RESPONSES, "calibration_rows"), dictionaries=("user_id",))
-    connection.execute(statement(RESPONSES, "drop_calibration"))
-    if rows.num_rows == 0:
-        return None
-    users = rows["user_id"].combine_chunks()
-    code = users.indices.to_numpy()
-    item, correct, answer_no = (rows[name].to_numpy() for name in ("item_id", "correct", "answer_no"))
-    # With all attempts asked for, a student's later answers to an item are rows of their own: the model has no
-    # memory, and one ability cannot have two answers to one item.
-    key = code if settings.attempts == "first" else (code, answer_no)
-    data = ResponseData.from_long(key, item, correct=correct)
-    names = users.dictionary
-    fingerprint = _fingerprint(names.to_pylist(), code, item, correct)
-    return Answers(data, fingerprint, users=names, filter=filter_of(settings))
-
-
-def _fingerprint(users: list[str], *columns: np.ndarray) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for column in columns:
-        digest.update(np.ascontiguousarray(column).data)
-    digest.update("\0".join(users).encode())
-    return digest.hexdigest()
-
-
-def run_id_of(week: Week, settings: CalibrationSettings, *, fingerprint: str) -> str:
-    """The same week, settings and answers give the same id, so a second run replaces its own rows."""
-    spec = json.dumps(settings.model_dump(mode="json"), sort_keys=True) + fingerprint
-    return f"irt-{week.iso_label}-{hashlib.sha256(spec.encode()).hexdigest()[:10]}"
-
-
-def _fit(
-    connection: Connection,
-    answers: Answers | None,
-    *,
-    week: Week,
-    settings: CalibrationSettings,
-    fit: Fit,
-    log: dg.DagsterLogManager,
-) -> tuple[PlacedCalibration | None, str]:
-    """The calibration, placed on the scale; None with the reason where the answers cannot carry one, and without a
-    reason where there are no answers.
-    """
-    from seedtest_analytics.stats.irt.errors import IrtDataError
-
+def _fit(run: WeekRun, answers: Answers | None, *, r: RCaller | None) -> PlacedCalibration | NoResult:
+    """The calibration on the platform scale, or why there is none."""
     if answers is None:
-        return None, ""
+        return NOTHING_TO_CALIBRATE
+    settings = run.settings.calibration
     try:
-        return place_on_scale(connection, answers.data, week=week, settings=settings, fit=fit, log=log), ""
+        return place_on_scale(run, answers.data, fit=fit_by(settings, r, log=run.log))
     except IrtDataError as error:
-        reason = f"{answers.data.n_answers:,} answers carry no calibration: {error}"
-        log.warning(f"week of {week.key}: {reason}")
-        return None, reason
+        reason = f"cannot calibrate {answers.data.n_answers:,} answers: {error}"
+        run.warn(reason)
+        return NoResult(reason)
+    except RError as error:
+        text = f"MIRT_BACKEND={settings.backend}, week of {run.week.key}: {error}"
+        raise dg.Failure(text, allow_retries=False) from error
 
 
 def _publish(
-    connection: Connection,
-    week: Week,
+    run: WeekRun,
+    placed: PlacedCalibration | NoResult,
     *,
     run_id: str,
     answers: Answers | None,
-    placed: PlacedCalibration | None,
     dif: DifOfWeek,
 ) -> tuple[Published, Published]:
-    parameters = {"week_start": week.start}
-    history = history_rows(placed, week, run_id=run_id)
-    fit = fit_row(placed, week, run_id=run_id, answers=answers, dif=dif_spec(dif))
-    staged_from_frame(connection, "staged_history", table=tables.mirt_item_params_history, frame=history)
-    staged_from_frame(connection, "staged_fit", table=tables.mirt_fit_meta, frame=fit)
-    publish(
-        connection,
-        tables.mirt_item_params_history,
-        staged="staged_history",
-        partition=_THIS_WEEK,
-        parameters=parameters,
-    )
-    fits = publish(connection, tables.mirt_fit_meta, staged="staged_fit", partition=_THIS_WEEK, parameters=parameters)
-    current_of = {"run_id": run_id, "fitted_at": week.as_of, "dif": dif_by_item(dif)}
-    connection.execute(statement(SCALE, "stage_current"), current_of)
-    current = publish(
-        connection,
+    history = history_rows(placed, run.week, run_id=run_id)
+    publish_week(run, tables.mirt_item_params_history, rows=history)
+    fit = fit_row(placed, run.week, run_id=run_id, answers=answers, dif=dif_spec(dif))
+    fits = publish_week(run, tables.mirt_fit_meta, rows=fit)
+    current_of = {"run_id": run_id, "fitted_at": run.week.as_of, "dif": dif_by_item(dif)}
+    run.connection.execute(statement(SCALE, "stage_current"), current_of)
+    current = publish_week(
+        run,
         tables.mirt_item_params,
-        staged="staged_current",
-        partition="false",
+        rows="staged_current",
+        replace=Replace.NOTHING,
         update_only_if=_KEEP_NEWER,
     )
     return current, fits
 
 
-def _parameters_report(
-    placed: PlacedCalibration | None, answers: Answers | None, *, reason: str
-) -> tuple[dict[str, Any], list[CheckOutcome]]:
-    if placed is None or answers is None:
-        return {}, [CheckOutcome("items_usable", True, description=reason or "no answers to calibrate on")]  # noqa: FBT003
+def _parameters_outcome(
+    run: WeekRun, published: Published, *, placed: PlacedCalibration | NoResult, answers: Answers | None
+) -> Outcome:
+    if isinstance(placed, NoResult) or answers is None:
+        reason = placed.reason if isinstance(placed, NoResult) else ""
+        return run.outcome(published, checks=[ITEMS_USABLE.passed(reason)])
     fit = placed.calibration
     share = fit.share_usable
     text = (
@@ -240,33 +132,23 @@ def _parameters_report(
         f"set aside: {fit.set_aside}"
     )
     metadata = calibration_metadata(placed) | item_fit_metadata(answers.data, fit)
-    return metadata, [CheckOutcome("items_usable", share >= USABLE_SHARE, description=text)]
+    return run.outcome(published, metadata, checks=[ITEMS_USABLE.judged(text, is_passed=share >= USABLE_SHARE)])
 
 
-def _fit_report(
-    placed: PlacedCalibration | None,
-    reason: str,
-    *,
-    week: Week,
-    run_id: str,
-    min_anchors: int,
-    dif: DifOfWeek,
-) -> tuple[dict[str, Any], list[CheckOutcome]]:
-    """``reason``: why there are answers and no calibration; empty where there are none, which is nobody's fault."""
-    if placed is None:
-        none = reason or "no calibration this week: nothing to calibrate on"
-        return {"as_of": week.as_of.isoformat()}, [
-            CheckOutcome("usable", not reason, description=none),
-            *(
-                CheckOutcome(name, True, description=none)  # noqa: FBT003
-                for name in ("on_the_scale", "anchors_enough", "anchors_stable", "dif_small")
-            ),
-        ]
-    fit, verdict = placed.calibration, placed.calibration.verdict
-    usable_text = "; ".join(placed.reasons or verdict.warnings) or "converged"
-    metadata = {
+def _fit_outcome(
+    run: WeekRun, published: Published, *, placed: PlacedCalibration | NoResult, run_id: str, dif: DifOfWeek
+) -> Outcome:
+    as_of = run.week.as_of.isoformat()
+    if isinstance(placed, NoResult):
+        # A week without answers is nobody's fault; answers that cannot be calibrated are.
+        usable = USABLE.judged(placed.reason, is_passed=placed is NOTHING_TO_CALIBRATE)
+        others = (ON_THE_SCALE, ANCHORS_ENOUGH, ANCHORS_STABLE, DIF_SMALL)
+        checks = [usable, *(check.passed(placed.reason) for check in others)]
+        return run.outcome(published, {"as_of": as_of}, checks=checks)
+    fit = placed.calibration
+    metadata: dict[str, Any] = {
         "run_id": run_id,
-        "as_of": week.as_of.isoformat(),
+        "as_of": as_of,
         "students": fit.n_rows,
         "answers": fit.n_answers,
         "log_likelihood": fit.log_likelihood,
@@ -274,20 +156,19 @@ def _fit_report(
         "scale": placed.description,
         **dif_metadata(dif),
     }
-    return metadata, [
-        CheckOutcome("usable", not placed.reasons, description=usable_text),
-        CheckOutcome("on_the_scale", placed.is_on_scale, description=placed.description),
-        CheckOutcome(
-            "anchors_enough",
-            placed.n_anchors >= min_anchors or placed.origin == "own",
-            description=f"{placed.n_anchors} anchors have answers, {min_anchors} are needed; {placed.description}",
-        ),
-        _anchors_stable(placed),
+    return run.outcome(published, metadata, checks=_checks(run, placed, dif=dif))
+
+
+def _checks(run: WeekRun, placed: PlacedCalibration, *, dif: DifOfWeek) -> list[CheckOutcome]:
+    min_anchors = run.settings.calibration.min_anchors
+    anchors = f"{placed.n_anchors} anchors have answers, {min_anchors} are needed; {placed.description}"
+    lost = [f"{anchor['item_id']}: {anchor['reason']}" for anchor in placed.lost_anchors]
+    excluded = f"{len(lost)} tagged anchors were excluded from the link; {'; '.join(lost[:10])}"
+    warnings = placed.calibration.verdict.warnings
+    return [
+        USABLE.judged("; ".join(placed.reasons or warnings) or "converged", is_passed=not placed.reasons),
+        ON_THE_SCALE.judged(placed.description, is_passed=placed.is_on_scale),
+        ANCHORS_ENOUGH.judged(anchors, is_passed=placed.n_anchors >= min_anchors or placed.origin == "own"),
+        ANCHORS_STABLE.judged(excluded if lost else placed.description, is_passed=not lost),
         dif_check(dif),
     ]
-
-
-def _anchors_stable(placed: PlacedCalibration) -> CheckOutcome:
-    lost = [f"{anchor['item_id']}: {anchor['reason']}" for anchor in placed.lost_anchors]
-    text = f"{len(lost)} anchors carry no scale; {'; '.join(lost[:10])}"
-    return CheckOutcome("anchors_stable", not lost, description=text if lost else placed.description)

@@ -1,30 +1,24 @@
-"""A comparison of two windows as rows of its tables and as metadata."""
+"""A comparison of two windows as rows of its tables and as metadata. Parameters are on the scale of the baseline."""
 
 from __future__ import annotations
 
 import json
-import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import dagster as dg
 import numpy as np
+import pandas as pd
 
-from seedtest_analytics.assets.framework.preview import (
-    ACCENT,
-    INK,
-    MUTED,
-    figure_metadata,
-    markdown_table,
-    new_figure,
-)
+from seedtest_analytics.assets.framework.json_text import json_text
+from seedtest_analytics.assets.framework.preview import Forest, forest_plot, markdown_table
+from seedtest_analytics.assets.psychometrics.drift.windows import Comparison
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import CalibrationSettings
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from seedtest_analytics.assets.psychometrics.drift.week import Comparison
-    from seedtest_analytics.stats.irt.drift import DriftResult
-    from seedtest_analytics.stats.irt.linking import Link
+from seedtest_analytics.stats.irt.curves import drift_forest
+from seedtest_analytics.stats.irt.drift import DriftResult
+from seedtest_analytics.stats.irt.linking import Link
+from seedtest_analytics.stats.irt.model import ItemParameters, information
+from seedtest_analytics.stats.no_result import NoResult
 
 NORMAL_95 = 1.96
 _CALIBRATION = (
@@ -59,23 +53,17 @@ _ALERT = (
 )
 
 
-def window_rows(found: Comparison | None, settings: CalibrationSettings) -> pd.DataFrame:
+def window_rows(found: Comparison | NoResult, settings: CalibrationSettings) -> pd.DataFrame:
     """The two windows."""
-    import pandas as pd
-
     tags = json.dumps({"topic_id": settings.topic_id, "subject_id": settings.subject_id})
-    windows = () if found is None else (found.baseline, found.recent)
+    windows = () if isinstance(found, NoResult) else (found.baseline, found.recent)
     rows = [{"id": w.id, "start_at": w.start_at, "end_at": w.end_at, "population_tags": tags} for w in windows]
     return pd.DataFrame(rows, columns=["id", "start_at", "end_at", "population_tags"])
 
 
-def calibration_rows(found: Comparison | None, week: Week) -> pd.DataFrame:
+def calibration_rows(found: Comparison | NoResult, week: Week) -> pd.DataFrame:
     """Every calibrated item of either window, on the baseline's scale."""
-    import pandas as pd
-
-    from seedtest_analytics.stats.irt.linking import Link
-
-    if found is None:
+    if isinstance(found, NoResult):
         return pd.DataFrame(columns=list(_CALIBRATION))
     old, new = found.calibrations
     frames = [
@@ -95,7 +83,7 @@ def _window_items(items: pd.DataFrame, window_id: int, *, link: Link, changes: d
         kept[f"{name}_hat"] = kept[name]
         half = NORMAL_95 * kept[f"se_{name}"]
         kept[f"{name}_l95"], kept[f"{name}_u95"] = kept[name] - half, kept[name] + half
-    # A limit without a standard error is NULL; NaN is no number of the contract.
+    # Without a standard error the limit is NULL. The contract does not allow NaN.
     kept = kept.replace({np.nan: None})
     kept["n"], kept["window_id"] = kept["n_responses"], window_id
     kept["dif"] = [changes.get(int(item)) for item in kept["item_id"]]
@@ -104,8 +92,6 @@ def _window_items(items: pd.DataFrame, window_id: int, *, link: Link, changes: d
 
 
 def _information(items: pd.DataFrame) -> list[str]:
-    from seedtest_analytics.stats.irt.model import ItemParameters, information
-
     theta = np.linspace(-3.0, 3.0, 50)
     values = information(theta, ItemParameters.of(items["item_id"], items["a"], b=items["b"], c=items["c"]))
     best = values.argmax(axis=1)
@@ -122,19 +108,15 @@ def _changes(drift: DriftResult) -> dict[int, str]:
             values[f"delta_{name}"] = getattr(drift, f"delta_{name}")[k]
             values[f"se_delta_{name}"] = getattr(drift, f"se_delta_{name}")[k]
             values[f"p_{name}_adjusted"] = getattr(drift, f"p_{name}_adjusted")[k]
-        found[int(item)] = json.dumps(
-            {key: float(value) if math.isfinite(value) else None for key, value in values.items()}
-        )
+        found[int(item)] = json_text(values)
     return found
 
 
-def alert_rows(found: Comparison | None, week: Week) -> pd.DataFrame:
-    """One row an item and metric; ``resolved_at`` is left empty, for people alone know."""
-    import pandas as pd
-
+def alert_rows(found: Comparison | NoResult, week: Week) -> pd.DataFrame:
+    """One row for each item and metric. ``resolved_at`` stays empty: only people know."""
     rows = (
         []
-        if found is None
+        if isinstance(found, NoResult)
         else [
             {
                 "item_id": int(alert.item_id),
@@ -153,9 +135,9 @@ def alert_rows(found: Comparison | None, week: Week) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_ALERT))
 
 
-def drift_metadata(found: Comparison | None) -> dict[str, Any]:
+def drift_metadata(found: Comparison | NoResult) -> dict[str, Any]:
     """The link, a table of the alerts and the forest plot of difficulties."""
-    if found is None:
+    if isinstance(found, NoResult):
         return {}
     drift, link = found.drift, found.drift.link
     rows = [[str(a.item_id), a.metric, a.value, a.threshold, a.severity, a.p_adjusted] for a in drift.alerts[:50]]
@@ -172,8 +154,9 @@ def drift_metadata(found: Comparison | None) -> dict[str, Any]:
 
 
 def _not_estimated(found: Comparison) -> str:
-    """Items with answers enough in both windows that one calibration set aside, such as for only wrong answers: the
-    greatest changes of all, which no difference of parameters shows.
+    """Items with enough answers in both windows that one calibration set aside, for example for only wrong answers.
+
+    These are the largest changes of all, and no difference of parameters shows them.
     """
     ids = set(found.drift.skipped)
     for fitted in found.calibrations:
@@ -188,21 +171,18 @@ def _not_estimated(found: Comparison) -> str:
     return ", ".join(f"{item} ({flag})" for item, flag in sorted(by_item.items())) or "none"
 
 
-def _forest(drift: DriftResult) -> Any:
-    from seedtest_analytics.stats.irt.curves import drift_forest
-
-    forest = drift_forest(drift)
-    n = len(forest.item_ids)
-    figure, axes = new_figure(6.5, 1.2 + 0.18 * n)
-    rows = np.arange(n)[::-1]
-    colours = np.where(forest.has_alert, ACCENT, MUTED)
-    axes.hlines(rows, forest.lower, forest.upper, color=colours, linewidth=1.6)
-    axes.scatter(forest.delta_b, rows, color=colours, s=14, zorder=3)
-    for limit in (-forest.threshold, 0.0, forest.threshold):
-        axes.axvline(limit, color=INK, linewidth=0.7, linestyle="-" if limit == 0 else ":")
-    axes.set_yticks(rows, [str(item) for item in forest.item_ids], fontsize=7)
-    axes.set_xlabel("change of difficulty b (logit), 95 % interval; dotted: threshold", fontsize=8)
-    axes.set_title(
-        f"{n} clearest changes of {len(drift.item_ids)}, alerts in green", loc="left", fontsize=10, color=INK
+def _forest(drift: DriftResult) -> dg.MetadataValue:
+    clearest = drift_forest(drift)
+    forest = Forest(
+        [str(item) for item in clearest.item_ids],
+        clearest.delta_b.tolist(),
+        lower=clearest.lower.tolist(),
+        upper=clearest.upper.tolist(),
+        is_marked=clearest.has_alert.tolist(),
     )
-    return figure_metadata(figure)
+    return forest_plot(
+        forest,
+        f"{len(clearest.item_ids)} clearest changes of {len(drift.item_ids)}, alerts in green",
+        label="change of difficulty b (logit), 95 % interval; dotted: threshold",
+        limits=(-clearest.threshold, clearest.threshold),
+    )

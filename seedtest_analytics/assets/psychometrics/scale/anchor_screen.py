@@ -1,26 +1,24 @@
-"""Which of the anchors may be held fixed: those that still behave as their parameters say."""
+"""Screens the anchors: only those that still behave as their parameters say may be held fixed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seedtest_analytics.assets.psychometrics.calibration.engine import calibrate_natively
+from seedtest_analytics.assets.psychometrics.scale.link import Reference
 from seedtest_analytics.settings import CalibrationSettings
-
-if TYPE_CHECKING:
-    from seedtest_analytics.assets.psychometrics.scale.link import Reference
-    from seedtest_analytics.stats.irt.data import ResponseData
-    from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
-    from seedtest_analytics.stats.irt.model import ItemParameters
-    from seedtest_analytics.stats.irt.result import Calibration
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
+from seedtest_analytics.stats.irt.linking import drifted_anchors
+from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.result import NOT_FOR_SCORING, Calibration
 
 
 @dataclass(frozen=True, eq=False)
 class ScreenedAnchors:
-    """``held``: anchors to fix. ``n_screened``: those whose parameters could be compared. ``dropped``: what moved."""
+    """``held``: anchors to fix. ``n_screened``: compared anchors. ``dropped``: anchors that drifted."""
 
     held: ItemParameters
     n_screened: int
@@ -33,7 +31,7 @@ def answered_anchors(tagged: ItemParameters, data: ResponseData) -> ItemParamete
 
 
 def count_testable(anchors: ItemParameters, data: ResponseData, *, min_responses: int) -> int:
-    """Anchors that a scale can rest on: enough answers, right and wrong ones."""
+    """Number of anchors that can define a scale: enough answers, right and wrong ones."""
     n, right = data.answer_counts()
     place = np.searchsorted(data.item_ids, anchors.item_ids)
     n, right = n[place], right[place]
@@ -41,22 +39,19 @@ def count_testable(anchors: ItemParameters, data: ResponseData, *, min_responses
 
 
 def free_calibration(data: ResponseData, settings: CalibrationSettings) -> Calibration:
-    """The answers calibrated as if no anchor were known. By the platform's engine whatever fits the week: screening
-    needs no second opinion, and a second fit by mirt would double the longest step.
+    """Calibrate the answers as if no anchor were known.
+
+    The platform's engine does this for every backend. A second fit by mirt would double the longest step for nothing.
     """
     return calibrate_natively(data, None, settings=settings)
 
 
 def screen(free: Calibration, anchors: ItemParameters, *, tagged: Reference, min_anchors: int) -> ScreenedAnchors:
-    """Anchors whose free estimates have left the others' common line are dropped, and estimated like any item.
+    """Drop the anchors whose free estimates have left the common line of the others; they are estimated like any item.
 
-    An anchor with too few answers to be estimated cannot be compared: it stays fixed, moves nothing, and does not
-    count towards ``min_anchors``. Raises LinkingError where the rest is too few or too many have moved.
+    An anchor with too few answers cannot be compared: it stays fixed, has no influence, and does not count towards
+    ``min_anchors``. Raises LinkingError if too few are left or too many have drifted.
     """
-    from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
-    from seedtest_analytics.stats.irt.linking import drifted_anchors
-    from seedtest_analytics.stats.irt.result import NOT_FOR_SCORING
-
     own = free.parameters
     position = np.searchsorted(free.items.item_ids, own.item_ids)
     kept, moved = drifted_anchors(

@@ -1,4 +1,4 @@
-"""The items of a stored calibration that may be scored and linked with."""
+"""The items of a stored calibration that may be used for scoring and linking."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult
 
+from seedtest_analytics.assets.psychometrics.statements import SCALE
 from seedtest_analytics.database.sql_files import statement
-
-SCALE = "psychometrics/scale.sql"
+from seedtest_analytics.stats.irt.result import NOT_FOR_SCORING
 
 
 def items_to_score_with(connection: Connection, run_id: str) -> CursorResult[Any]:
-    """Their parameters, those whose flag says that they would mislead an ability left out."""
-    from seedtest_analytics.stats.irt.result import NOT_FOR_SCORING
-
+    """Their parameters on the platform scale, without items whose flag says that they would mislead an ability."""
     parameters = {"run_id": run_id, "not_for_scoring": sorted(NOT_FOR_SCORING)}
     return connection.execute(statement(SCALE, "parameters_of"), parameters)

@@ -1,35 +1,32 @@
-"""The link of a calibration to a scale that is there already, and the constants that are stored of it."""
+"""Links a calibration to an existing scale, and describes the link as it is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from sqlalchemy import RowMapping
 
 from seedtest_analytics.assets.framework.json_text import finite_or_none
-
-if TYPE_CHECKING:
-    from sqlalchemy import RowMapping
-
-    from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
-    from seedtest_analytics.stats.irt.linking import Link, LinkMethod
-    from seedtest_analytics.stats.irt.model import ItemParameters
-    from seedtest_analytics.stats.irt.result import Calibration
+from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
+from seedtest_analytics.stats.irt.linking import Link, LinkMethod, link
+from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.result import Calibration
 
 Origin = Literal["own", "anchors", "linked", "unlinked"]
 
 MAX_COMMON_ITEMS = 150
-"""The most answered common items that a link uses: more change the constants by less than their standard errors, and
-the standard errors cost the square of their number."""
+"""A link uses at most this many common items, those with the most answers. More items change the constants by less than
+their standard errors, and the cost of the standard errors grows with the square of the number."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Known parameters of items, ``covariance`` (n_items, 3, 3) of (a, b, c); zeros for values taken as given.
+    """Known item parameters on the platform scale. ``covariance`` (n_items, 3, 3) is of (a, b, c); zeros if given.
 
-    ``origin``: how a calibration that is linked to them is called; ``version``: of their scale.
+    ``origin``: the origin of a calibration that is linked to them; ``version``: the version of their scale.
     """
 
     parameters: ItemParameters
@@ -39,9 +36,7 @@ class Reference:
 
 
 def reference_of(rows: Sequence[RowMapping], origin: Origin, *, version: str) -> Reference:
-    """Parameters that a query gives, with their covariance where it has standard errors."""
-    from seedtest_analytics.stats.irt.model import ItemParameters
-
+    """Parameters from the rows of a query, with their covariance if the rows have standard errors."""
     column = {
         n: np.asarray([r.get(n) for r in rows], dtype=np.float64) for n in ("a", "b", "c", "se_a", "se_b", "se_c")
     }
@@ -56,7 +51,7 @@ def reference_of(rows: Sequence[RowMapping], origin: Origin, *, version: str) ->
 
 
 def method_for(model: str, linking: str) -> LinkMethod:
-    """The method asked for, Stocking-Lord in place of ``fixed``; mean-mean for Rasch, whose slopes are always 1."""
+    """The configured method; Stocking-Lord for ``fixed``, and mean-mean for Rasch, whose slopes are always 1."""
     if model == "Rasch":
         return "mean-mean"
     return "stocking-lord" if linking == "fixed" else linking  # type: ignore[return-value]
@@ -65,9 +60,7 @@ def method_for(model: str, linking: str) -> LinkMethod:
 def link_onto(
     calibration: Calibration, reference: Reference, *, method: LinkMethod, min_anchors: int
 ) -> tuple[Link, int]:
-    """The link and the number of common items. Raises LinkingError where it cannot be trusted."""
-    from seedtest_analytics.stats.irt.linking import link
-
+    """The link and the number of common items. Raises LinkingError if it is not trustworthy."""
     own = calibration.parameters
     position = np.searchsorted(calibration.items.item_ids, own.item_ids)
     theirs = reference.parameters.positions(own.item_ids)
@@ -87,7 +80,7 @@ def link_onto(
 
 
 def fixed_constants(n_fixed: int, n_screened: int, *, dropped: Sequence[DroppedAnchor]) -> dict[str, Any]:
-    """Constants where the anchors were held fixed: the fit is on their scale."""
+    """Constants of a fit with fixed anchors: it is on their scale."""
     return _constants(
         1.0,
         0.0,
@@ -99,7 +92,7 @@ def fixed_constants(n_fixed: int, n_screened: int, *, dropped: Sequence[DroppedA
 
 
 def constants_of(link: Link, reference: Reference, *, n_common: int) -> dict[str, Any]:
-    """Contract keys A, B, slope, intercept, n_anchors_used; standard errors, method, what was dropped and why."""
+    """Contract keys A, B, slope, intercept, n_anchors_used; standard errors, method, the dropped anchors and why."""
     return _constants(
         link.A,
         link.B,
@@ -115,12 +108,12 @@ def constants_of(link: Link, reference: Reference, *, n_common: int) -> dict[str
 
 
 def refusal(method: str, reference: Reference, *, reason: str) -> dict[str, Any]:
-    """What is stored where there is no link: no constants, and why."""
+    """Constants of a failed link: none, with the reason."""
     return _constants(None, None, n_anchors=0, method=method, onto=reference.version, refused=reason, dropped=[])
 
 
 def dropped_row(anchor: DroppedAnchor) -> dict[str, Any]:
-    """An anchor that carries no scale, as it is stored; a shift that is not known is null."""
+    """An anchor excluded from the link, as it is stored; an unknown shift is null."""
     return {
         "item_id": str(anchor.item_id),
         "shift_b_logit": finite_or_none(anchor.shift_b),

@@ -1,12 +1,13 @@
-"""Where a calibration's scale comes from: anchors, the platform's first calibration, or itself."""
+"""Places a calibration on the platform scale, which comes from anchors, the first calibration, or the fit itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy import Connection
+import pandas as pd
 
+from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.assets.psychometrics.calibration.engine import NATIVE, Fit, Fitted, native_fit
 from seedtest_analytics.assets.psychometrics.calibration.filter import filter_of
 from seedtest_analytics.assets.psychometrics.scale.anchor_screen import (
@@ -28,33 +29,31 @@ from seedtest_analytics.assets.psychometrics.scale.link import (
     refusal,
 )
 from seedtest_analytics.assets.psychometrics.scale.tagged_anchors import tagged_anchors
+from seedtest_analytics.assets.psychometrics.statements import SCALE
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import CalibrationSettings
-
-if TYPE_CHECKING:
-    import dagster as dg
-    import pandas as pd
-
-    from seedtest_analytics.stats.irt.data import ResponseData
-    from seedtest_analytics.stats.irt.model import ItemParameters
-    from seedtest_analytics.stats.irt.result import Calibration
-
-SCALE = "psychometrics/scale.sql"
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.errors import LinkingError
+from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.result import Calibration
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedCalibration:
-    """A calibration whose parameters and population stand on the platform's scale.
+    """A calibration with its parameters and its population on the platform scale.
 
-    ``items``: the engine's rows with a, b and their standard errors transformed. ``constants`` map the fit's own scale
-    to the platform's, ``θ* = A θ + B``; None where the fit is the origin, and A, B null with the reason where it
-    could not be linked. ``n_anchors``: tagged anchors with answers enough to be estimated. ``unusable_anchors``: tagged
-    items whose parameters are no item's, as they are stored.
+    Attributes:
+        fitted: the fit on its own scale.
+        platform_items: the rows of the fit with a, b and their standard errors on the platform scale.
+        constants: map the own scale to the platform scale, ``θ* = A θ + B``. None if the fit is the origin; A and B are
+            null, with the reason, if it could not be linked.
+        n_anchors: tagged anchors with enough answers to be estimated.
+        unusable_anchors: tagged items with invalid stored parameters, as rows for the table.
     """
 
     fitted: Fitted
-    items: pd.DataFrame
+    platform_items: pd.DataFrame
     origin: Origin
     version: str
     group_mean: float
@@ -70,90 +69,71 @@ class PlacedCalibration:
         return self.fitted.calibration
 
     @property
-    def parameters(self) -> ItemParameters:
-        """The items to score with, on the platform's scale."""
-        from seedtest_analytics.stats.irt.model import ItemParameters
-
-        kept = self.items.loc[self.items["item_id"].isin(self.calibration.parameters.item_ids)]
+    def platform_parameters(self) -> ItemParameters:
+        """The items to score with, on the platform scale."""
+        items = self.platform_items
+        kept = items.loc[items["item_id"].isin(self.calibration.parameters.item_ids)]
         return ItemParameters.of(kept["item_id"].to_numpy(), kept["a"], b=kept["b"], c=kept["c"])
 
     @property
     def is_on_scale(self) -> bool:
-        """Everything but a fit that should have been linked and could not be."""
+        """False for a fit that should have been linked and could not be."""
         return self.origin != "unlinked"
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it may not be scored with; empty where it may. Abilities on a scale of their own would be taken for a
-        change of the students.
-        """
+        """Why it must not score; empty if it may. Abilities on another scale would look like a change of the students."""
         return (*self.calibration.verdict.reasons, *(() if self.is_on_scale else (self.description,)))
 
     @property
     def lost_anchors(self) -> list[dict[str, Any]]:
-        """Tagged anchors that the scale does not rest on because they have moved or have no usable parameters."""
+        """Tagged anchors excluded from the link, because they have drifted or have no usable parameters."""
         if self.origin != "anchors" or self.constants is None:
             return list(self.unusable_anchors)
         return list(self.constants["dropped"])
 
 
-def place_on_scale(
-    connection: Connection,
-    data: ResponseData,
-    *,
-    week: Week,
-    settings: CalibrationSettings,
-    fit: Fit,
-    log: dg.DagsterLogManager,
-) -> PlacedCalibration:
-    """Calibrate ``data`` and put it on the platform's scale.
+def place_on_scale(run: WeekRun, data: ResponseData, *, fit: Fit) -> PlacedCalibration:
+    """Calibrate ``data`` and put it on the platform scale.
 
-    Enough anchors with ``MIRT_MIN_RESPONSES`` answers and ``MIRT_LINKING=fixed``: the parameters of those that have not
-    drifted are fixed. Else the fit is linked, by that method (Stocking-Lord in place of ``fixed``): to the anchors
-    where there are enough, else to the first usable calibration. Without either it is the origin of the scale.
-    Anchors whose parameters are no item's are left out and named.
+    With enough anchors that have ``MIRT_MIN_RESPONSES`` answers, and ``MIRT_LINKING=fixed``, the parameters of the
+    anchors that have not drifted are fixed. Otherwise the fit is linked by that method (Stocking-Lord for ``fixed``): to
+    the anchors if there are enough, else to the first usable calibration. Without either, the fit is the origin of the
+    scale. Anchors with invalid stored parameters are left out and named.
     """
-    tagged = tagged_anchors(connection)
+    tagged = tagged_anchors(run.connection)
     for anchor in tagged.unusable:
-        log.warning(f"anchor {anchor.item_id} is set aside: {anchor.reason}")
-    placed = _placed(connection, data, week=week, settings=settings, fit=fit, tagged=tagged.reference, log=log)
+        run.log.warning(f"anchor {anchor.item_id} is set aside: {anchor.reason}")
+    placed = _placed(run, data, fit=fit, tagged=tagged.reference)
     return _naming(placed, [dropped_row(anchor) for anchor in tagged.unusable])
 
 
 def _naming(placed: PlacedCalibration, unusable: list[dict[str, Any]]) -> PlacedCalibration:
-    """With the anchors that could not be used among those that carry no scale."""
+    """Add the unusable anchors to those that are excluded from the link."""
     constants = placed.constants
     if constants is not None:
         constants = {**constants, "dropped": [*constants["dropped"], *unusable]}
     return replace(placed, constants=constants, unusable_anchors=tuple(unusable))
 
 
-def _placed(
-    connection: Connection,
-    data: ResponseData,
-    *,
-    week: Week,
-    settings: CalibrationSettings,
-    fit: Fit,
-    tagged: Reference,
-    log: dg.DagsterLogManager,
-) -> PlacedCalibration:
+def _placed(run: WeekRun, data: ResponseData, *, fit: Fit, tagged: Reference) -> PlacedCalibration:
+    settings, week = run.settings.calibration, run.week
     anchors = answered_anchors(tagged.parameters, data)
     n_anchors = count_testable(anchors, data, min_responses=settings.min_responses)
     if n_anchors >= settings.min_anchors and settings.linking == "fixed":
-        return _fixed(data, anchors, tagged=tagged, settings=settings, fit=fit, n_anchors=n_anchors, log=log)
+        return _fixed(run, data, anchors=anchors, tagged=tagged, fit=fit, n_anchors=n_anchors)
     fitted = fit(data, None)
     if n_anchors >= settings.min_anchors:
         return _linked(fitted, tagged, settings=settings, n_anchors=n_anchors)
     parameters = {"week_start": week.start, "is_filtered": filter_of(settings) is not None}
-    first = connection.execute(statement(SCALE, "reference"), parameters).one_or_none()
+    first = run.connection.execute(statement(SCALE, "reference"), parameters).one_or_none()
     if first is None:
         return _own(fitted, week, n_anchors=n_anchors)
-    log.info(
+    run.log.info(
         f"week of {week.key}: {n_anchors} anchors have {settings.min_responses} answers or more, "
         f"{settings.min_anchors} are needed; linking to the first calibration, {first.version}"
     )
-    items = items_to_score_with(connection, first.run_id).mappings().all()
+    items = items_to_score_with(run.connection, first.run_id).mappings().all()
     reference = reference_of(items, "linked", version=first.version)
     return _linked(fitted, reference, settings=settings, n_anchors=n_anchors)
 
@@ -178,23 +158,21 @@ def _own(fitted: Fitted, week: Week, *, n_anchors: int) -> PlacedCalibration:
 
 
 def _fixed(
+    run: WeekRun,
     data: ResponseData,
-    anchors: ItemParameters,
     *,
+    anchors: ItemParameters,
     tagged: Reference,
-    settings: CalibrationSettings,
     fit: Fit,
     n_anchors: int,
-    log: dg.DagsterLogManager,
 ) -> PlacedCalibration:
-    """With the anchors held that have not drifted; on no scale where too few are left."""
-    from seedtest_analytics.stats.irt.errors import LinkingError
-
+    """Hold the anchors that have not drifted; not on the scale if too few are left."""
+    settings = run.settings.calibration
     free = free_calibration(data, settings)
     try:
         screened = screen(free, anchors, tagged=tagged, min_anchors=settings.min_anchors)
     except LinkingError as error:
-        log.warning(f"the anchors cannot be fixed: {error}")
+        run.log.warning(f"the anchors cannot be fixed: {error}")
         fitted = native_fit(free, settings) if settings.backend == NATIVE else fit(data, None)
         return _unlinked(fitted, "fixed", reference=tagged, reason=str(error), n_anchors=n_anchors)
     fitted = fit(data, screened.held)
@@ -202,10 +180,10 @@ def _fixed(
     n_held = len(screened.held)
     constants = fixed_constants(n_held, screened.n_screened, dropped=screened.dropped)
     text = (
-        f"{n_held} anchors fixed, {len(screened.dropped)} drifted and estimated anew; population mean {mean:.3f}, "
+        f"{n_held} anchors fixed, {len(screened.dropped)} drifted and estimated again; population mean {mean:.3f}, "
         f"SD {sd:.3f}"
     )
-    log.info(text)
+    run.log.info(text)
     return PlacedCalibration(
         fitted,
         fitted.calibration.items.frame(),
@@ -222,9 +200,7 @@ def _fixed(
 def _linked(
     fitted: Fitted, reference: Reference, *, settings: CalibrationSettings, n_anchors: int
 ) -> PlacedCalibration:
-    """On the reference's scale, or on none with the reason why not."""
-    from seedtest_analytics.stats.irt.errors import LinkingError
-
+    """Link to the scale of the reference; if that fails, say why."""
     mean, sd = _group(fitted.calibration)
     items = fitted.calibration.items.frame()
     method = method_for(fitted.calibration.model, settings.linking)

@@ -1,34 +1,29 @@
-"""The items tagged 'anchor': their parameters in the item bank, and those whose parameters are no item's."""
+"""The items tagged 'anchor': their parameters in the item bank, and anchors whose stored parameters are invalid."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.psychometrics.scale.link import Reference, reference_of
+from seedtest_analytics.assets.psychometrics.statements import RESPONSES
 from seedtest_analytics.database.sql_files import statement
-
-if TYPE_CHECKING:
-    from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
-
-RESPONSES = "psychometrics/responses.sql"
+from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
+from seedtest_analytics.stats.irt.optimiser import DISCRIMINATION_LIMIT
 
 
 @dataclass(frozen=True, eq=False)
 class TaggedAnchors:
-    """``reference``: the parameters of those that can carry a scale. ``unusable``: the others, with the reason."""
+    """``reference``: the valid parameters. ``unusable``: anchors with invalid stored parameters, and why."""
 
     reference: Reference
     unusable: tuple[DroppedAnchor, ...]
 
 
 def tagged_anchors(connection: Connection) -> TaggedAnchors:
-    """Every tagged item that has numbers for parameters, each judged alone: a slip in one must not cost the rest."""
-    from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
-
+    """Every tagged item that has numbers for parameters. Each is judged alone, so one mistake does not cost the rest."""
     usable, unusable = [], []
     for row in connection.execute(statement(RESPONSES, "anchors")).mappings():
         fault = _fault(float(row["a"]), float(row["b"]), c=float(row["c"] or 0))
@@ -41,11 +36,10 @@ def tagged_anchors(connection: Connection) -> TaggedAnchors:
 
 
 def _fault(a: float, b: float, *, c: float) -> str | None:
-    """Why no scale can rest on these parameters. A slope that is not above 0 is a wrong key, and one at the engine's
-    limit is not an estimate: an item that was calibrated so would not be scored with.
-    """
-    from seedtest_analytics.stats.irt.optimiser import DISCRIMINATION_LIMIT
+    """Why these parameters cannot define a scale.
 
+    A slope of 0 or less is a wrong key. A slope at the engine's limit is not an estimate: such an item does not score.
+    """
     if not a > 0:
         return f"a = {a:g}, which is not above 0"
     if not a < DISCRIMINATION_LIMIT:

@@ -1,4 +1,4 @@
-"""Whether the abilities of a week can be believed: a scale that stays, and answers that they foretell."""
+"""Evidence for the abilities of a week: the scale is stable, and the abilities predict the next answers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from seedtest_analytics.assets.framework.events import CheckOutcome
+from seedtest_analytics.assets.framework.checks import CheckOutcome
+from seedtest_analytics.assets.psychometrics.checks import SCALE_STABLE
+from seedtest_analytics.assets.psychometrics.statements import OUTCOMES, SCALE
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK, Week, instant_of
+from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
-SCALE = "psychometrics/scale.sql"
-OUTCOMES = "backtest/outcomes.sql"
 MAX_MEAN_SHIFT_LOGIT = 0.3
-"""A cohort gains a tenth of a logit a week at best; three times that is the scale."""
+"""A cohort gains at most a tenth of a logit a week. Three times that is a change of the scale."""
 MAX_SD_RATIO = 1.25
 CHANCE = 3.0
-"""A difference within so many standard errors is chance, whatever its size."""
+"""A difference within this many standard errors is chance."""
 
 
 def scale_stability(connection: Connection, week: Week) -> CheckOutcome:
@@ -32,16 +33,12 @@ def scale_stability(connection: Connection, week: Week) -> CheckOutcome:
     by_week: dict[dt.date, Any] = {row["week_start"]: row for row in rows}
     if before not in by_week or week.start not in by_week:
         missing = before if before not in by_week else week.start
-        return CheckOutcome(
-            "scale_stable",
-            True,  # noqa: FBT003
-            description=f"nothing to compare: no abilities of the week of {missing}",
-        )
+        return SCALE_STABLE.passed(f"nothing to compare: the week of {missing} has no abilities")
     return judge_stability(by_week[before], by_week[week.start])
 
 
 def judge_stability(old: Any, new: Any) -> CheckOutcome:
-    """Two rows n, mean, sd; the limits widen to what chance does to few students."""
+    """Compare two rows (n, mean, sd). The limits widen for few students, where chance is larger."""
     shift = new["mean"] - old["mean"]
     shift_limit = max(MAX_MEAN_SHIFT_LOGIT, CHANCE * math.sqrt(old["sd"] ** 2 / old["n"] + new["sd"] ** 2 / new["n"]))
     is_fine = abs(shift) <= shift_limit
@@ -54,13 +51,13 @@ def judge_stability(old: Any, new: Any) -> CheckOutcome:
         is_fine = is_fine and abs(log_ratio) <= ratio_limit
         text += f", SD {old['sd']:.3f} → {new['sd']:.3f} (limit ratio {math.exp(ratio_limit):.2f})"
         metadata |= {"sd_ratio": math.exp(log_ratio), "sd_ratio_limit": math.exp(ratio_limit)}
-    return CheckOutcome("scale_stable", is_fine, description=text, metadata=metadata)
+    return SCALE_STABLE.judged(text, is_passed=is_fine, metadata=metadata)
 
 
 def next_answer_scores(connection: Connection, week: Week) -> dict[str, Any]:
     """Log loss of the previous week's θ on this week's first answers, beside the item's base rate in the calibration.
 
-    The answers after this week are not known at its as-of instant, so it is the week before that is scored.
+    The answers after this week are unknown at its as-of instant, so the week before is scored.
     """
     starts_at = instant_of(week.start, ZoneInfo(week.timezone))
     connection.execute(
@@ -71,7 +68,6 @@ def next_answer_scores(connection: Connection, week: Week) -> dict[str, Any]:
     connection.execute(statement(OUTCOMES, "drop_outcome"))
     if rows.num_rows == 0:
         return {"next_answers": 0}
-    from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
     columns = (rows[name].to_numpy().astype(float) for name in ("predicted", "happened", "baseline"))
     predicted, happened, baseline = columns

@@ -1,26 +1,22 @@
-"""Answers as Arrow tables to rows of the ability tables."""
+"""Turns answers (Arrow tables) into rows of the ability tables."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
+from seedtest_analytics.assets.psychometrics.scale.current import Scale
 from seedtest_analytics.partitions import Week
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
-    from seedtest_analytics.assets.psychometrics.scoring.week import Scale
-    from seedtest_analytics.stats.irt.data import ResponseData
-    from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.scoring import score
 
 
 def item_parameters(items: pd.DataFrame) -> ItemParameters:
     """The engine's parameters from rows item_id, a, b, c (missing c: 0)."""
-    from seedtest_analytics.stats.irt.model import ItemParameters
-
     return ItemParameters(
         items["item_id"].astype("int64").to_numpy(),
         items["a"].to_numpy(np.float64),
@@ -38,18 +34,12 @@ def _codes(column: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def overall_responses(answers: pa.Table) -> tuple[np.ndarray, ResponseData]:
     """Ids of the students by code, and their answers with the code as the row's key."""
-    from seedtest_analytics.stats.irt.data import ResponseData
-
     codes, users = _codes(answers["user_id"])
     return users, ResponseData.from_long(codes, answers["item_id"].to_numpy(), correct=answers["correct"].to_numpy())
 
 
 def overall_rows(users: np.ndarray, data: ResponseData, *, scale: Scale, week: Week) -> pd.DataFrame:
-    """Rows of mirt_ability: EAP and posterior SD of each student, population of the calibration as the prior."""
-    import pandas as pd
-
-    from seedtest_analytics.stats.irt.scoring import score
-
+    """Rows of mirt_ability: EAP and posterior SD of each student, with the population of the calibration as the prior."""
     scores = score(data, item_parameters(scale.items), prior_mean=scale.group_mean, prior_sd=scale.group_sd)
     known = scores.n_answers > 0
     frame = pd.DataFrame(
@@ -71,11 +61,6 @@ def overall_rows(users: np.ndarray, data: ResponseData, *, scale: Scale, week: W
 
 def window_rows(answers: pa.Table, scale: Scale, *, week: Week, window_days: int) -> pd.DataFrame:
     """Rows of ability_window: EAP of each student in the recent and in the previous window, scored at once."""
-    import pandas as pd
-
-    from seedtest_analytics.stats.irt.data import ResponseData
-    from seedtest_analytics.stats.irt.scoring import score
-
     codes, users = _codes(answers["user_id"])
     row = (codes, answers["is_recent"].to_numpy())
     data = ResponseData.from_long(row, answers["item_id"].to_numpy(), correct=answers["correct"].to_numpy())
@@ -100,10 +85,6 @@ def window_rows(answers: pa.Table, scale: Scale, *, week: Week, window_days: int
 
 def topic_rows(answers: pa.Table, overall: pd.DataFrame, *, scale: Scale, week: Week) -> pd.DataFrame:
     """Rows of student_topic_theta_history: EAP in each topic with the student's overall posterior as the prior."""
-    import pandas as pd
-
-    from seedtest_analytics.stats.irt.scoring import score
-
     users, topics, data = _by_topic(answers)
     position = pd.Series(np.arange(len(overall)), index=overall["user_id"].to_numpy())
     user_code, topic_code = data.row_keys
@@ -131,8 +112,6 @@ def topic_rows(answers: pa.Table, overall: pd.DataFrame, *, scale: Scale, week: 
 
 
 def _by_topic(answers: pa.Table) -> tuple[np.ndarray, np.ndarray, ResponseData]:
-    from seedtest_analytics.stats.irt.data import ResponseData
-
     user_code, users = _codes(answers["user_id"])
     topic_code, topics = _codes(answers["topic_id"])
     has_topic = topic_code >= 0

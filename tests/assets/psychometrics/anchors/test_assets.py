@@ -9,14 +9,14 @@ from click.testing import Result
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
-from seedtest_analytics.assets.framework.events import Outcome
-from seedtest_analytics.assets.psychometrics.anchors.assets import judge_candidates
+from seedtest_analytics.assets.framework.report import Outcome
+from seedtest_analytics.assets.psychometrics.anchors.week import judge_candidates
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
 from seedtest_analytics.cli.app import app
-from seedtest_analytics.settings import CalibrationSettings
+from seedtest_analytics.settings import CalibrationSettings, Settings
 from tests._database import execute, rows_of, snapshot
-from tests.assets._activity import postgres_of
 from tests.assets._items import Bank, store_answers, week
+from tests.assets._week_runs import outcomes_of
 
 LOG: Any = logging.getLogger(__name__)
 BANK = Bank.drawn(24, seed=5)
@@ -32,11 +32,11 @@ META = "SELECT id, meta FROM question ORDER BY id"
 
 def calibrated(engine: Engine, number: int, **changes: Any) -> None:
     settings = SETTINGS.overridden_by(changes)
-    list(calibrate_week(postgres_of(engine), week(number), settings=settings, dry=False, log=LOG))
+    outcomes_of(engine, week(number), compute=calibrate_week, settings=Settings(calibration=settings), is_dry_run=False)
 
 
 def judged(engine: Engine, number: int) -> Outcome:
-    return judge_candidates(postgres_of(engine), week(number), dry=False)
+    return outcomes_of(engine, week(number), compute=judge_candidates, is_dry_run=False)[0]
 
 
 def command(*arguments: str) -> Result:
@@ -61,7 +61,7 @@ def two_weeks(database: Engine) -> Engine:
 
 def test_one_calibration_proves_no_stability(two_weeks: Engine) -> None:
     outcome = judged(two_weeks, 0)
-    assert not outcome.checks[0].passed
+    assert not outcome.checks[0].is_passed
     rows = rows_of(two_weeks, "SELECT * FROM anchor_candidates")
     assert len(rows) == 24
     assert not any(row["is_stable"] for row in rows)
@@ -71,7 +71,7 @@ def test_one_calibration_proves_no_stability(two_weeks: Engine) -> None:
 def test_an_item_that_moved_is_not_stable_and_the_rest_is_chosen_and_tagged(
     two_weeks: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert judged(two_weeks, 1).checks[0].passed
+    assert judged(two_weeks, 1).checks[0].is_passed
     rows = {row["item_id"]: row for row in rows_of(two_weeks, "SELECT * FROM anchor_candidates")}
     assert not rows["3"]["is_stable"]
     assert "difficulty moved by" in rows["3"]["reason"]

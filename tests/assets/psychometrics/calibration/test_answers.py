@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine
 
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
-from seedtest_analytics.settings import CalibrationSettings
+from seedtest_analytics.settings import CalibrationSettings, Settings
 from tests._database import execute, rows_of
-from tests.assets._activity import postgres_of
 from tests.assets._items import Bank, store_answers, week
+from tests.assets._week_runs import outcomes_of
 
 LOG: Any = logging.getLogger(__name__)
 BANK = Bank.drawn(24, seed=5)
@@ -31,7 +31,7 @@ def answers(database: Engine) -> Engine:
 def used(engine: Engine, **settings: Any) -> dict[str, int]:
     """Students, items and answers of a calibration of both weeks."""
     asked = CalibrationSettings(lookback_days=14).overridden_by(settings)
-    list(calibrate_week(postgres_of(engine), week(1), settings=asked, dry=False, log=LOG))
+    outcomes_of(engine, week(1), compute=calibrate_week, settings=Settings(calibration=asked), is_dry_run=False)
     (row,) = rows_of(engine, "SELECT model_spec FROM mirt_fit_meta")
     return {name: row["model_spec"][f"n_{name}"] for name in ("persons", "items", "answers")}
 

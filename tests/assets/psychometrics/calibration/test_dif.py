@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from seedtest_analytics.assets.framework.events import Outcome
-from seedtest_analytics.assets.psychometrics.anchors.assets import judge_candidates
+from seedtest_analytics.assets.framework.report import Outcome
+from seedtest_analytics.assets.psychometrics.anchors.week import judge_candidates
 from seedtest_analytics.assets.psychometrics.assets import irt_calibration
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
 from seedtest_analytics.resources.r.resource import RResource
-from seedtest_analytics.settings import CalibrationSettings, DifSettings, SettingsError
+from seedtest_analytics.settings import CalibrationSettings, DifSettings, Settings, SettingsError
 from tests._database import execute, rows_of
 from tests.assets._activity import postgres_of
 from tests.assets._items import Bank, store_answers, week
+from tests.assets._week_runs import outcomes_of
 
 LOG: Any = logging.getLogger(__name__)
 BANK = Bank.drawn(20, seed=25)
@@ -27,21 +28,12 @@ ITEM_DIF = "SELECT item_id, params -> 'dif' AS dif FROM mirt_item_params ORDER B
 
 def calibrated(engine: Engine, number: int = 0, **dif: Any) -> list[Outcome]:
     settings = DifSettings().overridden_by(dif)
-    return list(
-        calibrate_week(
-            postgres_of(engine),
-            week(number),
-            settings=SETTINGS,
-            dry=False,
-            log=LOG,
-            r=None,
-            dif_settings=settings,
-        )
-    )
+    chosen = Settings(calibration=SETTINGS, dif=settings)
+    return outcomes_of(engine, week(number), compute=calibrate_week, settings=chosen)
 
 
 def check(outcomes: list[Outcome]) -> Any:
-    return next(c for o in outcomes for c in o.checks if c.name == "dif_small")
+    return next(c for o in outcomes for c in o.checks if c.check.name == "dif_small")
 
 
 @pytest.fixture
@@ -83,7 +75,7 @@ def test_the_item_that_is_harder_for_a_group_is_found_by_every_covariate(
 ) -> None:
     outcomes = calibrated(two_schools, covariate=covariate, reference=reference)
     failed = check(outcomes)
-    assert not failed.passed
+    assert not failed.is_passed
     assert "items 4)" in failed.description
     rows = {row["item_id"]: row["dif"] for row in rows_of(two_schools, ITEM_DIF)}
     assert len(rows) == 20
@@ -107,7 +99,7 @@ def test_the_item_that_is_harder_for_a_group_is_found_by_every_covariate(
 
 def test_an_item_of_class_c_is_no_anchor(two_schools: Engine) -> None:
     calibrated(two_schools, covariate="org_id")
-    judge_candidates(postgres_of(two_schools), week(0), dry=False)
+    outcomes_of(two_schools, week(0), compute=judge_candidates, is_dry_run=False)[0]
     reasons = {
         row["item_id"]: row["reason"] for row in rows_of(two_schools, "SELECT item_id, reason FROM anchor_candidates")
     }
@@ -119,7 +111,7 @@ def test_without_a_covariate_nothing_is_read_or_stored(two_schools: Engine) -> N
     calibrated(two_schools, covariate="org_id")
     outcomes = calibrated(two_schools)
     silent = check(outcomes)
-    assert silent.passed
+    assert silent.is_passed
     assert silent.description == "DIF_COVARIATE is not set: there are no groups to compare"
     assert {row["dif"] for row in rows_of(two_schools, ITEM_DIF)} == {None}
     assert rows_of(two_schools, "SELECT 1 FROM mirt_fit_meta WHERE metrics ? 'dif'") == []
@@ -128,7 +120,7 @@ def test_without_a_covariate_nothing_is_read_or_stored(two_schools: Engine) -> N
 
 def test_a_covariate_that_nobody_has_is_said_and_stops_nothing(two_schools: Engine) -> None:
     outcomes = calibrated(two_schools, covariate="result_json.metadata.region")
-    assert check(outcomes).passed
+    assert check(outcomes).is_passed
     assert "nothing to compare by result_json.metadata.region" in check(outcomes).description
     assert "groups: none" in outcomes[1].metadata["dif"]
     assert outcomes[0].published.staged == 20

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from seedtest_analytics.assets.framework.events import Outcome
+from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.psychometrics.anchors.choice import newest_week
 from seedtest_analytics.assets.psychometrics.assets import irt_calibration
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
 from seedtest_analytics.assets.psychometrics.scoring.week import Scale, scale_for, score_week
 from seedtest_analytics.resources.r.resource import RResource
-from seedtest_analytics.settings import CalibrationSettings
+from seedtest_analytics.settings import CalibrationSettings, Settings
 from tests._database import rows_of, snapshot
 from tests.assets._activity import postgres_of
 from tests.assets._items import Bank, store_answers, week
+from tests.assets._week_runs import outcomes_of
 
 LOG: Any = logging.getLogger(__name__)
 BANK = Bank.drawn(24, seed=5)
@@ -37,7 +38,9 @@ def two_weeks(database: Engine) -> Engine:
 
 def calibrated(engine: Engine, number: int, dry: bool = False, **changes: Any) -> list[Outcome]:
     settings = SETTINGS.overridden_by(changes)
-    return list(calibrate_week(postgres_of(engine), week(number), settings=settings, dry=dry, log=LOG))
+    return outcomes_of(
+        engine, week(number), compute=calibrate_week, settings=Settings(calibration=settings), is_dry_run=dry
+    )
 
 
 def scale_of(engine: Engine, number: int) -> Scale | None:
@@ -56,9 +59,9 @@ def test_a_filtered_calibration_never_replaces_one_of_all_answers(two_weeks: Eng
     calibrated(two_weeks, 0)
     before = [snapshot(two_weeks, table) for table in TABLES]
     for number in (0, 1):
-        with pytest.raises(ValueError, match="filter") as refused:
+        with pytest.raises(dg.Failure, match="filter") as refused:
             calibrated(two_weeks, number, **asked)
-        text = str(refused.value)
+        text = refused.value.description or ""
         assert week(number).key in text
         assert spec(two_weeks, 0)["run_id"] in text
         assert "DRY_RUN=true" in text
@@ -81,7 +84,7 @@ def test_a_platform_that_always_filters_is_calibrated_linked_and_scored(two_week
     assert spec(two_weeks, 0)["filter"] == {"topic_id": "t1"}
     assert spec(two_weeks, 0)["scale_origin"] == "own"
     assert spec(two_weeks, 1)["scale_origin"] == "linked"
-    list(score_week(postgres_of(two_weeks), week(1), settings=SETTINGS, dry=False, log=LOG))
+    outcomes_of(two_weeks, week(1), compute=score_week, settings=Settings(calibration=SETTINGS), is_dry_run=False)
     (row,) = rows_of(two_weeks, "SELECT DISTINCT run_id, n_answers FROM mirt_ability")
     assert (row["run_id"], row["n_answers"]) == (spec(two_weeks, 1)["run_id"], 8)
 

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from seedtest_analytics.assets.framework.events import Outcome
+from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.psychometrics.drift.assets import irt_item_drift
-from seedtest_analytics.assets.psychometrics.drift.week import compare_week, windows_of
-from seedtest_analytics.settings import CalibrationSettings, DriftSettings
+from seedtest_analytics.assets.psychometrics.drift.week import compare_week
+from seedtest_analytics.assets.psychometrics.drift.windows import windows_of
+from seedtest_analytics.settings import CalibrationSettings, DriftSettings, Settings
 from tests._database import execute, rows_of, snapshot
 from tests.assets._activity import postgres_of
 from tests.assets._items import Bank, store_answers, week
+from tests.assets._week_runs import outcomes_of
 
 LOG: Any = logging.getLogger(__name__)
 BANK = Bank.drawn(20, seed=15)
@@ -26,7 +28,9 @@ TABLES = ("drift_windows", "item_calibration", "drift_alerts")
 
 def compared(engine: Engine, settings: DriftSettings | None = None, dry: bool = False) -> list[Outcome]:
     calibration, drift = CalibrationSettings(), settings or DriftSettings()
-    return list(compare_week(postgres_of(engine), NOW, calibration=calibration, settings=drift, dry=dry, log=LOG))
+    return outcomes_of(
+        engine, NOW, compute=compare_week, settings=Settings(calibration=calibration, drift=drift), is_dry_run=dry
+    )
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def test_only_the_item_that_moved_is_alerted_and_twice_changes_nothing(abler: En
     assert moved["value"] == pytest.approx(0.9, abs=0.35)
     assert moved["severity"] == "severe"
     assert moved["p_adjusted"] < 0.05
-    assert not outcomes[2].checks[0].passed
+    assert not outcomes[2].checks[0].is_passed
     assert "1 of 20 items" in outcomes[2].checks[0].description
     assert "forest" in outcomes[1].metadata
     rows = rows_of(abler, "SELECT * FROM item_calibration ORDER BY item_id, window_id")
@@ -120,7 +124,7 @@ def test_without_drift_there_is_no_alert(database: Engine) -> None:
     store_answers(database, BANK, week(0), THETA, seed=19)
     store_answers(database, BANK, week(14), 0.7 + 0.8 * THETA, seed=20, prefix="v")
     outcomes = compared(database, dry=True)
-    assert outcomes[2].checks[0].passed
+    assert outcomes[2].checks[0].is_passed
     assert "0 of 20 items" in outcomes[2].checks[0].description
     assert rows_of(database, "SELECT * FROM item_calibration") == []
 
@@ -138,7 +142,7 @@ def test_what_cannot_be_compared_leaves_no_rows_and_says_why(
 ) -> None:
     compared(abler)
     outcomes = compared(abler, DriftSettings().overridden_by(settings))
-    assert outcomes[2].checks[0].passed
+    assert outcomes[2].checks[0].is_passed
     assert reason in outcomes[2].checks[0].description
     assert rows_of(abler, "SELECT * FROM item_calibration") == []
 
@@ -150,7 +154,7 @@ def test_a_key_that_was_turned_round_is_an_alert(database: Engine) -> None:
     store_answers(database, turned, week(14), THETA, seed=18, prefix="v")
     *_, alerts = compared(database)
     (check,) = alerts.checks
-    assert not check.passed, check.description
+    assert not check.is_passed, check.description
     found = rows_of(database, "SELECT item_id, metric, severity FROM drift_alerts")
     assert {row["item_id"] for row in found} == {4}
     assert ("delta_a", "severe") in {(row["metric"], row["severity"]) for row in found}
@@ -163,7 +167,7 @@ def test_windows_whose_scales_have_come_apart_are_not_green(database: Engine) ->
     store_answers(database, other, week(14), THETA, seed=18, prefix="v")
     *_, alerts = compared(database)
     (check,) = alerts.checks
-    assert not check.passed
+    assert not check.is_passed
     assert "not compared: " in check.description
     assert rows_of(database, "SELECT item_id FROM drift_alerts") == []
 

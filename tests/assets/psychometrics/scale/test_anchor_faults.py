@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from seedtest_analytics.assets.framework.events import CheckOutcome
+from seedtest_analytics.assets.framework.checks import CheckOutcome
 from seedtest_analytics.assets.psychometrics.anchors.choice import verify_anchors
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
-from seedtest_analytics.settings import CalibrationSettings
+from seedtest_analytics.settings import CalibrationSettings, Settings
 from seedtest_analytics.stats.irt.anchors import AnchorCriteria
 from tests._database import execute, rows_of
-from tests.assets._activity import postgres_of
 from tests.assets._items import Bank, store_answers, week
+from tests.assets._week_runs import outcomes_of
 
 LOG: Any = logging.getLogger(__name__)
 BANK = Bank.drawn(24, seed=5)
@@ -41,8 +41,10 @@ def damage(engine: Engine, item: int, name: str, value: str) -> None:
 
 def calibrated(engine: Engine, **changes: Any) -> dict[str, CheckOutcome]:
     settings = CalibrationSettings(lookback_days=7).overridden_by(changes)
-    outcomes = list(calibrate_week(postgres_of(engine), week(0), settings=settings, dry=False, log=LOG))
-    return {check.name: check for outcome in outcomes for check in outcome.checks}
+    outcomes = outcomes_of(
+        engine, week(0), compute=calibrate_week, settings=Settings(calibration=settings), is_dry_run=False
+    )
+    return {check.check.name: check for outcome in outcomes for check in outcome.checks}
 
 
 def dropped(engine: Engine) -> dict[str, str]:
@@ -61,9 +63,9 @@ def test_a_malformed_anchor_is_set_aside_alone_and_named(
 ) -> None:
     damage(anchored, 6, name, FAULTS[name])
     checks = calibrated(anchored)
-    assert checks["usable"].passed
-    assert checks["anchors_enough"].passed
-    assert not checks["anchors_stable"].passed
+    assert checks["usable"].is_passed
+    assert checks["anchors_enough"].is_passed
+    assert not checks["anchors_stable"].is_passed
     assert f"6: question.meta.irt has {name} = " in checks["anchors_stable"].description
     assert set(dropped(anchored)) == {"6"}
     assert held(anchored) == set(ANCHORS) - {6}
@@ -88,7 +90,7 @@ def test_malformed_anchors_are_named_where_too_few_are_left_for_a_scale(anchored
     checks = calibrated(anchored)
     (fit,) = rows_of(anchored, "SELECT model_spec ->> 'scale_origin' AS origin FROM mirt_fit_meta")
     assert fit["origin"] == "own"
-    assert not checks["anchors_stable"].passed
+    assert not checks["anchors_stable"].is_passed
     assert "6: " in checks["anchors_stable"].description
     assert "7: " in checks["anchors_stable"].description
     with anchored.connect() as connection:

@@ -1,0 +1,10 @@
+"""The checks of the backtest."""
+
+from __future__ import annotations
+
+from seedtest_analytics.assets.framework.checks import Check
+
+BETTER_THAN_BASELINE = Check(
+    "better_than_baseline", "Beyond chance, no prediction is worse than its baseline or distorted."
+)
+NO_DRIFT = Check("no_drift", "Observed and predicted shares are as far apart as in the weeks before.")

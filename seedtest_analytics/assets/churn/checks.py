@@ -1,0 +1,15 @@
+"""The checks of the churn model. Assets declare them; the weeks report through them."""
+
+from __future__ import annotations
+
+from seedtest_analytics.assets.framework.checks import Check
+
+ENOUGH_EVENTS = Check(
+    "enough_events", "There are enough returns, silences and students for a fit. If not, the heuristic scores."
+)
+CALIBRATED = Check(
+    "calibrated", "Out of fold, the probabilities are at least as good as the base rate, and not distorted."
+)
+CONCORDANCE = Check("concordance", "The model ranks students by return time better than chance.")
+PROPORTIONAL_HAZARDS = Check("proportional_hazards", "Hazard ratios are constant over the follow-up.")
+BY_MODEL = Check("by_model", "The newest fit scores the students: neither an earlier fit nor the heuristic.")

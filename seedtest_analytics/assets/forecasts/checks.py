@@ -1,0 +1,8 @@
+"""The checks of the forecasts. Assets declare them; the weeks report through them."""
+
+from __future__ import annotations
+
+from seedtest_analytics.assets.framework.checks import Check
+
+BEATS_BASELINE = Check("beats_baseline", "One week ahead, the error of Prophet is at most that of the local level.")
+LAST_WEEK_EXPECTED = Check("last_week_expected", "No series had an anomaly in its last closed week.")

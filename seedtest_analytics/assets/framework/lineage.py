@@ -1,0 +1,56 @@
+"""What the contract says about a table, as Dagster shows it: columns, sensitivity, and the origin of each column."""
+
+from __future__ import annotations
+
+import dagster as dg
+from sqlalchemy import Table
+
+from seedtest_analytics.tables import contract_of
+
+_ASSET_OF_TABLE = {
+    "attempt_log": ("attempt",),
+    "mirt_item_params_history": ("mirt_item_params",),
+    "student_topic_theta_history": ("student_topic_theta",),
+    "report_artifacts": ("weekly_report",),
+    "weekly_kpi": ("weekly_kpi", "I_t"),
+}
+"""Assets whose key is not the name of the table that a column is read from."""
+
+
+def pii_class(table: Table) -> str:
+    """The most sensitive class among the table's columns."""
+    classes = {contract_of(column).pii for column in table.columns}
+    return next(name for name in ("free_text", "pseudonymous", "none") if name in classes)
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """Columns with types and meanings for the UI."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                str(column.type).lower(),
+                description=column.comment,
+                constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
+                tags={} if contract_of(column).pii == "none" else {"pii": contract_of(column).pii},
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def column_lineage(table: Table) -> dg.TableColumnLineage:
+    """The columns from which each column is computed."""
+    return dg.TableColumnLineage(
+        {
+            column.name: [_column_dependency(origin) for origin in dict.fromkeys(contract_of(column).derived_from)]
+            for column in table.columns
+            if contract_of(column).derived_from
+        }
+    )
+
+
+def _column_dependency(origin: str) -> dg.TableColumnDep:
+    table_name, column_name = origin.split(".")
+    asset = _ASSET_OF_TABLE.get(table_name, (table_name,))
+    return dg.TableColumnDep(asset_key=dg.AssetKey(list(asset)), column_name=column_name)

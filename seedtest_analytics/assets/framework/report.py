@@ -1,0 +1,256 @@
+"""Turns the outcomes of a step into Dagster events: materialisations, checks and metadata, each with its partition.
+
+A step yields one :class:`Outcome` for each table and partition, or :class:`NotComputed` for an asset that the settings
+leave out. Known errors become failures that say what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
+from sqlalchemy.exc import ProgrammingError
+
+from seedtest_analytics.assets.framework.checks import Check, CheckOutcome
+from seedtest_analytics.assets.framework.lineage import column_lineage
+from seedtest_analytics.database.engine import DatabaseError, cause_of, lacks_schema
+from seedtest_analytics.database.publish import ContractViolation, Published
+from seedtest_analytics.settings import SettingsError
+from seedtest_analytics.tables import table_named
+
+CONTRACT_CHECK = "contract"
+DRY_RUN = "dry run, nothing written, computed from what the tables hold now"
+WOULD_CHANGE = "would_change"
+"""Metadata of a dry run's checks: the rows that the asset would have changed."""
+
+
+class CheckDeclarationError(TypeError):
+    """A step reports other checks than its asset declares."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of one table and partition (None: the whole table).
+
+    ``key`` is the asset's key where it is not the table's name. One statement over a range of partitions is one
+    outcome without a partition; ``partition_rows`` then has the rows of each.
+    """
+
+    published: Published
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    checks: Sequence[CheckOutcome] = ()
+    partition: str | None = None
+    is_dry_run: bool = False
+    key: tuple[str, ...] = ()
+    partition_rows: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def asset_key(self) -> dg.AssetKey:
+        """The asset that the outcome belongs to."""
+        return dg.AssetKey(list(self.key) or [self.published.table])
+
+
+@dataclass(frozen=True)
+class NotComputed:
+    """An asset that the settings leave out of the run. Its checks pass with the reason."""
+
+    key: tuple[str, ...]
+    reason: str
+
+    @property
+    def asset_key(self) -> dg.AssetKey:
+        """The asset that is left out."""
+        return dg.AssetKey(list(self.key))
+
+
+@dataclass(frozen=True)
+class _CheckEvent:
+    name: str
+    is_passed: bool
+    severity: dg.AssetCheckSeverity
+    description: str
+    metadata: Mapping[str, Any]
+
+
+def report(context: dg.AssetExecutionContext, outcomes: Iterable[Outcome | NotComputed]) -> Iterator[Any]:
+    """Report the outcomes of a step that :func:`~seedtest_analytics.assets.framework.declare.declared` declares.
+
+    Raises:
+        CheckDeclarationError: an outcome lacks a declared check, has an undeclared one, or an asset has no outcome.
+        dagster.Failure: the step met a known error; only those that a retry can cure are retried.
+    """
+    declared = _declared_checks(context)
+    collected: dict[dg.AssetKey, list[Outcome]] = {key: [] for key in declared}
+    left_out: dict[dg.AssetKey, str] = {}
+    try:
+        for outcome in outcomes:
+            if isinstance(outcome, NotComputed):
+                left_out[outcome.asset_key] = outcome.reason
+                continue
+            _require_declared(outcome, declared)
+            collected[outcome.asset_key].append(outcome)
+            _report_partition(context, outcome)
+    except ContractViolation as violation:
+        yield _failed_contract(list(declared), violation)
+        raise dg.Failure(str(violation), allow_retries=False) from None
+    except (SettingsError, DatabaseError, ProgrammingError) as error:
+        raise _failure_of(error) from None
+    for key, of_key in collected.items():
+        if of_key:
+            yield from _report_asset(context, key, outcomes=of_key)
+        elif key in left_out:
+            yield from _report_left_out(key, sorted(declared[key]), reason=left_out[key])
+        else:
+            raise CheckDeclarationError(f"{key.to_user_string()}: the step yields neither Outcome nor NotComputed")
+
+
+def _failure_of(error: SettingsError | DatabaseError | ProgrammingError) -> Exception:
+    """The failure that says what to do; the error itself if it is none of the known ones."""
+    if isinstance(error, ProgrammingError):
+        if not lacks_schema(error):
+            return error
+        text = f"the database schema does not match this release ({cause_of(error)}); run `seedtest migrate`"
+        return dg.Failure(text, allow_retries=False)
+    # A server that does not answer may answer the next try; a wrong setting stays wrong.
+    return dg.Failure(str(error), allow_retries=isinstance(error, DatabaseError))
+
+
+def _declared_checks(context: dg.AssetExecutionContext) -> dict[dg.AssetKey, set[str]]:
+    assets = context.assets_def
+    checks: dict[dg.AssetKey, set[str]] = {key: set() for key in assets.keys}
+    for spec in assets.check_specs:
+        checks[spec.asset_key].add(spec.name)
+    return checks
+
+
+def _require_declared(outcome: Outcome, declared: Mapping[dg.AssetKey, set[str]]) -> None:
+    asset = outcome.asset_key.to_user_string()
+    if outcome.asset_key not in declared:
+        raise CheckDeclarationError(f"{asset} is not an asset of this step")
+    names = [result.check.name for result in outcome.checks]
+    expected = declared[outcome.asset_key] - {CONTRACT_CHECK}
+    if sorted(names) != sorted(expected):
+        raise CheckDeclarationError(
+            f"{asset} declares the checks {sorted(expected)}, but its outcome of partition {outcome.partition} has "
+            f"{sorted(names)}"
+        )
+
+
+def _report_left_out(key: dg.AssetKey, names: Sequence[str], *, reason: str) -> Iterator[dg.AssetCheckResult]:
+    for name in names:
+        yield dg.AssetCheckResult(asset_key=key, check_name=name, passed=True, description=f"not computed: {reason}")
+
+
+def _failed_contract(keys: Sequence[dg.AssetKey], violation: ContractViolation) -> dg.AssetCheckResult:
+    rows = {v.column: f"{v.rule}: {v.rows:,} rows" for v in violation.violations}
+    key = next((key for key in keys if key.path[0] == violation.table), keys[0])
+    return dg.AssetCheckResult(
+        asset_key=key, check_name=CONTRACT_CHECK, passed=False, description=str(violation), metadata=rows
+    )
+
+
+def _report_asset(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, *, outcomes: Sequence[Outcome]
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    total = outcomes[0].published
+    for outcome in outcomes[1:]:
+        total = total + outcome.published
+    is_dry_run = outcomes[0].is_dry_run
+    verb = f"would change ({DRY_RUN})" if is_dry_run else "changed"
+    context.log.info(f"{key.to_user_string()} {verb}: {changes(total)}")
+    if not is_dry_run:
+        own = dict(outcomes[0].metadata) if len(outcomes) == 1 else {}
+        table = table_named(context.assets_def.specs_by_key[key].metadata["dagster/table_name"])
+        lineage = column_lineage(table)
+        yield dg.MaterializeResult(asset_key=key, metadata={"dagster/column_lineage": lineage} | _counts(total) | own)
+    # A dry run has its checks too: Dagster fails a step that leaves a declared check without a result.
+    for event in _check_events(outcomes):
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=event.name,
+            passed=event.is_passed,
+            severity=event.severity,
+            description=f"{DRY_RUN}: {event.description}" if is_dry_run else event.description,
+            # There is no materialisation to hold it.
+            metadata={**event.metadata, WOULD_CHANGE: changes(total)} if is_dry_run else event.metadata,
+        )
+
+
+def changes(published: Published) -> str:
+    """What a publication did to its table, in words."""
+    return (
+        f"{published.inserted:,} new, {published.updated:,} updated, {published.deleted:,} removed, "
+        f"{published.unchanged:,} unchanged"
+    )
+
+
+def _counts(published: Published) -> dict[str, Any]:
+    return {
+        "dagster/partition_row_count": published.staged,
+        "rows_inserted": published.inserted,
+        "rows_updated": published.updated,
+        "rows_deleted": published.deleted,
+        "rows_unchanged": published.unchanged,
+    }
+
+
+def _report_partition(context: dg.AssetExecutionContext, outcome: Outcome) -> None:
+    """Log metadata and checks of each partition of a range. A run of a single partition reports its own."""
+    if outcome.is_dry_run or context.assets_def.partitions_def is None or context.has_partition_key:
+        return
+    if outcome.partition is not None:
+        _log_partition(context, outcome, metadata={**_counts(outcome.published), **outcome.metadata})
+        return
+    for partition in context.partition_keys:
+        rows = {"dagster/partition_row_count": outcome.partition_rows.get(partition, 0)}
+        _log_partition(context, outcome, metadata=rows, partition=partition)
+
+
+def _log_partition(
+    context: dg.AssetExecutionContext, outcome: Outcome, *, metadata: Mapping[str, Any], partition: str | None = None
+) -> None:
+    partition = partition or outcome.partition
+    context.add_asset_metadata(metadata, asset_key=outcome.asset_key, partition_key=partition)
+    for event in _check_events([outcome]):
+        context.log_event(
+            AssetCheckEvaluation(
+                asset_key=outcome.asset_key,
+                check_name=event.name,
+                passed=event.is_passed,
+                severity=event.severity,
+                description=event.description,
+                metadata={k: dg.MetadataValue.text(str(v)) for k, v in event.metadata.items()},
+                partition=partition,
+            )
+        )
+
+
+def _check_events(outcomes: Sequence[Outcome]) -> Iterator[_CheckEvent]:
+    rows = sum(o.published.staged for o in outcomes)
+    yield _CheckEvent(
+        CONTRACT_CHECK,
+        is_passed=True,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{rows:,} rows keep the contract",
+        metadata={"rows": rows},
+    )
+    results: dict[Check, list[CheckOutcome]] = {}
+    for outcome in outcomes:
+        for result in outcome.checks:
+            results.setdefault(result.check, []).append(result)
+    for check, found in results.items():
+        failed = [result for result in found if not result.is_passed]
+        shown = (failed or found)[-1]
+        text = shown.description
+        if len(failed) > 1:
+            text = f"failed in {len(failed)} of {len(found)} partitions; the last: {text}"
+        yield _CheckEvent(
+            check.name,
+            is_passed=not failed,
+            severity=dg.AssetCheckSeverity.ERROR if check.is_blocking else dg.AssetCheckSeverity.WARN,
+            description=text,
+            metadata=dict(shown.metadata),
+        )

@@ -1,0 +1,132 @@
+"""One week's work as one object, and the one way to publish its rows."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from sqlalchemy import Connection, Table
+
+from seedtest_analytics.assets.framework.checks import CheckOutcome
+from seedtest_analytics.assets.framework.declare import RunOptions
+from seedtest_analytics.assets.framework.report import NotComputed, Outcome
+from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
+from seedtest_analytics.database.publish import Published, publish, staged_from_frame
+from seedtest_analytics.partitions import Week
+from seedtest_analytics.resources.postgres import PostgresResource
+from seedtest_analytics.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Replace(enum.Enum):
+    """Which rows of the target a publication replaces; the value is a SQL condition over the target ``t``."""
+
+    WEEK = "t.week_start = :week_start"
+    FIT_WEEK = "t.fit_week = :week_start"
+    VERSION = "t.version = :version"
+    NOTHING = "false"
+    """Rows are added and updated; none is removed."""
+    EVERYTHING = "true"
+
+
+@dataclass(frozen=True)
+class WeekRun:
+    """One week's work: the week, an open transaction, the settings of the run and where it logs.
+
+    A dry run computes everything and is rolled back at its end.
+    """
+
+    week: Week
+    connection: Connection
+    settings: Settings
+    log: logging.Logger
+    is_dry_run: bool
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The week as parameters of statements: ``week_start`` and, as legacy tables write it, ``version``."""
+        return {"week_start": self.week.start, "version": self.week.iso_label}
+
+    def outcome(
+        self,
+        published: Published,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        checks: Sequence[CheckOutcome] = (),
+        key: tuple[str, ...] = (),
+    ) -> Outcome:
+        """What the week's publication reports."""
+        return Outcome(
+            published,
+            metadata or {},
+            checks=checks,
+            partition=self.week.key,
+            is_dry_run=self.is_dry_run,
+            key=key,
+        )
+
+    def warn(self, text: str) -> None:
+        """Log a warning that names the week."""
+        self.log.warning(f"week of {self.week.key}: {text}")
+
+
+def publish_week(
+    run: WeekRun,
+    table: Table,
+    *,
+    rows: pd.DataFrame | str,
+    replace: Replace = Replace.WEEK,
+    update_only_if: str = "true",
+) -> Published:
+    """Publish the week's rows: a frame, or the name of a temporary table that holds them already.
+
+    Raises :class:`seedtest_analytics.database.publish.ContractViolation` before anything is written.
+    """
+    staged = rows if isinstance(rows, str) else f"staged_{table.name}"
+    if not isinstance(rows, str):
+        staged_from_frame(run.connection, staged, table=table, frame=rows)
+    return publish(
+        run.connection,
+        table,
+        staged=staged,
+        partition=replace.value,
+        parameters=run.parameters,
+        update_only_if=update_only_if,
+    )
+
+
+WeekOutcomes = Sequence[Outcome | NotComputed]
+
+
+@dataclass(frozen=True)
+class WeeklyStep:
+    """A step over weekly partitions.
+
+    ``lock`` names the advisory lock that a week holds; ``{week}`` in it is the week. Steps that write the same rows use
+    the same lock, so that they wait for each other.
+
+    ``lock`` names the advisory lock; two runs of one week and lock wait for each other. It is the same for steps that
+    write the same rows.
+    """
+
+    context: dg.AssetExecutionContext
+    options: RunOptions
+    postgres: PostgresResource
+    settings: Settings
+    lock: str
+
+    def each_week(self, compute: Callable[[WeekRun], WeekOutcomes]) -> Iterator[Outcome | NotComputed]:
+        """Compute each week of the run, oldest first, in its own transaction; outcomes follow its commit."""
+        dry = is_dry_run(self.options)
+        for week in weeks(self.context, self.options):
+            with self.postgres.transaction(self.lock.format(week=week.key), is_dry_run=dry) as connection:
+                outcomes = compute(
+                    WeekRun(week, connection, settings=self.settings, log=self.context.log, is_dry_run=dry)
+                )
+            yield from outcomes

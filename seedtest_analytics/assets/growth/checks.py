@@ -1,0 +1,18 @@
+"""The checks of the growth models. Assets declare them; the weeks report through them."""
+
+from __future__ import annotations
+
+from seedtest_analytics.assets.framework.checks import Check
+
+MIXED_MODEL_FITTED = Check("fitted", "The look-back has enough answers for the model.")
+CONVERGED = Check("converged", "lme4 reports no convergence problem, and no variance is zero (singular).")
+PREDICTS = Check("predicts", "The error on held-out student-weeks is below the error of their mean.")
+
+BAYESIAN_FITTED = Check("fitted", "The look-back has enough scores for the model.")
+DIAGNOSTICS = Check(
+    "diagnostics",
+    "R-hat, effective sample sizes, divergences, E-BFMI and tree depth (laplace: Pareto k and effective draws) allow "
+    "predictions. If the check fails, P uses the last usable fit and says so.",
+    is_blocking=True,
+)
+PREDICTED = Check("predicted", "A usable fit predicts every student whose scores it used.")

@@ -1,0 +1,78 @@
+"""The answers of a calibration, in the engine's layout."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from seedtest_analytics.assets.psychometrics.calibration.filter import filter_of
+from seedtest_analytics.assets.psychometrics.statements import RESPONSES
+from seedtest_analytics.database.read import copy_to_arrow
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import Week
+from seedtest_analytics.settings import CalibrationSettings
+from seedtest_analytics.stats.irt.data import ResponseData
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers with the fingerprint that names them (hexadecimal, 128 bits).
+
+    ``users``: student ids (Arrow text); the first row key of ``data`` is the position in it. ``filter``: the topic or
+    subject that the answers are limited to; None for all.
+    """
+
+    data: ResponseData
+    fingerprint: str
+    users: pa.Array
+    filter: dict[str, Any] | None
+
+
+def load_answers(connection: Connection, week: Week, *, settings: CalibrationSettings) -> Answers | None:
+    """The answers of the look-back; None if there are none."""
+    return load_between(connection, week.days_before(settings.lookback_days), as_of=week.as_of, settings=settings)
+
+
+def load_between(
+    connection: Connection, from_at: dt.datetime, *, as_of: dt.datetime, settings: CalibrationSettings
+) -> Answers | None:
+    """The answers with from_at <= completed_at < as_of that the settings select; None if there are none."""
+    connection.execute(
+        statement(RESPONSES, "calibration"),
+        {
+            "from_at": from_at,
+            "as_of": as_of,
+            "first_only": settings.attempts == "first",
+            "topic_id": settings.topic_id,
+            "subject_id": settings.subject_id,
+            "max_observations": settings.max_observations or None,
+        },
+    )
+    rows = copy_to_arrow(connection, statement(RESPONSES, "calibration_rows"), dictionaries=("user_id",))
+    connection.execute(statement(RESPONSES, "drop_calibration"))
+    if rows.num_rows == 0:
+        return None
+    users = rows["user_id"].combine_chunks()
+    code = users.indices.to_numpy()
+    item, correct, answer_no = (rows[name].to_numpy() for name in ("item_id", "correct", "answer_no"))
+    # If all attempts count, each later answer of a student to an item gets its own row: the model has no memory, and
+    # one ability cannot have two answers to one item.
+    key = code if settings.attempts == "first" else (code, answer_no)
+    data = ResponseData.from_long(key, item, correct=correct)
+    names = users.dictionary
+    fingerprint = _fingerprint(names.to_pylist(), code, item, correct)
+    return Answers(data, fingerprint, users=names, filter=filter_of(settings))
+
+
+def _fingerprint(users: list[str], *columns: np.ndarray) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for column in columns:
+        digest.update(np.ascontiguousarray(column).data)
+    digest.update("\0".join(users).encode())
+    return digest.hexdigest()
