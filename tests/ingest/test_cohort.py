@@ -135,12 +135,12 @@ def test_broken_off_and_loaded_again(
     done = 0
 
     def failing(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             nonlocal done
             if done == loads_before_failure:
                 raise KeyboardInterrupt
             done += 1
-            return function(*arguments)
+            return function(*arguments, **named)
 
         return call
 
