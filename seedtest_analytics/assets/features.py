@@ -8,13 +8,14 @@ import dagster as dg
 
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.framework.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.preview import table_preview
 from seedtest_analytics.assets.framework.run_time import days, is_dry_run
 from seedtest_analytics.database.publish import publish
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import DAILY, DAY, PLATFORM, instant_of
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import FeatureSettings, load_settings
 from seedtest_analytics.tables.features import features_topic_daily as table
 
 SQL = "features/features_topic_daily.sql"
@@ -29,10 +30,9 @@ The offsets are days: the week that holds the sixth day before is that week.
 """
 
 
+@overrides(FeatureSettings)
 class FeatureOptions(RunOptions):
     """Options of a features run."""
-
-    include_theta: bool | None = None
 
 
 @table_assets(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from seedtest_analytics.assets.churn.scores import stage_churn_risk
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.framework.events import Outcome
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.preview import table_preview
 from seedtest_analytics.assets.framework.run_time import is_dry_run, now
 from seedtest_analytics.assets.kpis.goal import stage_goal_probability
@@ -19,17 +20,16 @@ from seedtest_analytics.database.publish import publish
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, Week, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import KpiSettings, load_settings
+from seedtest_analytics.settings import InactivitySettings, KpiSettings, load_settings
 from seedtest_analytics.tables.churn import inactivity_notice
 
 SQL = "churn/inactivity.sql"
 REFRESHED = (("P", stage_goal_probability), ("S", stage_churn_risk))
 
 
+@overrides(InactivitySettings)
 class InactivityOptions(RunOptions):
     """Options of an inactivity run."""
-
-    threshold_days: int | None = None
 
 
 def running_week(instant: dt.datetime) -> Week:

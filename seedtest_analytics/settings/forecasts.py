@@ -7,36 +7,36 @@ import json
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import SettingsGroup, option, variable
 from seedtest_analytics.settings.kpis import KPI_METRICS
 
 
 class ForecastSettings(SettingsGroup):
     """Forecast and anomalies of weekly series (contract 4.11)."""
 
-    lookback_weeks: int = variable(
+    lookback_weeks: int = option(
         12, "PROPHET_LOOKBACK_WEEKS", ge=4, description="Closed weeks that a series reaches back."
     )
-    forecast_weeks: int = variable(4, "PROPHET_FORECAST_WEEKS", ge=1, description="Weeks ahead.")
-    anomaly_threshold: float = variable(
+    forecast_weeks: int = option(4, "PROPHET_FORECAST_WEEKS", ge=1, description="Weeks ahead.")
+    anomaly_threshold: float = option(
         2.5, "PROPHET_ANOMALY_THRESHOLD", gt=0, description="A week is an anomaly from this |z| on."
     )
     interval_level: float = variable(
         0.8, "PROPHET_INTERVAL_LEVEL", gt=0, lt=1, description="Probability that an interval holds the value."
     )
-    metrics: str = variable(
+    metrics: str = option(
         "I_t",
         "PROPHET_METRICS",
         description="Series to forecast, separated by commas: I_t, E_t, R_t, A_t, P, S or topic:<topic_id>.",
     )
     processes: int = variable(2, "PROPHET_PROCESSES", ge=1, description="Series that are forecast at the same time.")
 
-    holiday_countries: str = variable(
+    holiday_countries: str = option(
         "",
         "PROPHET_HOLIDAY_COUNTRIES",
         description="Countries whose public holidays the forecast knows: ISO codes separated by commas, such as KR,US.",
     )
-    holidays: str = variable(
+    holidays: str = option(
         "",
         "PROPHET_HOLIDAYS",
         description='Further days off by name, as JSON: {"mid-term break": ["2026-04-20", "2026-10-19"]}.',

@@ -38,6 +38,11 @@ class SettingsGroup(BaseModel):
         return {alias: name for name, field in cls.model_fields.items() for alias in _aliases(field.validation_alias)}
 
     @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """Fields that a single run may override in the launchpad."""
+        return tuple(name for name, field in cls.model_fields.items() if field.json_schema_extra)
+
+    @classmethod
     def _validated(cls, values: dict[str, Any], what: str) -> Self:
         try:
             return cls.model_validate(values)
@@ -66,3 +71,8 @@ def _aliases(alias: Any) -> tuple[str, ...]:
 def variable(default: Any, *names: str, description: str, **limits: Any) -> Any:
     """Declare a field read from the first of ``names`` that is set."""
     return Field(default=default, validation_alias=AliasChoices(*names), description=description, **limits)
+
+
+def option(default: Any, *names: str, **declaration: Any) -> Any:
+    """Declare a :func:`variable` that a single run may override in the launchpad."""
+    return variable(default, *names, json_schema_extra={"is_option": True}, **declaration)

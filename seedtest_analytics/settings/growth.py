@@ -7,36 +7,36 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import SettingsGroup, option, variable
 
 
 class GlmmSettings(SettingsGroup):
     """Mixed model of growth by lme4 (contract 4.8)."""
 
-    lookback_weeks: int = variable(
+    lookback_weeks: int = option(
         12,
         "GLMM_LOOKBACK_WEEKS",
         ge=1,
         le=260,
         description="Calendar weeks of answers, the fit's own included.",
     )
-    formula: str = variable(
+    formula: str = option(
         "score ~ week + (week | student) + (1 | topic)",
         "GLMM_FORMULA",
         description="lme4's formula over score, week, student and topic.",
     )
-    family: Literal["gaussian", "binomial"] = variable(
+    family: Literal["gaussian", "binomial"] = option(
         "gaussian",
         "GLMM_FAMILY",
         description="'gaussian' on shares, or 'binomial' on counts right of answered.",
     )
-    min_observations: int = variable(
+    min_observations: int = option(
         10,
         "GLMM_MIN_OBSERVATIONS",
         ge=1,
         description="Students with fewer answers in the look-back are left out.",
     )
-    update_kpi: bool = variable(
+    update_kpi: bool = option(
         False, "GLMM_UPDATE_KPI", description="Merge growth_slope into weekly_kpi of the model's own week."
     )
     timeout_seconds: float = variable(
@@ -51,7 +51,7 @@ class GlmmSettings(SettingsGroup):
 class GrowthSettings(SettingsGroup):
     """Bayesian growth and the goal probability (contract 4.9)."""
 
-    lookback_weeks: int = variable(
+    lookback_weeks: int = option(
         8,
         "BRMS_LOOKBACK_WEEKS",
         "LOOKBACK_WEEKS",
@@ -59,7 +59,7 @@ class GrowthSettings(SettingsGroup):
         le=260,
         description="Calendar weeks of answers, the fit's own included; three distinct ones are needed.",
     )
-    n_samples: int = variable(
+    n_samples: int = option(
         1000,
         "BRMS_N_SAMPLES",
         "BRMS_ITER",
@@ -67,7 +67,7 @@ class GrowthSettings(SettingsGroup):
         description="Draws of each chain after its warm-up. 'laplace' takes the draws of all chains at once, in the "
         "binomial family its own number (2,000, fewer for large cohorts); a fit worth fewer than 400 is not used.",
     )
-    n_chains: int = variable(
+    n_chains: int = option(
         2,
         "BRMS_N_CHAINS",
         "BRMS_CHAINS",
@@ -75,17 +75,17 @@ class GrowthSettings(SettingsGroup):
         le=16,
         description="Markov chains; no effect in the binomial family but with 'brms'.",
     )
-    family: Literal["gaussian", "binomial"] = variable(
+    family: Literal["gaussian", "binomial"] = option(
         "gaussian",
         "BRMS_FAMILY",
         description="'gaussian' on scores, or 'binomial' on counts right of answered (source accuracy).",
     )
-    score_source: Literal["theta", "accuracy"] = variable(
+    score_source: Literal["theta", "accuracy"] = option(
         "theta",
         "BRMS_SCORE_SOURCE",
         description="Weekly score: 'theta' (ability, logit) or 'accuracy' (share right).",
     )
-    backend: Literal["stan", "laplace", "brms"] = variable(
+    backend: Literal["stan", "laplace", "brms"] = option(
         "stan",
         "GROWTH_BACKEND",
         description="'stan', 'laplace' (quick look), or R's 'brms'. The binomial family takes 'laplace' for 'stan'.",
@@ -93,7 +93,7 @@ class GrowthSettings(SettingsGroup):
     update_kpi: bool = variable(
         True, "BRMS_UPDATE_KPI", description="Let usable fits feed P where METRICS_USE_BAYESIAN asks for it."
     )
-    goal_horizon_weeks: int = variable(
+    goal_horizon_weeks: int = option(
         4,
         "GOAL_HORIZON_WEEKS",
         ge=0,
@@ -103,7 +103,7 @@ class GrowthSettings(SettingsGroup):
     brms_timeout_seconds: float = variable(
         600.0, "R_BRMS_TIMEOUT_SECS", gt=0, description="R is ended where a fit by brms takes longer."
     )
-    seed: int = variable(42, "BRMS_SEED", ge=1, description="Seed of the draws; stored with the fit.")
+    seed: int = option(42, "BRMS_SEED", ge=1, description="Seed of the draws; stored with the fit.")
     priors: dict[str, dict[str, Any]] = variable(
         {},
         "BRMS_PRIORS",

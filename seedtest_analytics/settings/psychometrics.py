@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import SettingsGroup, option, variable
 
 DIF_COLUMNS = ("org_id", "classroom_id", "grade")
 
@@ -15,46 +15,44 @@ DIF_COLUMNS = ("org_id", "classroom_id", "grade")
 class CalibrationSettings(SettingsGroup):
     """Item calibration and scoring (contract 4.1)."""
 
-    lookback_days: int = variable(
+    lookback_days: int = option(
         30,
         "MIRT_LOOKBACK_DAYS",
         "IRT_CALIB_LOOKBACK_DAYS",
         ge=1,
         description="Days of answers that a calibration uses.",
     )
-    model: Literal["Rasch", "2PL", "3PL"] = variable(
+    model: Literal["Rasch", "2PL", "3PL"] = option(
         "2PL", "MIRT_MODEL", "IRT_MODEL", description="Item response model: Rasch, 2PL or 3PL."
     )
-    topic_id: str | None = variable(
+    topic_id: str | None = option(
         None,
         "MIRT_TOPIC_ID",
         "IRT_TOPIC_ID",
         description="Calibrate this topic only; refused but in a dry run where calibrations of all answers are stored.",
     )
-    subject_id: int | None = variable(
+    subject_id: int | None = option(
         None,
         "MIRT_SUBJECT_ID",
         "IRT_SUBJECT_ID",
         description="Calibrate this exam_id only (an integer); refused as MIRT_TOPIC_ID is.",
     )
-    max_observations: int = variable(
+    max_observations: int = option(
         0, "MIRT_MAX_OBS", ge=0, description="At most so many answers, the newest kept; 0 is no limit."
     )
     max_retries: int = variable(3, "MIRT_MAX_RETRIES", ge=1, description="Tries of a calibration before it fails.")
     retry_delay_secs: float = variable(
         5.0, "MIRT_RETRY_DELAY_SECS", ge=0, description="Seconds before the second try; grows with each try."
     )
-    min_responses: int = variable(
+    min_responses: int = option(
         10, "MIRT_MIN_RESPONSES", ge=1, description="Items with fewer answers are set aside with that reason."
     )
-    attempts: Literal["first", "all"] = variable(
+    attempts: Literal["first", "all"] = option(
         "first",
         "MIRT_ATTEMPTS",
         description="'first': a student's first answered attempt at an item; 'all': every one.",
     )
-    backend: Literal["native", "mirt"] = variable(
-        "native", "MIRT_BACKEND", description="'native' engine or R's 'mirt'."
-    )
+    backend: Literal["native", "mirt"] = option("native", "MIRT_BACKEND", description="'native' engine or R's 'mirt'.")
     priors: Literal["weak", "none"] = variable(
         "weak",
         "MIRT_PRIORS",
@@ -77,13 +75,13 @@ class CalibrationSettings(SettingsGroup):
 class DriftSettings(SettingsGroup):
     """Item drift and anchor selection (contract 4.3, 4.13)."""
 
-    lookback_days: int = variable(30, "DRIFT_LOOKBACK_DAYS", ge=1, description="Days of the recent window.")
-    min_sample: int = variable(200, "DRIFT_MIN_SAMPLE", ge=10, description="Answers an item needs in both windows.")
+    lookback_days: int = option(30, "DRIFT_LOOKBACK_DAYS", ge=1, description="Days of the recent window.")
+    min_sample: int = option(200, "DRIFT_MIN_SAMPLE", ge=10, description="Answers an item needs in both windows.")
     threshold_delta_a: float = variable(0.20, "DRIFT_THRESHOLD_DELTA_A", gt=0, description="Alert above this |Δa|.")
     threshold_delta_b: float = variable(0.25, "DRIFT_THRESHOLD_DELTA_B", gt=0, description="Alert above this |Δb|.")
     threshold_delta_c: float = variable(0.03, "DRIFT_THRESHOLD_DELTA_C", gt=0, description="Alert above this Δc.")
-    baseline_from: dt.date | None = variable(None, "DRIFT_BASELINE_FROM", description="First day of the baseline.")
-    baseline_to: dt.date | None = variable(None, "DRIFT_BASELINE_TO", description="Day after the baseline.")
+    baseline_from: dt.date | None = option(None, "DRIFT_BASELINE_FROM", description="First day of the baseline.")
+    baseline_to: dt.date | None = option(None, "DRIFT_BASELINE_TO", description="Day after the baseline.")
 
 
 class DifSettings(SettingsGroup):

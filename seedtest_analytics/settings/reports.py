@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import SettingsGroup, option, variable
 
 
 class ReportSettings(SettingsGroup):
@@ -18,10 +18,10 @@ class ReportSettings(SettingsGroup):
         "REPORT_FORMAT",
         description="html; pdf, as the legacy jobs set it, makes html with a warning.",
     )
-    max_users: int | None = variable(
+    max_users: int | None = option(
         None, "MAX_USERS", ge=1, description="At most so many reports a week, most active first; unset: all."
     )
-    parallel: int | None = variable(
+    parallel: int | None = option(
         None, "PARALLEL", ge=1, description="Reports rendered at once; unset: the number of cores."
     )
 

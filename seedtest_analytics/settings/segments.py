@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import SettingsGroup, option, variable
 
 RETIRED_METHODS = ("hierarchical", "dbscan")
 """Of the legacy job; neither has centres that a segment could be known by from month to month."""
@@ -16,16 +16,16 @@ RETIRED_METHODS = ("hierarchical", "dbscan")
 class SegmentSettings(SettingsGroup):
     """Segments of students (contract 4.12)."""
 
-    lookback_weeks: int = variable(
+    lookback_weeks: int = option(
         12,
         "CLUSTER_LOOKBACK_WEEKS",
         ge=1,
         description="Weeks of KPIs that a student's features are means of.",
     )
-    n_clusters: int | None = variable(
+    n_clusters: int | None = option(
         None, "CLUSTER_N_CLUSTERS", ge=1, le=50, description="Number of segments; unset: chosen."
     )
-    method: Literal["kmeans", "gmm"] = variable(
+    method: Literal["kmeans", "gmm"] = option(
         "kmeans", "CLUSTER_METHOD", description="'kmeans' or 'gmm' (Gaussian mixture)."
     )
 

@@ -14,10 +14,11 @@ from seedtest_analytics.assets.churn.panel import PANEL
 from seedtest_analytics.assets.churn.scores import SQL, score_risk_week
 from seedtest_analytics.assets.framework.declare import LARGE, RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.framework.events import CheckDeclaration, Outcome
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import SurvivalSettings, load_settings
 from seedtest_analytics.tables import churn as tables
 
 EARLIER_WEEKS = dg.TimeWindowPartitionMapping(
@@ -27,12 +28,9 @@ EARLIER_WEEKS = dg.TimeWindowPartitionMapping(
 COVARIATES = [dg.AssetKey(["weekly_kpi", name]) for name in ("A_t", "E_t", "R_t")]
 
 
+@overrides(SurvivalSettings)
 class SurvivalOptions(RunOptions):
-    """Options of a churn run; each overrides its environment variable."""
-
-    lookback_days: int | None = None
-    event_threshold_days: int | None = None
-    family: str | None = None
+    """Options of a churn run."""
 
 
 @table_assets(

@@ -17,6 +17,7 @@ from seedtest_analytics.assets.forecasts.series import (
 from seedtest_analytics.assets.forecasts.students import stage_expectations
 from seedtest_analytics.assets.framework.declare import LARGE, RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.framework.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.preview import (
     ACCENT,
     INK,
@@ -44,15 +45,9 @@ LOOK_BACK = dg.TimeWindowPartitionMapping(start_offset=-11, end_offset=0, allow_
 """A series reaches back PROPHET_LOOKBACK_WEEKS weeks."""
 
 
+@overrides(ForecastSettings)
 class ForecastOptions(RunOptions):
-    """Options of a forecast run; each overrides its environment variable."""
-
-    lookback_weeks: int | None = None
-    forecast_weeks: int | None = None
-    anomaly_threshold: float | None = None
-    metrics: str | None = None
-    holiday_countries: str | None = None
-    holidays: str | None = None
+    """Options of a forecast run."""
 
 
 @table_assets(

@@ -8,6 +8,7 @@ import dagster as dg
 
 from seedtest_analytics.assets.framework.declare import LARGE, RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.framework.events import CheckDeclaration, Outcome
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.assets.growth.bayesian.fit import Samplers
 from seedtest_analytics.assets.growth.bayesian.week import fit_growth_week
@@ -16,34 +17,21 @@ from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.stan.resource import StanResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import GlmmSettings, GrowthSettings, load_settings
 from seedtest_analytics.tables import growth as tables
 from seedtest_analytics.tables.kpis import KPI_KEYS, weekly_kpi
 
 POOL = "model_fitting"
 
 
+@overrides(GlmmSettings)
 class GlmmOptions(RunOptions):
-    """Options of a mixed-model run; each overrides its environment variable."""
-
-    lookback_weeks: int | None = None
-    formula: str | None = None
-    family: str | None = None
-    min_observations: int | None = None
-    update_kpi: bool | None = None
+    """Options of a mixed-model run."""
 
 
+@overrides(GrowthSettings)
 class GrowthOptions(RunOptions):
-    """Options of a Bayesian growth run; each overrides its environment variable."""
-
-    lookback_weeks: int | None = None
-    n_samples: int | None = None
-    n_chains: int | None = None
-    family: str | None = None
-    score_source: str | None = None
-    backend: str | None = None
-    goal_horizon_weeks: int | None = None
-    seed: int | None = None
+    """Options of a Bayesian growth run."""
 
 
 @table_assets(

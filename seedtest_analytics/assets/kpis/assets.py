@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from seedtest_analytics.assets.churn.scores import stage_churn_risk
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.framework.events import CheckDeclaration, CheckOutcome, Outcome
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.preview import histogram, table_preview
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.assets.kpis.goal import stage_goal_probability
@@ -30,13 +31,9 @@ STAGES: dict[str, Stage] = {}
 """What fills the temporary table staged_kpi for one week, by the name of the KPI."""
 
 
+@overrides(KpiSettings)
 class KpiOptions(RunOptions):
-    """Options of a KPI run; each overrides its environment variable."""
-
-    use_irt_theta: bool | None = None
-    use_bayesian: bool | None = None
-    default_target: float | None = None
-    churn_horizon_days: int | None = None
+    """Options of a KPI run."""
 
 
 def _kpi_asset(name: str, deps: list[Any], *, sql: list[str], stage: Stage) -> dg.AssetsDefinition:

@@ -12,6 +12,7 @@ import dagster as dg
 
 from seedtest_analytics.assets.framework.declare import LARGE, RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.framework.events import CheckDeclaration, Outcome
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.assets.psychometrics.calibration.filter import FilteredCalibrationError
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
@@ -20,29 +21,20 @@ from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.r.errors import RError
 from seedtest_analytics.resources.r.resource import RResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import CalibrationSettings, load_settings
 from seedtest_analytics.tables import psychometrics as tables
 
 CALIBRATION_SQL = ["psychometrics/responses.sql", "psychometrics/scale.sql", "psychometrics/anchors.sql"]
 
 
+@overrides(CalibrationSettings)
 class CalibrationOptions(RunOptions):
-    """Options of a calibration run; each overrides its environment variable."""
-
-    lookback_days: int | None = None
-    model: str | None = None
-    topic_id: str | None = None
-    subject_id: int | None = None
-    max_observations: int | None = None
-    min_responses: int | None = None
-    attempts: str | None = None
-    backend: str | None = None
+    """Options of a calibration run."""
 
 
+@overrides(CalibrationSettings, "lookback_days")
 class ScoringOptions(RunOptions):
     """Options of a scoring run."""
-
-    lookback_days: int | None = None
 
 
 @table_assets(

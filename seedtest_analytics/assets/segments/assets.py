@@ -8,23 +8,21 @@ import dagster as dg
 
 from seedtest_analytics.assets.framework.declare import LARGE, RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.framework.events import CheckDeclaration, Outcome
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.assets.segments.week import SQL, segment_week
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import SegmentSettings, load_settings
 from seedtest_analytics.tables import segments as tables
 
 LOOK_BACK = dg.TimeWindowPartitionMapping(start_offset=-11, end_offset=0, allow_nonexistent_upstream_partitions=True)
 """Features are means over CLUSTER_LOOKBACK_WEEKS weeks."""
 
 
+@overrides(SegmentSettings)
 class SegmentOptions(RunOptions):
-    """Options of a segmentation; each overrides its environment variable."""
-
-    lookback_weeks: int | None = None
-    n_clusters: int | None = None
-    method: str | None = None
+    """Options of a segmentation."""
 
 
 @table_assets(

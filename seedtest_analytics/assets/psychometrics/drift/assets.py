@@ -8,21 +8,18 @@ import dagster as dg
 
 from seedtest_analytics.assets.framework.declare import LARGE, RunOptions, TableSpec, table_assets
 from seedtest_analytics.assets.framework.events import CheckDeclaration, Outcome
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.assets.psychometrics.drift.week import SQL, compare_week
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import DriftSettings, load_settings
 from seedtest_analytics.tables import drift as tables
 
 
+@overrides(DriftSettings)
 class DriftOptions(RunOptions):
-    """Options of a comparison; each overrides its environment variable."""
-
-    lookback_days: int | None = None
-    min_sample: int | None = None
-    baseline_from: str | None = None
-    baseline_to: str | None = None
+    """Options of a comparison."""
 
 
 @table_assets(
