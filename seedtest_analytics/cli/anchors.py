@@ -24,8 +24,7 @@ class Action(StrEnum):
 
 def tag_anchors_command(
     action: Annotated[
-        Action,
-        typer.Argument(help="tag: choose and tag anchors; verify: judge the tagged ones, write nothing."),
+        Action, typer.Argument(help="tag: choose and tag anchors; verify: judge the tagged ones, write nothing.")
     ] = Action.TAG,
     min_responses: Annotated[int, typer.Option(min=1, help="Answers that an anchor needs.")] = 100,
     *,
@@ -47,12 +46,7 @@ def tag_anchors_command(
     Stability over calibrations, an odd estimate, an open alert of drift and DIF count beside the options. Exit code 1
     where no item meets the criteria.
     """
-    from seedtest_analytics.assets.psychometrics.anchors.choice import (
-        choose,
-        newest_week,
-        tag_anchors,
-        verify_anchors,
-    )
+    from seedtest_analytics.assets.psychometrics.anchors.choice import choose, newest_week, tag_anchors, verify_anchors
     from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.resources.postgres import PostgresResource
     from seedtest_analytics.stats.irt.anchors import AnchorCriteria

@@ -64,9 +64,7 @@ LEGEND = (
 )
 
 
-def backtest_command(
-    weeks: Annotated[int, typer.Option(min=1, help="Weeks to look back from today.")] = 53,
-) -> None:
+def backtest_command(weeks: Annotated[int, typer.Option(min=1, help="Weeks to look back from today.")] = 53) -> None:
     """Print how predictions of past weeks (P, S, abilities, forecasts) met what happened."""
     from seedtest_analytics.assets.backtest.week import SQL
     from seedtest_analytics.cli.migrate import migrated_engine
@@ -82,8 +80,7 @@ def backtest_command(
         )
     if not by_week:
         console.print(
-            "prediction_backtest has no rows: materialise it, for instance with `seedtest materialize`",
-            soft_wrap=True,
+            "prediction_backtest has no rows: materialise it, for instance with `seedtest materialize`", soft_wrap=True
         )
         return
     _print(console, "by week", rows=by_week, probability=PROBABILITY, quantity=QUANTITY)
@@ -92,12 +89,7 @@ def backtest_command(
 
 
 def _print(
-    console: Console,
-    title: str,
-    *,
-    rows: Sequence[RowMapping],
-    probability: dict[str, str],
-    quantity: dict[str, str],
+    console: Console, title: str, *, rows: Sequence[RowMapping], probability: dict[str, str], quantity: dict[str, str]
 ) -> None:
     for prediction, group in groupby(rows, key=lambda row: row["prediction"]):
         columns = quantity if str(prediction).startswith("forecast") else probability

@@ -137,11 +137,7 @@ def _choose_weeks(engine: Engine, n_weeks: int | None, *, console: Console) -> d
 
 def _keep(start: dt.date, lookback_days: int) -> None:
     """Keep the settings in the home, so that `seedtest up` has them too."""
-    chosen = {
-        **DEMO_SETTINGS,
-        "SEEDTEST_START_DATE": start.isoformat(),
-        "MIRT_LOOKBACK_DAYS": str(lookback_days),
-    }
+    chosen = {**DEMO_SETTINGS, "SEEDTEST_START_DATE": start.isoformat(), "MIRT_LOOKBACK_DAYS": str(lookback_days)}
     home = current_home()
     keep_settings(home, {**chosen, **kept_settings(home)})
     for name, value in kept_settings(home).items():

@@ -98,10 +98,7 @@ def _postgres() -> Finding:
             version = connection.execute(text("SHOW server_version")).scalar_one()
     except Exception as error:  # noqa: BLE001
         return Finding(
-            "PostgreSQL",
-            "missing",
-            found=str(error),
-            remedy="set DATABASE_URL, or unset it for the embedded server",
+            "PostgreSQL", "missing", found=str(error), remedy="set DATABASE_URL, or unset it for the embedded server"
         )
     kind = "DATABASE_URL" if os.environ.get("DATABASE_URL") else "embedded"
     return Finding("PostgreSQL", "ok", found=f"{version} ({kind})")
@@ -139,10 +136,7 @@ def _compiler() -> Finding:
 def _stan() -> Finding:
     if importlib.util.find_spec("httpstan") is None and "CMDSTAN" not in os.environ:
         return Finding(
-            "Stan",
-            "missing",
-            found="neither CMDSTAN nor the toolchain of the httpstan wheel",
-            remedy="uv sync",
+            "Stan", "missing", found="neither CMDSTAN nor the toolchain of the httpstan wheel", remedy="uv sync"
         )
     kind = "CmdStan" if "CMDSTAN" in os.environ else "toolchain of the httpstan wheel"
     return Finding("Stan", "ok", found=f"cmdstanpy {importlib.metadata.version('cmdstanpy')}, {kind}")
@@ -182,10 +176,7 @@ def _quarto() -> Finding:
     found = shutil.which("quarto")
     if found is None:
         return Finding(
-            "Quarto",
-            "optional",
-            found="no CLI; the embedded renderer is used",
-            remedy="install Quarto from quarto.org",
+            "Quarto", "optional", found="no CLI; the embedded renderer is used", remedy="install Quarto from quarto.org"
         )
     return Finding("Quarto", "ok", found=_first_line([found, "--version"]))
 

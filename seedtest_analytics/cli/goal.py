@@ -25,9 +25,7 @@ def goal_probability_command(
     week: Annotated[
         dt.datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d"],
-            metavar="DATE",
-            help="Monday of the fit to use; default: the newest usable one.",
+            formats=["%Y-%m-%d"], metavar="DATE", help="Monday of the fit to use; default: the newest usable one."
         ),
     ] = None,
 ) -> None:
@@ -50,8 +48,7 @@ def goal_probability_command(
     except (NoGrowthFitError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     Console(stderr=True).print(
-        f"by growth fit {fit.run_id} of the week of {fit.week_start}, scores in {fit.score_unit}",
-        highlight=False,
+        f"by growth fit {fit.run_id} of the week of {fit.week_start}, scores in {fit.score_unit}", highlight=False
     )
     typer.echo(json.dumps(answer))
 

@@ -27,8 +27,7 @@ def load_command(
     shift_to: Annotated[
         str | None,
         typer.Option(
-            metavar="DATE",
-            help="Move all times by whole weeks, so that the log ends in the last full week by DATE.",
+            metavar="DATE", help="Move all times by whole weeks, so that the log ends in the last full week by DATE."
         ),
     ] = None,
     timezone: Annotated[
@@ -123,17 +122,11 @@ def _facts(summary: LoadSummary) -> Iterator[tuple[str, str]]:
     exams, questions = summary.exams, summary.questions
     if summary.is_dry_run:
         yield "dry run", "nothing was written; below is what would have been"
-    yield (
-        "rows",
-        f"{summary.rows_read:,} read, {summary.attempts:,} attempts, {summary.rows_rejected:,} rejected",
-    )
+    yield ("rows", f"{summary.rows_read:,} read, {summary.attempts:,} attempts, {summary.rows_rejected:,} rejected")
     yield "exams", f"{exams.inserted:,} new, {exams.updated:,} changed, {exams.unchanged:,} as they were"
     yield "questions", f"{questions.inserted:,} new, {questions.updated:,} given a topic"
     if summary.first_attempt_at and summary.last_attempt_at:
-        yield (
-            "from, to",
-            f"{summary.first_attempt_at:%Y-%m-%d %H:%M}, {summary.last_attempt_at:%Y-%m-%d %H:%M} UTC",
-        )
+        yield ("from, to", f"{summary.first_attempt_at:%Y-%m-%d %H:%M}, {summary.last_attempt_at:%Y-%m-%d %H:%M} UTC")
     if summary.shifted_weeks:
         yield "moved by", f"{summary.shifted_weeks:,} weeks"
     for count, label, meaning in (
@@ -143,11 +136,7 @@ def _facts(summary: LoadSummary) -> Iterator[tuple[str, str]]:
         (summary.unanswered, "unanswered", "rows without an answer; missing, not wrong"),
         (summary.local_times, "local times", "times without an offset, read in the configured zone"),
         (summary.rows_with_derived_session, "no session", "rows given one by pauses of more than 30 minutes"),
-        (
-            summary.sessions_renamed,
-            "renamed",
-            "sessions whose id another user has; exam id is session@hash of user",
-        ),
+        (summary.sessions_renamed, "renamed", "sessions whose id another user has; exam id is session@hash of user"),
     ):
         if count:
             yield label, f"{count:,} {meaning}"

@@ -53,10 +53,7 @@ def materialize_command(
     first: Annotated[
         dt.datetime | None,
         typer.Option(
-            "--from",
-            formats=["%Y-%m-%d"],
-            metavar="DATE",
-            help="First day; default: that of the first attempt.",
+            "--from", formats=["%Y-%m-%d"], metavar="DATE", help="First day; default: that of the first attempt."
         ),
     ] = None,
     last: Annotated[
@@ -89,12 +86,7 @@ def materialize_command(
 
 
 def materialize(
-    first: dt.date | None,
-    last: dt.date | None,
-    *,
-    reports: bool,
-    is_verbose: bool = False,
-    only: Collection[str] = (),
+    first: dt.date | None, last: dt.date | None, *, reports: bool, is_verbose: bool = False, only: Collection[str] = ()
 ) -> None:
     """Run the steps one after the other; raises typer.Exit(1) at the first that fails, naming its run.
 

@@ -20,8 +20,7 @@ EMPTY_LOG = (
 def migrate_command(
     revision: Annotated[str, typer.Option(help="Revision to upgrade to; 'head' is the newest.")] = "head",
     downgrade: Annotated[
-        str | None,
-        typer.Option(help="Downgrade to this revision instead; 'base' takes away what the platform made."),
+        str | None, typer.Option(help="Downgrade to this revision instead; 'base' takes away what the platform made.")
     ] = None,
 ) -> None:
     """Bring the database's schema up to date; one that is, is left as it is."""

@@ -1,12 +1,16 @@
 """The contract's tables as SQLAlchemy metadata: columns, types, keys, comments, units, ranges, privacy class.
 
-A module a stage. Nothing here connects to a database.
+Each stage has one module. Nothing here connects to a database; `sql/migrations/` creates the tables.
 """
 
-from seedtest_analytics.tables import (
+# Imported for their effect: they add their tables to the metadata.
+from seedtest_analytics.tables import (  # noqa: F401
     attempts,
+    backtest,
+    churn,
     drift,
     features,
+    forecasts,
     growth,
     kpis,
     psychometrics,
@@ -14,33 +18,6 @@ from seedtest_analytics.tables import (
     segments,
     source,
 )
-from seedtest_analytics.tables import backtest as quality
-from seedtest_analytics.tables import churn as risk
-from seedtest_analytics.tables import forecasts as trends
-from seedtest_analytics.tables.declare import (
-    ColumnContract,
-    contract_of,
-    metadata,
-    table_named,
-    view_metadata,
-)
+from seedtest_analytics.tables.declare import ColumnContract, contract_of, metadata, table_named, view_metadata
 
-__all__ = [
-    "ColumnContract",
-    "attempts",
-    "contract_of",
-    "drift",
-    "features",
-    "growth",
-    "kpis",
-    "metadata",
-    "psychometrics",
-    "quality",
-    "reports",
-    "risk",
-    "segments",
-    "source",
-    "table_named",
-    "trends",
-    "view_metadata",
-]
+__all__ = ["ColumnContract", "contract_of", "metadata", "table_named", "view_metadata"]
