@@ -39,7 +39,7 @@ class PlatformSettings(SettingsGroup):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
-            raise ValueError("unknown time zone; use an IANA name such as Asia/Seoul")
+            raise ValueError("unknown time zone")
         return value
 
     @property

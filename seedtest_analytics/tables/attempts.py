@@ -1,4 +1,4 @@
-"""The attempt log: one row a question of an exam, read by every asset through the view `attempt`."""
+"""The attempt log: one row per question of an exam, which every asset reads through the view `attempt`."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _ELEMENT = ("exam_results.result_json",)
 
 
 def _contract_columns() -> list[Column[Any]]:
-    """The 11 columns of the legacy view, in its order and with its types."""
+    """The 11 columns of the legacy view, with its order and types."""
     return [
         column(
             "id",
@@ -67,7 +67,7 @@ def _contract_columns() -> list[Column[Any]]:
 
 
 def _platform_columns() -> list[Column[Any]]:
-    """What the platform needs beyond the contract's columns."""
+    """The columns that the platform adds to the contract."""
     return [
         column(
             "user_id",
@@ -139,7 +139,7 @@ attempt = Table(
     view_metadata,
     *_contract_columns(),
     *_platform_columns(),
-    comment="One row a question of an exam that is not failed; the legacy view's 11 columns, then the platform's own.",
+    comment="One row per question of every exam that did not fail: the 11 columns of the legacy view, then the platform's.",
 )
 
 attempt_log = Table(

@@ -1,4 +1,4 @@
-"""Whether the predictions held."""
+"""Backtests: predictions scored against outcomes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Churn: the fits, each student's risk week by week, and who fell silent."""
+"""Churn: fits, the weekly risk of each student, and notices of inactivity."""
 
 from typing import Any
 
@@ -113,7 +113,7 @@ survival_fit_meta = Table(
 
 
 def _score_columns(*, is_risk_required: bool) -> list[Column[Any]]:
-    """What is said about a student; who never started has no risk, so the current table leaves them out."""
+    """The score of a student. Students who never started have no risk, so the current table leaves them out."""
     return [
         column(
             "risk_score",

@@ -1,4 +1,4 @@
-"""Drift of item parameters between two windows, and the items that could be anchors."""
+"""Drift of item parameters between two windows, and candidates for anchors."""
 
 from typing import Any
 

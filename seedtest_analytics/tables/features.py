@@ -1,4 +1,4 @@
-"""Daily features by student and topic."""
+"""Daily features of each student and topic."""
 
 from sqlalchemy import Date, Index, Integer, Numeric, Table, Text
 

@@ -1,4 +1,4 @@
-"""Forecasts of weekly series and the weeks that lay far from theirs."""
+"""Forecasts of weekly series, and weeks far from their forecast."""
 
 from sqlalchemy import Date, Index, Integer, Table, Text
 

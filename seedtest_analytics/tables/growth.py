@@ -1,4 +1,4 @@
-"""Growth fits and what they say about each student."""
+"""Growth fits and their predictions for each student."""
 
 from sqlalchemy import Boolean, Date, Index, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import UUID

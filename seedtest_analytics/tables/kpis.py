@@ -1,4 +1,4 @@
-"""Weekly KPIs: one row a student and week, written by several assets that each own some keys."""
+"""Weekly KPIs: one row per student and week. Several assets write it, each its own keys."""
 
 from dataclasses import dataclass
 
@@ -32,12 +32,12 @@ weekly_kpi = Table(
 )
 
 REQUIRED_KEYS = ("I_t", "E_t", "R_t", "A_t", "P", "S")
-"""Always present in `kpis`, null where the number cannot be given."""
+"""Always present in `kpis`; null if the number is unknown."""
 
 
 @dataclass(frozen=True)
 class KpiKey:
-    """One key of `kpis`: its meaning, type, range (inclusive) and, of a word, the values that it may take."""
+    """One key of `kpis`: its meaning, type, inclusive range, and the allowed values of a word."""
 
     name: str
     meaning: str
@@ -55,28 +55,28 @@ KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
     "I_t": (
         KpiKey(
             "I_t",
-            "Improvement: the change of ability or accuracy, recent 14 days against the 14 before.",
+            "Improvement: change of ability or accuracy from the previous 14 days to the recent 14.",
             minimum=-1,
             maximum=1,
         ),
-        _word("I_t_mode", "What the change is measured in.", "theta", "accuracy"),
+        _word("I_t_mode", "Unit of the change.", "theta", "accuracy"),
         KpiKey("I_t_reason", "Why I_t is null.", type="string"),
         KpiKey("I_t_n_recent", "Answers in the recent 14 days.", type="integer", minimum=0),
         KpiKey("I_t_n_previous", "Answers in the previous 14 days.", type="integer", minimum=0),
-        KpiKey("delta_theta", "Ability of the recent window less that of the previous one (logit)."),
+        KpiKey("delta_theta", "Ability in the recent window minus that in the previous one (logit)."),
         KpiKey("delta_theta_se", "Standard error of delta_theta (logit).", minimum=0),
         KpiKey(
-            "delta_accuracy", "Share right in the recent window less that in the previous one.", minimum=-1, maximum=1
+            "delta_accuracy", "Share right in the recent window minus that in the previous one.", minimum=-1, maximum=1
         ),
     ),
     "E_t": (
         KpiKey(
             "E_t",
-            "Efficiency: by what share the median time of right answers fell, 28 days against the 28 before.",
+            "Efficiency: relative drop of the median time of right answers from the previous 28 days to the recent 28.",
             minimum=0,
             maximum=1,
         ),
-        KpiKey("E_t_change", "The same before it is cut to 0..1: negative is slower."),
+        KpiKey("E_t_change", "E_t before it is limited to 0..1; negative means slower."),
         KpiKey("E_t_reason", "Why E_t is null.", type="string"),
         KpiKey("E_t_n_recent", "Timed right answers in the recent 28 days.", type="integer", minimum=0),
         KpiKey("E_t_n_previous", "Timed right answers in the previous 28 days.", type="integer", minimum=0),
@@ -95,58 +95,58 @@ KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
     "A_t": (
         KpiKey("A_t", "Engagement over 28 days: sessions, gaps, hints and time.", minimum=0, maximum=1),
         KpiKey("A_t_reason", "Why A_t is null.", type="string"),
-        KpiKey("A_t_assumed", "Components without data that count as 0.5.", type="array"),
+        KpiKey("A_t_assumed", "Components without data, which count as 0.5.", type="array"),
         KpiKey("A_t_n_attempts", "Attempts in the 28 days.", type="integer", minimum=0),
         KpiKey("sessions", "Sessions in the 28 days.", type="integer", minimum=0),
         KpiKey("mean_gap", "Mean days between active sessions.", minimum=0),
     ),
     "P": (
-        KpiKey("P", "Probability that the goal is reached.", minimum=0, maximum=1),
+        KpiKey("P", "Probability that the student reaches the goal.", minimum=0, maximum=1),
         KpiKey("sigma", "Posterior SD of the projected score (in P_score_unit; normal: of the ability).", minimum=0),
         KpiKey("P_lower", "Lower bound of P's interval.", minimum=0, maximum=1),
         KpiKey("P_upper", "Upper bound of P's interval.", minimum=0, maximum=1),
         _word("P_method", "How P was computed.", "normal", "bayesian"),
-        KpiKey("P_method_reason", "Why P is normal although the growth posterior was asked for.", type="string"),
-        KpiKey("P_target", "Ability that P is about (logit)."),
+        KpiKey("P_method_reason", "Why P is normal although the settings ask for the growth posterior.", type="string"),
+        KpiKey("P_target", "Target ability of P (logit)."),
         _word("P_target_source", "Where the target comes from.", "interest_goal", "default"),
         KpiKey("P_projected", "Posterior mean of the projected score (in P_score_unit)."),
-        _word("P_score_unit", "What the growth fit's score is.", "logit", "share right"),
-        KpiKey("P_horizon_date", "Day that the score is projected to.", type="string"),
-        _word("P_horizon_source", "Why that day.", "goal_date", "goal_date_capped", "configured"),
-        KpiKey("P_n_weeks", "Weekly scores that the projection rests on.", type="integer", minimum=1),
+        _word("P_score_unit", "Unit of the growth fit's score.", "logit", "share right"),
+        KpiKey("P_horizon_date", "Day of the projected score.", type="string"),
+        _word("P_horizon_source", "Source of that day.", "goal_date", "goal_date_capped", "configured"),
+        KpiKey("P_n_weeks", "Weekly scores behind the projection.", type="integer", minimum=1),
         KpiKey("P_fit_run_id", "Growth fit used.", type="string"),
         KpiKey("P_fit_week", "Week of the growth fit used.", type="string"),
-        KpiKey("P_fit_note", "Why it is not the fit of the row's own week.", type="string"),
+        KpiKey("P_fit_note", "Why the fit of the row's week is not used.", type="string"),
         KpiKey("P_reason", "Why P is null.", type="string"),
-        KpiKey("theta", "Ability that P starts from (logit)."),
-        KpiKey("ability_estimate", "Same as theta, under the name of an older reader (logit)."),
-        KpiKey("theta_n_answers", "Answers that theta rests on.", type="integer", minimum=0),
+        KpiKey("theta", "Current ability in P (logit)."),
+        KpiKey("ability_estimate", "Same as theta, for older readers (logit)."),
+        KpiKey("theta_n_answers", "Answers behind theta.", type="integer", minimum=0),
     ),
     "growth_slope": (
-        KpiKey("growth_slope", "Gain a week of the share right, by the mixed model of the week (binomial: logit)."),
-        KpiKey("growth_slope_sd", "SD of the student's own part of growth_slope.", minimum=0),
+        KpiKey("growth_slope", "Weekly gain of the share right by the mixed model of the week (binomial: logit)."),
+        KpiKey("growth_slope_sd", "SD of the student's deviation in growth_slope.", minimum=0),
         KpiKey("growth_slope_run_id", "Mixed model used.", type="string"),
         KpiKey("growth_slope_reason", "Why growth_slope is null.", type="string"),
     ),
     "I_t_expected": (
-        KpiKey("I_t_expected", "What I_t was expected to be, by the student's own weeks before it."),
-        KpiKey("I_t_anomaly", "Signed z: I_t less I_t_expected, over the SD of such errors in the cohort."),
+        KpiKey("I_t_expected", "I_t expected from the student's earlier weeks."),
+        KpiKey("I_t_anomaly", "Signed z: I_t minus I_t_expected, divided by the SD of such errors in the cohort."),
         KpiKey("I_t_expected_reason", "Why I_t_expected is null.", type="string"),
     ),
     "S": (
-        KpiKey("S", "Churn risk: probability of silence over the horizon.", minimum=0, maximum=1),
+        KpiKey("S", "Churn risk: probability of no attempt within the horizon.", minimum=0, maximum=1),
         KpiKey("S_lower", "Lower 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
         KpiKey("S_upper", "Upper 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
         _word("S_method", "How S was computed.", "cox", "weibull", "heuristic"),
-        KpiKey("S_method_reason", "Why S is the heuristic although the model was asked for.", type="string"),
+        KpiKey("S_method_reason", "Why S is the heuristic although the settings ask for the model.", type="string"),
         KpiKey("S_fit_run_id", "Churn fit used.", type="string"),
-        KpiKey("S_fit_note", "Why it is not the newest fit.", type="string"),
-        KpiKey("S_reasons", "What raises or lowers S most, in words, strongest first.", type="array"),
-        KpiKey("S_horizon_days", "Days of silence that S is about.", type="integer", minimum=1),
+        KpiKey("S_fit_note", "Why the newest fit is not used.", type="string"),
+        KpiKey("S_reasons", "The strongest reasons for a higher or lower S, in words.", type="array"),
+        KpiKey("S_horizon_days", "Horizon of S in days.", type="integer", minimum=1),
         KpiKey("S_days_silent", "Days since the last attempt.", minimum=0),
         KpiKey("S_n_sessions", "Sessions in the last 56 days.", type="integer", minimum=0),
-        _word("S_state", "Whether the student still comes.", "active", "stopped", "never_started"),
+        _word("S_state", "Whether the student is active.", "active", "stopped", "never_started"),
         KpiKey("S_reason", "Why S is null.", type="string"),
     ),
 }
-"""Which asset (`weekly_kpi/<name>`) owns which keys."""
+"""The keys that each asset (`weekly_kpi/<name>`) owns."""

@@ -24,7 +24,7 @@ _TOPIC_ABILITY = "Ability in the topic; EAP with the student's overall posterior
 
 
 def _theta(meaning: str) -> Column[Any]:
-    """The estimate; beyond 12 logits it is none."""
+    """An ability. Estimates beyond ±12 logits are invalid."""
     return column(
         "theta",
         Float,

@@ -1,4 +1,4 @@
-"""Where the reports are."""
+"""Rendered reports."""
 
 from sqlalchemy import BigInteger, Date, Index, Integer, Table, Text, UniqueConstraint
 

@@ -1,4 +1,4 @@
-"""Who is alike: runs of the segmentation, their segments, and who is in which."""
+"""Segmentation: runs, their segments, and the segment of each student."""
 
 from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, Table, Text
 

@@ -1,4 +1,4 @@
-"""Source tables: owned by the web application, created here only where they do not exist."""
+"""Source tables. The web application owns them; a migration creates those that do not exist."""
 
 from sqlalchemy import BigInteger, Date, Index, Integer, Numeric, SmallInteger, Table, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import UUID
@@ -138,4 +138,4 @@ load_rejects = Table(
 )
 
 SOURCE_TABLES = ("exam_results", "question", "session", "interest_goal", "classroom", "load_rejects")
-"""What comes from outside: loaded, never computed."""
+"""Tables that are loaded, never computed."""

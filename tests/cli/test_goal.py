@@ -177,4 +177,4 @@ def test_calibration_scores_p_against_the_true_lines(database: Engine, command: 
     cells = [cell.strip() for cell in row.strip("│").split("│")]
     # Brier: every chance is 0.2 off.
     assert cells[:5] == ["10", "0.500", "0.500", "0.040", "0.250"]
-    assert "hold 90.0% of the true levels" in result.output
+    assert "contain 90.0% of the true levels" in result.output

@@ -73,7 +73,7 @@ def test_a_port_that_is_none_and_a_zone_that_is_none(seedtest: Seedtest) -> None
     assert "65535" in output
     code, output = seedtest("migrate", SEEDTEST_TIMEZONE="Mars")
     assert code == 1
-    assert "SEEDTEST_TIMEZONE = 'Mars' is not allowed: it is no IANA time zone name." in output
+    assert "SEEDTEST_TIMEZONE = 'Mars' is not allowed: unknown time zone." in output
 
 
 def test_a_revision_that_is_not_known(seedtest: Seedtest, empty_database: str) -> None:
