@@ -1,4 +1,4 @@
-"""The one place where the parts meet. Every resource can be overridden by a test."""
+"""Assemble the Dagster definitions from assets, resources and schedules. Nothing here connects to a service."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets import features, reports, sources
-from seedtest_analytics.assets import inactivity as risk_inactivity
+from seedtest_analytics.assets import features, inactivity, reports, sources
 from seedtest_analytics.assets.attempts import assets as attempts
 from seedtest_analytics.assets.backtest import assets as backtest
-from seedtest_analytics.assets.churn import assets as risk
-from seedtest_analytics.assets.forecasts import assets as trends
+from seedtest_analytics.assets.churn import assets as churn
+from seedtest_analytics.assets.forecasts import assets as forecasts
 from seedtest_analytics.assets.growth import assets as growth
 from seedtest_analytics.assets.kpis import assets as kpis
 from seedtest_analytics.assets.psychometrics import assets as psychometrics
@@ -38,9 +37,9 @@ ASSET_MODULES = [
     features,
     growth,
     kpis,
-    risk,
-    risk_inactivity,
-    trends,
+    churn,
+    inactivity,
+    forecasts,
     segments,
     reports,
     backtest,
@@ -49,7 +48,7 @@ ASSET_MODULES = [
 
 
 def default_resources() -> dict[str, Any]:
-    """Resources as production has them; none connects before it is used."""
+    """The resources of production; each connects on first use."""
     return {
         "postgres": PostgresResource(),
         "object_store": ObjectStoreResource(),
@@ -60,9 +59,9 @@ def default_resources() -> dict[str, Any]:
 
 
 def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """Assets, jobs, schedules, sensors and resources; ``resources`` replaces single resources by name.
+    """Assets, jobs, schedules, sensors and resources; ``resources`` replaces resources by name, for tests.
 
-    Raises :class:`seedtest_analytics.settings.SettingsError` naming every variable with a value that is not allowed.
+    Raises :class:`seedtest_analytics.settings.SettingsError` that names every invalid variable.
     """
     load_settings()
     return dg.Definitions(
