@@ -65,7 +65,6 @@ def demo_command(
 
 def _refuse_dry_run() -> None:
     """Refuse a dry run: each step of the demo needs the data that the previous one writes."""
-
     if load_settings().platform.dry_run:
         raise SettingsError(
             "DRY_RUN is set, but the demo cannot run dry, because each step needs the data that the previous one writes. "

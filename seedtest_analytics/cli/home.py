@@ -24,7 +24,6 @@ def use_settings(given: Iterable[str], environment: MutableMapping[str, str]) ->
 
     Raises SettingsError for an unknown name. Values are validated when the settings are read.
     """
-
     fields = {name: (group, field) for group in GROUPS.values() for name, field in group.variables().items()}
     for pair in given:
         name, equals, value = pair.partition("=")

@@ -33,7 +33,7 @@ def load_command(
         str | None,
         typer.Option(
             metavar="DATE",
-            help="Move all times by whole weeks so that the log ends in the last full week before or at DATE.",
+            help="Move all times by whole weeks so that the log ends in the last full week on or before DATE.",
         ),
     ] = None,
     timezone: Annotated[
@@ -44,7 +44,6 @@ def load_command(
     dry_run: Annotated[bool | None, typer.Option(help="Report without writing; default: DRY_RUN.")] = None,
 ) -> None:
     """Load attempt logs, one exam per session. A second load changes nothing; bad rows are kept with a reason."""
-
     from seedtest_analytics.ingest import LoadOptions, parse_mapping
 
     platform = load_settings().platform.overridden_by({"timezone": timezone, "dry_run": dry_run})
@@ -102,7 +101,6 @@ def progress_bar(console: Console) -> Iterator[Progress]:
 
 def print_summary(summary: LoadSummary, console: Console) -> None:
     """Print what was loaded, and what was rejected and why."""
-
     facts = Table(box=None, show_header=False, pad_edge=False)
     for label, value in _facts(summary):
         facts.add_row(label, value)
@@ -125,7 +123,7 @@ def _facts(summary: LoadSummary) -> Iterator[tuple[str, str]]:
         yield "dry run", "nothing was written; these are the changes that a load would make"
     yield ("rows", f"{summary.rows_read:,} read, {summary.attempts:,} attempts, {summary.rows_rejected:,} rejected")
     yield "exams", f"{exams.inserted:,} new, {exams.updated:,} changed, {exams.unchanged:,} unchanged"
-    yield "questions", f"{questions.inserted:,} new, {questions.updated:,} with a new topic"
+    yield "questions", f"{questions.inserted:,} new, {questions.updated:,} with a topic added"
     if summary.first_attempt_at and summary.last_attempt_at:
         yield ("from, to", f"{summary.first_attempt_at:%Y-%m-%d %H:%M}, {summary.last_attempt_at:%Y-%m-%d %H:%M} UTC")
     if summary.shifted_weeks:

@@ -173,10 +173,8 @@ def _range(first: dt.date | None, last: dt.date | None, *, today: dt.date) -> tu
         ).one()
     if found[0] is None:
         raise typer.BadParameter("there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first")
-    start, end = (
-        max(first or found[0], monday_of(PLATFORM.start_date)),
-        min(last or found[1], today - dt.timedelta(days=1)),
-    )
+    start = max(first or found[0], monday_of(PLATFORM.start_date))
+    end = min(last or found[1], today - dt.timedelta(days=1))
     if start > end:
         raise typer.BadParameter(
             f"no day to compute from {start} to {end}: attempts range from {found[0]} to {found[1]}, and partitions from "

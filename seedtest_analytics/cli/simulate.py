@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
 
 def simulate_command(
-    students: Annotated[int, typer.Option(help="Students.")] = 1000,
-    weeks: Annotated[
-        int, typer.Option(help="ISO weeks; the last one is the last full week before or at --until.")
-    ] = 26,
+    students: Annotated[int, typer.Option(help="Number of students.")] = 1000,
+    weeks: Annotated[int, typer.Option(help="ISO weeks; the last one ends on or before --until.")] = 26,
     *,
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same cohort.")] = 1,
     until: Annotated[
@@ -34,7 +32,6 @@ def simulate_command(
     load: Annotated[bool, typer.Option("--load", help="Load the cohort and its truth into the database.")] = False,
 ) -> None:
     """Simulate a cohort with known truth: attempts, goals, churn, corrections and hostile rows."""
-
     from seedtest_analytics.ingest import LoadError
     from seedtest_analytics.stats.simulate import CohortConfig, SimulationError
 

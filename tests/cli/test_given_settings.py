@@ -1,4 +1,4 @@
-"""`seedtest --set NAME=VALUE`: the command line before the environment."""
+"""`seedtest --set NAME=VALUE` overrides the environment."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a step of `seedtest materialize` shows and how it ends."""
+"""The output and the end of a step of `seedtest materialize`."""
 
 import dagster as dg
 import pytest

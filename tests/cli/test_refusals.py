@@ -1,4 +1,4 @@
-"""A database that cannot be used: every command says where, why and what to do, without a traceback or a password."""
+"""Unusable databases and options: the command names place, cause and remedy, without a traceback or a password."""
 
 import pytest
 from sqlalchemy import make_url

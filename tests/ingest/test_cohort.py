@@ -1,4 +1,4 @@
-"""A simulated cohort as files and in the database, twice, killed, and replaced by another of its seed."""
+"""A simulated cohort in files and in the database: loaded twice, interrupted, and replaced by another of its seed."""
 
 import datetime as dt
 import json
