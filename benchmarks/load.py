@@ -98,7 +98,7 @@ def simulate(folder: Path, attempts: int, seed: int) -> int:  # noqa: PLR0917
     from seedtest_analytics.stats.simulate import CohortConfig
 
     config = CohortConfig(max(1, attempts // ATTEMPTS_PER_STUDENT), 26, seed=seed, until=UNTIL)
-    return write_cohort(config, folder, progress=lambda stage, done, total: None).attempts
+    return write_cohort(config, folder, progress=lambda stage, share: None).attempts
 
 
 def load(folder: Path, url: str) -> int:

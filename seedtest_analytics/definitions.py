@@ -1,4 +1,4 @@
-"""The code location: `workspace.yaml` and the image load this module."""
+"""The code location that `workspace.yaml` and the image load."""
 
 from seedtest_analytics.build import build_definitions
 

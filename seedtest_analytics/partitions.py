@@ -1,7 +1,7 @@
-"""Daily and weekly (ISO) partitions in the platform's time zone, and the instants that they stand for.
+"""Daily and weekly (ISO) partitions in the platform's time zone, and the instants at which they end.
 
-A weekly partition is keyed by its Monday. The running week and day are partitions too (``end_offset=1``), so that
-the daily schedules can compute them up to the start of the current day.
+The key of a week is its Monday. The current day and week are partitions too (``end_offset=1``), because daily schedules
+compute them up to the start of the current day.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ WEEK = dt.timedelta(days=7)
 
 
 def monday_of(day: dt.date) -> dt.date:
-    """Monday of the ISO week that ``day`` is in."""
+    """Monday of the ISO week of ``day``."""
     return day - dt.timedelta(days=day.weekday())
 
 
 def daily_partitions(platform: PlatformSettings) -> dg.DailyPartitionsDefinition:
-    """One partition a day from the start date, the running day included."""
+    """One partition per day from the Monday of the start date's week to today."""
     start = monday_of(platform.start_date)
     return dg.DailyPartitionsDefinition(start_date=start.isoformat(), timezone=platform.timezone, end_offset=1)
 
 
 def weekly_partitions(platform: PlatformSettings) -> dg.WeeklyPartitionsDefinition:
-    """One partition an ISO week from the week of the start date, the running week included."""
+    """One partition per ISO week from the week of the start date to the current week."""
     start = monday_of(platform.start_date)
     return dg.WeeklyPartitionsDefinition(
         start_date=start.isoformat(), day_offset=1, timezone=platform.timezone, end_offset=1
@@ -38,13 +38,13 @@ def weekly_partitions(platform: PlatformSettings) -> dg.WeeklyPartitionsDefiniti
 
 
 def instant_of(day: dt.date, zone: ZoneInfo) -> dt.datetime:
-    """First instant of a day in ``zone``, as UTC."""
+    """First instant of a day in ``zone``, in UTC."""
     return dt.datetime.combine(day, dt.time(), zone).astimezone(dt.UTC)
 
 
 @dataclass(frozen=True)
 class Week:
-    """One ISO week and the instant ``as_of`` before which its numbers may read (half open)."""
+    """An ISO week; its numbers use only data from before the instant ``as_of``."""
 
     start: dt.date
     as_of: dt.datetime
@@ -62,20 +62,20 @@ class Week:
         return f"{year}-W{number:02d}"
 
     def days_before(self, days: int) -> dt.datetime:
-        """The instant ``days`` local days before ``as_of`` (a day of 23 or 25 hours counts as one)."""
+        """The instant ``days`` local days before ``as_of``; a day of 23 or 25 hours counts as one."""
         zone = ZoneInfo(self.timezone)
         local = self.as_of.astimezone(zone)
         return (local.replace(tzinfo=None) - dt.timedelta(days=days)).replace(tzinfo=zone).astimezone(dt.UTC)
 
 
 def week_at(start: dt.date, now: dt.datetime, *, platform: PlatformSettings) -> Week:
-    """The week from ``start``: closed weeks are seen from their end, the running week from the start of today."""
+    """The week from ``start``. ``as_of`` is the end of a closed week, and the start of today in the current week."""
     today = instant_of(now.astimezone(platform.zone).date(), platform.zone)
     return Week(start, min(instant_of(start + WEEK, platform.zone), today), timezone=platform.timezone)
 
 
 PLATFORM = load_settings().platform
-"""The settings that cut time; read once, when the definitions load."""
+"""The time zone and start date, read once when the definitions load."""
 
 DAILY = daily_partitions(PLATFORM)
 WEEKLY = weekly_partitions(PLATFORM)

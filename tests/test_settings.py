@@ -1,6 +1,6 @@
 """The environment of the contract: names, aliases, defaults, precedence, messages.
 
-What is expected is written by hand from the contract (sections 4, 6, 7, 8), not taken from the code.
+The expected values are written by hand from sections 4, 6, 7 and 8 of the contract.
 """
 
 import re
@@ -123,12 +123,12 @@ INVALID = [
     ("BRMS_PRIORS", "{week: 2}", "JSON"),
     ("GROWTH_BACKEND", "jags", "'stan', 'laplace' or 'brms'"),
     ("REPORT_FORMAT", "docx", "html"),
-    ("PROPHET_METRICS", "I_t,mood", "'mood' is no KPI"),
-    ("PROPHET_METRICS", "topic:", "no topic:<topic_id>"),
-    ("PROPHET_HOLIDAY_COUNTRIES", "KR,XX", "'XX' is no country"),
-    ("PROPHET_HOLIDAYS", '{"break": "2026-04-20"}', "no JSON object of names and lists of days"),
-    ("PROPHET_HOLIDAYS", '["2026-04-20"]', "no JSON object of names and lists of days"),
-    ("PROPHET_HOLIDAYS", '{"break": ["20 April"]}', "no JSON object of names and lists of days"),
+    ("PROPHET_METRICS", "I_t,mood", "'mood': neither a KPI"),
+    ("PROPHET_METRICS", "topic:", "nor topic:<topic_id>"),
+    ("PROPHET_HOLIDAY_COUNTRIES", "KR,XX", "no holidays are known for 'XX'"),
+    ("PROPHET_HOLIDAYS", '{"break": "2026-04-20"}', "not a JSON object of names and lists of days"),
+    ("PROPHET_HOLIDAYS", '["2026-04-20"]', "not a JSON object of names and lists of days"),
+    ("PROPHET_HOLIDAYS", '{"break": ["20 April"]}', "not a JSON object of names and lists of days"),
     ("MAX_USERS", "0", "greater than or equal to 1"),
 ]
 
@@ -167,15 +167,15 @@ def test_each_variable_has_the_contracts_default_and_reads_each_alias(
 
 
 def test_values_of_the_legacy_manifests_do_not_stop_the_platform() -> None:
-    with pytest.warns(UserWarning, match="reports are made as html"):
+    with pytest.warns(UserWarning, match="reports are rendered as html"):
         assert value_of("reports", "report_format", {"REPORT_FORMAT": "pdf"}) == "html"
-    with pytest.warns(UserWarning, match="made by kmeans"):
+    with pytest.warns(UserWarning, match="kmeans is used instead"):
         assert value_of("segments", "method", {"CLUSTER_METHOD": "dbscan"}) == "kmeans"
     assert value_of("features", "include_theta", {"AGG_INCLUDE_THETA": "true "}) is True
 
 
 def test_a_variable_that_nothing_reads_is_named_with_what_takes_its_place() -> None:
-    with pytest.warns(UserWarning, match=r"BF_LOOKBACK_DAYS \(back-fill the weeks\)"):
+    with pytest.warns(UserWarning, match=r"BF_LOOKBACK_DAYS \(backfill the weeks\)"):
         load_settings({"BF_LOOKBACK_DAYS": "180"})
 
 
@@ -294,7 +294,7 @@ def test_a_process_that_loads_the_settings_from_several_places_warns_once() -> N
 
 
 def test_every_declared_setting_is_read_somewhere() -> None:
-    """A variable that is documented and never read was an old fault."""
+    """The legacy pipeline documented variables that it never read."""
     package = Path(seedtest_analytics.__file__).parent
     text = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     used = set(re.findall(r"\.([a-z_0-9]+)", text))

@@ -7,6 +7,7 @@ import dagster as dg
 
 from seedtest_analytics.assets.framework.checks import Check
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.preview import table_preview
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import days, is_dry_run
@@ -14,7 +15,7 @@ from seedtest_analytics.database.publish import publish
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import DAILY, DAY, PLATFORM, instant_of
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import FeatureSettings, load_settings
 from seedtest_analytics.tables.features import features_topic_daily as table
 
 SQL = "features/features_topic_daily.sql"
@@ -30,10 +31,9 @@ The offsets are days: that week contains the sixth day before.
 RECONCILED = Check("reconciled", "Every answered attempt with a topic is in exactly one row.", is_blocking=True)
 
 
+@overrides(FeatureSettings)
 class FeatureOptions(RunOptions):
     """Options of a features run."""
-
-    include_theta: bool | None = None
 
 
 @dg.multi_asset(

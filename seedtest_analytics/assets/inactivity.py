@@ -8,6 +8,7 @@ import dagster as dg
 from sqlalchemy import Connection, text
 
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.preview import table_preview
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, now
@@ -16,16 +17,15 @@ from seedtest_analytics.database.kpi_rows import merge_kpis
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, Week, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import KpiSettings, load_settings
+from seedtest_analytics.settings import InactivitySettings, KpiSettings, load_settings
 from seedtest_analytics.tables.churn import inactivity_notice
 
 SQL = "churn/inactivity.sql"
 
 
+@overrides(InactivitySettings)
 class InactivityOptions(RunOptions):
     """Options of an inactivity run."""
-
-    threshold_days: int | None = None
 
 
 def running_week(instant: dt.datetime) -> Week:

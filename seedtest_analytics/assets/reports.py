@@ -8,6 +8,7 @@ import dagster as dg
 
 from seedtest_analytics.assets.framework.checks import Check
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.preview import markdown_table
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
@@ -28,11 +29,9 @@ _STREAM_ROWS = 200
 _SHOWN_FAILURES = 5
 
 
+@overrides(ReportSettings)
 class ReportOptions(RunOptions):
     """Options of a report run."""
-
-    max_users: int | None = None
-    parallel: int | None = None
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The command line: `seedtest migrate · load · simulate · demo · materialize · up · down · status · doctor`.
+"""The command line `seedtest`: one module per command; :mod:`seedtest_analytics.cli.app` registers them.
 
-One module a command; :mod:`seedtest_analytics.cli.app` puts them together.
+Commands parse, call and print; they compute nothing. Heavy libraries are imported inside commands to keep `--help` fast.
 """

@@ -1,4 +1,4 @@
-"""`seedtest tag-anchors`: the anchors' tag for items that meet the criteria, and a look at those that have it."""
+"""`seedtest tag-anchors`: tag items as anchors, or check the tagged ones against the criteria."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from seedtest_analytics.cli.migrate import migrated_engine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,41 +26,34 @@ class Action(StrEnum):
 
 def tag_anchors_command(
     action: Annotated[
-        Action,
-        typer.Argument(help="tag: choose and tag anchors; verify: judge the tagged ones, write nothing."),
+        Action, typer.Argument(help="tag: choose and tag anchors; verify: check the tagged ones and write nothing.")
     ] = Action.TAG,
     min_responses: Annotated[int, typer.Option(min=1, help="Answers that an anchor needs.")] = 100,
     *,
     difficulty_min: Annotated[float, typer.Option(help="Lowest difficulty b (logit).")] = -2.0,
     difficulty_max: Annotated[float, typer.Option(help="Highest difficulty b (logit).")] = 2.0,
     discrimination_min: Annotated[float, typer.Option(help="Lowest discrimination a (1/logit).")] = 0.5,
-    max_candidates: Annotated[
-        int, typer.Option(min=1, help="At most so many anchors, those tagged already among them.")
-    ] = 50,
+    max_candidates: Annotated[int, typer.Option(min=1, help="Maximum number of anchors, including tagged ones.")] = 50,
     item_ids: Annotated[
-        str | None, typer.Option(metavar="ID,ID,…", help="Only these items; default: the whole bank.")
+        str | None, typer.Option(metavar="ID,ID,…", help="Only these items; default: the whole item bank.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", envvar="DRY_RUN", help="Show what would be tagged; write nothing.")
     ] = False,
 ) -> None:
-    """Tag items as anchors by the newest usable calibration, or verify the tagged ones.
+    """Tag items as anchors by the newest usable calibration, or check the tagged ones.
 
-    Stability over calibrations, an odd estimate, an open alert of drift and DIF count beside the options. Exit code 1
-    where no item meets the criteria.
+    Besides the options, the criteria are stability over calibrations, a plausible estimate, no open drift alert and no
+    DIF. The exit code is 1 if no item meets them.
     """
-    from seedtest_analytics.assets.psychometrics.anchors.choice import (
-        choose,
-        newest_week,
-        tag_anchors,
-        verify_anchors,
-    )
-    from seedtest_analytics.cli.migrate import migrated_engine
+    from seedtest_analytics.assets.psychometrics.anchors.choice import choose, newest_week, tag_anchors, verify_anchors
     from seedtest_analytics.resources.postgres import PostgresResource
     from seedtest_analytics.stats.irt.anchors import AnchorCriteria
 
     if difficulty_min >= difficulty_max:
-        raise typer.BadParameter(f"{difficulty_min:g} is not below --difficulty-max {difficulty_max:g}")
+        raise typer.BadParameter(
+            f"--difficulty-min {difficulty_min:g} must be below --difficulty-max {difficulty_max:g}"
+        )
     only = _ids(item_ids)
     criteria = AnchorCriteria(
         min_responses=min_responses,
@@ -90,7 +85,7 @@ def _ids(text: str | None) -> list[int] | None:
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise typer.BadParameter(f"--item-ids {text!r}: give ids of questions, separated by commas") from None
+        raise typer.BadParameter(f"--item-ids {text!r}: use comma-separated ids of questions") from None
 
 
 def _print_choice(
@@ -104,13 +99,13 @@ def _print_choice(
         for reason in choice.selection.reasons:
             console.print(f"[yellow]not covered[/]: {reason}", highlight=False)
     if not n_chosen:
-        console.print("no item meets the criteria; first criterion that failed, and items:")
+        console.print("no item meets the criteria; items by the first criterion that failed:")
         failed = choice.frame["reason"].dropna().astype(str).str.split(":").str[0].value_counts()
         for criterion, n_items in failed.items():
             console.print(f"  {criterion}: {n_items}", highlight=False)
         return False
     if fresh.empty:
-        console.print(f"nothing to tag: all {n_chosen} chosen items are anchors already")
+        console.print(f"nothing to tag: all {n_chosen} chosen items are already anchors")
         return True
     table = Table("item", "topic", "a", "b", "answers", title=f"{verb}: {len(fresh)} of {n_chosen} chosen items")
     for row in fresh.itertuples():

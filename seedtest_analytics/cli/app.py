@@ -1,4 +1,4 @@
-"""The application and its small commands; known errors end with their message and exit code 1, not a traceback."""
+"""The application: registers the commands, and ends known errors with their message and exit code 1."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from seedtest_analytics.cli.materialize import materialize_command
 from seedtest_analytics.cli.migrate import migrate_command
 from seedtest_analytics.cli.server import down_command, status_command, up_command
 from seedtest_analytics.cli.simulate import simulate_command
+from seedtest_analytics.settings import SettingsError
 
 app = typer.Typer(
     help="Learning analytics as one Dagster asset graph over PostgreSQL.",
@@ -59,21 +60,18 @@ def configure(
         typer.Option(
             "--home",
             envvar="DAGSTER_HOME",
-            help="Folder of the Dagster instance, the embedded PostgreSQL, reports and kept settings.",
+            help="Folder of the Dagster instance, the embedded PostgreSQL, the reports and the kept settings.",
         ),
     ] = Path(".dagster"),
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A setting for this command, before the environment's; may be given several times.",
+            "--set", metavar="NAME=VALUE", help="A setting for this command; overrides the environment; repeatable."
         ),
     ] = None,
     *,
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop."),
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Commands share one Dagster home and the settings kept in it."""
@@ -82,14 +80,13 @@ def configure(
 
 
 def known_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message says what to do."""
+    """Errors whose message tells the user what to do."""
     from seedtest_analytics.database.embedded_postgres import EmbeddedPostgresError
     from seedtest_analytics.database.engine import DatabaseError
     from seedtest_analytics.database.migrations import MigrationError
     from seedtest_analytics.dev_server import DevServerError
     from seedtest_analytics.ingest.errors import LoadError
     from seedtest_analytics.resources.object_store import ObjectStoreError
-    from seedtest_analytics.settings import SettingsError
 
     return (
         SettingsError,

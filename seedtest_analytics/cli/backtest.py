@@ -1,4 +1,4 @@
-"""`seedtest backtest`: the tables of how the predictions held, one a prediction, each fit for 80 columns."""
+"""`seedtest backtest`: one table per prediction, scored against outcomes, each 80 columns wide at most."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from seedtest_analytics.cli.migrate import migrated_engine
+
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
-# Heading and column of `prediction_backtest` (by week) and of its sums (by cohort size).
+# Headings and columns of `prediction_backtest` (by week) and of its sums (by cohort size).
 PROBABILITY = {
     "week": "week_start",
     "n": "n",
@@ -57,19 +59,16 @@ QUANTITY_BY_SIZE = {
     "weeks not ok": "weeks_not_credible",
 }
 _DIGITS = {"ici": 2, "auc": 2}
-"""Of the others three; a table fits a terminal of 80 columns."""
+"""Digits; other columns have three. Fewer digits keep a table within 80 columns."""
 LEGEND = (
-    "said and seen: mean probability and share of what happened. base: Brier score of the baseline. skill: above 0 is "
-    "better than the baseline. slope: 1 is right, below too extreme. ok: no, where chance does not explain the distance."
+    "said, seen: mean prediction and share of events. base: Brier score of the baseline. skill: above 0 beats the baseline. "
+    "slope: 1 is ideal, below 1 too extreme. ok: no if chance does not explain the difference."
 )
 
 
-def backtest_command(
-    weeks: Annotated[int, typer.Option(min=1, help="Weeks to look back from today.")] = 53,
-) -> None:
-    """Print how predictions of past weeks (P, S, abilities, forecasts) met what happened."""
+def backtest_command(weeks: Annotated[int, typer.Option(min=1, help="Weeks to look back from today.")] = 53) -> None:
+    """Print how predictions of past weeks (P, S, abilities, forecasts) compare with outcomes."""
     from seedtest_analytics.assets.backtest.judges import SQL
-    from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.database.sql_files import statement
     from seedtest_analytics.partitions import PLATFORM
 
@@ -81,10 +80,7 @@ def backtest_command(
             for name in ("table", "by_size")
         )
     if not by_week:
-        console.print(
-            "prediction_backtest has no rows: materialise it, for instance with `seedtest materialize`",
-            soft_wrap=True,
-        )
+        console.print("prediction_backtest has no rows: run `seedtest materialize`", soft_wrap=True)
         return
     _print(console, "by week", rows=by_week, probability=PROBABILITY, quantity=QUANTITY)
     _print(console, "by cohort size", rows=by_size, probability=PROBABILITY_BY_SIZE, quantity=QUANTITY_BY_SIZE)
@@ -92,12 +88,7 @@ def backtest_command(
 
 
 def _print(
-    console: Console,
-    title: str,
-    *,
-    rows: Sequence[RowMapping],
-    probability: dict[str, str],
-    quantity: dict[str, str],
+    console: Console, title: str, *, rows: Sequence[RowMapping], probability: dict[str, str], quantity: dict[str, str]
 ) -> None:
     for prediction, group in groupby(rows, key=lambda row: row["prediction"]):
         columns = quantity if str(prediction).startswith("forecast") else probability

@@ -1,4 +1,4 @@
-"""`seedtest demo`: data, the whole graph, the UI: what `make demo` runs after the installation."""
+"""`seedtest demo`: load data, compute the whole graph, open the UI. `make demo` runs it after the installation."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ import typer
 from rich.console import Console
 
 from seedtest_analytics.cli.home import current_home, keep_settings, kept_settings, use_instance
-from seedtest_analytics.cli.server import Port
+from seedtest_analytics.cli.load import load_with_progress, print_summary
+from seedtest_analytics.cli.materialize import materialize
+from seedtest_analytics.cli.server import Port, start
+from seedtest_analytics.cli.simulate import simulate_into
+from seedtest_analytics.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 COHORT_WEEKS = 16
 LOG_WEEKS = 26
-"""Weeks of a log that the demo materialises unless told: minutes, each week's calibration being on all answers so far.
-What is older still counts in look-backs."""
+"""Default weeks of a log. A week takes minutes, because its calibration uses all answers so far. Look-backs reach older data."""
 THIN_SHARE = 0.25
-"""Weeks at the end of a log with fewer students than this share of the median week's are its tail, and not shown."""
+"""The thin tail of a log is the last weeks with fewer students than this share of the median week."""
 
 DEMO_SETTINGS = {"METRICS_USE_IRT_THETA": "true", "AGG_INCLUDE_THETA": "true"}
 COHORT_LOOKBACK_DAYS = 60
-"""As the legacy manifests set them."""
+"""The values of the legacy manifests."""
 
 
 def demo_command(
     data: Annotated[
-        str | None, typer.Option(help="Attempt log (Parquet or CSV) instead of a simulated cohort.")
+        str | None, typer.Option(help="Attempt log (Parquet or CSV) to use instead of a simulated cohort.")
     ] = None,
     students: Annotated[int, typer.Option(min=1, help="Students of the simulated cohort.")] = 300,
     *,
@@ -39,14 +42,12 @@ def demo_command(
         int | None,
         typer.Option(
             min=4,
-            help=f"Weeks of the simulated cohort (default {COHORT_WEEKS}), or of the log, before its thin tail ({LOG_WEEKS}).",
+            help=f"Weeks of the simulated cohort (default {COHORT_WEEKS}), or of the log before its thin tail ({LOG_WEEKS}).",
         ),
     ] = None,
     port: Port = 3000,
 ) -> None:
-    """Load data, materialise the whole graph and open the UI. Running it again changes no number."""
-    from seedtest_analytics.cli.materialize import materialize
-    from seedtest_analytics.cli.server import start
+    """Load data, compute the whole graph and open the UI. A second run gives the same numbers."""
     from seedtest_analytics.database.migrations import migrate
     from seedtest_analytics.resources.postgres import PostgresResource
 
@@ -63,21 +64,17 @@ def demo_command(
 
 
 def _refuse_dry_run() -> None:
-    """The demo is made of what it writes, and each of its steps reads the one before: there is nothing to try."""
-    from seedtest_analytics.settings import SettingsError, load_settings
-
+    """Refuse a dry run: each step of the demo needs the data that the previous one writes."""
     if load_settings().platform.dry_run:
         raise SettingsError(
-            "DRY_RUN is set: the demo writes all that it shows, so nothing was loaded or computed. Run it without "
-            "DRY_RUN (or with `seedtest --set DRY_RUN=false demo`); what a log or a run would write is told by "
-            "`seedtest load --dry-run FILE` and `DRY_RUN=true seedtest materialize`"
+            "DRY_RUN is set, but the demo cannot run dry, because each step needs the data that the previous one writes. "
+            "Run `seedtest --set DRY_RUN=false demo`. `seedtest load --dry-run FILE` and `DRY_RUN=true seedtest materialize` "
+            "show what a load or a run would write"
         )
 
 
 def _load(engine: Engine, data: str | None, *, students: int, weeks: int, console: Console) -> None:
-    from seedtest_analytics.cli.load import load_with_progress, print_summary
     from seedtest_analytics.ingest.load import LoadOptions
-    from seedtest_analytics.settings import load_settings
 
     platform = load_settings().platform
     today = dt.datetime.now(platform.zone).date()
@@ -85,7 +82,6 @@ def _load(engine: Engine, data: str | None, *, students: int, weeks: int, consol
         options = LoadOptions(timezone=platform.timezone, shift_to=today)
         print_summary(load_with_progress(engine, [data], options=options, console=console), console)
         return
-    from seedtest_analytics.cli.simulate import simulate_into
     from seedtest_analytics.stats.simulate import CohortConfig
 
     config = CohortConfig(students, weeks, seed=1, until=today, timezone=platform.timezone)
@@ -93,7 +89,7 @@ def _load(engine: Engine, data: str | None, *, students: int, weeks: int, consol
 
 
 def students_by_week(engine: Engine) -> dict[dt.date, int]:
-    """Monday (UTC) to students with an exam result, oldest first; the sync has not run yet."""
+    """Students with an exam result by Monday (UTC), oldest first. The attempts are not synced yet."""
     from sqlalchemy import text
 
     with engine.connect() as connection:
@@ -107,41 +103,37 @@ def students_by_week(engine: Engine) -> dict[dt.date, int]:
 
 
 def shown_weeks(students: dict[dt.date, int], n_weeks: int) -> tuple[dt.date, dt.date]:
-    """First and last Monday of the ``n_weeks`` before the log's thin tail, none before the log begins."""
+    """First and last Monday of the last ``n_weeks`` of the log before its thin tail."""
     enough = THIN_SHARE * statistics.median(students.values())
     last = max(monday for monday, count in students.items() if count >= enough)
     return max(min(students), last - dt.timedelta(weeks=n_weeks - 1)), last
 
 
 def _choose_cohort(engine: Engine) -> dt.date:
-    """Settings for the whole cohort; answers the last day to materialise."""
+    """Keep settings for the whole cohort. Returns the last day to compute."""
     mondays = students_by_week(engine)
     _keep(min(mondays), COHORT_LOOKBACK_DAYS)
     return max(mondays) + dt.timedelta(days=6)
 
 
 def _choose_weeks(engine: Engine, n_weeks: int | None, *, console: Console) -> dt.date:
-    """Settings for the weeks to show; answers the last day to materialise."""
+    """Keep settings for the weeks to show. Returns the last day to compute."""
     students = students_by_week(engine)
     first, last = shown_weeks(students, n_weeks or LOG_WEEKS)
-    tail = "" if last == max(students) else "; few students came after them"
+    tail = "" if last == max(students) else "; later weeks have few students"
     console.print(
-        f"shown: weeks of {first} to {last}, of the log's {min(students)} to {max(students)}{tail} (--weeks N shows more)",
+        f"showing weeks {first} to {last} of the log's {min(students)} to {max(students)}{tail} (--weeks N shows more)",
         highlight=False,
         soft_wrap=True,
     )
-    # A log of unknown density: its items are calibrated on all answers so far.
+    # The density of the log is unknown, so calibrations use all answers so far.
     _keep(first, max((last - min(students)).days + 14, COHORT_LOOKBACK_DAYS))
     return last + dt.timedelta(days=6)
 
 
 def _keep(start: dt.date, lookback_days: int) -> None:
-    """Keep the settings in the home, so that `seedtest up` has them too."""
-    chosen = {
-        **DEMO_SETTINGS,
-        "SEEDTEST_START_DATE": start.isoformat(),
-        "MIRT_LOOKBACK_DAYS": str(lookback_days),
-    }
+    """Keep the settings in the home for `seedtest up`."""
+    chosen = {**DEMO_SETTINGS, "SEEDTEST_START_DATE": start.isoformat(), "MIRT_LOOKBACK_DAYS": str(lookback_days)}
     home = current_home()
     keep_settings(home, {**chosen, **kept_settings(home)})
     for name, value in kept_settings(home).items():

@@ -1,4 +1,4 @@
-"""`seedtest doctor`: in one screen, what is there, what is missing and how to install it."""
+"""`seedtest doctor`: what is installed, what is missing, and how to install it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Finding:
-    """One part: ``state`` is ok, missing (something needs it) or optional (a named fallback takes its place)."""
+    """One part: ``state`` is ok, missing (the platform needs it) or optional (a fallback replaces it)."""
 
     part: str
     state: str
@@ -31,7 +31,7 @@ class Finding:
 
 
 def doctor_command() -> None:
-    """Say what is there and what is missing. Exit code 1 when something needed is missing."""
+    """Show what is installed and what is missing. The exit code is 1 if a required part is missing."""
     findings = examine()
     table = Table(title="seedtest doctor", title_justify="left", expand=False)
     for heading in ("part", "state", "found", "what to do"):
@@ -45,7 +45,7 @@ def doctor_command() -> None:
 
 
 def examine() -> list[Finding]:
-    """Look at every part; a part whose look fails is missing with the reason, never an exception."""
+    """Examine every part. A part whose check raises is missing, with the error as the reason."""
     parts: list[tuple[str, Callable[[], Finding]]] = [
         ("settings", _settings),
         ("python", _python),
@@ -65,7 +65,7 @@ def examine() -> list[Finding]:
 def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
-    except Exception as error:  # noqa: BLE001 (whatever is wrong with a part, the other parts are still told)
+    except Exception as error:  # noqa: BLE001 (one broken part must not hide the others)
         return Finding(name, "missing", found=str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
 
 
@@ -73,7 +73,7 @@ def _settings() -> Finding:
     try:
         settings = load_settings()
     except SettingsError as error:
-        return Finding("settings", "missing", found=str(error), remedy="correct the variables named")
+        return Finding("settings", "missing", found=str(error), remedy="correct these variables")
     platform = settings.platform
     return Finding("settings", "ok", found=f"time zone {platform.timezone}, partitions from {platform.start_date}")
 
@@ -101,7 +101,7 @@ def _postgres() -> Finding:
             "PostgreSQL",
             "missing",
             found=str(error),
-            remedy="set DATABASE_URL, or unset it for the embedded server",
+            remedy="correct DATABASE_URL, or unset it for the embedded server",
         )
     kind = "DATABASE_URL" if os.environ.get("DATABASE_URL") else "embedded"
     return Finding("PostgreSQL", "ok", found=f"{version} ({kind})")
@@ -139,10 +139,7 @@ def _compiler() -> Finding:
 def _stan() -> Finding:
     if importlib.util.find_spec("httpstan") is None and "CMDSTAN" not in os.environ:
         return Finding(
-            "Stan",
-            "missing",
-            found="neither CMDSTAN nor the toolchain of the httpstan wheel",
-            remedy="uv sync",
+            "Stan", "missing", found="neither CMDSTAN nor the toolchain of the httpstan wheel", remedy="uv sync"
         )
     kind = "CmdStan" if "CMDSTAN" in os.environ else "toolchain of the httpstan wheel"
     return Finding("Stan", "ok", found=f"cmdstanpy {importlib.metadata.version('cmdstanpy')}, {kind}")
@@ -182,10 +179,7 @@ def _quarto() -> Finding:
     found = shutil.which("quarto")
     if found is None:
         return Finding(
-            "Quarto",
-            "optional",
-            found="no CLI; the embedded renderer is used",
-            remedy="install Quarto from quarto.org",
+            "Quarto", "optional", found="no CLI; the embedded renderer is used", remedy="install Quarto from quarto.org"
         )
     return Finding("Quarto", "ok", found=_first_line([found, "--version"]))
 

@@ -1,4 +1,4 @@
-"""`seedtest goal-probability` and `seedtest goal-calibration`: one student on demand, and whether P can be believed."""
+"""`seedtest goal-probability` and `seedtest goal-calibration`: P of one student, and how well P is calibrated."""
 
 from __future__ import annotations
 
@@ -10,30 +10,27 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from seedtest_analytics.cli.migrate import migrated_engine
+
 SQL = "growth/calibration.sql"
 
 
 def goal_probability_command(
-    current_score: Annotated[float, typer.Option(help="The student's level today, in the unit of the fit.")],
-    trend: Annotated[float, typer.Option(help="Gain a week.")],
+    current_score: Annotated[float, typer.Option(help="Current level of the student, in the unit of the fit.")],
+    trend: Annotated[float, typer.Option(help="Gain per week.")],
     *,
     weeks_remaining: Annotated[float, typer.Option(help="Weeks until the goal is due.")],
     target_score: Annotated[float, typer.Option(help="Level to reach.")],
-    credible_interval: Annotated[
-        float, typer.Option(help="Share of the posterior between the two bounds, e.g. 0.95.")
-    ] = 0.95,
+    credible_interval: Annotated[float, typer.Option(help="Probability of the interval, e.g. 0.95.")] = 0.95,
     week: Annotated[
         dt.datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d"],
-            metavar="DATE",
-            help="Monday of the fit to use; default: the newest usable one.",
+            formats=["%Y-%m-%d"], metavar="DATE", help="Monday of the fit to use; default: the newest usable one."
         ),
     ] = None,
 ) -> None:
-    """Print the probability that a student reaches a target, by the cohort's growth fit, as JSON."""
+    """Print the probability that a student reaches a target, from the growth fit of the cohort, as JSON."""
     from seedtest_analytics.assets.growth.bayesian.draws import NoGrowthFitError, stored_fit
-    from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.stats.growth.goal import goal_probability
 
     try:
@@ -50,31 +47,27 @@ def goal_probability_command(
     except (NoGrowthFitError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     Console(stderr=True).print(
-        f"by growth fit {fit.run_id} of the week of {fit.week_start}, scores in {fit.score_unit}",
-        highlight=False,
+        f"growth fit {fit.run_id} of the week of {fit.week_start}, scores in {fit.score_unit}", highlight=False
     )
     typer.echo(json.dumps(answer))
 
 
 def goal_calibration_command() -> None:
-    """Print how P met the goals that simulated students reached; their truth is known."""
+    """Print how P compares with the goals that simulated students reached."""
     import pandas as pd
 
-    from seedtest_analytics.cli.migrate import migrated_engine
     from seedtest_analytics.database.sql_files import statement
 
     with migrated_engine().connect() as connection:
         if not connection.execute(statement(SQL, "has_truth")).scalar_one():
             raise typer.BadParameter(
-                "there is no simulated cohort in the database; run `seedtest simulate --load` and "
+                "the database contains no simulated cohort; run `seedtest simulate --load` and "
                 "`seedtest materialize` first"
             )
         result = connection.execute(statement(SQL, "pairs"))
         pairs = pd.DataFrame(result.all(), columns=list(result.keys()))
     if pairs.empty:
-        raise typer.BadParameter(
-            "no prediction of a simulated student is in growth_prediction; run `seedtest materialize` first"
-        )
+        raise typer.BadParameter("growth_prediction contains no simulated student; run `seedtest materialize` first")
     console = Console()
     for (week, run_id), rows in pairs.groupby(["week_start", "run_id"]):
         _print_scores(console, f"week of {week}, {run_id}", rows=rows)
@@ -99,7 +92,7 @@ def _print_scores(console: Console, title: str, *, rows: Any) -> None:
     )
     table.add_row(f"{score.n:,}", *(f"{value:.3f}" for value in values))
     console.print(table)
-    console.print(f"95 % intervals of the projected level hold {inside.mean():.1%} of the true levels")
+    console.print(f"95 % intervals of the projected level contain {inside.mean():.1%} of the true levels")
     curve = Table("mean P", "reached", "95 % limits", "students")
     groups = zip(
         score.curve.predicted,

@@ -1,4 +1,4 @@
-"""`seedtest load`: attempt logs into the database, with a progress bar and a summary."""
+"""`seedtest load`: load attempt logs with a progress bar and a summary."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from seedtest_analytics.cli.migrate import migrated_engine
+from seedtest_analytics.settings import load_settings
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from sqlalchemy import Engine
 
     from seedtest_analytics.ingest import LoadOptions, LoadSummary, Progress
@@ -21,29 +26,25 @@ def load_command(
     files: Annotated[list[str], typer.Argument(help="Parquet or CSV files, folders of them, or quoted globs.")],
     mapping: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="NAME=COLUMN", help="A column (user_id, item_id, …) and what the file calls it."),
+        typer.Option("--map", metavar="NAME=COLUMN", help="A column (user_id, item_id, …) and its name in the file."),
     ] = None,
     *,
     shift_to: Annotated[
         str | None,
         typer.Option(
             metavar="DATE",
-            help="Move all times by whole weeks, so that the log ends in the last full week by DATE.",
+            help="Move all times by whole weeks so that the log ends in the last full week on or before DATE.",
         ),
     ] = None,
     timezone: Annotated[
-        str | None, typer.Option(help="IANA zone of times without offset; default SEEDTEST_TIMEZONE.")
+        str | None, typer.Option(help="IANA zone of times without an offset; default: SEEDTEST_TIMEZONE.")
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of CSV files, e.g. cp949.")] = "utf-8",
-    replace: Annotated[bool, typer.Option("--replace", help="Replace exams whole instead of completing them.")] = False,
-    dry_run: Annotated[bool | None, typer.Option(help="Report and write nothing; default DRY_RUN.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace whole exams instead of completing them.")] = False,
+    dry_run: Annotated[bool | None, typer.Option(help="Report without writing; default: DRY_RUN.")] = None,
 ) -> None:
-    """Load attempt logs, one exam a session. Loading a file again changes nothing; bad rows are kept with a reason."""
-    from rich.console import Console
-
-    from seedtest_analytics.cli.migrate import migrated_engine
+    """Load attempt logs, one exam per session. A second load changes nothing; bad rows are kept with a reason."""
     from seedtest_analytics.ingest import LoadOptions, parse_mapping
-    from seedtest_analytics.settings import load_settings
 
     platform = load_settings().platform.overridden_by({"timezone": timezone, "dry_run": dry_run})
     options = LoadOptions(
@@ -68,13 +69,13 @@ def parse_date(value: str, option: str) -> dt.date:
     try:
         return dt.date.fromisoformat(value)
     except ValueError:
-        raise LoadError(f"{option} {value!r} is no date; its form is YYYY-MM-DD, e.g. {option} 2026-03-01") from None
+        raise LoadError(f"{option} {value!r} is not a date; use YYYY-MM-DD, e.g. {option} 2026-03-01") from None
 
 
 def load_with_progress(
     engine: Engine, files: Sequence[str | Path], *, options: LoadOptions, console: Console
 ) -> LoadSummary:
-    """Load under a progress bar (none where the output is no terminal)."""
+    """Load with a progress bar if the output is a terminal."""
     from seedtest_analytics.ingest import load_attempt_log
 
     with progress_bar(console) as progress:
@@ -83,26 +84,23 @@ def load_with_progress(
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[Progress]:
-    """A bar for each stage, by the name under which it reports."""
+    """A bar for each stage that reports."""
     from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
 
-        def report(stage: str, done: int, total: int) -> None:  # noqa: PLR0917
+        def report(stage: str, share: float) -> None:
             if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done, total=max(total, 1))
+                tasks[stage] = bar.add_task(stage, total=1)
+            bar.update(tasks[stage], completed=share)
 
         yield report
 
 
 def print_summary(summary: LoadSummary, console: Console) -> None:
-    """What was loaded, and what was rejected and why."""
-    from rich.markup import escape
-    from rich.table import Table
-
+    """Print what was loaded, and what was rejected and why."""
     facts = Table(box=None, show_header=False, pad_edge=False)
     for label, value in _facts(summary):
         facts.add_row(label, value)
@@ -113,7 +111,7 @@ def print_summary(summary: LoadSummary, console: Console) -> None:
     table.add_column("rejected because", no_wrap=True)
     table.add_column("rows", justify="right")
     table.add_column("e.g. file:row", overflow="fold")
-    table.add_column("what helps", overflow="fold")
+    table.add_column("remedy", overflow="fold")
     for count in summary.rejects:
         table.add_row(count.reason, f"{count.rows:,}", escape(", ".join(count.examples)), escape(count.remedy))
     console.print(table)
@@ -122,32 +120,26 @@ def print_summary(summary: LoadSummary, console: Console) -> None:
 def _facts(summary: LoadSummary) -> Iterator[tuple[str, str]]:
     exams, questions = summary.exams, summary.questions
     if summary.is_dry_run:
-        yield "dry run", "nothing was written; below is what would have been"
-    yield (
-        "rows",
-        f"{summary.rows_read:,} read, {summary.attempts:,} attempts, {summary.rows_rejected:,} rejected",
-    )
-    yield "exams", f"{exams.inserted:,} new, {exams.updated:,} changed, {exams.unchanged:,} as they were"
-    yield "questions", f"{questions.inserted:,} new, {questions.updated:,} given a topic"
+        yield "dry run", "nothing was written; these are the changes that a load would make"
+    yield ("rows", f"{summary.rows_read:,} read, {summary.attempts:,} attempts, {summary.rows_rejected:,} rejected")
+    yield "exams", f"{exams.inserted:,} new, {exams.updated:,} changed, {exams.unchanged:,} unchanged"
+    yield "questions", f"{questions.inserted:,} new, {questions.updated:,} with a topic added"
     if summary.first_attempt_at and summary.last_attempt_at:
-        yield (
-            "from, to",
-            f"{summary.first_attempt_at:%Y-%m-%d %H:%M}, {summary.last_attempt_at:%Y-%m-%d %H:%M} UTC",
-        )
+        yield ("from, to", f"{summary.first_attempt_at:%Y-%m-%d %H:%M}, {summary.last_attempt_at:%Y-%m-%d %H:%M} UTC")
     if summary.shifted_weeks:
         yield "moved by", f"{summary.shifted_weeks:,} weeks"
     for count, label, meaning in (
-        (summary.duplicates, "duplicates", "rows equal to another in every column; counted once"),
+        (summary.duplicates, "duplicates", "rows equal to another row; counted once"),
         (summary.superseded, "re-scored", "answers replaced by a later scoring"),
         (summary.attempts_kept, "kept", "attempts of earlier loads in the same exams"),
         (summary.unanswered, "unanswered", "rows without an answer; missing, not wrong"),
-        (summary.local_times, "local times", "times without an offset, read in the configured zone"),
-        (summary.rows_with_derived_session, "no session", "rows given one by pauses of more than 30 minutes"),
+        (summary.local_times, "local times", "times without an offset, in the configured zone"),
         (
-            summary.sessions_renamed,
-            "renamed",
-            "sessions whose id another user has; exam id is session@hash of user",
+            summary.rows_with_derived_session,
+            "no session",
+            "rows; pauses of more than 30 minutes separate their sessions",
         ),
+        (summary.sessions_renamed, "renamed", "sessions whose id another user has; stored as session@hash of the user"),
     ):
         if count:
             yield label, f"{count:,} {meaning}"

@@ -1,4 +1,4 @@
-"""`seedtest materialize`: the whole graph, or a range of it, in one process and in the right order."""
+"""`seedtest materialize`: compute the whole graph over a range of days, in one process and in order."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from seedtest_analytics.cli.home import use_instance
+from seedtest_analytics.cli.migrate import log_awaits_sync, migrated_engine
+from seedtest_analytics.settings import load_settings
+
 DRY_RUN_NOTE = (
-    "DRY_RUN is set: nothing is written. Every asset is computed from what the tables hold now, not from what the steps "
-    "before it would have written: of a chain of changes you see the first link whole, and what follows only as far as "
-    "it rests on tables that are filled already."
+    "DRY_RUN is set: nothing is written. Every asset is computed from the current tables, not from the results of the "
+    "steps before it. So in a chain of changes only the first is complete; later ones lack the data of earlier ones."
 )
 EMPTY_LOG_NOTE = (
-    "The attempt log is empty and a dry run does not fill it, so there is nothing to compute after it. Fill it by the "
-    "job sync_attempts, or run the command without DRY_RUN."
+    "The attempt log is empty and a dry run does not fill it, so there is nothing to compute. Run the job sync_attempts, "
+    "or run this command without DRY_RUN."
 )
 
 
@@ -29,7 +32,7 @@ EMPTY_LOG_NOTE = (
 class Step:
     """One run: a job and the range of its partitions (None: not partitioned).
 
-    Where an optional step fails (no R, a fit that falls short) the others go on without it.
+    If an optional step fails (no R, an unusable fit), the other steps continue.
     """
 
     job: str
@@ -40,7 +43,7 @@ class Step:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Tags that make it one run over the range."""
+        """Tags that select the whole range in one run."""
         if self.first is None or self.last is None:
             return {}
         return {
@@ -53,10 +56,7 @@ def materialize_command(
     first: Annotated[
         dt.datetime | None,
         typer.Option(
-            "--from",
-            formats=["%Y-%m-%d"],
-            metavar="DATE",
-            help="First day; default: that of the first attempt.",
+            "--from", formats=["%Y-%m-%d"], metavar="DATE", help="First day; default: the day of the first attempt."
         ),
     ] = None,
     last: Annotated[
@@ -65,20 +65,19 @@ def materialize_command(
             "--to",
             formats=["%Y-%m-%d"],
             metavar="DATE",
-            help="Last day; default: that of the last attempt, yesterday at the latest.",
+            help="Last day; default: the day of the last attempt, at most yesterday.",
         ),
     ] = None,
     *,
-    reports: Annotated[bool, typer.Option(help="Make the reports of the last closed week too.")] = True,
+    reports: Annotated[bool, typer.Option(help="Also render the reports of the last closed week.")] = True,
     only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="JOB", help="This job alone, e.g. backtest_predictions; may be given several times."),
+        list[str] | None, typer.Option(metavar="JOB", help="Run only this job, e.g. backtest_predictions; repeatable.")
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Every event of the runs on the standard error.")
+        bool, typer.Option("--verbose", "-v", help="Print every event of the runs to standard error.")
     ] = False,
 ) -> None:
-    """Compute the whole graph over a range of days, oldest week first. Running it again changes no number."""
+    """Compute the whole graph over a range of days, oldest week first. A second run gives the same numbers."""
     materialize(
         first.date() if first else None,
         last.date() if last else None,
@@ -89,24 +88,16 @@ def materialize_command(
 
 
 def materialize(
-    first: dt.date | None,
-    last: dt.date | None,
-    *,
-    reports: bool,
-    is_verbose: bool = False,
-    only: Collection[str] = (),
+    first: dt.date | None, last: dt.date | None, *, reports: bool, is_verbose: bool = False, only: Collection[str] = ()
 ) -> None:
-    """Run the steps one after the other; raises typer.Exit(1) at the first that fails, naming its run.
+    """Run the steps in order. Raises typer.Exit(1) at the first that fails.
 
-    The console shows a line a step and the warnings; every event is in Dagster's log all the same.
+    The console shows one line per step and the warnings; Dagster's log contains every event.
     """
     import dagster as dg
 
     from seedtest_analytics.build import build_definitions
-    from seedtest_analytics.cli.home import use_instance
-    from seedtest_analytics.cli.migrate import log_awaits_sync, migrated_engine
     from seedtest_analytics.partitions import PLATFORM
-    from seedtest_analytics.settings import load_settings
 
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -136,7 +127,7 @@ def materialize(
 
 
 def plan(first: dt.date, last: dt.date, *, today: dt.date, reports: bool) -> Iterator[Step]:
-    """The steps after the attempts' sync, in the order of the graph."""
+    """The steps after the sync of attempts, in the order of the graph."""
     from seedtest_analytics.partitions import WEEK, monday_of
 
     weeks = monday_of(first), monday_of(last)
@@ -151,21 +142,19 @@ def plan(first: dt.date, last: dt.date, *, today: dt.date, reports: bool) -> Ite
     if newest >= weeks[0]:
         yield Step("forecast_prophet", f"forecasts and anomalies, week of {newest}", first=newest, last=newest)
         yield Step("cluster_segments", f"segments, week of {newest}", first=newest, last=newest)
-    if newest >= weeks[0]:
         yield Step("irt_drift_monitor", f"item drift, week of {newest}", first=newest, last=newest)
     yield Step("backtest_predictions", f"backtest, {weeks[0]} to {weeks[1]}", *weeks)
     if reports:
-        closed = min(monday_of(today) - WEEK, weeks[1])
-        yield Step("generate_weekly_report", f"reports, week of {closed}", first=closed, last=closed)
+        yield Step("generate_weekly_report", f"reports, week of {newest}", first=newest, last=newest)
 
 
 def chosen(steps: Iterable[Step], only: Collection[str]) -> list[Step]:
-    """The steps of the jobs named; raises typer.BadParameter for a name that is none of theirs."""
+    """The steps of the named jobs. Raises typer.BadParameter for an unknown job."""
     found = list(steps)
     unknown = sorted(set(only) - {step.job for step in found})
     if unknown:
         names = ", ".join(step.job for step in found)
-        raise typer.BadParameter(f"no such job: {', '.join(unknown)}. The jobs of these days are {names}")
+        raise typer.BadParameter(f"unknown job: {', '.join(unknown)}. The jobs of these days are {names}")
     return [step for step in found if step.job in only]
 
 
@@ -184,26 +173,24 @@ def _range(first: dt.date | None, last: dt.date | None, *, today: dt.date) -> tu
         ).one()
     if found[0] is None:
         raise typer.BadParameter("there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first")
-    start, end = (
-        max(first or found[0], monday_of(PLATFORM.start_date)),
-        min(last or found[1], today - dt.timedelta(days=1)),
-    )
+    start = max(first or found[0], monday_of(PLATFORM.start_date))
+    end = min(last or found[1], today - dt.timedelta(days=1))
     if start > end:
         raise typer.BadParameter(
-            f"there is no day from {start} to {end}: attempts are of {found[0]} to {found[1]}, partitions begin with "
-            f"SEEDTEST_START_DATE ({PLATFORM.start_date}) and end yesterday"
+            f"no day to compute from {start} to {end}: attempts range from {found[0]} to {found[1]}, and partitions from "
+            f"SEEDTEST_START_DATE ({PLATFORM.start_date}) to yesterday"
         )
     return start, end
 
 
 def console_log(level: str) -> dict[str, Any]:
-    """Run configuration: what of a run's log the console gets too; all of it is in the UI."""
+    """Run configuration: the lowest level of log messages that the console prints."""
     return {"loggers": {"console": {"config": {"log_level": level}}}}
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs steps one after the other on one instance and tells of each."""
+    """Runs steps on one instance and reports each."""
 
     definitions: Any
     instance: Any
@@ -212,7 +199,7 @@ class Runner:
     is_dry_run: bool = False
 
     def run(self, step: Step) -> None:
-        """Run a step; raises typer.Exit(1) where it fails and is not optional."""
+        """Run a step. Raises typer.Exit(1) if it fails and is not optional."""
         started = time.monotonic()
         job = self.definitions.resolve_job_def(step.job)
         with self.console.status(step.title):
@@ -224,11 +211,11 @@ class Runner:
                 self.console.print(f"  {asset} would change: {rows}", highlight=False, soft_wrap=True)
         failed = [result for result in results if not result.success]
         for result in failed:
-            self._tell_failure(result)
+            self._report_failure(result)
         if failed and not step.is_optional:
             raise typer.Exit(1)
         if failed:
-            self.console.print(f"[yellow]{step.job}[/] failed; the rest goes on without it")
+            self.console.print(f"[yellow]{step.job}[/] failed; the other steps continue")
 
     def _execute(self, job: Any, step: Step, *, selection: list[Any] | None) -> Any:
         return job.execute_in_process(
@@ -239,18 +226,19 @@ class Runner:
             asset_selection=selection,
         )
 
-    def _tell_failure(self, result: Any) -> None:
+    def _report_failure(self, result: Any) -> None:
         for event in result.all_events:
             if event.is_step_failure:
                 cause = _first_cause(event.step_failure_data.error)
                 self.console.print(f"[red]{event.step_key}[/]: {escape(cause)}", highlight=False, soft_wrap=True)
-        self.console.print(f"run {result.run_id}; its log is in the UI", highlight=False)
+        self.console.print(f"run {result.run_id}; the UI shows its log", highlight=False)
 
 
 def asset_steps(job: Any) -> list[list[Any]]:
     """Keys of the assets of a job, step by step in the order of the graph.
 
-    A dry run runs each on its own: in one run Dagster skips what stands below an asset that was not materialised.
+    A dry run executes each step alone, because within one run Dagster skips the steps below an asset that was not
+    materialised.
     """
     graph, selected = job.asset_layer.asset_graph, job.asset_layer.selected_asset_keys
     ordered = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level)]
@@ -259,7 +247,7 @@ def asset_steps(job: Any) -> list[list[Any]]:
 
 
 def would_change(result: Any) -> dict[str, str]:
-    """By asset, the rows that a dry run would have changed; empty after a real run."""
+    """The rows that a dry run would have changed, by asset; empty after a real run."""
     from seedtest_analytics.assets.framework.events import CONTRACT_CHECK, WOULD_CHANGE
 
     checks = result.get_asset_check_evaluations()
@@ -271,7 +259,7 @@ def would_change(result: Any) -> dict[str, str]:
 
 
 def _first_cause(error: Any) -> str:
-    """What went wrong: Dagster's own errors about a step say only that something did."""
+    """The root cause; Dagster's error about a step says only that it failed."""
     while error is not None and error.cause is not None:
         error = error.cause
-    return error.message.strip() if error is not None else "no cause is known"
+    return error.message.strip() if error is not None else "unknown cause"

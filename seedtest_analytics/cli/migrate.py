@@ -1,4 +1,4 @@
-"""`seedtest migrate`, and the database as the other commands take it: with the newest schema."""
+"""`seedtest migrate`, and the check of the other commands that the schema is current."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from seedtest_analytics.settings import load_settings
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 EMPTY_LOG = (
-    "The attempt log is empty, so `attempt` shows no row yet although there are exam results. Next:\n"
-    "  seedtest materialize   fills it, and computes everything that is made of it\n"
-    "  seedtest up            or: the UI; its sensor asks for the sync within a minute"
+    "There are exam results, but the attempt log is still empty. Next, either:\n"
+    "  seedtest materialize   fills it and computes everything else\n"
+    "  seedtest up            starts the UI, whose sensor fills it within a minute"
 )
 
 
@@ -21,18 +23,17 @@ def migrate_command(
     revision: Annotated[str, typer.Option(help="Revision to upgrade to; 'head' is the newest.")] = "head",
     downgrade: Annotated[
         str | None,
-        typer.Option(help="Downgrade to this revision instead; 'base' takes away what the platform made."),
+        typer.Option(help="Downgrade to this revision instead; 'base' removes everything that the platform created."),
     ] = None,
 ) -> None:
-    """Bring the database's schema up to date; one that is, is left as it is."""
+    """Upgrade the database schema to the newest revision."""
     from seedtest_analytics.database import migrations
     from seedtest_analytics.resources.postgres import PostgresResource
-    from seedtest_analytics.settings import load_settings
 
     console = Console(highlight=False, soft_wrap=True)
     engine = PostgresResource().engine
     if load_settings().platform.dry_run:
-        console.print("DRY_RUN is set: the schema is left as it is")
+        console.print("DRY_RUN is set: the schema is unchanged")
     elif downgrade is not None:
         migrations.downgrade(engine, downgrade)
     else:
@@ -44,7 +45,7 @@ def migrate_command(
 
 
 def migrated_engine() -> Engine:
-    """The platform's database. Raises an error that says what to type where it lacks the newest schema."""
+    """The platform's database. Raises an error with the command to run if its schema is not the newest."""
     from seedtest_analytics.database.migrations import require_newest
     from seedtest_analytics.resources.postgres import PostgresResource
 
@@ -54,7 +55,7 @@ def migrated_engine() -> Engine:
 
 
 def log_awaits_sync(engine: Engine) -> bool:
-    """There are exam results, and none of them has been taken apart yet."""
+    """Whether there are exam results, but none is in the attempt log yet."""
     from sqlalchemy import text
 
     query = "SELECT EXISTS (SELECT FROM exam_results) AND NOT EXISTS (SELECT FROM attempt_sync)"

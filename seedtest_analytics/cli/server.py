@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from seedtest_analytics.cli.home import current_home
+from seedtest_analytics.cli.home import current_home, use_instance
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI on 127.0.0.1.")]
 
 
 def up_command(port: Port = 3000) -> None:
-    """Start the UI and the daemon here; PostgreSQL too, unless DATABASE_URL names one. Migrates the schema first."""
-    from seedtest_analytics.cli.home import use_instance
+    """Migrate the schema, then start the UI, the daemon and (without DATABASE_URL) PostgreSQL."""
     from seedtest_analytics.database.migrations import migrate
     from seedtest_analytics.resources.postgres import PostgresResource
 
@@ -24,7 +23,7 @@ def up_command(port: Port = 3000) -> None:
 
 
 def start(port: int) -> None:
-    """Start the server and say where the UI is."""
+    """Start the server and print the address of the UI."""
     from seedtest_analytics.dev_server import DevServer
 
     status = DevServer(current_home(), port=port).up()
@@ -32,7 +31,7 @@ def start(port: int) -> None:
 
 
 def down_command() -> None:
-    """Stop the UI, the daemon, runs under way and the embedded PostgreSQL of this home."""
+    """Stop the UI, the daemon, active runs and the embedded PostgreSQL of this home."""
     from seedtest_analytics.dev_server import DevServer
 
     DevServer(current_home()).down()
@@ -40,7 +39,7 @@ def down_command() -> None:
 
 
 def status_command() -> None:
-    """Say what is running. Exit code 3 when the UI does not answer."""
+    """Show what is running. The exit code is 3 if the UI does not answer."""
     from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
     from seedtest_analytics.dev_server import DevServer
 

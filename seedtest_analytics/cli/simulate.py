@@ -1,4 +1,4 @@
-"""`seedtest simulate`: a cohort with known truth, as files and on demand in the database."""
+"""`seedtest simulate`: write a cohort with known truth to files, and optionally load it."""
 
 from __future__ import annotations
 
@@ -8,39 +8,36 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
 
 from seedtest_analytics.cli.load import parse_date, print_summary, progress_bar
 from seedtest_analytics.cli.migrate import migrated_engine
+from seedtest_analytics.settings import load_settings
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from seedtest_analytics.stats.simulate import CohortConfig
 
 
 def simulate_command(
-    students: Annotated[int, typer.Option(help="Students, from a hundred to a million and more.")] = 1000,
-    weeks: Annotated[int, typer.Option(help="ISO weeks; the last one is the last full week by --until.")] = 26,
+    students: Annotated[int, typer.Option(help="Number of students.")] = 1000,
+    weeks: Annotated[int, typer.Option(help="ISO weeks; the last one ends on or before --until.")] = 26,
     *,
-    seed: Annotated[int, typer.Option(help="Decides everything random; the same seed gives the same cohort.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same cohort.")] = 1,
     until: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Last day that may have an attempt; default today.")
+        str | None, typer.Option(metavar="DATE", help="Last day that may have an attempt; default: today.")
     ] = None,
     model: Annotated[str, typer.Option(help="2PL, or 3PL with guessing.")] = "2PL",
-    out: Annotated[Path | None, typer.Option(help="Folder to keep the files in (the logs and the truth).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files (logs and truth).")] = None,
     load: Annotated[bool, typer.Option("--load", help="Load the cohort and its truth into the database.")] = False,
 ) -> None:
-    """Simulate a cohort: attempts, goals, churn, corrections and hostile rows, with the truth beside them."""
-    from rich.console import Console
-    from rich.markup import escape
-
+    """Simulate a cohort with known truth: attempts, goals, churn, corrections and hostile rows."""
     from seedtest_analytics.ingest import LoadError
-    from seedtest_analytics.settings import load_settings
     from seedtest_analytics.stats.simulate import CohortConfig, SimulationError
 
     platform = load_settings().platform
     if out is None and not load:
-        raise LoadError("nothing to do: name a folder with --out, or load into the database with --load, or both")
+        raise LoadError("nothing to do: name a folder with --out, load into the database with --load, or both")
     day = parse_date(until, "--until") if until else dt.datetime.now(platform.zone).date()
     try:
         config = CohortConfig(students, weeks, seed=seed, until=day, timezone=platform.timezone, model=model)
@@ -61,7 +58,7 @@ def simulate_command(
 
 
 def simulate_into(config: CohortConfig, folder: Path, *, is_loading: bool, console: Console) -> None:
-    """Write the cohort's files into ``folder`` and load them if asked to."""
+    """Write the cohort to ``folder`` and, if ``is_loading``, load it."""
     from seedtest_analytics.ingest.cohort_files import write_cohort
 
     with progress_bar(console) as progress:
@@ -83,7 +80,7 @@ def load_from(folder: Path, console: Console) -> None:
     with progress_bar(console) as progress:
         loaded = load_cohort(PostgresResource().engine, folder, progress=progress)
     if loaded.was_loaded:
-        console.print("this very cohort was in the database already")
+        console.print("this cohort was already in the database")
     print_summary(loaded.attempts, console)
     if loaded.corrections is not None:
         console.print(f"corrections: {loaded.corrections.exams.updated:,} exams re-scored")

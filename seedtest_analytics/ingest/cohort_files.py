@@ -1,15 +1,14 @@
-"""A simulated cohort as files: attempt logs in the loader's columns, and the truth beside them.
+"""Write a simulated cohort to files: attempt logs in the loader's columns, and the truth.
 
-``attempts-*.parquet``, ``*-malformed.csv`` and ``corrections.parquet`` are logs for the loader;
-``hostile-exams.json`` are exams as another program might store them; ``truth/`` is what only a simulation
-knows; ``cohort.json`` is the configuration and stands there last, so a folder that has it is complete.
+``attempts-*.parquet``, ``*-malformed.csv`` and ``corrections.parquet`` are logs for the loader. ``hostile-exams.json``
+contains exams that another program might store. ``truth/`` contains the simulated parameters. ``cohort.json``, the
+configuration, is written last, so its presence marks a complete folder.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from seedtest_analytics.ingest.errors import LoadError
+from seedtest_analytics.ingest.errors import LoadError, Progress
 from seedtest_analytics.stats.simulate import (
     DEFAULT_BLOCK_STUDENTS,
     STATES,
@@ -38,7 +37,7 @@ _MARKER = "hostile-exams.json"  # written first
 
 @dataclass(frozen=True)
 class CohortFiles:
-    """What was written."""
+    """Counts of what was written."""
 
     folder: Path
     students: int
@@ -49,22 +48,18 @@ class CohortFiles:
 
 
 def write_cohort(
-    config: CohortConfig,
-    folder: Path,
-    *,
-    progress: Callable[[str, int, int], None],
-    block_students: int = DEFAULT_BLOCK_STUDENTS,
+    config: CohortConfig, folder: Path, *, progress: Progress, block_students: int = DEFAULT_BLOCK_STUDENTS
 ) -> CohortFiles:
-    """Simulate block by block and write. Raises :class:`LoadError` where the folder holds something else."""
+    """Simulate and write block by block. Raises :class:`LoadError` if the folder contains other files."""
     truth = _clean_folder(folder)
     items = draw_items(config)
     hostile = hostile_exams(config)
-    (folder / "hostile-exams.json").write_text(json.dumps([asdict(e) for e in hostile], default=str, indent=1))
+    (folder / _MARKER).write_text(json.dumps([asdict(e) for e in hostile], default=str, indent=1))
     pq.write_table(_item_table(config, items), truth / "items.parquet")
     (folder / f"{config.name}-malformed.csv").write_text(malformed_log(config))
     students = sessions = attempts = 0
     corrections = []
-    progress("simulating", 0, config.n_students)
+    progress("simulating", 0)
     for number, block in enumerate(simulate_cohort(config, block_students)):
         log = attempts_table(config, items, block=block)
         pq.write_table(log, folder / f"attempts-{number:05d}.parquet")
@@ -74,17 +69,12 @@ def write_cohort(
         students += len(block.students.number)
         sessions += len(block.sessions.student)
         attempts += log.num_rows
-        progress("simulating", students, config.n_students)
+        progress("simulating", students / config.n_students)
     changed = pa.concat_tables(corrections)
     pq.write_table(changed, folder / "corrections.parquet")
     (folder / "cohort.json").write_text(config_json(config))
     return CohortFiles(
-        folder,
-        students,
-        sessions=sessions,
-        attempts=attempts,
-        corrections=changed.num_rows,
-        hostile_exams=len(hostile),
+        folder, students, sessions=sessions, attempts=attempts, corrections=changed.num_rows, hostile_exams=len(hostile)
     )
 
 
@@ -94,29 +84,29 @@ def config_json(config: CohortConfig) -> str:
 
 
 def read_config(folder: Path) -> CohortConfig:
-    """The configuration of a written cohort. Raises :class:`LoadError` where there is no complete one."""
+    """The configuration of a written cohort. Raises :class:`LoadError` if the cohort is incomplete."""
     path = folder / "cohort.json"
     if not path.is_file():
-        raise LoadError(f"{folder}: holds no complete cohort (cohort.json is missing); run `seedtest simulate` again")
+        raise LoadError(f"{folder}: incomplete cohort (cohort.json is missing); run `seedtest simulate` again")
     values = json.loads(path.read_text())
     return CohortConfig(**{**values, "until": dt.date.fromisoformat(values["until"])})
 
 
 def _clean_folder(folder: Path) -> Path:
-    """Make the folder, or empty it of an earlier cohort, known by its marker; other files stop the run."""
+    """Create the folder, or remove an earlier cohort from it; only a folder with the marker is such a cohort."""
     truth = folder / "truth"
     ours = (_MARKER, "cohort.json", "attempts-*.parquet", "*-malformed.csv", "corrections.parquet")
     earlier = [path for pattern in ours for path in folder.glob(pattern)] + list(truth.glob("*.parquet"))
     is_cohort = (folder / _MARKER).is_file()
     foreign = [path for path in folder.glob("*") if not is_cohort or path not in [*earlier, truth]]
     if foreign:
-        raise LoadError(f"{folder}: holds other files ({foreign[0].name}); name an empty folder with --out")
+        raise LoadError(f"{folder}: contains other files ({foreign[0].name}); name an empty folder with --out")
     for path in earlier:
         path.unlink()
     try:
         truth.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LoadError(f"{folder}: cannot be made: {error.strerror}; name another folder with --out") from None
+        raise LoadError(f"{folder}: cannot be created: {error.strerror}; name another folder with --out") from None
     return truth
 
 
@@ -161,7 +151,7 @@ def attempts_table(config: CohortConfig, items: ItemBank, *, block: CohortBlock)
 
 
 def _corrections_table(log: pa.Table, block: CohortBlock) -> pa.Table:
-    """The corrected attempts as a log of their own: right now, and re-scored when."""
+    """The corrected attempts as another log: answered right, with the time of the re-score."""
     rows = log.take(pa.array(block.corrections.attempt))
     rows = rows.set_column(rows.column_names.index("correct"), "correct", pa.array(np.ones(rows.num_rows, bool)))
     for name in ("user_id", "session_id", "topic_id"):

@@ -1,13 +1,10 @@
-"""A written cohort into the database: through the loader, then goals, sessions, hostile exams and the
-truth.
-"""
+"""Load a written cohort: its logs through the loader, then goals, sessions, hostile exams and the truth."""
 
 from __future__ import annotations
 
 import datetime as dt
 import io
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +15,14 @@ from sqlalchemy import Connection, Engine, text
 
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.cohort_files import config_json, read_config
+from seedtest_analytics.ingest.errors import Progress
 from seedtest_analytics.ingest.load import LoadOptions, LoadSummary, load_attempt_log
 from seedtest_analytics.ingest.staging import copy_into
 from seedtest_analytics.stats.simulate import CohortConfig
 
 _SQL = "load/cohort.sql"
 _CREATE = ("schema", "cohort", "item", "student", "student_topic", "student_week")
-_FORGET = (
-    "exams",
-    "sessions",
-    "goals",
-    "questions",
-    "items",
-    "students",
-    "student_topics",
-    "student_weeks",
-    "cohort",
-)
+_FORGET = ("exams", "sessions", "goals", "questions", "items", "students", "student_topics", "student_weeks", "cohort")
 _TARGETS = {
     "items": "simulation.item",
     "students": "simulation.student",
@@ -47,18 +35,18 @@ _TARGETS = {
 
 @dataclass(frozen=True)
 class CohortLoad:
-    """What the loader reports (no corrections: None), and whether the same cohort was there already."""
+    """Summaries of both logs (None without corrections), and whether the same cohort was loaded before."""
 
     attempts: LoadSummary
     corrections: LoadSummary | None
     was_loaded: bool
 
 
-def load_cohort(engine: Engine, folder: Path, *, progress: Callable[[str, int, int], None]) -> CohortLoad:
+def load_cohort(engine: Engine, folder: Path, *, progress: Progress) -> CohortLoad:
     """Load a cohort that :func:`write_cohort` wrote.
 
-    A cohort of the same seed and another configuration is removed first; the same one is not touched. A load
-    that was killed is begun again, because the cohort is recorded last.
+    A cohort with the same seed and another configuration is removed first. An identical cohort is left unchanged. The
+    cohort is recorded last, so a load that was killed starts again.
     """
     config = read_config(folder)
     parameters = _parameters(config)
@@ -100,7 +88,7 @@ def _run(connection: Connection, name: str, *, parameters: dict[str, Any]) -> An
 
 
 def _make_room(connection: Connection, parameters: dict[str, Any]) -> bool:
-    """Create the schema; true where this very cohort was loaded to its end, else its remains are removed."""
+    """Create the schema. Returns whether this cohort is completely loaded; if not, removes its remains."""
     connection.execute(text("SET LOCAL client_min_messages = warning"))
     for name in _CREATE:
         _run(connection, f"create_{name}", parameters=parameters)
@@ -112,9 +100,7 @@ def _make_room(connection: Connection, parameters: dict[str, Any]) -> bool:
 
 
 def _copy_new_rows(connection: Connection, path: Path, *, target: str) -> None:
-    """Rows of a Parquet file whose columns are columns of ``target``; rows whose key is there are left
-    alone.
-    """
+    """Insert the rows of a Parquet file whose keys ``target`` lacks; its columns are columns of ``target``."""
     table = pq.read_table(path)
     columns = ", ".join(table.column_names)
     connection.execute(text(f"CREATE TEMP TABLE staged_rows (LIKE {target} INCLUDING DEFAULTS) ON COMMIT DROP"))

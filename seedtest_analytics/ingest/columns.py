@@ -1,4 +1,4 @@
-"""The columns of an attempt log, and how a file's own names are mapped to them."""
+"""The columns of an attempt log, and the mapping of a file's names to them."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ USUAL_NAMES = {
 
 
 def parse_mapping(pairs: Sequence[str]) -> dict[str, str]:
-    """``["user_id=student"]`` → ``{"user_id": "student"}``; raises :class:`LoadError` on anything else."""
+    """``["user_id=student"]`` → ``{"user_id": "student"}``; raises :class:`LoadError` for anything else."""
     mapping: dict[str, str] = {}
     for pair in pairs:
         name, separator, column = pair.partition("=")
         if not separator or not name.strip() or not column.strip():
-            raise LoadError(f"--map {pair!r} is not understood; its form is name=column, e.g. --map user_id=student")
+            raise LoadError(f"--map {pair!r} is not valid; use name=column, e.g. --map user_id=student")
         if name.strip() in mapping:
-            raise LoadError(f"--map names {name.strip()!r} twice; keep one of them")
+            raise LoadError(f"--map names {name.strip()!r} twice; name it once")
         mapping[name.strip()] = column.strip()
     check_mapping(mapping)
     return mapping
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
-    """Raise :class:`LoadError` where a mapping names a column that no attempt log has."""
+    """Raise :class:`LoadError` if a mapping names an unknown column."""
     unknown = sorted(set(mapping) - set(COLUMNS))
     if unknown:
         close = difflib.get_close_matches(unknown[0], COLUMNS, 1)
         meant = f" (did you mean {close[0]!r}?)" if close else ""
         raise LoadError(
-            f"--map {unknown[0]!r}{meant} is no column of an attempt log; those are {', '.join(COLUMNS)}. "
-            "The form is --map name=column with our name first and the file's second."
+            f"--map {unknown[0]!r}{meant} is not a column of an attempt log. The columns are {', '.join(COLUMNS)}. "
+            "Use --map name=column, with one of these names first and the name in the file second."
         )
 
 
 def resolve_columns(found: Sequence[str], mapping: Mapping[str, str], *, file_name: str) -> dict[str, str]:
-    """Our name → the file's, for every column that the file has.
+    """Our name → the name in the file, for every column that the file has.
 
-    Raises :class:`LoadError` where a required or a mapped column is missing or a used name occurs twice.
+    Raises :class:`LoadError` if a required or mapped column is missing, or if a used name occurs twice.
     """
     resolved = {name: mapping.get(name, name) for name in COLUMNS}
     missing = [
@@ -59,7 +59,7 @@ def resolve_columns(found: Sequence[str], mapping: Mapping[str, str], *, file_na
         wanted = ", ".join(f"{name} (mapped to {resolved[name]!r})" if name in mapping else name for name in missing)
         raise LoadError(
             f"{file_name}: column missing: {wanted}. Columns found: {listed}. "
-            f"Rename it or name it: {' '.join(_suggestion(name, found) for name in missing)}"
+            f"Rename or map: {' '.join(_suggestion(name, found) for name in missing)}"
         )
     doubled = sorted({column for column in resolved.values() if list(found).count(column) > 1})
     if doubled:

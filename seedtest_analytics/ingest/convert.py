@@ -1,13 +1,13 @@
-"""One batch of a log to typed columns: what is acceptable, what is not and why. Vectorised, nothing raises.
+"""Convert one batch of a log to typed columns, and say which rows are rejected and why.
 
-Every converter takes an Arrow array of whatever type the file has and returns the typed values beside a
-boolean mask for each reason to reject; a NULL value with no mask set is a field that was not recorded.
+A converter takes an Arrow array of any type and returns typed values and one boolean mask per reason to reject. A NULL
+that no mask marks is a field that was not recorded. The converters are vectorised and never raise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,12 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from seedtest_analytics.ingest.times import Mask, local_to_instant, parse_iso
+from seedtest_analytics.ingest.times import Mask, Micros, local_to_instant, mask_of, parse_iso
 
 TRUE_WORDS = pa.array(["true", "t", "1", "1.0", "yes", "y", "on"])
 FALSE_WORDS = pa.array(["false", "f", "0", "0.0", "no", "n", "off"])
 NULL_WORDS = pa.array(["", "na", "n/a", "nan", "null", "none", "\\n", "<na>", "nat"])
-"""How spreadsheets and data frames write a missing number, answer or time; not applied to ids."""
+"""How spreadsheets and data frames write a missing number, answer or time. Ids may be such words."""
 
 MAX_ID_CHARACTERS = 200
 _FIRST = int(np.datetime64("1900-01-01", "us").astype(np.int64))
@@ -30,7 +30,7 @@ _INSTANT = pa.timestamp("us", "UTC")
 
 @dataclass(frozen=True)
 class Converted:
-    """Typed values of a column; ``problems`` maps a reason to the rows that have it."""
+    """Typed values of a column; ``problems`` maps a reason to a mask of rows."""
 
     values: pa.Array
     problems: dict[str, Mask] = field(default_factory=dict)
@@ -38,12 +38,17 @@ class Converted:
 
 
 def convert_batch(columns: Mapping[str, pa.Array], zone: ZoneInfo) -> dict[str, Converted]:
-    """Convert the columns of a batch, by our names; times without an offset are read in ``zone``."""
-    return {name: CONVERTERS[name](array, name, zone) for name, array in columns.items()}
+    """Convert the columns of a batch. Times without an offset are in ``zone``. Reasons start with the column's name."""
+    converted = {}
+    for name, array in columns.items():
+        column = CONVERTERS[name](array, zone)
+        problems = {f"{name}_{reason}": mask for reason, mask in column.problems.items()}
+        converted[name] = replace(column, problems=problems)
+    return converted
 
 
-def as_text(array: pa.Array) -> tuple[pa.Array, Mask]:
-    """Any array as text, and which values are no valid UTF-8 (those become empty)."""
+def _as_text(array: pa.Array) -> tuple[pa.Array, Mask]:
+    """Any array as text, and a mask of the values that are not valid UTF-8 (they become empty)."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
@@ -57,7 +62,7 @@ def _decoded(array: pa.Array) -> tuple[pa.Array, Mask]:
     none = np.zeros(len(array), bool)
     try:
         return pc.cast(array, pa.string()), none
-    except pa.ArrowInvalid:  # rare: look value by value
+    except pa.ArrowInvalid:  # rare, so decoding value by value is fast enough
         values, bad = [], none
         for row, value in enumerate(array.to_pylist()):
             try:
@@ -69,7 +74,7 @@ def _decoded(array: pa.Array) -> tuple[pa.Array, Mask]:
 
 
 def _whole_floats_as_integers(array: pa.Array) -> pa.Array:
-    """A column of integers with gaps is often stored as floats; 12.0 means 12."""
+    """Integers with gaps are often stored as floats; 12.0 means 12."""
     present = array.drop_null()
     numbers = present.to_numpy(zero_copy_only=False)
     is_whole = np.isnan(numbers) | ((np.abs(numbers) < 2**53) & (np.floor(numbers) == numbers))
@@ -78,98 +83,94 @@ def _whole_floats_as_integers(array: pa.Array) -> pa.Array:
     return pc.cast(pc.if_else(pc.is_nan(array), None, array), pa.int64())
 
 
-def _mask(array: pa.Array | pa.ChunkedArray) -> Mask:
-    return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)  # noqa: FBT003
-
-
 def _is_absurd(text: pa.Array) -> Mask:
-    too_long = _mask(pc.greater(pc.utf8_length(text), MAX_ID_CHARACTERS))
-    return too_long | _mask(pc.match_substring_regex(text, r"[\x00-\x1f\x7f]"))
+    too_long = mask_of(pc.greater(pc.utf8_length(text), MAX_ID_CHARACTERS))
+    return too_long | mask_of(pc.match_substring_regex(text, r"[\x00-\x1f\x7f]"))
 
 
 def _blank(text: pa.Array) -> Mask:
-    return ~_mask(pc.match_substring_regex(text, r"\S"))
+    return ~mask_of(pc.match_substring_regex(text, r"\S"))
 
 
 def _null_where(array: pa.Array, mask: Mask) -> pa.Array:
     return pc.if_else(pa.array(~mask), array, pa.scalar(None, array.type)) if mask.any() else array
 
 
-def convert_user(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
-    """The raw id, kept as it is."""
-    text, undecodable = as_text(array)
+def convert_user(array: pa.Array, zone: ZoneInfo) -> Converted:
+    """A raw user id, unchanged."""
+    text, undecodable = _as_text(array)
     missing = _blank(text) & ~undecodable
-    return Converted(text, {f"{name}_missing": missing, f"{name}_absurd": undecodable | (_is_absurd(text) & ~missing)})
+    return Converted(text, {"missing": missing, "absurd": undecodable | (_is_absurd(text) & ~missing)})
 
 
-def convert_label(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
-    """A session or topic; blank means not recorded."""
-    text, undecodable = as_text(array)
+def convert_label(array: pa.Array, zone: ZoneInfo) -> Converted:
+    """A session or topic id; blank means not recorded."""
+    text, undecodable = _as_text(array)
     blank = _blank(text)
-    return Converted(_null_where(text, blank), {f"{name}_absurd": undecodable | (_is_absurd(text) & ~blank)})
+    return Converted(_null_where(text, blank), {"absurd": undecodable | (_is_absurd(text) & ~blank)})
 
 
 def _words(array: pa.Array) -> tuple[pa.Array, Mask, Mask]:
-    """Lower-case trimmed text, which values are missing, which are undecodable."""
-    text, undecodable = as_text(array)
+    """Trimmed lower-case text, and masks of the missing and the undecodable values."""
+    text, undecodable = _as_text(array)
     words = pc.utf8_lower(pc.utf8_trim_whitespace(text))
-    missing = (_mask(pc.is_in(words, value_set=NULL_WORDS)) | _mask(pc.is_null(words))) & ~undecodable
+    missing = (mask_of(pc.is_in(words, value_set=NULL_WORDS)) | mask_of(pc.is_null(words))) & ~undecodable
     return words, missing, undecodable
 
 
-def convert_item(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
-    """A 64-bit integer."""
+def convert_item(array: pa.Array, zone: ZoneInfo) -> Converted:
+    """An item id, a 64-bit integer."""
     if pa.types.is_signed_integer(array.type):
-        return Converted(pc.cast(array, pa.int64()), {f"{name}_missing": _mask(pc.is_null(array))})
+        return Converted(pc.cast(array, pa.int64()), {"missing": mask_of(pc.is_null(array))})
     words, missing, undecodable = _words(array)
-    is_integer = _mask(pc.match_substring_regex(words, r"^[+-]?\d{1,18}(\.0+)?$"))
+    is_integer = mask_of(pc.match_substring_regex(words, r"^[+-]?\d{1,18}(\.0+)?$"))
     digits = pc.replace_substring_regex(_null_where(words, ~is_integer), r"^\+|\.0+$", "")
     bad = (~is_integer & ~missing) | undecodable
-    return Converted(pc.cast(digits, pa.int64()), {f"{name}_missing": missing, f"{name}_not_integer": bad})
+    return Converted(pc.cast(digits, pa.int64()), {"missing": missing, "not_integer": bad})
 
 
-def convert_correct(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
-    """Right, wrong or NULL where unanswered."""
+def convert_correct(array: pa.Array, zone: ZoneInfo) -> Converted:
+    """Right, wrong, or NULL if unanswered."""
     if pa.types.is_boolean(array.type):
         return Converted(array)
     words, missing, _ = _words(array)
-    is_true = _mask(pc.is_in(words, value_set=TRUE_WORDS))
-    is_known = is_true | _mask(pc.is_in(words, value_set=FALSE_WORDS))
-    return Converted(pa.array(is_true, mask=~is_known), {f"{name}_not_boolean": ~is_known & ~missing})
+    is_true = mask_of(pc.is_in(words, value_set=TRUE_WORDS))
+    is_known = is_true | mask_of(pc.is_in(words, value_set=FALSE_WORDS))
+    return Converted(pa.array(is_true, mask=~is_known), {"not_boolean": ~is_known & ~missing})
 
 
 def _numbers(array: pa.Array) -> tuple[npt.NDArray[np.float64], Mask]:
-    """Numbers with NaN where missing, and which values are no finite number."""
+    """Numbers (NaN if missing), and a mask of the values that are not finite numbers."""
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
         values = np.array(pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=float)
         return values, np.isinf(values)
     words, missing, _ = _words(array)
-    is_number = _mask(pc.match_substring_regex(words, r"^[+-]?(\d{1,18}(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?$"))
+    is_number = mask_of(pc.match_substring_regex(words, r"^[+-]?(\d{1,18}(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?$"))
     digits = pc.replace_substring_regex(_null_where(words, ~is_number), r"^\+", "")
     return np.array(pc.cast(digits, pa.float64()).to_numpy(zero_copy_only=False), dtype=float), ~is_number & ~missing
 
 
-def convert_response_time(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
-    """Milliseconds as seconds; 0 and hours are kept as found."""
+def convert_response_time(array: pa.Array, zone: ZoneInfo) -> Converted:
+    """Milliseconds to seconds; 0 and very long times are kept."""
     millis, bad = _numbers(array)
     negative = millis < 0
     missing = np.isnan(millis) | bad
     seconds = pa.array(millis / 1000.0, pa.float64(), mask=missing)
-    return Converted(seconds, {f"{name}_not_number": bad, f"{name}_negative": negative})
+    return Converted(seconds, {"not_number": bad, "negative": negative})
 
 
-def convert_hints(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
-    """A count."""
+def convert_hints(array: pa.Array, zone: ZoneInfo) -> Converted:
+    """A count of hints."""
     hints, bad = _numbers(array)
     fractional = bad | (hints != np.floor(hints)) & ~np.isnan(hints) | (hints > np.iinfo(np.int32).max)
     negative = (hints < 0) & ~fractional
     missing = np.isnan(hints) | fractional | negative
     values = pa.array(np.where(missing, 0, hints).astype(np.int32), mask=missing)
-    return Converted(values, {f"{name}_not_whole_number": fractional, f"{name}_negative": negative})
+    return Converted(values, {"not_whole_number": fractional, "negative": negative})
 
 
-def convert_time(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
-    """An instant; local times are read in ``zone`` and counted."""
+def convert_time(array: pa.Array, zone: ZoneInfo) -> Converted:
+    """An instant; local times are in ``zone`` and are counted."""
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         micros, is_local, missing = _stored_times(array)
         bad = np.zeros(len(array), bool)
@@ -183,33 +184,32 @@ def convert_time(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # no
     micros = micros.copy()
     micros[local] = local_to_instant(micros[local], zone)
     values = pa.array(micros, pa.int64(), mask=unusable | implausible).cast(_INSTANT)
-    problems = {f"{name}_missing": missing, f"{name}_not_time": bad, f"{name}_implausible": implausible}
+    problems = {"missing": missing, "not_time": bad, "implausible": implausible}
     return Converted(values, problems, local_times=int(local.sum()))
 
 
-def convert_optional_time(array: pa.Array, name: str, zone: ZoneInfo) -> Converted:  # noqa: PLR0917
-    """As :func:`convert_time`, where missing is no problem."""
-    converted = convert_time(array, name, zone)
-    problems = {reason: mask for reason, mask in converted.problems.items() if reason != f"{name}_missing"}
-    return Converted(converted.values, problems, local_times=converted.local_times)
+def convert_optional_time(array: pa.Array, zone: ZoneInfo) -> Converted:
+    """Like :func:`convert_time`, but a missing time is not a problem."""
+    converted = convert_time(array, zone)
+    return replace(converted, problems={k: mask for k, mask in converted.problems.items() if k != "missing"})
 
 
-def _stored_times(array: pa.Array) -> tuple[npt.NDArray[np.int64], Mask, Mask]:
+def _stored_times(array: pa.Array) -> tuple[Micros, Mask, Mask]:
     if pa.types.is_date(array.type):
         array = pc.cast(array, pa.timestamp("ms"))
-    missing = _mask(pc.is_null(array))
+    missing = mask_of(pc.is_null(array))
     counts = pc.fill_null(pc.cast(array, pa.int64()), 0).to_numpy(zero_copy_only=False)
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[array.type.unit]
     if per_second > 10**6:
         micros = counts // 1000
     else:
-        limit = _END // 10**6 * per_second * 2  # beyond it multiplying could overflow, and it is implausible anyway
+        limit = _END // 10**6 * per_second * 2  # larger counts could overflow, and they are implausible
         micros = np.clip(counts, -limit, limit) * (10**6 // per_second)
     is_local = np.full(len(array), array.type.tz is None)
     return micros, is_local, missing
 
 
-CONVERTERS: dict[str, Callable[[pa.Array, str, ZoneInfo], Converted]] = {
+CONVERTERS: dict[str, Callable[[pa.Array, ZoneInfo], Converted]] = {
     "user_id": convert_user,
     "session_id": convert_label,
     "item_id": convert_item,

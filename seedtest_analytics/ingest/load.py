@@ -1,9 +1,9 @@
-"""Attempt logs into ``exam_results`` and ``question``: read, staged and published in one transaction."""
+"""Load attempt logs into ``exam_results`` and ``question``: read, stage and publish in one transaction."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,18 @@ from sqlalchemy import Connection, Engine, text
 
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.columns import check_mapping
-from seedtest_analytics.ingest.errors import LoadError
+from seedtest_analytics.ingest.errors import LoadError, Progress
 from seedtest_analytics.ingest.rejects import RejectCount
 from seedtest_analytics.ingest.sources import LogFile, find_files, open_logs, read_batches
 from seedtest_analytics.ingest.staging import Staging
 from seedtest_analytics.ingest.times import whole_weeks_to
-
-Progress = Callable[[str, int, int], None]
-"""Called with the stage (``reading`` or ``writing``), how much is done and how much there is."""
 
 SESSION_GAP_MINUTES = 30
 LOCK = "seedtest load"
 NEEDED_TABLES = ("exam_results", "question", "load_rejects")
 
 _UTC_TEXT = '"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([+]00:00)$"'
-# An element that this loader could have written; jsonb_to_record raises on anything else.
+# An element that this loader could have written; jsonb_to_record raises for any other.
 READABLE_ELEMENT = (
     '$ ? (@.type() == "object" && @.question_id.type() == "number" && @.question_id.floor() == @.question_id'
     f" && @.answered_at like_regex {_UTC_TEXT}"
@@ -43,15 +40,14 @@ class LoadOptions:
     """How a log is read.
 
     Attributes:
-        mapping: our column name to the file's.
-        timezone: IANA name; times without an offset are read in it, and ``shift_to`` counts its weeks.
-        shift_to: move the log by whole weeks, wall-clock times kept, so that its last attempt falls in the
-            last ISO week ending on or before this date. Exams are then replaced whole.
-        is_replacing: replace exams whole. Else attempts of an earlier load that this log lacks stay in their
-        exam.
-        is_dry_run: do everything and roll back.
-        encoding: of CSV files.
-        now: attempts later than a day after it do not decide the shift; default the clock.
+        mapping: our column name to the name in the file.
+        timezone: IANA zone of times without an offset and of the weeks of ``shift_to``.
+        shift_to: move the log by whole weeks, keeping wall-clock times, so that its last attempt falls in the last ISO
+            week that ends on or before this date. Exams are then replaced whole.
+        is_replacing: replace exams whole. If false, an exam keeps attempts of earlier loads that this log lacks.
+        is_dry_run: do everything, then roll back.
+        encoding: encoding of CSV files.
+        now: attempts more than a day later do not decide the shift; default: the clock.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -65,9 +61,7 @@ class LoadOptions:
 
 @dataclass(frozen=True)
 class Written:
-    """Rows of one table that a load meant; what is neither inserted nor updated was there with the same
-    content.
-    """
+    """Rows of one table that a load covers; the others were stored before with the same content."""
 
     rows: int
     inserted: int
@@ -75,7 +69,7 @@ class Written:
 
     @property
     def unchanged(self) -> int:
-        """Rows not touched."""
+        """Rows that needed no change."""
         return self.rows - self.inserted - self.updated
 
 
@@ -83,9 +77,8 @@ class Written:
 class LoadSummary:
     """What a load did.
 
-    ``rows_read`` = ``rows_rejected`` + ``duplicates`` + ``attempts``, unless a re-score replaced an answer
-    (``superseded``). ``attempts_kept`` are attempts of earlier loads that stayed in their exams beside the
-    log's.
+    ``rows_read`` = ``rows_rejected`` + ``duplicates`` + ``attempts`` + ``superseded`` (answers that a re-score replaced).
+    ``attempts_kept`` counts attempts of earlier loads that stayed in their exams.
     """
 
     files: tuple[str, ...]
@@ -108,22 +101,17 @@ class LoadSummary:
     is_dry_run: bool
 
 
-def _silent(stage: str, done: int, total: int) -> None:  # noqa: PLR0917
-    """No progress bar."""
+def _silent(stage: str, share: float) -> None:
+    """Report no progress."""
 
 
 def load_attempt_log(
-    engine: Engine,
-    files: Sequence[str | Path],
-    *,
-    options: LoadOptions | None = None,
-    progress: Progress = _silent,
+    engine: Engine, files: Sequence[str | Path], *, options: LoadOptions | None = None, progress: Progress = _silent
 ) -> LoadSummary:
     """Load attempt logs (files, folders or globs) into ``exam_results`` and ``question``.
 
-    One transaction: a load that is killed leaves nothing, and running it again gives the same as if it had
-    not been. Raises :class:`LoadError` for a file or an option that makes no sense; a bad row goes to
-    ``load_rejects``.
+    A load is one transaction: if it is killed, nothing is written and it can run again. Raises :class:`LoadError` for
+    an unusable file or option. Bad rows go to ``load_rejects``.
     """
     options = options or LoadOptions()
     check_mapping(options.mapping)
@@ -146,27 +134,27 @@ def _prepare(connection: Connection) -> None:
         if connection.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar_one() is None
     ]
     if missing:
-        raise LoadError(f"the database has no table {', '.join(missing)}; run `seedtest migrate` first")
+        raise LoadError(f"the database lacks the tables {', '.join(missing)}; run `seedtest migrate` first")
 
 
 def _stage(connection: Connection, logs: Sequence[LogFile], *, options: LoadOptions, progress: Progress) -> Staging:
     total = sum(log.estimated_rows for log in logs)
     staging = Staging(connection, total, zone=ZoneInfo(options.timezone))
     done = 0
-    progress("reading", 0, total)
+    progress("reading", 0)
     for log in logs:
         for batch in read_batches(log):
             staging.add(log.name, batch)
             done += batch.units_done
-            progress("reading", done, max(total, done))
+            progress("reading", done / max(total, done, 1))
     staging.finish()
-    progress("reading", done, done)
+    progress("reading", 1)
     return staging
 
 
 def _publish(staging: Staging, logs: Sequence[LogFile], *, options: LoadOptions, progress: Progress) -> LoadSummary:
     connection = staging.connection
-    # Two loads wait for each other; two upserts of the same exams in different order would deadlock.
+    # Two concurrent upserts of the same exams in different order would deadlock.
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": LOCK})
     now = options.now or dt.datetime.now(dt.UTC)
     survey = connection.execute(statement("load/stage.sql", "survey"), {"now": now}).one()
@@ -176,10 +164,10 @@ def _publish(staging: Staging, logs: Sequence[LogFile], *, options: LoadOptions,
     renamed = connection.execute(text("SELECT count(*) FROM load_exam_key")).scalar_one()
     questions = Written(*connection.execute(statement("load/questions.sql"), parameters).one())
     tally = _Tally()
-    progress("writing", 0, staging.buckets)
+    progress("writing", 0)
     for bucket in range(staging.buckets):
         _publish_bucket(connection, bucket, shift=parameters, options=options, tally=tally)
-        progress("writing", bucket + 1, staging.buckets)
+        progress("writing", (bucket + 1) / staging.buckets)
     _publish_rejects(connection, logs)
     move = dt.timedelta(weeks=weeks)
     return LoadSummary(

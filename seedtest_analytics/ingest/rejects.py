@@ -1,4 +1,4 @@
-"""Why rows of a log are rejected, and what helps: the reason codes of ``load_rejects.reason``."""
+"""The reason codes of ``load_rejects.reason``, their remedies, and their counts."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from typing import Any
 
 REMEDIES = {
-    "row_malformed": "the row has more or fewer fields than the header; quote fields that hold the delimiter",
+    "row_malformed": "the row has more or fewer fields than the header; quote fields that contain the delimiter",
     "user_id_missing": "give every row its user",
     "user_id_absurd": "at most 200 characters and no control characters, valid UTF-8",
     "session_id_absurd": "at most 200 characters and no control characters, valid UTF-8",
     "item_id_missing": "give every row its item",
     "item_id_not_integer": "item ids are whole numbers of at most 18 digits; number the items",
     "topic_id_absurd": "at most 200 characters and no control characters, valid UTF-8",
-    "correct_not_boolean": "true/false, 1/0, yes/no, t/f, y/n, on/off; empty where unanswered",
-    "response_time_ms_not_number": "milliseconds as a number; empty where not recorded",
-    "response_time_ms_negative": "milliseconds from 0; empty where not recorded",
-    "hints_used_not_whole_number": "a whole number; empty where not recorded",
-    "hints_used_negative": "a whole number from 0; empty where not recorded",
+    "correct_not_boolean": "true/false, 1/0, yes/no, t/f, y/n, on/off; empty if unanswered",
+    "response_time_ms_not_number": "milliseconds as a number; empty if not recorded",
+    "response_time_ms_negative": "milliseconds from 0; empty if not recorded",
+    "hints_used_not_whole_number": "a whole number; empty if not recorded",
+    "hints_used_negative": "a whole number from 0; empty if not recorded",
     "completed_at_missing": "give every row its time",
     "completed_at_not_time": "ISO 8601, e.g. 2026-03-02T09:30:00+09:00",
     "completed_at_implausible": "a time from 1900 to 2199",
-    "rescored_at_not_time": "ISO 8601, e.g. 2026-03-02T09:30:00+09:00; empty where never re-scored",
+    "rescored_at_not_time": "ISO 8601, e.g. 2026-03-02T09:30:00+09:00; empty if never re-scored",
     "rescored_at_implausible": "a time from 1900 to 2199",
 }
 
 
 @dataclass(frozen=True)
 class Reject:
-    """One problem of one row; a row with two problems is rejected once and has two of these."""
+    """One problem of one row; a row with two problems has two rejects."""
 
     file_name: str
     row_number: int
@@ -40,7 +40,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class RejectCount:
-    """Rows with one reason, the first of them as ``file:row``, and what helps."""
+    """The number of rows with one reason, the first of them as ``file:row``, and the remedy."""
 
     reason: str
     rows: int
@@ -49,14 +49,14 @@ class RejectCount:
 
 
 class RejectTally:
-    """Counts rejects while they stream by; keeps the first three places of each reason."""
+    """Counts rejects as they stream by; keeps the first three places of each reason."""
 
     def __init__(self) -> None:
         self._rows: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
 
     def add(self, reject: Reject) -> None:
-        """Count one."""
+        """Count a reject."""
         self._rows[reject.reason] += 1
         examples = self._examples.setdefault(reject.reason, [])
         if len(examples) < 3:
@@ -71,7 +71,7 @@ class RejectTally:
 
 
 def raw_row_json(row: dict[str, Any]) -> str:
-    """The row as JSON that PostgreSQL stores: jsonb knows no NUL character and no NaN."""
+    """The row as JSON that PostgreSQL can store: jsonb has neither NUL characters nor NaN."""
     return json.dumps({name: _storable(value) for name, value in row.items()}, ensure_ascii=False)
 
 

@@ -1,10 +1,10 @@
-"""Files of a log: found, opened, checked, and read in batches whose memory does not grow with the file."""
+"""Find, open and check the files of a log, and read them in batches of limited memory."""
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ _SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 @dataclass(frozen=True)
 class MalformedRow:
-    """A row of a CSV that has not the header's number of fields."""
+    """A CSV row whose number of fields differs from the header's."""
 
     row_number: int
     text: str
@@ -34,9 +34,7 @@ class MalformedRow:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of a file under our names, their numbers (1 is the first after the header), and malformed rows
-    between.
-    """
+    """Rows of a file by our column names, their numbers (1 follows the header), and the malformed rows among them."""
 
     columns: Mapping[str, pa.Array]
     row_numbers: np.ndarray
@@ -46,7 +44,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class LogFile:
-    """A file whose columns were found; ``units`` measures its length for a progress bar (rows or bytes)."""
+    """A file whose columns were found. ``columns`` maps our names to the file's."""
 
     path: Path
     name: str
@@ -55,13 +53,13 @@ class LogFile:
     estimated_rows: int
     delimiter: str = ","
     encoding: str = "utf-8"
-    has_zero_rows: bool = field(default=False)
+    has_zero_rows: bool = False
 
 
 def find_files(patterns: Sequence[str | Path]) -> list[Path]:
-    """Files that the patterns name (a file, a folder of logs, or a glob), each once, in order of name.
+    """The files that the patterns match (a file, a folder of logs, or a glob), sorted, without duplicates.
 
-    Raises :class:`LoadError` for a pattern that names nothing.
+    Raises :class:`LoadError` for a pattern without a match.
     """
     found: list[Path] = []
     for pattern in patterns:
@@ -73,26 +71,26 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
         else:
             matches = [Path(p) for p in glob.glob(str(pattern), recursive=True) if Path(p).is_file()]
         if not matches:
-            what = "the folder holds no .parquet or .csv file" if path.is_dir() else "there is no such file"
-            raise LoadError(f"{pattern}: {what}; check the path (seen from {Path.cwd()})")
+            what = "the folder contains no .parquet or .csv file" if path.is_dir() else "file not found"
+            raise LoadError(f"{pattern}: {what}; check the path (relative to {Path.cwd()})")
         found.extend(sorted(matches))
     if not found:
-        raise LoadError("no file was named; give at least one Parquet or CSV file")
+        raise LoadError("name at least one Parquet or CSV file")
     return list(dict.fromkeys(p.resolve() for p in found))
 
 
 def open_logs(paths: Sequence[Path], mapping: Mapping[str, str], *, encoding: str = "utf-8") -> list[LogFile]:
-    """Check every file before a row is read. Raises :class:`LoadError` with file, cause and remedy."""
+    """Open every file before any row is read. Raises :class:`LoadError` with file, cause and remedy."""
     check_mapping(mapping)
     names = _distinct_names(paths)
     logs = [_open(path, name, mapping=mapping, encoding=encoding) for path, name in zip(paths, names, strict=True)]
     if all(log.has_zero_rows for log in logs):
-        raise LoadError(f"{', '.join(names)}: no rows after the header; there is nothing to load")
+        raise LoadError(f"{', '.join(names)}: no rows after the header, so there is nothing to load")
     return logs
 
 
 def _distinct_names(paths: Sequence[Path]) -> list[str]:
-    """File names; with as many parent folders as tell two files of one name apart."""
+    """File names, with as many parent folders as needed to make them unique."""
     depth = 1
     while True:
         names = ["/".join(path.parts[-depth:]) for path in paths]
@@ -113,7 +111,7 @@ def _open(path: Path, name: str, *, mapping: Mapping[str, str], encoding: str) -
     if magic == _PARQUET_MAGIC:
         return _open_parquet(path, name, mapping=mapping)
     if path.suffix.lower() in (".parquet", ".pq"):
-        raise LoadError(f"{name}: no Parquet file, although it is named so (it does not begin with PAR1)")
+        raise LoadError(f"{name}: not a Parquet file despite its name (it does not begin with PAR1)")
     return _open_csv(path, name, mapping=mapping, encoding=encoding, size=size)
 
 
@@ -128,7 +126,7 @@ def _open_parquet(path: Path, name: str, *, mapping: Mapping[str, str]) -> LogFi
     for our, column in columns.items():
         if pa.types.is_nested(schema.field(column).type):
             raise LoadError(
-                f"{name}: column {column!r} ({our}) holds {schema.field(column).type}; needs one value a row"
+                f"{name}: column {column!r} ({our}) has type {schema.field(column).type}; it needs one value per row"
             )
     return LogFile(path, name, is_parquet=True, columns=columns, estimated_rows=rows, has_zero_rows=rows == 0)
 
@@ -171,27 +169,27 @@ def _open_csv(path: Path, name: str, *, mapping: Mapping[str, str], encoding: st
 
 
 def _header_line(head: bytes, name: str, *, encoding: str) -> str:
-    """The first line; the rest is decoded later, so that a row of another encoding rejects itself only."""
+    """The first line. The rest is decoded later, so a row in another encoding is rejected alone."""
     try:
         header = (head.decode(encoding, "replace").splitlines() or [""])[0]
     except LookupError:
-        raise LoadError(f"--encoding {encoding!r} is no known encoding; e.g. utf-8, cp949, latin-1") from None
+        raise LoadError(f"--encoding {encoding!r} is unknown; use e.g. utf-8, cp949 or latin-1") from None
     if "\ufffd" in header:
         raise LoadError(
             f"{name}: the header is not {encoding}; name its encoding, e.g. --encoding cp949 (Korean Excel)"
         )
     if "\x00" in header:
-        raise LoadError(f"{name}: neither Parquet nor text; an attempt log is one of them (.parquet, .csv)")
+        raise LoadError(f"{name}: neither Parquet nor text; an attempt log is a .parquet or .csv file")
     return header.removeprefix("\ufeff")
 
 
 def read_batches(log: LogFile) -> Iterator[Batch]:
-    """The file in batches. Raises :class:`LoadError` where it breaks off."""
+    """The file in batches. Raises :class:`LoadError` if it is damaged."""
     try:
         yield from _parquet_batches(log) if log.is_parquet else _csv_batches(log)
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise LoadError(
-            f"{log.name}: cannot be read to its end: {error}. Nothing was loaded; export or copy it again."
+            f"{log.name}: cannot be read to the end: {error}. Nothing was loaded; export or copy it again."
         ) from None
 
 
@@ -212,12 +210,12 @@ def _csv_reader(log: LogFile, malformed: list[MalformedRow], *, columns: Sequenc
 
     return pa_csv.open_csv(
         str(log.path),
-        # one thread: a parallel reader does not know the numbers of malformed rows
+        # A parallel reader does not report the numbers of malformed rows.
         read_options=pa_csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK_BYTES, encoding=log.encoding),
         parse_options=pa_csv.ParseOptions(
             delimiter=log.delimiter, invalid_row_handler=keep_malformed, newlines_in_values=True
         ),
-        # as bytes, so that one value of another encoding rejects its row and not the file
+        # Bytes, so that a value in another encoding rejects its row, not the file.
         convert_options=pa_csv.ConvertOptions(
             column_types={column: pa.binary() for column in columns or ()},
             include_columns=list(columns or ()),
@@ -227,7 +225,7 @@ def _csv_reader(log: LogFile, malformed: list[MalformedRow], *, columns: Sequenc
 
 
 def _csv_batches(log: LogFile) -> Iterator[Batch]:
-    ahead: list[MalformedRow] = []  # the reader parses a block ahead, so some belong to a later batch
+    ahead: list[MalformedRow] = []  # the reader parses a block ahead, so some rows belong to a later batch
     number = 1
     with _csv_reader(log, ahead, columns=list(dict.fromkeys(log.columns.values()))) as reader:
         for rows in reader:
@@ -247,6 +245,6 @@ def _csv_batches(log: LogFile) -> Iterator[Batch]:
 
 
 def _numbers_between(first: int, rows: int, *, taken: Sequence[int]) -> np.ndarray:
-    """The first ``rows`` numbers from ``first`` on that no malformed row has."""
+    """The first ``rows`` numbers from ``first`` on, without those of malformed rows."""
     numbers = np.arange(first, first + rows + len(taken))
     return numbers[~np.isin(numbers, taken)][:rows]

@@ -1,4 +1,4 @@
-"""Accepted rows into temporary tables by COPY; rejected rows beside them with their reasons."""
+"""COPY accepted rows into temporary tables, and rejected rows into another with their reasons."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _COPY_REJECTS = "COPY load_reject (file_name, row_number, reason, raw_row) FROM 
 
 @dataclass
 class StagedCounts:
-    """What went by; ``rows`` are rows read, malformed ones included."""
+    """Counts of the rows read (``rows`` includes malformed ones)."""
 
     rows: int = 0
     rejected: int = 0
@@ -51,7 +51,7 @@ class StagedCounts:
 
 
 class Staging:
-    """The temporary tables of one load, on one connection and inside its transaction."""
+    """The temporary tables of one load, inside its transaction."""
 
     def __init__(self, connection: Connection, estimated_rows: int, *, zone: ZoneInfo) -> None:
         self.connection = connection
@@ -65,7 +65,7 @@ class Staging:
             connection.execute(text(f"{partition} FOR VALUES IN ({bucket})"))
 
     def add(self, file_name: str, batch: Batch) -> None:
-        """Convert a batch, COPY what is acceptable and keep what is not."""
+        """Convert a batch; COPY its accepted rows and its rejects."""
         converted = convert_batch(batch.columns, self.zone)
         rejected = np.zeros(len(batch.row_numbers), bool)
         for column in converted.values():
@@ -94,7 +94,7 @@ class Staging:
             copy.write(buffer.getbuffer())
 
     def _bucket_of(self, users: pa.Array) -> pa.Array:
-        """A hash of the user that no process start changes."""
+        """A hash of the user that is the same in every process."""
         coded = pc.dictionary_encode(pc.fill_null(users, ""))
         hashes = [zlib.crc32(user.encode()) % self.buckets for user in coded.dictionary.to_pylist()]
         return pa.array(np.array(hashes, np.int32)[coded.indices.to_numpy()])
@@ -108,13 +108,13 @@ class Staging:
                 copy.write_row((reject.file_name, reject.row_number, reject.reason, reject.raw_row))
 
     def finish(self) -> None:
-        """Statistics for the planner: temporary tables get none by themselves."""
+        """Collect statistics for the planner; autovacuum ignores temporary tables."""
         self.connection.execute(text("ANALYZE load_attempt"))
 
 
 @contextmanager
 def copy_into(connection: Connection, command: str) -> Iterator[Any]:
-    """The driver's COPY on the connection's transaction; SQLAlchemy has none."""
+    """The driver's COPY in the transaction of the connection; SQLAlchemy lacks COPY."""
     cursor: Any = connection.connection.cursor()
     try:
         with cursor.copy(command) as copy:

@@ -1,4 +1,4 @@
-"""Times of a log: ISO 8601 texts and local times to instants, and the move by whole weeks."""
+"""Times of a log: parse ISO 8601 texts, convert local times to instants, and count the weeks of a shift."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _ISO = (
     r"\s*(?P<zone>Z|z|UTC|[+-]\d{2}(?::?\d{2})?)?)?\s*$"
 )
 _MICROS = 1_000_000
-_QUARTER_HOUR = 900 * _MICROS  # every zone's offset is a multiple of it at every change since 1900-odd
-_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 — counts local wall-clock time
+_QUARTER_HOUR = 900 * _MICROS  # since about 1900 every zone changes its offset at a multiple of it
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (counts wall-clock time)
 
 Micros = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
 def parse_iso(texts: pa.Array) -> tuple[Micros, Mask, Mask]:
-    """Instants in microseconds, which of them are local (no offset given), which texts are times at all.
+    """Instants in microseconds, and masks of the local times (without an offset) and of the valid times.
 
-    ``texts`` is an Arrow string array without NULLs that matter. Every form is checked by its digits, so a
-    30 February is no time and nothing raises. A date alone is its first instant. Digits below 1 µs are cut.
+    ``texts`` is an Arrow string array; NULL is not a time. The digits are checked one by one, so 30 February is invalid
+    and nothing raises. A date alone means its first instant. Digits below 1 µs are truncated.
     """
     fields = pc.extract_regex(texts, pattern=_ISO)
-    is_time = _mask(pc.is_valid(fields))
+    is_time = mask_of(pc.is_valid(fields))
 
     def number(name: str, default: int = 0) -> Micros:
         field = pc.struct_field(fields, name)
@@ -52,14 +52,12 @@ def parse_iso(texts: pa.Array) -> tuple[Micros, Mask, Mask]:
     micros = micros * _MICROS + pc.cast(fraction, pa.int64()).to_numpy(zero_copy_only=False)
     zone = pc.fill_null(pc.struct_field(fields, "zone"), "")
     offset, is_offset = _offsets(zone)
-    is_local = is_time & _mask(pc.equal(zone, ""))
+    is_local = is_time & mask_of(pc.equal(zone, ""))
     return micros - offset * _MICROS, is_local, is_time & is_offset
 
 
 def _offsets(zone: pa.Array) -> tuple[Micros, Mask]:
-    """Seconds east of UTC of each zone text, and whether such an offset exists; a log has a handful of
-    texts.
-    """
+    """Seconds east of UTC of each zone text, and whether such an offset exists."""
     coded = pc.dictionary_encode(zone)
     seconds, exists = [], []
     for text in coded.dictionary.to_pylist():
@@ -72,10 +70,9 @@ def _offsets(zone: pa.Array) -> tuple[Micros, Mask]:
 
 
 def local_to_instant(micros: Micros, zone: ZoneInfo) -> Micros:
-    """Wall-clock times in ``zone`` (µs since 1970 on that clock) as instants.
+    """Wall-clock times in ``zone`` (µs since 1970 on that clock) to instants.
 
-    Of a time that occurs twice the first is meant; one that the clock skipped is moved on by the hour it
-    skipped.
+    A time that occurs twice means its first occurrence. A skipped time moves forward by the skipped hour.
     """
     if zone.key == "UTC" or not len(micros):
         return micros
@@ -90,10 +87,9 @@ def _offset_at(local_seconds: int, zone: ZoneInfo) -> int:
 
 
 def whole_weeks_to(last: dt.datetime, shift_to: dt.date, *, zone: ZoneInfo) -> int:
-    """Weeks by which a log whose last attempt is at ``last`` must be moved for ``shift_to``.
+    """Weeks by which to move a log whose last attempt is at ``last``; negative moves it back.
 
-    The last attempt then falls in the last ISO week (Monday to Sunday in ``zone``) whose Sunday is on or
-    before ``shift_to``. Negative moves back.
+    The last attempt then falls in the last ISO week of ``zone`` whose Sunday is on or before ``shift_to``.
     """
     last_sunday = shift_to - dt.timedelta(days=shift_to.isoweekday() % 7)
     target_monday = last_sunday - dt.timedelta(days=6)
@@ -102,5 +98,6 @@ def whole_weeks_to(last: dt.datetime, shift_to: dt.date, *, zone: ZoneInfo) -> i
     return (target_monday - last_monday).days // 7
 
 
-def _mask(array: pa.Array) -> Mask:
-    return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)  # noqa: FBT003
+def mask_of(array: pa.Array | pa.ChunkedArray) -> Mask:
+    """A boolean Arrow array as a mask; NULL is false."""
+    return np.asarray(pc.fill_null(array, fill_value=False).to_numpy(zero_copy_only=False), dtype=bool)

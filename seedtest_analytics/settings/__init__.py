@@ -1,12 +1,8 @@
-"""Every environment variable of the platform, typed, with aliases and defaults, validated once.
+"""Every environment variable of the platform: typed, with aliases and defaults.
 
-Precedence: run configuration or command line, then environment, then default. The environment is read by
-:func:`load_settings` and nowhere else; an asset's run configuration overrides single fields by
-:meth:`SettingsGroup.overridden_by`. An empty variable counts as not set. The names and defaults are those that
-operators of the legacy jobs already set; the ones of the R services are retired, because R now runs inside.
-
-One module a stage declares its group's variables by :func:`~seedtest_analytics.settings.group.variable`; a new group is
-a field of :class:`Settings`.
+Run configuration and command line come before the environment, the environment before the default. Only
+:func:`load_settings` reads the environment. Names and defaults are those of the legacy jobs. Each stage declares its
+variables in one module; a new group is a field of :class:`Settings`. Nothing here imports Dagster.
 """
 
 from seedtest_analytics.settings.backtest import BacktestSettings

@@ -7,39 +7,35 @@ import json
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import SettingsGroup, option, variable
 from seedtest_analytics.settings.kpis import KPI_METRICS
 
 
 class ForecastSettings(SettingsGroup):
-    """Forecast and anomalies of weekly series (contract 4.11)."""
+    """Forecasts and anomalies of weekly series (contract 4.11)."""
 
-    lookback_weeks: int = variable(
-        12, "PROPHET_LOOKBACK_WEEKS", ge=4, description="Closed weeks that a series reaches back."
-    )
-    forecast_weeks: int = variable(4, "PROPHET_FORECAST_WEEKS", ge=1, description="Weeks ahead.")
-    anomaly_threshold: float = variable(
-        2.5, "PROPHET_ANOMALY_THRESHOLD", gt=0, description="A week is an anomaly from this |z| on."
-    )
+    lookback_weeks: int = option(12, "PROPHET_LOOKBACK_WEEKS", ge=4, description="Closed weeks in a series.")
+    forecast_weeks: int = option(4, "PROPHET_FORECAST_WEEKS", ge=1, description="Weeks to forecast.")
+    anomaly_threshold: float = option(2.5, "PROPHET_ANOMALY_THRESHOLD", gt=0, description="Lowest |z| of an anomaly.")
     interval_level: float = variable(
-        0.8, "PROPHET_INTERVAL_LEVEL", gt=0, lt=1, description="Probability that an interval holds the value."
+        0.8, "PROPHET_INTERVAL_LEVEL", gt=0, lt=1, description="Probability that an interval contains the value."
     )
-    metrics: str = variable(
+    metrics: str = option(
         "I_t",
         "PROPHET_METRICS",
-        description="Series to forecast, separated by commas: I_t, E_t, R_t, A_t, P, S or topic:<topic_id>.",
+        description="Comma-separated series to forecast: I_t, E_t, R_t, A_t, P, S or topic:<topic_id>.",
     )
-    processes: int = variable(2, "PROPHET_PROCESSES", ge=1, description="Series that are forecast at the same time.")
+    processes: int = variable(2, "PROPHET_PROCESSES", ge=1, description="Series forecast in parallel.")
 
-    holiday_countries: str = variable(
+    holiday_countries: str = option(
         "",
         "PROPHET_HOLIDAY_COUNTRIES",
-        description="Countries whose public holidays the forecast knows: ISO codes separated by commas, such as KR,US.",
+        description="Comma-separated ISO codes of countries whose public holidays the model uses, such as KR,US.",
     )
-    holidays: str = variable(
+    holidays: str = option(
         "",
         "PROPHET_HOLIDAYS",
-        description='Further days off by name, as JSON: {"mid-term break": ["2026-04-20", "2026-10-19"]}.',
+        description='More holidays by name, as JSON: {"mid-term break": ["2026-04-20", "2026-10-19"]}.',
     )
 
     @field_validator("holiday_countries")
@@ -52,7 +48,7 @@ class ForecastSettings(SettingsGroup):
         known = list_supported_countries()
         wrong = [code for code in _listed(value) if code not in known]
         if wrong:
-            raise ValueError(f"{', '.join(map(repr, wrong))} is no country whose holidays are known")
+            raise ValueError(f"no holidays are known for {', '.join(map(repr, wrong))}")
         return value
 
     @field_validator("holidays")
@@ -67,17 +63,17 @@ class ForecastSettings(SettingsGroup):
         names = _listed(value)
         wrong = [n for n in names if n not in KPI_METRICS and not (n.startswith("topic:") and n != "topic:")]
         if wrong:
-            raise ValueError(f"{', '.join(map(repr, wrong))} is no KPI and no topic:<topic_id>")
+            raise ValueError(f"{', '.join(map(repr, wrong))}: neither a KPI nor topic:<topic_id>")
         return value
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """The series, each once."""
+        """The series without duplicates."""
         return tuple(dict.fromkeys(_listed(self.metrics)))
 
     @property
     def countries(self) -> tuple[str, ...]:
-        """Codes of the countries, each once."""
+        """Country codes without duplicates."""
         return tuple(dict.fromkeys(_listed(self.holiday_countries))) if self.holiday_countries.strip() else ()
 
     @property
@@ -96,4 +92,4 @@ def _days_off(value: str) -> dict[str, tuple[dt.date, ...]]:
     try:
         return {name: tuple(map(dt.date.fromisoformat, days)) for name, days in json.loads(value).items()}
     except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"no JSON object of names and lists of days ({error})") from None
+        raise ValueError(f"it is not a JSON object of names and lists of days ({error})") from None

@@ -1,4 +1,4 @@
-"""How a variable of the environment becomes a typed field: declared once, validated once, refused by name."""
+"""How environment variables become typed fields: declared once, validated once, and named in every error."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 
 class SettingsError(ValueError):
-    """A variable of the environment or a field of the run configuration has a value that is not allowed."""
+    """An environment variable or a field of the run configuration has an invalid value."""
 
 
 class SettingsGroup(BaseModel):
-    """Variables that belong together. Field metadata names the variable (first alias is the current name)."""
+    """Variables that belong together. A field's first alias is the current name of its variable."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read this group's variables; raise :class:`SettingsError` naming variable, value and what is allowed."""
+        """Read this group's variables. Raises :class:`SettingsError` with each invalid variable, its value and the reason."""
         given = {name: value.strip() for name, value in environment.items() if value.strip() != ""}
         return cls._validated({k: v for k, v in given.items() if k in cls.variables()}, "environment variable")
 
     def overridden_by(self, values: Mapping[str, Any]) -> Self:
-        """Copy with the fields of ``values`` that are not None replaced and validated again."""
+        """Copy with every field of ``values`` that is not None replaced; all fields are validated again."""
         changed = {
             name: value for name, value in values.items() if value is not None and name in type(self).model_fields
         }
@@ -34,8 +34,13 @@ class SettingsGroup(BaseModel):
 
     @classmethod
     def variables(cls) -> dict[str, str]:
-        """Environment variable (every alias) to field name."""
+        """Field name of each environment variable, aliases included."""
         return {alias: name for name, field in cls.model_fields.items() for alias in _aliases(field.validation_alias)}
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """Fields that a single run may override in the launchpad."""
+        return tuple(name for name, field in cls.model_fields.items() if field.json_schema_extra)
 
     @classmethod
     def _validated(cls, values: dict[str, Any], what: str) -> Self:
@@ -64,5 +69,10 @@ def _aliases(alias: Any) -> tuple[str, ...]:
 
 
 def variable(default: Any, *names: str, description: str, **limits: Any) -> Any:
-    """Declare a field read from the first of ``names`` that is set."""
+    """Declare a field that is read from the first of ``names`` that is set."""
     return Field(default=default, validation_alias=AliasChoices(*names), description=description, **limits)
+
+
+def option(default: Any, *names: str, **declaration: Any) -> Any:
+    """Declare a :func:`variable` that a single run may override in the launchpad."""
+    return variable(default, *names, json_schema_extra={"is_option": True}, **declaration)

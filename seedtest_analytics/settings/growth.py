@@ -1,4 +1,4 @@
-"""Growth: the mixed model and the Bayesian one."""
+"""Growth: the mixed model and the Bayesian model."""
 
 from __future__ import annotations
 
@@ -7,107 +7,94 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import SettingsGroup, option, variable
 
 
 class GlmmSettings(SettingsGroup):
-    """Mixed model of growth by lme4 (contract 4.8)."""
+    """Mixed growth model, fitted by lme4 (contract 4.8)."""
 
-    lookback_weeks: int = variable(
-        12,
-        "GLMM_LOOKBACK_WEEKS",
-        ge=1,
-        le=260,
-        description="Calendar weeks of answers, the fit's own included.",
+    lookback_weeks: int = option(
+        12, "GLMM_LOOKBACK_WEEKS", ge=1, le=260, description="Calendar weeks of answers, including the week of the fit."
     )
-    formula: str = variable(
+    formula: str = option(
         "score ~ week + (week | student) + (1 | topic)",
         "GLMM_FORMULA",
-        description="lme4's formula over score, week, student and topic.",
+        description="lme4 formula over score, week, student and topic.",
     )
-    family: Literal["gaussian", "binomial"] = variable(
-        "gaussian",
-        "GLMM_FAMILY",
-        description="'gaussian' on shares, or 'binomial' on counts right of answered.",
+    family: Literal["gaussian", "binomial"] = option(
+        "gaussian", "GLMM_FAMILY", description="'gaussian' for shares, or 'binomial' for counts of right answers."
     )
-    min_observations: int = variable(
-        10,
-        "GLMM_MIN_OBSERVATIONS",
-        ge=1,
-        description="Students with fewer answers in the look-back are left out.",
+    min_observations: int = option(
+        10, "GLMM_MIN_OBSERVATIONS", ge=1, description="Answers that a student needs in the look-back."
     )
-    update_kpi: bool = variable(
-        False, "GLMM_UPDATE_KPI", description="Merge growth_slope into weekly_kpi of the model's own week."
+    update_kpi: bool = option(
+        False, "GLMM_UPDATE_KPI", description="Merge growth_slope into weekly_kpi of the fit's week."
     )
     timeout_seconds: float = variable(
         300.0,
         "R_GLMM_TIMEOUT_SECS",
         "GLMM_TIMEOUT_SECS",
         gt=0,
-        description="R is ended where the two fits (all rows, and without the held-out ones) take longer.",
+        description="Time limit of the two R fits (all rows, and without the held-out rows).",
     )
 
 
 class GrowthSettings(SettingsGroup):
-    """Bayesian growth and the goal probability (contract 4.9)."""
+    """Bayesian growth and the probability of a goal (contract 4.9)."""
 
-    lookback_weeks: int = variable(
+    lookback_weeks: int = option(
         8,
         "BRMS_LOOKBACK_WEEKS",
         "LOOKBACK_WEEKS",
         ge=1,
         le=260,
-        description="Calendar weeks of answers, the fit's own included; three distinct ones are needed.",
+        description="Calendar weeks of answers, including the week of the fit; a fit needs three weeks with answers.",
     )
-    n_samples: int = variable(
+    n_samples: int = option(
         1000,
         "BRMS_N_SAMPLES",
         "BRMS_ITER",
         ge=100,
-        description="Draws of each chain after its warm-up. 'laplace' takes the draws of all chains at once, in the "
-        "binomial family its own number (2,000, fewer for large cohorts); a fit worth fewer than 400 is not used.",
+        description="Draws per chain after warm-up. 'laplace' takes the draws of all chains at once, or in the binomial "
+        "family 2,000 (fewer for large cohorts). A fit with fewer than 400 effective draws is not used.",
     )
-    n_chains: int = variable(
+    n_chains: int = option(
         2,
         "BRMS_N_CHAINS",
         "BRMS_CHAINS",
         ge=1,
         le=16,
-        description="Markov chains; no effect in the binomial family but with 'brms'.",
+        description="Markov chains; in the binomial family only 'brms' uses it.",
     )
-    family: Literal["gaussian", "binomial"] = variable(
+    family: Literal["gaussian", "binomial"] = option(
         "gaussian",
         "BRMS_FAMILY",
-        description="'gaussian' on scores, or 'binomial' on counts right of answered (source accuracy).",
+        description="'gaussian' for scores, or 'binomial' for counts of right answers (source accuracy).",
     )
-    score_source: Literal["theta", "accuracy"] = variable(
-        "theta",
-        "BRMS_SCORE_SOURCE",
-        description="Weekly score: 'theta' (ability, logit) or 'accuracy' (share right).",
+    score_source: Literal["theta", "accuracy"] = option(
+        "theta", "BRMS_SCORE_SOURCE", description="Weekly score: 'theta' (ability, logit) or 'accuracy' (share right)."
     )
-    backend: Literal["stan", "laplace", "brms"] = variable(
+    backend: Literal["stan", "laplace", "brms"] = option(
         "stan",
         "GROWTH_BACKEND",
-        description="'stan', 'laplace' (quick look), or R's 'brms'. The binomial family takes 'laplace' for 'stan'.",
+        description="'stan', 'laplace' (quick look), or R's 'brms'. The binomial family uses 'laplace' instead of 'stan'.",
     )
     update_kpi: bool = variable(
-        True, "BRMS_UPDATE_KPI", description="Let usable fits feed P where METRICS_USE_BAYESIAN asks for it."
+        True, "BRMS_UPDATE_KPI", description="Let usable fits feed P when METRICS_USE_BAYESIAN is set."
     )
-    goal_horizon_weeks: int = variable(
+    goal_horizon_weeks: int = option(
         4,
         "GOAL_HORIZON_WEEKS",
         ge=0,
         le=104,
-        description="Weeks after the as-of day that P looks ahead for students without a goal date; at most two years.",
+        description="Weeks after the as-of day that P looks ahead for students without a goal date.",
     )
-    brms_timeout_seconds: float = variable(
-        600.0, "R_BRMS_TIMEOUT_SECS", gt=0, description="R is ended where a fit by brms takes longer."
-    )
-    seed: int = variable(42, "BRMS_SEED", ge=1, description="Seed of the draws; stored with the fit.")
+    brms_timeout_seconds: float = variable(600.0, "R_BRMS_TIMEOUT_SECS", gt=0, description="Time limit of a brms fit.")
+    seed: int = option(42, "BRMS_SEED", ge=1, description="Seed of the draws; stored with the fit.")
     priors: dict[str, dict[str, Any]] = variable(
         {},
         "BRMS_PRIORS",
-        description='JSON of the priors that differ, such as {"week": {"dist": "normal", "mean": 0, "sd": 0.2}}.',
+        description='JSON of the priors to change, such as {"week": {"dist": "normal", "mean": 0, "sd": 0.2}}.',
     )
 
     @field_validator("priors", mode="before")
@@ -118,4 +105,4 @@ class GrowthSettings(SettingsGroup):
         try:
             return json.loads(value)
         except ValueError:
-            raise ValueError("it is no JSON") from None
+            raise ValueError("it is not valid JSON") from None

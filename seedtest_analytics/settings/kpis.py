@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import SettingsGroup, option, variable
 
 KPI_METRICS = ("I_t", "E_t", "R_t", "A_t", "P", "S")
 
@@ -11,31 +11,33 @@ class FeatureSettings(SettingsGroup):
     """Daily topic features (contract 4.5)."""
 
     lookback_days: int = variable(
-        7, "AGG_LOOKBACK_DAYS", ge=1, description="Days that the daily schedule aggregates again."
+        7, "AGG_LOOKBACK_DAYS", ge=1, description="Days that each daily run aggregates again."
     )
-    include_theta: bool = variable(False, "AGG_INCLUDE_THETA", description="Fill theta_estimate and theta_sd.")
+    include_theta: bool = option(False, "AGG_INCLUDE_THETA", description="Fill theta_estimate and theta_sd.")
 
 
 class KpiSettings(SettingsGroup):
     """Weekly KPIs (contract 4.6)."""
 
-    use_irt_theta: bool = variable(
-        False, "METRICS_USE_IRT_THETA", description="I_t from abilities where there are enough answers."
+    use_irt_theta: bool = option(
+        False, "METRICS_USE_IRT_THETA", description="Compute I_t from abilities if there are enough answers."
     )
-    use_bayesian: bool = variable(False, "METRICS_USE_BAYESIAN", description="P from the growth posterior of its week.")
-    default_target: float = variable(
+    use_bayesian: bool = option(
+        False, "METRICS_USE_BAYESIAN", description="Compute P from the growth posterior of its week."
+    )
+    default_target: float = option(
         0.0, "METRICS_DEFAULT_TARGET", description="Target on the logit scale for students without a goal."
     )
-    churn_horizon_days: int = variable(
+    churn_horizon_days: int = option(
         14,
         "METRICS_CHURN_HORIZON_DAYS",
         ge=1,
         le=365,
-        description="S is the risk of silence over so many days.",
+        description="S is the probability of no attempt during this many days.",
     )
     users_since_days: int = variable(
-        90, "KPI_USERS_SINCE_DAYS", ge=1, description="Students with an attempt in so many days get a row."
+        90, "KPI_USERS_SINCE_DAYS", ge=1, description="Students with an attempt in this many days get a row."
     )
     lookback_days: int = variable(
-        30, "KPI_LOOKBACK_DAYS", ge=1, description="As KPI_USERS_SINCE_DAYS; the larger of the two counts."
+        30, "KPI_LOOKBACK_DAYS", ge=1, description="Like KPI_USERS_SINCE_DAYS; the larger one applies."
     )

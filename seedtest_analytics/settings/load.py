@@ -48,13 +48,13 @@ class Settings(BaseModel):
 
 
 GROUPS: dict[str, type[SettingsGroup]] = {name: type(field.default) for name, field in Settings.model_fields.items()}
-"""Field of :class:`Settings` to its group."""
+"""Group of each field of :class:`Settings`."""
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read and validate the environment.
 
-    Every problem of every group is in one :class:`SettingsError`; retired variables are named in one warning.
+    Raises one :class:`SettingsError` that names every invalid variable. One warning names the retired variables.
     """
     environment = os.environ if environment is None else environment
     groups: dict[str, SettingsGroup] = {}

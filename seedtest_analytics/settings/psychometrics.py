@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import SettingsGroup, option, variable
 
 DIF_COLUMNS = ("org_id", "classroom_id", "grade")
 
@@ -15,60 +15,58 @@ DIF_COLUMNS = ("org_id", "classroom_id", "grade")
 class CalibrationSettings(SettingsGroup):
     """Item calibration and scoring (contract 4.1)."""
 
-    lookback_days: int = variable(
+    lookback_days: int = option(
         30,
         "MIRT_LOOKBACK_DAYS",
         "IRT_CALIB_LOOKBACK_DAYS",
         ge=1,
         description="Days of answers that a calibration uses.",
     )
-    model: Literal["Rasch", "2PL", "3PL"] = variable(
+    model: Literal["Rasch", "2PL", "3PL"] = option(
         "2PL", "MIRT_MODEL", "IRT_MODEL", description="Item response model: Rasch, 2PL or 3PL."
     )
-    topic_id: str | None = variable(
+    topic_id: str | None = option(
         None,
         "MIRT_TOPIC_ID",
         "IRT_TOPIC_ID",
-        description="Calibrate this topic only; refused but in a dry run where calibrations of all answers are stored.",
+        description="Calibrate this topic only. Only a dry run may do so once calibrations of all answers are stored.",
     )
-    subject_id: int | None = variable(
+    subject_id: int | None = option(
         None,
         "MIRT_SUBJECT_ID",
         "IRT_SUBJECT_ID",
-        description="Calibrate this exam_id only (an integer); refused as MIRT_TOPIC_ID is.",
+        description="Calibrate this exam_id only (an integer), with the limit of MIRT_TOPIC_ID.",
     )
-    max_observations: int = variable(
-        0, "MIRT_MAX_OBS", ge=0, description="At most so many answers, the newest kept; 0 is no limit."
+    max_observations: int = option(
+        0, "MIRT_MAX_OBS", ge=0, description="Maximum number of answers; the newest are used; 0 means no limit."
     )
-    max_retries: int = variable(3, "MIRT_MAX_RETRIES", ge=1, description="Tries of a calibration before it fails.")
+    max_retries: int = variable(3, "MIRT_MAX_RETRIES", ge=1, description="Attempts at a calibration before it fails.")
     retry_delay_secs: float = variable(
-        5.0, "MIRT_RETRY_DELAY_SECS", ge=0, description="Seconds before the second try; grows with each try."
+        5.0,
+        "MIRT_RETRY_DELAY_SECS",
+        ge=0,
+        description="Seconds before the second attempt; the delay grows with each attempt.",
     )
-    min_responses: int = variable(
-        10, "MIRT_MIN_RESPONSES", ge=1, description="Items with fewer answers are set aside with that reason."
+    min_responses: int = option(
+        10, "MIRT_MIN_RESPONSES", ge=1, description="Answers that an item needs to be calibrated."
     )
-    attempts: Literal["first", "all"] = variable(
+    attempts: Literal["first", "all"] = option(
         "first",
         "MIRT_ATTEMPTS",
-        description="'first': a student's first answered attempt at an item; 'all': every one.",
+        description="'first': the first answer of each student to each item; 'all': every answer.",
     )
-    backend: Literal["native", "mirt"] = variable(
-        "native", "MIRT_BACKEND", description="'native' engine or R's 'mirt'."
+    backend: Literal["native", "mirt"] = option(
+        "native", "MIRT_BACKEND", description="The 'native' engine or R's 'mirt'."
     )
     priors: Literal["weak", "none"] = variable(
         "weak",
         "MIRT_PRIORS",
-        description="'weak': log a ~ N(0, 0.5²), b ~ N(0, 2²), so that items with few answers converge; 'none': none.",
+        description="'weak': log a ~ N(0, 0.5²), b ~ N(0, 2²), so that items with few answers converge; 'none': no prior.",
     )
     linking: Literal["fixed", "mean-mean", "mean-sigma", "haebara", "stocking-lord"] = variable(
-        "fixed", "MIRT_LINKING", description="How a calibration is put on the anchors' scale."
+        "fixed", "MIRT_LINKING", description="How a calibration is linked to the scale of the anchors."
     )
-    min_anchors: int = variable(
-        5,
-        "MIRT_MIN_ANCHORS",
-        ge=2,
-        description="Fewer usable anchors than this: no link, and the reason is stored.",
-    )
+    min_anchors: int = variable(5, "MIRT_MIN_ANCHORS", ge=2, description="Usable anchors that a link needs.")
     update_question_meta: bool = variable(
         False, "IRT_UPDATE_QUESTION_META", description="Write parameters back into question.meta.irt."
     )
@@ -77,13 +75,13 @@ class CalibrationSettings(SettingsGroup):
 class DriftSettings(SettingsGroup):
     """Item drift and anchor selection (contract 4.3, 4.13)."""
 
-    lookback_days: int = variable(30, "DRIFT_LOOKBACK_DAYS", ge=1, description="Days of the recent window.")
-    min_sample: int = variable(200, "DRIFT_MIN_SAMPLE", ge=10, description="Answers an item needs in both windows.")
+    lookback_days: int = option(30, "DRIFT_LOOKBACK_DAYS", ge=1, description="Days of the recent window.")
+    min_sample: int = option(200, "DRIFT_MIN_SAMPLE", ge=10, description="Answers that an item needs in each window.")
     threshold_delta_a: float = variable(0.20, "DRIFT_THRESHOLD_DELTA_A", gt=0, description="Alert above this |Δa|.")
     threshold_delta_b: float = variable(0.25, "DRIFT_THRESHOLD_DELTA_B", gt=0, description="Alert above this |Δb|.")
     threshold_delta_c: float = variable(0.03, "DRIFT_THRESHOLD_DELTA_C", gt=0, description="Alert above this Δc.")
-    baseline_from: dt.date | None = variable(None, "DRIFT_BASELINE_FROM", description="First day of the baseline.")
-    baseline_to: dt.date | None = variable(None, "DRIFT_BASELINE_TO", description="Day after the baseline.")
+    baseline_from: dt.date | None = option(None, "DRIFT_BASELINE_FROM", description="First day of the baseline.")
+    baseline_to: dt.date | None = option(None, "DRIFT_BASELINE_TO", description="First day after the baseline.")
 
 
 class DifSettings(SettingsGroup):
@@ -92,17 +90,17 @@ class DifSettings(SettingsGroup):
     covariate: str | None = variable(
         None,
         "DIF_COVARIATE",
-        description="What groups the students: org_id, classroom_id, grade (of the session's classroom), or "
-        "result_json.KEY.KEY… of the exam result, such as result_json.metadata.language. Unset: no comparison.",
+        description="Grouping of the students: org_id, classroom_id, grade (of the session's classroom), or "
+        "result_json.KEY.KEY… of the exam result, such as result_json.metadata.language. If unset, nothing is compared.",
     )
     reference: str | None = variable(
-        None, "DIF_REFERENCE", description="Value of the reference group; unset: the largest group."
+        None, "DIF_REFERENCE", description="Value of the reference group; if unset, the largest group."
     )
     min_sample: int = variable(
         100,
         "DIF_MIN_SAMPLE",
         ge=20,
-        description="Students a group needs, and answers an item needs in each group.",
+        description="Students that a group needs, and answers that an item needs in each group.",
     )
 
     @field_validator("covariate")
@@ -111,7 +109,7 @@ class DifSettings(SettingsGroup):
         is_key = value is not None and value.startswith("result_json.") and all(value.split(".")[1:])
         if value is None or value in DIF_COLUMNS or is_key:
             return value
-        raise ValueError(f"{value!r} is none of {', '.join(DIF_COLUMNS)} and no result_json.KEY")
+        raise ValueError(f"{value!r} is neither one of {', '.join(DIF_COLUMNS)} nor result_json.KEY")
 
     @property
     def source(self) -> tuple[str, list[str]]:

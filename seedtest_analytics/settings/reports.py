@@ -7,22 +7,23 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import SettingsGroup, option, variable
 
 
 class ReportSettings(SettingsGroup):
     """Weekly report (contract 8)."""
 
     report_format: Literal["html"] = variable(
-        "html",
-        "REPORT_FORMAT",
-        description="html; pdf, as the legacy jobs set it, makes html with a warning.",
+        "html", "REPORT_FORMAT", description="html; pdf, which legacy jobs set, gives html and a warning."
     )
-    max_users: int | None = variable(
-        None, "MAX_USERS", ge=1, description="At most so many reports a week, most active first; unset: all."
+    max_users: int | None = option(
+        None,
+        "MAX_USERS",
+        ge=1,
+        description="Maximum number of reports a week, for the most active students; if unset, all.",
     )
-    parallel: int | None = variable(
-        None, "PARALLEL", ge=1, description="Reports rendered at once; unset: the number of cores."
+    parallel: int | None = option(
+        None, "PARALLEL", ge=1, description="Reports rendered in parallel; if unset, the number of cores."
     )
 
     @field_validator("report_format", mode="before")
@@ -30,5 +31,5 @@ class ReportSettings(SettingsGroup):
     def _html_for_pdf(cls, value: Any) -> Any:
         if value != "pdf":
             return value
-        warnings.warn("REPORT_FORMAT=pdf: reports are made as html, which prints on A4", stacklevel=1)
+        warnings.warn("REPORT_FORMAT=pdf is retired; reports are rendered as html, which prints on A4", stacklevel=1)
         return "html"

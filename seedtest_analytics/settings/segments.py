@@ -7,25 +7,22 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import SettingsGroup, option, variable
 
 RETIRED_METHODS = ("hierarchical", "dbscan")
-"""Of the legacy job; neither has centres that a segment could be known by from month to month."""
+"""Methods of the legacy job. Neither has centres that identify a segment from month to month."""
 
 
 class SegmentSettings(SettingsGroup):
     """Segments of students (contract 4.12)."""
 
-    lookback_weeks: int = variable(
-        12,
-        "CLUSTER_LOOKBACK_WEEKS",
-        ge=1,
-        description="Weeks of KPIs that a student's features are means of.",
+    lookback_weeks: int = option(
+        12, "CLUSTER_LOOKBACK_WEEKS", ge=1, description="Weeks of KPIs that the features average."
     )
-    n_clusters: int | None = variable(
-        None, "CLUSTER_N_CLUSTERS", ge=1, le=50, description="Number of segments; unset: chosen."
+    n_clusters: int | None = option(
+        None, "CLUSTER_N_CLUSTERS", ge=1, le=50, description="Number of segments; if unset, it is estimated."
     )
-    method: Literal["kmeans", "gmm"] = variable(
+    method: Literal["kmeans", "gmm"] = option(
         "kmeans", "CLUSTER_METHOD", description="'kmeans' or 'gmm' (Gaussian mixture)."
     )
 
@@ -34,10 +31,8 @@ class SegmentSettings(SettingsGroup):
     def _kmeans_for_retired(cls, value: Any) -> Any:
         if value not in RETIRED_METHODS:
             return value
-        warnings.warn(f"CLUSTER_METHOD={value} is retired; segments are made by kmeans", stacklevel=1)
+        warnings.warn(f"CLUSTER_METHOD={value} is retired; kmeans is used instead", stacklevel=1)
         return "kmeans"
 
-    min_weeks: int = variable(
-        4, "CLUSTER_MIN_WEEKS", ge=1, description="Weeks with A_t that a student needs to be in a segment."
-    )
-    min_users: int = variable(10, "CLUSTER_MIN_USERS", ge=2, description="Below so many students there is one segment.")
+    min_weeks: int = variable(4, "CLUSTER_MIN_WEEKS", ge=1, description="Weeks with A_t that a student needs.")
+    min_users: int = variable(10, "CLUSTER_MIN_USERS", ge=2, description="With fewer students there is one segment.")

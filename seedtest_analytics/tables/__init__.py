@@ -1,9 +1,10 @@
 """The contract's tables as SQLAlchemy metadata: columns, types, keys, comments, units, ranges, privacy class.
 
-A module a stage. Nothing here connects to a database.
+Each stage has one module. Nothing here connects to a database; `sql/migrations/` creates the tables.
 """
 
-from seedtest_analytics.tables import (
+# Imported for their effect: they add their tables to the metadata.
+from seedtest_analytics.tables import (  # noqa: F401
     attempts,
     backtest,
     churn,
@@ -17,30 +18,6 @@ from seedtest_analytics.tables import (
     segments,
     source,
 )
-from seedtest_analytics.tables.declare import (
-    ColumnContract,
-    contract_of,
-    metadata,
-    table_named,
-    view_metadata,
-)
+from seedtest_analytics.tables.declare import ColumnContract, contract_of, metadata, table_named, view_metadata
 
-__all__ = [
-    "ColumnContract",
-    "attempts",
-    "backtest",
-    "churn",
-    "contract_of",
-    "drift",
-    "features",
-    "forecasts",
-    "growth",
-    "kpis",
-    "metadata",
-    "psychometrics",
-    "reports",
-    "segments",
-    "source",
-    "table_named",
-    "view_metadata",
-]
+__all__ = ["ColumnContract", "contract_of", "metadata", "table_named", "view_metadata"]

@@ -1,15 +1,17 @@
-"""The attempt log: one row a question of an exam, read by every asset through the view `attempt`."""
+"""The attempt log: one row per question of an exam, which every asset reads through the view `attempt`."""
 
-from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, Table, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import UUID
 
-from seedtest_analytics.tables.declare import JSONB, NOW, Float, Instant, column, metadata, view_metadata
+from seedtest_analytics.tables.declare import JSONB, Float, Instant, column, computed_column, metadata, view_metadata
 
 _ELEMENT = ("exam_results.result_json",)
 
 
-def _contract_columns() -> list:
-    """The 11 columns of the legacy view, in its order and with its types."""
+def _contract_columns() -> list[Column[Any]]:
+    """The 11 columns of the legacy view, with its order and types."""
     return [
         column(
             "id",
@@ -64,8 +66,8 @@ def _contract_columns() -> list:
     ]
 
 
-def _platform_columns() -> list:
-    """What the platform needs beyond the contract's columns."""
+def _platform_columns() -> list[Column[Any]]:
+    """The columns that the platform adds to the contract."""
     return [
         column(
             "user_id",
@@ -137,7 +139,7 @@ attempt = Table(
     view_metadata,
     *_contract_columns(),
     *_platform_columns(),
-    comment="One row a question of an exam that is not failed; the legacy view's 11 columns, then the platform's own.",
+    comment="One row per question of every exam that did not fail: the 11 columns of the legacy view, then the platform's.",
 )
 
 attempt_log = Table(
@@ -193,14 +195,7 @@ attempt_quarantine = Table(
         derived_from=("exam_results.user_id",),
     ),
     column("completed_at", Instant, comment="Time of the exam.", derived_from=("exam_results.created_at",)),
-    column(
-        "detected_at",
-        Instant,
-        comment="When it was first noticed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("detected_at", "When it was first noticed."),
     Index("ix_attempt_quarantine_reason", "reason"),
     comment="Malformed elements of exam_results with their reason; nothing is lost and nothing breaks a query.",
 )
@@ -216,10 +211,7 @@ attempt_sync = Table(
         nullable=False,
     ),
     column(
-        "source_hash",
-        UUID,
-        comment="md5 over the exam result's columns that the attempts are made of.",
-        nullable=False,
+        "source_hash", UUID, comment="md5 over the exam result's columns that the attempts are made of.", nullable=False
     ),
     column(
         "n_elements",
@@ -243,14 +235,7 @@ attempt_touched_day = Table(
         autoincrement=True,
     ),
     column("day", Date, comment="Day in the platform's time zone whose attempts changed.", nullable=False),
-    column(
-        "touched_at",
-        Instant,
-        comment="When the last change was made.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("touched_at", "When the last change was made."),
     column(
         "attempts",
         Integer,

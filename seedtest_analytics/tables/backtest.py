@@ -1,34 +1,24 @@
-"""Whether the predictions held."""
+"""Backtests: predictions scored against outcomes."""
 
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Date, Integer, Table, Text
 
-from seedtest_analytics.tables.declare import EMPTY_ARRAY, JSONB, NOW, Float, Instant, column, metadata
+from seedtest_analytics.tables.declare import EMPTY_ARRAY, JSONB, Float, Instant, column, computed_column, metadata
 
-_PREDICTED = (
-    "weekly_kpi.kpis",
-    "mirt_ability.theta",
-    "mirt_item_params.params",
-    "prophet_fit_meta.forecast",
-)
+_PREDICTED = ("weekly_kpi.kpis", "mirt_ability.theta", "mirt_item_params.params", "prophet_fit_meta.forecast")
 _HAPPENED = ("attempt.completed_at", "attempt.correct", "mirt_ability.theta")
 
 
-def _score(name: str, comment: str, *, minimum: float | None = None, maximum: float | None = None) -> Column[Any]:
-    return column(
-        name, Float, comment=comment, minimum=minimum, maximum=maximum, derived_from=(*_PREDICTED, *_HAPPENED)
-    )
+def _score(name: str, comment: str, **limits: float) -> Column[Any]:
+    return column(name, Float, comment=comment, derived_from=(*_PREDICTED, *_HAPPENED), **limits)
 
 
 prediction_backtest = Table(
     "prediction_backtest",
     metadata,
     column(
-        "week_start",
-        Date,
-        comment="Partition: Monday of the week that the prediction was made in.",
-        primary_key=True,
+        "week_start", Date, comment="Partition: Monday of the week that the prediction was made in.", primary_key=True
     ),
     column(
         "prediction",
@@ -37,18 +27,9 @@ prediction_backtest = Table(
         primary_key=True,
     ),
     column("method", Text, comment="What made it; several are joined by a comma.", nullable=False),
+    column("judged_until", Instant, comment="First instant after the outcomes that were looked at.", nullable=False),
     column(
-        "judged_until",
-        Instant,
-        comment="First instant after the outcomes that were looked at.",
-        nullable=False,
-    ),
-    column(
-        "cohort_size",
-        Integer,
-        comment="Students (weeks of a forecast) that were judged.",
-        nullable=False,
-        minimum=1,
+        "cohort_size", Integer, comment="Students (weeks of a forecast) that were judged.", nullable=False, minimum=1
     ),
     column("n", Integer, comment="Predictions that were judged.", nullable=False, minimum=1),
     column("n_events", Integer, comment="How often it happened.", minimum=0),
@@ -56,17 +37,12 @@ prediction_backtest = Table(
     _score("predicted_share", "Mean prediction.", minimum=0, maximum=1),
     _score("brier", "Mean squared difference of prediction and outcome.", minimum=0, maximum=1),
     _score("brier_baseline", "The same of the baseline.", minimum=0, maximum=1),
-    _score(
-        "brier_skill",
-        "1 - brier / brier_baseline; above 0 is better than the baseline.",
-        minimum=None,
-        maximum=1,
-    ),
+    _score("brier_skill", "1 - brier / brier_baseline; above 0 is better than the baseline.", maximum=1),
     _score("brier_gain", "brier_baseline - brier."),
     _score("brier_gain_se", "Its standard error, by student.", minimum=0),
     _score("log_score", "Mean logarithmic loss (nats); lower is better.", minimum=0),
     _score("log_score_baseline", "The same of the baseline.", minimum=0),
-    _score("log_skill", "1 - log_score / log_score_baseline.", minimum=None, maximum=1),
+    _score("log_skill", "1 - log_score / log_score_baseline.", maximum=1),
     _score("calibration_intercept", "Calibration in the large (logit); 0 is right."),
     _score("calibration_intercept_se", "Its standard error.", minimum=0),
     _score("calibration_slope", "Calibration slope; 1 is right, below 1 too extreme."),
@@ -78,38 +54,15 @@ prediction_backtest = Table(
     _score("mae_baseline", "The same of the naive forecast.", minimum=0),
     _score("coverage", "Share of outcomes inside a forecast's interval.", minimum=0, maximum=1),
     _score("coverage_level", "Share that should be inside.", minimum=0, maximum=1),
+    column("baseline", Text, comment="What the baseline says, known when the prediction was made.", nullable=False),
+    column("curve", JSONB, comment="{predicted, observed, observed_lower, observed_upper, n} in groups of equal size."),
     column(
-        "baseline",
-        Text,
-        comment="What the baseline says, known when the prediction was made.",
-        nullable=False,
-    ),
-    column(
-        "curve",
-        JSONB,
-        comment="{predicted, observed, observed_lower, observed_upper, n} in groups of equal size.",
-    ),
-    column(
-        "is_credible",
-        Boolean,
-        comment="No worse than the baseline and not distorted, beyond chance.",
-        nullable=False,
+        "is_credible", Boolean, comment="No worse than the baseline and not distorted, beyond chance.", nullable=False
     ),
     column("reasons", JSONB, comment="Why it is not credible.", nullable=False, server_default=EMPTY_ARRAY),
     column(
-        "notes",
-        JSONB,
-        comment="What to know when reading the numbers.",
-        nullable=False,
-        server_default=EMPTY_ARRAY,
+        "notes", JSONB, comment="What to know when reading the numbers.", nullable=False, server_default=EMPTY_ARRAY
     ),
-    column(
-        "computed_at",
-        Instant,
-        comment="When it was computed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column(),
     comment="Predictions of each week scored against what happened, each beside a naive baseline.",
 )

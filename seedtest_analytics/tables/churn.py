@@ -1,15 +1,17 @@
-"""Churn: the fits, each student's risk week by week, and who fell silent."""
+"""Churn: fits, the weekly risk of each student, and notices of inactivity."""
 
-from sqlalchemy import Boolean, CheckConstraint, Date, Index, Integer, Table, Text
+from typing import Any
+
+from sqlalchemy import Boolean, CheckConstraint, Column, Date, Index, Integer, Table, Text
 
 from seedtest_analytics.tables.declare import (
     EMPTY_ARRAY,
     EMPTY_OBJECT,
     JSONB,
-    NOW,
     Float,
     Instant,
     column,
+    computed_column,
     metadata,
     student_column,
     week_column,
@@ -104,21 +106,14 @@ survival_fit_meta = Table(
     ),
     column("model", JSONB, comment="All that scoring needs; NULL for the heuristic.", derived_from=_KNOWN),
     column("fitted_at", Instant, comment="As-of instant: no attempt at or after it was used.", nullable=False),
-    column(
-        "run_at",
-        Instant,
-        comment="When it was computed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("run_at", "When it was computed."),
     Index("ix_survival_fit_meta_week", "week_start", unique=True),
     comment="One row a churn fit: time to return from weekly landmarks, and whether to believe it.",
 )
 
 
-def _score_columns(*, is_risk_required: bool) -> list:
-    """What is said about a student; who never started has no risk, so the current table leaves them out."""
+def _score_columns(*, is_risk_required: bool) -> list[Column[Any]]:
+    """The score of a student. Students who never started have no risk, so the current table leaves them out."""
     return [
         column(
             "risk_score",
@@ -170,10 +165,7 @@ def _score_columns(*, is_risk_required: bool) -> list:
         ),
         column("method", Text, comment="Model of the score, or 'heuristic'."),
         column(
-            "run_id",
-            Text,
-            comment="Fit used; survival_fit_meta.run_id.",
-            derived_from=("survival_fit_meta.run_id",),
+            "run_id", Text, comment="Fit used; survival_fit_meta.run_id.", derived_from=("survival_fit_meta.run_id",)
         ),
     ]
 
@@ -194,14 +186,7 @@ survival_risk = Table(
     student_column(primary_key=True),
     *_score_columns(is_risk_required=True),
     column("week_start", Date, comment="Week that the risk is as of."),
-    column(
-        "updated_at",
-        Instant,
-        comment="When a value last changed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("updated_at", "When a value last changed."),
     CheckConstraint("risk_score BETWEEN 0 AND 1", name="ck_survival_risk_risk_score"),
     CheckConstraint("rank_percentile BETWEEN 0 AND 1", name="ck_survival_risk_rank_percentile"),
     comment="Risk of silence of each student: the newest week of survival_risk_history.",
@@ -219,12 +204,7 @@ inactivity_notice = Table(
         derived_from=("attempt.completed_at",),
     ),
     column(
-        "threshold_days",
-        Integer,
-        comment="Days of silence that were crossed.",
-        nullable=False,
-        unit="days",
-        minimum=1,
+        "threshold_days", Integer, comment="Days of silence that were crossed.", nullable=False, unit="days", minimum=1
     ),
     column("noticed_at", Instant, comment="As-of instant of the run that noticed it.", nullable=False),
     column("week_start", Date, comment="Week whose P and S were refreshed.", nullable=False),

@@ -1,22 +1,22 @@
-"""How a table of the contract is declared: types, keys, and for every column its meaning, unit, range, origin.
+"""How a table of the contract is declared: types, keys, and the meaning, unit, range and origin of every column.
 
-The declarations drive migrations, validation before publishing, the column schema and lineage in the Dagster UI,
-and the data dictionary. So a column's meaning is written once.
+Migrations, validation, the column schema and lineage in the Dagster UI and the data dictionary use these declarations.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from sqlalchemy import Column, Date, MetaData, Table, Text, text
-from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, TIMESTAMP
+from sqlalchemy.dialects.postgresql import JSONB as JSONB
 
 metadata = MetaData()
-"""Every table that the platform creates or writes."""
+"""The tables that the platform creates or writes."""
 
 view_metadata = MetaData()
-"""Views, declared for their column documentation only."""
+"""Views, declared only for their documentation."""
 
 Pii = Literal["none", "pseudonymous", "free_text"]
 
@@ -26,30 +26,13 @@ NOW = text("now()")
 EMPTY_OBJECT = text("'{}'::jsonb")
 EMPTY_ARRAY = text("'[]'::jsonb")
 
-__all__ = [
-    "EMPTY_ARRAY",
-    "EMPTY_OBJECT",
-    "JSONB",
-    "NOW",
-    "ColumnContract",
-    "Float",
-    "Instant",
-    "column",
-    "contract_of",
-    "metadata",
-    "student_column",
-    "table_named",
-    "view_metadata",
-    "week_column",
-]
-
 
 @dataclass(frozen=True)
 class ColumnContract:
-    """What a value of a column must satisfy and where it comes from.
+    """The values that a column may have, and their origin.
 
-    ``minimum`` and ``maximum`` are inclusive. ``derived_from`` lists ``table.column`` names. ``is_volatile`` marks
-    times of computation: they differ from run to run and never make a row count as changed.
+    ``minimum`` and ``maximum`` are inclusive. ``derived_from`` lists ``table.column`` names. A column with ``is_volatile``
+    (a time of computation) never makes a row count as changed.
     """
 
     unit: str | None = None
@@ -61,51 +44,36 @@ class ColumnContract:
     is_volatile: bool = False
 
 
-def column(  # noqa: PLR0913
-    name: str,
-    type_: Any,
-    *,
-    comment: str,
-    unit: str | None = None,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    allowed: tuple[str, ...] | None = None,
-    pii: Pii = "none",
-    derived_from: tuple[str, ...] = (),
-    is_volatile: bool = False,
-    **arguments: Any,
-) -> Column[Any]:
-    """Declare a column with its contract; ``comment`` is required and reaches PostgreSQL and the UI."""
-    contract = ColumnContract(
-        unit,
-        minimum,
-        maximum=maximum,
-        allowed=allowed,
-        pii=pii,
-        derived_from=derived_from,
-        is_volatile=is_volatile,
-    )
+_CONTRACT_FIELDS = {field.name for field in fields(ColumnContract)}
+
+
+def column(name: str, type_: Any, *, comment: str, **arguments: Any) -> Column[Any]:
+    """Declare a column with its contract. ``arguments`` are fields of :class:`ColumnContract` and arguments of ``Column``.
+
+    ``comment`` reaches PostgreSQL and the UI. Columns are nullable unless they belong to the primary key.
+    """
+    contract = ColumnContract(**{key: arguments.pop(key) for key in _CONTRACT_FIELDS & arguments.keys()})
     arguments.setdefault("nullable", not arguments.get("primary_key", False))
-    full_comment = f"{comment} [{unit}]" if unit else comment
+    full_comment = f"{comment} [{contract.unit}]" if contract.unit else comment
     return Column(name, type_, comment=full_comment, info={"contract": contract}, **arguments)
 
 
 def student_column(origin: str | None = "attempt.user_id", **arguments: Any) -> Column[Any]:
-    """``user_id``: the student, by the raw id that keys every output; ``origin`` is the column it comes from."""
+    """``user_id``: the raw id of the student, the key of every output; ``origin`` is its source column."""
     derived_from = (origin,) if origin else ()
     return column(
-        "user_id",
-        Text,
-        comment="Raw id of the student.",
-        pii="pseudonymous",
-        derived_from=derived_from,
-        **arguments,
+        "user_id", Text, comment="Raw id of the student.", pii="pseudonymous", derived_from=derived_from, **arguments
     )
 
 
 def week_column(**arguments: Any) -> Column[Any]:
-    """``week_start``: the weekly partition that the row belongs to."""
+    """``week_start``: the weekly partition of the row."""
     return column("week_start", Date, comment="Partition: Monday of the week.", **arguments)
+
+
+def computed_column(name: str = "computed_at", comment: str = "When it was computed.") -> Column[Any]:
+    """The time at which the row was written; it differs from run to run."""
+    return column(name, Instant, comment=comment, nullable=False, server_default=NOW, is_volatile=True)
 
 
 def contract_of(column: Column[Any]) -> ColumnContract:

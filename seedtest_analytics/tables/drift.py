@@ -1,4 +1,4 @@
-"""Drift of item parameters between two windows, and the items that could be anchors."""
+"""Drift of item parameters between two windows, and candidates for anchors."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from sqlalchemy import BigInteger, Boolean, Index, Integer, Table, Text
 from seedtest_analytics.tables.declare import (
     EMPTY_OBJECT,
     JSONB,
-    NOW,
     Float,
     Instant,
     column,
+    computed_column,
     metadata,
     week_column,
 )
@@ -46,14 +46,7 @@ drift_windows = Table(
         comment="Who is in it: {topic_id, subject_id}, null for all.",
         server_default=EMPTY_OBJECT,
     ),
-    column(
-        "created_at",
-        Instant,
-        comment="When the row was made.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("created_at", "When the row was made."),
     comment="Windows of answers whose calibrations are compared.",
 )
 
@@ -81,14 +74,7 @@ item_calibration = Table(
     column("info", JSONB, comment="{max, theta_at_max} of the item information within -3..3."),
     column("run_id", Text, comment="Comparison that the row belongs to.", nullable=False),
     week_column(),
-    column(
-        "created_at",
-        Instant,
-        comment="When it was computed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("created_at", "When it was computed."),
     Index("uq_item_calibration_run_window_item", "run_id", "window_id", "item_id", unique=True),
     Index("ix_item_calibration_week", "week_start"),
     comment="Item parameters of the two windows of a comparison, on one scale.",
@@ -109,25 +95,12 @@ drift_alerts = Table(
     ),
     _estimate("value", "Change, recent less baseline."),
     column("threshold", Float, comment="Size that an alert needs.", nullable=False),
-    column(
-        "severity",
-        Text,
-        comment="How far beyond it.",
-        nullable=False,
-        allowed=("minor", "moderate", "severe"),
-    ),
+    column("severity", Text, comment="How far beyond it.", nullable=False, allowed=("minor", "moderate", "severe")),
     column("p_adjusted", Float, comment="Adjusted over every parameter of every item.", minimum=0, maximum=1),
     column("run_id", Text, comment="Comparison that the alert belongs to.", nullable=False),
     week_column(),
     column("resolved_at", Instant, comment="When somebody dealt with it; never written here."),
-    column(
-        "created_at",
-        Instant,
-        comment="When it was computed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("created_at", "When it was computed."),
     Index("uq_drift_alerts_run_item_metric", "run_id", "item_id", "metric", unique=True),
     Index("ix_drift_alerts_week", "week_start"),
     comment="Parameters that moved by more than matters and more than chance explains.",
@@ -137,39 +110,14 @@ anchor_candidates = Table(
     "anchor_candidates",
     metadata,
     week_column(primary_key=True),
-    column(
-        "item_id",
-        Text,
-        comment="Item; question.id as text.",
-        primary_key=True,
-        derived_from=("attempt.item_id",),
-    ),
+    column("item_id", Text, comment="Item; question.id as text.", primary_key=True, derived_from=("attempt.item_id",)),
     column("run_id", Text, comment="Calibration; mirt_fit_meta.run_id.", nullable=False),
     column("topic_id", Text, comment="Topic of the item."),
     column(
-        "a",
-        Float,
-        comment="Discrimination.",
-        unit="1/logit",
-        nullable=False,
-        derived_from=("mirt_item_params.params",),
+        "a", Float, comment="Discrimination.", unit="1/logit", nullable=False, derived_from=("mirt_item_params.params",)
     ),
-    column(
-        "b",
-        Float,
-        comment="Difficulty.",
-        unit="logit",
-        nullable=False,
-        derived_from=("mirt_item_params.params",),
-    ),
-    column(
-        "c",
-        Float,
-        comment="Lower asymptote.",
-        minimum=0,
-        maximum=1,
-        derived_from=("mirt_item_params.params",),
-    ),
+    column("b", Float, comment="Difficulty.", unit="logit", nullable=False, derived_from=("mirt_item_params.params",)),
+    column("c", Float, comment="Lower asymptote.", minimum=0, maximum=1, derived_from=("mirt_item_params.params",)),
     column("n_responses", Integer, comment="Answers before the week's end.", nullable=False, minimum=0),
     column(
         "n_calibrations",

@@ -1,8 +1,8 @@
-"""Daily features by student and topic."""
+"""Daily features of each student and topic."""
 
 from sqlalchemy import Date, Index, Integer, Numeric, Table, Text
 
-from seedtest_analytics.tables.declare import NOW, Instant, column, metadata, student_column
+from seedtest_analytics.tables.declare import Instant, column, computed_column, metadata, student_column
 
 features_topic_daily = Table(
     "features_topic_daily",
@@ -50,14 +50,7 @@ features_topic_daily = Table(
         derived_from=("mirt_ability.theta",),
     ),
     column("last_seen_at", Instant, comment="Last attempt of the day.", derived_from=("attempt.completed_at",)),
-    column(
-        "computed_at",
-        Instant,
-        comment="When the row was computed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("computed_at", "When the row was computed."),
     column(
         "hints",
         Integer,

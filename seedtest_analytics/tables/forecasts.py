@@ -1,4 +1,4 @@
-"""Forecasts of weekly series and the weeks that lay far from theirs."""
+"""Forecasts of weekly series, and weeks far from their forecast."""
 
 from sqlalchemy import Date, Index, Integer, Table, Text
 
@@ -6,10 +6,10 @@ from seedtest_analytics.tables.declare import (
     EMPTY_ARRAY,
     EMPTY_OBJECT,
     JSONB,
-    NOW,
     Float,
     Instant,
     column,
+    computed_column,
     metadata,
     week_column,
 )
@@ -74,14 +74,7 @@ prophet_anomalies = Table(
         comment="Signed z: value less expectation, over the SD of such errors in the other weeks.",
         derived_from=_SERIES,
     ),
-    column(
-        "detected_at",
-        Instant,
-        comment="When it was first found.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("detected_at", "When it was first found."),
     column("fit_week", Date, comment="Partition: Monday of the week of the fit."),
     Index("ix_prophet_anomalies_fit_week", "fit_week"),
     comment="Weeks whose value lay at least anomaly_threshold from a forecast made without them.",

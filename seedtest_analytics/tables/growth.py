@@ -1,4 +1,4 @@
-"""Growth fits and what they say about each student."""
+"""Growth fits and their predictions for each student."""
 
 from sqlalchemy import Boolean, Date, Index, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import UUID
@@ -6,10 +6,10 @@ from sqlalchemy.dialects.postgresql import UUID
 from seedtest_analytics.tables.declare import (
     EMPTY_OBJECT,
     JSONB,
-    NOW,
     Float,
     Instant,
     column,
+    computed_column,
     metadata,
     student_column,
     week_column,
@@ -40,14 +40,7 @@ growth_glmm_meta = Table(
     column("fitted_at", Instant, comment="As-of instant: no answer at or after it was used.", nullable=False),
     week_column(),
     column("data_fingerprint", UUID, comment="Hash over the rows used.", derived_from=_SHARES),
-    column(
-        "computed_at",
-        Instant,
-        comment="When it was computed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column(),
     Index("ix_growth_glmm_meta_week", "week_start", unique=True),
     comment="One row a mixed model of growth, fitted by lme4: what was fitted, on what, and how well.",
 )
@@ -86,14 +79,7 @@ growth_brms_meta = Table(
         derived_from=_SCORES,
     ),
     column("data_fingerprint", UUID, comment="Hash over the scores used.", derived_from=_SCORES),
-    column(
-        "computed_at",
-        Instant,
-        comment="When it was computed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column(),
     Index("ix_growth_brms_meta_week", "week_start", unique=True),
     comment="One row a Bayesian growth fit, whichever backend drew it; a bad fit is stored and feeds nothing.",
 )
@@ -138,14 +124,7 @@ growth_prediction = Table(
     ),
     column("projected_lower", Float, comment="Lower bound of its 95 % interval.", unit="score", nullable=False),
     column("projected_upper", Float, comment="Upper bound of its 95 % interval.", unit="score", nullable=False),
-    column(
-        "sigma",
-        Float,
-        comment="Posterior SD of the projected score.",
-        unit="score",
-        nullable=False,
-        minimum=0,
-    ),
+    column("sigma", Float, comment="Posterior SD of the projected score.", unit="score", nullable=False, minimum=0),
     column(
         "p",
         Float,
@@ -158,14 +137,7 @@ growth_prediction = Table(
     column("p_lower", Float, comment="Lower bound of p.", nullable=False, minimum=0, maximum=1),
     column("p_upper", Float, comment="Upper bound of p.", nullable=False, minimum=0, maximum=1),
     column("target", Float, comment="Score that p is about.", unit="score", nullable=False, derived_from=_GOALS),
-    column(
-        "target_level",
-        Float,
-        comment="The same as an ability.",
-        unit="logit",
-        nullable=False,
-        derived_from=_GOALS,
-    ),
+    column("target_level", Float, comment="The same as an ability.", unit="logit", nullable=False, derived_from=_GOALS),
     column(
         "target_source",
         Text,

@@ -1,18 +1,10 @@
-"""Weekly KPIs: one row a student and week, written by several assets that each own some keys."""
+"""Weekly KPIs: one row per student and week. Several assets write it, each its own keys."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import Date, Index, Table
 
-from seedtest_analytics.tables.declare import (
-    EMPTY_OBJECT,
-    JSONB,
-    NOW,
-    Instant,
-    column,
-    metadata,
-    student_column,
-)
+from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, column, computed_column, metadata, student_column
 
 weekly_kpi = Table(
     "weekly_kpi",
@@ -33,33 +25,19 @@ weekly_kpi = Table(
         server_default=EMPTY_OBJECT,
         derived_from=("attempt.correct", "attempt.completed_at"),
     ),
-    column(
-        "created_at",
-        Instant,
-        comment="When the row was first written.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
-    column(
-        "updated_at",
-        Instant,
-        comment="When a value last changed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("created_at", "When the row was first written."),
+    computed_column("updated_at", "When a value last changed."),
     Index("ix_weekly_kpi_week", "week_start"),
     comment="KPIs of each student and week; every writer merges its own keys and touches no other.",
 )
 
 REQUIRED_KEYS = ("I_t", "E_t", "R_t", "A_t", "P", "S")
-"""Always present in `kpis`, null where the number cannot be given."""
+"""Always present in `kpis`; null if the number is unknown."""
 
 
 @dataclass(frozen=True)
 class KpiKey:
-    """One key of `kpis`: its meaning, type, range (inclusive) and, of a word, the values that it may take."""
+    """One key of `kpis`: its meaning, type, inclusive range, and the allowed values of a word."""
 
     name: str
     meaning: str
@@ -69,127 +47,106 @@ class KpiKey:
     allowed: tuple[str, ...] = ()
 
 
-def _key(
-    name: str,
-    meaning: str,
-    *,
-    type_: str = "number",
-    minimum: float | None = None,
-    maximum: float | None = None,
-) -> KpiKey:
-    return KpiKey(name, meaning, type=type_, minimum=minimum, maximum=maximum)
-
-
 def _word(name: str, meaning: str, *allowed: str) -> KpiKey:
     return KpiKey(name, meaning, type="string", allowed=allowed)
 
 
 KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
     "I_t": (
-        _key(
+        KpiKey(
             "I_t",
-            "Improvement: the change of ability or accuracy, recent 14 days against the 14 before.",
+            "Improvement: change of ability or accuracy from the previous 14 days to the recent 14.",
             minimum=-1,
             maximum=1,
         ),
-        _word("I_t_mode", "What the change is measured in.", "theta", "accuracy"),
-        _key("I_t_reason", "Why I_t is null.", type_="string"),
-        _key("I_t_n_recent", "Answers in the recent 14 days.", type_="integer", minimum=0),
-        _key("I_t_n_previous", "Answers in the previous 14 days.", type_="integer", minimum=0),
-        _key("delta_theta", "Ability of the recent window less that of the previous one (logit)."),
-        _key("delta_theta_se", "Standard error of delta_theta (logit).", minimum=0),
-        _key(
-            "delta_accuracy",
-            "Share right in the recent window less that in the previous one.",
-            minimum=-1,
-            maximum=1,
+        _word("I_t_mode", "Unit of the change.", "theta", "accuracy"),
+        KpiKey("I_t_reason", "Why I_t is null.", type="string"),
+        KpiKey("I_t_n_recent", "Answers in the recent 14 days.", type="integer", minimum=0),
+        KpiKey("I_t_n_previous", "Answers in the previous 14 days.", type="integer", minimum=0),
+        KpiKey("delta_theta", "Ability in the recent window minus that in the previous one (logit)."),
+        KpiKey("delta_theta_se", "Standard error of delta_theta (logit).", minimum=0),
+        KpiKey(
+            "delta_accuracy", "Share right in the recent window minus that in the previous one.", minimum=-1, maximum=1
         ),
     ),
     "E_t": (
-        _key(
+        KpiKey(
             "E_t",
-            "Efficiency: by what share the median time of right answers fell, 28 days against the 28 before.",
+            "Efficiency: relative drop of the median time of right answers from the previous 28 days to the recent 28.",
             minimum=0,
             maximum=1,
         ),
-        _key("E_t_change", "The same before it is cut to 0..1: negative is slower."),
-        _key("E_t_reason", "Why E_t is null.", type_="string"),
-        _key("E_t_n_recent", "Timed right answers in the recent 28 days.", type_="integer", minimum=0),
-        _key("E_t_n_previous", "Timed right answers in the previous 28 days.", type_="integer", minimum=0),
+        KpiKey("E_t_change", "E_t before it is limited to 0..1; negative means slower."),
+        KpiKey("E_t_reason", "Why E_t is null.", type="string"),
+        KpiKey("E_t_n_recent", "Timed right answers in the recent 28 days.", type="integer", minimum=0),
+        KpiKey("E_t_n_previous", "Timed right answers in the previous 28 days.", type="integer", minimum=0),
     ),
     "R_t": (
-        _key(
+        KpiKey(
             "R_t",
             "Recovery: of the items wrong in the previous 28 days and met again, the share answered right.",
             minimum=0,
             maximum=1,
         ),
-        _key("R_t_reason", "Why R_t is null.", type_="string"),
-        _key("R_t_n_wrong", "Items answered wrong in the previous 28 days.", type_="integer", minimum=0),
-        _key("R_t_n_met_again", "Of these, met again in the recent 28 days.", type_="integer", minimum=0),
+        KpiKey("R_t_reason", "Why R_t is null.", type="string"),
+        KpiKey("R_t_n_wrong", "Items answered wrong in the previous 28 days.", type="integer", minimum=0),
+        KpiKey("R_t_n_met_again", "Of these, met again in the recent 28 days.", type="integer", minimum=0),
     ),
     "A_t": (
-        _key("A_t", "Engagement over 28 days: sessions, gaps, hints and time.", minimum=0, maximum=1),
-        _key("A_t_reason", "Why A_t is null.", type_="string"),
-        _key("A_t_assumed", "Components without data that count as 0.5.", type_="array"),
-        _key("A_t_n_attempts", "Attempts in the 28 days.", type_="integer", minimum=0),
-        _key("sessions", "Sessions in the 28 days.", type_="integer", minimum=0),
-        _key("mean_gap", "Mean days between active sessions.", minimum=0),
+        KpiKey("A_t", "Engagement over 28 days: sessions, gaps, hints and time.", minimum=0, maximum=1),
+        KpiKey("A_t_reason", "Why A_t is null.", type="string"),
+        KpiKey("A_t_assumed", "Components without data, which count as 0.5.", type="array"),
+        KpiKey("A_t_n_attempts", "Attempts in the 28 days.", type="integer", minimum=0),
+        KpiKey("sessions", "Sessions in the 28 days.", type="integer", minimum=0),
+        KpiKey("mean_gap", "Mean days between active sessions.", minimum=0),
     ),
     "P": (
-        _key("P", "Probability that the goal is reached.", minimum=0, maximum=1),
-        _key(
-            "sigma",
-            "Posterior SD of the projected score (in P_score_unit; normal: of the ability).",
-            minimum=0,
-        ),
-        _key("P_lower", "Lower bound of P's interval.", minimum=0, maximum=1),
-        _key("P_upper", "Upper bound of P's interval.", minimum=0, maximum=1),
+        KpiKey("P", "Probability that the student reaches the goal.", minimum=0, maximum=1),
+        KpiKey("sigma", "Posterior SD of the projected score (in P_score_unit; normal: of the ability).", minimum=0),
+        KpiKey("P_lower", "Lower bound of P's interval.", minimum=0, maximum=1),
+        KpiKey("P_upper", "Upper bound of P's interval.", minimum=0, maximum=1),
         _word("P_method", "How P was computed.", "normal", "bayesian"),
-        _key("P_method_reason", "Why P is normal although the growth posterior was asked for.", type_="string"),
-        _key("P_target", "Ability that P is about (logit)."),
+        KpiKey("P_method_reason", "Why P is normal although the settings ask for the growth posterior.", type="string"),
+        KpiKey("P_target", "Target ability of P (logit)."),
         _word("P_target_source", "Where the target comes from.", "interest_goal", "default"),
-        _key("P_projected", "Posterior mean of the projected score (in P_score_unit)."),
-        _word("P_score_unit", "What the growth fit's score is.", "logit", "share right"),
-        _key("P_horizon_date", "Day that the score is projected to.", type_="string"),
-        _word("P_horizon_source", "Why that day.", "goal_date", "goal_date_capped", "configured"),
-        _key("P_n_weeks", "Weekly scores that the projection rests on.", type_="integer", minimum=1),
-        _key("P_fit_run_id", "Growth fit used.", type_="string"),
-        _key("P_fit_week", "Week of the growth fit used.", type_="string"),
-        _key("P_fit_note", "Why it is not the fit of the row's own week.", type_="string"),
-        _key("P_reason", "Why P is null.", type_="string"),
-        _key("theta", "Ability that P starts from (logit)."),
-        _key("ability_estimate", "Same as theta, under the name of an older reader (logit)."),
-        _key("theta_n_answers", "Answers that theta rests on.", type_="integer", minimum=0),
+        KpiKey("P_projected", "Posterior mean of the projected score (in P_score_unit)."),
+        _word("P_score_unit", "Unit of the growth fit's score.", "logit", "share right"),
+        KpiKey("P_horizon_date", "Day of the projected score.", type="string"),
+        _word("P_horizon_source", "Source of that day.", "goal_date", "goal_date_capped", "configured"),
+        KpiKey("P_n_weeks", "Weekly scores behind the projection.", type="integer", minimum=1),
+        KpiKey("P_fit_run_id", "Growth fit used.", type="string"),
+        KpiKey("P_fit_week", "Week of the growth fit used.", type="string"),
+        KpiKey("P_fit_note", "Why the fit of the row's week is not used.", type="string"),
+        KpiKey("P_reason", "Why P is null.", type="string"),
+        KpiKey("theta", "Current ability in P (logit)."),
+        KpiKey("ability_estimate", "Same as theta, for older readers (logit)."),
+        KpiKey("theta_n_answers", "Answers behind theta.", type="integer", minimum=0),
     ),
     "growth_slope": (
-        _key(
-            "growth_slope",
-            "Gain a week of the share right, by the mixed model of the week (binomial: logit).",
-        ),
-        _key("growth_slope_sd", "SD of the student's own part of growth_slope.", minimum=0),
-        _key("growth_slope_run_id", "Mixed model used.", type_="string"),
-        _key("growth_slope_reason", "Why growth_slope is null.", type_="string"),
+        KpiKey("growth_slope", "Weekly gain of the share right by the mixed model of the week (binomial: logit)."),
+        KpiKey("growth_slope_sd", "SD of the student's deviation in growth_slope.", minimum=0),
+        KpiKey("growth_slope_run_id", "Mixed model used.", type="string"),
+        KpiKey("growth_slope_reason", "Why growth_slope is null.", type="string"),
     ),
     "I_t_expected": (
-        _key("I_t_expected", "What I_t was expected to be, by the student's own weeks before it."),
-        _key("I_t_anomaly", "Signed z: I_t less I_t_expected, over the SD of such errors in the cohort."),
-        _key("I_t_expected_reason", "Why I_t_expected is null.", type_="string"),
+        KpiKey("I_t_expected", "I_t expected from the student's earlier weeks."),
+        KpiKey("I_t_anomaly", "Signed z: I_t minus I_t_expected, divided by the SD of such errors in the cohort."),
+        KpiKey("I_t_expected_reason", "Why I_t_expected is null.", type="string"),
     ),
     "S": (
-        _key("S", "Churn risk: probability of silence over the horizon.", minimum=0, maximum=1),
-        _key("S_lower", "Lower 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
-        _key("S_upper", "Upper 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
+        KpiKey("S", "Churn risk: probability of no attempt within the horizon.", minimum=0, maximum=1),
+        KpiKey("S_lower", "Lower 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
+        KpiKey("S_upper", "Upper 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
         _word("S_method", "How S was computed.", "cox", "weibull", "heuristic"),
-        _key("S_method_reason", "Why S is the heuristic although the model was asked for.", type_="string"),
-        _key("S_fit_run_id", "Churn fit used.", type_="string"),
-        _key("S_fit_note", "Why it is not the newest fit.", type_="string"),
-        _key("S_reasons", "What raises or lowers S most, in words, strongest first.", type_="array"),
-        _key("S_horizon_days", "Days of silence that S is about.", type_="integer", minimum=1),
-        _key("S_days_silent", "Days since the last attempt.", minimum=0),
-        _key("S_n_sessions", "Sessions in the last 56 days.", type_="integer", minimum=0),
-        _word("S_state", "Whether the student still comes.", "active", "stopped", "never_started"),
-        _key("S_reason", "Why S is null.", type_="string"),
+        KpiKey("S_method_reason", "Why S is the heuristic although the settings ask for the model.", type="string"),
+        KpiKey("S_fit_run_id", "Churn fit used.", type="string"),
+        KpiKey("S_fit_note", "Why the newest fit is not used.", type="string"),
+        KpiKey("S_reasons", "The strongest reasons for a higher or lower S, in words.", type="array"),
+        KpiKey("S_horizon_days", "Horizon of S in days.", type="integer", minimum=1),
+        KpiKey("S_days_silent", "Days since the last attempt.", minimum=0),
+        KpiKey("S_n_sessions", "Sessions in the last 56 days.", type="integer", minimum=0),
+        _word("S_state", "Whether the student is active.", "active", "stopped", "never_started"),
+        KpiKey("S_reason", "Why S is null.", type="string"),
     ),
 }
-"""Which asset (`weekly_kpi/<name>`) owns which keys."""
+"""The keys that each asset (`weekly_kpi/<name>`) owns."""

@@ -12,6 +12,7 @@ from seedtest_analytics.tables.declare import (
     Float,
     Instant,
     column,
+    computed_column,
     metadata,
     student_column,
     week_column,
@@ -23,7 +24,7 @@ _TOPIC_ABILITY = "Ability in the topic; EAP with the student's overall posterior
 
 
 def _theta(meaning: str) -> Column[Any]:
-    """The estimate; beyond 12 logits it is none."""
+    """An ability. Estimates beyond ±12 logits are invalid."""
     return column(
         "theta",
         Float,
@@ -54,13 +55,7 @@ def _calibration(meaning: str = "Calibration whose parameters were used.", **arg
 mirt_item_params = Table(
     "mirt_item_params",
     metadata,
-    column(
-        "item_id",
-        Text,
-        comment="Item; question.id as text.",
-        primary_key=True,
-        derived_from=("attempt.item_id",),
-    ),
+    column("item_id", Text, comment="Item; question.id as text.", primary_key=True, derived_from=("attempt.item_id",)),
     column("model", Text, comment="Rasch, 2PL or 3PL.", allowed=("Rasch", "2PL", "3PL")),
     column(
         "params",
@@ -79,13 +74,7 @@ mirt_item_params_history = Table(
     "mirt_item_params_history",
     metadata,
     column("run_id", Text, comment="Calibration; mirt_fit_meta.run_id.", primary_key=True),
-    column(
-        "item_id",
-        Text,
-        comment="Item; question.id as text.",
-        primary_key=True,
-        derived_from=("attempt.item_id",),
-    ),
+    column("item_id", Text, comment="Item; question.id as text.", primary_key=True, derived_from=("attempt.item_id",)),
     column("model", Text, comment="Rasch, 2PL or 3PL.", nullable=False, allowed=("Rasch", "2PL", "3PL")),
     column("a", Float, comment="Discrimination.", unit="1/logit", derived_from=_ANSWERS),
     column("b", Float, comment="Difficulty.", unit="logit", derived_from=_ANSWERS),
@@ -126,14 +115,7 @@ mirt_fit_meta = Table(
     column("version", Text, comment="Version of the scale that the parameters are on.", nullable=False),
     column("is_usable", Boolean, comment="The fit may be scored with.", nullable=False),
     column("data_fingerprint", UUID, comment="md5 over the answers used.", nullable=False, derived_from=_ANSWERS),
-    column(
-        "computed_at",
-        Instant,
-        comment="When it was computed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column(),
     Index("ix_mirt_fit_meta_week", "week_start", unique=True),
     comment="One row a calibration: what was fitted, on what, and whether to believe it.",
 )
@@ -146,10 +128,7 @@ mirt_ability = Table(
     _se("Posterior SD of the ability."),
     column("model", Text, comment="Model of the item parameters.", allowed=("Rasch", "2PL", "3PL")),
     column(
-        "version",
-        Text,
-        comment="ISO week that the ability belongs to; one row a student and week.",
-        nullable=False,
+        "version", Text, comment="ISO week that the ability belongs to; one row a student and week.", nullable=False
     ),
     column(
         "fitted_at",
@@ -204,11 +183,7 @@ student_topic_theta = Table(
     _theta(_TOPIC_ABILITY),
     _se(),
     column(
-        "standard_error",
-        Numeric,
-        comment="Same as se, under the name of an older reader.",
-        unit="logit",
-        minimum=0,
+        "standard_error", Numeric, comment="Same as se, under the name of an older reader.", unit="logit", minimum=0
     ),
     column("model", Text, comment="Model of the item parameters.", nullable=False),
     column("version", Text, comment="ISO week that the ability belongs to."),
@@ -235,14 +210,7 @@ student_topic_theta_history = Table(
     column("model", Text, comment="Model of the item parameters.", nullable=False),
     column("version", Text, comment="ISO week that the ability belongs to.", nullable=False),
     column("fitted_at", Instant, comment="As-of instant.", nullable=False),
-    column(
-        "n_answers",
-        Integer,
-        comment="Answers in the topic.",
-        nullable=False,
-        minimum=1,
-        derived_from=_ANSWERS,
-    ),
+    column("n_answers", Integer, comment="Answers in the topic.", nullable=False, minimum=1, derived_from=_ANSWERS),
     _calibration(nullable=False),
     Index("ix_student_topic_theta_history_week", "week_start"),
     comment="Abilities in topics week by week; student_topic_theta holds the newest of each.",

@@ -1,8 +1,8 @@
-"""Where the reports are."""
+"""Rendered reports."""
 
 from sqlalchemy import BigInteger, Date, Index, Integer, Table, Text, UniqueConstraint
 
-from seedtest_analytics.tables.declare import NOW, Instant, column, metadata, student_column
+from seedtest_analytics.tables.declare import column, computed_column, metadata, student_column
 
 report_artifacts = Table(
     "report_artifacts",
@@ -16,23 +16,9 @@ report_artifacts = Table(
         nullable=False,
         derived_from=("weekly_kpi.week_start",),
     ),
-    column(
-        "format",
-        Text,
-        comment="'html' or 'pdf'.",
-        nullable=False,
-        server_default="html",
-        allowed=("html", "pdf"),
-    ),
+    column("format", Text, comment="'html' or 'pdf'.", nullable=False, server_default="html", allowed=("html", "pdf")),
     column("url", Text, comment="Where the file is.", nullable=False, pii="pseudonymous"),
-    column(
-        "generated_at",
-        Instant,
-        comment="When the file was last made anew.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("generated_at", "When the file was last made anew."),
     column("sha256", Text, comment="Digest of the file."),
     column("size_bytes", Integer, comment="Size of the file.", unit="bytes", minimum=1),
     column("renderer", Text, comment="What rendered it: 'quarto' or 'embedded'."),

@@ -1,14 +1,14 @@
-"""Who is alike: runs of the segmentation, their segments, and who is in which."""
+"""Segmentation: runs, their segments, and the segment of each student."""
 
 from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, Table, Text
 
 from seedtest_analytics.tables.declare import (
     EMPTY_OBJECT,
     JSONB,
-    NOW,
     Float,
     Instant,
     column,
+    computed_column,
     metadata,
     student_column,
     week_column,
@@ -27,10 +27,7 @@ segment_meta = Table(
     column("run_id", Text, comment="Run; derived from its week, settings and data.", primary_key=True),
     column("week_start", Date, comment="Partition: Monday of the last week that the features reach."),
     column(
-        "method",
-        Text,
-        comment="kmeans, minibatch_kmeans, gaussian_mixture or single (one segment).",
-        nullable=False,
+        "method", Text, comment="kmeans, minibatch_kmeans, gaussian_mixture or single (one segment).", nullable=False
     ),
     column("n_clusters", Integer, comment="Segments.", nullable=False, minimum=1),
     column(
@@ -49,14 +46,7 @@ segment_meta = Table(
     ),
     column("n_users", Integer, comment="Students in the run.", minimum=0),
     column("fitted_at", Instant, comment="As-of instant: nothing at or after it was used.", nullable=False),
-    column(
-        "computed_at",
-        Instant,
-        comment="When it was computed.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column(),
     Index("ix_segment_meta_week", "week_start", unique=True),
     comment="One row a segmentation: how many segments, why so many, and how good they are.",
 )
@@ -65,11 +55,7 @@ segment_profile = Table(
     "segment_profile",
     metadata,
     column(
-        "run_id",
-        Text,
-        comment="Run; segment_meta.run_id.",
-        primary_key=True,
-        derived_from=("segment_meta.run_id",),
+        "run_id", Text, comment="Run; segment_meta.run_id.", primary_key=True, derived_from=("segment_meta.run_id",)
     ),
     column(
         "segment_id",
@@ -83,12 +69,7 @@ segment_profile = Table(
     column("segment_label", Text, comment="Name by the segment's own centre.", nullable=False),
     column("segment_description", Text, comment="What sets it apart, in one sentence.", nullable=False),
     column("centre", JSONB, comment="{feature: median of the members}.", nullable=False, derived_from=_FEATURES),
-    column(
-        "scaled_centre",
-        JSONB,
-        comment="The same in robust standard deviations from the middle.",
-        nullable=False,
-    ),
+    column("scaled_centre", JSONB, comment="The same in robust standard deviations from the middle.", nullable=False),
     column("n", Integer, comment="Members.", nullable=False, minimum=0),
     column("share", Float, comment="Share of the students.", nullable=False, minimum=0, maximum=1),
     column("jaccard", Float, comment="Stability: mean Jaccard similarity over bootstraps.", minimum=0, maximum=1),
@@ -103,11 +84,7 @@ user_segment = Table(
     metadata,
     student_column("weekly_kpi.user_id", primary_key=True),
     column(
-        "segment_label",
-        Text,
-        comment="Name of the segment.",
-        nullable=False,
-        derived_from=("segment_meta.centers",),
+        "segment_label", Text, comment="Name of the segment.", nullable=False, derived_from=("segment_meta.centers",)
     ),
     column(
         "features_snapshot",

@@ -1,17 +1,6 @@
-"""Source tables: owned by the web application, created here only where they do not exist."""
+"""Source tables. The web application owns them; a migration creates those that do not exist."""
 
-from sqlalchemy import (
-    BigInteger,
-    Date,
-    Index,
-    Integer,
-    Numeric,
-    SmallInteger,
-    Table,
-    Text,
-    UniqueConstraint,
-    text,
-)
+from sqlalchemy import BigInteger, Date, Index, Integer, Numeric, SmallInteger, Table, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import UUID
 
 from seedtest_analytics.tables.declare import (
@@ -20,6 +9,7 @@ from seedtest_analytics.tables.declare import (
     NOW,
     Instant,
     column,
+    computed_column,
     metadata,
     student_column,
 )
@@ -27,19 +17,8 @@ from seedtest_analytics.tables.declare import (
 exam_results = Table(
     "exam_results",
     metadata,
-    column(
-        "id",
-        UUID,
-        comment="Key of the exam result.",
-        primary_key=True,
-        server_default=text("gen_random_uuid()"),
-    ),
-    column(
-        "session_id",
-        Text,
-        comment="Session that the exam was taken in; one result a session.",
-        nullable=False,
-    ),
+    column("id", UUID, comment="Key of the exam result.", primary_key=True, server_default=text("gen_random_uuid()")),
+    column("session_id", Text, comment="Session that the exam was taken in; one result a session.", nullable=False),
     student_column(None),
     column("exam_id", Integer, comment="Exam taken; also used as the subject."),
     column(
@@ -90,13 +69,7 @@ question = Table(
         server_default=EMPTY_OBJECT,
     ),
     column("created_at", Instant, comment="When the question was stored.", nullable=False, server_default=NOW),
-    column(
-        "updated_at",
-        Instant,
-        comment="When the question was last changed.",
-        nullable=False,
-        server_default=NOW,
-    ),
+    column("updated_at", Instant, comment="When the question was last changed.", nullable=False, server_default=NOW),
     Index("ix_question_topic_id", "topic_id"),
     Index("ix_question_meta", "meta", postgresql_using="gin"),
     comment="The item bank.",
@@ -159,17 +132,10 @@ load_rejects = Table(
     column("row_number", BigInteger, comment="Row of the file, 1 is the first after the header.", nullable=False),
     column("reason", Text, comment="Why the row was not loaded.", nullable=False),
     column("raw_row", JSONB, comment="The row as it was read.", nullable=False, pii="pseudonymous"),
-    column(
-        "rejected_at",
-        Instant,
-        comment="When the row was rejected.",
-        nullable=False,
-        server_default=NOW,
-        is_volatile=True,
-    ),
+    computed_column("rejected_at", "When the row was rejected."),
     UniqueConstraint("file_name", "row_number", "reason", name="uq_load_rejects_row"),
     comment="Rows of attempt logs that could not be loaded, with their reason.",
 )
 
 SOURCE_TABLES = ("exam_results", "question", "session", "interest_goal", "classroom", "load_rejects")
-"""What comes from outside: loaded, never computed."""
+"""Tables that are loaded, never computed."""

@@ -1,4 +1,4 @@
-"""The commands as an operator types them, in this process."""
+"""Run the commands in this process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ Seedtest = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def seedtest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Seedtest:
-    """``seedtest(*arguments, **environment)`` gives exit code and all output; a traceback fails the test."""
+    """``seedtest(*arguments, **environment)`` returns the exit code and all output; a traceback fails the test."""
     monkeypatch.setenv("COLUMNS", "200")
     for name in ("DATABASE_URL", "DRY_RUN", "DAGSTER_POSTGRES_URL", "APP_ENV"):
         monkeypatch.delenv(name, raising=False)
@@ -23,7 +23,7 @@ def seedtest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Cap
     def run(*arguments: str, **environment: str) -> tuple[int, str]:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        # The command sets it for its own process.
+        # The command sets it for its process.
         monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
         monkeypatch.setattr("sys.argv", ["seedtest", *arguments])
         with pytest.raises(SystemExit) as ended:

@@ -1,4 +1,4 @@
-"""`seedtest backtest` as a user reads it."""
+"""The output of `seedtest backtest`."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ VALUES
 
 @pytest.fixture
 def printed(database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Any):
-    """What the command prints on a terminal of 80 columns."""
+    """The output on a terminal of 80 columns."""
     monkeypatch.setenv("DATABASE_URL", database.url.render_as_string(hide_password=False))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Which weeks of a log `seedtest demo` shows, and that it does nothing in a dry run."""
+"""The weeks of a log that `seedtest demo` shows, and its refusal of a dry run."""
 
 import datetime as dt
 from pathlib import Path
@@ -35,11 +35,11 @@ def test_the_weeks_before_the_thin_tail(students: tuple[int, ...], n_weeks: int,
 def test_in_a_dry_run_it_is_refused_before_anything_is_touched(
     seedtest: Seedtest, empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Where it is not refused it ends before it loads, rather than opening a UI.
+    # If the command were not refused, this would end it before it opens a UI.
     monkeypatch.setattr("seedtest_analytics.cli.demo._load", lambda *arguments: pytest.fail("the demo loads"))
     code, output = seedtest("demo", "--students", "5", DATABASE_URL=empty_database, DRY_RUN="true")
     assert code == 1
     assert "error: DRY_RUN is set" in output
-    assert "without DRY_RUN" in output
+    assert "cannot run dry" in output
     assert schema_state(create_engine(empty_database)).current is None
     assert not (tmp_path / "home").exists()

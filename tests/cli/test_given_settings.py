@@ -1,4 +1,4 @@
-"""`seedtest --set NAME=VALUE`: the command line before the environment."""
+"""`seedtest --set NAME=VALUE` overrides the environment."""
 
 import pytest
 
@@ -24,8 +24,8 @@ def test_a_value_may_hold_an_equals_sign() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("MIRT_MODELL=2PL", "--set MIRT_MODELL: no such setting. Did you mean MIRT_MODEL"),
-        ("MIRT_MODEL", "--set MIRT_MODEL: NAME=VALUE is wanted"),
+        ("MIRT_MODELL=2PL", "--set MIRT_MODELL: unknown setting. Did you mean MIRT_MODEL"),
+        ("MIRT_MODEL", "--set MIRT_MODEL: use NAME=VALUE"),
     ],
 )
 def test_what_is_no_setting_is_refused_with_the_nearest_names(given: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""`seedtest goal-probability` and `seedtest goal-calibration` as a user types them."""
+"""The commands `seedtest goal-probability` and `seedtest goal-calibration`."""
 
 import datetime as dt
 import json
@@ -26,7 +26,7 @@ def command(database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Any):
     """Run the command on the test's database."""
     monkeypatch.setenv("DATABASE_URL", database.url.render_as_string(hide_password=False))
     monkeypatch.setenv("COLUMNS", "200")
-    # The command sets it; put back afterwards.
+    # The command sets it; monkeypatch restores it.
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
 
     def run(*arguments: str) -> Any:
@@ -175,6 +175,6 @@ def test_calibration_scores_p_against_the_true_lines(database: Engine, command: 
     assert "brms-2026-02-23" in result.output
     row = next(line for line in result.output.splitlines() if line.startswith("│       10"))
     cells = [cell.strip() for cell in row.strip("│").split("│")]
-    # Brier: every chance is 0.2 off.
+    # Brier: every probability is 0.2 off.
     assert cells[:5] == ["10", "0.500", "0.500", "0.040", "0.250"]
-    assert "hold 90.0% of the true levels" in result.output
+    assert "contain 90.0% of the true levels" in result.output

@@ -1,8 +1,7 @@
-"""`seedtest materialize` without writing: what it says, what it computes, and what it leaves alone."""
+"""`seedtest materialize` in a dry run: its output, its computations, and the tables that stay unchanged."""
 
 import datetime as dt
 import io
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -40,7 +39,7 @@ def store_exams(engine: Engine, n_students: int = 40) -> None:
 
 
 def run_dry(engine: Engine, step: Step) -> str:
-    """What the command prints for a step of a dry run."""
+    """The output of one step in a dry run."""
     output = io.StringIO()
     definitions = build_definitions({"postgres": postgres_of(engine)})
     with dg.DagsterInstance.ephemeral() as instance:
@@ -52,7 +51,7 @@ def run_dry(engine: Engine, step: Step) -> str:
 def test_every_asset_of_a_chain_is_computed_from_what_the_tables_hold(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one run Dagster would skip everything below the first asset, because that was not materialised."""
+    """In a single run Dagster would skip everything below the first asset, because a dry run does not materialise it."""
     monkeypatch.setenv("DRY_RUN", "true")
     store_exams(database)
     sync_attempts(database, dt.datetime.now(dt.UTC), timezone="UTC")
@@ -64,7 +63,7 @@ def test_every_asset_of_a_chain_is_computed_from_what_the_tables_hold(
     output = run_dry(database, Step("calibrate_irt", "calibration", first=MONDAY, last=MONDAY))
     assert "attempt would change: 0 new, 40 updated, 0 removed, 360 as they were" in output
     assert "mirt_fit_meta would change: 1 new" in output
-    # By the calibrations of before, of which there is none.
+    # A dry run computes abilities from stored calibrations, and there are none.
     assert "mirt_ability would change: 0 new" in output
     assert snapshot(database, *OUTPUTS) == before
     output = run_dry(database, Step("compute_daily_kpis", "KPIs", first=MONDAY, last=MONDAY))
@@ -105,12 +104,12 @@ def test_an_empty_log_is_not_filled_and_the_command_says_so(
     with dg.DagsterInstance.ephemeral() as instance:
         monkeypatch.setattr(dg.DagsterInstance, "get", lambda: instance)
         code, output = seedtest("materialize", DATABASE_URL=url, DRY_RUN="true")
-    told: Any = " ".join(output.split())
+    shown = " ".join(output.split())
     assert code == 0
-    assert "DRY_RUN is set: nothing is written." in told
-    assert "computed from what the tables hold now" in told
-    assert "attempt would change: 400 new" in told
-    assert "The attempt log is empty and a dry run does not fill it" in told
+    assert "DRY_RUN is set: nothing is written." in shown
+    assert "computed from the current tables" in shown
+    assert "attempt would change: 400 new" in shown
+    assert "The attempt log is empty and a dry run does not fill it" in shown
     assert rows_of(database, "SELECT 1 AS one FROM attempt") == []
 
 
@@ -120,7 +119,7 @@ def test_a_range_without_a_day_is_refused_with_what_there_is(seedtest: Seedtest,
     code, output = seedtest("materialize", "--from", "2090-01-01", DATABASE_URL=url)
     assert code == 2
     shown = " ".join(output.replace("│", " ").split())
-    assert f"attempts are of {MONDAY} to" in shown
+    assert f"attempts range from {MONDAY} to" in shown
     assert "SEEDTEST_START_DATE" in shown
 
 
@@ -130,6 +129,6 @@ def test_only_the_jobs_that_are_named() -> None:
     only = chosen(steps, ["generate_weekly_report", "calibrate_irt"])
     assert [step.job for step in only] == ["calibrate_irt", "generate_weekly_report"]
     with pytest.raises(
-        typer.BadParameter, match=r"no such job: calibrate\. The jobs of these days are calibrate_irt, "
+        typer.BadParameter, match=r"unknown job: calibrate\. The jobs of these days are calibrate_irt, "
     ):
         chosen(steps, ["calibrate"])

@@ -1,4 +1,4 @@
-"""What a step of `seedtest materialize` shows and how it ends."""
+"""The output and the end of a step of `seedtest materialize`."""
 
 import dagster as dg
 import pytest
@@ -55,4 +55,4 @@ def test_a_failed_step_ends_the_command_with_its_cause(capfd: pytest.CaptureFixt
 
 def test_an_optional_step_that_fails_is_named_and_left(capfd: pytest.CaptureFixture[str]) -> None:
     run(Step("fail", "a failure", is_optional=True))
-    assert "the rest goes on without it" in capfd.readouterr().out
+    assert "the other steps continue" in capfd.readouterr().out

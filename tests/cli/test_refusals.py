@@ -1,4 +1,4 @@
-"""A database that cannot be used: every command says where, why and what to do, without a traceback or a password."""
+"""Unusable databases and options: the command names place, cause and remedy, without a traceback or a password."""
 
 import pytest
 from sqlalchemy import make_url
@@ -73,7 +73,7 @@ def test_a_port_that_is_none_and_a_zone_that_is_none(seedtest: Seedtest) -> None
     assert "65535" in output
     code, output = seedtest("migrate", SEEDTEST_TIMEZONE="Mars")
     assert code == 1
-    assert "SEEDTEST_TIMEZONE = 'Mars' is not allowed: it is no IANA time zone name." in output
+    assert "SEEDTEST_TIMEZONE = 'Mars' is not allowed: unknown time zone." in output
 
 
 def test_a_revision_that_is_not_known(seedtest: Seedtest, empty_database: str) -> None:

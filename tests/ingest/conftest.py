@@ -1,4 +1,4 @@
-"""A database with the tables that the loader writes, and logs to load."""
+"""A database with the tables of the loader, and logs to load."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ TABLES = "exam_results, question, load_rejects, session, interest_goal"
 
 @pytest.fixture(scope="module")
 def migrated_engine(module_database_url: str) -> Iterator[Engine]:
-    """An engine on a database with the platform's schema, one for a module."""
+    """An engine on a migrated database, one per module."""
     engine = engine_for(normalised_url(module_database_url))
     yield engine
     engine.dispose()
@@ -24,7 +24,7 @@ def migrated_engine(module_database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def database(migrated_engine: Engine) -> Engine:
-    """The module's database with the tables that the loader writes empty, and no simulated truth."""
+    """The module's database with empty loader tables and without simulated truth."""
     with migrated_engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {TABLES}"))
         connection.execute(text("DROP SCHEMA IF EXISTS simulation CASCADE"))
@@ -32,7 +32,7 @@ def database(migrated_engine: Engine) -> Engine:
 
 
 def exam_rows(engine: Engine) -> list[tuple[Any, ...]]:
-    """Everything but the generated key."""
+    """Every column except the generated key."""
     columns = "session_id, user_id, status, result_json::text, score_raw, score_scaled, created_at, updated_at"
     with engine.connect() as connection:
         return [tuple(r) for r in connection.execute(text(f"SELECT {columns} FROM exam_results ORDER BY session_id"))]
@@ -52,7 +52,7 @@ def reject_rows(engine: Engine) -> list[tuple[Any, ...]]:
 
 
 def row_versions(engine: Engine) -> list[tuple[Any, ...]]:
-    """xmin of every row: it changes with any update, even one to the same values."""
+    """xmin of every row. It changes with every update, even to the same values."""
     with engine.connect() as connection:
         return [
             tuple(row)
@@ -62,7 +62,7 @@ def row_versions(engine: Engine) -> list[tuple[Any, ...]]:
 
 
 def write_log(path: Path, rows: list[dict[str, Any]], **types: pa.DataType) -> Path:
-    """A Parquet log of these rows."""
+    """Write rows to a Parquet log."""
     table = pa.Table.from_pylist(rows)
     for name, type_ in types.items():
         table = table.set_column(table.column_names.index(name), name, table.column(name).cast(type_))

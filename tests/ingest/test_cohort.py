@@ -1,4 +1,4 @@
-"""A simulated cohort as files and in the database, twice, killed, and replaced by another of its seed."""
+"""A simulated cohort in files and in the database: loaded twice, interrupted, and replaced by another of its seed."""
 
 import datetime as dt
 import json
@@ -22,8 +22,8 @@ CONFIG = CohortConfig(120, 6, seed=21, until=dt.date(2026, 11, 21), timezone="As
 TRUTH = ("item", "student", "student_topic", "student_week")
 
 
-def silent(stage: str, done: int, total: int) -> None:
-    """No bar."""
+def silent(stage: str, share: float) -> None:
+    """Report no progress."""
 
 
 def count(engine: Engine, table: str) -> int:
@@ -59,10 +59,10 @@ def test_the_logs_have_the_loaders_columns_and_the_blocks_do_not_matter(tmp_path
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     mine = tmp_path / "attempts-2026.parquet"
     mine.write_text("my own log")
-    with pytest.raises(LoadError, match=r"holds other files \(attempts-2026.parquet\); name an empty folder"):
+    with pytest.raises(LoadError, match=r"contains other files \(attempts-2026.parquet\); name an empty folder"):
         write_cohort(CONFIG, tmp_path, progress=silent)
     assert mine.read_text() == "my own log"
-    with pytest.raises(LoadError, match="holds no complete cohort"):
+    with pytest.raises(LoadError, match="incomplete cohort"):
         read_config(tmp_path)
 
 
@@ -135,12 +135,12 @@ def test_broken_off_and_loaded_again(
     done = 0
 
     def failing(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             nonlocal done
             if done == loads_before_failure:
                 raise KeyboardInterrupt
             done += 1
-            return function(*arguments)
+            return function(*arguments, **named)
 
         return call
 

@@ -1,4 +1,4 @@
-"""The commands `load` and `simulate` as an operator types them."""
+"""The commands `load` and `simulate`, run as an operator runs them."""
 
 from pathlib import Path
 
@@ -74,14 +74,14 @@ def test_a_log_without_any_good_row_is_a_failure(run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("load", "nowhere.csv"), "there is no such file"),
+        (("load", "nowhere.csv"), "file not found"),
         (
             ("load", "x.csv", "--shift-to", "tomorrow"),
-            "--shift-to 'tomorrow' is no date; its form is YYYY-MM-DD",
+            "--shift-to 'tomorrow' is not a date; use YYYY-MM-DD",
         ),
         (("simulate",), "nothing to do: name a folder with --out"),
         (("simulate", "--students", "0", "--load"), "n_students = 0 is not allowed"),
-        (("simulate", "--until", "2026-13-01", "--load"), "--until '2026-13-01' is no date"),
+        (("simulate", "--until", "2026-13-01", "--load"), "--until '2026-13-01' is not a date"),
     ],
 )
 def test_mistakes_are_known_errors(run, arguments: tuple[str, ...], message: str) -> None:

@@ -1,6 +1,4 @@
-"""Files of every kind: CSV in its dialects, mapped names, rejected rows with reasons, and errors that say
-what to do.
-"""
+"""Files of every kind: CSV dialects, mapped names, rejected rows with reasons, and errors with a remedy."""
 
 import datetime as dt
 import gzip
@@ -156,8 +154,8 @@ def test_mapped_names(database: Engine, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        (["user_id"], "its form is name=column"),
-        (["user=student"], "'user' .did you mean 'user_id'.. is no column of an attempt log"),
+        (["user_id"], "use name=column"),
+        (["user=student"], "'user' .did you mean 'user_id'.. is not a column of an attempt log"),
         (["user_id=a", "user_id=b"], "names 'user_id' twice"),
     ],
 )
@@ -172,7 +170,7 @@ def test_a_missing_column_names_those_found_and_the_remedy(database: Engine, tmp
         load_attempt_log(database, [path])
     assert str(error.value) == (
         "log.csv: column missing: user_id, correct. Columns found: 'student_id', 'item_id', 'is_correct', "
-        "'completed_at'. Rename it or name it: --map user_id=student_id --map correct=is_correct"
+        "'completed_at'. Rename or map: --map user_id=student_id --map correct=is_correct"
     )
     with pytest.raises(LoadError, match=r"session_id \(mapped to 'visit'\)"):
         load_attempt_log(database, [csv(tmp_path, GOOD)], options=LoadOptions({"session_id": "visit"}))
@@ -183,7 +181,7 @@ def test_a_missing_column_names_those_found_and_the_remedy(database: Engine, tmp
     [
         ("empty.csv", b"", "empty.csv: the file is empty"),
         ("header.csv", HEADER.encode(), "header.csv: no rows after the header"),
-        ("text.parquet", b"user_id,item_id\n", "no Parquet file, although it is named so"),
+        ("text.parquet", b"user_id,item_id\n", "not a Parquet file despite its name"),
         ("cut.parquet", b"PAR1 and then nothing of the kind", "damaged Parquet file"),
         (
             "picture.png",
@@ -211,7 +209,7 @@ def test_a_file_that_breaks_off_loads_nothing(database: Engine, tmp_path: Path) 
     content = bytearray(whole.read_bytes())
     content[100:3000] = bytes(2900)
     whole.write_bytes(content)
-    with pytest.raises(LoadError, match=r"log.parquet: (cannot be read to its end|damaged Parquet)"):
+    with pytest.raises(LoadError, match=r"log.parquet: (cannot be read to the end|damaged Parquet)"):
         load_attempt_log(database, [whole])
     assert exam_rows(database) == []
 
@@ -224,10 +222,10 @@ def test_files_folders_and_globs(database: Engine, tmp_path: Path) -> None:
     summary = load_attempt_log(database, [str(tmp_path / "*" / "*.parquet"), tmp_path / "jan"])
     assert summary.files == ("feb/log.parquet", "jan/log.parquet")
     assert [row[0] for row in reject_rows(database)] == ["feb/log.parquet", "jan/log.parquet"]
-    with pytest.raises(LoadError, match="there is no such file"):
+    with pytest.raises(LoadError, match="file not found"):
         load_attempt_log(database, [tmp_path / "march.parquet"])
     (tmp_path / "none").mkdir()
-    with pytest.raises(LoadError, match=r"the folder holds no .parquet or .csv file"):
+    with pytest.raises(LoadError, match=r"the folder contains no .parquet or .csv file"):
         load_attempt_log(database, [tmp_path / "none"])
 
 

@@ -1,4 +1,4 @@
-"""The loader against a real PostgreSQL: what it writes, twice, in any order, in parts and killed."""
+"""The loader on a real PostgreSQL: loads that are repeated, reordered, split and killed."""
 
 import datetime as dt
 import os
@@ -290,7 +290,9 @@ def test_a_dry_run_reports_and_writes_nothing(database: Engine, tmp_path: Path) 
 
 
 def test_a_database_without_tables_says_what_to_run(empty_database: Any, tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match="no table exam_results, question, load_rejects; run `seedtest migrate`"):
+    with pytest.raises(
+        LoadError, match="lacks the tables exam_results, question, load_rejects; run `seedtest migrate`"
+    ):
         load_attempt_log(create_engine(empty_database), [write_log(tmp_path / "log.parquet", [attempt()])])
 
 
@@ -299,8 +301,8 @@ import sys
 from sqlalchemy import create_engine
 from seedtest_analytics.ingest import load_attempt_log
 
-def stop_at(stage, done, total):
-    if stage == sys.argv[3] and (done > 0 or stage == "writing"):
+def stop_at(stage, share):
+    if stage == sys.argv[3] and (share > 0 or stage == "writing"):
         print("there", flush=True)
         sys.stdin.read()
 
@@ -349,7 +351,7 @@ def test_killed_in_the_middle_and_run_again_is_a_clean_load(
 
 
 def _temporary_tables(engine: Engine) -> list[str]:
-    """After a killed client the server needs a moment to notice."""
+    """The server needs a moment to notice a killed client."""
     for _ in range(100):
         with engine.connect() as connection:
             found = list(connection.execute(text("SELECT relname FROM pg_class WHERE relpersistence = 't'")).scalars())

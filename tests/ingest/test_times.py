@@ -1,4 +1,4 @@
-"""Local times, offsets, and the move by whole weeks at the edges of weeks and of daylight saving time."""
+"""Local times, offsets, and shifts by whole weeks at the ends of weeks and of daylight saving time."""
 
 import datetime as dt
 from pathlib import Path
@@ -71,18 +71,18 @@ def test_the_last_attempt_lands_in_the_last_full_week(last: dt.datetime, to: dt.
 @pytest.mark.parametrize(
     ("zone", "instant", "shift_to", "local_after"),
     [
-        # Sunday 23:30 and Monday 00:30 in Seoul are one UTC day: the week is the local one
+        # Sunday 23:30 and Monday 00:30 in Seoul are on one UTC day; the local week counts
         ("Asia/Seoul", "2026-03-01T14:30:00+00:00", "2026-11-21", "2026-11-15T23:30:00"),
         ("Asia/Seoul", "2026-03-01T15:30:00+00:00", "2026-11-21", "2026-11-09T00:30:00"),
         ("Asia/Seoul", "2026-03-01T14:30:00+00:00", "2026-11-22", "2026-11-22T23:30:00"),
-        # summer to winter: the wall clock stays, so Sunday evening stays Sunday
+        # summer to winter: wall-clock times stay, so Sunday evening stays Sunday
         ("America/New_York", "2026-07-06T03:30:00+00:00", "2026-11-21", "2026-11-15T23:30:00"),
         ("America/New_York", "2026-01-12T05:00:00+00:00", "2026-07-19", "2026-07-13T00:00:00"),
-        # 02:30 does not exist on 2026-03-08: an hour later
+        # 02:30 does not exist on 2026-03-08, so it becomes an hour later
         ("America/New_York", "2026-03-15T06:30:00+00:00", "2026-03-14", "2026-03-08T03:30:00"),
-        # already there: not even the hour that occurs twice is touched
+        # no shift: not even the hour that occurs twice changes
         ("America/New_York", "2026-11-01T06:30:00+00:00", "2026-11-01", "2026-11-01T01:30:00"),
-        # back in time
+        # a shift back
         ("Asia/Seoul", "2026-11-18T00:00:00+00:00", "2020-01-05", "2020-01-01T09:00:00"),
     ],
 )

@@ -46,9 +46,9 @@ def cohort(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
     write_cohort(
         CohortConfig(80, 10, seed=11, until=LAST, timezone="UTC"),
         folder,
-        progress=lambda stage, done, total: None,
+        progress=lambda *_: None,
     )
-    load_cohort(engine, folder, progress=lambda stage, done, total: None)
+    load_cohort(engine, folder, progress=lambda *_: None)
     yield engine
     engine.dispose()
 

@@ -1,4 +1,4 @@
-"""The declared tables against the legacy contract, written here by hand from its sections 1 to 3."""
+"""The declared tables compared with the legacy contract, written by hand from its sections 1 to 3."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ ATTEMPT = [
 TZ = "timestamp with time zone"
 FLOAT = "double precision"
 
-# table -> primary key, [(column, type, nullable)]; nullable is None where the contract does not say
+# table -> primary key, [(column, type, nullable)]; nullable is None if the contract does not say
 CONTRACT: dict[str, tuple[list[str], list[tuple[str, str, bool | None]]]] = {
     "exam_results": (
         ["id"],
@@ -269,7 +269,7 @@ CONTRACT: dict[str, tuple[list[str], list[tuple[str, str, bool | None]]]] = {
             ("id", "bigint", False),
             ("item_id", "bigint", None),
             ("window_id", "bigint", None),
-            # NOT NULL in the contract; ours may be NULL and never is (see the test of the comparison).
+            # NOT NULL in the contract. Ours is nullable but never NULL (see the test of the comparison).
             ("a_hat", FLOAT, None),
             ("b_hat", FLOAT, None),
             ("c_hat", FLOAT, None),

@@ -11,11 +11,12 @@ import dagster as dg
 
 from seedtest_analytics.assets.churn import checks
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.week_run import WeeklyStep
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import SurvivalSettings, load_settings
 from seedtest_analytics.tables import churn as tables
 
 EARLIER_WEEKS = dg.TimeWindowPartitionMapping(
@@ -25,12 +26,9 @@ EARLIER_WEEKS = dg.TimeWindowPartitionMapping(
 COVARIATES = [dg.AssetKey(["weekly_kpi", name]) for name in ("A_t", "E_t", "R_t")]
 
 
+@overrides(SurvivalSettings)
 class SurvivalOptions(RunOptions):
-    """Options of a churn run; each overrides its environment variable."""
-
-    lookback_days: int | None = None
-    event_threshold_days: int | None = None
-    family: str | None = None
+    """Options of a churn run."""
 
 
 @dg.multi_asset(

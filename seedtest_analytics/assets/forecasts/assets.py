@@ -7,11 +7,12 @@ import dagster as dg
 
 from seedtest_analytics.assets.forecasts import checks
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.week_run import WeeklyStep
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import ForecastSettings, load_settings
 from seedtest_analytics.tables import forecasts as tables
 from seedtest_analytics.tables.kpis import KPI_KEYS, weekly_kpi
 
@@ -19,15 +20,9 @@ LOOK_BACK = dg.TimeWindowPartitionMapping(start_offset=-11, end_offset=0, allow_
 """A series reaches back PROPHET_LOOKBACK_WEEKS weeks."""
 
 
+@overrides(ForecastSettings)
 class ForecastOptions(RunOptions):
-    """Options of a forecast run; each overrides its environment variable."""
-
-    lookback_weeks: int | None = None
-    forecast_weeks: int | None = None
-    anomaly_threshold: float | None = None
-    metrics: str | None = None
-    holiday_countries: str | None = None
-    holidays: str | None = None
+    """Options of a forecast run."""
 
 
 @dg.multi_asset(

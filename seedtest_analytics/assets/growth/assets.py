@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.week_run import WeeklyStep
 from seedtest_analytics.assets.growth import checks
@@ -13,34 +14,21 @@ from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.stan.resource import StanResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import GlmmSettings, GrowthSettings, load_settings
 from seedtest_analytics.tables import growth as tables
 from seedtest_analytics.tables.kpis import KPI_KEYS, weekly_kpi
 
 POOL = "model_fitting"
 
 
+@overrides(GlmmSettings)
 class GlmmOptions(RunOptions):
-    """Options of a mixed-model run; each overrides its environment variable."""
-
-    lookback_weeks: int | None = None
-    formula: str | None = None
-    family: str | None = None
-    min_observations: int | None = None
-    update_kpi: bool | None = None
+    """Options of a mixed-model run."""
 
 
+@overrides(GrowthSettings)
 class GrowthOptions(RunOptions):
-    """Options of a Bayesian growth run; each overrides its environment variable."""
-
-    lookback_weeks: int | None = None
-    n_samples: int | None = None
-    n_chains: int | None = None
-    family: str | None = None
-    score_source: str | None = None
-    backend: str | None = None
-    goal_horizon_weeks: int | None = None
-    seed: int | None = None
+    """Options of a Bayesian growth run."""
 
 
 @dg.multi_asset(

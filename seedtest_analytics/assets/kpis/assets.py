@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.preview import histogram, table_preview
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.week_run import WeeklyStep, WeekRun
@@ -23,13 +24,9 @@ Stage = Callable[[WeekRun], None]
 STAGES: dict[str, Stage] = {}
 
 
+@overrides(KpiSettings)
 class KpiOptions(RunOptions):
-    """Options of a KPI run; each overrides its environment variable."""
-
-    use_irt_theta: bool | None = None
-    use_bayesian: bool | None = None
-    default_target: float | None = None
-    churn_horizon_days: int | None = None
+    """Options of a KPI run."""
 
 
 def _kpi_asset(name: str, deps: list[Any], *, stage: Stage) -> dg.AssetsDefinition:

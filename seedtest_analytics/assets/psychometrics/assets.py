@@ -10,33 +10,25 @@ from typing import Any
 import dagster as dg
 
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.week_run import WeeklyStep
 from seedtest_analytics.assets.psychometrics import checks
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.r.resource import RResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import CalibrationSettings, load_settings
 from seedtest_analytics.tables import psychometrics as tables
 
 
+@overrides(CalibrationSettings)
 class CalibrationOptions(RunOptions):
-    """Options of a calibration run; each overrides its environment variable."""
-
-    lookback_days: int | None = None
-    model: str | None = None
-    topic_id: str | None = None
-    subject_id: int | None = None
-    max_observations: int | None = None
-    min_responses: int | None = None
-    attempts: str | None = None
-    backend: str | None = None
+    """Options of a calibration run."""
 
 
+@overrides(CalibrationSettings, "lookback_days")
 class ScoringOptions(RunOptions):
     """Options of a scoring run."""
-
-    lookback_days: int | None = None
 
 
 @dg.multi_asset(

@@ -6,24 +6,22 @@ from typing import Any
 import dagster as dg
 
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.week_run import WeeklyStep
 from seedtest_analytics.assets.segments import checks
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import SegmentSettings, load_settings
 from seedtest_analytics.tables import segments as tables
 
 LOOK_BACK = dg.TimeWindowPartitionMapping(start_offset=-11, end_offset=0, allow_nonexistent_upstream_partitions=True)
 """Features are means over CLUSTER_LOOKBACK_WEEKS weeks."""
 
 
+@overrides(SegmentSettings)
 class SegmentOptions(RunOptions):
-    """Options of a segmentation; each overrides its environment variable."""
-
-    lookback_weeks: int | None = None
-    n_clusters: int | None = None
-    method: str | None = None
+    """Options of a segmentation."""
 
 
 @dg.multi_asset(

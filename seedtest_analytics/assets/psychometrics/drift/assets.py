@@ -6,22 +6,19 @@ from typing import Any
 import dagster as dg
 
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.week_run import WeeklyStep
 from seedtest_analytics.assets.psychometrics.checks import DRIFT_BELOW_THRESHOLD
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import DriftSettings, load_settings
 from seedtest_analytics.tables import drift as tables
 
 
+@overrides(DriftSettings)
 class DriftOptions(RunOptions):
-    """Options of a comparison; each overrides its environment variable."""
-
-    lookback_days: int | None = None
-    min_sample: int | None = None
-    baseline_from: str | None = None
-    baseline_to: str | None = None
+    """Options of a comparison."""
 
 
 @dg.multi_asset(
