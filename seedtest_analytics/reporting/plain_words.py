@@ -1,6 +1,6 @@
-"""What the words that the models store mean to a reader: methods, states, circumstances, segments, habits.
+"""Plain words for what the models store: methods, states, covariates, segments and habits.
 
-A test walks through all that the model layers can store and fails for a word that is missing here.
+A test lists every value that the models can store and fails where this module has no words for it.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ _UNKNOWN: Mapping[str, str] = {
 
 
 def circumstance(effect: Effect) -> tuple[str, Effect] | None:
-    """A column of the churn model in words and the effect that the words are about; None for an unknown one.
+    """A column of the churn model in words, with the effect that the words describe; None for an unknown column.
 
-    The ratio of a column on the scale log(1 + x) is that of a step of one there; the words speak of twice as
-    much, which is a step of log 2.
+    The words of a column on the scale log(1 + x) describe a doubling. That is a step of log 2, whereas the stored
+    ratio is for a step of 1.
     """
     column = effect.column
     if column.is_missing_indicator:
@@ -102,11 +102,11 @@ SEGMENTS: Mapping[str, str] = {
     "efficient": "getting faster, few hints",
     "average": "like most students",
 }
-"""The contract's labels by what their rules say (`stats/segments/labels.py`)."""
+"""What the rule of each of the contract's labels says (`stats/segments/labels.py`)."""
 
 
 def segment(label: str) -> str:
-    """A segment's label in words: the contract's by its rule, any other by its own words."""
+    """A segment's label in words: the rule of one of the contract's labels, the words of any other label."""
     parts = re.split(r"(_and_|_with_)", re.sub(r"_\d+$", "", label))
     joined = (SEGMENTS.get(part, part) if i % 2 == 0 else part for i, part in enumerate(parts))
     return "".join(joined).replace("_with_", ", ").replace("_", " ")
@@ -126,11 +126,11 @@ HABITS: Mapping[str, str] = {
 
 
 def habit(feature: str, value: float) -> str:
-    """The value of a feature of the segmentation with its unit."""
+    """The value of a segmentation feature with its unit."""
     if feature in ("efficiency", "recovery"):
         return wording.percent(value)
     if feature == "engagement":
-        return f"{round(100 * value)} of 100"
+        return wording.points(value)
     if feature == "improvement":
         return wording.signed(value)
     if feature == "avg_rt":
