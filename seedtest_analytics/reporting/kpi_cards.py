@@ -163,7 +163,12 @@ def _goal_evidence(document: ReportDocument) -> list[str | None]:
     whose = plain_words.GOAL_SOURCES.get(document.kpi_text("P_target_source") or "")
     goal = f"Goal: ability {wording.decimal(target)}{f' ({whose})' if whose else ''}." if target is not None else None
     fallback = "The growth model has nothing to say about this student and week."
-    return [_likely(document, "P"), goal, _goal_method(document), _fallback(document, "P", model="growth", text=fallback)]
+    return [
+        _likely(document, "P"),
+        goal,
+        _goal_method(document),
+        _fallback(document, "P", model="growth", text=fallback),
+    ]
 
 
 def _likely(document: ReportDocument, key: str) -> str | None:

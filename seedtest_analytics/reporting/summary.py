@@ -1,4 +1,4 @@
-"""Totals of the daily topic rows by day, week and topic. Rows after the reported week do not count."""
+"""Abilities, and totals of the daily topic rows by day, week and topic. Rows after the reported week do not count."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from seedtest_analytics.reporting.document import ReportDocument, TopicDay
+from seedtest_analytics.reporting.document import AbilityPoint, ReportDocument, TopicDay
 
 Z_95 = 1.959964
 
@@ -59,6 +59,11 @@ def wilson_interval(correct: int, attempts: int, *, z: float = Z_95) -> tuple[fl
     centre = (share + shrink / 2) / (1 + shrink)
     half = z / (1 + shrink) * math.sqrt(share * (1 - share) / attempts + shrink / (4 * attempts))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def known_abilities(document: ReportDocument) -> list[AbilityPoint]:
+    """The abilities up to the Sunday of the reported week, oldest first."""
+    return sorted((p for p in document.ability_trend if p.date <= document.week_end), key=lambda p: p.date)
 
 
 def known_days(document: ReportDocument) -> tuple[TopicDay, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from seedtest_analytics.reporting import charts, plain_words, wording
 from seedtest_analytics.reporting.document import Effect, Forecast, ReportDocument, is_number, number_or_none
 from seedtest_analytics.reporting.html import Html, figure, name, paragraph, table, text
+from seedtest_analytics.reporting.summary import known_abilities
 
 DRAWN_DIFFICULTY = 6.0
 MIN_ITEMS = 5
@@ -31,7 +32,7 @@ def questions(document: ReportDocument) -> Html | None:
     drawn = [min(DRAWN_DIFFICULTY, max(-DRAWN_DIFFICULTY, b)) for b in difficulties]
     if len(drawn) < MIN_ITEMS:
         return None
-    points = sorted((p for p in document.ability_trend if p.date <= document.week_end), key=lambda p: p.date)
+    points = known_abilities(document)
     ability = points[-1].theta if points else None
     described = f"{len(drawn)} questions with difficulties from {wording.interval(min(drawn), max(drawn), digits=1)}."
     title = "Difficulty of the questions met"

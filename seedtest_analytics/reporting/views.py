@@ -16,6 +16,7 @@ from seedtest_analytics.reporting.summary import (
     Tally,
     TopicSummary,
     daily_tallies,
+    known_abilities,
     known_days,
     topic_summaries,
     week_tally,
@@ -78,8 +79,7 @@ def _kpi_card(card: KpiCard) -> str:
 
 def ability(document: ReportDocument) -> Html:
     """The ability of the last weeks with its 95% interval and the goal."""
-    points = [p for p in document.ability_trend if p.date <= document.week_end]
-    newest = sorted(points, key=lambda p: p.date)[-TREND_WEEKS:]
+    newest = known_abilities(document)[-TREND_WEEKS:]
     if not newest:
         return Html(paragraph(text(_no_ability(document), 400), "missing"))
     if len(newest) == 1:
