@@ -1,10 +1,14 @@
--- Anchors: who could be one, who is chosen, and parameters written back to the item bank.
+-- Anchors: the candidates, the tag for the chosen, and the parameters that are written back to the item bank.
+-- Grain:  see each statement.
 -- Inputs: mirt_fit_meta, mirt_item_params_history, mirt_item_params, attempt, question, drift_alerts.
+-- Params: see each statement.
+-- Scale:  every a and b here, in the calibrations and in question.meta.irt, is on the platform's linked scale
+--         (see scale.sql). A parameter on a calibration's own scale would move the scale of all later weeks.
 
 -- name: candidates
--- Grain: item with parameters in the calibration. `flag` says what speaks against an item: the calibration's own flag, a
--- shift that kept it from carrying the scale, an alert of drift that nobody has resolved, DIF of ETS class C.
--- Params: run_id, as_of, week_start.
+-- `flag` lists what speaks against an item: the calibration's flag, a shift that excluded it from the link, an unresolved
+-- drift alert, DIF of ETS class C.
+-- Grain: item with parameters in the calibration. Params: run_id, as_of, week_start.
 WITH fit AS MATERIALIZED (
     SELECT
         COALESCE(model_spec #> '{linking_constants,dropped}', '[]') AS dropped,
@@ -47,8 +51,8 @@ WHERE h.run_id = :run_id AND h.a IS NOT NULL AND h.b IS NOT NULL
 ORDER BY 1;
 
 -- name: history
--- The newest five calibrations of the last 90 days on the platform's scale in which the item was estimated.
--- Params: week_start.
+-- The difficulty of each item (linked scale) in the newest five calibrations of the last 90 days that estimated it.
+-- Grain: item and calibration. Params: week_start.
 SELECT item_id, b FROM (
     SELECT
         h.item_id::bigint AS item_id,
@@ -68,7 +72,8 @@ WHERE nth <= 5
 ORDER BY item_id, nth;
 
 -- name: newest_calibration
--- The calibration that anchors are chosen by: the newest usable one, a filtered one where there are no others at all.
+-- The calibration that anchors are chosen from: the newest usable one; a filtered one only while no other exists.
+-- Grain: one row or none.
 SELECT week_start, fitted_at
 FROM mirt_fit_meta
 WHERE
@@ -78,7 +83,8 @@ ORDER BY week_start DESC
 LIMIT 1;
 
 -- name: tagged
--- Every item that has the tag; `has_parameters`: it can be held at them.
+-- Every item with the tag 'anchor'. `has_parameters`: a calibration can fix the item at them.
+-- Grain: tagged item.
 SELECT
     id AS item_id,
     topic_id,
@@ -90,8 +96,9 @@ WHERE meta -> 'tags' @> '["anchor"]'
 ORDER BY id;
 
 -- name: tag
--- Append the tag, and keep the parameters that the item was chosen with: an anchor is held at them from now on.
--- Params: item_ids, run_id. A tags value that is no array is replaced.
+-- Adds the tag and stores the parameters (linked scale) of the calibration that chose the item: later calibrations fix the
+-- anchor at them. A tags value that is not an array is replaced.
+-- Grain: chosen item. Params: item_ids, run_id.
 UPDATE question AS q
 SET
     meta = COALESCE(q.meta, '{}') || jsonb_build_object(
@@ -109,9 +116,10 @@ WHERE
     AND NOT COALESCE(q.meta -> 'tags' @> '["anchor"]', false);
 
 -- name: write_back
--- The calibration's parameters into question.meta.irt. Anchors keep their own values: a scale is never tied to its own
--- last estimate, and what is written here is an anchor only where somebody tags it. `version` is the calibration.
--- Params: run_id.
+-- Writes the calibration's parameters (linked scale) to question.meta.irt, with the run as `version`. Anchors keep their
+-- values, because a scale that follows its own last estimate would drift. Items written here become anchors only when
+-- somebody tags them.
+-- Grain: item. Params: run_id.
 UPDATE question AS q
 SET meta = COALESCE(q.meta, '{}') || jsonb_build_object('irt', w.irt), updated_at = now()
 FROM (
