@@ -79,16 +79,18 @@ WHERE k.week_start = :week_start AND k.kpis ->> 'P' IS NOT NULL AND k.kpis ->> '
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
 SELECT
     a.user_id,
-    p.c0 + (1 - p.c0) / (1 + exp(-p.a * (m.theta - p.b) / sqrt(1 + pi() * p.a * p.a * m.se * m.se / 8))) AS predicted,
-    p.model AS method,
+    linked.c0 + (1 - linked.c0) / (
+        1 + exp(-linked.a * (m.theta - linked.b) / sqrt(1 + pi() * linked.a * linked.a * m.se * m.se / 8))
+    ) AS predicted,
+    linked.model AS method,
     a.correct AS happened,
-    p.p_correct AS baseline
+    linked.p_correct AS baseline
 FROM mirt_ability AS m
 INNER JOIN attempt AS a ON a.user_id = m.user_id AND a.completed_at >= :as_of AND a.completed_at < :until
-INNER JOIN (SELECT *, COALESCE(c, 0) AS c0 FROM mirt_item_params_history) AS p
-    ON p.run_id = m.run_id AND p.item_id = a.item_id::text
-WHERE m.week_start = :week_start AND a.is_answered AND a.answer_no = 1 AND p.a IS NOT NULL AND p.b IS NOT NULL
-    AND p.p_correct IS NOT NULL;
+INNER JOIN (SELECT *, COALESCE(c, 0) AS c0 FROM mirt_item_params_history) AS linked
+    ON linked.run_id = m.run_id AND linked.item_id = a.item_id::text
+WHERE m.week_start = :week_start AND a.is_answered AND a.answer_no = 1 AND linked.a IS NOT NULL AND linked.b IS NOT NULL
+    AND linked.p_correct IS NOT NULL;
 
 -- name: forecasts
 -- The cohort's forecasts made in the week. Grain: metric. Params: week_start.

@@ -18,17 +18,17 @@ WITH fit AS MATERIALIZED (
 )
 
 SELECT
-    h.item_id::bigint AS item_id,
+    linked.item_id::bigint AS item_id,
     q.topic_id,
-    h.a,
-    h.b,
-    h.c,
-    NULLIF(concat_ws('; ', h.flag, 'not on the scale: ' || m.reason, d.alert, g.dif), '') AS flag,
-    h.is_anchor AS is_held,
+    linked.a,
+    linked.b,
+    linked.c,
+    NULLIF(concat_ws('; ', linked.flag, 'not on the scale: ' || m.reason, d.alert, g.dif), '') AS flag,
+    linked.is_anchor AS is_held,
     COALESCE(q.meta -> 'tags' @> '["anchor"]', false) AS is_tagged,
     COALESCE(n.n_responses, 0)::integer AS n_responses
-FROM mirt_item_params_history AS h
-INNER JOIN question AS q ON q.id = h.item_id::bigint
+FROM mirt_item_params_history AS linked
+INNER JOIN question AS q ON q.id = linked.item_id::bigint
 LEFT JOIN (
     SELECT item_id, count(*) AS n_responses FROM attempt WHERE is_answered AND completed_at < :as_of GROUP BY item_id
 ) AS n ON n.item_id = q.id
@@ -36,7 +36,7 @@ LEFT JOIN (
     SELECT e.moved ->> 'item_id' AS item_id, min(e.moved ->> 'reason') AS reason
     FROM fit CROSS JOIN LATERAL jsonb_array_elements(fit.dropped) AS e (moved)
     GROUP BY 1
-) AS m ON m.item_id = h.item_id
+) AS m ON m.item_id = linked.item_id
 LEFT JOIN (
     SELECT item_id, 'open alert of drift (' || string_agg(DISTINCT metric, ', ' ORDER BY metric) || ')' AS alert
     FROM drift_alerts
@@ -46,8 +46,8 @@ LEFT JOIN (
 LEFT JOIN (
     SELECT DISTINCT e.item_id, 'DIF of class C' AS dif
     FROM fit CROSS JOIN LATERAL jsonb_array_elements_text(fit.items_c) AS e (item_id)
-) AS g ON g.item_id = h.item_id
-WHERE h.run_id = :run_id AND h.a IS NOT NULL AND h.b IS NOT NULL
+) AS g ON g.item_id = linked.item_id
+WHERE linked.run_id = :run_id AND linked.a IS NOT NULL AND linked.b IS NOT NULL
 ORDER BY 1;
 
 -- name: history
@@ -55,14 +55,14 @@ ORDER BY 1;
 -- Grain: item and calibration. Params: week_start.
 SELECT item_id, b FROM (
     SELECT
-        h.item_id::bigint AS item_id,
-        h.b,
-        row_number() OVER (PARTITION BY h.item_id ORDER BY h.week_start DESC) AS nth
-    FROM mirt_item_params_history AS h
-    INNER JOIN mirt_fit_meta AS f ON f.run_id = h.run_id
+        linked.item_id::bigint AS item_id,
+        linked.b,
+        row_number() OVER (PARTITION BY linked.item_id ORDER BY linked.week_start DESC) AS nth
+    FROM mirt_item_params_history AS linked
+    INNER JOIN mirt_fit_meta AS f ON f.run_id = linked.run_id
     WHERE
-        f.is_usable AND f.model_spec ->> 'scale_origin' <> 'unlinked' AND NOT h.is_anchor AND h.b IS NOT NULL
-        AND h.week_start <= :week_start AND h.week_start > CAST(:week_start AS date) - 90
+        f.is_usable AND f.model_spec ->> 'scale_origin' <> 'unlinked' AND NOT linked.is_anchor AND linked.b IS NOT NULL
+        AND linked.week_start <= :week_start AND linked.week_start > CAST(:week_start AS date) - 90
         AND (
             f.model_spec ->> 'filter' IS NULL
             OR NOT EXISTS (SELECT FROM mirt_fit_meta AS o WHERE o.model_spec ->> 'filter' IS NULL)
@@ -106,13 +106,13 @@ SET
         CASE WHEN jsonb_typeof(q.meta -> 'tags') = 'array' THEN q.meta -> 'tags' ELSE '[]' END || '["anchor"]',
         'irt',
         jsonb_strip_nulls(
-            jsonb_build_object('a', h.a, 'b', h.b, 'c', h.c, 'model', h.model, 'version', h.run_id)
+            jsonb_build_object('a', linked.a, 'b', linked.b, 'c', linked.c, 'model', linked.model, 'version', linked.run_id)
         )
     ),
     updated_at = now()
-FROM mirt_item_params_history AS h
+FROM mirt_item_params_history AS linked
 WHERE
-    h.run_id = :run_id AND h.item_id = ANY(:item_ids) AND q.id = h.item_id::bigint
+    linked.run_id = :run_id AND linked.item_id = ANY(:item_ids) AND q.id = linked.item_id::bigint
     AND NOT COALESCE(q.meta -> 'tags' @> '["anchor"]', false);
 
 -- name: write_back

@@ -68,12 +68,12 @@ SELECT
     (q.meta #>> '{irt,a}')::numeric AS a,
     (q.meta #>> '{irt,b}')::numeric AS b,
     (q.meta #>> '{irt,c}')::numeric AS c,
-    h.se_a,
-    h.se_b,
-    h.se_c
+    linked.se_a,
+    linked.se_b,
+    linked.se_c
 FROM question AS q
-LEFT JOIN mirt_item_params_history AS h
-    ON h.run_id = q.meta #>> '{irt,version}' AND h.item_id = q.id::text
+LEFT JOIN mirt_item_params_history AS linked
+    ON linked.run_id = q.meta #>> '{irt,version}' AND linked.item_id = q.id::text
 WHERE
     q.meta -> 'tags' @> '["anchor"]'
     AND jsonb_typeof(q.meta #> '{irt,a}') = 'number'

@@ -92,19 +92,19 @@ ORDER BY h.user_id, h.topic_id, h.fitted_at DESC;
 -- Grain: item. Params: run_id, dif (JSON object: item id to its comparisons between groups; {} without a covariate).
 CREATE TEMP TABLE staged_current ON COMMIT DROP AS
 SELECT
-    h.item_id,
-    h.model,
-    jsonb_build_object('a', h.a, 'b', h.b, 'c', h.c)
+    linked.item_id,
+    linked.model,
+    jsonb_build_object('a', linked.a, 'b', linked.b, 'c', linked.c)
     || jsonb_strip_nulls(jsonb_build_object(
-        'se_a', NULLIF(h.se_a, 'NaN'), 'se_b', NULLIF(h.se_b, 'NaN'), 'se_c', NULLIF(h.se_c, 'NaN'),
-        'n', h.n_responses, 'flag', h.flag, 'is_anchor', h.is_anchor, 'dif', d.found
+        'se_a', NULLIF(linked.se_a, 'NaN'), 'se_b', NULLIF(linked.se_b, 'NaN'), 'se_c', NULLIF(linked.se_c, 'NaN'),
+        'n', linked.n_responses, 'flag', linked.flag, 'is_anchor', linked.is_anchor, 'dif', d.found
     )) AS params,
     f.version,
     f.fitted_at,
     f.run_id
-FROM mirt_item_params_history AS h
-INNER JOIN mirt_fit_meta AS f ON f.run_id = h.run_id
-LEFT JOIN jsonb_each(CAST(:dif AS jsonb)) AS d (item_id, found) ON d.item_id = h.item_id
+FROM mirt_item_params_history AS linked
+INNER JOIN mirt_fit_meta AS f ON f.run_id = linked.run_id
+LEFT JOIN jsonb_each(CAST(:dif AS jsonb)) AS d (item_id, found) ON d.item_id = linked.item_id
 WHERE
     f.run_id = :run_id AND f.is_usable AND f.model_spec ->> 'scale_origin' <> 'unlinked'
-    AND h.a IS NOT NULL AND h.b IS NOT NULL;
+    AND linked.a IS NOT NULL AND linked.b IS NOT NULL;

@@ -139,9 +139,9 @@ LEFT JOIN segment_profile AS p ON p.run_id = u.run_id AND p.segment_id = u.segme
 LEFT JOIN LATERAL (
     SELECT
         jsonb_agg(jsonb_build_object(
-            'item_id', p.item_id, 'discrimination', p.a, 'difficulty', p.b,
-            'guessing', p.c, 'model', p.model, 'fitted_at', scale.fitted_at
-        ) ORDER BY p.item_id) AS value
+            'item_id', linked.item_id, 'discrimination', linked.a, 'difficulty', linked.b,
+            'guessing', linked.c, 'model', linked.model, 'fitted_at', scale.fitted_at
+        ) ORDER BY linked.item_id) AS value
     FROM (
         SELECT DISTINCT l.item_id
         FROM attempt AS l
@@ -150,7 +150,7 @@ LEFT JOIN LATERAL (
         LIMIT 200
     ) AS met
     CROSS JOIN scale
-    INNER JOIN mirt_item_params_history AS p ON p.run_id = scale.run_id AND p.item_id = met.item_id::text
-    WHERE p.a IS NOT NULL AND p.b IS NOT NULL
+    INNER JOIN mirt_item_params_history AS linked ON linked.run_id = scale.run_id AND linked.item_id = met.item_id::text
+    WHERE linked.a IS NOT NULL AND linked.b IS NOT NULL
 ) AS i ON true
 ORDER BY s.user_id;
