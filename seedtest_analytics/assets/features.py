@@ -23,9 +23,9 @@ REPORT_SQL = "features/report.sql"
 ABILITY_OF_CLOSED_WEEK = dg.TimeWindowPartitionMapping(
     start_offset=-6, end_offset=-6, allow_nonexistent_upstream_partitions=True
 )
-"""A day reads the last week that is closed at its end: the week before, on Sundays its own.
+"""A day reads the last week that is closed at its end: the previous week, or on a Sunday its own.
 
-The offsets are days: the week that holds the sixth day before is that week.
+The offsets are days: that week contains the sixth day before.
 """
 
 
@@ -39,8 +39,8 @@ class FeatureOptions(RunOptions):
     TableSpec(
         table,
         grain="student_topic_day",
-        description="What a student did in a topic on a day: answers, times, hints, ability and improvement within the "
-        "topic. One statement for a day or for a range of days.",
+        description="What a student did in a topic on a day: answers, times, hints, ability, and improvement within the "
+        "topic. One statement computes a day or a range of days.",
         checks=(
             CheckDeclaration(
                 "reconciled", "Every answered attempt with a topic is in exactly one row.", is_blocking=True
@@ -60,7 +60,7 @@ class FeatureOptions(RunOptions):
 def features_topic_daily(
     context: dg.AssetExecutionContext, config: FeatureOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
-    """Compute the run's days by one statement and replace them in one transaction."""
+    """Compute the days of the run in one statement and replace them in one transaction."""
     first, last = days(context)
     settings = load_settings().features.overridden_by(config.model_dump())
     dry = is_dry_run(config)
@@ -84,7 +84,7 @@ def features_topic_daily(
         by_day = table_preview(connection, statement(REPORT_SQL, "by_day"), parameters=range_)
         missing = connection.execute(statement(REPORT_SQL, "unexplained"), {**window, **range_}).scalar_one()
         rows = {day: n for day, n in connection.execute(statement(REPORT_SQL, "rows_by_day"), range_)}
-    context.log.info(f"{first} to {last} by one statement: {published.staged:,} rows")
+    context.log.info(f"{first} to {last} in one statement: {published.staged:,} rows")
     yield Outcome(
         published,
         {"by_day": by_day},

@@ -1,4 +1,4 @@
-"""Stage `reports`: one report a student and week, rendered from the `.qmd` and put into the object store."""
+"""Stage `reports`: one report for each student and week, rendered from the `.qmd` and stored in the object store."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class ReportOptions(RunOptions):
 
 @dataclass
 class _Rendered:
-    """What a week's rendering came to so far; rows of report_artifacts and messages of failures."""
+    """The outcome of rendering a week: rows of report_artifacts and messages of failures."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     size_bytes: int = 0
     refusal: str | None = None
-    """Why the object store took no more; the rest of the week was not tried."""
+    """Why the object store refused a report; the rest of the week was not tried."""
 
 
 @table_assets(
@@ -51,8 +51,8 @@ class _Rendered:
         report_artifacts,
         grain="student_week",
         key=("weekly_report",),
-        description="One self-contained HTML report a student and week, rendered from `quarto/weekly_report.qmd`, in the "
-        "object store under `reports/{user_id}/{week_start}/report.html`; `report_artifacts` has the rows.",
+        description="One self-contained HTML report for each student and week, rendered from `quarto/weekly_report.qmd`. It is "
+        "in the object store under `reports/{user_id}/{week_start}/report.html`; `report_artifacts` lists it.",
         checks=(CheckDeclaration("all_rendered", "Every student with KPIs in the week has a report."),),
     ),
     group="reports",
@@ -96,9 +96,9 @@ def weekly_report(
         is_worth_another_try &= rendered.refusal is None and bool(rendered.rows or rendered.failures)
         if rendered.refusal is not None:
             break
-    # What could be made is published; the run is red all the same, so that somebody is told of the others.
+    # The finished reports are published. The run fails all the same, so that an alert reports the missing ones.
     if problems:
-        # A store's client has tried again by itself; neither does a full disk empty nor a KPI appear within a minute.
+        # The store's client has already retried; retrying the run will not free a full disk or create a missing KPI.
         raise dg.Failure("; ".join(problems), allow_retries=is_worth_another_try)
 
 
@@ -106,11 +106,11 @@ def _problem(week: Week, rendered: _Rendered) -> list[str]:
     made, failed = len(rendered.rows), len(rendered.failures)
     found = []
     if rendered.refusal is not None:
-        found.append(f"{made:,} reports are stored and recorded, the others are as they were; {rendered.refusal}")
+        found.append(f"{made:,} reports are stored and recorded, the others are unchanged; {rendered.refusal}")
     if failed:
         found.append(f"{failed:,} of {made + failed:,} reports could not be made; {rendered.failures[0]}")
     if not made and not found:
-        found.append("no student has KPIs, so there is no report; compute them first")
+        found.append("no student has KPIs, so there is nothing to report; compute the KPIs first")
     return [f"week of {week.key}: {text}" for text in found]
 
 
@@ -142,7 +142,7 @@ def _render_week(
 
 
 def _documents(postgres: PostgresResource, week: Week, *, settings: ReportSettings) -> Iterator[ReportDocument]:
-    """The week's documents, streamed by a server-side cursor so that memory stays flat."""
+    """The week's documents, streamed by a server-side cursor to keep memory constant."""
     parameters = {
         "week_start": week.start,
         "as_of": week.as_of,

@@ -1,4 +1,4 @@
-"""Stage `sources`: the web application's tables, observed and never written."""
+"""Stage `sources`: the tables of the web application. The platform observes them and never writes to them."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.tables import source
 
 SOURCES = {
-    source.exam_results: ("exam", "Exam results with their questions as JSON: where every attempt comes from."),
+    source.exam_results: ("exam", "Exam results with their questions as JSON: the source of every attempt."),
     source.question: ("item", "The item bank: topics, anchors and parameters in `meta`."),
     source.interest_goal: (
         "student_topic",
-        "What ability students want to reach in which topic, and how much it matters.",
+        "The ability that students want to reach in a topic, and its priority.",
     ),
 }
-"""Table: grain and description."""
+"""Grain and description of each source table."""
 LATE_AFTER = dt.timedelta(hours=36)
-"""A school is silent over a night and a Sunday, hardly longer."""
+"""A school is silent overnight and on a Sunday, but rarely longer."""
 
 
 def _spec(table: Any, grain: str, *, description: str) -> dg.AssetSpec:
@@ -44,7 +44,7 @@ def _spec(table: Any, grain: str, *, description: str) -> dg.AssetSpec:
     can_subset=True,
 )
 def observe_sources(context: dg.AssetExecutionContext, postgres: PostgresResource) -> Iterator[dg.ObserveResult]:
-    """Observe rows and the newest change of the selected source tables."""
+    """Observe the number of rows and the newest change of the selected source tables."""
     with postgres.engine.connect() as connection:
         for key in sorted(context.selected_asset_keys):
             row = connection.execute(statement("sources/observe.sql", key.path[-1])).one()._mapping
@@ -61,11 +61,11 @@ def observe_sources(context: dg.AssetExecutionContext, postgres: PostgresResourc
 @dg.asset_check(
     asset="exam_results",
     name="fresh",
-    description=f"The newest exam result is younger than {LATE_AFTER.total_seconds() / 3600:.0f} hours. Older ones mean that "
-    "nobody learns (holidays), or that the web application does not write.",
+    description=f"The newest exam result is less than {LATE_AFTER.total_seconds() / 3600:.0f} hours old. Otherwise nobody is "
+    "learning (holidays), or the web application has stopped writing.",
 )
 def exam_results_fresh(postgres: PostgresResource) -> dg.AssetCheckResult:
-    """Freshness by the table's own times; Dagster's policies know materialisations only, and nobody makes one here."""
+    """Judge freshness by the table's own times: Dagster's freshness policies need materializations, and there are none."""
     with postgres.engine.connect() as connection:
         row = connection.execute(statement("sources/observe.sql", "exam_results")).one()
     if row.newest_at is None:

@@ -1,4 +1,4 @@
-"""Stage `attempts`: the exam results taken apart, one row a question; what is malformed goes to quarantine."""
+"""Stage `attempts`: the exam results split into one row for each question. Malformed elements go to quarantine."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class SyncOptions(RunOptions):
     TableSpec(
         attempt,
         grain="attempt",
-        description="One row a question of an exam that is not failed: the legacy view's 11 columns, then the platform's "
-        "own. Kept in step with `exam_results`: only exams that are new, changed or gone since the last run are read.",
+        description="One row for each question of an exam that has not failed: the legacy view's 11 columns, then the "
+        "platform's own. Each run reads only the `exam_results` that are new, changed or gone since the last run.",
         checks=(
             CheckDeclaration(
                 "reconciled",
@@ -44,8 +44,8 @@ class SyncOptions(RunOptions):
     TableSpec(
         attempt_quarantine,
         grain="malformed_element",
-        description="Malformed elements of `exam_results` with their reason. An excluded one is not in `attempt`; the others "
-        "are, with the malformed field as not recorded. Corrected at the source, they leave by themselves.",
+        description="Malformed elements of `exam_results` with their reason. Excluded elements are missing from `attempt`; the "
+        "others are there without the malformed field. Elements that are corrected at the source leave the quarantine.",
         checks=(
             CheckDeclaration("quarantine_share", f"At most {QUARANTINE_WARN_SHARE:.0%} of the elements are malformed."),
         ),
@@ -59,7 +59,7 @@ class SyncOptions(RunOptions):
 def attempts(
     context: dg.AssetExecutionContext, config: SyncOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
-    """Sync the attempt log and the quarantine."""
+    """Bring the attempt log and the quarantine in step with the exam results."""
     dry = is_dry_run(config)
     result = sync_attempts(
         postgres.engine,
