@@ -73,8 +73,8 @@ def habits(document: ReportDocument) -> Html | None:
 
 def _snapshot(features: dict[str, Any]) -> str:
     rows = [
-        [label, text(plain_words.habit(key, float(features[key])))]
-        for key, label in plain_words.HABITS.items()
+        [label, text(shown(float(features[key])))]
+        for key, (label, shown) in plain_words.HABITS.items()
         if is_number(features.get(key))
     ]
     if not rows:

@@ -63,12 +63,12 @@ def test_a_card_tells_how_the_risk_was_made(method: str) -> None:
 
 
 def test_a_card_tells_that_an_earlier_fit_stands_in() -> None:
-    told = "The survival model is that of an earlier week."
+    shown = "The survival model is that of an earlier week."
     data = full()
     for note in ({}, {"S_fit_note": "the churn fit of 2026-03-02 is not usable (slope 3)"}):
         data["kpis"] = {**data["kpis"], "S_method": "cox", **note}
         cards = {card.key: card for card in kpi_cards(ReportDocument.validated(data))}
-        assert (told in cards["S"].evidence) == bool(note)
+        assert (shown in cards["S"].evidence) == bool(note)
 
 
 def test_risk_words_change_at_the_cuts() -> None:

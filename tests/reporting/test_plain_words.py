@@ -27,10 +27,10 @@ WORDS = {
     "S_method": plain_words.RISK_METHODS,
     "S_state": plain_words.RISK_STATES,
 }
-NOT_TOLD = {"I_t_mode": "chooses between two sentences", "P_score_unit": "chooses the unit of the numbers"}
+WITHOUT_WORDS = {"I_t_mode": "chooses between two sentences", "P_score_unit": "chooses the unit of the numbers"}
 
 
-def told(column: DesignColumn) -> ModelColumn:
+def stored(column: DesignColumn) -> ModelColumn:
     return ModelColumn(
         covariate=column.covariate,
         is_missing_indicator=column.is_missing_indicator,
@@ -41,8 +41,8 @@ def told(column: DesignColumn) -> ModelColumn:
 
 @pytest.mark.parametrize("column", POSSIBLE, ids=lambda column: column.name)
 def test_every_column_of_the_churn_model_has_words(column: DesignColumn) -> None:
-    assert told(column).name == column.name
-    known = plain_words.circumstance(Effect(told(column), 1.5))
+    assert stored(column).name == column.name
+    known = plain_words.circumstance(Effect(stored(column), 1.5))
     assert known is not None, f"no words for {column.name}; add them to plain_words"
     assert column.covariate not in known[0]
 
@@ -57,7 +57,7 @@ def test_every_covariate_has_a_subject_and_a_phrase_for_the_student(covariate: s
 
 @pytest.mark.parametrize("key", sorted(ALLOWED))
 def test_every_word_that_a_kpi_may_hold_has_words(key: str) -> None:
-    assert key in WORDS or key in NOT_TOLD, f"say in plain_words what {key} means"
+    assert key in WORDS or key in WITHOUT_WORDS, f"say in plain_words what {key} means"
     if key in WORDS:
         assert set(WORDS[key]) == set(ALLOWED[key])
 
@@ -106,7 +106,7 @@ def test_twice_as_much_is_a_step_of_log_two() -> None:
     ],
 )
 def test_a_habit_has_its_unit(feature: str, value: float, shown: str) -> None:
-    assert plain_words.habit(feature, value) == shown
+    assert plain_words.HABITS[feature][1](value) == shown
 
 
 def test_a_bend_and_an_unknown_covariate() -> None:
