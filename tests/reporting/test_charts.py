@@ -54,7 +54,7 @@ def test_a_trend_is_drawn_in_every_style_with_its_reference_and_marks() -> None:
     styles = (charts.ChartStyle(700, 250, css_class="wide"), charts.ChartStyle(340, 220, css_class="narrow"))
     drawn = charts.trend(points, "t", description="d", styles=styles, reference=(1.0, "goal"), marks=[(WEEK, 0.1)])
     assert drawn.count("<svg") == drawn.count(">goal<") == drawn.count('class="mark"') == 2
-    assert drawn.count(">0&#46;40<") + drawn.count(">0.40<") == 2
+    assert drawn.count(">0.40<") == 2
     assert charts.described(points) == "3 Nov: 0.40; 27 Oct: −0.20"
 
 
@@ -95,5 +95,4 @@ def test_a_histogram_counts_half_units_and_marks_the_ability() -> None:
 
 
 def test_titles_are_escaped() -> None:
-    assert html.escape("<b>") not in charts.gauge(0.5, "<b>")
-    assert "<b>" not in charts.gauge(0.5, "<b>")
+    assert "<title>&#60;b&#62;</title>" in charts.gauge(0.5, "<b>")

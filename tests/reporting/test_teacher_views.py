@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 
+from seedtest_analytics.assets.churn.panel import COLUMNS
 from seedtest_analytics.reporting import model_views, teacher_views
 from seedtest_analytics.stats.survival import churn
 from seedtest_analytics.stats.survival.design import possible_columns
 from tests.reporting.documents import WEEK, document, full_document
 
-RAW_NAMES = [column.name for covariate in churn.DEFAULT_COVARIATES for column in possible_columns(covariate)]
+COVARIATES = {*churn.DEFAULT_COVARIATES, *COLUMNS}
+RAW_NAMES = [column.name for covariate in COVARIATES for column in possible_columns(covariate)]
 
 
 def cell(part: object) -> str:
