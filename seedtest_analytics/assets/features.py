@@ -87,7 +87,7 @@ def _days(
         by_day = table_preview(connection, statement(REPORT_SQL, "by_day"), parameters=range_)
         missing = connection.execute(statement(REPORT_SQL, "unexplained"), {**window, **range_}).scalar_one()
         rows = {day: n for day, n in connection.execute(statement(REPORT_SQL, "rows_by_day"), range_)}
-    context.log.info(f"{first} to {last} by one statement: {published.staged:,} rows")
+    context.log.info(f"{first} to {last} in one statement: {published.staged:,} rows")
     yield Outcome(
         published,
         {"by_day": by_day},

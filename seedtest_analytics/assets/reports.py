@@ -116,11 +116,11 @@ def _problem(week: Week, rendered: _Rendered) -> list[str]:
     made, failed = len(rendered.rows), len(rendered.failures)
     found = []
     if rendered.refusal is not None:
-        found.append(f"{made:,} reports are stored and recorded, the others are as they were; {rendered.refusal}")
+        found.append(f"{made:,} reports are stored and recorded, the others are unchanged; {rendered.refusal}")
     if failed:
         found.append(f"{failed:,} of {made + failed:,} reports could not be made; {rendered.failures[0]}")
     if not made and not found:
-        found.append("no student has KPIs, so there is no report; compute them first")
+        found.append("no student has KPIs, so there is nothing to report; compute the KPIs first")
     return [f"week of {week.key}: {text}" for text in found]
 
 
@@ -152,7 +152,7 @@ def _render_week(
 
 
 def _documents(postgres: PostgresResource, week: Week, *, settings: ReportSettings) -> Iterator[ReportDocument]:
-    """The week's documents, streamed by a server-side cursor so that memory stays flat."""
+    """The week's documents, streamed by a server-side cursor to keep memory constant."""
     parameters = {
         "week_start": week.start,
         "as_of": week.as_of,

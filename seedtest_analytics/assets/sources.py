@@ -14,14 +14,14 @@ from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.tables import source
 
 SOURCES = {
-    source.exam_results: ("exam", "Exam results with their questions as JSON: where every attempt comes from."),
+    source.exam_results: ("exam", "Exam results with their questions as JSON: the source of every attempt."),
     source.question: ("item", "The item bank: topics, anchors and parameters in `meta`."),
     source.interest_goal: (
         "student_topic",
-        "What ability students want to reach in which topic, and how much it matters.",
+        "The ability that students want to reach in a topic, and its priority.",
     ),
 }
-"""Table: grain and description."""
+"""Grain and description of each source table."""
 LATE_AFTER = dt.timedelta(hours=36)
 """A school is silent over a night and a Sunday, but hardly longer."""
 FRESH = Check(
@@ -50,7 +50,7 @@ def _spec(table: Any, grain: str, *, description: str) -> dg.AssetSpec:
     can_subset=True,
 )
 def observe_sources(context: dg.AssetExecutionContext, postgres: PostgresResource) -> Iterator[dg.ObserveResult]:
-    """Observe rows and the newest change of the selected source tables."""
+    """Observe the number of rows and the newest change of the selected source tables."""
     with postgres.engine.connect() as connection:
         for key in sorted(context.selected_asset_keys):
             row = connection.execute(statement("sources/observe.sql", key.path[-1])).one()._mapping

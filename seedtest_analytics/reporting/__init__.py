@@ -1,6 +1,5 @@
-"""What a weekly report says: the data it is made from, its numbers in words, its advice and its charts.
+"""What a weekly report says: its data, its numbers in words, its advice and its charts.
 
-Pure functions from a :class:`~seedtest_analytics.reporting.document.ReportDocument` to numbers,
-sentences and HTML. The page itself is ``quarto/weekly_report.qmd``, whose cells call ``views``; nothing
-here reads a file, a clock or a database.
+Pure functions turn a :class:`~seedtest_analytics.reporting.document.ReportDocument` into numbers, sentences and HTML.
+They read no file, clock or database. The page itself is ``quarto/weekly_report.qmd``, whose cells call ``views``.
 """

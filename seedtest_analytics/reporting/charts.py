@@ -1,7 +1,6 @@
-"""Charts as inline SVG: small, without scripts, with a title and a description, coloured by the style
-sheet's classes.
+"""Charts as inline SVG: small, without scripts, with a title and a description, coloured by classes of the style sheet.
 
-Every text in them is made here from numbers and dates; untrusted names stay outside of charts.
+Charts draw numbers and dates only. An untrusted name never goes into a chart.
 """
 
 from __future__ import annotations
@@ -26,6 +25,28 @@ class TrendPoint:
     value: float
     lower: float | None = None
     upper: float | None = None
+
+
+def described(points: Sequence[TrendPoint]) -> str:
+    """The dates and values of a trend as text, for readers who do not see the chart."""
+    return "; ".join(f"{wording.day(p.date)}: {wording.decimal(p.value)}" for p in points)
+
+
+@dataclass(frozen=True)
+class ChartStyle:
+    """Size in pixels and class of a chart; for trends also the unit of the labels and the limits of the y axis."""
+
+    width: int
+    height: int
+    css_class: str = ""
+    is_percent: bool = False
+    y_limits: tuple[float, float] | None = None
+
+
+_DAILY = ChartStyle(340, 210)
+_GAUGE = ChartStyle(240, 20, css_class="gauge")
+_SPARK = ChartStyle(96, 26, css_class="spark")
+_SHARE = ChartStyle(132, 16, css_class="share")
 
 
 @dataclass(frozen=True)
@@ -54,12 +75,13 @@ def ticks(low: float, high: float, *, wanted: int = 5) -> list[float]:
     return [round(i * step, 10) for i in range(first, last + 1)]
 
 
-def svg(width: int, height: int, *, title: str, description: str, body: str, css_class: str = "") -> str:
+def _svg(style: ChartStyle, body: Sequence[str], *, title: str, description: str) -> str:
     """The frame of a chart. ``title`` and ``description`` are plain text."""
+    width, height = style.width, style.height
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return (
-        f'<svg class="chart {css_class}" {size} role="img">'
-        f"<title>{text(title, 400)}</title><desc>{text(description, 800)}</desc>{body}</svg>"
+        f'<svg class="chart {style.css_class}" {size} role="img">'
+        f"<title>{text(title, 400)}</title><desc>{text(description, 800)}</desc>{''.join(body)}</svg>"
     )
 
 
@@ -75,20 +97,12 @@ def _line(x1: float, y1: float, *, x2: float, y2: float, css_class: str) -> str:
     return f'<line class="{css_class}" x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"/>'
 
 
-def _polyline(points: Sequence[tuple[float, float]], css_class: str) -> str:
-    shown = " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
-    return f'<polyline class="{css_class}" points="{shown}"/>'
+def _dot(x: float, y: float, *, radius: float) -> str:
+    return f'<circle class="dot" cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}"/>'
 
 
-@dataclass(frozen=True)
-class TrendStyle:
-    """How a trend is drawn: size in pixels, unit of the labels, limits that the axis must keep."""
-
-    width: int = 640
-    height: int = 240
-    is_percent: bool = False
-    y_limits: tuple[float, float] | None = None
-    css_class: str = ""
+def _places(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
 
 
 def trend(
@@ -96,57 +110,56 @@ def trend(
     title: str,
     *,
     description: str,
-    style: TrendStyle,
+    styles: Sequence[ChartStyle],
     reference: tuple[float, str] | None = None,
     marks: Sequence[tuple[dt.date, float]] = (),
 ) -> str:
-    """A line with its interval as a band over calendar time; at least one point.
+    """A line over calendar time with its interval as a band, once in each style; at least one point.
 
-    ``reference`` is a dashed level with its name (plain text); ``marks`` are further points, drawn as hollow
+    ``reference`` is a dashed level with its name (plain text). ``marks`` are further points, drawn as hollow
     diamonds.
     """
     points = sorted(points, key=lambda p: p.date)
-    values = [v for p in points for v in (p.value, p.lower, p.upper) if v is not None] + [m[1] for m in marks]
+    return "".join(
+        _svg(
+            style,
+            _trend_body(points, style, reference=reference, marks=marks),
+            title=title,
+            description=description,
+        )
+        for style in styles
+    )
+
+
+def _trend_body(
+    points: Sequence[TrendPoint],
+    style: ChartStyle,
+    *,
+    reference: tuple[float, str] | None,
+    marks: Sequence[tuple[dt.date, float]],
+) -> list[str]:
+    values = [v for p in points for v in (p.value, p.lower, p.upper) if v is not None] + [v for _, v in marks]
     values += [reference[0]] if reference else []
     low, high = style.y_limits or (min(values), max(values))
     levels = ticks(low, high, wanted=6)
     y = Axis(levels[0], levels[-1], start=style.height - 30, end=14)
-    days = [p.date.toordinal() for p in points] + [m[0].toordinal() for m in marks]
-    x = Axis(min(days), max(days), start=48, end=style.width - 44)
+    days = [p.date for p in points] + [day for day, _ in marks]
+    x = Axis(min(days).toordinal(), max(days).toordinal(), start=48, end=style.width - 44)
     place = [(x(p.date.toordinal()), y(p.value)) for p in points]
-    body = [_grid(levels, y, style=style)]
-    body.append(_date_labels([p.date for p in points] + [day for day, _ in marks], x, style=style))
-    body.append(_band(points, x, y=y))
+    body = [_grid(levels, y, style=style), _date_labels(days, x, style=style), _band(points, x, y=y)]
     if reference:
-        body.append(_line(48, y(reference[0]), x2=style.width - 44, y2=y(reference[0]), css_class="reference"))
-        body.append(_label(50, y(reference[0]) - 5, shown=reference[1], css_class="reference-label", anchor="start"))
-    body.append(_polyline(place, "line"))
-    body += [f'<circle class="dot" cx="{_n(px)}" cy="{_n(py)}" r="3.2"/>' for px, py in place]
-    body += [_diamond(x(d.toordinal()), y(v)) for d, v in marks]
-    body.append(
-        _label(
-            place[-1][0] + 7,
-            place[-1][1] + 4,
-            shown=_value(points[-1].value, style),
-            css_class="value-label",
-            anchor="start",
-        )
-    )
-    return svg(
-        style.width,
-        style.height,
-        title=title,
-        description=description,
-        body="".join(body),
-        css_class=style.css_class,
-    )
+        level, name = y(reference[0]), reference[1]
+        body.append(_line(48, level, x2=style.width - 44, y2=level, css_class="reference"))
+        body.append(_label(50, level - 5, shown=name, css_class="reference-label", anchor="start"))
+    body.append(f'<polyline class="line" points="{_places(place)}"/>')
+    body += [_dot(px, py, radius=3.2) for px, py in place]
+    body += [_diamond(x(day.toordinal()), y(value)) for day, value in marks]
+    newest, (px, py) = points[-1].value, place[-1]
+    shown = wording.percent(newest) if style.is_percent else wording.decimal(newest)
+    return [*body, _label(px + 7, py + 4, shown=shown, css_class="value-label", anchor="start")]
 
 
-def _value(value: float, style: TrendStyle) -> str:
-    return wording.percent(value) if style.is_percent else wording.decimal(value)
-
-
-def _grid(levels: Sequence[float], y: Axis, *, style: TrendStyle) -> str:
+def _grid(levels: Sequence[float], y: Axis, *, style: ChartStyle) -> str:
     digits = next((d for d in range(6) if all(math.isclose(round(v, d), v, abs_tol=1e-9) for v in levels)), 6)
     out = []
     for level in levels:
@@ -157,7 +170,7 @@ def _grid(levels: Sequence[float], y: Axis, *, style: TrendStyle) -> str:
     return "".join(out)
 
 
-def _date_labels(days: Sequence[dt.date], x: Axis, *, style: TrendStyle) -> str:
+def _date_labels(days: Sequence[dt.date], x: Axis, *, style: ChartStyle) -> str:
     """As many dates as fit, the newest always among them."""
     out, free_until = [], math.inf
     for day in sorted(set(days), reverse=True):
@@ -179,8 +192,7 @@ def _band(points: Sequence[TrendPoint], x: Axis, *, y: Axis) -> str:
             out.append(_line(run[0][0], run[0][1], x2=run[0][0], y2=run[0][2], css_class="whisker"))
         elif run:
             ring = [(px, up) for px, _, up in run] + [(px, low) for px, low, _ in reversed(run)]
-            shown = " ".join(f"{_n(px)},{_n(py)}" for px, py in ring)
-            out.append(f'<polygon class="band" points="{shown}"/>')
+            out.append(f'<polygon class="band" points="{_places(ring)}"/>')
         run = []
     return "".join(out)
 
@@ -189,17 +201,10 @@ def _diamond(cx: float, cy: float) -> str:
     return f'<path class="mark" d="M{_n(cx)} {_n(cy - 6)}l6 6l-6 6l-6 -6z"/>'
 
 
-def daily_bars(
-    days: Sequence[tuple[dt.date, Tally]],
-    title: str,
-    *,
-    description: str,
-    width: int = 340,
-    height: int = 210,
-) -> str:
-    """Answers a day as bars, the right ones filled; the share right stands under each day."""
-    top = max(1, *(t.attempts for _, t in days))
-    y = Axis(0, top, start=height - 46, end=24)
+def daily_bars(days: Sequence[tuple[dt.date, Tally]], title: str, *, description: str) -> str:
+    """Answers of each day as a bar, the right ones filled, with the share right below it."""
+    width, height = _DAILY.width, _DAILY.height
+    y = Axis(0, max(1, *(t.attempts for _, t in days)), start=height - 46, end=24)
     step = (width - 16) / len(days)
     bar = min(32.0, step * 0.66)
     out = [_line(8, y(0), x2=width - 8, y2=y(0), css_class="grid zero")]
@@ -207,12 +212,11 @@ def daily_bars(
         centre = 8 + step * (i + 0.5)
         out.append(_bar(centre - bar / 2, bar, y=y, low=0, high=total.correct, css_class="right"))
         out.append(_bar(centre - bar / 2, bar, y=y, low=total.correct, high=total.attempts, css_class="wrong"))
-        out.append(_label(centre, height - 28, shown=wording.weekday(day), css_class="tick"))
-        share = total.share
-        if share is not None:
+        out.append(_label(centre, height - 28, shown=wording.weekday(day)))
+        if total.share is not None:
             out.append(_label(centre, y(total.attempts) - 6, shown=f"{total.attempts}", css_class="value-label"))
-            out.append(_label(centre, height - 10, shown=f"{round(100 * share)}%", css_class="share-label"))
-    return svg(width, height, title=title, description=description, body="".join(out))
+            out.append(_label(centre, height - 10, shown=f"{round(100 * total.share)}%", css_class="share-label"))
+    return _svg(_DAILY, out, title=title, description=description)
 
 
 def _bar(x: float, width: float, *, y: Axis, low: float, high: float, css_class: str) -> str:
@@ -224,102 +228,77 @@ def _bar(x: float, width: float, *, y: Axis, low: float, high: float, css_class:
 
 
 def gauge(
-    value: float,
-    low: float,
-    *,
-    high: float,
-    title: str,
-    lower: float | None = None,
-    upper: float | None = None,
+    value: float, title: str, *, low: float = 0.0, high: float = 1.0, limits: tuple[float, float] | None = None
 ) -> str:
-    """A value on its scale, with its interval where known; the zero of a scale that has one inside is marked."""
-    width, height = 240, 20
+    """A value on its scale, with its interval where known. A scale with zero inside has a mark there."""
+    width = _GAUGE.width
     x = Axis(low, high, start=6, end=width - 6)
-    origin = 0.0 if low <= 0 <= high else low
-    out = [f'<rect class="track" x="6" y="8" width="{width - 12}" height="4" rx="2"/>']
-    start, end = sorted((x(origin), x(min(high, max(low, value)))))
-    out.append(f'<rect class="fill" x="{_n(start)}" y="8" width="{_n(end - start)}" height="4" rx="2"/>')
+    at = x(min(high, max(low, value)))
+    start, end = sorted((x(0.0 if low <= 0 <= high else low), at))
+    out = [
+        f'<rect class="track" x="6" y="8" width="{width - 12}" height="4" rx="2"/>',
+        f'<rect class="fill" x="{_n(start)}" y="8" width="{_n(end - start)}" height="4" rx="2"/>',
+    ]
     if low < 0 < high:
         out.append(_line(x(0), 4, x2=x(0), y2=16, css_class="zero-mark"))
-    if lower is not None and upper is not None:
-        out.append(_line(x(lower), 10, x2=x(upper), y2=10, css_class="interval"))
-    out.append(f'<circle class="dot" cx="{_n(x(min(high, max(low, value))))}" cy="10" r="5"/>')
-    return svg(width, height, title=title, description="A point on a scale.", body="".join(out), css_class="gauge")
+    if limits is not None:
+        out.append(_line(x(limits[0]), 10, x2=x(limits[1]), y2=10, css_class="interval"))
+    return _svg(_GAUGE, [*out, _dot(at, 10, radius=5)], title=title, description="A point on a scale.")
 
 
-def sparkline(values: Sequence[float], title: str, *, low: float | None = None, high: float | None = None) -> str:
+def sparkline(values: Sequence[float], title: str, *, low: float, high: float) -> str:
     """The course of a number over weeks, newest last; at least two values."""
-    width, height = 96, 26
-    y = Axis(min(values) if low is None else low, max(values) if high is None else high, start=height - 4, end=4)
-    x = Axis(0, len(values) - 1, start=4, end=width - 4)
+    y = Axis(low, high, start=_SPARK.height - 4, end=4)
+    x = Axis(0, len(values) - 1, start=4, end=_SPARK.width - 4)
     place = [(x(i), y(v)) for i, v in enumerate(values)]
-    dot = f'<circle class="dot" cx="{_n(place[-1][0])}" cy="{_n(place[-1][1])}" r="2.6"/>'
-    return svg(
-        width,
-        height,
-        title=title,
-        description="Small trend line.",
-        body=_polyline(place, "line") + dot,
-        css_class="spark",
-    )
+    body = [f'<polyline class="line" points="{_places(place)}"/>', _dot(*place[-1], radius=2.6)]
+    return _svg(_SPARK, body, title=title, description="Small trend line.")
 
 
 def share_bar(total: Tally, title: str) -> str:
-    """Share right on 0..100 % with its 95% interval; half is marked."""
-    width, height = 132, 16
-    x = Axis(0, 1, start=4, end=width - 4)
-    low, high = total.interval
-    out = [
-        f'<rect class="track" x="4" y="6" width="{width - 8}" height="4" rx="2"/>',
+    """Share right from 0 to 100% with its 95% interval; half is marked."""
+    x = Axis(0, 1, start=4, end=_SHARE.width - 4)
+    low, high = map(x, total.interval)
+    body = [
+        f'<rect class="track" x="4" y="6" width="{_SHARE.width - 8}" height="4" rx="2"/>',
         _line(x(0.5), 3, x2=x(0.5), y2=13, css_class="zero-mark"),
+        f'<rect class="band" x="{_n(low)}" y="4" width="{_n(high - low)}" height="8" rx="3"/>',
+        _dot(x(total.share or 0.0), 8, radius=3.6),
     ]
-    out.append(f'<rect class="band" x="{_n(x(low))}" y="4" width="{_n(x(high) - x(low))}" height="8" rx="3"/>')
-    out.append(f'<circle class="dot" cx="{_n(x(total.share or 0.0))}" cy="8" r="3.6"/>')
-    return svg(
-        width,
-        height,
-        title=title,
-        description="Share of right answers with its interval.",
-        body="".join(out),
-        css_class="share",
-    )
+    return _svg(_SHARE, body, title=title, description="Share of right answers with its interval.")
 
 
 def histogram(
-    values: Sequence[float],
-    mark: float | None,
-    *,
-    title: str,
-    description: str,
-    width: int = 340,
-    height: int = 170,
-    css_class: str = "",
+    values: Sequence[float], mark: float | None, *, title: str, description: str, styles: Sequence[ChartStyle]
 ) -> str:
-    """Counts of values in half-unit bins, and a vertical mark; at least one value."""
-    low = math.floor(min([*values, mark if mark is not None else math.inf]) * 2) / 2
-    high = math.floor(max([*values, mark if mark is not None else -math.inf]) * 2) / 2 + 0.5
-    n_bins = round((high - low) * 2)
-    counts = [0] * n_bins
+    """Counts of values in half-unit bins with a vertical mark, once in each style; at least one value."""
+    known = [*values] if mark is None else [*values, mark]
+    low, high = math.floor(min(known) * 2) / 2, math.floor(max(known) * 2) / 2 + 0.5
+    counts = [0] * round((high - low) * 2)
     for value in values:
-        counts[min(n_bins - 1, int((value - low) * 2))] += 1
+        counts[min(len(counts) - 1, int((value - low) * 2))] += 1
+    return "".join(
+        _svg(
+            style, _histogram_body(counts, mark, low=low, high=high, style=style), title=title, description=description
+        )
+        for style in styles
+    )
+
+
+def _histogram_body(
+    counts: Sequence[int], mark: float | None, *, low: float, high: float, style: ChartStyle
+) -> list[str]:
+    width, height = style.width, style.height
     x, y = Axis(low, high, start=14, end=width - 14), Axis(0, max(counts), start=height - 28, end=22)
-    out = [_line(14, y(0), x2=width - 14, y2=y(0), css_class="grid zero")]
-    whole = [v for v in range(math.ceil(low), math.floor(high) + 1)]
+    body = [_line(14, y(0), x2=width - 14, y2=y(0), css_class="grid zero")]
     for i, n in enumerate(counts):
         left, right = x(low + i / 2), x(low + (i + 1) / 2)
-        out.append(_bar(left + 1, right - left - 2, y=y, low=0, high=n, css_class="bin"))
+        body.append(_bar(left + 1, right - left - 2, y=y, low=0, high=n, css_class="bin"))
+    whole = range(math.ceil(low), math.floor(high) + 1)
     every = max(1, math.ceil(len(whole) * 28 / width))
-    out += [_label(x(v), height - 10, shown=wording.decimal(v, 0)) for v in whole[::every]]
+    body += [_label(x(v), height - 10, shown=wording.decimal(v, 0)) for v in whole[::every]]
     if mark is not None:
-        out.append(_line(x(mark), 18, x2=x(mark), y2=y(0), css_class="reference"))
-        side = "start" if x(mark) < width / 2 else "end"
-        out.append(
-            _label(
-                x(mark) + (5 if side == "start" else -5),
-                14,
-                shown="ability",
-                css_class="reference-label",
-                anchor=side,
-            )
-        )
-    return svg(width, height, title=title, description=description, body="".join(out), css_class=css_class)
+        body.append(_line(x(mark), 18, x2=x(mark), y2=y(0), css_class="reference"))
+        side, shift = ("start", 5) if x(mark) < width / 2 else ("end", -5)
+        body.append(_label(x(mark) + shift, 14, shown="ability", css_class="reference-label", anchor=side))
+    return body

@@ -1,53 +1,38 @@
-"""The one data file of a report: contract section 8, typed and validated in one place.
+"""The data file of a report: section 8 of the contract, typed and validated.
 
-Nearly every part can be missing; a missing number is None and never NaN. Keys beyond the legacy contract's
-(``time_zone``, ``generated_at``, ``kpi_history``) are optional or say so. Readers of older shapes are
-served by the field names, which are the contract's.
+Field names are the contract's, so readers of older files still work. ``time_zone``, ``generated_at`` and
+``kpi_history`` are additions. Nearly every part can be missing; a missing number is None and never NaN.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-)
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 KPI_RANGES: dict[str, tuple[float, float]] = {
     "I_t": (-1.0, 1.0),
-    "E_t": (0.0, 1.0),
-    "R_t": (0.0, 1.0),
-    "A_t": (0.0, 1.0),
-    "P": (0.0, 1.0),
-    "S": (0.0, 1.0),
-    "P_lower": (0.0, 1.0),
-    "P_upper": (0.0, 1.0),
-    "S_lower": (0.0, 1.0),
-    "S_upper": (0.0, 1.0),
+    **dict.fromkeys(("E_t", "R_t", "A_t", "P", "S", "P_lower", "P_upper", "S_lower", "S_upper"), (0.0, 1.0)),
     "sigma": (0.0, math.inf),
 }
-"""Closed ranges of the KPI numbers that a report shows as such."""
+"""Closed ranges of the KPI numbers that a report shows."""
 
 
 class ReportDocumentError(ValueError):
-    """The data of a report is not what the contract says. The message names fields, never their values."""
+    """The data of a report breaks the contract. The message names fields and never quotes a student's values."""
 
 
 def _none_for_not_finite(value: Any) -> Any:
-    """NaN and infinities, which a data frame uses for "missing", become None."""
+    """Data frames write NaN or infinity for "missing"; a report has None there."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 Number = Annotated[float | None, BeforeValidator(_none_for_not_finite)]
+Share = Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_none_for_not_finite)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -56,7 +41,7 @@ class _Part(BaseModel):
 
 
 class AbilityPoint(_Part):
-    """An ability (logit) and its posterior SD on a day."""
+    """An ability and its posterior SD on a day, in logits on the platform's linked scale."""
 
     date: dt.date
     theta: float = Field(allow_inf_nan=False)
@@ -64,7 +49,7 @@ class AbilityPoint(_Part):
 
 
 class Goal(_Part):
-    """A target that the student set for a topic (logit)."""
+    """A target that the student set for a topic, in logits on the platform's linked scale."""
 
     topic_id: str
     target_level: Number = None
@@ -72,7 +57,7 @@ class Goal(_Part):
 
 
 class TopicDay(_Part):
-    """What a student did in a topic on a day; times in ms, abilities in logit."""
+    """What a student did in a topic on a day; times in ms, abilities in logits."""
 
     topic_id: str
     date: dt.date
@@ -94,7 +79,7 @@ class TopicDay(_Part):
 
 
 class ItemParameters(_Part):
-    """An item that the student met in the last weeks (logit metric)."""
+    """An item that the student met in the last weeks, with its parameters on the platform's linked scale (logits)."""
 
     item_id: str
     discrimination: Number = None
@@ -105,7 +90,7 @@ class ItemParameters(_Part):
 
 
 class GivenRecommendation(_Part):
-    """A recommendation made elsewhere and passed on as it is."""
+    """A recommendation that another system made; the report shows it unchanged."""
 
     topic_id: str | None = None
     reason: str
@@ -114,9 +99,7 @@ class GivenRecommendation(_Part):
 
 
 class LinkingConstants(_Part):
-    """How the newest calibration was put on the common scale: θ* = A θ + B."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
+    """θ* = A θ + B: from the newest calibration's own scale (θ) to the platform's linked scale (θ*)."""
 
     A: Number = None
     B: Number = None
@@ -126,13 +109,13 @@ class LinkingConstants(_Part):
 
 
 class BayesianGrowth(_Part):
-    """Goal probability from the growth posterior, by ``horizon_date``.
+    """Goal probability at ``horizon_date`` from the growth posterior.
 
-    ``projected`` with its 95 % interval, ``target``, ``slope_per_week``, ``slope_sd`` and ``sigma`` (posterior SD
-    of the projected score) are in ``score_unit``: 'logit' or 'share right'.
+    ``score_unit`` ('logit' or 'share right') is the unit of ``projected`` with its 95% interval, ``target``,
+    ``slope_per_week``, ``slope_sd`` and ``sigma`` (the posterior SD of the projected score).
     """
 
-    P: Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_none_for_not_finite)] = None
+    P: Share = None
     sigma: Number = None
     P_lower: Number = None
     P_upper: Number = None
@@ -150,12 +133,17 @@ class BayesianGrowth(_Part):
 
     @property
     def is_share(self) -> bool:
-        """Scores are shares of right answers and no abilities."""
+        """Whether scores are shares of right answers instead of abilities."""
         return self.score_unit == "share right"
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The interval of ``P``; None where a limit is unknown."""
+        return _pair(self.P_lower, self.P_upper)
 
 
 class ForecastPoint(_Part):
-    """A forecast week: expectation and interval."""
+    """The expected value of a week and its interval."""
 
     ds: dt.date
     yhat: Number = None
@@ -164,7 +152,7 @@ class ForecastPoint(_Part):
 
 
 class Anomaly(_Part):
-    """A week that lay far from its forecast; ``anomaly_score`` is a signed z."""
+    """A week that was far from its forecast; ``anomaly_score`` is a signed z score."""
 
     week: dt.date
     score: Number = None
@@ -172,7 +160,7 @@ class Anomaly(_Part):
 
 
 class Forecast(_Part):
-    """Forecast of the whole cohort's mean improvement. It is nobody's personal forecast."""
+    """Forecast of the mean improvement of the whole cohort, not of one student."""
 
     forecast_data: tuple[ForecastPoint, ...] = ()
     anomalies: tuple[Anomaly, ...] = ()
@@ -193,7 +181,7 @@ class ModelColumn(_Part):
 
     @property
     def name(self) -> str:
-        """The key of the column in ``hazard_ratios``, as `stats/survival/design.py` makes it."""
+        """The key of the column in ``hazard_ratios``; `stats/survival/design.py` writes the same."""
         if self.bend_at is not None:
             return f"{self.covariate}_beyond_{self.bend_at:g}"
         return f"{self.covariate}_missing" if self.is_missing_indicator else self.covariate
@@ -201,14 +189,14 @@ class ModelColumn(_Part):
 
 @dataclass(frozen=True)
 class Effect:
-    """A column of the churn model with its hazard ratio of returning and the 95 % limits of that."""
+    """A column of the churn model with its hazard ratio of returning and the 95% limits of the ratio."""
 
     column: ModelColumn
     ratio: float
     limits: tuple[float, float] | None = None
 
     def to_the_power(self, exponent: float) -> Effect:
-        """The effect of a step of another size."""
+        """The effect of a step ``exponent`` times as large."""
         limits = None if self.limits is None else (self.limits[0] ** exponent, self.limits[1] ** exponent)
         return Effect(self.column, self.ratio**exponent, limits=limits)
 
@@ -220,13 +208,13 @@ def _positive_pair(value: Any) -> tuple[float, float] | None:
 
 
 class SurvivalRisk(_Part):
-    """Churn model of the week: the student's risk, and what raises or lowers it for everybody.
+    """The week's churn model: the student's risk, and what raises or lowers it for all students.
 
-    ``columns`` explain the keys of ``fit_meta.hazard_ratios``; a key without a column (a fit of the legacy
-    pipeline) is a covariate as it is.
+    ``columns`` explain the keys of ``fit_meta.hazard_ratios``. A key without a column comes from a fit of the legacy
+    pipeline and names a covariate.
     """
 
-    churn_risk: Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_none_for_not_finite)] = None
+    churn_risk: Share = None
     fit_meta: dict[str, Any] = {}
     columns: tuple[ModelColumn, ...] = ()
     fitted_at: dt.datetime | None = None
@@ -248,7 +236,7 @@ class SurvivalRisk(_Part):
 
 
 class UserSegment(_Part):
-    """The group of students with similar habits that this one was put into."""
+    """The student's group: students with similar habits."""
 
     segment_label: str
     segment_description: str | None = None
@@ -257,16 +245,16 @@ class UserSegment(_Part):
 
 
 class KpiWeek(_Part):
-    """KPIs of an earlier week, for the small trend beside each number."""
+    """KPIs of an earlier week, for the sparkline beside each number."""
 
     week_start: dt.date
     kpis: dict[str, Any]
 
 
-class ReportDocument(BaseModel):
-    """Everything that a report of one student and week shows."""
+class ReportDocument(_Part):
+    """Everything that the report of one student and week shows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid")
 
     user_id: str = Field(min_length=1)
     week_start: dt.date
@@ -287,25 +275,24 @@ class ReportDocument(BaseModel):
 
     @classmethod
     def validated(cls, data: Any) -> Self:
-        """Check rows as they come from a database (dict, Decimal, date) or from JSON; raise ReportDocumentError."""
-        return cls._checked(lambda: cls.model_validate(data))
+        """Check data from a database (dict, Decimal, date) or from JSON; raise :class:`ReportDocumentError`."""
+        return cls._checked(cls.model_validate, data)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Read what :meth:`to_json` wrote; raise :class:`ReportDocumentError`."""
-        return cls._checked(lambda: cls.model_validate_json(text))
+        return cls._checked(cls.model_validate_json, text)
 
     def to_json(self) -> bytes:
-        """The data file, UTF-8; the same document gives the same bytes."""
+        """The data file in UTF-8; equal documents give equal bytes."""
         return self.model_dump_json(by_alias=True).encode()
 
     @classmethod
-    def _checked(cls, build: Any) -> Self:
+    def _checked(cls, validate: Callable[[Any], Self], data: Any) -> Self:
         try:
-            document: Self = build()
+            return validate(data)
         except ValidationError as error:
-            raise ReportDocumentError(explain(error)) from None
-        return document
+            raise ReportDocumentError(_explain(error)) from None
 
     @field_validator("week_start")
     @classmethod
@@ -334,32 +321,40 @@ class ReportDocument(BaseModel):
         return self.week_start + dt.timedelta(days=6)
 
     def kpi(self, key: str) -> float | None:
-        """A number of this week's KPIs, None where it is missing or no number."""
+        """A number among this week's KPIs; None where it is missing or not a number."""
         return number_or_none(self.kpis.get(key))
 
     def kpi_text(self, key: str) -> str | None:
-        """A word of this week's KPIs (a method, a reason), None where it is missing."""
+        """A text among this week's KPIs (a method, a reason); None where it is missing."""
         value = self.kpis.get(key)
         return value if isinstance(value, str) and value else None
 
     def kpi_count(self, key: str) -> int | None:
-        """A count of this week's KPIs."""
+        """A count among this week's KPIs; None where it is missing or negative."""
         value = self.kpi(key)
         return None if value is None or value < 0 else round(value)
 
+    def kpi_limits(self, key: str) -> tuple[float, float] | None:
+        """The interval of this week's KPI ``key``; None where a limit is missing."""
+        return _pair(self.kpi(f"{key}_lower"), self.kpi(f"{key}_upper"))
+
+
+def _pair(lower: float | None, upper: float | None) -> tuple[float, float] | None:
+    return None if lower is None or upper is None else (lower, upper)
+
 
 def is_number(value: Any) -> bool:
-    """A finite number that is no bool."""
+    """Whether ``value`` is a finite number; a bool is not one."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def number_or_none(value: Any) -> float | None:
-    """``value`` as a float where it is a finite number."""
+    """``value`` as a float; None where it is not a finite number."""
     return float(value) if is_number(value) else None
 
 
-def explain(error: ValidationError) -> str:
-    """Which fields are wrong and why, without their values (they are a student's data)."""
+def _explain(error: ValidationError) -> str:
+    """Which fields are wrong and why, without their values: those are a student's data."""
     details = error.errors(include_input=False, include_context=False, include_url=False)
     shown = [f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in details[:5]]
     more = f"; and {len(details) - 5} more" if len(details) > 5 else ""

@@ -1,22 +1,22 @@
-"""HTML from untrusted text. Everything that a report shows passes through :func:`text`."""
+"""HTML from untrusted text. Every text that a report shows and did not write itself passes through :func:`text`."""
 
 from __future__ import annotations
 
+import string
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_SHOWN_CHARACTERS = 200
 
-# Format characters that scripts and emoji need; every other control or format character is made visible,
-# because among them are the marks that turn the direction of the text after them.
-_JOINERS = {"\u200c", "\u200d"}
-_PLAIN_ASCII = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,")
+# Scripts and emoji need the two joiners. Every other control or format character is made visible, because some of
+# them reverse the direction of the text that follows.
+_SHOWN_AS_IS = frozenset(string.ascii_letters + string.digits + " .," + "\u200c\u200d")
 
 
 @dataclass(frozen=True)
 class Html:
-    """Markup that is safe to show as it is. Notebooks, Quarto and the embedded renderer ask for ``_repr_html_``."""
+    """Markup that is safe to show as it is. Notebooks, Quarto and the embedded renderer call ``_repr_html_``."""
 
     markup: str
 
@@ -30,9 +30,9 @@ class Html:
 def text(value: object, limit: int = MAX_SHOWN_CHARACTERS) -> str:
     """``value`` as inert HTML text, also inside a quoted attribute and inside Markdown's raw blocks.
 
-    ASCII punctuation becomes numeric references, so that neither HTML nor what a Markdown processor looks
-    for in raw HTML (shortcodes ``{{<``, fences, ``@``, ``$``) finds anything. Control and bidirectional
-    format characters are shown as ``[U+202E]``. Longer than ``limit`` characters is cut, with an ellipsis.
+    ASCII punctuation becomes numeric references, so neither an HTML parser nor a Markdown processor (shortcodes
+    ``{{<``, fences, ``@``, ``$``) finds markup in it. Control and bidirectional format characters are shown as
+    ``[U+202E]``. A text of more than ``limit`` characters ends in an ellipsis.
     """
     raw = str(value)
     shown = raw if len(raw) <= limit else raw[: limit - 1] + "…"
@@ -40,9 +40,7 @@ def text(value: object, limit: int = MAX_SHOWN_CHARACTERS) -> str:
 
 
 def _character(character: str) -> str:
-    if character in _PLAIN_ASCII:
-        return character
-    if character in _JOINERS:
+    if character in _SHOWN_AS_IS:
         return character
     if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
         return f"&#91;U&#43;{ord(character):04X}&#93;"
@@ -50,15 +48,15 @@ def _character(character: str) -> str:
 
 
 def name(value: object) -> str:
-    """An untrusted name in running text: isolated, so that a right-to-left name does not turn its surroundings."""
+    """An untrusted name in running text, isolated so that a right-to-left name does not reorder the words around it."""
     return f"<bdi>{text(value)}</bdi>"
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str, css_class: str = "") -> str:
     """A table whose cells and headings are markup already; the first cell of a row is its heading.
 
-    Every cell carries its column's heading as ``data-label``, for narrow screens where rows are stacked. The
-    roles are said in full because a stacked table is none to a screen reader otherwise.
+    Every cell repeats its column's heading as ``data-label``: on narrow screens the cells of a row are stacked. The
+    roles are explicit because a screen reader does not recognise a stacked table without them.
     """
     head = "".join(f'<th scope="col" role="columnheader">{heading}</th>' for heading in headings)
     body = "".join(f'<tr role="row">{_row(headings, row)}</tr>' for row in rows)
@@ -82,8 +80,13 @@ def paragraph(markup: str, css_class: str = "") -> str:
     return f'<p class="{css_class}">{markup}</p>' if css_class else f"<p>{markup}</p>"
 
 
+def figure(content: str, caption: str) -> str:
+    """A chart with its caption, both markup."""
+    return f"<figure>{content}<figcaption>{caption}</figcaption></figure>"
+
+
 def section(heading: str, content: Html | None) -> Html | None:
-    """A part with its heading; nothing at all where there is no content. ``heading`` is the template's plain text."""
+    """A part of the page with its heading (plain text); None without content, so that no lone heading is shown."""
     if content is None:
         return None
     return Html(f"<section><h2>{text(heading)}</h2>{content}</section>")

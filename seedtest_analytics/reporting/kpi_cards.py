@@ -1,4 +1,4 @@
-"""The six KPIs in words: right names, what each number means, what it rests on and how it was made."""
+"""The six KPIs in words: the title of each, what its number means, the evidence behind it and the method."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class KpiCard:
-    """What a report says about one KPI. Plain text, not yet escaped; ``value`` None: not enough data, see
-    ``reason``."""
+    """What a report says about one KPI, as plain text that is not yet escaped.
+
+    A KPI without enough data has neither ``value`` nor ``limits``, but a ``reason``.
+    """
 
     key: str
     title: str
@@ -34,11 +36,10 @@ class KpiCard:
     meaning: str
     scale: Scale
     value: float | None
+    limits: tuple[float, float] | None
     reason: str | None
     evidence: tuple[str, ...]
-    lower: float | None = None
-    upper: float | None = None
-    history: tuple[float, ...] = ()
+    history: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -46,41 +47,37 @@ class _Definition:
     title: str
     meaning: str
     scale: Scale
-    headline: Callable[[ReportDocument, float], str]
+    headline: Callable[[float], str]
     evidence: Callable[[ReportDocument], list[str | None]]
 
 
 def kpi_cards(document: ReportDocument) -> tuple[KpiCard, ...]:
-    """One card a KPI, in the contract's order."""
-    return tuple(_card(document, key, definition=definition) for key, definition in _DEFINITIONS.items())
+    """One card for each KPI, in the contract's order."""
+    return tuple(_card(document, key) for key in _DEFINITIONS)
 
 
-def _card(document: ReportDocument, key: str, *, definition: _Definition) -> KpiCard:
-    value = document.kpi(key)
+def _card(document: ReportDocument, key: str) -> KpiCard:
+    definition, value = _DEFINITIONS[key], document.kpi(key)
+    reason = document.kpi_text(f"{key}_reason") or "no number was computed for this week"
     return KpiCard(
-        key=key,
-        title=definition.title,
-        headline="Not enough data" if value is None else definition.headline(document, value),
+        key,
+        definition.title,
+        headline="Not enough data" if value is None else definition.headline(value),
         meaning=definition.meaning.format(horizon=document.kpi_count("S_horizon_days") or 14),
         scale=definition.scale,
         value=value,
-        reason=(document.kpi_text(f"{key}_reason") or "no number was computed for this week")
-        if value is None
-        else None,
+        limits=None if value is None else document.kpi_limits(key),
+        reason=reason if value is None else None,
         evidence=tuple(line for line in definition.evidence(document) if line),
-        lower=None if value is None else document.kpi(f"{key}_lower"),
-        upper=None if value is None else document.kpi(f"{key}_upper"),
         history=_history(document, key),
     )
 
 
 def _history(document: ReportDocument, key: str) -> tuple[float, ...]:
-    """Known values of earlier weeks and this one, oldest first; empty below three."""
-    earlier = sorted(
-        (w for w in document.kpi_history if w.week_start < document.week_start), key=lambda w: w.week_start
-    )
-    values = [number_or_none(w.kpis.get(key)) for w in earlier] + [document.kpi(key)]
-    known = tuple(v for v in values if v is not None)
+    """Known values of earlier weeks and this one, oldest first; empty if fewer than three are known."""
+    weeks = sorted(document.kpi_history, key=lambda w: w.week_start)
+    earlier = [number_or_none(w.kpis.get(key)) for w in weeks if w.week_start < document.week_start]
+    known = tuple(v for v in [*earlier, document.kpi(key)] if v is not None)
     return known if len(known) >= 3 else ()
 
 
@@ -90,19 +87,23 @@ def risk_word(risk: float) -> str:
 
 
 def delta_interval(document: ReportDocument) -> tuple[float, float] | None:
-    """95% interval of the change of ability (logit), None where it is unknown."""
+    """95% interval of the change of ability in logits; None where it is unknown."""
     delta, se = document.kpi("delta_theta"), document.kpi("delta_theta_se")
     return None if delta is None or se is None else (delta - Z_95 * se, delta + Z_95 * se)
 
 
+def _window_counts(document: ReportDocument, key: str) -> tuple[int, int] | None:
+    """The answers in the recent and the previous window; None where they are unknown or both zero."""
+    recent, previous = document.kpi_count(f"{key}_n_recent"), document.kpi_count(f"{key}_n_previous")
+    return (recent, previous) if recent is not None and previous is not None and recent + previous > 0 else None
+
+
 def _improvement_evidence(document: ReportDocument) -> list[str | None]:
-    recent, previous = document.kpi_count("I_t_n_recent"), document.kpi_count("I_t_n_previous")
-    counts = (
-        f"From {wording.count(recent, 'answer')} in the last 14 days and {previous:,} in the 14 days before."
-        if recent is not None and previous is not None and recent + previous > 0
-        else None
-    )
-    return [counts, _improvement_method(document)]
+    counts, shown = _window_counts(document, "I_t"), None
+    if counts is not None:
+        answers = wording.count(counts[0], "answer")
+        shown = f"From {answers} in the last 14 days and {counts[1]:,} in the 14 days before."
+    return [shown, _improvement_method(document)]
 
 
 def _improvement_method(document: ReportDocument) -> str | None:
@@ -119,38 +120,28 @@ def _improvement_method(document: ReportDocument) -> str | None:
     return None
 
 
-def _improvement_headline(document: ReportDocument, value: float) -> str:
-    return wording.signed(value)
-
-
-def _efficiency_headline(document: ReportDocument, value: float) -> str:
+def _efficiency_headline(value: float) -> str:
     return f"{wording.percent(value)} faster" if round(100 * value) > 0 else "Not faster"
 
 
 def _efficiency_evidence(document: ReportDocument) -> list[str | None]:
-    change = document.kpi("E_t_change")
-    slower = (
-        f"The typical time of a right answer rose by {wording.percent(-change)}; harder questions take longer too."
-        if change is not None and round(-100 * change) > 0
-        else None
-    )
-    recent, previous = document.kpi_count("E_t_n_recent"), document.kpi_count("E_t_n_previous")
-    counts = (
-        f"From {recent:,} timed right answers in the last 28 days and {previous:,} in the 28 days before."
-        if recent is not None and previous is not None and recent + previous > 0
-        else None
-    )
-    return [slower, counts]
+    change, counts = document.kpi("E_t_change"), _window_counts(document, "E_t")
+    slower = shown = None
+    if change is not None and round(-100 * change) > 0:
+        rise = wording.percent(-change)
+        slower = f"The typical time of a right answer rose by {rise}; harder questions take longer too."
+    if counts is not None:
+        recent, previous = counts
+        shown = f"From {recent:,} timed right answers in the last 28 days and {previous:,} in the 28 days before."
+    return [slower, shown]
 
 
 def _recovery_evidence(document: ReportDocument) -> list[str | None]:
     wrong, met = document.kpi_count("R_t_n_wrong"), document.kpi_count("R_t_n_met_again")
     if not wrong or met is None:
         return []
-    return [
-        f"Of {wording.count(wrong, 'question')} answered wrong in the earlier "
-        f"28 days, {met:,} came up again in the last 28."
-    ]
+    questions = wording.count(wrong, "question")
+    return [f"Of {questions} answered wrong in the earlier 28 days, {met:,} came up again in the last 28."]
 
 
 def _engagement_evidence(document: ReportDocument) -> list[str | None]:
@@ -167,39 +158,39 @@ def _engagement_evidence(document: ReportDocument) -> list[str | None]:
     return [counts, rhythm, f"Not recorded and counted as middling: {', '.join(names)}." if names else None]
 
 
-def _goal_headline(document: ReportDocument, value: float) -> str:
-    return wording.percent(value)
-
-
 def _goal_evidence(document: ReportDocument) -> list[str | None]:
     target = document.kpi("P_target")
     whose = plain_words.GOAL_SOURCES.get(document.kpi_text("P_target_source") or "")
     goal = f"Goal: ability {wording.decimal(target)}{f' ({whose})' if whose else ''}." if target is not None else None
-    return [_bounds(document, "P"), goal, _goal_method(document), _goal_fallback(document)]
+    fallback = "The growth model has nothing to say about this student and week."
+    return [
+        _likely(document, "P"),
+        goal,
+        _goal_method(document),
+        _fallback(document, "P", model="growth", text=fallback),
+    ]
 
 
-def _bounds(document: ReportDocument, key: str) -> str | None:
-    lower, upper = document.kpi(f"{key}_lower"), document.kpi(f"{key}_upper")
-    if document.kpi(key) is None or lower is None or upper is None:
-        return None
-    return f"Likely {wording.percent_interval(lower, upper)}."
+def _likely(document: ReportDocument, key: str) -> str | None:
+    limits = document.kpi_limits(key)
+    return None if document.kpi(key) is None or limits is None else f"Likely {wording.percent_interval(*limits)}."
 
 
 def _goal_method(document: ReportDocument) -> str | None:
     answers = document.kpi_count("theta_n_answers")
-    rests = f" from {wording.count(answers, 'answer')}" if answers else ""
+    source = f" from {wording.count(answers, 'answer')}" if answers else ""
     method = plain_words.GOAL_METHODS.get(document.kpi_text("P_method") or "")
-    return None if method is None else method.format(answers=rests)
+    return None if method is None else method.format(answers=source)
 
 
-def _goal_fallback(document: ReportDocument) -> str | None:
-    """That the growth model was asked for and had nothing to say, or spoke in an earlier week."""
-    if document.kpi_text("P_method_reason"):
-        return "The growth model has nothing to say about this student and week."
-    return "The growth model is that of an earlier week." if document.kpi_text("P_fit_note") else None
+def _fallback(document: ReportDocument, key: str, *, model: str, text: str) -> str | None:
+    """``text`` where the model gave no number, or a note where its fit is from an earlier week."""
+    if document.kpi_text(f"{key}_method_reason"):
+        return text
+    return f"The {model} model is that of an earlier week." if document.kpi_text(f"{key}_fit_note") else None
 
 
-def _risk_headline(document: ReportDocument, value: float) -> str:
+def _risk_headline(value: float) -> str:
     short = wording.percent(value).replace("under ", "<").replace("over ", ">")
     return f"{short} · {risk_word(value)}"
 
@@ -210,28 +201,13 @@ def _risk_evidence(document: ReportDocument) -> list[str | None]:
     counted = f"; {wording.count(sessions, 'session')} in 56 days." if sessions is not None else "."
     state = plain_words.RISK_STATES.get(document.kpi_text("S_state") or "")
     method = plain_words.RISK_METHODS.get(document.kpi_text("S_method") or "")
-    evidence = [_bounds(document, "S"), state, f"{last}{counted}" if last else None, method]
-    return [*evidence, _risk_fallback(document)]
-
-
-def _risk_fallback(document: ReportDocument) -> str | None:
-    """That the survival model could not be used, or that an earlier one stands in."""
-    if document.kpi_text("S_method_reason"):
-        return "The survival model could not be used for this week."
-    return "The survival model is that of an earlier week." if document.kpi_text("S_fit_note") else None
+    fallback = _fallback(document, "S", model="survival", text="The survival model could not be used for this week.")
+    return [_likely(document, "S"), state, f"{last}{counted}" if last else None, method, fallback]
 
 
 def _days_ago(days: float) -> str:
     whole = math.floor(days)
     return "less than a day before" if whole == 0 else f"{wording.count(whole, 'day')} before"
-
-
-def _share_headline(document: ReportDocument, value: float) -> str:
-    return wording.percent(value)
-
-
-def _points_headline(document: ReportDocument, value: float) -> str:
-    return f"{round(100 * value)} of 100"
 
 
 _DEFINITIONS: dict[str, _Definition] = {
@@ -240,7 +216,7 @@ _DEFINITIONS: dict[str, _Definition] = {
         "How the last 14 days compare with the 14 days before, toned down where there "
         "are few answers. Above 0 is better than before.",
         scale=Scale(-1, 1, low_word="worse", high_word="better"),
-        headline=_improvement_headline,
+        headline=wording.signed,
         evidence=_improvement_evidence,
     ),
     "E_t": _Definition(
@@ -254,21 +230,21 @@ _DEFINITIONS: dict[str, _Definition] = {
         "Recovery",
         "Of the questions answered wrong earlier and met again, the share that was right this time.",
         scale=Scale(0, 1, low_word="none", high_word="all"),
-        headline=_share_headline,
+        headline=wording.percent,
         evidence=_recovery_evidence,
     ),
     "A_t": _Definition(
         "Engagement",
         "How regularly and independently this student works: sessions, gaps between them, hints, and time.",
         scale=Scale(0, 1, low_word="little", high_word="a lot"),
-        headline=_points_headline,
+        headline=wording.points,
         evidence=_engagement_evidence,
     ),
     "P": _Definition(
         "Goal probability",
         "How likely it is that the goal is reached.",
         scale=Scale(0, 1, low_word="unlikely", high_word="certain"),
-        headline=_goal_headline,
+        headline=wording.percent,
         evidence=_goal_evidence,
     ),
     "S": _Definition(

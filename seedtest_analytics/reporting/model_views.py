@@ -1,7 +1,4 @@
-"""Parts of the page that rest on a fitted model of the student: growth, risk, and how it was all made.
-
-Each is None without its data.
-"""
+"""The parts of the page that show a fitted model of the student (growth, risk), and how the numbers were made."""
 
 from __future__ import annotations
 
@@ -15,21 +12,12 @@ SHOWN_REASONS = 3
 
 
 def growth(document: ReportDocument) -> Html | None:
-    """Goal probability by the growth model."""
+    """The goal probability of the growth model; None without one."""
     fit = document.bayesian_growth
     if fit is None or fit.P is None:
         return None
-    bar = charts.gauge(
-        fit.P,
-        0,
-        high=1,
-        title=f"Goal probability {wording.percent(fit.P)}",
-        lower=fit.P_lower,
-        upper=fit.P_upper,
-    )
-    likely = ""
-    if fit.P_lower is not None and fit.P_upper is not None:
-        likely = f", likely {wording.percent_interval(fit.P_lower, fit.P_upper)}"
+    bar = charts.gauge(fit.P, f"Goal probability {wording.percent(fit.P)}", limits=fit.limits)
+    likely = f", likely {wording.percent_interval(*fit.limits)}" if fit.limits is not None else ""
     by = f" by {wording.day(fit.horizon_date, year=True)}" if fit.horizon_date is not None else ""
     sentence = (
         f"At this student's own pace the goal is reached{by} with a probability of {wording.percent(fit.P)}{likely}."
@@ -44,11 +32,9 @@ def _growth_detail(fit: BayesianGrowth) -> str:
     score = "Share of right answers" if fit.is_share else "Ability"
     lines = []
     if fit.projected is not None:
-        bounds = (
-            f" (95% interval {_score(fit, fit.projected_lower)} to {_score(fit, fit.projected_upper)})"
-            if fit.projected_lower is not None and fit.projected_upper is not None
-            else ""
-        )
+        bounds = ""
+        if fit.projected_lower is not None and fit.projected_upper is not None:
+            bounds = f" (95% interval {_score(fit, fit.projected_lower)} to {_score(fit, fit.projected_upper)})"
         goal = f"; the goal is {_score(fit, fit.target)}" if fit.target is not None else ""
         lines.append(f"{score} expected then: {_score(fit, fit.projected)}{bounds}{goal}.")
     elif fit.sigma is not None:
@@ -64,27 +50,22 @@ def _growth_detail(fit: BayesianGrowth) -> str:
     return paragraph(text(" ".join(lines), 600), "note") if lines else ""
 
 
-def _score(fit: BayesianGrowth, value: float | None) -> str:
-    if value is None:
-        return "not known"
+def _score(fit: BayesianGrowth, value: float) -> str:
     return wording.percent(min(1.0, max(0.0, value))) if fit.is_share else wording.decimal(value)
 
 
 def _amount(fit: BayesianGrowth, value: float) -> str:
-    """A difference of scores."""
+    """A difference between scores."""
     return f"{wording.decimal(100 * value, 1)} points" if fit.is_share else wording.decimal(value)
 
 
 def risk(document: ReportDocument) -> Html | None:
-    """The risk of a pause by the churn model, and what raises or lowers this student's."""
+    """The risk of a pause by the churn model, with what raises or lowers it; None without one."""
     found = document.survival_risk
     if found is None or found.churn_risk is None:
         return None
-    days = document.kpi_count("S_horizon_days") or 14
-    lower, upper = document.kpi("S_lower"), document.kpi("S_upper")
-    likely = (
-        f" (95% interval {wording.percent_interval(lower, upper)})" if lower is not None and upper is not None else ""
-    )
+    days, limits = document.kpi_count("S_horizon_days") or 14, document.kpi_limits("S")
+    likely = f" (95% interval {wording.percent_interval(*limits)})" if limits is not None else ""
     sentence = (
         f"The risk of a pause of {days} days or more is {wording.percent(found.churn_risk)}{likely}: "
         f"{risk_word(found.churn_risk)}. Low is good."
@@ -94,10 +75,10 @@ def risk(document: ReportDocument) -> Html | None:
 
 def _reasons(document: ReportDocument) -> str:
     stored = document.kpis.get("S_reasons")
-    told = [r for r in stored if isinstance(r, str) and r] if isinstance(stored, list | tuple) else []
-    if not told:
+    reasons = [r for r in stored if isinstance(r, str) and r] if isinstance(stored, list | tuple) else []
+    if not reasons:
         return ""
-    items = "".join(f"<li>{text(reason, 300)}</li>" for reason in told[:SHOWN_REASONS])
+    items = "".join(f"<li>{text(reason, 300)}</li>" for reason in reasons[:SHOWN_REASONS])
     return f'<p>What speaks most for and against it:</p><ul class="reasons">{items}</ul>' + paragraph(
         "In brackets what is typical of all students. The model sees what goes along with a pause, not what causes it.",
         "note",
@@ -105,16 +86,14 @@ def _reasons(document: ReportDocument) -> str:
 
 
 def provenance(document: ReportDocument) -> Html:
-    """When and on what scale the numbers were made."""
+    """When the numbers were made, and on which scale."""
     lines = [
         f"Days and weeks are those of the time zone {text(document.time_zone)}; later answers are not in this report."
     ]
     lines += _linking_lines(document)
-    if document.generated_at is not None:
-        made = document.generated_at
-        lines.append(
-            f"Data of {text(wording.day(made.date(), year=True))}, {text(f'{made:%H:%M} {made.tzname() or str()}')}."
-        )
+    if (made := document.generated_at) is not None:
+        at = f"{made:%H:%M} {made.tzname() or ''}"
+        lines.append(f"Data of {text(wording.day(made.date(), year=True))}, {text(at)}.")
     return Html("<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>")
 
 
@@ -122,9 +101,8 @@ def _linking_lines(document: ReportDocument) -> list[str]:
     link = document.linking_constants
     if link is None or link.A is None or link.B is None:
         return []
-    anchors = (
-        f" from {wording.count(link.n_anchors_used, 'anchor question')}" if link.n_anchors_used is not None else ""
-    )
+    n_anchors = link.n_anchors_used
+    anchors = f" from {wording.count(n_anchors, 'anchor question')}" if n_anchors is not None else ""
     constant = f"{'−' if link.B < 0 else '+'} {wording.decimal(abs(link.B), 3)}"
     scale = f"θ* = {wording.decimal(link.A, 3)} θ {constant}"
     return [text(f"The newest calibration was put on the common scale by {scale}{anchors}.", 400)]

@@ -1,13 +1,13 @@
-"""What the words that the models store mean to a reader: methods, states, circumstances, segments, habits.
+"""Plain words for what the models store: methods, states, covariates, segments and habits.
 
-A test walks through all that the model layers can store and fails for a word that is missing here.
+A test lists every value that the models can store and fails where this module has no words for it.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from seedtest_analytics.reporting import wording
 from seedtest_analytics.reporting.document import Effect
@@ -76,21 +76,17 @@ _UNKNOWN: Mapping[str, str] = {
 
 
 def circumstance(effect: Effect) -> tuple[str, Effect] | None:
-    """A column of the churn model in words and the effect that the words are about; None for an unknown one.
+    """A column of the churn model in words, with the effect that the words describe; None for an unknown column.
 
-    The ratio of a column on the scale log(1 + x) is that of a step of one there; the words speak of twice as
-    much, which is a step of log 2.
+    The words of a column on the scale log(1 + x) describe a doubling. That is a step of log 2, whereas the stored
+    ratio is for a step of 1.
     """
-    column = effect.column
-    if column.is_missing_indicator:
-        words = _UNKNOWN.get(column.covariate)
+    column, is_unknown = effect.column, effect.column.is_missing_indicator
+    words = (_UNKNOWN if is_unknown else _TWICE if column.is_log else _ONE_MORE).get(column.covariate)
+    if words is None or is_unknown:
         return None if words is None else (words, effect)
-    words = (_TWICE if column.is_log else _ONE_MORE).get(column.covariate)
-    if words is None:
-        return None
-    if column.bend_at is not None:
-        words += f", on top of that beyond {column.bend_at:g} days"
-    return words, effect.to_the_power(math.log(2)) if column.is_log else effect
+    beyond = "" if column.bend_at is None else f", on top of that beyond {column.bend_at:g} days"
+    return words + beyond, effect.to_the_power(math.log(2)) if column.is_log else effect
 
 
 SEGMENTS: Mapping[str, str] = {
@@ -102,39 +98,29 @@ SEGMENTS: Mapping[str, str] = {
     "efficient": "getting faster, few hints",
     "average": "like most students",
 }
-"""The contract's labels by what their rules say (`stats/segments/labels.py`)."""
+"""What the rule of each of the contract's labels says (`stats/segments/labels.py`)."""
 
 
 def segment(label: str) -> str:
-    """A segment's label in words: the contract's by its rule, any other by its own words."""
+    """A segment's label in words: the rule of one of the contract's labels, the words of any other label."""
     parts = re.split(r"(_and_|_with_)", re.sub(r"_\d+$", "", label))
     joined = (SEGMENTS.get(part, part) if i % 2 == 0 else part for i, part in enumerate(parts))
     return "".join(joined).replace("_with_", ", ").replace("_", " ")
 
 
-HABITS: Mapping[str, str] = {
-    "engagement": "Engagement",
-    "improvement": "Improvement",
-    "efficiency": "Efficiency",
-    "recovery": "Recovery",
-    "sessions": "Sessions in four weeks",
-    "gap": "Between sessions",
-    "avg_rt": "Typical time of an answer",
-    "avg_hints": "Hints a day",
-    "total_attempts": "Answers",
+def _tenths(value: float) -> str:
+    return wording.decimal(value, 1)
+
+
+HABITS: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "engagement": ("Engagement", wording.points),
+    "improvement": ("Improvement", wording.signed),
+    "efficiency": ("Efficiency", wording.percent),
+    "recovery": ("Recovery", wording.percent),
+    "sessions": ("Sessions in four weeks", _tenths),
+    "gap": ("Between sessions", lambda days: f"{_tenths(days)} days"),
+    "avg_rt": ("Typical time of an answer", wording.seconds),
+    "avg_hints": ("Hints a day", _tenths),
+    "total_attempts": ("Answers", lambda answers: f"{round(answers):,}"),
 }
-
-
-def habit(feature: str, value: float) -> str:
-    """The value of a feature of the segmentation with its unit."""
-    if feature in ("efficiency", "recovery"):
-        return wording.percent(value)
-    if feature == "engagement":
-        return f"{round(100 * value)} of 100"
-    if feature == "improvement":
-        return wording.signed(value)
-    if feature == "avg_rt":
-        return wording.seconds(value)
-    if feature == "gap":
-        return f"{wording.decimal(value, 1)} days"
-    return f"{round(value):,}" if feature == "total_attempts" else wording.decimal(value, 1)
+"""The label of each segmentation feature, and how its value is shown with its unit."""

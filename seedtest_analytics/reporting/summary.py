@@ -1,4 +1,4 @@
-"""Totals of the daily topic rows: by day, by week and by topic. Nothing after the reported week is counted."""
+"""Abilities, and totals of the daily topic rows by day, week and topic. Rows after the reported week do not count."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from seedtest_analytics.reporting.document import ReportDocument, TopicDay
+from seedtest_analytics.reporting.document import AbilityPoint, ReportDocument, TopicDay
 
 Z_95 = 1.959964
 
@@ -27,17 +27,17 @@ class Tally:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the share right; 0..1 without an answer."""
+        """95% Wilson interval of the share right; (0, 1) without an answer."""
         return wilson_interval(self.correct, self.attempts)
 
     def without(self, other: Tally) -> Tally:
-        """What is left when ``other`` is taken out."""
+        """The rest after ``other`` is subtracted."""
         return Tally(self.attempts - other.attempts, self.correct - other.correct)
 
 
 @dataclass(frozen=True)
 class TopicSummary:
-    """A topic over the period that the data covers. Times in ms, ability in logit."""
+    """A topic in the reported week and over the whole period of the data. Times in ms, ability in logits."""
 
     topic_id: str
     week: Tally
@@ -45,11 +45,14 @@ class TopicSummary:
     typical_time_ms: float | None
     theta: float | None
     theta_sd: float | None
-    weekly: tuple[tuple[dt.date, Tally], ...]
 
 
 def wilson_interval(correct: int, attempts: int, *, z: float = Z_95) -> tuple[float, float]:
-    """Score interval of a proportion (Wilson 1927, JASA 22:209–212); (0, 1) without observations."""
+    """Score interval of a proportion; (0, 1) without observations.
+
+    The centre is (p + z²/2n) / (1 + z²/n), the half width z / (1 + z²/n) · √(p(1 − p)/n + z²/4n²) (Wilson 1927,
+    JASA 22:209–212).
+    """
     if attempts == 0:
         return 0.0, 1.0
     share, shrink = correct / attempts, z * z / attempts
@@ -58,13 +61,18 @@ def wilson_interval(correct: int, attempts: int, *, z: float = Z_95) -> tuple[fl
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def known_abilities(document: ReportDocument) -> list[AbilityPoint]:
+    """The abilities up to the Sunday of the reported week, oldest first."""
+    return sorted((p for p in document.ability_trend if p.date <= document.week_end), key=lambda p: p.date)
+
+
 def known_days(document: ReportDocument) -> tuple[TopicDay, ...]:
-    """The topic rows up to the week's Sunday."""
+    """The topic rows up to the Sunday of the reported week."""
     return tuple(row for row in document.topic_features if row.date <= document.week_end)
 
 
 def tally(rows: Iterable[TopicDay]) -> Tally:
-    """Sum over rows."""
+    """The total of ``rows``."""
     attempts = correct = 0
     for row in rows:
         attempts, correct = attempts + row.attempts, correct + row.correct
@@ -72,19 +80,19 @@ def tally(rows: Iterable[TopicDay]) -> Tally:
 
 
 def week_tally(document: ReportDocument) -> Tally:
-    """The reported week."""
+    """The total of the reported week."""
     return tally(row for row in known_days(document) if row.date >= document.week_start)
 
 
 def daily_tallies(document: ReportDocument) -> tuple[tuple[dt.date, Tally], ...]:
-    """Monday to Sunday of the reported week, days without answers included."""
+    """The totals of Monday to Sunday of the reported week, including days without answers."""
     days = [document.week_start + dt.timedelta(days=i) for i in range(7)]
     rows = known_days(document)
     return tuple((day, tally(row for row in rows if row.date == day)) for day in days)
 
 
 def weekly_tallies(rows: Iterable[TopicDay]) -> tuple[tuple[dt.date, Tally], ...]:
-    """Weeks with answers, by their Mondays, oldest first."""
+    """The totals of the weeks that have answers, each with its Monday, oldest first."""
     weeks: dict[dt.date, list[TopicDay]] = defaultdict(list)
     for row in rows:
         weeks[row.date - dt.timedelta(days=row.date.weekday())].append(row)
@@ -93,12 +101,12 @@ def weekly_tallies(rows: Iterable[TopicDay]) -> tuple[tuple[dt.date, Tally], ...
 
 
 def topic_summaries(document: ReportDocument) -> tuple[TopicSummary, ...]:
-    """Topics with answers: the week's first, by answers, then by name."""
+    """Topics with answers, sorted by answers in the week, then answers in the period, then name."""
     by_topic: dict[str, list[TopicDay]] = defaultdict(list)
     for row in known_days(document):
         by_topic[row.topic_id].append(row)
-    summaries = [_topic_summary(t, rows, week_start=document.week_start) for t, rows in by_topic.items()]
-    answered = [s for s in summaries if s.period.attempts]
+    summaries = (_topic_summary(t, rows, week_start=document.week_start) for t, rows in by_topic.items())
+    answered = (s for s in summaries if s.period.attempts)
     return tuple(sorted(answered, key=lambda s: (-s.week.attempts, -s.period.attempts, s.topic_id)))
 
 
@@ -111,12 +119,11 @@ def _topic_summary(topic_id: str, rows: list[TopicDay], *, week_start: dt.date) 
         typical_time_ms=_typical_time_ms(rows),
         theta=newest.theta_estimate if newest else None,
         theta_sd=newest.theta_sd if newest else None,
-        weekly=weekly_tallies(rows),
     )
 
 
 def _typical_time_ms(rows: list[TopicDay]) -> float | None:
-    """Mean of the daily medians, weighted by answers."""
+    """Mean of the daily medians, weighted by the answers of each day."""
     timed = [(r.rt_median, r.attempts) for r in rows if r.rt_median and r.attempts]
     weight = sum(n for _, n in timed)
     return sum(median * n for median, n in timed) / weight if weight else None

@@ -1,15 +1,14 @@
 """The parts of the page that the cells of ``weekly_report.qmd`` show, as HTML.
 
-A view of a part that can be missing says so in a sentence; a view of a part that is only there for some
-students (growth, forecast, risk, segment) is None without its data, and the page then shows nothing, not
-even a heading.
+A part that every student has says in a sentence that its data is missing. A part that only some students have (growth,
+forecast, risk, segment) is None without its data, and the page then omits its heading too.
 """
 
 from __future__ import annotations
 
 from seedtest_analytics.reporting import charts, wording
-from seedtest_analytics.reporting.document import AbilityPoint, ReportDocument
-from seedtest_analytics.reporting.html import Html, name, paragraph, table, text
+from seedtest_analytics.reporting.document import AbilityPoint, Goal, ReportDocument
+from seedtest_analytics.reporting.html import Html, figure, name, paragraph, table, text
 from seedtest_analytics.reporting.kpi_cards import KpiCard, kpi_cards
 from seedtest_analytics.reporting.recommendations import recommendations
 from seedtest_analytics.reporting.summary import (
@@ -17,6 +16,7 @@ from seedtest_analytics.reporting.summary import (
     Tally,
     TopicSummary,
     daily_tallies,
+    known_abilities,
     known_days,
     topic_summaries,
     week_tally,
@@ -26,13 +26,12 @@ from seedtest_analytics.reporting.summary import (
 TREND_WEEKS = 12
 SHOWN_TOPICS = 15
 TONES = {"do": "To do", "keep": "Going well", "note": "To talk about"}
-WIDE = charts.TrendStyle(width=700, height=250, css_class="wide")
-NARROW = charts.TrendStyle(width=340, height=220, css_class="narrow")
-HALF_PERCENT = charts.TrendStyle(width=340, height=210, is_percent=True, y_limits=(0.0, 1.0))
+ABILITY = (charts.ChartStyle(700, 250, css_class="wide"), charts.ChartStyle(340, 220, css_class="narrow"))
+SHARE_RIGHT = (charts.ChartStyle(340, 210, is_percent=True, y_limits=(0.0, 1.0)),)
 
 
 def header(document: ReportDocument) -> Html:
-    """Who, which week, and the week in one sentence."""
+    """The student, the week, and the week in one sentence."""
     facts = [
         ("Student", f'<span class="student">{name(document.user_id)}</span>'),
         ("Week", text(wording.week(document.week_start))),
@@ -64,20 +63,11 @@ def _kpi_card(card: KpiCard) -> str:
     if card.history:
         weeks = wording.count(len(card.history), "week")
         spark = charts.sparkline(card.history, f"{card.title} over {weeks}", low=card.scale.low, high=card.scale.high)
-    parts = [
-        f"<h3>{text(card.title)}</h3>",
-        f'<div class="value-row">{_headline(card)}{spark}</div>',
-    ]
+    headline = paragraph(text(card.headline), "value" if card.value is not None else "value none")
+    parts = [f"<h3>{text(card.title)}</h3>", f'<div class="value-row">{headline}{spark}</div>']
     if card.value is not None:
-        scale = card.scale
-        bar = charts.gauge(
-            card.value,
-            scale.low,
-            high=scale.high,
-            title=f"{card.title}: {card.headline}",
-            lower=card.lower,
-            upper=card.upper,
-        )
+        scale, title = card.scale, f"{card.title}: {card.headline}"
+        bar = charts.gauge(card.value, title, low=scale.low, high=scale.high, limits=card.limits)
         ends = f"<span>{text(scale.low_word)}</span><span>{text(scale.high_word)}</span>"
         parts.append(f'{bar}<p class="ends" aria-hidden="true">{ends}</p>')
     parts.append(paragraph(text(card.meaning, 400), "meaning"))
@@ -87,14 +77,9 @@ def _kpi_card(card: KpiCard) -> str:
     return f'<article class="kpi" data-kpi="{text(card.key)}">{"".join(parts)}</article>'
 
 
-def _headline(card: KpiCard) -> str:
-    return paragraph(text(card.headline), "value" if card.value is not None else "value none")
-
-
 def ability(document: ReportDocument) -> Html:
-    """Ability over the last weeks with its 95% interval and the goal."""
-    points = [p for p in document.ability_trend if p.date <= document.week_end]
-    newest = sorted(points, key=lambda p: p.date)[-TREND_WEEKS:]
+    """The ability of the last weeks with its 95% interval and the goal."""
+    newest = known_abilities(document)[-TREND_WEEKS:]
     if not newest:
         return Html(paragraph(text(_no_ability(document), 400), "missing"))
     if len(newest) == 1:
@@ -108,8 +93,8 @@ def _no_ability(document: ReportDocument) -> str:
     if known is None:
         return "No ability has been estimated yet: that takes answers to questions whose difficulty is known."
     answers = document.kpi_count("theta_n_answers")
-    rests = f", from {wording.count(answers, 'answer')}" if answers else ""
-    return f"No ability was estimated in the last eight weeks. The last one known is {wording.decimal(known)}{rests}."
+    source = f", from {wording.count(answers, 'answer')}" if answers else ""
+    return f"No ability was estimated in the last eight weeks. The last one known is {wording.decimal(known)}{source}."
 
 
 def _ability_sentence(points: list[AbilityPoint]) -> str:
@@ -130,20 +115,18 @@ def _ability_charts(document: ReportDocument, points: list[AbilityPoint]) -> str
     ]
     target = document.kpi("P_target")
     reference = (target, "goal") if target is not None else None
-    title = "Ability over time"
-    described = "; ".join(f"{wording.day(p.date)}: {wording.decimal(p.value)}" for p in shown)
-    both = "".join(
-        charts.trend(shown, title, description=described, style=style, reference=reference) for style in (WIDE, NARROW)
-    )
-    caption = (
-        "Ability on the logit scale; 0 is the average student when the scale was set. The band is the 95% interval."
-    )
+    described = charts.described(shown)
+    chart = charts.trend(shown, "Ability over time", description=described, styles=ABILITY, reference=reference)
     goal = " The dashed line is the goal." if reference else ""
-    return f"<figure>{both}<figcaption>{caption}{goal}</figcaption></figure>"
+    return figure(
+        chart,
+        "Ability on the logit scale; 0 is the average student when the scale was set. "
+        f"The band is the 95% interval.{goal}",
+    )
 
 
 def practice(document: ReportDocument) -> Html:
-    """The week day by day, and the share right week by week."""
+    """The answers of the week by day, and the share right by week."""
     figures = [_daily_figure(document), _weekly_figure(document)]
     if not any(figures):
         return Html(paragraph("No answers were recorded in this week or the weeks before.", "missing"))
@@ -159,9 +142,7 @@ def _daily_figure(document: ReportDocument) -> str:
     )
     chart = charts.daily_bars(days, "Answers on each day of the week", description=described)
     legend = '<span class="key right"></span> right &#8195;<span class="key wrong"></span> wrong'
-    return (
-        f"<figure><h3>Day by day</h3>{chart}<figcaption>{legend}; below each day the share right.</figcaption></figure>"
-    )
+    return figure(f"<h3>Day by day</h3>{chart}", f"{legend}; below each day the share right.")
 
 
 def _weekly_figure(document: ReportDocument) -> str:
@@ -170,16 +151,16 @@ def _weekly_figure(document: ReportDocument) -> str:
         return ""
     points = [charts.TrendPoint(monday, t.share or 0.0, *t.interval) for monday, t in weeks]
     described = "; ".join(f"week of {wording.day(m)}: {t.correct} of {t.attempts} right" for m, t in weeks)
-    chart = charts.trend(points, "Share right by week", description=described, style=HALF_PERCENT)
-    caption = (
+    chart = charts.trend(points, "Share right by week", description=described, styles=SHARE_RIGHT)
+    return figure(
+        f"<h3>Week by week</h3>{chart}",
         "Share right in each week (by its Monday) with its 95% interval. How "
-        "hard the questions were is not taken into account."
+        "hard the questions were is not taken into account.",
     )
-    return f"<figure><h3>Week by week</h3>{chart}<figcaption>{caption}</figcaption></figure>"
 
 
 def topics(document: ReportDocument) -> Html | None:
-    """Topics with their share right, its interval, typical time and, where one is known, ability."""
+    """The topics with their share right, its interval, the typical time and, where known, the ability; None without."""
     found = topic_summaries(document)
     if not found:
         return None
@@ -195,11 +176,8 @@ def topics(document: ReportDocument) -> Html | None:
     more = ""
     if rest:
         answers = sum(s.period.attempts for s in rest)
-        more = paragraph(
-            f"And {wording.count(len(rest), 'more topic', plural='more topics')} "
-            f"with {wording.count(answers, 'answer')}.",
-            "note",
-        )
+        topics_ = wording.count(len(rest), "more topic")
+        more = paragraph(f"And {topics_} with {wording.count(answers, 'answer')}.", "note")
     rows = (_topic_row(topic)[:columns] for topic in shown)
     return Html(table(headings[:columns], rows, caption=text(caption), css_class="topics") + more)
 
@@ -229,34 +207,22 @@ def _ability_cell(topic: TopicSummary) -> str:
 
 
 def goals(document: ReportDocument) -> Html:
-    """The student's own targets beside what is known of the topic."""
+    """The student's own targets beside the ability in each topic."""
     if not document.goals:
         is_default = document.kpi_text("P_target_source") == "default"
         used = " The goal probability is about the default goal." if is_default else ""
         return Html(paragraph(f"No goal has been set.{used}", "missing"))
     known = {s.topic_id: s for s in topic_summaries(document)}
     ordered = sorted(document.goals, key=lambda g: (-g.priority, g.topic_id))
-    rows = []
-    for goal in ordered[:SHOWN_TOPICS]:
-        topic = known.get(goal.topic_id)
-        target = text(wording.decimal(goal.target_level)) if goal.target_level is not None else "no level set"
-        rows.append(
-            [
-                name(goal.topic_id),
-                target,
-                _ability_cell(topic) if topic else "–",
-                _distance(goal.target_level, topic),
-                str(goal.priority),
-            ]
-        )
-    return Html(
-        table(
-            ("Topic", "Goal", "Ability now", "Where it stands", "Priority"),
-            rows,
-            caption="Goals and abilities on the logit scale.",
-            css_class="goals",
-        )
-    )
+    rows = (_goal_row(goal, known.get(goal.topic_id)) for goal in ordered[:SHOWN_TOPICS])
+    headings = ("Topic", "Goal", "Ability now", "Where it stands", "Priority")
+    return Html(table(headings, rows, caption="Goals and abilities on the logit scale.", css_class="goals"))
+
+
+def _goal_row(goal: Goal, topic: TopicSummary | None) -> list[str]:
+    target = text(wording.decimal(goal.target_level)) if goal.target_level is not None else "no level set"
+    ability = _ability_cell(topic) if topic else "–"
+    return [name(goal.topic_id), target, ability, _distance(goal.target_level, topic), str(goal.priority)]
 
 
 def _distance(target: float | None, topic: TopicSummary | None) -> str:
@@ -269,7 +235,7 @@ def _distance(target: float | None, topic: TopicSummary | None) -> str:
 
 
 def advice(document: ReportDocument) -> Html:
-    """Recommendations from rules on the data, and those passed on from elsewhere."""
+    """The recommendations of the rules, followed by those of other systems."""
     made = [(r.tone, r.advice, r.because) for r in recommendations(document)]
     made += [
         ("do", _given(g.topic_id, g.reason), _given_evidence(g.total_correct, g.total_attempts))
@@ -278,9 +244,9 @@ def advice(document: ReportDocument) -> Html:
     if not made:
         return Html(paragraph("Nothing stands out this week: the data gives no reason to change anything.", "missing"))
     items = "".join(
-        f'<li class="{tone}"><span class="tone">{TONES[tone]}</span> <strong>{said}</strong>'
+        f'<li class="{tone}"><span class="tone">{TONES[tone]}</span> <strong>{what}</strong>'
         f"{paragraph(because, 'because') if because else ''}</li>"
-        for tone, said, because in made
+        for tone, what, because in made
     )
     return Html(f'<ul class="advice">{items}</ul>')
 

@@ -1,4 +1,4 @@
-"""Numbers and dates in words, the same in every locale."""
+"""Numbers and dates as text. The locale of the machine does not matter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def day(date: dt.date, *, year: bool = False, weekday: bool = False) -> str:
-    """``3 Nov``, ``Mon 3 Nov``, ``3 Nov 2025``."""
+    """``3 Nov``, with the weekday ``Mon 3 Nov``, with the year ``3 Nov 2025``."""
     parts = [_DAYS[date.weekday()]] if weekday else []
     parts += [str(date.day), _MONTHS[date.month - 1]]
     return " ".join([*parts, str(date.year)] if year else parts)
@@ -29,12 +29,17 @@ def weekday(date: dt.date) -> str:
 
 
 def percent(share: float) -> str:
-    """``62%``; what is not quite nothing or everything is not rounded to it."""
+    """``62%``; a share just above 0 or just below 1 is never rounded to 0% or 100%."""
     if 0 < share < 0.01:
         return "under 1%"
     if 0.99 < share < 1:
         return "over 99%"
     return f"{round(100 * share)}%"
+
+
+def points(share: float) -> str:
+    """``57 of 100``."""
+    return f"{round(100 * share)} of 100"
 
 
 def decimal(value: float, digits: int = 2) -> str:
@@ -60,12 +65,12 @@ def interval(low: float, high: float, *, digits: int = 2) -> str:
 
 
 def percent_interval(low: float, high: float) -> str:
-    """``14 to 61 %``."""
+    """``14 to 61%``."""
     return f"{round(100 * low)} to {round(100 * high)}%"
 
 
 def seconds(milliseconds: float) -> str:
-    """``34 s`` or ``2 min 05 s``."""
+    """``3.4 s``, ``34 s`` or ``2 min 05 s``."""
     whole = round(milliseconds / 1000)
     if whole < 10:
         return f"{milliseconds / 1000:.1f}{_NBSP}s"

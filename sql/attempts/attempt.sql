@@ -1,8 +1,8 @@
--- View attempt
--- Grain:   one question of an exam that is not failed.
--- Inputs:  attempt_log (kept in step with exam_results by the asset `attempt`).
--- Columns: the legacy view's 11 with its names, types and order; then the platform's own.
--- CREATE OR REPLACE may add columns behind the old ones, so whatever reads the legacy view goes on reading.
+-- Defines the view attempt.
+-- Grain:   one question of an exam that has not failed.
+-- Inputs:  attempt_log, which the asset `attempt` keeps in step with exam_results. Params: none.
+-- Columns: the 11 of the legacy view with their names, types and order, followed by the platform's own. CREATE OR REPLACE
+--          allows added columns only at the end; readers of the legacy view still work.
 CREATE OR REPLACE VIEW attempt AS
 SELECT
     id,

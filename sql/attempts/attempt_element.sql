@@ -1,10 +1,9 @@
--- View attempt_element
--- Grain:   one element of exam_results.result_json.questions[]; one row with ordinal 0 where questions is no array.
--- Inputs:  exam_results.
--- Spaces:  the six that a cast trims. \s is no substitute: it matches those of Unicode too, at which a cast raises.
--- Meaning: every field of an element beside what is wrong with it. No cast in it can raise: each is guarded by a
---          CASE on the text's form, so one malformed element never breaks a query. No window function stands
---          outside the LATERAL, so a predicate on the exam reaches the table.
+-- Defines the view attempt_element: every field of an element beside what is wrong with it.
+-- Grain:   one element of exam_results.result_json.questions[]; one row with ordinal 0 if questions is not an array.
+-- Inputs:  exam_results. Params: none.
+-- Casts:   a CASE on the form of the text guards every cast, so one malformed element never breaks a query.
+-- Spaces:  the patterns list the six that a cast trims. \s also matches Unicode spaces, on which a cast raises.
+-- Speed:   all window functions are inside the LATERAL, so the planner can push a predicate on the exam to the table.
 CREATE OR REPLACE VIEW attempt_element AS
 WITH exam AS (
     SELECT
@@ -14,14 +13,14 @@ WITH exam AS (
         e.exam_id,
         e.org_id,
         e.status,
-        -- A re-score moves updated_at and an import may set it back: the earlier of the two is the answering.
+        -- Rescoring moves updated_at forward and an import may set it back: the earlier time is the time of answering.
         LEAST(e.created_at, e.updated_at) AS exam_completed_at,
         CASE
             WHEN e.user_id IS NULL THEN 'user_id_missing'
             WHEN btrim(e.user_id) = '' THEN 'user_id_empty'
             WHEN length(e.user_id) > 200 OR e.user_id ~ '[\x01-\x1f\x7f]' THEN 'user_id_absurd'
         END AS user_problem,
-        -- What PostgreSQL would accept as a UUID of 36 characters; 36 hyphens are none.
+        -- Exactly the UUIDs of 36 characters that PostgreSQL accepts; 36 hyphens are not one.
         CASE
             WHEN length(e.user_id) = 36 AND e.user_id ~* '^[0-9a-f]{4}(-?[0-9a-f]{4}){7}$' THEN e.user_id::uuid
             ELSE md5(e.user_id)::uuid
@@ -90,7 +89,7 @@ CROSS JOIN LATERAL (
                         THEN r.question_text::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
                     ELSE false
                 END AS is_item,
-                -- NULL means absent, true well formed, false malformed.
+                -- NULL means absent, true means well formed, false means malformed.
                 r.answer IS NULL OR lower(r.answer) IN
                     ('true', 't', 'yes', 'y', 'on', '1', 'false', 'f', 'no', 'n', 'off', '0') AS answer_form,
                 CASE
@@ -122,13 +121,13 @@ CROSS JOIN LATERAL (
                 FROM jsonb_array_elements(
                     CASE WHEN jsonb_typeof(x.questions) = 'array' THEN x.questions ELSE '[]'::jsonb END
                 ) WITH ORDINALITY AS u (element, ordinality)
-                -- OFFSET 0 keeps the planner from writing an expression in again wherever it is named.
+                -- OFFSET 0 keeps the planner from repeating an expression at every use.
                 OFFSET 0
             ) AS r
             OFFSET 0
         ) AS t
         UNION ALL
-        -- An exam without questions has nothing to say; one whose questions are something else is malformed.
+        -- An exam without questions gives no row. One whose questions are not an array is malformed.
         SELECT
             0, x.questions, 'questions_not_array', NULL, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
         WHERE x.questions IS NOT NULL AND jsonb_typeof(x.questions) NOT IN ('array', 'null')

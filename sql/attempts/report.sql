@@ -1,5 +1,5 @@
--- What the attempt log and the quarantine hold, for the asset's metadata and checks.
--- Inputs: attempt_log, attempt_quarantine, attempt_sync.
+-- A summary of the attempt log and the quarantine for the asset's metadata and checks.
+-- Grain:  one row (reconcile), reason, month. Inputs: attempt_log, attempt_quarantine, attempt_sync. Params: none.
 
 -- name: reconcile
 SELECT

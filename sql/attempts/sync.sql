@@ -1,11 +1,12 @@
 -- Brings attempt_log and attempt_quarantine in step with exam_results.
--- Grain:   a batch of changed exam results, oldest first; one transaction a batch.
--- Inputs:  exam_results (through attempt_element), attempt_sync.
--- Params:  as_of (the instant of the run), batch_size (exam results), timezone, full_compare (boolean).
+-- Grain:   a batch of changed exam results, oldest first; each batch is one transaction.
+-- Inputs:  exam_results (through attempt_element), attempt_sync, attempt_log, attempt_quarantine.
+-- Params:  as_of (the instant of the run), batch_size (exam results), after (exam results already done), timezone,
+--          full_compare (boolean).
 
 -- name: find_changed
--- Exam results that are new, changed or gone. xmin changes with every update of a row, so a change that forgot
--- updated_at is seen too; full_compare looks at the content as well (after a restore of the database, say).
+-- Exam results that are new, changed or gone. xmin changes with every update of a row, so a change that left updated_at
+-- alone is found too. full_compare also compares the content, for example after a restore of the database.
 CREATE TEMP TABLE changed_exam ON COMMIT PRESERVE ROWS AS
 SELECT
     COALESCE(e.id, s.exam_result_id) AS exam_result_id,
@@ -56,7 +57,7 @@ INNER JOIN batch_exam AS b ON b.exam_result_id = a.exam_result_id
 WHERE a.status <> 'failed';
 
 -- name: stage_attempts
--- Times are rounded as numeric, half away from zero, as the legacy view did: float8 would make 2.5 seconds 2.
+-- Times are rounded as numerics, half away from zero, like in the legacy view; float8 would round 2.5 seconds to 2.
 CREATE TEMP TABLE staged_attempt ON COMMIT DROP AS
 SELECT
     ('x' || substr(md5(
@@ -87,7 +88,7 @@ FROM staged_element AS e
 WHERE e.excluded_reason IS NULL;
 
 -- name: number_attempts
--- The numbers of a student's attempts at an item, over the batch and what the log holds of the same pairs.
+-- Numbers a student's attempts at an item, over the batch and the log's attempts of the same pairs.
 CREATE TEMP TABLE numbered ON COMMIT DROP AS
 WITH touched_pair AS (
     SELECT student_id, item_id FROM staged_attempt
@@ -129,9 +130,9 @@ FROM numbered AS n
 WHERE n.is_staged AND n.exam_result_id = s.exam_result_id AND n.question_ordinal = s.question_ordinal;
 
 -- name: touch_days
--- Days whose attempts changed, or became or ceased to be a first answer (all that readers see of the numbering). A day
--- has one row, that of its last change: a reader who has read up to any id finds the same days after it as in a log of
--- all changes, and the table does not grow with their number.
+-- Days with attempts that changed, or that became or ceased to be a first answer (readers use nothing else of the
+-- numbering). Each day has one row with the id of its last change. A reader who has read up to any id finds the same later
+-- days as in a log of all changes, and the table does not grow with the number of changes.
 INSERT INTO attempt_touched_day (day, touched_at, attempts)
 SELECT d.day, :as_of, count(*)
 FROM (

@@ -1,8 +1,10 @@
--- What the sensor on exam_results asks.
+-- The queries of the sensor on exam_results.
+-- Grain:  see each statement. Inputs: exam_results, attempt_sync, attempt_touched_day.
+-- Params: since (the cursor); last_id, first_day, last_day.
 
 -- name: newest_exam
--- Exam results changed at or after :since whose present version the attempt log does not hold. A time in the future
--- moves the cursor no further than to now: everything stored until then would be overlooked.
+-- Exam results changed since the cursor whose present version is not in the attempt log. The cursor never moves beyond now:
+-- one row dated in the future would hide everything stored until then. Grain: one row.
 SELECT
     count(*) AS exams,
     LEAST(max(e.updated_at), now()) AS newest_at,
@@ -12,7 +14,7 @@ LEFT JOIN attempt_sync AS s ON s.exam_result_id = e.id
 WHERE e.updated_at >= :since AND (s.exam_result_id IS NULL OR s.source_version <> e.xmin::text);
 
 -- name: touched_days
--- Days whose attempts changed after the cursor.
+-- Days whose attempts changed after the cursor. Grain: day.
 SELECT day, max(id) AS last_id, sum(attempts) AS attempts
 FROM attempt_touched_day
 WHERE id > :last_id AND day >= :first_day AND day <= :last_day

@@ -1,11 +1,16 @@
--- Predictions as they stood at the end of a week, and what happened after it.
+-- Predictions made at the end of a week, and what happened afterwards.
+-- Grain:  student for silence and goal, answer for next_answers; see each of the other statements.
+-- Inputs: weekly_kpi, attempt, ability_window, mirt_ability, mirt_fit_meta, mirt_item_params_history, prophet_fit_meta,
+--         prediction_backtest.
+-- Params: see each statement.
+-- Scale:  abilities and item parameters are on the platform's linked scale (psychometrics/scale.sql).
 
 -- name: silence_horizon
--- Params: week_start.
+-- The horizon of the risk in days. Params: week_start.
 SELECT max((kpis ->> 'S_horizon_days')::integer) FROM weekly_kpi WHERE week_start = :week_start;
 
 -- name: silence
--- Params: week_start, as_of (end of the week), until.
+-- S and whether the student was silent. Params: week_start, as_of (end of the week), until.
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
 SELECT
     k.user_id,
@@ -18,7 +23,8 @@ FROM weekly_kpi AS k
 WHERE k.week_start = :week_start AND k.kpis ->> 'S' IS NOT NULL;
 
 -- name: silence_baseline
--- The share that fell silent from the last week whose outcome was known by then. Params: week_start, as_of, until (of it).
+-- The share of students who fell silent after the last week whose outcome was known by then.
+-- Params: week_start, as_of, until (all of that earlier week).
 SELECT avg(CASE WHEN EXISTS (
     SELECT FROM attempt AS a WHERE a.user_id = k.user_id AND a.completed_at >= :as_of AND a.completed_at < :until
 ) THEN 0 ELSE 1 END)::float8
@@ -26,13 +32,13 @@ FROM weekly_kpi AS k
 WHERE k.week_start = :week_start;
 
 -- name: goal
--- P against the ability of the week that its day is in, where that week is closed, measured by the answers of its last 14
--- days alone (all of them after the prediction) and freed of the prior that pulls an estimate towards the mean; windows
--- that say too little (reliability below 0.2) judge nobody. sigma and the measurement's standard error (se^2 / reliability
--- is its variance) turn P into the probability of the measured ability. That takes both in logits: of a P about a share right
--- (P_score_unit) no sigma is taken, because the curve from ability to share that the fit used is not kept. The baseline is the share of
--- students whose ability was at their target when P was given.
--- Params: week_start, as_of, default_week (for a P without a day), last_closed_week.
+-- P against the ability in the closed week of P's horizon date. The ability is measured by the answers of that week's last
+-- 14 days, all of which come after the prediction. Dividing by the reliability removes the prior, which pulls an estimate
+-- towards the mean; windows with a reliability below 0.2 are left out. sigma and the measurement's standard error (its
+-- variance is se^2 / reliability) turn P into the probability of the measured ability. Both must be in logits: a P about a
+-- share right (P_score_unit) has no sigma here, because the curve from ability to share of its fit is not stored. The
+-- baseline is the share of students who were at their target when P was given.
+-- Params: week_start, as_of, default_week (for a P without a date), last_closed_week.
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
 WITH measured AS (
     SELECT
@@ -65,25 +71,29 @@ WHERE k.week_start = :week_start AND k.kpis ->> 'P' IS NOT NULL AND k.kpis ->> '
     AND m.reliability >= 0.2;
 
 -- name: next_answers
--- First answers of the seven days after the week, under the abilities and items of the week. The uncertainty of the
--- ability flattens the curve (probit approximation of the logistic-normal integral, MacKay 1992, Neural Computation 4:720).
+-- The probability of each first answer in the seven days after the week:
+-- c + (1 - c) / (1 + exp(-a (θ - b) / sqrt(1 + π a² se² / 8))). θ, se, a and b come from the run that scored the week and
+-- are on the linked scale. The root flattens the curve by the uncertainty of the ability (probit approximation of the
+-- logistic-normal integral, MacKay 1992, Neural Computation 4:720).
 -- Params: week_start, as_of, until.
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
 SELECT
     a.user_id,
-    p.c0 + (1 - p.c0) / (1 + exp(-p.a * (m.theta - p.b) / sqrt(1 + pi() * p.a * p.a * m.se * m.se / 8))) AS predicted,
-    p.model AS method,
+    linked.c0 + (1 - linked.c0) / (
+        1 + exp(-linked.a * (m.theta - linked.b) / sqrt(1 + pi() * linked.a * linked.a * m.se * m.se / 8))
+    ) AS predicted,
+    linked.model AS method,
     a.correct AS happened,
-    p.p_correct AS baseline
+    linked.p_correct AS baseline
 FROM mirt_ability AS m
 INNER JOIN attempt AS a ON a.user_id = m.user_id AND a.completed_at >= :as_of AND a.completed_at < :until
-INNER JOIN (SELECT *, COALESCE(c, 0) AS c0 FROM mirt_item_params_history) AS p
-    ON p.run_id = m.run_id AND p.item_id = a.item_id::text
-WHERE m.week_start = :week_start AND a.is_answered AND a.answer_no = 1 AND p.a IS NOT NULL AND p.b IS NOT NULL
-    AND p.p_correct IS NOT NULL;
+INNER JOIN (SELECT *, COALESCE(c, 0) AS c0 FROM mirt_item_params_history) AS linked
+    ON linked.run_id = m.run_id AND linked.item_id = a.item_id::text
+WHERE m.week_start = :week_start AND a.is_answered AND a.answer_no = 1 AND linked.a IS NOT NULL AND linked.b IS NOT NULL
+    AND linked.p_correct IS NOT NULL;
 
 -- name: forecasts
--- Forecasts made in the week. Params: week_start.
+-- The cohort's forecasts made in the week. Grain: metric. Params: week_start.
 SELECT metric, fit_meta, forecast FROM prophet_fit_meta WHERE week_start = :week_start AND user_id IS NULL ORDER BY metric;
 
 -- name: rows
@@ -102,14 +112,14 @@ SELECT string_agg(DISTINCT method, ', ' ORDER BY method) FROM backtest_outcome;
 DROP TABLE backtest_outcome;
 
 -- name: history
--- Params: week_start.
+-- Grain: prediction and week up to the given one. Params: week_start.
 SELECT prediction, week_start, observed_share, predicted_share, n, brier_skill
 FROM prediction_backtest
 WHERE week_start <= :week_start AND observed_share IS NOT NULL
 ORDER BY prediction, week_start;
 
 -- name: table
--- Params: first_week.
+-- Grain: prediction and week. Params: first_week.
 SELECT
     prediction, week_start, method, n, observed_share, predicted_share, brier, brier_baseline, brier_skill, log_skill,
     calibration_slope, calibration_slope_se, ici, auc, mae, mae_baseline, coverage, coverage_level, is_credible
@@ -118,7 +128,8 @@ WHERE week_start >= :first_week
 ORDER BY prediction, week_start;
 
 -- name: by_size
--- Params: first_week.
+-- Means weighted by the number of predictions; skills compare the weighted sums.
+-- Grain: prediction and class of cohort size. Params: first_week.
 SELECT
     prediction,
     CASE WHEN cohort_size < 100 THEN 'below 100' WHEN cohort_size < 1000 THEN '100 to 999' ELSE '1,000 and more' END AS cohort,

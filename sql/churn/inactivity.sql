@@ -1,6 +1,7 @@
--- Students who have been silent for the threshold and were not noticed in this silence yet.
--- Grain: student. Inputs: attempt, inactivity_notice.
--- Params: since (who was silent before is gone, not falling silent), threshold_at, as_of.
+-- Students whose silence has reached the threshold and who have no notice for this silence yet.
+-- Grain:  student. Inputs: attempt, inactivity_notice, weekly_kpi.
+-- Params: since (students silent since before then have left and get no notice), threshold_at, as_of; week_start,
+--         threshold_days.
 
 -- name: population
 CREATE TEMP TABLE population ON COMMIT DROP AS
@@ -20,7 +21,7 @@ WHERE a.last_seen_at < :threshold_at
 SELECT count(*) FROM population;
 
 -- name: stage
--- Params: week_start, as_of, threshold_days. Inputs: population, weekly_kpi as just refreshed.
+-- Inputs: population, and weekly_kpi after the refresh of the same run.
 CREATE TEMP TABLE staged_notice ON COMMIT DROP AS
 SELECT
     p.user_id,

@@ -1,9 +1,9 @@
--- The landmark panel: what was known about each student at each landmark, and how many days passed until the return.
--- Days are counted from 1970-01-01 in the platform's time zone, with the time of day as their fraction. Landmarks are
--- whole weeks apart, so that the windows of 7 and 28 days are one and four buckets between landmarks.
--- Grain: student and landmark. Inputs: attempt, weekly_kpi, and (scored_sessions) the temporary table population.
+-- The landmark panel: the covariates of each student at each landmark, and the days from there to the student's return.
+-- Days are counted from 1970-01-01 in the platform's time zone; their fraction is the time of day. Landmarks are one week
+-- apart, so the windows of 7 and 28 days are one and four buckets between landmarks.
+-- Grain:  student and landmark. Inputs: attempt, weekly_kpi, and (scored_sessions) the temporary table population.
 -- Params: as_of, timezone; anchor_day (the last landmark), anchor_week (the week whose KPIs are known there), n_landmarks,
---         data_end_day (first day that is not fully observed), max_silence_days, since.
+--         data_end_day (the first day that is not fully observed), max_silence_days.
 
 -- name: sessions
 CREATE TEMP TABLE risk_session ON COMMIT DROP AS
@@ -25,7 +25,7 @@ WHERE a.completed_at < :as_of
 GROUP BY a.user_id, a.session_id;
 
 -- name: know_sessions
--- Without statistics the planner takes the students for two hundred and looks up each landmark's KPIs alone.
+-- Without statistics the planner assumes two hundred students and looks up the KPIs of each landmark separately.
 ANALYZE risk_session (user_id);
 
 -- name: panel
@@ -36,7 +36,7 @@ WITH student AS (
     GROUP BY user_id
     HAVING max(start_day) >= CAST(:anchor_day AS float8) - 7 * (CAST(:n_landmarks AS integer) - 1) - :max_silence_days
 ),
--- Bucket i holds the sessions from landmark i up to the next; what lies before any window is one bucket.
+-- Bucket i has the sessions from landmark i up to the next one. All sessions before the first window share one bucket.
 bucketed AS (
     SELECT
         s.user_no,

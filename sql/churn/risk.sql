@@ -1,7 +1,10 @@
--- Reading and publishing of churn fits and risks.
+-- Reads churn fits, and publishes risks.
+-- Grain:  fit (usable_for, newest), otherwise student.
+-- Inputs: survival_fit_meta, survival_risk_history, session, interest_goal, attempt, staged_risk, staged_kpi, staged_model.
+-- Params: see each statement.
 
 -- name: usable_for
--- The newest usable fit that knows nothing at or after as_of. Params: oldest (first week that may do), week_start, as_of.
+-- The newest usable fit made from data before as_of. Params: oldest (first week that is accepted), week_start, as_of.
 SELECT run_id, week_start, model
 FROM survival_fit_meta
 WHERE week_start BETWEEN :oldest AND :week_start AND fitted_at <= :as_of AND is_usable AND model IS NOT NULL
@@ -9,7 +12,7 @@ ORDER BY week_start DESC
 LIMIT 1;
 
 -- name: newest
--- What the newest fit that knows nothing at or after as_of says of itself, usable or not. Params: week_start, as_of.
+-- The newest fit made from data before as_of, usable or not, with its reasons. Params: week_start, as_of.
 SELECT run_id, week_start, is_usable, reasons
 FROM survival_fit_meta
 WHERE week_start <= :week_start AND fitted_at <= :as_of AND is_usable IS NOT NULL
@@ -17,7 +20,8 @@ ORDER BY week_start DESC
 LIMIT 1;
 
 -- name: stage_never_started
--- Adds to staged_risk who is known to the platform by as_of but has no attempt before it. Params: as_of, week_start.
+-- Adds the students to staged_risk that the platform knows at as_of but who have no attempt before it.
+-- Params: as_of, week_start.
 INSERT INTO staged_risk (user_id, week_start, state, reasons)
 SELECT k.user_id, :week_start, 'never_started', '[]'::jsonb
 FROM (
@@ -28,7 +32,7 @@ FROM (
 WHERE NOT EXISTS (SELECT FROM attempt AS a WHERE a.user_id = k.user_id AND a.completed_at < :as_of);
 
 -- name: stage_current
--- The newest week of the history is the current table.
+-- The newest week of the history, which becomes the current table.
 CREATE TEMP TABLE staged_current ON COMMIT DROP AS
 SELECT
     user_id, risk_score, risk_lower, risk_upper, hazard_ratio, rank_percentile, state, days_silent, reasons, method, run_id,
@@ -44,9 +48,9 @@ GROUP BY state
 ORDER BY state;
 
 -- name: merge_kpi
--- The model's numbers in place of the heuristic's. Inputs: staged_kpi, staged_model (user_id, kpis).
+-- Replaces the heuristic's numbers by the model's. Inputs: staged_kpi, staged_model (user_id, kpis).
 UPDATE staged_kpi AS s SET kpis = s.kpis || m.kpis FROM staged_model AS m WHERE m.user_id = s.user_id;
 
 -- name: note_fallback
--- Params: note.
+-- Stores with every student why the heuristic is used. Params: note.
 UPDATE staged_kpi SET kpis = kpis || jsonb_build_object('S_method_reason', CAST(:note AS text));

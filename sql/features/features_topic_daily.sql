@@ -1,10 +1,11 @@
 -- Stages features_topic_daily for a range of days in one statement.
--- Grain:  student, topic, day (of the platform's time zone) with at least one attempt.
+-- Grain:  student, topic and day (in the platform's time zone) with at least one attempt.
 -- Inputs: attempt, student_topic_theta_history, mirt_ability.
 -- Params: history_from (28 days before the first day), from_at, to_at (instants of the range, half open), timezone,
 --         include_theta.
--- Improvement is I_t by accuracy within the topic: the 14 days up to and with the day against the 14 before.
--- Abilities are those of the last week closed at the end of the day, so that a later back-fill gives the same.
+-- Improvement is I_t by accuracy within the topic: the 14 days up to and including the day against the 14 days before.
+-- Abilities are of the last week that is closed at the end of the day, so a later backfill gives the same rows. They are on
+-- the platform's linked scale; item parameters are not used here.
 CREATE TEMP TABLE staged_features ON COMMIT DROP AS
 WITH answered AS (
     SELECT

@@ -1,7 +1,9 @@
--- What came out of a range of days, for the asset's metadata.
--- Inputs: features_topic_daily. Params: first_day, last_day.
+-- A summary of the computed days for the asset's metadata and check.
+-- Grain:  see each statement. Inputs: features_topic_daily, attempt.
+-- Params: first_day, last_day; from_at, to_at (the same range as instants).
 
 -- name: by_day
+-- Grain: day, the newest 14.
 SELECT
     date,
     count(*) AS rows,
@@ -17,10 +19,11 @@ ORDER BY date DESC
 LIMIT 14;
 
 -- name: rows_by_day
+-- Grain: day.
 SELECT date, count(*) AS rows FROM features_topic_daily WHERE date BETWEEN :first_day AND :last_day GROUP BY date;
 
 -- name: unexplained
--- Attempts with a topic in the range that no row accounts for.
+-- The number of answered attempts with a topic in the range that are missing from the rows. Grain: one row.
 SELECT
     (
         SELECT count(*) FROM attempt

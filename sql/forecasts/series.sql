@@ -1,9 +1,11 @@
 -- Weekly series of the cohort, and the weekly values of single students.
+-- Grain:  week (kpi, topic), student and week (stage_students). Inputs: weekly_kpi, features_topic_daily.
+-- Params: see each statement.
 
 -- name: kpi
--- Mean over students weighted by the evidence behind each; the evidence of the week is the effective number of students
--- (Kish). Grain: week. Inputs: weekly_kpi. Params: key, weight_key, first_week, last_week.
--- Sums of numerics do not depend on the order of rows, so a second run gives the same to the last bit.
+-- The mean over students, weighted by the evidence behind each: Σ w x / Σ w. The evidence of the week is Kish's effective
+-- number of students: (Σ w)² / Σ w². Sums are of numerics: their last bit does not depend on the order of rows.
+-- Params: key, weight_key, first_week, last_week.
 SELECT
     week_start,
     (sum(value * weight) / sum(weight))::float8 AS value,
@@ -20,7 +22,7 @@ GROUP BY week_start
 ORDER BY week_start;
 
 -- name: topic
--- Share right in a topic. Grain: week. Inputs: features_topic_daily. Params: topic_id, first_week, last_week.
+-- The share right in a topic. Params: topic_id, first_week, last_week.
 SELECT
     date_trunc('week', date::timestamp)::date AS week_start,
     sum(correct)::float8 / sum(attempts) AS value,
@@ -32,7 +34,7 @@ HAVING sum(attempts) > 0
 ORDER BY 1;
 
 -- name: stage_students
--- I_t of the students that have a row in the week. Params: first_week, week_start.
+-- I_t of the students who have a row in the week. Params: first_week, week_start.
 CREATE TEMP TABLE student_value ON COMMIT DROP AS
 SELECT
     k.user_id,

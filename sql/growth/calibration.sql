@@ -1,12 +1,18 @@
--- Predictions beside the truth of simulated cohorts; for studies only, no asset reads the schema simulation.
+-- Goal probabilities beside the truth of simulated cohorts. For studies only: assets do not read the schema simulation.
+-- Grain:  see each statement.
+-- Inputs: growth_prediction, growth_brms_meta, simulation.student, simulation.student_week, simulation.student_topic.
+-- Params: none.
+-- Scales: true_level is in logits on the simulation's scale; target and projected_* are in logits on the platform's linked
+--         scale. The two agree where calibrations are linked to the simulated anchors, whose parameters in question.meta.irt
+--         are the true ones (load/cohort.sql). They differ where a calibration on its own scale is the reference.
 
 -- name: has_truth
 SELECT to_regclass('simulation.student') IS NOT NULL AND to_regclass('simulation.cohort') IS NOT NULL;
 
 -- name: pairs
--- Grain: student and fit. The true level on horizon_date is the student's own line, without a week's noise, over all
--- topics (each is asked as often, and a student is better or worse in each for good); a line is at its week's value on the
--- middle of the week.
+-- The true level on horizon_date is the student's line over all topics without weekly noise. Each topic counts equally: all
+-- are asked equally often, and a student's deviation in a topic never changes. A line has its week's value in mid-week.
+-- Grain: student and fit.
 SELECT
     g.week_start,
     g.run_id,

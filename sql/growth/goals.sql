@@ -1,7 +1,8 @@
--- What each student wants to reach as of an instant: one target and one day.
--- Grain:  student with a goal. Inputs: interest_goal. Params: as_of, as_of_date (first day that is not seen).
--- Several goals are combined: the mean of their targets weighted by priority (equal weights where all are 0), and the
--- nearest of their days. A goal whose day has passed, or that was set after as_of, is no goal.
+-- The goal of each student as of an instant: one target (an ability on the platform's linked scale) and one day.
+-- Grain:  student with a goal. Inputs: interest_goal.
+-- Params: as_of, as_of_date (the first day whose data is not visible).
+-- Several goals are combined: the mean of their targets weighted by priority (equal weights if all priorities are 0), and
+-- the nearest of their days. A goal whose day has passed, or that was set after as_of, does not count.
 
 -- name: stage
 CREATE TEMP TABLE student_goal ON COMMIT DROP AS
@@ -11,7 +12,7 @@ SELECT
         sum(target_level * GREATEST(priority, 0)) / NULLIF(sum(GREATEST(priority, 0)), 0),
         avg(target_level)
     )::float8 AS target,
-    -- Ten years stand for any later day, 'infinity' among them.
+    -- Later days, including 'infinity', are cut to ten years.
     min(LEAST(target_date, CAST(:as_of_date AS date) + 3653)) FILTER (WHERE target_date IS NOT NULL) AS goal_date
 FROM interest_goal
 WHERE

@@ -1,9 +1,10 @@
--- Weekly scores of students for the Bayesian growth model.
--- Inputs: attempt. Params: from_at, as_of (half open), first_monday (of the look-back), timezone.
--- A week's number is the calendar distance from first_monday: weeks without an answer leave a gap.
+-- Answers and weekly counts of students for the Bayesian growth model.
+-- Grain:  see each statement. Inputs: attempt.
+-- Params: from_at, as_of (half open), first_monday (of the look-back), timezone.
+-- A week's number is its calendar distance from first_monday, so weeks without an answer leave a gap.
 
 -- name: answers
--- Grain: student and item; the first answer ever, so that a remembered item does not pass for ability.
+-- First answers only: a remembered item would look like ability. Grain: student and item.
 CREATE TEMP TABLE growth_answer ON COMMIT DROP AS
 SELECT
     user_id,
@@ -14,7 +15,8 @@ FROM attempt
 WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered AND answer_no = 1;
 
 -- name: students_of_answers
--- Grain: student; a line an answer (week, item, correct), so that rows carry no ids and travel in blocks.
+-- One line for each answer (week, item, correct). Lines without ids, sent in blocks, are much smaller than rows.
+-- Grain: student.
 CREATE TEMP TABLE growth_student ON COMMIT DROP AS
 SELECT
     user_id,
@@ -35,11 +37,12 @@ GROUP BY number / 1000
 ORDER BY number / 1000;
 
 -- name: items
--- How often each item was answered: a target ability becomes the share right expected on these items.
+-- How often each item was answered: a target ability is translated into the share right expected on these items.
+-- Grain: item.
 SELECT item_id, count(*) AS answers FROM growth_answer GROUP BY item_id ORDER BY item_id;
 
 -- name: counts
--- Grain: student and week; every answer.
+-- Every answer counts. Grain: student and week.
 CREATE TEMP TABLE growth_count ON COMMIT DROP AS
 SELECT
     user_id,
@@ -51,7 +54,7 @@ WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered
 GROUP BY 1, 2;
 
 -- name: students_of_counts
--- Grain: student; a line a week (week, answered, right).
+-- One line for each week (week, answered, right). Grain: student.
 CREATE TEMP TABLE growth_student ON COMMIT DROP AS
 SELECT
     user_id,

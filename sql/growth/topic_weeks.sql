@@ -1,5 +1,5 @@
--- Shares of right answers for the mixed model.
--- Grain:  student, topic ('unknown' where none is given) and calendar week; every answer counts.
+-- Counts of answers and right answers for the mixed model. Every answer counts.
+-- Grain:  student, topic ('unknown' where the attempt has none) and calendar week.
 -- Inputs: attempt. Params: from_at, as_of (half open), first_monday (of the look-back), timezone, min_observations.
 
 -- name: stage

@@ -1,8 +1,10 @@
--- Engagement at as_of over 28 days: 0.35·min(1, sessions/28) + 0.25·gap + 0.2·hints + 0.2·dwell.
--- Grain:  student of the population. Inputs: population, attempt. Params: as_of, days_28.
--- gap = clamp(1 / mean days between the starts of sessions), hints = clamp(1 − mean hints / 3), dwell = clamp(mean
--- recorded seconds of a session / 900); a component without data counts as 0.5 and is named in A_t_assumed.
--- Sums of numerics do not depend on the order of rows, so a second run gives the same to the last bit.
+-- Engagement at as_of over 28 days: A_t = 0.35·min(1, sessions / 28) + 0.25·gap + 0.2·hints + 0.2·dwell, where
+-- gap = clamp(1 / mean days between the starts of sessions), hints = clamp(1 − mean hints / 3) and
+-- dwell = clamp(mean recorded seconds of a session / 900). A component without data counts as 0.5 and is listed in
+-- A_t_assumed.
+-- Grain:  student of the population. Inputs: population, attempt.
+-- Params: as_of, days_28 (the instant 28 local days before as_of).
+-- Times are summed as numerics: the last bit then does not depend on the order of rows.
 CREATE TEMP TABLE staged_kpi ON COMMIT DROP AS
 WITH session_of AS (
     SELECT

@@ -1,5 +1,7 @@
--- Efficiency at as_of: by what share the median recorded time of right answers fell, recent 28 days against the 28 before.
--- Grain:  student of the population. Inputs: population, attempt. Params: as_of, days_28, days_56.
+-- Efficiency at as_of: E_t = clamp((previous − recent) / previous), where recent and previous are the median recorded times
+-- of right answers in the last 28 days and in the 28 days before.
+-- Grain:  student of the population. Inputs: population, attempt.
+-- Params: as_of, days_28, days_56 (instants that many local days before as_of).
 CREATE TEMP TABLE staged_kpi ON COMMIT DROP AS
 WITH timed AS (
     SELECT

@@ -1,7 +1,9 @@
--- Improvement at as_of: recent 14 days against the 14 before.
+-- Improvement at as_of: the last 14 days against the 14 days before.
+-- By ability (mode theta), I_t = Δθ · min(1, n / 30) · (1 − min(0.5, 1.96 · se of θ)); by accuracy, I_t has Δp and the
+-- standard error of p instead. NULL with a reason where a window has no answer.
 -- Grain:  student of the population. Inputs: population, attempt, ability_window.
--- Params: week_start, as_of, days_14, days_28 (instants so many local days before as_of), use_theta.
--- NULL with its reason where a window has no answer.
+-- Params: week_start, as_of, days_14, days_28 (instants that many local days before as_of), use_theta.
+-- Scale:  both windows of a week are scored by one run, so Δθ is on one scale, the platform's linked scale.
 CREATE TEMP TABLE staged_kpi ON COMMIT DROP AS
 WITH answers AS (
     SELECT
@@ -14,8 +16,8 @@ WITH answers AS (
     WHERE completed_at >= :days_28 AND completed_at < :as_of AND is_answered
     GROUP BY user_id
 ),
--- Only windows as of this very instant: a run for an earlier one may not read what came after it, and abilities of an
--- earlier day must not meet the counts of this one (the mode then says accuracy).
+-- Only windows that end at exactly this instant. A run for an earlier instant must not read later data, and abilities of an
+-- earlier day must not be combined with today's counts; such a student gets the mode accuracy.
 window_known AS (
     SELECT user_id, window_name, theta, se FROM ability_window WHERE week_start = :week_start AND window_end_at IN (:as_of, :days_14)
 ),

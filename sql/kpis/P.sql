@@ -1,17 +1,20 @@
--- P: from the growth posterior of a fit where there is one, else what the Normal approximation needs at as_of.
+-- Goal probability P at as_of: from the growth posterior for students who have one; for the others, the inputs of the
+-- Normal approximation.
 -- Grain:  student of the population. Inputs: population, student_goal, mirt_ability, growth_brms_meta, growth_prediction.
--- Params: as_of, week_start, default_target; oldest (first week whose fit may stand in), fit_week and run_id of the fit;
---         as_of_date (first day that is not seen); reason and reason_passed (why students without P get the approximation).
+-- Params: as_of, week_start, default_target; oldest (first week whose fit may be used); fit_week, run_id and note of the
+--         fit; as_of_date (the first day whose data is not visible); reason and reason_passed (why a student gets the
+--         approximation).
+-- Scale:  abilities and targets are on the platform's linked scale (logits), predictions in the fit's score_unit.
 
 -- name: fits
--- The week's own fit and those before it that may stand in for it, newest first.
+-- The week's own fit and the earlier fits that may replace it, newest first. Grain: fit.
 SELECT run_id, week_start, is_usable, diagnostics -> 'reasons' AS reasons
 FROM growth_brms_meta
 WHERE week_start BETWEEN :oldest AND :week_start AND is_usable IS NOT NULL AND fitted_at <= :as_of
 ORDER BY week_start DESC;
 
 -- name: abilities
--- The newest ability of each student of the population.
+-- The newest ability of each student. Grain: student of the population.
 CREATE TEMP TABLE newest_ability ON COMMIT DROP AS
 SELECT p.user_id, m.theta, m.se, m.n_answers
 FROM population AS p
@@ -24,8 +27,8 @@ LEFT JOIN LATERAL (
 ) AS m ON true;
 
 -- name: insert_bayesian
--- A prediction for a day before the as-of day is none any more: an older fit that stands in looks less far ahead. One for
--- the as-of day itself counts, as a goal of that day does (growth/goals.sql): nothing of that day is seen yet.
+-- Predictions for a day before the as-of day have expired; an older fit does not look as far ahead. A prediction for the
+-- as-of day itself counts, because nothing of that day is visible yet (the same holds for goals, growth/goals.sql).
 INSERT INTO staged_kpi (user_id, kpis)
 SELECT
     a.user_id,
@@ -43,7 +46,7 @@ INNER JOIN growth_brms_meta AS f ON f.run_id = g.run_id
 WHERE g.horizon_date >= CAST(:as_of_date AS date);
 
 -- name: rest
--- The students without a prediction. Who is in the fit all the same has one for a day that has passed.
+-- The students without a valid prediction. Those in the fit have one for a day that has passed.
 SELECT
     a.user_id,
     a.theta,

@@ -1,6 +1,7 @@
--- Recovery at as_of: of the items answered wrong in the previous 28 days and met again in the recent 28 days, the share
--- answered right when met again, which is the first answer to the item in the recent window. Items count, not attempts.
--- Grain:  student of the population. Inputs: population, attempt. Params: as_of, days_28, days_56.
+-- Recovery at as_of: of the items answered wrong in the previous 28 days and met again in the last 28 days, the share
+-- answered right at the first new answer. Items count, not attempts.
+-- Grain:  student of the population. Inputs: population, attempt.
+-- Params: as_of, days_28, days_56 (instants that many local days before as_of).
 CREATE TEMP TABLE staged_kpi ON COMMIT DROP AS
 WITH wrong_before AS (
     SELECT DISTINCT user_id, item_id

@@ -1,7 +1,9 @@
--- Churn risk at as_of by the contract's heuristic: clamp(0.6·s + 0.25·clamp(mean gap / 7) + 0.15·clamp(1 − sessions / 10)),
--- s = clamp(days silent / horizon), sessions and gaps of the last 56 days. With fewer than two sessions the gap is the
--- one still open, so that the long silent have a number too (their risk tends to 1).
--- Grain:  student of the population. Inputs: population, attempt. Params: as_of, days_56, since, horizon_days.
+-- Churn risk at as_of by the contract's heuristic:
+-- S = clamp(0.6·clamp(days silent / horizon) + 0.25·clamp(mean gap / 7) + 0.15·clamp(1 − sessions / 10)), with the sessions
+-- and gaps of the last 56 days. With fewer than two sessions the gap is the present silence, so students who have been
+-- silent for long get a number too (close to 1).
+-- Grain:  student of the population. Inputs: population, attempt.
+-- Params: as_of, days_56 (the instant 56 local days before as_of), since (start of the population), horizon_days.
 CREATE TEMP TABLE staged_kpi ON COMMIT DROP AS
 WITH session_of AS (
     SELECT

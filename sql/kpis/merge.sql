@@ -1,6 +1,7 @@
--- Merges one asset's keys into weekly_kpi; the keys of the others stay.
--- Grain:  student and week. Inputs: staged_kpi (user_id, kpis).
--- Params: week_start, owned (keys of the asset), required (the six keys with null), foreign (required keys not owned).
+-- Merges one asset's keys into weekly_kpi; keys of other assets stay.
+-- Grain:  student and week. Inputs: staged_kpi (user_id, kpis), weekly_kpi.
+-- Params: week_start, owned (keys of the asset), required (the six keys with null), foreign (required keys not owned);
+--         key and reason_key (of the asset's summary).
 
 -- name: remove_gone
 DELETE FROM weekly_kpi AS t
@@ -44,7 +45,7 @@ GROUP BY 1
 ORDER BY 2 DESC;
 
 -- name: values
--- For a plot: of a large cohort the same 50,000 students, whoever they are, each time.
+-- For a plot: a sample of at most 50,000 students that is the same every time.
 SELECT (kpis ->> CAST(:key AS text))::float8 AS value FROM weekly_kpi WHERE week_start = :week_start AND kpis ->> CAST(:key AS text) IS NOT NULL
 ORDER BY md5(user_id)
 LIMIT 50000;

@@ -1,7 +1,10 @@
--- A simulated cohort beside its attempts: goals, sessions, item parameters, hostile exams, and the truth.
--- Grain:   see each statement; the truth lives in the schema simulation, which no asset reads.
+-- Loads what a simulated cohort has beside its attempts: goals, sessions, item parameters, hostile exams, and the truth.
+-- Grain:   see each statement. The truth is in the schema simulation, which assets do not read.
 -- Inputs:  the files that `seedtest simulate` writes, staged by COPY into tables named staged_*.
--- Params:  name (cohort, prefix of its ids), config, first_item_id, last_item_id.
+-- Params:  name (of the cohort) and prefix (of its ids), config, first_item_id, last_item_id, model; session_id, user_id,
+--          status, result_json and answered_at of one hostile exam.
+-- Scale:   discrimination, difficulty_logit and all abilities are on the simulation's own scale. tag_questions copies the
+--          true parameters of anchors to question.meta.irt, which puts the platform's linked scale on the same one.
 
 -- name: create_schema
 CREATE SCHEMA IF NOT EXISTS simulation;
@@ -84,7 +87,7 @@ DELETE FROM simulation.student_week WHERE starts_with(user_id, :prefix);
 DELETE FROM simulation.cohort WHERE name = :name;
 
 -- name: tag_questions
--- Anchors get their true parameters, as a calibrated bank would have them; a question with a meta is left alone.
+-- Anchors get their true parameters, as in a calibrated item bank. Questions that already have a meta stay unchanged.
 UPDATE question AS q
 SET
     meta = CASE

@@ -1,11 +1,12 @@
--- Exams from staged attempts
--- Grain:   one exam of exam_results a session; bucket by bucket.
+-- Builds exams from the staged attempts.
+-- Grain:   session, one row of exam_results; bucket by bucket.
 -- Inputs:  load_attempt, load_bucket (see stage.sql), exam_results.
--- Params:  bucket, timezone, shift_days (whole weeks in days, wall-clock time kept), gap_minutes (of a derived session).
+-- Params:  bucket, timezone, shift_days (whole weeks in days; the wall-clock time stays), gap_minutes (the pause that ends a
+--          derived session), readable (a JSON path that matches readable attempts).
 
 -- name: resolve_exam_keys
--- Sessions whose exam cannot have the session's own id, because another user has it in the log or in the database.
--- An exam that the user already has keeps its id; so the outcome does not depend on the order of loads of a log.
+-- Sessions whose exam cannot have the session's id, because another user has it in the log or in the database. An exam that
+-- the user already has keeps its id, so the result does not depend on the order in which logs are loaded.
 CREATE TEMP TABLE load_exam_key ON COMMIT DROP AS
 WITH used AS (
     SELECT user_id, session_id, session_id || '@' || left(md5(user_id), 16) AS own_id
@@ -29,7 +30,7 @@ WHERE
 TRUNCATE load_bucket;
 
 -- name: fill_bucket
--- Rows equal in every column are one attempt that was exported twice.
+-- Rows that are equal in every column are one attempt, exported twice.
 INSERT INTO load_bucket
 SELECT DISTINCT
     r.user_id,
@@ -49,8 +50,8 @@ LEFT JOIN load_exam_key AS k ON k.user_id = r.user_id AND k.session_id = r.sessi
 WHERE r.bucket = :bucket AND r.session_id IS NOT NULL;
 
 -- name: fill_bucket_derived
--- Rows without a session: a pause of more than gap_minutes starts a new one, named by its first answer (unshifted,
--- so that a log that is moved further next week keeps its exams).
+-- Rows without a session: a pause of more than gap_minutes starts a new session. Its name is the unshifted time of its first
+-- answer, so a log that is shifted further next week keeps its exams.
 INSERT INTO load_bucket
 SELECT DISTINCT
     d.user_id,
@@ -83,8 +84,8 @@ FROM (
 ANALYZE load_bucket;
 
 -- name: keep_existing
--- Attempts that an earlier load gave the same exams and that this log does not have (a session cut in two files),
--- and answers that were re-scored later than the log knows. What is no readable attempt makes room for the log.
+-- Attempts of the same exams that an earlier load stored and this log lacks (a session split over two files), and answers
+-- that were rescored later than the log knows. Unreadable attempts are not kept: the log replaces them.
 INSERT INTO load_bucket
 SELECT
     e.user_id,
@@ -118,7 +119,7 @@ WHERE
     );
 
 -- name: prefer_rescored
--- Of the answers to one item at one instant the one scored last stands.
+-- Of several answers to one item at one instant, the one that was scored last stays.
 DELETE FROM load_bucket AS b
 USING load_bucket AS r
 WHERE
@@ -132,7 +133,7 @@ WHERE
 SELECT count(*) FROM load_bucket;
 
 -- name: upsert_exams
--- An exam that is there with the same content is not touched, so loading twice changes no row.
+-- An exam with the same content is not updated, so a second load of a log changes no row.
 WITH topic AS (
     SELECT
         exam_session_id,

@@ -1,8 +1,8 @@
--- Questions met in the staged attempts
--- Grain:   one row of question an item; content is a placeholder, the topic the one given most often.
+-- Adds the questions of the staged attempts: content is a placeholder, the topic is the most frequent one in the log.
+-- Grain:   item, one row of question.
 -- Inputs:  load_attempt.
 -- Params:  timezone, shift_days.
--- An existing question is never overwritten, but for a topic that it does not have.
+-- Existing questions stay unchanged, except that a missing topic is filled in.
 WITH topic AS (
     SELECT
         item_id,

@@ -1,5 +1,5 @@
--- Rejected rows
--- Grain:   one problem of one row of a file; load_rejects holds those of a file's last load.
+-- Replaces the rejected rows of the loaded files: load_rejects contains the problems of each file's last load.
+-- Grain:   one problem of one row of a file.
 -- Inputs:  load_reject (see stage.sql).
 -- Params:  file_names.
 

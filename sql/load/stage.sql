@@ -1,9 +1,10 @@
--- Staging of attempt logs
--- Grain:   one accepted row of a log (load_attempt), one problem of a rejected row (load_reject).
--- Inputs:  COPY from the reader; nothing else.
+-- Stages attempt logs.
+-- Grain:   one accepted row of a log (load_attempt); one problem of a rejected row (load_reject).
+-- Inputs:  COPY from the reader.
+-- Params:  now (survey).
 -- Life:    temporary tables of one transaction: a killed load leaves nothing behind.
--- Buckets: rows are spread over partitions by a hash of the user, so that one statement's sort stays small and
---          every partition is read once; the partitions are made by the loader.
+-- Buckets: a hash of the user spreads the rows over partitions, which the loader creates. One statement's sort stays small
+--          and every partition is read once.
 
 -- name: create_attempt
 CREATE TEMP TABLE load_attempt (
@@ -28,7 +29,7 @@ CREATE TEMP TABLE load_reject (
 ) ON COMMIT DROP;
 
 -- name: create_bucket
--- The attempts of one bucket with their exam's key, each once, at their final time.
+-- The attempts of one bucket without duplicates, with the key of their exam and their final time.
 CREATE TEMP TABLE load_bucket (
     user_id text NOT NULL,
     exam_session_id text NOT NULL,
@@ -42,7 +43,7 @@ CREATE TEMP TABLE load_bucket (
 ) ON COMMIT DROP;
 
 -- name: survey
--- What was staged; last_known_at is the newest attempt that is not in the future of the load.
+-- A summary of the staged rows; last_known_at is the newest attempt that is not in the future of the load. Grain: one row.
 SELECT
     count(*) AS attempts,
     count(*) FILTER (WHERE is_correct IS NULL) AS unanswered,

@@ -1,4 +1,4 @@
-"""Alembic's environment: the platform's tables on the connection that `seedtest migrate` hands over."""
+"""Alembic's environment: migrates the platform's tables on the connection that `seedtest migrate` passes."""
 
 from alembic import context
 
@@ -10,7 +10,7 @@ context.configure(
     target_metadata=metadata,
     compare_type=True,
     version_table="seedtest_alembic_version",
-    # All revisions or none: a downgrade that one of them refuses leaves the schema as it was.
+    # One transaction for all revisions: if one refuses a downgrade, the schema stays unchanged.
     transaction_per_migration=False,
 )
 with context.begin_transaction():

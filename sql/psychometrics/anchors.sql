@@ -1,10 +1,14 @@
--- Anchors: who could be one, who is chosen, and parameters written back to the item bank.
+-- Anchors: the candidates, the tag for the chosen, and the parameters that are written back to the item bank.
+-- Grain:  see each statement.
 -- Inputs: mirt_fit_meta, mirt_item_params_history, mirt_item_params, attempt, question, drift_alerts.
+-- Params: see each statement.
+-- Scale:  every a and b here, in the calibrations and in question.meta.irt, is on the platform's linked scale
+--         (see scale.sql). A parameter on a calibration's own scale would move the scale of all later weeks.
 
 -- name: candidates
--- Grain: item with parameters in the calibration. `flag` says what speaks against an item: the calibration's own flag, a
--- shift that kept it from carrying the scale, an alert of drift that nobody has resolved, DIF of ETS class C.
--- Params: run_id, as_of, week_start.
+-- `flag` lists what speaks against an item: the calibration's flag, a shift that excluded it from the link, an unresolved
+-- drift alert, DIF of ETS class C.
+-- Grain: item with parameters in the calibration. Params: run_id, as_of, week_start.
 WITH fit AS MATERIALIZED (
     SELECT
         COALESCE(model_spec #> '{linking_constants,dropped}', '[]') AS dropped,
@@ -14,17 +18,17 @@ WITH fit AS MATERIALIZED (
 )
 
 SELECT
-    h.item_id::bigint AS item_id,
+    linked.item_id::bigint AS item_id,
     q.topic_id,
-    h.a,
-    h.b,
-    h.c,
-    NULLIF(concat_ws('; ', h.flag, 'not on the scale: ' || m.reason, d.alert, g.dif), '') AS flag,
-    h.is_anchor AS is_held,
+    linked.a,
+    linked.b,
+    linked.c,
+    NULLIF(concat_ws('; ', linked.flag, 'not on the scale: ' || m.reason, d.alert, g.dif), '') AS flag,
+    linked.is_anchor AS is_held,
     COALESCE(q.meta -> 'tags' @> '["anchor"]', false) AS is_tagged,
     COALESCE(n.n_responses, 0)::integer AS n_responses
-FROM mirt_item_params_history AS h
-INNER JOIN question AS q ON q.id = h.item_id::bigint
+FROM mirt_item_params_history AS linked
+INNER JOIN question AS q ON q.id = linked.item_id::bigint
 LEFT JOIN (
     SELECT item_id, count(*) AS n_responses FROM attempt WHERE is_answered AND completed_at < :as_of GROUP BY item_id
 ) AS n ON n.item_id = q.id
@@ -32,7 +36,7 @@ LEFT JOIN (
     SELECT e.moved ->> 'item_id' AS item_id, min(e.moved ->> 'reason') AS reason
     FROM fit CROSS JOIN LATERAL jsonb_array_elements(fit.dropped) AS e (moved)
     GROUP BY 1
-) AS m ON m.item_id = h.item_id
+) AS m ON m.item_id = linked.item_id
 LEFT JOIN (
     SELECT item_id, 'open alert of drift (' || string_agg(DISTINCT metric, ', ' ORDER BY metric) || ')' AS alert
     FROM drift_alerts
@@ -42,23 +46,23 @@ LEFT JOIN (
 LEFT JOIN (
     SELECT DISTINCT e.item_id, 'DIF of class C' AS dif
     FROM fit CROSS JOIN LATERAL jsonb_array_elements_text(fit.items_c) AS e (item_id)
-) AS g ON g.item_id = h.item_id
-WHERE h.run_id = :run_id AND h.a IS NOT NULL AND h.b IS NOT NULL
+) AS g ON g.item_id = linked.item_id
+WHERE linked.run_id = :run_id AND linked.a IS NOT NULL AND linked.b IS NOT NULL
 ORDER BY 1;
 
 -- name: history
--- The newest five calibrations of the last 90 days on the platform's scale in which the item was estimated.
--- Params: week_start.
+-- The difficulty of each item (linked scale) in the newest five calibrations of the last 90 days that estimated it.
+-- Grain: item and calibration. Params: week_start.
 SELECT item_id, b FROM (
     SELECT
-        h.item_id::bigint AS item_id,
-        h.b,
-        row_number() OVER (PARTITION BY h.item_id ORDER BY h.week_start DESC) AS nth
-    FROM mirt_item_params_history AS h
-    INNER JOIN mirt_fit_meta AS f ON f.run_id = h.run_id
+        linked.item_id::bigint AS item_id,
+        linked.b,
+        row_number() OVER (PARTITION BY linked.item_id ORDER BY linked.week_start DESC) AS nth
+    FROM mirt_item_params_history AS linked
+    INNER JOIN mirt_fit_meta AS f ON f.run_id = linked.run_id
     WHERE
-        f.is_usable AND f.model_spec ->> 'scale_origin' <> 'unlinked' AND NOT h.is_anchor AND h.b IS NOT NULL
-        AND h.week_start <= :week_start AND h.week_start > CAST(:week_start AS date) - 90
+        f.is_usable AND f.model_spec ->> 'scale_origin' <> 'unlinked' AND NOT linked.is_anchor AND linked.b IS NOT NULL
+        AND linked.week_start <= :week_start AND linked.week_start > CAST(:week_start AS date) - 90
         AND (
             f.model_spec ->> 'filter' IS NULL
             OR NOT EXISTS (SELECT FROM mirt_fit_meta AS o WHERE o.model_spec ->> 'filter' IS NULL)
@@ -68,7 +72,8 @@ WHERE nth <= 5
 ORDER BY item_id, nth;
 
 -- name: newest_calibration
--- The calibration that anchors are chosen by: the newest usable one, a filtered one where there are no others at all.
+-- The calibration that anchors are chosen from: the newest usable one; a filtered one only while no other exists.
+-- Grain: one row or none.
 SELECT week_start, fitted_at
 FROM mirt_fit_meta
 WHERE
@@ -78,7 +83,8 @@ ORDER BY week_start DESC
 LIMIT 1;
 
 -- name: tagged
--- Every item that has the tag; `has_parameters`: it can be held at them.
+-- Every item with the tag 'anchor'. `has_parameters`: a calibration can fix the item at them.
+-- Grain: tagged item.
 SELECT
     id AS item_id,
     topic_id,
@@ -90,8 +96,9 @@ WHERE meta -> 'tags' @> '["anchor"]'
 ORDER BY id;
 
 -- name: tag
--- Append the tag, and keep the parameters that the item was chosen with: an anchor is held at them from now on.
--- Params: item_ids, run_id. A tags value that is no array is replaced.
+-- Adds the tag and stores the parameters (linked scale) of the calibration that chose the item: later calibrations fix the
+-- anchor at them. A tags value that is not an array is replaced.
+-- Grain: chosen item. Params: item_ids, run_id.
 UPDATE question AS q
 SET
     meta = COALESCE(q.meta, '{}') || jsonb_build_object(
@@ -99,19 +106,20 @@ SET
         CASE WHEN jsonb_typeof(q.meta -> 'tags') = 'array' THEN q.meta -> 'tags' ELSE '[]' END || '["anchor"]',
         'irt',
         jsonb_strip_nulls(
-            jsonb_build_object('a', h.a, 'b', h.b, 'c', h.c, 'model', h.model, 'version', h.run_id)
+            jsonb_build_object('a', linked.a, 'b', linked.b, 'c', linked.c, 'model', linked.model, 'version', linked.run_id)
         )
     ),
     updated_at = now()
-FROM mirt_item_params_history AS h
+FROM mirt_item_params_history AS linked
 WHERE
-    h.run_id = :run_id AND h.item_id = ANY(:item_ids) AND q.id = h.item_id::bigint
+    linked.run_id = :run_id AND linked.item_id = ANY(:item_ids) AND q.id = linked.item_id::bigint
     AND NOT COALESCE(q.meta -> 'tags' @> '["anchor"]', false);
 
 -- name: write_back
--- The calibration's parameters into question.meta.irt. Anchors keep their own values: a scale is never tied to its own
--- last estimate, and what is written here is an anchor only where somebody tags it. `version` is the calibration.
--- Params: run_id.
+-- Writes the calibration's parameters (linked scale) to question.meta.irt, with the run as `version`. Anchors keep their
+-- values, because a scale that follows its own last estimate would drift. Items written here become anchors only when
+-- somebody tags them.
+-- Grain: item. Params: run_id.
 UPDATE question AS q
 SET meta = COALESCE(q.meta, '{}') || jsonb_build_object('irt', w.irt), updated_at = now()
 FROM (

@@ -1,10 +1,10 @@
--- The covariate that groups the students for DIF.
--- Inputs: attempt, exam_results, session, classroom.
+-- The covariate that groups students for the analysis of differential item functioning (DIF).
+-- Grain:  student with a value. Inputs: attempt, exam_results, session, classroom.
+-- Params: from_at, as_of, source (org_id, classroom_id, grade or result_json), path (keys within result_json).
 
 -- name: covariate
--- Grain: student with a value. The newest exam of the look-back that has one decides. Sessions and classrooms are seen as
--- they are now: they keep no history.
--- Params: from_at, as_of, source (org_id, classroom_id, grade or result_json), path (keys within result_json).
+-- The value of the newest exam in the look-back that has one. Session and classroom rows have no history, so their present
+-- values apply to past weeks too.
 SELECT DISTINCT ON (v.user_id) v.user_id, v.value
 FROM (
     SELECT

@@ -1,12 +1,10 @@
--- Drift: what people have said about a week's alerts outlives the comparison.
--- Inputs: drift_alerts.
+-- Keeps the decisions that people made about a week's drift alerts when the week is compared again.
+-- Grain:  item and metric. Inputs: drift_alerts, staged_drift_alerts. Params: week_start.
 
 -- name: keep_resolved
--- Grain: item and metric staged in staged_drift_alerts. A changed answer gives the comparison another run_id, and the
--- week's alerts are replaced by rows of another key; that somebody dealt with an alert holds for the item all the same.
--- Only alerts of the same week count: another week's is another finding. Rows stay locked up to the replacement, so that
--- nobody resolves an alert in between and is overwritten.
--- Params: week_start.
+-- A changed answer gives the comparison a new run_id, so new rows with other keys replace the week's alerts. An alert that
+-- somebody resolved stays resolved for its item and metric. Alerts of other weeks are separate findings and do not count.
+-- The rows stay locked until they are replaced, so a resolution entered meanwhile is not overwritten.
 WITH stored AS MATERIALIZED (
     SELECT item_id, metric, resolved_at
     FROM drift_alerts

@@ -1,8 +1,11 @@
--- Answers for calibration and scoring.
--- Inputs: attempt, question, mirt_item_params_history. Instants are half open: from_at <= completed_at < as_of.
+-- Answers for calibration and scoring, and the parameters of tagged anchors.
+-- Grain:  see each statement.
+-- Inputs: attempt, question, mirt_item_params_history.
+-- Params: see each statement. Windows are half open: from_at <= completed_at < as_of.
 
 -- name: calibration
--- Grain: student and item, or attempt where all attempts are asked for. The newest are kept under a limit.
+-- A limit keeps the newest answers.
+-- Grain: student and item; attempt if first_only is false.
 -- Params: from_at, as_of, first_only, topic_id, subject_id, max_observations (NULL: all).
 CREATE TEMP TABLE calibration_answer ON COMMIT DROP AS
 SELECT a.user_id, a.item_id, a.correct, a.answer_no
@@ -26,8 +29,8 @@ SELECT user_id, item_id, correct::integer AS correct, answer_no FROM calibration
 DROP TABLE calibration_answer;
 
 -- name: overall
--- Grain: student and item; the first answer ever, inside the look-back.
--- Params: from_at, as_of.
+-- First answers that are inside the look-back.
+-- Grain: student and item. Params: from_at, as_of.
 CREATE TEMP TABLE scoring_answer ON COMMIT DROP AS
 SELECT user_id, item_id, correct, topic_id
 FROM attempt
@@ -37,8 +40,8 @@ WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered AND ans
 SELECT user_id, item_id, correct::integer AS correct, topic_id FROM scoring_answer ORDER BY user_id, topic_id, item_id;
 
 -- name: windows
--- Grain: student, window and item; the first answer to the item inside the window.
--- Params: from_at (28 days before as_of), middle_at (14 days before), as_of.
+-- The first answer to the item inside the window.
+-- Grain: student, window and item. Params: from_at (28 days before as_of), middle_at (14 days before as_of), as_of.
 CREATE TEMP TABLE window_answer ON COMMIT DROP AS
 SELECT DISTINCT ON (user_id, completed_at >= :middle_at, item_id)
     user_id,
@@ -55,20 +58,22 @@ FROM window_answer
 ORDER BY user_id, is_recent, item_id;
 
 -- name: anchors
--- Items tagged 'anchor' that have parameters. A tags value that is no array is no anchor. Standard errors are those of
--- the calibration that the parameters came from (`version`); parameters from elsewhere have none and are taken as given.
--- Numeric: a JSON number beyond double precision is one item's fault and must not end the query.
+-- Items tagged 'anchor' that have parameters, which are on the platform's linked scale and define it. The standard errors
+-- are those of the calibration named in `version`, on the same scale; parameters from elsewhere have none and count as
+-- exact. A tags value that is not an array does not make an anchor. The cast to numeric keeps one JSON number beyond double
+-- precision from failing the whole query.
+-- Grain: tagged item with parameters.
 SELECT
     q.id::text AS item_id,
     (q.meta #>> '{irt,a}')::numeric AS a,
     (q.meta #>> '{irt,b}')::numeric AS b,
     (q.meta #>> '{irt,c}')::numeric AS c,
-    h.se_a,
-    h.se_b,
-    h.se_c
+    linked.se_a,
+    linked.se_b,
+    linked.se_c
 FROM question AS q
-LEFT JOIN mirt_item_params_history AS h
-    ON h.run_id = q.meta #>> '{irt,version}' AND h.item_id = q.id::text
+LEFT JOIN mirt_item_params_history AS linked
+    ON linked.run_id = q.meta #>> '{irt,version}' AND linked.item_id = q.id::text
 WHERE
     q.meta -> 'tags' @> '["anchor"]'
     AND jsonb_typeof(q.meta #> '{irt,a}') = 'number'

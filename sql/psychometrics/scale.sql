@@ -1,11 +1,18 @@
--- Which calibration gives the scale and which the parameters.
--- Inputs: mirt_fit_meta, mirt_item_params_history, mirt_ability.
--- `model_spec.filter` is null for a calibration of all answers. Filtered ones count where there are no others at all.
+-- Which calibration defines the platform's scale, and which item parameters a week is scored with.
+-- Grain:  see each statement.
+-- Inputs: mirt_fit_meta, mirt_item_params_history, mirt_ability, student_topic_theta and its history.
+-- Params: see each statement.
+-- Scales: a calibration estimates items on its own scale; it is then placed on the platform's linked scale (θ* = A θ + B)
+--         and stored. So a, b, se_a and se_b in mirt_item_params_history are on the linked scale, except those of a run
+--         with scale_origin 'unlinked', which stay on the run's own scale. c does not depend on the scale.
+-- Filter: model_spec.filter is null for a calibration of all answers. A filtered calibration counts only while no
+--         calibration of all answers exists.
 
 -- name: reference
--- The calibration that the scale comes from: the first usable one that was made. Later ones are put on its scale, never
--- on the scale of the one before them, so that errors of linking do not add up. One of all answers is never put on the
--- scale of a filtered one. Params: week_start, is_filtered.
+-- The calibration whose own scale became the linked scale: the first usable one. Later calibrations are linked to it and
+-- not to their predecessor, because linking errors would add up. A calibration of all answers is never linked to a
+-- filtered one.
+-- Grain: one row or none. Params: week_start, is_filtered.
 SELECT run_id, week_start, version
 FROM mirt_fit_meta
 WHERE
@@ -15,7 +22,8 @@ ORDER BY model_spec ->> 'filter' IS NOT NULL, week_start
 LIMIT 1;
 
 -- name: of_all_answers
--- A calibration without a filter, usable or not: the week's own, else the newest. Params: week_start.
+-- A calibration of all answers, usable or not: the week's own, else the newest.
+-- Grain: one row or none. Params: week_start.
 SELECT run_id, week_start
 FROM mirt_fit_meta
 WHERE model_spec ->> 'filter' IS NULL
@@ -23,8 +31,9 @@ ORDER BY week_start = :week_start DESC, week_start DESC
 LIMIT 1;
 
 -- name: parameters_of
--- The items to score with, and to link to. Those that would mislead an ability (a wrong key) are in the tables alone.
--- Params: run_id, not_for_scoring (flags).
+-- The item parameters to score with and to link to, on the linked scale: callers pass a usable run. Items whose flag says
+-- that they would bias an ability (a wrong key) are left out.
+-- Grain: item. Params: run_id, not_for_scoring (flags).
 SELECT item_id, model, a, b, c, se_a, se_b, se_c, n_responses
 FROM mirt_item_params_history
 WHERE
@@ -33,7 +42,8 @@ WHERE
 ORDER BY item_id;
 
 -- name: usable_for
--- The calibration to score a week with: the week's own, else the newest one before it that is usable and on the scale.
+-- The calibration to score a week with: the newest usable one on the linked scale, up to and including the week.
+-- Grain: one row or none. Params: week_start.
 SELECT run_id, week_start, version, model_spec, metrics
 FROM mirt_fit_meta
 WHERE
@@ -43,14 +53,16 @@ ORDER BY week_start DESC
 LIMIT 1;
 
 -- name: ability_moments
--- Params: first_week, last_week.
+-- Mean and SD of the abilities of two weeks, on the linked scale.
+-- Grain: week. Params: first_week, last_week.
 SELECT week_start, count(*) AS n, avg(theta) AS mean, stddev_pop(theta) AS sd
 FROM mirt_ability
 WHERE week_start IN (:first_week, :last_week)
 GROUP BY week_start;
 
 -- name: stage_current_topics
--- The newest ability of every student and topic that the week's scoring wrote or may have replaced.
+-- The newest ability (on the linked scale) of every student and topic that the week's scoring wrote or may have replaced.
+-- Grain: student and topic. Params: week_start, version.
 CREATE TEMP TABLE staged_current_topic ON COMMIT DROP AS
 SELECT DISTINCT ON (h.user_id, h.topic_id)
     h.user_id,
@@ -76,23 +88,23 @@ OR EXISTS (
 ORDER BY h.user_id, h.topic_id, h.fitted_at DESC;
 
 -- name: stage_current
--- The parameters of a usable calibration that is on the scale, as the contract's rows, one an item.
--- Params: run_id, fitted_at, dif (JSON object: item id to its comparisons between groups; {} without a covariate).
+-- The item parameters of a usable calibration, on the linked scale, as rows of the contract's table.
+-- Grain: item. Params: run_id, dif (JSON object: item id to its comparisons between groups; {} without a covariate).
 CREATE TEMP TABLE staged_current ON COMMIT DROP AS
 SELECT
-    h.item_id,
-    h.model,
-    jsonb_build_object('a', h.a, 'b', h.b, 'c', h.c)
+    linked.item_id,
+    linked.model,
+    jsonb_build_object('a', linked.a, 'b', linked.b, 'c', linked.c)
     || jsonb_strip_nulls(jsonb_build_object(
-        'se_a', NULLIF(h.se_a, 'NaN'), 'se_b', NULLIF(h.se_b, 'NaN'), 'se_c', NULLIF(h.se_c, 'NaN'),
-        'n', h.n_responses, 'flag', h.flag, 'is_anchor', h.is_anchor, 'dif', d.found
+        'se_a', NULLIF(linked.se_a, 'NaN'), 'se_b', NULLIF(linked.se_b, 'NaN'), 'se_c', NULLIF(linked.se_c, 'NaN'),
+        'n', linked.n_responses, 'flag', linked.flag, 'is_anchor', linked.is_anchor, 'dif', d.found
     )) AS params,
     f.version,
     f.fitted_at,
     f.run_id
-FROM mirt_item_params_history AS h
-INNER JOIN mirt_fit_meta AS f ON f.run_id = h.run_id
-LEFT JOIN jsonb_each(CAST(:dif AS jsonb)) AS d (item_id, found) ON d.item_id = h.item_id
+FROM mirt_item_params_history AS linked
+INNER JOIN mirt_fit_meta AS f ON f.run_id = linked.run_id
+LEFT JOIN jsonb_each(CAST(:dif AS jsonb)) AS d (item_id, found) ON d.item_id = linked.item_id
 WHERE
     f.run_id = :run_id AND f.is_usable AND f.model_spec ->> 'scale_origin' <> 'unlinked'
-    AND h.a IS NOT NULL AND h.b IS NOT NULL;
+    AND linked.a IS NOT NULL AND linked.b IS NOT NULL;

@@ -1,8 +1,11 @@
--- The data documents of a week's reports: one statement for all students, one JSON document a row.
--- Grain:  student with a KPI row in the week. Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily,
---         attempt, mirt_item_params_history, mirt_fit_meta, growth_prediction, growth_brms_meta, survival_fit_meta,
---         prophet_fit_meta, prophet_anomalies, user_segment, segment_profile.
--- Params: week_start, as_of, timezone, max_users (NULL: all, else the most active first).
+-- The data documents of a week's reports: one statement for all students, one JSON document in each row.
+-- Grain:  student with a KPI row in the week.
+-- Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily, attempt, mirt_item_params_history, mirt_fit_meta,
+--         growth_prediction, growth_brms_meta, survival_fit_meta, prophet_fit_meta, prophet_anomalies, user_segment,
+--         segment_profile.
+-- Params: week_start, as_of, timezone, max_users (the most active students; NULL: all).
+-- Scale:  abilities, goals, discrimination and difficulty are on the platform's linked scale. linking_constants map the
+--         newest calibration's own scale to it: θ* = A θ + B.
 WITH student AS (
     SELECT user_id, kpis
     FROM weekly_kpi
@@ -19,7 +22,7 @@ history AS (
 ability AS (
     SELECT
         m.user_id,
-        -- An ability as of Monday 00:00 is that of the Sunday before.
+        -- An ability as of Monday 00:00 has the date of the Sunday before.
         jsonb_agg(jsonb_build_object(
             'date', ((m.fitted_at AT TIME ZONE :timezone) - INTERVAL '1 microsecond')::date, 'theta', m.theta, 'se', m.se
         ) ORDER BY m.fitted_at) AS value
@@ -57,7 +60,7 @@ linking AS (
     ORDER BY week_start DESC
     LIMIT 1
 ),
--- The calibration that the week was scored with.
+-- The calibration that the week was scored with; its parameters are on the linked scale.
 scale AS (
     SELECT run_id, fitted_at
     FROM mirt_fit_meta
@@ -67,7 +70,7 @@ scale AS (
     ORDER BY week_start DESC
     LIMIT 1
 ),
--- The cohort's forecast as of this week, else of the newest week before; the same in every report.
+-- The cohort's newest forecast up to this week; the same in every report.
 cohort_forecast AS (
     SELECT jsonb_build_object(
         'fit_meta', f.fit_meta - 'insample',
@@ -98,7 +101,7 @@ SELECT
         'topic_features', COALESCE(t.value, '[]'::jsonb),
         'item_params', COALESCE(i.value, '[]'::jsonb),
         'linking_constants', (SELECT value FROM linking),
-        -- From the fit that P comes from, else from the week's own (METRICS_USE_BAYESIAN may be off).
+        -- From the fit that gave P, else from the week's own fit (METRICS_USE_BAYESIAN may be off).
         'bayesian_growth', CASE WHEN w.user_id IS NOT NULL THEN jsonb_build_object(
             'P', w.p, 'P_lower', w.p_lower, 'P_upper', w.p_upper, 'sigma', w.sigma,
             'slope_per_week', w.slope_mean, 'slope_sd', w.slope_sd, 'projected', w.projected,
@@ -136,9 +139,9 @@ LEFT JOIN segment_profile AS p ON p.run_id = u.run_id AND p.segment_id = u.segme
 LEFT JOIN LATERAL (
     SELECT
         jsonb_agg(jsonb_build_object(
-            'item_id', p.item_id, 'discrimination', p.a, 'difficulty', p.b,
-            'guessing', p.c, 'model', p.model, 'fitted_at', scale.fitted_at
-        ) ORDER BY p.item_id) AS value
+            'item_id', linked.item_id, 'discrimination', linked.a, 'difficulty', linked.b,
+            'guessing', linked.c, 'model', linked.model, 'fitted_at', scale.fitted_at
+        ) ORDER BY linked.item_id) AS value
     FROM (
         SELECT DISTINCT l.item_id
         FROM attempt AS l
@@ -147,7 +150,7 @@ LEFT JOIN LATERAL (
         LIMIT 200
     ) AS met
     CROSS JOIN scale
-    INNER JOIN mirt_item_params_history AS p ON p.run_id = scale.run_id AND p.item_id = met.item_id::text
-    WHERE p.a IS NOT NULL AND p.b IS NOT NULL
+    INNER JOIN mirt_item_params_history AS linked ON linked.run_id = scale.run_id AND linked.item_id = met.item_id::text
+    WHERE linked.a IS NOT NULL AND linked.b IS NOT NULL
 ) AS i ON true
 ORDER BY s.user_id;

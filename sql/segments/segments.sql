@@ -1,9 +1,12 @@
--- Features of students, and the runs of the segmentation.
+-- Features of students for the segmentation, and the segments of earlier runs.
+-- Grain:  see each statement. Inputs: weekly_kpi, features_topic_daily, segment_profile, segment_meta.
+-- Params: first_week, week_start, min_weeks.
 
 -- name: features
--- Means over the weeks of the look-back; NULL where a student has no value. Sessions and gap are those of 28 days, as
--- in weekly_kpi; times in ms; hints a day with activity. Means of numerics do not depend on the order of rows.
--- Grain: student with enough weeks. Inputs: weekly_kpi, features_topic_daily. Params: first_week, week_start, min_weeks.
+-- Means over the weeks of the look-back; NULL where a student has no value. Sessions and gap are over 28 days, as in
+-- weekly_kpi; times are in ms; hints are per day with activity. Means are of numerics: their last bit does not depend on
+-- the order of rows.
+-- Grain: student with at least min_weeks weeks.
 CREATE TEMP TABLE segment_feature ON COMMIT DROP AS
 WITH weekly AS (
     SELECT
@@ -45,14 +48,14 @@ FROM segment_feature
 ORDER BY user_id;
 
 -- name: previous
--- Segments of the run before. Params: week_start.
+-- The segments of the previous run. Grain: segment.
 SELECT segment_id, segment_label, centre
 FROM segment_profile
 WHERE run_id = (SELECT run_id FROM segment_meta WHERE week_start < :week_start ORDER BY week_start DESC LIMIT 1)
 ORDER BY segment_id;
 
 -- name: first_new_id
--- An id that no earlier run has given to a segment: one that is gone is not given to another. Params: week_start.
+-- The first id that no earlier run has used: the id of a segment that vanished is not given to another one.
 SELECT COALESCE(max(p.segment_id) + 1, 0)
 FROM segment_profile AS p
 INNER JOIN segment_meta AS m ON m.run_id = p.run_id

@@ -1,5 +1,6 @@
--- What a source table holds, for the observation of its asset. The newest change is that of a time that has come: a row
--- dated ahead by mistake would keep the table fresh for years.
+-- A summary of a source table for the observation of its asset. The newest change ignores times in the future: one row with
+-- a wrong date would keep the table fresh for years.
+-- Grain:  one row. Inputs: exam_results, question, interest_goal. Params: none.
 
 -- name: exam_results
 SELECT

@@ -160,7 +160,7 @@ def attempt(day: dt.date, hour: float = 12, **fields: Any) -> Attempt:
 
 
 def test_improvement_is_that_of_the_topic(database: Engine) -> None:
-    """Right in geometry and wrong in algebra: the one improves, the other does not (fault 34)."""
+    """Right answers in geometry and wrong ones in algebra: only geometry improves (fault 34)."""
     answers = [attempt(LAST - 20 * DAY, topic=t, correct=t == "algebra") for t in ("algebra", "geometry")]
     answers += [attempt(LAST, topic=t, correct=t == "geometry") for t in ("algebra", "geometry")]
     store_attempts(database, answers)
@@ -195,7 +195,7 @@ def thetas(engine: Engine) -> dict[dt.date, tuple[Any, ...]]:
 
 
 def test_ability_is_that_of_the_last_week_closed_at_the_end_of_the_day(database: Engine) -> None:
-    """Sunday closes its own week; the six days before read the week before. Later weeks are not read."""
+    """Sunday reads its own week, which it closes; the six days before read the previous week. Later weeks are not read."""
     monday = monday_of(LAST)
     store_attempts(database, [attempt(monday + number * DAY) for number in range(7)])
     for week, theta in ((monday - 7 * DAY, 0.5), (monday, 1.0), (monday + 7 * DAY, 9.0)):
@@ -215,7 +215,7 @@ def test_the_topics_ability_comes_before_the_overall_one(database: Engine) -> No
     topic_ability(database, week, 0.0)
     compute(database, LAST, LAST)
     found = {key[1]: (row["theta_estimate"], row["theta_sd"]) for key, row in stored(database).items()}
-    # An ability of exactly 0 is one (fault 35).
+    # An ability of exactly 0 is known, not missing (fault 35).
     assert found == {
         "algebra": (Decimal("0.000"), Decimal("0.200")),
         "geometry": (Decimal("1.000"), Decimal("0.250")),

@@ -1,4 +1,4 @@
-"""A run of the reports ends red when one is missing; what could be made is there all the same."""
+"""A run of the reports fails when a report is missing, and still publishes the finished ones."""
 
 import datetime as dt
 import errno
@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine
 
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
-from seedtest_analytics.assets.reports import weekly_report
+from seedtest_analytics.assets.reports import _problem, _Rendered, weekly_report
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.quarto.renderer import ReportRenderer
@@ -55,6 +55,24 @@ def store_kpis(engine: Engine, users: list[str]) -> None:
         "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES (:user, :week, CAST(:kpis AS jsonb))",
         [{"user": u, "week": dt.date.fromisoformat(WEEK), "kpis": json.dumps({"A_t": 0.5})} for u in users],
     )
+
+
+@pytest.mark.parametrize(
+    ("rendered", "expected"),
+    [
+        (_Rendered(rows=[{}] * 3), []),
+        (_Rendered(), ["no student has KPIs"]),
+        (_Rendered(rows=[{}], failures=["cell 'x' failed"]), ["1 of 2 reports could not be made; cell 'x' failed"]),
+        (_Rendered(rows=[{}] * 2, refusal="the disk is full"), ["2 reports are stored and recorded"]),
+        (_Rendered(failures=["a"], refusal="b"), ["0 reports are stored", "1 of 1 reports could not be made; a"]),
+    ],
+)
+def test_each_way_to_miss_a_report_is_one_problem(rendered: _Rendered, expected: list[str]) -> None:
+    found = _problem(week(0), rendered)
+    assert len(found) == len(expected)
+    for text, part in zip(found, expected, strict=True):
+        assert text.startswith(f"week of {week(0).key}: ")
+        assert part in text
 
 
 def test_a_week_without_kpis_is_no_success(database: Engine, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The web application's tables as they are looked at every day."""
+"""Observations and freshness of the web application's tables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def resource(engine: Engine) -> PostgresResource:
         ([], False, "there is no exam result yet"),
         ([dt.timedelta(hours=35), dt.timedelta(days=90)], True, "the newest is 35 hours old"),
         ([dt.timedelta(hours=50)], False, "the newest is 50 hours old"),
-        # A row dated ahead says nothing about today.
+        # A row dated in the future does not count.
         ([dt.timedelta(days=-3000), dt.timedelta(hours=50)], False, "the newest is 50 hours old"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Invented report documents: a plausible one with twelve weeks, an empty one, and a hostile one."""
+"""Invented report documents: a plausible one with twelve weeks, an empty one, a hostile one, and one of given parts."""
 
 from __future__ import annotations
 
@@ -217,12 +217,12 @@ def full_document() -> ReportDocument:
 
 
 def empty_document() -> ReportDocument:
-    """A student of whom nothing is known but the week."""
+    """A student without any data."""
     return ReportDocument.validated({"user_id": "new-1", "week_start": WEEK})
 
 
 def hostile_document(attack: str) -> ReportDocument:
-    """``attack`` wherever text comes from outside."""
+    """``attack`` in every field that takes text from outside."""
     data = full()
     data["user_id"] = attack
     data["topic_features"] = [
@@ -253,3 +253,14 @@ def hostile_document(attack: str) -> ReportDocument:
     data["item_params"] = [{**item, "item_id": attack, "model": attack} for item in data["item_params"]]
     data["time_zone"] = attack
     return ReportDocument.validated(data)
+
+
+def document(**parts: Any) -> ReportDocument:
+    """A document that has only ``parts``."""
+    return ReportDocument.validated({"user_id": "u", "week_start": WEEK, **parts})
+
+
+def topic_day(topic: str, day: int, attempts: int, correct: int, **more: Any) -> dict[str, Any]:
+    """What the student did in ``topic`` on day ``day`` of the week; 0 is Monday."""
+    date = WEEK + dt.timedelta(days=day)
+    return {"topic_id": topic, "date": date, "attempts": attempts, "correct": correct, **more}

@@ -1,4 +1,4 @@
-"""Keeps the attempt log in step with the exam results, batch by batch, each its own transaction."""
+"""Keeps the attempt log in step with the exam results, batch by batch, one transaction for each batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STAGING = (
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What a sync came to: exam results looked at, rows written to the log and to the quarantine."""
+    """The exam results that a sync read, and the rows that it wrote to the log and to the quarantine."""
 
     changed_exams: int
     attempts: Published
@@ -45,8 +45,9 @@ def sync_attempts(
 ) -> SyncResult:
     """Bring ``attempt_log`` and ``attempt_quarantine`` in step with ``exam_results``.
 
-    Killed at any instant, the batches done stay and the next run goes on; ``progress`` gets exam results done and in
-    all. Batches are snapshots (REPEATABLE READ), so an exam that changes meanwhile is found by the next run.
+    A sync that is killed keeps its finished batches, and the next run continues. Each batch reads a snapshot (REPEATABLE
+    READ), so the next run finds exams that change meanwhile. ``progress`` gets the number of exam results done and the
+    total.
     """
     attempts = Published(attempt_log.name, 0, inserted=0, updated=0, deleted=0)
     quarantine = Published(attempt_quarantine.name, 0, inserted=0, updated=0, deleted=0)

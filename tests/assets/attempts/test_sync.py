@@ -111,7 +111,7 @@ def test_the_eleven_columns_are_those_of_the_contract(database: Engine, seed: in
 
 
 def test_the_view_agrees_with_the_same_log_built_step_by_step(database: Engine) -> None:
-    """In whatever order exams arrive, the log ends the same."""
+    """The order in which exams arrive does not change the log."""
     exams = well_formed_exams(4, 50)
     for start in (0, 20, 35):
         store(database, *exams[start : start + (20, 15, 15)[start // 18]])
@@ -617,7 +617,7 @@ def test_a_correction_touches_exactly_its_days(database: Engine) -> None:
     assert touched(database) == {(NOON + 2 * DAY).date(): 1, (NOON + 3 * DAY).date(): 1}
     execute(database, "DELETE FROM exam_results WHERE id = :id", {"id": exams[0].id})
     sync(database)
-    # What came next is the first answer now.
+    # The next answer is now the first one.
     assert touched(database) == {NOON.date(): 2, (NOON + DAY).date(): 2}
 
 
@@ -628,7 +628,7 @@ def touched_ids(engine: Engine) -> dict[dt.date, int]:
 def test_a_day_has_one_row_however_often_it_changes_and_a_reader_finds_the_last_change(
     database: Engine,
 ) -> None:
-    """Whatever id a reader has read up to, the days after it are those that changed since."""
+    """A reader who has read up to any id finds exactly the days that changed since."""
     exams = [Exam((question(1),), created_at=NOON + day * DAY) for day in range(3)]
     store(database, *exams)
     sync(database)
@@ -647,7 +647,7 @@ def test_a_day_has_one_row_however_often_it_changes_and_a_reader_finds_the_last_
 
 
 def test_an_answer_that_is_no_longer_the_first_touches_its_day(database: Engine) -> None:
-    """Abilities read first answers alone, so that a late exam changes what later days give them."""
+    """Abilities use first answers only, so a late exam changes the input from later days."""
     store(database, *(Exam((question(1),), created_at=NOON + day * DAY) for day in (5, 6)))
     sync(database)
     touched(database)

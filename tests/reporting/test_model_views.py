@@ -1,0 +1,59 @@
+"""The parts of the page that show a fitted model, and where the numbers come from."""
+
+from __future__ import annotations
+
+import html
+
+import pytest
+
+from seedtest_analytics.reporting import model_views, teacher_views
+from seedtest_analytics.reporting.document import ReportDocument
+from tests.reporting.documents import document, empty_document, full, full_document
+
+
+def cell(part: object) -> str:
+    return html.unescape(str(part))
+
+
+def test_model_parts_are_absent_without_their_data() -> None:
+    doc = empty_document()
+    assert [view(doc) for view in (model_views.growth, model_views.risk, teacher_views.for_teachers)] == [None] * 3
+
+
+def test_reasons_that_are_no_words_are_left_out() -> None:
+    data = full()
+    data["kpis"] = {**data["kpis"], "S_reasons": [None, 3, "", "Raises the risk: x"]}
+    assert str(model_views.risk(ReportDocument.validated(data))).count("<li>") == 1
+    data["kpis"] = {**data["kpis"], "S_reasons": "Raises"}
+    assert "<li>" not in str(model_views.risk(ReportDocument.validated(data)))
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"),
+    [
+        ("logit", "Ability expected then: 0.86"),
+        ("share right", "Share of right answers expected then: 86%"),
+    ],
+)
+def test_growth_speaks_in_the_unit_of_the_fit(unit: str, shown: str) -> None:
+    data = full()
+    data["bayesian_growth"] = {**data["bayesian_growth"], "score_unit": unit, "projected": 0.86}
+    page = cell(model_views.growth(ReportDocument.validated(data)))
+    assert shown in page
+    assert "by 8 Dec 2025" in page
+
+
+def test_growth_without_a_projection_gives_its_spread() -> None:
+    fit = {"P": 0.4, "sigma": 0.5, "slope_per_week": -0.1, "horizon_source": "configured"}
+    page = cell(model_views.growth(document(bayesian_growth=fit, kpis={"P_method": "normal"})))
+    assert "The projected score is known to about ± 0.98. Pace: −0.10 a week." in page
+    assert "The goal probability at the top differs" in page
+    assert "Why this day" not in page
+
+
+def test_the_provenance_names_scale_time_and_zone() -> None:
+    page = cell(model_views.provenance(full_document()))
+    assert "the time zone Asia/Seoul" in page
+    assert "by θ* = 1.021 θ − 0.044 from 37 anchor questions." in page
+    assert "Data of 10 Nov 2025, 04:00 UTC." in page
+    assert cell(model_views.provenance(empty_document())).count("<li>") == 1
