@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -180,18 +181,23 @@ def test_what_is_not_there_yet_is_still_missing() -> None:
 # ---- the contract ----
 
 
+NUMBERS = r"(\d+(?:\.\d+)?(?:(?:, | and | to )\d+(?:\.\d+)?)*)"
+CITATION = re.compile(
+    rf"[Cc]ontract[^.\n\"]{{0,40}}?\bsections? {NUMBERS}|[Cc]ontract(?:'s \w+)? \({NUMBERS}\)|\(contract {NUMBERS}\)"
+    rf"|[Cc]ontract (?=\d+\.){NUMBERS}"
+)
+
+
 def citations() -> set[tuple[str, str]]:
     """(file, section) of each numbered citation of the contract in the code and its tests."""
     found = set()
     for folder in ("seedtest_analytics", "sql", "tests", "scripts", "benchmarks"):
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix not in (".py", ".sql", ".R") or path == Path(__file__):
-                continue
-            text = path.read_text(encoding="utf-8")
-            for numbers in re.findall(
-                r"[Cc]ontract(?:'s)?,? \(?(?:sections? )?((?:\d+(?:\.\d+)?)(?:(?:, | and | to )\d+(?:\.\d+)?)*)", text
-            ):
-                found |= {(path.relative_to(ROOT).as_posix(), n) for n in re.findall(r"\d+(?:\.\d+)?", numbers)}
+            if path.suffix in (".py", ".sql", ".R") and path != Path(__file__):
+                cited = "".join(
+                    filter(None, (n for m in CITATION.finditer(path.read_text("utf-8")) for n in (*m.groups(), " ")))
+                )
+                found |= {(path.relative_to(ROOT).as_posix(), number) for number in re.findall(r"\d+(?:\.\d+)?", cited)}
     return found
 
 
@@ -202,9 +208,20 @@ def test_every_citation_of_the_contract_leads_to_a_section() -> None:
     assert {(path, n) for path, n in cited if f"s{n.replace('.', '-')}" not in sections} == set()
 
 
+def test_every_cited_fault_is_in_the_contract() -> None:
+    text = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").rglob("*.py") if p != Path(__file__))
+    listed = {
+        n
+        for row in re.findall(r"^\| (\d+(?:, \d+)*) \|", (DOCS / "contract.md").read_text("utf-8"), re.MULTILINE)
+        for n in row.split(", ")
+    }
+    assert {str(n) for n in range(23, 84)} <= listed
+    assert set(re.findall(r"\bfault (\d+)", text)) <= listed
+
+
 def test_sections_of_the_contract_have_their_own_anchor() -> None:
     lines = [line for line in facts.prose(DOCS / "contract.md") if line.strip()]
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in itertools.pairwise(lines):
         number = re.match(r"##+ (\d+(?:\.\d+)?)\.? ", line)
         if number:
             assert before == f'<a id="s{number[1].replace(".", "-")}"></a>'
