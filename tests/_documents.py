@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,9 +102,12 @@ def source_words() -> frozenset[str]:
 @functools.cache
 def file_names() -> frozenset[str]:
     """Paths of the repository's files relative to its root, and their bare names."""
-    skipped = (".git", ".venv", ".tools", "__pycache__", ".dagster")
-    paths = [p for p in ROOT.rglob("*") if not any(part in skipped for part in p.relative_to(ROOT).parts)]
-    return frozenset(p.relative_to(ROOT).as_posix() for p in paths) | frozenset(p.name for p in paths)
+    found: set[str] = set()
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [f for f in folders if f not in (".git", ".venv", ".tools", ".dagster", "__pycache__")]
+        place = Path(folder).relative_to(ROOT)
+        found |= {(place / name).as_posix() for name in (*folders, *files)} | {*folders, *files}
+    return frozenset(found)
 
 
 @functools.cache
