@@ -1,4 +1,4 @@
-"""The example of docs/metrics.md is what the platform computes."""
+"""The platform computes the numbers of the example in docs/metrics.md."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ WEEK = dt.date(2026, 3, 2)
 
 
 def rows_of_table(first_heading: str) -> Iterator[list[str]]:
-    """Cells of the rows of the table of the example whose first column has that heading."""
+    """Rows, as cells, of the example's table whose first heading is ``first_heading``."""
     lines = iter(PAGE.read_text(encoding="utf-8").split("## An example")[1].splitlines())
     for line in lines:
         if line.startswith(f"| {first_heading} |"):
