@@ -95,7 +95,7 @@ def half_up(value: Decimal) -> int:
 
 
 def derived_attempts(exams: list[Exam]) -> list[dict[str, Any]]:
-    """The 11 columns of the contract's section 2 for well-formed exams, with the changes of design/metrics.md.
+    """The 11 columns of the contract's section 2 for well-formed exams, with the changes of docs/metrics.md.
 
     completed_at is the answer's own time, else the exam's first storing. A repeated question gets an id of its own.
     """

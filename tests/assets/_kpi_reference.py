@@ -1,4 +1,4 @@
-"""The weekly KPIs of design/metrics.md in plain Python, from attempts as dictionaries; no SQL, no pandas."""
+"""The weekly KPIs of docs/metrics.md in plain Python, from attempts as dictionaries; no SQL, no pandas."""
 
 from __future__ import annotations
 
