@@ -248,7 +248,7 @@ def asset_steps(job: Any) -> list[list[Any]]:
 
 def would_change(result: Any) -> dict[str, str]:
     """The rows that a dry run would have changed, by asset; empty after a real run."""
-    from seedtest_analytics.assets.framework.events import CONTRACT_CHECK, WOULD_CHANGE
+    from seedtest_analytics.assets.framework.report import CONTRACT_CHECK, WOULD_CHANGE
 
     checks = result.get_asset_check_evaluations()
     return {
