@@ -42,7 +42,7 @@ def no_instance_of_another_test() -> Iterator[None]:
     """Definitions are resolved by the storage of the Dagster instance that is current; an instance that one test
     left unclosed must not be the next one's, for it may be gone by then.
     """
-    from dagster._core.storage.defs_state.base import set_defs_state_storage
+    from seedtest_analytics.dagster_private import set_defs_state_storage
 
     with set_defs_state_storage(None):
         yield

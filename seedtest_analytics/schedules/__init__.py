@@ -1,1 +1,1 @@
-"""When things run: schedules in place of the CronJobs, sensors that follow data and runs, alerts."""
+"""When things run: schedules that replace the CronJobs, sensors that follow data and runs, alerts."""

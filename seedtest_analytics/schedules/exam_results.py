@@ -1,29 +1,23 @@
-"""A sensor that follows the data: new exam results request a sync, then exactly the partitions that it touched.
+"""The sensor on exam results: new results request a sync, and the sync requests exactly the partitions it touched.
 
-What reads an answer is computed in the order in which it reads: the abilities of the weeks whose look-back holds the
-answer, scored with the calibration that each week has, and in the same run those weeks' KPIs; then the features, which
-show abilities, and the KPIs of the weeks beyond, which may read an ability of before. Nothing is calibrated or fitted
-anew, and no report is made again: corrections change what was observed, not the models of the time.
+A round has two steps. The first computes the abilities of the weeks whose look-back contains the answer, scored with
+each week's own calibration, and those weeks' KPIs. The second computes the features, which show abilities, and the
+KPIs of later weeks, which may read an earlier ability. Nothing is calibrated or fitted again, and no report is made
+again: a correction changes the observations, not the models of the time.
 
-One round at a time. While runs of a round are under way the sensor asks for no other; what is touched meanwhile
-comes in one go after them, so that a stream of late answers does not become a queue of runs.
+The sensor runs one round at a time. What is touched meanwhile follows in one further round, so that a stream of late
+answers does not become a queue of runs.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    AUTO_RETRY_RUN_ID_TAG,
-    WILL_RETRY_TAG,
-)
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.psychometrics.windows import WINDOW_DAYS
@@ -32,34 +26,33 @@ from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import DAILY, DAY, PLATFORM, WEEK, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.schedules import jobs
-from seedtest_analytics.schedules.chain import UNDER_WAY
 from seedtest_analytics.settings import load_settings
 
 SQL = "automation/sensor.sql"
 
 KPI_REACH_DAYS = 56
-"""E_t, R_t and S read so many days before their as-of instant; who has a row at all reaches further (settings)."""
+"""Days before their as-of instant that E_t, R_t and S read. The choice of students reads further (settings)."""
 
 IMPROVEMENT_REACH_DAYS = 28
-"""The improvement in a topic on a day reads so many days, that day being the last."""
+"""Days that the improvement in a topic reads, its own day being the last."""
 
 ABILITY_STANDS_DAYS = 6
-"""The newest ability of a student may rest on an answer of so many days before the last one that it rests on, because
-abilities are weekly; P reads that ability for as long as the student counts. An older ability is read only of who has
-answered nothing but items met before since then, and stays until that week is filled again."""
+"""Abilities are weekly, so the newest one may read an answer this many days before the student's last answer. P reads it
+for as long as the student counts. An older ability matters only for students who have since answered nothing but items
+that they had already met; it stays until that week is backfilled."""
 
 LATE_COMMIT = dt.timedelta(minutes=10)
-"""An exam result committed late carries an older updated_at; the sensor looks this far behind its cursor."""
+"""How far the sensor looks behind its cursor: a result that is committed late has an older updated_at."""
 
 ROUND_TAG = "seedtest/touched"
-"""On every run of a round: the last touched day that the round is about."""
+"""Tag on every run of a round: the id of the last touched day that the round covers."""
 
 _BEFORE_ALL = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
 class Range:
-    """A job over contiguous partitions, the last included."""
+    """A job and the contiguous partitions that it computes, both ends included."""
 
     job: str
     first: str
@@ -67,17 +60,13 @@ class Range:
 
     def request(self, touched_id: int) -> dg.RunRequest:
         """The run of this range in the round of ``touched_id``."""
-        tags = {
-            ASSET_PARTITION_RANGE_START_TAG: self.first,
-            ASSET_PARTITION_RANGE_END_TAG: self.last,
-            ROUND_TAG: str(touched_id),
-        }
         key = f"touched:{touched_id}:{self.job}:{self.first}:{self.last}"
+        tags = {ROUND_TAG: str(touched_id), **jobs.range_tags(self.first, self.last)}
         return dg.RunRequest(run_key=key, job_name=self.job, tags=tags)
 
 
 def contiguous(days: Iterable[dt.date], step: dt.timedelta) -> list[tuple[dt.date, dt.date]]:
-    """Runs of days (or Mondays) that follow each other by ``step``, as first and last."""
+    """First and last day of each sequence of days (or Mondays) that follow each other by ``step``."""
     ranges: list[tuple[dt.date, dt.date]] = []
     for day in sorted(set(days)):
         if ranges and day - ranges[-1][1] == step:
@@ -88,52 +77,40 @@ def contiguous(days: Iterable[dt.date], step: dt.timedelta) -> list[tuple[dt.dat
 
 
 def affected_days(days: Iterable[dt.date], today: dt.date, *, reach_days: int) -> set[dt.date]:
-    """Days whose features read an answer of one of ``days``, up to ``today``."""
+    """Days up to ``today`` whose features read an answer from one of ``days``."""
     reached = {day + number * DAY for day in days for number in range(reach_days)}
     return {day for day in reached if day <= today}
 
 
 def affected_weeks(days: Iterable[dt.date], today: dt.date, *, reach_days: int) -> set[dt.date]:
-    """Mondays of the weeks that read an answer of one of ``days``, up to the running week.
+    """Mondays of the weeks up to the running one that read an answer from one of ``days``.
 
-    A closed week reads ``reach_days`` before its end, the running one as many before the start of ``today``.
+    A closed week reads ``reach_days`` back from its end, the running week from the start of ``today``.
     """
-    running = monday_of(today)
-    closed = {
-        monday
-        for day in days
-        for monday in _mondays(monday_of(day), monday_of(day + (reach_days - 1) * DAY))
-        if monday < running and monday + WEEK - reach_days * DAY <= day
-    }
-    is_running_read = any(today - reach_days * DAY <= day < today for day in days)
-    return closed | ({running} if is_running_read else set())
-
-
-def _mondays(first: dt.date, last: dt.date) -> Iterator[dt.date]:
-    while first <= last:
-        yield first
-        first += WEEK
+    mondays = {monday_of(day) + number * WEEK for day in days for number in range(reach_days // 7 + 2)}
+    ends = {monday: min(monday + WEEK, today) for monday in mondays if monday <= today}
+    return {monday for monday, end in ends.items() if any(end - reach_days * DAY <= day < end for day in days)}
 
 
 def ability_reach_days() -> int:
-    """Days before the as-of instant that an ability rests on: the look-back, or the two windows."""
+    """Days before the as-of instant that an ability reads: the look-back, or the two windows."""
     return max(load_settings().calibration.lookback_days, 2 * WINDOW_DAYS)
 
 
 def kpi_reach_days() -> int:
-    """Days before the as-of instant that some KPI, or the choice of students, reads."""
+    """Days before the as-of instant that the KPIs and the choice of students read."""
     kpis = load_settings().kpis
     return max(KPI_REACH_DAYS, kpis.users_since_days, kpis.lookback_days) + ABILITY_STANDS_DAYS
 
 
 def feature_reach_days() -> int:
-    """Days from an answer on whose features read it; an ability is shown from its week's last day for a week."""
+    """Days, from an answer's own day on, whose features read it. They show an ability for a week, from its last day on."""
     shows_abilities = load_settings().features.include_theta
     return max(IMPROVEMENT_REACH_DAYS, ability_reach_days() + ABILITY_STANDS_DAYS if shows_abilities else 0)
 
 
 def steps_for(days: list[dt.date], today: dt.date) -> tuple[list[Range], list[Range]]:
-    """What a change of ``days`` asks for: abilities with their weeks' KPIs first, then what may read them."""
+    """The two steps of a round for ``days``: abilities and KPIs of their weeks, then what may read them."""
     scored = affected_weeks(days, today, reach_days=ability_reach_days())
     further = affected_weeks(days, today, reach_days=kpi_reach_days()) - scored
     feature_days = affected_days(days, today, reach_days=feature_reach_days())
@@ -153,13 +130,13 @@ def _ranges(job: str, days: Iterable[dt.date], *, step: dt.timedelta) -> list[Ra
     jobs=[jobs.sync_attempts, jobs.rescore_weeks, jobs.aggregate_features_daily, jobs.compute_daily_kpis],
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Notices new and changed exam results, requests a sync of the attempt log, and when the sync is done "
-    "requests the weeks whose abilities and KPIs, and then the days whose features, read what it touched.",
+    description="Requests a sync of the attempt log when exam results are new or changed. After the sync it requests the "
+    "abilities, KPIs and features that read what the sync touched.",
 )
 def exam_results_sensor(
     context: dg.SensorEvaluationContext, postgres: PostgresResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Cursor: {"updated_at": newest change asked for, "touched_id": last touched day handled, "then": the round's rest}."""
+    """Cursor: {"updated_at": newest change synced, "touched_id": last touched day handled, "then": the second step}."""
     today = dt.datetime.now(PLATFORM.zone).date()
     try:
         with postgres.engine.connect() as connection:
@@ -172,7 +149,7 @@ def exam_results_sensor(
 
 
 def _first_cursor(connection: Connection) -> dict[str, Any]:
-    """Start after the days touched so far: what stands there is the back-fill's, not the sensor's."""
+    """Start after the days touched so far: those belong to the backfill."""
     last = connection.execute(statement(SQL, "last_touched_id")).scalar_one()
     return {"updated_at": None, "touched_id": last, "then": []}
 
@@ -190,10 +167,10 @@ def _request_sync(connection: Connection, cursor: dict[str, Any]) -> tuple[list[
 def _go_on(
     instance: dg.DagsterInstance, connection: Connection, *, cursor: dict[str, Any], today: dt.date
 ) -> tuple[list[dg.RunRequest], dict[str, Any]]:
-    """The rest of the round whose first step has ended, well or not, else the first step of a new one."""
+    """The second step of a round once its first has ended, well or not; otherwise the first step of a new round."""
     if is_under_way(instance, cursor["touched_id"]):
         return [], cursor
-    # A cursor of an earlier release knows no rounds.
+    # The cursor of an earlier release has no "then".
     rest = [Range(**fields) for fields in cursor.get("then", [])]
     if rest:
         return [r.request(cursor["touched_id"]) for r in rest], {**cursor, "then": []}
@@ -212,9 +189,5 @@ def _go_on(
 
 
 def is_under_way(instance: dg.DagsterInstance, touched_id: int) -> bool:
-    """A run of the round is queued or running, or failed and is about to be tried again."""
-    runs = instance.get_runs(dg.RunsFilter(tags={ROUND_TAG: str(touched_id)}))
-    return any(
-        run.status in UNDER_WAY or (run.tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in run.tags)
-        for run in runs
-    )
+    """A run of the round is queued, running or about to be retried."""
+    return any(map(jobs.is_under_way, instance.get_runs(dg.RunsFilter(tags={ROUND_TAG: str(touched_id)}))))

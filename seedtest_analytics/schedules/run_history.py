@@ -1,6 +1,6 @@
-"""Old runs leave Dagster's storage; what the tables hold, and which partitions are materialised, stays."""
+"""Delete old runs from Dagster's storage. Neither the platform's tables nor the state of a partition changes."""
 
-# Annotations are objects here, not text: Dagster reads an op's configuration from them.
+# Without postponed annotations: Dagster reads an op's configuration class from them.
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from functools import cache
 import dagster as dg
 
 from seedtest_analytics.partitions import DAY, PLATFORM
+from seedtest_analytics.schedules.jobs import FINISHED
 from seedtest_analytics.settings import load_settings
 
-FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _PROGRESS_EVERY = 500
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """Finished runs older than the limit: those that went, and those kept because a partition's newest event is theirs."""
+    """Finished runs older than the limit: how many were deleted, and how many have the newest event of a partition."""
 
     deleted: int
     kept: int
@@ -28,8 +28,8 @@ def prune_runs(
 ) -> Pruned:
     """Delete finished runs created before ``before`` with their events and captured output, the newest first.
 
-    A run stays while it holds the newest materialisation or observation of an asset, or of one of its partitions:
-    Dagster knows from that event alone that the partition is there. Killed at any instant, the next call goes on.
+    A run stays while it has the newest materialisation or observation of an asset or of one of its partitions: without
+    that event, Dagster would take the partition for missing. After an interruption the next call continues.
     """
     newest = cache(lambda key: _newest_events(instance, key))
     run_ids = instance.get_run_ids(dg.RunsFilter(statuses=FINISHED, created_before=before))
@@ -40,12 +40,12 @@ def prune_runs(
             if not is_dry_run:
                 _delete(instance, run_id)
         if number % _PROGRESS_EVERY == 0:
-            log.info(f"{number:,} of {len(run_ids):,} old runs looked at, {deleted:,} deleted")
+            log.info(f"checked {number:,} of {len(run_ids):,} old runs, deleted {deleted:,}")
     return Pruned(deleted, len(run_ids) - deleted)
 
 
 def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
-    """The run itself last: killed in between, it is found again."""
+    """Delete the run itself last, so that the next call finds it again after an interruption."""
     instance.compute_log_manager.delete_logs(prefix=[run_id])
     instance.event_log_storage.delete_events(run_id)
     instance.delete_run(run_id)
@@ -82,28 +82,27 @@ class PruneOptions(dg.Config):
 
 @dg.op(description="Deletes finished runs older than SEEDTEST_RUN_RETENTION_DAYS; 0 keeps every run.")
 def delete_old_runs(context: dg.OpExecutionContext, config: PruneOptions) -> None:
-    """Prune the history and say what went."""
+    """Prune the history and log the counts."""
     platform = load_settings().platform.overridden_by(
         {"run_retention_days": config.retention_days, "dry_run": config.dry_run}
     )
     if platform.run_retention_days == 0:
-        context.log.info("SEEDTEST_RUN_RETENTION_DAYS is 0: every run is kept")
+        context.log.info("SEEDTEST_RUN_RETENTION_DAYS is 0: all runs are kept")
         return
     before = dt.datetime.now(dt.UTC) - platform.run_retention_days * DAY
     pruned = prune_runs(context.instance, before, log=context.log, is_dry_run=platform.dry_run)
     what = "would be deleted" if platform.dry_run else "deleted"
     context.log.info(
-        f"runs before {before.date()}: {pruned.deleted:,} {what}, {pruned.kept:,} kept because the newest event of a "
-        "partition is theirs"
+        f"runs before {before.date()}: {pruned.deleted:,} {what}, {pruned.kept:,} kept with the newest event of a partition"
     )
 
 
 @dg.job(
-    description="Delete old finished runs from Dagster's storage, but none that a partition's state rests on.",
+    description="Deletes old finished runs from Dagster's storage, except those that a partition's state depends on.",
     tags={"domain": "automation"},
 )
 def prune_run_history() -> None:
-    """One op: what it deletes is Dagster's, not the platform's tables."""
+    """Delete runs, not rows of the platform's tables."""
     delete_old_runs()
 
 
@@ -113,13 +112,13 @@ def prune_run_history() -> None:
     cron_schedule="30 1 * * 0",
     execution_timezone=PLATFORM.timezone,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="New: on Sundays, before the night's chain.",
+    description="On Sundays, before the night's chain. Replaces no CronJob.",
     tags={"domain": "automation"},
 )
 def prune_weekly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Request a run unless the history is kept for ever."""
+    """Request a run unless all runs are kept."""
     if load_settings().platform.run_retention_days == 0:
-        return dg.SkipReason("SEEDTEST_RUN_RETENTION_DAYS is 0: every run is kept")
+        return dg.SkipReason("SEEDTEST_RUN_RETENTION_DAYS is 0: all runs are kept")
     return dg.RunRequest()
 
 

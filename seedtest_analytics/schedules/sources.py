@@ -1,4 +1,4 @@
-"""The web application's tables are looked at once a day, before anything reads them."""
+"""The daily observation of the web application's tables, before the chain reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCHEDULES = [
         name="observe_source_tables_schedule",
         cron_schedule="50 2 * * *",
         execution_timezone=PLATFORM.timezone,
-        description="Rows and newest change of the source tables; what has not changed for too long shows as stale.",
+        description="Row counts and newest changes of the source tables. A table without recent changes shows as stale.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         tags={"domain": "automation"},
     )

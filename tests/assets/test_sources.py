@@ -6,10 +6,10 @@ import datetime as dt
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.observe import observe
 from sqlalchemy import Engine, text
 
 from seedtest_analytics.assets.sources import exam_results_fresh, observe_sources
+from seedtest_analytics.dagster_private import observe
 from seedtest_analytics.resources.postgres import PostgresResource
 
 NOW = dt.datetime.now(dt.UTC)

@@ -1,22 +1,24 @@
-"""The sensor on exam results with a real database: what it asks for, and what it does not."""
+"""The sensor on exam results with a real database: what it requests, and what it does not."""
 
 import datetime as dt
 import json
 import logging
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.storage.dagster_run import DagsterRun
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from seedtest_analytics.assets.attempts.sync import sync_attempts
-from seedtest_analytics.partitions import monday_of
+from seedtest_analytics.dagster_private import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    AUTO_RETRY_RUN_ID_TAG,
+    WILL_RETRY_TAG,
+)
+from seedtest_analytics.partitions import DAY, WEEK, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.schedules import exam_results as sensors
 from seedtest_analytics.schedules.exam_results import (
@@ -27,12 +29,11 @@ from seedtest_analytics.schedules.exam_results import (
 )
 from tests._database import execute
 from tests._exams import Exam, question, store
+from tests.schedules._runs import add_run
 
 UTC = dt.UTC
-DAY, WEEK = dt.timedelta(days=1), dt.timedelta(days=7)
 NOW = dt.datetime.now(UTC)
 TODAY = NOW.date()
-START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 SYNC, RESCORE, FEATURES, KPIS = (
     "sync_attempts",
     "rescore_weeks",
@@ -43,14 +44,14 @@ Launched = list[tuple[str, str | None, str | None]]
 
 
 def evaluate(instance: dg.DagsterInstance, url: str, cursor: str | None) -> Any:
-    """One evaluation with a resource of its own, as the daemon makes it."""
+    """One evaluation with its own resource, as in the daemon."""
     resources = {"postgres": PostgresResource(url_override=url)}
     with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context:
         return exam_results_sensor(context)
 
 
 class Sensor:
-    """The sensor from tick to tick, with its cursor and with run keys launched once, as the daemon does it."""
+    """The sensor from tick to tick. It keeps the cursor and launches each run key once, as the daemon does."""
 
     def __init__(self, engine: Engine, instance: dg.DagsterInstance) -> None:
         self.engine, self.instance = engine, instance
@@ -58,20 +59,21 @@ class Sensor:
         self.keys: set[str] = set()
 
     def tick(self, status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS) -> Launched:
-        """Job, first and last partition of each run launched; each comes to ``status`` at once."""
+        """Job, first and last partition of each launched run; each gets ``status`` at once."""
         result = evaluate(self.instance, self.engine.url.render_as_string(hide_password=False), self.cursor)
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
         requests = [r for r in result.run_requests or [] if r.run_key not in self.keys]
         self.keys |= {str(r.run_key) for r in requests}
         for r in requests:
-            self.instance.add_run(
-                DagsterRun(job_name=str(r.job_name), run_id=str(uuid.uuid4()), tags=dict(r.tags), status=status)
-            )
-        return [(str(r.job_name), r.tags.get(START), r.tags.get(END)) for r in requests]
+            add_run(self.instance, str(r.job_name), status=status, tags=r.tags)
+        return [
+            (str(r.job_name), r.tags.get(ASSET_PARTITION_RANGE_START_TAG), r.tags.get(ASSET_PARTITION_RANGE_END_TAG))
+            for r in requests
+        ]
 
     def end_all(self, status: dg.DagsterRunStatus, **tags: str) -> None:
-        """Bring what is queued or running to its end."""
+        """End the queued and running runs."""
         for run in self.instance.get_runs():
             if not run.is_finished:
                 self.instance.delete_run(run.run_id)
@@ -82,9 +84,8 @@ class Sensor:
 
 
 @pytest.fixture
-def sensor(database: Engine) -> Iterator[Sensor]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Sensor(database, instance)
+def sensor(database: Engine, instance: dg.DagsterInstance) -> Sensor:
+    return Sensor(database, instance)
 
 
 def exam_at(instant: dt.datetime, **fields: Any) -> Exam:
@@ -127,7 +128,7 @@ def test_an_exam_of_today_enters_todays_features_and_no_kpi_before_tomorrow(sens
 
 
 def late_correction(sensor: Sensor) -> dt.date:
-    """An exam of a Wednesday sixty weeks ago that is changed today; synced, the sensor's turn. Returns its Monday."""
+    """Change an exam of a Wednesday sixty weeks ago today, and sync it. Returns the Monday of its week."""
     old = dt.datetime.combine(monday_of(TODAY) - 60 * WEEK + 2 * DAY, dt.time(12), UTC)
     exam = exam_at(old)
     store(sensor.engine, exam)
@@ -142,9 +143,9 @@ def late_correction(sensor: Sensor) -> dt.date:
 def test_a_late_correction_asks_for_its_old_weeks_in_their_order_and_no_more(sensor: Sensor) -> None:
     week = late_correction(sensor)
     wednesday = week + 2 * DAY
-    # Abilities rest on 30 days; the week that ends 33 days after the Wednesday reads none of it.
+    # Abilities read 30 days; the week that ends 33 days after the Wednesday does not read it.
     assert sensor.tick() == [(RESCORE, str(week), str(week + 3 * WEEK))]
-    # 90 days: a week counts whoever answered in the 90 days before its end, by abilities of up to 6 days more.
+    # A week counts students who answered in the 90 days before its end, and their abilities reach 6 days further.
     assert sensor.tick() == [
         (FEATURES, str(wednesday), str(wednesday + 27 * DAY)),
         (KPIS, str(week + 4 * WEEK), str(week + 13 * WEEK)),
@@ -158,8 +159,8 @@ def test_features_that_show_abilities_are_asked_for_as_long_as_these_stand(
     monkeypatch.setenv("AGG_INCLUDE_THETA", "true")
     week = late_correction(sensor)
     sensor.tick()
-    # The last ability that rests on the Wednesday is of the week that ends 26 days later (look-back 30); the features of
-    # that week's Sunday and of the six days after it show it.
+    # The last ability that reads the Wednesday belongs to the week that ends 26 days later (look-back 30). The features
+    # of that week's Sunday and of the six days after it show it.
     first, last = sensor.tick()[0][1:]
     assert first == str(week + 2 * DAY)
     assert dt.date.fromisoformat(str(last)) >= week + 4 * WEEK - DAY + 6 * DAY

@@ -1,4 +1,4 @@
-"""Students who fall silent: noticed once, one run for all, only their P and S, resumed after a failure."""
+"""Inactive students: recorded once, one run for all, only their P and S change, resumed after a failure."""
 
 import datetime as dt
 from typing import Any
@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import Engine
 
 from seedtest_analytics.assets.inactivity import count_due, notice_inactivity
-from seedtest_analytics.build import build_definitions
 from seedtest_analytics.partitions import monday_of
 from seedtest_analytics.schedules.inactivity import inactivity_catch_up, inactivity_sensor
 from tests._database import execute, rows_of, snapshot
 from tests.assets._activity import EPOCH, materialize, postgres_of, store_sessions
+from tests.schedules._runs import add_run
 
+JOB = "detect_inactivity"
 NOW = dt.datetime(2025, 3, 12, 15, 0, tzinfo=dt.UTC)
 MONDAY = monday_of(NOW.date())
 TODAY = (NOW - EPOCH) / dt.timedelta(days=1)
@@ -25,7 +26,7 @@ def silent_for(days: float) -> float:
 
 
 def store(engine: Engine, **silences: float) -> None:
-    """Students by name, each with a last session so many days ago."""
+    """Students by name, with the days since their last session."""
     store_sessions(engine, list(silences), np.array([silent_for(days) for days in silences.values()]))
 
 
@@ -109,35 +110,30 @@ def store_now(engine: Engine, user: str, days: float) -> None:
     store_sessions(engine, [user], np.array([today - days]))
 
 
-def job_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> None:
-    job = build_definitions().resolve_job_def("detect_inactivity")
-    instance.create_run_for_job(job, status=status)
-
-
-def test_the_sensor_requests_one_run_for_all_and_none_when_nobody_is_due(database: Engine) -> None:
+def test_the_sensor_requests_one_run_for_all_and_none_when_nobody_is_due(
+    database: Engine, instance: dg.DagsterInstance
+) -> None:
     store_now(database, "u", 8.0)
-    with dg.DagsterInstance.ephemeral() as instance:
-        request = sensor_result(database, instance)
-        assert isinstance(request, dg.RunRequest)
-        assert request.tags == {"seedtest/students": "1"}
-        with database.connect() as connection:
-            assert count_due(connection, dt.datetime.now(dt.UTC)) == 1
-        assert notice(database, dt.datetime.now(dt.UTC)).success
-        assert isinstance(sensor_result(database, instance), dg.SkipReason)
+    request = sensor_result(database, instance)
+    assert isinstance(request, dg.RunRequest)
+    assert request.tags == {"seedtest/students": "1"}
+    with database.connect() as connection:
+        assert count_due(connection, dt.datetime.now(dt.UTC)) == 1
+    assert notice(database, dt.datetime.now(dt.UTC)).success
+    assert isinstance(sensor_result(database, instance), dg.SkipReason)
 
 
 @pytest.mark.parametrize(
     ("status", "word"), [(dg.DagsterRunStatus.STARTED, "under way"), (dg.DagsterRunStatus.FAILURE, "failed")]
 )
 def test_the_sensor_waits_for_a_run_and_pauses_after_a_failure(
-    database: Engine, status: dg.DagsterRunStatus, word: str
+    database: Engine, instance: dg.DagsterInstance, status: dg.DagsterRunStatus, word: str
 ) -> None:
     store_now(database, "u", 8.0)
-    with dg.DagsterInstance.ephemeral() as instance:
-        job_run(instance, status)
-        result = sensor_result(database, instance)
-        assert isinstance(result, dg.SkipReason)
-        assert word in (result.skip_message or "")
+    add_run(instance, JOB, status=status)
+    result = sensor_result(database, instance)
+    assert isinstance(result, dg.SkipReason)
+    assert word in (result.skip_message or "")
 
 
 def test_the_catch_up_runs_daily_at_five_unless_a_run_is_under_way() -> None:
@@ -145,6 +141,6 @@ def test_the_catch_up_runs_daily_at_five_unless_a_run_is_under_way() -> None:
     with dg.instance_for_test() as instance:
         context = dg.build_schedule_context(instance, scheduled_execution_time=NOW)
         assert isinstance(inactivity_catch_up(context), dg.RunRequest)
-        job_run(instance, dg.DagsterRunStatus.STARTED)
+        add_run(instance, JOB, status=dg.DagsterRunStatus.STARTED)
         context = dg.build_schedule_context(instance, scheduled_execution_time=NOW)
         assert isinstance(inactivity_catch_up(context), dg.SkipReason)

@@ -1,4 +1,4 @@
-"""Old runs leave a real instance over PostgreSQL, and no partition forgets that it is there."""
+"""Old runs leave a real instance on PostgreSQL, and every partition stays materialised."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -135,7 +135,7 @@ def test_the_job_deletes_by_the_setting_and_leaves_its_own_run(
 ) -> None:
     run_150 = old(run(instance, failing), 150)
     assert prune_run_history.execute_in_process(instance=instance).success
-    assert run_150 in runs(instance)  # 180 days unless set
+    assert run_150 in runs(instance)  # The default is 180 days.
     monkeypatch.setenv("SEEDTEST_RUN_RETENTION_DAYS", "0")
     assert prune_run_history.execute_in_process(instance=instance).success
     assert run_150 in runs(instance)

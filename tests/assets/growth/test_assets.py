@@ -573,9 +573,9 @@ def test_on_mondays_the_models_run_after_what_they_read_and_before_the_report() 
     crons = {"fit_growth_glmm": "30 3 * * 1", "fit_bayesian_growth": "30 4 * * 1"}
     assert {name: links[name].cron for name in crons} == crons
     # The report reads P, which a fit that falls short leaves to the refresh after it.
-    assert "refresh_goal_probability" in links["generate_weekly_report"].upstreams
-    assert links["refresh_goal_probability"].after == "fit_bayesian_growth"
-    assert links["fit_bayesian_growth"].after == "compute_daily_kpis"
+    assert links["refresh_goal_probability"] in links["generate_weekly_report"].after
+    assert links["refresh_goal_probability"].after == (links["fit_bayesian_growth"],)
+    assert links["fit_bayesian_growth"].after == (links["compute_daily_kpis"],)
     monday = dt.date(2026, 3, 2)
     for name in (*crons, "refresh_goal_probability"):
         assert links[name].partitions(monday) == (LAST_WEEK, LAST_WEEK)
