@@ -1,5 +1,6 @@
-"""Alerts of failed runs: what they say, where they go, and that an address that does not answer hides nothing."""
+"""Alerts of failed runs: their content, their delivery to a real local server, and failures of the delivery."""
 
+import contextlib
 import json
 import logging
 import socket
@@ -10,15 +11,16 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import dagster as dg
 import pytest
 
+from seedtest_analytics.schedules import alerts
 from seedtest_analytics.schedules.alerts import alert_message, alert_on_run_failure, first_line
 
 SECRET = "hunter2"
 
 
 class Webhook:
-    """A local address that keeps what is posted to it."""
+    """A local server that stores what is posted to it."""
 
-    def __init__(self, status: int = 200) -> None:
+    def __init__(self, status: int = 200, **headers: str) -> None:
         received: list[tuple[str, str, dict[str, str]]] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -26,6 +28,8 @@ class Webhook:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 received.append((self.path, self.headers["Content-Type"], json.loads(body)))
                 self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -48,7 +52,7 @@ class Webhook:
 
 @pytest.fixture
 def failure() -> Iterator[dg.RunFailureSensorContext]:
-    """A run of a partition with one failed step, as the sensor gets it."""
+    """A run of a partition with one failed step, in the form that the sensor receives."""
 
     @dg.op
     def breaks() -> None:
@@ -96,7 +100,7 @@ def test_the_message_says_job_partition_step_and_cause(failure: dg.RunFailureSen
 def test_it_is_logged_always_and_posted_where_configured(
     failure: dg.RunFailureSensorContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Webhook() as webhook, caplog.at_level(logging.ERROR):
+    with Webhook() as webhook, caplog.at_level(logging.DEBUG):
         alert(failure, monkeypatch, webhook.url)
         assert webhook.received == [(f"/{SECRET}", "application/json", alert_message(failure))]
     assert "compute_daily_kpis failed" in caplog.text
@@ -118,18 +122,20 @@ def closed_port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.fixture
-def babbler() -> Iterator[str]:
-    """An address that answers, but no HTTP."""
+@contextlib.contextmanager
+def server_that_answers(answer: bytes) -> Iterator[str]:
+    """Address of a server that sends ``answer``, or nothing for an empty one, and then waits for the client to leave."""
     listening = socket.create_server(("127.0.0.1", 0))
 
-    def answer() -> None:
+    def serve() -> None:
         connection, _ = listening.accept()
         with connection:
             connection.recv(65536)
-            connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+            connection.sendall(answer)
+            while connection.recv(65536):
+                pass
 
-    thread = threading.Thread(target=answer)
+    thread = threading.Thread(target=serve)
     thread.start()
     yield f"http://127.0.0.1:{listening.getsockname()[1]}/{SECRET}"
     thread.join()
@@ -149,8 +155,21 @@ def test_an_address_that_refuses_is_logged(
     caplog: pytest.LogCaptureFixture,
     status: int,
 ) -> None:
-    with Webhook(status) as webhook:
+    with Webhook(status) as webhook, caplog.at_level(logging.DEBUG):
         alert(failure, monkeypatch, webhook.url)
+    assert_delivery_failure_is_logged(caplog)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(
+    failure: dg.RunFailureSensorContext,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+) -> None:
+    with Webhook() as other, Webhook(status, Location=other.url) as webhook:
+        alert(failure, monkeypatch, webhook.url)
+        assert (len(webhook.received), other.received) == (1, [])
     assert_delivery_failure_is_logged(caplog)
 
 
@@ -163,17 +182,21 @@ def test_an_address_that_is_down_or_none_is_logged(
     caplog: pytest.LogCaptureFixture,
     form: str,
 ) -> None:
-    alert(failure, monkeypatch, form.format(closed_port()))
+    with caplog.at_level(logging.DEBUG):
+        alert(failure, monkeypatch, form.format(closed_port()))
     assert_delivery_failure_is_logged(caplog)
 
 
-def test_an_address_that_speaks_no_http_is_logged(
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 500 Error\r\n: broken\r\n\r\n", b""])
+def test_an_address_that_does_not_speak_http_or_stays_silent_is_logged(
     failure: dg.RunFailureSensorContext,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    babbler: str,
+    answer: bytes,
 ) -> None:
-    alert(failure, monkeypatch, babbler)
+    monkeypatch.setattr(alerts, "_TIMEOUT_SECONDS", 0.5)
+    with server_that_answers(answer) as url, caplog.at_level(logging.DEBUG):
+        alert(failure, monkeypatch, url)
     assert_delivery_failure_is_logged(caplog)
 
 
