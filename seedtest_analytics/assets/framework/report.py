@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 from sqlalchemy.exc import ProgrammingError
 
 from seedtest_analytics.assets.framework.checks import Check, CheckOutcome
@@ -216,7 +215,7 @@ def _log_partition(
     context.add_asset_metadata(metadata, asset_key=outcome.asset_key, partition_key=partition)
     for event in _check_events([outcome]):
         context.log_event(
-            AssetCheckEvaluation(
+            dg.AssetCheckEvaluation(
                 asset_key=outcome.asset_key,
                 check_name=event.name,
                 passed=event.is_passed,
