@@ -3,7 +3,7 @@
 Each link has a time of day, as its CronJob had, but the clock alone does not order them. Before its time a link starts
 when all its upstreams of the date have succeeded. At its time it starts with the last good data, unless an upstream is
 still running: then it starts when that run has ended, well or not. A link runs once for each date.
-Why these are not automation conditions: docs/decisions/0014-why-not-declarative-automation.md.
+Why these are not automation conditions: docs/decisions/0015-why-not-declarative-automation.md.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def follow(
     if link.name in succeeded | under_way:
         return dg.SkipReason(f"{link.name} has already been requested for {day}")
     if awaited:
-        return dg.SkipReason(f"{link.name} waits for runs of {', '.join(awaited)} for {day}")
+        return dg.SkipReason(f"{', '.join(awaited)} is still running for {day}; {link.name} follows")
     if missing and now < due_at:
         return dg.SkipReason(f"{link.name} waits for {', '.join(missing)} of {day}, or for its time")
     first, last = (end.isoformat() for end in link.partitions(day))

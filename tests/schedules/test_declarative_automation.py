@@ -1,7 +1,7 @@
 """Can Dagster's automation conditions replace the chain? Each scenario of `test_chain.py`, with today's outcome.
 
 The second half asserts what the conditions get wrong. When a Dagster release fixes one of them, its test fails: then
-read docs/decisions/0014-why-not-declarative-automation.md again.
+read docs/decisions/0015-why-not-declarative-automation.md again.
 """
 
 from __future__ import annotations

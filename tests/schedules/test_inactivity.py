@@ -77,7 +77,7 @@ def test_a_run_that_stops_half_way_leaves_nothing_and_the_next_notices_all(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store(database, a=8.0, b=9.0)
-    module = "seedtest_analytics.assets.inactivity.publish"
+    module = "seedtest_analytics.assets.inactivity.publish_week"
 
     def killed(*_: Any, **__: Any) -> None:
         raise dg.Failure("the machine went away", allow_retries=False)
