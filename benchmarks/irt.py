@@ -153,19 +153,28 @@ def vector_add_ns() -> float:
     return best / (n * 64) * 1e9
 
 
+def response_data(answers: tuple[np.ndarray, ...]) -> Any:
+    from seedtest_analytics.stats.irt.data import ResponseData
+
+    user, item, correct = answers
+    return ResponseData.from_long(user, item, correct=correct)
+
+
 def run_case(case: Case, repeats: int, reference: Path) -> dict[str, Any]:  # noqa: PLR0917
     """Timings of one case; runs in a process of its own."""
-    from seedtest_analytics.stats.irt import CalibrationConfig, ResponseData, calibrate, score
+    from seedtest_analytics.stats.irt.config import CalibrationConfig
+    from seedtest_analytics.stats.irt.estimation import calibrate
+    from seedtest_analytics.stats.irt.scoring import score
 
     started = time.perf_counter()
-    warm = ResponseData.from_long(*simulate(CASES["tiny"]))
+    warm = response_data(simulate(CASES["tiny"]))
     for method in ("none", "full"):
         score(warm, calibrate(warm, CalibrationConfig(standard_errors=method)).parameters)
     compiled = time.perf_counter() - started
     _warm_single_precision(warm)
     answers = recorded_answers(case, reference) or simulate(case)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    data, layout, _ = timed(lambda: ResponseData.from_long(*answers), 1)
+    data, layout, _ = timed(lambda: response_data(answers), 1)
     fit, fit_wall, fit_cpu = timed(lambda: calibrate(data, CalibrationConfig(standard_errors="none")), repeats)
     full, full_wall, full_cpu = timed(lambda: calibrate(data, CalibrationConfig(standard_errors="full")), repeats)
     _, eap_wall, eap_cpu = timed(lambda: score(data, fit.parameters), repeats)
@@ -190,7 +199,7 @@ def run_case(case: Case, repeats: int, reference: Path) -> dict[str, Any]:  # no
 
 def _warm_single_precision(data: Any) -> None:
     """Load the compiled pass over single precision tables, which only large data use."""
-    from seedtest_analytics.stats.irt import ItemPriors, Quadrature
+    from seedtest_analytics.stats.irt.config import ItemPriors, Quadrature
     from seedtest_analytics.stats.irt.objective import MarginalLikelihood, Parameters
 
     zeros = np.zeros(data.n_items)
@@ -264,10 +273,10 @@ def girth_seconds(case: Case, peers: Peers) -> tuple[float, float] | str:
 
 def log_likelihood_at(answers: tuple[np.ndarray, ...], a: np.ndarray, b: np.ndarray) -> float:  # noqa: PLR0917
     """Marginal log-likelihood of given 2PL parameters, by our quadrature."""
-    from seedtest_analytics.stats.irt import ItemPriors, Quadrature, ResponseData
+    from seedtest_analytics.stats.irt.config import ItemPriors, Quadrature
     from seedtest_analytics.stats.irt.objective import MarginalLikelihood, Parameters
 
-    data = ResponseData.from_long(*answers)
+    data = response_data(answers)
     at = Parameters(a, -a * b, gamma=np.full(len(a), -np.inf), mean=np.zeros(1), log_sd=np.zeros(1))
     return float(MarginalLikelihood(data, Quadrature().nodes, priors=ItemPriors()).evaluate(at).log_likelihood)
 

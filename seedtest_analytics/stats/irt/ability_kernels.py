@@ -1,4 +1,4 @@
-"""The loops over rows that score: posterior moments on a common grid, and exact work row by row."""
+"""The compiled loops that score rows: posterior moments on a common grid, and exact estimates row by row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from seedtest_analytics.stats.irt.kernels import _FASTMATH, BLOCK, MASKED_LOG_PRIOR, row_posterior
+from seedtest_analytics.stats.irt.grid_tables import BLOCK, MASKED_LOG_PRIOR
+from seedtest_analytics.stats.irt.kernels import FASTMATH, row_posterior
 
 _NEWTON_LIMIT = 60
 _MODE_TOLERANCE = 1e-9
@@ -17,8 +18,8 @@ _LOCAL_EDGE = 1e-9
 _TINY = 1e-12
 
 
-@njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def grid_moments(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def grid_moments(
     first_row,
     last_row,
     row_start,
@@ -32,13 +33,13 @@ def grid_moments(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     prior_mean,
     prior_sd,
 ) -> tuple[Any, Any, Any]:
-    """(last_row - first_row,) posterior mean, SD and share of mass on the outermost points of a common grid."""
+    """(last_row − first_row,) EAP, posterior SD, and share of mass on the outermost points of a common grid."""
     n_rows = last_row - first_row
     shape = (table.shape[1], BLOCK)
     means, sds, edges = np.empty(n_rows), np.empty(n_rows), np.empty(n_rows)
     total = np.empty(shape, dtype=table.dtype)
     weights = np.empty(shape)
-    log_priors = np.full(shape, MASKED_LOG_PRIOR)  # the padding keeps it
+    log_priors = np.full(shape, MASKED_LOG_PRIOR)
     weight, log_prior, node = weights.reshape(-1), log_priors.reshape(-1), nodes.reshape(-1)
     for r in range(first_row, last_row):
         inverse_sd = 1.0 / prior_sd[r]
@@ -61,8 +62,8 @@ def grid_moments(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
 
 
 @njit(cache=True, nogil=True)
-def _derivatives(codes, a, b, c, theta):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """Log-likelihood, score, observed and expected information and Warm's J of one row at θ."""
+def _derivatives(codes, a, b, c, theta):
+    """Log-likelihood ℓ, ℓ′, −ℓ″, information I = Σ P′² / PQ and Warm's J = Σ P′ P″ / PQ of one row at θ."""
     log_likelihood, score, observed, expected, warm = 0.0, 0.0, 0.0, 0.0, 0.0
     for code in codes:
         i = code >> 1
@@ -87,8 +88,8 @@ def _derivatives(codes, a, b, c, theta):  # type: ignore[no-untyped-def]  # noqa
 
 
 @njit(cache=True, nogil=True)
-def _mode(codes, a, b, c, mean, sd, start):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """Posterior mode under a normal prior, by Fisher scoring with halved steps; and the SD of its curvature."""
+def _mode(codes, a, b, c, mean, sd, start):
+    """argmax of ℓ(θ) − (θ − mean)² / (2 sd²) by Fisher scoring with halved steps, and 1 / √(curvature) there."""
     precision = 1.0 / (sd * sd)
     theta = start
     value, score, _, expected, _ = _derivatives(codes, a, b, c, theta)
@@ -114,10 +115,8 @@ def _mode(codes, a, b, c, mean, sd, start):  # type: ignore[no-untyped-def]  # n
 
 
 @njit(cache=True, nogil=True)
-def modes(  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    rows, row_start, answer_code, a, b, c, prior_mean, prior_sd, start
-) -> tuple[Any, Any]:
-    """(len(rows),) posterior modes and the SDs of their curvature."""
+def modes(rows, row_start, answer_code, a, b, c, prior_mean, prior_sd, start) -> tuple[Any, Any]:
+    """(len(rows),) posterior modes and SDs from the curvature."""
     theta, sd = np.empty(len(rows)), np.empty(len(rows))
     for k in range(len(rows)):
         r = rows[k]
@@ -127,10 +126,8 @@ def modes(  # type: ignore[no-untyped-def]  # noqa: PLR0917
 
 
 @njit(cache=True, nogil=True)
-def local_moments(  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    rows, row_start, answer_code, a, b, c, prior_mean, prior_sd, start
-) -> tuple[Any, Any]:
-    """(len(rows),) posterior mean and SD on a grid of each row's own around its mode."""
+def local_moments(rows, row_start, answer_code, a, b, c, prior_mean, prior_sd, start) -> tuple[Any, Any]:
+    """(len(rows),) posterior mean and SD, on a grid around each row's mode."""
     means, sds = np.empty(len(rows)), np.empty(len(rows))
     for k in range(len(rows)):
         r = rows[k]
@@ -154,7 +151,7 @@ def local_moments(  # type: ignore[no-untyped-def]  # noqa: PLR0917
             first /= mass
             if weight[0] < _LOCAL_EDGE * mass and weight[-1] < _LOCAL_EDGE * mass:
                 break
-            # A flat tail (few answers under a wide prior): more room on the side that needs it.
+            # A flat tail (few answers under a wide prior) needs more room on its side.
             if weight[0] >= _LOCAL_EDGE * mass:
                 low -= 3.0 * sd
             if weight[-1] >= _LOCAL_EDGE * mass:
@@ -168,16 +165,14 @@ def local_moments(  # type: ignore[no-untyped-def]  # noqa: PLR0917
 
 
 @njit(cache=True, nogil=True)
-def _warm_equation(codes, a, b, c, theta):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+def _warm_equation(codes, a, b, c, theta):
     _, score, _, expected, warm = _derivatives(codes, a, b, c, theta)
     return score + 0.5 * warm / max(expected, _TINY)
 
 
 @njit(cache=True, nogil=True)
-def warm_estimates(  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    rows, row_start, answer_code, a, b, c, start, bound
-) -> tuple[Any, Any]:
-    """(len(rows),) root of Warm's equation nearest to the start, and 1 / sqrt(information) there."""
+def warm_estimates(rows, row_start, answer_code, a, b, c, start, bound) -> tuple[Any, Any]:
+    """(len(rows),) root of ℓ′(θ) + J(θ) / (2 I(θ)) nearest to the start, and 1 / √I there (Warm 1989, eq. 11)."""
     theta, se = np.empty(len(rows)), np.empty(len(rows))
     for k in range(len(rows)):
         r = rows[k]
@@ -212,58 +207,3 @@ def warm_estimates(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         theta[k] = root
         se[k] = 1.0 / np.sqrt(max(_derivatives(codes, a, b, c, root)[3], _TINY))
     return theta, se
-
-
-@njit(cache=True, nogil=True)
-def _uniform(seed, row, draw):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """A number in (0, 1) that depends on seed, row and draw alone (splitmix64), not on the order of work."""
-    x = (
-        np.uint64(seed)
-        + np.uint64(row) * np.uint64(0x9E3779B97F4A7C15)
-        + np.uint64(draw) * np.uint64(0xD1B54A32D192ED03)
-    )
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    x = x ^ (x >> np.uint64(31))
-    return (np.float64(x >> np.uint64(11)) + 0.5) * (1.0 / 9007199254740992.0)
-
-
-@njit(cache=True, nogil=True)
-def posterior_draws(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
-    first_row,
-    last_row,
-    row_start,
-    answer_code,
-    table,
-    shift,
-    slope,
-    intercept,
-    nodes,
-    n_points,
-    prior_mean,
-    prior_sd,
-    n_draws,
-    seed,
-) -> Any:
-    """(last_row - first_row, n_draws) from each row's posterior on the grid, even over the cell of a point."""
-    shape = (table.shape[1], BLOCK)
-    draws = np.empty((last_row - first_row, n_draws))
-    total = np.empty(shape, dtype=table.dtype)
-    weights = np.empty(shape)
-    log_priors = np.full(shape, MASKED_LOG_PRIOR)  # the padding keeps it
-    weight, log_prior, node = weights.reshape(-1), log_priors.reshape(-1), nodes.reshape(-1)
-    spacing = node[1] - node[0]
-    for r in range(first_row, last_row):
-        for q in range(n_points):
-            log_prior[q] = -0.5 * ((node[q] - prior_mean[r]) / prior_sd[r]) ** 2
-        codes = answer_code[row_start[r] : row_start[r + 1]]
-        mass, _ = row_posterior(codes, table, shift, slope, intercept, nodes, log_priors, total, weights)
-        for m in range(n_draws):
-            target = _uniform(seed, r, m) * mass
-            q = 0
-            while q < n_points - 1 and target > weight[q]:
-                target -= weight[q]
-                q += 1
-            within = min(target / max(weight[q], 1e-300), 1.0)
-            draws[r - first_row, m] = node[q] + (within - 0.5) * spacing
-    return draws

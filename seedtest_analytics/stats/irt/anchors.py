@@ -1,7 +1,8 @@
-"""Choice of anchor items: good, stable, and spread over content and ability."""
+"""Choice of anchor items that are good, stable, and spread over content and difficulty."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class AnchorCriteria:
-    """The contract's criteria (4.3) and what it lacked.
+    """The contract's criteria (4.3), with stability and coverage added. Parameters are on the platform scale.
 
-    ``max_sd_b``: spread (population SD, logits) of b over previous calibrations beyond which an item is not
-    stable. ``min_history``: calibrations that stability needs; items with fewer are unproven and taken only
-    with ``allow_unproven``. ``n_difficulty_bins`` of equal width over the difficulties; ``min_per_bin`` and
-    ``min_per_topic`` are what coverage asks for.
+    ``max_sd_b``: an item with a larger population SD (logits) of b over previous calibrations is unstable.
+    ``min_history``: calibrations needed to prove stability. ``min_per_bin``, ``min_per_topic``: anchors needed in each of
+    the ``n_difficulty_bins`` bins of equal width and in each topic.
     """
 
     min_responses: int = 100
@@ -29,7 +29,6 @@ class AnchorCriteria:
     discrimination_min: float = 0.5
     max_sd_b: float = 0.5
     min_history: int = 2
-    allow_unproven: bool = False
     max_anchors: int = 50
     min_anchors: int = 5
     n_difficulty_bins: int = 4
@@ -39,9 +38,10 @@ class AnchorCriteria:
 
 @dataclass(frozen=True, eq=False)
 class AnchorCandidates:
-    """Items to choose from, all (n_items,): ids, a, b (on the platform's scale), answers, topics; ``flag`` says what
-    speaks against an item (an odd estimate, drift, DIF), None where nothing does. ``is_proven``: stable by other
-    evidence than the history, such as an anchor that a calibration has just screened and held.
+    """Items to choose from, all (n_items,), with a and b on the platform scale.
+
+    ``flag``: a reason against the item (an odd estimate, drift, DIF), or None. ``is_proven``: stable by other evidence
+    than the history, such as an anchor that a calibration has just screened and held fixed.
     """
 
     item_ids: NDArray[Any]
@@ -55,7 +55,7 @@ class AnchorCandidates:
 
 @dataclass(frozen=True, eq=False)
 class ParameterHistory:
-    """Difficulties of previous calibrations on one common scale, one entry a calibration and item (any order)."""
+    """Difficulties of previous calibrations on the platform scale, one entry per calibration and item, in any order."""
 
     item_ids: NDArray[Any]
     b: Floats
@@ -63,9 +63,9 @@ class ParameterHistory:
 
 @dataclass(frozen=True, eq=False)
 class AnchorSelection:
-    """``item_ids`` in order of preference. ``rejected``: reason by item. ``sd_b`` (n_candidates,): spread over
-    the history, NaN below two calibrations. ``per_topic`` and ``per_bin``: chosen, of eligible. ``is_adequate``
-    says whether a scale can rest on them; ``reasons`` why not.
+    """``item_ids`` in order of preference. ``rejected``: stored reason by item. ``sd_b`` (n_candidates,): SD over the
+    history, NaN below two calibrations. ``per_topic``, ``per_bin``: number chosen and number eligible. ``is_adequate``:
+    whether the anchors can define a scale; if not, ``reasons`` say why.
     """
 
     item_ids: NDArray[Any]
@@ -83,10 +83,9 @@ def select_anchor_items(
     *,
     criteria: AnchorCriteria | None = None,
 ) -> AnchorSelection:
-    """Choose anchors: eligible items ranked by a, |b| and answers, drawn in turn from topic and difficulty cells.
+    """Rank eligible items by a, |b| and answers, and take the best of each topic × difficulty cell in turn.
 
-    Taking the best of each cell in turn keeps one large topic from supplying all anchors. Raises IrtDataError
-    for candidates of unequal length.
+    So one large topic cannot supply all anchors. Raises IrtDataError for candidates of unequal length.
     """
     rule = criteria or AnchorCriteria()
     n = len(candidates.item_ids)
@@ -100,13 +99,10 @@ def select_anchor_items(
     chosen = _draw(candidates, eligible, bins=bins, limit=rule.max_anchors)
     per_topic = _coverage(candidates.topics, chosen, eligible=eligible)
     per_bin = {
-        (float(edges[k]), float(edges[k + 1])): (
-            int((bins[chosen] == k).sum()),
-            int((bins[eligible] == k).sum()),
-        )
+        (float(edges[k]), float(edges[k + 1])): (int((bins[chosen] == k).sum()), int((bins[eligible] == k).sum()))
         for k in range(rule.n_difficulty_bins)
     }
-    reasons = _inadequacies(candidates, rule, chosen=chosen, per_topic=per_topic, per_bin=per_bin)
+    reasons = _inadequacies(rule, len(chosen), per_topic=per_topic, per_bin=per_bin)
     return AnchorSelection(
         candidates.item_ids[chosen],
         rejected,
@@ -119,7 +115,7 @@ def select_anchor_items(
 
 
 def _spread(candidates: AnchorCandidates, history: ParameterHistory | None) -> tuple[Floats, NDArray[np.int64]]:
-    """(n,) population SD of b over the history, and how many calibrations it has."""
+    """(n,) population SD of b over the history, and the number of calibrations in it."""
     n = len(candidates.item_ids)
     if not n or history is None or not len(history.item_ids):
         return np.full(n, np.nan), np.zeros(n, dtype=np.int64)
@@ -147,10 +143,7 @@ def _rejected(
         (~(a >= rule.discrimination_min), f"discrimination below {rule.discrimination_min}"),
         (has_flag, "flagged"),
         (np.nan_to_num(sd_b) > rule.max_sd_b, f"not stable: SD of b over calibrations above {rule.max_sd_b}"),
-        (
-            ~proven & (not rule.allow_unproven),
-            f"unproven: fewer than {max(rule.min_history, 2)} calibrations",
-        ),
+        (~proven, f"unproven: fewer than {max(rule.min_history, 2)} calibrations"),
     ]
     rejected: dict[Any, str] = {}
     for failed, reason in tests:
@@ -163,7 +156,7 @@ def _rejected(
 def _draw(
     candidates: AnchorCandidates, eligible: NDArray[np.bool_], *, bins: NDArray[np.int64], limit: int
 ) -> NDArray[np.int64]:
-    """Positions, the best of every (topic, difficulty) cell before the second best of any."""
+    """Positions: the best of every (topic, difficulty) cell before the second best of any."""
     rows = np.flatnonzero(eligible)
     if not len(rows):
         return rows
@@ -180,25 +173,20 @@ def _draw(
 def _coverage(
     topics: NDArray[Any], chosen: NDArray[np.int64], *, eligible: NDArray[np.bool_]
 ) -> dict[Any, tuple[int, int]]:
-    counts: dict[Any, tuple[int, int]] = {topic: (0, 0) for topic in dict.fromkeys(topics.tolist())}
-    for topic in topics[eligible].tolist():
-        counts[topic] = (counts[topic][0], counts[topic][1] + 1)
-    for topic in topics[chosen].tolist():
-        counts[topic] = (counts[topic][0] + 1, counts[topic][1])
-    return counts
+    taken, possible = Counter(topics[chosen].tolist()), Counter(topics[eligible].tolist())
+    return {topic: (taken[topic], possible[topic]) for topic in dict.fromkeys(topics.tolist())}
 
 
 def _inadequacies(
-    candidates: AnchorCandidates,
     rule: AnchorCriteria,
+    n_chosen: int,
     *,
-    chosen: NDArray[np.int64],
     per_topic: dict[Any, tuple[int, int]],
     per_bin: dict[tuple[float, float], tuple[int, int]],
 ) -> list[str]:
     reasons = []
-    if len(chosen) < rule.min_anchors:
-        reasons.append(f"{len(chosen)} anchors are fewer than {rule.min_anchors}")
+    if n_chosen < rule.min_anchors:
+        reasons.append(f"only {n_chosen} anchors; {rule.min_anchors} are needed")
     bare = [str(topic) for topic, (taken, _) in per_topic.items() if taken < rule.min_per_topic]
     if bare:
         reasons.append(f"topics with fewer than {rule.min_per_topic} anchors: {', '.join(sorted(bare)[:10])}")

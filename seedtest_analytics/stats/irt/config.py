@@ -1,4 +1,4 @@
-"""What a calibration is asked to do, validated before any work."""
+"""Settings of a calibration, validated before any work starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal prior: of b, of the intercept d, or of logit(c)."""
+    """Normal prior of b, of the intercept d, or of logit(c)."""
 
     mean: float = 0.0
     sd: float = 2.0
@@ -24,7 +24,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class LogNormal:
-    """Prior of a discrimination: log a ~ N(mean_log, sd_log²)."""
+    """Prior of the discrimination: log a ~ N(mean_log, sd_log²)."""
 
     mean_log: float = 0.0
     sd_log: float = 0.5
@@ -32,7 +32,7 @@ class LogNormal:
 
 @dataclass(frozen=True)
 class Beta:
-    """Prior of a lower asymptote, a density in c; alpha, beta ≥ 1."""
+    """Prior of the lower asymptote: c ~ Beta(alpha, beta), alpha, beta ≥ 1."""
 
     alpha: float = 5.0
     beta: float = 17.0
@@ -40,7 +40,7 @@ class Beta:
 
 @dataclass(frozen=True)
 class ItemPriors:
-    """Independent priors of item parameters; None for flat. ``b`` and ``d`` exclude each other."""
+    """Independent priors of item parameters on the calibration's own scale; None is flat. Only one of b and d may be set."""
 
     a: LogNormal | None = None
     b: Normal | None = None
@@ -49,12 +49,12 @@ class ItemPriors:
 
     def __post_init__(self) -> None:
         if self.b is not None and self.d is not None:
-            raise IrtDataError("priors on both b and d: the difficulty would be counted twice; give one")
+            raise IrtDataError("priors on both b and d would be counted twice; give one")
 
 
 @dataclass(frozen=True)
 class Quadrature:
-    """Equally spaced points; the population density is evaluated on them and normalised to sum 1."""
+    """Equally spaced points on which the population density is evaluated and normalised to sum 1."""
 
     points: int = 61
     lower: float = -6.0
@@ -62,7 +62,9 @@ class Quadrature:
 
     def __post_init__(self) -> None:
         if self.points < 5 or not self.lower < self.upper:
-            raise IrtDataError(f"quadrature of {self.points} points on [{self.lower}, {self.upper}]: give ≥ 5 points")
+            raise IrtDataError(
+                f"quadrature of {self.points} points on [{self.lower}, {self.upper}]: need ≥ 5 points and lower < upper"
+            )
 
     @property
     def nodes(self) -> Floats:
@@ -77,15 +79,18 @@ class Quadrature:
 class CalibrationConfig:
     """Settings of ``calibrate``.
 
-    ``min_responses``: items with fewer answers are set aside. ``priors``: None takes none for Rasch and 2PL
-    and Beta(5, 17) on c for 3PL; 3PL with ``ItemPriors()`` is refused, since it has no unique maximum on data
-    of ordinary size. ``anchors``: parameters held fixed at given values; the population mean and SD are then
-    free, else they are 0 and 1 (Rasch: mean 0, SD free). Fewer than ``min_anchors`` anchors in the data raise
-    AnchorError. ``start``: parameters to begin from, never held. ``tolerance``: largest step of a parameter,
-    in logits, that an EM step would still take at the end. ``standard_errors``: "full" inverts the observed
-    information of all parameters, "block" each item's own part, "none" computes none, "auto" is full up to
-    ``max_full_parameters``. ``precision``: "mixed" searches large data on single precision tables and ends on
-    double ones. ``threads``: None for the cores that the process may use; results do not depend on it.
+    Attributes:
+        min_responses: items with fewer answers are set aside. min_rows: fewer rows with answers raise IrtDataError.
+        priors: None is flat for Rasch and 2PL and Beta(5, 17) on c for 3PL. 3PL without a prior on c is refused: it
+            has no unique maximum on data of ordinary size.
+        anchors: item parameters on the scale to reach, such as the platform scale. They are held fixed, and the
+            population mean and SD are free. Without anchors the calibration has its own scale: mean 0 and SD 1
+            (Rasch: mean 0, SD free). Fewer than ``min_anchors`` anchors in the data raise AnchorError.
+        tolerance: largest parameter step (logits) that may remain at the end.
+        standard_errors: "full" inverts the observed information of all parameters, "block" that of each item, "none"
+            computes none, "auto" is full up to ``max_full_parameters``.
+        precision: "mixed" searches large data with single precision tables and finishes with double precision.
+        threads: None for all cores that the process may use. Results do not depend on it.
     """
 
     model: ModelName = "2PL"
@@ -95,7 +100,6 @@ class CalibrationConfig:
     priors: ItemPriors | None = None
     anchors: ItemParameters | None = None
     min_anchors: int = 5
-    start: ItemParameters | None = None
     max_iterations: int = 500
     tolerance: float = 1e-4
     standard_errors: Literal["auto", "full", "block", "none"] = "auto"
@@ -105,11 +109,11 @@ class CalibrationConfig:
 
     def __post_init__(self) -> None:
         if self.model not in ("Rasch", "2PL", "3PL"):
-            raise IrtDataError(f"model {self.model!r} is not known; take Rasch, 2PL or 3PL")
+            raise IrtDataError(f"unknown model {self.model!r}; use Rasch, 2PL or 3PL")
         if self.model == "3PL" and self.item_priors.c is None:
             raise UnidentifiedModelError(
-                "3PL without a prior on c: the likelihood is flat in c for easy items and has no maximum to find; "
-                "give ItemPriors(c=Beta(5, 17)) or leave priors=None for it"
+                "3PL needs a prior on c, because the likelihood is flat in c for easy items and has no unique maximum; "
+                "pass ItemPriors(c=Beta(5, 17)), or priors=None for that default"
             )
         if self.tolerance <= 0 or self.max_iterations < 1 or self.min_responses < 1:
             raise IrtDataError("tolerance must be > 0, max_iterations and min_responses ≥ 1")

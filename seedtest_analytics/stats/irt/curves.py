@@ -1,4 +1,4 @@
-"""Arrays behind the plots; drawing is elsewhere."""
+"""Numbers behind the plots of items; the assets draw them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.irt.drift import DriftResult
-from seedtest_analytics.stats.irt.fit import InformationCurve, information_at
 from seedtest_analytics.stats.irt.model import ItemParameters, probability
 
 Floats = NDArray[np.float64]
@@ -27,38 +26,12 @@ class CharacteristicCurves:
 def characteristic_curves(
     items: ItemParameters, n_shown: int = 12, *, theta: ArrayLike | None = None
 ) -> CharacteristicCurves:
-    """Curves of up to ``n_shown`` items, spread evenly over the order of difficulty."""
+    """Curves of up to ``n_shown`` items, evenly spaced in the order of difficulty."""
     at = np.linspace(-4.0, 4.0, 81) if theta is None else np.asarray(theta, dtype=np.float64)
     order = np.argsort(items.b, kind="stable")
     shown = order[np.unique(np.linspace(0, len(order) - 1, min(n_shown, len(order))).round().astype(int))]
     picked = items.take(shown)
     return CharacteristicCurves(picked.item_ids, at, probability=probability(at, picked))
-
-
-def information_curve(items: ItemParameters, theta: ArrayLike | None = None) -> InformationCurve:
-    """Test information and standard error of θ over a grid."""
-    return information_at(items, theta)
-
-
-@dataclass(frozen=True, eq=False)
-class ThetaHistogram:
-    """``density`` (n_bins,) over ``edges`` (n_bins + 1,) in logits; mean and SD of the finite abilities."""
-
-    edges: Floats
-    density: Floats
-    mean: float
-    sd: float
-    n: int
-
-
-def theta_histogram(theta: ArrayLike, n_bins: int = 40) -> ThetaHistogram:
-    """Density of abilities; NaN is left out."""
-    values = np.asarray(theta, dtype=np.float64)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return ThetaHistogram(np.array([-4.0, 4.0]), np.zeros(1), mean=float("nan"), sd=float("nan"), n=0)
-    density, edges = np.histogram(values, bins=n_bins, density=True)
-    return ThetaHistogram(edges, density, mean=float(values.mean()), sd=float(values.std()), n=len(values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +47,12 @@ class DriftForest:
 
 
 def drift_forest(drift: DriftResult, n_shown: int = 30) -> DriftForest:
-    """The items whose difficulty changed most clearly: by size alone the least certain ones would come first."""
+    """The items whose difficulty changed most clearly. By size alone the least certain items would come first."""
     alerted = {alert.item_id for alert in drift.alerts}
     is_alerted = np.isin(drift.item_ids, list(alerted))
-    order = np.lexsort((-np.abs(drift.delta_b / drift.se_delta_b), ~is_alerted))[:n_shown]
-    delta, half = drift.delta_b[order], 1.96 * drift.se_delta_b[order]
+    delta, se = drift.delta[:, 1], drift.se_delta[:, 1]
+    order = np.lexsort((-np.abs(delta / se), ~is_alerted))[:n_shown]
+    delta, half = delta[order], 1.96 * se[order]
     return DriftForest(
         drift.item_ids[order],
         delta,

@@ -1,12 +1,12 @@
-"""Answers in a compressed row layout: the observed cells only, never a persons × items matrix.
+"""Scored answers in compressed rows: the observed cells only, never a persons × items matrix.
 
-A row is whatever one ability belongs to: a student, or a student in a window. An answer takes four bytes.
+One row has one ability: a student, or a student in a window. An answer takes four bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,23 +17,21 @@ from seedtest_analytics.stats.irt.errors import DuplicateAnswersError, IrtDataEr
 
 Floats = NDArray[np.float64]
 Ids = NDArray[Any]
-Duplicates = Literal["error", "first", "keep"]
 
 _SHOWN = 5
 """Offending rows named in an error."""
 _DENSE_IDS = 4
-"""Integer ids are looked up in a table up to so many cells an answer."""
+"""A lookup table for integer ids may have this many cells per answer."""
 
 
 @dataclass(frozen=True, eq=False)
 class ResponseData:
     """Scored answers by row.
 
-    ``row_keys``: one array (n_rows,) a key column, rows in ascending order of the keys. ``item_ids`` (n_items,)
-    ascending. ``row_start`` (n_rows + 1,): answers of row r are ``row_start[r]:row_start[r + 1]``.
-    ``answer_code`` (n_answers,) int32: 2 · item position + correct, ascending within a row. ``row_weight``
-    (n_rows,) case weights, None for ones. ``group_ids`` (n_groups,) and ``row_group`` (n_rows,) name the
-    populations, None where there is one.
+    ``row_keys``: one array (n_rows,) per key column, rows in ascending order of the keys. ``item_ids`` (n_items,)
+    ascending. ``row_start`` (n_rows + 1,): the answers of row r are ``row_start[r]:row_start[r + 1]``.
+    ``answer_code`` (n_answers,): 2 · item position + correct, ascending within a row. ``row_weight`` (n_rows,): case
+    weights, None for ones. ``group_ids`` (n_groups,) and ``row_group`` (n_rows,): populations, None for a single one.
     """
 
     row_keys: tuple[Ids, ...]
@@ -53,34 +51,29 @@ class ResponseData:
         correct: ArrayLike,
         weight: ArrayLike | None = None,
         group: ArrayLike | None = None,
-        duplicates: Duplicates = "error",
+        duplicates: Literal["error", "keep"] = "error",
     ) -> ResponseData:
-        """Rows from one entry an answer; every argument has length n_answers.
+        """Rows from one entry per answer; every argument has length n_answers.
 
-        ``user`` may be a tuple of arrays, such as (user, window): the row is then the combination. ``weight``
-        (case weights, > 0) and ``group`` must not change within a row. ``duplicates`` says what happens to a
-        second answer of a row to an item: an error, only the first in the given order, or all kept.
-
-        Raises IrtDataError for missing ids, answers other than 0 and 1, lengths that differ, and
-        DuplicateAnswersError.
+        ``user`` may be a tuple of arrays, such as (user, window): each combination is then a row. ``weight`` (> 0) and
+        ``group`` must be constant within a row. Raises IrtDataError for missing ids, answers other than 0 and 1 and
+        unequal lengths, and DuplicateAnswersError for repeated answers unless ``duplicates`` is "keep".
         """
+        from seedtest_analytics.stats.irt import kernels
+
         row_code, row_keys = _row_codes(user if isinstance(user, tuple) else (user,))
         item_code, item_ids = _codes(item, "item")
         answers = _binary(correct)
         _same_length(row_code, item_code, answers)
         n_rows, n_items = len(row_keys[0]), len(item_ids)
-        row_start, answer_code = _compress(row_code, item_code, answers=answers, n_rows=n_rows, n_items=n_items)
-        if duplicates != "keep":
-            row_start, answer_code = _resolve_duplicates(
-                row_start, answer_code, row_keys=row_keys, item_ids=item_ids, error=duplicates == "error"
-            )
-        row_weight = None if weight is None else _weights(weight, row_code, n_rows=n_rows, row_keys=row_keys)
+        row_start, answer_code = kernels.compress(row_code, item_code, answers, n_rows, n_items)
+        if duplicates == "error":
+            _refuse_duplicates(row_start, answer_code, row_keys=row_keys, item_ids=item_ids)
+        row_weight = None if weight is None else _by_row(_weights(weight), row_code, row_keys=row_keys, name="weight")
         group_ids, row_group = None, None
         if group is not None:
             group_code, group_ids = _codes(group, "group")
-            row_group = _constant_in_row(group_code, row_code, n_rows=n_rows, row_keys=row_keys, name="group").astype(
-                np.int32
-            )
+            row_group = _by_row(group_code, row_code, row_keys=row_keys, name="group")
         return cls(
             row_keys,
             item_ids,
@@ -90,17 +83,6 @@ class ResponseData:
             group_ids=group_ids,
             row_group=row_group,
         )
-
-    @classmethod
-    def from_matrix(
-        cls, matrix: ArrayLike, item_ids: ArrayLike | None = None, *, weight: ArrayLike | None = None
-    ) -> ResponseData:
-        """Rows from a (n_rows, n_items) matrix of 0, 1 and NaN for not seen; for test forms and references."""
-        wide = np.asarray(matrix, dtype=np.float64)
-        row, column = np.nonzero(~np.isnan(wide))
-        names = np.arange(wide.shape[1]) if item_ids is None else np.asarray(item_ids)
-        row_weight = None if weight is None else np.asarray(weight, dtype=np.float64)[row]
-        return cls.from_long(row, names[column], correct=wide[row, column], weight=row_weight)
 
     @property
     def n_rows(self) -> int:
@@ -120,7 +102,7 @@ class ResponseData:
 
     @property
     def row_ids(self) -> Ids:
-        """(n_rows,) the first key column: the only one unless rows are combinations."""
+        """(n_rows,) the first key column, which is the only one unless rows are combinations."""
         return self.row_keys[0]
 
     @property
@@ -136,38 +118,29 @@ class ResponseData:
         return np.zeros(self.n_rows, dtype=np.int32) if self.row_group is None else self.row_group
 
     def answer_counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(n_items,) answers and right answers of each item, without case weights."""
+        """(n_items,) number of answers and of right answers per item, ignoring case weights."""
         by_code = np.bincount(self.answer_code, minlength=2 * self.n_items).reshape(-1, 2)
         return by_code.sum(axis=1), by_code[:, 1]
 
     def with_items(self, keep: NDArray[np.bool_]) -> ResponseData:
-        """The answers to the items where ``keep`` (n_items,); rows stay, if need be without answers."""
+        """The answers to the items where ``keep`` (n_items,) is true. All rows stay, some perhaps without answers."""
         if bool(keep.all()):
             return self
         from seedtest_analytics.stats.irt import kernels
 
         new_position = np.where(keep, np.cumsum(keep) - 1, -1).astype(np.int32)
         row_start, answer_code = kernels.select_items(self.row_start, self.answer_code, new_position)
-        return ResponseData(
-            self.row_keys,
-            self.item_ids[keep],
-            row_start=row_start,
-            answer_code=answer_code,
-            row_weight=self.row_weight,
-            group_ids=self.group_ids,
-            row_group=self.row_group,
-        )
+        return replace(self, item_ids=self.item_ids[keep], row_start=row_start, answer_code=answer_code)
 
     def with_rows(self, keep: NDArray[np.bool_]) -> ResponseData:
-        """The rows where ``keep`` (n_rows,), with all their answers; items and groups stay."""
+        """The rows where ``keep`` (n_rows,) is true, with all their answers. Items and groups stay."""
         lengths = self.n_answers_by_row
-        return ResponseData(
-            tuple(key[keep] for key in self.row_keys),
-            self.item_ids,
+        return replace(
+            self,
+            row_keys=tuple(key[keep] for key in self.row_keys),
             row_start=np.concatenate([[0], np.cumsum(lengths[keep])]),
             answer_code=self.answer_code[np.repeat(keep, lengths)],
             row_weight=None if self.row_weight is None else self.row_weight[keep],
-            group_ids=self.group_ids,
             row_group=None if self.row_group is None else self.row_group[keep],
         )
 
@@ -179,10 +152,9 @@ class ResponseData:
         return has
 
     def components(self) -> NDArray[np.int64]:
-        """(n_items,) number of the connected part of the rows × items graph that each item is in, from 0.
+        """(n_items,) number of each item's connected part of the rows × items graph, from 0 in the order of items.
 
-        Items of two parts share no row, directly or through others: nothing in the answers links their
-        scales.
+        Items in different parts share no row, directly or through other items, so the answers do not link their scales.
         """
         from seedtest_analytics.stats.irt import kernels
 
@@ -192,7 +164,7 @@ class ResponseData:
 def _codes(values: ArrayLike, name: str) -> tuple[NDArray[np.int32], Ids]:
     array = values if isinstance(values, np.ndarray | pd.Series | pd.Categorical) else np.asarray(values)
     if getattr(array, "ndim", 1) != 1:
-        raise IrtDataError(f"{name} has {array.ndim} dimensions; give one entry an answer")
+        raise IrtDataError(f"{name} has {array.ndim} dimensions; pass one entry per answer")
     if isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.integer) and len(array):
         lowest, highest = int(array.min()), int(array.max())
         if highest - lowest < _DENSE_IDS * len(array):
@@ -201,14 +173,13 @@ def _codes(values: ArrayLike, name: str) -> tuple[NDArray[np.int32], Ids]:
     missing = np.flatnonzero(code < 0)
     if len(missing):
         raise IrtDataError(
-            f"{len(missing)} answers have no {name} (first at positions {missing[:_SHOWN].tolist()}); "
-            "leave such rows out"
+            f"{len(missing)} answers have no {name} (first at positions {missing[:_SHOWN].tolist()}); leave them out"
         )
     return code.astype(np.int32), np.asarray(unique)
 
 
 def _dense_codes(array: NDArray[Any], lowest: int, *, highest: int) -> tuple[NDArray[np.int32], Ids]:
-    """Codes of integers that fill their range well, by a table: several times as fast as hashing."""
+    """Codes of integers that fill their range well, by a lookup table: several times as fast as hashing."""
     offset = np.subtract(array, lowest, dtype=np.int64)
     is_present = np.zeros(highest - lowest + 1, dtype=bool)
     is_present[offset] = True
@@ -245,7 +216,7 @@ def _binary(correct: ArrayLike) -> NDArray[np.int8]:
     if len(wrong):
         raise IrtDataError(
             f"{len(wrong)} answers are neither 0 nor 1 (first at positions {wrong[:_SHOWN].tolist()}); "
-            "score them or leave them out: an unanswered item is no row"
+            "score them, or leave unanswered items out"
         )
     return values.astype(np.int8)
 
@@ -255,70 +226,45 @@ def _same_length(first: NDArray[Any], *others: NDArray[Any]) -> None:
         if len(other) != len(first):
             raise IrtDataError(f"arrays differ in length: {len(first)} and {len(other)}")
     if len(first) >= 2**31:
-        raise IrtDataError(f"{len(first)} answers: more than a calibration takes at once (2³¹); sample rows")
+        raise IrtDataError(f"{len(first)} answers are more than one calibration can process (2³¹); sample rows")
 
 
-def _compress(
-    row_code: NDArray[np.int32],
-    item_code: NDArray[np.int32],
-    *,
-    answers: NDArray[np.int8],
-    n_rows: int,
-    n_items: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    from seedtest_analytics.stats.irt import kernels
-
-    return kernels.compress(row_code, item_code, answers, n_rows, n_items)
-
-
-def _resolve_duplicates(
-    row_start: NDArray[np.int64],
-    answer_code: NDArray[np.int32],
-    *,
-    row_keys: tuple[Ids, ...],
-    item_ids: Ids,
-    error: bool,
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _refuse_duplicates(
+    row_start: NDArray[np.int64], answer_code: NDArray[np.int32], *, row_keys: tuple[Ids, ...], item_ids: Ids
+) -> None:
     repeated = np.flatnonzero((answer_code[1:] >> 1) == (answer_code[:-1] >> 1)) + 1
     row = np.searchsorted(row_start, repeated, side="right") - 1
-    inside = repeated > row_start[row]
-    repeated, row = repeated[inside], row[inside]
-    if not len(repeated):
-        return row_start, answer_code
-    if error:
+    is_same_row = repeated > row_start[row]
+    repeated, row = repeated[is_same_row], row[is_same_row]
+    if len(repeated):
         shown = [
             f"{'/'.join(str(key[r]) for key in row_keys)}: {item_ids[answer_code[k] >> 1]}"
             for r, k in zip(row[:_SHOWN], repeated[:_SHOWN], strict=True)
         ]
         raise DuplicateAnswersError(
             f"{len(repeated)} answers repeat a row and item ({'; '.join(shown)}); keep the first attempt in the "
-            "query, or say duplicates='first' or 'keep'"
+            "query, or pass duplicates='keep'"
         )
-    keep = np.ones(len(answer_code), dtype=bool)
-    keep[repeated] = False
-    removed = np.bincount(row, minlength=len(row_start) - 1)
-    return row_start - np.concatenate([[0], np.cumsum(removed)]), answer_code[keep]
 
 
-def _constant_in_row(
-    values: NDArray[Any], row_code: NDArray[np.int32], *, n_rows: int, row_keys: tuple[Ids, ...], name: str
-) -> NDArray[Any]:
+def _by_row(values: NDArray[Any], row_code: NDArray[np.int32], *, row_keys: tuple[Ids, ...], name: str) -> NDArray[Any]:
+    """(n_rows,) the value of each row. Raises IrtDataError where it is not constant within a row."""
     _same_length(row_code, values)
-    by_row = np.zeros(n_rows, dtype=values.dtype)
+    by_row = np.zeros(len(row_keys[0]), dtype=values.dtype)
     by_row[row_code] = values
     bad = np.unique(row_code[by_row[row_code] != values])
     if len(bad):
         raise IrtDataError(
-            f"{name} changes within {len(bad)} rows ({row_keys[0][bad[:_SHOWN]].tolist()}); it belongs to the row"
+            f"{name} changes within {len(bad)} rows ({row_keys[0][bad[:_SHOWN]].tolist()}); give each row one {name}"
         )
     return by_row
 
 
-def _weights(weight: ArrayLike, row_code: NDArray[np.int32], *, n_rows: int, row_keys: tuple[Ids, ...]) -> Floats:
+def _weights(weight: ArrayLike) -> Floats:
     values = np.asarray(weight, dtype=np.float64)
     if not bool(np.all(np.isfinite(values) & (values > 0))):
         raise IrtDataError("weights must be finite and > 0; leave rows of weight 0 out")
-    return _constant_in_row(values, row_code, n_rows=n_rows, row_keys=row_keys, name="weight")
+    return values
 
 
 def row_blocks(row_start: NDArray[np.int64], max_answers: int) -> Iterator[slice]:

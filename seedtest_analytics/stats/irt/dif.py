@@ -1,87 +1,33 @@
-"""Differential item functioning between two groups by Mantel-Haenszel, matched on ability."""
+"""Mantel–Haenszel statistics of differential item functioning (DIF) between two groups, matched on ability.
+
+In stratum s with A_s right and B_s wrong answers of the reference group, C_s right and D_s wrong of the focal group and
+N_s in all: α = Σ A_s D_s / N_s ÷ Σ B_s C_s / N_s, Δ = −2.35 ln α (Holland & Thayer 1988), with the variance of ln α by
+Robins, Breslow & Greenland (1986), and χ² = (|Σ A_s − E A_s| − ½)² / Σ Var A_s. Δ < 0: harder for the focal group.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedtest_analytics.stats.irt.data import ResponseData, row_blocks
-from seedtest_analytics.stats.irt.errors import IrtDataError
-from seedtest_analytics.stats.irt.multiplicity import Adjustment, adjust
 
 Floats = NDArray[np.float64]
 
 _ETS_FACTOR = -2.35
 _MODERATE, _LARGE = 1.0, 1.5
-_N_STRATA = 10
 _BLOCK = 2_000_000
 """Answers counted at a time: their cells take eight bytes each."""
-
-
-@dataclass(frozen=True, eq=False)
-class DifResult:
-    """All (n_items,): ``delta`` = -2.35 ln(common odds ratio), negative where the focal group is disadvantaged at
-    equal ability (Holland & Thayer 1988), its ``se`` (Robins, Breslow & Greenland 1986), chi-square with
-    continuity correction, p and adjusted p, and ETS class A (none), B (moderate) or C (large). NaN and "" for
-    items without enough answers in both groups.
-    """
-
-    item_ids: NDArray[Any]
-    delta: Floats
-    se: Floats
-    chi_square: Floats
-    p: Floats
-    p_adjusted: Floats
-    ets_class: NDArray[Any]
-    n_reference: NDArray[np.int64]
-    n_focal: NDArray[np.int64]
-    n_strata: int
-
-
-def mantel_haenszel(
-    data: ResponseData,
-    theta: Floats,
-    *,
-    is_focal: NDArray[np.bool_],
-    n_strata: int = _N_STRATA,
-    min_responses: int = 100,
-    alpha: float = 0.05,
-    adjustment: Adjustment = "benjamini-hochberg",
-) -> DifResult:
-    """Compare the groups within strata of ability. ``theta`` and ``is_focal``: (n_rows,), ability as scored with
-    all of a row's answers, the studied one among them (as the matching criterion should); rows without one (NaN)
-    are left out.
-
-    ``min_responses``: answers an item needs in each group. Raises IrtDataError when a group is empty.
-    """
-    if bool(is_focal.all()) or not bool(is_focal.any()):
-        raise IrtDataError("one of the two groups has no rows; give a covariate with both values")
-    counts = stratum_counts(data, theta, group=is_focal.astype(np.int64), n_groups=2, n_strata=n_strata)
-    found = compare_counts(counts[..., 0], counts[..., 1], min_responses=min_responses)
-    p_adjusted = adjust(found.p, adjustment)
-    return DifResult(
-        data.item_ids,
-        found.delta,
-        se=found.se,
-        chi_square=found.chi_square,
-        p=found.p,
-        p_adjusted=p_adjusted,
-        ets_class=ets_classes(found.delta, found.se, p_adjusted=p_adjusted, alpha=alpha),
-        n_reference=found.n_reference,
-        n_focal=found.n_focal,
-        n_strata=n_strata,
-    )
 
 
 def stratum_counts(
     data: ResponseData, theta: Floats, *, group: NDArray[np.int64], n_groups: int, n_strata: int
 ) -> Floats:
-    """(n_items, 2, n_strata, n_groups) wrong and right answers by stratum of ability and by group.
+    """(n_items, 2, n_strata, n_groups) number of wrong and right answers by stratum of ability and by group.
 
-    Rows without an ability (NaN) or with a group of -1 are left out. Strata hold equally many of the other rows.
+    Rows with NaN ability or group -1 are left out. Each stratum has the same number of the other rows.
     """
     is_matched = np.isfinite(theta) & (group >= 0)
     edges = np.quantile(theta[is_matched], np.arange(1, n_strata) / n_strata)
@@ -98,7 +44,7 @@ def stratum_counts(
 
 @dataclass(frozen=True, eq=False)
 class MantelHaenszel:
-    """Two groups compared item by item, all (n_items,); NaN where a group has too few answers."""
+    """Δ with its SE, χ² with its p, and answers of each group. All (n_items,); NaN where a group has too few answers."""
 
     delta: Floats
     se: Floats
@@ -109,14 +55,14 @@ class MantelHaenszel:
 
 
 def compare_counts(reference: Floats, focal: Floats, *, min_responses: int) -> MantelHaenszel:
-    """The test from (n_items, 2, n_strata) counts of wrong and right answers in each group."""
+    """The test, from (n_items, 2, n_strata) counts of wrong and right answers of each group."""
     from scipy.special import ndtr
 
     right_r, wrong_r = reference[:, 1], reference[:, 0]
     right_f, wrong_f = focal[:, 1], focal[:, 0]
     log_odds, variance, chi_square = _combine(right_r, wrong_r, right_f=right_f, wrong_f=wrong_f)
-    # A group that is always right or always wrong has no odds, and the largest DIF: half an answer in every cell of its
-    # strata gives them (Haldane 1956). The test is of the counts as they are.
+    # A group that is always right or always wrong has no odds, but the largest DIF. Half an answer in every cell of its
+    # strata gives it odds (Haldane 1956). The test uses the counts as they are.
     bare = ~np.isfinite(log_odds) & np.isfinite(chi_square)
     if bare.any():
         met = 0.5 * ((reference + focal).sum(axis=1) > 0)[bare]
@@ -134,7 +80,7 @@ def compare_counts(reference: Floats, focal: Floats, *, min_responses: int) -> M
 
 
 def _combine(right_r: Floats, wrong_r: Floats, *, right_f: Floats, wrong_f: Floats) -> tuple[Floats, Floats, Floats]:
-    """(n_items,) log of the common odds ratio (reference to focal), its variance and the test's chi-square."""
+    """(n_items,) ln α (reference to focal), its variance and χ²."""
     n = right_r + wrong_r + right_f + wrong_f
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(n > 0, 1.0 / n, 0.0)
@@ -156,8 +102,8 @@ def _combine(right_r: Floats, wrong_r: Floats, *, right_f: Floats, wrong_f: Floa
 
 
 def ets_classes(delta: Floats, se: Floats, *, p_adjusted: Floats, alpha: float) -> NDArray[np.object_]:
-    """ETS classes (Zieky 1993): B at |Δ| ≥ 1, C at |Δ| ≥ 1.5 and significantly above 1."""
-    classes = np.full(len(delta), "", dtype=object)
+    """ETS classes (Zieky 1993) of significant Δ: B from |Δ| = 1, C from |Δ| = 1.5 if significantly above 1; else A."""
+    classes = np.full(delta.shape, "", dtype=object)
     given = np.isfinite(delta)
     size = np.abs(np.nan_to_num(delta))
     significant = np.nan_to_num(p_adjusted, nan=1.0) < alpha

@@ -1,4 +1,4 @@
-"""Differential item functioning between the groups of a covariate: every group against one reference."""
+"""DIF between the groups of a covariate: every group against one reference. The test itself is in ``dif``."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from seedtest_analytics.stats.irt.dif import compare_counts, ets_classes, stratu
 from seedtest_analytics.stats.irt.errors import IrtDataError
 from seedtest_analytics.stats.irt.estimation import calibrate
 from seedtest_analytics.stats.irt.model import ItemParameters
-from seedtest_analytics.stats.irt.multiplicity import Adjustment, adjust
+from seedtest_analytics.stats.irt.multiplicity import adjust
 from seedtest_analytics.stats.irt.scoring import score
 
 Floats = NDArray[np.float64]
 
 MAX_GROUPS = 10
-"""The reference and the nine next largest: more comparisons than that are for a study, not for a monitor."""
+"""The reference and the nine next largest groups. More comparisons belong in a study, not in a monitor."""
 _N_STRATA = 10
+_ALPHA = 0.05
 _MIN_SHARE_LEFT = 0.5
-"""Matching without the items of class C needs at least this share of the items, else with all of them."""
+"""Matching leaves the items of class C out only if at least this share of the items remains."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """A group as the calibration's scale sees it: rows (students), mean and SD of ability in logits."""
+    """A group: rows (students), and mean and SD of ability in logits, on the scale of the items."""
 
     name: str
     n_rows: int
@@ -39,13 +40,13 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class GroupDif:
-    """Items against groups, all arrays (n_items, n_focal) but ``item_ids`` and ``n_reference`` (n_items,).
+    """Comparisons of items and focal groups, arrays (n_items, n_focal); ``item_ids`` and ``n_reference`` are (n_items,).
 
-    ``delta`` on ETS' scale, negative where the focal group is disadvantaged at equal ability, its ``se``, ``p``,
-    ``p_adjusted`` over all items and groups together, ``ets_class`` A, B or C, "" where one side has too few
-    answers; ``n_focal`` answers. ``populations``: the reference first, then the focal groups in the arrays' order.
-    ``left_out``: groups that were too small or too many, with their rows. ``purified``: items of class C at first
-    sight, without which the others were matched.
+    ``delta``: Δ on the ETS scale, negative where the item is harder for the focal group at equal ability, with ``se``,
+    ``p``, and ``p_adjusted`` over all items and groups together. ``ets_class``: A, B or C, "" where a group has too few
+    answers. ``populations``: the reference, then the focal groups in the order of the arrays. ``left_out``: groups that
+    were too small or too many, with their rows. ``purified``: items of class C in the first round, without which the
+    other items were matched.
     """
 
     item_ids: NDArray[Any]
@@ -65,11 +66,11 @@ class GroupDif:
         return int(np.count_nonzero(np.isfinite(self.p)))
 
     def counts(self) -> dict[str, int]:
-        """Comparisons by class."""
+        """Number of comparisons by class."""
         return {name: int((self.ets_class == name).sum()) for name in "ABC"}
 
     def items_of_class(self, name: str) -> NDArray[Any]:
-        """Items that are of the class for at least one group."""
+        """Items in this class for at least one group."""
         return np.asarray(self.item_ids[(self.ets_class == name).any(axis=1)])
 
 
@@ -81,18 +82,16 @@ def compare_groups(
     reference: str | None = None,
     min_responses: int = 100,
     max_groups: int = MAX_GROUPS,
-    alpha: float = 0.05,
-    adjustment: Adjustment = "benjamini-hochberg",
 ) -> GroupDif:
-    """Mantel-Haenszel of every group against the reference, within strata of ability on the items' scale.
+    """Mantel–Haenszel comparison of every group with the reference, within strata of ability on the scale of ``items``.
 
-    ``labels`` (n_rows,) text, None for rows without the covariate, which are left out. ``reference``: None for the
-    largest group. Rows are matched on their posterior mean under *one* prior for all, from all of their answers, the
-    studied one among them: given such a score the answer to a fair item hardly depends on the group, however far
-    apart the groups are (given a mean under the group's own prior it does). Where items of class C turn up, every
-    item is compared once more, matched without them (each of them: without the others).
+    ``labels`` (n_rows,): text, or None for rows to leave out. ``reference``: None for the largest group. Rows are matched
+    on their posterior mean from all of their answers, including the studied one, under *one* prior for all groups: the
+    answer to a fair item then hardly depends on the group, however far apart the groups are. Under a prior for each
+    group it would. If items reach class C, all items are compared again, matched without them; each item of class C is
+    matched without the others.
 
-    Raises IrtDataError where fewer than two groups have ``min_responses`` rows, or the reference is not one of them.
+    Raises IrtDataError if fewer than two groups have ``min_responses`` rows, or the reference has fewer.
     """
     used = data.with_items(items.positions(data.item_ids) >= 0)
     names, sizes, left_out = _groups(used, labels, reference=reference, min_rows=min_responses, max_groups=max_groups)
@@ -105,7 +104,7 @@ def compare_groups(
         n_groups=len(names),
         min_responses=min_responses,
     )
-    has_dif = (_classified(tests, alpha, adjustment=adjustment)[1] == "C").any(axis=1)
+    has_dif = (_classified(tests)[1] == "C").any(axis=1)
     if has_dif.any() and has_dif.mean() > 1.0 - _MIN_SHARE_LEFT:
         has_dif[:] = False
     if has_dif.any():
@@ -123,7 +122,7 @@ def compare_groups(
             )
         tests = again
     purified = used.item_ids[has_dif]
-    p_adjusted, classes = _classified(tests, alpha, adjustment=adjustment)
+    p_adjusted, classes = _classified(tests)
     delta, se, p, n_reference, n_focal = tests
     return GroupDif(
         used.item_ids,
@@ -143,7 +142,7 @@ def compare_groups(
 def _groups(
     data: ResponseData, labels: NDArray[Any], *, reference: str | None, min_rows: int, max_groups: int
 ) -> tuple[list[str], list[int], tuple[tuple[str, int], ...]]:
-    """Names and sizes of the groups, the reference first, and those left out."""
+    """Names and sizes of the groups, the reference first, and the groups left out."""
     has_answers = data.n_answers_by_row > 0
     sizes = pd.Series(labels, dtype=object)[has_answers].value_counts()
     ordered = sorted(((str(name), int(n)) for name, n in sizes.items()), key=lambda group: (-group[1], group[0]))
@@ -157,7 +156,7 @@ def _groups(
         large.sort(key=lambda group: group[0] != reference)
     if len(large) < 2:
         raise IrtDataError(
-            f"{len(large)} groups have {min_rows} students with answers and two are needed; "
+            f"groups with at least {min_rows} students with answers: {len(large)}, but two are needed; "
             f"groups: {dict(ordered[:10]) or 'none'}"
         )
     kept = large[:max_groups]
@@ -169,7 +168,7 @@ def _groups(
 def _populations(
     data: ResponseData, items: ItemParameters, *, code: NDArray[np.int64], names: list[str], sizes: list[int]
 ) -> tuple[Population, ...]:
-    """Mean and SD of each group's abilities, the items held fixed."""
+    """Mean and SD of each group's abilities, with the items held fixed."""
     row_group = np.where(code < 0, len(names), code).astype(np.int32)
     grouped = replace(data, group_ids=np.arange(int(row_group.max()) + 1), row_group=row_group)
     fit = calibrate(grouped, CalibrationConfig(anchors=items, min_anchors=1, standard_errors="none"))
@@ -180,7 +179,7 @@ def _populations(
 
 
 def _matched(data: ResponseData, items: ItemParameters, *, populations: tuple[Population, ...]) -> Floats:
-    """(n_rows,) abilities under the populations' common mean and SD; NaN for rows without answers."""
+    """(n_rows,) EAP abilities under the common mean and SD of the populations; NaN for rows without answers."""
     n, mean, sd = np.array([[group.n_rows, group.mean, group.sd] for group in populations]).T
     common = float(np.average(mean, weights=n))
     spread = float(np.sqrt(np.average(sd**2 + (mean - common) ** 2, weights=n)))
@@ -189,7 +188,7 @@ def _matched(data: ResponseData, items: ItemParameters, *, populations: tuple[Po
 
 
 def _tests(data: ResponseData, theta: Floats, *, code: NDArray[np.int64], n_groups: int, min_responses: int) -> Floats:
-    """(5, n_focal, n_items) delta, se, p, answers of the reference and of the focal group."""
+    """(5, n_focal, n_items) Δ, SE, p, answers of the reference and of the focal group."""
     counts = stratum_counts(data, theta, group=code, n_groups=n_groups, n_strata=_N_STRATA)
     found = (compare_counts(counts[..., 0], counts[..., k], min_responses=min_responses) for k in range(1, n_groups))
     return np.stack([[f.delta, f.se, f.p, f.n_reference, f.n_focal] for f in found], axis=1)
@@ -205,7 +204,7 @@ def _tests_of_one(
     position: int,
     min_responses: int,
 ) -> Floats:
-    """(5, n_focal) the tests of the item at ``position``, matched on the pure items and on itself."""
+    """(5, n_focal) tests of the item at ``position``, matched on the pure items and itself."""
     keep = pure.copy()
     keep[position] = True
     rows = data.rows_of_item(position)
@@ -220,9 +219,8 @@ def _tests_of_one(
     return np.asarray(tests[:, :, np.count_nonzero(keep[:position])])
 
 
-def _classified(tests: Floats, alpha: float, *, adjustment: Adjustment) -> tuple[Floats, NDArray[Any]]:
+def _classified(tests: Floats) -> tuple[Floats, NDArray[Any]]:
     """(n_items, n_focal) p-values adjusted over all tests together, and ETS classes."""
     delta, se, p = (values.T for values in tests[:3])
-    p_adjusted = adjust(p.ravel(), adjustment).reshape(p.shape)
-    classes = ets_classes(delta.ravel(), se.ravel(), p_adjusted=p_adjusted.ravel(), alpha=alpha)
-    return p_adjusted, classes.reshape(p.shape)
+    p_adjusted = adjust(p)
+    return p_adjusted, ets_classes(delta, se, p_adjusted=p_adjusted, alpha=_ALPHA)

@@ -1,8 +1,9 @@
-"""Drift of item parameters between two calibrations on a common scale, and DIF between groups."""
+"""Drift of item parameters between two calibrations, on the scale of the baseline."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -10,31 +11,31 @@ from numpy.typing import NDArray
 
 from seedtest_analytics.stats.irt.errors import IrtDataError
 from seedtest_analytics.stats.irt.linking import Link
-from seedtest_analytics.stats.irt.multiplicity import Adjustment, adjust
+from seedtest_analytics.stats.irt.multiplicity import adjust
 from seedtest_analytics.stats.irt.result import ItemEstimates
 
 Floats = NDArray[np.float64]
+Metric = Literal["delta_a", "delta_b", "delta_c", "b_ci_separation"]
 Severity = Literal["minor", "moderate", "severe"]
 
 
 @dataclass(frozen=True)
 class DriftThresholds:
-    """Sizes (contract 4.13) and the level of significance that an alert needs, both of them."""
+    """An alert needs a change above its size (contract 4.13) and an adjusted p-value below alpha."""
 
     delta_a: float = 0.20
     delta_b: float = 0.25
     delta_c: float = 0.03
     alpha: float = 0.05
     min_responses: int = 200
-    adjustment: Adjustment = "benjamini-hochberg"
 
 
 @dataclass(frozen=True)
 class DriftAlert:
-    """One parameter of one item has moved: ``value`` beyond ``threshold``, ``p_adjusted`` below alpha."""
+    """One parameter of one item moved by ``value``, beyond ``threshold`` and with ``p_adjusted`` below alpha."""
 
     item_id: Any
-    metric: Literal["delta_a", "delta_b", "delta_c", "b_ci_separation"]
+    metric: Metric
     value: float
     threshold: float
     severity: Severity
@@ -43,32 +44,17 @@ class DriftAlert:
 
 @dataclass(frozen=True, eq=False)
 class DriftResult:
-    """Items of both calibrations, all (n_items,); deltas are recent (on the baseline's scale) less baseline.
+    """Changes of the items in both calibrations, on the scale of the baseline.
 
-    Standard errors hold both calibrations' and the link's. ``p_*_adjusted`` are over all tests of all items
-    together. ``n_baseline``, ``n_recent``: answers. ``skipped``: items in both with too few answers or no
-    standard errors.
+    ``delta``, ``se_delta``, ``p_adjusted``: (n_items, 3) of a, b, c; recent minus baseline. Standard errors include both
+    calibrations and the link. ``p_adjusted`` is over all tests of all items together. ``skipped``: items in both
+    calibrations with too few answers or no standard errors.
     """
 
     item_ids: NDArray[Any]
-    delta_a: Floats
-    delta_b: Floats
-    delta_c: Floats
-    se_delta_a: Floats
-    se_delta_b: Floats
-    se_delta_c: Floats
-    p_a: Floats
-    p_b: Floats
-    p_c: Floats
-    p_a_adjusted: Floats
-    p_b_adjusted: Floats
-    p_c_adjusted: Floats
-    b_baseline: Floats
-    b_recent: Floats
-    se_b_baseline: Floats
-    se_b_recent: Floats
-    n_baseline: NDArray[np.int64]
-    n_recent: NDArray[np.int64]
+    delta: Floats
+    se_delta: Floats
+    p_adjusted: Floats
     alerts: tuple[DriftAlert, ...]
     skipped: tuple[Any, ...]
     link: Link
@@ -82,10 +68,13 @@ class DriftResult:
 def item_drift(
     baseline: ItemEstimates, recent: ItemEstimates, *, link: Link, thresholds: DriftThresholds | None = None
 ) -> DriftResult:
-    """Compare two calibrations; ``link`` maps the recent scale to the baseline's (``Link.identity()`` if shared).
+    """Compare two calibrations on the scale of the baseline.
 
-    An alert needs a change that matters (its threshold) and that chance does not explain (adjusted p < alpha,
-    over every parameter of every item at once). Raises IrtDataError where no item can be compared.
+    Δ = (a / A, A b + B, c) of ``recent`` − (a, b, c) of ``baseline``, z = Δ / SE(Δ), with A and B of ``link``, which maps
+    the recent scale to the baseline's (``Link.identity()`` for a shared scale).
+
+    An alert needs a change that matters (its threshold) and that chance does not explain (adjusted p below alpha). Raises
+    IrtDataError if no item can be compared.
     """
     limits = thresholds or DriftThresholds()
     here, there, skipped = _comparable(baseline, recent, limits=limits)
@@ -97,29 +86,26 @@ def item_drift(
     old = np.stack([baseline.a[here], baseline.b[here], baseline.c[here]], axis=1)
     new = np.stack([recent.a[there], recent.b[there], recent.c[there]], axis=1)
     moved = np.stack([new[:, 0] / link.A, link.A * new[:, 1] + link.B, new[:, 2]], axis=1)
-    variance = _variance(baseline.covariance[here], recent.covariance[there], new=new, link=link)
-    delta, se = moved - old, np.sqrt(variance)
-    p = _two_sided(delta, se)
-    p_adjusted = adjust(p.ravel(), limits.adjustment).reshape(p.shape)
-    se_recent = link.A * recent.se_b[there]
-    result = DriftResult(
-        item_ids=baseline.item_ids[here],
-        **{f"delta_{name}": delta[:, k] for k, name in enumerate("abc")},
-        **{f"se_delta_{name}": se[:, k] for k, name in enumerate("abc")},
-        **{f"p_{name}": p[:, k] for k, name in enumerate("abc")},
-        **{f"p_{name}_adjusted": p_adjusted[:, k] for k, name in enumerate("abc")},
-        b_baseline=old[:, 1],
-        b_recent=moved[:, 1],
-        se_b_baseline=baseline.se_b[here],
-        se_b_recent=se_recent,
-        n_baseline=baseline.n_responses[here],
-        n_recent=recent.n_responses[there],
-        alerts=(),
+    delta = moved - old
+    se = np.sqrt(_variance(baseline.covariance[here], recent.covariance[there], new=new, link=link))
+    p_adjusted = adjust(_two_sided(delta, se))
+    half_widths = 1.96 * (baseline.se_b[here] + link.A * recent.se_b[there])
+    ids = baseline.item_ids[here]
+    alerts = tuple(
+        alert
+        for k, item_id in enumerate(ids.tolist())
+        for alert in _alerts(item_id, delta[k].tolist(), p=p_adjusted[k].tolist(), reach=half_widths[k], limits=limits)
+    )
+    return DriftResult(
+        ids,
+        delta,
+        se_delta=se,
+        p_adjusted=p_adjusted,
+        alerts=alerts,
         skipped=skipped,
         link=link,
         thresholds=limits,
     )
-    return replace(result, alerts=_alerts(result))
 
 
 def _comparable(
@@ -134,10 +120,9 @@ def _comparable(
 
 
 def _variance(baseline: Floats, recent: Floats, *, new: Floats, link: Link) -> Floats:
-    """(n, 3) variances of the deltas: both calibrations', and of the link's constants through the recent ones.
+    """(n, 3) variances of Δ: those of both calibrations, and those of A and B by the delta method.
 
-    The link's errors come from the same answers as the items'; their covariance is left out, which errs on the
-    side of fewer alerts.
+    The link and the items are estimated from the same answers. Ignoring their covariance gives fewer alerts.
     """
     own = np.einsum("nii->ni", baseline) + np.einsum("nii->ni", recent) * np.array([1 / link.A, link.A, 1.0]) ** 2
     constants = np.nan_to_num(link.covariance)
@@ -155,44 +140,29 @@ def _two_sided(delta: Floats, se: Floats) -> Floats:
     return np.asarray(2.0 * ndtr(-np.abs(z)))
 
 
-def _alerts(result: DriftResult) -> tuple[DriftAlert, ...]:
-    limits = result.thresholds
-    found = []
-    for k, item_id in enumerate(result.item_ids.tolist()):
-        a, b, c = float(result.delta_a[k]), float(result.delta_b[k]), float(result.delta_c[k])
-        p_a, p_b, p_c = (float(p[k]) for p in (result.p_a_adjusted, result.p_b_adjusted, result.p_c_adjusted))
-        if p_a < limits.alpha and abs(a) > limits.delta_a:
-            severity: Severity = "severe" if abs(a) > 2 * limits.delta_a else "moderate"
-            found.append(
-                DriftAlert(item_id, "delta_a", value=a, threshold=limits.delta_a, severity=severity, p_adjusted=p_a)
-            )
-        if p_b < limits.alpha and abs(b) > limits.delta_b:
-            severity = _b_severity(abs(b) / limits.delta_b)
-            found.append(
-                DriftAlert(item_id, "delta_b", value=b, threshold=limits.delta_b, severity=severity, p_adjusted=p_b)
-            )
-            apart = abs(b) - 1.96 * (result.se_b_baseline[k] + result.se_b_recent[k])
-            if apart > 0:
-                found.append(
-                    DriftAlert(
-                        item_id,
-                        "b_ci_separation",
-                        value=float(apart),
-                        threshold=0.0,
-                        severity="severe",
-                        p_adjusted=p_b,
-                    )
-                )
-        # Only a rising asymptote is leakage; a falling one follows from better distractors.
-        if p_c < limits.alpha and c > limits.delta_c:
-            found.append(
-                DriftAlert(item_id, "delta_c", value=c, threshold=limits.delta_c, severity="moderate", p_adjusted=p_c)
-            )
-    return tuple(found)
+def _alerts(
+    item_id: Any, delta: list[float], *, p: list[float], reach: float, limits: DriftThresholds
+) -> Iterator[DriftAlert]:
+    """Alerts of one item. ``reach``: the sum of the half widths of both 95 % intervals of b."""
+    (a, b, c), (p_a, p_b, p_c) = delta, p
+
+    def alert(metric: Metric, value: float, *, threshold: float, severity: Severity, p: float) -> DriftAlert:
+        return DriftAlert(item_id, metric, value=value, threshold=threshold, severity=severity, p_adjusted=p)
+
+    if p_a < limits.alpha and abs(a) > limits.delta_a:
+        severity: Severity = "severe" if abs(a) > 2 * limits.delta_a else "moderate"
+        yield alert("delta_a", a, threshold=limits.delta_a, severity=severity, p=p_a)
+    if p_b < limits.alpha and abs(b) > limits.delta_b:
+        yield alert("delta_b", b, threshold=limits.delta_b, severity=_b_severity(abs(b) / limits.delta_b), p=p_b)
+        if abs(b) > reach:
+            yield alert("b_ci_separation", float(abs(b) - reach), threshold=0.0, severity="severe", p=p_b)
+    # Only a rising asymptote indicates leakage; a falling one follows from better distractors.
+    if p_c < limits.alpha and c > limits.delta_c:
+        yield alert("delta_c", c, threshold=limits.delta_c, severity="moderate", p=p_c)
 
 
 def _b_severity(multiple: float) -> Severity:
-    """Severe above twice the threshold, moderate above 1.4 times (contract: 0.25, 0.35 and 0.5)."""
+    """Severe above twice the threshold, moderate above 1.4 times (contract: 0.25, 0.35, 0.5)."""
     if multiple > 2.0:
         return "severe"
     return "moderate" if multiple > 1.4 else "minor"

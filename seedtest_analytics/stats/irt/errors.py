@@ -1,27 +1,27 @@
-"""What can be wrong with a calibration's input, said with its cause and its remedy."""
+"""Errors of the IRT engine. Each message names the cause and the remedy."""
 
 from __future__ import annotations
 
 
 class IrtDataError(ValueError):
-    """The answers or parameters cannot carry what was asked for."""
+    """The answers or parameters do not support the analysis."""
 
 
 class DuplicateAnswersError(IrtDataError):
-    """A row has two answers to one item and no rule says which counts."""
+    """A row has two answers to one item."""
 
 
 class AnchorError(IrtDataError):
-    """The anchors are too few or not usable for a scale to rest on them."""
+    """Too few anchors have answers to fix the scale."""
 
 
 class LinkingError(IrtDataError):
-    """Two scales cannot be linked through the items they share."""
+    """Two scales cannot be linked through the items that they share."""
 
 
 class AnchorsDisagreeError(LinkingError):
-    """The shared items have moved too far apart for any of them to be trusted."""
+    """The shared items have moved too far apart to tell which side is right."""
 
 
 class UnidentifiedModelError(IrtDataError):
-    """The model asked for has no unique maximum on any data of this kind."""
+    """The model has no unique maximum on any data of this kind."""

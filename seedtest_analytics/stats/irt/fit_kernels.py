@@ -1,4 +1,4 @@
-"""The loop over answers that compares each with its prediction from the row's other answers."""
+"""The compiled loop that compares each answer with its prediction from the row's other answers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from seedtest_analytics.stats.irt.kernels import _FASTMATH, BLOCK, row_posterior
+from seedtest_analytics.stats.irt.grid_tables import BLOCK
+from seedtest_analytics.stats.irt.kernels import FASTMATH, row_posterior
 
 
-@njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def residual_sums(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def residual_sums(
     first_row,
     last_row,
     row_start,
@@ -26,10 +27,11 @@ def residual_sums(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     inverse_probability,
     bin_edges,
 ) -> Any:
-    """(items, bins, 4) sums over answers: 1, answer, prediction p and p (1 - p), by the ability without the answer.
+    """(items, bins, 4) sums over answers of 1, answer, prediction p and p (1 − p), by the ability without the answer.
 
-    ``inverse_probability`` (2 · items, blocks, BLOCK) by answer code. With w the posterior of all answers,
-    that of the others is w / P(answer): Σ w / P gives the prediction, Σ w θ / P its mean.
+    With w(θ) ∝ the posterior of all answers, the posterior of the others is ∝ w(θ) / P(x | θ). So the prediction of x is
+    Σ w / Σ (w / P), and the others' posterior mean is Σ (w θ / P) / Σ (w / P). ``inverse_probability``: 1 / P by answer
+    code, (2 · items, blocks, BLOCK).
     """
     n_blocks = table.shape[1]
     sums = np.zeros((len(slope), len(bin_edges) + 1, 4))

@@ -1,6 +1,6 @@
-"""The loops over answers, compiled. Everything else is array arithmetic of the size of the item table.
+"""The compiled loops over answers that lay data out and compute the E-step.
 
-Compiled code is cached on disk, so the first call of a new version takes some seconds and later ones none.
+Compiled code is cached on disk: the first call of a new version takes some seconds, later ones none.
 """
 
 from __future__ import annotations
@@ -11,38 +11,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-BLOCK = 64
-"""Quadrature points are padded to a multiple of this, the length of the inner loops."""
+from seedtest_analytics.stats.irt.grid_tables import BLOCK
+
+FASTMATH = {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
+
 _FLUSH_ROWS = 2048
-"""Rows between two transfers of the working counts into float64: single precision never sums more."""
+"""Rows between two transfers of the working counts into float64, so single precision sums at most this many."""
 _EXP_FLOOR = -40.0
-"""exp(-40) = 4e-18: below the rounding of the largest term, which is 1."""
-
-MASKED_LOG_PRIOR = -1e30
-"""Log prior of the padding: no mass, however unlikely thousands of answers make every point of the grid."""
-
-_FASTMATH = {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
-
-
-def in_blocks(values: NDArray[Any], fill: float = 0.0) -> NDArray[Any]:
-    """(..., blocks, BLOCK) from (..., points): the points and then ``fill`` up to whole blocks."""
-    n_points = values.shape[-1]
-    n_blocks = -(-n_points // BLOCK)
-    padded = np.full((*values.shape[:-1], n_blocks * BLOCK), fill, dtype=values.dtype)
-    padded[..., :n_points] = values
-    return padded.reshape(*values.shape[:-1], n_blocks, BLOCK)
-
-
-def points(blocks: NDArray[Any], n_points: int) -> NDArray[Any]:
-    """(..., n_points) from (..., blocks, BLOCK), without the padding."""
-    return blocks.reshape(*blocks.shape[:-2], -1)[..., :n_points]
+"""exp(-40) = 4e-18 is below the rounding of the largest term, which is 1."""
 
 
 @njit(cache=True)
-def compress(  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    row_code, item_code, answers, n_rows, n_items
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Two stable counting sorts, by item and then by row: row pointer and 2 · item + correct."""
+def compress(row_code, item_code, answers, n_rows, n_items) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Row pointer and answer codes 2 · item + correct, by two stable counting sorts: by item, then by row."""
     n = len(row_code)
     item_next = np.zeros(n_items + 1, dtype=np.int64)
     row_start = np.zeros(n_rows + 1, dtype=np.int64)
@@ -70,10 +51,8 @@ def compress(  # type: ignore[no-untyped-def]  # noqa: PLR0917
 
 
 @njit(cache=True)
-def select_items(  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    row_start, answer_code, new_position
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The layout without the items whose new position is negative."""
+def select_items(row_start, answer_code, new_position) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Row pointer and answer codes without the items whose new position is negative."""
     n_rows = len(row_start) - 1
     kept_start = np.zeros(n_rows + 1, dtype=np.int64)
     kept_code = np.empty(len(answer_code), dtype=np.int32)
@@ -89,8 +68,8 @@ def select_items(  # type: ignore[no-untyped-def]  # noqa: PLR0917
 
 
 @njit(cache=True)
-def item_components(row_start, answer_code, n_items) -> NDArray[np.int64]:  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """Union-find over items that share a row; parts are numbered by their first item."""
+def item_components(row_start, answer_code, n_items) -> NDArray[np.int64]:
+    """(n_items,) number of each item's connected part, by union-find over items that share a row."""
     parent = np.arange(n_items)
     for r in range(len(row_start) - 1):
         if row_start[r + 1] - row_start[r] < 2:
@@ -121,16 +100,13 @@ def item_components(row_start, answer_code, n_items) -> NDArray[np.int64]:  # ty
     return component
 
 
-@njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def row_posterior(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0917
-    codes, table, shift, slope, intercept, nodes, log_prior, total, weight
-):
-    """Unnormalised posterior of one row into ``weight``; its sum and the log of its scale.
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def row_posterior(codes, table, shift, slope, intercept, nodes, log_prior, total, weight):
+    """weight(θ) ∝ prior(θ) Π P(xᵢ | θ) of one row; returns its sum and the log of its scale.
 
-    The answers' log-likelihood is the sum of table rows plus a line in θ: for items without guessing the
-    table holds log(1 - P) alone, a right answer adding the logit a θ + d. Points are in (blocks, BLOCK): only
-    inner loops of a fixed length over an index that cannot be negative fill vector registers; any other form
-    takes two to four times as long.
+    Σ log P(xᵢ | θ) is a sum of table rows plus a line in θ (see ``answer_tables``). Points are in (blocks, BLOCK):
+    only inner loops of a fixed length over an unsigned index fill vector registers, and any other form takes two to
+    four times as long.
     """
     n_blocks = table.shape[1]
     line_slope, line_intercept = 0.0, 0.0
@@ -161,7 +137,7 @@ def row_posterior(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0917
     mass = 0.0
     for b in range(n_blocks):
         for q in range(BLOCK):
-            # exp by its series at x / 64 and six squarings: no call; relative error below 1e-12.
+            # exp by its series at x / 64 and six squarings avoids a call; relative error below 1e-12.
             x = max(weight[b, q] - top, _EXP_FLOOR) * (1.0 / 64)
             p = 1 + x * (1 / 8) * (1 + x * (1 / 9) * (1 + x * (1 / 10) * (1 + x * (1 / 11))))
             p = 1 + x * (1 / 4) * (1 + x * (1 / 5) * (1 + x * (1 / 6) * (1 + x * (1 / 7) * p)))
@@ -177,8 +153,8 @@ def row_posterior(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0917
     return mass, top + line_intercept
 
 
-@njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def expected_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def expected_counts(
     first_row,
     last_row,
     row_start,
@@ -192,11 +168,10 @@ def expected_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     nodes,
     log_prior,
 ) -> tuple[Any, Any, Any, Any]:
-    """One pass over the answers of some rows: log-likelihood and the sums that an M-step and a gradient need.
+    """The E-step over some rows: log-likelihood Σ wᵣ log ∫ Π P(xᵢ | θ) g(θ) dθ, and its sufficient statistics.
 
-    Points are in (blocks, BLOCK). Returns the log-likelihood; (table rows, points) posterior mass of the answers
-    of each table row; (items,) sum of the posterior means over right answers; (groups, points) posterior mass
-    of each population.
+    Returns the log-likelihood; posterior mass of the answers of each table row (table rows, blocks, BLOCK); sum of the
+    posterior means over right answers (items,); posterior mass of each population (groups, blocks, BLOCK).
     """
     n_blocks = table.shape[1]
     log_likelihood = 0.0

@@ -1,4 +1,4 @@
-"""Which anchors still behave as they did: drifted ones are found before they move the scale."""
+"""Screening of anchors: drifted ones are found before they move the scale."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ROUNDS = 20
 
 @dataclass(frozen=True)
 class AnchorRule:
-    """When an anchor has drifted and is dropped: its curve is off by more than chance and by more than matters.
+    """An anchor is dropped if its curve has moved by more than matters and by more than chance explains.
 
-    An anchor is dropped when its shift in b exceeds ``min_shift_b`` (logits) or its log ratio of slopes
-    ``min_log_ratio_a``, and that exceeds ``critical`` robust standard deviations of all anchors' shifts and
-    (where standard errors are given) ``critical`` standard errors. At most ``max_share`` may go. Where the
-    anchors' shifts in b have a robust standard deviation above ``max_spread_b`` there is no common scale.
+    That is, its shift in b exceeds ``min_shift_b`` (logits) or its log ratio of slopes ``min_log_ratio_a``, and the same
+    shift exceeds ``critical`` robust SDs of all anchors' shifts and, if known, ``critical`` of its standard errors. At
+    most ``max_share`` of the anchors may be dropped. A robust SD of the shifts in b above ``max_spread_b`` means that
+    the two sides share no scale.
     """
 
     critical: float = 3.0
@@ -35,7 +35,7 @@ class AnchorRule:
 
 @dataclass(frozen=True)
 class DroppedAnchor:
-    """An anchor that was not linked with: its shift in b (old scale, logits) and log ratio of slopes."""
+    """An anchor excluded from a link, with its shift in b (old scale, logits), its log ratio of slopes and the stored reason."""
 
     item_id: Any
     shift_b: float
@@ -45,7 +45,7 @@ class DroppedAnchor:
 
 @dataclass(frozen=True, eq=False)
 class CommonItems:
-    """Parameters (n, 3) of the common items on both scales, with their covariances (3 n, 3 n) or None."""
+    """(n, 3) parameters (a, b, c) of the common items on the new and the old scale; covariances (3 n, 3 n) or None."""
 
     ids: NDArray[Any]
     new: Floats
@@ -60,12 +60,11 @@ class CommonItems:
 
 
 def screen_anchors(pair: CommonItems, rule: AnchorRule) -> tuple[NDArray[np.bool_], tuple[DroppedAnchor, ...]]:
-    """(n,) anchors to keep, and those dropped with their shifts.
+    """(n,) mask of the anchors to keep, and the dropped ones.
 
-    The provisional link is by medians, which a minority of drifted anchors cannot move (the robust z of Huynh &
-    Meyer 2010); it is repeated on what is kept until nothing changes.
-
-    Raises AnchorsDisagreeError when more than ``rule.max_share`` would go: then no side can be called the drifted one.
+    A provisional link by medians, log A = median(log a_new − log a_old) and B = median(b_old − A b_new), is robust to a
+    minority of drifted anchors (the robust z of Huynh & Meyer 2010). It is repeated on the kept anchors until nothing
+    changes. Raises AnchorsDisagreeError if more than ``rule.max_share`` would be dropped, as either side may then be right.
     """
     n = len(pair.ids)
     kept = np.ones(n, dtype=bool)
@@ -103,6 +102,7 @@ def screen_anchors(pair: CommonItems, rule: AnchorRule) -> tuple[NDArray[np.bool
 
 
 def _shifts(pair: CommonItems, kept: NDArray[np.bool_]) -> tuple[Floats, Floats, float]:
+    """(n,) shifts in b on the old scale, (n,) log ratios of slopes, and A of the link by medians."""
     ratio = np.log(pair.new[:, 0]) - np.log(pair.old[:, 0])
     slope = float(np.exp(np.median(ratio[kept])))
     difference = pair.old[:, 1] - slope * pair.new[:, 1]
@@ -112,7 +112,7 @@ def _shifts(pair: CommonItems, kept: NDArray[np.bool_]) -> tuple[Floats, Floats,
 def _chance(
     pair: CommonItems, slope: float, *, shift_b: Floats, log_ratio_a: Floats, kept: NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
-    """(n,) standard deviation of each shift by chance: the spread among the anchors, or its own error if larger."""
+    """(n,) SD of each shift by chance: the spread among the anchors, or its own standard error if larger."""
     spread_b, spread_a = _robust_sd(shift_b[kept]), _robust_sd(log_ratio_a[kept])
     variance_b, variance_a = np.zeros(len(shift_b)), np.zeros(len(shift_b))
     for covariance, parameters, factor in (

@@ -1,9 +1,13 @@
-"""Linking two scales through common items: mean-mean, mean-sigma, Haebara, Stocking-Lord.
+"""Linking two scales through common items: mean-mean, mean-sigma, Haebara and Stocking–Lord.
+
+θ_old = A θ_new + B maps the new scale to the old one, so a_old = a_new / A, b_old = A b_new + B, and c is unchanged. With
+P_i and P_i* the curves of item i from its old parameters and from its transformed new ones, and grid weights w(θ):
+
+    mean-mean       A = mean(a_new) / mean(a_old)               B = mean(b_old) − A mean(b_new)
+    mean-sigma      A = SD(b_old) / SD(b_new)                   B likewise
+    Haebara         min Σ_θ w(θ) Σ_i (P_i*(θ) − P_i(θ))²        Stocking–Lord: min Σ_θ w(θ) (Σ_i P_i*(θ) − Σ_i P_i(θ))²
 
 Source: Kolen & Brennan 2004, chapter 6.
-
-Direction throughout: the new scale is mapped to the old one, θ_old = A θ_new + B, so that a_old = a_new / A,
-b_old = A b_new + B and c is unchanged.
 """
 
 from __future__ import annotations
@@ -28,30 +32,24 @@ _SLOPE_LIMITS = (0.05, 20.0)
 
 @dataclass(frozen=True, eq=False)
 class LinkGrid:
-    """Abilities and weights of the characteristic curve criteria, on the old scale (and, symmetric, on both)."""
+    """Abilities on the old scale, and their weights w(θ) in the characteristic curve criteria."""
 
     nodes: Floats
     weights: Floats
 
     @classmethod
     def normal(cls, points: int = 81, lower: float = -4.0, *, upper: float = 4.0) -> LinkGrid:
-        """Equally spaced points weighted by the standard normal density, weights summing to 1."""
+        """Equally spaced points with standard normal weights of sum 1."""
         nodes = np.linspace(lower, upper, points)
         weights = np.exp(-0.5 * nodes**2)
         return cls(nodes, weights / weights.sum())
 
-    @classmethod
-    def uniform(cls, points: int = 40, lower: float = -4.0, *, upper: float = 4.0) -> LinkGrid:
-        """Equally spaced points of equal weight, as in Kolen & Brennan's examples."""
-        return cls(np.linspace(lower, upper, points), np.full(points, 1.0 / points))
-
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """θ_old = A θ_new + B.
+    """θ_old = A θ_new + B, with standard errors by the delta method (NaN without item covariances).
 
-    ``se_slope``, ``se_intercept``, ``cov_slope_intercept``: of A and B by the delta method, NaN without item
-    covariances; ``covariance`` (2, 2). ``criterion``: value of the loss at the solution, NaN for the moment methods.
+    ``criterion``: the loss at the solution, NaN for mean-mean and mean-sigma. ``dropped``: drifted anchors left out.
     """
 
     A: float
@@ -63,15 +61,6 @@ class Link:
     criterion: float
     anchor_ids: NDArray[Any]
     dropped: tuple[DroppedAnchor, ...] = field(default=())
-    direction: str = "new → old: θ_old = A θ_new + B"
-
-    @property
-    def slope(self) -> float:
-        return self.A
-
-    @property
-    def intercept(self) -> float:
-        return self.B
 
     @property
     def n_anchors_used(self) -> int:
@@ -79,25 +68,14 @@ class Link:
 
     @property
     def covariance(self) -> Floats:
+        """(2, 2) of A and B."""
         return np.array(
             [[self.se_slope**2, self.cov_slope_intercept], [self.cov_slope_intercept, self.se_intercept**2]]
         )
 
-    def theta(self, theta_new: Floats) -> Floats:
-        return np.asarray(self.A * theta_new + self.B)
-
-    def items(self, new: ItemParameters) -> ItemParameters:
-        """Parameters on the old scale."""
-        return ItemParameters(new.item_ids, new.a / self.A, b=self.A * new.b + self.B, c=new.c)
-
-    def item_covariance(self, covariance: Floats) -> Floats:
-        """(n, 3, 3) covariance of (a, b, c) on the old scale, the constants taken as known."""
-        scale = np.array([1.0 / self.A, self.A, 1.0])
-        return np.asarray(covariance * scale[:, None] * scale[None, :])
-
     @classmethod
     def identity(cls) -> Link:
-        """For calibrations that are on one scale already, such as by fixed anchors."""
+        """The link of calibrations that share a scale, such as by fixed anchors."""
         return cls(
             1.0,
             0.0,
@@ -116,32 +94,28 @@ def link(
     *,
     method: LinkMethod = "stocking-lord",
     grid: LinkGrid | None = None,
-    symmetric: bool = False,
     rule: AnchorRule | None = AnchorRule(),
     min_anchors: int = 5,
     covariance_new: Floats | None = None,
     covariance_old: Floats | None = None,
 ) -> Link:
-    """The constants that map the scale of ``new`` to that of ``old`` through the items they share.
+    """The constants A and B that map the scale of ``new`` (a calibration's own) to that of ``old`` (the platform scale, say).
 
-    ``rule``: None keeps every anchor. ``covariance_*``: of (a, b, c) of the items, (n, 3, 3) by item or
-    (3 n, 3 n) of all, in the order of ``new`` and ``old``; zeros for parameters known without error. They give
-    the standard errors of A and B (and protect anchors that are merely uncertain from being dropped).
+    ``rule``: None keeps every anchor. ``covariance_*``: of (a, b, c), (n, 3, 3) by item or (3 n, 3 n) of all items, in the
+    order of ``new`` and ``old``; zeros for known parameters. They give the standard errors of A and B, and they keep
+    anchors that are only uncertain from being dropped.
 
-    Raises LinkingError where fewer than ``min_anchors`` anchors remain or slopes have the wrong sign.
+    Raises LinkingError if fewer than ``min_anchors`` anchors with positive slopes remain.
     """
     if method not in METHODS:
-        raise IrtDataError(f"linking method {method!r} is not known; take one of {', '.join(METHODS)}")
-    pair = _pair(new, old, covariance_new=covariance_new, covariance_old=covariance_old)
-    _require(len(pair.ids), min_anchors, what="common items with usable parameters")
-    grid = grid or LinkGrid.normal()
-    kept, dropped = np.ones(len(pair.ids), dtype=bool), tuple[DroppedAnchor, ...]()
+        raise IrtDataError(f"unknown linking method {method!r}; use one of {', '.join(METHODS)}")
+    pair = _pair(new, old, min_anchors=min_anchors, covariance_new=covariance_new, covariance_old=covariance_old)
+    dropped = tuple[DroppedAnchor, ...]()
     if rule is not None:
-        kept, dropped = screen_anchors(pair, rule)
-        _require(int(kept.sum()), min_anchors, what=f"anchors after {len(dropped)} drifted ones were dropped")
-    used = pair.take(kept)
-    eta, criterion = solve(used, method, grid=grid, symmetric=symmetric)
-    covariance = _delta_covariance(used, eta, method=method, grid=grid, symmetric=symmetric)
+        pair, dropped = _screened(pair, rule, min_anchors=min_anchors)
+    criterion = _Criterion(method, grid or LinkGrid.normal())
+    eta, loss = criterion.solve(pair)
+    covariance = _delta_covariance(pair, eta, criterion=criterion)
     se = np.sqrt(np.diag(covariance))
     return Link(
         float(eta[0]),
@@ -150,8 +124,8 @@ def link(
         se_intercept=float(se[1]),
         cov_slope_intercept=float(covariance[0, 1]),
         method=method,
-        criterion=criterion,
-        anchor_ids=used.ids,
+        criterion=loss,
+        anchor_ids=pair.ids,
         dropped=dropped,
     )
 
@@ -165,16 +139,21 @@ def drifted_anchors(
     covariance_new: Floats | None = None,
     covariance_old: Floats | None = None,
 ) -> tuple[NDArray[Any], tuple[DroppedAnchor, ...]]:
-    """Ids of the common items that behave on the new scale as on the old, and those that do not: ``link``'s screening
-    for anchors that are to be held fixed.
+    """Ids of the common items that may be held fixed, and the drifted ones: the screening of ``link`` alone.
 
-    Raises LinkingError where fewer than ``min_anchors`` would be left, or no side can be called the drifted one.
+    Raises LinkingError if fewer than ``min_anchors`` would remain, or either side may be the drifted one.
     """
-    pair = _pair(new, old, covariance_new=covariance_new, covariance_old=covariance_old)
-    _require(len(pair.ids), min_anchors, what="common items with usable parameters")
+    pair = _pair(new, old, min_anchors=min_anchors, covariance_new=covariance_new, covariance_old=covariance_old)
+    kept, dropped = _screened(pair, rule, min_anchors=min_anchors)
+    return kept.ids, dropped
+
+
+def _screened(
+    pair: CommonItems, rule: AnchorRule, *, min_anchors: int
+) -> tuple[CommonItems, tuple[DroppedAnchor, ...]]:
     kept, dropped = screen_anchors(pair, rule)
     _require(int(kept.sum()), min_anchors, what=f"anchors after {len(dropped)} drifted ones were dropped")
-    return pair.ids[kept], dropped
+    return pair.take(kept), dropped
 
 
 def _require(n: int, minimum: int, *, what: str) -> None:
@@ -185,13 +164,19 @@ def _require(n: int, minimum: int, *, what: str) -> None:
 
 
 def _pair(
-    new: ItemParameters, old: ItemParameters, *, covariance_new: Floats | None, covariance_old: Floats | None
+    new: ItemParameters,
+    old: ItemParameters,
+    *,
+    min_anchors: int,
+    covariance_new: Floats | None,
+    covariance_old: Floats | None,
 ) -> CommonItems:
     position = old.positions(new.item_ids)
-    # A negative slope on either side is a wrong key, not a scale.
+    # A negative slope on either side means a wrong key.
     both = position >= 0
     both &= (new.a > 0) & (old.a[np.maximum(position, 0)] > 0)
     here, there = np.flatnonzero(both), position[both]
+    _require(len(here), min_anchors, what="common items with usable parameters")
     return CommonItems(
         new.item_ids[here],
         np.stack([new.a[here], new.b[here], new.c[here]], axis=1),
@@ -206,101 +191,89 @@ def _wide(covariance: Floats | None, n: int, *, rows: NDArray[np.int64], name: s
         return None
     if covariance.shape == (3 * n, 3 * n):
         flat = (3 * rows[:, None] + np.arange(3)).ravel()
-        return np.nan_to_num(covariance[np.ix_(flat, flat)])
+        return np.asarray(np.nan_to_num(covariance[np.ix_(flat, flat)]))
     if covariance.shape != (n, 3, 3):
-        raise IrtDataError(f"{name} has shape {covariance.shape}; give ({n}, 3, 3) or ({3 * n}, {3 * n})")
+        raise IrtDataError(f"{name} has shape {covariance.shape}; need ({n}, 3, 3) or ({3 * n}, {3 * n})")
     wide = np.zeros((3 * len(rows), 3 * len(rows)))
     for k, row in enumerate(rows):
         wide[3 * k : 3 * k + 3, 3 * k : 3 * k + 3] = np.nan_to_num(covariance[row])
     return wide
 
 
-def solve(pair: CommonItems, method: LinkMethod, *, grid: LinkGrid, symmetric: bool) -> tuple[Floats, float]:
-    """(A, B) and the value of the criterion, NaN for the moment methods."""
-    start = _moments(pair.new, pair.old, method="mean-mean" if method == "mean-mean" else "mean-sigma")
-    if method in ("mean-mean", "mean-sigma"):
-        return start, float("nan")
-    from scipy.optimize import least_squares
+@dataclass(frozen=True, eq=False)
+class _Criterion:
+    """What a method minimises, or solves, for η = (A, B)."""
 
-    start[0] = np.clip(start[0], 2 * _SLOPE_LIMITS[0], 0.5 * _SLOPE_LIMITS[1])
-    found = least_squares(
-        lambda eta: _residuals(eta, pair.new, old=pair.old, method=method, grid=grid, symmetric=symmetric)[0],
-        start,
-        jac=lambda eta: _residuals(eta, pair.new, old=pair.old, method=method, grid=grid, symmetric=symmetric)[1],
-        bounds=([_SLOPE_LIMITS[0], -np.inf], [_SLOPE_LIMITS[1], np.inf]),
-        xtol=1e-14,
-        ftol=1e-14,
-        gtol=1e-14,
-        x_scale=1.0,
-    )
-    return np.asarray(found.x), float(2.0 * found.cost)
+    method: LinkMethod
+    grid: LinkGrid
 
+    @property
+    def is_moment(self) -> bool:
+        return self.method in ("mean-mean", "mean-sigma")
 
-def _moments(new: Floats, old: Floats, *, method: str) -> Floats:
-    (a_new, b_new), (a_old, b_old) = new[:, :2].T, old[:, :2].T
-    slope = a_new.mean() / a_old.mean() if method == "mean-mean" else b_old.std() / max(b_new.std(), 1e-12)
-    return np.array([slope, b_old.mean() - slope * b_new.mean()])
+    def solve(self, pair: CommonItems) -> tuple[Floats, float]:
+        """(A, B) and the loss, NaN for the moment methods."""
+        start = self.moments(pair.new, pair.old)
+        if self.is_moment:
+            return start, float("nan")
+        from scipy.optimize import least_squares
 
+        start[0] = np.clip(start[0], 2 * _SLOPE_LIMITS[0], 0.5 * _SLOPE_LIMITS[1])
+        found = least_squares(
+            lambda eta: self.residuals(eta, pair.new, old=pair.old)[0],
+            start,
+            jac=lambda eta: self.residuals(eta, pair.new, old=pair.old)[1],
+            bounds=([_SLOPE_LIMITS[0], -np.inf], [_SLOPE_LIMITS[1], np.inf]),
+            xtol=1e-14,
+            ftol=1e-14,
+            gtol=1e-14,
+            x_scale=1.0,
+        )
+        return np.asarray(found.x), float(2.0 * found.cost)
 
-def _residuals(
-    eta: Floats, new: Floats, *, old: Floats, method: str, grid: LinkGrid, symmetric: bool
-) -> tuple[Floats, Floats]:
-    """Weighted differences of curves (Haebara: by item; Stocking-Lord: summed) and their derivatives by A, B."""
-    sides = [_side_old(eta, new, old=old, theta=grid.nodes)]
-    if symmetric:
-        sides.append(_side_new(eta, new, old=old, theta=grid.nodes))
-    root = np.sqrt(grid.weights)
-    residuals, jacobians = [], []
-    for difference, by_slope, by_intercept in sides:
-        parts = (difference, by_slope, by_intercept)
-        if method == "stocking-lord":
-            parts = tuple(part.sum(axis=0, keepdims=True) for part in parts)
-        value, *derivative = ((part * root).ravel() for part in parts)
-        residuals.append(value)
-        jacobians.append(np.stack(derivative, axis=1))
-    return np.concatenate(residuals), np.concatenate(jacobians)
+    def moments(self, new: Floats, old: Floats) -> Floats:
+        """Mean-mean, or mean-sigma for the others to start from."""
+        (a_new, b_new), (a_old, b_old) = new[:, :2].T, old[:, :2].T
+        slope = a_new.mean() / a_old.mean() if self.method == "mean-mean" else b_old.std() / max(b_new.std(), 1e-12)
+        return np.array([slope, b_old.mean() - slope * b_new.mean()])
 
+    def residuals(self, eta: Floats, new: Floats, *, old: Floats) -> tuple[Floats, Floats]:
+        """√w (P* − P), by item (Haebara) or summed (Stocking–Lord), and its derivatives by A and B."""
+        slope, intercept = eta
+        theta = self.grid.nodes
+        a, c = new[:, :1], new[:, 2:]
+        z = a * (theta - intercept) / slope - a * new[:, 1:2]
+        curve = logistic(z)
+        density = (1.0 - c) * curve * (1.0 - curve)
+        target = old[:, 2:] + (1.0 - old[:, 2:]) * logistic(old[:, :1] * (theta - old[:, 1:2]))
+        difference = c + (1.0 - c) * curve - target
+        parts = [difference, -density * a * (theta - intercept) / slope**2, -density * a / slope]
+        if self.method == "stocking-lord":
+            parts = [part.sum(axis=0, keepdims=True) for part in parts]
+        value, *derivative = ((part * np.sqrt(self.grid.weights)).ravel() for part in parts)
+        return value, np.stack(derivative, axis=1)
 
-def _side_old(eta: Floats, new: Floats, *, old: Floats, theta: Floats) -> tuple[Floats, Floats, Floats]:
-    """(n, points) new curves minus old ones on the old scale, and derivatives of the difference by A and B."""
-    slope, intercept = eta
-    a, c = new[:, :1], new[:, 2:]
-    z = a * (theta - intercept) / slope - a * new[:, 1:2]
-    curve = logistic(z)
-    density = (1.0 - c) * curve * (1.0 - curve)
-    target = old[:, 2:] + (1.0 - old[:, 2:]) * logistic(old[:, :1] * (theta - old[:, 1:2]))
-    difference = c + (1.0 - c) * curve - target
-    return difference, -density * a * (theta - intercept) / slope**2, -density * a / slope
-
-
-def _side_new(eta: Floats, new: Floats, *, old: Floats, theta: Floats) -> tuple[Floats, Floats, Floats]:
-    """The same on the new scale: old curves transformed back, minus new ones."""
-    slope, intercept = eta
-    a, c = old[:, :1], old[:, 2:]
-    curve = logistic(a * (slope * theta + intercept - old[:, 1:2]))
-    density = (1.0 - c) * curve * (1.0 - curve)
-    own = new[:, 2:] + (1.0 - new[:, 2:]) * logistic(new[:, :1] * (theta - new[:, 1:2]))
-    return c + (1.0 - c) * curve - own, density * a * theta, density * a
+    def equations(self, eta: Floats, new: Floats, *, old: Floats) -> Floats:
+        """(2,) estimating equations, zero at the solution."""
+        if self.is_moment:
+            return np.asarray(eta - self.moments(new, old))
+        residual, jacobian = self.residuals(eta, new, old=old)
+        return np.asarray(jacobian.T @ residual)
 
 
-def _equations(eta: Floats, new: Floats, *, old: Floats, method: str, grid: LinkGrid, symmetric: bool) -> Floats:
-    """(2,) what is zero at the solution."""
-    if method in ("mean-mean", "mean-sigma"):
-        return np.asarray(eta - _moments(new, old, method=method))
-    residual, jacobian = _residuals(eta, new, old=old, method=method, grid=grid, symmetric=symmetric)
-    return np.asarray(jacobian.T @ residual)
+def _delta_covariance(pair: CommonItems, eta: Floats, *, criterion: _Criterion) -> Floats:
+    """(2, 2) covariance of (A, B) by the implicit function theorem (Ogasawara 2001); NaN without covariances.
 
-
-def _delta_covariance(pair: CommonItems, eta: Floats, *, method: str, grid: LinkGrid, symmetric: bool) -> Floats:
-    """(2, 2) covariance of (A, B) by the implicit function theorem (Ogasawara 2001); NaN without covariances."""
+    With g(η, parameters) = 0 at the solution: Cov(η) = S Cov(parameters) Sᵀ, S = −(∂g/∂η)⁻¹ ∂g/∂parameters.
+    """
     if pair.covariance_new is None and pair.covariance_old is None:
         return np.full((2, 2), np.nan)
     by_eta = np.empty((2, 2))
     for j in range(2):
         step = np.zeros(2)
         step[j] = _DIFFERENCE_STEP
-        upper = _equations(eta + step, pair.new, old=pair.old, method=method, grid=grid, symmetric=symmetric)
-        lower = _equations(eta - step, pair.new, old=pair.old, method=method, grid=grid, symmetric=symmetric)
+        upper = criterion.equations(eta + step, pair.new, old=pair.old)
+        lower = criterion.equations(eta - step, pair.new, old=pair.old)
         by_eta[:, j] = (upper - lower) / (2 * _DIFFERENCE_STEP)
     total = np.zeros((2, 2))
     for side, covariance in (("new", pair.covariance_new), ("old", pair.covariance_old)):
@@ -312,9 +285,7 @@ def _delta_covariance(pair: CommonItems, eta: Floats, *, method: str, grid: Link
             for sign in (1.0, -1.0):
                 moved = {"new": pair.new.copy(), "old": pair.old.copy()}
                 moved[side].flat[k] += sign * _DIFFERENCE_STEP
-                values.append(
-                    _equations(eta, moved["new"], old=moved["old"], method=method, grid=grid, symmetric=symmetric)
-                )
+                values.append(criterion.equations(eta, moved["new"], old=moved["old"]))
             by_parameters[:, k] = (values[0] - values[1]) / (2 * _DIFFERENCE_STEP)
         sensitivity = -np.linalg.solve(by_eta, by_parameters)
         total += sensitivity @ covariance @ sensitivity.T

@@ -1,4 +1,9 @@
-"""The unidimensional logistic models, on the logit metric (D = 1): P = c + (1 - c) / (1 + exp(-a (θ - b)))."""
+"""The unidimensional logistic models, on the logit metric (D = 1).
+
+P(x = 1 | θ) = c + (1 − c) · logistic(a (θ − b)), with a θ − a b = a θ + d in slope-intercept form.
+
+Rasch fixes a = 1 and c = 0; the 2PL fixes c = 0.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +21,10 @@ ModelName = Literal["Rasch", "2PL", "3PL"]
 
 @dataclass(frozen=True, eq=False)
 class ItemParameters:
-    """Parameters of items, all (n_items,): discrimination a (1/logit), difficulty b (logit), asymptote c.
+    """Item parameters, all (n_items,): discrimination a (1/logit), difficulty b (logit), lower asymptote c.
 
-    Raises IrtDataError for repeated items, a that is 0, values that are not finite and c outside [0, 1).
+    The object does not record its scale. Whoever passes it on names the scale: a calibration's own scale, or the
+    platform scale after linking. Raises IrtDataError for repeated items, a = 0, non-finite values and c outside [0, 1).
     """
 
     item_ids: NDArray[Any]
@@ -32,11 +38,13 @@ class ItemParameters:
         fine = np.isfinite(self.a) & np.isfinite(self.b) & (self.a != 0) & (self.c >= 0) & (self.c < 1)
         if not bool(fine.all()):
             bad = self.item_ids[~fine][:5].tolist()
-            raise IrtDataError(f"parameters of {int((~fine).sum())} items are not usable ({bad}): a ≠ 0, 0 ≤ c < 1")
+            raise IrtDataError(
+                f"invalid parameters of {int((~fine).sum())} items ({bad}): need finite a ≠ 0 and b, 0 ≤ c < 1"
+            )
 
     @classmethod
     def of(cls, item_ids: ArrayLike, a: ArrayLike, *, b: ArrayLike, c: ArrayLike | None = None) -> ItemParameters:
-        """Parameters from anything array-like; c is 0 unless given, and NaN in c means 0."""
+        """Parameters from anything array-like; a missing c, and NaN in c, mean 0."""
         ids = np.asarray(item_ids)
         guessing = np.zeros(len(ids)) if c is None else np.nan_to_num(np.asarray(c, dtype=np.float64))
         return cls(ids, np.asarray(a, dtype=np.float64), b=np.asarray(b, dtype=np.float64), c=guessing)
@@ -46,7 +54,7 @@ class ItemParameters:
 
     @property
     def intercept(self) -> Floats:
-        """(n_items,) d = -a b, in logits."""
+        """(n_items,) d = −a b, in logits."""
         return -self.a * self.b
 
     def take(self, positions: NDArray[Any]) -> ItemParameters:
@@ -54,9 +62,9 @@ class ItemParameters:
         return ItemParameters(self.item_ids[positions], self.a[positions], b=self.b[positions], c=self.c[positions])
 
     def positions(self, item_ids: NDArray[Any]) -> NDArray[np.int64]:
-        """(len(item_ids),) where each of these items is here; -1 where it is not.
+        """(len(item_ids),) position of each of these items here; -1 where it is missing.
 
-        Raises IrtDataError for numbers against text: such ids never match, and nothing would be found.
+        Raises IrtDataError when one side has numbers and the other text: such ids never match, so no item would be found.
         """
         if len(self) and len(item_ids) and _is_text(self.item_ids) != _is_text(item_ids):
             raise IrtDataError(
@@ -74,41 +82,23 @@ def _is_text(ids: NDArray[Any]) -> bool:
 
 
 def logistic(z: Floats) -> Floats:
-    """1 / (1 + exp(-z)) without overflow."""
+    """1 / (1 + exp(−z)) without overflow."""
     from scipy.special import expit
 
     return np.asarray(expit(z))
 
 
 def probability(theta: ArrayLike, items: ItemParameters) -> Floats:
-    """(n_items, n_theta) probability of a right answer."""
+    """(n_items, n_theta) P(x = 1 | θ), with θ on the scale of ``items``."""
     ability = np.asarray(theta, dtype=np.float64)
     curve = logistic(items.a[:, None] * (ability[None, :] - items.b[:, None]))
     return np.asarray(items.c[:, None] + (1.0 - items.c[:, None]) * curve)
 
 
 def information(theta: ArrayLike, items: ItemParameters) -> Floats:
-    """(n_items, n_theta) Fisher information of each item about θ (Birnbaum 1968, p. 462)."""
+    """(n_items, n_theta) Fisher information of each item: P′(θ)² / (P(θ) (1 − P(θ))) (Birnbaum 1968, p. 462)."""
     ability = np.asarray(theta, dtype=np.float64)
     curve = logistic(items.a[:, None] * (ability[None, :] - items.b[:, None]))
     right = items.c[:, None] + (1.0 - items.c[:, None]) * curve
     slope = (1.0 - items.c[:, None]) * items.a[:, None] * curve * (1.0 - curve)
     return np.asarray(slope**2 / np.maximum(right * (1.0 - right), 1e-300))
-
-
-def log_tables(a: Floats, d: Floats, *, c: Floats, nodes: Floats) -> tuple[Floats, int, Floats, Floats]:
-    """What the compiled loops add up: (rows, nodes) table, shift, slope (n_items,) and intercept (n_items,).
-
-    Without guessing a row an item holds log(1 - P) and a right answer adds a θ + d (shift 1). With guessing
-    an item has two rows, of log(1 - P) and log P (shift 0), and nothing is added.
-    """
-    z = a[:, None] * nodes[None, :] + d[:, None]
-    log_wrong = -np.logaddexp(0.0, z)
-    if not bool(np.any(c > 0)):
-        return log_wrong, 1, a, d
-    log_curve = z + log_wrong
-    table = np.empty((2 * len(a), len(nodes)))
-    with np.errstate(divide="ignore"):
-        table[0::2] = np.log1p(-c)[:, None] + log_wrong
-        table[1::2] = np.logaddexp(np.log(c)[:, None], np.log1p(-c)[:, None] + log_curve)
-    return table, 0, np.zeros(len(a)), np.zeros(len(a))

@@ -1,7 +1,9 @@
 """The marginal log-likelihood, its gradient and the complete-data information, from one pass over the answers.
 
-By Fisher's identity the gradient of the marginal log-likelihood is the gradient of the expected complete-data
-one (Bock & Aitkin 1981), so an E-step gives all that a quasi-Newton iteration needs.
+ℓ = Σ_rows w log Σ_q g(θ_q) Π_items P(x | θ_q), with g the normal density normalised on the nodes θ_q.
+
+By Fisher's identity ∇ℓ equals the gradient of the expected complete-data log-likelihood (Bock & Aitkin 1981), so one
+E-step gives everything that a quasi-Newton iteration needs. Parameters are on the calibration's own scale.
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from seedtest_analytics.stats.irt import kernels
+from seedtest_analytics.stats.irt import grid_tables, kernels
 from seedtest_analytics.stats.irt.config import ItemPriors
 from seedtest_analytics.stats.irt.data import ResponseData
-from seedtest_analytics.stats.irt.model import log_tables, logistic
+from seedtest_analytics.stats.irt.model import logistic
 from seedtest_analytics.stats.irt.priors import evaluate_priors
 from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes
 
@@ -23,15 +25,15 @@ Bools = NDArray[np.bool_]
 
 _MAX_LANES = 16
 _ANSWERS_PER_ITEM = 8
-"""A lane is worth its own table of counts from so many answers an item."""
+"""A lane of its own pays from this many answers per item: it needs its own table of counts."""
 _SMALL_PROBABILITY = 1e-12
 _WRONG_KEY_Z = -3.0
-"""An item whose answers do not depend on the ability at all falls below it once in 700 times."""
+"""An item whose answers do not depend on the ability falls below this z value once in 700 times."""
 
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """A point of the search: a, d, gamma = logit(c) (n_items,), -inf for c = 0; mean, log_sd (n_groups,)."""
+    """A point of the search: a, d and gamma = logit(c), −inf for c = 0, (n_items,); mean and log_sd (n_groups,)."""
 
     a: Floats
     d: Floats
@@ -46,7 +48,7 @@ class Parameters:
 
 @dataclass(frozen=True, eq=False)
 class FreeParameters:
-    """Which are estimated: items (n_items, 3) in the order a, d, gamma; groups (n_groups, 2): mean, log SD."""
+    """Which parameters are estimated: items (n_items, 3) of a, d, gamma; groups (n_groups, 2) of mean, log SD."""
 
     items: Bools
     groups: Bools
@@ -69,8 +71,8 @@ class FreeParameters:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One pass: log-likelihood and log prior; gradients (n_items, 3), (n_groups, 2) of their sum; complete-data
-    information (n_items, 3, 3), (n_groups, 2, 2); what the answers' posterior masses were, for M-steps.
+    """One pass: log-likelihood and log prior; gradients (n_items, 3) and (n_groups, 2) of their sum; complete-data
+    information (n_items, 3, 3) and (n_groups, 2, 2); posterior masses of the answers, for M-steps.
     """
 
     log_likelihood: float
@@ -89,7 +91,7 @@ class Evaluation:
 
 
 class MarginalLikelihood:
-    """The objective of one data set: answers laid out for the compiled pass, nodes, priors."""
+    """The objective of one data set, its quadrature nodes and its priors."""
 
     def __init__(self, data: ResponseData, nodes: Floats, *, priors: ItemPriors, threads: int | None = None) -> None:
         self.data = data
@@ -98,7 +100,6 @@ class MarginalLikelihood:
         self.nodes = nodes
         self.priors = priors
         self.n_points = len(nodes)
-        self.node_blocks = kernels.in_blocks(nodes)
         self.right = self._weighted_right_answers()
         self.lane_start = _lanes(data)
 
@@ -116,27 +117,23 @@ class MarginalLikelihood:
         return np.asarray(counts[1::2], dtype=np.float64)
 
     def log_population(self, parameters: Parameters) -> Floats:
-        """(n_groups, n_points) log of the normalised population weights."""
+        """(n_groups, n_points) log of the population weights, normalised to sum 1."""
         sd = np.exp(parameters.log_sd)[:, None]
         log_density = -0.5 * ((self.nodes[None, :] - parameters.mean[:, None]) / sd) ** 2
         top = log_density.max(axis=1, keepdims=True)
         return np.asarray(log_density - top - np.log(np.exp(log_density - top).sum(axis=1, keepdims=True)))
 
     def evaluate(self, parameters: Parameters, dtype: DTypeLike = np.float64) -> Evaluation:
-        """One pass over the answers at these parameters; ``dtype`` of the tables that are added up."""
+        """One pass over the answers at these parameters, with tables of type ``dtype``."""
         log_population = self.log_population(parameters)
-        table, shift, slope, intercept = log_tables(parameters.a, parameters.d, c=parameters.c, nodes=self.nodes)
+        tables = grid_tables.answer_tables(parameters.a, parameters.d, c=parameters.c, nodes=self.nodes, dtype=dtype)
         shared = (
             self.data.row_start,
             self.data.answer_code,
             self.row_weight,
             self.data.groups(),
-            kernels.in_blocks(table).astype(dtype),
-            shift,
-            slope,
-            intercept,
-            self.node_blocks,
-            kernels.in_blocks(log_population, kernels.MASKED_LOG_PRIOR),
+            *tables,
+            grid_tables.in_blocks(log_population, grid_tables.MASKED_LOG_PRIOR),
         )
         lanes = run_lanes(
             lambda lane: kernels.expected_counts(self.lane_start[lane], self.lane_start[lane + 1], *shared),
@@ -145,7 +142,7 @@ class MarginalLikelihood:
         )
         log_likelihood = sum(lane[0] for lane in lanes)
         counts, right_mean, population = (np.sum([lane[k] for lane in lanes], axis=0) for k in (1, 2, 3))
-        counts, population = (kernels.points(values, self.n_points) for values in (counts, population))
+        counts, population = (grid_tables.points(values, self.n_points) for values in (counts, population))
         item_gradient, item_information = item_derivatives(
             parameters, counts, right=self.right, right_mean=right_mean, nodes=self.nodes
         )
@@ -166,15 +163,14 @@ class MarginalLikelihood:
         )
 
     def wants_negative_slope(self, at: Evaluation) -> Bools:
-        """(n_items,) whose answers say a < 0 beyond chance, whatever a prior that forbids it made of them."""
+        """(n_items,) whether the answers ask for a < 0 beyond chance, even where a prior forbids it."""
         return np.asarray(self.slope_score(at) < _WRONG_KEY_Z)
 
     def slope_score(self, at: Evaluation) -> Floats:
-        """(n_items,) which way the answers bend an item's curve, as a z value: the derivative by a at a = 0, of the
-        likelihood alone, by the standard deviation that it has where answers do not depend on the ability.
+        """(n_items,) score test of a = 0: z = ∂ℓ/∂a at a = 0, divided by its SD when answers ignore the ability.
 
-        Abilities are spread by their posterior, which makes the standard deviation a little too large: |z| is rather
-        too small. NaN for items whose answers are all the same.
+        The SD includes the spread of each posterior, which makes |z| a little too small. NaN for items whose answers
+        are all the same.
         """
         all_answers, right_mean = at.counts, at.right_mean
         if len(at.counts) != self.data.n_items:
@@ -188,7 +184,7 @@ class MarginalLikelihood:
 
 
 def _lanes(data: ResponseData) -> NDArray[np.int64]:
-    """Row boundaries of the lanes: a function of the data alone, so that sums never depend on threads."""
+    """Row boundaries of the lanes. They depend only on the data, so sums do not depend on the number of threads."""
     n_lanes = int(np.clip(data.n_answers // (_ANSWERS_PER_ITEM * data.n_items), 1, _MAX_LANES))
     return balanced_rows(data.row_start, n_lanes)
 
@@ -196,9 +192,13 @@ def _lanes(data: ResponseData) -> NDArray[np.int64]:
 def item_derivatives(
     parameters: Parameters, counts: Floats, *, right: Floats, right_mean: Floats, nodes: Floats
 ) -> tuple[Floats, Floats]:
-    """(n_items, 3) gradient and (n_items, 3, 3) information of the expected complete-data log-likelihood."""
+    """(n_items, 3) gradient and (n_items, 3, 3) information of the expected complete-data log-likelihood.
+
+    With posterior counts n(θ) of answers and r(θ) of right ones, and p = P(1 | θ):
+    gradient Σ_θ (r − n p) ∂p / (p (1 − p)), information Σ_θ n ∂p ∂pᵀ / (p (1 − p)).
+    """
     n_items = len(parameters.a)
-    curve = logistic(parameters.a[:, None] * nodes[None, :] + parameters.d[:, None])
+    curve, p, by_z, by_gamma = curve_derivatives(parameters, nodes)
     powers = np.stack([nodes**2, nodes, np.ones_like(nodes)], axis=1)
     gradient, information = np.zeros((n_items, 3)), np.zeros((n_items, 3, 3))
     if len(counts) == n_items:
@@ -207,10 +207,7 @@ def item_derivatives(
         gradient[:, 1] = right - expected.sum(axis=1)
         moments = (expected * (1.0 - curve)) @ powers
     else:
-        c = parameters.c[:, None]
         total, seen_right = counts[0::2] + counts[1::2], counts[1::2]
-        p = np.clip(c + (1.0 - c) * curve, _SMALL_PROBABILITY, 1.0 - _SMALL_PROBABILITY)
-        by_z, by_gamma = (1.0 - c) * curve * (1.0 - curve), c * (1.0 - c) * (1.0 - curve)
         variance = p * (1.0 - p)
         residual = (seen_right - total * p) / variance
         gradient[:, 0] = (residual * by_z) @ nodes
@@ -227,10 +224,18 @@ def item_derivatives(
     return gradient, information
 
 
+def curve_derivatives(parameters: Parameters, nodes: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """(n_items, nodes) logistic curve, P(1 | θ), and its derivatives by z = a θ + d and by logit(c)."""
+    c = parameters.c[:, None]
+    curve = logistic(parameters.a[:, None] * nodes[None, :] + parameters.d[:, None])
+    p = np.clip(c + (1.0 - c) * curve, _SMALL_PROBABILITY, 1.0 - _SMALL_PROBABILITY)
+    return curve, p, (1.0 - c) * curve * (1.0 - curve), c * (1.0 - c) * (1.0 - curve)
+
+
 def _group_derivatives(
     parameters: Parameters, population: Floats, *, weights: Floats, nodes: Floats
 ) -> tuple[Floats, Floats]:
-    """(n_groups, 2) and (n_groups, 2, 2) for mean and log SD of the discrete normal on the nodes."""
+    """(n_groups, 2) gradient and (n_groups, 2, 2) information of mean and log SD of the discrete normal on the nodes."""
     sd = np.exp(parameters.log_sd)[:, None]
     z = (nodes[None, :] - parameters.mean[:, None]) / sd
     statistics = np.stack([z / sd, z**2], axis=1)
@@ -243,7 +248,7 @@ def _group_derivatives(
 
 
 def add_prior_information(information: Floats, prior_hessian: Floats) -> Floats:
-    """Information plus the prior's curvature, without the parts of it that bend upwards."""
+    """Information plus the concave part of the log prior's curvature."""
     if not bool(np.any(prior_hessian)):
         return information
     values, vectors = np.linalg.eigh(-prior_hessian)

@@ -1,8 +1,8 @@
-"""Maximisation of the marginal likelihood: a few EM steps, then quasi-Newton with EM's metric.
+"""Maximisation of the marginal likelihood: a few EM steps, then quasi-Newton steps in EM's metric.
 
-Plain EM needs 40 to 90 passes over the answers where this needs 8 to 20. The direction is that of limited
-memory BFGS (Nocedal & Wright 2006, algorithm 7.4) whose initial matrix is the inverse complete-data
-information, block by item: with no memory it is one EM gradient step (Lange 1995).
+The direction is H ∇ℓ, with H the limited-memory BFGS matrix (Nocedal & Wright 2006, algorithm 7.4) that starts from the
+inverse complete-data information, block by item. Without memory this is an EM gradient step (Lange 1995). It needs 8 to
+20 passes over the answers, plain EM 40 to 90.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from seedtest_analytics.stats.irt.priors import evaluate_priors
 Floats = NDArray[np.float64]
 
 DISCRIMINATION_LIMIT = 20.0
-"""Beyond this |a| a curve is a step at any spacing of answers; the estimate is held there and flagged."""
+"""Beyond this |a| a curve is a step function for all practical purposes; the estimate stops here and is flagged."""
 _INTERCEPT_LIMIT = 60.0
 _GAMMA_LIMITS = (-8.0, 4.0)
 _STEP_LIMIT = np.array([0.7, 1.0, 1.0])
 _GROUP_STEP_LIMIT = np.array([0.5, 0.5])
 _LARGEST_FALL = 0.7
-"""Share of a discrimination that one step may take away where its prior is on log a. A wrong key pulls towards
-a < 0, where that prior has no density: one step across zero and no later one finds a way back."""
+"""Under a prior on log a, one step may take away at most this share of a. A wrong key pulls towards a < 0, where the prior
+has no density and from where no later step returns."""
 _SHORT_STEPS = (1 / 4, 1 / 16, 1 / 64)
 _SURE_LOSS = 10.0
-"""So many roundings of the objective are no rounding: three passes for nothing cost more than a small loss."""
+"""A drop of more than this many rounding errors is a real loss; three extra passes cost more than a smaller one."""
 _EM_STEPS = 2
 _NEWTON_STEPS_IN_M = 4
 _MEMORY = 8
 _SCALE_LIMITS = (1.0, 1.5)
-"""EM's metric makes steps too short, never too long; one pair must not stretch them beyond reason."""
+"""EM's metric makes steps too short, never too long, but one pair must not stretch them too far."""
 _RIDGE = 1e-9
 _OBJECTIVE_ROUNDING = {np.dtype(np.float32): 1e-7, np.dtype(np.float64): 1e-12}
-"""Relative rounding of the objective by the tables' type: a smaller loss is no loss."""
-
+"""Relative rounding error of the objective by the type of the tables."""
 
 Pair = tuple[Floats, Floats]
-"""A step and the fall of the gradient along it."""
+"""A step s and the decrease y of the gradient along it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """Where the search ended. ``step``: largest component (logits) of the EM and the quasi-Newton
-    step that are left; ``gradient``: largest |derivative|."""
+    """The end of a search. ``step``: largest component (logits) of the remaining EM and quasi-Newton steps;
+    ``gradient``: largest |derivative|.
+    """
 
     parameters: Parameters
     evaluation: Evaluation
@@ -61,7 +61,6 @@ class Optimum:
     converged: bool
     step: float
     gradient: float
-    trace: tuple[float, ...]
     memory: tuple[Pair, ...]
 
 
@@ -77,13 +76,13 @@ def maximise(
     memory: tuple[Pair, ...] = (),
     passes_done: int = 0,
 ) -> Optimum:
-    """The maximum nearest to ``start``; never raises for want of convergence, which the result states.
+    """The maximum nearest to ``start``. The result says whether the search converged; it does not raise if not.
 
-    ``memory`` and ``passes_done`` carry a search on in another precision.
+    ``memory`` and ``passes_done`` continue a search in another precision.
     """
     rounding = _OBJECTIVE_ROUNDING[np.dtype(dtype)]
     point, value = start, likelihood.evaluate(start, dtype)
-    trace, pairs, passes = [value.objective], list(memory), 1
+    pairs, passes = list(memory), 1
     is_positive = likelihood.is_discrimination_positive
     while True:
         gradient = free.pack(value.item_gradient, value.group_gradient)
@@ -105,8 +104,8 @@ def maximise(
             new_value = likelihood.evaluate(proposed, dtype)
             passes += 1
         if new_value.objective < value.objective - _SURE_LOSS * rounding * abs(value.objective):
-            # The expected log-likelihood of a 3PL item is not concave: Newton steps on it can overshoot, a short
-            # enough step up the gradient cannot. Where none helps, the loss is rounding all the same.
+            # The expected log-likelihood of a 3PL item is not concave, so Newton steps can overshoot. A short enough
+            # step along the gradient cannot; if none helps, the loss is rounding after all.
             pairs.clear()
             for share in _SHORT_STEPS:
                 ascent = share * _solve_blocks(value, free, vector=gradient)
@@ -122,7 +121,6 @@ def maximise(
             pairs.append((moved, change))
             del pairs[:-_MEMORY]
         point, value = proposed, new_value
-        trace.append(value.objective)
     return Optimum(
         point,
         value,
@@ -130,7 +128,6 @@ def maximise(
         converged=step < tolerance,
         step=step,
         gradient=_largest(gradient),
-        trace=tuple(trace),
         memory=tuple(pairs),
     )
 
@@ -140,7 +137,7 @@ def _largest(vector: Floats) -> float:
 
 
 def _direction(gradient: Floats, pairs: list[Pair], *, value: Evaluation, free: FreeParameters) -> Floats:
-    """The two-loop recursion; the objective is maximised, so (s, y) are steps and falls of the gradient."""
+    """H · gradient by the two-loop recursion over the pairs (s, y)."""
     q = gradient.copy()
     weights = []
     for s, y in reversed(pairs):
@@ -159,31 +156,23 @@ def _direction(gradient: Floats, pairs: list[Pair], *, value: Evaluation, free: 
 
 
 def m_step(likelihood: MarginalLikelihood, point: Parameters, *, value: Evaluation, free: FreeParameters) -> Parameters:
-    """The maximum of the expected complete-data log-likelihood, by a few Newton steps on the counts."""
+    """argmax of the expected complete-data log-likelihood plus log prior, by a few Newton steps on the counts."""
     proposed = point
     items, groups = value.item_gradient, value.group_gradient
     information = value.item_information
     for _ in range(_NEWTON_STEPS_IN_M):
         step = _block_steps(information, items, free=free.items)
         group_step = _block_steps(value.group_information, groups, free=free.groups)
-        proposed = _moved(
-            proposed,
-            (step, group_step),
-            is_discrimination_positive=likelihood.is_discrimination_positive,
-        )
+        is_positive = likelihood.is_discrimination_positive
+        proposed = _moved(proposed, (step, group_step), is_discrimination_positive=is_positive)
         if float(np.max(np.abs(step), initial=0.0)) < 1e-5:
             break
         groups = np.zeros_like(groups)
         gradient, complete = item_derivatives(
-            proposed,
-            value.counts,
-            right=likelihood.right,
-            right_mean=value.right_mean,
-            nodes=likelihood.nodes,
+            proposed, value.counts, right=likelihood.right, right_mean=value.right_mean, nodes=likelihood.nodes
         )
-        _, prior_gradient, prior_hessian = evaluate_priors(
-            likelihood.priors, proposed.a, d=proposed.d, gamma=proposed.gamma
-        )
+        priors = likelihood.priors
+        _, prior_gradient, prior_hessian = evaluate_priors(priors, proposed.a, d=proposed.d, gamma=proposed.gamma)
         items, information = gradient + prior_gradient, add_prior_information(complete, prior_hessian)
     return proposed
 
@@ -206,7 +195,7 @@ def _block_steps(information: Floats, gradient: Floats, *, free: NDArray[np.bool
 
 
 def _moved(point: Parameters, step: tuple[Floats, Floats], *, is_discrimination_positive: bool) -> Parameters:
-    """The point after a step of items and groups, each item's step shortened to the limits as a whole."""
+    """The point after a step; an item's step that exceeds a limit is shortened as a whole."""
     items, groups = step
     excess = np.max(np.abs(items) / _STEP_LIMIT, axis=1)
     if is_discrimination_positive:

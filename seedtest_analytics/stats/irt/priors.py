@@ -1,6 +1,8 @@
-"""Log prior densities of item parameters with their first and second derivatives, per item.
+"""Log prior densities of item parameters with their first and second derivatives.
 
-Parameters are in the order of estimation: slope a, intercept d = -a b, γ = logit(c).
+The parameters are those of the search: slope a, intercept d = −a b, γ = logit(c). Densities are
+
+    log a ~ N(m, s²), b = −d / a ~ N(m, s²) or d ~ N(m, s²), c ~ Beta(α, β) or γ ~ N(m, s²).
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ def _normal(prior: Normal, x: Floats) -> Floats:
 
 
 def _add_lognormal(prior: LogNormal, a: Floats, *, value: Floats, gradient: Floats, hessian: Floats) -> None:
-    # A step may propose a ≤ 0, where the density is 0; the floor makes the proposal lose and be taken back.
+    # A step may propose a ≤ 0, where the density is 0. With the floor the proposal loses and is taken back.
     slope = np.maximum(a, 1e-6)
     standard = (np.log(slope) - prior.mean_log) / prior.sd_log**2
     value += -np.log(slope) - 0.5 * standard**2 * prior.sd_log**2 - np.log(prior.sd_log) - 0.5 * _LOG_2PI

@@ -1,4 +1,4 @@
-"""What a calibration returns."""
+"""The result of a calibration: item estimates, fit statistics, verdict."""
 
 from __future__ import annotations
 
@@ -24,14 +24,12 @@ NO_STANDARD_ERROR = "no_standard_error"
 UNLINKED = "unlinked"
 
 NOT_FOR_SCORING = frozenset({NEGATIVE_DISCRIMINATION, DISCRIMINATION_AT_LIMIT})
-"""Flags of items whose answers would mislead an ability."""
+"""Items with these flags would distort abilities."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the calibration may be scored with; ``reasons`` against it, empty when usable. ``warnings`` are
-    worth a look and forbid nothing.
-    """
+    """Whether scoring may use the calibration; if not, ``reasons`` say why. ``warnings`` do not forbid it."""
 
     usable: bool
     reasons: tuple[str, ...] = ()
@@ -40,12 +38,12 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class ItemEstimates:
-    """Every item of the data, arrays of length n_items in the order of ``ResponseData.item_ids``.
+    """Every item of the data on the calibration's own scale, in the order of ``ResponseData.item_ids``.
 
-    a (1/logit), b (logit), c with standard errors (0 for what is fixed by model or anchor, NaN where none
-    could be had); ``covariance`` (n_items, 3, 3) of (a, b, c). ``status``: "estimated", "fixed" (an anchor) or
-    "set_aside", whose parameters are NaN. ``flag``: why it was set aside or needs a look, None for nothing
-    found. ``component``: connected part of the rows × items graph, -1 when set aside.
+    a (1/logit), b (logit) and c with standard errors: 0 for parameters fixed by the model or an anchor, NaN where they
+    cannot be computed. ``covariance`` (n_items, 3, 3) of (a, b, c). ``status``: "estimated", "fixed" (an anchor) or
+    "set_aside" (parameters NaN). ``flag``: why an item was set aside or needs a look, else None. ``component``:
+    connected part of the rows × items graph, -1 when set aside.
     """
 
     item_ids: NDArray[Any]
@@ -67,7 +65,7 @@ class ItemEstimates:
         return np.asarray(self.status == "fixed")
 
     def frame(self) -> pd.DataFrame:
-        """One row an item, without the covariances."""
+        """One row per item, without the covariances."""
         names = ("a", "b", "c", "se_a", "se_b", "se_c", "n_responses", "p_correct")
         columns = {"item_id": self.item_ids, **{name: getattr(self, name) for name in names}}
         columns["is_anchor"] = self.is_anchor
@@ -76,16 +74,18 @@ class ItemEstimates:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A fitted scale.
+    """A fitted model. Its parameters are on its own scale, which ``scale`` identifies.
 
-    ``scale``: "standard" (population mean 0, SD 1), "rasch" (mean 0, SD free, slopes 1) or "anchored" (anchor
-    items fixed, mean and SD free). ``group_mean``, ``group_sd`` (n_groups,) with standard errors (0 where
-    fixed). ``log_likelihood`` is marginal, of double precision, without the priors' part ``log_prior``.
-    ``max_gradient``: largest absolute derivative of their sum; ``max_step``: largest step left, in logits.
-    ``standard_error_method``: "full", "block" or "none". ``free_covariance`` (n_free, n_free) of the
-    estimated parameters in slope-intercept form, ordered as ``free_index`` (n_free, 2) says by position of
-    the item and parameter (0 a, 1 d, 2 logit c; items -1 - g are mean, 3, and log SD, 4, of population g);
-    None unless the method is full. ``edge_mass``: share of the population at the outermost points.
+    Attributes:
+        scale: "standard" (population mean 0, SD 1), "rasch" (mean 0, SD free, a = 1) or "anchored" (the scale of the
+            anchors, mean and SD free).
+        group_mean, group_sd: of each population (n_groups,), with standard errors (0 where fixed).
+        log_likelihood: marginal, in double precision, without ``log_prior``.
+        max_gradient: largest absolute derivative of their sum. max_step: largest remaining step, in logits.
+        free_covariance: (n_free, n_free) of the estimated parameters in slope-intercept form; None unless the method
+            is "full". free_index: (n_free, 2) item position and parameter (0 a, 1 d, 2 logit c). Position -1 - g is
+            population g, with parameters 3 (mean) and 4 (log SD).
+        edge_mass: share of the population at the outermost quadrature points.
     """
 
     items: ItemEstimates
@@ -115,7 +115,7 @@ class Calibration:
 
     @property
     def parameters(self) -> ItemParameters:
-        """The items to score with: estimated or fixed, without flags that would mislead an ability."""
+        """The items to score with, on the calibration's own scale: not set aside, no flag of ``NOT_FOR_SCORING``."""
         usable = (self.items.status != "set_aside") & ~np.isin(
             np.asarray([flag or "" for flag in self.items.flag], dtype=object), list(NOT_FOR_SCORING)
         )
@@ -132,8 +132,9 @@ class Calibration:
 
     @property
     def share_usable(self) -> float:
-        """Share of the data's answers that are to items which may be scored with. Answers, not items: an item bank
-        has a long tail of items that hardly anybody has met.
+        """Share of the answers that belong to items to score with.
+
+        It counts answers and not items, because an item bank has a long tail of items that few students have met.
         """
         is_usable = np.isin(self.items.item_ids, self.parameters.item_ids)
         return float(self.items.n_responses[is_usable].sum() / max(int(self.items.n_responses.sum()), 1))

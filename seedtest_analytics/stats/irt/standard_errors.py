@@ -1,23 +1,22 @@
-"""Standard errors from the observed information, by Louis' identity and one more pass over the answers."""
+"""Standard errors from the observed information, by Louis' identity and one more pass over the answers.
+
+I_observed = I_complete − I_missing, with I_complete minus the Hessian of the expected complete-data log-likelihood and
+log prior, and I_missing = Σ_rows Cov(complete-data score | answers). Covariance = I_observed⁻¹.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seedtest_analytics.stats.irt import kernels
+from seedtest_analytics.stats.irt import louis_kernels
 from seedtest_analytics.stats.irt.config import CalibrationConfig
 from seedtest_analytics.stats.irt.data import ResponseData, row_blocks
-from seedtest_analytics.stats.irt.model import log_tables, logistic
-from seedtest_analytics.stats.irt.objective import (
-    FreeParameters,
-    MarginalLikelihood,
-    Parameters,
-)
+from seedtest_analytics.stats.irt.grid_tables import MASKED_LOG_PRIOR, answer_tables, in_blocks
+from seedtest_analytics.stats.irt.objective import FreeParameters, MarginalLikelihood, Parameters, curve_derivatives
 from seedtest_analytics.stats.irt.optimiser import DISCRIMINATION_LIMIT, Optimum
 from seedtest_analytics.stats.irt.priors import evaluate_priors
 from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes
@@ -25,20 +24,20 @@ from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes
 Floats = NDArray[np.float64]
 
 _SINGULAR_BELOW = 1e-12
-"""Ratio of the least to the greatest eigenvalue below which an item's information says nothing about a parameter."""
-
-_SMALL_PROBABILITY = 1e-12
+"""An item's information is singular if its smallest eigenvalue is below this share of its largest."""
 _LANES = 16
 _FEW_ANSWERS = 15
-"""Answers a row below which its posterior is wide."""
+"""Rows with fewer answers have a wide posterior."""
 _MIN_CHUNK, _MAX_CHUNK = 100_000, 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class StandardErrors:
-    """``item_covariance`` (n_items, 3, 3) of (a, d, logit c), zero where fixed, NaN where none could be had;
-    ``group_covariance`` (n_groups, 2, 2) of mean and log SD; ``free_covariance`` of everything (method full)
-    with ``free_index`` (n_free, 2) of position and parameter.
+    """Covariances: 0 where a parameter is fixed, NaN where there is no standard error.
+
+    ``item_covariance`` (n_items, 3, 3) of (a, d, logit c); ``group_covariance`` (n_groups, 2, 2) of mean and log SD. With
+    method "full", ``free_covariance`` of all free parameters and ``free_index`` (n_free, 2) of position and parameter.
+    ``note`` is stored as a warning.
     """
 
     method: Literal["full", "block", "none"]
@@ -52,7 +51,7 @@ class StandardErrors:
 def standard_errors(
     likelihood: MarginalLikelihood, optimum: Optimum, *, free: FreeParameters, config: CalibrationConfig
 ) -> StandardErrors:
-    """Inverse observed information at the optimum, of all free parameters or block by item."""
+    """Inverse of the observed information at the optimum, of all free parameters or block by item."""
     method = config.standard_errors
     if method == "auto":
         method = "full" if free.n <= config.max_full_parameters else "block"
@@ -62,16 +61,22 @@ def standard_errors(
     at_limit = np.abs(parameters.a) >= DISCRIMINATION_LIMIT
     item_free = free.items & ~at_limit[:, None]
     complete = _complete_information(likelihood, optimum)
-    if method == "full":
-        return _full(likelihood, optimum, used=FreeParameters(item_free, free.groups), free=free, complete=complete)
-    return _block(likelihood, optimum, used=FreeParameters(item_free, free.groups), free=free, complete=complete)
+    invert = _full if method == "full" else _block
+    return invert(likelihood, optimum, used=FreeParameters(item_free, free.groups), free=free, complete=complete)
 
 
-def _without(free: FreeParameters) -> StandardErrors:
-    items = np.full((len(free.items), 3, 3), np.nan)
-    items[~(free.items[:, :, None] & free.items[:, None, :])] = 0.0
-    groups = np.where(free.groups[:, :, None] & free.groups[:, None, :], np.nan, 0.0)
-    return StandardErrors("none", items, group_covariance=groups, free_covariance=None, free_index=None)
+def _without(
+    free: FreeParameters, method: Literal["block", "none"] = "none", *, items: Floats | None = None
+) -> StandardErrors:
+    """No standard errors but those of ``items``."""
+    items = _unknown(free.items) if items is None else items
+    groups = _unknown(free.groups)
+    return StandardErrors(method, items, group_covariance=groups, free_covariance=None, free_index=None)
+
+
+def _unknown(free: NDArray[np.bool_]) -> Floats:
+    """(n, k, k) NaN for two free parameters, else 0."""
+    return np.asarray(np.where(free[:, :, None] & free[:, None, :], np.nan, 0.0))
 
 
 def _full(
@@ -85,7 +90,7 @@ def _full(
     from scipy.linalg import lapack
 
     index = _index(used)
-    matrix, _ = _missing(likelihood, optimum.parameters, used=used, index=index, is_full=True)
+    matrix = _missing(likelihood, optimum.parameters, used=used, index=index, is_full=True)
     information = -(np.triu(matrix) + np.triu(matrix, 1).T)
     rows, columns = np.nonzero(used.items)
     for j in range(3):
@@ -100,14 +105,7 @@ def _full(
     if failed or bool(np.any(np.diag(information) <= 0)):
         blocks = _block(likelihood, optimum, used=used, free=free, complete=complete)
         note = "the observed information of all parameters is not positive definite; standard errors are by item"
-        return StandardErrors(
-            "block",
-            blocks.item_covariance,
-            group_covariance=blocks.group_covariance,
-            free_covariance=None,
-            free_index=None,
-            note=note,
-        )
+        return replace(blocks, note=note)
     inverse, _ = lapack.dpotri(factor, lower=1)
     covariance = (np.tril(inverse) + np.tril(inverse, -1).T) * scale[:, None] * scale[None, :]
     items = _spread(covariance, index[0], used=used.items, free=free.items)
@@ -126,11 +124,9 @@ def _full(
 def _spread(
     covariance: Floats, index: NDArray[np.int64], *, used: NDArray[np.bool_], free: NDArray[np.bool_]
 ) -> Floats:
-    """(n, k, k) blocks of the covariance: zero where fixed, NaN where free but left out."""
+    """(n, k, k) blocks of the covariance: 0 where fixed, NaN where free but not used."""
     blocks = covariance[np.maximum(index, 0)[:, :, None], np.maximum(index, 0)[:, None, :]]
-    both_free = free[:, :, None] & free[:, None, :]
-    both_used = used[:, :, None] & used[:, None, :]
-    return np.asarray(np.where(both_used, blocks, np.where(both_free, np.nan, 0.0)))
+    return np.asarray(np.where(used[:, :, None] & used[:, None, :], blocks, _unknown(free)))
 
 
 def _block(
@@ -142,7 +138,7 @@ def _block(
     complete: Floats,
 ) -> StandardErrors:
     index = _index(used)
-    _, missing = _missing(likelihood, optimum.parameters, used=used, index=index, is_full=False)
+    missing = _missing(likelihood, optimum.parameters, used=used, index=index, is_full=False)
     both = used.items[:, :, None] & used.items[:, None, :]
     information = np.where(both, complete - missing, 0.0)
     information[:, [0, 1, 2], [0, 1, 2]] += np.where(used.items, 0.0, 1.0)
@@ -150,19 +146,66 @@ def _block(
     fine = eigenvalues[:, 0] > _SINGULAR_BELOW * eigenvalues[:, -1]
     items = np.full(information.shape, np.nan)
     items[fine] = np.linalg.inv(information[fine])
-    items = np.where(both, items, np.where(free.items[:, :, None] & free.items[:, None, :], np.nan, 0.0))
-    groups = np.where(free.groups[:, :, None] & free.groups[:, None, :], np.nan, 0.0)
-    return StandardErrors("block", items, group_covariance=groups, free_covariance=None, free_index=None)
+    return _without(free, "block", items=np.where(both, items, _unknown(free.items)))
 
 
 def _index(used: FreeParameters) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Place of each free parameter among all: (n_items, 3) and (n_groups, 2), -1 for the others."""
+    """Position of each free parameter among all: (n_items, 3) and (n_groups, 2), -1 for the others."""
     items = np.full(used.items.shape, -1, dtype=np.int64)
     n = int(used.items.sum())
     items[used.items] = np.arange(n)
     groups = np.full(used.groups.shape, -1, dtype=np.int64)
     groups[used.groups] = n + np.arange(int(used.groups.sum()))
     return items, groups
+
+
+@dataclass(frozen=True, eq=False)
+class _Missing:
+    """Missing information, added up chunk by chunk: (n_free, n_free) upper triangle, or (n_items, 3, 3) blocks.
+
+    The other of ``matrix`` and ``blocks`` is empty. The matrix has one more column, which collects fixed parameters.
+    """
+
+    likelihood: MarginalLikelihood
+    tables: tuple[Any, ...]
+    shape: tuple[int, int]
+    item_index: NDArray[np.int64]
+    group_index: NDArray[np.int64]
+    matrix: Floats
+    blocks: Floats
+
+    def add(self, rows: slice, *, is_full: bool) -> None:
+        """Project the scores of a chunk of rows, then add up their products. No two lanes write to one matrix row."""
+        data, threads = self.likelihood.data, self.likelihood.threads
+        n_parameters, n_polynomials = self.shape
+        first, n_rows, groups = rows.start, rows.stop - rows.start, data.groups()
+        starts = data.row_start[first : rows.stop + 1]
+        projected = np.empty(int(starts[-1] - starts[0]) * n_parameters * n_polynomials, dtype=np.float32)
+        by_group = np.empty((n_rows, 2, n_polynomials), dtype=np.float32)
+        bounds = first + balanced_rows(starts - starts[0], _LANES)
+        layout = (first, data.row_start, data.answer_code)
+        answers = (*layout, groups, *self.tables, projected, by_group)
+
+        def project(lane: int) -> None:
+            louis_kernels.project_rows(bounds[lane], bounds[lane + 1], *answers)
+
+        run_lanes(project, _LANES, threads=threads)
+        entries = louis_kernels.entries_by_item(first, rows.stop, data.row_start, data.answer_code, data.n_items)
+        lanes = np.arange(_LANES + 1) / _LANES
+        # Later items have fewer partners after them, so equal numbers of pairs need unequal numbers of items.
+        share = 1.0 - np.sqrt(1.0 - lanes) if is_full else lanes
+        items = np.round(share * data.n_items).astype(np.int64)
+        weights = self.likelihood.row_weight
+        longest = int(data.n_answers_by_row[rows].max(initial=1))
+        scores = (projected, by_group, self.item_index, self.group_index)
+        pairs = (*entries, *layout, weights, groups, *scores, is_full, longest, self.matrix, self.blocks)
+
+        def add(lane: int) -> None:
+            louis_kernels.add_pairs(items[lane], items[lane + 1], *pairs)
+
+        run_lanes(add, _LANES, threads=threads)
+        if is_full:
+            louis_kernels.add_population(first, rows.stop, weights, groups, by_group, self.group_index, self.matrix)
 
 
 def _missing(
@@ -172,152 +215,50 @@ def _missing(
     used: FreeParameters,
     index: tuple[NDArray[np.int64], NDArray[np.int64]],
     is_full: bool,
-) -> tuple[Floats, Floats]:
-    """Missing information: (n_free, n_free) upper triangle, or (n_items, 3, 3) blocks; the other is empty."""
-    from seedtest_analytics.stats.irt import louis
-
-    data = likelihood.data
+) -> Floats:
+    """Missing information: (n_free, n_free) upper triangle, or (n_items, 3, 3) blocks."""
+    data, n_free = likelihood.data, used.n
     n_parameters = 3 if bool(used.items[:, 2].any()) else 2
-    n_free = used.n
-    n_polynomials = _n_polynomials(data, n_parameters)
-    item_index = np.where(index[0] < 0, n_free, index[0])[:, :n_parameters].copy()
-    group_index = np.where(index[1] < 0, n_free, index[1])
-    matrix = np.zeros((n_free, n_free + 1) if is_full else (0, 1))
-    blocks = np.zeros((0 if is_full else data.n_items, 3, 3))
-    row_tables = _row_tables(likelihood, parameters, n_parameters=n_parameters)
-    for rows in row_blocks(data.row_start, _answers_a_chunk(data, is_full)):
-        n_answers = int(data.row_start[rows.stop] - data.row_start[rows.start])
-        projected = np.empty(n_answers * n_parameters * n_polynomials, dtype=np.float32)
-        group_projected = np.empty((rows.stop - rows.start, 2, n_polynomials), dtype=np.float32)
-        bounds = rows.start + balanced_rows(
-            data.row_start[rows.start : rows.stop + 1] - data.row_start[rows.start], _LANES
-        )
-        _project_chunk(
-            likelihood,
-            rows,
-            bounds=bounds,
-            row_tables=row_tables,
-            projected=projected,
-            group_projected=group_projected,
-        )
-        entries = louis.entries_by_item(rows.start, rows.stop, data.row_start, data.answer_code, data.n_items)
-        add = partial(
-            _add_lane,
-            likelihood,
-            rows,
-            entries,
-            projected,
-            group_projected,
-            item_index,
-            group_index,
-            matrix,
-            blocks,
-        )
-        run_lanes(add, _LANES, threads=likelihood.threads)
-        if is_full:
-            louis.add_population(
-                rows.start,
-                rows.stop,
-                likelihood.row_weight,
-                data.groups(),
-                group_projected,
-                group_index,
-                matrix,
-            )
-    return matrix[:, :n_free], blocks
-
-
-def _project_chunk(
-    likelihood: MarginalLikelihood,
-    rows: slice,
-    *,
-    bounds: NDArray[np.int64],
-    row_tables: tuple[Any, ...],
-    projected: NDArray[np.float32],
-    group_projected: NDArray[np.float32],
-) -> None:
-    from seedtest_analytics.stats.irt import louis
-
-    data = likelihood.data
-    given = (rows.start, data.row_start, data.answer_code, data.groups(), *row_tables)
-
-    def project(lane: int) -> None:
-        louis.project_rows(bounds[lane], bounds[lane + 1], *given, projected, group_projected)  # type: ignore[call-arg]
-
-    run_lanes(project, _LANES, threads=likelihood.threads)
-
-
-def _add_lane(  # noqa: PLR0913, PLR0917
-    likelihood: MarginalLikelihood,
-    rows: slice,
-    entries: tuple[NDArray[Any], ...],
-    projected: NDArray[np.float32],
-    group_projected: NDArray[np.float32],
-    item_index: NDArray[np.int64],
-    group_index: NDArray[np.int64],
-    matrix: Floats,
-    blocks: Floats,
-    lane: int,
-) -> None:
-    """One lane's items: each writes to rows of the matrix of its own, so no two lanes meet."""
-    from seedtest_analytics.stats.irt import louis
-
-    data = likelihood.data
-    is_full = len(blocks) == 0
-    # Later items have fewer partners after them: lanes get equal numbers of pairs, about.
-    share = 1.0 - np.sqrt(1.0 - np.arange(_LANES + 1) / _LANES) if is_full else np.arange(_LANES + 1) / _LANES
-    first, last = np.round(share[lane : lane + 2] * data.n_items).astype(np.int64)
-    louis.add_pairs(  # type: ignore[call-arg]
-        first,
-        last,
-        *entries,
-        rows.start,
-        data.row_start,
-        data.answer_code,
-        likelihood.row_weight,
-        data.groups(),
-        projected,
-        group_projected,
-        item_index,
-        group_index,
-        is_full,
-        int(data.n_answers_by_row[rows].max(initial=1)),
-        matrix,
-        blocks,
+    missing = _Missing(
+        likelihood,
+        _row_tables(likelihood, parameters, n_parameters=n_parameters),
+        shape=(n_parameters, _n_polynomials(data, n_parameters)),
+        item_index=np.where(index[0] < 0, n_free, index[0])[:, :n_parameters].copy(),
+        group_index=np.where(index[1] < 0, n_free, index[1]),
+        matrix=np.zeros((n_free, n_free + 1) if is_full else (0, 1)),
+        blocks=np.zeros((0 if is_full else data.n_items, 3, 3)),
     )
+    for rows in row_blocks(data.row_start, _answers_per_chunk(data, is_full=is_full)):
+        missing.add(rows, is_full=is_full)
+    return missing.matrix[:, :n_free] if is_full else missing.blocks
 
 
 def _row_tables(likelihood: MarginalLikelihood, parameters: Parameters, *, n_parameters: int) -> tuple[Any, ...]:
-    """What the projections look up: log tables, nodes, population, scores of answers and of the population."""
-    table, shift, slope, intercept = log_tables(parameters.a, parameters.d, c=parameters.c, nodes=likelihood.nodes)
-    log_population = likelihood.log_population(parameters)
+    """Lookup tables of the projections: answers, log population, scores of the answers and of the population."""
+    nodes = likelihood.nodes
     sd = np.exp(parameters.log_sd)[:, None]
-    z = (likelihood.nodes[None, :] - parameters.mean[:, None]) / sd
-    score = _score_tables(parameters, likelihood.nodes, n_parameters=n_parameters)
+    z = (nodes[None, :] - parameters.mean[:, None]) / sd
+    score = _score_tables(parameters, nodes, n_parameters=n_parameters)
     return (
-        kernels.in_blocks(table),
-        shift,
-        slope,
-        intercept,
-        likelihood.node_blocks,
-        kernels.in_blocks(log_population, kernels.MASKED_LOG_PRIOR),
-        kernels.in_blocks(score.astype(np.float32)),
-        kernels.in_blocks(np.stack([z / sd, z**2], axis=1).astype(np.float32)),
+        *answer_tables(parameters.a, parameters.d, c=parameters.c, nodes=nodes),
+        in_blocks(likelihood.log_population(parameters), MASKED_LOG_PRIOR),
+        in_blocks(score.astype(np.float32)),
+        in_blocks(np.stack([z / sd, z**2], axis=1).astype(np.float32)),
     )
 
 
 def _n_polynomials(data: ResponseData, n_parameters: int) -> int:
-    """Degree of the projections: the wider the posterior and the less smooth the scores, the more.
+    """Number of polynomials, a multiple of ``POLYNOMIALS``: wide posteriors and guessing need more.
 
-    With five answers and guessing, 8 leave out 3 % of a standard error and 24 less than 0.001 %; with twenty
-    answers and none, 8 leave out 0.001 % (tests/stats/irt/test_standard_errors.py compares with differences).
+    With five answers and guessing, 8 miss 3 % of a standard error and 24 less than 0.001 %. With twenty answers and no
+    guessing, 8 miss 0.001 %. tests/stats/irt/test_standard_errors.py compares with numerical differences.
     """
     has_guessing, has_few = n_parameters == 3, data.n_answers < _FEW_ANSWERS * data.n_rows
-    return 8 * (1 + has_few + has_guessing)
+    return louis_kernels.POLYNOMIALS * (1 + has_few + has_guessing)
 
 
-def _answers_a_chunk(data: ResponseData, is_full: bool) -> int:  # noqa: FBT001
-    """So many that a row of the matrix is revisited while it is in the cache."""
+def _answers_per_chunk(data: ResponseData, *, is_full: bool) -> int:
+    """Enough answers to revisit a row of the matrix while it is in the cache."""
     if not is_full:
         return _MIN_CHUNK
     mean_length = max(data.n_answers / data.n_rows, 1.0)
@@ -325,8 +266,8 @@ def _answers_a_chunk(data: ResponseData, is_full: bool) -> int:  # noqa: FBT001
 
 
 def _score_tables(parameters: Parameters, nodes: Floats, *, n_parameters: int) -> Floats:
-    """(2 · n_items, n_parameters, nodes): derivative of the log-likelihood of an answer, by answer code."""
-    _, p, by_z, by_gamma = _curve_derivatives(parameters, nodes)
+    """(2 · n_items, n_parameters, nodes) ∂ log P(x | θ) = (x − p) ∂p / (p (1 − p)), by answer code."""
+    _, p, by_z, by_gamma = curve_derivatives(parameters, nodes)
     score = np.empty((2 * len(parameters.a), n_parameters, len(nodes)))
     for x in (0, 1):
         residual = (x - p) / (p * (1.0 - p))
@@ -337,23 +278,15 @@ def _score_tables(parameters: Parameters, nodes: Floats, *, n_parameters: int) -
     return score
 
 
-def _curve_derivatives(parameters: Parameters, nodes: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """(n_items, nodes) logistic curve, probability, and its derivatives by z = a θ + d and by logit(c)."""
-    c = parameters.c[:, None]
-    curve = logistic(parameters.a[:, None] * nodes[None, :] + parameters.d[:, None])
-    p = np.clip(c + (1.0 - c) * curve, _SMALL_PROBABILITY, 1.0 - _SMALL_PROBABILITY)
-    return curve, p, (1.0 - c) * curve * (1.0 - curve), c * (1.0 - c) * (1.0 - curve)
-
-
 def _complete_information(likelihood: MarginalLikelihood, optimum: Optimum) -> Floats:
-    """(n_items, 3, 3) minus the Hessian of expected complete-data log-likelihood and priors, both exact."""
+    """(n_items, 3, 3) minus the exact Hessian of the expected complete-data log-likelihood and log prior."""
     parameters, value = optimum.parameters, optimum.evaluation
     _, _, prior_hessian = evaluate_priors(likelihood.priors, parameters.a, d=parameters.d, gamma=parameters.gamma)
     nodes = likelihood.nodes
-    curve, p, by_z, by_gamma = _curve_derivatives(parameters, nodes)
+    curve, p, by_z, by_gamma = curve_derivatives(parameters, nodes)
     if len(value.counts) == len(parameters.a):
-        moments = (value.counts * by_z)[:, None, :]
-        cross = corner = np.zeros_like(moments)
+        zz = value.counts * by_z
+        zg = gg = np.zeros_like(zz)
     else:
         wrong, right = value.counts[0::2], value.counts[1::2]
         c = parameters.c[:, None]
@@ -362,14 +295,14 @@ def _complete_information(likelihood: MarginalLikelihood, optimum: Optimum) -> F
         by_zz = by_z * (1.0 - 2.0 * curve)
         by_gg = by_gamma * (1.0 - 2.0 * c)
         by_zg = -curve * (1.0 - curve) * c * (1.0 - c)
-        moments = (second * by_z**2 - first * by_zz)[:, None, :]
-        cross = (second * by_z * by_gamma - first * by_zg)[:, None, :]
-        corner = (second * by_gamma**2 - first * by_gg)[:, None, :]
+        zz = second * by_z**2 - first * by_zz
+        zg = second * by_z * by_gamma - first * by_zg
+        gg = second * by_gamma**2 - first * by_gg
     information = np.zeros((len(parameters.a), 3, 3))
-    information[:, 0, 0] = (moments[:, 0] * nodes**2).sum(axis=1)
-    information[:, 0, 1] = information[:, 1, 0] = (moments[:, 0] * nodes).sum(axis=1)
-    information[:, 1, 1] = moments[:, 0].sum(axis=1)
-    information[:, 0, 2] = information[:, 2, 0] = (cross[:, 0] * nodes).sum(axis=1)
-    information[:, 1, 2] = information[:, 2, 1] = cross[:, 0].sum(axis=1)
-    information[:, 2, 2] = corner[:, 0].sum(axis=1)
+    information[:, 0, 0] = (zz * nodes**2).sum(axis=1)
+    information[:, 0, 1] = information[:, 1, 0] = (zz * nodes).sum(axis=1)
+    information[:, 1, 1] = zz.sum(axis=1)
+    information[:, 0, 2] = information[:, 2, 0] = (zg * nodes).sum(axis=1)
+    information[:, 1, 2] = information[:, 2, 1] = zg.sum(axis=1)
+    information[:, 2, 2] = gg.sum(axis=1)
     return information - prior_hessian

@@ -1,9 +1,9 @@
-"""From an optimum to a calibration: parameters on the published scale, flags by item, and the verdict."""
+"""From an optimum to a calibration: parameters with errors, flags by item, and the verdict."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,54 +14,42 @@ from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.objective import FreeParameters
 from seedtest_analytics.stats.irt.optimiser import DISCRIMINATION_LIMIT, Optimum
 from seedtest_analytics.stats.irt.result import Calibration, ItemEstimates, Verdict
+from seedtest_analytics.stats.irt.screening import Screening
 from seedtest_analytics.stats.irt.standard_errors import StandardErrors
-
-if TYPE_CHECKING:
-    from seedtest_analytics.stats.irt.estimation import Screening
 
 Floats = NDArray[np.float64]
 
 MIN_USABLE_ITEMS = 3
-"""Two items leave a 2PL unidentified: four parameters, three free cells."""
+"""Two items do not identify a 2PL: it has four parameters, and their table three free cells."""
 MIN_SHARE_USABLE = 0.5
 MAX_EDGE_MASS = 1e-3
 LOW_DISCRIMINATION_BELOW = 0.2
 EXTREME_DIFFICULTY_ABOVE = 6.0
 
 
-def assemble(
-    data: ResponseData,
-    used: ResponseData,
-    *,
-    screening: Screening,
-    config: CalibrationConfig,
-    free: FreeParameters,
-    optimum: Optimum,
-    errors: StandardErrors,
-    wants_negative: NDArray[np.bool_],
-) -> Calibration:
-    """The result object; items that were set aside get NaN and their reason. ``wants_negative``: shape
-    (items of ``used``,), those that the able answer wrong more often.
-    """
-    items = _item_estimates(
-        data,
-        used,
-        screening=screening,
-        free=free,
-        optimum=optimum,
-        errors=errors,
-        wants_negative=wants_negative,
-    )
+@dataclass(frozen=True, eq=False)
+class FinishedFit:
+    """The end of a search. ``wants_negative`` (items used,): items that abler students answer wrong more often."""
+
+    screening: Screening
+    config: CalibrationConfig
+    free: FreeParameters
+    optimum: Optimum
+    errors: StandardErrors
+    wants_negative: NDArray[np.bool_]
+
+
+def assemble(data: ResponseData, used: ResponseData, *, fit: FinishedFit) -> Calibration:
+    """The calibration of ``data`` from a fit to the ``used`` items; items set aside get NaN and their reason."""
+    items = _item_estimates(data, used.components(), fit=fit)
+    config, optimum, errors = fit.config, fit.optimum, fit.errors
     population = optimum.evaluation.population
-    edge_mass = float((population[:, 0] + population[:, -1]).sum() / population.sum())
     sd = np.exp(optimum.parameters.log_sd)
     group_se = np.sqrt(np.einsum("gii->gi", errors.group_covariance))
-    n_components = int(items.component.max()) + 1
-    is_anchored = config.anchors is not None
     calibration = Calibration(
         items=items,
         model=config.model,
-        scale="anchored" if is_anchored else "rasch" if config.model == "Rasch" else "standard",
+        scale="anchored" if config.anchors is not None else "rasch" if config.model == "Rasch" else "standard",
         quadrature=config.quadrature,
         group_ids=data.group_ids,
         group_mean=optimum.parameters.mean,
@@ -72,17 +60,17 @@ def assemble(
         log_prior=optimum.evaluation.log_prior,
         n_rows=int(np.count_nonzero(used.n_answers_by_row)),
         n_answers=used.n_answers,
-        n_free_parameters=free.n,
+        n_free_parameters=fit.free.n,
         n_iterations=optimum.n_passes,
         converged=optimum.converged,
         max_gradient=optimum.gradient,
         max_step=optimum.step,
         standard_error_method=errors.method,
         free_covariance=errors.free_covariance,
-        free_index=_index_in_data(errors.free_index, screening.keep),
-        n_components=n_components,
-        edge_mass=edge_mass,
-        verdict=Verdict(False),  # noqa: FBT003
+        free_index=_index_in_data(errors.free_index, fit.screening.keep),
+        n_components=int(items.component.max()) + 1,
+        edge_mass=float((population[:, 0] + population[:, -1]).sum() / population.sum()),
+        verdict=Verdict(usable=False),
     )
     return replace(calibration, verdict=judge(calibration, errors.note))
 
@@ -96,17 +84,9 @@ def _index_in_data(index: NDArray[np.int64] | None, keep: NDArray[np.bool_]) -> 
     return place
 
 
-def _item_estimates(
-    data: ResponseData,
-    used: ResponseData,
-    *,
-    screening: Screening,
-    free: FreeParameters,
-    optimum: Optimum,
-    errors: StandardErrors,
-    wants_negative: NDArray[np.bool_],
-) -> ItemEstimates:
-    parameters = optimum.parameters
+def _item_estimates(data: ResponseData, component: NDArray[np.int64], *, fit: FinishedFit) -> ItemEstimates:
+    """(a, b, c) from (a, d, logit c), with b = −d / a and covariances by the delta method."""
+    screening, errors, parameters = fit.screening, fit.errors, fit.optimum.parameters
     a, d, c = parameters.a, parameters.d, parameters.c
     with np.errstate(divide="ignore", invalid="ignore"):
         b = np.where(a != 0, -d / a, np.nan)
@@ -116,30 +96,27 @@ def _item_estimates(
         jacobian[:, 2, 2] = c * (1.0 - c)
         covariance = jacobian @ errors.item_covariance @ jacobian.transpose(0, 2, 1)
         se = np.sqrt(np.einsum("nii->ni", covariance))
-    is_fixed = np.asarray(~free.items.any(axis=1))
-    component = used.components()
-    known_se = se if errors.method != "none" else np.zeros_like(se)
-    flag = _flags(a, b, se=known_se, is_fixed=is_fixed, component=component, wants_negative=wants_negative)
 
-    def everywhere(values: NDArray[Any], fill: Any) -> NDArray[Any]:
+    def everywhere(values: NDArray[Any], fill: Any = np.nan) -> NDArray[Any]:
         out = np.full((data.n_items, *values.shape[1:]), fill, dtype=values.dtype)
         out[screening.keep] = values
         return out
 
+    is_fixed = np.asarray(~fit.free.items.any(axis=1))
     reason = screening.reason.copy()
-    reason[screening.keep] = flag
+    reason[screening.keep] = _flags(a, b, se=se, is_fixed=is_fixed, component=component, fit=fit)
     status = np.full(data.n_items, "set_aside", dtype=object)
     status[screening.keep] = np.where(is_fixed, "fixed", "estimated")
     n = screening.n_responses
     return ItemEstimates(
         item_ids=data.item_ids,
-        a=everywhere(a, np.nan),
-        b=everywhere(b, np.nan),
-        c=everywhere(c, np.nan),
-        se_a=everywhere(se[:, 0], np.nan),
-        se_b=everywhere(se[:, 1], np.nan),
-        se_c=everywhere(se[:, 2], np.nan),
-        covariance=everywhere(covariance, np.nan),
+        a=everywhere(a),
+        b=everywhere(b),
+        c=everywhere(c),
+        se_a=everywhere(se[:, 0]),
+        se_b=everywhere(se[:, 1]),
+        se_c=everywhere(se[:, 2]),
+        covariance=everywhere(covariance),
         n_responses=n,
         p_correct=screening.n_right / np.maximum(n, 1),
         status=status,
@@ -155,29 +132,30 @@ def _flags(
     se: Floats,
     is_fixed: NDArray[np.bool_],
     component: NDArray[np.int64],
-    wants_negative: NDArray[np.bool_],
+    fit: FinishedFit,
 ) -> NDArray[np.object_]:
-    """(n_items,) the gravest finding about each item; later assignments win."""
+    """(n_items,) the most serious finding about each item: later assignments win."""
     flag = np.full(len(a), None, dtype=object)
     flag[np.abs(b) > EXTREME_DIFFICULTY_ABOVE] = flags.EXTREME_DIFFICULTY
     flag[a < LOW_DISCRIMINATION_BELOW] = flags.LOW_DISCRIMINATION
-    flag[~np.isfinite(se[:, :2]).all(axis=1)] = flags.NO_STANDARD_ERROR
+    if fit.errors.method != "none":
+        flag[~np.isfinite(se[:, :2]).all(axis=1)] = flags.NO_STANDARD_ERROR
     flag[~np.isin(component, _linked_components(component, is_fixed))] = flags.UNLINKED
-    flag[wants_negative] = flags.NEGATIVE_DISCRIMINATION
+    flag[fit.wants_negative] = flags.NEGATIVE_DISCRIMINATION
     flag[np.abs(a) >= DISCRIMINATION_LIMIT] = flags.DISCRIMINATION_AT_LIMIT
     flag[is_fixed] = None
     return flag
 
 
 def _linked_components(component: NDArray[np.int64], is_fixed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Parts whose scale is that of the calibration: those with an anchor, or the largest where there is none."""
+    """Parts on the scale of the calibration: those with an anchor, or without anchors the largest part."""
     if bool(is_fixed.any()):
         return np.unique(component[is_fixed])
     return np.array([np.bincount(component).argmax()])
 
 
 def judge(calibration: Calibration, note: str | None = None) -> Verdict:
-    """Reasons that forbid scoring with the calibration, and warnings that do not."""
+    """Reasons that forbid scoring with the calibration, and warnings that do not. Both texts are stored."""
     reasons = []
     if not calibration.converged:
         reasons.append(

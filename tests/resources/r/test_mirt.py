@@ -31,8 +31,9 @@ from seedtest_analytics.resources.r.mirt import (
 )
 from seedtest_analytics.resources.r.retry import growing_waits, try_repeatedly
 from seedtest_analytics.resources.r.session import RSession
-from seedtest_analytics.stats.irt import CalibrationConfig, ResponseData, calibrate
-from seedtest_analytics.stats.irt.config import Beta, ItemPriors, LogNormal, Normal
+from seedtest_analytics.stats.irt.config import Beta, CalibrationConfig, ItemPriors, LogNormal, Normal
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.estimation import calibrate
 from tests._shared import shared
 
 needs_r = pytest.mark.skipif(

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seedtest_analytics.stats.irt import ItemParameters, ResponseData
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.model import ItemParameters
 from tests._shared import shared
+from tests.stats.irt._simulation import from_matrix
 
 
 @cache
 def classic(name: str) -> ResponseData:
     """LSAT6, LSAT7, SAT12: complete matrices."""
-    return ResponseData.from_matrix(pd.read_csv(shared(f"reference/irt/mirt_{name}_data.csv")).to_numpy())
+    return from_matrix(pd.read_csv(shared(f"reference/irt/mirt_{name}_data.csv")).to_numpy())
 
 
 @cache

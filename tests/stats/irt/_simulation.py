@@ -1,17 +1,19 @@
-"""Answers of a known model, for tests that ask for the truth back."""
+"""Answers of a known model, for tests that recover the truth; complete matrices as data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from seedtest_analytics.stats.irt import ItemParameters, ResponseData
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.model import ItemParameters
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """Long answers with the truth behind them."""
+    """Long answers and the truth that generated them."""
 
     user: np.ndarray
     item: np.ndarray
@@ -22,6 +24,14 @@ class Simulated:
     @property
     def data(self) -> ResponseData:
         return ResponseData.from_long(self.user, self.item, correct=self.correct)
+
+
+def from_matrix(matrix: ArrayLike, item_ids: ArrayLike | None = None) -> ResponseData:
+    """Rows of a (n_rows, n_items) matrix of 0, 1 and NaN for items not seen."""
+    wide = np.asarray(matrix, dtype=np.float64)
+    row, column = np.nonzero(~np.isnan(wide))
+    names = np.arange(wide.shape[1]) if item_ids is None else np.asarray(item_ids)
+    return ResponseData.from_long(row, names[column], correct=wide[row, column])
 
 
 def simulate(

@@ -6,21 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seedtest_analytics.stats.irt import (
-    Beta,
-    Calibration,
-    CalibrationConfig,
-    ItemParameters,
-    ItemPriors,
-    LogNormal,
-    Normal,
-    ResponseData,
-    calibrate,
-    score,
-)
-from seedtest_analytics.stats.irt.model import ModelName
+from seedtest_analytics.stats.irt.config import Beta, CalibrationConfig, ItemPriors, LogNormal, Normal
+from seedtest_analytics.stats.irt.estimation import calibrate
+from seedtest_analytics.stats.irt.model import ItemParameters, ModelName
+from seedtest_analytics.stats.irt.result import Calibration
+from seedtest_analytics.stats.irt.scoring import score
 from tests._shared import shared
 from tests.stats.irt._references import classic, column, reference, reference_items, simulated
+from tests.stats.irt._simulation import from_matrix
 
 PARAMETER_TOLERANCE = 0.005
 LOG_LIKELIHOOD_TOLERANCE = 0.01
@@ -139,7 +132,7 @@ def test_simulated_sparse_data() -> None:
 )
 def test_abilities(name: str) -> None:
     patterns = reference(name)["eap_patterns"]
-    data = ResponseData.from_matrix([[int(answer) for answer in row["pattern"]] for row in patterns])
+    data = from_matrix([[int(answer) for answer in row["pattern"]] for row in patterns])
     sd = reference(name)["group"]["var"] ** 0.5
     eap = score(data, reference_items(name), prior_sd=sd)
     np.testing.assert_allclose(eap.theta, column(patterns, "eap"), atol=1e-4)
@@ -160,7 +153,7 @@ def test_published_data_sets(name: str, model: ModelName) -> None:
     fits = pd.read_csv(shared("data/irt/reference_mirt_model_fit.csv")).set_index(["dataset", "model"])
     items = target["item"].to_numpy()
     answers = pd.read_csv(shared(f"data/irt/{file}.csv"))[items]
-    calibration = calibrate(ResponseData.from_matrix(answers.to_numpy(), items), CalibrationConfig(model=model))
+    calibration = calibrate(from_matrix(answers.to_numpy(), items), CalibrationConfig(model=model))
     order = [int(np.flatnonzero(calibration.items.item_ids == item)[0]) for item in items]
     fit = fits.loc[(name, model)]
     assert calibration.log_likelihood == pytest.approx(fit["logLik"], abs=LOG_LIKELIHOOD_TOLERANCE)

@@ -1,18 +1,16 @@
-"""DIF between the groups of a covariate: fair items stay fair whatever the groups' abilities."""
+"""DIF between the groups of a covariate: fair items stay fair however far apart the abilities of the groups are."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from seedtest_analytics.stats.irt import (
-    GroupDif,
-    IrtDataError,
-    ItemParameters,
-    ResponseData,
-    calibrate,
-    compare_groups,
-)
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.dif import MantelHaenszel, compare_counts, ets_classes, stratum_counts
+from seedtest_analytics.stats.irt.dif_groups import GroupDif, compare_groups
+from seedtest_analytics.stats.irt.errors import IrtDataError
+from seedtest_analytics.stats.irt.estimation import calibrate
+from seedtest_analytics.stats.irt.model import ItemParameters
 from tests.stats.irt._simulation import Simulated, simulate
 
 N = 3_000
@@ -85,7 +83,7 @@ def test_rows_without_the_covariate_and_small_groups_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("label", "reference", "message"),
     [
-        ("north", None, "1 groups have 100 students"),
+        ("north", None, "at least 100 students with answers: 1, but two"),
         (None, None, "groups: none"),
         ("north", "x", "reference group 'x'"),
     ],
@@ -97,3 +95,32 @@ def test_what_cannot_be_compared_is_refused_with_the_groups(
     labels = np.full(N, label, dtype=object)
     with pytest.raises(IrtDataError, match=message):
         compare_groups(part.data, part.items, labels=labels, reference=reference)
+
+
+def one_item(correct: np.ndarray, is_focal: np.ndarray, *, theta: np.ndarray) -> MantelHaenszel:
+    """The test of one item in one stratum."""
+    n = len(correct)
+    data = ResponseData.from_long(np.arange(n), np.zeros(n, int), correct=correct)
+    counts = stratum_counts(data, theta, group=is_focal.astype(int), n_groups=2, n_strata=1)
+    return compare_counts(counts[..., 0], counts[..., 1], min_responses=1)
+
+
+def test_mantel_haenszel_by_hand() -> None:
+    """One stratum: the odds ratio of a 2 × 2 table, 30·40 / (10·20) = 6. Unmatched rows do not count."""
+    correct = np.repeat([1, 0, 1, 0, 1], [30, 10, 20, 40, 30])
+    theta = np.where(np.arange(130) < 100, 0.0, np.nan)
+    result = one_item(correct, np.arange(130) >= 40, theta=theta)
+    assert result.delta[0] == pytest.approx(-2.35 * np.log(6.0))
+    assert result.se[0] == pytest.approx(2.35 * np.sqrt(1 / 30 + 1 / 10 + 1 / 20 + 1 / 40))
+    expected = 40 * 50 / 100
+    variance = 40 * 60 * 50 * 50 / (100**2 * 99)
+    assert result.chi_square[0] == pytest.approx((abs(30 - expected) - 0.5) ** 2 / variance)
+
+
+def test_a_group_that_is_always_wrong_has_the_largest_dif() -> None:
+    """60 of 100 right against none of 50: half an answer in each cell, odds (60.5 / 40.5) · (50.5 / 0.5)."""
+    correct = np.repeat([1, 0, 0], [60, 40, 50])
+    result = one_item(correct, np.arange(150) >= 100, theta=np.zeros(150))
+    assert result.delta[0] == pytest.approx(-2.35 * np.log(60.5 / 40.5 * 50.5 / 0.5))
+    assert np.isfinite(result.se[0])
+    assert ets_classes(result.delta, result.se, p_adjusted=result.p, alpha=0.05).tolist() == ["C"]

@@ -1,4 +1,4 @@
-"""Drift between calibrations, DIF between groups, adjusted p-values, plot data."""
+"""Drift between calibrations, and the numbers behind the plots."""
 
 from __future__ import annotations
 
@@ -6,24 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from seedtest_analytics.stats.irt import (
-    DriftThresholds,
-    IrtDataError,
-    ItemEstimates,
-    ItemParameters,
-    Link,
-    ResponseData,
-    adjust,
-    calibrate,
-    characteristic_curves,
-    drift_forest,
-    information_curve,
-    item_drift,
-    link,
-    mantel_haenszel,
-    score,
-    theta_histogram,
-)
+from seedtest_analytics.stats.irt.curves import characteristic_curves, drift_forest
+from seedtest_analytics.stats.irt.drift import DriftThresholds, item_drift
+from seedtest_analytics.stats.irt.errors import IrtDataError
+from seedtest_analytics.stats.irt.estimation import calibrate
+from seedtest_analytics.stats.irt.linking import Link, link
+from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.result import ItemEstimates
 from tests.stats.irt._simulation import Simulated, simulate
 
 
@@ -56,7 +45,7 @@ def test_drift_is_found_on_the_common_scale(periods: tuple[Simulated, Simulated]
     assert alerts[10, "delta_b"].value == pytest.approx(-0.8, abs=0.25)
     assert drift.share_with_alert == pytest.approx(2 / 30)
     stable = np.setdiff1d(np.arange(30), [9, 10])
-    z = drift.delta_b[stable] / drift.se_delta_b[stable]
+    z = drift.delta[stable, 1] / drift.se_delta[stable, 1]
     assert 0.6 < z.std() < 1.4
     # Without the link the abler cohort makes every item look easier.
     unlinked = item_drift(baseline.items, recent.items, link=Link.identity())
@@ -99,13 +88,14 @@ def test_standard_errors_of_changes_by_hand() -> None:
         anchor_ids=np.array([]),
     )
     drift = item_drift(estimates(0.7, 1.9, 0.08, 0.10), estimates(1.2, 0.5, 0.06, 0.09), link=scale)
-    assert drift.delta_a[0] == pytest.approx(1.2 / 2 - 0.7)
-    assert drift.delta_b[0] == pytest.approx(2 * 0.5 + 1 - 1.9)
-    assert drift.se_delta_a[0] == pytest.approx(np.sqrt(0.08**2 + (0.06 / 2) ** 2 + (1.2 / 4 * 0.05) ** 2))
+    assert drift.delta[0, 0] == pytest.approx(1.2 / 2 - 0.7)
+    assert drift.delta[0, 1] == pytest.approx(2 * 0.5 + 1 - 1.9)
+    assert drift.se_delta[0, 0] == pytest.approx(np.sqrt(0.08**2 + (0.06 / 2) ** 2 + (1.2 / 4 * 0.05) ** 2))
     link_variance = (0.5 * 0.05) ** 2 + 0.07**2 + 2 * 0.5 * 0.001
-    assert drift.se_delta_b[0] == pytest.approx(np.sqrt(0.10**2 + (2 * 0.09) ** 2 + link_variance))
-    assert drift.p_b[0] == pytest.approx(2 * norm.sf(0.1 / drift.se_delta_b[0]))
-    assert np.isnan(drift.p_c[0])
+    assert drift.se_delta[0, 1] == pytest.approx(np.sqrt(0.10**2 + (2 * 0.09) ** 2 + link_variance))
+    p = 2 * norm.sf(np.abs(drift.delta[0, :2]) / drift.se_delta[0, :2])
+    assert drift.p_adjusted[0, :2] == pytest.approx(np.minimum(2 * p, p.max()))
+    assert np.isnan(drift.p_adjusted[0, 2])
 
 
 def test_items_with_few_answers_are_skipped_and_named(periods: tuple[Simulated, Simulated]) -> None:
@@ -145,75 +135,9 @@ def test_no_drift_gives_no_alert() -> None:
     assert false <= 3
 
 
-def test_adjusted_p_values_by_hand() -> None:
-    p = np.array([0.01, 0.04, np.nan, 0.03, 0.005])
-    np.testing.assert_allclose(adjust(p, "holm"), [0.03, 0.06, np.nan, 0.06, 0.02])
-    np.testing.assert_allclose(adjust(p), [0.02, 0.04, np.nan, 0.04, 0.02])
-
-
-def test_dif_is_found_and_impact_is_not() -> None:
-    """The focal group is weaker by 0.7 (impact); item 6 alone is harder for it at equal ability."""
-    reference = simulate(3_000, 30, 25, seed=81)
-    b = reference.items.b.copy()
-    b[6] += 0.9
-    focal = simulate(3_000, 30, 25, seed=82, mean=-0.7, items=ItemParameters.of(np.arange(30), reference.items.a, b=b))
-    data = ResponseData.from_long(
-        np.concatenate([reference.user, focal.user + 3_000]),
-        np.concatenate([reference.item, focal.item]),
-        correct=np.concatenate([reference.correct, focal.correct]),
-    )
-    theta = score(data, calibrate(data).parameters).theta
-    result = mantel_haenszel(data, theta, is_focal=np.arange(6_000) >= 3_000)
-    assert result.ets_class[6] == "C"
-    assert result.delta[6] < -1.5
-    others = np.delete(result.ets_class, 6)
-    assert (others == "C").sum() == 0
-    assert (others == "A").sum() >= 27
-    few = mantel_haenszel(data, theta, is_focal=np.arange(6_000) >= 5_950)
-    assert np.isnan(few.delta).all()
-    assert set(few.ets_class) == {""}
-    with pytest.raises(IrtDataError, match="no rows"):
-        mantel_haenszel(data, theta, is_focal=np.zeros(6_000, dtype=bool))
-
-
-def test_mantel_haenszel_by_hand() -> None:
-    """One stratum: the odds ratio of a 2 × 2 table, 30·40 / (10·20) = 6."""
-    correct = np.repeat([1, 0, 1, 0], [30, 10, 20, 40])
-    data = ResponseData.from_long(np.arange(100), np.zeros(100, int), correct=correct)
-    result = mantel_haenszel(data, np.zeros(100), is_focal=np.arange(100) >= 40, n_strata=1, min_responses=1)
-    assert result.delta[0] == pytest.approx(-2.35 * np.log(6.0))
-    assert result.se[0] == pytest.approx(2.35 * np.sqrt(1 / 30 + 1 / 10 + 1 / 20 + 1 / 40))
-    expected = 40 * 50 / 100
-    with_unmatched = mantel_haenszel(
-        ResponseData.from_long(np.arange(130), np.zeros(130, int), correct=np.concatenate([correct, np.ones(30, int)])),
-        np.concatenate([np.zeros(100), np.full(30, np.nan)]),
-        is_focal=np.arange(130) >= 40,
-        n_strata=1,
-        min_responses=1,
-    )
-    assert with_unmatched.delta[0] == result.delta[0]
-    variance = 40 * 60 * 50 * 50 / (100**2 * 99)
-    assert result.chi_square[0] == pytest.approx((abs(30 - expected) - 0.5) ** 2 / variance)
-
-
-def test_a_group_that_is_always_wrong_has_the_largest_dif() -> None:
-    """60 of 100 right against none of 50: half an answer in each cell, odds (60.5 / 40.5) · (50.5 / 0.5)."""
-    correct = np.repeat([1, 0, 0], [60, 40, 50])
-    data = ResponseData.from_long(np.arange(150), np.zeros(150, int), correct=correct)
-    result = mantel_haenszel(data, np.zeros(150), is_focal=np.arange(150) >= 100, n_strata=1, min_responses=1)
-    assert result.delta[0] == pytest.approx(-2.35 * np.log(60.5 / 40.5 * 50.5 / 0.5))
-    assert np.isfinite(result.se[0])
-    assert result.ets_class[0] == "C"
-
-
-def test_plot_data() -> None:
+def test_curves_are_spread_over_the_difficulties() -> None:
     items = ItemParameters.of(np.arange(40), np.ones(40), b=np.linspace(2, -2, 40))
     curves = characteristic_curves(items, 6)
     assert curves.item_ids.tolist() == [39, 31, 23, 16, 8, 0]
     assert curves.probability.shape == (6, 81)
     assert np.all(np.diff(curves.probability, axis=1) > 0)
-    assert information_curve(items).information.argmax() == 40
-    histogram = theta_histogram([0.0, 1.0, np.nan, 2.0], 4)
-    assert histogram.n == 3
-    assert (histogram.density * np.diff(histogram.edges)).sum() == pytest.approx(1.0)
-    assert theta_histogram([np.nan]).n == 0

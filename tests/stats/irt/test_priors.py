@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from seedtest_analytics.stats.irt import (
-    Beta,
-    CalibrationConfig,
-    IrtDataError,
-    ItemPriors,
-    LogNormal,
-    Normal,
-    calibrate,
-)
+from seedtest_analytics.stats.irt.config import Beta, CalibrationConfig, ItemPriors, LogNormal, Normal
+from seedtest_analytics.stats.irt.errors import IrtDataError
+from seedtest_analytics.stats.irt.estimation import calibrate
 from seedtest_analytics.stats.irt.priors import evaluate_priors
 from tests.stats.irt._simulation import simulate
 
@@ -31,12 +25,17 @@ PRIORS = [
 
 @pytest.mark.parametrize("priors", PRIORS)
 def test_derivatives_are_those_of_the_density(priors: ItemPriors) -> None:
-    _, gradient, hessian = evaluate_priors(priors, *POINT.T)
+
+    def at(point: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        a, d, gamma = point.T
+        return evaluate_priors(priors, a, d=d, gamma=gamma)
+
+    _, gradient, hessian = at(POINT)
     h = 1e-5
     for j in range(3):
         step = np.zeros((1, 3))
         step[0, j] = h
-        upper, lower = evaluate_priors(priors, *(POINT + step).T), evaluate_priors(priors, *(POINT - step).T)
+        upper, lower = at(POINT + step), at(POINT - step)
         np.testing.assert_allclose(gradient[:, j], (upper[0] - lower[0]) / (2 * h), rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(hessian[:, :, j], (upper[1] - lower[1]) / (2 * h), rtol=1e-6, atol=1e-7)
 

@@ -1,4 +1,4 @@
-"""Abilities: exactness, extremes, priors by row, plausible values."""
+"""Abilities: exactness, extremes, priors by row."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 
-from seedtest_analytics.stats.irt import (
-    IrtDataError,
-    ItemParameters,
-    ResponseData,
-    information,
-    plausible_values,
-    probability,
-    score,
-)
-from tests.stats.irt._simulation import simulate
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.errors import IrtDataError
+from seedtest_analytics.stats.irt.model import ItemParameters, information, probability
+from seedtest_analytics.stats.irt.scoring import score
+from tests.stats.irt._simulation import from_matrix, simulate
 
 ITEMS = ItemParameters.of(
     np.arange(6), [1.0, 1.5, 0.7, 2.0, 1.2, 0.9], b=[-1.0, 0.0, 0.5, 1.0, -0.5, 2.0], c=[0, 0, 0.2, 0, 0.1, 0]
@@ -43,7 +38,7 @@ def exact_moments(answers: list[int], mean: float, sd: float) -> tuple[float, fl
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (0.3, 0.05), (2.5, 3.0), (-1.0, 0.4)])
 def test_eap_is_the_exact_posterior_mean_for_any_prior(answers: list[int], mean: float, sd: float) -> None:
     """Priors narrower than the grid's spacing and far out ones get a grid of their own."""
-    scores = score(ResponseData.from_matrix([answers]), ITEMS, prior_mean=mean, prior_sd=sd)
+    scores = score(from_matrix([answers]), ITEMS, prior_mean=mean, prior_sd=sd)
     expected_mean, expected_sd = exact_moments(answers, mean, sd)
     assert scores.theta[0] == pytest.approx(expected_mean, abs=2e-6)
     assert scores.se[0] == pytest.approx(expected_sd, abs=2e-6)
@@ -84,7 +79,7 @@ def test_topic_ability_with_the_users_posterior_as_prior_is_the_posterior_of_all
 @pytest.mark.parametrize("method", ["EAP", "MAP", "WLE"])
 def test_all_right_and_all_wrong_have_finite_abilities(method: str) -> None:
     items = ItemParameters.of(np.arange(5), np.ones(5), b=np.linspace(-1, 1, 5))
-    scores = score(ResponseData.from_matrix([[1] * 5, [0] * 5]), items, method=method)  # type: ignore[arg-type]
+    scores = score(from_matrix([[1] * 5, [0] * 5]), items, method=method)  # type: ignore[arg-type]
     assert np.isfinite(scores.theta).all()
     assert scores.theta[0] == pytest.approx(-scores.theta[1], abs=1e-6)
     assert scores.theta[0] > 1.0
@@ -100,7 +95,7 @@ def test_wle_of_2pl_items_is_the_mode_under_jeffreys_prior(answers: list[int]) -
         log_likelihood = np.log(np.where(np.array(answers) == 1, p, 1 - p)).sum()
         return -float(log_likelihood + 0.5 * np.log(information([theta], items).sum()))
 
-    found = score(ResponseData.from_matrix([answers]), items, method="WLE")
+    found = score(from_matrix([answers]), items, method="WLE")
     best = minimize_scalar(loss, bounds=(-8, 8), method="bounded", options={"xatol": 1e-10})
     assert found.theta[0] == pytest.approx(best.x, abs=1e-6)
     assert found.se[0] == pytest.approx(information([best.x], items).sum() ** -0.5, rel=1e-6)
@@ -132,27 +127,16 @@ def test_rows_without_known_items_keep_their_prior() -> None:
     scores = score(data, items, prior_mean=[0.1, 0.7], prior_sd=[1.0, 0.5])
     assert (scores.theta[1], scores.se[1]) == (0.7, 0.5)
     assert scores.n_answers.tolist() == [2, 0]
-    assert scores.n_unknown_answers == 1
     assert np.isnan(score(data, items, method="WLE").theta[1])
 
 
-def test_plausible_values_are_draws_from_the_posterior() -> None:
-    made = simulate(40, 20, 10, seed=5)
-    scores = score(made.data, made.items)
-    draws = plausible_values(made.data, made.items, n_draws=4_000, seed=9)
-    np.testing.assert_allclose(draws.mean(axis=1), scores.theta, atol=5 * scores.se.max() / np.sqrt(4_000))
-    np.testing.assert_allclose(draws.std(axis=1), scores.se, rtol=0.06)
-    np.testing.assert_array_equal(plausible_values(made.data, made.items, n_draws=4_000, seed=9, threads=1), draws)
-    assert not np.array_equal(plausible_values(made.data, made.items, n_draws=4_000, seed=10), draws)
-
-
 def test_bad_priors_and_methods_are_refused() -> None:
-    data = ResponseData.from_matrix([[1, 0, 1, 1, 0, 1]])
-    with pytest.raises(IrtDataError, match="priors of 1 rows"):
+    data = from_matrix([[1, 0, 1, 1, 0, 1]])
+    with pytest.raises(IrtDataError, match="invalid priors of 1 rows"):
         score(data, ITEMS, prior_sd=0.0)
-    with pytest.raises(IrtDataError, match="take EAP, MAP or WLE"):
+    with pytest.raises(IrtDataError, match="use EAP, MAP or WLE"):
         score(data, ITEMS, method="ML")  # type: ignore[arg-type]
     with pytest.raises(IrtDataError, match="two sets of parameters"):
         ItemParameters.of([1, 1], [1.0, 1.0], b=[0.0, 0.0])
-    with pytest.raises(IrtDataError, match="not usable"):
+    with pytest.raises(IrtDataError, match="invalid parameters of 1 items"):
         ItemParameters.of([1], [0.0], b=[0.0])

@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seedtest_analytics.stats.irt import (
-    Calibration,
-    CalibrationConfig,
-    ItemParameters,
-    ResponseData,
-    calibrate,
-)
+from seedtest_analytics.stats.irt.config import CalibrationConfig
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.estimation import calibrate
 from seedtest_analytics.stats.irt.objective import FreeParameters, MarginalLikelihood, Parameters
+from seedtest_analytics.stats.irt.result import Calibration
 from tests.stats.irt._simulation import simulate
 
 STEP = 1e-4
@@ -77,9 +74,7 @@ def rasch() -> tuple[ResponseData, CalibrationConfig]:
 
 def anchored() -> tuple[ResponseData, CalibrationConfig]:
     made = simulate(500, 9, 7, seed=5, mean=0.4)
-    return made.data, CalibrationConfig(
-        anchors=ItemParameters(*(getattr(made.items, name)[:5] for name in ("item_ids", "a", "b", "c"))), tolerance=1e-8
-    )
+    return made.data, CalibrationConfig(anchors=made.items.take(np.arange(5)), tolerance=1e-8)
 
 
 def many_answers() -> tuple[ResponseData, CalibrationConfig]:

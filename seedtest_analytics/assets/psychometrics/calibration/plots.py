@@ -15,8 +15,8 @@ from seedtest_analytics.assets.framework.preview import (
     new_figures,
 )
 from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration
-from seedtest_analytics.stats.irt.curves import characteristic_curves, information_curve
-from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.curves import characteristic_curves
+from seedtest_analytics.stats.irt.model import ItemParameters, information
 
 _CURVES = 12
 
@@ -81,11 +81,11 @@ def _information(axes: Any, placed: PlacedCalibration) -> None:
     fit, items = placed.calibration, placed.platform_parameters
     n_answers = fit.n_answers / max(fit.n_rows, 1)
     theta = np.linspace(-4, 4, 161)
-    information = information_curve(items, theta).information * n_answers / len(items)
+    measured = information(theta, items).sum(axis=0) * n_answers / len(items)
     density = np.exp(-0.5 * ((theta - placed.group_mean) / placed.group_sd) ** 2)
-    top = float(information.max())
+    top = float(measured.max())
     axes.fill_between(theta, density * top, color=MUTED, alpha=0.35, linewidth=0, label="students")
-    axes.plot(theta, information, color=ACCENT, linewidth=2, label="information")
+    axes.plot(theta, measured, color=ACCENT, linewidth=2, label="information")
     axes.set_ylim(0, 1.08 * top)
     axes.set_xlabel("θ (logit)", fontsize=8)
     axes.set_ylabel("information (1/logit²)", fontsize=8)

@@ -104,10 +104,10 @@ def _changes(drift: DriftResult) -> dict[int, str]:
     found = {}
     for k, item in enumerate(drift.item_ids.tolist()):
         values = {}
-        for name in "abc":
-            values[f"delta_{name}"] = getattr(drift, f"delta_{name}")[k]
-            values[f"se_delta_{name}"] = getattr(drift, f"se_delta_{name}")[k]
-            values[f"p_{name}_adjusted"] = getattr(drift, f"p_{name}_adjusted")[k]
+        for j, name in enumerate("abc"):
+            values[f"delta_{name}"] = drift.delta[k, j]
+            values[f"se_delta_{name}"] = drift.se_delta[k, j]
+            values[f"p_{name}_adjusted"] = drift.p_adjusted[k, j]
         found[int(item)] = json_text(values)
     return found
 

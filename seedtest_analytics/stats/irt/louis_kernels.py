@@ -1,12 +1,11 @@
-"""The compiled passes that accumulate the missing information of Louis' identity.
+"""The compiled passes that add up the missing information of Louis' identity.
 
-Observed information = complete information - Σ_rows Cov(complete score | answers) (Louis 1982). The score of an
-answer is a smooth function of θ, and a row's posterior is narrow, so its covariances need only the first few
-polynomials that are orthogonal under that posterior: Cov(f, g) = Σ_m <f, p_m> <g, p_m>, m ≥ 1.
+I_observed = I_complete − Σ_rows Cov(S(θ) | answers), with S the complete-data score (Louis 1982). S is smooth in θ and a
+row's posterior is narrow, so the first few polynomials p_m that are orthonormal under that posterior suffice:
+Cov(f, g) = Σ_{m ≥ 1} ⟨f, p_m⟩ ⟨g, p_m⟩.
 
-Rows are taken in chunks. First each row's scores are projected on its polynomials; then the products of pairs
-are added up item by item, so that the row of the matrix that is written to stays in the cache: adding them up
-row by row spends ten times as long waiting for memory.
+Rows come in chunks. The first pass projects each row's scores on its polynomials. The second adds up products of pairs
+item by item, which keeps the matrix row that it writes to in the cache: row by row takes ten times as long.
 """
 
 from __future__ import annotations
@@ -14,17 +13,18 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from seedtest_analytics.stats.irt.kernels import _FASTMATH, BLOCK, row_posterior
+from seedtest_analytics.stats.irt.grid_tables import BLOCK
+from seedtest_analytics.stats.irt.kernels import FASTMATH, row_posterior
 
 POLYNOMIALS = 8
-"""Polynomials are taken in eights."""
+"""The products are unrolled over this many polynomials, so their number must be a multiple of it."""
 _NEGLIGIBLE_WEIGHT = 1e-11
 _DEGENERATE_NORM = 1e-14
 
 
-@njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def _weighted_polynomials(weight, nodes, first, last, previous, current, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """Rows m of out: weight · p_(m+1) on nodes[first:last], p orthonormal under weight (Stieltjes recurrence)."""
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def _weighted_polynomials(weight, nodes, first, last, previous, current, out):
+    """out[m] = weight · p_{m+1} on nodes[first:last], with p orthonormal under weight (Stieltjes recurrence)."""
     for q in range(first, last):
         previous[q] = 0.0
         current[q] = 1.0
@@ -48,8 +48,8 @@ def _weighted_polynomials(weight, nodes, first, last, previous, current, out):  
             out[m, q] = current[q] * weight[q]
 
 
-@njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def project_rows(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913, PLR0917
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def project_rows(
     first_row,
     last_row,
     chunk_row,
@@ -69,9 +69,8 @@ def project_rows(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913, PLR091
 ) -> None:
     """Fill ``projected`` and ``group_projected`` (chunk rows, 2, polynomials) for some rows of a chunk.
 
-    ``score`` (2 · items, parameters, points) by answer code, ``group_score`` (groups, 2, points), points in
-    (blocks, BLOCK). A row of k
-    answers has a (polynomials, k · parameters) part of ``projected``, one after another.
+    ``score`` (2 · items, parameters, blocks, BLOCK) by answer code; ``group_score`` (groups, 2, blocks, BLOCK). The part
+    of ``projected`` that belongs to a row of k answers has shape (polynomials, k · parameters).
     """
     n_blocks, n_parameters, n_polynomials = table.shape[1], score.shape[1], group_projected.shape[2]
     total = np.empty((n_blocks, BLOCK), dtype=table.dtype)
@@ -113,8 +112,8 @@ def project_rows(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913, PLR091
 
 
 @njit(cache=True, nogil=True)
-def entries_by_item(chunk_row, last_row, row_start, answer_code, n_items):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """Item pointer, row and answer position of the answers of a chunk, ordered by item."""
+def entries_by_item(chunk_row, last_row, row_start, answer_code, n_items):
+    """Item pointer, and the row and position of each answer of a chunk, ordered by item."""
     origin, n = row_start[chunk_row], row_start[last_row] - row_start[chunk_row]
     item_start = np.zeros(n_items + 1, dtype=np.int64)
     for k in range(n):
@@ -133,12 +132,12 @@ def entries_by_item(chunk_row, last_row, row_start, answer_code, n_items):  # ty
     return item_start, entry_row, entry_answer
 
 
-@njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def _products(part, begin, column, case, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """out[k]: inner product over the polynomials of ``column`` with column begin + k of (polynomials, width)."""
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def _products(part, begin, column, case, out):
+    """Add case · Σ_m part[m, begin + k] part[m, column] into a cleared out[k]."""
     out[: part.shape[1] - begin] = 0.0
     for m in range(0, part.shape[0], POLYNOMIALS):
-        # Written out, on slices that are contiguous by type: one loop over the columns that fills vector registers.
+        # Unrolled over slices that are contiguous by type, so that the loop over columns fills vector registers.
         p0, p1, p2, p3 = part[m, begin:], part[m + 1, begin:], part[m + 2, begin:], part[m + 3, begin:]
         p4, p5, p6, p7 = part[m + 4, begin:], part[m + 5, begin:], part[m + 6, begin:], part[m + 7, begin:]
         f0, f1, f2, f3 = part[m, column], part[m + 1, column], part[m + 2, column], part[m + 3, column]
@@ -148,8 +147,8 @@ def _products(part, begin, column, case, out):  # type: ignore[no-untyped-def]  
             out[k] += case * (low + (p4[k] * f4 + p5[k] * f5) + (p6[k] * f6 + p7[k] * f7))
 
 
-@njit(cache=True, nogil=True, fastmath=_FASTMATH)
-def add_pairs(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913, PLR0917
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def add_pairs(
     first_item,
     last_item,
     item_start,
@@ -169,16 +168,16 @@ def add_pairs(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913, PLR0917
     matrix,
     blocks,
 ) -> None:
-    """Add a chunk's covariances of some items' scores with those of later items and of the population.
+    """Add a chunk's covariances of some items' scores with the scores of later items and of the population.
 
-    ``matrix`` (n_free, n_free + 1) when is_full, its last column for what is fixed; else ``blocks``
-    (items, parameters, parameters). ``item_index`` and ``group_index`` hold n_free for fixed parameters.
+    If is_full, into ``matrix`` (n_free, n_free + 1), whose last column collects the fixed parameters; else into
+    ``blocks`` (items, parameters, parameters). The index arrays contain n_free for fixed parameters.
     """
     n_parameters = item_index.shape[1]
     n_free = matrix.shape[0]
     n_polynomials = group_projected.shape[2]
     out = np.empty(longest * n_parameters, dtype=np.float32)
-    # Unsigned: an index that may be negative costs a comparison each time.
+    # Unsigned, because a signed index costs a comparison each time.
     place = np.empty(longest * n_parameters, dtype=np.uintp)
     for i in range(first_item, last_item):
         for entry in range(item_start[i], item_start[i + 1]):
@@ -188,7 +187,7 @@ def add_pairs(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913, PLR0917
             width = (end - start) * n_parameters
             base = (start - row_start[chunk_row]) * n_parameters * n_polynomials
             part = projected[base : base + n_polynomials * width].reshape(n_polynomials, width)
-            # A repeated answer pairs with the earlier ones to its item, too.
+            # A repeated answer also pairs with the earlier answers to its item.
             begin = answer
             while begin > start and answer_code[begin - 1] >> 1 == i:
                 begin -= 1
@@ -220,8 +219,8 @@ def add_pairs(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913, PLR0917
 
 
 @njit(cache=True, nogil=True)
-def add_population(chunk_row, last_row, row_weight, row_group, group_projected, group_index, matrix):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """Add a chunk's covariances of the population's scores with each other."""
+def add_population(chunk_row, last_row, row_weight, row_group, group_projected, group_index, matrix):
+    """Add a chunk's covariances of the population scores with each other."""
     n_free = matrix.shape[0]
     n_polynomials = group_projected.shape[2]
     for r in range(chunk_row, last_row):
