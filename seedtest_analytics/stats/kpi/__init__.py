@@ -1,1 +1,1 @@
-"""Weekly KPIs that need more than SQL's arithmetic."""
+"""Weekly KPIs that need more than the arithmetic of SQL."""

@@ -1,4 +1,4 @@
-"""P, the probability that a student's score reaches the goal."""
+"""P, the probability that a student's ability reaches the goal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 def normal_goal_probability(
     mean: NDArray[np.float64], sd: NDArray[np.float64], *, target: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """``1 − Φ((target − mean) / sd)`` for each student; NaN where an input is missing or ``sd`` is not positive.
+    """P(θ ≥ target) = 1 − Φ((target − mean) / sd), with θ ~ N(mean, sd²); NaN for missing inputs and sd ≤ 0.
 
-    Arrays of one shape, on one scale (logit). The Normal approximation of the legacy contract (section 4.6): the
-    current ability's posterior is taken as N(mean, sd²) and no growth is projected.
+    Arrays of one shape, in logits of the platform scale. This is the normal approximation of the legacy contract
+    (section 4.6): θ is the current ability, without projected growth.
     """
     from scipy.special import ndtr
 

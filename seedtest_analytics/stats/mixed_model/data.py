@@ -1,4 +1,4 @@
-"""What a mixed model takes: checked rows, and the split that its held-out error is measured on."""
+"""Input of a mixed model: checked rows, and the split for its held-out error."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from seedtest_analytics.stats.mixed_model.formula import MixedModelFormula, Rand
 Family = Literal["gaussian", "binomial"]
 ATTEMPTS = "attempts"
 ROWS_SHOWN = 5
-# A share of right answers times their number is a count, but for rounding of the share.
+# A share of right answers times their number is a count up to rounding of the share.
 COUNT_TOLERANCE = 1e-4
 
 
 class MixedModelDataError(ValueError):
-    """Rows from which the model cannot be estimated; the message says which, why and what to do."""
+    """The model cannot be estimated from these rows. The message says which rows, why, and what to do."""
 
 
 def check_rows(rows: pd.DataFrame, formula: MixedModelFormula, *, family: Family) -> pd.DataFrame:
-    """The columns the model needs: numbers as float, groups and text as categories, ``attempts`` for shares.
+    """The columns that the model needs: numbers as float, groups and text as categories.
 
-    With the binomial family the response is the share of right answers and ``attempts`` the number of
-    answers of a row (one each where the column is missing). Raises :class:`MixedModelDataError`.
+    In the binomial family the response is the share of right answers, and ``attempts`` the number of answers of a row (1
+    if the column is missing). Raises :class:`MixedModelDataError`.
     """
     if family not in get_args(Family):
-        raise MixedModelDataError(f"family {family!r} is not known: {' or '.join(get_args(Family))}")
+        raise MixedModelDataError(f"unknown family {family!r}; use {' or '.join(get_args(Family))}")
     if rows.empty:
-        raise MixedModelDataError("there are no rows")
+        raise MixedModelDataError("there are no rows to fit")
     checked = pd.DataFrame(index=rows.index)
     checked[formula.response] = _finite(rows, formula.response)
     for column in formula.predictor_columns:
@@ -44,31 +44,31 @@ def check_rows(rows: pd.DataFrame, formula: MixedModelFormula, *, family: Family
         checked[ATTEMPTS] = _finite(rows, ATTEMPTS) if ATTEMPTS in rows else 1.0
         _check_counts(checked[formula.response], checked[ATTEMPTS], response=formula.response)
     elif checked[formula.response].nunique() < 2:
-        raise MixedModelDataError(f"{formula.response} has one value in all rows: there is nothing to explain")
+        raise MixedModelDataError(f"{formula.response} has the same value in all rows, so there is nothing to explain")
     return checked.reset_index(drop=True)
 
 
 def _finite(rows: pd.DataFrame, column: str) -> pd.Series:
     values = pd.to_numeric(rows[column], errors="coerce").astype(float)
-    is_finite = pd.Series(np.isfinite(values.to_numpy()), index=rows.index)
-    _refuse(~is_finite, f"{column} is missing, infinite or no number: remove these rows")
+    is_bad = pd.Series(~np.isfinite(values.to_numpy()), index=rows.index)
+    refuse(is_bad, f"{column} is missing, infinite or not a number; remove these rows")
     return values
 
 
 def _categories(rows: pd.DataFrame, column: str) -> pd.Series:
-    _refuse(rows[column].isna(), f"{column} is missing: remove these rows")
+    refuse(rows[column].isna(), f"{column} is missing; remove these rows")
     return rows[column].astype(str).astype("category")
 
 
 def _check_levels(groups: pd.Series, column: str) -> None:
     if len(groups.cat.categories) < 2:
         raise MixedModelDataError(
-            f"{column} has one level in all rows: a variance between groups needs two and more; "
-            f"take its term out of the formula"
+            f"{column} has only one level, and a variance between groups needs two; remove its term from the formula"
         )
 
 
-def _refuse(is_bad: pd.Series, message: str) -> None:
+def refuse(is_bad: pd.Series, message: str) -> None:
+    """Raise :class:`MixedModelDataError` with the message and the first bad rows, if there are any."""
     if is_bad.any():
         shown = ", ".join(str(label) for label in is_bad.index[is_bad][:ROWS_SHOWN])
         raise MixedModelDataError(f"{message} ({int(is_bad.sum())} rows, first: {shown})")
@@ -78,8 +78,8 @@ def _check_terms(checked: pd.DataFrame, formula: MixedModelFormula, *, family: F
     for column in formula.predictor_columns:
         if checked[column].nunique() < 2:
             raise MixedModelDataError(
-                f"{column} has one value in all rows, so it has no slope: use more of it (a longer lookback) "
-                f"or take it out of the formula"
+                f"{column} has the same value in all rows, so it has no slope; use a longer lookback or remove it "
+                "from the formula"
             )
     if family == "gaussian":
         for term in formula.random_terms:
@@ -90,30 +90,29 @@ def _check_enough_rows(checked: pd.DataFrame, term: RandomTerm) -> None:
     n_levels = len(checked[list(term.group_columns)].drop_duplicates())
     if n_levels * term.n_effects >= len(checked):
         raise MixedModelDataError(
-            f"{term.text} has {n_levels * term.n_effects} random effects for {len(checked)} rows, so they "
-            "cannot be told from the residual: use more rows for each group, or fewer random effects"
+            f"{term.text} has {n_levels * term.n_effects} random effects for {len(checked)} rows, so the residual "
+            "is not identified; use more rows per group or fewer random effects"
         )
 
 
 def _check_counts(share: pd.Series, attempts: pd.Series, *, response: str) -> None:
-    _refuse((attempts < 1) | (attempts != attempts.round()), f"{ATTEMPTS} is no whole number of 1 and more")
-    _refuse((share < 0) | (share > 1), f"{response} is no share between 0 and 1, as the binomial family needs")
+    refuse((attempts < 1) | (attempts != attempts.round()), f"{ATTEMPTS} must be a whole number of at least 1")
+    refuse((share < 0) | (share > 1), f"{response} must be a share between 0 and 1 in the binomial family")
     count = share * attempts
-    _refuse(
+    refuse(
         (count - count.round()).abs() > COUNT_TOLERANCE * attempts,
-        f"{response} × {ATTEMPTS} is no whole number of right answers: give the number of answers in a "
-        f"column {ATTEMPTS!r}, or use the gaussian family",
+        f"{response} × {ATTEMPTS} is not a whole number of right answers; add a column {ATTEMPTS!r} with the number of "
+        "answers, or use the gaussian family",
     )
 
 
 def held_out_rows(student: pd.Series, week: pd.Series, *, share: float, seed: int) -> np.ndarray:
-    """Boolean array: the rows of a random ``share`` of the student-weeks, drawn without regard to row order.
+    """(n_rows,) mask of a random ``share`` of the student-weeks, a function of the set of student-weeks and ``seed``.
 
-    All rows of a student's week are on one side, so that a week is not predicted from itself. Deterministic
-    in the set of student-weeks and ``seed``.
+    All rows of a student's week are on one side, so a week is never predicted from itself.
     """
     if not 0 <= share < 1:
-        raise ValueError(f"the held-out share is {share}; it must be at least 0 and below 1")
+        raise ValueError(f"invalid held-out share {share}; it must be at least 0 and below 1")
     pairs = pd.DataFrame({"student": student.astype(str).to_numpy(), "week": week.to_numpy()})
     number = pairs.groupby(["student", "week"], sort=True).ngroup().to_numpy()
     n_pairs = int(number.max()) + 1 if len(number) else 0

@@ -1,11 +1,11 @@
-"""The part of R's formula language that a mixed model may be written in.
+"""The part of R's formula language that a mixed model may use.
 
-A formula comes from an environment variable and R evaluates what it is given, so nothing is passed on that
-was not read term by term: the text that reaches R is written anew from what was understood.
+A formula comes from an environment variable, and R would evaluate any code in it. So the text that reaches R is built
+from the parsed terms and never copied from the input.
 
     formula  := name "~" terms
     terms    := ["+" | "-"] term (("+" | "-") term)*
-    term     := product | "(" terms ("|" | "||") group ")"       no random term inside a random term
+    term     := product | "(" terms ("|" | "||") group ")"      random terms do not nest
     product  := atom ((":" | "*") atom)*
     atom     := name | "0" | "1" | "I(" name "^" digits ")"
     group    := name ((":" | "/") name)*
@@ -23,28 +23,27 @@ LONGEST_FORMULA = 500
 
 
 class FormulaError(ValueError):
-    """A formula that is not in the language, or names a column that is not there."""
+    """A formula outside the language, or with a missing column."""
 
 
 @dataclass(frozen=True)
 class RandomTerm:
-    """``(text | group)``: columns with a random slope, and the columns whose levels are the groups."""
+    """One random term: the columns with a random slope, and the columns whose levels are the groups."""
 
     text: str
     slope_columns: tuple[str, ...]
     has_intercept: bool
     group_columns: tuple[str, ...]
-    is_correlated: bool
 
     @property
     def n_effects(self) -> int:
-        """Random effects of one group level."""
+        """Number of random effects per group level."""
         return len(self.slope_columns) + self.has_intercept
 
 
 @dataclass(frozen=True)
 class MixedModelFormula:
-    """A formula that was understood. ``text`` is R's."""
+    """A parsed formula. ``text`` is what R receives."""
 
     text: str
     response: str
@@ -53,7 +52,7 @@ class MixedModelFormula:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column the formula needs, each once, the response first."""
+        """Every column of the formula once, the response first."""
         return tuple(dict.fromkeys([self.response, *self.predictor_columns, *self.group_columns]))
 
     @property
@@ -69,18 +68,16 @@ class MixedModelFormula:
 
 
 def parse_formula(text: str, columns: Iterable[str]) -> MixedModelFormula:
-    """Read a formula over these columns.
-
-    Raises :class:`FormulaError` that shows the place where reading stopped and what is allowed, or names
-    the column that is missing and the ones there are.
+    """Parse a formula over these columns. Raises :class:`FormulaError` with the position and what is allowed there, or
+    with the missing and the available columns.
     """
     formula = _Reader(text).formula()
     available = tuple(columns)
     missing = [c for c in formula.columns if c not in available]
     if missing:
         raise FormulaError(
-            f"the formula {formula.text!r} needs columns that are missing: {', '.join(missing)}; "
-            f"there are {', '.join(available)}"
+            f"the formula {formula.text!r} needs missing columns: {', '.join(missing)}; "
+            f"available: {', '.join(available)}"
         )
     if not formula.random_terms:
         raise FormulaError(f"the formula {formula.text!r} has no random term, such as (week | student)")
@@ -90,7 +87,7 @@ def parse_formula(text: str, columns: Iterable[str]) -> MixedModelFormula:
 class _Reader:
     def __init__(self, text: str) -> None:
         if len(text) > LONGEST_FORMULA:
-            raise FormulaError(f"a formula has at most {LONGEST_FORMULA} characters, this one {len(text)}")
+            raise FormulaError(f"the formula has {len(text)} characters; the limit is {LONGEST_FORMULA}")
         self._text = text
         self._tokens = list(self._tokenise(text))
         self._at = 0
@@ -141,7 +138,7 @@ class _Reader:
         text += "".join(f" + {term.text}" for term in random)
         return MixedModelFormula(text, response, fixed_columns=tuple(self._columns), random_terms=tuple(random))
 
-    def _terms(self, allow_random: bool) -> tuple[str, list[RandomTerm]]:  # noqa: FBT001
+    def _terms(self, *, allow_random: bool) -> tuple[str, list[RandomTerm]]:
         fixed, random = "", []
         sign = self._take("+", "-") if self._peek() in ("+", "-") else "+"
         while True:
@@ -201,5 +198,4 @@ class _Reader:
             slopes,
             has_intercept=has_intercept,
             group_columns=tuple(groups),
-            is_correlated=bar == "|",
         )

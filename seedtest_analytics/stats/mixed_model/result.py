@@ -1,4 +1,4 @@
-"""What a mixed model gives: estimates with their errors, how good the fit is, whether it may be believed."""
+"""Results of a mixed model: estimates with their errors, quality of the fit, convergence."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import numpy as np
 
 from seedtest_analytics.stats.mixed_model.data import Family
 
-INTERCEPT = "(Intercept)"
-# Levels of a group (topics, say) whose effects are listed one by one; beyond it those furthest from the population.
+# At most this many levels of a group (topics, say) are listed, those furthest from the population.
 MAX_LISTED_LEVELS = 200
 QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
 
 
 @dataclass(frozen=True)
 class FixedEffect:
-    """A population coefficient. ``statistic`` is estimate over SE: t (gaussian) or z (binomial)."""
+    """A population coefficient. ``statistic`` = estimate / SE: t (gaussian) or z (binomial)."""
 
     name: str
     estimate: float
@@ -28,10 +27,8 @@ class FixedEffect:
 
 @dataclass(frozen=True)
 class VarianceComponent:
-    """Variance of a random effect, or covariance of two. ``sd_or_correlation`` is its SD or their
-    correlation.
-
-    The residual is the group ``Residual`` and has no term.
+    """Variance and SD of a random effect, or covariance and correlation of two. The residual is the group ``Residual``
+    and has no term.
     """
 
     group: str
@@ -43,10 +40,9 @@ class VarianceComponent:
 
 @dataclass(frozen=True)
 class RandomEffects:
-    """Conditional modes of one grouping factor, as deviations from the fixed effects.
+    """Conditional modes of one grouping factor, as deviations from the fixed effects, and their SDs.
 
-    ``values`` and ``conditional_sd`` are (levels × terms); an entry is NaN where a term does not have that
-    level.
+    Both arrays are (levels, terms), with NaN where a level has no such term.
     """
 
     group: str
@@ -58,10 +54,10 @@ class RandomEffects:
 
 @dataclass(frozen=True)
 class HeldOutError:
-    """Error on rows that the estimates have not seen, on the response's scale.
+    """Error on rows that were left out of the fit, on the scale of the response.
 
-    ``rmse_of_mean`` is that of predicting the mean of the other rows. Rows of a group level that has no
-    other row are predicted from the rest of the model; ``n_new_level_rows`` counts them.
+    ``rmse_of_mean``: error of predicting the mean of the fitted rows. ``n_new_level_rows``: rows of a group level that is
+    not in the fitted rows; the rest of the model predicts them.
     """
 
     rmse: float
@@ -75,10 +71,10 @@ class HeldOutError:
 
 @dataclass(frozen=True)
 class MixedModelFit:
-    """A mixed model fitted by lme4. ``criterion`` is REML or ML (binomial: ML by the Laplace approximation).
+    """A mixed model y = X β + Z u + ε, u ~ N(0, Σ), fitted by lme4; binomial: logit P = X β + Z u.
 
-    AIC and BIC of REML fits compare only models with the same fixed effects. ``convergence_messages`` is
-    empty where lme4 had nothing to say; ``is_singular`` says that a variance is zero or a correlation ±1.
+    ``criterion``: REML or ML (binomial: ML by the Laplace approximation). AIC and BIC of REML fits only compare models
+    with the same fixed effects. ``is_singular``: a variance is zero or a correlation ±1.
     """
 
     formula: str
@@ -102,16 +98,8 @@ class MixedModelFit:
 
     @property
     def has_converged(self) -> bool:
-        """No complaint of the optimiser or of lme4's gradient and Hessian checks; a singular fit may pass."""
+        """Neither the optimiser nor lme4's gradient and Hessian checks reported a problem. A singular fit may pass."""
         return not self.convergence_messages
-
-    def fixed(self, name: str) -> FixedEffect:
-        """The fixed effect of this name."""
-        return next(effect for effect in self.fixed_effects if effect.name == name)
-
-    def random(self, group: str) -> RandomEffects:
-        """The random effects of this grouping factor."""
-        return next(effects for effects in self.random_effects if effects.group == group)
 
     def model_spec(self, lookback_weeks: int) -> dict[str, Any]:
         """``growth_glmm_meta.model_spec`` of the contract (3.6)."""
@@ -125,9 +113,9 @@ class MixedModelFit:
         }
 
     def metrics(self, student_group: str = "student") -> dict[str, Any]:
-        """``growth_glmm_meta.metrics`` of the contract (3.6) and what more is known. JSON, no NaN.
+        """``growth_glmm_meta.metrics`` of the contract (3.6) and more, as JSON without NaN.
 
-        Effects of groups that hold ``student_group`` are summed up and not listed: there are as many as students.
+        Effects of groups that contain ``student_group`` are summarised and not listed, as there is one per student.
         """
         return {
             "logLik": _finite(self.log_likelihood),
@@ -136,11 +124,7 @@ class MixedModelFit:
             "RMSE": _finite(self.rmse),
             "held_out": None if self.held_out is None else _error_json(self.held_out),
             "fixed_effects": {
-                e.name: {
-                    "estimate": _finite(e.estimate),
-                    "se": _finite(e.se),
-                    "statistic": _finite(e.statistic),
-                }
+                e.name: {name: _finite(getattr(e, name)) for name in ("estimate", "se", "statistic")}
                 for e in self.fixed_effects
             },
             "variance_components": [_component_json(c) for c in self.variance_components],
@@ -158,7 +142,7 @@ class MixedModelFit:
 
 @dataclass(frozen=True)
 class GrowthSlopes:
-    """Per student: fixed plus random slope, and the random part's SD given the model's parameters."""
+    """Per student: fixed plus random slope, and the SD of the random part given the parameters of the model."""
 
     student_ids: tuple[str, ...]
     slope: np.ndarray
@@ -166,7 +150,7 @@ class GrowthSlopes:
 
 
 def growth_slopes(fit: MixedModelFit, group: str, *, term: str = "week") -> GrowthSlopes:
-    """Each student's slope on ``term``; ValueError where the model gives students none of their own."""
+    """Each student's slope on ``term``. Raises ValueError, whose text is stored, if the model has no such random slope."""
     effects = next((e for e in fit.random_effects if e.group == group and term in e.terms), None)
     if effects is None:
         raise ValueError(f"{fit.formula!r} has no random slope of {term} for {group}, so no student has one")
@@ -193,8 +177,8 @@ def _component_json(component: VarianceComponent) -> dict[str, Any]:
     }
 
 
-def _effects_json(effects: RandomEffects, is_listed: bool) -> dict[str, Any]:  # noqa: FBT001
-    """How many levels there are and how their effects spread; where asked for, the effects themselves."""
+def _effects_json(effects: RandomEffects, *, is_listed: bool) -> dict[str, Any]:
+    """Number of levels, quantiles of the effects and, if ``is_listed``, the effects themselves."""
     spread = {term: _spread_json(effects.values[:, column]) for column, term in enumerate(effects.terms)}
     summary = {"levels": len(effects.levels), "terms": spread}
     if not is_listed:
@@ -216,7 +200,7 @@ def _effects_json(effects: RandomEffects, is_listed: bool) -> dict[str, Any]:  #
 
 
 def _spread_json(values: np.ndarray) -> dict[str, float | None]:
-    """Quantiles of the effects that there are, each under ``q`` and its percentage."""
+    """Quantiles of the finite effects, keyed ``q`` and the percentage."""
     known = values[np.isfinite(values)]
     if not known.size:
         return {f"q{100 * share:g}": None for share in QUANTILES}
@@ -225,7 +209,7 @@ def _spread_json(values: np.ndarray) -> dict[str, float | None]:
 
 
 def _furthest_levels(effects: RandomEffects, n: int) -> list[int]:
-    """Positions, in the order of the levels, of the n whose first term lies furthest from the population's."""
+    """Positions, in level order, of the n levels whose first term is furthest from the population."""
     distance = np.nan_to_num(np.abs(effects.values[:, 0]), nan=-1.0)
     return sorted(np.argsort(-distance, kind="stable")[:n].tolist())
 

@@ -1,10 +1,10 @@
-"""Cohorts of students whose truth is known, for tests, benchmarks and the demo. NumPy only; vectorised in
-blocks.
+"""Cohorts of students with known truth, for tests, benchmarks and the demo. NumPy only, vectorised in blocks.
 
-Abilities follow a line with weekly noise and deviations by topic; answers follow the 2PL or 3PL; students
-start late or never, stop by a hazard of engagement and ability, and some return; sessions follow a weekly
-rhythm in the configured time zone; response times are log-normal and fall with practice; some questions stay
-unanswered, some are met again, some exams are corrected later.
+θ(student, week, topic) = intercept + slope · week + weekly noise + topic deviation, P(x = 1 | θ) by the 2PL or 3PL.
+
+Students start late or never, stop by a hazard of engagement and ability, and some return. Sessions follow a weekly
+rhythm in the configured time zone. Response times are log-normal and fall with practice. Some questions stay
+unanswered, some repeat, and some exams are corrected later.
 """
 
 from seedtest_analytics.stats.simulate.attempts import Attempts, Corrections, Sessions

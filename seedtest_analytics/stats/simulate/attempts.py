@@ -1,8 +1,8 @@
-"""Sessions and attempts of a cell of students, and corrections that come later."""
+"""Sessions, attempts and later corrections of a cell of students."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from seedtest_analytics.stats.simulate.students import ACTIVE, Students
 
 WEEKDAY_WEIGHTS = np.array([1.0, 1.1, 1.1, 1.0, 0.7, 0.5, 0.8])
 HOUR_WEIGHTS = np.array([0] * 6 + [1, 2, 2, 1, 1, 1, 2, 1, 1, 3, 5, 6, 6, 7, 7, 5, 2] + [0], float)
-"""Local hours, 0 to 23. A session that starts by 22:59 and lasts under an hour ends on the day it began."""
+"""By local hour, 0 to 23. A session that starts by 22:59 and lasts less than an hour ends on the same day."""
 
 MAX_QUESTIONS = 40
 MAX_SESSION_MS = 55 * 60_000
@@ -25,9 +25,7 @@ UNANSWERED, NOT_RECORDED = -1, -1
 
 @dataclass(frozen=True)
 class Sessions:
-    """S sessions, ordered by student and start; times in µs since 1970, ``number`` counts a student's from
-    1.
-    """
+    """S sessions by student and start; times in µs since 1970. ``number`` counts a student's sessions from 1."""
 
     student: np.ndarray
     week: np.ndarray
@@ -38,11 +36,10 @@ class Sessions:
 
 @dataclass(frozen=True)
 class Attempts:
-    """M attempts in the order they were made, student by student.
+    """M attempts in the order in which they were made, student by student.
 
-    ``session`` and ``student`` are indices, ``item`` an index into the bank; ``correct`` is 1, 0 or -1
-    (unanswered); ``response_time_ms`` -1 where not recorded; ``practice`` counts the student's earlier
-    attempts at the item.
+    ``session``, ``student`` and ``item`` (of the bank) are indices. ``correct``: 1, 0 or -1 (unanswered).
+    ``response_time_ms``: -1 where not recorded. ``practice``: number of the student's earlier attempts at the item.
     """
 
     session: np.ndarray
@@ -57,16 +54,14 @@ class Attempts:
 
 @dataclass(frozen=True)
 class Corrections:
-    """Attempts (indices) that a later scoring of their exam made right, and when, µs since 1970."""
+    """Attempts (indices) that a later scoring of their exam changed to right, and when (µs since 1970)."""
 
     attempt: np.ndarray
     rescored_us: np.ndarray
 
 
 def draw_sessions(config: CohortConfig, cell: int, *, students: Students, hours: np.ndarray) -> Sessions:
-    """Sessions of the active weeks; a student's first week has at least one. ``ended_us`` is still the
-    start.
-    """
+    """Sessions of the active weeks, at least one in a student's first week. ``ended_us`` is still the start."""
     rng = config.rng("sess", cell)
     rate = config.sessions_per_week * np.exp(0.4 * students.engagement - 0.08)
     counts = rng.poisson(rate[:, None], students.state.shape)
@@ -81,7 +76,7 @@ def draw_sessions(config: CohortConfig, cell: int, *, students: Students, hours:
     start = hours[week, day, hour] + rng.integers(0, 3600, len(cells)) * 1_000_000
     order = np.lexsort((start, student))
     student, week, start = student[order], week[order], start[order]
-    # two sessions of one student within the hour would overlap
+    # Two sessions of one student within an hour would overlap.
     is_apart = np.ones(len(start), bool)
     is_apart[1:] = (student[1:] != student[:-1]) | (start[1:] - start[:-1] >= MIN_PAUSE_US)
     student, week, start = student[is_apart], week[is_apart], start[is_apart]
@@ -89,7 +84,7 @@ def draw_sessions(config: CohortConfig, cell: int, *, students: Students, hours:
 
 
 def _choice(rng: np.random.Generator, weights: np.ndarray, *, size: int) -> np.ndarray:
-    return np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random(size), side="right")
+    return np.asarray(np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random(size), side="right"))
 
 
 def _position_in_group(group: np.ndarray) -> np.ndarray:
@@ -97,13 +92,13 @@ def _position_in_group(group: np.ndarray) -> np.ndarray:
     index = np.arange(len(group))
     is_first = np.ones(len(group), bool)
     is_first[1:] = group[1:] != group[:-1]
-    return index - np.maximum.accumulate(np.where(is_first, index, 0))
+    return np.asarray(index - np.maximum.accumulate(np.where(is_first, index, 0)))
 
 
 def draw_attempts(
     config: CohortConfig, cell: int, *, students: Students, items: ItemBank, sessions: Sessions
 ) -> tuple[Sessions, Attempts]:
-    """Questions, answers, times and hints of every session; returns the sessions with their ends."""
+    """Questions, answers, times and hints of every session, and the sessions with their ends."""
     rng = config.rng("atte", cell)
     n_sessions = len(sessions.student)
     questions = 1 + rng.poisson(max(config.questions_per_session - 1, 0), n_sessions)
@@ -133,13 +128,7 @@ def draw_attempts(
     )
     ended = sessions.started_us.copy()
     np.maximum.at(ended, attempts.session, attempts.completed_us)
-    return Sessions(
-        sessions.student,
-        sessions.week,
-        number=sessions.number,
-        started_us=sessions.started_us,
-        ended_us=ended,
-    ), attempts
+    return replace(sessions, ended_us=ended), attempts
 
 
 def _draw_items_met(
@@ -150,7 +139,7 @@ def _draw_items_met(
     session: np.ndarray,
     student: np.ndarray,
 ) -> np.ndarray:
-    """Three questions in four are of the session's topic; some repeat an earlier question of the student."""
+    """Three questions in four belong to the session's topic; some repeat an earlier question of the student."""
     n, per_topic = len(session), config.items_per_topic
     focus = rng.integers(0, config.n_topics, n_sessions)[session]
     topic = np.where(rng.random(n) < 0.75, focus, rng.integers(0, config.n_topics, n))
@@ -160,7 +149,7 @@ def _draw_items_met(
     back = np.floor(rng.random(n) * position).astype(np.int64)
     index = np.arange(n)
     source = np.where(is_repeat, index - position + back, index)
-    while True:  # a repeat of a repeat shows what the first one showed
+    while True:  # a repeat of a repeat shows the first question
         further = source[source]
         if np.array_equal(further, source):
             return item[source]
@@ -168,7 +157,7 @@ def _draw_items_met(
 
 
 def _earlier_attempts(student: np.ndarray, item: np.ndarray) -> np.ndarray:
-    """How often the student met the item before, in the order given."""
+    """Number of times that the student met the item before, in the given order."""
     order = np.lexsort((np.arange(len(item)), item, student))
     key = student[order] * (int(item.max(initial=0)) + 1) + item[order]
     earlier = np.empty(len(item), np.int64)
@@ -185,24 +174,22 @@ def _response_times(
     item: np.ndarray,
     practice: np.ndarray,
 ) -> np.ndarray:
-    """Log-normal milliseconds; shorter with every attempt of the student and at an item met before."""
+    """Log-normal milliseconds, shorter with every attempt of the student and at an item met before."""
     log_ms = np.log(MEDIAN_TIME_MS) + items.log_time[item] - students.speed[student]
     log_ms = log_ms - 0.08 * np.log1p(_position_in_group(student) / 50) - 0.2 * (practice > 0)
     log_ms = log_ms + rng.normal(0, 0.45, len(item))
-    return np.clip(np.rint(np.exp(log_ms)), 1_500, 600_000).astype(np.int64)
+    return np.asarray(np.clip(np.rint(np.exp(log_ms)), 1_500, 600_000), dtype=np.int64)
 
 
 def _sum_in_group(values: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Running sum within runs of equal ``group``, the value itself included."""
+    """Running sum within runs of equal ``group``, including the value itself."""
     total = np.cumsum(values)
     start = np.arange(len(group)) - _position_in_group(group)
-    return total - total[start] + values[start]
+    return np.asarray(total - total[start] + values[start])
 
 
 def draw_corrections(config: CohortConfig, cell: int, *, sessions: Sessions, attempts: Attempts) -> Corrections:
-    """In some sessions the first wrong answer is made right, one to 21 days later and by the end of the
-    cohort.
-    """
+    """In some sessions the first wrong answer becomes right, 1 to 21 days later and before the end of the cohort."""
     rng = config.rng("corr", cell)
     n_sessions = len(sessions.student)
     is_chosen = rng.random(n_sessions) < config.share_corrected

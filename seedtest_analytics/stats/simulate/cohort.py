@@ -1,4 +1,4 @@
-"""Cohorts in blocks: memory depends on the block and not on the cohort, and what is drawn on neither."""
+"""Cohorts in blocks. Memory depends on the block size and not on the cohort; the draws depend on neither."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T", Students, Goals, Sessions, Attempts, Corrections)
 
 @dataclass(frozen=True)
 class CohortBlock:
-    """Consecutive students with everything they did; indices count within the block."""
+    """Consecutive students and everything they did; indices count within the block."""
 
     students: Students
     goals: Goals
@@ -39,8 +39,7 @@ class CohortBlock:
 def simulate_cohort(config: CohortConfig, block_students: int = DEFAULT_BLOCK_STUDENTS) -> Iterator[CohortBlock]:
     """Blocks of about ``block_students`` students (whole cells of 512), in order.
 
-    The same configuration gives the same students and attempts whatever the block size, and a larger cohort
-    begins with the smaller one.
+    A configuration gives the same students and attempts for any block size, and a larger cohort begins with the smaller.
     """
     items, hours = draw_items(config), hour_table(config)
     cells = -(-config.n_students // CELL_STUDENTS)
@@ -82,7 +81,7 @@ def _where(part: T, rows: slice | np.ndarray) -> T:
 
 
 def _joined(blocks: list[CohortBlock]) -> CohortBlock:
-    """Blocks one after the other, their indices moved on."""
+    """The blocks as one, with shifted indices."""
     if len(blocks) == 1:
         return blocks[0]
     offsets = {

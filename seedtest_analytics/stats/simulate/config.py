@@ -1,4 +1,4 @@
-"""What a simulated cohort is made of; every number of the population is a field."""
+"""Configuration of a simulated cohort. Every number of the population is a field."""
 
 from __future__ import annotations
 
@@ -9,42 +9,39 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 CELL_STUDENTS = 512
-"""Students drawn from one random stream; a cell is always drawn whole, so neither blocks nor n_students
-matter.
-"""
+"""Students drawn from one random stream. A cell is always drawn whole, so block size and n_students do not matter."""
 
 MODELS = ("2PL", "3PL")
 
 
 class SimulationError(ValueError):
-    """A cohort that cannot be; the message names field, value and what is allowed."""
+    """An impossible cohort. The message has the field, its value and the allowed values."""
 
 
 @dataclass(frozen=True)
 class CohortConfig:
     """A population, its items and its habits.
 
-    Abilities are logits (D = 1): ``theta = intercept + slope * week + noise``, plus a deviation for each
-    topic. ``until`` is the last day that may have an attempt: the cohort's last week is the last full ISO
-    week by then.
+    Abilities are logits on the true scale of the item bank (D = 1): θ = intercept + slope · week + noise, plus a
+    deviation for each topic.
 
     Attributes:
-        n_students, n_weeks, seed: size, and the number that decides everything random.
-        until: last day, in ``timezone``.
+        n_students, n_weeks, seed: size, and the seed of all randomness.
+        until: last day that may have an attempt, in ``timezone``. The last week is the last full ISO week by then.
         timezone: IANA zone of days, weeks and hours.
         n_topics, items_per_topic: the item bank.
         model: ``2PL``, or ``3PL`` with guessing.
         ability_sd_logit: SD of the intercepts (mean 0).
         growth_mean_logit, growth_sd_logit: slopes per week.
         growth_correlation: of intercept and slope.
-        week_sd_logit: SD of a week's ability about the student's line.
+        week_sd_logit: SD of a week's ability around the student's line.
         topic_sd_logit: SD of a student's deviation in a topic.
-        repeat_gain_logit: added to the ability at an item that was met before.
-        sessions_per_week: mean of an active student of mean engagement.
-        questions_per_session: mean; at least one, at most 40, at most 55 minutes.
-        share_never_started, share_late: students without any attempt; those who start after the first week.
-        stop_hazard, return_hazard: weekly, at mean engagement and ability 0; half of the stops are final.
-        share_repeated: questions that repeat one that the student met before, beside chance.
+        repeat_gain_logit: gain in ability at an item met before.
+        sessions_per_week: mean for an active student of mean engagement.
+        questions_per_session: mean. A session has 1 to 40 questions and at most 55 minutes.
+        share_never_started, share_late: students without any attempt; students who start after the first week.
+        stop_hazard, return_hazard: weekly, at mean engagement and ability 0. Half of the stops are final.
+        share_repeated: questions that repeat an earlier one of the student, in addition to chance repeats.
         share_unanswered, share_time_missing: questions without an answer; without a recorded time.
         share_corrected: sessions with a later correction of a wrong answer.
         share_with_goal: students with at least one goal.
@@ -78,7 +75,6 @@ class CohortConfig:
     share_with_goal: float = 0.7
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be simulated."""
         for name, lowest, highest in (
             ("n_students", 1, 10_000_000),
             ("n_weeks", 1, 520),
@@ -88,26 +84,26 @@ class CohortConfig:
         ):
             value = getattr(self, name)
             if not lowest <= value <= highest:
-                raise SimulationError(f"{name} = {value} is not allowed; it is from {lowest:,} to {highest:,}")
+                raise SimulationError(f"{name} = {value} is not allowed; use {lowest:,} to {highest:,}")
         for name in (n for n in self.__dataclass_fields__ if n.startswith("share_") or n.endswith("_hazard")):
             if not 0 <= getattr(self, name) < 1:
-                raise SimulationError(f"{name} = {getattr(self, name)} is not allowed; it is from 0 to below 1")
+                raise SimulationError(f"{name} = {getattr(self, name)} is not allowed; use at least 0 and less than 1")
         if self.model not in MODELS:
-            raise SimulationError(f"model = {self.model!r} is not allowed; it is one of {', '.join(MODELS)}")
+            raise SimulationError(f"model = {self.model!r} is not allowed; use {' or '.join(MODELS)}")
 
     @property
     def name(self) -> str:
-        """Prefix of the cohort's user and session ids; another seed is another cohort."""
+        """Prefix of the user and session ids of the cohort; another seed is another cohort."""
         return f"sim{self.seed}"
 
     @property
     def n_items(self) -> int:
-        """Items of all topics."""
+        """Number of items in all topics."""
         return self.n_topics * self.items_per_topic
 
     @property
     def first_item_id(self) -> int:
-        """Ids of the items follow this one; cohorts of different seeds share no item (up to seed 9,000)."""
+        """Item ids follow this one. Cohorts with different seeds share no item (up to seed 9,000)."""
         return 1_000_000 * (1 + self.seed % 9_000)
 
     @property
@@ -122,19 +118,19 @@ class CohortConfig:
         return instant_us(self.until + dt.timedelta(days=1), 0, zone=ZoneInfo(self.timezone))
 
     def rng(self, stage: str, cell: int = 0) -> np.random.Generator:
-        """The random stream of a stage in a cell; streams are independent of each other and of any order."""
+        """The random stream of a stage in a cell. Streams are independent of each other and of the order of use."""
         key = (int.from_bytes(stage.encode()[:4], "big"), cell)
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
 
 def instant_us(day: dt.date, hour: int, *, zone: ZoneInfo) -> int:
-    """A full local hour as µs since 1970; an hour that the clock skips is the one after it."""
+    """A full local hour as µs since 1970. An hour that the clock skips is the hour after it."""
     local = dt.datetime.combine(day, dt.time(hour), zone)
     return round(local.timestamp()) * 1_000_000
 
 
 def hour_table(config: CohortConfig) -> np.ndarray:
-    """Instants of all local hours of the cohort's weeks, µs since 1970, shape (n_weeks, 7, 24)."""
+    """(n_weeks, 7, 24) instants of all local hours of the cohort's weeks, in µs since 1970."""
     zone, monday = ZoneInfo(config.timezone), config.first_monday
     days = [monday + dt.timedelta(days=n) for n in range(7 * config.n_weeks)]
     hours = [instant_us(day, hour, zone=zone) for day in days for hour in range(24)]

@@ -13,10 +13,9 @@ SHARE_ANCHORS = 0.1
 
 @dataclass(frozen=True)
 class ItemBank:
-    """True item parameters, one entry an item (I in all), topic by topic.
+    """True item parameters (n_items,), topic by topic, on the true scale of the simulation.
 
-    ``P(correct) = c + (1 - c) / (1 + exp(-a (theta - b)))``; log_time is the item's addition to log
-    milliseconds.
+    ``log_time`` is the item's contribution to log milliseconds.
     """
 
     item_id: np.ndarray
@@ -29,9 +28,7 @@ class ItemBank:
 
 
 def draw_items(config: CohortConfig) -> ItemBank:
-    """Discriminations log-normal about 1.1, difficulties N(0, 1), guessing Beta about 0.2 (0 under the
-    2PL).
-    """
+    """log a ~ N(log 1.1, 0.3²), b ~ N(0, 1), and under the 3PL c ~ Beta(10, 40)."""
     rng, n = config.rng("item"), config.n_items
     discrimination = np.exp(rng.normal(np.log(1.1), 0.3, n))
     difficulty = rng.normal(0, 1, n)
@@ -48,6 +45,6 @@ def draw_items(config: CohortConfig) -> ItemBank:
 
 
 def probability_correct(items: ItemBank, item: np.ndarray, *, theta: np.ndarray) -> np.ndarray:
-    """3PL response function at items (indices) and abilities in logits, elementwise."""
+    """P(x = 1 | θ) = c + (1 − c) · logistic(a (θ − b)), elementwise for items (indices) and abilities in logits."""
     a, b, c = items.discrimination[item], items.difficulty_logit[item], items.guessing[item]
-    return c + (1 - c) / (1 + np.exp(-a * (theta - b)))
+    return np.asarray(c + (1 - c) / (1 + np.exp(-a * (theta - b))))

@@ -1,4 +1,4 @@
-"""Students: abilities that grow, engagement, when they are active, and goals."""
+"""Students: growing abilities, engagement, active weeks, and goals."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Students:
     """True values of N students over W weeks and T topics.
 
     Attributes:
-        number: running number of each student in the cohort, from 1, shape (N,).
-        intercept_logit, slope_logit: line of the ability, (N,).
-        theta_logit: ability of each week, (N, W).
+        number: (N,) running number of the student in the cohort, from 1.
+        intercept_logit, slope_logit: (N,) line of the ability.
+        theta_logit: (N, W) ability in each week.
         topic_deviation_logit: (N, T).
-        engagement: standard normal, (N,); more sessions and fewer stops.
-        speed: subtracted from log response times, (N,).
-        start_week: index of the first week, -1 for never, (N,).
-        state: 0 not started, 1 active, 2 stopped, (N, W).
-        stop_hazard: probability of stopping after each week if active in it, (N, W).
+        engagement: (N,) standard normal; higher means more sessions and fewer stops.
+        speed: (N,) subtracted from log response times.
+        start_week: (N,) index of the first week, -1 for never.
+        state: (N, W) 0 not started, 1 active, 2 stopped.
+        stop_hazard: (N, W) probability of stopping after a week, if active in it.
     """
 
     number: np.ndarray
@@ -43,9 +43,7 @@ class Students:
 
 @dataclass(frozen=True)
 class Goals:
-    """Goals of students: ``student`` indexes the students of a block; a target of NaN is one that was never
-    set.
-    """
+    """Goals of students. ``student`` indexes the students of a block; NaN is a target that was never set."""
 
     student: np.ndarray
     topic: np.ndarray
@@ -54,7 +52,7 @@ class Goals:
 
 
 def draw_students(config: CohortConfig, cell: int) -> Students:
-    """The students of a cell, always all of them."""
+    """All students of a cell."""
     rng, n, weeks = config.rng("stud", cell), CELL_STUDENTS, np.arange(config.n_weeks)
     z = rng.standard_normal((n, 4))
     rho = config.growth_correlation
@@ -80,7 +78,7 @@ def draw_students(config: CohortConfig, cell: int) -> Students:
 
 
 def _start_weeks(config: CohortConfig, rng: np.random.Generator) -> np.ndarray:
-    """0 for most; the late ones spread over the first half; -1 for those who never start."""
+    """0 for most students, a week of the first half for late ones, -1 for those who never start."""
     kind = rng.random(CELL_STUDENTS)
     late = 1 + np.floor(rng.random(CELL_STUDENTS) * max(1, config.n_weeks // 2)).astype(np.int64)
     late = np.minimum(late, config.n_weeks - 1)
@@ -96,7 +94,7 @@ def _states(
     engagement: np.ndarray,
     start: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Week by week: the active stop by their hazard, some return after a quiet week."""
+    """Week by week: active students stop by their hazard, and some return after a week without sessions."""
     n, weeks = theta.shape
     stop = _hazard(config.stop_hazard, -0.6 * engagement[:, None] - 0.4 * theta)
     back = _hazard(config.return_hazard, 0.4 * engagement)
@@ -118,11 +116,11 @@ def _states(
 def _hazard(base: float, shift: np.ndarray) -> np.ndarray:
     if base <= 0:
         return np.zeros_like(shift)
-    return 1 / (1 + np.exp(-(np.log(base / (1 - base)) + shift)))
+    return np.asarray(1 / (1 + np.exp(-(np.log(base / (1 - base)) + shift))))
 
 
 def draw_goals(config: CohortConfig, cell: int, *, students: Students) -> Goals:
-    """No goal, one, or two in different topics; targets lie about 0.8 above the student's intercept."""
+    """No goal, one, or two in different topics; targets are about 0.8 above the student's intercept."""
     rng, n = config.rng("goal", cell), CELL_STUDENTS
     kind, second = rng.random(n), rng.random(n) < 0.2
     first_topic = rng.integers(0, config.n_topics, n)

@@ -79,7 +79,8 @@ def test_draws_are_chains_first_and_students_in_order_of_their_ids(tmp_path):
     assert draws.student_ids.tolist() == [f"s{i:02d}" for i in range(1, 13)]
     assert draws.student_intercept.shape == (2, 3, 12)
     np.testing.assert_array_equal(draws.student_intercept[0, 0], np.arange(1, 13))
-    np.testing.assert_allclose(draws.student_means_at(5.0)[1, 2], 1.5 * np.arange(1, 13))
+    means = draws.student_intercept + 5.0 * draws.student_slope
+    np.testing.assert_allclose(means[1, 2], 1.5 * np.arange(1, 13))
     assert (draws.divergences, draws.treedepth_max, draws.treedepth_hits) == (3, 7, 3)
 
 
@@ -141,7 +142,8 @@ class TestLive:
             json.loads(shared("reference/growth/brms_growth_200.json").read_text())["students"]
         ).set_index("student_id")
         expected = expected.loc[of_reference.student_ids]
-        at_15 = of_reference.student_means_at(15.0).reshape(-1, len(expected))
+        means = of_reference.student_intercept + 15.0 * of_reference.student_slope
+        at_15 = means.reshape(-1, len(expected))
         z = (at_15.mean(axis=0) - expected["mu15_mean"]) / expected["mu15_sd"]
         assert np.sqrt(np.mean(z**2)) < 0.08
         probability = (at_15 > 0.7).mean(axis=0)

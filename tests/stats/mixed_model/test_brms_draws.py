@@ -1,4 +1,4 @@
-"""Rows that a Bayesian growth model refuses."""
+"""Rows that a Bayesian growth model rejects."""
 
 import numpy as np
 import pandas as pd
@@ -23,13 +23,13 @@ def test_takes_only_what_the_family_needs():
     ("rows", "family", "message"),
     [
         (some_rows().drop(columns="score"), "gaussian", r"missing: \['score'\]"),
-        (some_rows(n_students=1), "gaussian", "2 students"),
-        (some_rows(n_weeks=2), "gaussian", "3 distinct weeks"),
-        (some_rows().assign(score=0.3), "gaussian", "score has one value"),
+        (some_rows(n_students=1), "gaussian", "at least 2 students"),
+        (some_rows(n_weeks=2), "gaussian", "at least 3 distinct weeks"),
+        (some_rows().assign(score=0.3), "gaussian", "score has the same value"),
         (some_rows().assign(student_id=None), "gaussian", "student_id is missing"),
-        (some_rows().assign(right=6), "binomial", "no counts"),
-        (some_rows().assign(right=1.5), "binomial", "no counts"),
-        (some_rows().assign(right=0, attempts=0), "binomial", "no counts"),
+        (some_rows().assign(right=6), "binomial", "invalid counts"),
+        (some_rows().assign(right=1.5), "binomial", "invalid counts"),
+        (some_rows().assign(right=0, attempts=0), "binomial", "invalid counts"),
     ],
 )
 def test_refuses_with_the_reason(rows, family, message):
@@ -41,5 +41,7 @@ def test_refuses_with_the_reason(rows, family, message):
 def test_bad_scores_are_named(bad):
     rows = some_rows()
     rows.loc[[2, 7], "score"] = bad
-    with pytest.raises(MixedModelDataError, match=r"score is missing, infinite or no number \(2 rows, first: 2, 7\)"):
+    with pytest.raises(
+        MixedModelDataError, match=r"score is missing, infinite or not a number \(2 rows, first: 2, 7\)"
+    ):
         check_growth_rows(rows, "gaussian")

@@ -1,4 +1,4 @@
-"""Rows that a mixed model refuses, and the held-out split."""
+"""Rows that a mixed model rejects, and the held-out split."""
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ def test_text_predictor_is_a_category_and_a_numeric_group_stays_a_number_where_i
 def test_values_that_are_no_numbers_name_their_rows(bad):
     rows = some_rows()
     rows.loc[[3, 8], "score"] = bad
-    with pytest.raises(MixedModelDataError, match=r"score is missing, infinite or no number.*2 rows, first: 3, 8"):
+    with pytest.raises(MixedModelDataError, match=r"score is missing, infinite or not a number.*2 rows, first: 3, 8"):
         checked(rows)
 
 
@@ -48,10 +48,10 @@ def test_values_that_are_no_numbers_name_their_rows(bad):
     ("rows", "message"),
     [
         (some_rows().iloc[:0], "there are no rows"),
-        (some_rows(n_students=1), "student has one level"),
-        (some_rows(n_weeks=1), "week has one value"),
+        (some_rows(n_students=1), "student has only one level"),
+        (some_rows(n_weeks=1), "week has the same value"),
         (some_rows(n_weeks=2), "12 random effects for 12 rows"),
-        (some_rows().assign(score=0.5), "score has one value"),
+        (some_rows().assign(score=0.5), "score has the same value"),
         (some_rows().assign(student=None), "student is missing"),
     ],
 )
@@ -68,10 +68,10 @@ def test_binomial_takes_shares_with_their_numbers_of_answers():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score": 0.3, "attempts": 4}, "no whole number of right answers"),
-        ({"score": 0.3}, "give the number of answers in a column 'attempts'"),
-        ({"score": 1.5, "attempts": 2}, "no share between 0 and 1"),
-        ({"score": 1.0, "attempts": 0}, "attempts is no whole number of 1"),
+        ({"score": 0.3, "attempts": 4}, "not a whole number of right answers"),
+        ({"score": 0.3}, "add a column 'attempts' with the number of answers"),
+        ({"score": 1.5, "attempts": 2}, "must be a share between 0 and 1"),
+        ({"score": 1.0, "attempts": 0}, "attempts must be a whole number of at least 1"),
     ],
 )
 def test_binomial_refuses_what_is_no_count(change, message):

@@ -1,4 +1,4 @@
-"""The formula language: what is read, what reaches R, what is refused."""
+"""The formula language: what is parsed, what reaches R, what is rejected."""
 
 import re
 
@@ -83,7 +83,7 @@ def test_refusal_shows_the_place():
 
 
 def test_missing_columns_are_named_with_those_there_are():
-    with pytest.raises(FormulaError, match="needs columns that are missing: grade, pupil; there are score, week"):
+    with pytest.raises(FormulaError, match="needs missing columns: grade, pupil; available: score, week"):
         parse_formula("score ~ grade + (1 | pupil)", COLUMNS)
 
 

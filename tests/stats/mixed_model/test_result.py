@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from seedtest_analytics.stats.mixed_model.result import (
-    INTERCEPT,
     MAX_LISTED_LEVELS,
     MixedModelFit,
     RandomEffects,
 )
+
+INTERCEPT = "(Intercept)"
 
 
 def fit_with(*effects: RandomEffects) -> MixedModelFit:

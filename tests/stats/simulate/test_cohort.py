@@ -215,9 +215,9 @@ def test_hostile_rows_hold_what_they_promise() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"n_students": 0}, "n_students = 0 is not allowed; it is from 1 to 10,000,000"),
+        ({"n_students": 0}, "n_students = 0 is not allowed; use 1 to 10,000,000"),
         ({"n_weeks": 0}, "n_weeks = 0"),
-        ({"model": "4PL"}, "model = '4PL' is not allowed; it is one of 2PL, 3PL"),
+        ({"model": "4PL"}, "model = '4PL' is not allowed; use 2PL or 3PL"),
         ({"stop_hazard": 1.0}, "stop_hazard = 1.0"),
     ],
 )
