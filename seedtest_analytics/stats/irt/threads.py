@@ -1,7 +1,7 @@
-"""Lanes of work on threads. The compiled loops release the interpreter's lock, so plain threads suffice.
+"""Lanes of work on threads. The compiled loops release the interpreter lock, so plain threads suffice.
 
-numba's own parallel loops were not taken: their default layer ends the process when two Python threads enter it
-at once, and they triple the time of compilation.
+Numba's parallel loops are no alternative: their default threading layer ends the process when two Python threads enter
+it at once, and they triple the compilation time.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: a container's CPU set, not the machine's size."""
+    """Cores that this process may use: the CPU set of the container, not all cores of the machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def run_lanes(work: Callable[[int], T], n_lanes: int, *, threads: int | None = None) -> Sequence[T]:
-    """``work(lane)`` for each lane, results in the order of lanes whatever the number of threads."""
+    """``work(lane)`` for each lane. Results are in the order of lanes for any number of threads."""
     threads = min(usable_cores() if threads is None else threads, n_lanes)
     if threads <= 1:
         return [work(lane) for lane in range(n_lanes)]
@@ -34,7 +34,7 @@ def run_lanes(work: Callable[[int], T], n_lanes: int, *, threads: int | None = N
 
 
 def balanced_rows(row_start: NDArray[np.int64], n_lanes: int) -> NDArray[np.int64]:
-    """(n_lanes + 1,) row boundaries with about equally many answers between them."""
+    """(n_lanes + 1,) row boundaries with about the same number of answers between them."""
     n_rows, n_answers = len(row_start) - 1, int(row_start[-1])
     targets = np.linspace(0, n_answers, n_lanes + 1)
     bounds = np.searchsorted(row_start, targets, side="left")

@@ -84,7 +84,7 @@ def draw_sessions(config: CohortConfig, cell: int, *, students: Students, hours:
 
 
 def _choice(rng: np.random.Generator, weights: np.ndarray, *, size: int) -> np.ndarray:
-    return np.asarray(np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random(size), side="right"))
+    return np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random(size), side="right")
 
 
 def _position_in_group(group: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ def _position_in_group(group: np.ndarray) -> np.ndarray:
     index = np.arange(len(group))
     is_first = np.ones(len(group), bool)
     is_first[1:] = group[1:] != group[:-1]
-    return np.asarray(index - np.maximum.accumulate(np.where(is_first, index, 0)))
+    return index - np.maximum.accumulate(np.where(is_first, index, 0))
 
 
 def draw_attempts(
