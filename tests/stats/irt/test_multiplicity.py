@@ -31,7 +31,7 @@ def test_random_p_values_agree_with_the_formula_to_two_roundings(seed: int) -> N
     np.testing.assert_array_max_ulp(found[known], expected[known], maxulp=2)
 
 
-def test_by_hand_and_for_any_shape() -> None:
+def test_adjusted_p_values_by_hand() -> None:
     p = np.array([0.01, 0.04, np.nan, 0.03, 0.005, np.nan])
     expected = np.array([0.02, 0.04, np.nan, 0.04, 0.02, np.nan])
     np.testing.assert_allclose(adjust(p), expected)
