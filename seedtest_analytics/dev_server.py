@@ -94,12 +94,7 @@ class DevServer:
     """The server of one Dagster home. Methods may be called from several processes at once."""
 
     def __init__(
-        self,
-        home: Path,
-        *,
-        port: int = 3000,
-        workspace: Path | None = None,
-        project_folder: Path = PROJECT_FOLDER,
+        self, home: Path, *, port: int = 3000, workspace: Path | None = None, project_folder: Path = PROJECT_FOLDER
     ) -> None:
         self.home = home.resolve()
         self.port = port
@@ -231,18 +226,7 @@ class _Supervisor:
 
     def __init__(self, home: Path, port: int, *, workspace: Path) -> None:
         self._postgres = None if os.environ.get("DATABASE_URL") else EmbeddedPostgres(home / "postgres")
-        self._command = [
-            sys.executable,
-            "-m",
-            "dagster",
-            "dev",
-            "-h",
-            HOST,
-            "-p",
-            str(port),
-            "-w",
-            str(workspace),
-        ]
+        self._command = [sys.executable, "-m", "dagster", "dev", "-h", HOST, "-p", str(port), "-w", str(workspace)]
         self._is_stopping = False
 
     def run(self) -> int:

@@ -65,9 +65,7 @@ def server(folder: Path) -> Iterator[DevServer]:
 
 def graphql(server: DevServer, query: str) -> Any:
     request = urllib.request.Request(
-        f"{server.status().url}/graphql",
-        json.dumps({"query": query}).encode(),
-        {"Content-Type": "application/json"},
+        f"{server.status().url}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)["data"]

@@ -65,8 +65,4 @@ def test_what_is_no_scratch_folder_stays(temporary_folder: Path) -> None:
     (temporary_folder / "seedtest-scratch-link").symlink_to(temporary_folder / "another")
     with scratch_folder("test"):
         pass
-    assert {p.name for p in temporary_folder.iterdir()} == {
-        "seedtest-scratch-file",
-        "another",
-        "seedtest-scratch-link",
-    }
+    assert {p.name for p in temporary_folder.iterdir()} == {"seedtest-scratch-file", "another", "seedtest-scratch-link"}

@@ -119,16 +119,7 @@ class EmbeddedPostgres:
             raise host.other_owner_error(self._cluster) from None
         if pid is None:
             return ServerStatus("stopped", self._data, port=port)
-        command = [
-            str(host.wheel_binaries() / "pg_isready"),
-            "-q",
-            "-h",
-            host.HOST,
-            "-p",
-            str(port),
-            "-t",
-            "5",
-        ]
+        command = [str(host.wheel_binaries() / "pg_isready"), "-q", "-h", host.HOST, "-p", str(port), "-t", "5"]
         is_ready = subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode == 0
         return ServerStatus("running" if is_ready else "unresponsive", self._data, pid=pid, port=port)
 

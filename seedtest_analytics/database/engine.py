@@ -26,10 +26,7 @@ def normalised_url(url: str) -> URL:
     """A URL for psycopg 3 from any form that operators use (``postgres://``, ``+psycopg2``, libpq URI)."""
     try:
         parsed = make_url(url)
-    except (
-        ArgumentError,
-        ValueError,
-    ):  # ValueError: what stands for the port is no number, a part of a password say
+    except (ArgumentError, ValueError):  # ValueError: what stands for the port is no number, a part of a password say
         raise DatabaseError(
             "DATABASE_URL is no database URL; its form is postgresql://user:password@host:5432/database"
         ) from None

@@ -54,13 +54,7 @@ def _rules(key: KpiKey) -> list[tuple[str, str, str]]:
     json_type = "number" if key.type == "integer" else key.type
     value = f"(kpis ->> '{key.name}')"
     is_typed = f"jsonb_typeof(kpis -> '{key.name}') = '{json_type}'"
-    rules = [
-        (
-            key.name,
-            f"must be a {key.type}",
-            f"jsonb_typeof(kpis -> '{key.name}') NOT IN ('{json_type}', 'null')",
-        )
-    ]
+    rules = [(key.name, f"must be a {key.type}", f"jsonb_typeof(kpis -> '{key.name}') NOT IN ('{json_type}', 'null')")]
     if key.allowed:
         words = ", ".join(f"'{word}'" for word in key.allowed)
         rules.append((key.name, f"must be one of {words}", f"{is_typed} AND {value} NOT IN ({words})"))
@@ -68,11 +62,7 @@ def _rules(key: KpiKey) -> list[tuple[str, str, str]]:
         rules.append((key.name, "must be a whole number", f"{is_typed} AND {value} !~ '^-?[0-9]+$'"))
     if key.minimum is not None:
         rules.append(
-            (
-                key.name,
-                f"must be at least {key.minimum:g}",
-                f"{is_typed} AND {value}::numeric < {key.minimum}",
-            )
+            (key.name, f"must be at least {key.minimum:g}", f"{is_typed} AND {value}::numeric < {key.minimum}")
         )
     if key.maximum is not None:
         rules.append((key.name, f"must be at most {key.maximum:g}", f"{is_typed} AND {value}::numeric > {key.maximum}"))

@@ -66,10 +66,7 @@ def copy_integer_lines(
     from pyarrow import csv
 
     arrow_types = {name: pa.from_numpy_dtype(type_) for name, type_ in types.items()}
-    read, convert = (
-        csv.ReadOptions(column_names=list(types)),
-        csv.ConvertOptions(column_types=arrow_types),
-    )
+    read, convert = (csv.ReadOptions(column_names=list(types)), csv.ConvertOptions(column_types=arrow_types))
     blocks = [pa.schema(arrow_types).empty_table()]
     cursor = connection.connection.cursor()  # the driver's own: SQLAlchemy has no COPY
     with cursor.copy(f"COPY ({query.text}) TO STDOUT") as copy:

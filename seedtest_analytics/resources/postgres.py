@@ -8,12 +8,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 from sqlalchemy import Connection, Engine
 
-from seedtest_analytics.database.engine import (
-    connected_engine,
-    database_url,
-    locked_transaction,
-    normalised_url,
-)
+from seedtest_analytics.database.engine import connected_engine, database_url, locked_transaction, normalised_url
 
 
 class PostgresResource(dg.ConfigurableResource):

@@ -145,11 +145,7 @@ def test_touched_days_that_were_logged_by_change_are_one_row_a_day(empty: Engine
     migrate(empty)
     assert [
         tuple(row.values()) for row in rows_of(empty, "SELECT id, day::text FROM attempt_touched_day ORDER BY id")
-    ] == [
-        (2, "2026-01-06"),
-        (4, "2026-01-07"),
-        (5, "2026-01-05"),
-    ]
+    ] == [(2, "2026-01-06"), (4, "2026-01-07"), (5, "2026-01-05")]
     downgrade(empty, "0004")
     assert catalogue(empty) == before
 
@@ -190,8 +186,7 @@ def test_risks_are_held_to_their_range_and_the_way_back_lets_go_of_them(empty: E
         with pytest.raises(IntegrityError, match="ck_survival_risk_"):
             execute(empty, f"INSERT INTO survival_risk (user_id, risk_score, rank_percentile) VALUES {values}")
     execute(
-        empty,
-        "INSERT INTO survival_risk (user_id, risk_score, rank_percentile) VALUES ('kim', 0, 1), ('lee', 1, NULL)",
+        empty, "INSERT INTO survival_risk (user_id, risk_score, rank_percentile) VALUES ('kim', 0, 1), ('lee', 1, NULL)"
     )
     downgrade(empty, "0005")
     assert checks(empty) == before == {}
@@ -264,10 +259,7 @@ def test_the_view_shows_what_the_legacy_view_showed(legacy: Engine) -> None:
 
 
 def test_downgrade_gives_back_the_legacy_database_with_its_views_and_data(legacy: Engine) -> None:
-    before, rows = (
-        catalogue(legacy),
-        {name: rows_of(legacy, f"SELECT * FROM {name}") for name in LEGACY_TABLES},
-    )
+    before, rows = (catalogue(legacy), {name: rows_of(legacy, f"SELECT * FROM {name}") for name in LEGACY_TABLES})
     shown = rows_of(legacy, "SELECT * FROM attempt ORDER BY id")
     migrate(legacy)
     execute(
@@ -367,8 +359,5 @@ def test_two_callers_wait_for_each_other(empty: Engine) -> None:
         thread.join(60)
     assert errors == []
     assert differences(empty) == []
-    made = rows_of(
-        empty,
-        "SELECT kind, name FROM seedtest_schema_origin GROUP BY 1, 2 HAVING count(*) > 1",
-    )
+    made = rows_of(empty, "SELECT kind, name FROM seedtest_schema_origin GROUP BY 1, 2 HAVING count(*) > 1")
     assert made == []

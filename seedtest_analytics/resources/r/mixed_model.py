@@ -6,13 +6,7 @@ import numpy as np
 import pandas as pd
 
 from seedtest_analytics.resources.r.caller import RCaller
-from seedtest_analytics.stats.mixed_model.data import (
-    ATTEMPTS,
-    Family,
-    MixedModelDataError,
-    check_rows,
-    held_out_rows,
-)
+from seedtest_analytics.stats.mixed_model.data import ATTEMPTS, Family, MixedModelDataError, check_rows, held_out_rows
 from seedtest_analytics.stats.mixed_model.formula import parse_formula
 from seedtest_analytics.stats.mixed_model.result import (
     FixedEffect,

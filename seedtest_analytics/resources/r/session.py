@@ -186,9 +186,7 @@ def _checked(reply: dict[str, Any], what: str) -> dict[str, Any]:
     if reply["type"] == "r_error":
         origin = f" (in {reply['call']})" if reply["call"] else ""
         raise REvaluationError(
-            f"{what} failed in R: {reply['error']}{origin}",
-            reply["call"],
-            traceback=tuple(reply["traceback"]),
+            f"{what} failed in R: {reply['error']}{origin}", reply["call"], traceback=tuple(reply["traceback"])
         )
     return reply
 
@@ -211,14 +209,7 @@ class _Process:
                 environment, find_r(environment), threads=threads, temporary_folder=Path(self._temporary.name)
             )
             self._child = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    f"{__package__}.worker",
-                    str(theirs.fileno()),
-                    str(memory_limit_mb),
-                ],
+                [sys.executable, "-P", "-m", f"{__package__}.worker", str(theirs.fileno()), str(memory_limit_mb)],
                 env=child_environment,
                 cwd=self._temporary.name,
                 stdin=subprocess.DEVNULL,

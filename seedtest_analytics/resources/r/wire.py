@@ -48,11 +48,7 @@ class Vector:
     __slots__ = ("data", "dim", "kind", "levels")
 
     def __init__(  # noqa: PLR0917
-        self,
-        kind: str,
-        data: np.ndarray,
-        levels: list[str] | None = None,
-        dim: tuple[int, ...] | None = None,
+        self, kind: str, data: np.ndarray, levels: list[str] | None = None, dim: tuple[int, ...] | None = None
     ) -> None:
         self.kind = kind
         self.data = data

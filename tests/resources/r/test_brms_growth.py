@@ -33,12 +33,7 @@ class FakeR:
         return {
             "parameters": {"b_week": np.arange(6.0).reshape(shape)},
             "sampler": pd.DataFrame(
-                {
-                    "divergences": [1, 2],
-                    "ebfmi": [0.9, 1.1],
-                    "treedepth_max": [4, 7],
-                    "treedepth_hits": [0, 3],
-                }
+                {"divergences": [1, 2], "ebfmi": [0.9, 1.1], "treedepth_max": [4, 7], "treedepth_hits": [0, 3]}
             ),
             "priors_used": pd.DataFrame({"name": list(numbers), "value": list(numbers.values())}),
             "levels": np.array(levels, dtype=object),

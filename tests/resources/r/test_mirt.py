@@ -15,12 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seedtest_analytics.resources.r.errors import (
-    RCrashedError,
-    REvaluationError,
-    RPackageMissingError,
-    RTimeoutError,
-)
+from seedtest_analytics.resources.r.errors import RCrashedError, REvaluationError, RPackageMissingError, RTimeoutError
 from seedtest_analytics.resources.r.mirt import (
     CalibrationDataError,
     MirtSettings,
@@ -45,8 +40,7 @@ def some_answers(n_users=40, n_items=5, seed=3):
     """Sparse answers: each user leaves each item out with probability 0.3."""
     rng = np.random.default_rng(seed)
     grid = pd.MultiIndex.from_product(
-        [[f"u{i:02d}" for i in range(n_users)], [f"q{i}" for i in range(n_items)]],
-        names=["user_id", "item_id"],
+        [[f"u{i:02d}" for i in range(n_users)], [f"q{i}" for i in range(n_items)]], names=["user_id", "item_id"]
     ).to_frame(index=False)
     grid["is_correct"] = rng.uniform(size=len(grid)) < 0.3 + 0.1 * grid["item_id"].str[1:].astype(int)
     return grid[rng.uniform(size=len(grid)) < 0.7].sample(frac=1, random_state=seed)
@@ -111,11 +105,7 @@ class TestRequest:
 
     def test_priors_go_to_the_parameters_that_the_model_estimates(self):
         priors = ItemPriors(a=LogNormal(0.1, 0.5), d=Normal(0.0, 2.5), c=Normal(-1.4, 0.6))
-        rows = {
-            "a": ("a1", "lnorm", 0.1, 0.5),
-            "d": ("d", "norm", 0.0, 2.5),
-            "c": ("g", "norm", -1.4, 0.6),
-        }
+        rows = {"a": ("a1", "lnorm", 0.1, 0.5), "d": ("d", "norm", 0.0, 2.5), "c": ("g", "norm", -1.4, 0.6)}
         for model, names in (("Rasch", "d"), ("2PL", "ad"), ("3PL", "adc")):
             table = mirt_arguments(mirt_request(some_answers(), model), model, priors=priors, settings=MirtSettings())[
                 "priors"

@@ -191,9 +191,7 @@ class TestSession:
         cube = np.arange(24).reshape(2, 3, 4)
         frame = pd.DataFrame({"s": ["a", None, "ü"], "g": pd.Categorical(["x", "y", None]), "n": [1, 2, 3]})
         back = r.call(
-            PROBE,
-            "echo",
-            x={"matrix": matrix, "cube": cube, "nothing": None, "list": [1, "q", True], "frame": frame},
+            PROBE, "echo", x={"matrix": matrix, "cube": cube, "nothing": None, "list": [1, "q", True], "frame": frame}
         )
         np.testing.assert_array_equal(back["matrix"], matrix)
         np.testing.assert_array_equal(back["cube"], cube)

@@ -22,12 +22,7 @@ from seedtest_analytics.resources.stan import data_file as stan_data
 from seedtest_analytics.resources.stan import resource as stan
 from seedtest_analytics.resources.stan import toolchains
 from seedtest_analytics.resources.stan.executables import ExecutableCache, default_cache_dir
-from seedtest_analytics.resources.stan.resource import (
-    StanResource,
-    StanRunError,
-    StanRunner,
-    import_cmdstanpy,
-)
+from seedtest_analytics.resources.stan.resource import StanResource, StanRunError, StanRunner, import_cmdstanpy
 from seedtest_analytics.resources.stan.toolchains import (
     CmdStanToolchain,
     StanBuildError,
