@@ -17,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from seedtest_analytics.resources.r import wire
@@ -78,9 +77,7 @@ class RSession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(  # noqa: PLR0917
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
