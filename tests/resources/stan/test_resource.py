@@ -124,7 +124,7 @@ class TestCache:
             assert cache.executable(tools, program) == executable
         assert tools.builds == 2
         assert executable.read_text() == tools.script
-        assert "is damaged and is built again" in caplog.text
+        assert "is damaged; building it again" in caplog.text
 
     def test_a_failed_build_leaves_nothing(self, tmp_path, program):
         class Failing(Scripts):
@@ -340,7 +340,7 @@ class TestRuns:
         content[middle : middle + 4096] = bytes(4096)
         copy.write_bytes(content)
         again = StanRunner(tmp_path, timeout_s=300).sample(MARGINAL, small_problem(), settings=SHORT)
-        assert "is damaged and is built again" in caplog.text
+        assert "is damaged; building it again" in caplog.text
         sound = stan_runner.sample(MARGINAL, small_problem(), SHORT)
         np.testing.assert_array_equal(again.variables["z"], sound.variables["z"])
 
