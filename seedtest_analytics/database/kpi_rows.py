@@ -1,4 +1,4 @@
-"""Merging one asset's keys into `weekly_kpi` and validating them first."""
+"""Validates the keys of one asset and merges them into `weekly_kpi`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ _FILE = "kpis/merge.sql"
 def merge_kpis(connection: Connection, name: str, *, week_start: dt.date, is_whole: bool = True) -> Published:
     """Merge the temporary table ``staged_kpi`` (user_id, kpis) as the keys that ``weekly_kpi/<name>`` owns.
 
-    The week's rows are those of the population: students that left it (a correction took their attempts away) lose
-    their row; not so where ``is_whole`` is false and only some students were staged. Raises
-    :class:`ContractViolation` before anything is written.
+    Students who left the population (a correction removed their attempts) lose their row of the week, unless
+    ``is_whole`` is false because only some students were staged. Raises :class:`ContractViolation` before it writes.
     """
     owned = [key.name for key in KPI_KEYS[name]]
     violations = _violations(connection, name, owned=owned)
@@ -43,7 +42,7 @@ def merge_kpis(connection: Connection, name: str, *, week_start: dt.date, is_who
 
 def _violations(connection: Connection, name: str, *, owned: list[str]) -> list[Violation]:
     unknown = connection.execute(statement(_FILE, "unknown_keys"), {"owned": owned}).scalars().all()
-    found = [Violation(key, f"is no key of weekly_kpi/{name}", rows=1) for key in unknown]
+    found = [Violation(key, f"is not a key of weekly_kpi/{name}", rows=1) for key in unknown]
     rules = [rule for key in KPI_KEYS[name] for rule in _rules(key)]
     counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)
     row = connection.execute(text(f"SELECT {counts} FROM staged_kpi")).one()  # noqa: S608
