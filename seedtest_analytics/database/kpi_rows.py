@@ -50,19 +50,18 @@ def _violations(connection: Connection, name: str, *, owned: list[str]) -> list[
 
 
 def _rules(key: KpiKey) -> list[tuple[str, str, str]]:
+    """Key, rule, and the SQL condition of a violation."""
     json_type = "number" if key.type == "integer" else key.type
     value = f"(kpis ->> '{key.name}')"
-    is_typed = f"jsonb_typeof(kpis -> '{key.name}') = '{json_type}'"
-    rules = [(key.name, f"must be a {key.type}", f"jsonb_typeof(kpis -> '{key.name}') NOT IN ('{json_type}', 'null')")]
+    has_type = f"jsonb_typeof(kpis -> '{key.name}') = '{json_type}'"
+    rules = {f"must be a {key.type}": f"jsonb_typeof(kpis -> '{key.name}') NOT IN ('{json_type}', 'null')"}
     if key.allowed:
         words = ", ".join(f"'{word}'" for word in key.allowed)
-        rules.append((key.name, f"must be one of {words}", f"{is_typed} AND {value} NOT IN ({words})"))
+        rules[f"must be one of {words}"] = f"{has_type} AND {value} NOT IN ({words})"
     if key.type == "integer":
-        rules.append((key.name, "must be a whole number", f"{is_typed} AND {value} !~ '^-?[0-9]+$'"))
+        rules["must be a whole number"] = f"{has_type} AND {value} !~ '^-?[0-9]+$'"
     if key.minimum is not None:
-        rules.append(
-            (key.name, f"must be at least {key.minimum:g}", f"{is_typed} AND {value}::numeric < {key.minimum}")
-        )
+        rules[f"must be at least {key.minimum:g}"] = f"{has_type} AND {value}::numeric < {key.minimum}"
     if key.maximum is not None:
-        rules.append((key.name, f"must be at most {key.maximum:g}", f"{is_typed} AND {value}::numeric > {key.maximum}"))
-    return rules
+        rules[f"must be at most {key.maximum:g}"] = f"{has_type} AND {value}::numeric > {key.maximum}"
+    return [(key.name, rule, condition) for rule, condition in rules.items()]

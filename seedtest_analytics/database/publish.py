@@ -145,20 +145,19 @@ def _is_required(column: Any) -> bool:
 
 
 def _rules(column: Any) -> list[tuple[str, str, str]]:
+    """Column, rule, and the SQL condition of a violation."""
     name, contract = quoted(column.name), contract_of(column)
-    rules = []
-    if not column.nullable:
-        rules.append((column.name, "must not be NULL", f"{name} IS NULL"))
+    rules = {} if column.nullable else {"must not be NULL": f"{name} IS NULL"}
     if contract.minimum is not None:
-        rules.append((column.name, f"must be at least {contract.minimum:g}", f"{name} < {contract.minimum}"))
+        rules[f"must be at least {contract.minimum:g}"] = f"{name} < {contract.minimum}"
     if contract.maximum is not None:
-        rules.append((column.name, f"must be at most {contract.maximum:g}", f"{name} > {contract.maximum}"))
+        rules[f"must be at most {contract.maximum:g}"] = f"{name} > {contract.maximum}"
     if isinstance(column.type, Numeric):  # float8 too: its type is a subclass
-        rules.append((column.name, "must be finite", f"{name} IN ('NaN', 'Infinity', '-Infinity')"))
+        rules["must be finite"] = f"{name} IN ('NaN', 'Infinity', '-Infinity')"
     if contract.allowed is not None:
         values = ", ".join(f"'{value}'" for value in contract.allowed)
-        rules.append((column.name, f"must be one of {values}", f"{name} NOT IN ({values})"))
-    return rules
+        rules[f"must be one of {values}"] = f"{name} NOT IN ({values})"
+    return [(column.name, rule, condition) for rule, condition in rules.items()]
 
 
 def _columns_of(connection: Connection, staged: str) -> set[str]:
