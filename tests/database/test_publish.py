@@ -1,4 +1,4 @@
-"""The one way to write, on a real server: counts, repetition, violations, partitions, races, kills, hostile text."""
+"""Publishing on a real server: counts, repetition, violations, partitions, races, kills, hostile text."""
 
 import datetime as dt
 import math
@@ -233,7 +233,7 @@ def publish_nan(postgres: PostgresResource, table: Any, column: str, type_: str)
     ("table", "column", "type_"), [(items, "a", "float8"), (features, "theta_estimate", "numeric(6, 3)")]
 )
 def test_nan_of_the_database_is_refused(postgres: PostgresResource, table: Any, column: str, type_: str) -> None:
-    """A frame's NaN is a missing value and arrives as NULL; SQL can compute one."""
+    """NaN in a frame is a missing value and becomes NULL, but SQL can compute NaN."""
     with pytest.raises(ContractViolation, match="must be finite"):
         publish_nan(postgres, table, column, type_)
 

@@ -1,4 +1,4 @@
-"""Reading by COPY: what comes back is what the query gives."""
+"""COPY returns the rows of the query."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Both stores under one set of tests: a real folder, and S3 through moto's server over HTTP."""
+"""The same tests for both stores: a real folder, and S3 through moto's server over HTTP."""
 
 import datetime as dt
 import errno
@@ -85,7 +85,7 @@ _bucket_numbers = itertools.count()
 
 @pytest.fixture
 def bucket(moto_endpoint: str, aws_environment: None) -> Any:
-    """A new bucket; reached by a client of its own, so that what the store does is seen from outside."""
+    """A new bucket with a separate client, which sees the store's effects from outside."""
     resource = boto3.resource("s3", region_name=REGION, endpoint_url=moto_endpoint)
     return resource.create_bucket(
         Bucket=f"reports-{next(_bucket_numbers)}", CreateBucketConfiguration={"LocationConstraint": REGION}
@@ -264,7 +264,7 @@ def test_a_write_that_fails_leaves_the_old_report(
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    """On a real small file system where tests may mount one."""
+    """On a real small file system, if the test may mount one."""
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("a small file system can be mounted by root only")

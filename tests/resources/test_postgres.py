@@ -1,4 +1,4 @@
-"""Database URLs and refusals: every form is understood, every refusal says where and why, and no password leaks."""
+"""Database URLs: every form works, every error names the place and the cause, and no password leaks."""
 
 from typing import Any
 

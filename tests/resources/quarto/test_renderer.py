@@ -1,6 +1,6 @@
 """Rendering: the real template, hostile content, isolation, failures, and the Quarto CLI's command line.
 
-The CLI cannot be installed from PyPI alone; a stand-in program on the PATH checks how it is called.
+PyPI does not have the CLI; a fake program on the PATH checks how it is called.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ def test_no_data_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def failing(tmp_path: Path, statement: str, timeout_s: float = 60.0) -> RenderFailure:
-    """Outcome for 'bad', which runs ``statement``; its neighbours must be rendered all the same."""
+    """Outcome for 'bad', which runs ``statement``; the other documents must still be rendered."""
     write_template(
         tmp_path,
         LOAD,

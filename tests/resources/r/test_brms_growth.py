@@ -1,4 +1,4 @@
-"""Growth by brms: what is sent, what comes back, and (slow) agreement with a long run of brms."""
+"""Growth by brms: the request, the result, and (slow) agreement with a long run of brms."""
 
 import json
 import os
@@ -20,7 +20,7 @@ needs_r = pytest.mark.skipif(
 
 
 class FakeR:
-    """Answers as R would, with the students in the order of their numbers as text."""
+    """Answers like R, which sorts the numbers of the students as text."""
 
     def __init__(self, n_draws=3, n_chains=2):
         self.n_draws, self.n_chains = n_draws, n_chains
@@ -106,7 +106,7 @@ def of_reference(cache):
 @pytest.mark.slow
 @needs_r
 class TestLive:
-    """Compiles the gaussian model twice and the binomial one once; three minutes and more."""
+    """Compiles the gaussian model twice and the binomial one once; takes three minutes or more."""
 
     def test_agrees_with_a_long_run(self, of_reference):
         expected = json.loads(shared("reference/growth/brms_growth_200.json").read_text())
@@ -115,7 +115,7 @@ class TestLive:
             draws = of_reference.parameters[row["variable"]]
             ess = share * row["ess_bulk"]
             error = row["sd"] * np.sqrt(1 / ess + 1 / row["ess_bulk"])
-            # Four errors: six means and six SDs are looked at.
+            # Four standard errors, because the test compares six means and six SDs.
             assert abs(draws.mean() - row["mean"]) < 4 * error, row["variable"]
             assert abs(draws.std() / row["sd"] - 1) < 4 * np.sqrt((1 / ess + 1 / row["ess_bulk"]) / 2), row["variable"]
 

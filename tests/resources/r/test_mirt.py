@@ -1,7 +1,7 @@
-"""The mirt backend: what is asked of R, tries and waits, and what is made of mirt's answer.
+"""The mirt backend: the request to R, retries, and the conversion of mirt's answer.
 
-mirt is on CRAN only. Where it is not installed, a stand-in package with its functions and shapes shows that
-the script and the conversion hold together; agreement with mirt itself is tested where mirt is installed.
+mirt is only on CRAN. A fake package with its functions and shapes tests the script and the conversion; agreement with
+mirt itself is tested where mirt is installed.
 """
 
 import json
@@ -165,7 +165,7 @@ class TestTries:
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
-    """A session whose only mirt is the stand-in."""
+    """A session that finds only the fake mirt."""
     library = tmp_path_factory.mktemp("library")
     source = Path(__file__).with_name("fake_mirt")
     command = ["R", "CMD", "INSTALL", "--no-docs", f"--library={library}", str(source)]
@@ -205,7 +205,7 @@ class TestStandIn:
         options = MirtOptions("3PL", priors=ItemPriors(c=Normal(-1.1, 0.5)))
         result = calibrate_with_mirt(stand_in, some_answers(), options=options, anchors=anchors)
         np.testing.assert_allclose(result.c, [0.15, 0.25, 0.15, 0.15, 0.15])
-        # The fixed item has none.
+        # The fixed item has no prior.
         assert "priors g norm -1.1 0.5 x4," in caplog.text
         assert "seldom converges" not in caplog.text
 

@@ -1,4 +1,4 @@
-"""lme4 through the R resource: agreement with its own results, and what a fit says of itself."""
+"""lme4 through the R resource: agreement with reference results, and the diagnostics of a fit."""
 
 import json
 import os
@@ -34,7 +34,7 @@ REFERENCES = {
     "topics_500_reml": ("mixed_model/growth_topics_500.csv", TOPICS),
     "topics_500_ml": ("mixed_model/growth_topics_500.csv", TOPICS),
 }
-# Four digits, as printed by lme4's users; the log-likelihood is asked for more closely because it is flat.
+# Four digits; the log-likelihood must agree more closely, because it is flat at its maximum.
 FOUR_DIGITS = 5e-5
 
 
@@ -93,7 +93,7 @@ def test_agrees_with_lme4_to_four_digits(r, name):
 
 
 def simulated(n_students, n_weeks, seed, slope_sd=0.05, noise_sd=0.1):
-    """Students with intercept SD 0.2 and the slopes' SD asked for around 0.03 a week."""
+    """Students with intercept SD 0.2 and slopes of mean 0.03 per week and SD ``slope_sd``."""
     rng = np.random.default_rng(seed)
     student, week = np.repeat(np.arange(n_students), n_weeks), np.tile(np.arange(n_weeks), n_students)
     intercept, slope = 0.2 * rng.normal(size=n_students), 0.03 + slope_sd * rng.normal(size=n_students)
@@ -119,7 +119,7 @@ def test_held_out_error_is_of_unseen_weeks(r):
     assert fit.held_out.n_rows == 120
     assert fit.held_out.n_new_level_rows == 0
     assert fit.rmse < fit.held_out.rmse < fit.held_out.rmse_of_mean
-    # The noise's SD and what is not known of a student, by two standard errors of an RMSE of 120 rows.
+    # SD of the noise plus the uncertainty about a student, within two standard errors of an RMSE of 120 rows.
     assert fit.held_out.rmse == pytest.approx(0.115, abs=0.02)
 
 
@@ -155,7 +155,7 @@ def test_uncorrelated_terms(r):
 
 
 def test_binomial_counts_and_single_answers_agree(r):
-    """The likelihood of the counts of a student's week is that of its single answers, but for a constant."""
+    """The likelihoods of weekly counts and of single answers differ only by a constant."""
     rng = np.random.default_rng(17)
     n_students, n_weeks, n_answers = 60, 6, 5
     student, week = np.repeat(np.arange(n_students), n_weeks), np.tile(np.arange(n_weeks), n_students)

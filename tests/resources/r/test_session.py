@@ -40,7 +40,7 @@ def through_the_wire(value):
 
 
 def ends_within(pid: int, seconds: float) -> bool:
-    """Whether a process is gone, or a zombie nobody has waited for, before the seconds are over."""
+    """Whether a process ends (or becomes a zombie) within the seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -159,7 +159,7 @@ def r():
 @needs_r
 class TestSession:
     def test_what_forked_children_print_does_not_garble_the_result(self, r):
-        """brms samples its chains in forks; two of them wrote into one message and the result could not be read."""
+        """brms samples its chains in forks; two of them once wrote into one message, which became unreadable."""
         for _ in range(3):
             result = r.call(PROBE, "fork_and_print", children=4, lines=400)
             assert list(result["done"]) == [1, 2, 3, 4]

@@ -1,7 +1,7 @@
-"""The Stan toolchain: building, caching, locking, faults, and runs of one's own.
+"""The Stan toolchain: building, caching, locking, faults, and private run folders.
 
-Where the compiler is not what is tested, a toolchain double builds scripts in place of executables; `stan_runner`
-compiles the growth program for real, once a machine.
+Tests that do not need the compiler use a toolchain double that builds scripts instead of executables; `stan_runner`
+compiles the growth program for real, once per machine.
 """
 
 import json
@@ -45,7 +45,7 @@ def stan_runner():
 
 @pytest.fixture(scope="module", autouse=True)
 def cmdstanpy_of_the_process():
-    """cmdstanpy makes a folder for the process when it is first imported: not while a test counts what is left."""
+    """The first import of cmdstanpy creates a folder; import it before a test counts the remaining folders."""
     import_cmdstanpy()
 
 
@@ -174,7 +174,7 @@ class TestCache:
 
 class TestData:
     def test_what_is_written_is_what_was_given(self, tmp_path, monkeypatch):
-        """Numbers of any size to the last bit, rows in blocks."""
+        """Numbers of any size are exact to the last bit; rows are written in blocks."""
         monkeypatch.setattr(stan_data, "_BLOCK_ROWS", 3)
         matrix = np.asfortranarray(np.random.default_rng(1).lognormal(0, 30, (7, 2)))
         matrix[0] = [-1e-300, 3.0]
@@ -223,7 +223,7 @@ class TestToolchains:
             assert find_toolchain() == CmdStanToolchain(root)
 
     def test_a_cmdstan_stripped_of_its_sources_is_passed_over(self, monkeypatch, tmp_path):
-        """Importing prophet sets CMDSTAN to one that can run its own model and compile nothing."""
+        """Importing prophet points cmdstanpy at a CmdStan that cannot compile."""
         root = self.fake_cmdstan(tmp_path)
         (root / "makefile").unlink()
         monkeypatch.setenv("CMDSTAN", str(root))
@@ -331,7 +331,7 @@ class TestRuns:
 
     @pytest.mark.slow
     def test_a_corrupt_executable_is_compiled_again_and_draws_the_same(self, stan_runner, tmp_path, caplog):
-        """A page of the real one overwritten; compiling takes half a minute."""
+        """Overwrites a page of the real executable; compiling takes half a minute."""
         entry = stan_runner.executable(MARGINAL).parent
         shutil.copytree(entry, tmp_path / "stan" / entry.name)
         copy = tmp_path / "stan" / entry.name / MARGINAL.source.stem
