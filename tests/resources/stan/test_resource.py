@@ -250,7 +250,7 @@ class TestToolchains:
             WheelToolchain(wheel, sys.executable).build(program, None, executable=tmp_path / "model")
 
     def test_a_killed_compiler_is_explained(self):
-        with pytest.raises(StanBuildError, match="want of memory"):
+        with pytest.raises(StanBuildError, match="memory ran out"):
             toolchains._run(["sh", "-c", "kill -9 $$"], "compiling")
 
     def test_a_compiler_that_hangs_is_stopped(self, monkeypatch):
