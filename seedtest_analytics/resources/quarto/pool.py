@@ -1,6 +1,6 @@
 """Worker processes that each render one document at a time. A crash or a time-out fails one document only.
 
-docs/decisions/0007-report-workers.md says why this is not a library.
+docs/decisions/0014-report-workers.md says why this is not a library.
 """
 
 from __future__ import annotations
