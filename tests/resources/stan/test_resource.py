@@ -273,9 +273,9 @@ class TestRuns:
         import cmdstanpy  # noqa: F401 - makes a folder of its own, gone at exit, when first imported
 
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        one = stan_runner.sample(MARGINAL, small_problem(), SHORT)
-        two = stan_runner.sample(MARGINAL, small_problem(), SHORT)
-        other = stan_runner.sample(MARGINAL, small_problem(), StanSettings(2, 100, draws=100, seed=4))
+        one = stan_runner.sample(MARGINAL, small_problem(), settings=SHORT)
+        two = stan_runner.sample(MARGINAL, small_problem(), settings=SHORT)
+        other = stan_runner.sample(MARGINAL, small_problem(), settings=StanSettings(2, 100, draws=100, seed=4))
         assert one.variables["z"].shape == (2, 100, 6)
         assert one.energy.shape == one.divergent.shape == one.treedepth.shape == (2, 100)
         np.testing.assert_array_equal(one.variables["z"], two.variables["z"])
@@ -286,7 +286,7 @@ class TestRuns:
 
     def test_chains_stay_chains(self, stan_runner):
         """Transformed parameters of each chain belong to its own z."""
-        draws = stan_runner.sample(MARGINAL, small_problem(), SHORT)
+        draws = stan_runner.sample(MARGINAL, small_problem(), settings=SHORT)
         theta = np.array([0.5, 0.01, -2.4, -4.7, 0, -2.5]) + 0.1 * draws.variables["z"]
         np.testing.assert_allclose(draws.variables["sigma"], np.exp(theta[..., 5]), rtol=1e-6)
 
@@ -294,21 +294,23 @@ class TestRuns:
         results = {}
 
         def run(seed):
-            results[seed] = stan_runner.sample(MARGINAL, small_problem(), StanSettings(2, 100, draws=100, seed=seed))
+            results[seed] = stan_runner.sample(
+                MARGINAL, small_problem(), settings=StanSettings(2, 100, draws=100, seed=seed)
+            )
 
         threads = [threading.Thread(target=run, args=(seed,)) for seed in (3, 4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        alone = stan_runner.sample(MARGINAL, small_problem(), SHORT)
+        alone = stan_runner.sample(MARGINAL, small_problem(), settings=SHORT)
         np.testing.assert_array_equal(results[3].variables["z"], alone.variables["z"])
         assert not np.array_equal(results[4].variables["z"], alone.variables["z"])
 
     def test_wrong_data_are_explained_and_nothing_stays(self, stan_runner, monkeypatch, tmp_path):
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         with pytest.raises(StanRunError, match=r"a chain failed(?s:.*)variable name=reference"):
-            stan_runner.sample(MARGINAL, small_problem() | {"reference": 1.0}, SHORT)
+            stan_runner.sample(MARGINAL, small_problem() | {"reference": 1.0}, settings=SHORT)
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("script", ["kill -9 $$", "echo boom; exit 3"])
@@ -341,13 +343,15 @@ class TestRuns:
         copy.write_bytes(content)
         again = StanRunner(tmp_path, timeout_s=300).sample(MARGINAL, small_problem(), settings=SHORT)
         assert "is damaged; building it again" in caplog.text
-        sound = stan_runner.sample(MARGINAL, small_problem(), SHORT)
+        sound = stan_runner.sample(MARGINAL, small_problem(), settings=SHORT)
         np.testing.assert_array_equal(again.variables["z"], sound.variables["z"])
 
     def test_progress_goes_to_the_given_logger(self, stan_runner, caplog, monkeypatch, capfd):
         monkeypatch.setattr(stan, "PROGRESS_EVERY_S", 0.05)
         with caplog.at_level(logging.INFO):
-            stan_runner.sample(MARGINAL, small_problem(), StanSettings(chains=2, warmup=200, draws=4000, seed=1))
+            stan_runner.sample(
+                MARGINAL, small_problem(), settings=StanSettings(chains=2, warmup=200, draws=4000, seed=1)
+            )
         assert "Stan: Chain [1] start processing" in caplog.text
         assert "of 8000 draws" in caplog.text
         assert capfd.readouterr().err == ""
