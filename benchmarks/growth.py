@@ -189,7 +189,7 @@ def brms(n_students: int) -> Sampled:
     """R's brms; RuntimeError where it is not installed."""
     import pandas as pd
 
-    from seedtest_analytics.resources.r.brms_growth import sample_growth_with_brms
+    from seedtest_analytics.resources.r.brms_growth import BrmsOptions, sample_growth_with_brms
     from seedtest_analytics.resources.r.resource import RResource
     from seedtest_analytics.stats.growth.diagnostics import ess_bulk, rhat
 
@@ -203,12 +203,7 @@ def brms(n_students: int) -> Sampled:
             result = sample_growth_with_brms(
                 RResource(timeout_seconds=1800),
                 rows.head(n_rows),
-                cache_folder=Path(folder),
-                n_chains=2,
-                cores=2,
-                n_draws=n,
-                n_warmup=n,
-                seed=SEED,
+                options=BrmsOptions(Path(folder), n_chains=2, cores=2, n_draws=n, n_warmup=n, seed=SEED),
             )
             seconds = clock.read()
     draws = list(result.parameters.values())

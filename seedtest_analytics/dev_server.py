@@ -1,9 +1,8 @@
-"""Dagster's webserver and daemon on this machine, with PostgreSQL below them, as one thing that goes up and down.
+"""Starts and stops Dagster's webserver and daemon on this machine, together with their PostgreSQL.
 
-``up`` prepares the Dagster home and starts a supervisor (this module run as a program) in a session of its own. The
-supervisor runs ``dagster dev``, starts it again when it dies, and starts the embedded PostgreSQL again when that was
-killed. ``down`` interrupts the supervisor, waits, and ends by force whatever of its session is left: also after a
-crash, of which the state file tells. State, lock and log are in the home's folder ``dev_server``.
+``up`` prepares the Dagster home and starts a supervisor (this module run as a program) in a new session. The supervisor
+restarts ``dagster dev`` and the embedded PostgreSQL when they die. ``down`` interrupts the supervisor, waits, and kills
+the rest of its session, also after a crash. State, lock and log are in the home's folder ``dev_server``.
 """
 
 from __future__ import annotations
@@ -47,12 +46,12 @@ _LOCATIONS = """{ workspaceOrError { ... on PythonError { message } ... on Works
 
 
 class DevServerError(RuntimeError):
-    """The server cannot be prepared, started or stopped; the message names cause and remedy."""
+    """The server cannot be prepared, started or stopped; the message names the cause and the remedy."""
 
 
 @dataclass(frozen=True)
 class DevServerStatus:
-    """``unresponsive``: the process lives, the webserver does not answer (it starts, or is stuck)."""
+    """``unresponsive``: the process lives but the webserver does not answer (it is starting or stuck)."""
 
     state: Literal["stopped", "running", "unresponsive"]
     url: str
@@ -62,18 +61,17 @@ class DevServerStatus:
 
 @dataclass(frozen=True)
 class _Started:
-    """The supervisor that was started last; its pid may be another program's by now."""
+    """The supervisor that was started last; another program may have its pid by now."""
 
     pid: int
     port: int
 
 
 def prepare_home(home: Path, project_folder: Path = PROJECT_FOLDER) -> dict[str, str]:
-    """Make a folder a Dagster home with PostgreSQL running below it; return the environment variables to set.
+    """Make a folder a Dagster home with a running PostgreSQL; return the environment variables to set.
 
-    With DATABASE_URL Dagster's storage is the database ``dagster`` on that server, else on the embedded one;
-    DAGSTER_POSTGRES_URL, where it is set, names another. Raises :class:`DevServerError` and
-    :class:`seedtest_analytics.database.embedded_postgres.EmbeddedPostgresError`.
+    Dagster's storage is DAGSTER_POSTGRES_URL if set, else the database ``dagster`` on the server of DATABASE_URL or on
+    the embedded one. Raises :class:`DevServerError` and EmbeddedPostgresError.
     """
     home = home.resolve()
     _link_instance_file(home, project_folder / "dagster.yaml")
@@ -91,27 +89,22 @@ def prepare_home(home: Path, project_folder: Path = PROJECT_FOLDER) -> dict[str,
 
 
 class DevServer:
-    """The server of one Dagster home. Methods may be called from several processes at once."""
+    """The server of one Dagster home. Several processes may call its methods at the same time."""
 
     def __init__(
-        self,
-        home: Path,
-        *,
-        port: int = 3000,
-        workspace: Path | None = None,
-        project_folder: Path = PROJECT_FOLDER,
+        self, home: Path, *, port: int = 3000, workspace: Path | None = None, project_folder: Path = PROJECT_FOLDER
     ) -> None:
         self.home = home.resolve()
         self.port = port
         self.project_folder = project_folder
         self.workspace = workspace or project_folder / "workspace.yaml"
-        # Not in the home's folder `logs`: Dagster's telemetry removes what it finds there, also when it is off.
+        # Not in the home's folder `logs`: Dagster's telemetry deletes files there, even when it is disabled.
         self._folder = self.home / "dev_server"
         self.log = self._folder / "server.log"
         self._state_file = self._folder / "state.json"
 
     def up(self) -> DevServerStatus:
-        """Start unless it runs; return when the webserver answers and the code is loaded."""
+        """Start unless it is running; return when the webserver answers and the code is loaded."""
         with self._locked():
             status = self.status()
             if status.state != "running":
@@ -120,14 +113,14 @@ class DevServer:
             return status
 
     def down(self) -> None:
-        """Stop webserver, daemon, runs and the embedded PostgreSQL of the home; nothing happens when none runs."""
+        """Stop webserver, daemon, runs and the embedded PostgreSQL of the home, if they are running."""
         with self._locked():
             self._end_session(is_crashed=False)
             if (self.home / "postgres").exists():
                 EmbeddedPostgres(self.home / "postgres").stop()
 
     def status(self) -> DevServerStatus:
-        """What is there now; changes nothing."""
+        """The current state; changes nothing."""
         started = self._started()
         url = f"http://{HOST}:{started.port if started else self.port}"
         if started is None or not self._is_alive(started):
@@ -136,7 +129,7 @@ class DevServer:
         return DevServerStatus(state, url, log=self.log, pid=started.pid)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """The supervisor, started and noted in the state file."""
+        """Start the supervisor and note it in the state file."""
         if _is_taken(self.port):
             raise DevServerError(f"another program listens on {HOST}:{self.port}; stop it or choose another port")
         environment = {**os.environ, **prepare_home(self.home, self.project_folder)}
@@ -157,8 +150,8 @@ class DevServer:
         return supervisor
 
     def _wait_until_ready(self, supervisor: subprocess.Popen[bytes]) -> DevServerStatus:
-        # The child itself is asked whether it lives, not `status`: for an instant after the start the kernel shows
-        # its command line as empty, as it does that of a process that has ended.
+        # Asks the child and not `status`: right after the start, the kernel shows an empty command line, as it does for a
+        # process that has ended.
         url = f"http://{HOST}:{self.port}"
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS
         while supervisor.poll() is None and not (is_ready := _answers(url)) and time.monotonic() < deadline:
@@ -180,7 +173,7 @@ class DevServer:
             return None
 
     def _end_session(self, *, is_crashed: bool) -> None:
-        """Interrupt the supervisor, then end what is left of its session, and forget it."""
+        """Interrupt the supervisor, kill the rest of its session, and delete the state file."""
         started = self._started()
         if started is None:
             return
@@ -198,14 +191,14 @@ class DevServer:
 
     def _is_alive(self, started: _Started) -> bool:
         try:
-            # Of a zombie: empty, or an error. Of one that was started this instant: empty.
+            # Empty for a process that has just started; empty or an error for a zombie.
             command = psutil.Process(started.pid).cmdline()
         except psutil.Error:
             return False
         return __name__ in command and str(self.home) in command
 
     def _session(self, started: _Started) -> list[psutil.Process]:
-        """What lives of the supervisor's session; its environment tells it from a later one of the same number."""
+        """Live processes of the supervisor's session; DAGSTER_HOME excludes a later session with the same number."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
@@ -231,24 +224,13 @@ class _Supervisor:
 
     def __init__(self, home: Path, port: int, *, workspace: Path) -> None:
         self._postgres = None if os.environ.get("DATABASE_URL") else EmbeddedPostgres(home / "postgres")
-        self._command = [
-            sys.executable,
-            "-m",
-            "dagster",
-            "dev",
-            "-h",
-            HOST,
-            "-p",
-            str(port),
-            "-w",
-            str(workspace),
-        ]
+        self._command = [sys.executable, "-m", "dagster", "dev", "-h", HOST, "-p", str(port), "-w", str(workspace)]
         self._is_stopping = False
 
     def run(self) -> int:
-        """Exit code 0 after an interruption, 1 when ``dagster dev`` keeps dying."""
-        # Handlers and not the inherited dispositions: a shell starts background jobs with SIGINT ignored, Dagster
-        # copies that to SIGTERM, and its processes could not be stopped.
+        """Return 0 after an interruption and 1 if ``dagster dev`` keeps dying."""
+        # A shell starts background jobs with SIGINT ignored. Dagster copies that to SIGTERM, and without these handlers
+        # nothing could stop its processes.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
         for attempt in range(1, _RESTART_LIMIT + 1):
@@ -278,28 +260,28 @@ class _Supervisor:
     def _revive_postgres(self) -> None:
         try:
             if self._postgres is not None and self._postgres.status().state == "stopped":
-                logger.warning("the embedded PostgreSQL is not running; it is started again")
+                logger.warning("the embedded PostgreSQL is not running; starting it again")
                 self._postgres.start()
         except EmbeddedPostgresError:
-            logger.exception("the embedded PostgreSQL cannot be started again; the next try follows")
+            logger.exception("cannot restart the embedded PostgreSQL; trying again")
 
 
 def _link_instance_file(home: Path, source: Path) -> None:
-    """Link the project's dagster.yaml into the home; an operator's own file there is left alone."""
+    """Link the project's dagster.yaml into the home, unless an operator has put a file there."""
     target = home / "dagster.yaml"
     home.mkdir(parents=True, exist_ok=True)
     if target.exists() and not target.is_symlink():
         if not target.samefile(source):
-            logger.info("%s is used as it is", target)
+            logger.info("using the existing %s", target)
         return
     if not source.exists():
-        raise DevServerError(f"{source} is missing, and there is none in {home}")
+        raise DevServerError(f"there is no dagster.yaml: neither {source} nor one in {home}")
     target.unlink(missing_ok=True)
     target.symlink_to(source)
 
 
 def _database_beside(database_url: str) -> str:
-    """URL of the database ``dagster`` on the server of DATABASE_URL, made if it is not there."""
+    """URL of the database ``dagster`` on the server of DATABASE_URL, created if it is missing."""
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import DBAPIError
 
@@ -315,7 +297,7 @@ def _database_beside(database_url: str) -> str:
     except DBAPIError as error:
         cause = cause_of(error)
         raise DevServerError(
-            f"database {DAGSTER_DATABASE!r} for Dagster's storage cannot be made at {url.host}: {cause}. Make it, or "
+            f"cannot create the database {DAGSTER_DATABASE!r} for Dagster's storage at {url.host}: {cause}. Create it, or "
             "set DAGSTER_POSTGRES_URL=postgresql+psycopg2://user:password@host:port/database"
         ) from error
     finally:
@@ -337,13 +319,13 @@ def _is_taken(port: int) -> bool:
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/server_info", timeout=5) as answer:  # noqa: S310 (our own http URL)
-            return answer.status == 200
+            return bool(answer.status == 200)
     except (OSError, ValueError):
         return False
 
 
 def _load_problem(url: str) -> str | None:
-    """Why a code location is not loaded; None when all are."""
+    """Why a code location is not loaded; None if all are."""
     request = urllib.request.Request(  # noqa: S310 (our own http URL)
         f"{url}/graphql", json.dumps({"query": _LOCATIONS}).encode(), {"Content-Type": "application/json"}
     )

@@ -1,4 +1,4 @@
-"""Temporary folders that a killed process does not leave for ever."""
+"""Temporary folders that a later run removes if their process was killed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PREFIX = "seedtest-scratch-"
 def scratch_folder(purpose: str) -> Iterator[Path]:
     """A folder in the temporary folder, removed at the end of the block.
 
-    A process that is killed cannot remove it; the next call, by any process of the same user, does. The folder is
-    locked as long as its process lives, so those of runs that go on are left alone.
+    If the process is killed, the next call of any process of the same user removes it. Its process locks the folder, so
+    folders of live runs stay.
     """
     sweep()
-    # It takes its name once it is locked: a sweep cannot come in between.
+    # It gets its name only when it is locked, so that no sweep can remove it before.
     unnamed = Path(tempfile.mkdtemp(prefix=f".{PREFIX}{purpose}-"))
     lock = os.open(unnamed, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -37,9 +37,9 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
 
 
 def sweep() -> None:
-    """Remove the folders whose processes ended without doing so."""
+    """Remove the folders that ended processes left."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):  # another user's, gone by now, or locked by a run that goes on
+        with contextlib.suppress(OSError):  # another user's, already gone, or locked by a live run
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The server is run for real, over a small code location: asked by GraphQL, killed, started again."""
+"""Tests on a real server with a small code location: GraphQL requests, kills, restarts."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[DevServer]:
-    """Not started; the tests of this module take it up and down in their order."""
+    """Not started; the tests of this module start and stop it in their order."""
     server = DevServer(folder / "home", port=free_port(), workspace=folder / "workspace.yaml")
     yield server
     server.down()
@@ -65,9 +65,7 @@ def server(folder: Path) -> Iterator[DevServer]:
 
 def graphql(server: DevServer, query: str) -> Any:
     request = urllib.request.Request(
-        f"{server.status().url}/graphql",
-        json.dumps({"query": query}).encode(),
-        {"Content-Type": "application/json"},
+        f"{server.status().url}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)["data"]
@@ -86,7 +84,7 @@ def eventually(is_so: Callable[[], bool], seconds: float = 90) -> bool:
 
 
 def session(leader: int) -> list[psutil.Process]:
-    """Living processes of a session."""
+    """Live processes of a session."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -112,21 +110,21 @@ def run_statuses(server: DevServer) -> dict[str, str]:
 
 @pytest.fixture
 def ignored_interrupts() -> Iterator[None]:
-    """As in a shell's background job: a server that inherits this could not be interrupted."""
+    """SIGINT ignored, as in a shell's background job: a server that inherits this cannot be interrupted."""
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     yield
     signal.signal(signal.SIGINT, previous)
 
 
 def test_life_of_a_server(folder: Path, server: DevServer, ignored_interrupts: None) -> None:
-    """One story, because each start takes seconds."""
+    """One long test, because each start takes seconds."""
     assert server.status().state == "stopped"
     server.down()
     up = server.up()
     assert up.state == "running"
     assert server.up() == up
 
-    # A run is launched over HTTP, and its record is in PostgreSQL.
+    # A run launched over HTTP has its record in PostgreSQL.
     launched = graphql(server, LAUNCH)["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
     run_id = launched["run"]["runId"]
@@ -142,14 +140,14 @@ def test_life_of_a_server(folder: Path, server: DevServer, ignored_interrupts: N
     assert len(members) >= 4
     assert not any(password in " ".join(command_line(process)) for process in members)
 
-    # PostgreSQL is killed below it, and comes back.
+    # A killed PostgreSQL comes back.
     killed = postgres.status().pid or 0
     os.kill(killed, signal.SIGKILL)
     assert eventually(lambda: postgres.status().state == "running" and postgres.status().pid != killed)
     assert eventually(lambda: run_statuses(server) == {run_id: "SUCCESS"})
 
-    # The supervisor is killed: its orphans do not keep the next start from its port. That start, of code that
-    # cannot be loaded, says so, and ends in order.
+    # After a kill of the supervisor, its orphans do not block the port of the next start. That start cannot load its
+    # code, says so, and shuts down cleanly.
     os.kill(up.pid or 0, signal.SIGKILL)
     assert eventually(lambda: server.status().state == "stopped")
     assert session(up.pid or 0)
@@ -180,7 +178,7 @@ def test_a_taken_port_is_told_before_anything_starts(folder: Path) -> None:
 def test_a_supervisor_whose_command_line_the_kernel_does_not_show_yet_has_not_ended(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Right after it was started /proc shows a process's command line as empty, for an instant."""
+    """For an instant after the start of a process, /proc shows an empty command line."""
     server = DevServer(folder / "slow", port=free_port(), workspace=folder / "workspace.yaml")
     (folder / "small.py").write_text(DEFINITIONS)
     shown = psutil.Process.cmdline

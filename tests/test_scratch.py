@@ -1,4 +1,4 @@
-"""Scratch folders: gone when their block ends, and gone after a kill when the next one is made."""
+"""Scratch folders disappear when their block ends and, after a kill, when the next one is created."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def hold(folder: Path, ready: Connection) -> None:
-    """Make a scratch folder with something in it, say its name, and stay."""
+    """Create a scratch folder with a file in it, print its name, and wait."""
     tempfile.tempdir = str(folder)
     with scratch_folder("test") as scratch:
         (scratch / "output").mkdir()
@@ -65,8 +65,4 @@ def test_what_is_no_scratch_folder_stays(temporary_folder: Path) -> None:
     (temporary_folder / "seedtest-scratch-link").symlink_to(temporary_folder / "another")
     with scratch_folder("test"):
         pass
-    assert {p.name for p in temporary_folder.iterdir()} == {
-        "seedtest-scratch-file",
-        "another",
-        "seedtest-scratch-link",
-    }
+    assert {p.name for p in temporary_folder.iterdir()} == {"seedtest-scratch-file", "another", "seedtest-scratch-link"}

@@ -48,7 +48,7 @@ def calls(machine):
 def test_nothing_is_done_where_all_is_there(machine):
     debian(machine, PACKAGES, user_id=1000)
     result = run(machine)
-    assert (result.returncode, result.stdout) == (0, "system packages: all there\n")
+    assert (result.returncode, result.stdout) == (0, "system packages: all installed\n")
     assert calls(machine) == ""
 
 

@@ -142,11 +142,12 @@ def _render_week(
                 continue
             key = ReportKey(outcome.user_id, week.start, format=settings.report_format)
             try:
-                url = store.url(key) if dry else store.put(key, outcome.content).url
+                if not dry:
+                    store.put(key, outcome.content)
             except ObjectStoreError as error:
                 rendered.refusal = str(error)
                 break
-            rendered.rows.append(_row(outcome, url, format_=settings.report_format))
+            rendered.rows.append(_row(outcome, store.url(key), format_=settings.report_format))
             rendered.size_bytes += outcome.size_bytes
     return rendered
 

@@ -1,11 +1,11 @@
-"""A private PostgreSQL under the Dagster home, from the server binaries that a wheel carries.
+"""A private PostgreSQL under the Dagster home, from the server binaries in a wheel.
 
-``initdb`` and ``pg_ctl`` are driven here instead of through the wheel's own Python functions, which offer a
-Unix socket only, create an OS user when root and take a killed server's reused pid for a running server.
+This module runs ``initdb`` and ``pg_ctl`` itself. The wheel's Python functions offer only a Unix socket, create an OS
+user when root runs them, and mistake a reused pid for a running server.
 
-Below the root folder: ``cluster/`` (data folder and log; belongs to the server's OS user; a link where that
-user cannot enter the root folder), ``password`` (0600), ``port`` (chosen at the first start, then kept, so
-that URLs stay valid) and ``lock`` (held by whoever starts or stops).
+The root folder contains ``cluster/`` (data folder and log, owned by the server's OS user; a link if that user cannot
+enter the root folder), ``password`` (0600), ``port`` (chosen at the first start and kept, so that URLs stay valid) and
+``lock`` (taken to start or stop).
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ START_TIMEOUT_SECONDS = 120
 LOCK_TIMEOUT_SECONDS = 300
 LOG_LIMIT_BYTES = 20_000_000
 
-# Names that libpq and SQLAlchemy read alike in a URL: only the former decodes percent signs there.
+# Only names that libpq and SQLAlchemy read alike in a URL: SQLAlchemy does not decode percent signs there.
 _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 _CAUSES = {
     "No space left on device": "the disk is full; free space, then start again",
     "Disk quota exceeded": "the disk quota is used up; free space, then start again",
     "Address already in use": "another program listens on that port; stop it, or delete the file "
-    "{port_file} so that another port is chosen, and restart what uses the old one",
+    "{port_file} to get another port, and restart the programs that use the old one",
     "Read-only file system": "that file system is read-only; set DAGSTER_HOME to a writable folder",
     "Cannot allocate memory": "there is too little memory; free some, then start again",
 }
@@ -53,7 +53,7 @@ _CAUSES = {
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """``absent``: never started; ``unresponsive``: lives but takes no connection (recovering or stuck)."""
+    """``absent``: never started; ``unresponsive``: running but not accepting connections (recovering or stuck)."""
 
     state: Literal["absent", "stopped", "running", "unresponsive"]
     data_folder: Path
@@ -62,10 +62,10 @@ class ServerStatus:
 
 
 class EmbeddedPostgres:
-    """One server per root folder, shared by every process that names the same folder.
+    """The server of a root folder, shared by all processes that use the folder.
 
-    ``durable=False`` (tests) gives up crash safety for speed. Methods may be called at any time from several
-    processes and threads. All raise :class:`EmbeddedPostgresError`.
+    ``durable=False`` (tests) trades crash safety for speed. Methods are safe to call from several processes and threads.
+    All raise :class:`EmbeddedPostgresError`.
     """
 
     def __init__(self, root: Path | str, *, durable: bool = True) -> None:
@@ -76,7 +76,7 @@ class EmbeddedPostgres:
         self._port_file = self.root / "port"
 
     def start(self) -> ServerStatus:
-        """Make the cluster if there is none, start the server if it does not run, wait until it is ready."""
+        """Create the cluster if there is none, start the server unless it is running, and wait until it is ready."""
         with self._locked():
             status = self.status()
             if status.state == "unresponsive":
@@ -94,7 +94,7 @@ class EmbeddedPostgres:
             return self.status()
 
     def stop(self) -> None:
-        """Stop the server and wait until it has ended; nothing happens when it does not run."""
+        """Stop the server, if it is running, and wait until it has ended."""
         with self._locked():
             status = self.status()
             if status.pid is None:
@@ -102,15 +102,15 @@ class EmbeddedPostgres:
             account = host.server_account(self._data)
             binaries = host.runnable_binaries(account)
             for mode in ("fast", "immediate"):
-                arguments = ("stop", "-D", self._data, "-m", mode, "-w", "-t", "30")
-                _, output = host.run_tool(binaries, account, "pg_ctl", *arguments)
+                arguments = ("pg_ctl", "stop", "-D", self._data, "-m", mode, "-w", "-t", "30")
+                _, output = host.run_tool(binaries, account, command=arguments)
                 if self._server_pid() is None:
                     return
                 logger.warning("the embedded PostgreSQL did not stop (%s): %s", mode, output.strip())
             raise EmbeddedPostgresError(f"the embedded PostgreSQL (pid {status.pid}) does not stop; kill that process")
 
     def status(self) -> ServerStatus:
-        """What is there now; changes nothing."""
+        """The current state; changes nothing."""
         try:
             if not (self._data / "PG_VERSION").exists():
                 return ServerStatus("absent", self._data)
@@ -119,35 +119,26 @@ class EmbeddedPostgres:
             raise host.other_owner_error(self._cluster) from None
         if pid is None:
             return ServerStatus("stopped", self._data, port=port)
-        command = [
-            str(host.wheel_binaries() / "pg_isready"),
-            "-q",
-            "-h",
-            host.HOST,
-            "-p",
-            str(port),
-            "-t",
-            "5",
-        ]
+        command = [str(host.wheel_binaries() / "pg_isready"), "-q", "-h", host.HOST, "-p", str(port), "-t", "5"]
         is_ready = subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode == 0
         return ServerStatus("running" if is_ready else "unresponsive", self._data, pid=pid, port=port)
 
     def url(self, database: str, driver: str = "psycopg") -> str:
-        """SQLAlchemy URL with the password, or with ``driver=""`` the libpq form. Needs a first start."""
+        """SQLAlchemy URL with the password; ``driver=""`` gives the libpq form. Needs a first start."""
         port = self._port()
         if port is None or not self._password_file.exists():
-            raise EmbeddedPostgresError(f"no embedded PostgreSQL under {self.root}: start it first")
+            raise EmbeddedPostgresError(f"there is no embedded PostgreSQL under {self.root}; start it first")
         scheme = f"postgresql+{driver}" if driver else "postgresql"
         return f"{scheme}://{USER}:{self._password()}@{host.HOST}:{port}/{database}"
 
     def ensure_database(self, name: str) -> None:
-        """Create the database unless it exists; callers with the same name at the same time are fine."""
+        """Create the database unless it exists; safe for simultaneous callers."""
         import psycopg
         from psycopg import errors, sql
 
         if not _DATABASE_NAME.fullmatch(name):
             raise EmbeddedPostgresError(
-                f"{name!r} is no name for a database: lower-case letters, digits and _, at most 63, no digit first"
+                f"{name!r} is not a valid database name: at most 63 lower-case letters, digits and _, no digit first"
             )
         url = self.url("postgres", driver="")
         try:
@@ -156,9 +147,9 @@ class EmbeddedPostgres:
                 if found is None:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         except (errors.DuplicateDatabase, errors.UniqueViolation):
-            logger.info("database %s was created by another process at the same time", name)
+            logger.info("another process created the database %s at the same time", name)
         except psycopg.Error as error:
-            message = f"database {name!r} cannot be created: {str(error).strip()}"
+            message = f"cannot create the database {name!r}: {str(error).strip()}"
             raise EmbeddedPostgresError(message) from error
 
     @property
@@ -175,7 +166,7 @@ class EmbeddedPostgres:
         except FileNotFoundError:
             return None
         except ValueError:
-            raise EmbeddedPostgresError(f"{self._port_file} holds no port number; delete the file") from None
+            raise EmbeddedPostgresError(f"{self._port_file} does not contain a port number; delete the file") from None
 
     def _password(self) -> str:
         try:
@@ -185,7 +176,7 @@ class EmbeddedPostgres:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the root folder's lock; it goes with the process, so a killed one leaves none behind."""
+        """Take the lock of the root folder; the system releases it if the process is killed."""
         with self._explained():
             self.root.mkdir(parents=True, exist_ok=True)
             file = (self.root / "lock").open("a")
@@ -194,13 +185,13 @@ class EmbeddedPostgres:
             while not _try_lock(file.fileno()):
                 if time.monotonic() > deadline:
                     raise EmbeddedPostgresError(
-                        f"another process has held {file.name} for {LOCK_TIMEOUT_SECONDS} s; end it, then start again"
+                        f"another process has locked {file.name} for {LOCK_TIMEOUT_SECONDS} s; end it and start again"
                     )
                 time.sleep(0.05)
             yield
 
     def _server_pid(self) -> int | None:
-        """Pid of our live server, else None; a stale pid file may name another program's pid."""
+        """Pid of our server if it is alive; a stale pid file may contain the pid of another program."""
         try:
             pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
             process = psutil.Process(pid)
@@ -214,7 +205,7 @@ class EmbeddedPostgres:
         while (status := self.status()).state == "unresponsive":
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
-                    f"the embedded PostgreSQL (pid {status.pid}) has taken no connection for "
+                    f"the embedded PostgreSQL (pid {status.pid}) accepted no connection for "
                     f"{START_TIMEOUT_SECONDS} s; end of its log:\n{self._log_tail(0)}"
                 )
             time.sleep(0.2)
@@ -223,10 +214,9 @@ class EmbeddedPostgres:
     def _launch(self, binaries: Path, account: Account | None) -> None:
         pid_file = self._data / "postmaster.pid"
         if pid_file.exists():
-            # PostgreSQL itself takes any live process with that pid, a zombie too, for a running server.
-            # Whether a backend of the killed server still writes, it sees by the shared memory (retried
-            # below).
-            logger.warning("the embedded PostgreSQL did not end cleanly; it recovers")
+            # PostgreSQL would mistake any live process with that pid, even a zombie, for a running server. It detects
+            # backends of a killed server that still write by their shared memory (retried below).
+            logger.warning("the embedded PostgreSQL did not end cleanly; recovering")
             pid_file.unlink()
         if self._log.exists() and self._log.stat().st_size > LOG_LIMIT_BYTES:
             self._log.replace(self._log.with_suffix(".log.1"))
@@ -236,8 +226,8 @@ class EmbeddedPostgres:
             port = kept_port or host.free_port()
             host.write_atomically(self._data / "seedtest.conf", self._settings(port), mode=0o600, account=account)
             log_start = self._log.stat().st_size if self._log.exists() else 0
-            arguments = ("start", "-D", self._data, "-l", self._log, "-w", "-t", START_TIMEOUT_SECONDS)
-            code, output = host.run_tool(binaries, account, "pg_ctl", *arguments)
+            arguments = ("pg_ctl", "start", "-D", self._data, "-l", self._log, "-w", "-t", START_TIMEOUT_SECONDS)
+            code, output = host.run_tool(binaries, account, command=arguments)
             if code == 0:
                 host.write_atomically(self._port_file, str(port), mode=0o644)
                 return
@@ -249,7 +239,7 @@ class EmbeddedPostgres:
             time.sleep(0.3)
 
     def _settings(self, port: int) -> str:
-        """Content of the file that postgresql.conf includes: analytics by few users on a small machine."""
+        """Content of the file that postgresql.conf includes, for analytics by few users on a small machine."""
         settings = {
             "listen_addresses": host.HOST,
             "port": port,
@@ -291,9 +281,8 @@ class EmbeddedPostgres:
         if not host.can_enter(self._cluster.resolve(), account):
             closed = host.closed_parent(self._cluster.resolve(), account)
             raise EmbeddedPostgresError(
-                f"OS user {account.name}, as whom PostgreSQL runs when root starts it, may not enter "
-                f"{closed}: "
-                f"chmod o+x {closed}, or set DAGSTER_HOME to a folder below directories that all may enter"
+                f"root runs PostgreSQL as OS user {account.name}, who may not enter {closed}: run chmod o+x {closed}, or "
+                "set DAGSTER_HOME to a folder that all users may enter"
             )
 
     def _put_cluster_elsewhere(self, account: Account) -> None:
@@ -301,21 +290,21 @@ class EmbeddedPostgres:
         self._cluster.unlink(missing_ok=True)
         self._cluster.symlink_to(folder)
         closed = host.closed_parent(self.root, account)
-        logger.warning("OS user %s may not enter %s: the database is in %s", account.name, closed, folder)
+        logger.warning("OS user %s may not enter %s; the database is in %s", account.name, closed, folder)
 
     def _initialise(self, binaries: Path, account: Account | None) -> None:
-        """Make the cluster beside its place and move it there: a half-made one is never used."""
+        """Create the cluster under another name and rename it, so that an unfinished one is never used."""
         new = self._data.with_name("data.new")
         password_copy = self._data.with_name("password.new")
         shutil.rmtree(new, ignore_errors=True)
         if not self._password_file.exists():
             host.write_atomically(self._password_file, secrets.token_urlsafe(24), mode=0o600)
         host.write_atomically(password_copy, self._password(), mode=0o600, account=account)
-        options = ["-D", new, "-U", USER, "-A", "scram-sha-256", "--pwfile", password_copy, "-E", "UTF8"]
-        # The builtin locale sorts the same on every machine and needs none of the operating system's.
+        options = ["initdb", "-D", new, "-U", USER, "-A", "scram-sha-256", "--pwfile", password_copy, "-E", "UTF8"]
+        # The builtin locale sorts alike on every machine and needs no locale of the operating system.
         options += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         options += [] if self.durable else ["--no-sync"]
-        code, output = host.run_tool(binaries, account, "initdb", *options)
+        code, output = host.run_tool(binaries, account, command=options)
         password_copy.unlink(missing_ok=True)
         if code != 0:
             shutil.rmtree(new, ignore_errors=True)
@@ -330,10 +319,8 @@ class EmbeddedPostgres:
         version = done.stdout.split()[-1]
         if version.split(".")[0] != data_version:
             raise EmbeddedPostgresError(
-                f"{self._data} was made by PostgreSQL {data_version}, the installed binaries are "
-                f"{version}: move the "
-                f"data with pg_dump of the {host.WHEEL} release that made it, or move the folder "
-                f"{self.root} away"
+                f"PostgreSQL {data_version} created {self._data}, but the installed binaries are {version}: migrate the "
+                f"data with pg_dump of the {host.WHEEL} release that created it, or move {self.root} away"
             )
 
     def _log_tail(self, start: int, lines: int = 15) -> str:
@@ -345,7 +332,7 @@ class EmbeddedPostgres:
 
     def _failure(self, what: str, output: str) -> EmbeddedPostgresError:
         causes = (text for pattern, text in _CAUSES.items() if pattern in output)
-        cause = next(causes, "the reason is in these lines").format(port_file=self._port_file)
+        cause = next(causes, "see the lines below").format(port_file=self._port_file)
         message = f"the embedded PostgreSQL under {self.root} {what}: {cause}\n{output.strip()}"
         return EmbeddedPostgresError(message)
 

@@ -1,6 +1,6 @@
-"""Engines on the platform's PostgreSQL: which URL, how sessions are set up, and what an error of the server means.
+"""Engines on the platform's PostgreSQL: their URL, the settings of their sessions, and the meaning of server errors.
 
-The Dagster resource that holds an engine for a step is :mod:`seedtest_analytics.resources.postgres`.
+:mod:`seedtest_analytics.resources.postgres` has the Dagster resource.
 """
 
 from __future__ import annotations
@@ -19,19 +19,16 @@ DATABASE = "seedtest"
 
 
 class DatabaseError(RuntimeError):
-    """The database cannot be reached or used; the message names where, why and what to do."""
+    """The database cannot be reached or used; the message names the place, the cause and the remedy."""
 
 
 def normalised_url(url: str) -> URL:
-    """A URL for psycopg 3 from any form that operators use (``postgres://``, ``+psycopg2``, libpq URI)."""
+    """A URL for psycopg 3, from any form that operators use (``postgres://``, ``+psycopg2``, libpq URI)."""
     try:
         parsed = make_url(url)
-    except (
-        ArgumentError,
-        ValueError,
-    ):  # ValueError: what stands for the port is no number, a part of a password say
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number but part of a password, for example
         raise DatabaseError(
-            "DATABASE_URL is no database URL; its form is postgresql://user:password@host:5432/database"
+            "DATABASE_URL is not a valid database URL; use postgresql://user:password@host:5432/database"
         ) from None
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise DatabaseError(
@@ -46,13 +43,13 @@ def dagster_home() -> Path:
 
 
 def database_url() -> URL:
-    """Where the platform's tables are: DATABASE_URL, else the embedded server (started if it does not run)."""
+    """URL of the platform's tables: DATABASE_URL, else the embedded server, which is started if necessary."""
     platform = load_settings().platform
     if platform.database_url is not None:
         return normalised_url(platform.database_url.get_secret_value())
     if platform.app_env != "local":
         raise DatabaseError(
-            f"APP_ENV={platform.app_env} needs DATABASE_URL; the embedded PostgreSQL is for APP_ENV=local only"
+            f"APP_ENV={platform.app_env} needs DATABASE_URL; the embedded PostgreSQL is only for APP_ENV=local"
         )
     from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
 
@@ -63,27 +60,27 @@ def database_url() -> URL:
 
 
 def engine_for(url: URL) -> Engine:
-    """An engine whose sessions compute in UTC and do not wait for ever to connect."""
+    """An engine whose sessions use UTC and give up connecting after 10 s."""
     options = "-c TimeZone=UTC -c application_name=seedtest_analytics -c jit=off"
     return create_engine(url, pool_pre_ping=True, pool_size=4, connect_args={"connect_timeout": 10, "options": options})
 
 
 def cause_of(error: DBAPIError) -> str:
-    """The server's or the system's own words; the driver puts the address before them and a hint after."""
+    """The cause as the server or the system states it, without the address and the hint that the driver adds."""
     lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
     causes = [line.rsplit("failed: ", 1)[1] for line in lines if "failed: " in line]
     return (causes or lines or ["unknown cause"])[-1]
 
 
 def lacks_schema(error: ProgrammingError) -> bool:
-    """A table or column that the statement names is not there."""
+    """Whether a table or column of the statement is missing."""
     from psycopg.errors import UndefinedColumn, UndefinedTable
 
     return isinstance(error.orig, UndefinedTable | UndefinedColumn)
 
 
 def connected_engine(url: URL) -> Engine:
-    """An engine that has answered once. Raises :class:`DatabaseError` that names the server and the cause."""
+    """An engine that has answered once; raises :class:`DatabaseError`."""
     engine = engine_for(url)
     try:
         with engine.connect() as connection:
@@ -98,9 +95,9 @@ def connected_engine(url: URL) -> Engine:
 
 @contextmanager
 def locked_transaction(engine: Engine, lock: str, *, is_dry_run: bool = False) -> Iterator[Connection]:
-    """One transaction that holds the advisory lock ``lock``; a dry run is rolled back at its end.
+    """A transaction with the advisory lock ``lock``, so that two writers of a partition wait for each other.
 
-    Two writers of one partition wait for each other. A process that is killed leaves nothing behind.
+    A dry run is rolled back.
     """
     with engine.connect() as connection, connection.begin() as transaction:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock})

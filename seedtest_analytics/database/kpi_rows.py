@@ -1,4 +1,4 @@
-"""Merging one asset's keys into `weekly_kpi` and validating them first."""
+"""Validates the keys of one asset and merges them into `weekly_kpi`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ _FILE = "kpis/merge.sql"
 def merge_kpis(connection: Connection, name: str, *, week_start: dt.date, is_whole: bool = True) -> Published:
     """Merge the temporary table ``staged_kpi`` (user_id, kpis) as the keys that ``weekly_kpi/<name>`` owns.
 
-    The week's rows are those of the population: students that left it (a correction took their attempts away) lose
-    their row; not so where ``is_whole`` is false and only some students were staged. Raises
-    :class:`ContractViolation` before anything is written.
+    Students who left the population (a correction removed their attempts) lose their row of the week, unless
+    ``is_whole`` is false because only some students were staged. Raises :class:`ContractViolation` before it writes.
     """
     owned = [key.name for key in KPI_KEYS[name]]
     violations = _violations(connection, name, owned=owned)
@@ -43,7 +42,7 @@ def merge_kpis(connection: Connection, name: str, *, week_start: dt.date, is_who
 
 def _violations(connection: Connection, name: str, *, owned: list[str]) -> list[Violation]:
     unknown = connection.execute(statement(_FILE, "unknown_keys"), {"owned": owned}).scalars().all()
-    found = [Violation(key, f"is no key of weekly_kpi/{name}", rows=1) for key in unknown]
+    found = [Violation(key, f"is not a key of weekly_kpi/{name}", rows=1) for key in unknown]
     rules = [rule for key in KPI_KEYS[name] for rule in _rules(key)]
     counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)
     row = connection.execute(text(f"SELECT {counts} FROM staged_kpi")).one()  # noqa: S608
@@ -51,29 +50,18 @@ def _violations(connection: Connection, name: str, *, owned: list[str]) -> list[
 
 
 def _rules(key: KpiKey) -> list[tuple[str, str, str]]:
+    """Key, rule, and the SQL condition of a violation."""
     json_type = "number" if key.type == "integer" else key.type
     value = f"(kpis ->> '{key.name}')"
-    is_typed = f"jsonb_typeof(kpis -> '{key.name}') = '{json_type}'"
-    rules = [
-        (
-            key.name,
-            f"must be a {key.type}",
-            f"jsonb_typeof(kpis -> '{key.name}') NOT IN ('{json_type}', 'null')",
-        )
-    ]
+    has_type = f"jsonb_typeof(kpis -> '{key.name}') = '{json_type}'"
+    rules = {f"must be a {key.type}": f"jsonb_typeof(kpis -> '{key.name}') NOT IN ('{json_type}', 'null')"}
     if key.allowed:
         words = ", ".join(f"'{word}'" for word in key.allowed)
-        rules.append((key.name, f"must be one of {words}", f"{is_typed} AND {value} NOT IN ({words})"))
+        rules[f"must be one of {words}"] = f"{has_type} AND {value} NOT IN ({words})"
     if key.type == "integer":
-        rules.append((key.name, "must be a whole number", f"{is_typed} AND {value} !~ '^-?[0-9]+$'"))
+        rules["must be a whole number"] = f"{has_type} AND {value} !~ '^-?[0-9]+$'"
     if key.minimum is not None:
-        rules.append(
-            (
-                key.name,
-                f"must be at least {key.minimum:g}",
-                f"{is_typed} AND {value}::numeric < {key.minimum}",
-            )
-        )
+        rules[f"must be at least {key.minimum:g}"] = f"{has_type} AND {value}::numeric < {key.minimum}"
     if key.maximum is not None:
-        rules.append((key.name, f"must be at most {key.maximum:g}", f"{is_typed} AND {value}::numeric > {key.maximum}"))
-    return rules
+        rules[f"must be at most {key.maximum:g}"] = f"{has_type} AND {value}::numeric > {key.maximum}"
+    return [(key.name, rule, condition) for rule, condition in rules.items()]

@@ -1,4 +1,4 @@
-"""Schema migrations by Alembic, from an empty database and onto one that holds the legacy tables."""
+"""Schema migrations by Alembic, for an empty database and for one with the legacy tables."""
 
 from __future__ import annotations
 
@@ -49,33 +49,33 @@ FROM (SELECT oid, max(depth) AS depth FROM upon GROUP BY oid) AS u
 INNER JOIN pg_class AS c ON c.oid = u.oid
 ORDER BY u.depth, c.relname
 """
-"""A view and the views that read it, directly or not, in the order in which they can be made."""
+"""A view and the views that read it, directly or not, in an order in which they can be created."""
 
 
 class MigrationError(RuntimeError):
-    """The database holds something that the migration may not change; the message says what and what to do."""
+    """The database contains something that the migration may not change; the message names it and the remedy."""
 
 
 @dataclass(frozen=True)
 class SchemaState:
-    """Revision that the database has (None: never migrated) and the newest one."""
+    """The revision of the database (None: never migrated) and the newest one."""
 
     current: str | None
     newest: str
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Upgrade to ``revision``; two callers wait for each other, and an up-to-date database is left as it is."""
+    """Upgrade to ``revision``; simultaneous callers wait for each other."""
     _run(engine, lambda config: command.upgrade(config, revision))
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
-    """Downgrade to ``revision``; what was there before the first migration stays."""
+    """Downgrade to ``revision``; everything older than the first migration stays."""
     _run(engine, lambda config: command.downgrade(config, revision))
 
 
 def schema_state(engine: Engine) -> SchemaState:
-    """Which revision the database has and which it should have."""
+    """The current and the newest revision."""
     from alembic.script import ScriptDirectory
 
     newest = ScriptDirectory.from_config(_config()).get_current_head()
@@ -85,7 +85,7 @@ def schema_state(engine: Engine) -> SchemaState:
 
 
 def require_newest(engine: Engine) -> None:
-    """Raise :class:`MigrationError` that says what to type where the schema is not the newest."""
+    """Raise :class:`MigrationError` with the command to run if the schema is not the newest."""
     state = schema_state(engine)
     if state.current != state.newest:
         raise MigrationError(
@@ -124,10 +124,10 @@ def _run(engine: Engine, action: Any) -> None:
 
 
 def create_or_extend(op: Operations, name: str, *elements: Any, comment: str | None = None) -> None:
-    """Create a table, or where a legacy one of that name stands add what it lacks and remember what was added.
+    """Create a table, or add the missing columns to a legacy table of that name, and record what was added.
 
-    Existing columns, rows and keys stay as they are. Raises :class:`MigrationError` where the legacy table has
-    another primary key, because rows of the two shapes cannot be told apart.
+    Existing columns, rows and keys stay. Raises :class:`MigrationError` if the legacy table has another primary key,
+    because rows of the two shapes could not be distinguished.
     """
     connection = op.get_bind()
     wanted = sa.Table(name, sa.MetaData(), *elements, comment=comment)
@@ -146,7 +146,7 @@ def create_or_extend(op: Operations, name: str, *elements: Any, comment: str | N
 
 
 def create_index_if_missing(op: Operations, name: str, *, table: str, columns: Sequence[str], **options: Any) -> None:
-    """Create an index unless one of that name stands."""
+    """Create an index unless one of that name exists."""
     connection = op.get_bind()
     if connection.execute(text("SELECT to_regclass(:name) IS NULL"), {"name": name}).scalar_one():
         op.create_index(name, table, list(columns), **options)
@@ -154,10 +154,10 @@ def create_index_if_missing(op: Operations, name: str, *, table: str, columns: S
 
 
 def create_check_if_missing(op: Operations, name: str, *, table: str, condition: str) -> None:
-    """Hold the rows of a table to a condition unless a constraint of that name stands.
+    """Add a check constraint unless one of that name exists.
 
-    Where the table stood before the first migration it may hold rows outside: they stay, and what is written from now
-    on is held to the condition (NOT VALID).
+    A table older than the first migration may contain rows that violate it. They stay; only new rows are checked
+    (NOT VALID).
     """
     connection = op.get_bind()
     constraints = sa.inspect(connection).get_check_constraints(table)
@@ -172,14 +172,14 @@ def create_check_if_missing(op: Operations, name: str, *, table: str, condition:
 
 
 def replace_legacy_view(op: Operations, name: str, *, definition: str) -> None:
-    """Create or replace a view; the definition that stood there is remembered for the way back."""
+    """Create or replace a view; record the previous definition for a downgrade."""
     connection = op.get_bind()
     kind = connection.execute(
         text("SELECT relkind::text FROM pg_class WHERE oid = to_regclass(:name)"), {"name": name}
     ).scalar()
     if kind not in (None, "v"):
         raise MigrationError(
-            f"{name} exists and is no view; rename it (ALTER TABLE {name} RENAME TO {name}_legacy) and migrate again"
+            f"{name} exists and is not a view; rename it (ALTER TABLE {name} RENAME TO {name}_legacy) and migrate again"
         )
     legacy = None
     if kind == "v":
@@ -195,12 +195,12 @@ def replace_legacy_view(op: Operations, name: str, *, definition: str) -> None:
 
 
 def begin_revision(op: Operations, revision: str) -> None:
-    """Note where a later migration begins, so that :func:`undo_revision` can take back what it made and no more."""
+    """Record where a later migration begins, so that :func:`undo_revision` undoes only this migration."""
     _remember(op.get_bind(), "revision", name=revision)
 
 
 def undo_revision(op: Operations, revision: str) -> None:
-    """Take back, last first, what was made since :func:`begin_revision` of ``revision``."""
+    """Undo, last first, everything since :func:`begin_revision` of ``revision``."""
     connection = op.get_bind()
     since = connection.execute(
         text("SELECT max(id) FROM seedtest_schema_origin WHERE kind = 'revision' AND name = :revision"),
@@ -208,7 +208,7 @@ def undo_revision(op: Operations, revision: str) -> None:
     ).scalar_one()
     if since is None:
         raise MigrationError(
-            f"seedtest_schema_origin has no note of revision {revision}, so what it made is not known; "
+            f"seedtest_schema_origin has no record of revision {revision}, so its changes are unknown; "
             "restore that table from a backup and downgrade again"
         )
     _undo(op, since)
@@ -216,7 +216,7 @@ def undo_revision(op: Operations, revision: str) -> None:
 
 
 def undo_everything(op: Operations) -> None:
-    """Take back, last first, what the functions above made; what stood there before stays or comes back."""
+    """Undo, last first, all changes of the functions above; what they replaced comes back."""
     _undo(op, 0)
     op.drop_table("seedtest_schema_origin")
 
@@ -245,10 +245,10 @@ def _undo(op: Operations, since: int) -> None:
 
 
 def _give_back_view(connection: Connection, name: str, *, legacy: str | None) -> None:
-    """Put the legacy definition (None: nothing) in the view's place, and again upon it the views that read it.
+    """Replace the view by its legacy definition (None: drop it) and create the views that read it again.
 
-    A view loses columns only by being dropped, and what reads it goes with it; so that is made again from its own
-    definition, with comments and grants.
+    A view can lose columns only if it is dropped, together with the views that read it. Those are created again from
+    their definitions, with comments and grants.
     """
     view, *upon = connection.execute(text(_VIEWS_UPON), {"name": name}).all()
     blocked = [v.name for v in upon if legacy is None or v.kind != "v"]
@@ -279,7 +279,7 @@ def _first_line(error: ProgrammingError) -> str:
 
 
 def remember_origins(op: Operations) -> None:
-    """Create the table in which the functions above note what they made."""
+    """Create the table in which the functions above record their changes."""
     op.create_table(
         "seedtest_schema_origin",
         sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True, comment="Order of making."),

@@ -1,7 +1,7 @@
-"""The one way to write: stage, validate, then replace a partition whole in the same transaction.
+"""The only way to write a table: stage rows, validate them, and replace a partition in the same transaction.
 
-A row is updated only where a value differs, so that doing it twice changes nothing, and times of computation
-stay those of the last real change.
+Rows are updated only if a value differs, so a repetition changes nothing and times of computation stay those of the last
+real change.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Numeric, Table, UniqueConstraint, text
-from sqlalchemy.dialects import postgresql
 
 from seedtest_analytics.tables import contract_of
 
@@ -24,7 +23,7 @@ _COPY_BLOCK_ROWS = 200_000
 
 @dataclass(frozen=True)
 class Published:
-    """Rows of one publication. ``unchanged`` rows were staged and found as they are."""
+    """Row counts of one publication."""
 
     table: str
     staged: int
@@ -34,7 +33,7 @@ class Published:
 
     @property
     def unchanged(self) -> int:
-        """Staged rows that were already there with the same values."""
+        """Staged rows that already existed with the same values."""
         return self.staged - self.inserted - self.updated
 
     def __add__(self, other: Published) -> Published:
@@ -59,7 +58,7 @@ class Violation:
         return f"{self.column}: {self.rule} ({self.rows:,} rows)"
 
 
-class ContractViolation(ValueError):  # noqa: N818 (it names what it is: rows violate the contract)
+class ContractViolation(ValueError):  # noqa: N818 (the name says that rows violate the contract)
     """Staged rows break the table's contract; nothing was written."""
 
     def __init__(self, table: str, violations: Sequence[Violation]) -> None:
@@ -76,7 +75,7 @@ def quoted(name: str) -> str:
 
 
 def key_columns(table: Table) -> tuple[str, ...]:
-    """What identifies a row: the primary key unless it is a counter, else the unique constraint or index."""
+    """Columns that identify a row: the primary key unless it is a counter, else the unique constraint or index."""
     primary = list(table.primary_key.columns)
     if primary and primary[0].autoincrement is not True:
         return tuple(column.name for column in primary)
@@ -86,20 +85,20 @@ def key_columns(table: Table) -> tuple[str, ...]:
 
 
 def create_staging(connection: Connection, name: str, *, columns: Mapping[str, str]) -> None:
-    """An empty temporary table that ends with the transaction; ``columns`` maps names to SQL types."""
+    """Create an empty temporary table for this transaction; ``columns`` maps names to SQL types."""
     body = ", ".join(f"{quoted(column)} {type_}" for column, type_ in columns.items())
     connection.execute(text(f"CREATE TEMP TABLE {quoted(name)} ({body}) ON COMMIT DROP"))
 
 
 def staged_from_frame(connection: Connection, name: str, *, table: Table, frame: pd.DataFrame) -> None:
     """Stage ``frame``, whose columns are columns of ``table``, by COPY."""
-    dialect = postgresql.dialect()
-    create_staging(connection, name, columns={c: table.columns[c].type.compile(dialect) for c in frame.columns})
+    types = {column: table.columns[column].type.compile(connection.dialect) for column in frame.columns}
+    create_staging(connection, name, columns=types)
     copy_frame(connection, name, frame=frame)
 
 
 def copy_frame(connection: Connection, name: str, *, frame: pd.DataFrame) -> None:
-    """COPY a frame into a table; missing values become NULL, dictionaries and lists JSON text beforehand."""
+    """COPY a frame into a table. Missing values become NULL; the caller turns dictionaries and lists into JSON text."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -117,7 +116,7 @@ def copy_frame(connection: Connection, name: str, *, frame: pd.DataFrame) -> Non
 def contract_violations(connection: Connection, table: Table, *, staged: str) -> list[Violation]:
     """Rules of ``table`` that rows of the temporary table ``staged`` break, each with its number of rows.
 
-    Looked at: required columns, NOT NULL, inclusive ranges, allowed values, finite numbers, uniqueness of the key.
+    Checks required columns, NOT NULL, inclusive ranges, allowed values, finite numbers and uniqueness of the key.
     """
     present = _columns_of(connection, staged)
     rules = [rule for column in table.columns if column.name in present for rule in _rules(column)]
@@ -146,20 +145,19 @@ def _is_required(column: Any) -> bool:
 
 
 def _rules(column: Any) -> list[tuple[str, str, str]]:
+    """Column, rule, and the SQL condition of a violation."""
     name, contract = quoted(column.name), contract_of(column)
-    rules = []
-    if not column.nullable:
-        rules.append((column.name, "must not be NULL", f"{name} IS NULL"))
+    rules = {} if column.nullable else {"must not be NULL": f"{name} IS NULL"}
     if contract.minimum is not None:
-        rules.append((column.name, f"must be at least {contract.minimum:g}", f"{name} < {contract.minimum}"))
+        rules[f"must be at least {contract.minimum:g}"] = f"{name} < {contract.minimum}"
     if contract.maximum is not None:
-        rules.append((column.name, f"must be at most {contract.maximum:g}", f"{name} > {contract.maximum}"))
+        rules[f"must be at most {contract.maximum:g}"] = f"{name} > {contract.maximum}"
     if isinstance(column.type, Numeric):  # float8 too: its type is a subclass
-        rules.append((column.name, "must be finite", f"{name} IN ('NaN', 'Infinity', '-Infinity')"))
+        rules["must be finite"] = f"{name} IN ('NaN', 'Infinity', '-Infinity')"
     if contract.allowed is not None:
         values = ", ".join(f"'{value}'" for value in contract.allowed)
-        rules.append((column.name, f"must be one of {values}", f"{name} NOT IN ({values})"))
-    return rules
+        rules[f"must be one of {values}"] = f"{name} NOT IN ({values})"
+    return [(column.name, rule, condition) for rule, condition in rules.items()]
 
 
 def _columns_of(connection: Connection, staged: str) -> set[str]:
@@ -181,11 +179,11 @@ def publish(
     parameters: Mapping[str, Any] | None = None,
     update_only_if: str = "true",
 ) -> Published:
-    """Replace the rows of ``table`` where ``partition`` holds by the rows of the temporary table ``staged``.
+    """Replace the rows of ``table`` that satisfy ``partition`` by the rows of the temporary table ``staged``.
 
-    ``partition`` is a SQL condition over the target, aliased ``t``; ``"false"`` deletes nothing (an upsert).
-    ``update_only_if`` is a condition over ``t`` and ``excluded`` that an update must satisfy besides.
-    Raises :class:`ContractViolation` before anything is written.
+    ``partition`` is a SQL condition on the target, aliased ``t``; ``"false"`` deletes nothing (an upsert).
+    ``update_only_if`` is an additional condition on ``t`` and ``excluded`` for updates.
+    Raises :class:`ContractViolation` before it writes.
     """
     violations = contract_violations(connection, table, staged=staged)
     if violations:
@@ -201,7 +199,7 @@ def publish(
     assigned = [c.name for c in columns if c.name not in keys]
     names = ", ".join(quoted(c.name) for c in columns)
     differs = _row_differs("t", "excluded", columns=settled)
-    assignments = ", ".join(f"{quoted(c)} = excluded.{quoted(c)}" for c in [*assigned])
+    assignments = ", ".join(f"{quoted(c)} = excluded.{quoted(c)}" for c in assigned)
     conflict = ", ".join(quoted(k) for k in keys)
     action = f"DO UPDATE SET {assignments} WHERE ({differs}) AND ({update_only_if})" if settled else "DO NOTHING"
     counts = connection.execute(

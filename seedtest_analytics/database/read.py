@@ -1,4 +1,4 @@
-"""Reading many rows by COPY: to Arrow with repeated texts kept once, and integers in blocks of lines."""
+"""Reads many rows by COPY: as Arrow with dictionary-encoded texts, or as integers in blocks of lines."""
 
 from __future__ import annotations
 
@@ -23,12 +23,10 @@ def copy_to_arrow(
     dictionaries: tuple[str, ...] = (),
     types: Mapping[str, str] | None = None,
 ) -> pa.Table:
-    """Rows of a query without parameters; the columns in ``dictionaries`` are dictionary-encoded.
+    """Rows of a query without parameters; put parameters into a temporary table that the query reads.
 
-    ``types`` names Arrow types of columns (``float``, ``int32``, ...) that the text of their numbers does not
-    tell: millions of them are read as 64 bits otherwise.
-
-    Parameters belong in a temporary table that the query reads. An empty result has its columns too.
+    The columns in ``dictionaries`` are dictionary-encoded. ``types`` gives the Arrow type of a column (``float``,
+    ``int32``, …), because COPY's text does not show it and numbers are read with 64 bits. An empty result has its columns.
     """
     import tempfile
 
@@ -59,22 +57,19 @@ def copy_integer_lines(
 ) -> dict[str, NDArray[np.integer]]:
     """Columns of integers from a query whose rows are blocks of lines ``1,20,300``; ``types`` names and types them.
 
-    The driver hands over one row at a time, which for ten million rows takes longer than to compute with them; so the
-    query aggregates them (``string_agg(concat_ws(',', …), chr(10))``) and a block is parsed at once.
+    The driver returns one row at a time, which is slow for ten million rows. The query therefore aggregates rows
+    (``string_agg(concat_ws(',', …), chr(10))``), and each block is parsed at once.
     """
     import pyarrow as pa
     from pyarrow import csv
 
     arrow_types = {name: pa.from_numpy_dtype(type_) for name, type_ in types.items()}
-    read, convert = (
-        csv.ReadOptions(column_names=list(types)),
-        csv.ConvertOptions(column_types=arrow_types),
-    )
+    read, convert = (csv.ReadOptions(column_names=list(types)), csv.ConvertOptions(column_types=arrow_types))
     blocks = [pa.schema(arrow_types).empty_table()]
     cursor = connection.connection.cursor()  # the driver's own: SQLAlchemy has no COPY
     with cursor.copy(f"COPY ({query.text}) TO STDOUT") as copy:
         for block in copy:
-            lines = bytes(block).replace(b"\\n", b"\n")  # COPY writes the line breaks of a text so
+            lines = bytes(block).replace(b"\\n", b"\n")  # COPY escapes line breaks
             blocks.append(csv.read_csv(io.BytesIO(lines), read, convert_options=convert))
     cursor.close()
     table = pa.concat_tables(blocks)

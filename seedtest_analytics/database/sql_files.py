@@ -1,4 +1,4 @@
-"""SQL lives in files; this module finds and reads them, in a checkout and in an installed wheel."""
+"""Finds and reads SQL files, in a checkout and in an installed wheel."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def top_folder(name: str) -> Path:
 
 @cache
 def read_sql(relative_path: str) -> str:
-    """Whole text of a file below ``sql/``."""
+    """Text of a file below ``sql/``."""
     path = top_folder("sql") / relative_path
     if not path.is_file():
         raise SqlFileError(f"sql/{relative_path} does not exist")
@@ -37,7 +37,7 @@ def read_sql(relative_path: str) -> str:
 
 @cache
 def statements(relative_path: str) -> dict[str, TextClause]:
-    """The statements of a file by the names in its ``-- name:`` lines; a file without any is one named ``main``."""
+    """The statements of a file by their ``-- name:`` lines; without such lines, the file is the statement ``main``."""
     parts = _NAME.split(read_sql(relative_path))
     if len(parts) == 1:
         return {"main": text(parts[0])}

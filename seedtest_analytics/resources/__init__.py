@@ -1,1 +1,1 @@
-"""What assets reach outside the process: database, object store, Stan, R, Quarto. All lazy, replaceable."""
+"""Dagster resources (database, object store, Stan, R, Quarto) and their private parts. All of them are lazy."""

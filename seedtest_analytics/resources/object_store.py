@@ -1,16 +1,14 @@
-"""Where report files go: S3 where S3_BUCKET is set, else a folder; one interface and one key layout.
+"""Report files: S3 if S3_BUCKET is set, else a folder, with one interface and one key layout.
 
-A report's key is ``reports/{user_id}/{week_start}/report.{html|pdf}``. In ``user_id`` the characters ``A-Z
-a-z 0-9 - _ @`` and, but for the first place, ``.`` stay as they are; every other one is written as ``~XX``
-for each of its UTF-8 bytes, and where that gets longer than a file name may be, its end is replaced by ``~~``
-and a digest. So two ids never share a key (on a file system that tells upper from lower case), no id leaves
-its folder, and the key is the same text in S3, in the URL and as a file name: nothing is percent-encoded
-anywhere. ``~`` and not ``%``, because S3 and browsers decode ``%`` in URLs, so that the key and its URL would
-differ.
+A report's key is ``reports/{user_id}/{week_start}/report.{html|pdf}``. In ``user_id``, ``A-Z a-z 0-9 - _ @`` and a ``.``
+that is not the first character stay; each UTF-8 byte of any other character becomes ``~XX``. If the result is too long
+for a file name, ``~~`` and a digest replace its end. So two ids never share a key (on a case-sensitive file system), no
+id leaves its folder, and the key is the same text in S3, in the URL and as a file name. The escape is ``~`` because S3
+and browsers decode ``%`` in URLs.
 
-The contract puts the student's id into the key. Nothing else about a student goes there, nor the id into
-messages; files are readable by their owner only, objects have no ACL and no metadata but a digest, and
-``delete_user`` takes back all of a student.
+The contract puts the student's id into the key. Nothing else about a student is in keys, and messages do not contain
+the id. Only the owner can read the files; objects have no ACL and no metadata but a digest. ``delete_user`` removes all
+reports of a student.
 """
 
 from __future__ import annotations
@@ -43,24 +41,24 @@ _PARTIAL_FILES_KEPT_SECONDS = 86_400
 
 _S3_REMEDIES = {
     "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role",
-    "NoSuchBucket": "make the bucket or correct S3_BUCKET",
+    "NoSuchBucket": "create the bucket or correct S3_BUCKET",
     "AccessDenied": "the credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there",
     "403": "the credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there",
     "InvalidAccessKeyId": "correct AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "correct AWS_SECRET_ACCESS_KEY",
-    "PermanentRedirect": "AWS_REGION is not the bucket's region",
+    "PermanentRedirect": "set AWS_REGION to the region of the bucket",
     "EndpointConnectionError": "check S3_ENDPOINT_URL, AWS_REGION and the network",
     "ConnectTimeoutError": "check S3_ENDPOINT_URL, AWS_REGION and the network",
 }
 
 
 class ObjectStoreError(RuntimeError):
-    """A report cannot be stored, read or removed; the message names where, why and what to do."""
+    """A report cannot be stored, read or removed; the message names the place, the cause and the remedy."""
 
 
 @dataclass(frozen=True)
 class ReportKey:
-    """Which report. ``week_start`` is the Monday of the week reported on."""
+    """Identifies a report. ``week_start`` is the Monday of the reported week."""
 
     user_id: str
     week_start: dt.date
@@ -68,9 +66,9 @@ class ReportKey:
 
     def __post_init__(self) -> None:
         if self.format not in CONTENT_TYPES:
-            raise ValueError(f"report format {self.format!r}; allowed are html and pdf")
+            raise ValueError(f"unknown report format {self.format!r}; use html or pdf")
         if isinstance(self.week_start, dt.datetime):
-            raise ValueError("week_start is a date without a time")
+            raise ValueError("week_start must be a date without a time")
 
     @property
     def path(self) -> str:
@@ -83,34 +81,24 @@ class ReportKey:
         return CONTENT_TYPES[self.format]
 
 
-@dataclass(frozen=True)
-class StoredObject:
-    """What :meth:`ObjectStore.put` did; ``is_written`` is False where the same bytes were there already."""
-
-    url: str
-    sha256: str
-    size_bytes: int
-    is_written: bool
-
-
 class ObjectStore(Protocol):
-    """What both stores do, from several threads at once; all methods raise :class:`ObjectStoreError`."""
+    """A store of reports. Methods are thread-safe and raise :class:`ObjectStoreError`."""
 
     def url(self, key: ReportKey) -> str:
-        """Where the report is, or would be."""
+        """Where the report is or would be."""
 
-    def put(self, key: ReportKey, content: bytes) -> StoredObject:
-        """Store the report whole or not at all; the same bytes are not written twice."""
+    def put(self, key: ReportKey, content: bytes) -> bool:
+        """Store the report completely or not at all; False if the same bytes were already there."""
 
     def get(self, key: ReportKey) -> bytes | None:
-        """The report, None where there is none."""
+        """The report; None if there is none."""
 
     def delete_user(self, user_id: str) -> int:
-        """Remove all reports of a student; returns how many there were."""
+        """Remove all reports of a student; return how many there were."""
 
 
 def user_prefix(user_id: str) -> str:
-    """Beginning of the keys of a student's reports; no other student's keys begin so."""
+    """Prefix of the keys of a student's reports, and of no other student's."""
     raw = user_id.encode("utf-8", "surrogatepass")
     segment = _ESCAPED.sub(lambda found: b"~%02X" % found.group()[0], raw).decode("ascii")
     if not 0 < len(segment) <= _LONGEST_SEGMENT:
@@ -119,7 +107,7 @@ def user_prefix(user_id: str) -> str:
 
 
 class FolderStore:
-    """Reports below a folder, which is made at the first report."""
+    """Reports below a folder, which the first report creates."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
@@ -127,23 +115,21 @@ class FolderStore:
     def url(self, key: ReportKey) -> str:
         return f"{self.folder.as_uri()}/{key.path}"
 
-    def put(self, key: ReportKey, content: bytes) -> StoredObject:
+    def put(self, key: ReportKey, content: bytes) -> bool:
         target = self.folder / key.path
-        with self._explained(f"the report of week {key.week_start} cannot be written to"):
+        with self._explained(f"cannot write the report of week {key.week_start} to"):
             is_written = self._read(target) != content
             if is_written:
                 self._replace(target, content)
-        return StoredObject(
-            self.url(key), hashlib.sha256(content).hexdigest(), size_bytes=len(content), is_written=is_written
-        )
+        return is_written
 
     def get(self, key: ReportKey) -> bytes | None:
-        with self._explained(f"the report of week {key.week_start} cannot be read from"):
+        with self._explained(f"cannot read the report of week {key.week_start} from"):
             return self._read(self.folder / key.path)
 
     def delete_user(self, user_id: str) -> int:
         folder = self.folder / user_prefix(user_id)
-        with self._explained("a student's reports cannot be removed from"):
+        with self._explained("cannot remove a student's reports from"):
             count = sum(1 for path in folder.rglob("report.*"))
             if folder.exists():
                 shutil.rmtree(folder)
@@ -157,7 +143,7 @@ class FolderStore:
             return None
 
     def _replace(self, target: Path, content: bytes) -> None:
-        """Write a file beside, force it to the disk, then move it: readers see the old or the new report."""
+        """Write a file beside, sync it, then rename it: readers see the old or the new report."""
         partial = self._partial_folder / secrets.token_hex(16)
         for folder in reversed(target.relative_to(self.folder).parents[:-1]):
             (self.folder / folder).mkdir(mode=0o700, exist_ok=True)
@@ -174,7 +160,7 @@ class FolderStore:
 
     @cached_property
     def _partial_folder(self) -> Path:
-        """Where files are until they are whole; what a writer killed more than a day ago left is removed."""
+        """Folder of unfinished files; removes those of writers that were killed more than a day ago."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self.folder / ".partial"
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -198,7 +184,7 @@ class FolderStore:
 
 
 class S3Store:
-    """Reports in a bucket of S3 or of a compatible store; credentials come from the standard environment."""
+    """Reports in a bucket of S3 or a compatible store; credentials come from the standard environment."""
 
     def __init__(self, bucket: str, region: str, *, endpoint_url: str | None = None) -> None:
         self.bucket = bucket
@@ -210,9 +196,9 @@ class S3Store:
             return f"{self.endpoint_url}/{self.bucket}/{key.path}"
         return f"https://{self.bucket}.s3.{self.region}.amazonaws.com/{key.path}"
 
-    def put(self, key: ReportKey, content: bytes) -> StoredObject:
+    def put(self, key: ReportKey, content: bytes) -> bool:
         sha256 = hashlib.sha256(content).hexdigest()
-        with self._explained(f"the report of week {key.week_start} cannot be written to"):
+        with self._explained(f"cannot write the report of week {key.week_start} to"):
             is_written = self._stored_digest(key) != sha256
             if is_written:
                 self._client.put_object(
@@ -222,10 +208,10 @@ class S3Store:
                     ContentType=key.content_type,
                     Metadata={"sha256": sha256},
                 )
-        return StoredObject(self.url(key), sha256, size_bytes=len(content), is_written=is_written)
+        return is_written
 
     def get(self, key: ReportKey) -> bytes | None:
-        with self._explained(f"the report of week {key.week_start} cannot be read from"):
+        with self._explained(f"cannot read the report of week {key.week_start} from"):
             try:
                 body: bytes = self._client.get_object(Bucket=self.bucket, Key=key.path)["Body"].read()
             except self._client.exceptions.NoSuchKey:
@@ -233,9 +219,9 @@ class S3Store:
         return body
 
     def delete_user(self, user_id: str) -> int:
-        # In a bucket with versioning the older versions stay; its lifecycle rules remove them.
+        # In a bucket with versioning, older versions stay until its lifecycle rules remove them.
         count = 0
-        with self._explained("a student's reports cannot be removed from"):
+        with self._explained("cannot remove a student's reports from"):
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=user_prefix(user_id)):
                 objects = [{"Key": entry["Key"]} for entry in page.get("Contents", [])]
@@ -248,10 +234,12 @@ class S3Store:
         answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
         if answer.get("Errors"):
             code = answer["Errors"][0].get("Code", "unknown")
-            raise ObjectStoreError(f"{len(answer['Errors'])} of a student's reports stay in s3://{self.bucket}: {code}")
+            raise ObjectStoreError(
+                f"could not remove {len(answer['Errors'])} of a student's reports from s3://{self.bucket}: {code}"
+            )
 
     def _stored_digest(self, key: ReportKey) -> str | None:
-        """Digest of what is stored; None where nothing is, or where we may write and not look."""
+        """Digest of the stored report; None if there is none or we may write but not read."""
         from botocore.exceptions import ClientError
 
         try:
@@ -270,7 +258,7 @@ class S3Store:
 
         options: dict[str, Any] = {"retries": {"max_attempts": 5, "mode": "standard"}, "connect_timeout": 10}
         if self.endpoint_url:
-            # Compatible stores know neither a host name for every bucket nor the newer checksum headers.
+            # Compatible stores support neither a host name per bucket nor the newer checksum headers.
             options |= {"s3": {"addressing_style": "path"}, "request_checksum_calculation": "when_required"}
         return boto3.session.Session().client(
             "s3", region_name=self.region, endpoint_url=self.endpoint_url, config=Config(**options)
@@ -285,19 +273,19 @@ class S3Store:
         except (BotoCoreError, ClientError) as error:
             response = getattr(error, "response", None) or {}
             code = response.get("Error", {}).get("Code") or type(error).__name__
-            remedy = _S3_REMEDIES.get(code, "see AWS's description of that error")
+            remedy = _S3_REMEDIES.get(code, "see the AWS documentation of that error")
             place = f"s3://{self.bucket} ({self.endpoint_url or self.region})"
             raise ObjectStoreError(f"{what} {place}: {code}; {remedy}") from error
 
 
-class ObjectStoreResource(dg.ConfigurableResource):
+class ObjectStoreResource(dg.ConfigurableResource[Any]):
     """The store that the environment names; ``folder_override`` is for tests."""
 
     folder_override: str = ""
     _store: ObjectStore | None = PrivateAttr(default=None)
 
     def store(self) -> ObjectStore:
-        """The store; nothing is contacted before the first report."""
+        """The store; it connects with the first report."""
         if self._store is None:
             if self.folder_override:
                 self._store = FolderStore(Path(self.folder_override))
@@ -307,7 +295,7 @@ class ObjectStoreResource(dg.ConfigurableResource):
 
 
 def store_for(storage: StorageSettings) -> ObjectStore:
-    """S3 where there is a bucket, else SEEDTEST_REPORT_DIR, else ``reports`` in the Dagster home."""
+    """S3 if a bucket is set, else SEEDTEST_REPORT_DIR, else ``reports`` in the Dagster home."""
     if storage.s3_bucket:
         return S3Store(storage.s3_bucket, storage.aws_region, endpoint_url=storage.s3_endpoint_url)
     if storage.report_folder:

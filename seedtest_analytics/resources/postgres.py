@@ -1,26 +1,22 @@
-"""The platform's database as a Dagster resource: one engine for each step, closed at the step's end."""
+"""The platform's database as a Dagster resource: one engine per step, closed when the step ends."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import dagster as dg
 from pydantic import PrivateAttr
 from sqlalchemy import Connection, Engine
 
-from seedtest_analytics.database.engine import (
-    connected_engine,
-    database_url,
-    locked_transaction,
-    normalised_url,
-)
+from seedtest_analytics.database.engine import connected_engine, database_url, locked_transaction, normalised_url
 
 
-class PostgresResource(dg.ConfigurableResource):
+class PostgresResource(dg.ConfigurableResource[Any]):
     """The platform's database.
 
-    ``url_override`` is for tests. Production leaves it empty, so that no URL with a password becomes resource
-    configuration, which the UI shows.
+    ``url_override`` is for tests. Production leaves it empty: the UI shows resource configuration, and a URL contains a
+    password.
     """
 
     url_override: str = ""
@@ -28,14 +24,14 @@ class PostgresResource(dg.ConfigurableResource):
 
     @property
     def engine(self) -> Engine:
-        """The engine, made and tried at first use. Raises :class:`seedtest_analytics.database.engine.DatabaseError`."""
+        """The engine, created and tested on first use; raises :class:`~seedtest_analytics.database.engine.DatabaseError`."""
         if self._engine is None:
             url = normalised_url(self.url_override) if self.url_override else database_url()
             self._engine = connected_engine(url)
         return self._engine
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Close the pool, so that a finished step holds no connection."""
+        """Close the pool, so that a finished step keeps no connection."""
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None

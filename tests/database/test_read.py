@@ -1,4 +1,4 @@
-"""Reading by COPY: what comes back is what the query gives."""
+"""COPY returns the rows of the query."""
 
 from collections.abc import Iterator
 
@@ -32,10 +32,7 @@ def test_blocks_of_lines_become_columns(connection: Connection) -> None:
 
 def test_no_rows_are_empty_columns_of_the_types(connection: Connection) -> None:
     columns = copy_integer_lines(connection, text(lines("(1, 2)") + " HAVING false"), types=TYPES)
-    assert {name: (len(c), c.dtype) for name, c in columns.items()} == {
-        "a": (0, np.int32),
-        "b": (0, np.int64),
-    }
+    assert {name: (len(c), c.dtype) for name, c in columns.items()} == {"a": (0, np.int32), "b": (0, np.int64)}
 
 
 @pytest.mark.parametrize("values", ["(1, 5000000000), (5000000000, 1)", "(1, 2), (2, NULL)", "(1, 'x')"])

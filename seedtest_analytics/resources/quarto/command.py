@@ -1,4 +1,4 @@
-"""The Quarto CLI: one ``quarto render`` a report, in a temporary copy of the template."""
+"""The Quarto CLI: one ``quarto render`` per report, in a temporary copy of the template."""
 
 from __future__ import annotations
 
@@ -10,29 +10,16 @@ import tempfile
 from pathlib import Path
 
 from seedtest_analytics.resources.quarto.data_file import DATA_VARIABLE, private_data_file
-from seedtest_analytics.resources.quarto.errors import CellError, ReportError
+from seedtest_analytics.resources.quarto.errors import CellError
 from seedtest_analytics.resources.quarto.template import MAIN_FILE, template_files
 
 OUTPUT_FILE = "report.html"
 
 
-def find_quarto() -> str | None:
-    """Path of the Quarto CLI, None where it is not installed."""
-    return shutil.which("quarto")
-
-
-def quarto_version(executable: str) -> str:
-    """What ``quarto --version`` prints; raises :class:`ReportError` where it does not start."""
-    done = subprocess.run([executable, "--version"], capture_output=True, encoding="utf-8", timeout=60)
-    if done.returncode != 0:
-        raise ReportError(f"quarto is at {executable} but does not start: {done.stderr.strip()}")
-    return done.stdout.strip()
-
-
 def render_with_quarto(executable: str, folder: Path, *, document: bytes) -> bytes:
     """The page of one document; raises :class:`CellError`.
 
-    The command's output is left out of the message, because a traceback in it may quote the student's data.
+    The error omits the command's output, because a traceback in it may quote the student's data.
     """
     with (
         tempfile.TemporaryDirectory(prefix="seedtest-quarto-") as scratch,
@@ -41,26 +28,14 @@ def render_with_quarto(executable: str, folder: Path, *, document: bytes) -> byt
         copy = Path(scratch)
         for path in template_files(folder):
             shutil.copyfile(path, copy / path.name)
-        command = [
-            executable,
-            "render",
-            MAIN_FILE,
-            "--to",
-            "html",
-            "--output",
-            OUTPUT_FILE,
-            "--no-execute-daemon",
-            "--quiet",
-        ]
+        command = [executable, "render", MAIN_FILE, "--to", "html", "--output", OUTPUT_FILE]
+        command += ["--no-execute-daemon", "--quiet"]
         environment = {**os.environ, DATA_VARIABLE: str(data), "QUARTO_PYTHON": sys.executable}
-        done = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, stdin=subprocess.DEVNULL
-        )
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, stdin=subprocess.DEVNULL)
         output = copy / OUTPUT_FILE
         if done.returncode != 0 or not output.is_file():
             raise CellError(
-                f"quarto render {MAIN_FILE} ended with status {done.returncode} and "
-                f"{'left no' if not output.is_file() else 'left a'} {OUTPUT_FILE}; "
-                "render the document with the embedded renderer to see which cell fails"
+                f"quarto render {MAIN_FILE} ended with status {done.returncode} and wrote "
+                f"{'a' if output.is_file() else 'no'} {OUTPUT_FILE}; use the embedded renderer to see which cell fails"
             )
         return output.read_bytes()

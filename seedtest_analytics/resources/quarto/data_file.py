@@ -1,6 +1,6 @@
-"""The data file of one report: written for one rendering in a private folder, read by the template, removed.
+"""The data file of one report: exists in a private folder while the report is rendered.
 
-Its path reaches the template through the environment, with the Quarto CLI and without it. (Quarto's
+The template finds it through an environment variable, with or without the Quarto CLI. (Quarto's
 ``--execute-params`` would need papermill in the kernel.)
 """
 
@@ -12,23 +12,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seedtest_analytics.resources.quarto.errors import ReportError
 from seedtest_analytics.reporting.document import ReportDocument
+from seedtest_analytics.resources.quarto.errors import ReportError
 
 DATA_VARIABLE = "SEEDTEST_REPORT_DATA"
 
 
 def load_document() -> ReportDocument:
-    """Read the document that ``SEEDTEST_REPORT_DATA`` points to; for the template's first cell."""
+    """The document that ``SEEDTEST_REPORT_DATA`` names, for the first cell of the template."""
     path = os.environ.get(DATA_VARIABLE)
     if not path:
-        raise ReportError(f"{DATA_VARIABLE} is not set: it names the report's data file (see docs/report.md)")
+        raise ReportError(f"{DATA_VARIABLE} is not set; it must name the report's data file (see docs/report.md)")
     return ReportDocument.from_json(Path(path).read_bytes())
 
 
 @contextmanager
 def private_data_file(document: bytes) -> Iterator[Path]:
-    """The document in a folder that only this user can read; folder and file are gone afterwards."""
+    """Write the document into a folder that only this user can read; remove both afterwards."""
     with tempfile.TemporaryDirectory(prefix="seedtest-report-") as folder:
         path = Path(folder) / "_data.json"
         path.write_bytes(document)

@@ -1,12 +1,12 @@
-"""What can go wrong with a report. No message holds a student's data."""
+"""Errors of report rendering. No message contains a student's data."""
 
 
 class ReportError(RuntimeError):
-    """A report could not be made."""
+    """A report could not be rendered."""
 
 
 class TemplateError(ReportError):
-    """The template cannot be rendered for anybody: it is missing, malformed, or uses what is not supported."""
+    """The template is missing, malformed, or uses an unsupported feature; no report can be rendered."""
 
 
 class CellError(ReportError):

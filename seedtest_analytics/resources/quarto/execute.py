@@ -1,8 +1,7 @@
 """Run the cells of a compiled template for one document and join the page.
 
-Each document gets a namespace of its own, thrown away afterwards, so no variable of one student is there
-for the next. A cell shows its last expression, like a notebook: as ``_repr_html_`` where the value has it,
-else as escaped text; None shows nothing.
+Each document gets its own namespace, so no variable of one student is visible to the next. A cell shows its last
+expression like a notebook: by ``_repr_html_`` if the value has it, else as escaped text. None shows nothing.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from seedtest_analytics.reporting.document import ReportDocumentError
 from seedtest_analytics.resources.quarto.data_file import DATA_VARIABLE, private_data_file
 from seedtest_analytics.resources.quarto.errors import CellError, TemplateError
 from seedtest_analytics.resources.quarto.template import Cell, CompiledTemplate
-from seedtest_analytics.reporting.document import ReportDocumentError
 
 
 @dataclass(frozen=True)
 class RunnableCell:
-    """A cell as byte code: its statements, and its last expression where it ends in one."""
+    """A cell as byte code: its statements, and its last expression if it ends in one."""
 
     cell: Cell
     statements: CodeType
@@ -79,7 +78,7 @@ def _run(template_name: str, runnable: RunnableCell, *, namespace: dict[str, Any
             exec(runnable.statements, namespace)  # noqa: S102  # the template is the platform's own code
             if runnable.expression is not None:
                 shown = _shown(eval(runnable.expression, namespace))  # noqa: S307
-    except Exception as error:  # noqa: BLE001  # whatever it is, it costs this document only
+    except Exception as error:  # noqa: BLE001  # any error fails this document only
         raise CellError(_without_values(template_name, runnable.cell.label, error=error)) from None
     if not runnable.cell.is_shown:
         return ""
@@ -87,7 +86,7 @@ def _run(template_name: str, runnable: RunnableCell, *, namespace: dict[str, Any
 
 
 def _without_values(template_name: str, label: str, *, error: Exception) -> str:
-    """Type and place of an error. Its text is left out, because it may quote the student's data."""
+    """Type and place of an error, without its text, which may quote the student's data."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(frame.filename)}, line {frame.lineno}"
     known = f": {error}" if isinstance(error, ReportDocumentError) else ""
@@ -106,9 +105,5 @@ def _preformatted(shown: str) -> str:
 
 
 def _output(markup: str) -> str:
-    """The wrapping that Quarto puts around an output, so that one style sheet serves both."""
-    return (
-        f'<div class="cell"><div class="cell-output cell-output-display">{markup}</div></div>'
-        if markup
-        else ""
-    )
+    """Wrap an output as Quarto does, so that one style sheet serves both renderers."""
+    return f'<div class="cell"><div class="cell-output cell-output-display">{markup}</div></div>' if markup else ""

@@ -1,5 +1,7 @@
-"""Worker processes that render, one document each at a time; a crash or a time-out costs one document and
-one worker."""
+"""Worker processes that each render one document at a time. A crash or a time-out fails one document only.
+
+docs/decisions/0014-report-workers.md says why this is not a library.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +30,11 @@ class Worker:
     """One worker process and the socket to it."""
 
     def __init__(self, setup: WorkerSetup) -> None:
-        """Start the process; raises :class:`ReportError` where it does not come up."""
+        """Start the process; raises :class:`ReportError` if it does not get ready."""
         ours, theirs = socket.socketpair()
         with theirs, tempfile.TemporaryFile() as errors:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "seedtest_analytics.resources.quarto.worker",
-                    str(theirs.fileno()),
-                ],
+                [sys.executable, "-P", "-m", f"{__package__}.worker", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -54,30 +50,27 @@ class Worker:
             except (ReportError, OSError, EOFError) as error:
                 self.kill()
                 errors.seek(0)
-                told = (
-                    str(error)
-                    if isinstance(error, ReportError)
-                    else errors.read().decode(errors="replace")[-2000:]
-                )
-                raise ReportError(f"a render worker did not start: {told.strip()}") from None
+                printed = errors.read().decode(errors="replace")[-2000:]
+                cause = str(error) if isinstance(error, ReportError) else printed.strip()
+                raise ReportError(f"a render worker did not start: {cause}") from None
 
     def _handshake(self, setup: WorkerSetup) -> None:
         self.connection.send(setup)
         if not self.connection.poll(START_TIMEOUT_S):
-            raise ReportError(f"no answer in {START_TIMEOUT_S:g} s")
+            raise ReportError(f"no answer within {START_TIMEOUT_S:g} s")
         status, message = self.connection.recv()
         if status != "ready":
             raise ReportError(message)
 
     def kill(self) -> None:
-        """End the process and whatever it started."""
+        """Kill the process and its children."""
         self.connection.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def close(self) -> None:
-        """Let the process end by itself, or kill it after a moment."""
+        """Let the process end, or kill it after 5 s."""
         self.connection.close()
         try:
             self._process.wait(timeout=5)
@@ -85,22 +78,22 @@ class Worker:
             self.kill()
 
     def exit_reason(self) -> str:
-        """Why a worker that closed its socket ended."""
+        """How a worker that closed its socket ended."""
         status = self._process.wait()
         return f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
 
 
 def _environment() -> dict[str, str]:
-    """The caller's, with this package importable and sets in the same order every time."""
+    """The caller's environment, with this package importable and a fixed hash seed, so that pages repeat exactly."""
     paths = [str(_PACKAGE_PARENT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
 
 
 class WorkerPool(Generic[Key]):
-    """At most ``size`` workers, started when there is work for them."""
+    """At most ``size`` workers, started on demand."""
 
     def __init__(self, setup: WorkerSetup, size: int, *, timeout_s: float) -> None:
-        """``timeout_s`` is the longest time of one document."""
+        """``timeout_s`` is the time limit of one document."""
         self._setup, self._size, self._timeout_s = setup, size, timeout_s
         self._idle: list[Worker] = []
 
@@ -110,10 +103,10 @@ class WorkerPool(Generic[Key]):
             self._idle.pop().close()
 
     def map(self, jobs: Iterable[tuple[Key, bytes]]) -> Iterator[tuple[Key, bytes | str]]:
-        """A page (bytes) or a failure (str) for each job, in the order in which they get done.
+        """Yield a page (bytes) or a failure (str) for each job as it finishes.
 
-        ``jobs`` is read as workers become free, so memory does not grow with it. Leaving the loop early
-        kills the workers that are still busy.
+        Reads ``jobs`` as workers become free, so memory does not grow with their number. Leaving the loop early kills
+        the busy workers.
         """
         busy: dict[Connection, tuple[Worker, Key]] = {}
         queue = iter(jobs)
@@ -145,7 +138,7 @@ class WorkerPool(Generic[Key]):
             return worker
 
     def _finished(self, busy: dict[Connection, tuple[Worker, Key]]) -> Iterator[tuple[Key, bytes | str]]:
-        """Wait until a worker answers, dies or is out of time."""
+        """Wait until a worker answers, dies or runs out of time."""
         if not busy:
             return
         patience = max(0.0, min(w.deadline for w, _ in busy.values()) - time.monotonic())

@@ -1,23 +1,22 @@
-"""Render many weekly reports: the one entrance to this package."""
+"""Render many weekly reports. Code outside this package uses this module and ``resource`` only."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
-from seedtest_analytics.resources.quarto.command import find_quarto
-from seedtest_analytics.resources.quarto.errors import ReportError, TemplateError
+from seedtest_analytics.database.sql_files import top_folder
+from seedtest_analytics.reporting.document import ReportDocument
+from seedtest_analytics.resources.quarto.errors import ReportError
 from seedtest_analytics.resources.quarto.pool import WorkerPool
 from seedtest_analytics.resources.quarto.template import compile_template, template_files
 from seedtest_analytics.resources.quarto.worker import WorkerSetup
-from seedtest_analytics.database.sql_files import top_folder
-from seedtest_analytics.reporting.document import ReportDocument
 
 RendererName = Literal["quarto", "embedded"]
 RendererChoice = Literal["auto", "quarto", "embedded"]
@@ -25,7 +24,7 @@ RendererChoice = Literal["auto", "quarto", "embedded"]
 
 @dataclass(frozen=True)
 class RenderedReport:
-    """A page and what the table ``report_artifacts`` stores about it."""
+    """A page and its columns of the table ``report_artifacts``."""
 
     user_id: str
     week_start: dt.date
@@ -45,7 +44,7 @@ class RenderedReport:
 
 @dataclass(frozen=True)
 class RenderFailure:
-    """A report that could not be made. ``message`` holds nothing of the student and may be logged."""
+    """A report that could not be rendered. ``message`` contains no student data and may be logged."""
 
     user_id: str
     week_start: dt.date
@@ -56,7 +55,7 @@ RenderOutcome = RenderedReport | RenderFailure
 
 
 def template_folder() -> Path:
-    """``quarto/`` of the checkout, or the copy of it in an installed wheel."""
+    """``quarto/`` of the checkout, or its copy in an installed wheel."""
     return top_folder("quarto")
 
 
@@ -68,7 +67,7 @@ def available_cores() -> int:
 class ReportRenderer:
     """Renders documents in worker processes. Use as a context manager.
 
-    The same document gives the same bytes with the same template and renderer.
+    A document gives the same bytes each time, with the same template and renderer.
     """
 
     def __init__(
@@ -79,14 +78,13 @@ class ReportRenderer:
         timeout_s: float = 60.0,
         renderer: RendererChoice = "auto",
     ) -> None:
-        """``template_dir``: default the platform's own; ``workers``: default one a core; ``timeout_s``: of
-        a report.
+        """Defaults: the platform's template and one worker per core; ``timeout_s`` is the time limit of one report.
 
-        ``renderer``: 'auto' takes the Quarto CLI where it is on the PATH. Raises :class:`TemplateError` for
-        a template that cannot be used and :class:`ReportError` where 'quarto' is asked for and not there.
+        'auto' uses the Quarto CLI if it is on the PATH. Raises :class:`.errors.TemplateError` for an unusable template and
+        :class:`ReportError` if 'quarto' is requested but not installed.
         """
         if workers is not None and workers < 1:
-            raise ReportError(f"workers = {workers} is not allowed: at least 1")
+            raise ReportError(f"workers must be at least 1, not {workers}")
         self._folder = template_dir or template_folder()
         template_files(self._folder)
         quarto = _chosen_quarto(renderer)
@@ -98,17 +96,15 @@ class ReportRenderer:
         )
 
     def __enter__(self) -> Self:
-        """Workers start with the first document."""
+        """Start nothing: workers start with the first document."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the workers."""
         self._pool.close()
 
     def render_many(self, documents: Iterable[ReportDocument]) -> Iterator[RenderOutcome]:
-        """One outcome a document, as they get done, while ``documents`` is read as workers become free."""
+        """Yield one outcome per document as it finishes; reads ``documents`` as workers become free."""
         jobs = (((d.user_id, d.week_start), d.to_json()) for d in documents)
         for (user_id, week_start), answer in self._pool.map(jobs):
             if isinstance(answer, bytes):
@@ -127,22 +123,10 @@ class ReportRenderer:
 def _chosen_quarto(choice: RendererChoice) -> str | None:
     if choice == "embedded":
         return None
-    found = find_quarto()
+    found = shutil.which("quarto")
     if choice == "quarto" and found is None:
         raise ReportError(
-            "renderer = 'quarto' was asked for, but no quarto is on the "
-            "PATH; install Quarto (https://quarto.org) "
-            "or use 'embedded', which renders the same template"
+            "renderer = 'quarto', but quarto is not on the PATH; install it from https://quarto.org, or use 'embedded', "
+            "which renders the same template"
         )
     return found
-
-
-__all__ = [
-    "RenderFailure",
-    "RenderOutcome",
-    "RenderedReport",
-    "ReportRenderer",
-    "TemplateError",
-    "available_cores",
-    "template_folder",
-]

@@ -1,18 +1,14 @@
-"""The template read once: its static part through pandoc, its cells compiled, so that a student costs only
-the cells.
+"""Compile the template once, so that rendering a student only runs its cells.
 
-The ``.qmd`` is read by jupytext, every code cell leaves a marker, pandoc makes one self-contained page of
-the rest, and the page is cut at the markers. Rendering then runs the cells and joins the pieces; what
-pandoc does in seconds for a thousand students is done once.
+jupytext reads the ``.qmd`` and each code cell leaves a marker. pandoc turns the rest into one self-contained page,
+which is cut at the markers. Rendering runs the cells and joins the pieces.
 
-What the Quarto CLI does beyond this is refused with its name, so that no template renders differently
-without a word: cells in other languages, inline code, shortcodes other than ``include`` of a file in the
-same folder.
+Other features of the Quarto CLI are errors, so that no template silently renders differently: cells in other
+languages, inline code, and shortcodes other than ``include`` of a file in the same folder.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import subprocess
 import tempfile
@@ -37,7 +33,7 @@ _MAX_INCLUDE_DEPTH = 5
 
 @dataclass(frozen=True)
 class Cell:
-    """Python source of a cell and where it is, for messages."""
+    """Python source of a cell, with a label for messages."""
 
     label: str
     source: str
@@ -54,19 +50,11 @@ class CompiledTemplate:
 
 
 def template_files(folder: Path) -> tuple[Path, ...]:
-    """The files that belong to a template, sorted; raises :class:`TemplateError` where there is none."""
+    """The files of a template, sorted; raises :class:`TemplateError` if there is none."""
     if not (folder / MAIN_FILE).is_file():
         raise TemplateError(f"{MAIN_FILE} is not in the template folder {folder.name}/")
     suffixes = {".qmd", ".css", ".html", ".yml", ".lua"}
     return tuple(sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in suffixes))
-
-
-def template_digest(folder: Path) -> str:
-    """Hash over the names and bytes of the template's files, for code versions."""
-    digest = hashlib.sha256()
-    for path in template_files(folder):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def compile_template(folder: Path) -> CompiledTemplate:
@@ -82,27 +70,25 @@ def compile_template(folder: Path) -> CompiledTemplate:
     options = yaml.safe_load(header[1]) or {}
     foreign = _FOREIGN_CELL.search(source)
     if foreign is not None:
-        raise TemplateError(f"{MAIN_FILE}: a cell in {foreign[1]}; only Python cells are supported")
+        raise TemplateError(f"{MAIN_FILE} has a cell in {foreign[1]}; only Python cells are supported")
     notebook = jupytext.reads(source[header.end() :], fmt="Rmd")  # fmt="qmd" would call the quarto CLI
     markdown, cells = _split(notebook.cells)
     pieces = _MARKED.split(_pandoc(markdown, options, folder=folder))
     order = [int(n) for n in pieces[1::2]]
     if order != list(range(len(cells))):
-        raise TemplateError(
-            f"{MAIN_FILE}: pandoc lost or moved a code cell; put it in a paragraph of its own"
-        )
+        raise TemplateError(f"{MAIN_FILE}: pandoc lost or moved a code cell; put each cell in a separate paragraph")
     return CompiledTemplate(MAIN_FILE, tuple(pieces[::2]), cells=cells)
 
 
 def expand_includes(source: str, folder: Path, *, depth: int = 0) -> str:
-    """Put the text of ``{{< include _part.qmd >}}`` lines in their place."""
+    """Replace each ``{{< include _part.qmd >}}`` line by the text of the file."""
     if depth > _MAX_INCLUDE_DEPTH:
         raise TemplateError(f"{MAIN_FILE}: files include each other more than {_MAX_INCLUDE_DEPTH} deep")
 
     def replacement(match: re.Match[str]) -> str:
         path = folder / match[1]
         if Path(match[1]).name != match[1] or not path.is_file():
-            raise TemplateError(f"{MAIN_FILE} includes {match[1]}, which is no file of the template folder")
+            raise TemplateError(f"{MAIN_FILE} includes {match[1]}, which is not a file of the template folder")
         return expand_includes(_read(path), folder, depth=depth + 1)
 
     return _INCLUDE.sub(replacement, source)
@@ -113,7 +99,7 @@ def _read(path: Path) -> str:
 
 
 def _split(notebook_cells: list[Any]) -> tuple[str, tuple[Cell, ...]]:
-    """Markdown with a marker for each code cell, and the code cells."""
+    """Markdown with a marker for each code cell, and the cells."""
     markdown, cells = list[str](), list[Cell]()
     for cell in notebook_cells:
         if cell.cell_type != "code":
@@ -146,22 +132,13 @@ def _code_cell(cell: Any, index: int) -> Cell:
 
 
 def _pandoc(markdown: str, options: dict[str, Any], *, folder: Path) -> str:
-    """The page with markers in place of the cells' outputs."""
+    """The page with a marker in place of each cell's output."""
     import pypandoc
     import yaml
 
     html = (options.get("format") or {}).get("html") or {}
     metadata = {"title": options.get("title", ""), "lang": options.get("lang", "en"), "document-css": False}
-    arguments = [
-        "-f",
-        "markdown",
-        "-t",
-        "html5",
-        "--standalone",
-        "--embed-resources",
-        "--section-divs",
-        "--mathml",
-    ]
+    arguments = ["-f", "markdown", "-t", "html5", "--standalone", "--embed-resources", "--section-divs", "--mathml"]
     arguments += [f"--css={path}" for path in _files(html.get("css"), folder)]
     arguments += [f"--include-in-header={path}" for path in _files(html.get("include-in-header"), folder)]
     source = f"---\n{yaml.safe_dump(metadata, allow_unicode=True)}---\n\n{markdown}\n"
@@ -175,9 +152,7 @@ def _pandoc(markdown: str, options: dict[str, Any], *, folder: Path) -> str:
             timeout=PANDOC_TIMEOUT_S,
         )
     if done.returncode != 0:
-        raise TemplateError(
-            f"{MAIN_FILE}: pandoc failed with status {done.returncode}: {done.stderr.strip()}"
-        )
+        raise TemplateError(f"{MAIN_FILE}: pandoc failed with status {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -185,5 +160,5 @@ def _files(value: Any, folder: Path) -> list[Path]:
     names = [value] if isinstance(value, str) else list(value or [])
     for file_name in names:
         if not (folder / str(file_name)).is_file():
-            raise TemplateError(f"{MAIN_FILE} names {file_name}, which is no file of the template folder")
+            raise TemplateError(f"{MAIN_FILE} names {file_name}, which is not a file of the template folder")
     return [(folder / str(file_name)).resolve() for file_name in names]

@@ -1,10 +1,9 @@
-"""A render worker: a process that lives for many reports (``python -m
-seedtest_analytics.resources.quarto.worker FD``).
+"""A render worker: a process that renders many reports (``python -m seedtest_analytics.resources.quarto.worker FD``).
 
-It is a program of its own and not a multiprocessing child, so that nothing of the caller's main module is
-imported again and it does not matter whether the caller has threads. It speaks pickles over an inherited
-socket: first a :class:`WorkerSetup`, answered by ``("ready", None)`` or ``("failed", message)``; then for
-each ``bytes`` (a data file) ``("done", page)`` or ``("failed", message)``. It ends when the socket closes.
+It is a separate program and not a multiprocessing child, so it neither imports the caller's main module nor depends on
+the caller's threads. It speaks pickles over an inherited socket: a :class:`WorkerSetup` is answered by
+``("ready", None)`` or ``("failed", message)``, then each ``bytes`` (a data file) by ``("done", page)`` or
+``("failed", message)``. It ends when the socket closes.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ PRELOADED = ("seedtest_analytics.reporting.views", "seedtest_analytics.reporting
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """How to render: with the Quarto CLI where ``quarto`` is its path, else from the compiled template."""
+    """How to render: with the Quarto CLI if ``quarto`` is its path, else from the compiled template."""
 
     folder: Path
     quarto: str | None
@@ -67,7 +66,7 @@ def _answer(render: Callable[[bytes], bytes], document: bytes) -> tuple[str, byt
         return "done", render(document)
     except ReportError as error:
         return "failed", str(error)
-    except Exception as error:  # noqa: BLE001  # a worker outlives a bad document; texts of errors may quote its data
+    except Exception as error:  # noqa: BLE001  # a bad document must not end the worker; its text may quote data
         return "failed", f"rendering failed with {type(error).__name__}"
 
 

@@ -1,4 +1,4 @@
-"""What the models need of R."""
+"""The interface to R that the models use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class RCaller(Protocol):
-    """An :class:`RSession`, or an :class:`RResource` that starts one for the call."""
+    """An :class:`RSession`, or an :class:`RResource`, which starts a session for each call."""
 
     def call(
         self,

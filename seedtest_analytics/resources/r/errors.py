@@ -1,18 +1,18 @@
-"""What can go wrong with R, each with its cause and remedy in the message."""
+"""Errors of R. Each message names the cause and the remedy."""
 
 from __future__ import annotations
 
 
 class RError(RuntimeError):
-    """R could not do what was asked."""
+    """A call of R failed."""
 
 
 class RNotFoundError(RError):
-    """R, or its shared library, is not installed or not where ``R_HOME`` says."""
+    """R or its shared library is not installed, or ``R_HOME`` is wrong."""
 
 
 class RPackageMissingError(RError):
-    """R packages that a model needs are not installed. ``missing`` names them."""
+    """R packages that a model needs (``missing``) are not installed."""
 
     def __init__(self, message: str, missing: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class RPackageMissingError(RError):
 
 
 class REvaluationError(RError):
-    """R signalled an error. ``r_call`` is the call it came from, ``traceback`` its calls, outermost first."""
+    """R signalled an error in the call ``r_call``; ``traceback`` lists the calls, outermost first."""
 
     def __init__(self, message: str, r_call: str, *, traceback: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -29,12 +29,12 @@ class REvaluationError(RError):
 
 
 class RTimeoutError(RError, TimeoutError):
-    """A call took longer than its time-out; R and everything it had started was ended."""
+    """A call exceeded its time-out; R and its child processes were killed."""
 
 
 class RCrashedError(RError):
-    """The R process ended in the middle of a call (killed, out of memory, or a fault in compiled code)."""
+    """The R process ended during a call (killed, out of memory, or a fault in compiled code)."""
 
 
 class RConversionError(RError, TypeError):
-    """A value has no faithful counterpart on the other side."""
+    """A value cannot be converted between Python and R without loss."""

@@ -1,4 +1,4 @@
-"""pandas and NumPy on the platform's side of the wire."""
+"""Conversion of pandas and NumPy values to and from the wire format, on the platform's side."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seedtest_analytics.resources.r import wire
 from seedtest_analytics.resources.r.errors import RConversionError
@@ -16,17 +17,17 @@ SCALARS = (bool, int, float, str, type(None))
 
 
 def to_wire(value: Any, name: str) -> Any:
-    """``value`` as R gets it; ``name`` is what messages call it.
+    """Convert ``value`` for R; error messages call it ``name``.
 
-    Frames, series, arrays (any number of dimensions), scalars, and mappings and sequences of these. Dates and
-    objects are refused: the caller says whether a date is a number or text.
+    Accepts frames, series, arrays of any dimension, scalars, and mappings and sequences of these. Dates and objects
+    are errors: the caller decides whether a date is a number or text.
     """
     if isinstance(value, pd.DataFrame):
         return _frame(value, name)
     if isinstance(value, pd.Series | pd.Index | np.ndarray):
         return _vector(value, name)
     if isinstance(value, Path):
-        return str(value.absolute())  # R's working folder is another
+        return str(value.absolute())  # R runs in another working folder
     if isinstance(value, np.generic):
         return to_wire(value.item(), name)
     if isinstance(value, SCALARS):
@@ -35,16 +36,16 @@ def to_wire(value: Any, name: str) -> Any:
         return {str(key): to_wire(item, f"{name}${key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_wire(item, f"{name}[[{i + 1}]]") for i, item in enumerate(value)]
-    raise RConversionError(f"{name} is a {type(value).__name__}, which has no counterpart in R")
+    raise RConversionError(f"{name} is a {type(value).__name__}, which cannot be converted to R")
 
 
 def _frame(frame: pd.DataFrame, name: str) -> wire.Frame:
     if not frame.columns.is_unique:
-        raise RConversionError(f"{name} has two columns of one name: {', '.join(map(str, frame.columns))}")
+        raise RConversionError(f"{name} has duplicate column names: {', '.join(map(str, frame.columns))}")
     return wire.Frame({str(c): _vector(frame[c], f"column {name}${c}") for c in frame.columns})
 
 
-def _vector(values: pd.Series | pd.Index | np.ndarray, name: str) -> wire.Vector:
+def _vector(values: pd.Series[Any] | pd.Index[Any] | NDArray[Any], name: str) -> wire.Vector:
     if isinstance(values.dtype, pd.CategoricalDtype):
         categories = pd.Series(values).cat.categories
         codes = np.asarray(pd.Series(values).cat.codes, dtype=np.int32)
@@ -59,15 +60,11 @@ def _vector(values: pd.Series | pd.Index | np.ndarray, name: str) -> wire.Vector
         return _logical(values, dim)
     if kind in "OUS" and dim is None:
         return _text(values, name)
-    raise RConversionError(
-        f"{name} has type {values.dtype}, which is not sent to R: convert it to numbers or text first"
-    )
+    raise RConversionError(f"{name} has type {values.dtype}, which R does not accept: convert it to numbers or text")
 
 
-def _float(values: Any) -> np.ndarray:
-    if isinstance(values, np.ndarray):
-        return values
-    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+def _float(values: Any) -> NDArray[Any]:
+    return np.asarray(values if isinstance(values, np.ndarray) else values.to_numpy(np.float64, na_value=np.nan))
 
 
 def _integers(values: Any, name: str, *, dim: tuple[int, ...] | None) -> wire.Vector:
@@ -83,7 +80,7 @@ def _integers(values: Any, name: str, *, dim: tuple[int, ...] | None) -> wire.Ve
 
 def _logical(values: Any, dim: tuple[int, ...] | None) -> wire.Vector:
     missing = np.asarray(pd.isna(values))
-    known = values if isinstance(values, np.ndarray) else values.fillna(False)  # noqa: FBT003
+    known = values if isinstance(values, np.ndarray) else values.fillna(value=False)
     data = np.where(missing, wire.NA_INTEGER, np.asarray(known, dtype=np.int32)).astype(np.int32)
     return wire.Vector("logical", data.ravel(order="F"), dim=dim)
 
@@ -92,12 +89,12 @@ def _text(values: Any, name: str) -> wire.Vector:
     listed = [None if v is None or v is pd.NA or v != v else v for v in np.asarray(values, dtype=object).tolist()]
     other = next((v for v in listed if v is not None and not isinstance(v, str)), None)
     if other is not None:
-        raise RConversionError(f"{name} mixes text with {type(other).__name__}: convert it to one type first")
+        raise RConversionError(f"{name} mixes text with {type(other).__name__}: convert it to one type")
     return wire.text(listed)
 
 
 def from_wire(value: Any) -> Any:
-    """What came from R as pandas, NumPy, dict and list (table in :mod:`.wire`)."""
+    """Convert an answer of R to pandas, NumPy, dict and list (see the table in :mod:`.wire`)."""
     if isinstance(value, wire.Frame):
         return pd.DataFrame({name: _column(vector) for name, vector in value.columns.items()})
     if isinstance(value, wire.Vector):
@@ -124,7 +121,7 @@ def _column(vector: wire.Vector) -> Any:
     return values if vector.dim is None else values.reshape(vector.dim, order="F")
 
 
-def _with_missing(raw: np.ndarray, values: np.ndarray, *, dtype: Any) -> np.ndarray:
+def _with_missing(raw: NDArray[Any], values: NDArray[Any], *, dtype: Any) -> NDArray[Any]:
     missing = raw == wire.NA_INTEGER
     if not missing.any():
         return values

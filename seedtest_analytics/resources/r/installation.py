@@ -1,4 +1,4 @@
-"""Where R is, what its process may see of the environment, and how to install what is missing."""
+"""Finds R, builds the environment of its process, and says how to install what is missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEBIAN_PACKAGES = {
     "posterior": "r-cran-posterior",
 }
 
-# An allow-list: what is not here R does not see, so no password, token or key has to be known to be kept out.
+# An allow-list, so that R sees no password, token or key whatever its name.
 PASSED_VARIABLES = frozenset(
     {"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "MAKEFLAGS", "PATH", "TZ", "USER"}
     | {"LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_NUMERIC", "LC_TIME"}
@@ -38,36 +38,35 @@ ASK_R_SECONDS = 30
 
 @dataclass(frozen=True)
 class RInstallation:
-    """An R that can be embedded: its home folder and the shared library in it."""
+    """An R that can be embedded: its home folder and its shared library."""
 
     home: Path
     library: Path
 
 
 def find_r(environment: Mapping[str, str]) -> RInstallation:
-    """R from ``R_HOME``, else from the ``R`` on the PATH.
-
-    Raises :class:`RNotFoundError` that says where it was looked for, what was wrong and how to install R.
-    """
+    """R from ``R_HOME``, else from the ``R`` on the PATH; raises :class:`RNotFoundError`."""
     home = Path(environment["R_HOME"]) if environment.get("R_HOME") else _home_on_path(environment)
     library = next((p for p in (home / "lib/libR.so", home / "lib/libR.dylib") if p.exists()), None)
     if library is not None:
         return RInstallation(home, library)
     if environment.get("R_HOME"):
         raise RNotFoundError(
-            f"R_HOME = {home} holds no R with a shared library (lib/libR.so). "
+            f"R_HOME = {home} does not contain R's shared library (lib/libR.so). "
             f"Unset R_HOME to use the R on the PATH, or install R: {INSTALL_R}"
         )
     raise RNotFoundError(
-        f"the R in {home} was built without its shared library, so it cannot be embedded "
-        f"(R's configure needs --enable-R-shlib). Install R: {INSTALL_R}"
+        f"the R in {home} was built without a shared library (configure --enable-R-shlib), so it cannot be embedded. "
+        f"Install R: {INSTALL_R}"
     )
 
 
 def _home_on_path(environment: Mapping[str, str]) -> Path:
     executable = shutil.which("R", path=environment.get("PATH"))
     if executable is None:
-        raise RNotFoundError(f"R is not installed: no R on the PATH and R_HOME is not set. Install it: {INSTALL_R}")
+        raise RNotFoundError(
+            f"R is not installed: it is not on the PATH and R_HOME is not set. Install it: {INSTALL_R}"
+        )
     try:
         answer = subprocess.run(
             [executable, "RHOME"],
@@ -85,7 +84,7 @@ def _home_on_path(environment: Mapping[str, str]) -> Path:
 def r_environment(
     environment: Mapping[str, str], installation: RInstallation, *, threads: int, temporary_folder: Path
 ) -> dict[str, str]:
-    """Environment of the R process: allowed variables, R's own, thread limits, a folder for its files."""
+    """Environment of the R process: allowed variables, R's own, thread limits and a temporary folder."""
     passed = {name: value for name, value in environment.items() if name in PASSED_VARIABLES}
     libraries = [str(installation.home / "lib"), passed.get("LD_LIBRARY_PATH", "")]
     package_root = str(Path(__file__).resolve().parents[3])
@@ -97,14 +96,14 @@ def r_environment(
         "PYTHONPATH": package_root,
         "PYTHONDONTWRITEBYTECODE": "1",
         "R_HOME": str(installation.home),
-        # Compiled mode would need rpy2 built against this very R.
+        # API mode works only with the R that rpy2 was compiled against.
         "RPY2_CFFI_MODE": "ABI",
         "TMPDIR": str(temporary_folder),
     }
 
 
 def install_command(packages: tuple[str, ...]) -> str:
-    """What an operator types to install these R packages."""
+    """The command that installs these R packages."""
     debian = [DEBIAN_PACKAGES[p] for p in packages if p in DEBIAN_PACKAGES]
     cran = [p for p in packages if p not in DEBIAN_PACKAGES]
     commands = []

@@ -1,4 +1,7 @@
-"""Item calibration by R's mirt (``MIRT_BACKEND=mirt``)."""
+"""Item calibration by R's mirt (``MIRT_BACKEND=mirt``): what R receives and what its answer means.
+
+What the platform makes of the result is in ``assets.psychometrics.calibration.engine``.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +13,47 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seedtest_analytics.resources.r.caller import RCaller
 from seedtest_analytics.resources.r.errors import RCrashedError, RTimeoutError
-from seedtest_analytics.resources.r.retry import growing_waits, try_repeatedly
 from seedtest_analytics.stats.irt.config import Beta, ItemPriors
 
 PACKAGES = ("mirt",)
 Model = Literal["Rasch", "2PL", "3PL"]
-# Another try may find more memory or a less busy machine; an error that R signals comes again.
+# A later try may find more memory or a less busy machine. An error that R signals would only repeat.
 RETRIED = (RCrashedError, RTimeoutError)
+WAIT_GROWTH = 2.0
 
 
 class CalibrationDataError(ValueError):
-    """Answers or anchors that cannot be calibrated; the message says which and why."""
+    """Answers, anchors or priors that mirt cannot use; the message says which and why."""
 
 
 @dataclass(frozen=True)
-class MirtSettings:
-    """Numerical settings. ``quadrature_points`` are equally spaced on [−``theta_limit``, ``theta_limit``]."""
+class MirtOptions:
+    """How to calibrate.
 
+    Attributes:
+        model: Rasch, 2PL or 3PL.
+        priors: see :func:`mirt_priors`.
+        min_responses: items with fewer answers are set aside.
+        quadrature_points: number of equally spaced points on [−``theta_limit``, ``theta_limit``].
+        tolerance, max_cycles: of the EM algorithm.
+        standard_errors: whether mirt inverts the information matrix (Oakes).
+        max_tries, retry_delay_seconds: after a crash or a time-out of R; each wait is twice the one before.
+    """
+
+    model: Model = "2PL"
+    priors: ItemPriors | None = None
+    min_responses: int = 10
     quadrature_points: int = 61
     theta_limit: float = 6.0
     tolerance: float = 1e-4
     max_cycles: int = 2000
     standard_errors: bool = True
+    max_tries: int = 3
+    retry_delay_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -45,26 +64,24 @@ class MirtCalibration:
         model: Rasch (a = 1, variance free), 2PL or 3PL.
         item_ids: shape (J,), ascending.
         a, b, c: shape (J,); c is 0 without guessing.
-        a_se, b_se, c_se: shape (J,), NaN where a parameter is fixed or the information has no inverse.
-        is_fixed: shape (J,), items held at their anchors' values.
-        group_mean, group_variance: of θ; (0, 1) without anchors (Rasch: the variance is free). Their SEs are
-            NaN where they are fixed.
-        log_likelihood, log_prior, aic, bic, n_iterations, has_converged: of the fit; the likelihood is without the prior.
-        is_maximum: mirt's second-order test; None where it was not made.
-        user_ids, theta, theta_sd: shape (N,), EAP and posterior SD.
-        set_aside: item and reason of every item that was left out.
+        a_se, b_se, c_se: shape (J,), NaN where a parameter is fixed or the information matrix is singular.
+        is_fixed: shape (J,), items fixed at the values of their anchors.
+        group_mean, group_variance: of θ; (0, 1) without anchors (Rasch: the variance is free). Their SEs are NaN
+            where the parameters are fixed.
+        log_likelihood, log_prior, aic, n_iterations, has_converged: of the fit; the likelihood excludes the prior.
+        is_maximum: mirt's second-order test; None where mirt did not run it.
         backend: versions of mirt and R.
     """
 
     model: Model
-    item_ids: np.ndarray
-    a: np.ndarray
-    b: np.ndarray
-    c: np.ndarray
-    a_se: np.ndarray
-    b_se: np.ndarray
-    c_se: np.ndarray
-    is_fixed: np.ndarray
+    item_ids: NDArray[Any]
+    a: NDArray[np.float64]
+    b: NDArray[np.float64]
+    c: NDArray[np.float64]
+    a_se: NDArray[np.float64]
+    b_se: NDArray[np.float64]
+    c_se: NDArray[np.float64]
+    is_fixed: NDArray[np.bool_]
     group_mean: float
     group_mean_se: float
     group_variance: float
@@ -72,62 +89,56 @@ class MirtCalibration:
     log_likelihood: float
     log_prior: float
     aic: float
-    bic: float
     n_iterations: int
     has_converged: bool
     is_maximum: bool | None
-    user_ids: np.ndarray
-    theta: np.ndarray
-    theta_sd: np.ndarray
-    set_aside: tuple[tuple[Any, str], ...]
     backend: str
 
 
 @dataclass(frozen=True)
 class MirtRequest:
-    """What R is asked: answered cells by number, the ids behind the numbers, anchors, what was left out."""
+    """What R receives: answers with numbered persons and items, the ids behind the numbers, and anchors.
+
+    ``set_aside`` pairs each item that is left out with the reason.
+    """
 
     cells: pd.DataFrame
-    user_ids: np.ndarray
-    item_ids: np.ndarray
+    user_ids: NDArray[Any]
+    item_ids: NDArray[Any]
     anchors: pd.DataFrame
     set_aside: tuple[tuple[Any, str], ...]
 
 
-def mirt_request(
-    answers: pd.DataFrame, model: Model, *, anchors: pd.DataFrame | None = None, min_responses: int = 10
-) -> MirtRequest:
+def mirt_request(answers: pd.DataFrame, options: MirtOptions, *, anchors: pd.DataFrame | None = None) -> MirtRequest:
     """Number persons and items of ``answers`` (``user_id``, ``item_id``, ``is_correct``), and check them.
 
-    Items with fewer than ``min_responses`` answers, or all right, or all wrong, are set aside with the
-    reason; ``anchors`` (``item_id``, ``a``, ``b`` and, for 3PL, ``c``) of items without answers are
-    ignored. Raises :class:`CalibrationDataError` for an unknown model, a repeated or missing answer and too
-    few items.
+    Items with too few answers, or with only right or only wrong ones, are set aside. ``anchors`` has ``item_id``,
+    ``a``, ``b`` and, for 3PL, ``c``; anchors without answers are ignored. Raises :class:`CalibrationDataError` for an
+    unknown model, a repeated or missing answer, an impossible anchor and too few items.
     """
-    if model not in get_args(Model):
-        raise CalibrationDataError(f"model {model!r} is not known: {', '.join(get_args(Model))}")
+    if options.model not in get_args(Model):
+        raise CalibrationDataError(f"unknown model {options.model!r}; use one of {', '.join(get_args(Model))}")
     if answers["is_correct"].isna().any():
-        raise CalibrationDataError("an answer is missing: leave unanswered items out, they are not wrong answers")
+        raise CalibrationDataError("an answer is missing; leave unanswered items out, do not count them as wrong")
     repeated = answers.duplicated(["user_id", "item_id"]).to_numpy()
     if repeated.any():
         first = answers[repeated].iloc[0]
         raise CalibrationDataError(
             f"{int(repeated.sum())} answers repeat a user and item (the first: {first['user_id']}, "
-            f"{first['item_id']}): keep one of each, such as the first"
+            f"{first['item_id']}); keep one of each"
         )
-    set_aside = _unusable_items(answers, min_responses)
+    set_aside = _unusable_items(answers, options.min_responses)
     kept = answers[~answers["item_id"].isin([item for item, _ in set_aside])]
     persons, user_ids = pd.factorize(kept["user_id"], sort=True)
     items, item_ids = pd.factorize(kept["item_id"], sort=True)
     if len(item_ids) < 3:
-        raise CalibrationDataError(f"{len(item_ids)} items are left to calibrate and 3 are needed: {set_aside[:5]}")
+        raise CalibrationDataError(f"only {len(item_ids)} items can be calibrated, need 3; set aside: {set_aside[:5]}")
     correct = kept["is_correct"].to_numpy().astype(np.int32)
-    cells = pd.DataFrame({"person": persons + 1, "item": items + 1, "correct": correct})
     return MirtRequest(
-        cells,
+        pd.DataFrame({"person": persons + 1, "item": items + 1, "correct": correct}),
         np.asarray(user_ids),
         item_ids=np.asarray(item_ids),
-        anchors=_anchors(anchors, item_ids, model=model),
+        anchors=_anchors(anchors, item_ids, model=options.model),
         set_aside=set_aside,
     )
 
@@ -162,58 +173,58 @@ def _anchors(anchors: pd.DataFrame | None, item_ids: Any, *, model: Model) -> pd
     return chosen[columns].reset_index(drop=True)
 
 
-def calibrate_with_mirt(  # noqa: PLR0913
+def calibrate_with_mirt(
     r: RCaller,
     answers: pd.DataFrame,
     *,
-    model: Model = "2PL",
+    options: MirtOptions,
     anchors: pd.DataFrame | None = None,
-    priors: ItemPriors | None = None,
-    min_responses: int = 10,
-    settings: MirtSettings | None = None,
-    max_tries: int = 3,
-    retry_delay_seconds: float = 5.0,
-    timeout_seconds: float | None = None,
     logger: logging.Logger | None = None,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> MirtCalibration:
-    """Calibrate items and score persons with mirt (arguments of the data: :func:`mirt_request`; ``priors``:
-    :func:`mirt_priors`).
+    """Calibrate items with mirt by marginal maximum likelihood; for the data see :func:`mirt_request`.
 
-    A crash or a time-out of R is tried again, ``max_tries`` times in all with growing waits; data errors,
-    R's own errors and a missing package (RPackageMissingError with the install command) are not.
+    A crash or a time-out of R is tried again. Other errors are not: they would repeat.
     """
-    settings, logger = settings or MirtSettings(), logger or logging.getLogger(__name__)
-    if model == "3PL" and (priors is None or priors.c is None):
-        logger.warning("3PL without a prior of the guessing parameter seldom converges: give ItemPriors(c=Normal(…))")
-    request = mirt_request(answers, model, anchors=anchors, min_responses=min_responses)
+    logger = logger or logging.getLogger(__name__)
+    if options.model == "3PL" and (options.priors is None or options.priors.c is None):
+        logger.warning("3PL without a prior on the guessing parameter seldom converges: set ItemPriors(c=Normal(…))")
+    request = mirt_request(answers, options, anchors=anchors)
+    arguments = mirt_arguments(request, options)
 
     def work() -> Any:
-        return r.call(
-            "mirt_calibrate.R",
-            "calibrate",
-            packages=PACKAGES,
-            timeout_seconds=timeout_seconds,
-            **mirt_arguments(request, model, priors=priors, settings=settings),
-        )
+        return r.call("mirt_calibrate.R", "calibrate", packages=PACKAGES, **arguments)
 
-    waits = growing_waits(max_tries, retry_delay_seconds)
-    reply = try_repeatedly(work, waits, retried=RETRIED, logger=logger, what="calibration by mirt", sleep=sleep)
-    return _calibration(reply, request, model=model)
+    return _calibration(_with_retries(work, options, logger=logger), request, model=options.model)
+
+
+def _with_retries(work: Callable[[], Any], options: MirtOptions, *, logger: logging.Logger) -> Any:
+    wait = options.retry_delay_seconds
+    for number in range(1, options.max_tries):
+        logger.info("mirt calibration: try %d of %d", number, options.max_tries)
+        try:
+            return work()
+        except RETRIED as error:
+            logger.warning(
+                "mirt calibration: try %d of %d failed, next in %g s: %s", number, options.max_tries, wait, error
+            )
+            time.sleep(wait)
+            wait *= WAIT_GROWTH
+    logger.info("mirt calibration: try %d of %d", options.max_tries, options.max_tries)
+    return work()
 
 
 def mirt_priors(priors: ItemPriors | None, model: Model) -> pd.DataFrame:
     """Columns ``parameter``, ``type``, ``first``, ``second`` of mirt's prior table, for the parameters of ``model``.
 
-    mirt's parameters are the slope a1, the intercept d and logit(g). A log-normal prior on a, a normal one on d and
-    a normal one on logit(c) are the same in mirt. It knows no difficulty, so a prior on b cannot be asked for; its
-    beta prior on g can, but is refused, because mirt (1.47) takes that prior's gradient by g where it moves logit(g),
-    and ends beside the maximum. Raises :class:`CalibrationDataError` for both.
+    mirt's parameters are the slope a1, the intercept d and logit(g). It supports the same log-normal prior on a and
+    normal priors on d and logit(c). It has no difficulty parameter, so a prior on b is refused. So is a beta prior on
+    c: mirt (1.47) computes its gradient with respect to g while it optimises logit(g), and misses the maximum. Raises
+    :class:`CalibrationDataError` for both.
     """
     asked = priors or ItemPriors()
     if asked.b is not None or isinstance(asked.c, Beta):
         raise CalibrationDataError(
-            "mirt takes priors on a, on the intercept d and on logit(c): give ItemPriors(a=…, d=…, c=Normal(…)), not "
+            "mirt takes priors on a, on the intercept d and on logit(c): use ItemPriors(a=…, d=…, c=Normal(…)), not "
             "priors on b or a beta prior on c"
         )
     rows: list[tuple[str, str, float, float]] = []
@@ -226,49 +237,45 @@ def mirt_priors(priors: ItemPriors | None, model: Model) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["parameter", "type", "first", "second"])
 
 
-def mirt_arguments(
-    request: MirtRequest, model: Model, *, priors: ItemPriors | None, settings: MirtSettings
-) -> dict[str, Any]:
+def mirt_arguments(request: MirtRequest, options: MirtOptions) -> dict[str, Any]:
     """Arguments of ``calibrate`` in ``mirt_calibrate.R``."""
     return {
         "cells": request.cells,
         "n_persons": len(request.user_ids),
         "n_items": len(request.item_ids),
-        "model": model,
+        "model": options.model,
         "anchors": request.anchors,
-        "priors": mirt_priors(priors, model),
-        "quadrature_points": settings.quadrature_points,
-        "theta_limit": settings.theta_limit,
-        "tolerance": settings.tolerance,
-        "max_cycles": settings.max_cycles,
-        "standard_errors": settings.standard_errors,
+        "priors": mirt_priors(options.priors, options.model),
+        "quadrature_points": options.quadrature_points,
+        "theta_limit": options.theta_limit,
+        "tolerance": options.tolerance,
+        "max_cycles": options.max_cycles,
+        "standard_errors": options.standard_errors,
     }
 
 
 def _calibration(reply: dict[str, Any], request: MirtRequest, *, model: Model) -> MirtCalibration:
-    items, persons = reply["items"], reply["persons"]
-    fit, versions = reply["fit"].iloc[0], reply["versions"].iloc[0]
-    column = {name: items[name].to_numpy(dtype=float) for name in ("a", "b", "c", "a_se", "b_se", "c_se")}
-    is_fixed = np.isin(np.arange(1, len(items) + 1), request.anchors["item"])
+    items, fit, versions = reply["items"], reply["fit"].iloc[0], reply["versions"].iloc[0]
+    numbers = (
+        "group_mean",
+        "group_mean_se",
+        "group_variance",
+        "group_variance_se",
+        "log_likelihood",
+        "log_prior",
+        "aic",
+    )
+    estimates: dict[str, Any] = {
+        **{name: items[name].to_numpy(dtype=float) for name in ("a", "b", "c", "a_se", "b_se", "c_se")},
+        **{name: float(fit[name]) for name in numbers},
+    }
     return MirtCalibration(
         model=model,
         item_ids=request.item_ids,
-        **column,
-        is_fixed=is_fixed,
-        group_mean=float(fit["group_mean"]),
-        group_mean_se=float(fit["group_mean_se"]),
-        group_variance=float(fit["group_variance"]),
-        group_variance_se=float(fit["group_variance_se"]),
-        log_likelihood=float(fit["log_likelihood"]),
-        log_prior=float(fit["log_prior"]),
-        aic=float(fit["aic"]),
-        bic=float(fit["bic"]),
+        is_fixed=np.isin(np.arange(1, len(items) + 1), request.anchors["item"]),
         n_iterations=int(fit["n_iterations"]),
         has_converged=bool(fit["has_converged"]),
         is_maximum=None if pd.isna(fit["is_maximum"]) else bool(fit["is_maximum"]),
-        user_ids=request.user_ids,
-        theta=persons["theta"].to_numpy(dtype=float),
-        theta_sd=persons["theta_sd"].to_numpy(dtype=float),
-        set_aside=request.set_aside,
         backend=f"mirt {versions['mirt']}, {versions['r']}",
+        **estimates,
     )

@@ -1,18 +1,16 @@
-"""Mixed models by R's lme4."""
+"""Linear and generalised linear mixed models by R's lme4."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seedtest_analytics.resources.r.caller import RCaller
-from seedtest_analytics.stats.mixed_model.data import (
-    ATTEMPTS,
-    Family,
-    MixedModelDataError,
-    check_rows,
-    held_out_rows,
-)
+from seedtest_analytics.stats.mixed_model.data import ATTEMPTS, Family, MixedModelDataError, check_rows, held_out_rows
 from seedtest_analytics.stats.mixed_model.formula import parse_formula
 from seedtest_analytics.stats.mixed_model.result import (
     FixedEffect,
@@ -25,46 +23,53 @@ from seedtest_analytics.stats.mixed_model.result import (
 PACKAGES = ("lme4",)
 
 
-def fit_mixed_model(  # noqa: PLR0913
-    r: RCaller,
-    rows: pd.DataFrame,
-    *,
-    formula: str = "score ~ week + (week | student) + (1 | topic)",
-    family: Family = "gaussian",
-    reml: bool = True,
-    held_out_share: float = 0.2,
-    seed: int = 0,
-    student_column: str = "student",
-    week_column: str = "week",
-    timeout_seconds: float | None = None,
-) -> MixedModelFit:
-    """Fit ``formula`` to ``rows`` and measure its error in and out of the sample.
+@dataclass(frozen=True)
+class MixedModelOptions:
+    """How to fit.
 
-    ``held_out_share`` of the student-weeks (columns ``student_column``, ``week_column``; drawn by ``seed``)
-    are predicted by a second fit to the rest; 0 leaves that out. With the binomial family the response is
-    the share of right answers and a column ``attempts`` their number. Raises FormulaError or
-    MixedModelDataError before R starts, and the errors of :mod:`.errors`.
+    Attributes:
+        formula: in lme4's notation, such as ``score ~ week + (week | student) + (1 | topic)``.
+        family: gaussian, or binomial (``score`` is then the share of right answers among ``attempts``).
+        reml: REML instead of ML (gaussian only).
+        held_out_share: share of the student-weeks (columns ``student``, ``week``) that a second fit to the other rows
+            predicts; 0 skips the second fit.
+        seed: draws the held-out student-weeks.
+        timeout_seconds: of the call; None is the time-out of the session.
     """
-    parsed = parse_formula(formula, rows.columns)
-    checked = check_rows(rows, parsed, family=family)
-    held_out = _held_out(rows, held_out_share, seed=seed, student_column=student_column, week_column=week_column)
+
+    formula: str
+    family: Family = "gaussian"
+    reml: bool = True
+    held_out_share: float = 0.2
+    seed: int = 0
+    timeout_seconds: float | None = None
+
+
+def fit_mixed_model(r: RCaller, rows: pd.DataFrame, *, options: MixedModelOptions) -> MixedModelFit:
+    """Fit ``options.formula`` to ``rows`` and measure its error in and out of the sample.
+
+    Raises FormulaError or MixedModelDataError before R starts, and the errors of :mod:`.errors`.
+    """
+    parsed = parse_formula(options.formula, rows.columns)
+    checked = check_rows(rows, parsed, family=options.family)
+    held_out = _held_out(rows, options)
     reply = r.call(
         "glmm.R",
         "fit_glmm",
         packages=PACKAGES,
-        timeout_seconds=timeout_seconds,
+        timeout_seconds=options.timeout_seconds,
         data=checked,
         formula=parsed.text,
-        family=family,
-        reml=reml,
+        family=options.family,
+        reml=options.reml,
         held_out=held_out,
-        attempts_column=ATTEMPTS if family == "binomial" else None,
+        attempts_column=ATTEMPTS if options.family == "binomial" else None,
     )
     statistics = reply["fit"].iloc[0]
     versions = reply["versions"].iloc[0]
     return MixedModelFit(
         formula=parsed.text,
-        family=family,
+        family=options.family,
         criterion=statistics["criterion"],
         n_rows=int(statistics["n_rows"]),
         fixed_effects=tuple(FixedEffect(*row) for row in reply["fixed"].itertuples(index=False, name=None)),
@@ -81,23 +86,21 @@ def fit_mixed_model(  # noqa: PLR0913
         warnings=tuple(reply["warnings"]),
         optimizer=statistics["optimizer"],
         rmse=float(statistics["rmse"]),
-        held_out=_held_out_error(statistics, int(held_out.sum()), share=held_out_share, seed=seed),
+        held_out=_held_out_error(statistics, int(held_out.sum()), options=options),
         backend=f"lme4 {versions['lme4']}, {versions['r']}",
     )
 
 
-def _held_out(rows: pd.DataFrame, share: float, *, seed: int, student_column: str, week_column: str) -> np.ndarray:
-    missing = [c for c in (student_column, week_column) if c not in rows]
-    if share and missing:
-        raise MixedModelDataError(
-            f"the held-out rows are drawn by student and week, but there is no column {', '.join(missing)}"
-        )
-    if not share:
+def _held_out(rows: pd.DataFrame, options: MixedModelOptions) -> NDArray[np.bool_]:
+    if not options.held_out_share:
         return np.zeros(len(rows), dtype=bool)
-    return held_out_rows(rows[student_column], rows[week_column], share=share, seed=seed)
+    missing = [column for column in ("student", "week") if column not in rows]
+    if missing:
+        raise MixedModelDataError(f"cannot draw held-out student-weeks: there is no column {', '.join(missing)}")
+    return held_out_rows(rows["student"], rows["week"], share=options.held_out_share, seed=options.seed)
 
 
-def _held_out_error(statistics: pd.Series, n_rows: int, *, share: float, seed: int) -> HeldOutError | None:
+def _held_out_error(statistics: pd.Series[Any], n_rows: int, *, options: MixedModelOptions) -> HeldOutError | None:
     if n_rows == 0:
         return None
     return HeldOutError(
@@ -105,8 +108,8 @@ def _held_out_error(statistics: pd.Series, n_rows: int, *, share: float, seed: i
         rmse_of_mean=float(statistics["rmse_of_mean"]),
         n_rows=n_rows,
         n_new_level_rows=int(statistics["n_new_level_rows"]),
-        share=share,
-        seed=seed,
+        share=options.held_out_share,
+        seed=options.seed,
         unit="student-week",
     )
 

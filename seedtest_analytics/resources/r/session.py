@@ -1,4 +1,4 @@
-"""R in a process of its own, spoken to over a socket."""
+"""R in a separate process, reached over a socket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from seedtest_analytics.resources.r import wire
@@ -42,20 +41,20 @@ LEVELS = {
     "warning": logging.WARNING,
     "output": logging.INFO,
 }
-# Printed by R where it is given up by a fault; kept for the message of RCrashedError.
+# R prints the cause of a fault before it ends; RCrashedError shows these lines.
 LAST_LINES = 15
 _FUNCTION_NAME = re.compile(r"[A-Za-z.][A-Za-z0-9._]*")
 
 
 class RSession:
-    """R in a spawned process that leads its own process group.
+    """R in a process that leads its own process group.
 
-    The process is started by the first call and again after a time-out or a crash; :meth:`close`, or leaving
-    the ``with`` block, ends the whole group and removes R's temporary files. What R prints, its messages and
-    its warnings go to ``logger`` line by line as they come. One call at a time; threads wait for each other.
+    The first call starts the process, and so does the first one after a time-out or a crash. :meth:`close`, or leaving
+    the ``with`` block, kills the group and removes R's temporary files. Output, messages and warnings of R go to
+    ``logger`` line by line. Threads wait for each other: one call runs at a time.
 
-    ``timeout_seconds`` limits each call, ``threads`` the threads of BLAS and OpenMP. ``memory_limit_mb`` is
-    the address space of R and of each process that it starts; 0 leaves the limit to the container.
+    ``timeout_seconds`` limits each call, ``threads`` the threads of BLAS and OpenMP. ``memory_limit_mb`` is the address
+    space of R and of each of its child processes; 0 leaves the limit to the container.
     """
 
     def __init__(
@@ -78,14 +77,12 @@ class RSession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(  # noqa: PLR0917
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
     def pid(self) -> int | None:
-        """Process and process group of R; None while it does not run."""
+        """Process and process group of R; None if it is not running."""
         return self._process.pid if self._process else None
 
     def r_version(self) -> str:
@@ -94,7 +91,7 @@ class RSession:
             return self._started().r_version
 
     def package_versions(self, packages: Iterable[str]) -> dict[str, str | None]:
-        """Installed version of each package, None where it is missing."""
+        """Installed version of each package; None for a missing one."""
         request = {"type": "packages", "packages": list(packages)}
         reply = self._exchange(request, START_SECONDS, what="looking for R packages")
         versions = reply["versions"]
@@ -108,7 +105,7 @@ class RSession:
         if missing:
             raise RPackageMissingError(
                 f"{purpose} needs the R package{'s' if len(missing) > 1 else ''} {', '.join(missing)}, "
-                f"which {self.r_version()} does not have. Install: {install_command(missing)}",
+                f"not installed in {self.r_version()}. Install: {install_command(missing)}",
                 missing,
             )
         return {p: str(v) for p, v in versions.items()}
@@ -122,17 +119,17 @@ class RSession:
         timeout_seconds: float | None = None,
         **arguments: Any,
     ) -> Any:
-        """Call a function of an R script with named arguments and return what it returns.
+        """Call a function of an R script with named arguments; return its result.
 
-        ``script`` is a file name in the package's ``scripts`` folder, or a path. Values are converted as the
-        table in :mod:`.wire` says. Raises the errors of :mod:`.errors`.
+        ``script`` is a file name in the package's ``scripts`` folder, or a path. :mod:`.wire` lists how values are
+        converted. Raises the errors of :mod:`.errors`.
         """
-        # It imports pandas, which would slow the loading of the definitions.
+        # Late: it imports pandas, which slows loading the definitions.
         from seedtest_analytics.resources.r import frames
 
         path = script.absolute() if isinstance(script, Path) else SCRIPTS / script
         if not path.is_file():
-            raise FileNotFoundError(f"no R script {path.name} in {path.parent}")
+            raise FileNotFoundError(f"there is no R script {path.name} in {path.parent}")
         if not _FUNCTION_NAME.fullmatch(function):
             raise ValueError(f"{function!r} is not the name of an R function")
         request = {
@@ -150,7 +147,7 @@ class RSession:
         return frames.from_wire(_checked(reply, what)["value"])
 
     def close(self) -> None:
-        """End R and everything that it started."""
+        """End R and its child processes."""
         with self._lock:
             if self._process is not None:
                 self._process.end()
@@ -158,7 +155,7 @@ class RSession:
 
     def _started(self) -> _Process:
         if self._process is not None and not self._process.is_alive():
-            self._logger.warning("the R process %d has ended since the last call; a new one is started", self.pid)
+            self._logger.warning("R process %d ended after the last call; starting a new one", self.pid)
             self.close()
         if self._process is None:
             self._process = _Process(
@@ -175,7 +172,7 @@ class RSession:
         with self._lock:
             try:
                 return self._started().exchange(request, timeout_seconds, what=what)
-            except BaseException:  # an interrupt too: R must not go on with a call that nobody waits for
+            except BaseException:  # an interrupt too: R must not continue a call whose caller is gone
                 self.close()
                 raise
 
@@ -186,15 +183,13 @@ def _checked(reply: dict[str, Any], what: str) -> dict[str, Any]:
     if reply["type"] == "r_error":
         origin = f" (in {reply['call']})" if reply["call"] else ""
         raise REvaluationError(
-            f"{what} failed in R: {reply['error']}{origin}",
-            reply["call"],
-            traceback=tuple(reply["traceback"]),
+            f"{what} failed in R: {reply['error']}{origin}", reply["call"], traceback=tuple(reply["traceback"])
         )
     return reply
 
 
 class _Process:
-    """One running R, its socket and its output."""
+    """A running R with its socket and its output."""
 
     def __init__(
         self, environment: Mapping[str, str], threads: int, *, memory_limit_mb: int, logger: logging.Logger
@@ -211,14 +206,7 @@ class _Process:
                 environment, find_r(environment), threads=threads, temporary_folder=Path(self._temporary.name)
             )
             self._child = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    f"{__package__}.worker",
-                    str(theirs.fileno()),
-                    str(memory_limit_mb),
-                ],
+                [sys.executable, "-P", "-m", f"{__package__}.worker", str(theirs.fileno()), str(memory_limit_mb)],
                 env=child_environment,
                 cwd=self._temporary.name,
                 stdin=subprocess.DEVNULL,
@@ -286,12 +274,12 @@ class _Process:
             if not chunk:
                 self._crashed(what)
             self._unpacker.feed(chunk)
-        # Forked children hold the socket open after R itself is gone, so its end alone does not tell.
+        # Forked children keep the socket open after R is gone, so end-of-file alone does not show it.
         elif not ready and not self.is_alive():
             self._crashed(what)
 
     def _drain_output(self) -> bool:
-        """Log what R's child processes wrote; False when all of them have closed it."""
+        """Log the output of R's child processes; False once all of them have closed it."""
         while True:
             try:
                 chunk = os.read(self._output.fileno(), READ_BYTES)
@@ -314,8 +302,8 @@ class _Process:
 
     def _time_out(self, timeout_seconds: float, what: str) -> NoReturn:
         raise RTimeoutError(
-            f"{what} took longer than its time-out of {timeout_seconds:g} s; R and its child processes were "
-            "ended. Give it a longer time-out, or less data"
+            f"{what} took longer than its time-out of {timeout_seconds:g} s, so R was stopped. Set a longer time-out, or "
+            "use less data"
         )
 
     def _crashed(self, what: str) -> NoReturn:
@@ -332,8 +320,8 @@ class _Process:
         )
 
     def end(self) -> None:
-        """Kill the process group: R, its chains, its compilers."""
-        with contextlib.suppress(ProcessLookupError):  # all gone already
+        """Kill the process group: R, its chains and its compilers."""
+        with contextlib.suppress(ProcessLookupError):  # already gone
             os.killpg(self.pid, signal.SIGKILL)
         self._child.wait()
         self._socket.close()
@@ -345,5 +333,5 @@ def _why_ended(code: int) -> str:
     if code >= 0:
         return f"exit status {code}"
     name = signal.Signals(-code).name
-    hint = " (killed; where nobody did, memory ran out)" if -code == signal.SIGKILL else ""
+    hint = " (killed, probably because memory ran out)" if -code == signal.SIGKILL else ""
     return f"signal {name}{hint}"

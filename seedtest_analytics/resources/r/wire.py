@@ -1,9 +1,9 @@
-"""Values and messages between Python and the R process, without pickle and without rpy2's conversion.
+"""Values and messages between Python and the R process, without pickle and rpy2's conversion.
 
-A message is a JSON header and raw buffers: eight bytes of header length, the header, the buffers one after
-another. The header is the message with every column replaced by ``{"@": kind, "buffer": i, …}``. Both ends
-use this module, so it needs NumPy only. rpy2's pandas conversion is avoided: it turns a missing nullable
-integer into -2147483648, integers above 2³¹ into text and a missing number into NaN where R expects NA.
+A message is eight bytes of header length, a JSON header and raw buffers. The header is the message with each column
+replaced by ``{"@": kind, "buffer": i, …}``. Both ends use this module, so it imports only NumPy. rpy2's pandas conversion
+is lossy: it turns a missing nullable integer into -2147483648, integers above 2³¹ into text and a missing number into
+NaN where R expects NA.
 
 ==============  ===========================  =============================================================
 R               wire kind                    Python
@@ -19,8 +19,7 @@ list            JSON object or array         dict (all elements named) or list
 NULL            null                         None
 ==============  ===========================  =============================================================
 
-R has no scalars: a Python number, truth value or string goes as a vector of length one, and every R vector
-comes back as an array, whatever its length.
+R has no scalars: a Python number, boolean or string becomes a vector of length one, and every R vector becomes an array.
 """
 
 from __future__ import annotations
@@ -28,9 +27,11 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seedtest_analytics.resources.r.errors import RConversionError
 
@@ -42,64 +43,52 @@ LARGEST_EXACT_DOUBLE = 2**53
 _LENGTH = struct.Struct(">Q")
 
 
+@dataclass(eq=False, slots=True)
 class Vector:
-    """An R vector on the wire: ``data`` in R's order (column-major), ``levels`` of a dictionary encoding."""
+    """An R vector on the wire: ``data`` in R's column-major order, ``levels`` if it is dictionary encoded."""
 
-    __slots__ = ("data", "dim", "kind", "levels")
-
-    def __init__(  # noqa: PLR0917
-        self,
-        kind: str,
-        data: np.ndarray,
-        levels: list[str] | None = None,
-        dim: tuple[int, ...] | None = None,
-    ) -> None:
-        self.kind = kind
-        self.data = data
-        self.levels = levels
-        self.dim = dim
+    kind: str
+    data: NDArray[Any]
+    levels: list[str] | None = None
+    dim: tuple[int, ...] | None = None
 
 
+@dataclass(eq=False, slots=True)
 class Frame:
-    """A data frame on the wire: columns of one length, in order."""
+    """A data frame on the wire: ordered columns of equal length."""
 
-    __slots__ = ("columns",)
-
-    def __init__(self, columns: dict[str, Vector]) -> None:
-        self.columns = columns
+    columns: dict[str, Vector]
 
 
-def double(values: np.ndarray, dim: tuple[int, ...] | None = None) -> Vector:
+def double(values: NDArray[Any], dim: tuple[int, ...] | None = None) -> Vector:
     """Float vector; NaN becomes R's NA."""
     data = np.array(values, dtype=np.float64, order="F").ravel(order="F")
     data.view(np.uint64)[np.isnan(data)] = NA_REAL_BITS
     return Vector("double", data, dim=dim)
 
 
-def integer(values: np.ndarray, name: str, *, dim: tuple[int, ...] | None = None) -> Vector:
-    """Integer vector where all values fit R's 32 bits, else double up to 2⁵³; beyond that an error."""
+def integer(values: NDArray[Any], name: str, *, dim: tuple[int, ...] | None = None) -> Vector:
+    """Integer vector if all values fit R's 32 bits, else double up to 2⁵³; an error beyond."""
     if values.size == 0 or (values.min() > NA_INTEGER and values.max() < 2**31):
         return Vector("integer", np.asfortranarray(values, dtype=np.int32).ravel(order="F"), dim=dim)
     if max(abs(int(values.min())), abs(int(values.max()))) <= LARGEST_EXACT_DOUBLE:
         return double(values, dim)
-    raise RConversionError(
-        f"{name} has integers beyond 2^53, which R cannot hold exactly: pass identifiers as text instead"
-    )
+    raise RConversionError(f"{name} has integers beyond 2^53, which R cannot store exactly: pass identifiers as text")
 
 
-def text(values: list[str | None], kind: str = "character") -> Vector:
-    """Character vector or factor, dictionary encoded: codes from 0, -1 for NA."""
+def text(values: list[str | None]) -> Vector:
+    """Character vector, dictionary encoded: codes from 0, -1 for NA."""
     codes_by_value: dict[str, int] = {}
     codes = np.fromiter(
         (-1 if v is None else codes_by_value.setdefault(v, len(codes_by_value)) for v in values),
         dtype=np.int32,
         count=len(values),
     )
-    return Vector(kind, codes, levels=list(codes_by_value))
+    return Vector("character", codes, levels=list(codes_by_value))
 
 
 def pack(message: Mapping[str, Any]) -> list[bytes | memoryview]:
-    """The parts of one message, to be written one after another."""
+    """The parts of one message, in the order in which to write them."""
     buffers: list[memoryview] = []
     header = json.dumps({"message": _tree(message, buffers), "sizes": [b.nbytes for b in buffers]}).encode()
     return [_LENGTH.pack(len(header)), header, *buffers]
@@ -124,18 +113,18 @@ def _tree(value: Any, buffers: list[memoryview]) -> Any:
 
 
 class Unpacker:
-    """Collects bytes as they come and yields whole messages."""
+    """Turns a stream of bytes into messages."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
         self._end: int | None = None
 
     def feed(self, chunk: bytes) -> None:
-        """Add what was read from the socket."""
+        """Add bytes read from the socket."""
         self._bytes += chunk
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """Messages that are complete by now."""
+        """Yield the messages that are complete."""
         while self._first_is_complete():
             assert self._end is not None
             whole = bytes(self._bytes[: self._end])
@@ -152,7 +141,7 @@ class Unpacker:
 
 
 def unpack(data: bytes) -> dict[str, Any]:
-    """The message in ``data``, one whole packed message."""
+    """The message packed in ``data``."""
     start = _LENGTH.size + _LENGTH.unpack_from(data)[0]
     header = json.loads(data[_LENGTH.size : start])
     ends = start + np.cumsum([0, *header["sizes"]])

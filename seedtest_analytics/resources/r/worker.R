@@ -1,5 +1,5 @@
-# What the R process does around a call: it sources the script into an environment of its own, sends messages and
-# warnings to the log as they come, and turns an error into a value with the call and the calls that led to it.
+# Runs one call: sources the script into a new environment, forwards messages and warnings to the log, and turns an error
+# into a value with its call and its traceback.
 
 seedtest_call <- function(script, fun, arguments, on_message) {
   scope <- new.env(parent = globalenv())

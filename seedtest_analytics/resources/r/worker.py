@@ -1,8 +1,8 @@
-"""The R process: R embedded by rpy2, spoken to over a socket. Run as ``python -m …worker FD LIMIT_MB``.
+"""The R process: R embedded by rpy2, reached over a socket. Run as ``python -m …worker FD LIMIT_MB``.
 
-A thread of its own reads the socket, so that the end of the platform's process is noticed while R computes:
-then, as at the end of a session, the whole process group goes, R's children (chains, compilers) included.
-Time-outs are kept from outside by the session: Python signal handlers that raise inside R are swallowed.
+A thread reads the socket, so that the process notices while R computes that the platform's process has ended. It then
+kills its process group, R's children (chains, compilers) included. The session enforces time-outs from outside,
+because R swallows exceptions of Python signal handlers.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seedtest_analytics.resources.r import wire
 from seedtest_analytics.resources.r.errors import RConversionError
 
-# R evaluates scripts; the user's own start-up files and saved workspace must not change what a fit gives.
+# Start-up files and a saved workspace of the user must not change a fit.
 R_OPTIONS = ("rpy2", "--quiet", "--no-save", "--no-restore", "--no-init-file", "--no-site-file")
 READ_BYTES = 1 << 20
 
@@ -35,8 +36,8 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._sending = threading.Lock()
-        # R forks (brms samples its chains so), and what the children print comes through this same socket. A record lock
-        # belongs to a process, so it keeps their messages apart where a thread's lock cannot.
+        # R forks (brms samples its chains this way), and the children print through this same socket. A record lock belongs
+        # to a process, so it keeps their messages apart where a thread's lock cannot.
         self._among_forks = (Path(os.environ["TMPDIR"]) / "channel.lock").open("w", encoding="utf-8")
         self.requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="requests", daemon=True).start()
@@ -52,7 +53,7 @@ class Channel:
                 fcntl.lockf(self._among_forks, fcntl.LOCK_UN)
 
     def log(self, stream: str, text: str) -> None:
-        """Send what R wrote, unchanged; the session cuts it into lines."""
+        """Send text that R wrote; the session splits it into lines."""
         self.send({"type": "log", "stream": stream, "text": text})
 
     def _read(self) -> None:
@@ -61,7 +62,7 @@ class Channel:
             unpacker.feed(chunk)
             for message in unpacker.messages():
                 self.requests.put(message)
-        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)  # the session's, made for this process
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)  # made by the session for this process
         os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
@@ -74,7 +75,7 @@ class EmbeddedR:
         embedded.set_initoptions(cast(Any, R_OPTIONS))
         import rpy2.rinterface
 
-        ri = cast(Any, rpy2.rinterface)  # its annotations promise less than its vectors do
+        ri = cast(Any, rpy2.rinterface)  # its annotations are incomplete
 
         callbacks.consolewrite_print = lambda s: channel.log("print", s)
         callbacks.consolewrite_warnerror = lambda s: channel.log("error", s)
@@ -83,12 +84,11 @@ class EmbeddedR:
         self._ri = ri
         ri.evalr(Path(__file__).with_name("worker.R").read_text(encoding="utf-8"))
 
-        @ri.rternalize
         def on_message(kind: Any, text: Any) -> Any:
             channel.log(str(kind[0]), str(text[0]).rstrip("\n") + "\n")
             return kind
 
-        self._on_message = on_message
+        self._on_message = ri.rternalize(on_message)
 
     @property
     def version(self) -> str:
@@ -96,13 +96,13 @@ class EmbeddedR:
         return str(self._ri.evalr("R.version.string")[0])
 
     def package_versions(self, packages: list[str]) -> dict[str, str | None]:
-        """Installed version of each package, None where it is missing."""
+        """Installed version of each package; None for a missing one."""
         found = self._ri.globalenv["seedtest_package_versions"](self._ri.StrSexpVector(packages))
         missing = self._ri.NA_Character
         return {p: None if v is missing else str(v) for p, v in zip(packages, found, strict=True)}
 
     def call(self, script: str, function: str, *, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Source ``script``, call ``function`` and describe what came of it as a message."""
+        """Source ``script``, call ``function`` and return the result or R's error as a message."""
         ri = self._ri
         given = ri.ListSexpVector([self._to_r(v) for v in arguments.values()])
         given.names = ri.StrSexpVector(list(arguments))
@@ -191,7 +191,7 @@ class EmbeddedR:
             return self._text_from_r(value)
         raise RConversionError(
             f"{name} is an R object of class {'/'.join(value.rclass)}: "
-            "a script must return data frames, vectors, arrays and lists of these"
+            "a script may return only data frames, vectors, arrays and lists of these"
         )
 
     def _integers_from_r(self, value: Any) -> wire.Vector:
@@ -223,13 +223,13 @@ class EmbeddedR:
         return None if dim is self._ri.NULL else tuple(int(d) for d in dim)
 
 
-def _copied(value: Any, dtype: Any = np.int32) -> np.ndarray:
-    # rpy2 shows an R array with its dimensions; on the wire it is flat, in R's order.
+def _copied(value: Any, dtype: Any = np.int32) -> NDArray[Any]:
+    # rpy2 keeps the dimensions of an R array; the wire has it flat, in R's order.
     return np.array(value.memoryview(), dtype=dtype).ravel(order="F")
 
 
 def answer(r: EmbeddedR, request: dict[str, Any]) -> dict[str, Any]:
-    """What a request gets; a value without a counterpart is an answer too, not the end of the worker."""
+    """Answer a request; a value that cannot be converted is an answer too and does not end the worker."""
     try:
         if request["type"] == "packages":
             return {"type": "packages", "versions": r.package_versions(request["packages"])}
@@ -239,16 +239,16 @@ def answer(r: EmbeddedR, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(descriptor: int, memory_limit_mb: int) -> None:
-    """Serve calls until the platform's end of the socket closes."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold students' data
+    """Serve calls until the platform closes the socket."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain students' data
     if memory_limit_mb:
         resource.setrlimit(resource.RLIMIT_AS, (memory_limit_mb << 20, memory_limit_mb << 20))
-    # Where memory runs out, the kernel shall end R and not the platform's step.
+    # When memory runs out, the kernel must kill R and not the platform's step.
     Path("/proc/self/oom_score_adj").write_text("800", encoding="ascii") if sys.platform == "linux" else None
     channel = Channel(socket.socket(fileno=descriptor))
     try:
         r = EmbeddedR(channel)
-    except Exception as error:  # noqa: BLE001 - whatever stops R from starting is the session's to report
+    except Exception as error:  # noqa: BLE001  # the session reports every cause
         channel.send({"type": "failed_to_start", "error": f"{type(error).__name__}: {error}"})
         return
     channel.send({"type": "ready", "version": r.version})

@@ -1,4 +1,4 @@
-"""A Stan program's data as a JSON file."""
+"""Writes the data of a Stan program as a JSON file."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 _BLOCK_ROWS = 65_536
 
 
 def write_stan_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write numbers, lists and arrays. Matrices go by Arrow in blocks of rows: no Python object for each number.
+    """Write numbers, lists and arrays. Arrow writes matrices in blocks of rows, without a Python object per number.
 
     Raises:
-        ValueError: a value is missing or infinite, which no data of ours may be.
+        ValueError: a value is missing or infinite.
     """
     with path.open("wb") as file:
         for position, (name, value) in enumerate(data.items()):
@@ -31,12 +32,12 @@ def write_stan_json(path: Path, data: Mapping[str, Any]) -> None:
         file.write(b"}")
 
 
-def _write_matrix(file: BinaryIO, name: str, *, matrix: np.ndarray) -> None:
+def _write_matrix(file: BinaryIO, name: str, *, matrix: NDArray[Any]) -> None:
     import pyarrow as pa
     from pyarrow import csv
 
     if not np.isfinite(matrix).all():
-        raise ValueError(f"{name} holds values that are missing or infinite")
+        raise ValueError(f"{name} contains missing or infinite values")
     options = csv.WriteOptions(include_header=False)
     for start in range(0, len(matrix), _BLOCK_ROWS):
         columns = np.ascontiguousarray(matrix[start : start + _BLOCK_ROWS].T)
@@ -49,5 +50,5 @@ def _write_matrix(file: BinaryIO, name: str, *, matrix: np.ndarray) -> None:
 
 
 def _as_list(value: Any) -> Any:
-    """Numbers of NumPy as Python's, also those inside a list."""
+    """Convert NumPy numbers, also inside a list."""
     return value.tolist()

@@ -1,9 +1,9 @@
-// Executable front end for a Stan program, for machines without CmdStan: translated by the stanc and compiled against
-// the Stan headers that the httpstan wheel carries, it answers the command line and writes the CSV that cmdstanpy
-// speaks. Written against Stan's public services API; it contains no CmdStan code.
+// Command-line front end for a Stan program, for machines without CmdStan. stanc and the Stan headers of the httpstan
+// wheel build it. It accepts the arguments and writes the CSV that cmdstanpy expects, through Stan's public services API;
+// it contains no CmdStan code.
 //
-// Supported: `info`, and `method=sample` with adaptive NUTS and a diagonal metric, one chain a process. An argument
-// it does not know is an error, so that no setting is ever ignored without a word.
+// Supported: `info`, and `method=sample` with adaptive NUTS and a diagonal metric, one chain per process. An unknown
+// argument is an error, so that no setting is silently ignored.
 #include <stan/version.hpp>
 #include <stan/model/model_base.hpp>
 #include <stan/io/empty_var_context.hpp>
@@ -62,7 +62,7 @@ class Arguments {
     if (values_.at(key) != only) throw std::invalid_argument(key + "=" + values_.at(key) + ": only " + only + " is supported here");
   }
 
-  // every argument that is understood, with CmdStan's defaults
+  // the supported arguments, with CmdStan's defaults
   std::map<std::string, std::string> values_{
       {"method", "sample"}, {"algorithm", "hmc"}, {"engine", "nuts"}, {"metric", "diag_e"}, {"engaged", "1"},
       {"id", "1"}, {"seed", "1"}, {"init", "2"}, {"data file", ""}, {"output file", "output.csv"},

@@ -1,4 +1,4 @@
-"""Executables of Stan programs, built once and kept under a cache folder by hash of program and toolchain."""
+"""Cache of Stan executables, keyed by the hash of program and toolchain."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from seedtest_analytics.resources.stan.toolchains import Toolchain
 
@@ -29,23 +30,18 @@ def default_cache_dir() -> Path:
 
 
 class ExecutableCache:
-    """Builds at most once, even when several processes want the same program at the same time.
+    """Builds each program once, even if several processes need it at the same time.
 
-    An entry is a folder `<program>-<hash>` with the executable and a manifest that holds its checksum. It
-    appears by one rename, so a build that dies leaves no entry; an entry whose checksum does not fit is built
-    anew.
+    An entry is a folder `<program>-<hash>` with the executable and a manifest with its checksum. It appears by one
+    rename, so a build that dies leaves no entry. An entry with a wrong checksum is built again.
     """
 
-    def __init__(self, folder: Path, logger: logging.Logger | logging.LoggerAdapter | None = None) -> None:
+    def __init__(self, folder: Path, logger: logging.Logger | logging.LoggerAdapter[Any] | None = None) -> None:
         self.folder = folder
         self.logger = logger or logging.getLogger(__name__)
 
     def executable(self, toolchain: Toolchain, program: Path, *, header: Path | None = None) -> Path:
-        """Path of the executable of `program`, built now if it is not in the cache.
-
-        Raises:
-            StanBuildError: it does not compile.
-        """
+        """Path of the executable of `program`, built if it is not in the cache; raises `StanBuildError`."""
         entry = self.folder / f"{program.stem}-{_key(toolchain, program, header=header)}"
         executable = entry / program.stem
         if _is_sound(executable):
@@ -55,7 +51,7 @@ class ExecutableCache:
             if _is_sound(executable):
                 return executable
             if entry.exists():
-                self.logger.warning("Stan: cached executable %s is damaged and is built again", executable)
+                self.logger.warning("Stan: cached executable %s is damaged; building it again", executable)
                 shutil.rmtree(entry)
             self._build(toolchain, program, header=header, entry=entry)
         return executable
@@ -64,7 +60,7 @@ class ExecutableCache:
         self.logger.info("Stan: compiling %s with %s (once, about a minute)", program.name, toolchain.name)
         started = time.monotonic()
         prefix = f"build-{entry.name}-"
-        for left in self.folder.glob(f"{prefix}*"):  # by a build that was killed: this one holds the lock
+        for left in self.folder.glob(f"{prefix}*"):  # left by a killed build: this one has the lock
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=prefix, dir=self.folder) as scratch:
             workplace = Path(scratch) / "entry"
@@ -87,7 +83,7 @@ def _checksum(path: Path) -> str:
 
 
 def _is_sound(executable: Path) -> bool:
-    """Whether the executable is the one that was built, and may be run."""
+    """Whether the executable is unchanged since its build and may be run."""
     try:
         manifest = json.loads((executable.parent / MANIFEST).read_text())
         return manifest["sha256"] == _checksum(executable) and os.access(executable, os.X_OK)
@@ -97,7 +93,7 @@ def _is_sound(executable: Path) -> bool:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system releases even if this process is killed."""
+    """A lock that the system releases even if this process is killed."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""Stan for the assets: compile once, sample in a folder of one's own, progress into the run's log."""
+"""Stan for the assets: compiles a program once, samples in a private folder, and logs progress."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from seedtest_analytics.resources.stan.executables import ExecutableCache, defau
 from seedtest_analytics.resources.stan.toolchains import Toolchain, find_toolchain
 from seedtest_analytics.scratch import scratch_folder
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # numba and scipy must not load with the definitions
     from seedtest_analytics.stats.growth.stan import StanDraws, StanProgram, StanSettings
 
 PROGRESS_EVERY_S = 5.0
 SHOWN_ERROR_CHARACTERS = 2000
 
-Logger = logging.Logger | logging.LoggerAdapter
+Logger = logging.Logger | logging.LoggerAdapter[Any]
 
 
 class StanRunError(RuntimeError):
-    """A chain failed, was killed or took too long; nothing of the run is kept."""
+    """A chain failed, was killed or timed out; nothing was kept."""
 
 
 class StanRunner:
     """Samples Stan programs through cmdstanpy.
 
     Args:
-        cache_dir: where executables are kept.
-        logger: gets compile and sampling progress.
-        timeout_s: a chain that runs longer is stopped; None for no limit.
-        toolchain: for tests; else what the machine has, looked for on first use.
+        cache_dir: for executables.
+        logger: receives compile and sampling progress.
+        timeout_s: time limit of a chain; None for no limit.
+        toolchain: for tests; by default the machine's, looked up on first use.
     """
 
     def __init__(
@@ -59,20 +59,20 @@ class StanRunner:
 
     @property
     def toolchain(self) -> Toolchain:
-        """What compiles; raises `StanUnavailableError` where nothing can."""
+        """The compiler to use; raises `StanUnavailableError` if there is none."""
         if self._toolchain is None:
             self._toolchain = find_toolchain()
         return self._toolchain
 
     def executable(self, program: StanProgram) -> Path:
-        """The program's executable, compiled if it has to be."""
+        """The program's executable, compiled if necessary."""
         return self._cache.executable(self.toolchain, program.source, header=program.header)
 
     def sample(self, program: StanProgram, data: Mapping[str, Any], *, settings: StanSettings) -> StanDraws:
         """Draw from the program's posterior (`stats.growth.stan.StanSampler`).
 
         Raises:
-            StanUnavailableError: neither CmdStan nor a compiler is here.
+            StanUnavailableError: there is neither CmdStan nor a compiler.
             StanBuildError: the program does not compile.
             StanRunError: a chain failed or was stopped.
         """
@@ -103,18 +103,18 @@ class StanRunner:
             except TimeoutError:
                 raise StanRunError(
                     f"{program.source.stem}: a chain ran longer than {self.timeout_s:g} s and was stopped; "
-                    "nothing was kept. Draw fewer samples, or allow more time"
+                    "nothing was kept. Draw fewer samples or allow more time"
                 ) from None
             except (RuntimeError, ValueError) as error:
                 raise StanRunError(_explain(program, output, error=error)) from error
 
     @contextmanager
     def _cmdstanpy_log(self) -> Iterator[None]:
-        """Send what cmdstanpy logs to the run's logger, and not to the console as well."""
+        """Send cmdstanpy's log to the run's logger instead of the console."""
         source = logging.getLogger("cmdstanpy")
         forward = _Forward(self.logger)
         kept = (source.handlers[:], source.propagate, source.level, source.disabled)
-        # Prophet, where it has run in this process, has made the logger quiet.
+        # Prophet silences this logger if it ran in the same process.
         source.handlers, source.propagate, source.disabled = [forward], False, False
         source.setLevel(logging.INFO)
         try:
@@ -125,7 +125,7 @@ class StanRunner:
 
     @contextmanager
     def _progress(self, output: Path, n_draws: int) -> Iterator[None]:
-        """Log now and then how many draws the chains have written."""
+        """Log regularly how many draws the chains have written."""
         done = threading.Event()
 
         def watch() -> None:
@@ -142,9 +142,9 @@ class StanRunner:
 
 
 def import_cmdstanpy() -> Any:
-    """cmdstanpy, with the folder that it makes when it is imported where a later run finds it.
+    """cmdstanpy, whose import creates a temporary folder; put it where a later run removes it.
 
-    It removes that folder when Python exits by itself, which the processes of a Dagster run do not.
+    cmdstanpy removes the folder only at a normal exit of Python, which the processes of a Dagster run do not reach.
     """
     if "cmdstanpy" not in sys.modules:
         process = ExitStack()
@@ -158,12 +158,12 @@ def import_cmdstanpy() -> Any:
     return sys.modules["cmdstanpy"]
 
 
-class StanResource(dg.ConfigurableResource):
-    """Stan for assets. Nothing is looked for, compiled or imported before `runner` is first used.
+class StanResource(dg.ConfigurableResource[Any]):
+    """Stan for assets. Looks for nothing and compiles nothing before `runner` is used.
 
     Attributes:
         cache_dir: for executables; empty means SEEDTEST_CACHE_DIR, DAGSTER_HOME or the user's cache folder.
-        timeout_s: limit of a chain's time; 0 means none.
+        timeout_s: time limit of a chain; 0 means none.
     """
 
     cache_dir: str = ""
@@ -176,7 +176,7 @@ class StanResource(dg.ConfigurableResource):
 
 
 class _Forward(logging.Handler):
-    """Hands records of one logger to another."""
+    """Forwards the records of one logger to another."""
 
     def __init__(self, target: Logger) -> None:
         super().__init__(logging.INFO)
@@ -185,14 +185,14 @@ class _Forward(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
         if message.startswith("Non-fatal error during sampling"):
-            # The density is not finite everywhere a warm-up looks. Rejections after it are counted as divergences.
-            self.target.info("Stan: proposals where the density is not finite were rejected")
+            # Normal in a warm-up. After it, such rejections count as divergences.
+            self.target.info("Stan: rejected proposals with a density that is not finite")
         else:
             self.target.log(record.levelno, "Stan: %s", message)
 
 
 def _collect(fit: Any, toolchain: str) -> StanDraws:
-    """Draws with chains in front, read before the output folder goes."""
+    """Draws with the chains as first axis, read before the output folder is removed."""
     from seedtest_analytics.stats.growth.stan import StanDraws
 
     shape = (fit.chains, fit.num_draws_sampling)
@@ -209,10 +209,10 @@ def _collect(fit: Any, toolchain: str) -> StanDraws:
 
 
 def _explain(program: StanProgram, output: Path, *, error: Exception) -> str:
-    """What happened, with the end of what the chains wrote."""
+    """The error, with the last output of the chains."""
     consoles = "\n".join(path.read_text(errors="replace") for path in sorted(output.glob("*stdout*.txt")))
     detail = (consoles.strip() or str(error))[-SHOWN_ERROR_CHARACTERS:]
-    return f"{program.source.stem}: a chain failed or was killed; nothing was kept. Its last words:\n{detail}"
+    return f"{program.source.stem}: a chain failed or was killed; nothing was kept. Its last output:\n{detail}"
 
 
 def _count_draws(output: Path) -> int:
@@ -224,5 +224,5 @@ def _count_draws(output: Path) -> int:
 
 
 def _usable_cpus() -> int:
-    """Processors this process may use, which in a container are fewer than the machine's."""
+    """Processors that this process may use; in a container fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The two ways to compile a Stan program: an installed CmdStan, or the Stan in the httpstan wheel."""
+"""Two ways to compile a Stan program: an installed CmdStan, or the Stan in the httpstan wheel."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class StanUnavailableError(RuntimeError):
 
 
 class StanBuildError(RuntimeError):
-    """A Stan program did not compile; the message has the compiler's last lines."""
+    """A Stan program did not compile; the message shows the compiler's last lines."""
 
 
 class Toolchain(Protocol):
-    """Turns a program into an executable."""
+    """Compiles a program."""
 
     @property
     def name(self) -> str:
-        """For logs and the stored fit, such as `cmdstan 2.36.0`."""
+        """Name for logs and the stored fit, such as `cmdstan 2.36.0`."""
 
     def fingerprint(self) -> str:
-        """Changes whenever an executable built earlier may no longer run or no longer be the same."""
+        """Changes when an executable that was built earlier may no longer run or may differ."""
 
     def build(self, program: Path, header: Path | None, *, executable: Path) -> None:
         """Compile `program` (with C++ functions from `header`) to `executable`; raises `StanBuildError`."""
@@ -60,12 +60,12 @@ class CmdStanToolchain:
         return self.root.name.replace("cmdstan-", "cmdstan ")
 
     def fingerprint(self) -> str:
-        """By folder and stanc."""
+        """Hash of folder and stanc."""
         stanc = self.root / "bin" / "stanc"
         return _digest(str(self.root), _digest_file(stanc))
 
     def build(self, program: Path, header: Path | None, *, executable: Path) -> None:
-        """`make` in CmdStan's folder; the program lies beside its executable, as CmdStan wants it."""
+        """Run `make` in CmdStan's folder; CmdStan expects the program beside its executable."""
         source = executable.with_suffix(".stan")
         if source != program:
             shutil.copyfile(program, source)
@@ -94,13 +94,13 @@ class WheelToolchain:
         return f"httpstan wheel, {version.stdout.split()[0]} {version.stdout.split()[1]}"
 
     def fingerprint(self) -> str:
-        """By wheel, where it lies (executables link to its TBB), compiler, flags and driver."""
+        """Hash of wheel, its path (executables link to its TBB), compiler, flags and driver."""
         compiler = subprocess.run([self.compiler, "--version"], capture_output=True, text=True, check=True)
         stanc = _digest_file(self.root / "stanc")
         return _digest(str(self.root), stanc, compiler.stdout, " ".join(CXX_FLAGS), _digest_file(DRIVER_SOURCE))
 
     def build(self, program: Path, header: Path | None, *, executable: Path) -> None:
-        """Translate, compile model and driver side by side (1.7 GB of memory each), link."""
+        """Translate, compile model and driver in parallel (1.7 GB of memory each), and link."""
         folder = executable.parent
         model, model_object, driver_object = folder / "model.hpp", folder / "model.o", folder / "driver.o"
         undefined = ["--allow-undefined"] if header is not None else []
@@ -132,15 +132,11 @@ class WheelToolchain:
         for name in ("libtbb.so.2", "libtbb.dylib", "libtbb.so"):
             if (self.root / "lib" / name).exists():
                 return self.root / "lib" / name
-        raise StanBuildError(f"the httpstan wheel in {self.root} carries no libtbb; reinstall httpstan")
+        raise StanBuildError(f"the httpstan wheel in {self.root} has no libtbb; reinstall httpstan")
 
 
 def find_toolchain() -> Toolchain:
-    """CmdStan where one is installed, else the wheel and a compiler.
-
-    Raises:
-        StanUnavailableError: neither can be used.
-    """
+    """CmdStan if it is installed, else the wheel and a compiler; raises `StanUnavailableError`."""
     cmdstan = find_cmdstan()
     if cmdstan is not None and shutil.which("make"):
         return CmdStanToolchain(cmdstan)
@@ -155,16 +151,15 @@ def find_toolchain() -> Toolchain:
     if compiler_path is None:
         lacking.append("a C++ compiler (Debian: `apt-get install g++`)")
     raise StanUnavailableError(
-        "Stan cannot be used here: no CmdStan is installed, and to build without it this is missing: "
-        + " and ".join(lacking)
-        + ". Or install CmdStan (`install_cmdstan`), or use the `laplace` method, which needs no compiler."
+        f"Stan is not available: CmdStan is not installed, and building without it needs {' and '.join(lacking)}. "
+        "Install one of them (`install_cmdstan`), or use the `laplace` method, which needs no compiler."
     )
 
 
 def find_cmdstan() -> Path | None:
     """The CmdStan that cmdstanpy would use, if it can compile.
 
-    Importing prophet points cmdstanpy at a CmdStan stripped of everything but stanc; that one is passed over.
+    Importing prophet points cmdstanpy at a CmdStan that has only stanc; this function ignores that one.
     """
     import cmdstanpy
 
@@ -202,7 +197,7 @@ def _run(command: Sequence[str | Path], doing: str) -> None:
     output = "\n".join((done.stdout + done.stderr).strip().splitlines()[-SHOWN_ERROR_LINES:])
     hint = ""
     if done.returncode < 0 or "Killed" in output:
-        hint = " (killed, probably for want of memory: the compiler needs about 2 GB a process)"
+        hint = " (killed, probably because memory ran out: the compiler needs about 2 GB per process)"
     raise StanBuildError(f"{doing} failed with status {done.returncode}{hint}:\n{output}")
 
 

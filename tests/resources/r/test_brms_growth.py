@@ -1,4 +1,4 @@
-"""Growth by brms: what is sent, what comes back, and (slow) agreement with a long run of brms."""
+"""Growth by brms: the request, the result, and (slow) agreement with a long run of brms."""
 
 import json
 import os
@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seedtest_analytics.resources.r.brms_growth import DEFAULT_PRIORS, prior_numbers, sample_growth_with_brms
+from seedtest_analytics.resources.r.brms_growth import BrmsOptions, sample_growth_with_brms
 from seedtest_analytics.resources.r.session import RSession
+from seedtest_analytics.stats.growth.priors import GrowthPriors, Normal
 from tests._shared import shared
 
 needs_r = pytest.mark.skipif(
@@ -19,7 +20,7 @@ needs_r = pytest.mark.skipif(
 
 
 class FakeR:
-    """Answers as R would, with the students in the order of their numbers as text."""
+    """Answers like R, which sorts the numbers of the students as text."""
 
     def __init__(self, n_draws=3, n_chains=2):
         self.n_draws, self.n_chains = n_draws, n_chains
@@ -33,12 +34,7 @@ class FakeR:
         return {
             "parameters": {"b_week": np.arange(6.0).reshape(shape)},
             "sampler": pd.DataFrame(
-                {
-                    "divergences": [1, 2],
-                    "ebfmi": [0.9, 1.1],
-                    "treedepth_max": [4, 7],
-                    "treedepth_hits": [0, 3],
-                }
+                {"divergences": [1, 2], "ebfmi": [0.9, 1.1], "treedepth_max": [4, 7], "treedepth_hits": [0, 3]}
             ),
             "priors_used": pd.DataFrame({"name": list(numbers), "value": list(numbers.values())}),
             "levels": np.array(levels, dtype=object),
@@ -56,9 +52,13 @@ def some_rows():
     return grid.assign(score=np.linspace(0, 1, len(grid)), right=1, attempts=3)
 
 
+def sampled(r, rows, **options):
+    return sample_growth_with_brms(r, rows, options=BrmsOptions(**options))
+
+
 def test_contract_priors_are_sent_and_read_back(tmp_path):
     r = FakeR()
-    draws = sample_growth_with_brms(r, some_rows(), cache_folder=tmp_path)
+    draws = sampled(r, some_rows(), cache_folder=tmp_path)
     assert r.arguments["prior_numbers"] == {
         "intercept_mean": 0.0,
         "intercept_sd": 1.0,
@@ -70,11 +70,11 @@ def test_contract_priors_are_sent_and_read_back(tmp_path):
         "sigma_scale": 1.0,
         "lkj_eta": 1.0,
     }
-    assert draws.priors == DEFAULT_PRIORS
+    assert draws.priors == GrowthPriors().to_json()
 
 
 def test_draws_are_chains_first_and_students_in_order_of_their_ids(tmp_path):
-    draws = sample_growth_with_brms(FakeR(), some_rows(), cache_folder=tmp_path)
+    draws = sampled(FakeR(), some_rows(), cache_folder=tmp_path)
     np.testing.assert_array_equal(draws.parameters["b_week"], [[0, 2, 4], [1, 3, 5]])
     assert draws.student_ids.tolist() == [f"s{i:02d}" for i in range(1, 13)]
     assert draws.student_intercept.shape == (2, 3, 12)
@@ -86,26 +86,9 @@ def test_draws_are_chains_first_and_students_in_order_of_their_ids(tmp_path):
 
 def test_binomial_sends_counts_and_has_no_sigma(tmp_path):
     r = FakeR()
-    draws = sample_growth_with_brms(r, some_rows(), cache_folder=tmp_path, family="binomial")
+    draws = sampled(r, some_rows(), cache_folder=tmp_path, family="binomial")
     assert list(r.arguments["data"]) == ["student_id", "week", "right", "attempts"]
     assert "sigma" not in draws.priors
-
-
-def test_chosen_priors_replace_single_ones():
-    numbers = prior_numbers({"week": {"dist": "normal", "mean": 0.1, "sd": 2}})
-    assert (numbers["week_mean"], numbers["week_sd"], numbers["intercept_sd"]) == (0.1, 2.0, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("priors", "message"),
-    [
-        ({"slope": {"dist": "normal"}}, "unknown priors"),
-        ({"sd": {"dist": "normal", "mean": 0, "sd": 1}}, "prior of sd is cauchy, not 'normal'"),
-    ],
-)
-def test_other_priors_are_refused(priors, message):
-    with pytest.raises(ValueError, match=message):
-        prior_numbers(priors)
 
 
 @pytest.fixture(scope="module")
@@ -117,14 +100,14 @@ def cache(tmp_path_factory):
 def of_reference(cache):
     rows = pd.read_csv(shared("reference/growth/growth_200.csv"))
     with RSession(timeout_seconds=600) as r:
-        return sample_growth_with_brms(r, rows, cache_folder=cache, n_chains=2, n_draws=1000, seed=7, cores=2)
+        return sampled(r, rows, cache_folder=cache, n_chains=2, n_draws=1000, seed=7, cores=2)
 
 
 @pytest.mark.r
 @pytest.mark.slow
 @needs_r
 class TestLive:
-    """Compiles the gaussian model twice and the binomial one once; three minutes and more."""
+    """Compiles the gaussian model twice and the binomial one once; takes three minutes or more."""
 
     def test_agrees_with_a_long_run(self, of_reference):
         expected = json.loads(shared("reference/growth/brms_growth_200.json").read_text())
@@ -133,7 +116,7 @@ class TestLive:
             draws = of_reference.parameters[row["variable"]]
             ess = share * row["ess_bulk"]
             error = row["sd"] * np.sqrt(1 / ess + 1 / row["ess_bulk"])
-            # Four errors: six means and six SDs are looked at.
+            # Four standard errors, because the test compares six means and six SDs.
             assert abs(draws.mean() - row["mean"]) < 4 * error, row["variable"]
             assert abs(draws.std() / row["sd"] - 1) < 4 * np.sqrt((1 / ess + 1 / row["ess_bulk"]) / 2), row["variable"]
 
@@ -152,13 +135,11 @@ class TestLive:
 
     def test_model_is_compiled_once_and_priors_are_used(self, of_reference, cache):
         assert not of_reference.is_model_from_cache
-        assert of_reference.priors == DEFAULT_PRIORS
+        assert of_reference.priors == GrowthPriors().to_json()
         rows = pd.read_csv(shared("reference/growth/growth_200.csv")).query("student_id <= 's00020'")
-        strong = {"week": {"dist": "normal", "mean": 0.3, "sd": 0.005}}
+        strong = GrowthPriors(week=Normal(0.3, 0.005))
         with RSession(timeout_seconds=300) as r:
-            draws = sample_growth_with_brms(
-                r, rows, cache_folder=cache, priors=strong, n_draws=200, n_warmup=300, seed=3
-            )
+            draws = sampled(r, rows, cache_folder=cache, priors=strong, n_draws=200, n_warmup=300, seed=3)
         assert draws.is_model_from_cache
         assert draws.priors["week"] == {"dist": "normal", "mean": 0.3, "sd": 0.005}
         assert draws.parameters["b_week"].mean() > 0.2
@@ -168,7 +149,7 @@ class TestLive:
         path.write_bytes(b"not a model")
         rows = pd.read_csv(shared("reference/growth/growth_200.csv")).query("student_id <= 's00010'")
         with RSession(timeout_seconds=300) as r:
-            draws = sample_growth_with_brms(r, rows, cache_folder=cache, n_draws=100, n_warmup=200)
+            draws = sampled(r, rows, cache_folder=cache, n_draws=100, n_warmup=200)
         assert not draws.is_model_from_cache
         assert "cannot be read" in caplog.text
 
@@ -179,7 +160,7 @@ class TestLive:
         rows = pd.DataFrame({"student_id": student, "week": week, "attempts": 10})
         rows["right"] = rng.binomial(10, 1 / (1 + np.exp(-logit)))
         with RSession(timeout_seconds=300) as r:
-            draws = sample_growth_with_brms(r, rows, cache_folder=cache, family="binomial", n_draws=500, cores=2)
+            draws = sampled(r, rows, cache_folder=cache, family="binomial", n_draws=500, cores=2)
         week_draws = draws.parameters["b_week"]
         assert abs(week_draws.mean() - 0.15) < 4 * week_draws.std()
         assert "sigma" not in draws.parameters

@@ -1,7 +1,7 @@
-"""The mirt backend: what is asked of R, tries and waits, and what is made of mirt's answer.
+"""The mirt backend: the request to R, retries, and the conversion of mirt's answer.
 
-mirt is on CRAN only. Where it is not installed, a stand-in package with its functions and shapes shows that
-the script and the conversion hold together; agreement with mirt itself is tested where mirt is installed.
+mirt is only on CRAN. A fake package with its functions and shapes tests the script and the conversion; agreement with
+mirt itself is tested where mirt is installed.
 """
 
 import json
@@ -9,27 +9,22 @@ import logging
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from seedtest_analytics.resources.r.errors import (
-    RCrashedError,
-    REvaluationError,
-    RPackageMissingError,
-    RTimeoutError,
-)
+from seedtest_analytics.resources.r.errors import RCrashedError, REvaluationError, RPackageMissingError, RTimeoutError
 from seedtest_analytics.resources.r.mirt import (
     CalibrationDataError,
-    MirtSettings,
+    MirtOptions,
     calibrate_with_mirt,
     mirt_arguments,
     mirt_priors,
     mirt_request,
 )
-from seedtest_analytics.resources.r.retry import growing_waits, try_repeatedly
 from seedtest_analytics.resources.r.session import RSession
 from seedtest_analytics.stats.irt.config import Beta, CalibrationConfig, ItemPriors, LogNormal, Normal
 from seedtest_analytics.stats.irt.data import ResponseData
@@ -46,8 +41,7 @@ def some_answers(n_users=40, n_items=5, seed=3):
     """Sparse answers: each user leaves each item out with probability 0.3."""
     rng = np.random.default_rng(seed)
     grid = pd.MultiIndex.from_product(
-        [[f"u{i:02d}" for i in range(n_users)], [f"q{i}" for i in range(n_items)]],
-        names=["user_id", "item_id"],
+        [[f"u{i:02d}" for i in range(n_users)], [f"q{i}" for i in range(n_items)]], names=["user_id", "item_id"]
     ).to_frame(index=False)
     grid["is_correct"] = rng.uniform(size=len(grid)) < 0.3 + 0.1 * grid["item_id"].str[1:].astype(int)
     return grid[rng.uniform(size=len(grid)) < 0.7].sample(frac=1, random_state=seed)
@@ -56,7 +50,7 @@ def some_answers(n_users=40, n_items=5, seed=3):
 class TestRequest:
     def test_cells_name_the_same_answers(self):
         answers = some_answers()
-        request = mirt_request(answers, "2PL")
+        request = mirt_request(answers, MirtOptions())
         back = pd.DataFrame(
             {
                 "user_id": request.user_ids[request.cells["person"] - 1],
@@ -76,7 +70,7 @@ class TestRequest:
                 pd.DataFrame({"user_id": ["x", "u01", "u02"], "item_id": "new", "is_correct": [True, False, True]}),
             ]
         )
-        request = mirt_request(answers, "2PL")
+        request = mirt_request(answers, MirtOptions())
         assert request.set_aside == (
             ("easy", "all 12 answers are right"),
             ("hard", "all 12 answers are wrong"),
@@ -87,7 +81,7 @@ class TestRequest:
 
     def test_anchors_are_numbered_and_unanswered_ones_ignored(self):
         anchors = pd.DataFrame({"item_id": ["q3", "gone", "q0"], "a": [1.2, 1, 0.8], "b": [0.1, 0, -1]})
-        chosen = mirt_request(some_answers(), "3PL", anchors=anchors.assign(c=[0.2, 0, None])).anchors
+        chosen = mirt_request(some_answers(), MirtOptions("3PL"), anchors=anchors.assign(c=[0.2, 0, None])).anchors
         assert chosen.to_dict("list") == {"item": [4, 1], "a": [1.2, 0.8], "b": [0.1, -1.0], "c": [0.2, 0.0]}
 
     @pytest.mark.parametrize(
@@ -96,31 +90,26 @@ class TestRequest:
     )
     def test_impossible_anchors_are_named(self, model, anchor):
         with pytest.raises(CalibrationDataError, match=r"anchors \['q1'\]"):
-            mirt_request(some_answers(), model, anchors=pd.DataFrame([{"item_id": "q1", **anchor}]))
+            mirt_request(some_answers(), MirtOptions(model), anchors=pd.DataFrame([{"item_id": "q1", **anchor}]))
 
     def test_refuses_what_cannot_be_calibrated(self):
         answers = some_answers()
         with pytest.raises(CalibrationDataError, match="4PL"):
-            mirt_request(answers, "4PL")
+            mirt_request(answers, MirtOptions("4PL"))
         with pytest.raises(CalibrationDataError, match="repeat a user and item"):
-            mirt_request(pd.concat([answers, answers.tail(1)]), "2PL")
+            mirt_request(pd.concat([answers, answers.tail(1)]), MirtOptions())
         missing = answers["is_correct"].astype(object).mask(answers.index == answers.index[0])
-        with pytest.raises(CalibrationDataError, match="not wrong answers"):
-            mirt_request(answers.assign(is_correct=missing), "2PL")
-        with pytest.raises(CalibrationDataError, match="0 items are left"):
-            mirt_request(answers, "2PL", min_responses=1000)
+        with pytest.raises(CalibrationDataError, match="do not count them as wrong"):
+            mirt_request(answers.assign(is_correct=missing), MirtOptions())
+        with pytest.raises(CalibrationDataError, match="only 0 items can be calibrated"):
+            mirt_request(answers, MirtOptions(min_responses=1000))
 
     def test_priors_go_to_the_parameters_that_the_model_estimates(self):
         priors = ItemPriors(a=LogNormal(0.1, 0.5), d=Normal(0.0, 2.5), c=Normal(-1.4, 0.6))
-        rows = {
-            "a": ("a1", "lnorm", 0.1, 0.5),
-            "d": ("d", "norm", 0.0, 2.5),
-            "c": ("g", "norm", -1.4, 0.6),
-        }
+        rows = {"a": ("a1", "lnorm", 0.1, 0.5), "d": ("d", "norm", 0.0, 2.5), "c": ("g", "norm", -1.4, 0.6)}
         for model, names in (("Rasch", "d"), ("2PL", "ad"), ("3PL", "adc")):
-            table = mirt_arguments(mirt_request(some_answers(), model), model, priors=priors, settings=MirtSettings())[
-                "priors"
-            ]
+            options = MirtOptions(model, priors=priors)
+            table = mirt_arguments(mirt_request(some_answers(), options), options)["priors"]
             assert list(table.itertuples(index=False, name=None)) == [rows[name] for name in names]
         assert mirt_priors(None, "3PL").empty
 
@@ -131,51 +120,37 @@ class TestRequest:
 
 
 class TestTries:
-    def test_waits_grow(self):
-        assert growing_waits(4, 5.0) == (5.0, 10.0, 20.0)
-        assert growing_waits(1, 5.0) == ()
-
-    @pytest.mark.parametrize(("tries", "first", "growth"), [(0, 1.0, 2.0), (2, -1.0, 2.0), (2, 1.0, 0.5)])
-    def test_impossible_waits(self, tries, first, growth):
-        with pytest.raises(ValueError, match=r"at least one try|cannot be negative"):
-            growing_waits(tries, first, growth=growth)
-
-    def test_second_try_succeeds_and_tries_are_logged_with_their_numbers(self, caplog):
-        outcomes, slept = [RCrashedError("gone"), "fitted"], []
-
-        def work():
-            outcome = outcomes.pop(0)
-            if isinstance(outcome, Exception):
-                raise outcome
-            return outcome
-
-        with caplog.at_level(logging.INFO):
-            result = try_repeatedly(
-                work,
-                (5.0, 10.0),
-                retried=(RCrashedError,),
-                logger=logging.getLogger("t"),
-                what="calibration",
-                sleep=slept.append,
-            )
-        assert result == "fitted"
-        assert slept == [5.0]
-        assert "calibration: try 1 of 3 failed, next in 5 s: gone" in caplog.text
-        assert "calibration: try 2 of 3" in caplog.text
+    @pytest.fixture(autouse=True)
+    def slept(self, monkeypatch):
+        waits = []
+        monkeypatch.setattr(time, "sleep", waits.append)
+        return waits
 
     class FailingR:
-        def __init__(self, error):
-            self.error, self.calls = error, 0
+        """Fails every call, or the first ``n_failures`` of them."""
+
+        def __init__(self, error, n_failures=99):
+            self.error, self.n_failures, self.calls = error, n_failures, 0
 
         def call(self, *args, **kwargs):
             self.calls += 1
-            raise self.error
+            if self.calls <= self.n_failures:
+                raise self.error
+            raise LookupError("this try got through")
+
+    def test_tries_are_logged_with_their_numbers(self, slept, caplog):
+        r = self.FailingR(RCrashedError("gone"), n_failures=1)
+        with caplog.at_level(logging.INFO), pytest.raises(LookupError, match="got through"):
+            calibrate_with_mirt(r, some_answers(), options=MirtOptions())
+        assert slept == [5.0]
+        assert "mirt calibration: try 1 of 3 failed, next in 5 s: gone" in caplog.text
+        assert "mirt calibration: try 2 of 3" in caplog.text
 
     @pytest.mark.parametrize("error", [RCrashedError("killed"), RTimeoutError("slow")])
-    def test_crash_and_time_out_are_tried_as_often_as_asked(self, error):
-        r, slept = self.FailingR(error), []
+    def test_crash_and_time_out_are_tried_as_often_as_asked(self, error, slept):
+        r = self.FailingR(error)
         with pytest.raises(type(error)):
-            calibrate_with_mirt(r, some_answers(), max_tries=3, retry_delay_seconds=2.0, sleep=slept.append)
+            calibrate_with_mirt(r, some_answers(), options=MirtOptions(max_tries=3, retry_delay_seconds=2.0))
         assert r.calls == 3
         assert slept == [2.0, 4.0]
 
@@ -185,13 +160,13 @@ class TestTries:
     def test_what_would_fail_again_is_not_tried_again(self, error):
         r = self.FailingR(error)
         with pytest.raises(type(error)):
-            calibrate_with_mirt(r, some_answers(), sleep=lambda _: None)
+            calibrate_with_mirt(r, some_answers(), options=MirtOptions())
         assert r.calls == 1
 
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
-    """A session whose only mirt is the stand-in."""
+    """A session that finds only the fake mirt."""
     library = tmp_path_factory.mktemp("library")
     source = Path(__file__).with_name("fake_mirt")
     command = ["R", "CMD", "INSTALL", "--no-docs", f"--library={library}", str(source)]
@@ -205,14 +180,10 @@ def stand_in(tmp_path_factory):
 class TestStandIn:
     def test_answers_reach_their_cells_and_results_their_ids(self, stand_in, caplog):
         answers = some_answers()
-        result = calibrate_with_mirt(stand_in, answers, model="2PL")
+        result = calibrate_with_mirt(stand_in, answers, options=MirtOptions())
         share = answers.groupby("item_id")["is_correct"].mean()
         assert result.item_ids.tolist() == share.index.tolist()
         np.testing.assert_allclose(result.b, -np.log(share / (1 - share)))
-        by_user = answers.groupby("user_id")["is_correct"]
-        assert result.user_ids.tolist() == by_user.sum().index.tolist()
-        np.testing.assert_allclose(result.theta, by_user.sum())
-        np.testing.assert_allclose(result.theta_sd, 1 / np.sqrt(by_user.size()))
         np.testing.assert_allclose(result.a_se, 0.1)
         assert np.isnan(result.c_se).all()
         assert (result.group_mean, result.group_variance) == (0.0, 1.0)
@@ -222,7 +193,7 @@ class TestStandIn:
 
     def test_anchors_are_fixed_and_free_the_group(self, stand_in):
         anchors = pd.DataFrame({"item_id": ["q1", "q4"], "a": [1.4, 0.7], "b": [0.3, -0.5]})
-        result = calibrate_with_mirt(stand_in, some_answers(), model="2PL", anchors=anchors)
+        result = calibrate_with_mirt(stand_in, some_answers(), options=MirtOptions(), anchors=anchors)
         assert result.is_fixed.tolist() == [False, True, False, False, True]
         np.testing.assert_allclose(result.a[result.is_fixed], [1.4, 0.7])
         np.testing.assert_allclose(result.b[result.is_fixed], [0.3, -0.5])
@@ -232,33 +203,32 @@ class TestStandIn:
 
     def test_guessing(self, stand_in, caplog):
         anchors = pd.DataFrame({"item_id": ["q1"], "a": [1.0], "b": [0.0], "c": [0.25]})
-        result = calibrate_with_mirt(
-            stand_in, some_answers(), model="3PL", anchors=anchors, priors=ItemPriors(c=Normal(-1.1, 0.5))
-        )
+        options = MirtOptions("3PL", priors=ItemPriors(c=Normal(-1.1, 0.5)))
+        result = calibrate_with_mirt(stand_in, some_answers(), options=options, anchors=anchors)
         np.testing.assert_allclose(result.c, [0.15, 0.25, 0.15, 0.15, 0.15])
-        # The fixed item has none.
+        # The fixed item has no prior.
         assert "priors g norm -1.1 0.5 x4," in caplog.text
         assert "seldom converges" not in caplog.text
 
     def test_priors_reach_mirts_table(self, stand_in, caplog):
         weak = ItemPriors(a=LogNormal(0.0, 0.5), d=Normal(0.0, 2.5))
-        result = calibrate_with_mirt(stand_in, some_answers(), model="2PL", priors=weak)
+        result = calibrate_with_mirt(stand_in, some_answers(), options=MirtOptions(priors=weak))
         assert "priors a1 lnorm 0 0.5 x5; d norm 0 2.5 x5," in caplog.text
         assert result.log_prior == -0.25
 
     def test_rasch_frees_the_variance_only(self, stand_in):
-        result = calibrate_with_mirt(stand_in, some_answers(), model="Rasch")
+        result = calibrate_with_mirt(stand_in, some_answers(), options=MirtOptions("Rasch"))
         assert np.isnan(result.a_se).all()
         assert np.isnan(result.group_mean_se)
         assert result.group_variance_se == 0.1
 
     def test_no_standard_errors(self, stand_in):
-        result = calibrate_with_mirt(stand_in, some_answers(), settings=MirtSettings(standard_errors=False))
+        result = calibrate_with_mirt(stand_in, some_answers(), options=MirtOptions(standard_errors=False))
         assert np.isnan(result.b_se).all()
         assert result.is_maximum is None
 
     def test_3pl_without_prior_warns(self, stand_in, caplog):
-        calibrate_with_mirt(stand_in, some_answers(), model="3PL")
+        calibrate_with_mirt(stand_in, some_answers(), options=MirtOptions("3PL"))
         assert "3PL without a prior" in caplog.text
 
 
@@ -274,7 +244,7 @@ def test_missing_mirt_says_how_to_install_it(r):
     if r.package_versions(["mirt"])["mirt"]:
         pytest.skip("mirt is installed")
     with pytest.raises(RPackageMissingError, match=r"R package mirt.*install\.packages\(c\(\"mirt\"\)"):
-        calibrate_with_mirt(r, some_answers())
+        calibrate_with_mirt(r, some_answers(), options=MirtOptions())
 
 
 @pytest.mark.r
@@ -292,7 +262,7 @@ class TestAgainstMirt:
         data = pd.read_csv(shared(f"reference/irt/mirt_{name}_data.csv"))
         expected = json.loads(shared(f"reference/irt/mirt_{name}_2pl.json").read_text())
         long = data.reset_index(names="user_id").melt("user_id", var_name="item_id", value_name="is_correct")
-        result = calibrate_with_mirt(r, long, model="2PL", settings=MirtSettings(tolerance=1e-7))
+        result = calibrate_with_mirt(r, long, options=MirtOptions(tolerance=1e-7))
         slopes = {row["item"].replace("_", "."): row["a1"] for row in expected["items_slope_intercept"]}
         found = {item.replace("_", "."): a for item, a in zip(result.item_ids, result.a, strict=True)}
         assert result.log_likelihood == pytest.approx(expected["logLik"], abs=1e-4)
@@ -302,7 +272,7 @@ class TestAgainstMirt:
         data = pd.read_csv(shared("reference/irt/mirt_LSAT7_data.csv"))
         long = data.reset_index(names="user_id").melt("user_id", var_name="item_id", value_name="is_correct")
         priors = ItemPriors(a=LogNormal(0.0, 0.5), d=Normal(0.0, 2.0))
-        found = calibrate_with_mirt(r, long, model="2PL", priors=priors, settings=MirtSettings(tolerance=1e-7))
+        found = calibrate_with_mirt(r, long, options=MirtOptions(priors=priors, tolerance=1e-7))
         own = calibrate(
             ResponseData.from_long(long["user_id"], long["item_id"], correct=long["is_correct"]),
             CalibrationConfig(priors=priors, tolerance=1e-7),

@@ -1,7 +1,7 @@
-"""The Stan toolchain: building, caching, locking, faults, and runs of one's own.
+"""The Stan toolchain: building, caching, locking, faults, and private run folders.
 
-Where the compiler is not what is tested, a toolchain double builds scripts in place of executables; `stan_runner`
-compiles the growth program for real, once a machine.
+Tests that do not need the compiler use a toolchain double that builds scripts instead of executables; `stan_runner`
+compiles the growth program for real, once per machine.
 """
 
 import json
@@ -22,12 +22,7 @@ from seedtest_analytics.resources.stan import data_file as stan_data
 from seedtest_analytics.resources.stan import resource as stan
 from seedtest_analytics.resources.stan import toolchains
 from seedtest_analytics.resources.stan.executables import ExecutableCache, default_cache_dir
-from seedtest_analytics.resources.stan.resource import (
-    StanResource,
-    StanRunError,
-    StanRunner,
-    import_cmdstanpy,
-)
+from seedtest_analytics.resources.stan.resource import StanResource, StanRunError, StanRunner, import_cmdstanpy
 from seedtest_analytics.resources.stan.toolchains import (
     CmdStanToolchain,
     StanBuildError,
@@ -50,7 +45,7 @@ def stan_runner():
 
 @pytest.fixture(scope="module", autouse=True)
 def cmdstanpy_of_the_process():
-    """cmdstanpy makes a folder for the process when it is first imported: not while a test counts what is left."""
+    """The first import of cmdstanpy creates a folder; import it before a test counts the remaining folders."""
     import_cmdstanpy()
 
 
@@ -129,7 +124,7 @@ class TestCache:
             assert cache.executable(tools, program) == executable
         assert tools.builds == 2
         assert executable.read_text() == tools.script
-        assert "is damaged and is built again" in caplog.text
+        assert "is damaged; building it again" in caplog.text
 
     def test_a_failed_build_leaves_nothing(self, tmp_path, program):
         class Failing(Scripts):
@@ -179,7 +174,7 @@ class TestCache:
 
 class TestData:
     def test_what_is_written_is_what_was_given(self, tmp_path, monkeypatch):
-        """Numbers of any size to the last bit, rows in blocks."""
+        """Numbers of any size are exact to the last bit; rows are written in blocks."""
         monkeypatch.setattr(stan_data, "_BLOCK_ROWS", 3)
         matrix = np.asfortranarray(np.random.default_rng(1).lognormal(0, 30, (7, 2)))
         matrix[0] = [-1e-300, 3.0]
@@ -228,7 +223,7 @@ class TestToolchains:
             assert find_toolchain() == CmdStanToolchain(root)
 
     def test_a_cmdstan_stripped_of_its_sources_is_passed_over(self, monkeypatch, tmp_path):
-        """Importing prophet sets CMDSTAN to one that can run its own model and compile nothing."""
+        """Importing prophet points cmdstanpy at a CmdStan that cannot compile."""
         root = self.fake_cmdstan(tmp_path)
         (root / "makefile").unlink()
         monkeypatch.setenv("CMDSTAN", str(root))
@@ -255,7 +250,7 @@ class TestToolchains:
             WheelToolchain(wheel, sys.executable).build(program, None, executable=tmp_path / "model")
 
     def test_a_killed_compiler_is_explained(self):
-        with pytest.raises(StanBuildError, match="want of memory"):
+        with pytest.raises(StanBuildError, match="memory ran out"):
             toolchains._run(["sh", "-c", "kill -9 $$"], "compiling")
 
     def test_a_compiler_that_hangs_is_stopped(self, monkeypatch):
@@ -278,9 +273,9 @@ class TestRuns:
         import cmdstanpy  # noqa: F401 - makes a folder of its own, gone at exit, when first imported
 
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        one = stan_runner.sample(MARGINAL, small_problem(), SHORT)
-        two = stan_runner.sample(MARGINAL, small_problem(), SHORT)
-        other = stan_runner.sample(MARGINAL, small_problem(), StanSettings(2, 100, draws=100, seed=4))
+        one = stan_runner.sample(MARGINAL, small_problem(), settings=SHORT)
+        two = stan_runner.sample(MARGINAL, small_problem(), settings=SHORT)
+        other = stan_runner.sample(MARGINAL, small_problem(), settings=StanSettings(2, 100, draws=100, seed=4))
         assert one.variables["z"].shape == (2, 100, 6)
         assert one.energy.shape == one.divergent.shape == one.treedepth.shape == (2, 100)
         np.testing.assert_array_equal(one.variables["z"], two.variables["z"])
@@ -291,7 +286,7 @@ class TestRuns:
 
     def test_chains_stay_chains(self, stan_runner):
         """Transformed parameters of each chain belong to its own z."""
-        draws = stan_runner.sample(MARGINAL, small_problem(), SHORT)
+        draws = stan_runner.sample(MARGINAL, small_problem(), settings=SHORT)
         theta = np.array([0.5, 0.01, -2.4, -4.7, 0, -2.5]) + 0.1 * draws.variables["z"]
         np.testing.assert_allclose(draws.variables["sigma"], np.exp(theta[..., 5]), rtol=1e-6)
 
@@ -299,21 +294,23 @@ class TestRuns:
         results = {}
 
         def run(seed):
-            results[seed] = stan_runner.sample(MARGINAL, small_problem(), StanSettings(2, 100, draws=100, seed=seed))
+            results[seed] = stan_runner.sample(
+                MARGINAL, small_problem(), settings=StanSettings(2, 100, draws=100, seed=seed)
+            )
 
         threads = [threading.Thread(target=run, args=(seed,)) for seed in (3, 4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        alone = stan_runner.sample(MARGINAL, small_problem(), SHORT)
+        alone = stan_runner.sample(MARGINAL, small_problem(), settings=SHORT)
         np.testing.assert_array_equal(results[3].variables["z"], alone.variables["z"])
         assert not np.array_equal(results[4].variables["z"], alone.variables["z"])
 
     def test_wrong_data_are_explained_and_nothing_stays(self, stan_runner, monkeypatch, tmp_path):
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         with pytest.raises(StanRunError, match=r"a chain failed(?s:.*)variable name=reference"):
-            stan_runner.sample(MARGINAL, small_problem() | {"reference": 1.0}, SHORT)
+            stan_runner.sample(MARGINAL, small_problem() | {"reference": 1.0}, settings=SHORT)
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("script", ["kill -9 $$", "echo boom; exit 3"])
@@ -336,7 +333,7 @@ class TestRuns:
 
     @pytest.mark.slow
     def test_a_corrupt_executable_is_compiled_again_and_draws_the_same(self, stan_runner, tmp_path, caplog):
-        """A page of the real one overwritten; compiling takes half a minute."""
+        """Overwrites a page of the real executable; compiling takes half a minute."""
         entry = stan_runner.executable(MARGINAL).parent
         shutil.copytree(entry, tmp_path / "stan" / entry.name)
         copy = tmp_path / "stan" / entry.name / MARGINAL.source.stem
@@ -345,14 +342,16 @@ class TestRuns:
         content[middle : middle + 4096] = bytes(4096)
         copy.write_bytes(content)
         again = StanRunner(tmp_path, timeout_s=300).sample(MARGINAL, small_problem(), settings=SHORT)
-        assert "is damaged and is built again" in caplog.text
-        sound = stan_runner.sample(MARGINAL, small_problem(), SHORT)
+        assert "is damaged; building it again" in caplog.text
+        sound = stan_runner.sample(MARGINAL, small_problem(), settings=SHORT)
         np.testing.assert_array_equal(again.variables["z"], sound.variables["z"])
 
     def test_progress_goes_to_the_given_logger(self, stan_runner, caplog, monkeypatch, capfd):
         monkeypatch.setattr(stan, "PROGRESS_EVERY_S", 0.05)
         with caplog.at_level(logging.INFO):
-            stan_runner.sample(MARGINAL, small_problem(), StanSettings(chains=2, warmup=200, draws=4000, seed=1))
+            stan_runner.sample(
+                MARGINAL, small_problem(), settings=StanSettings(chains=2, warmup=200, draws=4000, seed=1)
+            )
         assert "Stan: Chain [1] start processing" in caplog.text
         assert "of 8000 draws" in caplog.text
         assert capfd.readouterr().err == ""

@@ -113,7 +113,7 @@ def test_cpp_and_numba_are_one_density(stan_runner, n_students):
     draws = stan_runner.sample(
         MARGINAL,
         marginal_data(data, priors, location=location, scale=scale),
-        StanSettings(2, 100, draws=100, seed=5),
+        settings=StanSettings(2, 100, draws=100, seed=5),
     )
     theta = location + draws.variables["z"].reshape(-1, 6) @ scale.T
     ours = MarginalDensity.of(data, priors).values(theta)
@@ -141,7 +141,7 @@ def test_naive_program_on_fresh_data(stan_runner):
             "score": c.score,
         }
         naive: StanDraws = stan_runner.sample(
-            NAIVE, inputs | prior_data(priors), StanSettings(chains=4, warmup=700, draws=1000, seed=seed)
+            NAIVE, inputs | prior_data(priors), settings=StanSettings(chains=4, warmup=700, draws=1000, seed=seed)
         )
         marginal = fit_stan(data, stan_runner, priors=priors, settings=StanSettings(draws=2000, seed=seed))
         assert marginal.verdict.usable

@@ -126,7 +126,7 @@ def test_naive_program(stan_runner):
     naive = stan_runner.sample(
         NAIVE_BINOMIAL,
         inputs | {k: v for k, v in prior_data(GrowthPriors()).items() if k != "sigma_prior"},
-        StanSettings(chains=4, warmup=600, draws=800, seed=2),
+        settings=StanSettings(chains=4, warmup=600, draws=800, seed=2),
     )
     posterior = fit_binomial(data, n_draws=4000, seed=2)
     assert posterior.importance is not None

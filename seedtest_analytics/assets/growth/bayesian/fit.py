@@ -10,7 +10,7 @@ import pandas as pd
 
 from seedtest_analytics.assets.growth.bayesian.scores import WeeklyScores
 from seedtest_analytics.assets.growth.failures import model_failures
-from seedtest_analytics.resources.r.brms_growth import sample_growth_with_brms
+from seedtest_analytics.resources.r.brms_growth import BrmsOptions, sample_growth_with_brms
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.stan.executables import default_cache_dir
 from seedtest_analytics.resources.stan.resource import StanResource
@@ -130,17 +130,16 @@ def _fit_brms(scores: WeeklyScores, settings: GrowthSettings, *, priors: GrowthP
         samplers.log.info("brms counts every weekly score alike; stan and laplace weigh them by their precision")
         data = growth_data(scores.student, scores.week, score=scores.score)
         rows |= {"score": scores.score}
+    options = BrmsOptions(
+        default_cache_dir() / "brms",
+        settings.family,
+        priors=priors,
+        n_chains=settings.n_chains,
+        n_draws=settings.n_samples,
+        n_warmup=settings.n_samples,
+        seed=settings.seed,
+        timeout_seconds=settings.brms_timeout_seconds,
+    )
     with samplers.r.session(samplers.log) as session:
-        draws = sample_growth_with_brms(
-            session,
-            pd.DataFrame(rows),
-            cache_folder=default_cache_dir() / "brms",
-            family=settings.family,
-            priors=priors.to_json(),
-            n_chains=settings.n_chains,
-            n_draws=settings.n_samples,
-            n_warmup=settings.n_samples,
-            seed=settings.seed,
-            timeout_seconds=settings.brms_timeout_seconds,
-        )
+        draws = sample_growth_with_brms(session, pd.DataFrame(rows), options=options)
     return GrowthFit(posterior_of_brms(draws, data), data, is_weighted=False)

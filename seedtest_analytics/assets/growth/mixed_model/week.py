@@ -30,7 +30,7 @@ from seedtest_analytics.database.publish import (
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
-from seedtest_analytics.resources.r.mixed_model import fit_mixed_model
+from seedtest_analytics.resources.r.mixed_model import MixedModelOptions, fit_mixed_model
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.settings import GlmmSettings
 from seedtest_analytics.stats.mixed_model.data import MixedModelDataError
@@ -108,15 +108,10 @@ def load_topic_weeks(connection: Connection, week: Week, *, settings: GlmmSettin
 def _fit(run: WeekRun, rows: TopicWeeks, *, r: RResource) -> MixedModelFit | NoResult:
     """The fit, or why the rows do not allow one."""
     settings = run.settings.glmm
+    options = MixedModelOptions(settings.formula, settings.family, timeout_seconds=settings.timeout_seconds)
     try:
         with model_failures("R_GLMM_TIMEOUT_SECS"), r.session(run.log) as session:
-            fit = fit_mixed_model(
-                session,
-                rows.frame,
-                formula=settings.formula,
-                family=settings.family,
-                timeout_seconds=settings.timeout_seconds,
-            )
+            fit = fit_mixed_model(session, rows.frame, options=options)
     except FormulaError as error:
         raise dg.Failure(f"GLMM_FORMULA: {error}", allow_retries=False) from None
     except MixedModelDataError as error:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from seedtest_analytics.resources.r.caller import RCaller
-from seedtest_analytics.resources.r.mirt import CalibrationDataError, MirtCalibration, calibrate_with_mirt
+from seedtest_analytics.resources.r.mirt import CalibrationDataError, MirtCalibration, MirtOptions, calibrate_with_mirt
 from seedtest_analytics.settings import CalibrationSettings
 from seedtest_analytics.stats.irt import result as flags
 from seedtest_analytics.stats.irt.config import Beta, CalibrationConfig, ItemPriors, LogNormal, Normal, Quadrature
@@ -107,18 +107,15 @@ def _by_mirt(
     if anchors is not None:
         held = pd.DataFrame({"item_id": anchors.item_ids, "a": anchors.a, "b": anchors.b, "c": anchors.c})
     priors = priors_for_mirt(item_priors(settings))
+    options = MirtOptions(
+        model=settings.model,
+        priors=priors,
+        min_responses=settings.min_responses,
+        max_tries=settings.max_retries,
+        retry_delay_seconds=settings.retry_delay_secs,
+    )
     try:
-        found = calibrate_with_mirt(
-            r,
-            answers_frame(data),
-            model=settings.model,
-            anchors=held,
-            priors=priors,
-            min_responses=settings.min_responses,
-            max_tries=settings.max_retries,
-            retry_delay_seconds=settings.retry_delay_secs,
-            logger=log,
-        )
+        found = calibrate_with_mirt(r, answers_frame(data), options=options, anchors=held, logger=log)
     except CalibrationDataError as error:
         raise IrtDataError(str(error)) from error
     return Fitted(calibration_from_mirt(found, data), found.backend, priors=priors)

@@ -1,8 +1,7 @@
 # Mixed models by lme4. Returns data frames only; seedtest_analytics/resources/r/mixed_model.py reads them.
 
-# lme4's default optimiser stops early on student data (up to 3.2 in the criterion, at times without a warning), so
-# bobyqa goes on from there with tight tolerances, and starts again where it stopped until the criterion no longer
-# changes.
+# lme4's default optimiser stops early on student data (by up to 3.2 in the criterion, at times without a warning).
+# bobyqa continues from there with tight tolerances and restarts where it stopped until the criterion settles.
 RESTARTS <- 4L
 CRITERION_CHANGE <- 1e-8
 TRUST_REGION <- list(rhobeg = 1e-2, rhoend = 1e-10, maxfun = 100000L)
@@ -49,7 +48,7 @@ fit_until_settled <- function(formula, data, family, reml, weights) {
   fit
 }
 
-# Warnings of a fit that is started again are about a point that is left; those of the last one are read off it.
+# A restart leaves the point that these warnings are about; convergence_messages reports those of the last fit.
 quietly <- function(expr) {
   withCallingHandlers(expr, warning = function(w) {
     if (grepl("converge|singular|gradient|Hessian", conditionMessage(w))) invokeRestart("muffleWarning")
@@ -117,7 +116,7 @@ fit_statistics <- function(fit, family, reml) {
   )
 }
 
-# In-sample error, and the error on rows that a second fit, started at the first one's estimates, does not see.
+# In-sample error, and the error on held-out rows of a second fit that starts at the estimates of the first.
 prediction_errors <- function(fit, formula, data, response, family, reml, weights, held_out) {
   observed <- data[[response]]
   errors <- data.frame(

@@ -1,8 +1,9 @@
-# Item calibration by mirt: one dimension, marginal maximum likelihood by EM on a grid, EAP scores.
+# Item calibration by mirt: one dimension, marginal maximum likelihood by EM on a grid.
 
-# cells: person, item (numbers from 1), correct (0 or 1). anchors: item, a, b, c, fixed at these values; with
-# anchors the group's mean and variance are free. priors: parameter (a1, d, g), type (lnorm, norm), first, second, of
-# every estimated parameter of that name; g is its logit.
+# cells: person, item (numbered from 1), correct (0 or 1).
+# anchors: item and its fixed a, b, c; anchors free the mean and variance of the group.
+# priors: parameter (a1, d, or g on the logit scale), type (lnorm, norm), first, second; one row covers every estimated
+# parameter of that name.
 calibrate <- function(cells, n_persons, n_items, model, anchors, priors, quadrature_points, theta_limit,
                       tolerance, max_cycles, standard_errors) {
   suppressPackageStartupMessages(library(mirt))
@@ -17,7 +18,6 @@ calibrate <- function(cells, n_persons, n_items, model, anchors, priors, quadrat
   fit <- do.call(mirt::mirt, c(arguments, list(SE = standard_errors, SE.type = "Oakes")))
   list(
     items = item_parameters(fit, n_items),
-    persons = person_scores(fit, quadrature_points, theta_limit),
     fit = cbind(fit_statistics(fit), group_parameters(fit)),
     versions = data.frame(r = R.version.string, mirt = as.character(utils::packageVersion("mirt")))
   )
@@ -54,7 +54,7 @@ with_priors <- function(pars, priors) {
   pars
 }
 
-# Rows "par" and, where the information matrix could be inverted, "SE" of one item's or the group's coefficients.
+# Row "SE" is missing where mirt could not invert the information matrix.
 entry <- function(table, row, column) {
   if (row %in% rownames(table) && column %in% colnames(table)) unname(table[row, column]) else NA_real_
 }
@@ -77,21 +77,12 @@ group_parameters <- function(fit) {
   )
 }
 
-person_scores <- function(fit, quadrature_points, theta_limit) {
-  scores <- mirt::fscores(
-    fit, method = "EAP", full.scores = TRUE, full.scores.SE = TRUE, quadpts = quadrature_points,
-    theta_lim = c(-theta_limit, theta_limit)
-  )
-  data.frame(theta = scores[, "F1"], theta_sd = scores[, "SE_F1"])
-}
-
 fit_statistics <- function(fit) {
   second_order <- mirt::extract.mirt(fit, "secondordertest")
   data.frame(
     log_likelihood = mirt::extract.mirt(fit, "logLik"),
     log_prior = mirt::extract.mirt(fit, "logPrior"),
     aic = mirt::extract.mirt(fit, "AIC"),
-    bic = mirt::extract.mirt(fit, "BIC"),
     n_iterations = as.integer(mirt::extract.mirt(fit, "iterations")),
     has_converged = isTRUE(mirt::extract.mirt(fit, "converged")),
     is_maximum = if (length(second_order) == 0L) NA else as.logical(second_order)

@@ -48,11 +48,6 @@ coef <- function(fit, IRTpars, printSE) {
   stats::setNames(tables, c(colnames(fit$data), "GroupPars"))
 }
 
-fscores <- function(fit, method, full.scores, full.scores.SE, quadpts, theta_lim) {
-  stopifnot(method == "EAP", full.scores, full.scores.SE)
-  cbind(F1 = rowSums(fit$data, na.rm = TRUE), SE_F1 = 1 / sqrt(rowSums(!is.na(fit$data))))
-}
-
 extract.mirt <- function(fit, what) {
-  list(logLik = -1.5, logPrior = -0.25, AIC = 7, BIC = 8, iterations = 12, converged = TRUE, secondordertest = if (fit$SE) TRUE)[[what]]
+  list(logLik = -1.5, logPrior = -0.25, AIC = 7, iterations = 12, converged = TRUE, secondordertest = if (fit$SE) TRUE)[[what]]
 }
