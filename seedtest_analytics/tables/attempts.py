@@ -5,7 +5,16 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import UUID
 
-from seedtest_analytics.tables.declare import JSONB, Float, Instant, column, computed_column, metadata, view_metadata
+from seedtest_analytics.tables.declare import (
+    JSONB,
+    Float,
+    Instant,
+    column,
+    computed_by,
+    computed_column,
+    metadata,
+    view_metadata,
+)
 
 _ELEMENT = ("exam_results.result_json",)
 
@@ -153,6 +162,15 @@ attempt_log = Table(
     Index("ix_attempt_log_student_item", "student_id", "item_id"),
     comment="The attempts as stored rows behind the view `attempt`, kept in step with exam_results by the asset of that name.",
 )
+for _table in (attempt, attempt_log):
+    computed_by(
+        _table,
+        "sql/attempts/sync.sql:stage_attempts",
+        ("student_id item_id topic_id question_ordinal", "sql/attempts/attempt_element.sql"),
+        ("occurrence_no is_answered hints_used", "sql/attempts/attempt_element.sql"),
+        ("completed_at", "sql/attempts/sync.sql:stage_elements"),
+        ("attempt_no answer_no", "sql/attempts/sync.sql:number_attempts"),
+    )
 
 attempt_quarantine = Table(
     "attempt_quarantine",
@@ -199,6 +217,12 @@ attempt_quarantine = Table(
     Index("ix_attempt_quarantine_reason", "reason"),
     comment="Malformed elements of exam_results with their reason; nothing is lost and nothing breaks a query.",
 )
+computed_by(
+    attempt_quarantine,
+    "sql/attempts/sync.sql:stage_quarantine",
+    ("question_ordinal reason", "sql/attempts/attempt_element.sql", "sql/attempts/sync.sql:stage_elements"),
+    ("completed_at", "sql/attempts/sync.sql:stage_elements"),
+)
 
 attempt_sync = Table(
     "attempt_sync",
@@ -223,6 +247,7 @@ attempt_sync = Table(
     column("synced_at", Instant, comment="When its attempts were last made.", nullable=False, is_volatile=True),
     comment="Which version of each exam result the attempt log holds.",
 )
+computed_by(attempt_sync, "sql/attempts/sync.sql:record_sync")
 
 attempt_touched_day = Table(
     "attempt_touched_day",
@@ -246,3 +271,4 @@ attempt_touched_day = Table(
     Index("uq_attempt_touched_day_day", "day", unique=True),
     comment="Days whose attempts changed, one row a day; the sensor reads on from the last id that it saw.",
 )
+computed_by(attempt_touched_day, "sql/attempts/sync.sql:touch_days")

@@ -4,10 +4,21 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Date, Integer, Table, Text
 
-from seedtest_analytics.tables.declare import EMPTY_ARRAY, JSONB, Float, Instant, column, computed_column, metadata
+from seedtest_analytics.tables.declare import (
+    EMPTY_ARRAY,
+    JSONB,
+    Float,
+    Instant,
+    column,
+    computed_by,
+    computed_column,
+    metadata,
+)
 
 _PREDICTED = ("weekly_kpi.kpis", "mirt_ability.theta", "mirt_item_params.params", "prophet_fit_meta.forecast")
 _HAPPENED = ("attempt.completed_at", "attempt.correct", "mirt_ability.theta")
+_PROBABILITIES = "stats.verification.probabilities.score_probabilities"
+_EXPECTATIONS = "stats.verification.expectations.score_forecasts"
 
 
 def _score(name: str, comment: str, **limits: float) -> Column[Any]:
@@ -65,4 +76,15 @@ prediction_backtest = Table(
     ),
     computed_column(),
     comment="Predictions of each week scored against what happened, each beside a naive baseline.",
+)
+computed_by(
+    prediction_backtest,
+    "assets.backtest.week.judge_week",
+    ("n", _PROBABILITIES, _EXPECTATIONS),
+    ("n_events observed_share predicted_share brier brier_baseline brier_skill brier_gain", _PROBABILITIES),
+    ("brier_gain_se log_score log_score_baseline log_skill ici auc auc_se curve", _PROBABILITIES),
+    ("calibration_intercept calibration_intercept_se calibration_slope calibration_slope_se", _PROBABILITIES),
+    ("mae mae_baseline coverage", _EXPECTATIONS),
+    ("is_credible reasons", "stats.verification.verdict.judge_probabilities", "assets.backtest.series.judge_series"),
+    ("coverage_level", "assets.backtest.series.judge_series"),
 )

@@ -11,6 +11,7 @@ from seedtest_analytics.tables.declare import (
     Float,
     Instant,
     column,
+    computed_by,
     computed_column,
     metadata,
     student_column,
@@ -110,6 +111,18 @@ survival_fit_meta = Table(
     Index("ix_survival_fit_meta_week", "week_start", unique=True),
     comment="One row a churn fit: time to return from weekly landmarks, and whether to believe it.",
 )
+computed_by(
+    survival_fit_meta,
+    "assets.churn.fit.fit_week",
+    ("coefficients standard_errors", "stats.survival.cox.fit_cox", "stats.survival.weibull.fit_weibull"),
+    ("concordance", "stats.survival.concordance.concordance_index"),
+    ("proportionality", "stats.survival.proportionality.proportionality_test"),
+    ("calibration", "stats.survival.churn_check.check_at_horizon"),
+    ("is_usable", "stats.verification.verdict.judge_probabilities"),
+    ("family hazard_ratios hazard_ratio_intervals n n_users", "stats.survival.churn_fit.fit_churn"),
+    ("n_events survival_curve reasons", "stats.survival.churn_fit.fit_churn"),
+    ("model", "assets.churn.stored_model.model_json"),
+)
 
 
 def _score_columns(*, is_risk_required: bool) -> list[Column[Any]]:
@@ -191,6 +204,18 @@ survival_risk = Table(
     CheckConstraint("rank_percentile BETWEEN 0 AND 1", name="ck_survival_risk_rank_percentile"),
     comment="Risk of silence of each student: the newest week of survival_risk_history.",
 )
+for _table in (survival_risk_history, survival_risk):
+    computed_by(
+        _table,
+        "assets.churn.scores.stage_risks",
+        ("risk_score", "stats.survival.churn.ChurnModel.predict_silence", "sql/kpis/S.sql"),
+        ("risk_lower risk_upper", "stats.survival.churn.ChurnModel.predict_silence"),
+        ("hazard_ratio", "stats.survival.churn.ChurnModel.relative_hazard"),
+        ("state", "stats.survival.panel.activity_states", "sql/churn/risk.sql:stage_never_started"),
+        ("days_silent", "sql/churn/panel.sql:panel"),
+        ("reasons", "stats.survival.churn.ChurnModel.reasons"),
+        ("method run_id", "assets.churn.scores.scorer_for"),
+    )
 
 inactivity_notice = Table(
     "inactivity_notice",
@@ -212,4 +237,11 @@ inactivity_notice = Table(
     column("s", Float, comment="S as refreshed.", minimum=0, maximum=1, derived_from=("weekly_kpi.kpis",)),
     Index("ix_inactivity_notice_noticed_at", "noticed_at"),
     comment="Who fell silent: one row a student and silence, written once, when the threshold was crossed.",
+)
+computed_by(
+    inactivity_notice,
+    "sql/churn/inactivity.sql:stage",
+    ("user_id silent_since", "sql/churn/inactivity.sql:population"),
+    ("p", "assets.kpis.goal.stage_goal_probability"),
+    ("s", "assets.churn.scores.stage_churn_risk"),
 )

@@ -5,7 +5,9 @@ Migrations, validation, the column schema and lineage in the Dagster UI and the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from sqlalchemy import Column, Date, MetaData, Table, Text, text
@@ -32,7 +34,9 @@ class ColumnContract:
     """The values that a column may have, and their origin.
 
     ``minimum`` and ``maximum`` are inclusive. ``derived_from`` lists ``table.column`` names. A column with ``is_volatile``
-    (a time of computation) never makes a row count as changed.
+    (a time of computation) never makes a row count as changed. ``computed_by`` points to the code that computes the value:
+    dotted names of functions, and statements as ``sql/file.sql:name``. Several share the work or are alternatives. It is
+    empty for the columns of the web application.
     """
 
     unit: str | None = None
@@ -42,6 +46,7 @@ class ColumnContract:
     pii: Pii = "none"
     derived_from: tuple[str, ...] = ()
     is_volatile: bool = False
+    computed_by: tuple[str, ...] = ()
 
 
 _CONTRACT_FIELDS = {field.name for field in fields(ColumnContract)}
@@ -74,6 +79,29 @@ def week_column(**arguments: Any) -> Column[Any]:
 def computed_column(name: str = "computed_at", comment: str = "When it was computed.") -> Column[Any]:
     """The time at which the row was written; it differs from run to run."""
     return column(name, Instant, comment=comment, nullable=False, server_default=NOW, is_volatile=True)
+
+
+def pointers(names: Collection[str], default: str, *parts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The code that computes each name: ``default``, unless a part names others.
+
+    A part is the names, separated by spaces, and their pointers. Functions are named from the package on, such as
+    ``stats.kpi.goal.normal_goal_probability``. Raises ValueError for a name that is unknown or in two parts.
+    """
+    found = {name: own for words, *own in parts for name in words.split()}
+    counts = Counter(name for words, *_ in parts for name in words.split())
+    if wrong := [name for name, n in counts.items() if n > 1 or name not in names]:
+        raise ValueError(f"names that are unknown or occur twice: {wrong}")
+    full = {name: found.get(name, [default]) for name in names}
+    return {
+        name: tuple(p if p.startswith("sql/") else f"seedtest_analytics.{p}" for p in own) for name, own in full.items()
+    }
+
+
+def computed_by(table: Table, default: str, *parts: tuple[str, ...]) -> None:
+    """Point every column of the table to the code that computes it; the arguments are those of :func:`pointers`."""
+    for name, found in pointers(table.columns.keys(), default, *parts).items():
+        column = table.columns[name]
+        column.info["contract"] = replace(contract_of(column), computed_by=found)
 
 
 def contract_of(column: Column[Any]) -> ColumnContract:

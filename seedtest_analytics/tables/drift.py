@@ -10,10 +10,12 @@ from seedtest_analytics.tables.declare import (
     Float,
     Instant,
     column,
+    computed_by,
     computed_column,
     metadata,
     week_column,
 )
+from seedtest_analytics.tables.psychometrics import PARAMETERS_BY
 
 _ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
 
@@ -49,6 +51,11 @@ drift_windows = Table(
     computed_column("created_at", "When the row was made."),
     comment="Windows of answers whose calibrations are compared.",
 )
+computed_by(
+    drift_windows,
+    "assets.psychometrics.drift.rows.window_rows",
+    ("id start_at end_at", "assets.psychometrics.drift.windows.windows_of"),
+)
 
 item_calibration = Table(
     "item_calibration",
@@ -79,6 +86,13 @@ item_calibration = Table(
     Index("ix_item_calibration_week", "week_start"),
     comment="Item parameters of the two windows of a comparison, on one scale.",
 )
+computed_by(
+    item_calibration,
+    "assets.psychometrics.drift.rows.calibration_rows",
+    ("a_hat b_hat c_hat", "stats.irt.estimation.calibrate", "assets.psychometrics.drift.rows.calibration_rows"),
+    ("n", "stats.irt.estimation.calibrate"),
+    ("dif", "stats.irt.drift.item_drift"),
+)
 
 drift_alerts = Table(
     "drift_alerts",
@@ -104,6 +118,12 @@ drift_alerts = Table(
     Index("uq_drift_alerts_run_item_metric", "run_id", "item_id", "metric", unique=True),
     Index("ix_drift_alerts_week", "week_start"),
     comment="Parameters that moved by more than matters and more than chance explains.",
+)
+computed_by(
+    drift_alerts,
+    "assets.psychometrics.drift.rows.alert_rows",
+    ("metric value threshold severity p_adjusted", "stats.irt.drift.item_drift"),
+    ("resolved_at", "sql/psychometrics/drift.sql:keep_resolved"),
 )
 
 anchor_candidates = Table(
@@ -136,4 +156,11 @@ anchor_candidates = Table(
     column("reason", Text, comment="First criterion that failed; NULL: none."),
     Index("ix_anchor_candidates_week", "week_start"),
     comment="Items measured against the criteria of anchors, and the choice that covers topics and difficulties.",
+)
+computed_by(
+    anchor_candidates,
+    "assets.psychometrics.anchors.choice.choose",
+    ("topic_id n_responses is_tagged", "sql/psychometrics/anchors.sql:candidates"),
+    ("a b c", *PARAMETERS_BY),
+    ("sd_b rank reason", "stats.irt.anchors.select_anchor_items"),
 )

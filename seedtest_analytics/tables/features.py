@@ -2,7 +2,7 @@
 
 from sqlalchemy import Date, Index, Integer, Numeric, Table, Text
 
-from seedtest_analytics.tables.declare import Instant, column, computed_column, metadata, student_column
+from seedtest_analytics.tables.declare import Instant, column, computed_by, computed_column, metadata, student_column
 
 features_topic_daily = Table(
     "features_topic_daily",
@@ -95,4 +95,9 @@ features_topic_daily = Table(
     Index("ix_features_topic_daily_user_date", "user_id", "date"),
     Index("ix_features_topic_daily_date", "date"),
     comment="What a student did in a topic on a day.",
+)
+computed_by(
+    features_topic_daily,
+    "sql/features/features_topic_daily.sql",
+    ("theta_estimate theta_sd theta_mean", "stats.irt.scoring.score", "sql/features/features_topic_daily.sql"),
 )

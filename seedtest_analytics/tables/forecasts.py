@@ -9,6 +9,7 @@ from seedtest_analytics.tables.declare import (
     Float,
     Instant,
     column,
+    computed_by,
     computed_column,
     metadata,
     week_column,
@@ -53,6 +54,12 @@ prophet_fit_meta = Table(
     Index("ix_prophet_fit_meta_week_metric", "week_start", "metric", unique=True),
     comment="One row a series and week: forecast, changepoints, and how it fares beside a naive baseline.",
 )
+computed_by(
+    prophet_fit_meta,
+    "assets.forecasts.series.fit_rows",
+    ("changepoints", "stats.forecasts.prophet_model.fit_prophet"),
+    ("forecast fit_meta", "stats.forecasts.forecast.forecast_series"),
+)
 
 prophet_anomalies = Table(
     "prophet_anomalies",
@@ -78,4 +85,11 @@ prophet_anomalies = Table(
     column("fit_week", Date, comment="Partition: Monday of the week of the fit."),
     Index("ix_prophet_anomalies_fit_week", "fit_week"),
     comment="Weeks whose value lay at least anomaly_threshold from a forecast made without them.",
+)
+computed_by(
+    prophet_anomalies,
+    "assets.forecasts.series.fit_rows",
+    ("value", "sql/forecasts/series.sql:kpi", "sql/forecasts/series.sql:topic"),
+    ("expected", "stats.forecasts.prophet_model.fit_prophet", "stats.forecasts.local_level.walk_local_level"),
+    ("anomaly_score", "stats.forecasts.scores.anomaly_scores"),
 )

@@ -9,6 +9,7 @@ from seedtest_analytics.tables.declare import (
     Float,
     Instant,
     column,
+    computed_by,
     computed_column,
     metadata,
     student_column,
@@ -43,6 +44,13 @@ growth_glmm_meta = Table(
     computed_column(),
     Index("ix_growth_glmm_meta_week", "week_start", unique=True),
     comment="One row a mixed model of growth, fitted by lme4: what was fitted, on what, and how well.",
+)
+computed_by(
+    growth_glmm_meta,
+    "assets.growth.mixed_model.week.fit_mixed_model_week",
+    ("model_spec", "stats.mixed_model.result.MixedModelFit.model_spec"),
+    ("metrics", "resources.r.mixed_model.fit_mixed_model", "stats.mixed_model.result.MixedModelFit.metrics"),
+    ("data_fingerprint", "assets.growth.mixed_model.week.load_topic_weeks"),
 )
 
 growth_brms_meta = Table(
@@ -82,6 +90,16 @@ growth_brms_meta = Table(
     computed_column(),
     Index("ix_growth_brms_meta_week", "week_start", unique=True),
     comment="One row a Bayesian growth fit, whichever backend drew it; a bad fit is stored and feeds nothing.",
+)
+computed_by(
+    growth_brms_meta,
+    "assets.growth.bayesian.rows.meta_row",
+    ("priors", "assets.growth.bayesian.fit.priors_of"),
+    ("posterior_summary", "stats.growth.posterior.GrowthPosterior.summary"),
+    ("diagnostics", "stats.growth.posterior.GrowthPosterior.diagnostics"),
+    ("is_usable", "stats.growth.posterior.GrowthPosterior.verdict"),
+    ("draws", "assets.growth.bayesian.fit.fit_growth", "assets.growth.bayesian.draws.draws_to_json"),
+    ("data_fingerprint", "assets.growth.bayesian.scores.WeeklyScores.fingerprint"),
 )
 
 growth_prediction = Table(
@@ -163,4 +181,14 @@ growth_prediction = Table(
     column("n_answers", Integer, comment="Answers behind them.", nullable=False, minimum=1, derived_from=_ANSWERS),
     Index("ix_growth_prediction_week", "week_start"),
     comment="What the usable growth fit of a week says of each student: line, projected score, chance of the goal.",
+)
+PREDICTED_BY = ("stats.growth.prediction._predict", "stats.growth.binomial._predict_counts")
+"""By the family of the fit."""
+computed_by(
+    growth_prediction,
+    "assets.growth.bayesian.goals.predictions",
+    ("intercept_mean intercept_sd slope_mean slope_sd projected projected_lower projected_upper", *PREDICTED_BY),
+    ("sigma p p_lower p_upper", *PREDICTED_BY),
+    ("target target_level target_source", "sql/growth/goals.sql:stage", "assets.growth.bayesian.goals.load_goals"),
+    ("horizon_date horizon_source", "assets.growth.bayesian.goals.load_goals"),
 )

@@ -1,10 +1,20 @@
 """Weekly KPIs: one row per student and week. Several assets write it, each its own keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Date, Index, Table
 
-from seedtest_analytics.tables.declare import EMPTY_OBJECT, JSONB, column, computed_column, metadata, student_column
+from seedtest_analytics.tables.declare import (
+    EMPTY_OBJECT,
+    JSONB,
+    column,
+    computed_by,
+    computed_column,
+    metadata,
+    pointers,
+    student_column,
+)
+from seedtest_analytics.tables.growth import PREDICTED_BY
 
 weekly_kpi = Table(
     "weekly_kpi",
@@ -30,6 +40,7 @@ weekly_kpi = Table(
     Index("ix_weekly_kpi_week", "week_start"),
     comment="KPIs of each student and week; every writer merges its own keys and touches no other.",
 )
+computed_by(weekly_kpi, "sql/kpis/merge.sql:merge", ("user_id", "sql/kpis/population.sql"))
 
 REQUIRED_KEYS = ("I_t", "E_t", "R_t", "A_t", "P", "S")
 """Always present in `kpis`; null if the number is unknown."""
@@ -37,7 +48,7 @@ REQUIRED_KEYS = ("I_t", "E_t", "R_t", "A_t", "P", "S")
 
 @dataclass(frozen=True)
 class KpiKey:
-    """One key of `kpis`: its meaning, type, inclusive range, and the allowed values of a word."""
+    """One key of `kpis`: its meaning, type, inclusive range, the allowed values of a word, and the code that computes it."""
 
     name: str
     meaning: str
@@ -45,13 +56,14 @@ class KpiKey:
     minimum: float | None = None
     maximum: float | None = None
     allowed: tuple[str, ...] = ()
+    computed_by: tuple[str, ...] = ()
 
 
 def _word(name: str, meaning: str, *allowed: str) -> KpiKey:
     return KpiKey(name, meaning, type="string", allowed=allowed)
 
 
-KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
+_KEYS: dict[str, tuple[KpiKey, ...]] = {
     "I_t": (
         KpiKey(
             "I_t",
@@ -149,4 +161,54 @@ KPI_KEYS: dict[str, tuple[KpiKey, ...]] = {
         KpiKey("S_reason", "Why S is null.", type="string"),
     ),
 }
+
+_NORMAL = "assets.kpis.goal.goal_rows"
+_COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
+    "I_t": ("sql/kpis/I_t.sql",),
+    "E_t": ("sql/kpis/E_t.sql",),
+    "R_t": ("sql/kpis/R_t.sql",),
+    "A_t": ("sql/kpis/A_t.sql",),
+    "P": (
+        "assets.kpis.goal.stage_goal_probability",
+        ("P", *PREDICTED_BY, "stats.kpi.goal.normal_goal_probability"),
+        ("P_lower P_upper P_projected", *PREDICTED_BY),
+        ("sigma", *PREDICTED_BY, "stats.irt.scoring.score"),
+        ("theta ability_estimate theta_n_answers", "stats.irt.scoring.score"),
+        ("P_target P_target_source", "assets.growth.bayesian.goals.load_goals", "sql/kpis/P.sql:rest"),
+        ("P_horizon_date P_horizon_source", "assets.growth.bayesian.goals.load_goals"),
+        ("P_n_weeks", "assets.growth.bayesian.goals.predictions"),
+        ("P_score_unit", "assets.growth.bayesian.scores.WeeklyScores.unit", _NORMAL),
+        ("P_method", "sql/kpis/P.sql:insert_bayesian", _NORMAL),
+        ("P_reason", _NORMAL),
+        ("P_method_reason P_fit_run_id P_fit_week P_fit_note", "assets.kpis.goal.choose_fit"),
+    ),
+    "growth_slope": (
+        "assets.growth.mixed_model.week.fit_mixed_model_week",
+        (
+            "growth_slope growth_slope_sd",
+            "resources.r.mixed_model.fit_mixed_model",
+            "stats.mixed_model.result.growth_slopes",
+        ),
+    ),
+    "I_t_expected": (
+        "stats.forecasts.expectation.expect_students",
+        ("I_t_expected_reason", "assets.forecasts.students.stage_expectations"),
+    ),
+    "S": (
+        "sql/kpis/S.sql",
+        ("S", "stats.survival.churn.ChurnModel.predict_silence", "sql/kpis/S.sql"),
+        ("S_lower S_upper", "stats.survival.churn.ChurnModel.predict_silence"),
+        ("S_reasons", "stats.survival.churn.ChurnModel.reasons"),
+        ("S_method", "assets.churn.scores.stage_churn_risk", "sql/kpis/S.sql"),
+        ("S_method_reason S_fit_run_id S_fit_note", "assets.churn.scores.scorer_for"),
+    ),
+}
+
+
+def _with_pointers(asset: str, keys: tuple[KpiKey, ...]) -> tuple[KpiKey, ...]:
+    found = pointers([key.name for key in keys], *_COMPUTED_BY[asset])
+    return tuple(replace(key, computed_by=found[key.name]) for key in keys)
+
+
+KPI_KEYS = {asset: _with_pointers(asset, keys) for asset, keys in _KEYS.items()}
 """The keys that each asset (`weekly_kpi/<name>`) owns."""

@@ -12,6 +12,7 @@ from seedtest_analytics.tables.declare import (
     Float,
     Instant,
     column,
+    computed_by,
     computed_column,
     metadata,
     student_column,
@@ -21,6 +22,12 @@ from seedtest_analytics.tables.declare import (
 _ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
 _ITEMS = ("mirt_item_params.params",)
 _TOPIC_ABILITY = "Ability in the topic; EAP with the student's overall posterior as the prior."
+PARAMETERS_BY = (
+    "stats.irt.estimation.calibrate",
+    "resources.r.mirt.calibrate_with_mirt",
+    "assets.psychometrics.scale.placement.place_on_scale",
+)
+"""The first two by MIRT_BACKEND."""
 
 
 def _theta(meaning: str) -> Column[Any]:
@@ -69,6 +76,11 @@ mirt_item_params = Table(
     column("run_id", Text, comment="Calibration; mirt_fit_meta.run_id."),
     comment="The current parameters of each item: those of the newest usable calibration that has it.",
 )
+computed_by(
+    mirt_item_params,
+    "sql/psychometrics/scale.sql:stage_current",
+    ("params", *PARAMETERS_BY, "stats.irt.dif_groups.compare_groups"),
+)
 
 mirt_item_params_history = Table(
     "mirt_item_params_history",
@@ -90,6 +102,16 @@ mirt_item_params_history = Table(
     Index("ix_mirt_item_params_history_item", "item_id", "week_start"),
     Index("ix_mirt_item_params_history_week", "week_start"),
     comment="Item parameters of every calibration; one row a calibration and item.",
+)
+computed_by(
+    mirt_item_params_history,
+    "assets.psychometrics.calibration.rows.history_rows",
+    ("a b c se_a se_b se_c", *PARAMETERS_BY),
+    (
+        "n_responses p_correct is_anchor flag",
+        "stats.irt.estimation.calibrate",
+        "assets.psychometrics.calibration.engine.calibration_from_mirt",
+    ),
 )
 
 mirt_fit_meta = Table(
@@ -119,6 +141,15 @@ mirt_fit_meta = Table(
     Index("ix_mirt_fit_meta_week", "week_start", unique=True),
     comment="One row a calibration: what was fitted, on what, and whether to believe it.",
 )
+computed_by(
+    mirt_fit_meta,
+    "assets.psychometrics.calibration.rows.fit_row",
+    ("model_spec", "assets.psychometrics.calibration.rows.model_spec", "stats.irt.linking.link"),
+    ("metrics", *PARAMETERS_BY, "stats.irt.dif_groups.compare_groups"),
+    ("version", "assets.psychometrics.scale.placement.place_on_scale"),
+    ("is_usable", "stats.irt.verdict.judge", "assets.psychometrics.scale.placement.PlacedCalibration.reasons"),
+    ("data_fingerprint", "assets.psychometrics.answers.load_between"),
+)
 
 mirt_ability = Table(
     "mirt_ability",
@@ -145,6 +176,9 @@ mirt_ability = Table(
     Index("ix_mirt_ability_user_fitted_at", "user_id", "fitted_at"),
     Index("ix_mirt_ability_week", "week_start"),
     comment="Abilities of students, week by week; the newest row by fitted_at is the current one.",
+)
+computed_by(
+    mirt_ability, "assets.psychometrics.scoring.rows.overall_rows", ("theta se n_answers", "stats.irt.scoring.score")
 )
 
 ability_window = Table(
@@ -175,6 +209,9 @@ ability_window = Table(
     Index("ix_ability_window_week", "week_start"),
     comment="Abilities from the answers inside a window; two windows of one week share one scale.",
 )
+computed_by(
+    ability_window, "assets.psychometrics.scoring.rows.window_rows", ("theta se n_answers", "stats.irt.scoring.score")
+)
 
 student_topic_theta = Table(
     "student_topic_theta",
@@ -199,6 +236,11 @@ student_topic_theta = Table(
     _calibration(),
     comment="Current ability of each student in each topic.",
 )
+computed_by(
+    student_topic_theta,
+    "sql/psychometrics/scale.sql:stage_current_topics",
+    ("theta se standard_error n_answers", "stats.irt.scoring.score"),
+)
 
 student_topic_theta_history = Table(
     "student_topic_theta_history",
@@ -214,4 +256,9 @@ student_topic_theta_history = Table(
     _calibration(nullable=False),
     Index("ix_student_topic_theta_history_week", "week_start"),
     comment="Abilities in topics week by week; student_topic_theta holds the newest of each.",
+)
+computed_by(
+    student_topic_theta_history,
+    "assets.psychometrics.scoring.rows.topic_rows",
+    ("theta se n_answers", "stats.irt.scoring.score"),
 )

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Date, Index, Integer, Table, Text, UniqueConstraint
 
-from seedtest_analytics.tables.declare import column, computed_column, metadata, student_column
+from seedtest_analytics.tables.declare import column, computed_by, computed_column, metadata, student_column
 
 report_artifacts = Table(
     "report_artifacts",
@@ -26,4 +26,10 @@ report_artifacts = Table(
     Index("ix_report_artifacts_user_week", "user_id", "week_start"),
     Index("ix_report_artifacts_generated_at", "generated_at"),
     comment="Weekly reports in the object store; one row a student, week and format.",
+)
+computed_by(
+    report_artifacts,
+    "assets.reports.weekly_report",
+    ("url", "resources.object_store.FolderStore.url", "resources.object_store.S3Store.url"),
+    ("sha256 size_bytes", "resources.quarto.renderer.RenderedReport"),
 )

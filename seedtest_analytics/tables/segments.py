@@ -8,6 +8,7 @@ from seedtest_analytics.tables.declare import (
     Float,
     Instant,
     column,
+    computed_by,
     computed_column,
     metadata,
     student_column,
@@ -50,6 +51,14 @@ segment_meta = Table(
     Index("ix_segment_meta_week", "week_start", unique=True),
     comment="One row a segmentation: how many segments, why so many, and how good they are.",
 )
+computed_by(
+    segment_meta,
+    "assets.segments.week.segment_week",
+    ("method", "stats.segments.clustering.cluster"),
+    ("n_clusters", "stats.segments.choice.choose_count"),
+    ("centers", "stats.segments.segments.segment_students"),
+    ("metrics", "stats.segments.choice.choose_count", "stats.segments.segments.segment_students"),
+)
 
 segment_profile = Table(
     "segment_profile",
@@ -78,6 +87,15 @@ segment_profile = Table(
     Index("ix_segment_profile_week", "week_start"),
     comment="The segments of each run: name, description, centre, stability.",
 )
+computed_by(
+    segment_profile,
+    "assets.segments.week.segment_week",
+    ("segment_id centre scaled_centre n share", "stats.segments.segments.segment_students"),
+    ("segment_label", "stats.segments.labels.own_label"),
+    ("segment_description", "stats.segments.labels.describe"),
+    ("jaccard", "stats.segments.stability.bootstrap_jaccard"),
+    ("is_new moved", "stats.segments.identity.match_segments"),
+)
 
 user_segment = Table(
     "user_segment",
@@ -102,4 +120,12 @@ user_segment = Table(
     column("map_x", Float, comment="First coordinate on the segment map."),
     column("map_y", Float, comment="Second coordinate on the segment map."),
     comment="Segment of each student by the newest run.",
+)
+computed_by(
+    user_segment,
+    "assets.segments.week.segment_week",
+    ("segment_label", "stats.segments.labels.own_label"),
+    ("features_snapshot", "sql/segments/segments.sql:features"),
+    ("segment_id map_x map_y", "stats.segments.segments.segment_students"),
+    ("confidence", "stats.segments.clustering.assign"),
 )

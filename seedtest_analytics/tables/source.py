@@ -9,6 +9,7 @@ from seedtest_analytics.tables.declare import (
     NOW,
     Instant,
     column,
+    computed_by,
     computed_column,
     metadata,
     student_column,
@@ -136,6 +137,7 @@ load_rejects = Table(
     UniqueConstraint("file_name", "row_number", "reason", name="uq_load_rejects_row"),
     comment="Rows of attempt logs that could not be loaded, with their reason.",
 )
+computed_by(load_rejects, "ingest.staging.Staging.add", ("reason", "ingest.convert.convert_batch"))
 
 SOURCE_TABLES = ("exam_results", "question", "session", "interest_goal", "classroom", "load_rejects")
 """Tables that are loaded, never computed."""

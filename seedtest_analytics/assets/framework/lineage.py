@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 
 from seedtest_analytics.tables import contract_of
 
@@ -24,19 +26,24 @@ def pii_class(table: Table) -> str:
 
 
 def column_schema(table: Table) -> dg.TableSchema:
-    """Columns with types and meanings for the UI."""
+    """Columns with types, meanings and the code that computes them, for the UI."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 column.name,
                 str(column.type).lower(),
-                description=column.comment,
+                description=_description(column),
                 constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
                 tags={} if contract_of(column).pii == "none" else {"pii": contract_of(column).pii},
             )
             for column in table.columns
         ]
     )
+
+
+def _description(column: Column[Any]) -> str:
+    code = ", ".join(contract_of(column).computed_by)
+    return f"{column.comment} Computed by {code}." if code else str(column.comment)
 
 
 def column_lineage(table: Table) -> dg.TableColumnLineage:
