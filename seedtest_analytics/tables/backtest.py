@@ -5,10 +5,10 @@ from typing import Any
 from sqlalchemy import Boolean, Column, Date, Integer, Table, Text
 
 from seedtest_analytics.tables.declare import (
-    EMPTY_ARRAY,
     JSONB,
     Float,
     Instant,
+    array_column,
     column,
     computed_by,
     computed_column,
@@ -70,10 +70,8 @@ prediction_backtest = Table(
     column(
         "is_credible", Boolean, comment="No worse than the baseline and not distorted, beyond chance.", nullable=False
     ),
-    column("reasons", JSONB, comment="Why it is not credible.", nullable=False, server_default=EMPTY_ARRAY),
-    column(
-        "notes", JSONB, comment="What to know when reading the numbers.", nullable=False, server_default=EMPTY_ARRAY
-    ),
+    array_column("reasons", "Why it is not credible."),
+    array_column("notes", "What to know when reading the numbers."),
     computed_column(),
     comment="Predictions of each week scored against what happened, each beside a naive baseline.",
 )

@@ -5,15 +5,15 @@ from typing import Any
 from sqlalchemy import Boolean, CheckConstraint, Column, Date, Index, Integer, Table, Text
 
 from seedtest_analytics.tables.declare import (
-    EMPTY_ARRAY,
-    EMPTY_OBJECT,
     JSONB,
     Float,
     Instant,
+    array_column,
     column,
     computed_by,
     computed_column,
     metadata,
+    object_column,
     student_column,
     week_column,
 )
@@ -42,69 +42,31 @@ survival_fit_meta = Table(
         minimum=1,
     ),
     column("follow_up_days", Integer, comment="Days after which a landmark is censored.", unit="days", minimum=1),
-    column(
+    object_column(
         "coefficients",
-        JSONB,
-        comment="Change of the log hazard of returning, by column: {sessions_28d, days_since_last, A_t, …}.",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
+        "Change of the log hazard of returning, by column: {sessions_28d, days_since_last, A_t, …}.",
         derived_from=_KNOWN,
     ),
-    column(
-        "standard_errors",
-        JSONB,
-        comment="Cluster-robust (by student) standard errors of the coefficients.",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
-    ),
-    column(
+    object_column("standard_errors", "Cluster-robust (by student) standard errors of the coefficients."),
+    object_column(
         "hazard_ratios",
-        JSONB,
-        comment="exp(coefficient) by column; above 1 is an earlier return and a lower risk.",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
+        "exp(coefficient) by column; above 1 is an earlier return and a lower risk.",
         derived_from=_KNOWN,
     ),
-    column(
-        "hazard_ratio_intervals",
-        JSONB,
-        comment="95 % limits of the hazard ratios: {column: [lower, upper]}.",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
-    ),
+    object_column("hazard_ratio_intervals", "95 % limits of the hazard ratios: {column: [lower, upper]}."),
     column("concordance", Float, comment="Share of pairs ordered right; 0.5 is chance.", minimum=0, maximum=1),
     column("n", Integer, comment="Landmarks: one row a student and week.", minimum=0),
     column("n_users", Integer, comment="Students.", minimum=0),
     column("n_events", Integer, comment="Landmarks with a return within the follow-up.", minimum=0),
-    column(
-        "survival_curve",
-        JSONB,
-        comment="[{t, S}]: share still silent t days after a landmark, at average covariates.",
-        nullable=False,
-        server_default=EMPTY_ARRAY,
+    array_column("survival_curve", "[{t, S}]: share still silent t days after a landmark, at average covariates."),
+    object_column(
+        "proportionality", "{column: {chi_square, p_value, trend}} and GLOBAL: are the hazard ratios constant in time?"
     ),
-    column(
-        "proportionality",
-        JSONB,
-        comment="{column: {chi_square, p_value, trend}} and GLOBAL: are the hazard ratios constant in time?",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
-    ),
-    column(
-        "calibration",
-        JSONB,
-        comment="Out-of-fold scores at the horizon: {brier, brier_skill, calibration_slope, ici, auc, curve, …}.",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
+    object_column(
+        "calibration", "Out-of-fold scores at the horizon: {brier, brier_skill, calibration_slope, ici, auc, curve, …}."
     ),
     column("is_usable", Boolean, comment="The fit may be scored with; NULL: a row of the legacy pipeline."),
-    column(
-        "reasons",
-        JSONB,
-        comment="Why it is not usable or not what was asked for; covariates left out with the reason.",
-        nullable=False,
-        server_default=EMPTY_ARRAY,
-    ),
+    array_column("reasons", "Why it is not usable or not what was asked for; covariates left out with the reason."),
     column("model", JSONB, comment="All that scoring needs; NULL for the heuristic.", derived_from=_KNOWN),
     column("fitted_at", Instant, comment="As-of instant: no attempt at or after it was used.", nullable=False),
     computed_column("run_at", "When it was computed."),
@@ -168,12 +130,9 @@ def _score_columns(*, is_risk_required: bool) -> list[Column[Any]]:
             minimum=0,
             derived_from=_ACTIVITY,
         ),
-        column(
+        array_column(
             "reasons",
-            JSONB,
-            comment="What raises or lowers the risk most: [{subject, raises_risk, silence_change, text}].",
-            nullable=False,
-            server_default=EMPTY_ARRAY,
+            "What raises or lowers the risk most: [{subject, raises_risk, silence_change, text}].",
             derived_from=_KNOWN,
         ),
         column("method", Text, comment="Model of the score, or 'heuristic'."),

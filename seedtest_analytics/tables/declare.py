@@ -63,6 +63,16 @@ def column(name: str, type_: Any, *, comment: str, **arguments: Any) -> Column[A
     return Column(name, type_, comment=full_comment, info={"contract": contract}, **arguments)
 
 
+def object_column(name: str, comment: str, **arguments: Any) -> Column[Any]:
+    """A JSON object, never NULL and empty unless it is given."""
+    return column(name, JSONB, comment=comment, nullable=False, server_default=EMPTY_OBJECT, **arguments)
+
+
+def array_column(name: str, comment: str, **arguments: Any) -> Column[Any]:
+    """A JSON array, never NULL and empty unless it is given."""
+    return column(name, JSONB, comment=comment, nullable=False, server_default=EMPTY_ARRAY, **arguments)
+
+
 def student_column(origin: str | None = "attempt.user_id", **arguments: Any) -> Column[Any]:
     """``user_id``: the raw id of the student, the key of every output; ``origin`` is its source column."""
     derived_from = (origin,) if origin else ()

@@ -1,8 +1,19 @@
 """Daily features of each student and topic."""
 
-from sqlalchemy import Date, Index, Integer, Numeric, Table, Text
+from typing import Any
+
+from sqlalchemy import Column, Date, Index, Integer, Numeric, Table, Text
 
 from seedtest_analytics.tables.declare import Instant, column, computed_by, computed_column, metadata, student_column
+
+
+def _count(name: str, comment: str, *origins: str) -> Column[Any]:
+    return column(name, Integer, comment=comment, nullable=False, server_default="0", minimum=0, derived_from=origins)
+
+
+def _time(name: str, comment: str) -> Column[Any]:
+    return column(name, Integer, comment=comment, unit="ms", minimum=0, derived_from=("attempt.recorded_time_ms",))
+
 
 features_topic_daily = Table(
     "features_topic_daily",
@@ -16,32 +27,9 @@ features_topic_daily = Table(
         primary_key=True,
         derived_from=("attempt.completed_at",),
     ),
-    column(
-        "attempts",
-        Integer,
-        comment="Answered attempts of the day.",
-        nullable=False,
-        server_default="0",
-        minimum=0,
-        derived_from=("attempt.is_answered",),
-    ),
-    column(
-        "correct",
-        Integer,
-        comment="Of these, right.",
-        nullable=False,
-        server_default="0",
-        minimum=0,
-        derived_from=("attempt.correct",),
-    ),
-    column(
-        "avg_time_ms",
-        Integer,
-        comment="Mean of the recorded times of answered attempts.",
-        unit="ms",
-        minimum=0,
-        derived_from=("attempt.recorded_time_ms",),
-    ),
+    _count("attempts", "Answered attempts of the day.", "attempt.is_answered"),
+    _count("correct", "Of these, right.", "attempt.correct"),
+    _time("avg_time_ms", "Mean of the recorded times of answered attempts."),
     column(
         "theta_estimate",
         Numeric(6, 3),
@@ -51,15 +39,7 @@ features_topic_daily = Table(
     ),
     column("last_seen_at", Instant, comment="Last attempt of the day.", derived_from=("attempt.completed_at",)),
     computed_column("computed_at", "When the row was computed."),
-    column(
-        "hints",
-        Integer,
-        comment="Attempts with at least one hint.",
-        nullable=False,
-        server_default="0",
-        minimum=0,
-        derived_from=("attempt.hint_used",),
-    ),
+    _count("hints", "Attempts with at least one hint.", "attempt.hint_used"),
     column(
         "theta_sd",
         Numeric(6, 3),
@@ -68,14 +48,7 @@ features_topic_daily = Table(
         minimum=0,
         derived_from=("mirt_ability.se",),
     ),
-    column(
-        "rt_median",
-        Integer,
-        comment="Median of the recorded times of answered attempts.",
-        unit="ms",
-        minimum=0,
-        derived_from=("attempt.recorded_time_ms",),
-    ),
+    _time("rt_median", "Median of the recorded times of answered attempts."),
     column(
         "improvement",
         Numeric(6, 3),

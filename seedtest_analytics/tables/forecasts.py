@@ -3,15 +3,14 @@
 from sqlalchemy import Date, Index, Integer, Table, Text
 
 from seedtest_analytics.tables.declare import (
-    EMPTY_ARRAY,
-    EMPTY_OBJECT,
-    JSONB,
     Float,
     Instant,
+    array_column,
     column,
     computed_by,
     computed_column,
     metadata,
+    object_column,
     week_column,
 )
 
@@ -22,27 +21,11 @@ prophet_fit_meta = Table(
     metadata,
     column("run_id", Text, comment="Fit; derived from its week, metric, settings and data.", primary_key=True),
     column("metric", Text, comment="KPI or topic:<topic_id>.", nullable=False),
-    column(
-        "changepoints",
-        JSONB,
-        comment="[{ds, slope_change_per_week}]: bends of the trend.",
-        nullable=False,
-        server_default=EMPTY_ARRAY,
-    ),
-    column(
-        "forecast",
-        JSONB,
-        comment="[{ds, yhat, yhat_lower, yhat_upper}] of the weeks ahead.",
-        nullable=False,
-        server_default=EMPTY_ARRAY,
-        derived_from=_SERIES,
-    ),
-    column(
+    array_column("changepoints", "[{ds, slope_change_per_week}]: bends of the trend."),
+    array_column("forecast", "[{ds, yhat, yhat_lower, yhat_upper}] of the weeks ahead.", derived_from=_SERIES),
+    object_column(
         "fit_meta",
-        JSONB,
-        comment="{status, reason, periods, threshold, trend, score, beats_baseline, warnings, insample, …}.",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
+        "{status, reason, periods, threshold, trend, score, beats_baseline, warnings, insample, …}.",
         derived_from=_SERIES,
     ),
     column("fitted_at", Instant, comment="As-of instant: nothing at or after it was used.", nullable=False),

@@ -1,10 +1,11 @@
 """Growth fits and their predictions for each student."""
 
-from sqlalchemy import Boolean, Date, Index, Integer, Table, Text
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Date, Index, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import UUID
 
 from seedtest_analytics.tables.declare import (
-    EMPTY_OBJECT,
     JSONB,
     Float,
     Instant,
@@ -12,6 +13,7 @@ from seedtest_analytics.tables.declare import (
     computed_by,
     computed_column,
     metadata,
+    object_column,
     student_column,
     week_column,
 )
@@ -20,6 +22,12 @@ _ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.co
 _SHARES = ("attempt.user_id", "attempt.topic_id", "attempt.correct", "attempt.completed_at")
 _SCORES = (*_ANSWERS, "mirt_item_params.params")
 _GOALS = ("interest_goal.target_level", "interest_goal.priority", "interest_goal.target_date")
+
+
+def _line(name: str, comment: str, **arguments: Any) -> Column[Any]:
+    """A statistic of a student's line, in the unit of the fit's score."""
+    return column(name, Float, comment=comment, nullable=False, **{"unit": "score", **arguments})
+
 
 growth_glmm_meta = Table(
     "growth_glmm_meta",
@@ -73,12 +81,8 @@ growth_brms_meta = Table(
     column("fitted_at", Instant, comment="As-of instant: no answer at or after it was used."),
     week_column(),
     column("is_usable", Boolean, comment="The diagnostics allow predictions; NULL: a row of the legacy pipeline."),
-    column(
-        "model_spec",
-        JSONB,
-        comment="{family, method, score_source, score_unit, lookback_weeks, first_week, students, seed, …}.",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
+    object_column(
+        "model_spec", "{family, method, score_source, score_unit, lookback_weeks, first_week, students, seed, …}."
     ),
     column(
         "draws",
@@ -114,35 +118,18 @@ growth_prediction = Table(
         nullable=False,
         derived_from=("growth_brms_meta.run_id",),
     ),
-    column(
+    _line(
         "intercept_mean",
-        Float,
-        comment="Posterior mean of the line in the look-back's first week (binomial family: logits).",
-        unit="score",
-        nullable=False,
+        "Posterior mean of the line in the look-back's first week (binomial family: logits).",
         derived_from=_SCORES,
     ),
-    column("intercept_sd", Float, comment="Its posterior SD.", unit="score", nullable=False, minimum=0),
-    column(
-        "slope_mean",
-        Float,
-        comment="Posterior mean of the gain a week.",
-        unit="score/week",
-        nullable=False,
-        derived_from=_SCORES,
-    ),
-    column("slope_sd", Float, comment="Its posterior SD.", unit="score/week", nullable=False, minimum=0),
-    column(
-        "projected",
-        Float,
-        comment="Posterior mean of the line on horizon_date.",
-        unit="score",
-        nullable=False,
-        derived_from=_SCORES,
-    ),
-    column("projected_lower", Float, comment="Lower bound of its 95 % interval.", unit="score", nullable=False),
-    column("projected_upper", Float, comment="Upper bound of its 95 % interval.", unit="score", nullable=False),
-    column("sigma", Float, comment="Posterior SD of the projected score.", unit="score", nullable=False, minimum=0),
+    _line("intercept_sd", "Its posterior SD.", minimum=0),
+    _line("slope_mean", "Posterior mean of the gain a week.", unit="score/week", derived_from=_SCORES),
+    _line("slope_sd", "Its posterior SD.", unit="score/week", minimum=0),
+    _line("projected", "Posterior mean of the line on horizon_date.", derived_from=_SCORES),
+    _line("projected_lower", "Lower bound of its 95 % interval."),
+    _line("projected_upper", "Upper bound of its 95 % interval."),
+    _line("sigma", "Posterior SD of the projected score.", minimum=0),
     column(
         "p",
         Float,
@@ -154,8 +141,8 @@ growth_prediction = Table(
     ),
     column("p_lower", Float, comment="Lower bound of p.", nullable=False, minimum=0, maximum=1),
     column("p_upper", Float, comment="Upper bound of p.", nullable=False, minimum=0, maximum=1),
-    column("target", Float, comment="Score that p is about.", unit="score", nullable=False, derived_from=_GOALS),
-    column("target_level", Float, comment="The same as an ability.", unit="logit", nullable=False, derived_from=_GOALS),
+    _line("target", "Score that p is about.", derived_from=_GOALS),
+    _line("target_level", "The same as an ability.", unit="logit", derived_from=_GOALS),
     column(
         "target_source",
         Text,

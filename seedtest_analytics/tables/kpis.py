@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Date, Index, Table
 
 from seedtest_analytics.tables.declare import (
-    EMPTY_OBJECT,
-    JSONB,
     column,
     computed_by,
     computed_column,
     metadata,
+    object_column,
     pointers,
     student_column,
 )
@@ -27,12 +26,9 @@ weekly_kpi = Table(
         primary_key=True,
         derived_from=("attempt.completed_at",),
     ),
-    column(
+    object_column(
         "kpis",
-        JSONB,
-        comment="I_t, E_t, R_t, A_t, P, S (number or null), their evidence and methods.",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
+        "I_t, E_t, R_t, A_t, P, S (number or null), their evidence and methods.",
         derived_from=("attempt.correct", "attempt.completed_at"),
     ),
     computed_column("created_at", "When the row was first written."),

@@ -6,7 +6,6 @@ from sqlalchemy import Boolean, Column, Index, Integer, Numeric, PrimaryKeyConst
 from sqlalchemy.dialects.postgresql import UUID
 
 from seedtest_analytics.tables.declare import (
-    EMPTY_OBJECT,
     JSONB,
     NOW,
     Float,
@@ -15,6 +14,7 @@ from seedtest_analytics.tables.declare import (
     computed_by,
     computed_column,
     metadata,
+    object_column,
     student_column,
     week_column,
 )
@@ -118,19 +118,12 @@ mirt_fit_meta = Table(
     "mirt_fit_meta",
     metadata,
     column("run_id", Text, comment="Calibration; derived from its week, settings and data.", primary_key=True),
-    column(
+    object_column(
         "model_spec",
-        JSONB,
-        comment="{model, n_persons, n_items, quadrature, linking_constants: {A, B, slope, intercept, n_anchors_used}, …}.",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
+        "{model, n_persons, n_items, quadrature, linking_constants: {A, B, slope, intercept, n_anchors_used}, …}.",
     ),
-    column(
-        "metrics",
-        JSONB,
-        comment="{log_likelihood, n_iterations, converged, max_gradient, usable, reasons, group_mean, group_sd, …}.",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
+    object_column(
+        "metrics", "{log_likelihood, n_iterations, converged, max_gradient, usable, reasons, group_mean, group_sd, …}."
     ),
     column("fitted_at", Instant, comment="As-of instant: no answer at or after it was used.", nullable=False),
     week_column(nullable=False),

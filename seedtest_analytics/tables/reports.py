@@ -29,7 +29,7 @@ report_artifacts = Table(
 )
 computed_by(
     report_artifacts,
-    "assets.reports.weekly_report",
+    "assets.reports._row",
     ("url", "resources.object_store.FolderStore.url", "resources.object_store.S3Store.url"),
     ("sha256 size_bytes", "resources.quarto.renderer.RenderedReport"),
 )

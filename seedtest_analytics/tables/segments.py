@@ -3,7 +3,6 @@
 from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, Table, Text
 
 from seedtest_analytics.tables.declare import (
-    EMPTY_OBJECT,
     JSONB,
     Float,
     Instant,
@@ -11,6 +10,7 @@ from seedtest_analytics.tables.declare import (
     computed_by,
     computed_column,
     metadata,
+    object_column,
     student_column,
     week_column,
 )
@@ -38,13 +38,7 @@ segment_meta = Table(
         nullable=False,
         derived_from=_FEATURES,
     ),
-    column(
-        "metrics",
-        JSONB,
-        comment="{withinss, tot_withinss, betweenss, silhouette, gap, reason, jaccard, explained, …}.",
-        nullable=False,
-        server_default=EMPTY_OBJECT,
-    ),
+    object_column("metrics", "{withinss, tot_withinss, betweenss, silhouette, gap, reason, jaccard, explained, …}."),
     column("n_users", Integer, comment="Students in the run.", minimum=0),
     column("fitted_at", Instant, comment="As-of instant: nothing at or after it was used.", nullable=False),
     computed_column(),
