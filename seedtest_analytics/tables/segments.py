@@ -121,5 +121,5 @@ computed_by(
     ("segment_label", "stats.segments.labels.own_label"),
     ("features_snapshot", "sql/segments/segments.sql:features"),
     ("segment_id map_x map_y", "stats.segments.segments.segment_students"),
-    ("confidence", "stats.segments.clustering.assign"),
+    ("confidence", "stats.segments.clustering.cluster"),
 )
