@@ -48,10 +48,9 @@ segment_meta = Table(
 computed_by(
     segment_meta,
     "assets.segments.week.segment_week",
-    ("method", "stats.segments.clustering.cluster"),
-    ("n_clusters", "stats.segments.choice.choose_count"),
+    ("method", "stats.segments.clustering.cluster", "stats.segments.segments.segment_students"),
+    ("n_clusters metrics", "stats.segments.choice.choose_count", "stats.segments.segments.segment_students"),
     ("centers", "stats.segments.segments.segment_students"),
-    ("metrics", "stats.segments.choice.choose_count", "stats.segments.segments.segment_students"),
 )
 
 segment_profile = Table(
