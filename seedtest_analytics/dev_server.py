@@ -74,7 +74,7 @@ def prepare_home(home: Path, project_folder: Path = PROJECT_FOLDER) -> dict[str,
     the embedded one. Raises :class:`DevServerError` and EmbeddedPostgresError.
     """
     home = home.resolve()
-    _link_instance_file(home, project_folder / "dagster.yaml")
+    _link_instance_file(home, project_folder / "deploy" / "dagster.yaml")
     storage_url = os.environ.get("DAGSTER_POSTGRES_URL")
     if not os.environ.get("DATABASE_URL"):
         server = EmbeddedPostgres(home / "postgres")
