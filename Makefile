@@ -1,7 +1,7 @@
 # Thin names over the real commands. `make demo` and `make test` do all set-up on a fresh machine.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow dev down lint format bench clean
+.PHONY: help demo check test test-slow coverage docs dev down lint format bench clean
 
 VENV := .venv
 TOOLS := .tools
@@ -10,6 +10,8 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 # The project's environment is always .venv, whatever environment the shell has activated.
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 unexport VIRTUAL_ENV
+# Tests start many processes; without stored bytecode each compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
 RUN := $(VENV)/bin/
 
 # What to show: a log instead of the simulated cohort, the cohort's size, how many weeks, where the page is.
@@ -46,18 +48,29 @@ dev: install-dev ## the UI over what is there
 down: ## stop the UI, the daemon and the embedded PostgreSQL
 	$(RUN)seedtest down
 
-lint: install-dev ## format, rules, types, layers
+lint: install-dev ## format, rules, types, layers, SQL, prose
 	$(RUN)ruff format --check .
 	$(RUN)ruff check .
 	$(RUN)mypy
 	$(RUN)lint-imports
+	$(RUN)sqlfluff lint --disable-progress-bar sql
+	$(RUN)python scripts/prose.py
+
+docs: install-dev ## the documentation site, in .site/site
+	$(RUN)python scripts/site.py
 
 format: install-dev ## write the format
 	$(RUN)ruff format .
 	$(RUN)ruff check --fix .
 
-test: system-packages lint ## everything that CI runs
+check: lint docs ## lint, types and the quick tests: no R, no database, under a minute
+	$(RUN)pytest -q -m "not (slow or long or database or stan or r or browser)" $(PYTEST_ARGS)
+
+test: system-packages lint docs ## everything that CI runs
 	$(RUN)pytest -m "not slow" $(PYTEST_ARGS)
+
+coverage: system-packages install-dev ## the same tests with measured coverage; fails below the floor in pyproject.toml
+	$(RUN)pytest -m "not slow" --cov --cov-report=term $(PYTEST_ARGS)
 
 test-slow: system-packages install-dev ## the long statistical studies
 	$(RUN)pytest -m slow $(PYTEST_ARGS)
@@ -66,4 +79,4 @@ bench: install-dev ## the benchmarks, each prints its table
 	for name in pipeline load irt growth risk; do $(RUN)python -m benchmarks.$$name --quick || exit 1; done
 
 clean: ## remove environments and caches (not DAGSTER_HOME)
-	rm -rf $(VENV) $(TOOLS) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf $(VENV) $(TOOLS) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .site .coverage*

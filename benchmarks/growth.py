@@ -5,7 +5,7 @@
 The first table compares at 200 and 1,000 students (12 weeks, a fifth missing): the lowest bulk effective sample size
 of any population parameter, and that a second of sampling, by the clock and of the processors (compiling is not counted
 for anybody). brms runs where R has it. The two slow methods make few iterations, which keeps their rates. The second
-table is ours alone: statistics, Stan fit, quick look, and every student's prediction, each row a process of its own so
+table is ours alone: statistics, Stan fit, quick look, and every student's prediction, each row a separate process, so
 that its peak memory (Stan's chains included) is its own. The third is a week through PostgreSQL
 (``benchmarks.growth_week``).
 """
@@ -225,7 +225,7 @@ def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:  # n
     small = _cohort(400)
     data = growth_data(small.student, small.week, score=small.score)
     for event in ("level", "score"):  # load compiled code, so that it is not measured
-        predict_students(fit_laplace(data), data, goal_week=GOAL_WEEK, goal=GOAL, event=event)  # type: ignore[arg-type]
+        predict_students(fit_laplace(data), data, goal_week=GOAL_WEEK, goal=GOAL, event=event)
     cohort = _cohort(n_students, n_weeks, missing=missing)
     clock = Clock()
 
@@ -284,7 +284,7 @@ def _watch_memory(done: threading.Event, peak: list[float]) -> None:
     while not done.wait(0.1):
         total = me.memory_info().rss
         for child in me.children(recursive=True):
-            with contextlib.suppress(psutil.Error):  # gone; and a fork that is no chain yet shares this one's pages
+            with contextlib.suppress(psutil.Error):  # gone, or a fork that shares this one's pages until it is a chain
                 total += child.memory_info().rss if child.exe() != me.exe() else 0
         peak[0] = max(peak[0], total / 2**20)
 

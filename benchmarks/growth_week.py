@@ -4,7 +4,7 @@
 
 The database is that of ``benchmarks.load``: DATABASE_URL, else an embedded PostgreSQL in a temporary folder. The tables
 of weekly shares right are filled by one statement before the clock starts; from there on the functions are the
-assets' own, in one transaction and a process of its own: read, statistics, Stan (2 chains of 1,000 draws, the
+assets' own, in one transaction and a separate process: read, statistics, Stan (2 chains of 1,000 draws, the
 assets' default), all predictions, checks of the contract, publication, plots, commit. Each size is run twice: a first
 publication, then the same week again, when every row is found unchanged. "Even": twenty questions a week, so
 students share designs. "Uneven": five to forty, so nearly every student's design is their own.
@@ -41,7 +41,7 @@ _ITEMS = """
 INSERT INTO mirt_item_params_history (run_id, item_id, model, a, b, c, n_responses, is_anchor, week_start)
 SELECT 'irt', n::text, 'Rasch', 1, -1.5 + 0.15 * n, 0, 100, false, :monday FROM generate_series(1, 20) AS n
 """
-# One student in five has a goal of their own, one in ten a day for it.
+# One student in five has their own goal, one in ten a day for it.
 _GOALS = """
 INSERT INTO interest_goal (user_id, topic_id, target_level, priority, created_at, target_date)
 SELECT md5(n::text)::uuid::text, 'algebra', round((n % 7) / 4.0, 2), 0, CAST(:monday AS date) - 100,

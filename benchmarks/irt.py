@@ -2,9 +2,9 @@
 
     python -m benchmarks.irt [--quick] [--cases small,medium,million] [--repeats 3] [--girth-python PYTHON]
 
-Each case runs in a process of its own, so that peak memory is the case's. Compilation happens before the clock
-starts and is printed apart. mirt runs through Rscript where R has it. girth is no dependency of the platform; it runs
-in an environment of its own: `python -m venv girth && girth/bin/pip install girth`, then `--girth-python
+Each case runs in a separate process, so that peak memory is the case's. Compilation happens before the clock
+starts and is printed apart. mirt runs through Rscript where R has it. girth is not a dependency of the platform; it runs
+in its own environment: `python -m venv girth && girth/bin/pip install girth`, then `--girth-python
 girth/bin/python`. mirt's recorded timings, made on another occasion, are read from the shared reference folder where
 that is present.
 """
@@ -161,7 +161,7 @@ def response_data(answers: tuple[np.ndarray, ...]) -> Any:
 
 
 def run_case(case: Case, repeats: int, reference: Path) -> dict[str, Any]:  # noqa: PLR0917
-    """Timings of one case; runs in a process of its own."""
+    """Timings of one case; runs in a separate process."""
     from seedtest_analytics.stats.irt.config import CalibrationConfig
     from seedtest_analytics.stats.irt.estimation import calibrate
     from seedtest_analytics.stats.irt.scoring import score
@@ -261,7 +261,8 @@ def girth_seconds(case: Case, peers: Peers) -> tuple[float, float] | str:
     answers = recorded_answers(case, peers.reference) or simulate(case)
     with tempfile.TemporaryDirectory() as folder:
         log = f"{folder}/log.npz"
-        np.savez(log, **dict(zip(("user", "item", "correct"), answers, strict=True)))
+        user, item, correct = answers
+        np.savez(log, user=user, item=item, correct=correct)
         done = subprocess.run(
             [peers.girth_python, "-c", GIRTH_PROGRAM, log], capture_output=True, text=True, check=False
         )

@@ -3,7 +3,7 @@
     python -m benchmarks.load [--attempts 1000000]
 
 Uses DATABASE_URL where it is set (its tables are migrated; the cohort stays in it), else an embedded PostgreSQL in a
-temporary folder. Each measurement is a process of its own, so that its peak memory is its own.
+temporary folder. Each measurement is a separate process, so that its peak memory is its own.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def main() -> None:
         os.chmod(folder, 0o755)
         for seed, size in ((1, attempts // 4), (2, attempts)):
             logs = Path(folder) / f"cohort{seed}"
-            for step, function, arguments in (
+            for step, function, given in (
                 ("simulate", simulate, (logs, size, seed)),
                 ("load", load, (logs, url)),
                 ("load again", load, (logs, url)),
             ):
-                rows, seconds, megabytes = in_own_process(function, arguments)
+                rows, seconds, megabytes = in_own_process(function, given)
                 table.add_row(step, f"{rows:,}", f"{seconds:.1f}", f"{rows / seconds:,.0f}", f"{megabytes:,.0f}")
     Console().print(table)
 
@@ -93,7 +93,7 @@ def database(folder: Path) -> Iterator[str]:
 
 
 def simulate(folder: Path, attempts: int, seed: int) -> int:  # noqa: PLR0917
-    """Write a cohort of about so many attempts."""
+    """Write a cohort of about this many attempts."""
     from seedtest_analytics.ingest.cohort_files import write_cohort
     from seedtest_analytics.stats.simulate import CohortConfig
 

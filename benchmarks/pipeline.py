@@ -3,7 +3,7 @@
     python -m benchmarks.pipeline [--attempts 1000000] [--quick]
 
 As ``benchmarks.load``, whose database and processes it uses: DATABASE_URL, else an embedded PostgreSQL in a temporary
-folder. Each step runs its job over the range given, in a process of its own.
+folder. Each step runs its job over the range given, in a separate process.
 """
 
 from __future__ import annotations

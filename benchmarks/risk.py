@@ -1,8 +1,8 @@
 """Time and memory of the churn panel, fit and score, of many Prophet series and of segments.
 
 Usage: ``python -m benchmarks.risk [--quick] [--only churn|graph|prophet|prophet_all_weeks|expectations|segments]``; ``--study``
-prints instead how well the churn model foretells on the published logs (walk-forward) and how many planted
-anomalies are found. Every case runs in a process of its own, so that its peak memory is its own; compilation
+prints instead how well the churn model predicts on the published logs (walk-forward) and how many planted
+anomalies are found. Every case runs in a separate process, so that its peak memory is its own; compilation
 (numba) is done before the clock starts. ``churn`` is the panel, fit and score of arrays, ``graph`` the same from an
 embedded PostgreSQL to its tables.
 """
@@ -48,8 +48,8 @@ def churn(n_users: int) -> str:
 
     as_of = FIRST_DAY + 7 * WEEKS
     landmarks = as_of - 7 * np.arange(1, 14)
-    fit_churn(landmark_panel(activity_log(*simulated_sessions(500), 500), landmarks, data_end_day=as_of))
-    log = activity_log(*simulated_sessions(n_users), n_users)
+    fit_churn(landmark_panel(activity_log(*simulated_sessions(500), n_users=500), landmarks, data_end_day=as_of))
+    log = activity_log(*simulated_sessions(n_users), n_users=n_users)
     times = [time.perf_counter()]
     panel = landmark_panel(log, landmarks, data_end_day=as_of)
     times.append(time.perf_counter())
@@ -65,14 +65,14 @@ def churn(n_users: int) -> str:
 
 
 def prophet(n_series: int) -> str:
-    """Series of twelve weeks: the last week scored and four weeks foretold."""
+    """Series of twelve weeks: the last week scored and four weeks predicted."""
     from seedtest_analytics.stats.forecasts.series import ForecastSettings
 
     return _prophet(n_series, ForecastSettings(scored_weeks=1), processes=os.cpu_count() or 1)
 
 
 def prophet_all_weeks(n_series: int) -> str:
-    """The same series by the settings of the asset, which scores every week anew."""
+    """The same series by the settings of the asset, which scores every week again."""
     from seedtest_analytics.assets.forecasts.week import model_settings
     from seedtest_analytics.settings import load_settings
 
@@ -174,7 +174,7 @@ def walk_forward(log: ActivityLog, horizon: int, *, n_landmarks: int = 12) -> st
         base = before[judged].mean() if judged.any() else 0.5
         given = [now.covariates[name] for name in HEURISTIC_COVARIATES]
         risks = [fit_churn(past, settings).predict_silence(now.covariates)[0] for settings in models.values()]
-        heuristic = heuristic_silence(*given, horizon)
+        heuristic = heuristic_silence(given[0], given[1], sessions=given[2], horizon_days=horizon)
         parts.append((now.user, silent, np.full(len(silent), base), *risks, heuristic))
     user, silent, base, *predictions = (np.concatenate(column) for column in zip(*parts, strict=True))
     lines = []
@@ -221,7 +221,7 @@ def study() -> None:
         print(anomaly_rates(history), flush=True)
 
 
-def _in_own_process(work: Callable[[int], str], size: int, out: multiprocessing.Queue) -> None:  # noqa: PLR0917
+def _in_own_process(work: Callable[[int], str], size: int, out: multiprocessing.Queue[tuple[str, float]]) -> None:  # noqa: PLR0917
     text = work(size)
     used = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     out.put((text, max(used) / 1e6))

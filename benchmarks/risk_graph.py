@@ -1,7 +1,7 @@
 """Churn as the graph computes it: panel in SQL, fit, scores and their publication, in an embedded PostgreSQL.
 
 Sessions are drawn in arrays, copied as (user, day) and made attempts of by one statement; each student has the KPIs of
-the 14 weeks that landmarks and scoring read. Each step runs in a process of its own, so that its peak memory is its
+the 14 weeks that landmarks and scoring read. Each step runs in a separate process, so that its peak memory is its
 own; the server's memory is bounded by its settings and is not counted, what it spills to disk is.
 """
 
@@ -105,7 +105,7 @@ def score(url: str) -> int:
 
 def week_run(connection: Connection) -> WeekRun:
     """The benchmark's week, with the churn look-back of the benchmark."""
-    settings = Settings(survival=SurvivalSettings(SURVIVAL_LOOKBACK_DAYS=LOOKBACK_DAYS))
+    settings = Settings(survival=SurvivalSettings.model_validate({"SURVIVAL_LOOKBACK_DAYS": LOOKBACK_DAYS}))
     return WeekRun(week(), connection, settings=settings, log=logging.getLogger("benchmark"), is_dry_run=False)
 
 

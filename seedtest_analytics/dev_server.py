@@ -39,6 +39,15 @@ STOP_TIMEOUT_SECONDS = 45
 LOG_LIMIT_BYTES = 20_000_000
 PROJECT_FOLDER = Path(__file__).resolve().parents[1]
 
+WRITTEN = "# Written by `seedtest up`. Delete this line to keep changes.\n"
+STORAGE = """
+storage:
+  postgres:
+    # In full: postgresql+psycopg2://user:password@host:port/dagster. Dagster's tables have their own database.
+    postgres_url:
+      env: DAGSTER_POSTGRES_URL
+"""
+
 _WATCH_SECONDS = 1.0
 _RESTART_LIMIT = 5
 _LOCATIONS = """{ workspaceOrError { ... on PythonError { message } ... on Workspace { locationEntries {
@@ -74,7 +83,7 @@ def prepare_home(home: Path, project_folder: Path = PROJECT_FOLDER) -> dict[str,
     the embedded one. Raises :class:`DevServerError` and EmbeddedPostgresError.
     """
     home = home.resolve()
-    _link_instance_file(home, project_folder / "dagster.yaml")
+    _write_instance_file(home, project_folder / "dagster.yaml")
     storage_url = os.environ.get("DAGSTER_POSTGRES_URL")
     if not os.environ.get("DATABASE_URL"):
         server = EmbeddedPostgres(home / "postgres")
@@ -266,18 +275,18 @@ class _Supervisor:
             logger.exception("cannot restart the embedded PostgreSQL; trying again")
 
 
-def _link_instance_file(home: Path, source: Path) -> None:
-    """Link the project's dagster.yaml into the home, unless an operator has put a file there."""
+def _write_instance_file(home: Path, source: Path) -> None:
+    """Write the project's dagster.yaml with PostgreSQL storage into the home, unless an operator has put a file there."""
     target = home / "dagster.yaml"
     home.mkdir(parents=True, exist_ok=True)
-    if target.exists() and not target.is_symlink():
-        if not target.samefile(source):
-            logger.info("using the existing %s", target)
+    # Earlier releases linked the file.
+    if target.exists() and not target.is_symlink() and not target.read_text(encoding="utf-8").startswith(WRITTEN):
+        logger.info("using the existing %s", target)
         return
     if not source.exists():
         raise DevServerError(f"there is no dagster.yaml: neither {source} nor one in {home}")
     target.unlink(missing_ok=True)
-    target.symlink_to(source)
+    target.write_text(WRITTEN + source.read_text(encoding="utf-8") + STORAGE, encoding="utf-8")
 
 
 def _database_beside(database_url: str) -> str:

@@ -43,7 +43,7 @@ def rows_of(engine: Engine, query: str, **parameters: Any) -> list[dict[str, Any
 
 
 def execute(engine: Engine, statement: str, parameters: Any = None) -> None:
-    """One statement in a transaction of its own."""
+    """One statement in a separate transaction."""
     with engine.begin() as connection:
         connection.execute(text(statement), parameters)
 

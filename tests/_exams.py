@@ -79,7 +79,7 @@ def student_uuid(user_id: str) -> uuid.UUID:
         try:
             return uuid.UUID(user_id)
         except ValueError:
-            pass  # 36 hyphens "match" the legacy pattern and are no UUID
+            pass  # 36 hyphens "match" the legacy pattern and are not a UUID
     return uuid.UUID(hashlib.md5(user_id.encode()).hexdigest())
 
 
@@ -97,7 +97,7 @@ def half_up(value: Decimal) -> int:
 def derived_attempts(exams: list[Exam]) -> list[dict[str, Any]]:
     """The 11 columns of the contract's section 2 for well-formed exams, with the changes of docs/metrics.md.
 
-    completed_at is the answer's own time, else the exam's first storing. A repeated question gets an id of its own.
+    completed_at is the answer's own time, else the exam's first storing. A repeated question gets its own id.
     """
     rows = []
     for exam in exams:

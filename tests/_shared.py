@@ -1,4 +1,7 @@
-"""Where the tests find the published data and the results of independent software."""
+"""The published data sets and the results of independent software that tests compare with.
+
+Their licences do not allow copies in the repository, so tests read them from a folder `shared` beside the checkout.
+"""
 
 import os
 from pathlib import Path
@@ -9,14 +12,24 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def shared(relative_path: str) -> Path:
-    """Path of a file in the shared folder beside the checkout; skips where it is missing, fails in CI.
+    """Path of a reference file. Where it is absent the test is skipped, or fails if the environment requires the data.
 
-    The public data sets may not be copied into the repository (their licences), so tests read them from there.
+    `.ci/run` requires them (SEEDTEST_REQUIRE_REFERENCE_DATA=1). Only tests marked `reference` may call this function.
     """
+    if not _current.get("is_marked"):
+        raise RuntimeError(f"mark this test with `reference`: it reads {relative_path}")
     path = SHARED / relative_path
     if not path.exists():
-        reason = f"shared data not found: {relative_path} is expected in a folder `shared` beside the checkout"
-        if os.environ.get("CI") == "true":
+        reason = f"reference data not found: {path}"
+        if os.environ.get("SEEDTEST_REQUIRE_REFERENCE_DATA") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
     return path
+
+
+_current: dict[str, bool] = {}
+
+
+def note_current_test(item: pytest.Item) -> None:
+    """Remember whether the test that is about to run may read reference data."""
+    _current["is_marked"] = item.get_closest_marker("reference") is not None

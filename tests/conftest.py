@@ -14,10 +14,29 @@ import pytest
 from psycopg import sql
 
 from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
+from tests._shared import note_current_test
 
 _FOLDER_PREFIX = "seedtest-test-postgres-"
 
 NewDatabase = Callable[..., str]
+
+MARKER_OF_FIXTURE = {"postgres_server": "database", "stan_runner": "stan"}
+"""A test that depends on one of these fixtures, directly or through another fixture, gets the marker."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by what they need, so that `make check` can leave them out."""
+    for item in items:
+        for fixture, marker in MARKER_OF_FIXTURE.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked `r` where R is not installed, except in CI, and let only marked tests read reference data."""
+    note_current_test(item)
+    if item.get_closest_marker("r") and shutil.which("R") is None and os.environ.get("CI") != "true":
+        pytest.skip("R is not installed: scripts/install-system-packages")
 
 
 def remove_server(root: Path) -> None:

@@ -20,6 +20,7 @@ from dagster_k8s import K8sRunLauncher
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
 
 from seedtest_analytics.dagster_private import process_config, resolve_to_config_type
+from seedtest_analytics.dev_server import STORAGE
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -112,7 +113,7 @@ def test_commands_are_understood(command: list[str], monkeypatch: pytest.MonkeyP
 
 def test_the_instance_is_the_projects_own_with_a_launcher() -> None:
     own = {key: value for key, value in INSTANCE.items() if key not in ("run_launcher", "compute_logs")}
-    assert own == yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    assert own == yaml.safe_load((ROOT / "dagster.yaml").read_text() + STORAGE)
 
 
 @pytest.mark.parametrize(("part", "kind"), [("run_launcher", K8sRunLauncher), ("compute_logs", S3ComputeLogManager)])

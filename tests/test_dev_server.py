@@ -17,7 +17,7 @@ import pytest
 
 from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
 from seedtest_analytics.database.embedded_postgres_host import free_port
-from seedtest_analytics.dev_server import PROJECT_FOLDER, DevServer, DevServerError, prepare_home
+from seedtest_analytics.dev_server import PROJECT_FOLDER, STORAGE, WRITTEN, DevServer, DevServerError, prepare_home
 from tests.conftest import remove_server
 
 DEFINITIONS = """
@@ -116,6 +116,7 @@ def ignored_interrupts() -> Iterator[None]:
     signal.signal(signal.SIGINT, previous)
 
 
+@pytest.mark.database
 def test_life_of_a_server(folder: Path, server: DevServer, ignored_interrupts: None) -> None:
     """One long test, because each start takes seconds."""
     assert server.status().state == "stopped"
@@ -175,6 +176,7 @@ def test_a_taken_port_is_told_before_anything_starts(folder: Path) -> None:
     assert not (folder / "other" / "postgres").exists()
 
 
+@pytest.mark.database
 def test_a_supervisor_whose_command_line_the_kernel_does_not_show_yet_has_not_ended(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,7 +250,7 @@ def test_an_operators_own_instance_file_stays(
     file.unlink()
     file.symlink_to(tmp_path / "moved away")
     prepare_home(tmp_path)
-    assert file.samefile(PROJECT_FOLDER / "dagster.yaml")
+    assert file.read_text() == WRITTEN + (PROJECT_FOLDER / "dagster.yaml").read_text() + STORAGE
 
 
 def test_the_instance_that_dagster_yaml_describes(

@@ -32,12 +32,6 @@ OTHER_VARIABLES = {
 """Variables of Dagster, AWS, R, CmdStan and Python."""
 OTHER_NAMES = {"pg_restore", "jsonb_to_recordset", "current_date", "known_churn"}
 """Of PostgreSQL, and a part of a test's name."""
-NOT_YET = {
-    "name": set[str](),
-    "make": {"check"},
-    "path": set[str](),
-}
-"""Names of the assets' framework that CONTRIBUTING describes and that are not merged yet. Remove an entry once it is."""
 
 
 def each(documents: list[Path]) -> pytest.MarkDecorator:
@@ -80,7 +74,7 @@ def test_paths_exist(document: Path) -> None:
         ):
             if not facts.PLACEHOLDER.search(path) and not (ROOT / path).exists():
                 missing.add(path)
-    assert missing - NOT_YET["path"] == set()
+    assert missing == set()
 
 
 @each(facts.written())
@@ -111,7 +105,7 @@ def test_commands_and_their_options_exist(document: Path) -> None:
                 continue
             options = re.findall(r"(?<!\S)\[?(--[a-z-]+)", rest)
             missing |= {f"seedtest {command} {o}" for o in options if o not in facts.command_options()[command]}
-        targets = set(re.findall(r"(?<![\w/-])make ([a-z][a-z-]*)", words)) - facts.make_targets() - NOT_YET["make"]
+        targets = set(re.findall(r"(?<![\w/-])make ([a-z][a-z-]*)", words)) - facts.make_targets()
         missing |= {f"make {target}" for target in targets}
         for module in re.findall(r"python -m ([\w.]+)", words):
             if not (ROOT / Path(*module.split("."))).with_suffix(".py").is_file():
@@ -127,7 +121,7 @@ def test_names_with_underscores_occur_in_the_code(document: Path) -> None:
         if not facts.PLACEHOLDER.search(span.text) or " " in span.text:
             names = set(re.findall(r"(?<![\w/.-])[A-Za-z]\w*_\w+", span.text))
             missing |= names - facts.source_words() - facts.test_names()
-    assert missing - OTHER_NAMES - NOT_YET["name"] == set()
+    assert missing - OTHER_NAMES == set()
 
 
 @each(facts.written())
@@ -172,11 +166,6 @@ def test_lines_end_at_a_sentence_or_at_120_characters(document: Path) -> None:
     exempt = r"\s*(\||#|<|!?\[)"
     assert [line for line in prose if len(line) > LONGEST_LINE and not re.match(exempt, line)] == []
     assert [line for line in prose if line.count("`") % 2] == []
-
-
-def test_what_is_not_there_yet_is_still_missing() -> None:
-    here = (NOT_YET["name"] & facts.source_words()) | (NOT_YET["make"] & facts.make_targets())
-    assert here | (NOT_YET["path"] & facts.file_names()) == set(), "remove these from NOT_YET"
 
 
 # ---- the contract ----

@@ -97,7 +97,10 @@ CROSS JOIN LATERAL (
                         THEN r.time_text::numeric <= 2147483
                     WHEN r.time_text IS NOT NULL THEN false
                 END AS time_form,
-                CASE WHEN r.hints_text IS NOT NULL THEN r.hints_text ~ '^[ \t\n\v\f\r]*\+?[0-9]{1,9}[ \t\n\v\f\r]*$' END AS hints_form,
+                CASE
+                    WHEN r.hints_text IS NOT NULL
+                    THEN r.hints_text ~ '^[ \t\n\v\f\r]*\+?[0-9]{1,9}[ \t\n\v\f\r]*$'
+                END AS hints_form,
                 CASE
                     WHEN r.at_text ~ ('^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
                         || '([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?'

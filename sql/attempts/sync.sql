@@ -17,7 +17,12 @@ WHERE
     s.exam_result_id IS NULL
     OR e.id IS NULL
     OR s.source_version <> e.xmin::text
-    OR (:full_compare AND s.source_hash <> md5(ROW(e.user_id, e.session_id, e.exam_id, e.org_id, e.status, LEAST(e.created_at, e.updated_at), e.result_json)::text)::uuid)
+    OR (
+        :full_compare
+        AND s.source_hash <> md5(ROW(
+            e.user_id, e.session_id, e.exam_id, e.org_id, e.status, LEAST(e.created_at, e.updated_at), e.result_json
+        )::text)::uuid
+    )
     OR EXISTS (
         SELECT FROM attempt_quarantine AS z
         WHERE z.exam_result_id = e.id AND z.reason = 'time_in_future' AND z.completed_at < :as_of
@@ -140,9 +145,15 @@ FROM (
     FROM (SELECT l.* FROM attempt_log AS l INNER JOIN batch_exam AS b ON b.exam_result_id = l.exam_result_id) AS o
     FULL JOIN staged_attempt AS s ON s.exam_result_id = o.exam_result_id AND s.question_ordinal = o.question_ordinal
     WHERE
-        (o.item_id, o.user_id, o.correct, o.is_answered, o.recorded_time_ms, o.hints_used, o.completed_at, o.topic_id, o.session_id)
+        (
+            o.item_id, o.user_id, o.correct, o.is_answered, o.recorded_time_ms, o.hints_used, o.completed_at, o.topic_id,
+            o.session_id
+        )
         IS DISTINCT FROM
-        (s.item_id, s.user_id, s.correct, s.is_answered, s.recorded_time_ms, s.hints_used, s.completed_at, s.topic_id, s.session_id)
+        (
+            s.item_id, s.user_id, s.correct, s.is_answered, s.recorded_time_ms, s.hints_used, s.completed_at, s.topic_id,
+            s.session_id
+        )
         OR (o.answer_no = 1) IS DISTINCT FROM (s.answer_no = 1)
     UNION ALL
     SELECT l.completed_at, NULL
@@ -213,7 +224,9 @@ INSERT INTO attempt_sync (exam_result_id, source_version, source_hash, n_element
 SELECT
     e.id,
     e.xmin::text,
-    md5(ROW(e.user_id, e.session_id, e.exam_id, e.org_id, e.status, LEAST(e.created_at, e.updated_at), e.result_json)::text)::uuid,
+    md5(ROW(
+        e.user_id, e.session_id, e.exam_id, e.org_id, e.status, LEAST(e.created_at, e.updated_at), e.result_json
+    )::text)::uuid,
     CASE
         WHEN e.status = 'failed' THEN 0
         WHEN jsonb_typeof(e.result_json -> 'questions') = 'array' THEN jsonb_array_length(e.result_json -> 'questions')

@@ -19,7 +19,8 @@ WITH answers AS (
 -- Only windows that end at exactly this instant. A run for an earlier instant must not read later data, and abilities of an
 -- earlier day must not be combined with today's counts; such a student gets the mode accuracy.
 window_known AS (
-    SELECT user_id, window_name, theta, se FROM ability_window WHERE week_start = :week_start AND window_end_at IN (:as_of, :days_14)
+    SELECT user_id, window_name, theta, se FROM ability_window
+    WHERE week_start = :week_start AND window_end_at IN (:as_of, :days_14)
 ),
 joined AS (
     SELECT

@@ -14,7 +14,8 @@ WITH written AS (
     ON CONFLICT (user_id, week_start) DO UPDATE
     SET kpis = CAST(:required AS jsonb) || (t.kpis - CAST(:owned AS text[])) || (excluded.kpis - CAST(:foreign AS text[])),
         updated_at = now()
-    WHERE t.kpis IS DISTINCT FROM CAST(:required AS jsonb) || (t.kpis - CAST(:owned AS text[])) || (excluded.kpis - CAST(:foreign AS text[]))
+    WHERE t.kpis IS DISTINCT FROM
+        CAST(:required AS jsonb) || (t.kpis - CAST(:owned AS text[])) || (excluded.kpis - CAST(:foreign AS text[]))
     RETURNING (xmax = 0) AS is_new
 )
 SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written;
@@ -22,7 +23,7 @@ SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM w
 -- name: unknown_keys
 SELECT DISTINCT k.key
 FROM staged_kpi AS s CROSS JOIN LATERAL jsonb_object_keys(s.kpis) AS k (key)
-WHERE k.key <> ALL (CAST(:owned AS text[]))
+WHERE k.key <> ALL(CAST(:owned AS text[]))
 ORDER BY k.key;
 
 -- name: summary
@@ -46,6 +47,7 @@ ORDER BY 2 DESC;
 
 -- name: values
 -- For a plot: a sample of at most 50,000 students that is the same every time.
-SELECT (kpis ->> CAST(:key AS text))::float8 AS value FROM weekly_kpi WHERE week_start = :week_start AND kpis ->> CAST(:key AS text) IS NOT NULL
+SELECT (kpis ->> CAST(:key AS text))::float8 AS value FROM weekly_kpi
+WHERE week_start = :week_start AND kpis ->> CAST(:key AS text) IS NOT NULL
 ORDER BY md5(user_id)
 LIMIT 50000;

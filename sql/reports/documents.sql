@@ -56,7 +56,10 @@ linking AS (
     FROM mirt_fit_meta
     WHERE
         week_start <= :week_start AND jsonb_typeof(model_spec -> 'linking_constants') = 'object'
-        AND (model_spec ->> 'filter' IS NULL OR NOT EXISTS (SELECT FROM mirt_fit_meta AS o WHERE o.model_spec ->> 'filter' IS NULL))
+        AND (
+            model_spec ->> 'filter' IS NULL
+            OR NOT EXISTS (SELECT FROM mirt_fit_meta AS o WHERE o.model_spec ->> 'filter' IS NULL)
+        )
     ORDER BY week_start DESC
     LIMIT 1
 ),
@@ -66,7 +69,10 @@ scale AS (
     FROM mirt_fit_meta
     WHERE
         is_usable AND model_spec ->> 'scale_origin' <> 'unlinked' AND week_start <= :week_start
-        AND (model_spec ->> 'filter' IS NULL OR NOT EXISTS (SELECT FROM mirt_fit_meta AS o WHERE o.model_spec ->> 'filter' IS NULL))
+        AND (
+            model_spec ->> 'filter' IS NULL
+            OR NOT EXISTS (SELECT FROM mirt_fit_meta AS o WHERE o.model_spec ->> 'filter' IS NULL)
+        )
     ORDER BY week_start DESC
     LIMIT 1
 ),

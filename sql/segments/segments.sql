@@ -62,4 +62,4 @@ INNER JOIN segment_meta AS m ON m.run_id = p.run_id
 WHERE m.week_start < :week_start;
 
 -- name: has_newer
-SELECT EXISTS (SELECT FROM segment_meta WHERE week_start > :week_start);
+SELECT EXISTS(SELECT FROM segment_meta WHERE week_start > :week_start);

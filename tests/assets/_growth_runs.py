@@ -3,12 +3,9 @@
 import datetime as dt
 import json
 import logging
-import os
-import shutil
 from typing import Any
 
 import dagster as dg
-import pytest
 from sqlalchemy import Engine
 
 from seedtest_analytics.assets.framework.report import Outcome
@@ -37,12 +34,6 @@ LAPLACE = GrowthSettings(backend="laplace", n_samples=2000)
 
 
 STAN = GrowthSettings()
-
-
-needs_r = pytest.mark.skipif(
-    shutil.which("R") is None and os.environ.get("CI") != "true",
-    reason="R is not installed: scripts/install-system-packages",
-)
 
 
 def samplers() -> Samplers:

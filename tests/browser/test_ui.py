@@ -64,7 +64,7 @@ class Server:
 
 
 def seedtest(home: Path, *arguments: str) -> str:
-    """The command line in a process of its own, on the home's embedded PostgreSQL."""
+    """The command line in a separate process, on the home's embedded PostgreSQL."""
     environment = {
         **{k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "DAGSTER_POSTGRES_URL")},
         "SEEDTEST_START_DATE": "2026-04-06",

@@ -58,6 +58,7 @@ def test_what_is_no_url_of_postgresql(seedtest: Seedtest, url: str) -> None:
     assert "postgresql://" in refused(seedtest, ("migrate",), url)
 
 
+@pytest.mark.long
 def test_the_doctor_names_the_refusal_and_goes_on(seedtest: Seedtest) -> None:
     url = f"postgresql://kim:{PASSWORD}@127.0.0.1:1/school"
     code, output = seedtest("doctor", DATABASE_URL=url, COLUMNS="500")

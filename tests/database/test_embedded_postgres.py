@@ -20,6 +20,8 @@ from seedtest_analytics.database import embedded_postgres, embedded_postgres_hos
 from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from tests.conftest import remove_server
 
+pytestmark = pytest.mark.database
+
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another OS user")
 
 

@@ -361,6 +361,7 @@ def _temporary_tables(engine: Engine) -> list[str]:
     return found
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("name", "exams", "attempts", "questions"),
     [("attempts_assist17_small", 2_804, 90_586, 2_625), ("attempts_ednet_main", 15_008, 338_915, 12_502)],

@@ -108,7 +108,7 @@ def content(engine: Engine, *names: str) -> dict[str, set[tuple[Any, ...]]]:
 
 
 def rebuilt(platform: Platform, engine: Engine) -> dict[str, set[tuple[Any, ...]]]:
-    """The outputs made anew from the present attempts, with the calibrations that the weeks have."""
+    """The outputs made again from the present attempts, with the calibrations that the weeks have."""
     execute(engine, f"TRUNCATE {', '.join(OUTPUTS)}")
     platform.run_range("rescore_weeks", FIRST, monday_of(TODAY))
     platform.run_range("aggregate_features_daily", FIRST, TODAY)

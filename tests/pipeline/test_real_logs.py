@@ -32,6 +32,7 @@ def definitions(database: Engine, tmp_path: Path) -> dg.Definitions:
     return build_definitions(resources)
 
 
+@pytest.mark.reference
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["attempts_assist17_small", "attempts_ednet_main"])
 def test_a_real_log_goes_through_to_the_abilities_of_its_fullest_week(

@@ -1,4 +1,4 @@
-"""The number of statements does not grow with students, and no run makes tables of its own."""
+"""The number of statements does not grow with students, and no run makes its own tables."""
 
 import datetime as dt
 import random

@@ -171,7 +171,7 @@ def _empty(engine: Engine) -> None:
 
 
 def _run_until_killed(engine: Engine, url: str, home: Path) -> None:
-    """`seedtest materialize` in a process of its own, killed once two weeks have been calibrated."""
+    """`seedtest materialize` in a separate process, killed once two weeks have been calibrated."""
     command = [sys.executable, "-m", "seedtest_analytics.cli.app", "--home", str(home / "home")]
     environment = {**os.environ, **ENVIRONMENT, "DATABASE_URL": url}
     range_ = ["--from", FIRST.isoformat(), "--to", LAST.isoformat(), "--no-reports"]

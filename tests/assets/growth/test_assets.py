@@ -43,7 +43,6 @@ from tests.assets._growth_runs import (
     fit,
     fit_glmm,
     materialise,
-    needs_r,
     samplers,
     store_fit,
 )
@@ -506,7 +505,6 @@ def test_the_draws_are_stored_for_predictions_on_demand(database: Engine) -> Non
 
 
 @pytest.mark.r
-@needs_r
 def test_the_mixed_model_is_stored_and_slopes_are_merged_on_request(database: Engine) -> None:
     truth = store_cohort(database)
     quiet = pd.DataFrame(

@@ -34,7 +34,6 @@ from tests.assets._growth_runs import (
     TABLES,
     fit,
     fit_glmm,
-    needs_r,
     store_fit,
 )
 
@@ -121,7 +120,6 @@ def test_without_r_the_message_says_what_to_install(
 
 
 @pytest.mark.r
-@needs_r
 def test_a_fit_of_r_that_takes_too_long_is_ended_and_writes_nothing(database: Engine) -> None:
     store_cohort(database, n_students=60)
     before = snapshot(database, *TABLES)
@@ -233,7 +231,6 @@ def chains_in(folder: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.r
-@needs_r
 def test_r_killed_in_the_middle_of_a_fit_writes_nothing_and_the_next_run_does(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,6 @@
 """Growth by brms: the request, the result, and (slow) agreement with a long run of brms."""
 
 import json
-import os
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,11 +10,6 @@ from seedtest_analytics.resources.r.brms_growth import BrmsOptions, sample_growt
 from seedtest_analytics.resources.r.session import RSession
 from seedtest_analytics.stats.growth.priors import GrowthPriors, Normal
 from tests._shared import shared
-
-needs_r = pytest.mark.skipif(
-    shutil.which("R") is None and os.environ.get("CI") != "true",
-    reason="R is not installed: scripts/install-system-packages",
-)
 
 
 class FakeR:
@@ -103,9 +96,9 @@ def of_reference(cache):
         return sampled(r, rows, cache_folder=cache, n_chains=2, n_draws=1000, seed=7, cores=2)
 
 
+@pytest.mark.reference
 @pytest.mark.r
 @pytest.mark.slow
-@needs_r
 class TestLive:
     """Compiles the gaussian model twice and the binomial one once; takes three minutes or more."""
 

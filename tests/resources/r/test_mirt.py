@@ -7,7 +7,6 @@ mirt itself is tested where mirt is installed.
 import json
 import logging
 import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -30,11 +29,6 @@ from seedtest_analytics.stats.irt.config import Beta, CalibrationConfig, ItemPri
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.estimation import calibrate
 from tests._shared import shared
-
-needs_r = pytest.mark.skipif(
-    shutil.which("R") is None and os.environ.get("CI") != "true",
-    reason="R is not installed: scripts/install-system-packages",
-)
 
 
 def some_answers(n_users=40, n_items=5, seed=3):
@@ -176,7 +170,6 @@ def stand_in(tmp_path_factory):
 
 
 @pytest.mark.r
-@needs_r
 class TestStandIn:
     def test_answers_reach_their_cells_and_results_their_ids(self, stand_in, caplog):
         answers = some_answers()
@@ -239,7 +232,6 @@ def r():
 
 
 @pytest.mark.r
-@needs_r
 def test_missing_mirt_says_how_to_install_it(r):
     if r.package_versions(["mirt"])["mirt"]:
         pytest.skip("mirt is installed")
@@ -247,8 +239,8 @@ def test_missing_mirt_says_how_to_install_it(r):
         calibrate_with_mirt(r, some_answers(), options=MirtOptions())
 
 
+@pytest.mark.reference
 @pytest.mark.r
-@needs_r
 class TestAgainstMirt:
     """Only where mirt itself is installed."""
 

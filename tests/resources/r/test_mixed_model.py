@@ -1,8 +1,6 @@
 """lme4 through the R resource: agreement with reference results, and the diagnostics of a fit."""
 
 import json
-import os
-import shutil
 from functools import cache
 
 import numpy as np
@@ -15,13 +13,7 @@ from seedtest_analytics.stats.mixed_model.data import MixedModelDataError, held_
 from seedtest_analytics.stats.mixed_model.result import growth_slopes
 from tests._shared import shared
 
-pytestmark = [
-    pytest.mark.r,
-    pytest.mark.skipif(
-        shutil.which("R") is None and os.environ.get("CI") != "true",
-        reason="R is not installed: scripts/install-system-packages",
-    ),
-]
+pytestmark = pytest.mark.r
 
 GROWTH = "score ~ week + (week | student_id)"
 TOPICS = "score ~ week + (week | student_id) + (1 | topic)"
@@ -57,6 +49,7 @@ def fitted(r, rows, **options):
     return fit_mixed_model(r, rows, options=MixedModelOptions(**options))
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("name", REFERENCES)
 def test_agrees_with_lme4_to_four_digits(r, name):
     path, formula = REFERENCES[name]

@@ -28,11 +28,6 @@ from seedtest_analytics.resources.r.session import RSession
 
 PROBE = Path(__file__).with_name("r_scripts") / "probe.R"
 
-needs_r = pytest.mark.skipif(
-    shutil.which("R") is None and os.environ.get("CI") != "true",
-    reason="R is not installed: scripts/install-system-packages",
-)
-
 
 def through_the_wire(value):
     packed = b"".join(bytes(part) for part in wire.pack({"value": frames.to_wire(value, "value")}))
@@ -156,7 +151,6 @@ def r():
 
 
 @pytest.mark.r
-@needs_r
 class TestSession:
     def test_what_forked_children_print_does_not_garble_the_result(self, r):
         """brms samples its chains in forks; two of them once wrote into one message, which became unreadable."""
@@ -264,7 +258,6 @@ class TestSession:
 
 
 @pytest.mark.r
-@needs_r
 class TestFaults:
     @pytest.mark.parametrize("function", ["sleep_for_ever", "compute_for_ever"])
     def test_time_out_ends_r_and_the_next_call_works(self, r, function):
@@ -321,7 +314,6 @@ class TestFaults:
 
 
 @pytest.mark.r
-@needs_r
 class TestResource:
     def test_calls_share_nothing(self):
         from seedtest_analytics.resources.r.resource import RResource
@@ -343,7 +335,6 @@ def test_platform_side_does_not_import_rpy2():
 
 
 @pytest.mark.r
-@needs_r
 def test_console_reaches_the_dagster_log():
     import dagster as dg
 

@@ -26,6 +26,7 @@ def quiet_series(n, seed, trend=0.0, shock=0.0):
     return weekly_series("I_t", weeks(n), values=values, evidence=evidence)
 
 
+@pytest.mark.long
 def test_a_shock_after_eight_weeks_is_found_and_signed():
     found = [forecast_series(quiet_series(9, seed, shock=sign * 8), LAST) for seed in range(4) for sign in (1, -1)]
     assert {result.method for result in found} == {"prophet"}
@@ -71,6 +72,7 @@ def test_a_bend_is_found():
     assert abs(np.average(at, weights=np.abs(sizes)) - 20) < 4
 
 
+@pytest.mark.long
 def test_prophet_is_flagged_where_the_baseline_is_better():
     rng = np.random.default_rng(7)
     judged = ForecastSettings(scored_weeks=12)

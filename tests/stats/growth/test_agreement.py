@@ -50,7 +50,8 @@ def monte_carlo_error(posterior: GrowthPosterior, name: str) -> float:
     return mcse_mean(draws)
 
 
-@pytest.mark.parametrize("backend", ["by_stan", "by_laplace"])
+@pytest.mark.reference
+@pytest.mark.parametrize("backend", [pytest.param("by_stan", marks=pytest.mark.stan), "by_laplace"])
 class TestAgainstBrms:
     def test_population_means_and_sds(self, backend, reference, request):
         """Means within three Monte Carlo errors of both, SDs within five per cent."""
@@ -79,6 +80,7 @@ class TestAgainstBrms:
             np.testing.assert_allclose(sd, theirs[f"{name}_sd"], rtol=0.05)
 
 
+@pytest.mark.reference
 def test_stan_and_the_quick_look_agree(by_stan, by_laplace):
     stan, laplace = by_stan.summary(), by_laplace.summary()
     for name in stan:
@@ -89,6 +91,7 @@ def test_stan_and_the_quick_look_agree(by_stan, by_laplace):
             assert stan[name][bound] == pytest.approx(laplace[name][bound], abs=0.2 * stan[name]["sd"]), name
 
 
+@pytest.mark.reference
 def test_trees_stay_shallow(by_stan):
     report = by_stan.diagnostics()
     assert report["treedepth"]["max"] <= 4

@@ -66,6 +66,7 @@ def test_gradient():
     np.testing.assert_allclose(density.value_and_gradient(theta)[1], numeric, rtol=5e-3, atol=5e-2)
 
 
+@pytest.mark.long
 def test_the_truth_is_recovered(fit):
     _, _, posterior = fit
     assert posterior.verdict.usable

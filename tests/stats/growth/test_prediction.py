@@ -103,6 +103,7 @@ def test_blocks_do_not_change_the_answer(fit):
     assert len(whole.to_frame()) == 120
 
 
+@pytest.mark.long
 def test_intervals_cover_the_future_and_probabilities_are_calibrated():
     """20,000 students whose lines are known; tolerances are four binomial SDs."""
     n = 20_000
@@ -138,6 +139,7 @@ def test_a_student_with_500_weeks_among_others_with_twelve():
     assert predicted.P[200] > 0.999
 
 
+@pytest.mark.long
 def test_fewer_hyper_draws_suffice_in_a_large_cohort():
     assert [hyper_draws_needed(n) for n in (10, 1000, 10_000, 1_000_000)] == [4000, 4000, 400, 100]
     n = 10_000

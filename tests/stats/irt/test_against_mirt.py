@@ -15,6 +15,8 @@ from tests._shared import shared
 from tests.stats.irt._references import classic, column, reference, reference_items, simulated
 from tests.stats.irt._simulation import from_matrix
 
+pytestmark = pytest.mark.reference
+
 PARAMETER_TOLERANCE = 0.005
 LOG_LIKELIHOOD_TOLERANCE = 0.01
 STANDARD_ERROR_TOLERANCE = 0.03

@@ -118,6 +118,7 @@ def test_items_with_few_answers_are_skipped_and_named(periods: tuple[Simulated, 
     assert len(drift.skipped) >= 6
 
 
+@pytest.mark.long
 def test_no_drift_gives_no_alert() -> None:
     """Twelve pairs of calibrations of the same items: 30 items × 2 tests each, hardly a false alert."""
     false = 0

@@ -39,6 +39,7 @@ def assert_same(
         np.testing.assert_allclose(getattr(other.items, name)[order], getattr(one.items, name), atol=atol)
 
 
+@pytest.mark.long
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_order_of_rows_does_not_matter_to_the_last_bit(small: Simulated, fitted: Calibration, seed: int) -> None:
@@ -191,6 +192,7 @@ def test_a_wrong_key_is_flagged_and_not_scored_with(small: Simulated) -> None:
     assert any("wrong key" in warning for warning in calibration.verdict.warnings)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("model", "n_persons"), [("2PL", 1_500), ("2PL", 12_000), ("3PL", 6_000), ("3PL", 20_000)])
 @pytest.mark.parametrize("slope", [-0.5, -1.0, -2.0])
 def test_a_wrong_key_is_found_under_priors_that_forbid_it(model: ModelName, n_persons: int, slope: float) -> None:
@@ -256,6 +258,7 @@ def test_too_few_passes_are_not_usable(small: Simulated) -> None:
     assert "not converged after 2 passes" in calibration.verdict.reasons[0]
 
 
+@pytest.mark.long
 def test_a_population_beyond_the_quadrature_is_not_usable() -> None:
     truth = ItemParameters.of(np.arange(20), np.ones(20), b=np.linspace(-2, 2, 20))
     made = simulate(2_000, 20, 20, seed=41, sd=2.0, items=truth)
@@ -263,6 +266,7 @@ def test_a_population_beyond_the_quadrature_is_not_usable() -> None:
     assert any("ends of the quadrature" in reason for reason in calibrate(made.data, narrow).verdict.reasons)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["double", "mixed"])
 def test_a_student_with_tens_of_thousands_of_answers_is_one_like_any_other(
     precision: str, monkeypatch: pytest.MonkeyPatch
@@ -309,6 +313,7 @@ def test_anchored_scale_finds_an_abler_population(small: Simulated) -> None:
     np.testing.assert_array_equal(calibration.items.se_b[:8], 0.0)
 
 
+@pytest.mark.reference
 def test_block_standard_errors_are_those_of_each_item_alone() -> None:
     full = calibrate(classic("SAT12"))
     block = calibrate(classic("SAT12"), CalibrationConfig(standard_errors="block"))

@@ -37,6 +37,7 @@ def uniform(points: int) -> LinkGrid:
     return LinkGrid(np.linspace(-4.0, 4.0, points), np.full(points, 1.0 / points))
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("direction", ["new_to_old", "old_to_new"])
 def test_kolen_and_brennan(method: LinkMethod, direction: str) -> None:
@@ -54,6 +55,7 @@ def items_of(rows: list[dict[str, Any]]) -> ItemParameters:
     return ItemParameters.of([row["item"] for row in rows], column(rows, "a"), b=column(rows, "b"), c=c)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("pair", ["pl2", "pl3_noisy"])
 @pytest.mark.parametrize(("weights", "grid"), [("normal", LinkGrid.normal()), ("uniform", uniform(81))])
@@ -86,6 +88,7 @@ def equateirt_form(number: int) -> tuple[ItemParameters, np.ndarray]:
     return ItemParameters.of(form["item"].to_numpy(), a, b=-d / a), jacobian @ raw @ jacobian.T
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("method", ["mean-mean", "haebara"])
 def test_published_standard_errors(method: LinkMethod) -> None:
     """equateIRT (Battauz 2015), test 1 to test 5, Gauss-Hermite 30 points: estimates and errors as printed."""

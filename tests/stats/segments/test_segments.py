@@ -43,6 +43,7 @@ def adjusted_rand(a, b):
     return adjusted_rand_score(a, b)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["kmeans", "gmm"])
 def test_planted_segments_are_found_counted_and_named(method):
     features, truth = cohort(1_500, seed=1)
@@ -76,6 +77,7 @@ def test_no_structure_is_one_segment():
     assert "the gap statistic finds one group" in result.reason
 
 
+@pytest.mark.long
 def test_identity_and_names_stay_over_four_months():
     """Each month other students, slowly moving centres and clusters found in another order: ids and names
     stay put.
@@ -171,6 +173,7 @@ def test_twins_do_not_make_a_resample_large_enough():
     assert result.warnings == ()
 
 
+@pytest.mark.long
 def test_small_cohorts_of_many_tight_groups_are_segmented():
     """With the number chosen by the data too, 10 to 13 students in seven groups."""
     for seed in range(20):

@@ -48,6 +48,7 @@ def test_foretells_the_next_two_weeks(cohort, now):
     assert model.method == "cox_efron"
 
 
+@pytest.mark.long
 def test_is_calibrated_on_a_cohort_with_known_churn():
     """Slope within 0.9 to 1.1 and not by luck: its standard error is 0.02 at most, and seeds 1 to 6 gave 1.00 to 1.05.
 
@@ -210,6 +211,7 @@ def test_a_missing_covariate_is_named(cohort):
         model.predict_silence({"days_since_last": [1.0]})
 
 
+@pytest.mark.long
 def test_the_parametric_alternative_agrees(cohort, now):
     *_, panel, cox = cohort
     weibull = fit_churn(panel, ChurnSettings(family="weibull", forward_landmarks=1))

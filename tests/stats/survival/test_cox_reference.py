@@ -11,6 +11,8 @@ from seedtest_analytics.stats.survival.kaplan_meier import kaplan_meier
 from seedtest_analytics.stats.survival.proportionality import proportionality_test
 from tests._shared import shared
 
+pytestmark = pytest.mark.reference
+
 LUNG = ["age", "sex", "ph.ecog", "wt.loss"]
 DROPOUT = ["engagement", "scholar", "load"]
 
