@@ -40,8 +40,10 @@ class SegmentSettings:
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment: ``centre`` has the members' medians in the features' units; ``moved`` is the scaled distance to the
-    previous run's centre. ``jaccard`` (stability) is NaN where unknown; the run's warnings give the reason.
+    """One segment of a run.
+
+    ``centre`` has the members' medians in the features' units; ``moved`` is the scaled distance from the previous centre.
+    ``jaccard`` (stability) is NaN where unknown; the run's warnings give the reason.
     """
 
     segment_id: int
@@ -80,6 +82,7 @@ class Segmentation:
     warnings: tuple[str, ...]
 
 
+@one_thread()
 def segment_students(
     features: Mapping[str, ArrayLike],
     settings: SegmentSettings | None = None,
@@ -102,38 +105,47 @@ def segment_students(
         raise ValueError(f"features need one column each of the same length above 0, not lengths {sorted(lengths)}")
     scale = plan_scale(features)
     Z = scale.transform(features) if scale.names else np.zeros((lengths.pop(), 0))
-    with one_thread():
-        count = _count(Z, chosen)
-        if count.k == 1:
-            mean = Z.mean(axis=0)[None, :]
-            clustering = Clustering(
-                mean, np.zeros(len(Z), np.int64), confidence=np.ones(len(Z)), method="single", n_fitted=len(Z)
-            )
-        else:
-            clustering = _without_empty(cluster(Z, count.k, method=chosen.method, seed=chosen.seed))
-        stability = Stability(np.ones(1))
-        if len(clustering.centres) > 1:
-            stability = bootstrap_jaccard(
-                Z,
-                clustering.labels,
-                k=len(clustering.centres),
-                method=chosen.method,
-                seed=chosen.seed,
-                repeats=chosen.bootstrap_repeats,
-            )
-    segments = _segments(
-        features,
-        Z,
-        scale=scale,
-        clustering=clustering,
-        stability=stability,
-        previous=previous,
-        first_new_id=first_new_id,
+    count = _count(Z, chosen)
+    clustering, stability = _one_segment(Z), Stability(np.ones(1))
+    if count.k > 1:
+        clustering = _without_empty(cluster(Z, count.k, method=chosen.method, seed=chosen.seed))
+    k, labels = len(clustering.centres), clustering.labels
+    if k > 1:
+        repeats = chosen.bootstrap_repeats
+        stability = bootstrap_jaccard(Z, labels, k=k, method=chosen.method, seed=chosen.seed, repeats=repeats)
+    raw = {name: np.asarray(values, dtype=np.float64) for name, values in features.items()}
+    medians = [_medians(raw, labels == j) for j in range(k)]
+    scaled = np.zeros((k, 0))
+    if scale.names:
+        scaled = scale.scale_centres({name: [m.get(name, np.nan) for m in medians] for name in scale.names})
+    match = match_segments(scaled, scale, previous=previous)
+    ids, names = _identities(
+        match.previous, previous, medians=medians, names=scale.names, scaled=scaled, first_new_id=first_new_id
+    )
+    within = within_sums(Z, labels, k=k)
+    sizes = np.bincount(labels, minlength=k)
+    segments = tuple(
+        Segment(
+            segment_id=ids[j],
+            label=names[j],
+            description=describe(medians[j], scale.names, scaled=scaled[j])
+            if scale.names
+            else "All students are alike.",
+            centre=medians[j],
+            scaled_centre=dict(zip(scale.names, scaled[j].tolist(), strict=True)),
+            n=int(sizes[j]),
+            share=float(sizes[j] / len(Z)),
+            within_ss=float(within[j]),
+            jaccard=float(stability.jaccard[j]),
+            is_new=match.previous[j] is None,
+            moved=float(match.distance[j]),
+        )
+        for j in range(k)
     )
     coordinates, explained = map_coordinates(Z)
     total = float(((Z - Z.mean(axis=0)) ** 2).sum())
     return Segmentation(
-        segment_id=np.array([segment.segment_id for segment in segments], dtype=np.int64)[clustering.labels],
+        segment_id=np.array(ids, dtype=np.int64)[labels],
         confidence=clustering.confidence,
         coordinates=coordinates,
         explained=explained,
@@ -142,7 +154,7 @@ def segment_students(
         method=clustering.method,
         reason=count.reason,
         n_fitted=clustering.n_fitted,
-        between_ss=total - float(within_sums(Z, clustering.labels, k=len(segments)).sum()),
+        between_ss=total - float(within.sum()),
         scale=scale,
         warnings=_warnings(segments, stability),
     )
@@ -162,53 +174,16 @@ def _count(Z: Floats, settings: SegmentSettings) -> ClusterCount:
     return ClusterCount(settings.n_clusters, "the number was given")
 
 
+def _one_segment(Z: Floats) -> Clustering:
+    n, labels = len(Z), np.zeros(len(Z), np.int64)
+    return Clustering(Z.mean(axis=0)[None, :], labels, confidence=np.ones(n), method="single", n_fitted=n)
+
+
 def _without_empty(clustering: Clustering) -> Clustering:
     """Drop centres without members, which a mixture can have."""
     used = np.unique(clustering.labels)
     labels = np.searchsorted(used, clustering.labels)
     return replace(clustering, centres=clustering.centres[used], labels=labels)
-
-
-def _segments(
-    features: Mapping[str, ArrayLike],
-    Z: Floats,
-    *,
-    scale: FeatureScale,
-    clustering: Clustering,
-    stability: Stability,
-    previous: Sequence[PreviousSegment],
-    first_new_id: int,
-) -> tuple[Segment, ...]:
-    k, labels = len(clustering.centres), clustering.labels
-    raw = {name: np.asarray(features[name], dtype=np.float64) for name in features}
-    medians = [_medians(raw, labels == j) for j in range(k)]
-    scaled = np.zeros((k, 0))
-    if scale.names:
-        scaled = scale.scale_centres({name: [m.get(name, np.nan) for m in medians] for name in scale.names})
-    match = match_segments(scaled, scale, previous=previous)
-    within = within_sums(Z, labels, k=k)
-    sizes = np.bincount(labels, minlength=k)
-    ids, names = _identities(
-        match.previous, previous, medians=medians, names=scale.names, scaled=scaled, first_new_id=first_new_id
-    )
-    return tuple(
-        Segment(
-            segment_id=ids[j],
-            label=names[j],
-            description=describe(medians[j], scale.names, scaled=scaled[j])
-            if scale.names
-            else "All students are alike.",
-            centre=medians[j],
-            scaled_centre=dict(zip(scale.names, scaled[j].tolist(), strict=True)) if scale.names else {},
-            n=int(sizes[j]),
-            share=float(sizes[j] / len(Z)),
-            within_ss=float(within[j]),
-            jaccard=float(stability.jaccard[j]),
-            is_new=match.previous[j] is None,
-            moved=float(match.distance[j]),
-        )
-        for j in range(k)
-    )
 
 
 def _medians(raw: Mapping[str, Floats], members: NDArray[np.bool_]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from tests.stats.growth.support import predict_students
 
 
 def test_a_brms_fit_predicts_like_the_posterior_its_draws_come_from():
-    """Four chains cut from the quick look's draws, under brms's names."""
+    """Four chains cut from the draws of the Laplace fit, under brms's names."""
     c = simulate_cohort(150, seed=81)
     data = growth_data(c.student, c.week, score=c.score)
     quick = fit_laplace(data, n_draws=4000, seed=1)
