@@ -29,7 +29,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks._cohorts import PROGRAMS, simulate_cohort
 from benchmarks.load import machine
+
+NAIVE = PROGRAMS / "growth_naive.stan"
 
 SEED = 20
 GOAL_WEEK, GOAL = 15.0, 0.7
@@ -171,14 +174,15 @@ def naive(n_students: int) -> Sampled:
 
     from seedtest_analytics.stats.growth.diagnostics import ess_bulk, rhat
     from seedtest_analytics.stats.growth.priors import GrowthPriors
-    from seedtest_analytics.stats.growth.stan import NAIVE, StanSettings, prior_data
+    from seedtest_analytics.stats.growth.stan import StanProgram, StanSettings, prior_data
 
     cohort = _cohort(n_students)
     data = {"N": len(cohort.week), "J": n_students, "student": (cohort.student + 1).tolist()}
     data |= {"week": cohort.week, "score": cohort.score} | prior_data(GrowthPriors())
     n = _iterations(n_students)
     clock = Clock()
-    v = _runner().sample(NAIVE, data, StanSettings(chains=4, warmup=n, draws=n, seed=SEED)).variables
+    settings = StanSettings(chains=4, warmup=n, draws=n, seed=SEED)
+    v = _runner().sample(StanProgram(NAIVE), data, settings=settings).variables
     seconds = clock.read()
     tau = np.moveaxis(v["tau"], -1, 0)
     draws = [v["Intercept"], v["slope"], *tau, v["rho"], v["sigma"]]
@@ -219,13 +223,13 @@ def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:  # n
     """The steps of one weekly fit."""
     from seedtest_analytics.stats.growth.data import growth_data
     from seedtest_analytics.stats.growth.laplace import fit_laplace
-    from seedtest_analytics.stats.growth.prediction import predict_students
+    from seedtest_analytics.stats.growth.prediction import predict_blocks
     from seedtest_analytics.stats.growth.stan import fit_stan
 
     small = _cohort(400)
     data = growth_data(small.student, small.week, score=small.score)
     for event in ("level", "score"):  # load compiled code, so that it is not measured
-        predict_students(fit_laplace(data), data, goal_week=GOAL_WEEK, goal=GOAL, event=event)
+        list(predict_blocks(fit_laplace(data), data, goal_week=GOAL_WEEK, goal=GOAL, event=event))
     cohort = _cohort(n_students, n_weeks, missing=missing)
     clock = Clock()
 
@@ -245,7 +249,7 @@ def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:  # n
     fit_laplace(data, n_draws=1000)
     row.append(lap())
     for event in ("level", "score"):
-        predict_students(posterior, data, goal_week=GOAL_WEEK, goal=GOAL, event=event)  # type: ignore[arg-type]
+        list(predict_blocks(posterior, data, goal_week=GOAL_WEEK, goal=GOAL, event=event))  # type: ignore[arg-type]
         row.append(lap())
     return row
 
@@ -290,9 +294,9 @@ def _watch_memory(done: threading.Event, peak: list[float]) -> None:
 
 
 def _compile(naive: bool) -> None:  # noqa: FBT001
-    from seedtest_analytics.stats.growth.stan import MARGINAL, NAIVE
+    from seedtest_analytics.stats.growth.stan import MARGINAL, StanProgram
 
-    for program in [MARGINAL, *([NAIVE] if naive else [])]:
+    for program in [MARGINAL, *([StanProgram(NAIVE)] if naive else [])]:
         _runner().executable(program)
 
 
@@ -306,8 +310,6 @@ def _runner() -> Any:
 
 
 def _cohort(n_students: int, n_weeks: int = 12, *, missing: float = 0.2) -> Any:
-    from seedtest_analytics.stats.growth.simulate import simulate_cohort
-
     return simulate_cohort(n_students, n_weeks, missing=missing, seed=SEED)
 
 

@@ -24,8 +24,8 @@ import numpy as np
 from benchmarks.load import machine
 
 if TYPE_CHECKING:
+    from benchmarks._landmarks import ActivityLog
     from seedtest_analytics.stats.forecasts.series import ForecastSettings
-    from seedtest_analytics.stats.survival.panel import ActivityLog
 
 FIRST_DAY, WEEKS = 18_008, 26
 LAST_SERIES_WEEK = dt.date(2024, 3, 18)
@@ -43,8 +43,8 @@ def simulated_sessions(n_users: int, seed: int = 1) -> tuple[np.ndarray, np.ndar
 
 def churn(n_users: int) -> str:
     """Panel of 13 landmarks, Cox fit with clustered errors and held-out check, score of everybody."""
+    from benchmarks._landmarks import activity_log, landmark_panel
     from seedtest_analytics.stats.survival.churn_fit import fit_churn
-    from seedtest_analytics.stats.survival.panel import activity_log, landmark_panel
 
     as_of = FIRST_DAY + 7 * WEEKS
     landmarks = as_of - 7 * np.arange(1, 14)
@@ -131,7 +131,7 @@ def published_logs(shared: Path) -> dict[str, tuple[ActivityLog, int]]:
     """
     import pandas as pd
 
-    from seedtest_analytics.stats.survival.panel import activity_log
+    from benchmarks._landmarks import activity_log
 
     logs = {}
     for name in ("assist17_small", "ednet_main"):
@@ -154,10 +154,9 @@ def walk_forward(log: ActivityLog, horizon: int, *, n_landmarks: int = 12) -> st
     ``model`` is as the graph fits it, ``definition`` with the covariates of the metric definition alone (a log of
     activity has no A_t, E_t and R_t), ``heuristic`` the contract's.
     """
-    from seedtest_analytics.stats.survival.churn import HEURISTIC_COVARIATES, ChurnSettings
+    from benchmarks._landmarks import landmark_panel
+    from seedtest_analytics.stats.survival.churn import HEURISTIC_COVARIATES, ChurnModel, ChurnSettings
     from seedtest_analytics.stats.survival.churn_fit import fit_churn
-    from seedtest_analytics.stats.survival.heuristic import heuristic_silence
-    from seedtest_analytics.stats.survival.panel import landmark_panel
     from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
     first, last = np.quantile(log.start_days, [0.3, 0.95])
@@ -172,9 +171,8 @@ def walk_forward(log: ActivityLog, horizon: int, *, n_landmarks: int = 12) -> st
         silent = now.outcome_at(horizon)[1]
         judged, before = past.outcome_at(horizon)
         base = before[judged].mean() if judged.any() else 0.5
-        given = [now.covariates[name] for name in HEURISTIC_COVARIATES]
         risks = [fit_churn(past, settings).predict_silence(now.covariates)[0] for settings in models.values()]
-        heuristic = heuristic_silence(given[0], given[1], sessions=given[2], horizon_days=horizon)
+        heuristic = ChurnModel("heuristic", horizon, follow_up_days=horizon).predict_silence(now.covariates)[0]
         parts.append((now.user, silent, np.full(len(silent), base), *risks, heuristic))
     user, silent, base, *predictions = (np.concatenate(column) for column in zip(*parts, strict=True))
     lines = []

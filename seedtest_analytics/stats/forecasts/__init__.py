@@ -1,3 +1,1 @@
-"""Weekly series: forecast by Prophet or a local level, anomaly scores made without the scored week,
-expectations.
-"""
+"""Weekly series: forecasts by Prophet or a local level, anomaly scores without the scored week, expectations."""

@@ -1,6 +1,4 @@
-"""What a single student's KPI was expected to be, and how far it fell from that: light enough for every
-student.
-"""
+"""The expected value of each student's KPI by a pooled local level, and the distance from it; cheap enough for all."""
 
 from __future__ import annotations
 
@@ -21,30 +19,24 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class StudentExpectation:
-    """(U, W) ``expected`` value of each week from the weeks before it, and ``anomaly`` the signed z of what
-    came.
+    """(U, W) ``expected`` value of each week by the weeks before it, and ``anomaly``, the signed z of the observed value.
 
-    ``anomaly`` is (value - expected) over the standard deviation of such errors in the cohort at this
-    evidence and length of history; NaN where there is no value or fewer than ``min_history`` earlier ones.
-    ``next_expected`` (U,) is for the week after the last.
+    z = (value - expected) / the cohort's standard deviation of such errors at this evidence and length of history. Both
+    are NaN with fewer than ``min_history`` earlier values, ``anomaly`` also where the week has no value.
     """
 
     expected: Floats
     anomaly: Floats
-    next_expected: Floats
     model: LocalLevel
-    method: str
 
 
 def expect_students(
     values: ArrayLike, evidence: ArrayLike | None = None, *, min_history: int = 3
 ) -> StudentExpectation:
-    """Expectation and anomaly of (U, W) weekly values with (U, W) evidence (answers behind each), oldest week
-    first.
+    """Expectation and anomaly of (U, W) weekly values with (U, W) evidence (numbers of answers), oldest week first.
 
-    No week enters its own expectation. The parameters of the model (how fast students change, how much
-    evidence matters) are the cohort's, estimated robustly, so that one student's outlier cannot excuse
-    itself.
+    No week enters its own expectation. The parameters are the cohort's, and its scale is robust, so that an outlier
+    does not raise its own threshold.
     """
     y, w = checked_rows(values, evidence)
     model = fit_pooled_level(y, w)
@@ -54,5 +46,4 @@ def expect_students(
     scale = max(model.noise_sd, 1e-12) if np.isfinite(model.noise_sd) else np.nan
     anomaly = np.where(enough, (y - steps.expected) / (steps.relative_sd * scale), np.nan)
     expected = np.where(enough, steps.expected, np.nan)
-    last = np.where(np.isfinite(y).sum(axis=1) >= min_history, steps.level, np.nan)
-    return StudentExpectation(expected, anomaly, next_expected=last, model=model, method="local_level_pooled")
+    return StudentExpectation(expected, anomaly, model=model)

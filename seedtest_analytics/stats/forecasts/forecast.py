@@ -1,9 +1,9 @@
-"""Forecasting series: Prophet where it can be fitted, the local level where not and always beside it."""
+"""Forecasts of weekly series: Prophet where it can be fitted, else the local level, which is also the baseline."""
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from scipy import stats
 from seedtest_analytics.stats.forecasts.local_level import LocalLevel, LocalWalk, one_step, walk_local_level
 from seedtest_analytics.stats.forecasts.prophet_model import ProphetFit, fit_prophet
 from seedtest_analytics.stats.forecasts.scores import MIN_ERRORS, anomaly_scores, error_scale
-from seedtest_analytics.stats.forecasts.series import ForecastSettings, SeriesForecast, WeeklySeries
+from seedtest_analytics.stats.forecasts.series import Changepoint, ForecastSettings, SeriesForecast, WeeklySeries
 from seedtest_analytics.stats.verification.expectations import ForecastScore, score_forecasts
 from seedtest_analytics.stats.verification.verdict import judge_forecasts
 
@@ -28,8 +28,8 @@ MIN_WEEKS_TO_JUDGE = 4
 class _Walk:
     """One-step forecasts of a method.
 
-    ``expected`` (T,) and ``relative_sd`` (T, T) as in ``LocalWalk``; ``is_own`` (T,) where the method itself
-    made the forecast, and not the local level for want of weeks.
+    ``expected`` (T,) and ``relative_sd`` (T, T) are as in ``LocalWalk``; ``is_own`` (T,) is False where the local level
+    made the forecast for lack of weeks.
     """
 
     expected: Floats
@@ -37,12 +37,21 @@ class _Walk:
     is_own: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class _Ahead:
+    """(H,) ``expected`` weeks ahead, the ``variance`` that the change of level or trend adds, and the trend."""
+
+    expected: Floats
+    variance: Floats
+    trend: str
+    changepoints: tuple[Changepoint, ...] = ()
+
+
 def forecast_series(series: WeeklySeries, settings: ForecastSettings | None = None) -> SeriesForecast:
     """Forecast one series and score every week against the forecast made from the weeks before it.
 
-    Thin series are answered, not refused: fewer than ``min_points`` values (or a failing optimiser) give the
-    local level, no value at all gives ``method`` "none", each with its ``reason``. An incomplete week does
-    not belong into the input.
+    A thin series gets an answer too: with fewer than ``min_points`` values (or a failing optimiser) the local level,
+    without any value the ``method`` "none", each with its ``reason``. The input must not contain an incomplete week.
     """
     chosen = settings or ForecastSettings()
     if series.n_known == 0:
@@ -56,17 +65,8 @@ def forecast_series(series: WeeklySeries, settings: ForecastSettings | None = No
         final = _fit(series, chosen, level=local.models[-1], until=len(series.values), ask=_weeks_ahead(series, chosen))
     except RuntimeError as error:
         return _by_local_level(series, chosen, local=local, reason=f"Prophet could not be fitted: {error}")
-    return _result(
-        series,
-        chosen,
-        method="prophet",
-        reason="",
-        walk=walk,
-        local=local,
-        ahead=final.expected,
-        ahead_variance=final.trend_variance,
-        fit=final,
-    )
+    ahead = _Ahead(final.expected, final.trend_variance, trend=final.trend, changepoints=final.changepoints)
+    return _result(series, chosen, method="prophet", reason="", walk=walk, local=local, ahead=ahead)
 
 
 def forecast_many(
@@ -76,27 +76,26 @@ def forecast_many(
     processes: int = 1,
     on_done: Callable[[int], None] | None = None,
 ) -> list[SeriesForecast]:
-    """Forecast series in ``processes`` parallel processes, in the order given; the result does not depend on
-    their number.
+    """Forecast series in ``processes`` parallel processes; order and results do not depend on their number.
 
     ``on_done`` is called with the number finished so far.
     """
     task = partial(forecast_series, settings=settings)
-    results: list[SeriesForecast] = []
     if processes <= 1 or len(series) <= 1:
-        for one in series:
-            results.append(task(one))
-            if on_done:
-                on_done(len(results))
-        return results
+        return _counted(map(task, series), on_done)
     # spawn: a forked child would inherit the locks and database connections of a Dagster step
     context = multiprocessing.get_context("spawn")
     size = max(1, min(16, len(series) // (4 * processes)))
     with ProcessPoolExecutor(min(processes, len(series)), mp_context=context) as pool:
-        for result in pool.map(task, series, chunksize=size):
-            results.append(result)
-            if on_done:
-                on_done(len(results))
+        return _counted(pool.map(task, series, chunksize=size), on_done)
+
+
+def _counted(forecasts: Iterable[SeriesForecast], on_done: Callable[[int], None] | None) -> list[SeriesForecast]:
+    results = []
+    for forecast in forecasts:
+        results.append(forecast)
+        if on_done:
+            on_done(len(results))
     return results
 
 
@@ -108,16 +107,14 @@ def _fit(
     until: int,
     ask: NDArray[np.datetime64],
 ) -> ProphetFit:
-    """Prophet on the weeks before ``until``; evidence weighs as much as the series itself has shown it to
-    matter.
-    """
+    """Prophet on the weeks before ``until``; the local level of the series decides how much evidence counts."""
     known = np.flatnonzero(np.isfinite(series.values[:until]))
     weights = 1.0 / level.relative_variance(series.evidence[known])
     return fit_prophet(series.weeks[known], series.values[known], weights=weights, ask=ask, settings=settings)
 
 
 def _prophet_walk(series: WeeklySeries, settings: ForecastSettings, *, local: LocalWalk) -> _Walk:
-    """Prophet one step ahead; weeks with too few before them keep the local level's forecast."""
+    """Prophet one step ahead; weeks with too few weeks before them keep the local level's forecast."""
     n = len(series.values)
     known = np.isfinite(series.values)
     earlier = np.cumsum(known) - known
@@ -125,9 +122,8 @@ def _prophet_walk(series: WeeklySeries, settings: ForecastSettings, *, local: Lo
     is_own = (earlier >= settings.min_points) & known & (np.arange(n) >= from_week)
     expected = local.expected.copy()
     for t in np.flatnonzero(is_own):
-        expected[t] = _fit(series, settings, level=local.models[t], until=int(t), ask=series.weeks[t : t + 1]).expected[
-            0
-        ]
+        fit = _fit(series, settings, level=local.models[t], until=int(t), ask=series.weeks[t : t + 1])
+        expected[t] = fit.expected[0]
     evidence = np.where(known, series.evidence, np.nan)
     relative_sd = np.sqrt([model.relative_variance(evidence) for model in local.models[:-1]])
     return _Walk(expected, relative_sd, is_own=is_own)
@@ -142,21 +138,11 @@ def _by_local_level(
 ) -> SeriesForecast:
     model = local.models[-1]
     steps = one_step(series.values[None, :], series.evidence[None, :], model=model)
-    ahead = np.full(settings.horizon_weeks, steps.level[0])
+    level = np.full(settings.horizon_weeks, steps.level[0])
     drift = steps.level_variance[0] + model.signal_ratio * np.arange(settings.horizon_weeks)
-    variance = drift * np.nan_to_num(model.noise_sd) ** 2
+    ahead = _Ahead(level, drift * np.nan_to_num(model.noise_sd) ** 2, trend="level")
     walk = _Walk(local.expected, local.relative_sd, is_own=np.isfinite(local.expected))
-    return _result(
-        series,
-        settings,
-        method="local_level",
-        reason=reason,
-        walk=walk,
-        local=local,
-        ahead=ahead,
-        ahead_variance=variance,
-        fit=None,
-    )
+    return _result(series, settings, method="local_level", reason=reason, walk=walk, local=local, ahead=ahead)
 
 
 def _result(
@@ -167,16 +153,14 @@ def _result(
     reason: str,
     walk: _Walk,
     local: LocalWalk,
-    ahead: Floats,
-    ahead_variance: Floats,
-    fit: ProphetFit | None,
+    ahead: _Ahead,
 ) -> SeriesForecast:
     errors = series.values - walk.expected
     scores = anomaly_scores(errors, walk.relative_sd)
     scale, count = error_scale(errors, scores, relative_sd=walk.relative_sd[-1])
-    half = np.full(len(ahead), np.nan)
+    half = np.full(len(ahead.expected), np.nan)
     if count >= MIN_ERRORS:
-        half = stats.t.ppf(0.5 + settings.interval_level / 2, count) * np.sqrt(scale**2 + ahead_variance)
+        half = stats.t.ppf(0.5 + settings.interval_level / 2, count) * np.sqrt(scale**2 + ahead.variance)
     score = _score(series, settings, walk=walk, local=local, scores=scores) if method == "prophet" else None
     warnings = () if score is None or score.n < MIN_WEEKS_TO_JUDGE else judge_forecasts(score).reasons
     return SeriesForecast(
@@ -190,13 +174,13 @@ def _result(
         expected_baseline=local.expected,
         anomaly_score=scores,
         is_anomaly=np.abs(np.nan_to_num(scores)) >= settings.anomaly_threshold,
-        changepoints=() if fit is None else fit.changepoints,
+        changepoints=ahead.changepoints,
         forecast_weeks=_weeks_ahead(series, settings),
-        forecast=ahead,
-        forecast_lower=ahead - half,
-        forecast_upper=ahead + half,
+        forecast=ahead.expected,
+        forecast_lower=ahead.expected - half,
+        forecast_upper=ahead.expected + half,
         interval_level=settings.interval_level,
-        trend="level" if fit is None else fit.trend,
+        trend=ahead.trend,
         score=score,
         beats_baseline=None if score is None else bool(score.skill > 0),
         warnings=warnings,
@@ -206,9 +190,7 @@ def _result(
 def _score(
     series: WeeklySeries, settings: ForecastSettings, *, walk: _Walk, local: LocalWalk, scores: Floats
 ) -> ForecastScore | None:
-    """One-step forecasts that Prophet made, with the limits that would have been stated from earlier
-    errors.
-    """
+    """Score Prophet's one-step forecasts, with the limits that the earlier errors gave at the time."""
     errors = series.values - walk.expected
     half = np.full(len(errors), np.nan)
     for t in np.flatnonzero(walk.is_own):

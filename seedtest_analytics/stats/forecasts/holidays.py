@@ -1,8 +1,8 @@
 """Public holidays as days of a forecast.
 
-Prophet's own ``add_country_holidays`` looks a holiday up on the very day of an observation; a weekly series stands on
-Mondays, so it would know the holidays that fall on a Monday only. And it gives each holiday an effect of its own, which
-a series of some months has seen once at most. So here all holidays of a country are one kind of week with one effect.
+Prophet's ``add_country_holidays`` does not suit a weekly series. It looks a holiday up on the day of an observation, and
+ours are Mondays. It also fits one effect per holiday, which a series of some months has seen once at most. Here all
+holidays of a country share one effect on the week.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def public_holidays(countries: Sequence[str], first: np.datetime64, *, last: np.
     """(``public holiday <country>``, day) of each public holiday from ``first`` to ``last``, by country and day.
 
     Args:
-        countries: ISO 3166 codes that the package ``holidays`` knows.
+        countries: ISO 3166 codes that the package ``holidays`` supports.
         first, last: days, both included.
     """
     from holidays import country_holidays

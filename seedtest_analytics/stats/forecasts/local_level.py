@@ -1,15 +1,17 @@
 """The local level model with evidence weights, for one series or a million at once.
 
-``y_t = m_t + e_t``, ``m_t = m_(t-1) + n_t``; ``Var e_t = s2 v_t`` and ``Var n_t = s2 q`` (Harvey 1989; Durbin
-& Koopman 2012, chapter 2). The relative variance ``v_t = c + (1 - c) w / w_t`` says how much evidence
-matters: with ``c = 0`` a week of twice the answers has half the variance, with ``c = 1`` all weeks count
-alike (what moves them is common to all students). ``q``, ``c`` and the spread of the first levels are chosen
-by likelihood over a grid, pooled over the series.
+    y_t = m_t + e_t,  Var e_t = s² v_t          m_t = m_(t-1) + n_t,  Var n_t = s² q
+    v_t = c + (1 - c) w / w_t                   w_t: evidence of week t, w: its reference
+
+(Harvey 1989; Durbin & Koopman 2012, chapter 2). With ``c = 0`` a week with twice the answers has half the variance;
+with ``c = 1`` all weeks count alike, because their noise is common to all students. The likelihood, pooled over the
+series, chooses ``q``, ``c`` and the spread of the first levels from a grid.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -27,9 +29,7 @@ CHI_SQUARE_MEDIAN = 0.4549364
 
 @dataclass(frozen=True)
 class LocalLevel:
-    """Chosen parameters: ``signal_ratio`` q, ``common_share`` c, ``start_ratio`` (variance of first levels
-    over s2, 1e6 is diffuse), ``start_level`` their mean, ``noise_sd`` s, ``reference_evidence`` w.
-    """
+    """Chosen parameters: q, c, variance over s² (1e6 is diffuse) and mean of the first levels, s and w."""
 
     signal_ratio: float
     common_share: float
@@ -39,17 +39,16 @@ class LocalLevel:
     reference_evidence: float
 
     def relative_variance(self, evidence: Floats) -> Floats:
-        """v of weeks with this evidence; infinite without any."""
+        """v of weeks with this evidence; infinite without evidence."""
         return _relative_variance(evidence, self.common_share, reference=self.reference_evidence)
 
 
 @dataclass(frozen=True)
 class OneStep:
-    """(U, W) forecasts of every week from the weeks before it, and (U,) level and relative variance after the
-    last.
+    """(U, W) forecasts of each week by the weeks before it, and (U,) level and relative variance after the last week.
 
-    ``expected`` is NaN before a series' first value where levels start diffuse; ``relative_sd`` is the
-    standard deviation of the forecast's error over s.
+    ``expected`` is NaN before a series' first value where levels start diffuse; ``relative_sd`` is the standard
+    deviation of the forecast error over s.
     """
 
     expected: Floats
@@ -60,11 +59,10 @@ class OneStep:
 
 @dataclass(frozen=True)
 class LocalWalk:
-    """One series walked through: what each week was expected to be by what was known before it.
+    """One-step forecasts of one series, each from earlier weeks alone.
 
-    ``expected`` (T,); ``relative_sd`` (T, T), row t the relative standard deviations of weeks 0..t as judged
-    by the parameters chosen before week t; ``models`` (T + 1) those parameters, the last for the whole
-    series.
+    ``expected`` (T,); ``relative_sd`` (T, T): row t has the relative standard deviations of weeks 0..t under the
+    parameters chosen before week t; ``models`` (T + 1): those parameters, the last for the whole series.
     """
 
     expected: Floats
@@ -78,7 +76,7 @@ def _relative_variance(evidence: Floats, common: Floats | float, *, reference: f
 
 
 def checked_rows(values: ArrayLike, evidence: ArrayLike | None) -> tuple[Floats, Floats]:
-    """(U, W) values and evidence with NaN and 0 where a week has nothing to say."""
+    """(U, W) values and evidence, with NaN and 0 where a week lacks a value or evidence."""
     y = np.atleast_2d(np.asarray(values, dtype=np.float64))
     w = np.ones_like(y) if evidence is None else np.atleast_2d(np.asarray(evidence, dtype=np.float64))
     if w.shape != y.shape:
@@ -92,9 +90,7 @@ def checked_rows(values: ArrayLike, evidence: ArrayLike | None) -> tuple[Floats,
 def _filter(
     values: Floats, noise: Floats, *, signal: Floats | float, start_ratio: float, start_level: float
 ) -> OneStep:
-    """Kalman filter over (U, W) rows with relative variances ``noise``; missing weeks only let the level
-    drift.
-    """
+    """Kalman filter over (U, W) rows with relative variances ``noise``; in missing weeks the level only drifts."""
     n, weeks = values.shape
     level, variance = np.full(n, start_level), np.full(n, start_ratio)
     expected, spread = np.empty((n, weeks)), np.empty((n, weeks))
@@ -120,10 +116,10 @@ def one_step(values: Floats, evidence: Floats, *, model: LocalLevel) -> OneStep:
 
 
 def walk_local_level(values: Floats, evidence: Floats) -> LocalWalk:
-    """Walk (T,) weeks of one series; level, parameters and scale at each week come from earlier weeks alone.
+    """Forecast (T,) weeks of one series; level, parameters and scale of each week come from earlier weeks alone.
 
-    All candidate parameters are filtered side by side once: a filter only looks back, so the likelihood of
-    the first t weeks is a running sum.
+    One pass filters all candidate parameters. A filter only looks back, so the likelihood of the first t weeks is a
+    running sum.
     """
     n = len(values)
     known = np.flatnonzero(np.isfinite(values))
@@ -142,17 +138,8 @@ def walk_local_level(values: Floats, evidence: Floats) -> LocalWalk:
     variance = np.maximum(total / np.maximum(count, 1.0), 1e-300)
     best = np.argmax(-0.5 * count * np.log(variance) - logs, axis=0)
     sd = np.where(count > 0, np.sqrt(variance[best, np.arange(n + 1)]), np.nan)
-    models = tuple(
-        LocalLevel(
-            grid[b, 0],
-            grid[b, 1],
-            start_ratio=DIFFUSE,
-            start_level=0.0,
-            noise_sd=float(s),
-            reference_evidence=reference,
-        )
-        for b, s in zip(best, sd, strict=True)
-    )
+    diffuse = partial(LocalLevel, start_ratio=DIFFUSE, start_level=0.0, reference_evidence=reference)
+    models = tuple(diffuse(*grid[b], noise_sd=float(s)) for b, s in zip(best, sd, strict=True))
     weeks = np.arange(n)
     return LocalWalk(steps.expected[best[:-1], weeks], np.tril(steps.relative_sd[best[:-1]]), models=models)
 
@@ -160,7 +147,7 @@ def walk_local_level(values: Floats, evidence: Floats) -> LocalWalk:
 def fit_pooled_level(values: Floats, evidence: Floats) -> LocalLevel:
     """Choose parameters for (U, W) checked rows of one cohort, whose first levels share a distribution.
 
-    More than 20,000 series are represented by evenly spaced ones.
+    Of more than 20,000 series only evenly spaced ones are used.
     """
     stride = max(1, -(-len(values) // MAX_ROWS_FOR_CHOICE))
     y, w = values[::stride], evidence[::stride]
@@ -170,16 +157,10 @@ def fit_pooled_level(values: Floats, evidence: Floats) -> LocalLevel:
     reference = float(w[known].mean())
     is_even = bool(np.ptp(w[known]) <= 1e-9 * reference)
     start_level = float(np.average(y[known], weights=w[known]))
+    candidate = partial(LocalLevel, start_level=start_level, noise_sd=1.0, reference_evidence=reference)
     best, best_value = None, -np.inf
     for signal, common, start in product(SIGNAL_GRID, (1.0,) if is_even else COMMON_GRID, START_GRID):
-        model = LocalLevel(
-            signal,
-            common,
-            start_ratio=start,
-            start_level=start_level,
-            noise_sd=1.0,
-            reference_evidence=reference,
-        )
+        model = candidate(signal, common, start_ratio=start)
         value, noise_sd = _profile_likelihood(y, w, known=known, model=model)
         if best is None or value > best_value + 1e-9:
             best, best_value = replace(model, noise_sd=noise_sd), value
@@ -188,9 +169,7 @@ def fit_pooled_level(values: Floats, evidence: Floats) -> LocalLevel:
 
 
 def _profile_likelihood(y: Floats, w: Floats, *, known: NDArray[np.bool_], model: LocalLevel) -> tuple[float, float]:
-    """Log likelihood with s at its best, and a robust s (so that the anomalies sought do not hide
-    themselves).
-    """
+    """Log likelihood at the best s, and a robust s, which the anomalies to be found do not inflate."""
     steps = one_step(y, w, model=model)
     standardised = (y[known] - steps.expected[known]) / steps.relative_sd[known]
     variance = max(float(np.mean(standardised**2)), 1e-300)

@@ -1,11 +1,12 @@
 """Prophet with evidence weights.
 
-Prophet's likelihood takes no weights. Weights are given to it by repetition: a week with three times the
-evidence stands in the data three times. That alone would also make all data weigh more against the priors, so
-every prior's scale is reduced by exactly as much (for the Laplace prior of the trend's bends by the mean
-number of repetitions, for the normal priors of seasons and holidays by its root): the estimate is then that
-of a likelihood with weights of mean one. Repetitions are whole numbers, so weights are rounded to quarters of
-the mean.
+    y(t) = trend(t) + season(t) + holidays(t) + ε_t,   trend piecewise linear or flat,   log L = Σ_t weight_t log p(y_t)
+
+Prophet's likelihood takes no weights, so weeks are repeated: a week with three times the evidence is in the data three
+times. Repetition also makes the data weigh more against the priors. Their scales are reduced to compensate (by the mean
+number of repetitions for the Laplace prior of the trend's bends, by its root for the normal priors of seasons and
+holidays), which gives the estimate of a likelihood with weights of mean one. Repetitions are whole numbers, so weights
+are rounded to quarters of the mean.
 """
 
 from __future__ import annotations
@@ -26,16 +27,12 @@ STEPS_OF_THE_MEAN = 4
 MAX_REPETITIONS = 40
 LITTLE_NOISE = 0.03
 NOTABLE_BEND = 0.01
-"""Bends smaller than this share of the series' size per its whole length are Prophet's rounding noise, not
-changepoints.
-"""
+"""Smaller bends (in the series' size over its whole length) are rounding noise, not changepoints."""
 
 
 @dataclass(frozen=True)
 class ProphetFit:
-    """``expected`` at every requested week; ``trend_variance`` what future bends add to the variance of a
-    forecast.
-    """
+    """``expected`` at every requested week, and ``trend_variance``, which future bends add to the forecast's variance."""
 
     expected: Floats
     trend_variance: Floats
@@ -45,15 +42,15 @@ class ProphetFit:
 
 
 def repetitions(weights: Floats) -> NDArray[np.int64]:
-    """How often each week stands in the data; all ones where the weights are alike."""
+    """Repetitions of each week in the data; all ones where the weights are equal."""
     if np.ptp(weights) <= 1e-9 * weights.max():
         return np.ones(len(weights), dtype=np.int64)
     steps = np.round(STEPS_OF_THE_MEAN * weights / weights.mean())
-    return np.clip(steps, 1, MAX_REPETITIONS).astype(np.int64)
+    return np.asarray(np.clip(steps, 1, MAX_REPETITIONS), dtype=np.int64)
 
 
 def fit_prophet(weeks: Days, values: Floats, *, weights: Floats, ask: Days, settings: ForecastSettings) -> ProphetFit:
-    """Fit to (n,) known weeks and foretell the weeks ``ask``, which may lie among, before or after them.
+    """Fit to (n,) known weeks and predict the weeks ``ask``, which may be any weeks.
 
     Raises:
         RuntimeError: where Stan's optimiser fails.
@@ -86,9 +83,8 @@ def fit_prophet(weeks: Days, values: Floats, *, weights: Floats, ask: Days, sett
     model.fit(frame)
     if trend == "linear":
         model = _higher_mode(model, new_model(), frame=frame)
-    foretold = model.predict(pd.DataFrame({"ds": ask}))["yhat"].to_numpy(dtype=np.float64)
     return ProphetFit(
-        expected=foretold,
+        expected=model.predict(pd.DataFrame({"ds": ask}))["yhat"].to_numpy(dtype=np.float64),
         trend_variance=_trend_variance(model, ask) if trend == "linear" else np.zeros(len(ask)),
         noise_sd=float(model.params["sigma_obs"].item() * model.y_scale),
         changepoints=_changepoints(model),
@@ -99,11 +95,10 @@ def fit_prophet(weeks: Days, values: Floats, *, weights: Floats, ask: Days, sett
 def _higher_mode(first: Any, second: Any, *, frame: Any) -> Any:
     """The better of two maxima of Prophet's posterior.
 
-    It has two: one explains a bent series by bends and little noise, the other by no bend and much noise.
-    Prophet's optimiser, starting from much noise, mostly ends in the second even where the first is tens of
-    nats higher (a clean bend
-    after 20 of 40 weeks: missed in five of six simulated series). A second start, from little noise, finds
-    it.
+    One maximum explains a bent series by bends and little noise, the other by much noise and no bend. Prophet's
+    optimiser starts from much noise and mostly finds the second, even where the first is tens of nats higher (it missed
+    a clean bend after 20 of 40 weeks in five of six simulated series). A second start, from little noise, finds the
+    first.
     """
     scaled, t = first.history["y_scaled"].to_numpy(), first.history["t"].to_numpy()
     slope, intercept = np.polyfit(t, scaled, 1)
@@ -122,7 +117,7 @@ def _higher_mode(first: Any, second: Any, *, frame: Any) -> Any:
 
 
 def _log_posterior(model: Any) -> float:
-    """Up to a constant, at the estimate; the priors of Prophet's Stan program."""
+    """Log posterior at the estimate, up to a constant, with the priors of Prophet's Stan program."""
     p = {name: np.asarray(value, dtype=np.float64).reshape(-1) for name, value in model.params.items()}
     noise = float(p["sigma_obs"][0])
     fitted = model.predict(model.history)["yhat"].to_numpy() / model.y_scale
@@ -131,13 +126,13 @@ def _log_posterior(model: Any) -> float:
     bends = float(np.abs(p["delta"]).sum()) / model.changepoint_prior_scale
     smooth = float((p["beta"] ** 2).sum()) / model.seasonality_prior_scale**2
     line = float(p["k"][0] ** 2 + p["m"][0] ** 2) / 25.0
-    return likelihood - bends - 0.5 * (smooth + line + (noise / 0.5) ** 2)
+    return float(likelihood - bends - 0.5 * (smooth + line + (noise / 0.5) ** 2))
 
 
 def _quieten() -> None:
-    """Two lines of log for each of thousands of fits would drown a run's own.
+    """Silence two log lines per fit, thousands per run.
 
-    cmdstanpy sets its logger's level itself, at the first fit, unless the logger has a handler by then.
+    Without a handler, cmdstanpy resets its logger's level at the first fit.
     """
     for name in ("cmdstanpy", "prophet", "prophet.plot"):
         logger = logging.getLogger(name)
@@ -147,7 +142,7 @@ def _quieten() -> None:
 
 
 def _candidates(weeks: Days) -> list[Any]:
-    """Possible bends: up to 25 different weeks, evenly spread over the first nine tenths."""
+    """Possible bends: up to 25 distinct weeks, evenly spread over the first nine tenths."""
     import pandas as pd
 
     inside = weeks[1 : max(1, int(0.9 * len(weeks)))]
@@ -156,7 +151,7 @@ def _candidates(weeks: Days) -> list[Any]:
 
 
 def _holiday_weeks(settings: ForecastSettings, first_week: np.datetime64) -> Any:
-    """Holidays moved to the start of the week that they fall in, each name once a week; None without any."""
+    """Holidays moved to the start of their week, each name once a week; None without holidays."""
     import pandas as pd
 
     if not settings.holidays:
@@ -168,11 +163,10 @@ def _holiday_weeks(settings: ForecastSettings, first_week: np.datetime64) -> Any
 
 
 def _trend_variance(model: Any, ask: Days) -> Floats:
-    """Variance of the trend ahead if bends go on coming as often and as large as before.
+    """Variance of the trend ahead, ``S · 2 b² · h³ / 3`` at the scaled distance h, with S bends of mean size b.
 
-    Prophet simulates this (``sample_predictive_trend``): bends arrive as a Poisson process and are Laplace
-    distributed with the mean size of those found. Its variance needs no simulation: ``S * 2 b^2 * h^3 / 3``
-    at the scaled distance h.
+    It assumes that future bends are as frequent and as large as past ones: a Poisson process with Laplace sizes, which
+    Prophet simulates (``sample_predictive_trend``). The variance has a closed form.
     """
     import pandas as pd
 

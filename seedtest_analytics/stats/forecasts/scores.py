@@ -1,4 +1,7 @@
-"""From one-step errors to signed z scores that mean the same with eight weeks of history as with eighty."""
+"""From one-step errors to signed z scores that have the same meaning after eight weeks as after eighty.
+
+t_k = (e_k / r_k) / √(mean over j < k of (e_j / r_j)²) ~ Student t with k - 1 degrees of freedom,   z = Φ⁻¹(F_t(t_k))
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,18 @@ Floats = NDArray[np.float64]
 
 MIN_ERRORS = 3
 CLIP_SD = 2.5
-"""An error already scored beyond this counts as this much in the scale of later weeks."""
+"""An error with a larger score counts as this much in the scale of later weeks."""
 SMALLEST_SCALE = 1e-12
 LARGEST_Z = 37.0
-"""Where a double runs out: the normal tail beyond it has no representable probability."""
+"""Beyond it the normal tail probability underflows."""
 
 
 def anomaly_scores(errors: Floats, relative_sd: Floats) -> Floats:
-    """(T,) signed z of (T,) errors of forecasts made without the scored week; NaN before three earlier
-    errors.
+    """(T,) signed z of (T,) errors of forecasts made without the scored week; NaN before three earlier errors.
 
-    ``relative_sd`` (T, T): row t holds the relative standard deviations (evidence) of weeks 0..t as known at
-    week t. Each error over its own is divided by the root mean square of the *earlier* ones, which makes it a
-    Student t with as many degrees of freedom as there are earlier errors; z is the normal quantile with the
-    same tail probability. So |z| >= 2.5 has a chance of 1.2 % in a quiet series whatever its length, and a
-    large enough shock passes any threshold (the legacy in-sample z was bounded by the root of n - 1).
+    Row t of ``relative_sd`` (T, T) has the relative standard deviations r (evidence) of weeks 0..t as known at week t.
+    Only *earlier* errors scale an error, so |z| >= 2.5 has a probability of 1.2 % in a quiet series of any length, and
+    a large enough shock passes any threshold. (The legacy in-sample z was bounded by the root of n - 1.)
     """
     counted = np.full(len(errors), np.nan)
     scores = np.full(len(errors), np.nan)
@@ -42,16 +42,14 @@ def anomaly_scores(errors: Floats, relative_sd: Floats) -> Floats:
 
 
 def t_to_z(t: float, degrees_of_freedom: int) -> float:
-    """The normal quantile with the tail probability of a Student t."""
+    """The normal quantile with the same tail probability as a Student t."""
     tail = float(special.stdtr(degrees_of_freedom, -abs(t)))
     z = float(-special.ndtri(tail)) if tail > 0 else LARGEST_Z
     return float(np.sign(t)) * min(z, LARGEST_Z)
 
 
 def error_scale(errors: Floats, scores: Floats, *, relative_sd: Floats) -> tuple[float, int]:
-    """Root mean square of (T,) errors over their (T,) relative standard deviations, without those scored
-    beyond 2.5; and their number.
-    """
+    """Root mean square of (T,) standardised errors without those scored beyond 2.5, and their number."""
     standardised = errors / relative_sd
     quiet = np.isfinite(standardised) & ~(np.abs(np.nan_to_num(scores)) > CLIP_SD)
     if not quiet.any():

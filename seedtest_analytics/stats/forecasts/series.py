@@ -1,4 +1,4 @@
-"""A weekly series as it comes in, and what is said about it."""
+"""Input, settings and result of a forecast."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ Days = NDArray[np.datetime64]
 
 @dataclass(frozen=True)
 class WeeklySeries:
-    """``weeks`` (T,) consecutive Mondays, ``values`` (T,) with NaN where a week has none, ``evidence`` (T,)
-    with 0 there.
-    """
+    """(T,) consecutive Mondays, values (NaN where a week has none) and evidence (0 there)."""
 
     metric: str
     weeks: Days
@@ -33,11 +31,10 @@ class WeeklySeries:
 def weekly_series(
     metric: str, week_starts: ArrayLike, *, values: ArrayLike, evidence: ArrayLike | None = None
 ) -> WeeklySeries:
-    """Put observations on consecutive weeks; weeks that are absent become gaps.
+    """Put observations on consecutive weeks; absent weeks become gaps.
 
     Raises:
-        ValueError: for a week that is given twice or that does not lie a whole number of weeks from the
-            first.
+        ValueError: for a repeated week, or one that is not a whole number of weeks after the first.
     """
     weeks = np.asarray(week_starts, dtype="datetime64[D]")
     y = np.asarray([np.nan if v is None else v for v in np.asarray(values, dtype=object)], dtype=np.float64)
@@ -60,10 +57,10 @@ def weekly_series(
 class ForecastSettings:
     """How series are forecast.
 
-    ``min_points`` weeks with a value are the least Prophet is fitted to; below ``trend_points`` its trend is
-    flat (a line through so few weeks foretells worse than their mean). ``scored_weeks`` None scores every
-    week that has enough before it; a number scores only the last so many, and saves one fit for each week
-    left out. ``holidays`` are (name, day); days of one name have one effect, on the week that they fall in.
+    Prophet needs ``min_points`` weeks with a value. Below ``trend_points`` its trend is flat, because a line through few
+    weeks predicts worse than their mean. ``scored_weeks`` None scores every week with enough weeks before it; a number
+    scores only that many last weeks and saves one fit for each other week. ``holidays`` are (name, day); all days of one
+    name share one effect on their week.
     """
 
     horizon_weeks: int = 4
@@ -79,7 +76,7 @@ class ForecastSettings:
 
 @dataclass(frozen=True)
 class Changepoint:
-    """A bend of the trend: slope change per week, in the metric's unit."""
+    """A bend of the trend: the change of slope per week, in the metric's unit."""
 
     week: np.datetime64
     slope_change_per_week: float
@@ -87,12 +84,12 @@ class Changepoint:
 
 @dataclass(frozen=True)
 class SeriesForecast:
-    """All that ``prophet_fit_meta`` and ``prophet_anomalies`` store of one series.
+    """Everything that ``prophet_fit_meta`` and ``prophet_anomalies`` store about one series.
 
-    ``expected`` (T,) is the forecast of each week from the weeks before it, ``expected_baseline`` the local
-    level's; ``anomaly_score`` (T,) its signed z. ``forecast*`` (H,) are the weeks ahead with limits at
-    ``interval_level``. ``method`` is ``prophet``, ``local_level`` or ``none``; ``reason`` says why it is not
-    Prophet. ``score`` judges the one-step forecasts beside the baseline; ``warnings`` are whole sentences.
+    ``expected`` (T,) is the forecast of each week by the weeks before it, ``expected_baseline`` that of the local level;
+    ``anomaly_score`` (T,) is the signed z. ``forecast*`` (H,) are the weeks ahead with limits at ``interval_level``.
+    ``method`` is ``prophet``, ``local_level`` or ``none``; ``reason`` says why it is not Prophet. ``score`` compares the
+    one-step forecasts with the baseline; ``warnings`` are whole sentences.
     """
 
     metric: str

@@ -1,7 +1,9 @@
-"""Growth of counts: right of answered by week, logit-linear, students' effects integrated out by quadrature.
+"""Growth of counts: right of answered by week, with the students' effects integrated out by quadrature.
 
-The answers behind a week count here, where the gaussian family treats a week with two answers like one with
-two hundred. There are no sufficient statistics: the cost grows with the rows.
+    right_ij ~ Binomial(answered_ij, logit⁻¹(α + u_i + (β + v_i) t_ij)),   (u_i, v_i) ~ N(0, Σ)
+
+A week counts by its number of answers, where the gaussian family without weights treats two answers like two hundred.
+There are no sufficient statistics, so the cost grows with the rows.
 """
 
 import math
@@ -25,8 +27,7 @@ from seedtest_analytics.stats.growth.posterior import GrowthPosterior, Threshold
 from seedtest_analytics.stats.growth.prediction import (
     RESULT_COLUMNS,
     StudentPredictions,
-    check_level,
-    check_match,
+    check_fit,
     spread_goals,
 )
 from seedtest_analytics.stats.growth.priors import GrowthPriors
@@ -34,8 +35,8 @@ from seedtest_analytics.stats.growth.quadrature import integrate_everyone, integ
 
 N_PARAMETERS = 5
 BLOCKS = 64
-# A draw costs a pass over all rows, so large cohorts, whose posterior is nearly normal, get fewer; never so few that a
-# sample with a sound share of effective draws would be refused for their number (400 of at least a half).
+# A draw costs a pass over all rows, so large cohorts, whose posterior is nearly normal, get fewer draws. 800 is the
+# least: with half of them effective (`Thresholds.min_effective_share`) they reach `min_ess`.
 MIN_DRAWS, MAX_DRAWS, DRAWS_TIMES_STUDENTS = 800, 2000, 2_000_000
 MIN_HYPER_DRAWS, MAX_HYPER_DRAWS, HYPER_DRAWS_TIMES_STUDENTS = 20, 400, 400_000
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
@@ -45,8 +46,8 @@ NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 class BinomialDensity:
     """Log posterior of theta = (Intercept, slope, log tau0, log tau1, atanh rho) and its gradient.
 
-    It keeps every student's mode between calls, which halves their cost; its values do not depend on that
-    beyond Newton's tolerance.
+    It keeps every student's mode between calls, which halves their cost and changes values only within Newton's
+    tolerance.
     """
 
     def __init__(self, data: CountData, priors: GrowthPriors) -> None:
@@ -59,7 +60,7 @@ class BinomialDensity:
         gradient = np.zeros(N_PARAMETERS)
         if is_far_outside(theta) or abs(theta[2:]).max() > 30:
             return -math.inf, gradient
-        value = log_prior(theta, self.priors, False, gradient)  # noqa: FBT003
+        value = log_prior(theta, self.priors, has_sigma=False, gradient=gradient)
         e0, e1, l11, l21, l22 = absolute_factor(theta, self.data.week_mean)
         d = self.data
         sums = integrate_everyone(d.starts, d.week, d.answered, d.right, e0, e1, l11, l21, l22, self.modes, BLOCKS)
@@ -79,11 +80,11 @@ def fit_binomial(
     seed: int = 0,
     thresholds: Thresholds | None = None,
 ) -> GrowthPosterior:
-    """Posterior by smoothed importance sampling around the mode; `verdict` says whether it may be used.
+    """Posterior by smoothed importance sampling around the mode; its `verdict` says whether it is usable.
 
     Args:
         data: weekly counts.
-        priors: in logits; `sigma` is not part of this family.
+        priors: in logits; this family has no `sigma`.
         n_draws: importance draws; None takes 2,000, fewer for more than 1,000 students, and at least 800.
         seed: of the draws.
         thresholds: of the verdict.
@@ -97,7 +98,6 @@ def fit_binomial(
         lambda theta: np.array([density.value_and_gradient(row)[0] for row in theta]),
         n_draws=n_draws or default_draws(data.n_students),
         seed=seed,
-        family="binomial",
         priors=priors,
         data=data,
         thresholds=thresholds,
@@ -120,7 +120,7 @@ def predict_counts(
 ) -> StudentPredictions:
     """Per student: line in logits, projected share of right answers, and P(that share >= goal), event "level".
 
-    Given the population a student's line is taken as normal with the mean and covariance of the quadrature.
+    Given the population, a student's line is approximated by a normal with the mean and covariance of the quadrature.
 
     Args:
         posterior: of a binomial fit to `data`.
@@ -132,11 +132,9 @@ def predict_counts(
 
     Raises:
         UnusablePosteriorError: the fit's diagnostics fall short.
-        ValueError: posterior and data do not belong together, or goals are out of range.
+        ValueError: posterior and data do not match, or goals are out of range.
     """
-    posterior.require_usable()
-    check_match(posterior, data, family="binomial")
-    check_level(level)
+    check_fit(posterior, data, family="binomial", level=level)
     goal_weeks, goals = spread_goals(goal_week, goal, data=data)
     if ((goals <= 0) | (goals >= 1)).any():
         raise ValueError("a goal of the binomial family is a share of right answers, strictly between 0 and 1")

@@ -1,4 +1,4 @@
-"""Weekly counts, right of answered, as the binomial growth model needs them."""
+"""Weekly counts, right of answered, in the form that the binomial growth model needs."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from seedtest_analytics.stats.growth.errors import GrowthDataError
 
 @dataclass(frozen=True)
 class CountData:
-    """Rows sorted by student.
+    """A cohort's weekly counts, sorted by student.
 
     Attributes:
         students: ids in ascending order, shape (J,).
@@ -28,7 +28,7 @@ class CountData:
         n_scores: N.
         week_mean: mean week over the rows, where the intercept's prior acts.
         weeks: distinct weeks, ascending.
-        warnings: what a reader of the fit should know.
+        warnings: for the reader of the fit.
     """
 
     students: np.ndarray
@@ -57,8 +57,8 @@ def count_data(student: ArrayLike, week: ArrayLike, *, answered: ArrayLike, righ
         right: right answers among them.
 
     Raises:
-        GrowthDataError: shapes differ, a value is missing or no count, fewer than two students or three
-            distinct weeks, or every answer is right or every one wrong.
+        GrowthDataError: shapes differ, a value is missing or not a count, there are fewer than two students or three
+            distinct weeks, or all answers are right or all wrong.
     """
     ids = pd.Series(np.asarray(student))
     weeks, tried, hit = (np.ascontiguousarray(column, dtype=float) for column in (week, answered, right))
@@ -69,15 +69,13 @@ def count_data(student: ArrayLike, week: ArrayLike, *, answered: ArrayLike, righ
     bad = np.flatnonzero((tried < 1) | (tried % 1 != 0) | (hit % 1 != 0) | (hit < 0) | (hit > tried))
     if len(bad):
         raise GrowthDataError(
-            f"{len(bad)} rows are no counts with 1 <= answered and 0 <= right <= answered ({name_rows(bad)})"
+            f"invalid counts in {len(bad)} rows: need 1 <= answered and 0 <= right <= answered ({name_rows(bad)})"
         )
     codes, students = pd.factorize(ids, sort=True)
     distinct_weeks = np.unique(weeks)
     check_counts(len(students), distinct_weeks)
     if hit.sum() in (0, tried.sum()):
-        raise GrowthDataError(
-            "every answer is right, or every one wrong: there is no growth to be seen; check the source"
-        )
+        raise GrowthDataError("every answer is right, or every one wrong: growth cannot be estimated; check the source")
     order = np.lexsort((weeks, codes))
     few = f"only {len(students)} students: the spread between them comes mostly from the prior"
     return CountData(

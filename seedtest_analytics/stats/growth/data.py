@@ -1,7 +1,7 @@
-"""Weekly scores as the growth model needs them: sums per student, then sums per design.
+"""Weekly scores in the form that the growth model needs: sums per student, then sums per design.
 
-The likelihood with the student effects integrated out needs of each student only n, Σw, Σw², Σy, Σwy, Σy².
-Students who share (n, Σw, Σw²), a *design*, share one decomposition and enter by sums over them.
+With the student effects integrated out, the likelihood depends on a student only through n, Σw, Σw², Σy, Σwy, Σy².
+Students with equal (n, Σw, Σw²), a *design*, share one decomposition and enter through sums over them.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from seedtest_analytics.stats.growth.errors import GrowthDataError
 MIN_STUDENTS = 2
 MIN_DISTINCT_WEEKS = 3
 FEW_STUDENTS = 5
-# The priors put nearly all mass below a few units, so scores far outside would be fitted against the prior.
+# The priors put nearly all mass below a few units, so scores far beyond would conflict with them.
 UNIT_SCALE_LIMIT = 10.0
 SHOWN_ROWS = 5
 
@@ -26,21 +26,21 @@ class GrowthData:
     """Sufficient statistics of a cohort's weekly scores.
 
     Scores enter as residuals from the line `reference` (least squares over all rows), which keeps the sums of
-    squares free of cancellation. Precision weights v stand for a score of variance σ²/v; without them v = 1.
+    squares free of cancellation. A score with precision weight v has variance σ²/v; without weights v = 1.
 
     Attributes:
         students: ids in ascending order, shape (J,).
         statistics: shape (J, 6): Σv, Σvw, Σvw², Σve, Σvwe, Σve² with e the residual.
         design: index of each student's design, shape (J,).
-        designs: shape (D, 9), in Fortran order: students, Σv, Σvw, Σvw², then over the students of the design
-            the sums of c0 = Σve, c1 = Σvwe, c0², c0 c1, c1².
+        designs: shape (D, 9), in Fortran order: students, Σv, Σvw, Σvw², then the sums over the design's students of
+            c0 = Σve, c1 = Σvwe, c0², c0 c1, c1².
         n_scores: rows used.
         log_weights: sum of log v over the rows.
         week_mean: mean week over the rows, where the intercept's prior acts.
-        reference: intercept and slope of the line taken off.
+        reference: intercept and slope of the subtracted line.
         last_week: last week of each student, shape (J,).
         weeks: distinct weeks, ascending.
-        warnings: what a reader of the fit should know.
+        warnings: for the reader of the fit.
     """
 
     students: np.ndarray
@@ -67,7 +67,7 @@ class GrowthData:
 
     @property
     def totals(self) -> np.ndarray:
-        """Shape (7,): scores, Σve², Σve, Σvwe, Σv, Σvw, Σvw² over everything."""
+        """Shape (7,): scores, Σve², Σve, Σvwe, Σv, Σvw, Σvw² over all rows."""
         s = self.statistics.sum(axis=0)
         return np.array([float(self.n_scores), s[5], s[3], s[4], s[0], s[1], s[2]])
 
@@ -79,13 +79,13 @@ def growth_data(
 
     Args:
         student: id of each row, shape (N,), any sortable type.
-        week: calendar distance in weeks from a common origin, shape (N,); gaps are gaps.
+        week: calendar weeks from a common origin, shape (N,); missing weeks count as time.
         score: on a scale of about one unit (θ, accuracy), shape (N,).
-        weight: relative precision of each score, such as the number of answers behind it, shape (N,); > 0.
+        weight: relative precision of each score, such as its number of answers, shape (N,); > 0.
 
     Raises:
-        GrowthDataError: shapes differ, a value is missing or not finite, a weight is not positive, fewer than
-            two students or three distinct weeks, or all scores are equal.
+        GrowthDataError: shapes differ, a value is missing or not finite, a weight is not positive, there are fewer
+            than two students or three distinct weeks, or all scores are equal.
     """
     ids = pd.Series(np.asarray(student))
     weeks = np.ascontiguousarray(week, dtype=float)
@@ -116,7 +116,7 @@ def growth_data(
 
 
 def check_finite(name: str, values: np.ndarray) -> None:
-    """Raise `GrowthDataError` naming the first rows of `values` that are missing or infinite."""
+    """Raise `GrowthDataError` that names the first rows of `values` that are missing or infinite."""
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise GrowthDataError(
@@ -126,13 +126,13 @@ def check_finite(name: str, values: np.ndarray) -> None:
 
 
 def name_rows(rows: np.ndarray) -> str:
-    """`rows 3, 8, …` for a message, the first few only."""
+    """The first few row numbers for a message: `rows 3, 8, …`."""
     shown = ", ".join(str(row) for row in rows[:SHOWN_ROWS])
     return f"rows {shown}{', …' if len(rows) > SHOWN_ROWS else ''}"
 
 
 def check_lengths(**columns: np.ndarray | pd.Series) -> None:
-    """Raise `GrowthDataError` unless all columns are one-dimensional, of one length, and not empty."""
+    """Raise `GrowthDataError` unless all columns are one-dimensional, of one length and not empty."""
     shapes = {name: np.shape(values) for name, values in columns.items()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
         raise GrowthDataError(f"columns must be one-dimensional and of one length, not {shapes}")
@@ -141,7 +141,7 @@ def check_lengths(**columns: np.ndarray | pd.Series) -> None:
 
 
 def check_students(student: pd.Series) -> None:
-    """Raise `GrowthDataError` naming rows without a student id."""
+    """Raise `GrowthDataError` that names the rows without a student id."""
     missing = np.flatnonzero(pd.isna(student))
     if len(missing):
         raise GrowthDataError(f"student: {len(missing)} rows have no id ({name_rows(missing)})")
@@ -152,12 +152,12 @@ def check_counts(n_students: int, distinct_weeks: np.ndarray) -> None:
     if n_students < MIN_STUDENTS:
         raise GrowthDataError(
             f"a growth model compares students and there is {n_students}; "
-            f"it needs at least {MIN_STUDENTS} (and {FEW_STUDENTS} to say much)"
+            f"it needs at least {MIN_STUDENTS} (and {FEW_STUDENTS} for a useful estimate)"
         )
     if len(distinct_weeks) < MIN_DISTINCT_WEEKS:
         raise GrowthDataError(
-            f"scores lie in {len(distinct_weeks)} distinct week(s); with fewer than {MIN_DISTINCT_WEEKS} a "
-            "slope cannot be told from noise: widen the look-back window"
+            f"the scores cover {len(distinct_weeks)} distinct week(s); with fewer than {MIN_DISTINCT_WEEKS} a "
+            "slope cannot be separated from noise: widen the look-back window"
         )
 
 
@@ -181,7 +181,7 @@ def _check_cohort(n_students: int, distinct_weeks: np.ndarray, *, score: np.ndar
     low, high = float(score.min()), float(score.max())
     if high - low <= 1e-12 * max(abs(low), abs(high), 1.0):
         raise GrowthDataError(
-            f"all {len(score)} scores equal {low:g}: there is no variance to divide among students and "
+            f"all {len(score)} scores equal {low:g}, so there is no variance to divide among students and "
             "weeks; check the score source"
         )
 
@@ -209,7 +209,7 @@ def _reference_line(week: np.ndarray, score: np.ndarray) -> tuple[float, float]:
 
 @nb.njit(cache=True)
 def _student_sums(codes, week, score, weight, n_students, intercept, slope):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """Sums per student of the residuals; `weight` of length one means all weights are equal to it."""
+    """Sums per student of the residuals; a `weight` of length one applies to all rows."""
     sums = np.zeros((n_students, 6))
     last_week = np.full(n_students, -np.inf)
     equal = weight.shape[0] == 1

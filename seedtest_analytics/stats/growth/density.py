@@ -1,8 +1,12 @@
 """Log posterior of the gaussian growth model with the student effects integrated out, and its gradient.
 
+    y_i = X_i (α, β)' + X_i b_i + ε_i,   b_i ~ N(0, σ² L L'),   ε_i ~ N(0, σ² W_i⁻¹),   X_i = (1, weeks of student i)
+    log p(y) = -½ Σ_i [n_i log 2πσ² - log|W_i| + log|I + L'A_i L| + (e_i'W_i e_i - c_i'M_i c_i) / σ²] with
+    A_i = X_i'W_i X_i,  e_i = y_i - X_i (α, β)',  c_i = X_i'W_i e_i,  M_i = L (I + L'A_i L)⁻¹ L'
+
 theta = (Intercept, slope, log tau0, log tau1, atanh rho, log sigma): Intercept is the population's score at
 the mean week, tau the students' SDs of intercept (at week 0) and slope, rho their correlation, sigma the
-weekly SD. `programs/marginal_loglik.hpp` is the same likelihood for Stan; a test holds the two together.
+weekly SD. `programs/marginal_loglik.hpp` has the same likelihood for Stan; a test compares the two.
 """
 
 import math
@@ -16,16 +20,16 @@ from seedtest_analytics.stats.growth.priors import GrowthPriors
 
 N_PARAMETERS = 6
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-# exp() of anything beyond is outside every posterior and would only overflow.
+# Beyond this exp() overflows, far outside any posterior.
 LOG_LIMIT = 60.0
-# As sigma shrinks the residual sum of squares is a difference of nearly equal numbers; below this share of them it
-# is rounding error, which divided by sigma^2 would look like the likeliest place of all.
+# As sigma shrinks, the residual sum of squares is a difference of nearly equal numbers. Below this share of them it is
+# rounding error, and dividing it by sigma^2 would make a spurious maximum.
 MIN_RESIDUAL_SHARE = 1e-11
 
 
 @dataclass(frozen=True)
 class MarginalDensity:
-    """The log posterior of `data` under `priors`, as arrays that compiled code takes.
+    """The log posterior of `data` under `priors`, as arrays for compiled code.
 
     Attributes:
         designs: shape (D, 9), see `GrowthData`.
@@ -57,7 +61,7 @@ class MarginalDensity:
 
     def values(self, theta: np.ndarray) -> np.ndarray:
         """Log densities at the rows of theta, shape (K, 6) -> (K,)."""
-        return _log_posteriors(np.ascontiguousarray(theta), self.designs, self.constants, self.priors)
+        return np.asarray(_log_posteriors(np.ascontiguousarray(theta), self.designs, self.constants, self.priors))
 
 
 @nb.njit(cache=True)
@@ -188,7 +192,7 @@ def log_prior(theta, priors, has_sigma, gradient):  # type: ignore[no-untyped-de
 
 @nb.njit(cache=True)
 def is_far_outside(theta):  # type: ignore[no-untyped-def]
-    """Whether theta would overflow, or is not a number."""
+    """Whether theta would overflow or is NaN."""
     for k in range(theta.shape[0]):
         limit = 1e12 if k < 2 else LOG_LIMIT
         if not abs(theta[k]) < limit:
@@ -201,7 +205,7 @@ def _log_posterior(theta, designs, constants, priors, gradient):  # type: ignore
     if is_far_outside(theta):
         gradient[:] = 0.0
         return -np.inf
-    value = log_prior(theta, priors, True, gradient)  # noqa: FBT003
+    value = log_prior(theta, priors, has_sigma=True, gradient=gradient)
     l11, l21, l22, _ = relative_factor(theta)
     e0 = theta[0] - theta[1] * constants[0] - constants[1]
     e1 = theta[1] - constants[2]

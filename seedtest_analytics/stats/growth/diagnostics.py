@@ -1,7 +1,11 @@
 """Convergence diagnostics of Markov chains, after Vehtari, Gelman, Simpson, Carpenter, Bürkner (2021).
 
+    R-hat = √((B/W + n - 1) / n)            B/n and W: variance between and within the 2m half chains
+    ESS = 2mn / (-1 + 2 Σ_t (ρ_2t + ρ_2t+1))   over Geyer's initial monotone sequence of autocorrelations ρ
+
 "Rank-normalization, folding, and localization: an improved R-hat for assessing convergence of MCMC", Bayesian
-Analysis 16(2):667-718. Draws have shape (chains, draws) throughout.
+Analysis 16(2):667-718. Draws have shape (chains, draws) throughout. A test compares them with `arviz-stats`;
+docs/decisions has the reason why it does not replace this module.
 """
 
 import numpy as np
@@ -10,7 +14,7 @@ MIN_DRAWS = 4
 
 
 def rhat(draws: np.ndarray) -> float:
-    """Larger of the split R-hats of rank-normalised and folded draws; NaN if constant or too few."""
+    """Larger of the split R-hats of rank-normalised and of folded draws; NaN if constant, not finite or too few."""
     if _cannot_be_judged(draws):
         return float("nan")
     halves = _split(draws)
@@ -19,7 +23,7 @@ def rhat(draws: np.ndarray) -> float:
 
 
 def ess_bulk(draws: np.ndarray) -> float:
-    """Effective sample size of the rank-normalised split draws: how well the centre is known."""
+    """Effective sample size of the rank-normalised split draws, for the centre of the distribution."""
     return float("nan") if _cannot_be_judged(draws) else _ess(_rank_normalise(_split(draws)))
 
 
@@ -31,20 +35,10 @@ def ess_tail(draws: np.ndarray) -> float:
     return min(_ess(_split((draws <= edge).astype(float))) for edge in (low, high))
 
 
-def ess_mean(draws: np.ndarray) -> float:
-    """Effective sample size of the plain split draws, which the Monte Carlo error of the mean needs."""
-    return float("nan") if _cannot_be_judged(draws) else _ess(_split(draws))
-
-
-def mcse_mean(draws: np.ndarray) -> float:
-    """Monte Carlo standard error of the mean."""
-    return float(draws.std(ddof=1) / np.sqrt(ess_mean(draws)))
-
-
 def ebfmi(energy: np.ndarray) -> np.ndarray:
     """Energy Bayesian fraction of missing information per chain, shape (chains,) (Betancourt 2016)."""
     centred = energy - energy.mean(axis=1, keepdims=True)
-    return (np.diff(energy, axis=1) ** 2).sum(axis=1) / (centred**2).sum(axis=1)
+    return np.asarray((np.diff(energy, axis=1) ** 2).sum(axis=1) / (centred**2).sum(axis=1))
 
 
 def _cannot_be_judged(draws: np.ndarray) -> bool:
@@ -52,7 +46,7 @@ def _cannot_be_judged(draws: np.ndarray) -> bool:
 
 
 def _split(draws: np.ndarray) -> np.ndarray:
-    """Halve each chain, so that a drift within one shows as a difference between two."""
+    """Halve each chain, so that a drift within a chain becomes a difference between two."""
     half = draws.shape[1] // 2
     return np.concatenate([draws[:, :half], draws[:, -half:]])
 
@@ -61,7 +55,7 @@ def _rank_normalise(draws: np.ndarray) -> np.ndarray:
     from scipy import special, stats
 
     ranks = stats.rankdata(draws, method="average").reshape(draws.shape)
-    return special.ndtri((ranks - 0.375) / (draws.size + 0.25))
+    return np.asarray(special.ndtri((ranks - 0.375) / (draws.size + 0.25)))
 
 
 def _split_rhat(draws: np.ndarray) -> float:
@@ -93,7 +87,7 @@ def _integrated_time(correlation: np.ndarray) -> float:
     negative = np.flatnonzero(pairs[1:] < 0)
     n_kept = int(negative[0]) + 1 if len(negative) else n_pairs
     kept = np.minimum.accumulate(pairs[:n_kept])
-    # One odd lag more, where it is positive, lowers the variance for antithetic chains.
+    # For antithetic chains one more even lag, where it is positive, lowers the variance of the estimate.
     rest = correlation[2 * n_kept] if 2 * n_kept < len(correlation) else 0.0
     return float(-1 + 2 * kept.sum() + max(rest, 0.0))
 
@@ -105,4 +99,4 @@ def _autocovariance(draws: np.ndarray) -> np.ndarray:
     n = draws.shape[1]
     size = fft.next_fast_len(2 * n)
     spectrum = fft.rfft(draws - draws.mean(axis=1, keepdims=True), size, axis=1)
-    return fft.irfft(np.abs(spectrum) ** 2, size, axis=1)[:, :n] / n
+    return np.asarray(fft.irfft(np.abs(spectrum) ** 2, size, axis=1)[:, :n] / n)

@@ -1,4 +1,4 @@
-"""What can go wrong with a growth fit, told apart because the caller acts differently on each."""
+"""What can go wrong with a growth fit; the caller acts differently on each."""
 
 
 class GrowthDataError(ValueError):
@@ -6,4 +6,4 @@ class GrowthDataError(ValueError):
 
 
 class UnusablePosteriorError(RuntimeError):
-    """The fit exists but its diagnostics fall short, so nothing may be predicted from it."""
+    """The fit exists but its diagnostics fall short, so it cannot predict anything."""

@@ -1,11 +1,15 @@
-"""The goal probability of one student on demand, from a current score and a trend."""
+"""The goal probability of one student on demand, from a current score and a trend.
+
+    mu ~ N(score + trend · weeks remaining, σ² x'M x),   M the covariance of a line after `weeks_observed` scores
+
+σ, M and their uncertainty come from a growth fit of the cohort.
+"""
 
 import math
 
 import numpy as np
 
 from seedtest_analytics.stats.growth.density import relative_factor
-from seedtest_analytics.stats.growth.lines import relative_covariance
 from seedtest_analytics.stats.growth.mixture import (
     level_probability,
     mixture_moments,
@@ -13,7 +17,7 @@ from seedtest_analytics.stats.growth.mixture import (
     score_probability,
 )
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior
-from seedtest_analytics.stats.growth.prediction import MAX_HORIZON_WEEKS, Event, check_level
+from seedtest_analytics.stats.growth.prediction import MAX_HORIZON_WEEKS, Event, check_level, relative_covariance
 
 DEFAULT_WEEKS_OBSERVED = 8
 
@@ -31,12 +35,8 @@ def goal_probability(
 ) -> dict[str, float]:
     """Probability that a student at `current_score`, moving by `trend` a week, reaches `target_score`.
 
-    Score and trend are taken as the best estimates of the student's line today; how well a line is known
-    after `weeks_observed` weekly scores, and how much weekly scores scatter, comes from a growth fit of the
-    cohort.
-
     Args:
-        current_score: level today, in the unit of the fit.
+        current_score: best estimate of the student's level today, in the unit of the fit.
         trend: gain a week.
         weeks_remaining: until the goal is due; 0 or more.
         target_score: the goal.
@@ -46,20 +46,25 @@ def goal_probability(
         event: which probability, see `prediction`.
 
     Returns:
-        `{"probability", "lower", "upper", "uncertainty"}`: the probability and its bounds (the contract's P,
-        P_lower, P_upper), and the posterior SD of the projected score (sigma).
+        `{"probability", "lower", "upper", "uncertainty"}`: the contract's P, P_lower and P_upper, and the posterior
+        SD of the projected score (sigma).
 
     Raises:
         UnusablePosteriorError: the fit's diagnostics fall short.
         ValueError: an argument is not finite or out of range.
     """
-    _check(
-        current_score,
-        trend,
-        weeks_remaining=weeks_remaining,
-        target_score=target_score,
-        weeks_observed=weeks_observed,
-    )
+    for name, value in (
+        ("current_score", current_score),
+        ("trend", trend),
+        ("weeks_remaining", weeks_remaining),
+        ("target_score", target_score),
+    ):
+        if not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, not {value}")
+    if not 0 <= weeks_remaining <= MAX_HORIZON_WEEKS:
+        raise ValueError(f"weeks_remaining must be between 0 and {MAX_HORIZON_WEEKS:g}, not {weeks_remaining:g}")
+    if weeks_observed < 1:
+        raise ValueError(f"weeks_observed must be at least 1, not {weeks_observed}")
     check_level(credible_interval)
     posterior.require_usable()
     if posterior.family != "gaussian":
@@ -83,21 +88,3 @@ def goal_probability(
     probability, lower, upper = (float(value) for value in result)
     uncertainty = float(mixture_moments(means, sds)[1])
     return {"probability": probability, "lower": lower, "upper": upper, "uncertainty": uncertainty}
-
-
-def _check(
-    current_score: float, trend: float, *, weeks_remaining: float, target_score: float, weeks_observed: int
-) -> None:
-    values = {
-        "current_score": current_score,
-        "trend": trend,
-        "weeks_remaining": weeks_remaining,
-        "target_score": target_score,
-    }
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise ValueError(f"{name} must be a finite number, not {value}")
-    if not 0 <= weeks_remaining <= MAX_HORIZON_WEEKS:
-        raise ValueError(f"weeks_remaining must lie between 0 and {MAX_HORIZON_WEEKS:g}, not {weeks_remaining:g}")
-    if weeks_observed < 1:
-        raise ValueError(f"weeks_observed must be at least 1, not {weeks_observed}")

@@ -1,4 +1,9 @@
-"""Quick look: smoothed importance sampling around the mode, refused where it cannot be trusted."""
+"""The Laplace backend: draws from a multivariate t around the posterior mode, reweighted to the posterior.
+
+    θ_k = mode + S z_k,   z_k ~ t_8,   w_k ∝ smoothed p(θ_k | y) / q(θ_k)
+
+It takes seconds. The verdict refuses a fit whose weights show that the proposal missed the posterior.
+"""
 
 from collections.abc import Callable
 
@@ -8,11 +13,11 @@ from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.density import MarginalDensity
 from seedtest_analytics.stats.growth.mode import Mode, find_mode, starting_point
-from seedtest_analytics.stats.growth.posterior import Family, GrowthPosterior, ImportanceRun, Thresholds
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior, ImportanceRun, Thresholds, fitted_data
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 from seedtest_analytics.stats.growth.psis import smooth_weights
 
-# Tails heavier than the posterior's: light-tailed proposals make infinite importance weights.
+# Heavier tails than the posterior has: a proposal with lighter tails has importance weights of infinite variance.
 PROPOSAL_DF = 8
 
 
@@ -24,23 +29,12 @@ def fit_laplace(
     seed: int = 0,
     thresholds: Thresholds | None = None,
 ) -> GrowthPosterior:
-    """Posterior by importance sampling from a t distribution around the mode.
-
-    The result says by `verdict` whether it may be used; it is returned either way, so that a bad fit can be
-    stored.
-    """
+    """Posterior of the gaussian family; an unusable one is returned too, so that it can be stored with its verdict."""
     priors = priors or GrowthPriors()
     density = MarginalDensity.of(data, priors)
     mode = laplace_mode(data, density)
     return sample_around(
-        mode,
-        density.values,
-        n_draws=n_draws,
-        seed=seed,
-        family="gaussian",
-        priors=priors,
-        data=data,
-        thresholds=thresholds,
+        mode, density.values, n_draws=n_draws, seed=seed, priors=priors, data=data, thresholds=thresholds
     )
 
 
@@ -50,33 +44,27 @@ def sample_around(
     *,
     n_draws: int,
     seed: int,
-    family: Family,
     priors: GrowthPriors,
     data: GrowthData | CountData,
     thresholds: Thresholds | None,
 ) -> GrowthPosterior:
     """Smoothed importance sampling around a mode.
 
-    ``log_densities`` maps draws (K, P) to their log posterior densities (K,) up to a constant; what is not finite
-    weighs nothing.
+    `log_densities` maps draws (K, P) to log posterior densities (K,) up to a constant; a draw whose density is not
+    finite gets no weight.
     """
     theta, log_proposal = propose(mode, n_draws, rng=np.random.default_rng(seed))
     values = log_densities(theta)
     smoothed = smooth_weights(np.where(np.isfinite(values), values - log_proposal, -np.inf))
     return GrowthPosterior(
-        family=family,
         method="laplace",
         theta=theta[None],
         weights=smoothed.weights,
         priors=priors,
         seed=seed,
-        week_mean=data.week_mean,
-        last_week=float(data.weeks[-1]),
-        n_students=data.n_students,
-        n_scores=data.n_scores,
         importance=ImportanceRun(smoothed.pareto_k, smoothed.effective_draws, has_converged=mode.has_converged),
-        warnings=data.warnings,
         thresholds=thresholds or Thresholds(),
+        **fitted_data(data),
     )
 
 

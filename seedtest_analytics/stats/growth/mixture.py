@@ -1,4 +1,4 @@
-"""Equal mixtures of normals: moments, quantiles, and the probabilities of reaching a goal, compiled."""
+"""Compiled moments, quantiles and goal probabilities of equal mixtures of normals, F(x) = mean over k of Φ((x - m_k)/s_k)."""
 
 import math
 
@@ -15,7 +15,7 @@ def normal_quantile(probability: np.ndarray) -> np.ndarray:
     """Standard normal quantiles."""
     from scipy import special
 
-    return special.ndtri(probability)
+    return np.asarray(special.ndtri(probability))
 
 
 def _normal_table() -> np.ndarray:
@@ -30,7 +30,7 @@ NORMAL_TABLE = _normal_table()
 
 @nb.njit(cache=True)
 def normal_cdf(x):  # type: ignore[no-untyped-def]
-    """Standard normal distribution function to 2e-10, by cubic interpolation; five times as fast as erfc."""
+    """Standard normal distribution function to 2e-10 by cubic interpolation, five times as fast as erfc."""
     if x <= -TABLE_EDGE:
         return 0.0
     if x >= TABLE_EDGE:
@@ -63,9 +63,9 @@ def mixture_moments(means, sds):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True)
 def mixture_quantile(means, inverse_sds, probability, centre, spread, start):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """Quantile of an equal mixture of normals by secant steps from `start`, steps at most `spread`.
+    """Quantile of an equal mixture of normals by secant steps from `start`, each at most `spread`.
 
-    The first slope is the density of one normal with the mixture's SD, which is nearly it in a large cohort.
+    The first slope is the density of a single normal with the mixture's SD, nearly the mixture in a large cohort.
     """
     n = means.shape[0]
     x = start
@@ -99,7 +99,7 @@ def _sorted_quantile(ascending, probability):  # type: ignore[no-untyped-def]
 def level_probability(means, inverse_sds, goal, quantiles, z, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """P(mu >= goal) and quantiles over draws of its conditional value, into out; z is scratch.
 
-    Where P is tiny its distribution is so skewed that the mean can pass a quantile; the bounds then give way.
+    Where P is tiny, its distribution is so skewed that the mean can pass a quantile; the bound is then the mean.
     """
     total = 0.0
     for k in range(means.shape[0]):

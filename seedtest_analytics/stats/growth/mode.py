@@ -1,4 +1,4 @@
-"""Posterior mode and curvature: the proposal of the quick look, and the coordinates Stan samples in."""
+"""Posterior mode and curvature: the proposal of the Laplace backend, and the coordinates that Stan samples in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ Density = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 MAX_NEWTON_STEPS = 30
 NEWTON_TOLERANCE = 1e-4
-# Curvature at the mode is no guide far from it: no direction is trusted to be wider than this many units
-# (logs of SDs, atanh of a correlation), whatever the Hessian says.
+# The curvature at the mode says little far from it, so no direction may be wider than this many units (logs of SDs,
+# atanh of a correlation).
 MAX_WHITENING_SD = 4.5
 
 
@@ -22,7 +22,7 @@ class Mode:
 
     Attributes:
         location: the mode, shape (P,).
-        hessian: of minus the log density there, shape (P, P).
+        hessian: of minus the log density at the mode, shape (P, P).
         has_converged: whether the last Newton step was negligible and the Hessian positive definite.
         evaluations: gradients computed.
     """
@@ -35,15 +35,15 @@ class Mode:
     def scale(self) -> np.ndarray:
         """S of shape (P, P) with S S' the inverse Hessian, widths capped.
 
-        From the eigenvectors: where a cohort's noise is a thousandth of its spread the covariance is too
+        It uses eigenvectors: where a cohort's noise is a thousandth of its spread, the covariance is too
         ill-conditioned for a Cholesky factor.
         """
         curvature, directions = np.linalg.eigh(self.hessian)
-        return directions / np.sqrt(np.maximum(curvature, MAX_WHITENING_SD**-2))
+        return np.asarray(directions / np.sqrt(np.maximum(curvature, MAX_WHITENING_SD**-2)))
 
 
 def starting_point(data: GrowthData) -> tuple[np.ndarray, np.ndarray]:
-    """Moment-based theta, and the step sizes on which its entries vary, both shape (6,)."""
+    """Theta from moments, and a typical width of each entry, both of shape (6,)."""
     spread = np.sqrt(max(data.totals[1] / data.totals[4], 1e-12))
     noise = _within_student_sd(data.statistics, fallback=0.6 * spread)
     week_spread = np.sqrt(max(data.totals[6] / data.totals[4], 1e-12))
@@ -56,7 +56,7 @@ def starting_point(data: GrowthData) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _within_student_sd(statistics: np.ndarray, fallback: float) -> float:
-    """Pooled residual SD about each student's own least-squares line, of students with three scores or more."""
+    """Pooled residual SD about each student's least-squares line, over students with three scores or more."""
     n, w, ww, e, we, ee = statistics.T
     determinant = n * ww - w * w
     enough = (n > 2) & (determinant > 1e-9 * n * ww)
@@ -69,12 +69,12 @@ def _within_student_sd(statistics: np.ndarray, fallback: float) -> float:
 
 
 def find_mode(density: Density, start: np.ndarray, *, steps: np.ndarray) -> Mode:
-    """Maximise a log density: BFGS to the neighbourhood, then Newton steps with damping.
+    """Maximise a log density: BFGS into the neighbourhood, then damped Newton steps.
 
     Args:
         density: theta -> value and gradient.
         start: shape (P,).
-        steps: a typical width of each entry, shape (P,); sets the scale of the search and of the differences.
+        steps: a typical width of each entry, shape (P,); the scale of the search and of the differences.
     """
     from scipy import optimize
 
@@ -110,13 +110,13 @@ def _curvature(negative: Density, z: np.ndarray) -> np.ndarray:
         shift[k] = size
         rows.append((negative(z + shift)[1] - negative(z - shift)[1]) / (2 * size))
     hessian = np.array(rows)
-    return 0.5 * (hessian + hessian.T)
+    return np.asarray(0.5 * (hessian + hessian.T))
 
 
 def _newton_move(curvature: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """Downhill Newton step; directions of negative curvature are walked as if they curved upwards."""
+    """Downhill Newton step; the absolute curvature is used, so that a negative one does not lead uphill."""
     values, directions = np.linalg.eigh(curvature)
-    return -directions @ ((directions.T @ slope) / np.maximum(np.abs(values), 1e-3))
+    return np.asarray(-directions @ ((directions.T @ slope) / np.maximum(np.abs(values), 1e-3)))
 
 
 def _line_search(negative: Density, z: np.ndarray, *, move: np.ndarray, value: float) -> np.ndarray:

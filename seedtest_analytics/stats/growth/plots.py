@@ -1,4 +1,4 @@
-"""Arrays behind the plots of a growth fit; whoever draws them needs no statistics."""
+"""Arrays behind the plots of a growth fit; `assets.growth.bayesian.plots` draws them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from seedtest_analytics.stats.growth.data import GrowthData
-from seedtest_analytics.stats.growth.lines import conditional_lines
 from seedtest_analytics.stats.growth.mixture import mixture_moments, mixture_quantile, normal_quantile
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, weighted_quantile
+from seedtest_analytics.stats.growth.prediction import conditional_lines
 
 INNER_LEVEL, OUTER_LEVEL = 0.5, 0.95
 CHECK_DRAWS, CHECK_STUDENTS = 60, 2000
@@ -28,12 +28,9 @@ class PosteriorIntervals:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Rank plot: of all draws of a parameter ranked together, how many of each chain fall in each bin.
+    """Rank plot of one parameter: ranks among all draws, counted by chain (rows of `counts`) and bin.
 
-    Attributes:
-        edges: of the bins, shape (bins + 1,).
-        counts: shape (chains, bins); flat bars mean that the chains agree.
-        expected: the height of a flat bar.
+    `expected` is the height of a flat bar; flat bars mean that the chains agree.
     """
 
     edges: np.ndarray
@@ -43,13 +40,7 @@ class Ranks:
 
 @dataclass(frozen=True)
 class PredictiveCheck:
-    """Weekly mean and SD of the scores: as observed, and as the fit would have them.
-
-    Attributes:
-        weeks: shape (W,).
-        observed_mean, observed_sd: shape (W,).
-        mean_lower, mean_upper, sd_lower, sd_upper: 95 % bounds over replicated data, shape (W,).
-    """
+    """Mean and SD of the scores of each week, all of shape (W,): as observed, and 95 % bounds over replicated data."""
 
     weeks: np.ndarray
     observed_mean: np.ndarray
@@ -105,14 +96,14 @@ def predictive_check(
     weight: np.ndarray | None = None,
     seed: int = 0,
 ) -> PredictiveCheck:
-    """Replicate the scores for new students of the fitted population and compare week by week.
+    """Replicate the scores for new students of the fitted population and compare them week by week.
 
     Args:
         posterior: a gaussian fit.
-        student: code of each row, shape (N,), integers; at most 2,000 students are taken, drawn by `seed`.
-        week, score: the rows that were fitted, shape (N,).
-        weight: precision of each score as the fit was given it, shape (N,): its noise has variance σ² / weight, and
-            moments are weighted by it. None where the fit took all scores alike.
+        student: integer code of each row, shape (N,); at most 2,000 students are used, drawn by `seed`.
+        week, score: the fitted rows, shape (N,).
+        weight: precision of each score in the fit, shape (N,): its noise has variance σ² / weight, and moments are
+            weighted by it. None where the fit had no weights.
         seed: of the students and the replications.
     """
     rng = np.random.default_rng(seed)
@@ -151,14 +142,14 @@ def _replicate(
     weight: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Scores of new students with the weeks and weights of the old ones, given one draw of the population."""
+    """Scores of new students at the observed weeks and weights, given one draw of the population."""
     level, slope, log_tau0, log_tau1, atanh_rho, log_sigma = draw
     rho = np.tanh(atanh_rho)
     z = rng.standard_normal((2, student.max() + 1))
     own_level = np.exp(log_tau0) * z[0]
     own_slope = np.exp(log_tau1) * (rho * z[0] + np.sqrt(1 - rho**2) * z[1])
     noise = np.exp(log_sigma) / np.sqrt(weight) * rng.standard_normal(len(week))
-    return level + slope * (week - week_mean) + own_level[student] + own_slope[student] * week + noise
+    return np.asarray(level + slope * (week - week_mean) + own_level[student] + own_slope[student] * week + noise)
 
 
 def _weekly_moments(score: np.ndarray, weight: np.ndarray, *, position: np.ndarray) -> np.ndarray:
@@ -177,15 +168,7 @@ def student_fans(
     weeks: np.ndarray,
     n_hyper_draws: int = 400,
 ) -> list[Fan]:
-    """Lines of a handful of students over `weeks`, exact mixture quantiles.
-
-    Args:
-        posterior: of a gaussian fit to `data`.
-        data: what was fitted.
-        students: rows of `data.students`.
-        weeks: shape (W,), past and future.
-        n_hyper_draws: posterior draws to average over.
-    """
+    """Lines of a few students (rows of `data.students`) over `weeks`, past and future, with exact mixture quantiles."""
     theta = posterior.hyper_draws(n_hyper_draws)
     probabilities = np.array([*_bounds(INNER_LEVEL), *_bounds(OUTER_LEVEL)])
     normal = normal_quantile(probabilities)

@@ -1,6 +1,9 @@
-"""The posterior of a growth model's population parameters, whichever backend drew it: one result object."""
+"""The posterior of a growth model's population parameters: one result object for all backends.
 
-from collections.abc import Mapping
+It summarises and judges draws. `laplace`, `stan`, `binomial` and `brms` make them.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -8,24 +11,15 @@ from typing import Any, Literal
 import numpy as np
 
 from seedtest_analytics.stats.growth import diagnostics
+from seedtest_analytics.stats.growth.counts import CountData
+from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.errors import UnusablePosteriorError
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 
 Family = Literal["gaussian", "binomial"]
 Method = Literal["stan", "laplace", "brms"]
 
-# brms's names of what is here called …; other names are taken as they are.
-BRMS_NAMES = {
-    "b_Intercept": "intercept",
-    "b_week": "week",
-    "sd_student_id__Intercept": "sd_intercept",
-    "sd_student_id__week": "sd_week",
-    "cor_student_id__Intercept__week": "correlation",
-    "sigma": "sigma",
-}
-# A correlation of exactly +-1 has no finite coordinate; chains near the edge round to it in single precision.
-MAX_CORRELATION = 1 - 1e-12
-# Ends of the 95 % interval of the gains' spread this many times apart: what it is, is left to its prior.
+# Where the ends of the gains' 95 % interval are this many times apart, the prior decides how far gains differ.
 UNKNOWN_SPREAD_FACTOR = 10.0
 
 
@@ -33,9 +27,9 @@ UNKNOWN_SPREAD_FACTOR = 10.0
 class Thresholds:
     """When a fit may feed predictions.
 
-    R-hat and effective sample sizes after Vehtari et al. (2021), E-BFMI after Betancourt (2016). Pareto k and
-    the share of effective draws separated good from bad importance samples in the study of `docs/growth.md`; as few
-    draws say too little about tails and about k itself, the smallest effective sample size holds for them too.
+    R-hat and effective sample sizes follow Vehtari et al. (2021), E-BFMI Betancourt (2016). Pareto k and the share of
+    effective draws separated good from bad importance samples in the study of `docs/growth.md`. Few draws say too
+    little about tails and about k itself, so `min_ess` applies to importance samples too.
     """
 
     max_rhat: float = 1.01
@@ -49,13 +43,13 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class SamplerRun:
-    """What the sampler says about itself.
+    """The sampler's own diagnostics.
 
     Attributes:
         divergences: divergent transitions after warm-up.
         ebfmi: per chain, shape (chains,).
         treedepth_max: deepest tree seen.
-        treedepth_hits: transitions that ended at the limit.
+        treedepth_hits: transitions that reached the limit.
     """
 
     divergences: int
@@ -66,7 +60,7 @@ class SamplerRun:
 
 @dataclass(frozen=True)
 class ImportanceRun:
-    """How well the Laplace proposal covered the posterior: see `psis.SmoothedWeights`."""
+    """How well the Laplace proposal covers the posterior: see `psis.SmoothedWeights`."""
 
     pareto_k: float
     effective_draws: float
@@ -75,7 +69,7 @@ class ImportanceRun:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the fit may feed predictions, and why not."""
+    """Whether the fit may feed predictions, and the reasons why not."""
 
     usable: bool
     reasons: tuple[str, ...]
@@ -87,18 +81,18 @@ class GrowthPosterior:
 
     Attributes:
         family: gaussian (scores) or binomial (right of answered, logits).
-        method: the backend that drew it.
+        method: the backend.
         theta: shape (chains, draws, P): Intercept at the mean week, slope, log tau0, log tau1, atanh rho and,
             in the gaussian family, log sigma.
-        weights: importance weights over the flattened draws, or None where all are equal.
-        priors: what the fit was given.
+        weights: importance weights of the flattened draws; None where all are equal.
+        priors: of the fit.
         seed: of the random numbers.
         week_mean: mean week over the rows.
         last_week: latest week of any row.
-        n_students, n_scores: what the fit saw.
-        sampler: of Markov chains, else None.
-        importance: of the Laplace backend, else None.
-        toolchain: which Stan or R drew it, empty for `laplace`.
+        n_students, n_scores: size of the data.
+        sampler: diagnostics of Markov chains, else None.
+        importance: diagnostics of the Laplace backend, else None.
+        toolchain: versions of Stan or R; empty for `laplace`.
         warnings: about the data.
         thresholds: of the verdict.
     """
@@ -118,67 +112,6 @@ class GrowthPosterior:
     toolchain: str = ""
     warnings: tuple[str, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
-
-    @classmethod
-    def from_draws(  # noqa: PLR0913
-        cls,
-        draws: Mapping[str, np.ndarray],
-        *,
-        method: Method,
-        family: Family,
-        priors: GrowthPriors,
-        seed: int,
-        week_mean: float,
-        last_week: float,
-        n_students: int,
-        n_scores: int,
-        sampler: SamplerRun | None = None,
-        toolchain: str = "",
-        warnings: tuple[str, ...] = (),
-        thresholds: Thresholds | None = None,
-    ) -> "GrowthPosterior":
-        """Take over draws made elsewhere, such as by brms.
-
-        Args:
-            draws: each of shape (chains, draws), under brms's names or as `intercept` (at week 0), `week`,
-                `sd_intercept`, `sd_week`, `correlation` and (gaussian) `sigma`. Others are ignored.
-
-        Raises:
-            ValueError: a parameter is missing, shapes differ, or a value is impossible.
-        """
-        named = {BRMS_NAMES.get(name, name): np.asarray(values, dtype=float) for name, values in draws.items()}
-        wanted = ["intercept", "week", "sd_intercept", "sd_week", "correlation"]
-        wanted += ["sigma"] if family == "gaussian" else []
-        missing = [name for name in wanted if name not in named]
-        if missing:
-            raise ValueError(f"draws of {missing} are missing; got {sorted(draws)}")
-        shapes = {np.shape(named[name]) for name in wanted}
-        if len(shapes) > 1 or len(next(iter(shapes))) != 2:
-            raise ValueError(f"draws must all have one shape (chains, draws), not {sorted(shapes)}")
-        positive = [name for name in wanted if name.startswith("s")]
-        for name in wanted:
-            if not np.isfinite(named[name]).all() or (name in positive and (named[name] <= 0).any()):
-                raise ValueError(f"draws of {name} hold values that are not finite or not positive")
-        correlation = np.clip(named["correlation"], -MAX_CORRELATION, MAX_CORRELATION)
-        columns = [named["intercept"] + named["week"] * week_mean, named["week"]]
-        columns += [np.log(named["sd_intercept"]), np.log(named["sd_week"]), np.arctanh(correlation)]
-        columns += [np.log(named["sigma"])] if family == "gaussian" else []
-        return cls(
-            family=family,
-            method=method,
-            theta=np.stack(columns, axis=-1),
-            weights=None,
-            priors=priors,
-            seed=seed,
-            week_mean=week_mean,
-            last_week=last_week,
-            n_students=n_students,
-            n_scores=n_scores,
-            sampler=sampler,
-            toolchain=toolchain,
-            warnings=warnings,
-            thresholds=thresholds or Thresholds(),
-        )
 
     @property
     def parameters(self) -> dict[str, np.ndarray]:
@@ -219,13 +152,13 @@ class GrowthPosterior:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Whether the diagnostics allow predictions."""
+        """Whether the diagnostics permit predictions."""
         reasons = self._importance_faults() if self.importance is not None else self._chain_faults()
         return Verdict(usable=not reasons, reasons=tuple(reasons))
 
     @cached_property
     def cautions(self) -> tuple[str, ...]:
-        """What a reader of a usable fit should know: about the data, and about what they left to the prior."""
+        """Warnings for the reader of a usable fit: about the data, and about what the prior decides."""
         spread = self.summary()["sd_week"]
         low, high = spread["q2.5"], spread["q97.5"]
         if high < UNKNOWN_SPREAD_FACTOR * low:
@@ -237,17 +170,16 @@ class GrowthPosterior:
         )
 
     def require_usable(self) -> None:
-        """Raise `UnusablePosteriorError` with the reasons where the verdict is bad."""
-        verdict = self.verdict
-        if not verdict.usable:
-            raise UnusablePosteriorError(f"the {self.method} growth fit may not be used: {'; '.join(verdict.reasons)}")
+        """Raise `UnusablePosteriorError` with the reasons unless the verdict is usable."""
+        if not self.verdict.usable:
+            reasons = "; ".join(self.verdict.reasons)
+            raise UnusablePosteriorError(f"the {self.method} growth fit may not be used: {reasons}")
 
     def hyper_draws(self, n_draws: int) -> np.ndarray:
-        """At most `n_draws` equally weighted draws that stand for the posterior, shape (K, P).
+        """At most `n_draws` equally weighted draws that represent the posterior, shape (K, P).
 
-        Markov chains are laid end to end and thinned evenly, so each gives as many. Weighted draws are
-        resampled systematically (one at the middle of each of K equal strata of the weights), which needs no
-        random number.
+        Markov chains are concatenated and thinned evenly, so each contributes equally. Weighted draws are resampled
+        systematically, one at the middle of each of K equal strata of the weights; no random number is needed.
         """
         flat = self.theta.reshape(-1, self.theta.shape[-1])
         positions = (np.arange(min(n_draws, len(flat))) + 0.5) / min(n_draws, len(flat))
@@ -259,11 +191,11 @@ class GrowthPosterior:
         return np.ascontiguousarray(flat[chosen])
 
     def _chain_diagnostics(self) -> dict[str, Any]:
-        draws = self.parameters.values()
+        draws = list(self.parameters.values())
         return {
-            "rhat": {"max": _json_number(_worst([diagnostics.rhat(d) for d in draws], np.max))},
-            "ess_bulk": {"min": _json_number(_worst([diagnostics.ess_bulk(d) for d in draws], np.min))},
-            "ess_tail": {"min": _json_number(_worst([diagnostics.ess_tail(d) for d in draws], np.min))},
+            "rhat": {"max": _json_number(_worst(map(diagnostics.rhat, draws), max))},
+            "ess_bulk": {"min": _json_number(_worst(map(diagnostics.ess_bulk, draws), min))},
+            "ess_tail": {"min": _json_number(_worst(map(diagnostics.ess_tail, draws), min))},
         }
 
     def _chain_faults(self) -> list[str]:
@@ -303,6 +235,18 @@ class GrowthPosterior:
         return faults
 
 
+def fitted_data(data: GrowthData | CountData) -> dict[str, Any]:
+    """The fields of `GrowthPosterior` that the data determine."""
+    return {
+        "family": "binomial" if isinstance(data, CountData) else "gaussian",
+        "week_mean": data.week_mean,
+        "last_week": float(data.weeks[-1]),
+        "n_students": data.n_students,
+        "n_scores": data.n_scores,
+        "warnings": data.warnings,
+    }
+
+
 def weighted_quantile(values: np.ndarray, probability: float, *, weights: np.ndarray | None) -> float:
     """Quantile of draws, weighted where weights are given."""
     if weights is None:
@@ -319,13 +263,14 @@ def _summary(values: np.ndarray, weights: np.ndarray | None) -> dict[str, float]
     return {"mean": mean, "sd": sd, "q2.5": low, "q97.5": high}
 
 
-def _worst(values: list[float], choose: Any) -> float:
-    """NaN, which means that a parameter could not be judged, is worse than any number."""
-    return float("nan") if np.isnan(values).any() else float(choose(values))
+def _worst(values: Iterable[float], choose: Callable[[Sequence[float]], float]) -> float:
+    """NaN means that a parameter could not be judged, which is worse than any number."""
+    found = list(values)
+    return float("nan") if np.isnan(found).any() else choose(found)
 
 
 def _json_number(value: float) -> float | None:
-    """JSON has no NaN and no infinity."""
+    """None where JSON has no number: NaN and infinity."""
     return float(value) if np.isfinite(value) else None
 
 

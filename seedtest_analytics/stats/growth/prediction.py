@@ -1,28 +1,28 @@
-"""What a growth fit says about every student: line, projected score, and the probability of reaching a goal.
+"""Predictions of a growth fit for every student: line, projected score, and the probability of reaching a goal.
 
-Given the population parameters a student's line is Gaussian in closed form, so everything here is a mixture
-of
-normals over posterior draws: expectations are averages of conditional expectations and quantiles are those of
-the mixture. No random number is drawn.
+    (α + u_i, β + v_i) | y, population_k ~ N(m_ik, V_ik)
+    mu_i = (1, goal week) · (line of student i),   p(mu_i | y) = mean over draws k of N(x'm_ik, x'V_ik x)
 
-Three quantities that are easily mixed up, with mu the student's line at the goal week:
+Given the population, a student's line is Gaussian in closed form. So every result is a mixture of normals over
+posterior draws: expectations average conditional expectations, quantiles are the mixture's, and no random number is
+drawn.
+
+Three quantities that are easily confused:
     P(mu >= goal)           event "level": has the student's underlying level reached the goal?
     P(y >= goal)            event "score": will a weekly score, with its noise, reach it?
-    Phi((mu - goal)/sigma)  the chance of a weekly score given the line: its mean is P(y >= goal), and as the
-                            line is uncertain it has quantiles, the bounds of event "score".
+    Phi((mu - goal)/sigma)  the chance of a weekly score given the line. Its mean is P(y >= goal). The line is
+                            uncertain, so it has quantiles: the bounds of event "score".
 The bounds of event "level" are quantiles, over draws of the population, of P(mu >= goal | population): the
-level's own uncertainty is already inside the probability.
+probability already includes the uncertainty of the level.
 """
 
-import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numba as nb
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from seedtest_analytics.stats.growth.counts import CountData
@@ -35,16 +35,16 @@ from seedtest_analytics.stats.growth.mixture import (
     normal_quantile,
     score_probability,
 )
-from seedtest_analytics.stats.growth.posterior import GrowthPosterior
+from seedtest_analytics.stats.growth.posterior import Family, GrowthPosterior
 
 Event = Literal["level", "score"]
 
 BLOCK_STUDENTS = 65_536
 CHUNK_STUDENTS = 256
-# The spread of P over draws of the population shrinks with the cohort, so fewer draws give P to 0.002.
+# P varies less over draws of the population in a large cohort, so fewer draws give P to 0.002.
 MIN_HYPER_DRAWS, MAX_HYPER_DRAWS = 100, 4000
 DRAWS_TIMES_STUDENTS = 4_000_000
-# A line is no forecast for years ahead.
+# A straight line does not extrapolate over years.
 MAX_HORIZON_WEEKS = 260.0
 RESULT_COLUMNS = (
     "intercept_mean",
@@ -67,7 +67,7 @@ class StudentPredictions:
 
     Attributes:
         students: ids, in the order of the data.
-        goal_week, goal: what was asked.
+        goal_week, goal: the question.
         intercept_mean, intercept_sd: of the line at week 0 (logits in the binomial family).
         slope_mean, slope_sd: gain a week.
         projected: posterior mean of the line at the goal week, on the scale of the score.
@@ -96,38 +96,6 @@ class StudentPredictions:
     level: float
     n_hyper_draws: int
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row a student."""
-        columns = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        return pd.DataFrame(columns)
-
-
-def predict_students(
-    posterior: GrowthPosterior,
-    data: GrowthData,
-    *,
-    goal_week: ArrayLike,
-    goal: ArrayLike,
-    event: Event = "level",
-    level: float = 0.95,
-    n_hyper_draws: int | None = None,
-) -> StudentPredictions:
-    """Predict every student of the fit; see `predict_blocks` for the arguments."""
-    blocks = list(
-        predict_blocks(
-            posterior,
-            data,
-            goal_week=goal_week,
-            goal=goal,
-            event=event,
-            level=level,
-            n_hyper_draws=n_hyper_draws,
-        )
-    )
-    names = ("students", "goal_week", "goal", *RESULT_COLUMNS)
-    joined: dict[str, Any] = {name: np.concatenate([getattr(b, name) for b in blocks]) for name in names}
-    return dataclasses.replace(blocks[0], **joined)
-
 
 def predict_blocks(
     posterior: GrowthPosterior,
@@ -145,20 +113,18 @@ def predict_blocks(
     Args:
         posterior: of a gaussian fit to `data`.
         data: what was fitted.
-        goal_week: week at which the goal is due, one for all or shape (J,), counted from the origin of the
-            data.
+        goal_week: week at which the goal is due, one for all or shape (J,), counted from the origin of the data.
         goal: score to reach, one for all or shape (J,).
         event: which probability is P.
         level: probability inside the credible intervals.
         n_hyper_draws: posterior draws to average over; None takes as many as P needs for an error of 0.002.
+        block_students: students per block.
 
     Raises:
         UnusablePosteriorError: the fit's diagnostics fall short.
-        ValueError: posterior and data do not belong together, or goals are out of range.
+        ValueError: posterior and data do not match, or goals are out of range.
     """
-    posterior.require_usable()
-    check_match(posterior, data, family="gaussian")
-    check_level(level)
+    check_fit(posterior, data, family="gaussian", level=level)
     goal_weeks, goals = spread_goals(goal_week, goal, data=data)
     theta = posterior.hyper_draws(n_hyper_draws or hyper_draws_needed(data.n_students))
     population = population_draws(theta, data)
@@ -193,14 +159,16 @@ def hyper_draws_needed(n_students: int) -> int:
     return int(np.clip(DRAWS_TIMES_STUDENTS // n_students, MIN_HYPER_DRAWS, MAX_HYPER_DRAWS))
 
 
-def check_match(posterior: GrowthPosterior, data: object, *, family: str) -> None:
-    """Raise `ValueError` unless `posterior` is a `family` fit to `data`."""
+def check_fit(posterior: GrowthPosterior, data: GrowthData | CountData, *, family: Family, level: float) -> None:
+    """Raise unless `posterior` is a usable `family` fit to `data` and `level` a probability."""
+    posterior.require_usable()
     same = all(getattr(posterior, name) == getattr(data, name) for name in ("n_students", "n_scores", "week_mean"))
     if posterior.family != family or not same:
         raise ValueError(
             f"this {posterior.family} posterior of {posterior.n_students} students and {posterior.n_scores} "
             "scores was not fitted to these data"
         )
+    check_level(level)
 
 
 def check_level(level: float) -> None:
@@ -223,7 +191,7 @@ def spread_goals(
     )
     if len(far):
         raise ValueError(
-            f"goal_week: {len(far)} goals lie more than {MAX_HORIZON_WEEKS:g} weeks outside the scores "
+            f"goal_week: {len(far)} goals are more than {MAX_HORIZON_WEEKS:g} weeks outside the scores "
             f"({name_rows(far)}); count goal weeks from the same origin as the scores' weeks"
         )
     return goal_weeks, goals
@@ -233,6 +201,34 @@ def population_draws(theta: np.ndarray, data: GrowthData) -> np.ndarray:
     """Shape (K, 6): intercept at week 0, slope, l11, l21, l22 and sigma of each draw."""
     factors = np.array([relative_factor(row) for row in theta])
     return np.column_stack([theta[:, 0] - theta[:, 1] * data.week_mean, theta[:, 1], factors])
+
+
+def relative_covariance(population: np.ndarray, design: np.ndarray) -> np.ndarray:
+    """Posterior covariance of a student's line given the population, in units of sigma², shape (K, 2, 2).
+
+    Args:
+        population: draws as `population_draws` returns them, shape (K, 6).
+        design: the student's X'WX, shape (2, 2).
+    """
+    factor = np.zeros((len(population), 2, 2))
+    factor[:, 0, 0], factor[:, 1, 0], factor[:, 1, 1] = population[:, 2:5].T
+    transposed = factor.transpose(0, 2, 1)
+    return factor @ np.linalg.inv(np.eye(2) + transposed @ design @ factor) @ transposed
+
+
+def conditional_lines(theta: np.ndarray, data: GrowthData, *, student: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (K, 2) and covariance (K, 2, 2) of one student's intercept and slope, given each draw of theta (K, 6).
+
+    In plain NumPy, for a few students; `predict_blocks` does the same for all. `student` is a row of `data.students`.
+    """
+    population = population_draws(theta, data)
+    A00, A01, A11, c0, c1 = data.statistics[student, :5]
+    design = np.array([[A00, A01], [A01, A11]])
+    covariance = relative_covariance(population, design)
+    deviation = population[:, :2] - np.array(data.reference)
+    residual = np.array([c0, c1]) - deviation @ design
+    mean = population[:, :2] + np.einsum("kij,kj->ki", covariance, residual)
+    return mean, covariance * population[:, 5, None, None] ** 2
 
 
 @nb.njit(cache=True)

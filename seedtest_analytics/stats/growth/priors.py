@@ -1,12 +1,13 @@
-"""Priors of the growth model as data: stored with every fit, and what the fit is given.
+"""Priors of the growth model as data: what a fit is given, and what is stored beside it.
 
-They follow brms: the intercept's prior acts on the population's score at the *mean week*, standard deviations
-are half-Cauchy, the correlation of intercepts and slopes is LKJ. They assume a score of about unit scale.
+They follow brms: the prior of the intercept acts on the population's score at the *mean week*, standard deviations
+have half-Cauchy priors, and the correlation of intercepts and slopes an LKJ prior. The defaults assume scores on a
+scale of about one unit.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, astuple, dataclass, fields
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -14,50 +15,45 @@ Json = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Normal:
-    """Normal(mean, sd)."""
+class _Prior:
+    """A distribution with a location and, in its last field, a scale above zero."""
 
-    mean: float
-    sd: float
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.mean) and np.isfinite(self.sd) and self.sd > 0):
-            raise ValueError(f"a normal prior needs a finite mean and sd > 0, not mean={self.mean}, sd={self.sd}")
-
-    def to_json(self) -> dict[str, Any]:
-        """`{"dist": "normal", "mean", "sd"}`."""
-        return {"dist": "normal", "mean": self.mean, "sd": self.sd}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Normal":
-        """Inverse of `to_json`; another `dist` is an error."""
-        _require_dist(value, "normal")
-        return cls(mean=float(value["mean"]), sd=float(value["sd"]))
-
-
-@dataclass(frozen=True)
-class HalfCauchy:
-    """Cauchy(location, scale) cut off below zero."""
-
-    location: float
-    scale: float
+    dist: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.location) and np.isfinite(self.scale) and self.scale > 0):
+        *_, scale = values = astuple(self)
+        if not (np.isfinite(values).all() and scale > 0):
             raise ValueError(
-                "a Cauchy prior needs a finite location and scale > 0, "
-                f"not location={self.location}, scale={self.scale}"
+                f"a {self.dist} prior needs finite numbers and {fields(self)[-1].name} > 0, not {asdict(self)}"
             )
 
     def to_json(self) -> dict[str, Any]:
-        """`{"dist": "cauchy", "location", "scale"}`."""
-        return {"dist": "cauchy", "location": self.location, "scale": self.scale}
+        """`{"dist": …}` and the fields."""
+        return {"dist": self.dist, **asdict(self)}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "HalfCauchy":
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Inverse of `to_json`; another `dist` is an error."""
-        _require_dist(value, "cauchy")
-        return cls(location=float(value["location"]), scale=float(value["scale"]))
+        _require_dist(value, cls.dist)
+        return cls(*(float(value[field.name]) for field in fields(cls)))
+
+
+@dataclass(frozen=True)
+class Normal(_Prior):
+    """Normal(mean, sd²)."""
+
+    dist = "normal"
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class HalfCauchy(_Prior):
+    """Cauchy(location, scale), truncated below zero."""
+
+    dist = "cauchy"
+    location: float
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -72,10 +68,10 @@ class GrowthPriors:
         lkj_eta: shape of the LKJ prior of the correlation; 1 is uniform on (-1, 1).
     """
 
-    intercept: Normal = field(default_factory=lambda: Normal(0.0, 1.0))
-    week: Normal = field(default_factory=lambda: Normal(0.0, 0.5))
-    sd: HalfCauchy = field(default_factory=lambda: HalfCauchy(0.0, 1.0))
-    sigma: HalfCauchy = field(default_factory=lambda: HalfCauchy(0.0, 1.0))
+    intercept: Normal = Normal(0.0, 1.0)
+    week: Normal = Normal(0.0, 0.5)
+    sd: HalfCauchy = HalfCauchy(0.0, 1.0)
+    sigma: HalfCauchy = HalfCauchy(0.0, 1.0)
     lkj_eta: float = 1.0
 
     def __post_init__(self) -> None:
@@ -94,36 +90,21 @@ class GrowthPriors:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Mapping[str, Any]]) -> "GrowthPriors":
-        """Read the contract's shape; keys left out keep their defaults, unknown keys are an error."""
-        unknown = set(value) - {"intercept", "week", "sd", "sigma", "cor"}
+        """Read the contract's shape; absent keys keep their defaults, unknown keys are an error."""
+        kinds: dict[str, type[_Prior]] = {"intercept": Normal, "week": Normal, "sd": HalfCauchy, "sigma": HalfCauchy}
+        unknown = set(value) - {*kinds, "cor"}
         if unknown:
-            raise ValueError(f"unknown priors {sorted(unknown)}; known: intercept, week, sd, sigma, cor")
-        default = cls()
+            raise ValueError(f"unknown priors {sorted(unknown)}; known: {', '.join(kinds)}, cor")
+        given: dict[str, Any] = {name: kind.from_json(value[name]) for name, kind in kinds.items() if name in value}
         if "cor" in value:
             _require_dist(value["cor"], "lkj")
-        return cls(
-            intercept=Normal.from_json(value["intercept"]) if "intercept" in value else default.intercept,
-            week=Normal.from_json(value["week"]) if "week" in value else default.week,
-            sd=HalfCauchy.from_json(value["sd"]) if "sd" in value else default.sd,
-            sigma=HalfCauchy.from_json(value["sigma"]) if "sigma" in value else default.sigma,
-            lkj_eta=float(value["cor"]["eta"]) if "cor" in value else default.lkj_eta,
-        )
+            given["lkj_eta"] = float(value["cor"]["eta"])
+        return cls(**given)
 
     def as_array(self) -> np.ndarray:
         """Shape (9,): intercept mean and sd, week mean and sd, sd and sigma location and scale, eta."""
-        return np.array(
-            [
-                self.intercept.mean,
-                self.intercept.sd,
-                self.week.mean,
-                self.week.sd,
-                self.sd.location,
-                self.sd.scale,
-                self.sigma.location,
-                self.sigma.scale,
-                self.lkj_eta,
-            ]
-        )
+        parts = (self.intercept, self.week, self.sd, self.sigma)
+        return np.array([*(number for part in parts for number in astuple(part)), self.lkj_eta])
 
 
 def _require_dist(value: Mapping[str, Any], dist: str) -> None:

@@ -1,4 +1,11 @@
-"""Pareto-smoothed importance sampling (Vehtari, Simpson, Gelman, Yao, Gabry 2024, JMLR 25:1-58)."""
+"""Pareto-smoothed importance sampling (Vehtari, Simpson, Gelman, Yao, Gabry 2024, JMLR 25:1-58).
+
+    r_k = p(θ_k | y) / q(θ_k);   the M = min(K/5, 3√K) largest r_k become the expected order statistics of a
+    generalised Pareto distribution F(x) = 1 - (1 + k x / σ)^(-1/k) fitted to their exceedances
+
+Above k = 0.7 importance weights are unreliable. A test compares with `arviz-stats`; docs/decisions has the reason why
+it does not replace this module.
+"""
 
 from dataclasses import dataclass
 
@@ -9,12 +16,9 @@ MIN_TAIL = 5
 
 @dataclass(frozen=True)
 class SmoothedWeights:
-    """Importance weights fit for use, and how far they may be trusted.
+    """Weights (K,) that sum to one, and their quality.
 
-    Attributes:
-        weights: sum to one, shape (K,).
-        pareto_k: shape of the tail; infinite where it cannot be estimated.
-        effective_draws: 1 / sum of squared weights.
+    `pareto_k` is the shape of the tail, infinite where it cannot be estimated; `effective_draws` is 1 / Σ weights².
     """
 
     weights: np.ndarray
@@ -32,7 +36,7 @@ def smooth_weights(log_ratios: np.ndarray) -> SmoothedWeights:
     n_tail = int(np.ceil(min(0.2 * len(log_weights), 3 * np.sqrt(len(log_weights)))))
     order = np.argsort(log_weights, kind="stable")
     tail, cutoff = order[-n_tail:], log_weights[order[-n_tail - 1]]
-    # Ratios that all but vanish would underflow; the paper's implementations cut there too.
+    # Smaller ratios would underflow; the paper's implementations cut there too.
     cutoff = max(cutoff, np.log(np.finfo(float).tiny))
     exceedances = np.exp(log_weights[tail]) - np.exp(cutoff)
     if n_tail < MIN_TAIL or exceedances[-1] <= 0:
@@ -47,7 +51,7 @@ def smooth_weights(log_ratios: np.ndarray) -> SmoothedWeights:
 
 
 def fit_generalised_pareto(exceedances: np.ndarray) -> tuple[float, float]:
-    """Shape and scale by Zhang and Stephens (2009), shape shrunk towards 0.5 by ten observations.
+    """Shape and scale by Zhang and Stephens (2009); a prior worth ten observations shrinks the shape towards 0.5.
 
     Args:
         exceedances: positive, ascending, shape (M,).
@@ -71,8 +75,8 @@ def fit_generalised_pareto(exceedances: np.ndarray) -> tuple[float, float]:
 
 def _pareto_quantile(probability: np.ndarray, shape: float, *, scale: float) -> np.ndarray:
     if abs(shape) < 1e-12:
-        return -scale * np.log1p(-probability)
-    return scale * np.expm1(-shape * np.log1p(-probability)) / shape
+        return np.asarray(-scale * np.log1p(-probability))
+    return np.asarray(scale * np.expm1(-shape * np.log1p(-probability)) / shape)
 
 
 def _normalised(log_weights: np.ndarray, k: float) -> SmoothedWeights:

@@ -1,10 +1,11 @@
 """The binomial growth likelihood with the student effects integrated out by adaptive Gauss-Hermite quadrature.
 
-A student's line is (e0, e1) + L z with z standard normal in two dimensions. Around the mode of z, scaled by
-the curvature there, a 5 x 5 grid integrates the product of binomials (Pinheiro and Bates 1995, J. Comput.
-Graph. Stat. 4:12-35); one point would be the Laplace approximation, which is biased for weeks with single
-answers. The gradient comes from the same pass by Fisher's identity: it is the posterior mean of the
-complete-data gradient.
+    p(right_i) = ∫ Π_j Binomial(right_ij | answered_ij, logit⁻¹((1, t_ij) · ((e0, e1)' + L z))) N(z | 0, I) dz
+
+A 5 x 5 grid around the mode of z, scaled by the curvature there, integrates the product (Pinheiro and Bates 1995,
+J. Comput. Graph. Stat. 4:12-35). One point would be the Laplace approximation, which is biased for weeks with single
+answers. The gradient comes from the same pass by Fisher's identity, as the posterior mean of the complete-data
+gradient.
 """
 
 import math
@@ -15,7 +16,7 @@ import numpy as np
 POINTS = 5
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-7
-# A step in units of prior SDs; longer ones overshoot where the counts are one-sided.
+# In units of prior SDs; longer steps overshoot where the counts are one-sided.
 LONGEST_STEP = 2.0
 
 
@@ -72,7 +73,7 @@ def _mode(week, answered, right, e0, e1, l11, l21, l22, z):  # type: ignore[no-u
 
 @nb.njit(cache=True)
 def _log_joint(week, answered, right, c0, c1, z0, z1, residuals):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """log p(counts, z) without constants; residuals gets sums of right - answered p, plain and times week."""
+    """log p(counts, z) without constants; `residuals` gets the sums of right - answered p, plain and times week."""
     value = -0.5 * (z0 * z0 + z1 * z1)
     residuals[0] = 0.0
     residuals[1] = 0.0
@@ -91,7 +92,7 @@ def _log_joint(week, answered, right, c0, c1, z0, z1, residuals):  # type: ignor
 def integrate_student(week, answered, right, e0, e1, l11, l21, l22, z, out):  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     """Log marginal likelihood of one student.
 
-    z, shape (2,), is where Newton starts and is left at the mode. out, shape (10,), gets the gradient with
+    Newton starts at `z`, shape (2,), and leaves it at the mode. `out`, shape (10,), gets the gradient with
     respect to (e0, e1, l11, l21, l22) and the posterior moments of z: means, then second moments 00, 01, 11.
     """
     H00, H01, H11 = _mode(week, answered, right, e0, e1, l11, l21, l22, z)
@@ -127,7 +128,7 @@ def integrate_student(week, answered, right, e0, e1, l11, l21, l22, z, out):  # 
 def integrate_everyone(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     starts, week, answered, right, e0, e1, l11, l21, l22, modes, n_blocks
 ):
-    """Sum of log marginals and of their gradients, shape (6,); `modes`, shape (J, 2), warms the next call."""
+    """Sum of log marginals and of their gradients, shape (6,); `modes`, shape (J, 2), speeds up the next call."""
     n_students = starts.shape[0] - 1
     parts = np.zeros((n_blocks, 6))
     for block in nb.prange(n_blocks):

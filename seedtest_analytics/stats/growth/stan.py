@@ -1,4 +1,9 @@
-"""Gaussian growth by Stan: the marginal program, sampled in coordinates around the Laplace mode."""
+"""The Stan backend: NUTS on the density without student effects, in coordinates around the Laplace mode.
+
+    z ~ p(mode + S z | y),   S S' the inverse Hessian at the mode
+
+This module knows the program and its data. `resources.stan` compiles and runs it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +16,7 @@ from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.density import MarginalDensity
 from seedtest_analytics.stats.growth.diagnostics import ebfmi
 from seedtest_analytics.stats.growth.laplace import laplace_mode
-from seedtest_analytics.stats.growth.posterior import GrowthPosterior, SamplerRun, Thresholds
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior, SamplerRun, Thresholds, fitted_data
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -19,28 +24,18 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 @dataclass(frozen=True)
 class StanProgram:
-    """A Stan program, and the C++ functions that it declares without defining."""
+    """A Stan program, and the C++ header that defines the functions it only declares."""
 
     source: Path
     header: Path | None = None
 
 
 MARGINAL = StanProgram(PROGRAMS / "growth_marginal.stan", PROGRAMS / "marginal_loglik.hpp")
-NAIVE = StanProgram(PROGRAMS / "growth_naive.stan")
-NAIVE_BINOMIAL = StanProgram(PROGRAMS / "growth_binomial_naive.stan")
 
 
 @dataclass(frozen=True)
 class StanSettings:
-    """How long and how carefully to sample.
-
-    Attributes:
-        chains: Markov chains.
-        warmup, draws: iterations per chain.
-        seed: of all chains; the chain's number is mixed in by Stan.
-        adapt_delta: target acceptance.
-        max_treedepth: limit of NUTS.
-    """
+    """Chains, iterations per chain and tuning of NUTS; Stan mixes the chain's number into the one `seed`."""
 
     chains: int = 4
     warmup: int = 300
@@ -62,7 +57,7 @@ class StanDraws:
     toolchain: str
 
     def run(self, max_treedepth: int) -> SamplerRun:
-        """The sampler's account of itself."""
+        """The sampler's own diagnostics."""
         return SamplerRun(
             divergences=int(self.divergent.sum()),
             ebfmi=ebfmi(self.energy),
@@ -72,7 +67,7 @@ class StanDraws:
 
 
 class StanSampler(Protocol):
-    """Compiles and runs Stan programs; `resources.stan.StanRunner` is one."""
+    """Compiles and runs Stan programs, as `resources.stan.StanRunner` does."""
 
     def sample(self, program: StanProgram, data: Mapping[str, Any], *, settings: StanSettings) -> StanDraws:
         """Draw from the program's posterior."""
@@ -86,32 +81,22 @@ def fit_stan(
     settings: StanSettings | None = None,
     thresholds: Thresholds | None = None,
 ) -> GrowthPosterior:
-    """Posterior by NUTS on the density with the student effects integrated out.
-
-    The cost of a gradient grows with the number of designs, not of students: see
-        `programs/growth_marginal.stan`.
-    """
+    """Posterior by NUTS; a gradient's cost grows with the number of designs, not of students."""
     priors = priors or GrowthPriors()
     settings = settings or StanSettings()
     mode = laplace_mode(data, MarginalDensity.of(data, priors))
     location, scale = mode.location, mode.scale()
     draws = sampler.sample(MARGINAL, marginal_data(data, priors, location=location, scale=scale), settings=settings)
-    options: dict[str, Any] = {} if thresholds is None else {"thresholds": thresholds}
     return GrowthPosterior(
-        family="gaussian",
         method="stan",
         theta=location + draws.variables["z"] @ scale.T,
         weights=None,
         priors=priors,
         seed=settings.seed,
-        week_mean=data.week_mean,
-        last_week=float(data.weeks[-1]),
-        n_students=data.n_students,
-        n_scores=data.n_scores,
         sampler=draws.run(settings.max_treedepth),
         toolchain=draws.toolchain,
-        warnings=data.warnings,
-        **options,
+        thresholds=thresholds or Thresholds(),
+        **fitted_data(data),
     )
 
 

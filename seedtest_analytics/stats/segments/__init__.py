@@ -1,3 +1,1 @@
-"""Who is alike: scaled features, clusters, how many, how stable, what to call them, and who they were last
-time.
-"""
+"""Segments of students: scaled features, clustering, stability, identity over runs, names and a map."""

@@ -1,9 +1,15 @@
-"""How many segments: silhouette and gap statistic."""
+"""The number of segments, by silhouette and gap statistic.
+
+    silhouette: mean of (b_i - a_i) / max(a_i, b_i)     a_i, b_i: mean distance to the own and to the nearest other segment
+    Gap(k) = E*[log W_k] - log W_k                      W_k: within sum of squares, E*: under a uniform reference
+
+(Rousseeuw 1987; Tibshirani, Walther & Hastie 2001.)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,46 +19,37 @@ from seedtest_analytics.stats.segments.clustering import cluster, sample_rows, w
 Floats = NDArray[np.float64]
 
 CHOICE_ROWS = 2_000
-"""Silhouette and gap are computed on at most this many students (the silhouette needs all pairs)."""
+"""Silhouette and gap use at most this many students, because the silhouette needs all pairs."""
 REFERENCES = 10
 WEAK_SILHOUETTE = 0.25
-"""Below this there is no substantial structure (Kaufman & Rousseeuw 1990, table 4)."""
+"""Below this the structure is not substantial (Kaufman & Rousseeuw 1990, table 4)."""
 NEARLY_AS_GOOD = 0.02
 
 
 @dataclass(frozen=True)
 class ClusterCount:
-    """The number chosen and what it rests on: criteria by k, and the reason as a sentence."""
+    """The number chosen, the reason, and the criteria by k where they were computed."""
 
     k: int
-    silhouette: Mapping[int, float]
-    gap: Mapping[int, float]
-    gap_se: Mapping[int, float]
     reason: str
-    n_sampled: int
+    silhouette: Mapping[int, float] = field(default_factory=dict)
+    gap: Mapping[int, float] = field(default_factory=dict)
+    gap_se: Mapping[int, float] = field(default_factory=dict)
 
 
 def choose_count(Z: Floats, method: str, *, seed: int, largest: int = 8) -> ClusterCount:
     """Choose k from 1..``largest`` for (n, q) scaled rows.
 
-    The silhouette (Rousseeuw 1987) takes the k of the largest mean; among those within 0.02 of it, the one
-    the gap statistic prefers, if that is one of them. The gap statistic (Tibshirani, Walther & Hastie 2001;
-    10 uniform references along the principal axes, one-standard-error rule) is what can say that there is one
-    group only: it is believed where the silhouette finds no substantial structure either.
+    The k with the largest silhouette wins, unless the gap statistic (10 uniform references along the principal axes,
+    one-standard-error rule) prefers another k whose silhouette is within 0.02 of it. Only the gap statistic can find a
+    single group, and it counts where no silhouette shows substantial structure.
     """
     from sklearn.metrics import silhouette_score
 
     sample = Z[sample_rows(len(Z), CHOICE_ROWS)]
     largest = min(largest, len(np.unique(sample, axis=0)) - 1)
     if largest < 2:
-        return ClusterCount(
-            1,
-            {},
-            gap={},
-            gap_se={},
-            reason="there are too few different students for two groups",
-            n_sampled=len(sample),
-        )
+        return ClusterCount(1, "there are too few different students for two groups")
     silhouette = {}
     for k in range(2, largest + 1):
         labels = cluster(sample, k, method=method, seed=seed, n_init=5).labels
@@ -64,17 +61,12 @@ def choose_count(Z: Floats, method: str, *, seed: int, largest: int = 8) -> Clus
     if by_gap == 1 and silhouette[best] < WEAK_SILHOUETTE:
         k, reason = 1, f"the gap statistic finds one group, and no silhouette exceeds {silhouette[best]:.2f}"
     elif by_gap in silhouette and by_gap != best and silhouette[by_gap] >= silhouette[best] - NEARLY_AS_GOOD:
-        k, reason = (
-            by_gap,
-            f"the gap statistic prefers {by_gap} among silhouettes near {silhouette[best]:.2f}",
-        )
-    return ClusterCount(k, silhouette, gap=gap, gap_se=gap_se, reason=reason, n_sampled=len(sample))
+        k, reason = by_gap, f"the gap statistic prefers {by_gap} among silhouettes near {silhouette[best]:.2f}"
+    return ClusterCount(k, reason, silhouette=silhouette, gap=gap, gap_se=gap_se)
 
 
 def _gap_statistic(Z: Floats, largest: int, *, seed: int) -> tuple[dict[int, float], dict[int, float]]:
-    """Gap and its standard error for k = 1..largest; k-means whatever the method, as the statistic is
-    defined.
-    """
+    """Gap and its standard error for k = 1..largest, always by k-means, as the statistic is defined."""
     rng = np.random.default_rng(seed)
     mean = Z.mean(axis=0)
     axes = np.linalg.svd(Z - mean, full_matrices=False)[2]

@@ -1,6 +1,4 @@
-"""The clusterings themselves: k-means and Gaussian mixtures by scikit-learn, on all students or on a stated
-sample.
-"""
+"""k-means and Gaussian mixtures by scikit-learn, on all students or on a stated sample."""
 
 from __future__ import annotations
 
@@ -16,19 +14,19 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MINIBATCH_ROWS = 50_000
-"""From here on k-means runs on mini-batches."""
+"""Above this many rows k-means runs on mini-batches."""
 MIXTURE_ROWS = 50_000
-"""A mixture is estimated on at most this many students; all are assigned by it."""
+"""A mixture is estimated on at most this many students and assigns all."""
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run scikit-learn on one thread: hundreds of fits of a few milliseconds each.
+    """Run scikit-learn on one thread, for hundreds of fits of a few milliseconds each.
 
-    On a machine with other work its OpenMP threads wait for each other by spinning: 0.3 s of work took 80 s.
-    And sums over threads come out in another order each time.
+    On a busy machine its OpenMP threads spin while they wait for each other: 0.3 s of work took 80 s. Sums over threads
+    also change their order from run to run.
     """
-    import sklearn.cluster  # noqa: F401  (a limit reaches only libraries that are loaded)
+    import sklearn.cluster  # noqa: F401  (a limit applies only to loaded libraries)
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
@@ -37,11 +35,10 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Clustering:
-    """``centres`` (k, q) scaled; ``labels`` (n,); ``confidence`` (n,) in 0..1; ``method`` what was really
-    run.
+    """``centres`` (k, q) scaled; ``labels`` (n,); ``confidence`` (n,) in 0..1; ``method`` that actually ran.
 
-    Confidence is the posterior probability under a mixture; for k-means one minus the ratio of the distances
-    to the nearest and the second nearest centre. ``estimator`` assigns new rows.
+    Confidence is the posterior probability under a mixture, and for k-means one minus the ratio of the distances to the
+    nearest and the second nearest centre.
     """
 
     centres: Floats
@@ -49,52 +46,31 @@ class Clustering:
     confidence: Floats
     method: str
     n_fitted: int
-    estimator: Any
 
 
 def cluster(Z: Floats, k: int, *, method: str, seed: int, n_init: int = 10) -> Clustering:
     """Cluster (n, q) scaled rows into ``k`` groups by ``kmeans`` or ``gmm``."""
-    if method == "gmm":
-        return _mixture(Z, k, seed=seed)
     from sklearn.cluster import KMeans, MiniBatchKMeans
-
-    if len(Z) > MINIBATCH_ROWS:
-        estimator = MiniBatchKMeans(k, batch_size=8_192, n_init=3, max_iter=30, random_state=seed).fit(Z)
-        name = "minibatch_kmeans"
-    else:
-        estimator = KMeans(k, n_init=n_init, random_state=seed).fit(Z)
-        name = "kmeans"
-    labels, confidence = assign(estimator, Z)
-    return Clustering(
-        np.asarray(estimator.cluster_centers_),
-        labels,
-        confidence=confidence,
-        method=name,
-        n_fitted=len(Z),
-        estimator=estimator,
-    )
-
-
-def _mixture(Z: Floats, k: int, *, seed: int) -> Clustering:
     from sklearn.mixture import GaussianMixture
 
-    sample = Z[sample_rows(len(Z), MIXTURE_ROWS)]
-    estimator = GaussianMixture(k, covariance_type="full", n_init=3, reg_covar=1e-3, random_state=seed).fit(sample)
-    labels, confidence = assign(estimator, Z)
-    return Clustering(
-        np.asarray(estimator.means_),
-        labels,
-        confidence=confidence,
-        method="gaussian_mixture",
-        n_fitted=len(sample),
-        estimator=estimator,
-    )
+    estimator: Any
+    sample = Z
+    if method == "gmm":
+        name, sample = "gaussian_mixture", Z[sample_rows(len(Z), MIXTURE_ROWS)]
+        estimator = GaussianMixture(k, covariance_type="full", n_init=3, reg_covar=1e-3, random_state=seed)
+    elif len(Z) > MINIBATCH_ROWS:
+        name = "minibatch_kmeans"
+        estimator = MiniBatchKMeans(k, batch_size=8_192, n_init=3, max_iter=30, random_state=seed)
+    else:
+        name, estimator = "kmeans", KMeans(k, n_init=n_init, random_state=seed)
+    estimator.fit(sample)
+    centres = estimator.means_ if method == "gmm" else estimator.cluster_centers_
+    labels, confidence = _assign(estimator, Z)
+    return Clustering(np.asarray(centres), labels, confidence=confidence, method=name, n_fitted=len(sample))
 
 
-def assign(estimator: Any, Z: Floats, *, block: int = 100_000) -> tuple[Ints, Floats]:
-    """(n,) labels and confidence of scaled rows, in blocks so that a million rows need no million distances
-    at once.
-    """
+def _assign(estimator: Any, Z: Floats, *, block: int = 100_000) -> tuple[Ints, Floats]:
+    """(n,) labels and confidence of scaled rows, in blocks to limit the memory for distances."""
     labels, confidence = np.empty(len(Z), dtype=np.int64), np.empty(len(Z))
     for begin in range(0, len(Z), block):
         rows = slice(begin, begin + block)
@@ -113,7 +89,7 @@ def assign(estimator: Any, Z: Floats, *, block: int = 100_000) -> tuple[Ints, Fl
 
 
 def sample_rows(n: int, at_most: int) -> NDArray[np.intp]:
-    """Evenly spaced rows: all of them, or about ``at_most``."""
+    """All rows, or about ``at_most`` evenly spaced ones."""
     return np.arange(n) if n <= at_most else np.linspace(0, n - 1, at_most).round().astype(np.intp)
 
 

@@ -1,4 +1,7 @@
-"""Features of students on one scale, robust against the few who do everything ten times as often."""
+"""Features of students on one robust scale, z = (f(x) - median) / (IQR / 1.349).
+
+A few students who do everything ten times as often do not determine the scale.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +25,18 @@ CONTRACT_FEATURES = (
     "total_attempts",
 )
 LOG_FEATURES = frozenset({"sessions", "gap", "avg_rt", "avg_hints", "total_attempts"})
-"""Counts and times, whose distributions have long right tails, are scaled as log(1 + x)."""
+"""Counts and times have long right tails, so they are scaled as log(1 + x)."""
 CLIP = 4.0
-"""Scaled values beyond this count as this: one student with 500 sessions shall not be a segment."""
+"""Scaled values are clipped here, so that one student with 500 sessions is not a segment."""
 NORMAL_IQR = 1.3489795
 
 
 @dataclass(frozen=True)
 class FeatureScale:
-    """``(f(x) - centre) / spread`` by feature; NaN becomes the centre. ``dropped`` feature -> reason.
+    """``(f(x) - centre) / spread`` by feature; NaN becomes the centre. ``dropped`` has the reason by feature.
 
-    ``centre`` and ``spread`` (q,) are median and normalised interquartile range (standard deviation where the
-    middle half is alike) of ``f(x)``, which is log(1 + x) for counts and times.
+    ``centre`` and ``spread`` (q,) are the median and the normalised interquartile range of ``f(x)``, or its standard
+    deviation where the middle half is equal.
     """
 
     names: tuple[str, ...]
@@ -45,7 +48,7 @@ class FeatureScale:
         """(n, q) scaled features, within +-4.
 
         Raises:
-            KeyError: naming the features that are missing.
+            KeyError: names the missing features.
         """
         absent = [name for name in self.names if name not in features]
         if absent:
@@ -55,9 +58,7 @@ class FeatureScale:
         return np.clip(np.nan_to_num(scaled, nan=0.0), -CLIP, CLIP)
 
     def scale_centres(self, centres: Mapping[str, ArrayLike]) -> Floats:
-        """(k, q) scaled centres from raw ones; a feature that a past run did not have stands at its
-        centre.
-        """
+        """(k, q) scaled centres from raw ones; a feature that a past run did not have gets the centre."""
         given = [np.asarray(v, dtype=np.float64) for v in centres.values()]
         n = len(given[0]) if given else 0
         return self.transform({name: centres.get(name, np.full(n, np.nan)) for name in self.names})
@@ -69,7 +70,7 @@ def _shaped(name: str, values: ArrayLike) -> Floats:
 
 
 def plan_scale(features: Mapping[str, ArrayLike]) -> FeatureScale:
-    """Scale of (n,) columns; those without a value or without spread are left out with the reason."""
+    """Scale of (n,) columns; columns without values or without spread are left out with the reason."""
     names, centres, spreads, dropped = [], [], [], {}
     for name, values in features.items():
         x = _shaped(name, values)

@@ -1,4 +1,4 @@
-"""Segments keep their identity from run to run: matched to the previous run's centres."""
+"""Identity of segments over runs, by matching their centres to those of the previous run."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from seedtest_analytics.stats.segments.features import FeatureScale
 Floats = NDArray[np.float64]
 
 SAME_SEGMENT = 0.75
-"""Root mean square distance over the features, in scaled units, beyond which a centre is another segment."""
+"""Largest root mean square distance over the features, in scaled units, within one segment."""
 
 
 @dataclass(frozen=True)
 class PreviousSegment:
-    """What is needed of an earlier run: identity, name and centre in the features' own units."""
+    """A segment of an earlier run: identity, name and centre in the features' own units."""
 
     segment_id: int
     label: str
@@ -28,16 +28,16 @@ class PreviousSegment:
 
 @dataclass(frozen=True)
 class Match:
-    """For each new centre the matched earlier segment, None for a new one, and the scaled distance moved."""
+    """For each centre the matched earlier segment (None for a new one) and the scaled distance moved."""
 
     previous: tuple[PreviousSegment | None, ...]
     distance: Floats
 
 
 def match_segments(centres: Floats, scale: FeatureScale, *, previous: Sequence[PreviousSegment]) -> Match:
-    """Assign (k, q) scaled centres to earlier segments so that the total distance is least (Kuhn 1955).
+    """Assign (k, q) scaled centres to earlier segments with the least total distance (Kuhn 1955).
 
-    Pairs farther apart than ``SAME_SEGMENT`` are not the same segment; a segment without a pair is new.
+    Pairs farther apart than ``SAME_SEGMENT`` do not match; a segment without a match is new.
     """
     matched: list[PreviousSegment | None] = [None] * len(centres)
     distance = np.full(len(centres), np.nan)
@@ -46,7 +46,7 @@ def match_segments(centres: Floats, scale: FeatureScale, *, previous: Sequence[P
     raw = {name: [segment.centre.get(name, np.nan) for segment in previous] for name in scale.names}
     before = scale.scale_centres(raw)
     cost = np.sqrt(((centres[:, None, :] - before[None, :, :]) ** 2).mean(axis=2))
-    # a forbidden pair costs more than any two allowed ones, so it never displaces a possible one
+    # A forbidden pair costs more than any two allowed ones, so it never displaces an allowed one.
     rows, columns = linear_sum_assignment(np.where(cost <= SAME_SEGMENT, cost, 1e3 + cost))
     for row, column in zip(rows, columns, strict=True):
         if cost[row, column] <= SAME_SEGMENT:

@@ -1,6 +1,4 @@
-"""Names of segments: the contract's where a segment's own centre has earned one, else what sets the centre
-apart.
-"""
+"""Names of segments: a name of the contract where its rule fits the centre, else the centre's distinctive features."""
 
 from __future__ import annotations
 
@@ -30,16 +28,12 @@ CONTRACT_RULES: Mapping[str, tuple[Rule, ...]] = {
     "struggling": (_below("efficiency", 0.4), _above("avg_hints", 1.5)),
     "efficient": (_above("efficiency", 0.7), _below("avg_hints", 0.5)),
 }
-"""In the contract's order, first match wins; applied to the centre (the members' medians), not to each
-student.
-"""
+"""In the contract's order; the first match wins. Rules apply to the centre (the members' medians), not to students."""
 
 KEEPING_SLACK = 0.25
-"""A segment keeps its name while it misses the limit by no more than this share, so that names do not
-flicker.
-"""
+"""A segment keeps its name while it misses the limit by at most this share, so that names do not flicker."""
 DISTINCT = 0.5
-"""Scaled distance from the middle of all students that is worth a word."""
+"""Scaled distance from the middle of all students from which a feature is mentioned."""
 STILL_DISTINCT = 0.25
 
 _WORDS: Mapping[str, tuple[str, str]] = {
@@ -69,19 +63,22 @@ def own_label(centre: Mapping[str, float], names: tuple[str, ...], *, scaled: Fl
 
 
 def described(names: tuple[str, ...], scaled: Floats) -> str:
-    """The one or two features that set a (q,) scaled centre apart, in words."""
-    order = [j for j in np.argsort(-np.abs(scaled)) if abs(scaled[j]) >= DISTINCT][:2]
-    return "_and_".join(word(names[j], scaled[j]) for j in sorted(order)) or "average"
+    """The one or two most distinctive features of a (q,) scaled centre, in words."""
+    return "_and_".join(word(names[j], scaled[j]) for j in sorted(_distinct(scaled)[:2])) or "average"
+
+
+def _distinct(scaled: Floats) -> list[int]:
+    return [int(j) for j in np.argsort(-np.abs(scaled)) if abs(scaled[j]) >= DISTINCT]
 
 
 def word(feature: str, scaled: float) -> str:
-    """What a feature above or below the middle is called."""
+    """The word for a feature above or below the middle."""
     high, low = _WORDS.get(feature, (f"high_{feature}", f"low_{feature}"))
     return high if scaled > 0 else low
 
 
 def still_holds(label: str, centre: Mapping[str, float], *, names: tuple[str, ...], scaled: Floats) -> bool:
-    """Whether a label given in an earlier run may stay, with some slack."""
+    """Whether a label of an earlier run may stay, with some slack."""
     if label in CONTRACT_RULES:
         return applies(label, centre, slack=KEEPING_SLACK)
     if label == "average":
@@ -91,8 +88,8 @@ def still_holds(label: str, centre: Mapping[str, float], *, names: tuple[str, ..
 
 
 def describe(centre: Mapping[str, float], names: tuple[str, ...], *, scaled: Floats) -> str:
-    """One sentence on what sets a segment apart, with its medians."""
-    order = [j for j in np.argsort(-np.abs(scaled)) if abs(scaled[j]) >= DISTINCT][:3]
+    """One sentence on the distinctive features of a segment, with their medians."""
+    order = _distinct(scaled)[:3]
     if not order:
         return "Near the middle of all students in every feature."
     parts = [f"{word(names[j], scaled[j]).replace('_', ' ')} (median {centre[names[j]]:.3g})" for j in order]
@@ -100,7 +97,7 @@ def describe(centre: Mapping[str, float], names: tuple[str, ...], *, scaled: Flo
 
 
 def distinct_labels(labels: list[str], names: tuple[str, ...], *, scaled: Floats) -> list[str]:
-    """No two segments of one run share a name: later ones get what sets them apart from the first added."""
+    """Make the names of one run unique: a repeated name gets its largest difference from the first segment of that name."""
     out: list[str] = []
     for position, label in enumerate(labels):
         if label in out:

@@ -1,17 +1,22 @@
-"""Segments of students: from named features to identities, names, profiles and a map."""
+"""Segments of students: from named features to identities, names, profiles and a map.
+
+    k-means: min Σ_i |z_i - μ_label(i)|²     mixture: max Σ_i log Σ_j π_j N(z_i | μ_j, Σ_j)
+
+of robustly scaled features z. Silhouette and gap statistic choose k, a bootstrap measures stability.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.segments.choice import ClusterCount, choose_count
-from seedtest_analytics.stats.segments.clustering import Clustering, assign, cluster, one_thread, within_sums
+from seedtest_analytics.stats.segments.clustering import Clustering, cluster, one_thread, within_sums
 from seedtest_analytics.stats.segments.features import FeatureScale, plan_scale
 from seedtest_analytics.stats.segments.identity import PreviousSegment, match_segments
 from seedtest_analytics.stats.segments.labels import describe, distinct_labels, own_label, still_holds
@@ -23,9 +28,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SegmentSettings:
-    """``n_clusters`` None chooses; ``method`` is ``kmeans`` or ``gmm``; below ``min_users`` there is one
-    segment.
-    """
+    """``n_clusters`` None chooses k; ``method`` is ``kmeans`` or ``gmm``; fewer than ``min_users`` are one segment."""
 
     n_clusters: int | None = None
     method: str = "kmeans"
@@ -37,9 +40,10 @@ class SegmentSettings:
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment: medians of its members in the features' units, its scaled centre, how stable it is.
+    """One segment of a run.
 
-    ``jaccard`` is NaN where the resamples cannot say; the run's warnings say why.
+    ``centre`` has the members' medians in the features' units; ``moved`` is the scaled distance from the previous centre.
+    ``jaccard`` (stability) is NaN where unknown; the run's warnings give the reason.
     """
 
     segment_id: int
@@ -54,18 +58,14 @@ class Segment:
     is_new: bool
     moved: float
 
-    def as_previous(self) -> PreviousSegment:
-        """What the next run needs to recognise it."""
-        return PreviousSegment(self.segment_id, self.label, centre=self.centre)
-
 
 @dataclass(frozen=True)
 class Segmentation:
-    """A run: (n,) ``segment_id`` and ``confidence`` and (n, 2) ``coordinates`` of the map, and the segments.
+    """A run: (n,) ``segment_id`` and ``confidence``, (n, 2) ``coordinates`` of the map, and the segments.
 
-    ``explained`` is the share of variance the map shows; ``between_ss`` and the segments' ``within_ss`` are
-    in scaled units. ``method``: ``kmeans``, ``minibatch_kmeans``, ``gaussian_mixture`` or ``single`` (one
-    segment, ``reason`` says why).
+    ``explained`` is the share of variance that the map shows; ``between_ss`` and the segments' ``within_ss`` are in
+    scaled units. ``method``: ``kmeans``, ``minibatch_kmeans``, ``gaussian_mixture`` or ``single`` (one segment; see
+    ``reason``).
     """
 
     segment_id: Ints
@@ -78,21 +78,11 @@ class Segmentation:
     reason: str
     n_fitted: int
     between_ss: float
-    total_ss: float
     scale: FeatureScale
     warnings: tuple[str, ...]
-    estimator: Any = field(repr=False)
-
-    def assign(self, features: Mapping[str, ArrayLike]) -> tuple[Ints, Floats]:
-        """(m,) segment ids and confidence of new students, on *this run's* scale."""
-        Z = self.scale.transform(features)
-        ids = np.array([segment.segment_id for segment in self.segments])
-        if self.estimator is None:
-            return np.full(len(Z), ids[0]), np.ones(len(Z))
-        labels, confidence = assign(self.estimator, Z)
-        return ids[labels], confidence
 
 
+@one_thread()
 def segment_students(
     features: Mapping[str, ArrayLike],
     settings: SegmentSettings | None = None,
@@ -102,10 +92,10 @@ def segment_students(
 ) -> Segmentation:
     """Segment n students by named (n,) features, missing values as NaN.
 
-    Segments that match none of ``previous`` get ids from ``first_new_id``, or above the previous ones'.
+    Segments that match none of ``previous`` get ids from ``first_new_id`` on, or above the previous ids.
 
     Raises:
-        ValueError: for no student, columns of different length, or an unknown method.
+        ValueError: without students, for columns of different length, or an unknown method.
     """
     chosen = settings or SegmentSettings()
     if chosen.method not in ("kmeans", "gmm"):
@@ -115,119 +105,25 @@ def segment_students(
         raise ValueError(f"features need one column each of the same length above 0, not lengths {sorted(lengths)}")
     scale = plan_scale(features)
     Z = scale.transform(features) if scale.names else np.zeros((lengths.pop(), 0))
-    with one_thread():
-        return _segment(features, Z, scale=scale, chosen=chosen, previous=previous, first_new_id=first_new_id)
-
-
-def _segment(
-    features: Mapping[str, ArrayLike],
-    Z: Floats,
-    *,
-    scale: FeatureScale,
-    chosen: SegmentSettings,
-    previous: Sequence[PreviousSegment],
-    first_new_id: int,
-) -> Segmentation:
-    n = len(Z)
     count = _count(Z, chosen)
-    if count.k == 1:
-        clustering = Clustering(
-            Z.mean(axis=0)[None, :],
-            np.zeros(n, np.int64),
-            confidence=np.ones(n),
-            method="single",
-            n_fitted=n,
-            estimator=None,
-        )
-    else:
-        clustering = cluster(Z, count.k, method=chosen.method, seed=chosen.seed)
-        clustering = _without_empty(clustering)
-    return _segmentation(
-        features,
-        Z,
-        scale=scale,
-        count=count,
-        clustering=clustering,
-        settings=chosen,
-        previous=previous,
-        first_new_id=first_new_id,
-    )
-
-
-def _count(Z: Floats, settings: SegmentSettings) -> ClusterCount:
-    if len(Z) < settings.min_users:
-        why = f"{len(Z)} students are fewer than the {settings.min_users} needed"
-        return ClusterCount(1, {}, gap={}, gap_se={}, reason=why, n_sampled=len(Z))
-    if Z.shape[1] == 0:
-        return ClusterCount(1, {}, gap={}, gap_se={}, reason="no feature differs between students", n_sampled=len(Z))
-    if settings.n_clusters is None:
-        return choose_count(Z, settings.method, seed=settings.seed, largest=settings.largest)
-    different = len(np.unique(Z[:100_000], axis=0))
-    if different < settings.n_clusters:
-        why = f"{settings.n_clusters} were asked for, but there are only {different} different students"
-        return ClusterCount(different, {}, gap={}, gap_se={}, reason=why, n_sampled=len(Z))
-    return ClusterCount(settings.n_clusters, {}, gap={}, gap_se={}, reason="the number was given", n_sampled=len(Z))
-
-
-def _without_empty(clustering: Clustering) -> Clustering:
-    """Every centre must have members (a mixture can leave a component without); empty ones stay unassignable
-    but unseen.
-    """
-    used = np.unique(clustering.labels)
-    if len(used) == len(clustering.centres):
-        return clustering
-    estimator = _Renumbered(clustering.estimator, used)
-    labels = np.searchsorted(used, clustering.labels)
-    return Clustering(
-        clustering.centres[used],
-        labels,
-        confidence=clustering.confidence,
-        method=clustering.method,
-        n_fitted=clustering.n_fitted,
-        estimator=estimator,
-    )
-
-
-@dataclass(frozen=True)
-class _Renumbered:
-    """A mixture with its empty components left out."""
-
-    estimator: Any
-    used: NDArray[np.intp]
-
-    def predict_proba(self, Z: Floats) -> Floats:
-        posterior = self.estimator.predict_proba(Z)[:, self.used]
-        return np.asarray(posterior / np.maximum(posterior.sum(axis=1, keepdims=True), 1e-300))
-
-
-def _segmentation(
-    features: Mapping[str, ArrayLike],
-    Z: Floats,
-    *,
-    scale: FeatureScale,
-    count: ClusterCount,
-    clustering: Clustering,
-    settings: SegmentSettings,
-    previous: Sequence[PreviousSegment],
-    first_new_id: int,
-) -> Segmentation:
+    clustering, stability = _one_segment(Z), Stability(np.ones(1))
+    if count.k > 1:
+        clustering = _without_empty(cluster(Z, count.k, method=chosen.method, seed=chosen.seed))
     k, labels = len(clustering.centres), clustering.labels
-    raw = {name: np.asarray(features[name], dtype=np.float64) for name in features}
+    if k > 1:
+        repeats = chosen.bootstrap_repeats
+        stability = bootstrap_jaccard(Z, labels, k=k, method=chosen.method, seed=chosen.seed, repeats=repeats)
+    raw = {name: np.asarray(values, dtype=np.float64) for name, values in features.items()}
     medians = [_medians(raw, labels == j) for j in range(k)]
     scaled = np.zeros((k, 0))
     if scale.names:
         scaled = scale.scale_centres({name: [m.get(name, np.nan) for m in medians] for name in scale.names})
     match = match_segments(scaled, scale, previous=previous)
-    stability = Stability(np.ones(1))
-    if k > 1:
-        stability = bootstrap_jaccard(
-            Z, labels, k=k, method=settings.method, seed=settings.seed, repeats=settings.bootstrap_repeats
-        )
-    within = within_sums(Z, labels, k=k)
-    sizes = np.bincount(labels, minlength=k)
     ids, names = _identities(
         match.previous, previous, medians=medians, names=scale.names, scaled=scaled, first_new_id=first_new_id
     )
+    within = within_sums(Z, labels, k=k)
+    sizes = np.bincount(labels, minlength=k)
     segments = tuple(
         Segment(
             segment_id=ids[j],
@@ -236,7 +132,7 @@ def _segmentation(
             if scale.names
             else "All students are alike.",
             centre=medians[j],
-            scaled_centre=dict(zip(scale.names, scaled[j].tolist(), strict=True)) if scale.names else {},
+            scaled_centre=dict(zip(scale.names, scaled[j].tolist(), strict=True)),
             n=int(sizes[j]),
             share=float(sizes[j] / len(Z)),
             within_ss=float(within[j]),
@@ -259,11 +155,35 @@ def _segmentation(
         reason=count.reason,
         n_fitted=clustering.n_fitted,
         between_ss=total - float(within.sum()),
-        total_ss=total,
         scale=scale,
         warnings=_warnings(segments, stability),
-        estimator=clustering.estimator,
     )
+
+
+def _count(Z: Floats, settings: SegmentSettings) -> ClusterCount:
+    if len(Z) < settings.min_users:
+        return ClusterCount(1, f"{len(Z)} students are fewer than the {settings.min_users} needed")
+    if Z.shape[1] == 0:
+        return ClusterCount(1, "no feature differs between students")
+    if settings.n_clusters is None:
+        return choose_count(Z, settings.method, seed=settings.seed, largest=settings.largest)
+    different = len(np.unique(Z[:100_000], axis=0))
+    if different < settings.n_clusters:
+        why = f"{settings.n_clusters} were asked for, but there are only {different} different students"
+        return ClusterCount(different, why)
+    return ClusterCount(settings.n_clusters, "the number was given")
+
+
+def _one_segment(Z: Floats) -> Clustering:
+    n, labels = len(Z), np.zeros(len(Z), np.int64)
+    return Clustering(Z.mean(axis=0)[None, :], labels, confidence=np.ones(n), method="single", n_fitted=n)
+
+
+def _without_empty(clustering: Clustering) -> Clustering:
+    """Drop centres without members, which a mixture can have."""
+    used = np.unique(clustering.labels)
+    labels = np.searchsorted(used, clustering.labels)
+    return replace(clustering, centres=clustering.centres[used], labels=labels)
 
 
 def _medians(raw: Mapping[str, Floats], members: NDArray[np.bool_]) -> dict[str, float]:
@@ -283,36 +203,28 @@ def _identities(
     scaled: Floats,
     first_new_id: int,
 ) -> tuple[list[int], list[str]]:
-    """Ids and labels of the segments; a matched one keeps its id, and its label while that still describes
-    it. Others get ids from ``first_new_id``.
+    """Ids and labels of the segments.
+
+    A matched segment keeps its id, and its label while that still describes it. Others get new ids.
     """
-    next_id = max(first_new_id, max((segment.segment_id for segment in previous), default=-1) + 1)
+    new_ids = itertools.count(max([first_new_id, *(segment.segment_id + 1 for segment in previous)]))
     ids, labels, kept = [], [], []
     for j, before in enumerate(matched):
-        if before is None:
-            ids.append(next_id)
-            next_id += 1
-        else:
-            ids.append(before.segment_id)
-        own = own_label(medians[j], names, scaled=scaled[j]) if names else "average"
-        keeps = (
-            before is not None and bool(names) and _may_stay(before.label, medians[j], names=names, scaled=scaled[j])
-        )
-        labels.append(before.label if keeps and before is not None else own)
+        ids.append(next(new_ids) if before is None else before.segment_id)
+        label = own_label(medians[j], names, scaled=scaled[j]) if names else "average"
+        keeps = False
+        if before is not None and names:
+            keeps = still_holds(before.label.split("_with_")[0], medians[j], names=names, scaled=scaled[j])
+            label = before.label if keeps else label
+        labels.append(label)
         kept.append(keeps)
     order = sorted(range(len(labels)), key=lambda j: (not kept[j], j))
     resolved = distinct_labels([labels[j] for j in order], names, scaled=scaled[order]) if names else labels
     return ids, [resolved[order.index(j)] for j in range(len(labels))]
 
 
-def _may_stay(label: str, centre: Mapping[str, float], *, names: tuple[str, ...], scaled: Floats) -> bool:
-    return still_holds(label.split("_with_")[0], centre, names=names, scaled=scaled)
-
-
 def map_coordinates(Z: Floats) -> tuple[Floats, float]:
-    """(n, 2) first two principal components and the share of variance they show; signs fixed by the largest
-    loading.
-    """
+    """(n, 2) first two principal components, signs fixed by the largest loading, and the share of variance they show."""
     if Z.shape[1] == 0:
         return np.zeros((len(Z), 2)), float("nan")
     mean = Z.mean(axis=0)

@@ -1,5 +1,6 @@
-"""Would the same segments come out of other students of the same kind? Bootstrap Jaccard (Hennig 2007, CSDA
-52:258).
+"""Stability of segments under resampling of the students: bootstrap Jaccard (Hennig 2007, CSDA 52:258).
+
+J(A, B) = |A ∩ B| / |A ∪ B|,   stability of A = mean over resamples of max over their clusters B of J(A, B)
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ Ints = NDArray[np.int64]
 
 STABILITY_ROWS = 5_000
 UNSTABLE = 0.6
-"""Below this a cluster should not be trusted (Hennig 2007, section 4)."""
+"""Below this a cluster is not reliable (Hennig 2007, section 4)."""
 
 
 @dataclass(frozen=True)
 class Stability:
-    """``jaccard`` (k,), NaN where it is not known, and the ``reason`` where that is so for every cluster."""
+    """``jaccard`` (k,), NaN where unknown, and the ``reason`` where it is unknown for every cluster."""
 
     jaccard: Floats
     reason: str = ""
 
 
 def bootstrap_jaccard(Z: Floats, labels: Ints, *, k: int, method: str, seed: int, repeats: int = 20) -> Stability:
-    """Mean over resamples of each cluster's best Jaccard similarity with a cluster found again.
+    """Mean over resamples of each cluster's best Jaccard similarity with a cluster of the resample.
 
-    Computed on at most 5,000 students. A cluster without members in the sample is NaN. A resample holds about 63 %
-    of the students: one with fewer different students than clusters is left out, for no ``k`` clusters can be found in
-    it. Where that befalls more than half of them nothing is said: the few left are the ones that happen to be complete.
+    It uses at most 5,000 students. A cluster without members in the sample is NaN. A resample contains about 63 % of
+    the students; one with fewer distinct students than clusters is skipped, because it does not have ``k`` clusters.
+    Where more than half are skipped the result is unknown: the rest would be biased towards complete samples.
     """
     rows = sample_rows(len(Z), STABILITY_ROWS)
     Z, labels = Z[rows], labels[rows]

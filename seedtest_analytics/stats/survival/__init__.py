@@ -1,3 +1,1 @@
-"""Time to return, and from it the probability of silence: landmark panels, Cox and Weibull models,
-reasons.
-"""
+"""Time to the next session and the probability of silence: landmark panels, Cox and Weibull models, reasons."""

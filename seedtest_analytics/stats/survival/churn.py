@@ -1,9 +1,10 @@
-"""The churn model: probability of silence over a horizon, with an interval, reasons, and a verdict on itself.
+"""The churn model: probability of silence over a horizon, with an interval, reasons, and a verdict.
 
-What is modelled is the *return*: the hazard of the next session. So a hazard ratio above 1 means an earlier
-return and a lower risk, and the risk ``S`` is the survival function at the horizon. By default follow-up is
-stopped at the horizon (van Houwelingen 2007, Scand. J. Stat. 34:70): the coefficients are then averages over
-just the days that S is about, and departures from proportional hazards later on cannot bias it.
+    S(t | x) = exp(-H0(t) exp(β'(x - centre))),   risk = S(horizon | x)
+
+The event is the *return*, the next session. So a hazard ratio above 1 means an earlier return and a lower risk. By
+default follow-up stops at the horizon (van Houwelingen 2007, Scand. J. Stat. 34:70): the coefficients then average over
+exactly the days that S is about, and later departures from proportional hazards cannot bias it. ``churn_fit`` fits it.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.survival.cox import CoxFit
 from seedtest_analytics.stats.survival.design import Design
-from seedtest_analytics.stats.survival.heuristic import heuristic_parts
 from seedtest_analytics.stats.survival.reasons import Part, Reason, reason, subjects_of
 from seedtest_analytics.stats.survival.weibull import WeibullFit
 from seedtest_analytics.stats.verification.probabilities import ProbabilityScore
 
 Floats = NDArray[np.float64]
 Method = Literal["cox_efron", "cox_efron_ridge", "weibull_aft", "heuristic"]
-"""What a churn model can be; the ridge is for covariates that separate."""
+"""Kinds of churn model; the ridge is for covariates that separate returns from silences."""
 Z95 = 1.959963984540054
 
 DEFAULT_COVARIATES = (
@@ -40,21 +40,22 @@ DEFAULT_COVARIATES = (
     "tenure_days",
     "days_per_session",
 )
-"""Those of the metric definition, and three more; what they are worth on four logs is in docs/churn.md."""
+"""Those of the metric definition and three more; docs/churn.md has their value on four logs."""
 HEURISTIC_COVARIATES = ("days_since_last", "mean_gap_days_28d", "sessions_28d")
+HEURISTIC_WEIGHTS = np.array([0.6, 0.25, 0.15])
+GAP_SCALE_DAYS, SESSIONS_SCALE = 7.0, 10.0
 SMALLEST_REASON_LOG_HAZARD = 0.05
-"""A contribution that changes the hazard by less than 5 % is not worth a sentence."""
+"""A contribution that changes the hazard by less than 5 % gets no sentence."""
 
 
 @dataclass(frozen=True)
 class ChurnSettings:
-    """How a churn model is fitted.
+    """How a churn model is fitted and checked.
 
-    ``follow_up_days`` None stops at the horizon. Below ``min_returns``, ``min_silences`` or ``min_users``
-    nothing is fitted and the heuristic is used. ``separation_ridge`` is the prior precision (per standard
-    deviation of a covariate) of the refit where covariates separate. The model is checked forward from the
-    last ``forward_landmarks`` landmarks that can be judged, by ``folds`` of students where there are too few; a
-    panel of more than ``check_rows`` rows on as many, of whole students.
+    ``follow_up_days`` None stops at the horizon. With fewer than ``min_returns``, ``min_silences`` or ``min_users`` the
+    heuristic is used. ``separation_ridge`` is the prior precision (per standard deviation of a covariate) of the refit
+    where covariates separate. The check runs forward from the last ``forward_landmarks`` landmarks that can be judged,
+    or by ``folds`` of students where there are too few, on at most about ``check_rows`` rows, of whole students.
     """
 
     horizon_days: int = 14
@@ -80,9 +81,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Proportionality:
-    """Check of one coefficient: chi-square on one degree of freedom, p, and its change from first to last
-    event.
-    """
+    """Test of one coefficient: chi-square on one degree of freedom, p, and its change from first to last event."""
 
     chi_square: float
     p_value: float
@@ -91,11 +90,11 @@ class Proportionality:
 
 @dataclass(frozen=True)
 class ChurnModel:
-    """A fitted (or heuristic) model; everything that ``survival_fit_meta`` stores.
+    """A fitted or heuristic model with everything that ``survival_fit_meta`` stores.
 
-    Dictionaries are by design column. ``standard_errors`` are cluster-robust by student. ``calibration``
-    scores out-of-fold probabilities at the horizon, None for the heuristic or where nothing could be judged.
-    ``verdict_reasons`` says why it is not usable or not the model that was asked for.
+    Dictionaries are by design column. ``standard_errors`` are cluster-robust by student. ``calibration`` scores
+    out-of-fold probabilities at the horizon; it is None for the heuristic and where no outcome could be judged.
+    ``verdict_reasons`` says why the model is unusable or differs from the settings.
     """
 
     method: Method
@@ -124,8 +123,8 @@ class ChurnModel:
     ) -> tuple[Floats, Floats, Floats]:
         """(n,) probability of no session in the next ``horizon_days``, and its 95 % limits.
 
-        The limits are of the probability itself (estimation error, clustered by student); NaN for the
-        heuristic. A student who never started (``days_since_last`` NaN) has no probability: NaN.
+        The limits reflect estimation error, clustered by student; they are NaN for the heuristic. A student who
+        never started (``days_since_last`` NaN) has probability NaN.
 
         Raises:
             ValueError: for a horizon beyond the follow-up of the fit.
@@ -136,7 +135,7 @@ class ChurnModel:
             return risk, np.full(len(risk), np.nan), np.full(len(risk), np.nan)
         if not 0 < horizon <= self.follow_up_days:
             raise ValueError(
-                f"follow-up was {self.follow_up_days} days, so {horizon:g} days cannot be foretold; "
+                f"follow-up was {self.follow_up_days} days, so {horizon:g} days cannot be predicted; "
                 "refit with a longer follow_up_days"
             )
         eta, error = self.fit.log_cumulative_hazard(self.design.matrix(covariates), horizon)
@@ -146,23 +145,21 @@ class ChurnModel:
         return silence, lower, upper
 
     def relative_hazard(self, covariates: Mapping[str, ArrayLike]) -> Floats:
-        """(n,) hazard of returning against that of a student with average covariates; NaN for the
-        heuristic.
-        """
+        """(n,) hazard of returning relative to a student with average covariates; NaN for the heuristic."""
         if self.fit is None or self.design is None:
             return np.full(len(_heuristic(covariates, self.horizon_days)), np.nan)
         matrix = self.design.matrix(covariates)
         return np.asarray(np.exp((matrix - self.fit.centre) @ self.fit.coefficients))
 
     def contributions(self, covariates: Mapping[str, ArrayLike]) -> tuple[tuple[str, ...], Floats]:
-        """Covariate names (q,) and (n, q) contributions to the log hazard of returning against the average.
+        """Covariate names (q,) and (n, q) contributions to the log hazard of returning, relative to the average.
 
-        The columns of one covariate (its value, its bend, its being missing) count together. For the
-        heuristic: the weighted parts, centred at half their weight and with their sign turned.
+        The columns of one covariate (value, bend, missing indicator) are added. For the heuristic: half the weight
+        minus the weighted part.
         """
         if self.fit is None or self.design is None:
             parts = _heuristic(covariates, self.horizon_days)
-            return HEURISTIC_COVARIATES, np.array([0.3, 0.125, 0.075]) - parts
+            return HEURISTIC_COVARIATES, HEURISTIC_WEIGHTS / 2 - parts
         matrix = self.design.matrix(covariates)
         by_column = (matrix - self.fit.centre) * self.fit.coefficients
         names = self.design.covariates
@@ -170,9 +167,9 @@ class ChurnModel:
         return names, np.asarray(by_column @ owner.astype(float))
 
     def reasons(self, covariates: Mapping[str, ArrayLike], top: int = 3) -> list[tuple[Reason, ...]]:
-        """For each student up to ``top`` subjects that raise or lower the risk most, strongest first.
+        """For each student up to ``top`` subjects that change the risk most, strongest first.
 
-        Left out are subjects of which no covariate is a plain reason (see :class:`Part`).
+        Subjects without a plain reason (see :class:`Part`) are left out.
         """
         names, parts = self.contributions(covariates)
         silence = self.predict_silence(covariates)[0]
@@ -187,7 +184,7 @@ class ChurnModel:
         change = (silence[:, None] - without).tolist()
         is_worth = (np.abs(by_subject) >= SMALLEST_REASON_LOG_HAZARD).tolist()
 
-        def told(row: tuple[list[int], list[float], list[float], list[float], list[bool]]) -> Iterator[Reason]:
+        def sentences(row: tuple[list[int], list[float], list[float], list[float], list[bool]]) -> Iterator[Reason]:
             strongest, own, part, less, worth = row
             for j in strongest:
                 if not worth[j]:
@@ -200,13 +197,13 @@ class ChurnModel:
                 if found is not None:
                     yield found
 
-        # Python's own floats: numpy's cost several times as much one by one.
+        # Lists of Python floats: reading numpy floats one by one takes several times as long.
         rows = zip(order.tolist(), raw.tolist(), parts.tolist(), change, is_worth, strict=True)
-        return [tuple(islice(told(row), top)) for row in rows]
+        return [tuple(islice(sentences(row), top)) for row in rows]
 
 
 def _silence_without(silence: Floats, parts: Floats, *, is_heuristic: bool) -> Floats:
-    """(n, q) risk if each covariate in turn were average."""
+    """(n, q) risk with each covariate in turn at its average."""
     if is_heuristic:
         return np.asarray(silence[:, None] + parts)
     with np.errstate(divide="ignore", over="ignore"):
@@ -214,11 +211,19 @@ def _silence_without(silence: Floats, parts: Floats, *, is_heuristic: bool) -> F
 
 
 def _heuristic(covariates: Mapping[str, ArrayLike], horizon_days: float) -> Floats:
+    """(n, 3) weighted parts of the contract's heuristic: 0.6 silence/horizon + 0.25 gap/7 + 0.15 (1 - sessions/10).
+
+    Each part is clipped to 0..1. Fewer than two sessions in the window define no gap; the days since the last session
+    are then its lower bound. (The legacy formula was NULL for students silent for the whole window, who are the most
+    likely to have left.)
+    """
     absent = [name for name in HEURISTIC_COVARIATES if name not in covariates]
     if absent:
         raise KeyError(f"the heuristic needs covariates {absent}, which were not given")
-    silence, gap, sessions = (np.atleast_1d(covariates[name]) for name in HEURISTIC_COVARIATES)
-    return heuristic_parts(silence, gap, sessions=sessions, horizon_days=horizon_days)
+    silence, gap, sessions = (np.atleast_1d(np.asarray(covariates[name], np.float64)) for name in HEURISTIC_COVARIATES)
+    gap = np.where(np.isnan(gap), silence, gap)
+    parts = (silence / horizon_days, gap / GAP_SCALE_DAYS, 1.0 - np.nan_to_num(sessions) / SESSIONS_SCALE)
+    return np.asarray(HEURISTIC_WEIGHTS * np.clip(np.column_stack(parts), 0.0, 1.0))
 
 
 def _never_started(covariates: Mapping[str, ArrayLike], n: int) -> NDArray[np.bool_]:

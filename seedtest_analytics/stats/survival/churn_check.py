@@ -1,4 +1,4 @@
-"""Does a churn model foretell? Scored on silences that were not in the fit."""
+"""Out-of-sample check of a churn model: refit on part of the panel, score on silences outside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def known_at(panel: LandmarkPanel, day: int) -> LandmarkPanel:
-    """The panel as it stood on ``day``: earlier landmarks, followed until then. Rows keep their order."""
+    """The panel as known on ``day``: earlier landmarks, followed until that day. Rows keep their order."""
     earlier = panel.take(panel.landmark_day < day)
     followed = day - earlier.landmark_day
     return replace(
@@ -35,10 +35,9 @@ def check_at_horizon(
 ) -> tuple[ProbabilityScore | None, str]:
     """Score the probability of silence over the horizon, forward in time where the panel is long enough.
 
-    Forward: the model is refitted on what was known at each of the last landmarks that can be judged, and
-    foretells from there. That is how it is used, and it sees what folds of students cannot: a term that
-    begins, a cohort that fades. (On a school's log folds gave a calibration slope of 1.0 where forward it was
-    0.) Folds of students, for short panels.
+    Forward: at each of the last landmarks that can be judged, the model is refitted on what was known then and predicts
+    from there. That is how it is used, and it reveals what folds of students cannot: a term that begins, a cohort that
+    fades. (On a school's log, folds gave a calibration slope of 1.0 and forward 0.) Short panels use folds of students.
     """
     panel, matrix = _checked_rows(panel, matrix, max_rows=settings.check_rows)
     judged, silent = panel.outcome_at(settings.horizon_days)
@@ -50,7 +49,7 @@ def check_at_horizon(
         if int((was_judged & was_silent).sum()) < settings.min_silences:
             continue
         rows = panel.landmark_day < day
-        predicted[now] = _foretell(matrix[rows], past, ask=matrix[now], settings=settings, fit=fit)
+        predicted[now] = _predict(matrix[rows], past, ask=matrix[now], settings=settings, fit=fit)
         base[now] = was_silent[was_judged].mean()
     scored = np.isfinite(predicted)
     if scored.any():
@@ -63,7 +62,7 @@ def check_at_horizon(
 
 
 def _checked_rows(panel: LandmarkPanel, matrix: Floats, *, max_rows: int) -> tuple[LandmarkPanel, Floats]:
-    """At most ``max_rows`` rows, of whole students, without the covariates, which the matrix holds."""
+    """At most about ``max_rows`` rows, of whole students, without the covariates, which the matrix contains."""
     bare = replace(panel, covariates={})
     if len(bare) <= max_rows:
         return bare, matrix
@@ -80,7 +79,7 @@ def _by_student(
     for fold in range(settings.folds):
         held = part == fold
         if (held & judged).any():
-            predicted[held & judged] = _foretell(
+            predicted[held & judged] = _predict(
                 matrix[~held], panel.take(~held), ask=matrix[held & judged], settings=settings, fit=fit
             )
     scored = np.isfinite(predicted)
@@ -90,10 +89,10 @@ def _by_student(
     return score, f"{settings.folds} folds of students"
 
 
-def _foretell(
+def _predict(
     matrix: Floats, panel: LandmarkPanel, *, ask: Floats, settings: ChurnSettings, fit: CoxFit | WeibullFit
 ) -> Floats:
-    """Silence of the rows ``ask`` by a model refitted to other rows; NaN where these cannot be fitted."""
+    """Silence of the rows ``ask`` by a model refitted to other rows; NaN where the refit fails."""
     start = fit.coefficients if isinstance(fit, CoxFit) else None
     try:
         own, _ = fit_family(survival_data(matrix, panel), settings, notes=[], start=start)
@@ -111,16 +110,15 @@ def survival_data(matrix: Floats, panel: LandmarkPanel) -> SurvivalData:
 def fit_family(
     data: SurvivalData, settings: ChurnSettings, *, notes: list[str], start: Floats | None = None
 ) -> tuple[CoxFit | WeibullFit, Method]:
-    """Fit the family that was asked for; what had to be done differently is added to ``notes``."""
+    """Fit the requested family; deviations from the settings are appended to ``notes``."""
     if settings.family == "weibull":
         fit = fit_weibull(data)
         if fit.n < len(data.events):
             notes.append(f"Weibull fitted on {fit.n} of {len(data.events)} rows (whole students)")
         return fit, "weibull_aft"
-    horizons = (float(settings.horizon_days), float(settings.follow_up_days or settings.horizon_days))
+    horizons = tuple(sorted({float(settings.horizon_days), float(settings.follow_up_days or settings.horizon_days)}))
     try:
-        return fit_cox(data, hazard_horizons=tuple(sorted(set(horizons))), start=start), "cox_efron"
+        return fit_cox(data, hazard_horizons=horizons, start=start), "cox_efron"
     except SeparationError as error:
         notes.append(f"{error}; refitted with a Normal prior of precision {settings.separation_ridge:g}")
-        ridge = settings.separation_ridge
-        return fit_cox(data, hazard_horizons=tuple(sorted(set(horizons))), ridge=ridge), "cox_efron_ridge"
+        return fit_cox(data, hazard_horizons=horizons, ridge=settings.separation_ridge), "cox_efron_ridge"

@@ -1,11 +1,6 @@
-"""Fitting the churn model: choose the columns, fit, check on what was not fitted, say whether to believe
-it.
-"""
+"""Fitting the churn model: choose the columns, fit, check out of sample, give a verdict."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,22 +22,19 @@ from seedtest_analytics.stats.survival.panel import LandmarkPanel
 from seedtest_analytics.stats.survival.proportionality import proportionality_test
 from seedtest_analytics.stats.survival.sampling import whole_students
 from seedtest_analytics.stats.survival.weibull import WeibullFit
-from seedtest_analytics.stats.verification.probabilities import ProbabilityScore
 from seedtest_analytics.stats.verification.verdict import judge_probabilities
 
 Floats = NDArray[np.float64]
 
 PROPORTIONALITY_MAX_ROWS = 1_000_000
-"""The check of proportional hazards looks at whole students up to this many rows: beyond, every trend is
-significant.
-"""
+"""The test of proportional hazards uses whole students up to this many rows; beyond, every trend is significant."""
 
 
 def fit_churn(panel: LandmarkPanel, settings: ChurnSettings | None = None) -> ChurnModel:
-    """Fit the churn model of a landmark panel, or return the heuristic with the reason why.
+    """Fit the churn model of a landmark panel, or return the heuristic with the reason.
 
-    Never raises for data that are too thin: no returns, nobody silent, one student, constant or separating
-    covariates each lead to a named method and a stated reason.
+    Thin data do not raise: no returns, no silences, one student, constant or separating covariates each lead to a named
+    method and a stated reason.
     """
     chosen = settings or ChurnSettings()
     if chosen.family not in ("cox", "weibull"):
@@ -69,18 +61,8 @@ def fit_churn(panel: LandmarkPanel, settings: ChurnSettings | None = None) -> Ch
         return _heuristic_model(
             stopped, chosen, follow_up=follow_up, reasons=(f"the model could not be fitted: {error}",)
         )
-    calibration, how = check_at_horizon(stopped, matrix, settings=chosen, fit=fit)
     return _model(
-        stopped,
-        data,
-        design=design,
-        fit=fit,
-        method=method,
-        settings=chosen,
-        follow_up=follow_up,
-        calibration=calibration,
-        how=how,
-        notes=notes,
+        stopped, data, design=design, fit=fit, method=method, settings=chosen, follow_up=follow_up, notes=notes
     )
 
 
@@ -110,28 +92,7 @@ def _heuristic_model(
     )
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Coefficients and what follows from them, by design column."""
-
-    coefficients: Mapping[str, float]
-    standard_errors: Mapping[str, float]
-    hazard_ratios: Mapping[str, tuple[float, float, float]]
-    p_values: Mapping[str, float]
-
-
-def _table(names: tuple[str, ...], coefficients: Floats, *, errors: Floats) -> _Table:
-    ratios = np.exp(np.column_stack([coefficients, coefficients - Z95 * errors, coefficients + Z95 * errors]))
-    p_values = 2.0 * stats.norm.sf(np.abs(coefficients / errors))
-    return _Table(
-        dict(zip(names, coefficients.tolist(), strict=True)),
-        dict(zip(names, errors.tolist(), strict=True)),
-        hazard_ratios={name: (row[0], row[1], row[2]) for name, row in zip(names, ratios.tolist(), strict=True)},
-        p_values=dict(zip(names, p_values.tolist(), strict=True)),
-    )
-
-
-def _model(  # noqa: PLR0913
+def _model(
     panel: LandmarkPanel,
     data: SurvivalData,
     *,
@@ -140,11 +101,12 @@ def _model(  # noqa: PLR0913
     method: Method,
     settings: ChurnSettings,
     follow_up: int,
-    calibration: ProbabilityScore | None,
-    how: str,
     notes: list[str],
 ) -> ChurnModel:
-    table = _table(design.names, fit.coefficients, errors=fit.standard_errors)
+    calibration, how = check_at_horizon(panel, data.X, settings=settings, fit=fit)
+    names, errors = design.names, fit.standard_errors
+    limits = np.column_stack([fit.coefficients, fit.coefficients - Z95 * errors, fit.coefficients + Z95 * errors])
+    p_values = 2.0 * stats.norm.sf(np.abs(fit.coefficients / errors))
     judgement: tuple[str, ...] = ("no landmark lies a whole horizon before the end of the data",)
     if calibration is not None:
         judgement = judge_probabilities(calibration).reasons
@@ -152,13 +114,13 @@ def _model(  # noqa: PLR0913
         method=method,
         horizon_days=settings.horizon_days,
         follow_up_days=follow_up,
-        coefficients=table.coefficients,
-        standard_errors=table.standard_errors,
-        hazard_ratios=table.hazard_ratios,
-        p_values=table.p_values,
+        coefficients=dict(zip(names, fit.coefficients.tolist(), strict=True)),
+        standard_errors=dict(zip(names, errors.tolist(), strict=True)),
+        hazard_ratios={name: (r[0], r[1], r[2]) for name, r in zip(names, np.exp(limits).tolist(), strict=True)},
+        p_values=dict(zip(names, p_values.tolist(), strict=True)),
         concordance=fit.concordance,
         baseline_curve=_baseline_curve(fit, follow_up),
-        proportionality=_proportionality(data, fit, names=design.names),
+        proportionality=_proportionality(data, fit, names=names),
         calibration=calibration,
         calibration_how=how,
         n=len(panel),
@@ -184,7 +146,7 @@ def _baseline_curve(fit: CoxFit | WeibullFit, follow_up: int) -> tuple[CurvePoin
 def _proportionality(
     data: SurvivalData, fit: CoxFit | WeibullFit, *, names: tuple[str, ...]
 ) -> dict[str, Proportionality]:
-    """The score test by column and, as ``GLOBAL``, for all of them; a Weibull model is not tested."""
+    """The score test by column and, as ``GLOBAL``, for all columns; a Weibull model is not tested."""
     if isinstance(fit, WeibullFit):
         return {}
     if len(data.events) > PROPORTIONALITY_MAX_ROWS and data.clusters is not None:

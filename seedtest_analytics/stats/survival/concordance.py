@@ -1,4 +1,7 @@
-"""Harrell's concordance: does the model rank the rows in the order in which they ended?"""
+"""Harrell's concordance: how well scores rank the rows in the order in which they ended.
+
+C = (concordant + tied / 2) / comparable pairs
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def _move(tree, at_rank, rank, change):  # type: ignore[no-untyped-def]  # noqa:
 
 @numba.njit(cache=True)
 def _below(tree, rank):  # type: ignore[no-untyped-def]
-    """Rows inside whose rank is smaller."""
+    """Number of rows inside with a smaller rank."""
     count, position = 0, rank - 1
     while position > 0:
         count += tree[position]
@@ -31,10 +34,9 @@ def _below(tree, rank):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _counts(order, entry_order, times, entries, events, ranks, n_ranks):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """Concordant, tied and comparable pairs of one stratum, walking from the latest time to the earliest.
+    """Concordant, tied and comparable pairs of one stratum, from the latest time to the earliest.
 
-    ``tree`` is a Fenwick tree of the ranks of the rows that are under observation and end later than the
-    current event.
+    ``tree`` is a Fenwick tree of the ranks of the rows that are under observation and end after the current event.
     """
     tree, at_rank = np.zeros(n_ranks + 1, dtype=np.int64), np.zeros(n_ranks + 1, dtype=np.int64)
     concordant = tied = comparable = 0.0
@@ -46,7 +48,7 @@ def _counts(order, entry_order, times, entries, events, ranks, n_ranks):  # type
             leaver += 1
         end = begin
         while end < len(order) and times[order[end]] == time:
-            if not events[order[end]]:  # the censored of this time outlived its events
+            if not events[order[end]]:  # rows censored at this time outlived its events
                 _move(tree, at_rank, ranks[order[end]], 1)
             end += 1
         for row in order[begin:end]:
@@ -69,11 +71,10 @@ def concordance_index(
     strata: NDArray[np.int32] | None = None,
     entry_times: Floats | None = None,
 ) -> float:
-    """Share of comparable pairs in which the row of the higher score ended first; ties of scores count one
-    half.
+    """Share of comparable pairs in which the row with the higher score ended first; tied scores count one half.
 
-    A pair is comparable when one row's event falls while the other is under observation and ends later; pairs
-    are formed within strata (R's ``survival::concordance``). NaN where no pair is comparable.
+    A pair is comparable if one row has its event while the other is under observation and ends later. Pairs are formed
+    within strata, as in R's ``survival::concordance``. NaN where no pair is comparable.
     """
     totals = np.zeros(3)
     present = np.zeros(1) if strata is None else np.unique(strata)

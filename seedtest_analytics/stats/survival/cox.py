@@ -1,9 +1,11 @@
-"""Cox's proportional hazards model on plain arrays: Efron or Breslow ties, strata, weights, late entry,
-clusters.
+"""Cox's proportional hazards model on arrays: Efron or Breslow ties, strata, weights, late entry, clusters.
 
+    h(t | x) = h0(t) exp(β'x)
+    log PL(β) = Σ_t [ Σ_{i in D_t} β'x_i - Σ_{l < d_t} log( Σ_{i in R_t} e^{β'x_i} - (l / d_t) Σ_{i in D_t} e^{β'x_i} ) ]
+
+with D_t the d_t rows that have their event at t and R_t the rows at risk (Efron 1977; Breslow drops the l / d_t term).
 Estimates, model-based and cluster-robust standard errors, concordance and baseline hazards equal those of R's
-``survival::coxph`` (tests/stats/survival). Time is linear in the rows: a landmark panel of thirteen million
-fits in seconds.
+``survival::coxph`` (tests/stats/survival). Time is linear in the rows: thirteen million fit in seconds.
 """
 
 from __future__ import annotations
@@ -28,13 +30,12 @@ Bools = NDArray[np.bool_]
 
 MAX_ITERATIONS = 40
 DECREMENT_TOLERANCE = 1e-9
-"""Log likelihood still to be gained (nats, by the quadratic approximation) at which one last step ends the
-iterations.
+"""Remaining gain in log likelihood (nats, by the quadratic approximation) at which one last step ends the iterations.
 
-Not the change of the likelihood itself: on millions of float32 rows its rounding noise exceeds any useful
-tolerance, and the search then halved steps for ever."""
+The change of the likelihood itself does not work: on millions of float32 rows its rounding noise exceeds any useful
+tolerance, and the search halved steps without end."""
 STEP_OF_A_RUNAWAY = 0.05
-"""Step, in units of one standard deviation of a covariate, that a converged likelihood may not still take."""
+"""A last step longer than this, in standard deviations of a covariate, means that there is no maximum."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,11 @@ class SurvivalData:
 class CoxFit:
     """A fitted model.
 
-    ``coefficients`` (p,) are changes of the log hazard per unit of each covariate. ``covariance`` (p, p) is
-    the inverse information; ``robust_covariance`` the cluster sandwich, None without clusters. ``baseline_*``
-    are (K,) by stratum and
-    distinct event time: the cumulative hazard at ``centre`` (p,), the covariates' weighted means.
-    ``hazard_horizons`` (m,) and ``hazard_covariance`` (m, p + 1): for the log cumulative baseline hazard at a
-    horizon, its robust covariances with the p coefficients and, last, its variance.
+    ``coefficients`` (p,) are changes of the log hazard per unit of each covariate. ``covariance`` (p, p) is the inverse
+    information, ``robust_covariance`` the cluster sandwich, None without clusters. ``baseline_*`` are (K,) by stratum
+    and distinct event time: the cumulative hazard at ``centre`` (p,), the covariates' weighted means.
+    ``hazard_covariance`` (m, p + 1) has for the log cumulative baseline hazard at each of ``hazard_horizons`` (m,) its
+    robust covariances with the p coefficients and, last, its variance.
     """
 
     coefficients: Floats
@@ -84,14 +84,14 @@ class CoxFit:
 
     @property
     def standard_errors(self) -> Floats:
-        """(p,) cluster-robust where clusters were given, else model-based."""
+        """(p,), cluster-robust where clusters were given, else model-based."""
         used = self.covariance if self.robust_covariance is None else self.robust_covariance
         return np.asarray(np.sqrt(np.diag(used)))
 
     def log_cumulative_hazard(self, X: Floats, time: float) -> tuple[Floats, Floats]:
         """(n,) log cumulative hazard of (n, p) covariates at ``time`` and its robust standard error.
 
-        The error is that of the nearest of ``hazard_horizons``, NaN where none was asked for at the fit.
+        The error is that of the nearest of ``hazard_horizons``, NaN where the fit had none.
         """
         centred = np.asarray(X - self.centre.astype(X.dtype), dtype=X.dtype)
         base = self.cumulative_hazard(time)
@@ -124,7 +124,7 @@ def check_survival_data(
     """Validate and code the input of a fit.
 
     Raises:
-        SurvivalDataError: for missing or impossible values, naming the first offending rows.
+        SurvivalDataError: for missing or impossible values; the message names the first bad rows.
         NoEventsError: where every row is censored.
     """
     matrix = np.ascontiguousarray(np.atleast_2d(np.asarray(X)))
@@ -138,20 +138,10 @@ def check_survival_data(
     if matrix.shape[0] != n or len(died) != n or len(weight) != n:
         raise SurvivalDataError(f"covariates {matrix.shape}, times ({n},), events ({len(died)},) differ in rows")
     _refuse(
-        ~np.isfinite(matrix).all(axis=1),
-        "a missing or infinite covariate",
-        remedy="impute or leave out those rows",
+        ~np.isfinite(matrix).all(axis=1), "a missing or infinite covariate", remedy="impute or leave out those rows"
     )
-    _refuse(
-        ~(np.isfinite(times) & (times >= 0)),
-        "a missing or negative time",
-        remedy="check how durations were made",
-    )
-    _refuse(
-        ~(np.isfinite(weight) & (weight >= 0)),
-        "a missing or negative weight",
-        remedy="use weights of 0 or more",
-    )
+    _refuse(~(np.isfinite(times) & (times >= 0)), "a missing or negative time", remedy="check how durations were made")
+    _refuse(~(np.isfinite(weight) & (weight >= 0)), "a missing or negative weight", remedy="use weights of 0 or more")
     if entry is not None:
         _refuse(~(entry < times), "an entry that is not before its end", remedy="leave out rows of no length")
     if not died.any():
@@ -193,6 +183,51 @@ class _State:
     linear: Floats
 
 
+@dataclass(frozen=True)
+class _Objective:
+    """The log partial likelihood of standardised covariates ``Z`` with the log prior of the ridge."""
+
+    Z: Floats
+    data: SurvivalData
+    cells: pl.Cells
+    is_efron: bool
+    ridge: float
+
+    def at(self, beta: Floats) -> _State:
+        """Value, sums and linear predictors at a point."""
+        linear = np.asarray(self.Z @ beta.astype(self.Z.dtype), dtype=np.float64)
+        data = self.data
+        sums = pl.risk_sums(self.Z, data.weights, linear=linear, events=data.events, cells=self.cells)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scalars = pl.efron_scalars(sums, is_efron=self.is_efron)
+        loglik = float(sums.death_x.sum(axis=0) @ beta - scalars[:, 5].sum())
+        objective = loglik - 0.5 * self.ridge * float(beta @ beta)
+        return _State(beta, objective, loglik=loglik, sums=sums, scalars=scalars, linear=linear)
+
+    def information(self, state: _State) -> Floats:
+        """(p, p) negative Hessian at a point."""
+        return pl.information(state.sums, state.scalars) + self.ridge * np.eye(len(state.beta))
+
+    def maximise(self, beta: Floats) -> tuple[_State, int]:
+        """Newton's method with step halving; the maximum and the number of iterations."""
+        state = self.at(beta)
+        for iteration in range(1, MAX_ITERATIONS + 1):
+            score = pl.cell_scores(state.sums, state.scalars).sum(axis=0) - self.ridge * state.beta
+            step = _solve(self.information(state), score, beta=state.beta)
+            if 0.5 * float(score @ step) <= DECREMENT_TOLERANCE:
+                _refuse_runaway(step)
+                return self.at(state.beta + step), iteration
+            noise = np.finfo(self.Z.dtype).eps * abs(state.objective)
+            proposal = self.at(state.beta + step)
+            while not proposal.objective >= state.objective - noise:
+                if np.abs(step).max() < 1e-9:
+                    raise ConvergenceError("no step from the current estimate raises the likelihood")
+                step = step / 2
+                proposal = self.at(state.beta + step)
+            state = proposal
+        raise ConvergenceError(f"the Cox likelihood did not settle in {MAX_ITERATIONS} iterations")
+
+
 def fit_cox(
     data: SurvivalData,
     *,
@@ -208,14 +243,13 @@ def fit_cox(
         ties: ``efron`` or ``breslow``.
         ridge: precision of a Normal(0, 1/ridge) prior on each coefficient per standard deviation of its
             covariate; 0 is the plain likelihood.
-        hazard_horizons: times for which robust uncertainty of the baseline is wanted (needs clusters, no
-            strata).
+        hazard_horizons: times at which to estimate the robust uncertainty of the baseline (needs clusters, no strata).
         start: coefficients to start from, in the covariates' units.
 
     Raises:
         CollinearityError: where a covariate is constant or a combination of others.
-        SeparationError: where the likelihood has no maximum; a ridge above 0 gives one.
-        ConvergenceError: where 40 iterations were not enough.
+        SeparationError: where the likelihood has no maximum; with a ridge above 0 it has one.
+        ConvergenceError: after 40 iterations.
     """
     if ties not in ("efron", "breslow"):
         raise ValueError(f"ties must be 'efron' or 'breslow', not {ties!r}")
@@ -223,12 +257,11 @@ def fit_cox(
     Z = data.X - centre.astype(data.X.dtype)
     Z /= spread.astype(data.X.dtype)
     cells = pl.cells_of(data.stop_times, data.events, strata=data.strata, entry_times=data.entry_times)
-    beta = np.zeros(Z.shape[1]) if start is None else np.asarray(start) * spread
-    is_efron = ties == "efron"
-    loglik_null = _evaluate(Z, data, cells=cells, beta=np.zeros(Z.shape[1]), is_efron=is_efron, ridge=0.0).loglik
-    state, iterations = _maximise(Z, data, cells=cells, beta=beta, is_efron=is_efron, ridge=ridge)
-    information = pl.information(state.sums, state.scalars) + ridge * np.eye(Z.shape[1])
-    covariance = np.linalg.inv(information)
+    objective = _Objective(Z, data, cells=cells, is_efron=ties == "efron", ridge=ridge)
+    null = np.zeros(Z.shape[1])
+    loglik_null = objective.at(null).loglik
+    state, iterations = objective.maximise(null if start is None else np.asarray(start) * spread)
+    covariance = np.linalg.inv(objective.information(state))
     residuals = hazards = None
     if data.clusters is not None:
         scores = pl.clustered_score_residuals(
@@ -244,7 +277,7 @@ def fit_cox(
         )
         residuals = scores @ covariance
         hazards = _hazard_residuals(data, cells, state=state, residuals=residuals, horizons=hazard_horizons)
-    del Z  # ranking the rows needs as much memory again
+    del Z, objective  # ranking the rows needs as much memory again
     scale = np.outer(spread, spread)
     robust = None if residuals is None else (residuals.T @ residuals) / scale
     cumulative = np.concatenate(
@@ -279,14 +312,12 @@ def fit_cox(
 
 
 def _moments(data: SurvivalData) -> tuple[Floats, Floats]:
-    """(p,) weighted means and standard deviations; refuses covariates that carry no information of their
-    own.
-    """
+    """(p,) weighted means and standard deviations; refuses constant covariates."""
     p = data.X.shape[1]
     total = data.weights.sum()
     centre, squares = np.zeros(p), np.zeros(p)
     origin = data.X[0].astype(np.float64)
-    for begin in range(0, len(data.X), 500_000):  # in blocks: float32 panels are not copied whole to float64
+    for begin in range(0, len(data.X), 500_000):  # in blocks, so that a float32 panel is not copied whole to float64
         block = data.X[begin : begin + 500_000].astype(np.float64) - origin
         weights = data.weights[begin : begin + 500_000]
         centre += weights @ block
@@ -300,44 +331,6 @@ def _moments(data: SurvivalData) -> tuple[Floats, Floats]:
             f"covariates {constant.tolist()} are constant over all {len(data.events)} rows; leave them out"
         )
     return centre, spread
-
-
-def _evaluate(Z: Floats, data: SurvivalData, *, cells: pl.Cells, beta: Floats, is_efron: bool, ridge: float) -> _State:
-    linear = np.asarray(Z @ beta.astype(Z.dtype), dtype=np.float64)
-    sums = pl.risk_sums(Z, data.weights, linear=linear, events=data.events, cells=cells)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scalars = pl.efron_scalars(sums, is_efron)
-    loglik = float(sums.death_x.sum(axis=0) @ beta - scalars[:, 5].sum())
-    return _State(
-        beta,
-        loglik - 0.5 * ridge * float(beta @ beta),
-        loglik=loglik,
-        sums=sums,
-        scalars=scalars,
-        linear=linear,
-    )
-
-
-def _maximise(
-    Z: Floats, data: SurvivalData, *, cells: pl.Cells, beta: Floats, is_efron: bool, ridge: float
-) -> tuple[_State, int]:
-    state = _evaluate(Z, data, cells=cells, beta=beta, is_efron=is_efron, ridge=ridge)
-    for iteration in range(1, MAX_ITERATIONS + 1):
-        score = pl.cell_scores(state.sums, state.scalars).sum(axis=0) - ridge * state.beta
-        information = pl.information(state.sums, state.scalars) + ridge * np.eye(len(beta))
-        step = _solve(information, score, beta=state.beta)
-        if 0.5 * float(score @ step) <= DECREMENT_TOLERANCE:
-            _refuse_runaway(step)
-            return _evaluate(Z, data, cells=cells, beta=state.beta + step, is_efron=is_efron, ridge=ridge), iteration
-        noise = np.finfo(Z.dtype).eps * abs(state.objective)
-        proposal = _evaluate(Z, data, cells=cells, beta=state.beta + step, is_efron=is_efron, ridge=ridge)
-        while not proposal.objective >= state.objective - noise:
-            if np.abs(step).max() < 1e-9:
-                raise ConvergenceError("no step from the current estimate raises the likelihood")
-            step = step / 2
-            proposal = _evaluate(Z, data, cells=cells, beta=state.beta + step, is_efron=is_efron, ridge=ridge)
-        state = proposal
-    raise ConvergenceError(f"the Cox likelihood did not settle in {MAX_ITERATIONS} iterations")
 
 
 def _solve(information: Floats, score: Floats, *, beta: Floats) -> Floats:

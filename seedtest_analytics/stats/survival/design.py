@@ -1,6 +1,4 @@
-"""From named covariates to the columns of a model: transformation, what is missing, what cannot be used and
-why.
-"""
+"""From named covariates to the columns of a model: transformations, missing values, and reasons for dropped columns."""
 
 from __future__ import annotations
 
@@ -15,23 +13,19 @@ Floats = NDArray[np.float64]
 LOG_COVARIATES = frozenset(
     {"days_since_last", "sessions_28d", "mean_gap_days_28d", "sessions_7d", "tenure_days", "days_per_session"}
 )
-"""Counts and durations enter as log(1 + x): the step from 1 to 3 days of silence says more than that from 41
-to 43.
-"""
+"""Counts and durations enter as log(1 + x): the step from 1 to 3 days of silence says more than from 41 to 43."""
 BENDS: Mapping[str, float] = {"days_since_last": 28.0}
-"""Values at which a covariate's line may bend: beyond four weeks of silence the other windows are empty and
-the next day says less (or more) than within them. What it is worth on four logs is in docs/churn.md."""
+"""Values at which a covariate's line may bend: beyond four weeks of silence the other windows are empty, so another day
+says less (or more) than within them. docs/churn.md has the value of the bend on four logs."""
 INDICATOR_SHARE = 0.005
-"""A covariate missing (or present) in a smaller share than this gets no column of its own for being
-missing.
-"""
+"""A covariate missing (or present) in a smaller share than this gets no missing indicator."""
 
 
 @dataclass(frozen=True)
 class DesignColumn:
     """One column: a covariate's value, its excess over ``bend_at``, or whether it is missing.
 
-    ``fill`` (on the column's own scale) stands where the covariate is missing.
+    ``fill`` replaces missing values, on the column's own scale.
     """
 
     covariate: str
@@ -42,7 +36,7 @@ class DesignColumn:
 
     @property
     def name(self) -> str:
-        """The covariate's name, or that with ``_missing`` or ``_beyond_<bend>``."""
+        """The covariate's name, with ``_missing`` or ``_beyond_<bend>`` where that applies."""
         if self.bend_at is not None:
             return f"{self.covariate}_beyond_{self.bend_at:g}"
         return f"{self.covariate}_missing" if self.is_missing_indicator else self.covariate
@@ -61,9 +55,7 @@ class DesignColumn:
 
 @dataclass(frozen=True)
 class Design:
-    """Columns of a model; ``typical`` the median of each raw covariate; ``dropped`` covariate or column ->
-    reason.
-    """
+    """Columns of a model; ``typical``: median of each raw covariate; ``dropped``: reason by covariate or column."""
 
     columns: tuple[DesignColumn, ...]
     typical: Mapping[str, float]
@@ -83,7 +75,7 @@ class Design:
         """(n, p) columns of named (n,) covariates.
 
         Raises:
-            KeyError: naming the covariates that the model needs and that were not given.
+            KeyError: names the covariates that are needed and not given.
         """
         absent = [name for name in self.covariates if name not in covariates]
         if absent:
@@ -101,15 +93,14 @@ def _floating(values: ArrayLike) -> Floats:
 
 
 def possible_columns(covariate: str) -> tuple[DesignColumn, ...]:
-    """Every column that :func:`plan_design` may give a covariate: its value, its bends, its being missing."""
-    is_log = covariate in LOG_COVARIATES
-    bends = (None, *((BENDS[covariate],) if covariate in BENDS else ()))
-    values = (DesignColumn(covariate, False, is_log=is_log, fill=0.0, bend_at=bend_at) for bend_at in bends)  # noqa: FBT003
-    return (*values, DesignColumn(covariate, True, is_log=False, fill=0.0))  # noqa: FBT003
+    """Every column that :func:`plan_design` may give a covariate: value, bends, missing indicator."""
+    value = DesignColumn(covariate, is_missing_indicator=False, is_log=covariate in LOG_COVARIATES, fill=0.0)
+    bends = (replace(value, bend_at=BENDS[covariate]),) if covariate in BENDS else ()
+    return (value, *bends, replace(value, is_missing_indicator=True, is_log=False))
 
 
 def plan_design(covariates: Mapping[str, ArrayLike], names: tuple[str, ...] | None = None) -> Design:
-    """Choose the columns for these rows; a covariate without information is dropped with the reason."""
+    """Choose the columns for these rows; uninformative covariates are dropped with the reason."""
     columns: list[DesignColumn] = []
     typical: dict[str, float] = {}
     dropped: dict[str, str] = {}
@@ -123,32 +114,20 @@ def plan_design(covariates: Mapping[str, ArrayLike], names: tuple[str, ...] | No
             dropped[name] = "no value in any row"
             continue
         *values, indicator = possible_columns(name)
-        _add_value_columns(values, raw, missing=missing, columns=columns, typical=typical, dropped=dropped)
+        for column in values:
+            present = column.values(raw)[~missing]
+            if np.ptp(present) <= 1e-6 * max(1.0, float(np.abs(present).max())):
+                dropped[column.name] = "the same value in every row"
+                continue
+            typical[name] = float(np.median(raw[~missing]))
+            columns.append(replace(column, fill=float(present.mean(dtype=np.float64))))
         if INDICATOR_SHARE < missing.mean() < 1.0 - INDICATOR_SHARE:
             columns.append(indicator)
     return Design(tuple(columns), typical, dropped=dropped)
 
 
-def _add_value_columns(
-    candidates: list[DesignColumn],
-    raw: Floats,
-    *,
-    missing: NDArray[np.bool_],
-    columns: list[DesignColumn],
-    typical: dict[str, float],
-    dropped: dict[str, str],
-) -> None:
-    for column in candidates:
-        present = column.values(raw)[~missing]
-        if np.ptp(present) <= 1e-6 * max(1.0, float(np.abs(present).max())):
-            dropped[column.name] = "the same value in every row"
-            continue
-        typical[column.covariate] = float(np.median(raw[~missing]))
-        columns.append(replace(column, fill=float(present.mean(dtype=np.float64))))
-
-
 def without_dependent_columns(design: Design, matrix: Floats) -> tuple[Design, Floats]:
-    """Leave out columns that the columns before them determine (collinear ones), naming the reason."""
+    """Leave out columns that are collinear with the columns before them."""
     kept: list[int] = []
     dropped = dict(design.dropped)
     gram = _gram(matrix)
@@ -169,7 +148,7 @@ def without_dependent_columns(design: Design, matrix: Floats) -> tuple[Design, F
 
 
 def _gram(matrix: Floats) -> Floats:
-    """(p, p) cross products of the centred columns in float64 without a copy of all rows."""
+    """(p, p) cross products of the centred columns, in float64 without a copy of all rows."""
     mean = matrix.mean(axis=0, dtype=np.float64)
     total = np.zeros((matrix.shape[1],) * 2)
     for begin in range(0, len(matrix), 200_000):

@@ -1,14 +1,14 @@
-"""What can be wrong with survival data, said with its cause and its remedy."""
+"""What can be wrong with survival data; each message gives the cause and the remedy."""
 
 from __future__ import annotations
 
 
 class SurvivalDataError(ValueError):
-    """The rows cannot carry the model that was asked for."""
+    """The requested model cannot be fitted to the rows."""
 
 
 class NoEventsError(SurvivalDataError):
-    """Nothing happened: every row is censored."""
+    """Every row is censored."""
 
 
 class CollinearityError(SurvivalDataError):
@@ -20,4 +20,4 @@ class SeparationError(SurvivalDataError):
 
 
 class ConvergenceError(SurvivalDataError):
-    """The iterations ended before the estimate settled."""
+    """The iterations ended before the estimate converged."""

@@ -1,20 +1,15 @@
 """Compiled sums of the Cox partial likelihood, by distinct event time instead of by row.
 
-A landmark panel has millions of rows but follow-up in whole days, so only some ninety distinct event times.
-Every quantity of the likelihood (risk-set sums, Efron's correction, score residuals) depends on a row only
-through its sums at
-those times: one pass over the rows fills the *cells* (one for each stratum and distinct event time),
-everything else is arithmetic on cells. lifelines walks over rows in Python and needs minutes for 200,000 of
-them, and its cluster-robust errors use Breslow's score residuals even under Efron ties (1-2 % away from R
-with ties), so it is not used here.
+    S0, S1, S2 = Σ_{risk set} w e^(xb) (1, x, xx')         D0, D1, D2 = the same over the deaths
+    A0 = Σ_l 1/r_l   A1 = Σ_l c_l/r_l   B0 = Σ_l 1/r_l²   B1 = Σ_l c_l/r_l²   B2 = Σ_l c_l²/r_l²
+    with c_l = l/d and r_l = S0 - c_l D0 for l = 0..d-1 in a cell with d deaths (Efron)
 
-Efron's correction needs, for a cell with ``d`` deaths, sums over ``l = 0..d-1`` with ``c = l/d`` and
-``r_l = S0 - c D0``: all of them reduce to five scalars, ``A0 = sum 1/r``, ``A1 = sum c/r``, ``B0 = sum
-1/r^2``, ``B1 = sum c/r^2``, ``B2 = sum c^2/r^2`` (Therneau & Grambsch 2000, *Modeling Survival Data*, section
-3.3).
+(Therneau & Grambsch 2000, *Modeling Survival Data*, section 3.3). A landmark panel has millions of rows, but follow-up
+in whole days, so only about ninety distinct event times. One pass over the rows fills the *cells*, one for each stratum
+and distinct event time; the likelihood, Efron's correction and the score residuals are arithmetic on cells.
 
-Names: ``S0, S1, S2`` are sums over the risk set of ``w e^(xb) (1, x, xx')``; ``D0, D1, D2`` the same over the
-deaths.
+lifelines is not used: it loops over rows in Python (minutes for 200,000), and its cluster-robust errors use Breslow's
+score residuals even under Efron ties, 1-2 % away from R.
 """
 
 from __future__ import annotations
@@ -34,10 +29,9 @@ Codes = NDArray[np.int32]
 class Cells:
     """Where each row enters and leaves the risk sets.
 
-    ``stop`` and ``start`` are (n,) positions among the K cells, ordered by stratum and then time: a row is at
-    risk in cells ``start..stop``. A row that leaves before the first event of its stratum has ``stop <
-    start`` and counts in none. ``first`` and ``last`` are (K,) the first and last cell of the cell's own
-    stratum.
+    The K cells are ordered by stratum and then time. A row is at risk in cells ``start..stop``, (n,) each; one that
+    leaves before the first event of its stratum has ``stop < start``. ``first`` and ``last`` (K,) are the ends of the
+    cell's own stratum.
     """
 
     times: Floats
@@ -112,7 +106,7 @@ def _accumulate(X, weights, linear, events, start, stop, first):  # type: ignore
         weight = weights[i] * np.exp(linear[i])
         S0[cell] += weight
         _add_moments(X[i], weight, S1[cell], S2[cell])
-        if start[i] > first[cell]:  # entered late: not at risk in the cells before
+        if start[i] > first[cell]:  # entered late, so not at risk in the cells before
             before = start[i] - 1
             S0[before] -= weight
             _add_moments(X[i], -weight, S1[before], S2[before])
@@ -161,34 +155,26 @@ def risk_sums(X: Floats, weights: Floats, *, linear: Floats, events: NDArray[np.
     return sums
 
 
-def efron_scalars(sums: RiskSums, is_efron: bool) -> Floats:  # noqa: FBT001
-    """(K, 6): A0, A1, B0, B1, B2 and the sum of logs, each times the mean weight of the cell's deaths."""
+def efron_scalars(sums: RiskSums, *, is_efron: bool) -> Floats:
+    """(K, 6): A0, A1, B0, B1, B2 and Σ_l log r_l, each times the mean weight of the cell's deaths."""
     scalars: Floats = _efron_scalars(sums.S0, sums.D0, sums.deaths, sums.death_weight, is_efron)
     return scalars
 
 
-def full_matrices(triangles: Floats, p: int) -> Floats:
-    """(K, p, p) symmetric matrices from (K, p(p+1)/2) upper triangles."""
-    upper = np.triu_indices(p)
-    matrices = np.empty((len(triangles), p, p))
-    matrices[:, upper[0], upper[1]] = triangles
-    matrices[:, upper[1], upper[0]] = triangles
-    return matrices
-
-
 def cell_scores(sums: RiskSums, scalars: Floats) -> Floats:
-    """(K, p) deaths' covariates minus their expectation: Schoenfeld residuals summed within a cell."""
+    """(K, p) covariates of the deaths minus their expectation: Schoenfeld residuals summed within a cell."""
     expected: Floats = sums.S1 * scalars[:, :1] - sums.D1 * scalars[:, 1:2]
     return sums.death_x - expected
 
 
 def information(sums: RiskSums, scalars: Floats, *, cell_weights: Floats | None = None) -> Floats:
-    """(p, p) observed information, each cell weighted by ``cell_weights`` (all one where None)."""
+    """(p, p) observed information, cells weighted by ``cell_weights`` (None: all one)."""
     A0, A1, B0, B1, B2 = (scalars[:, k] for k in range(5))
     g = np.ones_like(A0) if cell_weights is None else cell_weights
     p = sums.S1.shape[1]
     triangles = sums.S2 * (g * A0)[:, None] - sums.D2 * (g * A1)[:, None]
-    second = full_matrices(triangles.sum(axis=0)[None, :], p)[0]
+    second, upper = np.empty((p, p)), np.triu_indices(p)
+    second[upper] = second.T[upper] = triangles.sum(axis=0)
     cross = (sums.S1 * (g * B1)[:, None]).T @ sums.D1
     outer = (sums.S1 * (g * B0)[:, None]).T @ sums.S1 - cross - cross.T
     return np.asarray(second - outer - (sums.D1 * (g * B2)[:, None]).T @ sums.D1)
@@ -242,9 +228,7 @@ def clustered_score_residuals(
     sums: RiskSums,
     scalars: Floats,
 ) -> Floats:
-    """(n_clusters, p) weighted score residuals summed over each cluster (Therneau & Grambsch 2000, section
-    7.2).
-    """
+    """(n_clusters, p) weighted score residuals, summed by cluster (Therneau & Grambsch 2000, section 7.2)."""
     A0, A1, B0, B1, B2 = (scalars[:, k, None] for k in range(5))
     hazard_x = sums.S1 * B0 - sums.D1 * B1
     return np.asarray(
@@ -301,10 +285,9 @@ def clustered_hazard_residuals(
     scalars: Floats,
     last_cells: Ints,
 ) -> Floats:
-    """(n_clusters, m) change of the baseline cumulative hazard, at fixed coefficients, per unit of a
-    cluster's weight.
+    """(n_clusters, m) derivative of the cumulative baseline hazard by each cluster's weight, at fixed coefficients.
 
-    Only for unstratified data; ``last_cells`` are the m cells up to which the hazard is cumulated.
+    For unstratified data; ``last_cells`` are the m cells up to which the hazard is cumulated.
     """
     return np.asarray(
         _hazard_influence(

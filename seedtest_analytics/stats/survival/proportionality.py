@@ -1,4 +1,9 @@
-"""Is the hazard ratio the same early and late? The score test of R's ``cox.zph`` (survival 3)."""
+"""Score test of proportional hazards, as R's ``cox.zph`` (survival 3).
+
+    h(t | x) = h0(t) exp((β + θ g(t))'x),   g(t) = 1 - KM(t-),   null hypothesis θ = 0
+
+Grambsch & Therneau (1994), with the exact variance.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +24,9 @@ Floats = NDArray[np.float64]
 class ProportionalityTest:
     """One row a covariate and, last, the global test.
 
-    ``chi_square``, ``p_value`` (p + 1,); ``trend`` (p,) is the one-step estimate of how much the coefficient
-    changes from the first event to the last on the scale of one minus the Kaplan-Meier curve. Rows of one
-    cluster are treated as independent, so with many landmarks per student the p-value is too small: read the
-    trend beside it.
+    ``chi_square``, ``p_value`` (p + 1,); ``trend`` (p,) is the one-step estimate of θ, the change of the coefficient
+    from the first event to the last. Rows of one cluster are treated as independent, so with many landmarks per student
+    the p-value is too small; read the trend with it.
     """
 
     chi_square: Floats
@@ -31,18 +35,16 @@ class ProportionalityTest:
 
 
 def proportionality_test(data: SurvivalData, fit: CoxFit) -> ProportionalityTest:
-    """Score test of a time trend ``g(t) = 1 - KM(t-)`` in each coefficient (Grambsch & Therneau 1994; exact
-    variance).
-    """
+    """Test a time trend in each coefficient, and in all of them."""
     cells = pl.cells_of(data.stop_times, data.events, strata=data.strata, entry_times=data.entry_times)
     spread = np.std(data.X, axis=0, dtype=np.float64)
     Z = np.ascontiguousarray((data.X - fit.centre) / spread)
     linear = Z @ (fit.coefficients * spread)
     sums = pl.risk_sums(Z, data.weights, linear=linear, events=data.events, cells=cells)
-    scalars = pl.efron_scalars(sums, fit.ties == "efron")
-    curve = kaplan_meier(data.stop_times, data.events, entry_times=data.entry_times)
-    before = np.concatenate([[1.0], curve.survival[:-1]])
-    g = (1.0 - before)[np.searchsorted(curve.times, cells.times)]
+    scalars = pl.efron_scalars(sums, is_efron=fit.ties == "efron")
+    times, survival = kaplan_meier(data.stop_times, data.events, entry_times=data.entry_times)
+    before = np.concatenate([[1.0], survival[:-1]])
+    g = (1.0 - before)[np.searchsorted(times, cells.times)]
     plain = pl.information(sums, scalars)
     cross = pl.information(sums, scalars, cell_weights=g)
     squared = pl.information(sums, scalars, cell_weights=g**2)

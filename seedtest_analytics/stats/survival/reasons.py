@@ -1,4 +1,4 @@
-"""Why a student's risk is what it is, in plain words."""
+"""The reasons for a student's risk in plain words."""
 
 from __future__ import annotations
 
@@ -18,16 +18,13 @@ SUBJECTS: Mapping[str, str] = {
     "R_t": "recovery",
     "I_t": "improvement",
 }
-"""Covariates that say nearly the same share a subject: their coefficients share one effect among them in a
-way that depends on the others, so that only the sum means something ("lowers the risk: last active 90 days
-ago" was one such half)."""
+"""Covariates with nearly the same meaning share a subject. Their coefficients divide one effect among them, so only the
+sum has a meaning ("lowers the risk: last active 90 days ago" was one such part)."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One covariate of a subject: the student's value, the median over all landmarks, its log-hazard
-    contribution.
-    """
+    """One covariate of a subject: the student's value, the median over all landmarks, the log-hazard contribution."""
 
     covariate: str
     value: float
@@ -36,11 +33,11 @@ class Part:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the effect points where anyone would expect it.
+        """Whether the effect has the direction that a reader expects.
 
-        A coefficient is that of a covariate with all others held still. Covariates that share an effect can so
-        come out the wrong way round ("lowers the risk: engagement of 37 of 100, typically 41"), which is no
-        reason to give to anyone. Nothing known about a student is no reason for a low risk either.
+        A coefficient keeps all other covariates fixed. Among covariates that share an effect it can have the opposite
+        sign ("lowers the risk: engagement of 37 of 100, typically 41"), which is not a reason to show. A missing value
+        is not a reason for a low risk either.
         """
         if not math.isfinite(self.value):
             return self.log_hazard < 0
@@ -54,8 +51,8 @@ class Part:
 class Reason:
     """One subject's part in a student's risk.
 
-    ``silence_change`` is the probability of silence minus what it would be with this subject's covariates at
-    their average; ``log_hazard`` the contribution to the log hazard of returning (negative raises the risk).
+    ``silence_change`` is the probability of silence minus its value with this subject's covariates at their average;
+    ``log_hazard`` is the contribution to the log hazard of returning (negative raises the risk).
     """
 
     subject: str
@@ -76,7 +73,7 @@ _MORE_RETURNS_SOONER: Mapping[str, int] = {
     "R_t": 1,
     "I_t": 1,
 }
-"""1: more of it goes with an earlier return, -1: with a later one. Of the others neither is expected."""
+"""1: more of it goes with an earlier return, -1: with a later one; others have no expected direction."""
 
 PHRASES: Mapping[str, str] = {
     "days_since_last": "last active {value} ago (typically {typical})",
@@ -107,11 +104,11 @@ _UNITS: Mapping[str, tuple[str, str]] = {
 }
 
 _SHARES: Mapping[str, str] = {"A_t": "", "E_t": "%", "R_t": "%"}
-"""Shares of one, told in hundredths, and what follows the number."""
+"""Shares shown in hundredths, with the unit after the number."""
 
 
 def phrase(covariate: str, value: float, *, typical: float) -> str:
-    """What this covariate is for the student, beside its median over all landmarks."""
+    """The student's value of a covariate, with its median over all landmarks."""
     if not math.isfinite(value):
         return MISSING.get(covariate, f"{covariate.replace('_', ' ')} is not known")
     template = PHRASES.get(covariate, covariate.replace("_", " ") + " of {value} (typically {typical})")
@@ -131,7 +128,7 @@ def _amount(covariate: str, value: float) -> str:
 
 
 def subjects_of(covariates: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Subject -> positions of its covariates; an unknown covariate is a subject of its own."""
+    """Positions of the covariates by subject; an unknown covariate is its own subject."""
     subjects: dict[str, tuple[int, ...]] = {}
     for position, name in enumerate(covariates):
         subject = SUBJECTS.get(name, name.replace("_", " "))
@@ -140,9 +137,9 @@ def subjects_of(covariates: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 
 def reason(subject: str, parts: Sequence[Part], *, silence_change: float) -> Reason | None:
-    """Put one subject into words: at most the two covariates that pull most in the direction of their sum.
+    """Put one subject into words, by at most two covariates that contribute most in the direction of the sum.
 
-    None where no covariate that pulls there is a plain reason.
+    None where no such covariate is a plain reason.
     """
     total = float(sum(part.log_hazard for part in parts))
     raises = total < 0

@@ -1,4 +1,4 @@
-"""Some of many rows, but each student with all of theirs."""
+"""Subsets of rows that keep all rows of a student together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 Codes = NDArray[np.int32]
 _MULTIPLIER = 2_654_435_761
-"""Knuth's multiplicative hash: neighbouring codes are spread, and a student is in or out in every run."""
+"""Knuth's multiplicative hash spreads neighbouring codes and selects the same students in every run."""
 
 
 def parts_of(codes: Codes, n_parts: int) -> NDArray[np.int64]:
@@ -16,7 +16,7 @@ def parts_of(codes: Codes, n_parts: int) -> NDArray[np.int64]:
 
 
 def whole_students(codes: Codes, max_rows: int) -> NDArray[np.intp]:
-    """Rows of the students that make up about ``max_rows`` rows; every row where there are no more."""
+    """Rows of students who have about ``max_rows`` rows together; all rows where there are no more."""
     if len(codes) <= max_rows:
         return np.arange(len(codes))
     return np.flatnonzero(parts_of(codes, len(codes) // max_rows + 1) == 0)

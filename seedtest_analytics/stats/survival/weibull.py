@@ -1,7 +1,8 @@
-"""The parametric alternative: Weibull accelerated failure time by lifelines, with cluster-robust errors.
+"""The parametric alternative: a Weibull accelerated failure time model by lifelines, with cluster-robust errors.
 
-lifelines offers no errors by cluster for parametric models, so the sandwich is formed here from its estimate:
-the scores of the Weibull likelihood are two lines of algebra.
+    log T = x'b + b0 + log(E) / shape,  E ~ Exponential(1);   H(t | x) = exp(shape (log t - x'b - b0))
+
+lifelines has no cluster-robust errors for parametric models, so the sandwich is formed here from its estimate.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from seedtest_analytics.stats.survival.sampling import whole_students
 Floats = NDArray[np.float64]
 
 MAX_ROWS = 300_000
-"""Larger panels are fitted on whole users up to this many rows; the number used is in the result."""
+"""Larger panels are fitted on whole students up to this many rows; the result states the number used."""
 
 
 @dataclass(frozen=True)
 class WeibullFit:
-    """``log T = x'b + log(E)/shape`` with E standard exponential, on covariates centred at ``centre`` (p,).
+    """A fitted model, on covariates centred at ``centre`` (p,).
 
-    ``coefficients`` (p,) are changes of the log hazard per unit of each covariate (``-shape b``), as in the
-    Cox model. ``parameters`` (p + 2,) are b, intercept and log shape; ``covariance`` their (cluster-robust)
-    covariance.
+    ``coefficients`` (p,) are changes of the log hazard per unit of each covariate (``-shape b``), as in the Cox model.
+    ``parameters`` (p + 2,) are b, intercept and log shape; ``covariance`` is their covariance, cluster-robust where
+    clusters were given.
     """
 
     coefficients: Floats
@@ -43,7 +44,7 @@ class WeibullFit:
 
     @property
     def shape(self) -> float:
-        """Above 1 the hazard of returning rises with the length of the silence, below 1 it falls."""
+        """Above 1 the hazard rises with time, below 1 it falls."""
         return float(np.exp(self.parameters[-1]))
 
     def log_cumulative_hazard(self, X: Floats, time: float) -> tuple[Floats, Floats]:
@@ -70,10 +71,7 @@ def fit_weibull(data: SurvivalData) -> WeibullFit:
     frame["time"], frame["event"], frame["weight"] = times, events.astype(int), weights
     fitter = WeibullAFTFitter().fit(frame, "time", "event", weights_col="weight")
     b = fitter.params_["lambda_"]
-    names = [("lambda_", f"x{j}") for j in range(Z.shape[1])] + [
-        ("lambda_", "Intercept"),
-        ("rho_", "Intercept"),
-    ]
+    names = [*(("lambda_", name) for name in (*frame.columns[: Z.shape[1]], "Intercept")), ("rho_", "Intercept")]
     parameters = np.append([b[name] for _, name in names[:-1]], fitter.params_["rho_"]["Intercept"])
     inverse = fitter.variance_matrix_.loc[names, names].to_numpy()
     covariance = inverse

@@ -1,3 +1,1 @@
-"""Scoring of predictions when the truth has arrived: probabilities, expectations and intervals, each beside a
-baseline.
-"""
+"""Scores of predictions against outcomes: probabilities, expectations and intervals, each beside a baseline."""

@@ -1,4 +1,8 @@
-"""Scores of expected values and their intervals: forecasts of KPIs and series."""
+"""Scores of expected values and their intervals: forecasts of KPIs and series.
+
+skill = 1 - MAE / MAE of the baseline
+interval score = (u - l) + (2 / α) (l - y)₊ + (2 / α) (y - u)₊     (Winkler 1972), lower is better
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ForecastScore:
-    """How (n,) expectations and intervals met (n,) observations, weighted by evidence.
+    """Scores weighted by evidence.
 
-    ``skill`` is ``1 - mae / mae_baseline``. ``coverage`` is the share inside the interval, with Wilson's 95 %
-    limits at the effective number of observations; ``interval_score`` is Winkler's (width plus ``2/alpha``
-    times the miss), lower is better. ``bias`` is mean observed minus expected.
+    ``coverage`` is the share of observations inside the interval, with Wilson's 95 % limits at the effective number of
+    observations; ``bias`` is mean observed minus expected.
     """
 
     n: int
@@ -46,10 +49,10 @@ def score_forecasts(
     level: float = 0.95,
     weights: ArrayLike | None = None,
 ) -> ForecastScore:
-    """Score (n,) forecasts beside the (n,) forecasts of a naive ``baseline``; rows with any NaN are left out.
+    """Score (n,) forecasts beside the (n,) forecasts of a naive ``baseline``; rows with NaN are left out.
 
     Raises:
-        ValueError: for no complete row, or a level outside (0, 1).
+        ValueError: without a complete row, or for a level outside (0, 1).
     """
     columns = [np.asarray(c, dtype=np.float64) for c in (expected, observed, lower, upper, baseline)]
     w = np.ones(len(columns[0])) if weights is None else np.asarray(weights, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A small logistic regression with offset: what recalibration and the smooth calibration curve need."""
+"""A small logistic regression, logit P(y) = X β + offset, for recalibration and the smooth calibration curve."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scipy.special import expit
 Floats = NDArray[np.float64]
 
 CLIP = 1e-6
-"""Probabilities are kept this far from 0 and 1 before a logit or a logarithm; a certain and wrong prediction
-costs 13.8 nats.
+"""Probabilities are clipped this far from 0 and 1 before a logit or a logarithm; a certain and wrong prediction costs 13.8
+nats.
 """
 
 
 @dataclass(frozen=True)
 class LogisticFit:
-    """Coefficients (p,), their covariance (p, p), and whether the iterations settled."""
+    """Coefficients (p,), their covariance (p, p), and whether the iterations converged."""
 
     coefficients: Floats
     covariance: Floats
@@ -26,7 +26,7 @@ class LogisticFit:
 
 
 def clipped_logit(probability: Floats) -> Floats:
-    """Logit of probabilities kept within [1e-6, 1 - 1e-6]."""
+    """Logit of probabilities clipped to [1e-6, 1 - 1e-6]."""
     inside = np.clip(probability, CLIP, 1.0 - CLIP)
     return np.asarray(np.log(inside) - np.log1p(-inside))
 
@@ -39,9 +39,7 @@ def fit_logistic(
     clusters: NDArray[np.int64] | None = None,
     ridge: float = 1e-9,
 ) -> LogisticFit:
-    """Newton's method on (n, p) columns; the covariance is the cluster sandwich where (n,) cluster codes are
-    given.
-    """
+    """Newton's method on (n, p) columns; with (n,) cluster codes the covariance is the cluster sandwich."""
     p = X.shape[1]
     beta = np.zeros(p)
     has_converged = False

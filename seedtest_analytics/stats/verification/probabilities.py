@@ -1,10 +1,11 @@
-"""Scores of predicted probabilities (P, S, the next answer under an ability) against what happened.
+"""Scores of predicted probabilities (P, S, the next answer given an ability) against outcomes.
 
-Definitions: Brier (1950); logarithmic score in nats; calibration intercept and slope of Cox (1958): the slope
-from ``logit P(y) = a + b logit p``, the intercept (calibration in the large) from the same with ``b = 1``;
-ICI, the mean distance between prediction and smooth calibration curve (Austin & Steyerberg 2019, Stat. Med.
-38:4051); AUC with the standard error of DeLong et al. (1988). Skill is ``1 - score / score of the baseline``:
-above 0 is better than the baseline.
+Brier = mean (p - y)²                               (Brier 1950)
+log score = -mean [y log p + (1 - y) log(1 - p)]    in nats
+logit P(y) = a + b logit p                          calibration slope b; intercept a at b = 1 (Cox 1958)
+ICI = mean |p - smooth calibration curve(p)|        (Austin & Steyerberg 2019, Stat. Med. 38:4051)
+AUC = P(p of an event > p of a non-event)           with the standard error of DeLong et al. (1988)
+skill = 1 - score / score of the baseline           above 0 is better than the baseline
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Z95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """Predictions in groups of equal size, in ascending order: (B,) each; the limits are Wilson's at 95 %."""
+    """Predictions in B groups of equal size, ascending; the limits are Wilson's at 95 %."""
 
     predicted: Floats
     observed: Floats
@@ -34,12 +35,11 @@ class ReliabilityCurve:
 
 @dataclass(frozen=True)
 class ProbabilityScore:
-    """How well (n,) probabilities foretold (n,) outcomes; NaN where it cannot be known, with the reason in
-    ``notes``.
+    """Scores of (n,) probabilities; NaN where a score is not defined, with the reason in ``notes``.
 
-    ``brier_gain`` is the baseline's mean Brier loss minus the model's (positive: the model is better) and
-    ``brier_gain_se`` its standard error, by cluster where clusters were given. ``deviation_z`` is the
-    standardised difference of observed and expected events.
+    ``brier_gain`` is the baseline's mean Brier loss minus the model's (positive: the model is better), with a standard
+    error by cluster where clusters were given. ``deviation_z`` is the standardised difference of observed and expected
+    events.
     """
 
     n: int
@@ -79,16 +79,14 @@ def score_probabilities(
 
     Args:
         probability: predictions within 0..1.
-        outcome: what happened.
-        baseline: a probability, or one for each row, that could have been said without the model. None takes
-            the share
-            of these very outcomes, which nobody could have known: the hardest constant to beat.
-        clusters: (n,) codes of rows that belong together (a student's weeks); standard errors then respect
-            them.
+        outcome: 0 or 1 each.
+        baseline: a probability, or one for each row, that was available without the model. None takes the share of
+            these outcomes, which was not known in advance: the hardest constant to beat.
+        clusters: (n,) codes of dependent rows (a student's weeks), for the standard errors.
         n_groups: points of the reliability curve.
 
     Raises:
-        ValueError: for no rows, unequal lengths or a probability outside 0..1.
+        ValueError: without rows, for unequal lengths or a probability outside 0..1.
     """
     p, y = _checked(probability, outcome)
     codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1].astype(np.int64)
@@ -135,7 +133,7 @@ def _checked(probability: ArrayLike, outcome: ArrayLike) -> tuple[Floats, Floats
     bad = np.flatnonzero(~((p >= 0) & (p <= 1)) | ((y != 0) & (y != 1)))
     if len(bad):
         raise ValueError(
-            f"{len(bad)} rows are no probability of 0..1 with an outcome of 0 or 1: rows {bad[:5].tolist()}"
+            f"{len(bad)} rows need a probability within 0..1 and an outcome of 0 or 1: rows {bad[:5].tolist()}"
         )
     return p, y
 
@@ -180,24 +178,15 @@ def _recalibration(
 
 
 def _ici(p: Floats, y: Floats) -> float:
-    """Mean |prediction - smooth curve|; the curve is a logistic regression on a restricted cubic spline of
-    the logit.
-    """
-    smooth = smooth_calibration(p, y, at=p)
-    return float(np.abs(p - smooth).mean())
+    """Mean |p - smooth curve(p)|; the curve is a logistic regression on a restricted cubic spline of the logit.
 
-
-def smooth_calibration(p: Floats, y: Floats, *, at: Floats) -> Floats:
-    """Observed share as a smooth function of the prediction, evaluated at ``at``.
-
-    Five knots at Harrell's quantiles (5, 27.5, 50, 72.5, 95 %); fewer where predictions coincide, a line
-    below 3.
+    Five knots at Harrell's quantiles (5, 27.5, 50, 72.5, 95 %); fewer where predictions coincide, a line below 3.
     """
     logit = clipped_logit(p)
     knots = np.unique(np.round(np.quantile(logit, [0.05, 0.275, 0.5, 0.725, 0.95]), 9))
-    fit = fit_logistic(_spline_basis(logit, knots), y, ridge=1e-7)
-    linear = _spline_basis(clipped_logit(at), knots) @ fit.coefficients
-    return np.asarray(1.0 / (1.0 + np.exp(-linear)))
+    basis = _spline_basis(logit, knots)
+    linear = basis @ fit_logistic(basis, y, ridge=1e-7).coefficients
+    return float(np.abs(p - 1.0 / (1.0 + np.exp(-linear))).mean())
 
 
 def _spline_basis(x: Floats, knots: Floats) -> Floats:
@@ -230,7 +219,7 @@ def auc(score: Floats, outcome: Floats) -> tuple[float, float]:
 
 
 def reliability_curve(p: Floats, y: Floats, *, n_groups: int = 10) -> ReliabilityCurve:
-    """Mean prediction against observed share in groups of equal size; equal predictions stay in one group."""
+    """Mean prediction and observed share in groups of equal size; equal predictions stay in one group."""
     edges = np.unique(np.quantile(p, np.linspace(0, 1, n_groups + 1)[1:-1]))
     group = np.searchsorted(edges, p, side="left")
     n = np.bincount(group, minlength=len(edges) + 1)
@@ -243,7 +232,7 @@ def reliability_curve(p: Floats, y: Floats, *, n_groups: int = 10) -> Reliabilit
 
 
 def wilson_interval(share: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
-    """Wilson's 95 % limits of a share of ``n`` (Wilson 1927); never outside 0..1 and never of no width."""
+    """Wilson's 95 % limits of a share of ``n`` (Wilson 1927), within 0..1 and of positive width."""
     s, size = np.asarray(share, dtype=np.float64), np.asarray(n, dtype=np.float64)
     centre = (s + Z95**2 / (2 * size)) / (1 + Z95**2 / size)
     half = Z95 * np.sqrt(s * (1 - s) / size + Z95**2 / (4 * size**2)) / (1 + Z95**2 / size)

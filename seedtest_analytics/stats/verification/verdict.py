@@ -1,4 +1,4 @@
-"""Whether to believe a prediction: against its baseline, against its own statement, and against its past."""
+"""Verdicts on predictions: against their baseline, their own stated uncertainty, and their past."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from seedtest_analytics.stats.verification.expectations import ForecastScore
 from seedtest_analytics.stats.verification.probabilities import ProbabilityScore
 
 LARGE_SHIFT = 0.5
-"""Calibration in the large, in logits, that counts against a model: 50 % foretold where 62 % came."""
+"""Calibration in the large, in logits, that counts against a model: 50 % predicted where 62 % happened."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``is_credible`` is False when a reason was found; ``reasons`` are whole sentences."""
+    """Reasons against a prediction, as whole sentences."""
 
-    is_credible: bool
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def is_credible(self) -> bool:
+        """Whether there is no reason against it."""
+        return not self.reasons
 
 
 def judge_probabilities(
     score: ProbabilityScore, *, slope_range: tuple[float, float] = (0.5, 2.0), z: float = 1.96
 ) -> Verdict:
-    """Worse than the baseline, shifted by half a logit, or of a slope outside ``slope_range``, by more than
-    chance (``z`` standard errors).
-    """
+    """Worse than the baseline, shifted by half a logit, or a slope outside ``slope_range``, by ``z`` standard errors."""
     reasons = []
     if score.brier_gain + z * score.brier_gain_se < 0:
         reasons.append(
@@ -44,11 +46,11 @@ def judge_probabilities(
     if np.isfinite(slope) and (slope + margin < slope_range[0] or slope - margin > slope_range[1]):
         too = "too extreme" if slope < 1 else "too timid"
         reasons.append(f"its probabilities are {too}: calibration slope {slope:.2f} (1 is right)")
-    return Verdict(not reasons, tuple(reasons))
+    return Verdict(tuple(reasons))
 
 
 def judge_forecasts(score: ForecastScore) -> Verdict:
-    """Worse than the baseline, or intervals whose coverage contradicts their level."""
+    """Worse than the baseline, or with intervals whose coverage contradicts their level."""
     reasons = []
     if score.skill < 0:
         reasons.append(
@@ -57,24 +59,24 @@ def judge_forecasts(score: ForecastScore) -> Verdict:
         )
     if not score.is_covered_as_stated:
         reasons.append(f"its {score.level:.0%} intervals held {score.coverage:.0%} of {score.n} observations")
-    return Verdict(not reasons, tuple(reasons))
+    return Verdict(tuple(reasons))
 
 
 def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, recent: int = 4, z: float = 3.0) -> Verdict:
-    """Has the gap between observed and predicted share moved in the last ``recent`` weeks?
+    """Whether the gap between observed and predicted share has moved in the last ``recent`` weeks.
 
     Args:
-        observed, predicted, n: (weeks,) share that happened, mean prediction and cases, oldest first.
-        recent: weeks that are compared with all earlier ones.
-        z: standard errors of the difference that count as drift; the spread between earlier weeks is part of
-            the error, so that ordinary week-to-week movement is no drift.
+        observed, predicted, n: (weeks,) observed share, mean prediction and cases, oldest first.
+        recent: weeks to compare with all earlier ones.
+        z: standard errors of the difference that count as drift. The error includes the spread between earlier weeks,
+            so ordinary week-to-week variation is not drift.
     """
     gap = np.asarray(observed, dtype=np.float64) - np.asarray(predicted, dtype=np.float64)
     size = np.asarray(n, dtype=np.float64)
     known = np.isfinite(gap) & (size > 0)
     gap, size = gap[known], size[known]
     if len(gap) < recent + 4:
-        return Verdict(True, ())  # noqa: FBT003
+        return Verdict()
     share = np.clip(np.asarray(predicted, dtype=np.float64)[known], 0.01, 0.99)
     sampling = share * (1 - share) / size
     past, now = slice(None, -recent), slice(-recent, None)
@@ -85,13 +87,10 @@ def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, rece
     error = np.sqrt(1 / (1 / variance[now]).sum() + 1 / (1 / variance[past]).sum())
     distance = float((mean_now - mean_past) / error)
     if abs(distance) <= z:
-        return Verdict(True, ())  # noqa: FBT003
+        return Verdict()
     direction = "more" if distance > 0 else "less"
-    return Verdict(
-        False,  # noqa: FBT003
-        (
-            f"in the last {recent} weeks it happened {direction} often than foretold, "
-            f"by {mean_now - mean_past:+.3f} "
-            f"against the weeks before ({abs(distance):.1f} standard errors)",
-        ),
+    reason = (
+        f"in the last {recent} weeks it happened {direction} often than foretold, by {mean_now - mean_past:+.3f} "
+        f"against the weeks before ({abs(distance):.1f} standard errors)"
     )
+    return Verdict((reason,))

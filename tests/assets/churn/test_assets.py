@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
+from benchmarks._landmarks import PANEL_COVARIATES, activity_log, landmark_panel
 from seedtest_analytics.assets.churn.assets import survival_fit, survival_scoring
 from seedtest_analytics.assets.churn.fit import fit_week
 from seedtest_analytics.assets.churn.panel import COLUMNS, load_panel, load_scored
@@ -22,7 +23,6 @@ from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.settings import Settings, SurvivalSettings, load_settings
 from seedtest_analytics.stats.survival.churn import ChurnSettings
 from seedtest_analytics.stats.survival.churn_fit import fit_churn
-from seedtest_analytics.stats.survival.panel import PANEL_COVARIATES, activity_log, landmark_panel
 from tests._database import execute, rows_of, snapshot
 from tests.assets._activity import EPOCH, materialize, postgres_of, store_sessions, store_simulated, week
 from tests.assets._week_runs import outcomes_of, week_run

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks._cohorts import simulate_cohort
 from seedtest_analytics.resources.stan import data_file as stan_data
 from seedtest_analytics.resources.stan import resource as stan
 from seedtest_analytics.resources.stan import toolchains
@@ -33,7 +34,6 @@ from seedtest_analytics.resources.stan.toolchains import (
 )
 from seedtest_analytics.stats.growth.data import growth_data
 from seedtest_analytics.stats.growth.priors import GrowthPriors
-from seedtest_analytics.stats.growth.simulate import simulate_cohort
 from seedtest_analytics.stats.growth.stan import MARGINAL, StanProgram, StanSettings, fit_stan, marginal_data
 from tests._stan import make_stan_runner
 

@@ -1,4 +1,4 @@
-"""Three ways to one posterior: Stan, the quick look, brms; and the naive program on fresh data."""
+"""One posterior from Stan, the Laplace backend and brms, and from the naive program on fresh data."""
 
 import json
 
@@ -6,24 +6,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks._cohorts import PROGRAMS, simulate_cohort
+from seedtest_analytics.stats.growth.brms import BRMS_NAMES
 from seedtest_analytics.stats.growth.data import growth_data
 from seedtest_analytics.stats.growth.density import MarginalDensity
-from seedtest_analytics.stats.growth.diagnostics import ess_bulk, mcse_mean
+from seedtest_analytics.stats.growth.diagnostics import ess_bulk
 from seedtest_analytics.stats.growth.laplace import fit_laplace
-from seedtest_analytics.stats.growth.posterior import BRMS_NAMES, GrowthPosterior
-from seedtest_analytics.stats.growth.prediction import predict_students
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior
 from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Normal
-from seedtest_analytics.stats.growth.simulate import simulate_cohort
 from seedtest_analytics.stats.growth.stan import (
     MARGINAL,
-    NAIVE,
     StanDraws,
+    StanProgram,
     StanSettings,
     fit_stan,
     marginal_data,
     prior_data,
 )
 from tests._shared import shared
+from tests.stats.growth.support import mcse_mean, predict_students
+
+NAIVE = StanProgram(PROGRAMS / "growth_naive.stan")
 
 
 @pytest.fixture(scope="module")

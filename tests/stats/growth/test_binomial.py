@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
+from benchmarks._cohorts import PROGRAMS, simulate_counts
 from seedtest_analytics.stats.growth.binomial import (
     BinomialDensity,
     default_draws,
@@ -11,13 +12,14 @@ from seedtest_analytics.stats.growth.binomial import (
     predict_counts,
 )
 from seedtest_analytics.stats.growth.counts import count_data
-from seedtest_analytics.stats.growth.diagnostics import mcse_mean
 from seedtest_analytics.stats.growth.errors import GrowthDataError
 from seedtest_analytics.stats.growth.posterior import Thresholds
 from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Normal
 from seedtest_analytics.stats.growth.quadrature import integrate_student
-from seedtest_analytics.stats.growth.simulate import simulate_counts
-from seedtest_analytics.stats.growth.stan import NAIVE_BINOMIAL, StanSettings, prior_data
+from seedtest_analytics.stats.growth.stan import StanProgram, StanSettings, prior_data
+from tests.stats.growth.support import mcse_mean
+
+NAIVE = StanProgram(PROGRAMS / "growth_binomial_naive.stan")
 
 POINT = (-0.1, 0.05, 0.7, -0.02, 0.07)  # e0, e1, l11, l21, l22
 
@@ -125,7 +127,7 @@ def test_naive_program(stan_runner):
     inputs = {"N": data.n_scores, "J": 150, "student": (c.student + 1).tolist(), "week": c.week}
     inputs |= {"answered": c.answered.tolist(), "right": c.right.tolist()}
     naive = stan_runner.sample(
-        NAIVE_BINOMIAL,
+        NAIVE,
         inputs | {k: v for k, v in prior_data(GrowthPriors()).items() if k != "sigma_prior"},
         settings=StanSettings(chains=4, warmup=600, draws=800, seed=2),
     )

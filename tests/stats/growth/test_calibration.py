@@ -11,8 +11,8 @@ from scipy import stats
 
 from seedtest_analytics.stats.growth.data import growth_data
 from seedtest_analytics.stats.growth.laplace import fit_laplace
-from seedtest_analytics.stats.growth.lines import conditional_lines
 from seedtest_analytics.stats.growth.posterior import Thresholds
+from seedtest_analytics.stats.growth.prediction import conditional_lines
 from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Normal
 from seedtest_analytics.stats.growth.stan import StanSettings, fit_stan
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks._cohorts import simulate_cohort
 from seedtest_analytics.stats.growth.data import growth_data
 from seedtest_analytics.stats.growth.errors import GrowthDataError
-from seedtest_analytics.stats.growth.simulate import simulate_cohort
 
 
 def cohort(n_students=20, seed=3):

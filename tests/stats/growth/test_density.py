@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks._cohorts import GrowthTruth, simulate_cohort
 from seedtest_analytics.stats.growth.data import growth_data
 from seedtest_analytics.stats.growth.density import MarginalDensity
 from seedtest_analytics.stats.growth.laplace import laplace_mode
 from seedtest_analytics.stats.growth.mode import find_mode
 from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Normal
-from seedtest_analytics.stats.growth.simulate import GrowthTruth, simulate_cohort
 
 PRIORS = GrowthPriors(
     Normal(0.2, 0.7), Normal(0.01, 0.2), sd=HalfCauchy(0.05, 0.4), sigma=HalfCauchy(0.1, 0.3), lkj_eta=2.0

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks._cohorts import simulate_cohort
 from seedtest_analytics.stats.growth import plots
 from seedtest_analytics.stats.growth.data import growth_data
 from seedtest_analytics.stats.growth.laplace import fit_laplace
@@ -13,8 +14,7 @@ from seedtest_analytics.stats.growth.plots import (
     rank_histogram,
     student_fans,
 )
-from seedtest_analytics.stats.growth.prediction import predict_students
-from seedtest_analytics.stats.growth.simulate import simulate_cohort
+from tests.stats.growth.support import predict_students
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks._cohorts import simulate_cohort
+from seedtest_analytics.stats.growth.brms import theta_of
 from seedtest_analytics.stats.growth.data import growth_data
 from seedtest_analytics.stats.growth.errors import UnusablePosteriorError
 from seedtest_analytics.stats.growth.laplace import fit_laplace
@@ -16,7 +18,6 @@ from seedtest_analytics.stats.growth.posterior import (
     weighted_quantile,
 )
 from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Normal
-from seedtest_analytics.stats.growth.simulate import simulate_cohort
 
 SEED = 20
 CLEAN = SamplerRun(divergences=0, ebfmi=np.array([0.9, 1.0, 1.1, 0.8]), treedepth_max=3, treedepth_hits=0)
@@ -37,10 +38,11 @@ def brms_draws(chains=4, draws=500):
 
 
 def from_brms(draws=None, sampler=CLEAN):
-    return GrowthPosterior.from_draws(
-        draws or brms_draws(),
-        method="brms",
+    return GrowthPosterior(
         family="gaussian",
+        method="brms",
+        theta=theta_of(draws or brms_draws(), "gaussian", week_mean=6.5),
+        weights=None,
         priors=GrowthPriors(),
         seed=SEED,
         week_mean=6.5,

@@ -1,13 +1,14 @@
-"""A cohort whose chance of silence is known: each student returns with a constant daily chance that drifts by
-the week.
-"""
+"""A cohort with a known probability of silence: each student returns with a daily chance that fades over time."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import replace
 
-from seedtest_analytics.stats.survival.panel import ActivityLog, activity_log
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from benchmarks._landmarks import ActivityLog, activity_log
+from seedtest_analytics.stats.survival.panel import LandmarkPanel
 
 FIRST_DAY = 18_008  # 2019-04-22, a Monday
 N_DAYS = 140
@@ -33,3 +34,9 @@ def simulated_log(n_users: int, seed: int, n_days: int = N_DAYS) -> tuple[Activi
 def mondays(n_days: int = N_DAYS) -> NDArray[np.int64]:
     """Landmarks of the simulated cohort."""
     return np.arange(FIRST_DAY, FIRST_DAY + n_days, 7)
+
+
+def with_covariates(panel: LandmarkPanel, **columns: ArrayLike) -> LandmarkPanel:
+    """The panel with further (R,) columns."""
+    added = {name: np.asarray(values, dtype=np.float32) for name, values in columns.items()}
+    return replace(panel, covariates={**panel.covariates, **added})

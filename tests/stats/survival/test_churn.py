@@ -1,18 +1,18 @@
 """The churn model on a cohort with known truth, on thin and degenerate data, and against leakage."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from seedtest_analytics.stats.survival.churn import ChurnSettings
+from benchmarks._landmarks import activity_log, landmark_panel
+from seedtest_analytics.stats.survival.churn import ChurnModel, ChurnSettings
 from seedtest_analytics.stats.survival.churn_check import known_at
 from seedtest_analytics.stats.survival.churn_fit import fit_churn
-from seedtest_analytics.stats.survival.heuristic import heuristic_silence
-from seedtest_analytics.stats.survival.panel import activity_log, landmark_panel
 from seedtest_analytics.stats.survival.reasons import Part, reason, subjects_of
 from seedtest_analytics.stats.verification.probabilities import score_probabilities
-from tests.stats.survival.simulated import FIRST_DAY, N_DAYS, mondays, simulated_log
+from tests.stats.survival.simulated import FIRST_DAY, N_DAYS, mondays, simulated_log, with_covariates
 
 AS_OF = FIRST_DAY + 112
 
@@ -99,7 +99,7 @@ def test_silence_grows_with_the_horizon_and_cannot_exceed_follow_up(cohort, now)
     risks = [model.predict_silence(now[0].covariates, days)[0] for days in (14, 7, 1)]
     assert (risks[0] <= risks[1]).all()
     assert (risks[1] <= risks[2]).all()
-    with pytest.raises(ValueError, match="follow-up was 14 days, so 21 days cannot be foretold"):
+    with pytest.raises(ValueError, match="follow-up was 14 days, so 21 days cannot be predicted"):
         model.predict_silence(now[0].covariates, 21)
 
 
@@ -228,9 +228,7 @@ def test_the_parametric_alternative_agrees(cohort, now):
 def one_row_each(n, duration, is_return, **covariates):
     """A panel of n students with one landmark each."""
     log = activity_log(np.arange(n), np.full(n, 0.5), n_users=n)
-    panel = landmark_panel(log, [7], data_end_day=60).with_covariates(**covariates)
-    from dataclasses import replace
-
+    panel = with_covariates(landmark_panel(log, [7], data_end_day=60), **covariates)
     return replace(
         panel,
         duration_days=np.asarray(duration, dtype=np.int32),
@@ -307,13 +305,17 @@ def test_a_covariate_missing_for_many_gets_a_column_for_it():
     assert abs(model.coefficients["E_t"] - 0.8) < 4 * model.standard_errors["E_t"]
     mean_present = value[~missing].mean()
     assert abs(model.coefficients["E_t_missing"] - (0.7 + 0.8 * (0.5 - mean_present))) < 0.3
-    all_missing = fit_churn(panel.with_covariates(E_t=np.full(2000, np.nan)), ChurnSettings(covariates=("E_t",)))
+    all_missing = fit_churn(with_covariates(panel, E_t=np.full(2000, np.nan)), ChurnSettings(covariates=("E_t",)))
     assert "E_t: no value in any row" in all_missing.verdict_reasons[0]
 
 
 def test_the_heuristic_is_the_contracts_and_defined_for_the_long_silent():
-    found = heuristic_silence(
-        [7.0, 200.0, 0.0, np.nan], [3.5, np.nan, 1.0, np.nan], sessions=[5, 0, 20, 0], horizon_days=14
+    found, _, _ = ChurnModel("heuristic", 14, follow_up_days=14).predict_silence(
+        {
+            "days_since_last": [7.0, 200.0, 0.0, np.nan],
+            "mean_gap_days_28d": [3.5, np.nan, 1.0, np.nan],
+            "sessions_28d": [5, 0, 20, 0],
+        }
     )
     expected = 0.6 * 0.5 + 0.25 * 0.5 + 0.15 * 0.5
     np.testing.assert_allclose(found, [expected, 1.0, 0.25 / 7, np.nan], rtol=1e-12)
@@ -327,7 +329,7 @@ def test_the_heuristic_model_predicts_and_explains():
         "sessions_28d": [0.0, 25.0],
     }
     risk, lower, _ = model.predict_silence(covariates)
-    np.testing.assert_allclose(risk, heuristic_silence(*covariates.values(), 14))
+    np.testing.assert_allclose(risk, [1.0, 0.6 * 0.5 / 14 + 0.25 / 7])
     assert np.isnan(lower).all()
     silent, busy = model.reasons(covariates)
     assert all(r.raises_risk for r in silent)

@@ -102,11 +102,15 @@ def test_robust_errors_under_heavy_ties(references, dropout):
     np.testing.assert_allclose(test.chi_square, [row["chisq"] for row in table], rtol=1e-7)
 
 
+def steps(times, survival, *, at):
+    """The survival at any times: 1 before the first event, constant after the last."""
+    return np.concatenate([[1.0], survival])[np.searchsorted(times, at, side="right")]
+
+
 def test_kaplan_meier(references, dropout):
     reference = references["dropout_sim_km"]
-    curve = kaplan_meier(dropout.week, dropout.event)
-    np.testing.assert_allclose(curve.at(reference["times"]), reference["surv"], atol=1e-12)
-    np.testing.assert_allclose(curve.standard_error_at(reference["times"]), reference["se"], atol=1e-12)
+    survival = steps(*kaplan_meier(dropout.week, dropout.event), at=reference["times"])
+    np.testing.assert_allclose(survival, reference["surv"], atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +135,5 @@ def test_oulad_kaplan_meier(oulad):
     reference = pd.read_csv(shared("data/churn/oulad_reference_km_R.csv"))
     for group, expected in reference.groupby("group"):
         rows = frame if group == "all" else frame[frame.code_module == group]
-        curve = kaplan_meier(rows.duration_days, rows.event)
-        np.testing.assert_allclose(curve.at(expected.day), expected.surv, atol=1e-10)
-        np.testing.assert_allclose(curve.standard_error_at(expected.day), expected.std_err, atol=1e-10)
+        survival = steps(*kaplan_meier(rows.duration_days, rows.event), at=expected.day)
+        np.testing.assert_allclose(survival, expected.surv, atol=1e-10)

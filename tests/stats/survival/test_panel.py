@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks._landmarks import activity_log, landmark_panel
 from seedtest_analytics.stats.survival.panel import (
     ACTIVE,
     NEVER_STARTED,
     STOPPED,
-    activity_log,
     activity_states,
-    landmark_panel,
 )
 from tests.stats.survival.simulated import FIRST_DAY, mondays, simulated_log
 
@@ -109,13 +108,6 @@ def test_stopping_follow_up_censors():
 def test_bad_sessions_are_named():
     with pytest.raises(ValueError, match=r"2 sessions .*\[1, 2\]"):
         activity_log([0, 9, 1], [1.0, 2.0, np.nan], n_users=3)
-
-
-def test_added_covariates_must_fit():
-    panel = landmark_panel(activity_log([0], [0.5], n_users=1), [7], data_end_day=20)
-    assert panel.with_covariates(A_t=[0.5]).covariates["A_t"][0] == 0.5
-    with pytest.raises(ValueError, match="A_t"):
-        panel.with_covariates(A_t=[0.5, 0.6])
 
 
 def test_states():

@@ -16,9 +16,9 @@ from seedtest_analytics.resources.stan.executables import default_cache_dir
 from seedtest_analytics.resources.stan.resource import StanResource
 from seedtest_analytics.settings import GrowthSettings, SettingsError
 from seedtest_analytics.stats.growth.binomial import default_draws, fit_binomial
+from seedtest_analytics.stats.growth.brms import posterior_of_brms
 from seedtest_analytics.stats.growth.counts import CountData, count_data
 from seedtest_analytics.stats.growth.data import GrowthData, growth_data
-from seedtest_analytics.stats.growth.handover import posterior_of_brms
 from seedtest_analytics.stats.growth.laplace import fit_laplace
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior
 from seedtest_analytics.stats.growth.priors import GrowthPriors

@@ -1,21 +1,21 @@
-"""Draws by brms, taken over with their priors, diagnostics and seed."""
+"""A brms fit becomes a posterior with its priors, diagnostics and seed."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from benchmarks._cohorts import simulate_cohort
+from seedtest_analytics.stats.growth.brms import posterior_of_brms
 from seedtest_analytics.stats.growth.data import growth_data
-from seedtest_analytics.stats.growth.handover import posterior_of_brms
 from seedtest_analytics.stats.growth.laplace import fit_laplace
-from seedtest_analytics.stats.growth.prediction import predict_students
 from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy
-from seedtest_analytics.stats.growth.simulate import simulate_cohort
 from seedtest_analytics.stats.mixed_model.brms_draws import BrmsDraws
+from tests.stats.growth.support import predict_students
 
 
 def test_a_brms_fit_predicts_like_the_posterior_its_draws_come_from():
-    """Four chains cut from the quick look's draws, under brms's names."""
+    """Four chains cut from the draws of the Laplace fit, under brms's names."""
     c = simulate_cohort(150, seed=81)
     data = growth_data(c.student, c.week, score=c.score)
     quick = fit_laplace(data, n_draws=4000, seed=1)

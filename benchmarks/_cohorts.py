@@ -1,8 +1,11 @@
-"""Cohorts whose growth is known, for tests, benchmarks and the calibration study."""
+"""Simulated growth cohorts with known truth, and naive Stan programs, for benchmarks and tests."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 @dataclass(frozen=True)
