@@ -57,7 +57,7 @@ def activity_log(user: ArrayLike, start_days: ArrayLike, *, n_users: int) -> Act
 
 
 @numba.njit(cache=True)
-def _count_rows(offsets, days, landmarks, max_silence):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+def _count_rows(offsets, days, landmarks, max_silence):  # type: ignore[no-untyped-def]
     rows = 0
     for u in range(len(offsets) - 1):
         position = offsets[u]
@@ -70,7 +70,7 @@ def _count_rows(offsets, days, landmarks, max_silence):  # type: ignore[no-untyp
 
 
 @numba.njit(cache=True)
-def _fill(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
+def _fill(  # type: ignore[no-untyped-def]
     offsets, days, landmarks, data_end, max_silence, window, user, landmark_day, duration, is_return, columns
 ):
     row = 0

@@ -13,24 +13,20 @@ that its peak memory (Stan's chains included) is its own. The third is a week th
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
-import multiprocessing
 import resource
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks._cohorts import PROGRAMS, simulate_cohort
-from benchmarks.load import machine
+from benchmarks._measure import in_own_process, machine
 
 NAIVE = PROGRAMS / "growth_naive.stan"
 
@@ -83,9 +79,9 @@ def compare(arguments: argparse.Namespace) -> Table:
     for n_students in (200,) if arguments.quick else (200, 1000):
         for name, method in methods:
             try:
-                run = in_own_process(method, n_students)[0]
-            except RuntimeError as error:
-                table.add_row(f"{n_students:,}", name, "-", str(error)[:60])
+                run = in_own_process(method, n_students).result
+            except Exception as error:  # noqa: BLE001 (one failing method must not end the others)
+                table.add_row(f"{n_students:,}", name, "-", f"{type(error).__name__}: {error}"[:60])
                 continue
             print(f"{n_students:,} {name}: {run}", file=sys.stderr, flush=True)  # the next may take minutes
             rates = (f"{run.ess / seconds:,.1f}" for seconds in (run.seconds, run.cpu_seconds))
@@ -149,8 +145,8 @@ def scale(arguments: argparse.Namespace) -> Table:
     if not arguments.quick:
         sizes += [(1_000_000, 12, 0.2), (100_000, SCHOOL_YEAR_WEEKS, 0.4)]
     for n_students, n_weeks, missing in sizes:
-        row, megabytes = in_own_process(whole_week, n_students, n_weeks, missing)
-        table.add_row(f"{n_students:,}", str(n_weeks), *row, f"{megabytes:,.0f}")
+        run = in_own_process(whole_week, n_students, n_weeks, missing)
+        table.add_row(f"{n_students:,}", str(n_weeks), *run.result, f"{run.megabytes:,.0f}")
     return table
 
 
@@ -219,7 +215,7 @@ def _iterations(n_students: int) -> int:
     return 500 if n_students < SHORT_FROM else 300
 
 
-def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:  # noqa: PLR0917
+def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:
     """The steps of one weekly fit."""
     from seedtest_analytics.stats.growth.data import growth_data
     from seedtest_analytics.stats.growth.laplace import fit_laplace
@@ -254,46 +250,7 @@ def whole_week(n_students: int, n_weeks: int, missing: float) -> list[str]:  # n
     return row
 
 
-def in_own_process(function: Any, *arguments: Any) -> tuple[Any, float]:
-    """Result of a function called in a fresh process, and that process's peak memory with its children's."""
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=_measured, args=(queue, function, arguments))
-    process.start()
-    result, error, megabytes = queue.get()
-    process.join()
-    if error:
-        raise RuntimeError(error)
-    return result, megabytes
-
-
-def _measured(queue: Any, function: Any, arguments: tuple[Any, ...]) -> None:  # noqa: PLR0917
-    result, error = None, ""
-    done, peak = threading.Event(), [0.0]
-    watcher = threading.Thread(target=_watch_memory, args=(done, peak))
-    watcher.start()
-    try:
-        result = function(*arguments)
-    except Exception as problem:  # noqa: BLE001  one method's failure must not end the others
-        error = f"{type(problem).__name__}: {problem}"
-    done.set()
-    watcher.join()
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    queue.put((result, error, max(own, peak[0])))
-
-
-def _watch_memory(done: threading.Event, peak: list[float]) -> None:
-    """Most megabytes that this process and its chains held at once."""
-    me = psutil.Process()
-    while not done.wait(0.1):
-        total = me.memory_info().rss
-        for child in me.children(recursive=True):
-            with contextlib.suppress(psutil.Error):  # gone, or a fork that shares this one's pages until it is a chain
-                total += child.memory_info().rss if child.exe() != me.exe() else 0
-        peak[0] = max(peak[0], total / 2**20)
-
-
-def _compile(naive: bool) -> None:  # noqa: FBT001
+def _compile(*, naive: bool) -> None:
     from seedtest_analytics.stats.growth.stan import MARGINAL, StanProgram
 
     for program in [MARGINAL, *([StanProgram(NAIVE)] if naive else [])]:

@@ -22,8 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.growth import in_own_process
-from benchmarks.load import database, machine
+from benchmarks._measure import database, in_own_process, machine
 
 MONDAY = dt.date(2026, 11, 9)
 MISSING = 0.2
@@ -102,8 +101,9 @@ def through_the_database(n_students: int, n_weeks: int) -> Table:
         in_own_process(prepare, url, n_students)
         for answers in ANSWERED:
             for published in ("first", "again"):
-                row, megabytes = in_own_process(week_of_growth, url, n_students, n_weeks, answers)
-                table.add_row(f"{n_students:,}", answers, row[0], published, *row[1:], f"{megabytes:,.0f}")
+                run = in_own_process(week_of_growth, url, n_students, n_weeks, answers)
+                scores, *seconds = run.result
+                table.add_row(f"{n_students:,}", answers, scores, published, *seconds, f"{run.megabytes:,.0f}")
     return table
 
 
@@ -119,7 +119,7 @@ def prepare(url: str, n_students: int) -> None:
             connection.execute(text(query), parameters)
 
 
-def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> list[str]:  # noqa: PLR0917
+def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> list[str]:
     """Number of scores, then seconds of reading, Stan, predictions, the rest, and everything."""
     from sqlalchemy import text
 

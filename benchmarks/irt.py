@@ -140,7 +140,7 @@ def vector_add_ns() -> float:
     from numba import njit
 
     @njit(fastmath=True)
-    def add_rows(table, total, n):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    def add_rows(table, total, n):  # type: ignore[no-untyped-def]
         for k in range(n):
             row = k & 7
             for q in range(64):
@@ -160,7 +160,7 @@ def response_data(answers: tuple[np.ndarray, ...]) -> Any:
     return ResponseData.from_long(user, item, correct=correct)
 
 
-def run_case(case: Case, repeats: int, reference: Path) -> dict[str, Any]:  # noqa: PLR0917
+def run_case(case: Case, repeats: int, reference: Path) -> dict[str, Any]:
     """Timings of one case; runs in a separate process."""
     from seedtest_analytics.stats.irt.config import CalibrationConfig
     from seedtest_analytics.stats.irt.estimation import calibrate
@@ -219,7 +219,7 @@ def in_child(function: Callable[..., Any], *arguments: Any) -> Any:
         return pool.apply(function, arguments)
 
 
-def mirt_seconds(case: Case, with_se: bool, *, reference: Path) -> tuple[float, float] | str:  # noqa: FBT001
+def mirt_seconds(case: Case, *, with_se: bool, reference: Path) -> tuple[float, float] | str:
     """Seconds and log-likelihood of mirt on the case's answers, or why it did not run."""
     if shutil.which("Rscript") is None:
         return "not installed (no Rscript)"
@@ -272,7 +272,7 @@ def girth_seconds(case: Case, peers: Peers) -> tuple[float, float] | str:
             return float(fit["seconds"]), in_child(log_likelihood_at, answers, fit["a"], fit["b"])
 
 
-def log_likelihood_at(answers: tuple[np.ndarray, ...], a: np.ndarray, b: np.ndarray) -> float:  # noqa: PLR0917
+def log_likelihood_at(answers: tuple[np.ndarray, ...], a: np.ndarray, b: np.ndarray) -> float:
     """Marginal log-likelihood of given 2PL parameters, by our quadrature."""
     from seedtest_analytics.stats.irt.config import ItemPriors, Quadrature
     from seedtest_analytics.stats.irt.objective import MarginalLikelihood, Parameters
@@ -318,7 +318,7 @@ def report(case: Case, timing: dict[str, Any], *, add_ns: float) -> None:
 def report_peers(case: Case, timing: dict[str, Any], *, peers: Peers) -> None:
     for with_se, ours in ((False, timing["fit"]), (True, timing["full"])):
         name = "mirt with SEs" if with_se else "mirt"
-        report_peer(name, mirt_seconds(case, with_se, reference=peers.reference), ours=ours)
+        report_peer(name, mirt_seconds(case, with_se=with_se, reference=peers.reference), ours=ours)
     report_peer("girth (stops at 25 iterations without saying so)", girth_seconds(case, peers), ours=timing["fit"])
     report_recorded(case, timing, reference=peers.reference)
 

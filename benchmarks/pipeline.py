@@ -18,7 +18,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.load import UNTIL, database, in_own_process, load, machine, simulate
+from benchmarks._measure import database, in_own_process, machine
+from benchmarks.load import UNTIL, load, simulate
 
 LAST_MONDAY = dt.date(2026, 11, 9)
 STEPS = (
@@ -54,8 +55,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="seedtest-bench-") as folder, database(Path(folder)) as url:
         os.chmod(folder, 0o755)
         logs = Path(folder) / "cohort"
-        total, _, _ = in_own_process(simulate, (logs, attempts, 1))
-        _, seconds, megabytes = in_own_process(load, (logs, url))
+        total = in_own_process(simulate, logs, attempts, 1).result
+        loaded = in_own_process(load, logs, url)
+        seconds, megabytes = loaded.seconds, loaded.megabytes
         table.add_row(
             "load of the log",
             f"{total:,}",
@@ -65,7 +67,8 @@ def main() -> None:
             f"{megabytes:,.0f}",
         )
         for title, job, first, last, output in STEPS:
-            rows, seconds, megabytes = in_own_process(run_job, (url, job, first, last, output))
+            run = in_own_process(run_job, url, job, first, last, output)
+            rows, seconds, megabytes = run.result, run.seconds, run.megabytes
             table.add_row(
                 title,
                 f"{total:,}",
@@ -83,7 +86,7 @@ def main() -> None:
     )
 
 
-def run_job(url: str, job: str, first: dt.date | None, last: dt.date | None, output: str) -> int:  # noqa: PLR0917
+def run_job(url: str, job: str, first: dt.date | None, last: dt.date | None, output: str) -> int:
     """Run a job over its range in this process; rows of its output table afterwards."""
     os.environ |= {
         "DATABASE_URL": url,

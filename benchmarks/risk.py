@@ -11,34 +11,21 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import multiprocessing
 import os
-import resource
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.load import machine
+from benchmarks._measure import in_own_process, machine
+from benchmarks._sessions import FIRST_DAY, WEEKS, simulated_sessions
 
 if TYPE_CHECKING:
     from benchmarks._landmarks import ActivityLog
     from seedtest_analytics.stats.forecasts.series import ForecastSettings
 
-FIRST_DAY, WEEKS = 18_008, 26
 LAST_SERIES_WEEK = dt.date(2024, 3, 18)
-
-
-def simulated_sessions(n_users: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """User index and day of sessions over 26 weeks; rates differ and fade."""
-    rng = np.random.default_rng(seed)
-    rate = np.clip(rng.lognormal(-2.3, 0.9, n_users), 0.003, 0.9)
-    stop = rng.exponential(120.0, n_users)
-    counts = rng.poisson(rate * np.minimum(stop, 7 * WEEKS))
-    user = np.repeat(np.arange(n_users), counts)
-    return user, FIRST_DAY + rng.random(len(user)) * np.minimum(stop, 7 * WEEKS)[user]
 
 
 def churn(n_users: int) -> str:
@@ -219,12 +206,6 @@ def study() -> None:
         print(anomaly_rates(history), flush=True)
 
 
-def _in_own_process(work: Callable[[int], str], size: int, out: multiprocessing.Queue[tuple[str, float]]) -> None:  # noqa: PLR0917
-    text = work(size)
-    used = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    out.put((text, max(used) / 1e6))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the sizes or less")
@@ -248,17 +229,12 @@ def main() -> None:
         expectations: (100_000,) if chosen.quick else (1_000_000,),
         segments: users,
     }
-    context = multiprocessing.get_context("spawn")
     if chosen.only != "graph":
         print(machine())
     for work, cases in sizes.items():
         for size in cases if chosen.only in (None, work.__name__) else ():
-            out = context.Queue()
-            process = context.Process(target=_in_own_process, args=(work, size, out))
-            process.start()
-            text, gigabytes = out.get()
-            process.join()
-            print(f"{work.__name__:<13}{size:>10,}  {text}  peak {gigabytes:.2f} GB", flush=True)
+            run = in_own_process(work, size)
+            print(f"{work.__name__:<13}{size:>10,}  {run.result}  peak {run.megabytes / 1024:.2f} GB", flush=True)
 
 
 if __name__ == "__main__":

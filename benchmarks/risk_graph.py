@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
 
-from benchmarks.load import database, in_own_process, machine
-from benchmarks.risk import FIRST_DAY, WEEKS, simulated_sessions
+from benchmarks._measure import database, in_own_process, machine
+from benchmarks._sessions import FIRST_DAY, WEEKS, simulated_sessions
 from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import Settings, SurvivalSettings
@@ -126,10 +126,11 @@ def main(sizes: tuple[int, ...]) -> None:
     )
     for n_users in sizes:
         with tempfile.TemporaryDirectory(prefix="seedtest-bench-") as folder, database(Path(folder)) as url:
-            sessions, _, _ = in_own_process(store, (url, n_users))
+            sessions = in_own_process(store, url, n_users).result
             for name, step in STEPS:
                 before = spilled_bytes(url)
-                rows, seconds, megabytes = in_own_process(step, (url,))
+                run = in_own_process(step, url)
+                rows, seconds, megabytes = run.result, run.seconds, run.megabytes
                 spilled = (spilled_bytes(url) - before) / 1e6
                 table.add_row(
                     f"{n_users:,}",

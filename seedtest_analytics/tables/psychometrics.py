@@ -110,7 +110,7 @@ computed_by(
     (
         "n_responses p_correct is_anchor flag",
         "stats.irt.estimation.calibrate",
-        "assets.psychometrics.calibration.engine.calibration_from_mirt",
+        "assets.psychometrics.engine.calibration_from_mirt",
     ),
 )
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from seedtest_analytics.assets.psychometrics.calibration.filter import filter_of
+from seedtest_analytics.assets.psychometrics.answer_filter import filter_of
 from seedtest_analytics.assets.psychometrics.statements import RESPONSES
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement

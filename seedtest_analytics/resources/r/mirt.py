@@ -1,6 +1,6 @@
 """Item calibration by R's mirt (``MIRT_BACKEND=mirt``): what R receives and what its answer means.
 
-What the platform makes of the result is in ``assets.psychometrics.calibration.engine``.
+What the platform makes of the result is in ``assets.psychometrics.engine``.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 
 from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.psychometrics.assets import irt_calibration, irt_scoring
-from seedtest_analytics.assets.psychometrics.calibration.engine import item_priors, priors_for_mirt
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
+from seedtest_analytics.assets.psychometrics.engine import item_priors, priors_for_mirt
 from seedtest_analytics.assets.psychometrics.scoring.checks import judge_stability
 from seedtest_analytics.assets.psychometrics.scoring.week import score_week
 from seedtest_analytics.partitions import Week

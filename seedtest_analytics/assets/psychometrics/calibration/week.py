@@ -11,6 +11,7 @@ from seedtest_analytics.assets.framework.checks import CheckOutcome
 from seedtest_analytics.assets.framework.identity import fit_id
 from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
+from seedtest_analytics.assets.psychometrics.answer_filter import refusal_of_filter
 from seedtest_analytics.assets.psychometrics.answers import Answers, load_answers
 from seedtest_analytics.assets.psychometrics.calibration.dif import (
     NO_COVARIATE,
@@ -21,8 +22,6 @@ from seedtest_analytics.assets.psychometrics.calibration.dif import (
     dif_of_week,
     dif_spec,
 )
-from seedtest_analytics.assets.psychometrics.calibration.engine import fit_by
-from seedtest_analytics.assets.psychometrics.calibration.filter import refusal_of_filter
 from seedtest_analytics.assets.psychometrics.calibration.plots import calibration_metadata
 from seedtest_analytics.assets.psychometrics.calibration.rows import fit_row, history_rows
 from seedtest_analytics.assets.psychometrics.checks import (
@@ -33,6 +32,7 @@ from seedtest_analytics.assets.psychometrics.checks import (
     ON_THE_SCALE,
     USABLE,
 )
+from seedtest_analytics.assets.psychometrics.engine import fit_by
 from seedtest_analytics.assets.psychometrics.fit_report import item_fit_metadata
 from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration, place_on_scale
 from seedtest_analytics.assets.psychometrics.statements import ANCHORS, SCALE

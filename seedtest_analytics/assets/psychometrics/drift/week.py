@@ -11,7 +11,6 @@ from seedtest_analytics.assets.framework.identity import fit_id
 from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
 from seedtest_analytics.assets.psychometrics.answers import Answers, load_between
-from seedtest_analytics.assets.psychometrics.calibration.engine import fit_by
 from seedtest_analytics.assets.psychometrics.checks import DRIFT_BELOW_THRESHOLD
 from seedtest_analytics.assets.psychometrics.drift.rows import (
     alert_rows,
@@ -20,6 +19,7 @@ from seedtest_analytics.assets.psychometrics.drift.rows import (
     window_rows,
 )
 from seedtest_analytics.assets.psychometrics.drift.windows import Comparison, Window, windows_of
+from seedtest_analytics.assets.psychometrics.engine import fit_by
 from seedtest_analytics.assets.psychometrics.scale.link import Reference, link_onto, method_for
 from seedtest_analytics.assets.psychometrics.statements import DRIFT
 from seedtest_analytics.database.publish import staged_from_frame

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seedtest_analytics.assets.psychometrics.calibration.engine import calibrate_natively
+from seedtest_analytics.assets.psychometrics.engine import calibrate_natively
 from seedtest_analytics.assets.psychometrics.scale.link import Reference
 from seedtest_analytics.settings import CalibrationSettings
 from seedtest_analytics.stats.irt.data import ResponseData

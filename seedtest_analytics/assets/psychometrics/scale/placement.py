@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from seedtest_analytics.assets.framework.week_run import WeekRun
-from seedtest_analytics.assets.psychometrics.calibration.engine import NATIVE, Fit, Fitted, native_fit
-from seedtest_analytics.assets.psychometrics.calibration.filter import filter_of
+from seedtest_analytics.assets.psychometrics.answer_filter import filter_of
+from seedtest_analytics.assets.psychometrics.engine import NATIVE, Fit, Fitted, native_fit
 from seedtest_analytics.assets.psychometrics.scale.anchor_screen import (
     answered_anchors,
     count_testable,
