@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import functools
 import gc
 import hashlib
 import re
@@ -21,7 +20,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import dagster as dg
 
@@ -40,12 +38,17 @@ NOT_COMPUTING = (
     f"{PACKAGE}.resources.postgres",
     f"{PACKAGE}.resources.object_store",
 )
-PROGRAM_SUFFIXES = (".R", ".stan", ".cpp", ".hpp")
 TEMPLATE = "weekly_report.qmd"
 _ROOT = Path(__file__).resolve().parents[3]
-_C_COMMENT = r"//[^\n]*|/\*.*?\*/"
-_COMMENT = {".sql": r"--[^\n]*|/\*.*?\*/", ".R": r"#[^\n]*", ".stan": _C_COMMENT, ".cpp": _C_COMMENT, ".hpp": _C_COMMENT}
-_QUOTED = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
+_C_COMMENT = (r'"(?:\\.|[^"\\])*"', r"//[^\n]*|/\*.*?\*/")
+_QUOTES_AND_COMMENTS = {
+    ".sql": (r"'[^']*'", r"--[^\n]*|/\*.*?\*/"),
+    ".R": (r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", r"#[^\n]*"),
+    ".stan": _C_COMMENT,
+    ".cpp": _C_COMMENT,
+    ".hpp": _C_COMMENT,
+}
+PROGRAM_SUFFIXES = tuple(suffix for suffix in _QUOTES_AND_COMMENTS if suffix != ".sql")
 _CELL = re.compile(r"^```\{python\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _VERSION_CHARACTERS = 16
 _NOT_BEHAVIOUR = frozenset(("annotation", "returns", "ctx", "kind", "type_comment"))
@@ -110,9 +113,11 @@ class _Content:
 
 
 class Code:
-    """The package's sources. Each file is parsed once and each definition is read once."""
+    """The package's sources below ``root``. Each file is parsed once and each definition is read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path = _ROOT) -> None:
+        self.root = root
+        self._paths: dict[str, Path | None] = {}
         self._modules: dict[str, _Module] = {}
         self._contents: dict[Node, _Content] = {}
 
@@ -140,9 +145,29 @@ class Code:
     def module(self, name: str) -> _Module:
         """A module of the package; empty if its code does not count."""
         if name not in self._modules:
-            path = path_of(name) if _counts(name) else None
-            self._modules[name] = _Module(name, ast.parse(path.read_text(encoding="utf-8")).body if path else [])
+            path = self.path_of(name) if _counts(name) else None
+            self._modules[name] = _Module(self, name, body=ast.parse(path.read_bytes()).body if path else [])
         return self._modules[name]
+
+    def path_of(self, module: str) -> Path | None:
+        """The file of a module of the package."""
+        if module not in self._paths:
+            base = self.root.joinpath(*module.split("."))
+            files = (base.with_suffix(".py"), base / "__init__.py")
+            self._paths[module] = next((path for path in files if path.is_file()), None)
+        return self._paths[module]
+
+    def imports(self, node: ast.ImportFrom) -> dict[str, frozenset[Node]]:
+        """Names that an import binds, and what each is."""
+        module = node.module or ""
+        if not module.startswith(PACKAGE):
+            return {}
+        return {alias.asname or alias.name: frozenset([self.member(module, alias.name)]) for alias in node.names}
+
+    def member(self, module: str, name: str) -> Node:
+        """What ``module.name`` is: a module or a name in one."""
+        submodule = f"{module}.{name}"
+        return Node("code", submodule, "") if self.path_of(submodule) else Node("code", module, name)
 
     def _content(self, node: Node) -> _Content:
         if node not in self._contents:
@@ -151,9 +176,9 @@ class Code:
 
     def _read(self, node: Node) -> _Content:
         if node.kind == "sql":
-            return _Content(_digest(_without_comments(str(statements(node.where)[node.name]), ".sql")))
+            return _Content(_digest(_without_comments(statements(node.where)[node.name].text, ".sql")))
         if node.kind == "program":
-            path = _ROOT / node.where / node.name
+            path = self.root / node.where / node.name
             return _Content(_digest(_without_comments(path.read_text(encoding="utf-8"), path.suffix)))
         if node.kind == "template":
             return self._read_template()
@@ -169,20 +194,20 @@ class Code:
     def _read_template(self) -> _Content:
         texts = [path.read_text(encoding="utf-8") for path in sorted(top_folder("quarto").iterdir()) if path.is_file()]
         cells = ast.parse("\n".join(cell for text in texts for cell in _CELL.findall(text))).body
-        imports = _Module("", (cell for cell in cells if isinstance(cell, ast.ImportFrom)))
+        imports = _Module(self, "", body=(cell for cell in cells if isinstance(cell, ast.ImportFrom)))
         return _Content(_digest("\0".join(texts)), _Reader(self, imports).read(cells).uses)
 
 
 class _Module:
     """The top-level names of a module: the statements that define each, and where the imported ones come from."""
 
-    def __init__(self, name: str, body: Iterable[ast.stmt]) -> None:
+    def __init__(self, code: Code, name: str, *, body: Iterable[ast.stmt]) -> None:
         self.name = name
         self.own: dict[str, list[ast.stmt]] = {}
         self.imported: dict[str, frozenset[Node]] = {}
         for statement in _flat(body):
             if isinstance(statement, ast.ImportFrom):
-                self.imported.update(_imports(statement))
+                self.imported.update(code.imports(statement))
             for defined in _defined(statement):
                 self.own.setdefault(defined, []).append(statement)
 
@@ -209,19 +234,6 @@ def _defined(statement: ast.stmt) -> Iterator[str]:
     elif isinstance(statement, ast.Assign | ast.AnnAssign):
         for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
             yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name))
-
-
-def _imports(node: ast.ImportFrom) -> dict[str, frozenset[Node]]:
-    """Names that the import binds, and what each is."""
-    module = node.module or ""
-    if not module.startswith(PACKAGE):
-        return {}
-    return {alias.asname or alias.name: frozenset([_member(module, alias.name)]) for alias in node.names}
-
-
-def _member(module: str, name: str) -> Node:
-    submodule = f"{module}.{name}"
-    return Node("code", submodule, "") if path_of(submodule) else Node("code", module, name)
 
 
 class _Reader(ast.NodeVisitor):
@@ -264,7 +276,7 @@ class _Reader(ast.NodeVisitor):
         pass
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        self._bound.update(_imports(node))
+        self._bound.update(self._code.imports(node))
 
     def visit_Pass(self, node: ast.Pass) -> None:
         pass
@@ -285,7 +297,7 @@ class _Reader(ast.NodeVisitor):
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str):
             self._uses |= self._files(node.value)
-        self._parts.append(f"Constant({ascii(node.value)})")
+        self._parts.append(f"Constant({node.value!a})")
 
     def visit_Call(self, node: ast.Call) -> None:
         called = _called(node)
@@ -309,7 +321,9 @@ class _Reader(ast.NodeVisitor):
                 return self._bound[node.id]
             return frozenset([Node("code", self._module.name, node.id)] if node.id in self._module.own else ())
         if isinstance(node, ast.Attribute):
-            return frozenset(_member(one.where, node.attr) for one in self._targets(node.value) if not one.name)
+            return frozenset(
+                self._code.member(one.where, node.attr) for one in self._targets(node.value) if not one.name
+            )
         return frozenset()
 
     def _text(self, node: ast.expr) -> str | None:
@@ -324,9 +338,11 @@ class _Reader(ast.NodeVisitor):
         if text == TEMPLATE:
             return {Node("template", "quarto", text)}
         if text.endswith(PROGRAM_SUFFIXES):
-            path = path_of(self._module.name)
+            path = self._code.path_of(self._module.name)
             found = path.parent.rglob(text) if path else ()
-            return {Node("program", match.parent.relative_to(_ROOT).as_posix(), match.name) for match in found}
+            return {
+                Node("program", match.parent.relative_to(self._code.root).as_posix(), match.name) for match in found
+            }
         if text.startswith(f"{PACKAGE}."):
             return {Node("code", text, name) for name in self._code.module(text).own}
         return set()
@@ -352,21 +368,11 @@ def _is_below(module: str, packages: tuple[str, ...]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-@functools.cache
-def path_of(module: str) -> Path | None:
-    """The file of a module of the package."""
-    root = _ROOT.joinpath(*module.split("."))
-    for path in (root.with_suffix(".py"), root / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
-
-
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _without_comments(text: str, suffix: str) -> str:
     """The text without comments, on one line. What looks like a comment inside quotes stays."""
-    pattern = re.compile(f"({_QUOTED})|{_COMMENT[suffix]}", re.DOTALL)
-    return " ".join(pattern.sub(r"\1 ", text).split())
+    quoted, comment = _QUOTES_AND_COMMENTS[suffix]
+    return " ".join(re.sub(f"({quoted})|{comment}", r"\1 ", text, flags=re.DOTALL).split())

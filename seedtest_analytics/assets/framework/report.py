@@ -154,7 +154,7 @@ def _failed_contract(keys: Sequence[dg.AssetKey], violation: ContractViolation) 
 
 def _report_asset(
     context: dg.AssetExecutionContext, key: dg.AssetKey, *, outcomes: Sequence[Outcome]
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     total = outcomes[0].published
     for outcome in outcomes[1:]:
         total = total + outcome.published
