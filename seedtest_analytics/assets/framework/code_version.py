@@ -262,14 +262,14 @@ class _Reader(ast.NodeVisitor):
         self._parts.append(f"{type(node).__name__}(")
         for field in node._fields:
             value = getattr(node, field, None)
-            if value is None or field in _NOT_BEHAVIOUR:
+            if value is None or value == [] or field in _NOT_BEHAVIOUR:
                 continue
+            self._parts.append(f" {field}=")
             for item in value if isinstance(value, list) else (value,):
-                self._parts.append(f" {field}=")
                 if isinstance(item, ast.AST):
                     self.visit(item)
                 else:
-                    self._parts.append(ascii(item))
+                    self._parts.append(f"{item!a},")
         self._parts.append(")")
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -321,9 +321,11 @@ class _Reader(ast.NodeVisitor):
                 return self._bound[node.id]
             return frozenset([Node("code", self._module.name, node.id)] if node.id in self._module.own else ())
         if isinstance(node, ast.Attribute):
-            return frozenset(
-                self._code.member(one.where, node.attr) for one in self._targets(node.value) if not one.name
-            )
+            found: set[Node] = set()
+            for module in (one.where for one in self._targets(node.value) if not one.name):
+                member = self._code.member(module, node.attr)
+                found |= self._code.module(member.where).imported.get(member.name, {member})
+            return frozenset(found)
         return frozenset()
 
     def _text(self, node: ast.expr) -> str | None:
