@@ -299,6 +299,11 @@ class _Reader(ast.NodeVisitor):
             self._uses |= self._files(node.value)
         self._parts.append(f"Constant({node.value!a})")
 
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        # Python 3.12.1 puts empty texts into format strings.
+        values = [value for value in node.values if getattr(value, "value", None) != ""]
+        self.generic_visit(ast.JoinedStr(values))
+
     def visit_Call(self, node: ast.Call) -> None:
         called = _called(node)
         if called == "multi_asset":
