@@ -1,7 +1,7 @@
 """Sources: the tables of the web application, observed and never written."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -44,11 +44,16 @@ def _spec(table: Any, grain: str, *, description: str) -> dg.AssetSpec:
     )
 
 
-@dg.multi_observable_source_asset(
-    name="observe_sources",
-    specs=[_spec(table, grain, description=text) for table, (grain, text) in SOURCES.items()],
-    can_subset=True,
+_observed: Callable[[Callable[..., Iterator[dg.ObserveResult]]], dg.AssetsDefinition] = (
+    dg.multi_observable_source_asset(
+        name="observe_sources",
+        specs=[_spec(table, grain, description=text) for table, (grain, text) in SOURCES.items()],
+        can_subset=True,
+    )
 )
+
+
+@_observed
 def observe_sources(context: dg.AssetExecutionContext, postgres: PostgresResource) -> Iterator[dg.ObserveResult]:
     """Observe the number of rows and the newest change of the selected source tables."""
     with postgres.engine.connect() as connection:

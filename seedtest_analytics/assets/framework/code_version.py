@@ -3,7 +3,7 @@
 The version follows names, not files. It starts from the asset's own function and follows every name that the code
 uses, through functions, classes, constants and imports, into the domain folders, the statistics and the reports.
 A statement of a SQL file counts where its name is used; an R script, a Stan program or a report template counts where
-its file name is used. Comments, docstrings, descriptions, annotations and layout do not count.
+its file name is used. Comments, docstrings, descriptions, annotations, imports and layout do not count.
 
 What does not count either: the framework, the database layer and the settings. They decide how rows are written and
 which values are asked for, not how a value is computed.
@@ -12,7 +12,8 @@ which values are asked for, not how a value is computed.
 from __future__ import annotations
 
 import ast
-import functools
+import contextlib
+import gc
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,7 @@ from types import ModuleType
 
 import dagster as dg
 
-from seedtest_analytics.database.sql_files import SqlFileError, read_sql, statements, top_folder
+from seedtest_analytics.database.sql_files import SqlFileError, statements, top_folder
 
 PACKAGE = "seedtest_analytics"
 COMPUTING = (
@@ -37,16 +38,29 @@ NOT_COMPUTING = (
     f"{PACKAGE}.resources.postgres",
     f"{PACKAGE}.resources.object_store",
 )
-PROGRAM_SUFFIXES = (".R", ".stan", ".cpp", ".qmd")
+TEMPLATE = "weekly_report.qmd"
 _ROOT = Path(__file__).resolve().parents[3]
-_SQL_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_PROGRAM_COMMENT = {".R": re.compile(r"#[^\n]*"), ".stan": re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)}
+_C_COMMENT = (r'"(?:\\.|[^"\\])*"', r"//[^\n]*|/\*.*?\*/")
+_QUOTES_AND_COMMENTS = {
+    ".sql": (r"'[^']*'", r"--[^\n]*|/\*.*?\*/"),
+    ".R": (r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", r"#[^\n]*"),
+    ".stan": _C_COMMENT,
+    ".cpp": _C_COMMENT,
+    ".hpp": _C_COMMENT,
+}
+PROGRAM_SUFFIXES = tuple(suffix for suffix in _QUOTES_AND_COMMENTS if suffix != ".sql")
+_CELL = re.compile(r"^```\{python\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _VERSION_CHARACTERS = 16
+_NOT_BEHAVIOUR = frozenset(("annotation", "returns", "ctx", "kind", "type_comment"))
+"""Fields of a syntax tree that do not change what the code does."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """Something a version can depend on: a top-level name of a module, a statement of a SQL file, or a program file."""
+    """Something a version can depend on: a top-level name of a module, a statement of a SQL file, or a program file.
+
+    ``name`` is empty for a module as such, which counts only by the names that are used of it.
+    """
 
     kind: str
     where: str
@@ -55,13 +69,27 @@ class Node:
 
 def versioned(modules: Iterable[ModuleType]) -> list[dg.AssetsDefinition]:
     """The asset definitions of the modules, each with its code version."""
+    code = Code()
     found: dict[int, dg.AssetsDefinition] = {}
-    for module in modules:
-        for name, value in vars(module).items():
-            is_asset = isinstance(value, dg.AssetsDefinition) and not isinstance(value, dg.AssetChecksDefinition)
-            if is_asset and id(value) not in found:
-                found[id(value)] = _with_version(value, code_hash(module.__name__, name))
+    with _without_garbage_collection():
+        for module in modules:
+            for name, value in vars(module).items():
+                is_asset = isinstance(value, dg.AssetsDefinition) and not isinstance(value, dg.AssetChecksDefinition)
+                if is_asset and id(value) not in found:
+                    found[id(value)] = _with_version(value, code.hash_of(module.__name__, name))
     return list(found.values())
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Syntax trees are many objects without cycles: the collector would double the time and free nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _with_version(assets: dg.AssetsDefinition, code: str) -> dg.AssetsDefinition:
@@ -75,63 +103,268 @@ def _with_version(assets: dg.AssetsDefinition, code: str) -> dg.AssetsDefinition
     return assets.map_asset_specs(versioned_spec)
 
 
-def code_hash(module: str, name: str) -> str:
-    """Hash over everything that ``name`` of ``module`` depends on."""
-    digest = hashlib.sha256()
-    for node in sorted(dependencies(module, name), key=lambda node: (node.kind, node.where, node.name)):
-        digest.update(f"{node.kind}\0{node.where}\0{node.name}\0{_content(node)}\0".encode())
-    return digest.hexdigest()
-
-
-def dependencies(module: str, name: str) -> frozenset[Node]:
-    """Everything that ``name`` of ``module`` depends on, itself included."""
-    root = Node("code", module, name)
-    seen: set[Node] = set()
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if node.kind == "code":
-            symbol = _module(node.where).symbols.get(node.name)
-            waiting.extend(symbol.uses if symbol else ())
-            if node == root and symbol:
-                # Dagster passes the resources that the function is annotated with; nothing else constructs them.
-                waiting.extend(symbol.annotations)
-    return frozenset(node for node in seen if node.kind != "code" or node.name in _module(node.where).symbols)
-
-
-def _content(node: Node) -> str:
-    if node.kind == "code":
-        return _module(node.where).symbols[node.name].text
-    if node.kind == "sql":
-        found = statements(node.where)
-        texts = [str(found[node.name])] if node.name in found else [read_sql(node.where)]
-        return _squeezed(_SQL_COMMENT.sub(" ", "\n".join(texts)))
-    folder = top_folder(node.where) if node.where == "quarto" else _ROOT / node.where
-    path = folder / node.name
-    comment = _PROGRAM_COMMENT.get(path.suffix)
-    text = path.read_text(encoding="utf-8")
-    return _squeezed(comment.sub(" ", text) if comment else text)
-
-
-def _squeezed(text: str) -> str:
-    return " ".join(text.split())
-
-
 @dataclass(frozen=True)
-class _Symbol:
-    """A top-level name: its normalised code, what that uses, and what its annotations name."""
+class _Content:
+    """What a node says, as a digest, and what it uses. Annotations count only for an asset's own function."""
 
-    text: str
-    uses: frozenset[Node]
-    annotations: frozenset[Node]
+    digest: str
+    uses: frozenset[Node] = frozenset()
+    annotations: frozenset[Node] = frozenset()
 
 
-@dataclass(frozen=True)
+class Code:
+    """The package's sources below ``root``. Each file is parsed once and each definition is read once."""
+
+    def __init__(self, root: Path = _ROOT) -> None:
+        self.root = root
+        self._paths: dict[str, Path | None] = {}
+        self._modules: dict[str, _Module] = {}
+        self._contents: dict[Node, _Content] = {}
+
+    def hash_of(self, module: str, name: str) -> str:
+        """Hash over everything that ``name`` of ``module`` depends on."""
+        lines = (
+            f"{node.kind}\0{node.where}\0{node.name}\0{self._content(node).digest}"
+            for node in self.dependencies(module, name)
+        )
+        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+    def dependencies(self, module: str, name: str) -> frozenset[Node]:
+        """Everything that ``name`` of ``module`` depends on, itself included."""
+        root = Node("code", module, name)
+        seen: set[Node] = set()
+        # Dagster passes the resources that the function is annotated with; nothing else constructs them.
+        waiting = [root, *self._content(root).annotations]
+        while waiting:
+            node = waiting.pop()
+            if node not in seen:
+                seen.add(node)
+                waiting.extend(self._content(node).uses)
+        return frozenset(node for node in seen if self._content(node).digest)
+
+    def module(self, name: str) -> _Module:
+        """A module of the package; empty if its code does not count."""
+        if name not in self._modules:
+            path = self.path_of(name) if _counts(name) else None
+            self._modules[name] = _Module(self, name, body=ast.parse(path.read_bytes()).body if path else [])
+        return self._modules[name]
+
+    def path_of(self, module: str) -> Path | None:
+        """The file of a module of the package."""
+        if module not in self._paths:
+            base = self.root.joinpath(*module.split("."))
+            files = (base.with_suffix(".py"), base / "__init__.py")
+            self._paths[module] = next((path for path in files if path.is_file()), None)
+        return self._paths[module]
+
+    def imports(self, node: ast.ImportFrom) -> dict[str, frozenset[Node]]:
+        """Names that an import binds, and what each is."""
+        module = node.module or ""
+        if not module.startswith(PACKAGE):
+            return {}
+        return {alias.asname or alias.name: frozenset([self.member(module, alias.name)]) for alias in node.names}
+
+    def member(self, module: str, name: str) -> Node:
+        """What ``module.name`` is: a module or a name in one."""
+        submodule = f"{module}.{name}"
+        return Node("code", submodule, "") if self.path_of(submodule) else Node("code", module, name)
+
+    def _content(self, node: Node) -> _Content:
+        if node not in self._contents:
+            self._contents[node] = self._read(node)
+        return self._contents[node]
+
+    def _read(self, node: Node) -> _Content:
+        if node.kind == "sql":
+            return _Content(_digest(_without_comments(statements(node.where)[node.name].text, ".sql")))
+        if node.kind == "program":
+            path = self.root / node.where / node.name
+            return _Content(_digest(_without_comments(path.read_text(encoding="utf-8"), path.suffix)))
+        if node.kind == "template":
+            return self._read_template()
+        module = self.module(node.where)
+        if node.name in module.own:
+            return _Reader(self, module).read(module.own[node.name])
+        if node.name in module.imported:
+            return _Content("", module.imported[node.name])
+        if node.name and _counts(node.where):
+            raise LookupError(f"{node.where} does not define {node.name}, on which a code version depends")
+        return _Content("")
+
+    def _read_template(self) -> _Content:
+        texts = [path.read_text(encoding="utf-8") for path in sorted(top_folder("quarto").iterdir()) if path.is_file()]
+        cells = ast.parse("\n".join(cell for text in texts for cell in _CELL.findall(text))).body
+        imports = _Module(self, "", body=(cell for cell in cells if isinstance(cell, ast.ImportFrom)))
+        return _Content(_digest("\0".join(texts)), _Reader(self, imports).read(cells).uses)
+
+
 class _Module:
-    symbols: dict[str, _Symbol]
+    """The top-level names of a module: the statements that define each, and where the imported ones come from."""
+
+    def __init__(self, code: Code, name: str, *, body: Iterable[ast.stmt]) -> None:
+        self.name = name
+        self.own: dict[str, list[ast.stmt]] = {}
+        self.imported: dict[str, frozenset[Node]] = {}
+        for statement in _flat(body):
+            if isinstance(statement, ast.ImportFrom):
+                self.imported.update(code.imports(statement))
+            for defined in _defined(statement):
+                self.own.setdefault(defined, []).append(statement)
+
+    def text_constant(self, name: str) -> str | None:
+        """The value of a module-level name if it is a string."""
+        for statement in self.own.get(name, []):
+            value = statement.value if isinstance(statement, ast.Assign) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                return value.value
+        return None
+
+
+def _flat(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    for statement in body:
+        if isinstance(statement, ast.If | ast.Try):
+            yield from _flat(child for child in ast.iter_child_nodes(statement) if isinstance(child, ast.stmt))
+        else:
+            yield statement
+
+
+def _defined(statement: ast.stmt) -> Iterator[str]:
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        yield statement.name
+    elif isinstance(statement, ast.Assign | ast.AnnAssign):
+        for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+            yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name))
+
+
+class _Reader(ast.NodeVisitor):
+    """Reads definitions: what they do, as text, and what they use.
+
+    The text is the syntax tree without empty fields, because Python releases differ in these.
+    """
+
+    def __init__(self, code: Code, module: _Module) -> None:
+        self._code, self._module = code, module
+        self._bound = dict(module.imported)
+        self._parts: list[str] = []
+        self._uses: set[Node] = set()
+
+    def read(self, definitions: Iterable[ast.stmt]) -> _Content:
+        """The content of a name that has these definitions."""
+        annotations: set[Node] = set()
+        for definition in definitions:
+            self.visit(definition)
+            if isinstance(definition, ast.FunctionDef):
+                for argument in (*definition.args.args, *definition.args.kwonlyargs):
+                    annotations |= self._targets(argument.annotation)
+        return _Content(_digest("".join(self._parts)), frozenset(self._uses), frozenset(annotations))
+
+    def generic_visit(self, node: ast.AST) -> None:
+        self._parts.append(f"{type(node).__name__}(")
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if value is None or value == [] or field in _NOT_BEHAVIOUR:
+                continue
+            self._parts.append(f" {field}=")
+            for item in value if isinstance(value, list) else (value,):
+                if isinstance(item, ast.AST):
+                    self.visit(item)
+                else:
+                    self._parts.append(f"{item!a},")
+        self._parts.append(")")
+
+    def visit_Import(self, node: ast.Import) -> None:
+        pass
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        self._bound.update(self._code.imports(node))
+
+    def visit_Pass(self, node: ast.Pass) -> None:
+        pass
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        is_docstring = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        if not is_docstring:
+            self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        self._uses |= self._targets(node)
+        self._parts.append(f"Name({node.id})")
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self._uses |= self._targets(node)
+        self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self._uses |= self._files(node.value)
+        self._parts.append(f"Constant({node.value!a})")
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        # Python 3.12.1 puts empty texts into format strings.
+        values = [value for value in node.values if getattr(value, "value", None) != ""]
+        self.generic_visit(ast.JoinedStr(values))
+
+    def visit_Call(self, node: ast.Call) -> None:
+        called = _called(node)
+        if called == "multi_asset":
+            # What Dagster is told about an asset does not change what it computes.
+            return
+        if called in ("Check", "Field"):
+            kept = [keyword for keyword in node.keywords if keyword.arg != "description"]
+            node = ast.Call(node.func, node.args[:1], kept)
+        if called == "statement":
+            path = self._text(node.args[0])
+            if path is not None:
+                name = self._text(node.args[1]) if len(node.args) > 1 else "main"
+                self._uses |= _sql_nodes(path, name)
+                node = ast.Call(node.func, node.args[1:], node.keywords)
+        self.generic_visit(node)
+
+    def _targets(self, node: ast.expr | None) -> frozenset[Node]:
+        if isinstance(node, ast.Name):
+            if node.id in self._bound:
+                return self._bound[node.id]
+            return frozenset([Node("code", self._module.name, node.id)] if node.id in self._module.own else ())
+        if isinstance(node, ast.Attribute):
+            found: set[Node] = set()
+            for module in (one.where for one in self._targets(node.value) if not one.name):
+                member = self._code.member(module, node.attr)
+                found |= self._code.module(member.where).imported.get(member.name, {member})
+            return frozenset(found)
+        return frozenset()
+
+    def _text(self, node: ast.expr) -> str | None:
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str) else None
+        return next((self._code.module(one.where).text_constant(one.name) for one in self._targets(node)), None)
+
+    def _files(self, text: str) -> set[Node]:
+        """What a string names: a SQL file, program files below the module's folder, the template, or a module."""
+        if text.endswith(".sql"):
+            return _sql_nodes(text, None)
+        if text == TEMPLATE:
+            return {Node("template", "quarto", text)}
+        if text.endswith(PROGRAM_SUFFIXES):
+            path = self._code.path_of(self._module.name)
+            found = path.parent.rglob(text) if path else ()
+            return {
+                Node("program", match.parent.relative_to(self._code.root).as_posix(), match.name) for match in found
+            }
+        if text.startswith(f"{PACKAGE}."):
+            return {Node("code", text, name) for name in self._code.module(text).own}
+        return set()
+
+
+def _called(node: ast.Call) -> str:
+    return getattr(node.func, "id", getattr(node.func, "attr", ""))
+
+
+def _sql_nodes(path: str, name: str | None) -> set[Node]:
+    try:
+        names = statements(path)
+    except SqlFileError:
+        return set()
+    return {Node("sql", path, one) for one in ([name] if name in names else names)}
 
 
 def _counts(module: str) -> bool:
@@ -142,191 +375,11 @@ def _is_below(module: str, packages: tuple[str, ...]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-@functools.cache
-def _path(module: str) -> Path | None:
-    root = _ROOT.joinpath(*module.split("."))
-    for path in (root.with_suffix(".py"), root / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-@functools.cache
-def _module(module: str) -> _Module:
-    path = _path(module)
-    if path is None or not _counts(module):
-        return _Module({})
-    tree = _Normaliser().visit(ast.parse(path.read_text(encoding="utf-8")))
-    bindings = _imports(tree.body, module)
-    constants = {name: value for name, value in _string_constants(tree.body)}
-    own: dict[str, list[ast.stmt]] = {}
-    for statement in tree.body:
-        for name in _defined(statement):
-            own.setdefault(name, []).append(statement)
-    symbols = {}
-    for name, definitions in own.items():
-        reader = _Reader(module, own=frozenset(own), bindings=bindings, constants=constants)
-        for definition in definitions:
-            reader.visit(definition)
-        text = "\n".join(ast.dump(definition) for definition in definitions)
-        symbols[name] = _Symbol(text, frozenset(reader.uses), frozenset(reader.annotated))
-    # An imported name that another module takes from here leads on to where it is defined.
-    for name, nodes in bindings.items():
-        symbols.setdefault(name, _Symbol("", frozenset(nodes), frozenset()))
-    return _Module(symbols)
-
-
-class _Normaliser(ast.NodeTransformer):
-    """Takes docstrings and descriptions out of a tree."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            return ast.Pass()
-        return self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
-        node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
-        return node
-
-
-def _defined(statement: ast.stmt) -> Iterator[str]:
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        yield statement.name
-    elif isinstance(statement, ast.Assign):
-        for target in statement.targets:
-            yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name))
-    elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-        yield statement.target.id
-
-
-def _string_constants(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
-    for statement in body:
-        value = statement.value if isinstance(statement, ast.Assign) else None
-        if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            yield from ((name, value.value) for name in _defined(statement))
-
-
-def _imports(nodes: Iterable[ast.AST], module: str) -> dict[str, set[Node]]:
-    """Names bound by the imports in ``nodes``, and what each stands for."""
-    bound: dict[str, set[Node]] = {}
-    for node in nodes:
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.ImportFrom) and inner.module and inner.module.startswith(PACKAGE):
-                for alias in inner.names:
-                    name = alias.asname or alias.name
-                    submodule = f"{inner.module}.{alias.name}"
-                    target = (
-                        Node("module", submodule, "") if _path(submodule) else Node("code", inner.module, alias.name)
-                    )
-                    bound.setdefault(name, set()).add(target)
-    return bound
-
-
-class _Reader(ast.NodeVisitor):
-    """Collects what a definition uses."""
-
-    def __init__(
-        self, module: str, *, own: frozenset[str], bindings: dict[str, set[Node]], constants: dict[str, str]
-    ) -> None:
-        self.module, self.own, self.bindings, self.constants = module, own, dict(bindings), constants
-        self.uses: set[Node] = set()
-        self.annotated: set[Node] = set()
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        for name, nodes in _imports(node.body, self.module).items():
-            self.bindings[name] = nodes
-        for default in (*node.args.defaults, *node.args.kw_defaults):
-            if default is not None:
-                self.visit(default)
-        for argument in (*node.args.args, *node.args.kwonlyargs):
-            if isinstance(argument.annotation, ast.Name):
-                self.annotated |= self._targets(argument.annotation.id)
-        for decorator in node.decorator_list:
-            # What Dagster is told about an asset does not change what it computes.
-            if "multi_asset" not in ast.dump(decorator):
-                self.visit(decorator)
-        for statement in node.body:
-            self.visit(statement)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        if node.value is not None:
-            self.visit(node.value)
-
-    def visit_Name(self, node: ast.Name) -> None:
-        self.uses |= self._targets(node.id)
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        if isinstance(node.value, ast.Name):
-            for target in self.bindings.get(node.value.id, set()):
-                if target.kind == "module":
-                    self.uses.add(self._member(target.where, node.attr))
-        self.visit(node.value)
-
-    def visit_Call(self, node: ast.Call) -> None:
-        called = node.func.id if isinstance(node.func, ast.Name) else ""
-        if called == "statement" and node.args:
-            path = self._text(node.args[0])
-            name = self._text(node.args[1]) if len(node.args) > 1 else "main"
-            if path is not None:
-                self.uses |= _sql_nodes(path, name)
-                for argument in node.args[1:]:
-                    self.visit(argument)
-                return
-        self.generic_visit(node)
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        value = node.value
-        if not isinstance(value, str) or "\n" in value:
-            return
-        if value.endswith(".sql"):
-            self.uses |= _sql_nodes(value, None)
-        elif value.endswith(PROGRAM_SUFFIXES):
-            self.uses |= _programs(self.module, value)
-
-    def _text(self, node: ast.expr) -> str | None:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            return node.value
-        if isinstance(node, ast.Name):
-            if node.id in self.constants:
-                return self.constants[node.id]
-            for target in self.bindings.get(node.id, set()):
-                constant = _constant(target)
-                if constant is not None:
-                    return constant
-        return None
-
-    def _targets(self, name: str) -> set[Node]:
-        if name in self.bindings:
-            return {t for t in self.bindings[name] if t.kind == "code"}
-        return {Node("code", self.module, name)} if name in self.own else set()
-
-    def _member(self, module: str, name: str) -> Node:
-        submodule = f"{module}.{name}"
-        return Node("module", submodule, "") if _path(submodule) else Node("code", module, name)
-
-
-@functools.cache
-def _constant(target: Node) -> str | None:
-    path = _path(target.where)
-    if target.kind != "code" or path is None:
-        return None
-    return dict(_string_constants(ast.parse(path.read_text(encoding="utf-8")).body)).get(target.name)
-
-
-@functools.cache
-def _sql_nodes(path: str, name: str | None) -> set[Node]:
-    try:
-        names = statements(path)
-    except SqlFileError:
-        return set()
-    return {Node("sql", path, one) for one in ([name] if name in names else names)}
-
-
-def _programs(module: str, name: str) -> set[Node]:
-    """Program files of that name beside the module or below its folder; a report template counts with its partials."""
-    if name.endswith(".qmd"):
-        return {Node("program", "quarto", path.name) for path in top_folder("quarto").glob("*.qmd")}
-    path = _path(module)
-    found = path.parent.rglob(name) if path else ()
-    return {Node("program", str(match.parent.relative_to(_ROOT)), match.name) for match in found}
+def _without_comments(text: str, suffix: str) -> str:
+    """The text without comments, on one line. What looks like a comment inside quotes stays."""
+    quoted, comment = _QUOTES_AND_COMMENTS[suffix]
+    return " ".join(re.sub(f"({quoted})|{comment}", r"\1 ", text, flags=re.DOTALL).split())

@@ -59,5 +59,9 @@ def column_lineage(table: Table) -> dg.TableColumnLineage:
 
 def _column_dependency(origin: str) -> dg.TableColumnDep:
     table_name, column_name = origin.split(".")
-    asset = _ASSET_OF_TABLE.get(table_name, (table_name,))
-    return dg.TableColumnDep(asset_key=dg.AssetKey(list(asset)), column_name=column_name)
+    return dg.TableColumnDep(asset_key=asset_key_of(table_name), column_name=column_name)
+
+
+def asset_key_of(table_name: str) -> dg.AssetKey:
+    """The asset that writes a table."""
+    return dg.AssetKey(list(_ASSET_OF_TABLE.get(table_name, (table_name,))))

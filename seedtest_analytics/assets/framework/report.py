@@ -14,7 +14,7 @@ import dagster as dg
 from sqlalchemy.exc import ProgrammingError
 
 from seedtest_analytics.assets.framework.checks import Check, CheckOutcome
-from seedtest_analytics.assets.framework.lineage import column_lineage
+from seedtest_analytics.assets.framework.lineage import asset_key_of, column_lineage
 from seedtest_analytics.database.engine import DatabaseError, cause_of, lacks_schema
 from seedtest_analytics.database.publish import ContractViolation, Published
 from seedtest_analytics.settings import SettingsError
@@ -119,7 +119,7 @@ def _failure_of(error: SettingsError | DatabaseError | ProgrammingError) -> Exce
 
 def _declared_checks(context: dg.AssetExecutionContext) -> dict[dg.AssetKey, set[str]]:
     assets = context.assets_def
-    checks: dict[dg.AssetKey, set[str]] = {key: set() for key in assets.keys}
+    checks: dict[dg.AssetKey, set[str]] = {spec.key: set() for spec in assets.specs}
     for spec in assets.check_specs:
         checks[spec.asset_key].add(spec.name)
     return checks
@@ -145,7 +145,8 @@ def _report_left_out(key: dg.AssetKey, names: Sequence[str], *, reason: str) -> 
 
 def _failed_contract(keys: Sequence[dg.AssetKey], violation: ContractViolation) -> dg.AssetCheckResult:
     rows = {v.column: f"{v.rule}: {v.rows:,} rows" for v in violation.violations}
-    key = next((key for key in keys if key.path[0] == violation.table), keys[0])
+    asset = asset_key_of(violation.table).path[0]
+    key = next((key for key in keys if key.path[0] == asset), keys[0])
     return dg.AssetCheckResult(
         asset_key=key, check_name=CONTRACT_CHECK, passed=False, description=str(violation), metadata=rows
     )
@@ -153,7 +154,7 @@ def _failed_contract(keys: Sequence[dg.AssetKey], violation: ContractViolation) 
 
 def _report_asset(
     context: dg.AssetExecutionContext, key: dg.AssetKey, *, outcomes: Sequence[Outcome]
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     total = outcomes[0].published
     for outcome in outcomes[1:]:
         total = total + outcome.published

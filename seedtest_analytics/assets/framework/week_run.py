@@ -110,9 +110,6 @@ class WeeklyStep:
 
     ``lock`` names the advisory lock that a week holds; ``{week}`` in it is the week. Steps that write the same rows use
     the same lock, so that they wait for each other.
-
-    ``lock`` names the advisory lock; two runs of one week and lock wait for each other. It is the same for steps that
-    write the same rows.
     """
 
     context: dg.AssetExecutionContext

@@ -178,7 +178,7 @@ def _handful(data: GrowthData, goals: Goals) -> np.ndarray:
     rich = pool[information >= np.quantile(information, 0.5)]
     level = data.statistics[rich, 3] / data.statistics[rich, 0]
     ordered = rich[np.argsort(level, kind="stable")]
-    return ordered[np.unique(np.linspace(0, len(ordered) - 1, N_FANS).round().astype(int))]
+    return np.asarray(ordered[np.unique(np.linspace(0, len(ordered) - 1, N_FANS).round().astype(int))])
 
 
 def _probability_histogram(probability: np.ndarray) -> dg.MetadataValue:

@@ -13,8 +13,8 @@ from numpy.typing import DTypeLike
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.growth.lookback import first_monday_of, lookback_parameters
+from seedtest_analytics.assets.psychometrics.scale.current import Scale, scale_for
 from seedtest_analytics.assets.psychometrics.scoring.rows import item_parameters
-from seedtest_analytics.assets.psychometrics.scoring.week import Scale, scale_for
 from seedtest_analytics.database.read import copy_integer_lines, copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
@@ -215,7 +215,7 @@ def expected_share(scores: WeeklyScores, ability: np.ndarray) -> np.ndarray:
     a, b, c = items.a[known], items.b[known], items.c[known]
     grid = np.linspace(-12.0, 12.0, 481)
     right = c + (1 - c) / (1 + np.exp(-a * (grid[:, None] - b)))
-    return np.interp(ability, grid, right @ (n / n.sum()))
+    return np.asarray(np.interp(ability, grid, right @ (n / n.sum())))
 
 
 def _relative(precision: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sqlalchemy.dialects import postgresql
 
 from seedtest_analytics.assets.framework.identity import fit_id
 from seedtest_analytics.assets.framework.report import Outcome
@@ -99,8 +98,7 @@ def _log_verdict(run: WeekRun, fit: GrowthFit) -> None:
 
 
 def _stage_predictions(run: WeekRun, fit: GrowthFit | NoResult, *, scores: WeeklyScores, run_id: str) -> _Predicted:
-    dialect = postgresql.dialect()
-    columns = {column.name: column.type.compile(dialect) for column in growth_prediction.columns}
+    columns = {column.name: column.type.compile(run.connection.dialect) for column in growth_prediction.columns}
     create_staging(run.connection, _STAGED_PREDICTION, columns=columns)
     if isinstance(fit, NoResult) or not fit.posterior.verdict.usable:
         return _Predicted(0, "there is no usable fit")

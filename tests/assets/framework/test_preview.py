@@ -1,0 +1,120 @@
+"""Tables and plots for the page of an asset."""
+
+import base64
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, text
+
+from seedtest_analytics.assets.framework import preview
+from seedtest_analytics.assets.framework.preview import (
+    Forest,
+    figure_metadata,
+    forest_plot,
+    histogram,
+    markdown_table,
+    new_figures,
+    table_preview,
+)
+
+FOREST = Forest(
+    ["low", "high", "wide"],
+    [0.5, 2.0, 1.0],
+    lower=[0.25, 1.5, 0.2],
+    upper=[0.9, 3.0, 9.0],
+    is_marked=[True, True, False],
+)
+
+
+def lines(metadata: Any) -> list[str]:
+    return str(metadata.value).split("\n")
+
+
+def test_a_table_shortens_numbers_and_marks_what_is_missing() -> None:
+    rows = [["a", 1_234_567, 0.123456, None, True], ["b", 0, 1e-9, "x", False]]
+    assert lines(markdown_table(["name", "n", "p", "note", "is_new"], rows)) == [
+        "| name | n | p | note | is_new |",
+        "|---|---|---|---|---|",
+        "| a | 1,234,567 | 0.1235 | – | True |",
+        "| b | 0 | 1e-09 | x | False |",
+    ]
+
+
+def test_a_cell_cannot_break_the_table_or_become_markup() -> None:
+    (*_, row) = lines(markdown_table(["topic"], [["a|b <script>\nc"]]))
+    assert row == "| a\\|b &lt;script> c |"
+
+
+def test_a_single_wide_row_is_shown_upright() -> None:
+    assert lines(markdown_table(list("abcde"), [[1, 2, 3, 4, 5]]))[2:] == [
+        f"| {c} | {n} |" for n, c in enumerate("abcde", 1)
+    ]
+    assert lines(markdown_table(list("abcd"), [[1, 2, 3, 4]]))[0] == "| a | b | c | d |"
+    assert lines(markdown_table(list("ab"), [])) == ["| a | b |", "|---|---|"]
+
+
+def test_a_preview_is_the_table_of_a_statements_rows(shared_database: Engine) -> None:
+    with shared_database.connect() as connection:
+        found = table_preview(connection, text("SELECT :n AS n, 'x|y' AS name"), parameters={"n": 2})
+    assert lines(found) == ["| n | name |", "|---|---|", "| 2 | x\\|y |"]
+
+
+def size_of(metadata: Any) -> tuple[int, int]:
+    """Width and height of the inline PNG."""
+    head, encoded = str(metadata.value).removesuffix(")").split(",")
+    assert head == "![plot](data:image/png;base64"
+    image = base64.b64decode(encoded)
+    assert image.startswith(b"\x89PNG")
+    return struct.unpack(">II", image[16:24])  # type: ignore[return-value]
+
+
+def test_a_figure_is_an_inline_image_that_is_the_same_every_time() -> None:
+    values = list(np.linspace(-1, 1, 50))
+    first, second = (histogram(values, "Ability", label="θ") for _ in range(2))
+    assert first == second
+    assert size_of(first) == (660, 308)
+    figure, all_axes = new_figures(3, 9.0, height=2.0)
+    assert len(all_axes) == 3
+    assert size_of(figure_metadata(figure)) == (990, 220)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Figures that were turned into images."""
+    figures: list[Any] = []
+    monkeypatch.setattr(preview, "figure_metadata", figures.append)
+    return figures
+
+
+def test_a_forest_plot_draws_a_row_for_each_estimate_from_top_to_bottom(drawn: list[Any]) -> None:
+    forest_plot(FOREST, "Items", label="change of b", limits=(-0.5, 0.5))
+    (axes,) = drawn[0].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == FOREST.labels
+    assert list(axes.get_yticks()) == [2, 1, 0]
+    intervals = axes.collections[0].get_segments()
+    assert [(s[0][0], s[1][0], s[0][1]) for s in intervals] == [(0.25, 0.9, 2), (1.5, 3.0, 1), (0.2, 9.0, 0)]
+    points = axes.collections[1].get_offsets()
+    assert points.tolist() == [[0.5, 2], [2.0, 1], [1.0, 0]]
+    assert [tuple(line.get_xdata()) for line in axes.lines] == [(-0.5, -0.5), (0.5, 0.5), (0.0, 0.0)]
+    assert [line.get_linestyle() for line in axes.lines] == [":", ":", "-"]
+    green, grey = axes.collections[1].get_facecolors()[[0, 2]]
+    assert green[1] > green[0]
+    assert not np.allclose(green, grey)
+    assert (axes.get_title(loc="left"), axes.get_xlabel(), axes.get_xscale()) == ("Items", "change of b", "linear")
+
+
+def test_ratios_are_drawn_on_a_logarithmic_axis_with_round_ticks(drawn: list[Any]) -> None:
+    forest_plot(FOREST, "Effects", label="hazard ratio", limits=(), no_effect=1.0, is_log=True)
+    (axes,) = drawn[0].axes
+    assert axes.get_xscale() == "log"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.2", "0.5", "1", "2", "5", "10"]
+    assert tuple(axes.lines[0].get_xdata()) == (1.0, 1.0)
+
+
+def test_a_forest_plot_grows_with_its_rows() -> None:
+    one = Forest(["a"], [0.0], lower=[-1.0], upper=[1.0], is_marked=[False])
+    assert (
+        size_of(forest_plot(FOREST, "", label="", limits=()))[1] > size_of(forest_plot(one, "", label="", limits=()))[1]
+    )
