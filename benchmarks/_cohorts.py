@@ -61,12 +61,7 @@ class SimulatedCounts:
 
 
 def simulate_cohort(
-    n_students: int,
-    n_weeks: int = 12,
-    *,
-    missing: float = 0.2,
-    seed: int = 0,
-    truth: GrowthTruth | None = None,
+    n_students: int, n_weeks: int = 12, *, missing: float = 0.2, seed: int = 0, truth: GrowthTruth | None = None
 ) -> SimulatedCohort:
     """Students with a score in each of weeks 1..n_weeks, each missing with probability `missing`."""
     truth = truth or GrowthTruth()

@@ -204,11 +204,7 @@ def _warm_single_precision(data: Any) -> None:
 
     zeros = np.zeros(data.n_items)
     at = Parameters(
-        np.ones(data.n_items),
-        zeros,
-        gamma=np.full(data.n_items, -np.inf),
-        mean=np.zeros(1),
-        log_sd=np.zeros(1),
+        np.ones(data.n_items), zeros, gamma=np.full(data.n_items, -np.inf), mean=np.zeros(1), log_sd=np.zeros(1)
     )
     MarginalLikelihood(data, Quadrature().nodes, priors=ItemPriors()).evaluate(at, np.float32)
 

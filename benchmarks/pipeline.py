@@ -34,13 +34,7 @@ STEPS = (
         "features_topic_daily",
     ),
     ("six KPIs, 1 week", "compute_daily_kpis", LAST_MONDAY, LAST_MONDAY, "weekly_kpi"),
-    (
-        "six KPIs, 4 weeks",
-        "compute_daily_kpis",
-        LAST_MONDAY - dt.timedelta(days=21),
-        LAST_MONDAY,
-        "weekly_kpi",
-    ),
+    ("six KPIs, 4 weeks", "compute_daily_kpis", LAST_MONDAY - dt.timedelta(days=21), LAST_MONDAY, "weekly_kpi"),
 )
 
 
@@ -59,23 +53,13 @@ def main() -> None:
         loaded = in_own_process(load, logs, url)
         seconds, megabytes = loaded.seconds, loaded.megabytes
         table.add_row(
-            "load of the log",
-            f"{total:,}",
-            "",
-            f"{seconds:.1f}",
-            f"{total / seconds:,.0f}",
-            f"{megabytes:,.0f}",
+            "load of the log", f"{total:,}", "", f"{seconds:.1f}", f"{total / seconds:,.0f}", f"{megabytes:,.0f}"
         )
         for title, job, first, last, output in STEPS:
             run = in_own_process(run_job, url, job, first, last, output)
             rows, seconds, megabytes = run.result, run.seconds, run.megabytes
             table.add_row(
-                title,
-                f"{total:,}",
-                f"{rows:,}",
-                f"{seconds:.1f}",
-                f"{total / seconds:,.0f}",
-                f"{megabytes:,.0f}",
+                title, f"{total:,}", f"{rows:,}", f"{seconds:.1f}", f"{total / seconds:,.0f}", f"{megabytes:,.0f}"
             )
         week, everything = week_of_attempts(url)
     console = Console()
@@ -106,11 +90,7 @@ def run_job(url: str, job: str, first: dt.date | None, last: dt.date | None, out
         result = (
             build_definitions()
             .resolve_job_def(job)
-            .execute_in_process(
-                instance=instance,
-                tags=step.tags,
-                run_config=console_log("ERROR"),
-            )
+            .execute_in_process(instance=instance, tags=step.tags, run_config=console_log("ERROR"))
         )
     assert result.success
     with PostgresResource().engine.connect() as connection:

@@ -115,14 +115,7 @@ STEPS = (("panel in SQL, read", panel), ("panel, fit, publish", fit), ("score, p
 def main(sizes: tuple[int, ...]) -> None:
     """Print one table."""
     table = Table(
-        "users",
-        "sessions",
-        "step",
-        "rows",
-        "seconds",
-        "peak MB of the process",
-        "spilled MB",
-        title=machine(),
+        "users", "sessions", "step", "rows", "seconds", "peak MB of the process", "spilled MB", title=machine()
     )
     for n_users in sizes:
         with tempfile.TemporaryDirectory(prefix="seedtest-bench-") as folder, database(Path(folder)) as url:

@@ -80,11 +80,7 @@ class Page:
         """Press and release a key; ``code`` is the number that JavaScript calls keyCode."""
         for kind in ("keyDown", "keyUp"):
             self.ask(
-                "Input.dispatchKeyEvent",
-                type=kind,
-                key=key,
-                windowsVirtualKeyCode=code,
-                modifiers=1 if alt else 0,
+                "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, modifiers=1 if alt else 0
             )
 
     def picture(self, target: Path, clip: tuple[float, float, float, float] | None = None) -> None:

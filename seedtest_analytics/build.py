@@ -70,17 +70,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         asset_checks=dg.load_asset_checks_from_modules(ASSET_MODULES),
         resources={**default_resources(), **(resources or {})},
         jobs=[*jobs.JOBS, *run_history.JOBS],
-        schedules=[
-            *observe.SCHEDULES,
-            *chain.SCHEDULES,
-            *risk_schedules.SCHEDULES,
-            *run_history.SCHEDULES,
-        ],
-        sensors=[
-            sensors.exam_results_sensor,
-            *chain.FOLLOWERS,
-            *risk_schedules.SENSORS,
-            alerts.alert_on_run_failure,
-        ],
+        schedules=[*observe.SCHEDULES, *chain.SCHEDULES, *risk_schedules.SCHEDULES, *run_history.SCHEDULES],
+        sensors=[sensors.exam_results_sensor, *chain.FOLLOWERS, *risk_schedules.SENSORS, alerts.alert_on_run_failure],
         executor=dg.in_process_executor,
     )

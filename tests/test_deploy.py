@@ -138,10 +138,7 @@ def test_the_image_is_made_of_what_the_build_may_see() -> None:
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
     seen = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = [line.split()[1:-1] for line in dockerfile.splitlines() if line.startswith("COPY ")]
-    sources = {source for line in copied for source in line if not source.startswith("--")} - {
-        "/uv",
-        "/opt/seedtest",
-    }
+    sources = {source for line in copied for source in line if not source.startswith("--")} - {"/uv", "/opt/seedtest"}
     assert sources == seen
     assert all((ROOT / source).exists() for source in sources)
     assert re.search(r"^USER 10001", dockerfile, re.MULTILINE)

@@ -26,11 +26,7 @@ def put(machine, name, body):
 
 def debian(machine, installed, user_id=0):
     names = "|".join(installed) or "none"
-    put(
-        machine,
-        "dpkg-query",
-        f'for last; do :; done; case "$last" in {names}) printf installed;; *) exit 1;; esac',
-    )
+    put(machine, "dpkg-query", f'for last; do :; done; case "$last" in {names}) printf installed;; *) exit 1;; esac')
     put(machine, "apt-get", f'echo "apt-get $*" >> {machine}/calls')
     put(machine, "id", f"echo {user_id}")
 

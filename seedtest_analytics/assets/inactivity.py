@@ -89,8 +89,7 @@ def _notice(
             merge_kpis(connection, name, week_start=week.start, is_whole=False)
             connection.execute(text("DROP TABLE staged_kpi"))
         connection.execute(
-            statement(SQL, "stage"),
-            {"week_start": week.start, "as_of": week.as_of, "threshold_days": threshold},
+            statement(SQL, "stage"), {"week_start": week.start, "as_of": week.as_of, "threshold_days": threshold}
         )
         published = publish_week(run, inactivity_notice, rows="staged_notice", replace=Replace.NOTHING)
         summary = table_preview(connection, statement(SQL, "summary"))

@@ -188,10 +188,7 @@ def _publish_week(
     parameters = {"week_start": week.start, "format": settings.report_format} if is_whole else {}
     with postgres.transaction(f"report_artifacts:{week.key}", is_dry_run=dry) as connection:
         staged_from_frame(
-            connection,
-            "staged_report",
-            table=report_artifacts,
-            frame=pd.DataFrame(rendered.rows, columns=columns),
+            connection, "staged_report", table=report_artifacts, frame=pd.DataFrame(rendered.rows, columns=columns)
         )
         published: Published = publish(
             connection, report_artifacts, staged="staged_report", partition=partition, parameters=parameters
@@ -200,22 +197,9 @@ def _publish_week(
     renderers = sorted({row["renderer"] for row in rendered.rows})
     summary = markdown_table(
         ["reports", "failed", "new or changed", "megabytes", "renderer"],
-        [
-            [
-                made,
-                failed,
-                published.inserted + published.updated,
-                rendered.size_bytes / 1e6,
-                ", ".join(renderers),
-            ]
-        ],
+        [[made, failed, published.inserted + published.updated, rendered.size_bytes / 1e6, ", ".join(renderers)]],
     )
     check = ALL_RENDERED.judged(f"{made:,} reports, {failed:,} failed", is_passed=failed == 0)
     return Outcome(
-        published,
-        {"summary": summary},
-        checks=[check],
-        partition=week.key,
-        is_dry_run=dry,
-        key=("weekly_report",),
+        published, {"summary": summary}, checks=[check], partition=week.key, is_dry_run=dry, key=("weekly_report",)
     )

@@ -16,10 +16,7 @@ from seedtest_analytics.tables import source
 SOURCES = {
     source.exam_results: ("exam", "Exam results with their questions as JSON: the source of every attempt."),
     source.question: ("item", "The item bank: topics, anchors and parameters in `meta`."),
-    source.interest_goal: (
-        "student_topic",
-        "The ability that students want to reach in a topic, and its priority.",
-    ),
+    source.interest_goal: ("student_topic", "The ability that students want to reach in a topic, and its priority."),
 }
 """Grain and description of each source table."""
 LATE_AFTER = dt.timedelta(hours=36)

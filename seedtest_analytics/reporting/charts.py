@@ -121,12 +121,7 @@ def trend(
     """
     points = sorted(points, key=lambda p: p.date)
     return "".join(
-        _svg(
-            style,
-            _trend_body(points, style, reference=reference, marks=marks),
-            title=title,
-            description=description,
-        )
+        _svg(style, _trend_body(points, style, reference=reference, marks=marks), title=title, description=description)
         for style in styles
     )
 

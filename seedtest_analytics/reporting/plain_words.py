@@ -35,11 +35,7 @@ HORIZONS: Mapping[str, str] = {
     "goal_date_capped": "as far as a line may be followed; the goal is due later",
     "configured": "no date is set for the goal",
 }
-ENGAGEMENT_PARTS: Mapping[str, str] = {
-    "gap": "time between sessions",
-    "hints": "hints",
-    "dwell": "time in a session",
-}
+ENGAGEMENT_PARTS: Mapping[str, str] = {"gap": "time between sessions", "hints": "hints", "dwell": "time in a session"}
 
 _ONE_MORE: Mapping[str, str] = {
     "days_since_last": "one day more of silence",

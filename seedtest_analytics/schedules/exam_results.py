@@ -176,8 +176,7 @@ def _go_on(
         return [r.request(cursor["touched_id"]) for r in rest], {**cursor, "then": []}
     first_day = dt.date.fromisoformat(DAILY.get_first_partition_key() or today.isoformat())
     touched = connection.execute(
-        statement(SQL, "touched_days"),
-        {"last_id": cursor["touched_id"], "first_day": first_day, "last_day": today},
+        statement(SQL, "touched_days"), {"last_id": cursor["touched_id"], "first_day": first_day, "last_day": today}
     ).all()
     if not touched:
         return [], cursor

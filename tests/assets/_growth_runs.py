@@ -19,12 +19,7 @@ from seedtest_analytics.resources.stan.executables import default_cache_dir
 from seedtest_analytics.resources.stan.resource import StanResource
 from seedtest_analytics.settings import GlmmSettings, GrowthSettings, KpiSettings, Settings
 from tests._database import execute
-from tests.assets._growth import (
-    LAST_WEEK,
-    NOW,
-    postgres_of,
-    week_of,
-)
+from tests.assets._growth import LAST_WEEK, NOW, postgres_of, week_of
 from tests.assets._week_runs import outcomes_of
 
 TABLES = ("growth_brms_meta", "growth_prediction", "growth_glmm_meta", "weekly_kpi")
@@ -91,11 +86,7 @@ BAD = json.dumps({"reasons": ["R-hat 2 above 1.01"]})
 
 
 def store_fit(
-    engine: Engine,
-    week: dt.date,
-    is_usable: bool = True,
-    p: float = 0.9,
-    horizon_date: dt.date = dt.date(2026, 4, 1),
+    engine: Engine, week: dt.date, is_usable: bool = True, p: float = 0.9, horizon_date: dt.date = dt.date(2026, 4, 1)
 ) -> str:
     run_id = f"brms-{week}"
     execute(

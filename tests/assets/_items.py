@@ -62,13 +62,7 @@ def week(number: int) -> Week:
 
 
 def store_answers(
-    engine: Engine,
-    bank: Bank,
-    at: Week,
-    theta: np.ndarray,
-    seed: int,
-    prefix: str = "u",
-    share: float = 1.0,
+    engine: Engine, bank: Bank, at: Week, theta: np.ndarray, seed: int, prefix: str = "u", share: float = 1.0
 ) -> None:
     """Each student answers each item with probability ``share``, two days before the week's end."""
     rng = np.random.default_rng(seed)

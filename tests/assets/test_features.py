@@ -28,12 +28,7 @@ from tests.assets._kpi_reference import Ability, Attempt, clamp
 UTC = dt.UTC
 LAST = dt.date(2026, 3, 15)
 # 8 March 2026 has 23 hours in New York, 2 November 2025 has 25.
-PLACES = [
-    ("UTC", LAST),
-    ("Asia/Seoul", LAST),
-    ("America/New_York", LAST),
-    ("America/New_York", dt.date(2025, 11, 8)),
-]
+PLACES = [("UTC", LAST), ("Asia/Seoul", LAST), ("America/New_York", LAST), ("America/New_York", dt.date(2025, 11, 8))]
 
 
 def compute(engine: Engine, first: dt.date, last: dt.date, zone: str = "UTC", include_theta: bool = True) -> Published:
@@ -46,8 +41,7 @@ def compute(engine: Engine, first: dt.date, last: dt.date, zone: str = "UTC", in
     }
     with engine.begin() as connection:
         connection.execute(
-            statement("features/features_topic_daily.sql"),
-            {**window, "timezone": zone, "include_theta": include_theta},
+            statement("features/features_topic_daily.sql"), {**window, "timezone": zone, "include_theta": include_theta}
         )
         return publish(
             connection,
@@ -180,13 +174,7 @@ def topic_ability(engine: Engine, week: dt.date, theta: float, se: float = 0.2, 
         engine,
         "INSERT INTO student_topic_theta_history (user_id, topic_id, week_start, theta, se, model, version, fitted_at, "
         "n_answers, run_id) VALUES ('kim', :topic, :week, :theta, :se, '2PL', 'v', :at, 3, 'r')",
-        {
-            "topic": topic,
-            "week": week,
-            "theta": theta,
-            "se": se,
-            "at": instant_of(week + 7 * DAY, ZoneInfo("UTC")),
-        },
+        {"topic": topic, "week": week, "theta": theta, "se": se, "at": instant_of(week + 7 * DAY, ZoneInfo("UTC"))},
     )
 
 
@@ -216,10 +204,7 @@ def test_the_topics_ability_comes_before_the_overall_one(database: Engine) -> No
     compute(database, LAST, LAST)
     found = {key[1]: (row["theta_estimate"], row["theta_sd"]) for key, row in stored(database).items()}
     # An ability of exactly 0 is known, not missing (fault 35).
-    assert found == {
-        "algebra": (Decimal("0.000"), Decimal("0.200")),
-        "geometry": (Decimal("1.000"), Decimal("0.250")),
-    }
+    assert found == {"algebra": (Decimal("0.000"), Decimal("0.200")), "geometry": (Decimal("1.000"), Decimal("0.250"))}
 
 
 def test_without_include_theta_the_columns_are_null(database: Engine) -> None:

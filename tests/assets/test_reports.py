@@ -158,9 +158,7 @@ def test_an_old_week_shows_the_items_as_they_were_calibrated_then(database: Engi
         document = connection.execute(statement("reports/documents.sql"), parameters).one().document
     shown = {item["item_id"]: item["difficulty"] for item in document["item_params"]}
     (was,) = rows_of(
-        database,
-        "SELECT b FROM mirt_item_params_history WHERE item_id = '3' AND week_start = :w",
-        w=then.start,
+        database, "SELECT b FROM mirt_item_params_history WHERE item_id = '3' AND week_start = :w", w=then.start
     )
     (current,) = rows_of(database, "SELECT (params ->> 'b')::float8 AS b FROM mirt_item_params WHERE item_id = '3'")
     assert len(shown) == 24

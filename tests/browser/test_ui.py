@@ -158,12 +158,7 @@ def test_the_lineage_page_shows_in_a_browser(server: Server, tmp_path: Path) -> 
 def screenshot(chromium: str, url: str, target: Path) -> None:
     """What a headless Chromium shows after ten seconds of the page's own time."""
     profile = target.parent / f"profile-{dt.datetime.now(dt.UTC).timestamp()}"
-    quiet = [
-        "--disable-quic",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ]
+    quiet = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars", *quiet]
     flags.append("--virtual-time-budget=15000")
     flags += [f"--user-data-dir={profile}", "--window-size=1800,1100", f"--screenshot={target}"]

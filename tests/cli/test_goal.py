@@ -42,20 +42,8 @@ def draws() -> np.ndarray:
 
 
 def store_fit(engine: Engine, week: str, is_usable: bool = True) -> None:
-    values = {
-        "theta": draws().tolist(),
-        "columns": [],
-        "week_mean": 3.5,
-        "last_week": 7.0,
-    }
-    spec = {
-        "family": "gaussian",
-        "method": "stan",
-        "seed": 1,
-        "students": 60,
-        "scores": 400,
-        "score_unit": "logit",
-    }
+    values = {"theta": draws().tolist(), "columns": [], "week_mean": 3.5, "last_week": 7.0}
+    spec = {"family": "gaussian", "method": "stan", "seed": 1, "students": 60, "scores": 400, "score_unit": "logit"}
     execute(
         engine,
         "INSERT INTO growth_brms_meta (run_id, formula, priors, fitted_at, week_start, is_usable, model_spec, "
@@ -144,9 +132,7 @@ def test_calibration_scores_p_against_the_true_lines(database: Engine, command: 
     for number in range(10):
         is_reached = number < 5
         execute(
-            database,
-            "INSERT INTO simulation.student VALUES (:u, -0.1, 0.1, 0, NULL, NULL, 0)",
-            {"u": f"s{number}"},
+            database, "INSERT INTO simulation.student VALUES (:u, -0.1, 0.1, 0, NULL, NULL, 0)", {"u": f"s{number}"}
         )
         execute(
             database,

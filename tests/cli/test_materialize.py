@@ -56,8 +56,7 @@ def test_every_asset_of_a_chain_is_computed_from_what_the_tables_hold(
     store_exams(database)
     sync_attempts(database, dt.datetime.now(dt.UTC), timezone="UTC")
     execute(
-        database,
-        "UPDATE exam_results SET result_json = jsonb_set(result_json, '{questions,0,is_correct}', 'null')",
+        database, "UPDATE exam_results SET result_json = jsonb_set(result_json, '{questions,0,is_correct}', 'null')"
     )
     before = snapshot(database, *OUTPUTS)
     output = run_dry(database, Step("calibrate_irt", "calibration", first=MONDAY, last=MONDAY))
@@ -72,9 +71,7 @@ def test_every_asset_of_a_chain_is_computed_from_what_the_tables_hold(
     assert snapshot(database, *OUTPUTS) == before
 
 
-def test_a_run_on_a_database_without_the_schema_says_what_to_type_and_is_not_tried_again(
-    empty_database: str,
-) -> None:
+def test_a_run_on_a_database_without_the_schema_says_what_to_type_and_is_not_tried_again(empty_database: str) -> None:
     definitions = build_definitions({"postgres": PostgresResource(url_override=empty_database)})
     with dg.DagsterInstance.ephemeral() as instance:
         job = definitions.resolve_job_def("sync_attempts")

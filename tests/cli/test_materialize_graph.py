@@ -20,8 +20,7 @@ def broken() -> None:
 
 
 DEFINITIONS = dg.Definitions(
-    [talkative, broken],
-    jobs=[dg.define_asset_job("talk", [talkative]), dg.define_asset_job("fail", [broken])],
+    [talkative, broken], jobs=[dg.define_asset_job("talk", [talkative]), dg.define_asset_job("fail", [broken])]
 )
 
 

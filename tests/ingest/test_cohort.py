@@ -75,10 +75,7 @@ def test_everything_arrives_beside_the_attempts(database: Engine, folder: Path) 
     assert count(database, "exam_results") == loaded.attempts.exams.inserted + len(hostile)
     assert count(database, "session") == loaded.attempts.exams.inserted
     assert (count(database, "simulation.student"), count(database, "simulation.item")) == (120, 400)
-    assert (count(database, "simulation.student_week"), count(database, "simulation.student_topic")) == (
-        720,
-        960,
-    )
+    assert (count(database, "simulation.student_week"), count(database, "simulation.student_topic")) == (720, 960)
     assert count(database, "interest_goal") == pq.read_table(folder / "truth" / "goals-00000.parquet").num_rows
     assert 0 < scalar(database, "SELECT count(*) FROM interest_goal WHERE target_level IS NULL") < 20
     assert 10 < scalar(database, "SELECT count(*) FROM question WHERE meta -> 'tags' ? 'anchor'") < 80

@@ -75,10 +75,7 @@ def test_a_log_without_any_good_row_is_a_failure(run, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("load", "nowhere.csv"), "file not found"),
-        (
-            ("load", "x.csv", "--shift-to", "tomorrow"),
-            "--shift-to 'tomorrow' is not a date; use YYYY-MM-DD",
-        ),
+        (("load", "x.csv", "--shift-to", "tomorrow"), "--shift-to 'tomorrow' is not a date; use YYYY-MM-DD"),
         (("simulate",), "nothing to do: name a folder with --out"),
         (("simulate", "--students", "0", "--load"), "n_students = 0 is not allowed"),
         (("simulate", "--until", "2026-13-01", "--load"), "--until '2026-13-01' is not a date"),

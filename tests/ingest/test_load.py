@@ -66,12 +66,7 @@ def test_an_exam_has_the_shape_of_the_contract(database: Engine, tmp_path: Path)
         attempt(2, item_id=9, correct=None, response_time_ms=0, hints_used=0),
     ]
     summary = load_attempt_log(database, [write_log(tmp_path / "log.parquet", rows)])
-    assert (summary.attempts, summary.unanswered, summary.exams.inserted, summary.questions.inserted) == (
-        3,
-        1,
-        1,
-        3,
-    )
+    assert (summary.attempts, summary.unanswered, summary.exams.inserted, summary.questions.inserted) == (3, 1, 1, 3)
     with database.connect() as connection:
         exam = connection.execute(text("SELECT * FROM exam_results")).one()
     assert (exam.session_id, exam.user_id, exam.status) == ("s1", "ann", "ready")
@@ -94,12 +89,7 @@ def test_an_exam_has_the_shape_of_the_contract(database: Engine, tmp_path: Path)
                 "used_hints": 1,
                 "answered_at": "2026-03-02T09:00:00+00:00",
             },
-            {
-                "question_id": 8,
-                "is_correct": False,
-                "topic": "general",
-                "answered_at": "2026-03-02T09:01:00+00:00",
-            },
+            {"question_id": 8, "is_correct": False, "topic": "general", "answered_at": "2026-03-02T09:01:00+00:00"},
             {
                 "question_id": 9,
                 "topic": "algebra",
@@ -369,11 +359,7 @@ def _temporary_tables(engine: Engine) -> list[str]:
 def test_real_logs_load_whole(database: Engine, name: str, exams: int, attempts: int, questions: int) -> None:
     path = shared(f"data/{name}.parquet")
     summary = load_attempt_log(database, [path])
-    assert (summary.attempts, summary.exams.inserted, summary.questions.inserted) == (
-        attempts,
-        exams,
-        questions,
-    )
+    assert (summary.attempts, summary.exams.inserted, summary.questions.inserted) == (attempts, exams, questions)
     assert (summary.rows_rejected, summary.duplicates) == (0, 0)
     log = pq.read_table(path)
     with database.connect() as connection:

@@ -88,10 +88,7 @@ def test_the_last_attempt_lands_in_the_last_full_week(last: dt.datetime, to: dt.
 )
 def test_shift_to(database: Engine, tmp_path: Path, zone: str, instant: str, shift_to: str, local_after: str) -> None:
     first = dt.datetime.fromisoformat(instant) - dt.timedelta(weeks=3)
-    rows = [
-        attempt(completed_at=dt.datetime.fromisoformat(instant)),
-        attempt(session_id="s0", completed_at=first),
-    ]
+    rows = [attempt(completed_at=dt.datetime.fromisoformat(instant)), attempt(session_id="s0", completed_at=first)]
     options = LoadOptions(timezone=zone, shift_to=dt.date.fromisoformat(shift_to), now=NOW)
     load_attempt_log(database, [write_log(tmp_path / "log.parquet", rows)], options=options)
     with database.connect() as connection:

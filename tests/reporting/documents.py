@@ -146,13 +146,7 @@ def full() -> dict[str, Any]:
             for i in range(140)
         ],
         "recommendations": [],
-        "linking_constants": {
-            "A": 1.021,
-            "B": -0.044,
-            "n_anchors_used": 37,
-            "_run_id": "irt-1",
-            "_fitted_at": None,
-        },
+        "linking_constants": {"A": 1.021, "B": -0.044, "n_anchors_used": 37, "_run_id": "irt-1", "_fitted_at": None},
         "bayesian_growth": {
             "P": 0.66,
             "sigma": 0.31,
@@ -230,11 +224,7 @@ def hostile_document(attack: str) -> ReportDocument:
     ]
     data["goals"] = [{"topic_id": attack, "target_level": 0.4, "priority": 1}]
     data["recommendations"] = [{"topic_id": attack, "reason": attack}]
-    data["user_segment"] = {
-        "segment_label": attack,
-        "segment_description": attack,
-        "features_snapshot": {attack: 1.0},
-    }
+    data["user_segment"] = {"segment_label": attack, "segment_description": attack, "features_snapshot": {attack: 1.0}}
     data["survival_risk"] = {
         "churn_risk": 0.5,
         "fit_meta": {"hazard_ratios": {attack: 1.5}},

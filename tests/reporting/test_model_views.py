@@ -30,10 +30,7 @@ def test_reasons_that_are_no_words_are_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("unit", "shown"),
-    [
-        ("logit", "Ability expected then: 0.86"),
-        ("share right", "Share of right answers expected then: 86%"),
-    ],
+    [("logit", "Ability expected then: 0.86"), ("share right", "Share of right answers expected then: 86%")],
 )
 def test_growth_speaks_in_the_unit_of_the_fit(unit: str, shown: str) -> None:
     data = full()

@@ -15,13 +15,7 @@ def rules(doc: ReportDocument) -> list[str]:
 
 
 def test_advice_of_the_full_document() -> None:
-    assert rules(full_document()) == [
-        "weak_topic",
-        "explain_mistakes",
-        "ability_rose",
-        "slower",
-        "strong_topic",
-    ]
+    assert rules(full_document()) == ["weak_topic", "explain_mistakes", "ability_rose", "slower", "strong_topic"]
 
 
 def test_no_advice_where_nothing_stands_out() -> None:

@@ -13,13 +13,7 @@ from tests.reporting.documents import WEEK
 def test_wording() -> None:
     assert wording.week(WEEK) == "Mon 3 Nov – Sun 9 Nov 2025"
     assert wording.week(dt.date(2025, 12, 29)) == "Mon 29 Dec 2025 – Sun 4 Jan 2026"
-    assert [wording.percent(v) for v in (0, 0.004, 0.5, 0.996, 1)] == [
-        "0%",
-        "under 1%",
-        "50%",
-        "over 99%",
-        "100%",
-    ]
+    assert [wording.percent(v) for v in (0, 0.004, 0.5, 0.996, 1)] == ["0%", "under 1%", "50%", "over 99%", "100%"]
     assert [wording.signed(v) for v in (-0.004, 0.004, 0.21, -0.21)] == ["0.00", "0.00", "+0.21", "−0.21"]
     assert wording.count(1, "answer") == "1 answer"
     assert wording.seconds(125_000) == "2\u00a0min 05\u00a0s"

@@ -150,10 +150,7 @@ def assert_delivery_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("status", [404, 500])
 def test_an_address_that_refuses_is_logged(
-    failure: dg.RunFailureSensorContext,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    status: int,
+    failure: dg.RunFailureSensorContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     with Webhook(status) as webhook, caplog.at_level(logging.DEBUG):
         alert(failure, monkeypatch, webhook.url)
@@ -162,10 +159,7 @@ def test_an_address_that_refuses_is_logged(
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_not_followed(
-    failure: dg.RunFailureSensorContext,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    status: int,
+    failure: dg.RunFailureSensorContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     with Webhook() as other, Webhook(status, Location=other.url) as webhook:
         alert(failure, monkeypatch, webhook.url)
@@ -177,10 +171,7 @@ def test_a_redirect_is_not_followed(
     "form", ["http://127.0.0.1:{}/hunter2", "http://127.0.0.1:port/hunter2", "file:///hunter2", "hunter2"]
 )
 def test_an_address_that_is_down_or_none_is_logged(
-    failure: dg.RunFailureSensorContext,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    form: str,
+    failure: dg.RunFailureSensorContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, form: str
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         alert(failure, monkeypatch, form.format(closed_port()))

@@ -26,11 +26,7 @@ CALIBRATE, FEATURES, KPIS, SEGMENTS, REPORT = (
     "cluster_segments",
     "generate_weekly_report",
 )
-RUNNING, SUCCESS, FAILURE = (
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-)
+RUNNING, SUCCESS, FAILURE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 
 
 def add_run(
@@ -113,10 +109,7 @@ def test_on_the_segments_mondays_the_report_follows_them(
     for upstream in LINK[REPORT].after:
         if upstream.name != SEGMENTS:
             add_run(stored, upstream.name, day, SUCCESS)
-    for answer in (
-        schedule_tick(stored, REPORT, at(day, 6)),
-        follow(stored, LINK[REPORT], day=day, now=at(day, 6, 1)),
-    ):
+    for answer in (schedule_tick(stored, REPORT, at(day, 6)), follow(stored, LINK[REPORT], day=day, now=at(day, 6, 1))):
         assert isinstance(answer, dg.SkipReason)
         assert SEGMENTS in str(answer.skip_message)
     assert is_request(schedule_tick(stored, SEGMENTS, at(day, 7)))
@@ -137,9 +130,7 @@ def test_segments_that_are_switched_off_hold_up_no_report(stored: dg.DagsterInst
     assert is_request(schedule_tick(stored, REPORT, at(day, 7, 30)))
 
 
-def test_on_other_mondays_the_report_comes_at_six_and_is_not_asked_for_again(
-    stored: dg.DagsterInstance,
-) -> None:
+def test_on_other_mondays_the_report_comes_at_six_and_is_not_asked_for_again(stored: dg.DagsterInstance) -> None:
     assert is_request(schedule_tick(stored, REPORT, at(MONDAY, 6)))
     add_run(stored, REPORT, MONDAY, FAILURE)
     assert not is_request(schedule_tick(stored, REPORT, at(MONDAY, 7, 30)))

@@ -21,12 +21,7 @@ from seedtest_analytics.dagster_private import (
 from seedtest_analytics.partitions import DAY, WEEK, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.schedules import exam_results as sensors
-from seedtest_analytics.schedules.exam_results import (
-    affected_days,
-    affected_weeks,
-    contiguous,
-    exam_results_sensor,
-)
+from seedtest_analytics.schedules.exam_results import affected_days, affected_weeks, contiguous, exam_results_sensor
 from tests._database import execute
 from tests._exams import Exam, question, store
 from tests.schedules._runs import add_run
@@ -34,12 +29,7 @@ from tests.schedules._runs import add_run
 UTC = dt.UTC
 NOW = dt.datetime.now(UTC)
 TODAY = NOW.date()
-SYNC, RESCORE, FEATURES, KPIS = (
-    "sync_attempts",
-    "rescore_weeks",
-    "aggregate_features_daily",
-    "compute_daily_kpis",
-)
+SYNC, RESCORE, FEATURES, KPIS = ("sync_attempts", "rescore_weeks", "aggregate_features_daily", "compute_daily_kpis")
 Launched = list[tuple[str, str | None, str | None]]
 
 
@@ -264,9 +254,7 @@ def test_the_cursor_is_readable(sensor: Sensor) -> None:
     assert set(json.loads(sensor.cursor or "")) == {"updated_at", "touched_id", "then"}
 
 
-def test_a_database_that_is_down_skips_with_the_reason_and_keeps_the_cursor(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_database_that_is_down_skips_with_the_reason_and_keeps_the_cursor(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG), dg.DagsterInstance.ephemeral() as instance:
         answer = evaluate(
             instance,
@@ -310,11 +298,7 @@ def test_contiguous_days_are_one_range() -> None:
 
 
 def test_reach_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (sensors.ability_reach_days(), sensors.kpi_reach_days(), sensors.feature_reach_days()) == (
-        30,
-        96,
-        28,
-    )
+    assert (sensors.ability_reach_days(), sensors.kpi_reach_days(), sensors.feature_reach_days()) == (30, 96, 28)
     monkeypatch.setenv("KPI_USERS_SINCE_DAYS", "20")
     assert sensors.kpi_reach_days() == 62
     monkeypatch.setenv("KPI_LOOKBACK_DAYS", "120")

@@ -65,10 +65,7 @@ def test_who_crosses_the_threshold_is_noticed_once_and_the_others_keep_their_row
 def test_a_new_silence_is_noticed_again(database: Engine) -> None:
     store(database, u=20.0)
     assert notice(database).success
-    execute(
-        database,
-        "UPDATE attempt_log SET completed_at = completed_at + interval '12 days' WHERE user_id = 'u'",
-    )
+    execute(database, "UPDATE attempt_log SET completed_at = completed_at + interval '12 days' WHERE user_id = 'u'")
     assert notice(database).success
     assert len(rows_of(database, "SELECT * FROM inactivity_notice")) == 2
 

@@ -83,12 +83,7 @@ CONTRACT: dict[str, tuple[list[str], list[tuple[str, str, bool | None]]]] = {
     ),
     "classroom": (
         ["id"],
-        [
-            ("id", "text", False),
-            ("org_id", "text", False),
-            ("name", "text", False),
-            ("grade", "smallint", True),
-        ],
+        [("id", "text", False), ("org_id", "text", False), ("name", "text", False), ("grade", "smallint", True)],
     ),
     "mirt_item_params": (
         ["item_id"],
@@ -373,8 +368,7 @@ def test_defaults_that_legacy_writers_rely_on(shared_database: Engine) -> None:
             "INSERT INTO report_artifacts (user_id, week_start, url) VALUES ('u', '2026-01-05', 'x')"
         )
     (exam,) = rows_of(
-        shared_database,
-        "SELECT id IS NOT NULL AS has_id, status, created_at <= now() AS stored FROM exam_results",
+        shared_database, "SELECT id IS NOT NULL AS has_id, status, created_at <= now() AS stored FROM exam_results"
     )
     assert exam == {"has_id": True, "status": "ready", "stored": True}
     assert rows_of(shared_database, "SELECT meta FROM question") == [{"meta": {}}]

@@ -15,13 +15,7 @@ from seedtest_analytics.tables.attempts import attempt_log, attempt_quarantine
 _FILE = "attempts/sync.sql"
 _LOCK = "attempt_log"
 _IN_BATCH = "EXISTS (SELECT FROM batch_exam AS b WHERE b.exam_result_id = t.exam_result_id)"
-_STAGING = (
-    "stage_elements",
-    "stage_attempts",
-    "number_attempts",
-    "analyze_numbered",
-    "apply_numbers_to_staged",
-)
+_STAGING = ("stage_elements", "stage_attempts", "number_attempts", "analyze_numbered", "apply_numbers_to_staged")
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,7 @@ def drift_reasons(connection: Connection, week: Week) -> list[str]:
     for prediction in sorted({row.prediction for row in rows}):
         own = [row for row in rows if row.prediction == prediction]
         verdict = judge_drift(
-            [row.observed_share for row in own],
-            [row.predicted_share for row in own],
-            n=[row.n for row in own],
+            [row.observed_share for row in own], [row.predicted_share for row in own], n=[row.n for row in own]
         )
         reasons += [f"{prediction}: {reason}" for reason in verdict.reasons]
     return reasons

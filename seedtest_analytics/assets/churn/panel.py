@@ -107,13 +107,7 @@ def load_scored(connection: Connection, week: Week) -> ScoredStudents:
     connection.execute(statement(PANEL, "know_sessions"))
     connection.execute(
         statement(PANEL, "panel"),
-        {
-            "anchor_day": day,
-            "anchor_week": week.start,
-            "n_landmarks": 1,
-            "data_end_day": day,
-            "max_silence_days": EVER,
-        },
+        {"anchor_day": day, "anchor_week": week.start, "n_landmarks": 1, "data_end_day": day, "max_silence_days": EVER},
     )
     types = dict.fromkeys(COLUMNS.values(), "double")
     rows = copy_to_arrow(connection, statement(PANEL, "scored_rows"), dictionaries=("user_id",), types=types)

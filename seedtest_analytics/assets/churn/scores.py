@@ -18,11 +18,7 @@ from seedtest_analytics.assets.framework.json_text import json_text
 from seedtest_analytics.assets.framework.preview import histogram, table_preview
 from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
-from seedtest_analytics.database.publish import (
-    copy_frame,
-    create_staging,
-    staged_from_frame,
-)
+from seedtest_analytics.database.publish import copy_frame, create_staging, staged_from_frame
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import DAY, Week
 from seedtest_analytics.settings import SurvivalSettings
@@ -126,12 +122,7 @@ def _warn(run: WeekRun, scorer: Scorer, *, what: str) -> None:
 
 
 def stage_risks(
-    connection: Connection,
-    students: ScoredStudents,
-    *,
-    scorer: Scorer,
-    week: Week,
-    settings: SurvivalSettings,
+    connection: Connection, students: ScoredStudents, *, scorer: Scorer, week: Week, settings: SurvivalSettings
 ) -> np.ndarray:
     """Fill staged_risk with rows of survival_risk_history for the population; their (n,) risks.
 
@@ -182,12 +173,7 @@ def _reasons(model: ChurnModel, students: ScoredStudents) -> list[str]:
     return [
         json_text(
             [
-                {
-                    "subject": r.subject,
-                    "raises_risk": r.raises_risk,
-                    "silence_change": r.silence_change,
-                    "text": r.text,
-                }
+                {"subject": r.subject, "raises_risk": r.raises_risk, "silence_change": r.silence_change, "text": r.text}
                 for r in reasons
             ]
         )

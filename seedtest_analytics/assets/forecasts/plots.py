@@ -7,45 +7,18 @@ from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets.framework.preview import (
-    ACCENT,
-    INK,
-    MUTED,
-    figure_metadata,
-    markdown_table,
-    new_figure,
-)
+from seedtest_analytics.assets.framework.preview import ACCENT, INK, MUTED, figure_metadata, markdown_table, new_figure
 from seedtest_analytics.stats.forecasts.series import SeriesForecast
 
 
 def forecast_table(forecasts: Sequence[SeriesForecast]) -> dg.MetadataValue:
     """One row for each series: method, anomalies and errors."""
-    header = [
-        "metric",
-        "method",
-        "reason",
-        "weeks",
-        "anomalies",
-        "error",
-        "naive error",
-        "coverage",
-        "warnings",
-    ]
+    header = ["metric", "method", "reason", "weeks", "anomalies", "error", "naive error", "coverage", "warnings"]
     rows: list[list[Any]] = []
     for f in forecasts:
         score = (None,) * 3 if f.score is None else (f.score.mae, f.score.mae_baseline, f.score.coverage)
         weeks_known = len(f.weeks)
-        rows.append(
-            [
-                f.metric,
-                f.method,
-                f.reason,
-                weeks_known,
-                int(f.is_anomaly.sum()),
-                *score,
-                "; ".join(f.warnings),
-            ]
-        )
+        rows.append([f.metric, f.method, f.reason, weeks_known, int(f.is_anomaly.sum()), *score, "; ".join(f.warnings)])
     return markdown_table(header, rows)
 
 

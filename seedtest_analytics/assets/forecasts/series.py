@@ -22,12 +22,7 @@ from seedtest_analytics.stats.forecasts.series import SeriesForecast, WeeklySeri
 from seedtest_analytics.tables import forecasts as tables
 
 SQL = "forecasts/series.sql"
-WEIGHT_KEYS = {
-    "I_t": "I_t_n_recent",
-    "E_t": "E_t_n_recent",
-    "R_t": "R_t_n_met_again",
-    "A_t": "A_t_n_attempts",
-}
+WEIGHT_KEYS = {"I_t": "I_t_n_recent", "E_t": "E_t_n_recent", "R_t": "R_t_n_met_again", "A_t": "A_t_n_attempts"}
 """KPI: the count of answers behind it. The other KPIs weigh each student equally."""
 
 

@@ -63,12 +63,7 @@ class WeekRun:
     ) -> Outcome:
         """What the week's publication reports."""
         return Outcome(
-            published,
-            metadata or {},
-            checks=checks,
-            partition=self.week.key,
-            is_dry_run=self.is_dry_run,
-            key=key,
+            published, metadata or {}, checks=checks, partition=self.week.key, is_dry_run=self.is_dry_run, key=key
         )
 
     def warn(self, text: str) -> None:

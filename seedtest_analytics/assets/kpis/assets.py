@@ -132,15 +132,9 @@ weekly_kpi_r_t = _kpi_asset(
     stage=_by_sql("kpis/R_t.sql", lambda week, _: {"days_28": week.days_before(28), "days_56": week.days_before(56)}),
 )
 weekly_kpi_a_t = _kpi_asset(
-    "A_t",
-    ["attempt"],
-    stage=_by_sql("kpis/A_t.sql", lambda week, _: {"days_28": week.days_before(28)}),
+    "A_t", ["attempt"], stage=_by_sql("kpis/A_t.sql", lambda week, _: {"days_28": week.days_before(28)})
 )
-weekly_kpi_p = _kpi_asset(
-    "P",
-    ["mirt_ability", "interest_goal", "growth_prediction"],
-    stage=_stage_goal_probability,
-)
+weekly_kpi_p = _kpi_asset("P", ["mirt_ability", "interest_goal", "growth_prediction"], stage=_stage_goal_probability)
 weekly_kpi_s = _kpi_asset(
     "S",
     ["attempt", "survival_fit_meta", *(dg.AssetKey(["weekly_kpi", name]) for name in ("A_t", "E_t", "R_t"))],

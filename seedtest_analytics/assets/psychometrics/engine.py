@@ -168,10 +168,7 @@ def calibration_from_mirt(found: MirtCalibration, data: ResponseData) -> Calibra
     reasons = verdict.reasons
     if found.is_maximum is False:
         reasons = (*reasons, "mirt's second-order test: the solution is no maximum")
-    return replace(
-        calibration,
-        verdict=replace(verdict, usable=not reasons, reasons=reasons),
-    )
+    return replace(calibration, verdict=replace(verdict, usable=not reasons, reasons=reasons))
 
 
 def _items(found: MirtCalibration, data: ResponseData) -> ItemEstimates:

@@ -16,15 +16,7 @@ _DRAWN_STUDENTS = 3_000
 def segment_plots(found: Segmentation) -> dict[str, dg.MetadataValue]:
     """Table, map and profiles."""
     rows = [
-        [
-            s.segment_id,
-            s.label,
-            s.n,
-            s.share,
-            None if math.isnan(s.jaccard) else s.jaccard,
-            s.is_new,
-            s.description,
-        ]
+        [s.segment_id, s.label, s.n, s.share, None if math.isnan(s.jaccard) else s.jaccard, s.is_new, s.description]
         for s in found.segments
     ]
     header = ["segment", "label", "students", "share", "Jaccard", "new", "description"]

@@ -66,8 +66,7 @@ def load_features(connection: Connection, week: Week, *, settings: SegmentSettin
     """The contract's nine features of the students with enough weeks."""
     first = week.start - (settings.lookback_weeks - 1) * WEEK
     connection.execute(
-        statement(SQL, "features"),
-        {"first_week": first, "week_start": week.start, "min_weeks": settings.min_weeks},
+        statement(SQL, "features"), {"first_week": first, "week_start": week.start, "min_weeks": settings.min_weeks}
     )
     rows = copy_to_arrow(connection, statement(SQL, "feature_rows"), dictionaries=("user_id",))
     frame = rows.to_pandas()

@@ -7,12 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seedtest_analytics.stats.forecasts.local_level import (
-    LocalLevel,
-    checked_rows,
-    fit_pooled_level,
-    one_step,
-)
+from seedtest_analytics.stats.forecasts.local_level import LocalLevel, checked_rows, fit_pooled_level, one_step
 
 Floats = NDArray[np.float64]
 

@@ -100,12 +100,7 @@ def _counted(forecasts: Iterable[SeriesForecast], on_done: Callable[[int], None]
 
 
 def _fit(
-    series: WeeklySeries,
-    settings: ForecastSettings,
-    *,
-    level: LocalLevel,
-    until: int,
-    ask: NDArray[np.datetime64],
+    series: WeeklySeries, settings: ForecastSettings, *, level: LocalLevel, until: int, ask: NDArray[np.datetime64]
 ) -> ProphetFit:
     """Prophet on the weeks before ``until``; the local level of the series decides how much evidence counts."""
     known = np.flatnonzero(np.isfinite(series.values[:until]))

@@ -24,12 +24,7 @@ from seedtest_analytics.stats.growth.mixture import (
 )
 from seedtest_analytics.stats.growth.mode import find_mode
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, Thresholds
-from seedtest_analytics.stats.growth.prediction import (
-    RESULT_COLUMNS,
-    StudentPredictions,
-    check_fit,
-    spread_goals,
-)
+from seedtest_analytics.stats.growth.prediction import RESULT_COLUMNS, StudentPredictions, check_fit, spread_goals
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 from seedtest_analytics.stats.growth.quadrature import integrate_everyone, integrate_student
 

@@ -123,13 +123,7 @@ def predictive_check(
     ]
     (mean_lower, sd_lower), (mean_upper, sd_upper) = np.quantile(replicated, _bounds(OUTER_LEVEL), axis=0)
     return PredictiveCheck(
-        weeks,
-        mean,
-        observed_sd=sd,
-        mean_lower=mean_lower,
-        mean_upper=mean_upper,
-        sd_lower=sd_lower,
-        sd_upper=sd_upper,
+        weeks, mean, observed_sd=sd, mean_lower=mean_lower, mean_upper=mean_upper, sd_lower=sd_lower, sd_upper=sd_upper
     )
 
 

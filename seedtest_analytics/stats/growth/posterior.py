@@ -145,10 +145,7 @@ class GrowthPosterior:
             report["divergences"] = self.sampler.divergences
             report["ebfmi"] = {"min": _json_number(float(np.min(self.sampler.ebfmi)))}
             report["treedepth"] = {"max": self.sampler.treedepth_max, "at_limit": self.sampler.treedepth_hits}
-        return report | {
-            "draws": int(self.theta.shape[0] * self.theta.shape[1]),
-            "chains": int(self.theta.shape[0]),
-        }
+        return report | {"draws": int(self.theta.shape[0] * self.theta.shape[1]), "chains": int(self.theta.shape[0])}
 
     @cached_property
     def verdict(self) -> Verdict:

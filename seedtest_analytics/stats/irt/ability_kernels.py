@@ -20,18 +20,7 @@ _TINY = 1e-12
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH)
 def grid_moments(
-    first_row,
-    last_row,
-    row_start,
-    answer_code,
-    table,
-    shift,
-    slope,
-    intercept,
-    nodes,
-    n_points,
-    prior_mean,
-    prior_sd,
+    first_row, last_row, row_start, answer_code, table, shift, slope, intercept, nodes, n_points, prior_mean, prior_sd
 ) -> tuple[Any, Any, Any]:
     """(last_row − first_row,) EAP, posterior SD, and share of mass on the outermost points of a common grid."""
     n_rows = last_row - first_row

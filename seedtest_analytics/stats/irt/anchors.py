@@ -78,10 +78,7 @@ class AnchorSelection:
 
 
 def select_anchor_items(
-    candidates: AnchorCandidates,
-    history: ParameterHistory | None = None,
-    *,
-    criteria: AnchorCriteria | None = None,
+    candidates: AnchorCandidates, history: ParameterHistory | None = None, *, criteria: AnchorCriteria | None = None
 ) -> AnchorSelection:
     """Rank eligible items by a, |b| and answers, and take the best of each topic × difficulty cell in turn.
 

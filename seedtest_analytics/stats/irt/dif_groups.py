@@ -112,13 +112,7 @@ def compare_groups(
         again = _tests(used, theta, code=code, n_groups=len(names), min_responses=min_responses)
         for k in np.flatnonzero(has_dif).tolist():
             again[:, :, k] = _tests_of_one(
-                used,
-                items,
-                populations=populations,
-                code=code,
-                pure=~has_dif,
-                position=k,
-                min_responses=min_responses,
+                used, items, populations=populations, code=code, pure=~has_dif, position=k, min_responses=min_responses
             )
         tests = again
     purified = used.item_ids[has_dif]

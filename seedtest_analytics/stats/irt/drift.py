@@ -97,14 +97,7 @@ def item_drift(
         for alert in _alerts(item_id, delta[k].tolist(), p=p_adjusted[k].tolist(), reach=half_widths[k], limits=limits)
     )
     return DriftResult(
-        ids,
-        delta,
-        se_delta=se,
-        p_adjusted=p_adjusted,
-        alerts=alerts,
-        skipped=skipped,
-        link=link,
-        thresholds=limits,
+        ids, delta, se_delta=se, p_adjusted=p_adjusted, alerts=alerts, skipped=skipped, link=link, thresholds=limits
     )
 
 

@@ -157,11 +157,7 @@ class PersonFit:
 
 
 def person_fit(
-    data: ResponseData,
-    items: ItemParameters,
-    *,
-    prior_mean: ArrayLike = 0.0,
-    prior_sd: ArrayLike = 1.0,
+    data: ResponseData, items: ItemParameters, *, prior_mean: ArrayLike = 0.0, prior_sd: ArrayLike = 1.0
 ) -> PersonFit:
     """l_z and l_z* of each row at its posterior mode; NaN for rows with fewer than five answers."""
     from scipy.special import ndtr

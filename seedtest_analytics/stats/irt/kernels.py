@@ -155,18 +155,7 @@ def row_posterior(codes, table, shift, slope, intercept, nodes, log_prior, total
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH)
 def expected_counts(
-    first_row,
-    last_row,
-    row_start,
-    answer_code,
-    row_weight,
-    row_group,
-    table,
-    shift,
-    slope,
-    intercept,
-    nodes,
-    log_prior,
+    first_row, last_row, row_start, answer_code, row_weight, row_group, table, shift, slope, intercept, nodes, log_prior
 ) -> tuple[Any, Any, Any, Any]:
     """The E-step over some rows: log-likelihood Σ wᵣ log ∫ Π P(xᵢ | θ) g(θ) dθ, and its sufficient statistics.
 

@@ -80,12 +80,7 @@ def _unknown(free: NDArray[np.bool_]) -> Floats:
 
 
 def _full(
-    likelihood: MarginalLikelihood,
-    optimum: Optimum,
-    *,
-    used: FreeParameters,
-    free: FreeParameters,
-    complete: Floats,
+    likelihood: MarginalLikelihood, optimum: Optimum, *, used: FreeParameters, free: FreeParameters, complete: Floats
 ) -> StandardErrors:
     from scipy.linalg import lapack
 
@@ -130,12 +125,7 @@ def _spread(
 
 
 def _block(
-    likelihood: MarginalLikelihood,
-    optimum: Optimum,
-    *,
-    used: FreeParameters,
-    free: FreeParameters,
-    complete: Floats,
+    likelihood: MarginalLikelihood, optimum: Optimum, *, used: FreeParameters, free: FreeParameters, complete: Floats
 ) -> StandardErrors:
     index = _index(used)
     missing = _missing(likelihood, optimum.parameters, used=used, index=index, is_full=False)

@@ -126,13 +126,7 @@ def _item_estimates(data: ResponseData, component: NDArray[np.int64], *, fit: Fi
 
 
 def _flags(
-    a: Floats,
-    b: Floats,
-    *,
-    se: Floats,
-    is_fixed: NDArray[np.bool_],
-    component: NDArray[np.int64],
-    fit: FinishedFit,
+    a: Floats, b: Floats, *, se: Floats, is_fixed: NDArray[np.bool_], component: NDArray[np.int64], fit: FinishedFit
 ) -> NDArray[np.object_]:
     """(n_items,) the most serious finding about each item: later assignments win."""
     flag = np.full(len(a), None, dtype=object)

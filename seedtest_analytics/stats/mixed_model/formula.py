@@ -193,9 +193,4 @@ class _Reader:
             text += groups[-1]
         self._take(")")
         has_intercept = not re.search(r"(^|[+ ])0|-\s*1", effects)
-        return RandomTerm(
-            f"({effects} {bar} {text})",
-            slopes,
-            has_intercept=has_intercept,
-            group_columns=tuple(groups),
-        )
+        return RandomTerm(f"({effects} {bar} {text})", slopes, has_intercept=has_intercept, group_columns=tuple(groups))

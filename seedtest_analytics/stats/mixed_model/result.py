@@ -157,9 +157,7 @@ def growth_slopes(fit: MixedModelFit, group: str, *, term: str = "week") -> Grow
     population = next((e.estimate for e in fit.fixed_effects if e.name == term), 0.0)
     column = effects.terms.index(term)
     return GrowthSlopes(
-        effects.levels,
-        population + effects.values[:, column],
-        conditional_sd=effects.conditional_sd[:, column],
+        effects.levels, population + effects.values[:, column], conditional_sd=effects.conditional_sd[:, column]
     )
 
 

@@ -132,12 +132,7 @@ def draw_attempts(
 
 
 def _draw_items_met(
-    config: CohortConfig,
-    rng: np.random.Generator,
-    *,
-    n_sessions: int,
-    session: np.ndarray,
-    student: np.ndarray,
+    config: CohortConfig, rng: np.random.Generator, *, n_sessions: int, session: np.ndarray, student: np.ndarray
 ) -> np.ndarray:
     """Three questions in four belong to the session's topic; some repeat an earlier question of the student."""
     n, per_topic = len(session), config.items_per_topic

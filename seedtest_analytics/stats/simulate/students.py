@@ -87,12 +87,7 @@ def _start_weeks(config: CohortConfig, rng: np.random.Generator) -> np.ndarray:
 
 
 def _states(
-    config: CohortConfig,
-    rng: np.random.Generator,
-    *,
-    theta: np.ndarray,
-    engagement: np.ndarray,
-    start: np.ndarray,
+    config: CohortConfig, rng: np.random.Generator, *, theta: np.ndarray, engagement: np.ndarray, start: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Week by week: active students stop by their hazard, and some return after a week without sessions."""
     n, weeks = theta.shape

@@ -6,14 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from seedtest_analytics.stats.survival.churn import (
-    Z95,
-    ChurnModel,
-    ChurnSettings,
-    CurvePoint,
-    Method,
-    Proportionality,
-)
+from seedtest_analytics.stats.survival.churn import Z95, ChurnModel, ChurnSettings, CurvePoint, Method, Proportionality
 from seedtest_analytics.stats.survival.churn_check import check_at_horizon, fit_family, survival_data
 from seedtest_analytics.stats.survival.cox import CoxFit, SurvivalData, check_survival_data
 from seedtest_analytics.stats.survival.design import Design, plan_design, without_dependent_columns

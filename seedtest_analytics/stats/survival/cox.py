@@ -290,11 +290,7 @@ def fit_cox(
         loglik=state.loglik,
         loglik_null=loglik_null,
         concordance=concordance_index(
-            data.stop_times,
-            data.events,
-            scores=state.linear,
-            strata=data.strata,
-            entry_times=data.entry_times,
+            data.stop_times, data.events, scores=state.linear, strata=data.strata, entry_times=data.entry_times
         ),
         centre=centre,
         baseline_times=cells.times,

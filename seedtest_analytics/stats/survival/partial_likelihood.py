@@ -182,19 +182,7 @@ def information(sums: RiskSums, scalars: Floats, *, cell_weights: Floats | None 
 
 @numba.njit(cache=True)
 def _influence(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
-    X,
-    weights,
-    linear,
-    events,
-    start,
-    stop,
-    clusters,
-    n_clusters,
-    hazard,
-    weighted_x,
-    tie_hazard,
-    tie_x,
-    mean_x,
+    X, weights, linear, events, start, stop, clusters, n_clusters, hazard, weighted_x, tie_hazard, tie_x, mean_x
 ):
     """Sum over each cluster's rows of weight times score residual."""
     n, p = X.shape

@@ -54,17 +54,9 @@ def upgrade() -> None:
             comment="Ability from the answers inside the window, EAP. [logit]",
         ),
         sa.Column("se", sa.DOUBLE_PRECISION(), nullable=False, comment="Posterior SD. [logit]"),
+        sa.Column("n_answers", sa.Integer(), nullable=False, comment="Answers inside the window, first at each item."),
         sa.Column(
-            "n_answers",
-            sa.Integer(),
-            nullable=False,
-            comment="Answers inside the window, first at each item.",
-        ),
-        sa.Column(
-            "run_id",
-            sa.Text(),
-            nullable=False,
-            comment="Calibration whose parameters were used for both windows.",
+            "run_id", sa.Text(), nullable=False, comment="Calibration whose parameters were used for both windows."
         ),
         sa.PrimaryKeyConstraint("user_id", "week_start", "window_name"),
         comment="Abilities from the answers inside a window; two windows of one week share one scale.",
@@ -142,12 +134,7 @@ def upgrade() -> None:
             nullable=True,
             comment="Time spent, NULL where it was not recorded. [ms]",
         ),
-        sa.Column(
-            "hints_used",
-            sa.Integer(),
-            nullable=True,
-            comment="Hints used, NULL where they were not recorded.",
-        ),
+        sa.Column("hints_used", sa.Integer(), nullable=True, comment="Hints used, NULL where they were not recorded."),
         sa.Column(
             "occurrence_no",
             sa.Integer(),
@@ -244,12 +231,7 @@ def upgrade() -> None:
         op,
         "attempt_touched_day",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False, comment="Key, growing."),
-        sa.Column(
-            "day",
-            sa.Date(),
-            nullable=False,
-            comment="Day in the platform's time zone whose attempts changed.",
-        ),
+        sa.Column("day", sa.Date(), nullable=False, comment="Day in the platform's time zone whose attempts changed."),
         sa.Column(
             "touched_at",
             postgresql.TIMESTAMP(timezone=True),
@@ -257,12 +239,7 @@ def upgrade() -> None:
             nullable=False,
             comment="When the change was made.",
         ),
-        sa.Column(
-            "attempts",
-            sa.Integer(),
-            nullable=False,
-            comment="Attempts added, changed or removed on that day.",
-        ),
+        sa.Column("attempts", sa.Integer(), nullable=False, comment="Attempts added, changed or removed on that day."),
         sa.PrimaryKeyConstraint("id"),
         comment="Days whose attempts changed; the sensor reads on from the last id that it saw.",
     )
@@ -295,10 +272,7 @@ def upgrade() -> None:
             comment="Key of the exam result.",
         ),
         sa.Column(
-            "session_id",
-            sa.Text(),
-            nullable=False,
-            comment="Session that the exam was taken in; one result a session.",
+            "session_id", sa.Text(), nullable=False, comment="Session that the exam was taken in; one result a session."
         ),
         sa.Column("user_id", sa.Text(), nullable=True, comment="Raw id of the student."),
         sa.Column("exam_id", sa.Integer(), nullable=True, comment="Exam taken; also used as the subject."),
@@ -318,10 +292,7 @@ def upgrade() -> None:
         sa.Column("score_raw", sa.Numeric(), nullable=True, comment="Raw score. [points]"),
         sa.Column("score_scaled", sa.Numeric(), nullable=True, comment="Scaled score. [points]"),
         sa.Column(
-            "standard_error",
-            sa.Numeric(),
-            nullable=True,
-            comment="Standard error of the scaled score. [points]",
+            "standard_error", sa.Numeric(), nullable=True, comment="Standard error of the scaled score. [points]"
         ),
         sa.Column("percentile", sa.Numeric(), nullable=True, comment="Percentile of the score. [percent]"),
         sa.Column(
@@ -357,18 +328,11 @@ def upgrade() -> None:
         sa.Column("topic_id", sa.Text(), nullable=False, comment="Topic."),
         sa.Column("date", sa.Date(), nullable=False, comment="Day in the platform's time zone."),
         sa.Column(
-            "attempts",
-            sa.Integer(),
-            server_default="0",
-            nullable=False,
-            comment="Answered attempts of the day.",
+            "attempts", sa.Integer(), server_default="0", nullable=False, comment="Answered attempts of the day."
         ),
         sa.Column("correct", sa.Integer(), server_default="0", nullable=False, comment="Of these, right."),
         sa.Column(
-            "avg_time_ms",
-            sa.Integer(),
-            nullable=True,
-            comment="Mean of the recorded times of answered attempts. [ms]",
+            "avg_time_ms", sa.Integer(), nullable=True, comment="Mean of the recorded times of answered attempts. [ms]"
         ),
         sa.Column(
             "theta_estimate",
@@ -377,10 +341,7 @@ def upgrade() -> None:
             comment="Newest ability at the end of the day: in the topic where known, else overall. [logit]",
         ),
         sa.Column(
-            "last_seen_at",
-            postgresql.TIMESTAMP(timezone=True),
-            nullable=True,
-            comment="Last attempt of the day.",
+            "last_seen_at", postgresql.TIMESTAMP(timezone=True), nullable=True, comment="Last attempt of the day."
         ),
         sa.Column(
             "computed_at",
@@ -390,11 +351,7 @@ def upgrade() -> None:
             comment="When the row was computed.",
         ),
         sa.Column(
-            "hints",
-            sa.Integer(),
-            server_default="0",
-            nullable=False,
-            comment="Attempts with at least one hint.",
+            "hints", sa.Integer(), server_default="0", nullable=False, comment="Attempts with at least one hint."
         ),
         sa.Column(
             "theta_sd",
@@ -403,10 +360,7 @@ def upgrade() -> None:
             comment="Posterior SD of theta_estimate. [logit]",
         ),
         sa.Column(
-            "rt_median",
-            sa.Integer(),
-            nullable=True,
-            comment="Median of the recorded times of answered attempts. [ms]",
+            "rt_median", sa.Integer(), nullable=True, comment="Median of the recorded times of answered attempts. [ms]"
         ),
         sa.Column(
             "improvement",
@@ -470,17 +424,11 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False, comment="Key."),
         sa.Column("file_name", sa.Text(), nullable=False, comment="Name of the log file, without its folder."),
         sa.Column(
-            "row_number",
-            sa.BigInteger(),
-            nullable=False,
-            comment="Row of the file, 1 is the first after the header.",
+            "row_number", sa.BigInteger(), nullable=False, comment="Row of the file, 1 is the first after the header."
         ),
         sa.Column("reason", sa.Text(), nullable=False, comment="Why the row was not loaded."),
         sa.Column(
-            "raw_row",
-            postgresql.JSONB(astext_type=sa.Text()),
-            nullable=False,
-            comment="The row as it was read.",
+            "raw_row", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="The row as it was read."
         ),
         sa.Column(
             "rejected_at",
@@ -528,10 +476,7 @@ def upgrade() -> None:
         op,
         "mirt_fit_meta",
         sa.Column(
-            "run_id",
-            sa.Text(),
-            nullable=False,
-            comment="Calibration; derived from its week, settings and data.",
+            "run_id", sa.Text(), nullable=False, comment="Calibration; derived from its week, settings and data."
         ),
         sa.Column(
             "model_spec",
@@ -607,10 +552,7 @@ def upgrade() -> None:
         sa.Column("p_correct", sa.DOUBLE_PRECISION(), nullable=True, comment="Share answered right."),
         sa.Column("is_anchor", sa.Boolean(), nullable=False, comment="Its parameters were held fixed."),
         sa.Column(
-            "flag",
-            sa.Text(),
-            nullable=True,
-            comment="Why the item was set aside or needs a look; NULL: nothing found.",
+            "flag", sa.Text(), nullable=True, comment="Why the item was set aside or needs a look; NULL: nothing found."
         ),
         sa.Column("week_start", sa.Date(), nullable=False, comment="Partition: Monday of the week."),
         sa.PrimaryKeyConstraint("run_id", "item_id"),
@@ -638,10 +580,7 @@ def upgrade() -> None:
         ),
         sa.Column("content", sa.Text(), nullable=False, comment="Text of the question."),
         sa.Column(
-            "difficulty",
-            sa.Numeric(),
-            nullable=True,
-            comment="Difficulty given by the author. [author's scale]",
+            "difficulty", sa.Numeric(), nullable=True, comment="Difficulty given by the author. [author's scale]"
         ),
         sa.Column("topic_id", sa.Text(), nullable=True, comment="Topic of the question."),
         sa.Column(
@@ -799,10 +738,7 @@ def upgrade() -> None:
         "weekly_kpi",
         sa.Column("user_id", sa.Text(), nullable=False, comment="Raw id of the student."),
         sa.Column(
-            "week_start",
-            sa.Date(),
-            nullable=False,
-            comment="Monday of the ISO week in the platform's time zone.",
+            "week_start", sa.Date(), nullable=False, comment="Monday of the ISO week in the platform's time zone."
         ),
         sa.Column(
             "kpis",

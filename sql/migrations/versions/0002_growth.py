@@ -161,10 +161,7 @@ def upgrade() -> None:
             comment="Upper bound of its 95 % interval. [score]",
         ),
         sa.Column(
-            "sigma",
-            sa.DOUBLE_PRECISION(),
-            nullable=False,
-            comment="Posterior SD of the projected score. [score]",
+            "sigma", sa.DOUBLE_PRECISION(), nullable=False, comment="Posterior SD of the projected score. [score]"
         ),
         sa.Column(
             "p",
@@ -177,10 +174,7 @@ def upgrade() -> None:
         sa.Column("target", sa.DOUBLE_PRECISION(), nullable=False, comment="Score that p is about. [score]"),
         sa.Column("target_level", sa.DOUBLE_PRECISION(), nullable=False, comment="The same as an ability. [logit]"),
         sa.Column(
-            "target_source",
-            sa.Text(),
-            nullable=False,
-            comment="'interest_goal' or 'default' (METRICS_DEFAULT_TARGET).",
+            "target_source", sa.Text(), nullable=False, comment="'interest_goal' or 'default' (METRICS_DEFAULT_TARGET)."
         ),
         sa.Column("horizon_date", sa.Date(), nullable=False, comment="Day that the score is projected to."),
         sa.Column(

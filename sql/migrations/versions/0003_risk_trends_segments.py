@@ -41,10 +41,7 @@ def upgrade() -> None:
             comment="Days of silence that survival_risk is about. [days]",
         ),
         sa.Column(
-            "follow_up_days",
-            sa.Integer(),
-            nullable=True,
-            comment="Days after which a landmark is censored. [days]",
+            "follow_up_days", sa.Integer(), nullable=True, comment="Days after which a landmark is censored. [days]"
         ),
         sa.Column(
             "coefficients",
@@ -75,10 +72,7 @@ def upgrade() -> None:
             comment="95 % limits of the hazard ratios: {column: [lower, upper]}.",
         ),
         sa.Column(
-            "concordance",
-            sa.DOUBLE_PRECISION(),
-            nullable=True,
-            comment="Share of pairs ordered right; 0.5 is chance.",
+            "concordance", sa.DOUBLE_PRECISION(), nullable=True, comment="Share of pairs ordered right; 0.5 is chance."
         ),
         sa.Column("n", sa.Integer(), nullable=True, comment="Landmarks: one row a student and week."),
         sa.Column("n_users", sa.Integer(), nullable=True, comment="Students."),
@@ -204,10 +198,7 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Text(), nullable=False, comment="Raw id of the student."),
         sa.Column("week_start", sa.Date(), nullable=False, comment="Partition: Monday of the week."),
         sa.Column(
-            "risk_score",
-            sa.DOUBLE_PRECISION(),
-            nullable=True,
-            comment="Probability of silence over the fit's horizon.",
+            "risk_score", sa.DOUBLE_PRECISION(), nullable=True, comment="Probability of silence over the fit's horizon."
         ),
         sa.Column("risk_lower", sa.DOUBLE_PRECISION(), nullable=True, comment="Lower 95 % limit of risk_score."),
         sa.Column("risk_upper", sa.DOUBLE_PRECISION(), nullable=True, comment="Upper 95 % limit of risk_score."),
@@ -260,12 +251,7 @@ def upgrade() -> None:
             nullable=False,
             comment="Last attempt before the silence; a later attempt begins another silence.",
         ),
-        sa.Column(
-            "threshold_days",
-            sa.Integer(),
-            nullable=False,
-            comment="Days of silence that were crossed. [days]",
-        ),
+        sa.Column("threshold_days", sa.Integer(), nullable=False, comment="Days of silence that were crossed. [days]"),
         sa.Column(
             "noticed_at",
             postgresql.TIMESTAMP(timezone=True),
@@ -304,20 +290,14 @@ def upgrade() -> None:
             comment="First instant after the outcomes that were looked at.",
         ),
         sa.Column(
-            "cohort_size",
-            sa.Integer(),
-            nullable=False,
-            comment="Students (weeks of a forecast) that were judged.",
+            "cohort_size", sa.Integer(), nullable=False, comment="Students (weeks of a forecast) that were judged."
         ),
         sa.Column("n", sa.Integer(), nullable=False, comment="Predictions that were judged."),
         sa.Column("n_events", sa.Integer(), nullable=True, comment="How often it happened."),
         sa.Column("observed_share", sa.DOUBLE_PRECISION(), nullable=True, comment="Share in which it happened."),
         sa.Column("predicted_share", sa.DOUBLE_PRECISION(), nullable=True, comment="Mean prediction."),
         sa.Column(
-            "brier",
-            sa.DOUBLE_PRECISION(),
-            nullable=True,
-            comment="Mean squared difference of prediction and outcome.",
+            "brier", sa.DOUBLE_PRECISION(), nullable=True, comment="Mean squared difference of prediction and outcome."
         ),
         sa.Column("brier_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the baseline."),
         sa.Column(
@@ -329,10 +309,7 @@ def upgrade() -> None:
         sa.Column("brier_gain", sa.DOUBLE_PRECISION(), nullable=True, comment="brier_baseline - brier."),
         sa.Column("brier_gain_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error, by student."),
         sa.Column(
-            "log_score",
-            sa.DOUBLE_PRECISION(),
-            nullable=True,
-            comment="Mean logarithmic loss (nats); lower is better.",
+            "log_score", sa.DOUBLE_PRECISION(), nullable=True, comment="Mean logarithmic loss (nats); lower is better."
         ),
         sa.Column("log_score_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the baseline."),
         sa.Column("log_skill", sa.DOUBLE_PRECISION(), nullable=True, comment="1 - log_score / log_score_baseline."),
@@ -356,27 +333,16 @@ def upgrade() -> None:
             nullable=True,
             comment="Mean distance of prediction and smooth calibration curve.",
         ),
-        sa.Column(
-            "auc",
-            sa.DOUBLE_PRECISION(),
-            nullable=True,
-            comment="Share of pairs ordered right; 0.5 is chance.",
-        ),
+        sa.Column("auc", sa.DOUBLE_PRECISION(), nullable=True, comment="Share of pairs ordered right; 0.5 is chance."),
         sa.Column("auc_se", sa.DOUBLE_PRECISION(), nullable=True, comment="Its standard error."),
         sa.Column("mae", sa.DOUBLE_PRECISION(), nullable=True, comment="Mean absolute error of a forecast."),
         sa.Column("mae_baseline", sa.DOUBLE_PRECISION(), nullable=True, comment="The same of the naive forecast."),
         sa.Column(
-            "coverage",
-            sa.DOUBLE_PRECISION(),
-            nullable=True,
-            comment="Share of outcomes inside a forecast's interval.",
+            "coverage", sa.DOUBLE_PRECISION(), nullable=True, comment="Share of outcomes inside a forecast's interval."
         ),
         sa.Column("coverage_level", sa.DOUBLE_PRECISION(), nullable=True, comment="Share that should be inside."),
         sa.Column(
-            "baseline",
-            sa.Text(),
-            nullable=False,
-            comment="What the baseline says, known when the prediction was made.",
+            "baseline", sa.Text(), nullable=False, comment="What the baseline says, known when the prediction was made."
         ),
         sa.Column(
             "curve",
@@ -498,10 +464,7 @@ def upgrade() -> None:
         ),
         sa.Column("is_new", sa.Boolean(), nullable=False, comment="No segment of the run before is the same."),
         sa.Column(
-            "moved",
-            sa.DOUBLE_PRECISION(),
-            nullable=True,
-            comment="Scaled distance from its centre in the run before.",
+            "moved", sa.DOUBLE_PRECISION(), nullable=True, comment="Scaled distance from its centre in the run before."
         ),
         sa.PrimaryKeyConstraint("run_id", "segment_id"),
         comment="The segments of each run: name, description, centre, stability.",
@@ -521,10 +484,7 @@ def upgrade() -> None:
             comment="{user_id, engagement, improvement, efficiency, recovery, sessions, gap, avg_rt, avg_hints, …}.",
         ),
         sa.Column(
-            "assigned_at",
-            postgresql.TIMESTAMP(timezone=True),
-            nullable=False,
-            comment="As-of instant of the run.",
+            "assigned_at", postgresql.TIMESTAMP(timezone=True), nullable=False, comment="As-of instant of the run."
         ),
         sa.Column("run_id", sa.Text(), nullable=True, comment="Run; segment_meta.run_id."),
         sa.Column("week_start", sa.Date(), nullable=True, comment="Week of the run."),
@@ -539,10 +499,7 @@ def upgrade() -> None:
         op,
         "prophet_fit_meta",
         sa.Column(
-            "run_id",
-            sa.Text(),
-            nullable=False,
-            comment="Fit; derived from its week, metric, settings and data.",
+            "run_id", sa.Text(), nullable=False, comment="Fit; derived from its week, metric, settings and data."
         ),
         sa.Column("metric", sa.Text(), nullable=False, comment="KPI or topic:<topic_id>."),
         sa.Column(
@@ -573,18 +530,10 @@ def upgrade() -> None:
             comment="As-of instant: nothing at or after it was used.",
         ),
         sa.Column("user_id", sa.Text(), nullable=True, comment="NULL: the series is the whole cohort's."),
-        sa.Column(
-            "lookback_weeks",
-            sa.Integer(),
-            nullable=True,
-            comment="Closed weeks that the series reaches back.",
-        ),
+        sa.Column("lookback_weeks", sa.Integer(), nullable=True, comment="Closed weeks that the series reaches back."),
         sa.Column("horizon_weeks", sa.Integer(), nullable=True, comment="Weeks ahead."),
         sa.Column(
-            "anomaly_threshold",
-            sa.DOUBLE_PRECISION(),
-            nullable=True,
-            comment="A week is an anomaly from this |z| on.",
+            "anomaly_threshold", sa.DOUBLE_PRECISION(), nullable=True, comment="A week is an anomaly from this |z| on."
         ),
         sa.Column("week_start", sa.Date(), nullable=True, comment="Partition: Monday of the week."),
         sa.PrimaryKeyConstraint("run_id"),

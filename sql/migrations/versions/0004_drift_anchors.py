@@ -33,16 +33,10 @@ def upgrade() -> None:
             comment="Window: last day as YYYYMMDD, then its length in days with four digits.",
         ),
         sa.Column(
-            "start_at",
-            postgresql.TIMESTAMP(timezone=True),
-            nullable=False,
-            comment="First instant of the window.",
+            "start_at", postgresql.TIMESTAMP(timezone=True), nullable=False, comment="First instant of the window."
         ),
         sa.Column(
-            "end_at",
-            postgresql.TIMESTAMP(timezone=True),
-            nullable=False,
-            comment="First instant after the window.",
+            "end_at", postgresql.TIMESTAMP(timezone=True), nullable=False, comment="First instant after the window."
         ),
         sa.Column(
             "population_tags",
@@ -74,10 +68,7 @@ def upgrade() -> None:
             comment="Discrimination, on the scale of the baseline window.",
         ),
         sa.Column(
-            "b_hat",
-            sa.DOUBLE_PRECISION(),
-            nullable=True,
-            comment="Difficulty, on the scale of the baseline window.",
+            "b_hat", sa.DOUBLE_PRECISION(), nullable=True, comment="Difficulty, on the scale of the baseline window."
         ),
         sa.Column("c_hat", sa.DOUBLE_PRECISION(), nullable=True, comment="Lower asymptote."),
         sa.Column("a_l95", sa.DOUBLE_PRECISION(), nullable=True, comment="Lower 95 % limit of a."),
@@ -132,10 +123,7 @@ def upgrade() -> None:
         sa.Column("threshold", sa.DOUBLE_PRECISION(), nullable=False, comment="Size that an alert needs."),
         sa.Column("severity", sa.Text(), nullable=False, comment="How far beyond it."),
         sa.Column(
-            "p_adjusted",
-            sa.DOUBLE_PRECISION(),
-            nullable=True,
-            comment="Adjusted over every parameter of every item.",
+            "p_adjusted", sa.DOUBLE_PRECISION(), nullable=True, comment="Adjusted over every parameter of every item."
         ),
         sa.Column("run_id", sa.Text(), nullable=False, comment="Comparison that the alert belongs to."),
         sa.Column("week_start", sa.Date(), nullable=True, comment="Partition: Monday of the week."),
@@ -181,10 +169,7 @@ def upgrade() -> None:
             comment="Calibrations of the last 90 days that stability rests on, at most 5.",
         ),
         sa.Column(
-            "sd_b",
-            sa.DOUBLE_PRECISION(),
-            nullable=True,
-            comment="Spread of b over them; NULL below two. [logit]",
+            "sd_b", sa.DOUBLE_PRECISION(), nullable=True, comment="Spread of b over them; NULL below two. [logit]"
         ),
         sa.Column("has_responses", sa.Boolean(), nullable=False, comment="Enough answers."),
         sa.Column("has_difficulty", sa.Boolean(), nullable=False, comment="Difficulty within the range."),

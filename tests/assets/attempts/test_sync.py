@@ -61,13 +61,7 @@ def assert_reconciled(engine: Engine) -> None:
 def well_formed_exams(seed: int, n_exams: int) -> list[Exam]:
     """Random exams of a few students with retakes, repeated questions, both spellings of a UUID and odd times."""
     rng = random.Random(seed)
-    users = [
-        "kim",
-        "0AF3C1D2-0000-4000-8000-1234567890AB",
-        "0af3c1d2-0000-4000-8000-1234567890ab",
-        "-" * 36,
-        "한글",
-    ]
+    users = ["kim", "0AF3C1D2-0000-4000-8000-1234567890AB", "0af3c1d2-0000-4000-8000-1234567890ab", "-" * 36, "한글"]
     users.append("0af3c1d2-0000-4000-8000-1234567890a")
     exams = []
     for _ in range(n_exams):
@@ -154,8 +148,7 @@ def test_what_was_not_recorded_is_null_behind_the_contracts_zero(database: Engin
     store(database, Exam((question(1), question(2, time_spent_sec=0, used_hints=0))))
     sync(database)
     rows = rows_of(
-        database,
-        "SELECT response_time_ms, recorded_time_ms, hint_used, hints_used FROM attempt ORDER BY item_id",
+        database, "SELECT response_time_ms, recorded_time_ms, hint_used, hints_used FROM attempt ORDER BY item_id"
     )
     assert [tuple(row.values()) for row in rows] == [(0, None, False, None), (0, 0.0, False, 0)]
 
@@ -241,10 +234,7 @@ def test_a_malformed_element_is_in_quarantine_and_its_neighbours_are_attempts(
 
 
 def test_a_malformed_field_is_kept_as_not_recorded(database: Engine) -> None:
-    store(
-        database,
-        Exam((question(1, used_hints=1.5, time_spent_sec="fast", answered_at="2026-02-30T10:00:00Z"),)),
-    )
+    store(database, Exam((question(1, used_hints=1.5, time_spent_sec="fast", answered_at="2026-02-30T10:00:00Z"),)))
     sync(database)
     assert [row["reason"] for row in quarantine(database)] == [
         "answered_at_not_instant",
@@ -392,9 +382,7 @@ WORDS = st.one_of(
 )
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, WORDS)
 ANYTHING = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
-    max_leaves=5,
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3), max_leaves=5
 )
 FIELDS = ("question_id", "is_correct", "correct", "topic", "time_spent_sec", "used_hints", "answered_at")
 ELEMENTS = st.one_of(
@@ -408,8 +396,7 @@ ELEMENTS = st.one_of(
 @given(st.lists(st.one_of(st.lists(ELEMENTS, max_size=6), ANYTHING), min_size=1, max_size=4))
 def test_any_json_never_raises_and_is_accounted_for(shared_database: Engine, exams: list[Any]) -> None:
     execute(
-        shared_database,
-        "TRUNCATE exam_results, attempt_log, attempt_quarantine, attempt_sync, attempt_touched_day",
+        shared_database, "TRUNCATE exam_results, attempt_log, attempt_quarantine, attempt_sync, attempt_touched_day"
     )
     store(shared_database, *(Exam(questions) for questions in exams))
     sync(shared_database)
@@ -452,8 +439,7 @@ def test_a_correction_that_forgot_updated_at_is_seen(database: Engine) -> None:
     store(database, Exam((question(1, is_correct=False),)))
     sync(database)
     execute(
-        database,
-        """UPDATE exam_results SET result_json = jsonb_set(result_json, '{questions,0,is_correct}', 'true')""",
+        database, """UPDATE exam_results SET result_json = jsonb_set(result_json, '{questions,0,is_correct}', 'true')"""
     )
     sync(database)
     assert attempts(database, "correct") == [{"correct": True}]
@@ -542,12 +528,7 @@ def test_an_attempt_in_the_future_is_taken_up_when_its_time_has_come(database: E
 
 
 def test_a_second_run_changes_no_row(database: Engine) -> None:
-    store(
-        database,
-        *well_formed_exams(5, 30),
-        Exam([None, question("x"), question(1, used_hints=0.5)]),
-        Exam({}),
-    )
+    store(database, *well_formed_exams(5, 30), Exam([None, question("x"), question(1, used_hints=0.5)]), Exam({}))
     sync(database)
     before = snapshot(database, *TABLES)
     for options in ({}, {"full_compare": True}, {"batch_size": 3}):
@@ -556,12 +537,7 @@ def test_a_second_run_changes_no_row(database: Engine) -> None:
 
 
 def test_made_anew_from_the_source_the_log_is_the_same(database: Engine) -> None:
-    store(
-        database,
-        *well_formed_exams(6, 30),
-        Exam([None, question("x"), question(1, used_hints=0.5)]),
-        Exam({}),
-    )
+    store(database, *well_formed_exams(6, 30), Exam([None, question("x"), question(1, used_hints=0.5)]), Exam({}))
     sync(database)
     log = rows_of(database, "SELECT * FROM attempt_log ORDER BY exam_result_id, question_ordinal")
     execute(database, "TRUNCATE attempt_log, attempt_quarantine, attempt_sync")
@@ -605,10 +581,7 @@ def test_a_correction_touches_exactly_its_days(database: Engine) -> None:
     store(database, *exams)
     sync(database)
     assert touched(database) == {(NOON + day * DAY).date(): 2 for day in range(4)}
-    store(
-        database,
-        Exam((question(1, is_correct=False), question(2)), created_at=exams[1].created_at, id=exams[1].id),
-    )
+    store(database, Exam((question(1, is_correct=False), question(2)), created_at=exams[1].created_at, id=exams[1].id))
     sync(database)
     assert touched(database) == {(NOON + DAY).date(): 1}
     moved = question(1, answered_at=(NOON + 2 * DAY).isoformat())
@@ -625,9 +598,7 @@ def touched_ids(engine: Engine) -> dict[dt.date, int]:
     return {row["day"]: row["id"] for row in rows_of(engine, "SELECT day, id FROM attempt_touched_day")}
 
 
-def test_a_day_has_one_row_however_often_it_changes_and_a_reader_finds_the_last_change(
-    database: Engine,
-) -> None:
+def test_a_day_has_one_row_however_often_it_changes_and_a_reader_finds_the_last_change(database: Engine) -> None:
     """A reader who has read up to any id finds exactly the days that changed since."""
     exams = [Exam((question(1),), created_at=NOON + day * DAY) for day in range(3)]
     store(database, *exams)
@@ -758,7 +729,6 @@ def test_one_exams_elements_are_read_without_taking_the_others_apart(database: E
     store(database, *(Exam((question(1),)) for _ in range(300)))
     execute(database, "ANALYZE exam_results")
     found = plan(
-        database,
-        "SELECT * FROM attempt_element WHERE exam_result_id = '00000000-0000-0000-0000-000000000001'",
+        database, "SELECT * FROM attempt_element WHERE exam_result_id = '00000000-0000-0000-0000-000000000001'"
     )
     assert "exam_results_pkey" in found

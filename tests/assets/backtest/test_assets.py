@@ -113,9 +113,7 @@ def test_a_week_is_judged_when_its_outcomes_are_known_and_not_before(database: E
     assert running.published.staged == 0
 
 
-def test_abilities_are_scored_by_the_next_weeks_first_answers_with_their_uncertainty(
-    database: Engine,
-) -> None:
+def test_abilities_are_scored_by_the_next_weeks_first_answers_with_their_uncertainty(database: Engine) -> None:
     then = week(10)
     execute(
         database,
@@ -211,11 +209,7 @@ def test_drift_of_the_last_weeks_is_told(database: Engine) -> None:
             "INSERT INTO prediction_backtest (week_start, prediction, method, judged_until, cohort_size, n, "
             "observed_share, predicted_share, baseline, is_credible) VALUES (:w, 'S', 'm', :at, 500, 500, "
             ":observed, 0.3, 'b', true)",
-            {
-                "w": week(number).start,
-                "at": week(number).as_of,
-                "observed": 0.3 + shift + 0.01 * (number % 2),
-            },
+            {"w": week(number).start, "at": week(number).as_of, "observed": 0.3 + shift + 0.01 * (number % 2)},
         )
     outcome = outcomes_of(database, week(12), compute=lambda run: judge_week(run, NOW), is_dry_run=True)[0]
     (check,) = [c for c in outcome.checks if c.check.name == "no_drift"]
@@ -233,12 +227,7 @@ def test_a_forecast_is_judged_by_the_weeks_that_came(database: Engine) -> None:
         database,
         "INSERT INTO prophet_fit_meta (run_id, metric, forecast, fit_meta, fitted_at, week_start) "
         "VALUES ('p', 'I_t', CAST(:forecast AS jsonb), CAST(:meta AS jsonb), :at, :w)",
-        {
-            "forecast": json.dumps(forecast),
-            "meta": json.dumps(meta),
-            "at": week(10).as_of,
-            "w": week(10).start,
-        },
+        {"forecast": json.dumps(forecast), "meta": json.dumps(meta), "at": week(10).as_of, "w": week(10).start},
     )
     for number, value in ((11, 0.35), (12, 0.5), (13, 9.0)):
         store_kpis(database, number, {"u": {"I_t": value}})

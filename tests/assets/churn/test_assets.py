@@ -164,8 +164,7 @@ def test_the_graph_fits_scores_and_fills_s_and_twice_is_once(database: Engine) -
     assert fit["survival_curve"][0] == {"t": 0, "S": 1}
     assert 0.5 < fit["calibration"]["calibration_slope"] < 2.0
     risks = rows_of(
-        database,
-        "SELECT r.*, k.kpis FROM survival_risk AS r INNER JOIN weekly_kpi AS k USING (user_id, week_start)",
+        database, "SELECT r.*, k.kpis FROM survival_risk AS r INNER JOIN weekly_kpi AS k USING (user_id, week_start)"
     )
     assert len(risks) > 100
     for row in risks:
@@ -346,8 +345,7 @@ def test_the_operator_can_keep_the_heuristic(database: Engine, monkeypatch: pyte
     key = week(15).start.isoformat()
     assert materialize(database, weekly_kpi_s, partition_key=key).success
     methods = rows_of(
-        database,
-        "SELECT DISTINCT kpis ->> 'S_method' AS method, kpis ->> 'S_method_reason' AS why FROM weekly_kpi",
+        database, "SELECT DISTINCT kpis ->> 'S_method' AS method, kpis ->> 'S_method_reason' AS why FROM weekly_kpi"
     )
     assert methods == [{"method": "heuristic", "why": "SURVIVAL_UPDATE_KPI is off"}]
 
@@ -424,11 +422,7 @@ def test_the_report_document_has_risk_forecast_and_segment_of_its_week(database:
     assert (effect.column.covariate, effect.column.is_missing_indicator) == ("A_t", True)
     assert (effect.ratio, effect.limits) == (2.0, (1.5, 2.5))
     assert one.bayesian_growth is not None
-    assert (one.bayesian_growth.P, one.bayesian_growth.projected, one.bayesian_growth.n_weeks) == (
-        0.3,
-        0.6,
-        8,
-    )
+    assert (one.bayesian_growth.P, one.bayesian_growth.projected, one.bayesian_growth.n_weeks) == (0.3, 0.6, 8)
     assert one.bayesian_growth.is_share
     assert other.bayesian_growth is None
     assert other.survival_risk is None

@@ -122,11 +122,7 @@ def test_later_weeks_change_nothing_about_an_earlier_one(database: Engine) -> No
     store(database, cohort(9))
     run(database, week(6))
     before = rows_of(database, "SELECT * FROM prophet_fit_meta")
-    execute(
-        database,
-        "UPDATE weekly_kpi SET kpis = kpis || '{\"I_t\": 1}' WHERE week_start > :w",
-        {"w": week(6).start},
-    )
+    execute(database, "UPDATE weekly_kpi SET kpis = kpis || '{\"I_t\": 1}' WHERE week_start > :w", {"w": week(6).start})
     run(database, week(6))
     assert rows_of(database, "SELECT * FROM prophet_fit_meta") == before
 

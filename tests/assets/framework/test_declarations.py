@@ -101,12 +101,7 @@ def test_every_dependency_is_an_asset_of_the_graph() -> None:
         node = GRAPH.get(key)
         assert node.description, key
         assert node.group_name in GROUPS, key
-    assert {key.to_user_string() for key in EXTERNAL} <= {
-        "exam_results",
-        "question",
-        "interest_goal",
-        "session",
-    }
+    assert {key.to_user_string() for key in EXTERNAL} <= {"exam_results", "question", "interest_goal", "session"}
 
 
 @each([*MATERIALISABLE, *EXTERNAL])
@@ -281,11 +276,7 @@ def loaded_modules() -> set[str]:
         "HOME": "/nonexistent",
     }
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LOADER],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-W", "ignore", "-c", LOADER], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return set(json.loads(done.stdout.splitlines()[-1]))

@@ -35,17 +35,7 @@ from tests.assets._growth import (
     store_goal,
     week_of,
 )
-from tests.assets._growth_runs import (
-    LAPLACE,
-    STAN,
-    TABLES,
-    checks_of,
-    fit,
-    fit_glmm,
-    materialise,
-    samplers,
-    store_fit,
-)
+from tests.assets._growth_runs import LAPLACE, STAN, TABLES, checks_of, fit, fit_glmm, materialise, samplers, store_fit
 from tests.assets._week_runs import LOG, week_run
 
 
@@ -508,13 +498,7 @@ def test_the_draws_are_stored_for_predictions_on_demand(database: Engine) -> Non
 def test_the_mixed_model_is_stored_and_slopes_are_merged_on_request(database: Engine) -> None:
     truth = store_cohort(database)
     quiet = pd.DataFrame(
-        {
-            "user_id": "quiet",
-            "item_id": [1],
-            "correct": True,
-            "completed_at": week_of().as_of,
-            "topic_id": "t",
-        }
+        {"user_id": "quiet", "item_id": [1], "correct": True, "completed_at": week_of().as_of, "topic_id": "t"}
     ).assign(completed_at=lambda f: f["completed_at"] - dt.timedelta(days=1))
     execute(database, "UPDATE attempt_log SET id = id + 1000000")
     store_answers(database, quiet)

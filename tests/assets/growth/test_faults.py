@@ -23,19 +23,8 @@ from seedtest_analytics.assets.growth.bayesian import week as growth_week
 from seedtest_analytics.resources.stan.executables import default_cache_dir
 from seedtest_analytics.settings import GrowthSettings
 from tests._database import execute, rows_of, snapshot
-from tests.assets._growth import (
-    LAST_WEEK,
-    store_calibration,
-    store_cohort,
-    store_goal,
-)
-from tests.assets._growth_runs import (
-    STAN,
-    TABLES,
-    fit,
-    fit_glmm,
-    store_fit,
-)
+from tests.assets._growth import LAST_WEEK, store_calibration, store_cohort, store_goal
+from tests.assets._growth_runs import STAN, TABLES, fit, fit_glmm, store_fit
 
 
 @pytest.mark.parametrize(

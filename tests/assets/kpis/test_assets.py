@@ -18,13 +18,7 @@ from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import PlatformSettings, load_settings
 from tests._database import empty_tables, execute, rows_of, snapshot
 from tests.assets import _kpi_reference as reference
-from tests.assets._cohort import (
-    random_abilities,
-    random_cohort,
-    store_abilities,
-    store_attempts,
-    store_windows,
-)
+from tests.assets._cohort import random_abilities, random_cohort, store_abilities, store_attempts, store_windows
 from tests.assets._kpi_reference import Ability, Attempt, days_before
 from tests.assets._week_runs import week_run
 
@@ -225,12 +219,7 @@ def test_a_time_that_was_not_recorded_is_no_time(database: Engine) -> None:
 
 def test_recovery_counts_items_and_looks_at_the_first_meeting(database: Engine) -> None:
     wrong = [attempt(40, item_id=i, correct=False) for i in (1, 2, 3)]
-    again = [
-        attempt(9, item_id=1, correct=False),
-        attempt(8, item_id=1),
-        attempt(7, item_id=2),
-        attempt(6, item_id=9),
-    ]
+    again = [attempt(9, item_id=1, correct=False), attempt(8, item_id=1), attempt(7, item_id=2), attempt(6, item_id=9)]
     store_attempts(database, [*wrong, *again])
     compute(database, names=("R_t",))
     kim = stored(database)["kim"]
@@ -314,21 +303,8 @@ def test_a_row_of_a_legacy_writer_gets_the_six_keys_and_keeps_its_own(database: 
 
 def test_each_asset_touches_its_own_keys_only(database: Engine, cohort: list[Attempt]) -> None:
     compute(database)
-    foreign = {
-        "growth_slope": 0.12,
-        "segment": "x",
-        "sigma": 9.5,
-        "P": 0.75,
-        "P_method": "bayesian",
-        "note": None,
-    }
-    execute(
-        database,
-        "UPDATE weekly_kpi SET kpis = kpis || CAST(:foreign AS jsonb)",
-        {
-            "foreign": json.dumps(foreign),
-        },
-    )
+    foreign = {"growth_slope": 0.12, "segment": "x", "sigma": 9.5, "P": 0.75, "P_method": "bayesian", "note": None}
+    execute(database, "UPDATE weekly_kpi SET kpis = kpis || CAST(:foreign AS jsonb)", {"foreign": json.dumps(foreign)})
     compute(database, names=("I_t", "E_t", "R_t", "A_t", "S"))
     for keys in stored(database).values():
         assert {name: keys[name] for name in foreign} == foreign

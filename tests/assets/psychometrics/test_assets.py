@@ -61,9 +61,7 @@ def two_cohorts(database: Engine) -> Engine:
     return database
 
 
-def test_an_item_with_a_wrong_key_is_neither_scored_nor_linked_with_and_stays_in_the_tables(
-    database: Engine,
-) -> None:
+def test_an_item_with_a_wrong_key_is_neither_scored_nor_linked_with_and_stays_in_the_tables(database: Engine) -> None:
     a = BANK.a.copy()
     a[3] = -1.0
     BANK.store(database)

@@ -62,11 +62,7 @@ def test_features_are_means_of_the_weeks_and_days_of_the_look_back(database: Eng
         database,
         "INSERT INTO features_topic_daily (user_id, topic_id, date, attempts, hints, rt_median) VALUES "
         "('u', 'a', :d, 3, 1, 1000), ('u', 'b', :d, 5, 2, 3000), ('u', 'a', :e, 2, 0, 5000), ('u', 'a', :old, 9, 9, 9)",
-        {
-            "d": week(1).start,
-            "e": week(3).start + dt.timedelta(days=6),
-            "old": week(1).start - dt.timedelta(days=1),
-        },
+        {"d": week(1).start, "e": week(3).start + dt.timedelta(days=6), "old": week(1).start - dt.timedelta(days=1)},
     )
     with database.begin() as connection:
         found = load_features(connection, week(3), settings=SegmentSettings(lookback_weeks=3, min_weeks=2))
@@ -74,12 +70,7 @@ def test_features_are_means_of_the_weeks_and_days_of_the_look_back(database: Eng
     values = {name: column.tolist()[0] for name, column in found.columns.items()}
     assert values["engagement"] == pytest.approx(0.3)
     assert np.isnan(values["improvement"])
-    assert (values["sessions"], values["avg_rt"], values["avg_hints"], values["total_attempts"]) == (
-        4,
-        3500,
-        1.5,
-        10,
-    )
+    assert (values["sessions"], values["avg_rt"], values["avg_hints"], values["total_attempts"]) == (4, 3500, 1.5, 10)
 
 
 def test_planted_groups_are_found_named_and_written_once(database: Engine) -> None:

@@ -42,9 +42,7 @@ def test_without_drift_it_is_the_weighted_mean_so_far():
 def test_with_all_drift_it_is_the_last_value():
     y, w = checked_rows([[1.0, 5.0, np.nan, 2.0, 9.0]], None)
     expected = one_step(
-        y,
-        w,
-        model=LocalLevel(1e4, 1.0, start_ratio=DIFFUSE, start_level=0.0, noise_sd=1.0, reference_evidence=1.0),
+        y, w, model=LocalLevel(1e4, 1.0, start_ratio=DIFFUSE, start_level=0.0, noise_sd=1.0, reference_evidence=1.0)
     ).expected[0]
     np.testing.assert_allclose(expected, [np.nan, 1.0, 5.0, 5.0, 2.0], atol=1e-2)
 

@@ -5,12 +5,7 @@ import pytest
 from scipy import integrate, special, stats
 
 from benchmarks._cohorts import PROGRAMS, simulate_counts
-from seedtest_analytics.stats.growth.binomial import (
-    BinomialDensity,
-    default_draws,
-    fit_binomial,
-    predict_counts,
-)
+from seedtest_analytics.stats.growth.binomial import BinomialDensity, default_draws, fit_binomial, predict_counts
 from seedtest_analytics.stats.growth.counts import count_data
 from seedtest_analytics.stats.growth.errors import GrowthDataError
 from seedtest_analytics.stats.growth.posterior import Thresholds
@@ -99,10 +94,7 @@ def test_projections_cover_the_true_share(fit):
 def test_rows_that_are_no_counts_are_named(answered, right):
     with pytest.raises(GrowthDataError, match=r"rows? .*2"):
         count_data(
-            [1, 1, 1, 2, 2, 2],
-            [0, 1, 2, 0, 1, 2],
-            answered=[3, 3, answered, 3, 3, 3],
-            right=[1, 2, right, 2, 1, 3],
+            [1, 1, 1, 2, 2, 2], [0, 1, 2, 0, 1, 2], answered=[3, 3, answered, 3, 3, 3], right=[1, 2, right, 2, 1, 3]
         )
 
 

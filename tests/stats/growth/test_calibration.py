@@ -109,8 +109,5 @@ def test_the_quick_looks_gate_lets_only_good_approximations_through(stan_runner)
         passed += 1
         theirs, ours = slow.summary(), quick.summary()
         for name in ("intercept", "week", "sd_intercept", "sd_week", "correlation", "sigma"):
-            assert abs(ours[name]["mean"] - theirs[name]["mean"]) < 0.2 * theirs[name]["sd"], (
-                replication,
-                name,
-            )
+            assert abs(ours[name]["mean"] - theirs[name]["mean"]) < 0.2 * theirs[name]["sd"], (replication, name)
     assert passed >= 10

@@ -14,11 +14,7 @@ from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Nor
 PRIORS = GrowthPriors(
     Normal(0.2, 0.7), Normal(0.01, 0.2), sd=HalfCauchy(0.05, 0.4), sigma=HalfCauchy(0.1, 0.3), lkj_eta=2.0
 )
-POINTS = [
-    (0.5, 0.01, -2.0, -4.0, -0.3, -2.4),
-    (0.1, -0.05, -1.0, -2.0, 1.5, -3.0),
-    (0.9, 0.1, -6.0, -7.0, 0.0, -0.5),
-]
+POINTS = [(0.5, 0.01, -2.0, -4.0, -0.3, -2.4), (0.1, -0.05, -1.0, -2.0, 1.5, -3.0), (0.9, 0.1, -6.0, -7.0, 0.0, -0.5)]
 
 
 def brute_force(theta, student, week, score, weight):

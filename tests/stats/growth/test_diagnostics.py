@@ -18,11 +18,7 @@ def autoregression(correlation, chains, draws, seed, shift=0.0, heavy=False):
 
 
 # ArviZ 0.21: rhat, ess, ess(method="tail"), bfmi of the same chains
-ANTITHETIC = (
-    (-0.6, 2, 300, 3),
-    [1.002786311, 1666.89075, 472.6944883],
-    [3.312291023, 3.082965062],
-)
+ANTITHETIC = ((-0.6, 2, 300, 3), [1.002786311, 1666.89075, 472.6944883], [3.312291023, 3.082965062])
 HEAVY = (
     (0.2, 4, 400, 5, 0.0, True),
     [1.001733892, 1039.228356, 1302.210188],

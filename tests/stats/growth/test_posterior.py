@@ -11,12 +11,7 @@ from seedtest_analytics.stats.growth.brms import theta_of
 from seedtest_analytics.stats.growth.data import growth_data
 from seedtest_analytics.stats.growth.errors import UnusablePosteriorError
 from seedtest_analytics.stats.growth.laplace import fit_laplace
-from seedtest_analytics.stats.growth.posterior import (
-    GrowthPosterior,
-    ImportanceRun,
-    SamplerRun,
-    weighted_quantile,
-)
+from seedtest_analytics.stats.growth.posterior import GrowthPosterior, ImportanceRun, SamplerRun, weighted_quantile
 from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Normal
 
 SEED = 20

@@ -193,13 +193,7 @@ class TestGoalProbability:
         _, posterior = fit
         for event in ("level", "score"):
             answer = goal_probability(
-                0.6,
-                0.01,
-                weeks_remaining=8,
-                target_score=0.7,
-                credible_interval=0.9,
-                posterior=posterior,
-                event=event,
+                0.6, 0.01, weeks_remaining=8, target_score=0.7, credible_interval=0.9, posterior=posterior, event=event
             )
             assert set(answer) == {"probability", "lower", "upper", "uncertainty"}
             assert 0 <= answer["lower"] <= answer["probability"] <= answer["upper"] <= 1

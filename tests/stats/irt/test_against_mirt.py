@@ -129,8 +129,7 @@ def test_simulated_sparse_data() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["mirt_LSAT6_2pl", "mirt_LSAT7_2pl", "mirt_SAT12_2pl", "mirt_LSAT6_rasch", "mirt_LSAT7_3pl_gbeta_fixed"],
+    "name", ["mirt_LSAT6_2pl", "mirt_LSAT7_2pl", "mirt_SAT12_2pl", "mirt_LSAT6_rasch", "mirt_LSAT7_3pl_gbeta_fixed"]
 )
 def test_abilities(name: str) -> None:
     patterns = reference(name)["eap_patterns"]

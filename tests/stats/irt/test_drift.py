@@ -102,17 +102,11 @@ def test_items_with_few_answers_are_skipped_and_named(periods: tuple[Simulated, 
     baseline, recent = (calibrate(period.data) for period in periods)
     with pytest.raises(IrtDataError, match="no item has 100000 answers"):
         item_drift(
-            baseline.items,
-            recent.items,
-            link=Link.identity(),
-            thresholds=DriftThresholds(min_responses=100_000),
+            baseline.items, recent.items, link=Link.identity(), thresholds=DriftThresholds(min_responses=100_000)
         )
     n = np.sort(baseline.items.n_responses)[5]
     drift = item_drift(
-        baseline.items,
-        recent.items,
-        link=Link.identity(),
-        thresholds=DriftThresholds(min_responses=int(n) + 1),
+        baseline.items, recent.items, link=Link.identity(), thresholds=DriftThresholds(min_responses=int(n) + 1)
     )
     assert len(drift.item_ids) + len(drift.skipped) == 30
     assert len(drift.skipped) >= 6

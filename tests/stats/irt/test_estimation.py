@@ -45,8 +45,7 @@ def assert_same(
 def test_order_of_rows_does_not_matter_to_the_last_bit(small: Simulated, fitted: Calibration, seed: int) -> None:
     shuffle = np.random.default_rng(seed).permutation(len(small.user))
     again = calibrate(
-        ResponseData.from_long(small.user[shuffle], small.item[shuffle], correct=small.correct[shuffle]),
-        TIGHT,
+        ResponseData.from_long(small.user[shuffle], small.item[shuffle], correct=small.correct[shuffle]), TIGHT
     )
     np.testing.assert_array_equal(again.items.a, fitted.items.a)
     np.testing.assert_array_equal(again.items.se_b, fitted.items.se_b)
@@ -66,9 +65,7 @@ def test_names_of_items_and_users_do_not_matter(small: Simulated, fitted: Calibr
 def test_a_cohort_twice_doubles_the_information(small: Simulated, fitted: Calibration) -> None:
     twice = calibrate(
         ResponseData.from_long(
-            np.concatenate([small.user, small.user + 10_000]),
-            np.tile(small.item, 2),
-            correct=np.tile(small.correct, 2),
+            np.concatenate([small.user, small.user + 10_000]), np.tile(small.item, 2), correct=np.tile(small.correct, 2)
         ),
         TIGHT,
     )

@@ -22,11 +22,7 @@ def checked(rows, formula=SLOPES, family="gaussian"):
 
 def test_good_rows_are_numbers_and_categories():
     frame = checked(some_rows())
-    assert frame.dtypes.astype(str).to_dict() == {
-        "score": "float64",
-        "week": "float64",
-        "student": "category",
-    }
+    assert frame.dtypes.astype(str).to_dict() == {"score": "float64", "week": "float64", "student": "category"}
 
 
 def test_text_predictor_is_a_category_and_a_numeric_group_stays_a_number_where_it_is_a_predictor():

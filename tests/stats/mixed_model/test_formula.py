@@ -28,10 +28,7 @@ def test_contract_formula():
         ("score ~ 0 + week + (0+week|student)", "score ~ 0 + week + (0 + week | student)"),
         ("score ~ week - 1 + (week||student)", "score ~ week - 1 + (week || student)"),
         ("score ~ -1 + week + (1|student)", "score ~ -1 + week + (1 | student)"),
-        (
-            "score ~ week*age + I(week^2) + (1|school/student)",
-            "score ~ week*age + I(week^2) + (1 | school/student)",
-        ),
+        ("score ~ week*age + I(week^2) + (1|school/student)", "score ~ week*age + I(week^2) + (1 | school/student)"),
         (
             "score ~ (1|student) + week:age + (1|student:topic)",
             "score ~ week:age + (1 | student) + (1 | student:topic)",

@@ -5,11 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from seedtest_analytics.stats.mixed_model.result import (
-    MAX_LISTED_LEVELS,
-    MixedModelFit,
-    RandomEffects,
-)
+from seedtest_analytics.stats.mixed_model.result import MAX_LISTED_LEVELS, MixedModelFit, RandomEffects
 
 INTERCEPT = "(Intercept)"
 

@@ -161,10 +161,7 @@ def test_reasons_of_the_long_silent_and_of_the_busy(cohort, now):
     *_, model = cohort
     silent, busy = (
         {name: np.array([values[row]]) for name, values in now[0].covariates.items()}
-        for row in (
-            np.argmax(now[0].covariates["days_since_last"]),
-            np.argmax(now[0].covariates["sessions_28d"]),
-        )
+        for row in (np.argmax(now[0].covariates["days_since_last"]), np.argmax(now[0].covariates["sessions_28d"]))
     )
     why = {r.subject: r for r in model.reasons(silent)[0]}
     assert why["recent activity"].raises_risk
@@ -323,11 +320,7 @@ def test_the_heuristic_is_the_contracts_and_defined_for_the_long_silent():
 
 def test_the_heuristic_model_predicts_and_explains():
     model = fit_churn(one_row_each(30, np.full(30, 40), np.zeros(30)))
-    covariates = {
-        "days_since_last": [30.0, 0.5],
-        "mean_gap_days_28d": [np.nan, 1.0],
-        "sessions_28d": [0.0, 25.0],
-    }
+    covariates = {"days_since_last": [30.0, 0.5], "mean_gap_days_28d": [np.nan, 1.0], "sessions_28d": [0.0, 25.0]}
     risk, lower, _ = model.predict_silence(covariates)
     np.testing.assert_allclose(risk, [1.0, 0.6 * 0.5 / 14 + 0.25 / 7])
     assert np.isnan(lower).all()

@@ -60,8 +60,7 @@ def test_weight_two_is_the_row_twice():
     weighted = fit_cox(check_survival_data(X, times, events=events, weights=weights, clusters=clusters), ties="breslow")
     rows = np.repeat(np.arange(len(times)), weights)
     repeated = fit_cox(
-        check_survival_data(X[rows], times[rows], events=events[rows], clusters=clusters[rows]),
-        ties="breslow",
+        check_survival_data(X[rows], times[rows], events=events[rows], clusters=clusters[rows]), ties="breslow"
     )
     np.testing.assert_allclose(weighted.coefficients, repeated.coefficients, rtol=1e-8)
     np.testing.assert_allclose(weighted.covariance, repeated.covariance, rtol=1e-7)

@@ -8,12 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks._landmarks import activity_log, landmark_panel
-from seedtest_analytics.stats.survival.panel import (
-    ACTIVE,
-    NEVER_STARTED,
-    STOPPED,
-    activity_states,
-)
+from seedtest_analytics.stats.survival.panel import ACTIVE, NEVER_STARTED, STOPPED, activity_states
 from tests.stats.survival.simulated import FIRST_DAY, mondays, simulated_log
 
 sessions = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 90), st.sampled_from([0.0, 0.25, 0.999])), max_size=60)
@@ -48,12 +43,7 @@ def plain_rows(sessions, landmarks, end, max_silence):
     return rows
 
 
-@given(
-    sessions,
-    st.lists(st.integers(0, 100), min_size=1, max_size=12),
-    st.integers(5, 95),
-    st.sampled_from([9, 1e9]),
-)
+@given(sessions, st.lists(st.integers(0, 100), min_size=1, max_size=12), st.integers(5, 95), st.sampled_from([9, 1e9]))
 @settings(max_examples=200, deadline=None)
 def test_equals_the_plain_definition(sessions, landmarks, end, max_silence):
     log = activity_log([s[0] for s in sessions], [s[1] + s[2] for s in sessions], n_users=6)

@@ -155,12 +155,7 @@ def test_forecast_scores():
 
 def test_rows_without_evidence_do_not_count():
     score = score_forecasts(
-        [1.0, 2.0, np.nan],
-        [1.0, 9.0, 3.0],
-        lower=[0, 0, 0],
-        upper=[3, 3, 3],
-        baseline=[0, 0, 0],
-        weights=[1, 0, 1],
+        [1.0, 2.0, np.nan], [1.0, 9.0, 3.0], lower=[0, 0, 0], upper=[3, 3, 3], baseline=[0, 0, 0], weights=[1, 0, 1]
     )
     assert (score.n, score.mae, score.coverage) == (1, 0.0, 1.0)
     with pytest.raises(ValueError, match="no complete row"):

@@ -14,14 +14,7 @@ from seedtest_analytics.stats.growth.priors import GrowthPriors
 
 STORED_DRAWS = 400
 DIGITS = 8
-COLUMNS = (
-    "intercept_at_week_mean",
-    "week",
-    "log_sd_intercept",
-    "log_sd_week",
-    "atanh_correlation",
-    "log_sigma",
-)
+COLUMNS = ("intercept_at_week_mean", "week", "log_sd_intercept", "log_sd_week", "atanh_correlation", "log_sigma")
 
 _NEWEST_USABLE = text("""
 SELECT run_id, week_start, priors, model_spec, draws

@@ -7,14 +7,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
-from seedtest_analytics.assets.framework.preview import (
-    ACCENT,
-    INK,
-    MUTED,
-    figure_metadata,
-    markdown_table,
-    new_figure,
-)
+from seedtest_analytics.assets.framework.preview import ACCENT, INK, MUTED, figure_metadata, markdown_table, new_figure
 from seedtest_analytics.assets.growth.bayesian.fit import GrowthFit
 from seedtest_analytics.assets.growth.bayesian.goals import Goals
 from seedtest_analytics.assets.growth.bayesian.scores import WeeklyScores

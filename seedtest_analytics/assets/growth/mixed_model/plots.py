@@ -12,8 +12,7 @@ def fit_metadata(fit: MixedModelFit) -> dict[str, Any]:
     """Estimates, variance components, spread of the random effects, errors, and the distribution of students' slopes."""
     metadata: dict[str, Any] = {
         "fixed_effects": markdown_table(
-            ["effect", "estimate", "SE", "t or z"],
-            [[e.name, e.estimate, e.se, e.statistic] for e in fit.fixed_effects],
+            ["effect", "estimate", "SE", "t or z"], [[e.name, e.estimate, e.se, e.statistic] for e in fit.fixed_effects]
         ),
         "variance_components": markdown_table(
             ["group", "term", "variance or covariance", "SD or correlation"],

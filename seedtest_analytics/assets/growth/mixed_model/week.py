@@ -22,11 +22,7 @@ from seedtest_analytics.assets.growth.failures import model_failures
 from seedtest_analytics.assets.growth.lookback import lookback_parameters
 from seedtest_analytics.assets.growth.mixed_model.plots import fit_metadata
 from seedtest_analytics.database.kpi_rows import merge_kpis
-from seedtest_analytics.database.publish import (
-    Published,
-    copy_frame,
-    create_staging,
-)
+from seedtest_analytics.database.publish import Published, copy_frame, create_staging
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week

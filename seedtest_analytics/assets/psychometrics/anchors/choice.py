@@ -52,11 +52,7 @@ class AnchorChoice:
 
 
 def choose(
-    connection: Connection,
-    week: Week,
-    *,
-    criteria: AnchorCriteria,
-    item_ids: Collection[int] | None = None,
+    connection: Connection, week: Week, *, criteria: AnchorCriteria, item_ids: Collection[int] | None = None
 ) -> AnchorChoice:
     """Judge the items by the calibration that scores the week; ``item_ids`` limits them."""
     scale = scale_for(connection, week)
@@ -125,11 +121,7 @@ def tag_anchors(connection: Connection, choice: AnchorChoice) -> pd.DataFrame:
 
 
 def verify_anchors(
-    connection: Connection,
-    week: Week,
-    *,
-    criteria: AnchorCriteria,
-    item_ids: Collection[int] | None = None,
+    connection: Connection, week: Week, *, criteria: AnchorCriteria, item_ids: Collection[int] | None = None
 ) -> pd.DataFrame:
     """Every tagged item, with the first criterion that it fails in ``reason``; None if it fails none.
 

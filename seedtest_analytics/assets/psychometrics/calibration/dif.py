@@ -48,11 +48,7 @@ def dif_of_week(run: WeekRun, answers: Answers, *, items: ItemParameters) -> Dif
     by_row = labels[answers.data.row_keys[0]]
     try:
         found = compare_groups(
-            answers.data,
-            items,
-            labels=by_row,
-            reference=settings.reference,
-            min_responses=settings.min_sample,
+            answers.data, items, labels=by_row, reference=settings.reference, min_responses=settings.min_sample
         )
     except IrtDataError as error:
         run.warn(f"no DIF by {settings.covariate}: {error}")

@@ -6,14 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from seedtest_analytics.assets.framework.preview import (
-    ACCENT,
-    INK,
-    MUTED,
-    figure_metadata,
-    markdown_table,
-    new_figures,
-)
+from seedtest_analytics.assets.framework.preview import ACCENT, INK, MUTED, figure_metadata, markdown_table, new_figures
 from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration
 from seedtest_analytics.stats.irt.curves import characteristic_curves
 from seedtest_analytics.stats.irt.model import ItemParameters, information
@@ -68,12 +61,7 @@ def _curves(axes: Any, items: ItemParameters) -> None:
     axes.set_ylabel("P(right)", fontsize=8)
     axes.set_title(f"{n} of {len(items)} items, by difficulty", loc="left", fontsize=10, color=INK)
     axes.legend(
-        title="item (b)",
-        title_fontsize=7,
-        fontsize=6,
-        frameon=False,
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
+        title="item (b)", title_fontsize=7, fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5)
     )
 
 

@@ -31,16 +31,7 @@ _HISTORY = (
     "flag",
     "week_start",
 )
-_FIT = (
-    "run_id",
-    "model_spec",
-    "metrics",
-    "fitted_at",
-    "week_start",
-    "version",
-    "is_usable",
-    "data_fingerprint",
-)
+_FIT = ("run_id", "model_spec", "metrics", "fitted_at", "week_start", "version", "is_usable", "data_fingerprint")
 
 
 def history_rows(placed: PlacedCalibration | NoResult, week: Week, *, run_id: str) -> pd.DataFrame:
@@ -85,11 +76,7 @@ def model_spec(placed: PlacedCalibration) -> dict[str, Any]:
         "n_persons": fit.n_rows,
         "n_items": len(fit.parameters),
         "n_answers": fit.n_answers,
-        "quadrature": {
-            "points": fit.quadrature.points,
-            "lower": fit.quadrature.lower,
-            "upper": fit.quadrature.upper,
-        },
+        "quadrature": {"points": fit.quadrature.points, "lower": fit.quadrature.lower, "upper": fit.quadrature.upper},
         "backend": placed.fitted.backend,
         "priors": priors_spec(placed.fitted.priors),
         "scale_origin": placed.origin,

@@ -96,12 +96,7 @@ def _fit(run: WeekRun, answers: Answers | None, *, r: RCaller | None) -> PlacedC
 
 
 def _publish(
-    run: WeekRun,
-    placed: PlacedCalibration | NoResult,
-    *,
-    run_id: str,
-    answers: Answers | None,
-    dif: DifOfWeek,
+    run: WeekRun, placed: PlacedCalibration | NoResult, *, run_id: str, answers: Answers | None, dif: DifOfWeek
 ) -> tuple[Published, Published]:
     history = history_rows(placed, run.week, run_id=run_id)
     publish_week(run, tables.mirt_item_params_history, rows=history)
@@ -110,11 +105,7 @@ def _publish(
     current_of = {"run_id": run_id, "fitted_at": run.week.as_of, "dif": dif_by_item(dif)}
     run.connection.execute(statement(SCALE, "stage_current"), current_of)
     current = publish_week(
-        run,
-        tables.mirt_item_params,
-        rows="staged_current",
-        replace=Replace.NOTHING,
-        update_only_if=_KEEP_NEWER,
+        run, tables.mirt_item_params, rows="staged_current", replace=Replace.NOTHING, update_only_if=_KEEP_NEWER
     )
     return current, fits
 

@@ -12,12 +12,7 @@ from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
 from seedtest_analytics.assets.psychometrics.answers import Answers, load_between
 from seedtest_analytics.assets.psychometrics.checks import DRIFT_BELOW_THRESHOLD
-from seedtest_analytics.assets.psychometrics.drift.rows import (
-    alert_rows,
-    calibration_rows,
-    drift_metadata,
-    window_rows,
-)
+from seedtest_analytics.assets.psychometrics.drift.rows import alert_rows, calibration_rows, drift_metadata, window_rows
 from seedtest_analytics.assets.psychometrics.drift.windows import Comparison, Window, windows_of
 from seedtest_analytics.assets.psychometrics.engine import fit_by
 from seedtest_analytics.assets.psychometrics.scale.link import Reference, link_onto, method_for

@@ -48,10 +48,7 @@ def windows_of(week: Week, settings: DriftSettings) -> tuple[Window, Window]:
         start = instant_of(settings.baseline_from, zone)
     if settings.baseline_to is not None:
         end = min(instant_of(settings.baseline_to, zone), week.as_of)
-    return (
-        _window(start, end, zone=zone),
-        _window(week.days_before(settings.lookback_days), week.as_of, zone=zone),
-    )
+    return (_window(start, end, zone=zone), _window(week.days_before(settings.lookback_days), week.as_of, zone=zone))
 
 
 def _window(start: dt.datetime, end: dt.datetime, *, zone: ZoneInfo) -> Window:

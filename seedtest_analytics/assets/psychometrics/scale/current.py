@@ -33,9 +33,5 @@ def scale_for(connection: Connection, week: Week) -> Scale | None:
     items = pd.DataFrame(result.all(), columns=list(result.keys()))
     metrics = fit.metrics
     return Scale(
-        fit.run_id,
-        items,
-        model=fit.model_spec["model"],
-        group_mean=metrics["group_mean"],
-        group_sd=metrics["group_sd"],
+        fit.run_id, items, model=fit.model_spec["model"], group_mean=metrics["group_mean"], group_sd=metrics["group_sd"]
     )

@@ -158,13 +158,7 @@ def _own(fitted: Fitted, week: Week, *, n_anchors: int) -> PlacedCalibration:
 
 
 def _fixed(
-    run: WeekRun,
-    data: ResponseData,
-    *,
-    anchors: ItemParameters,
-    tagged: Reference,
-    fit: Fit,
-    n_anchors: int,
+    run: WeekRun, data: ResponseData, *, anchors: ItemParameters, tagged: Reference, fit: Fit, n_anchors: int
 ) -> PlacedCalibration:
     """Hold the anchors that have not drifted; not on the scale if too few are left."""
     settings = run.settings.calibration

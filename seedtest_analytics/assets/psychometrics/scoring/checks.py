@@ -61,8 +61,7 @@ def next_answer_scores(connection: Connection, week: Week) -> dict[str, Any]:
     """
     starts_at = instant_of(week.start, ZoneInfo(week.timezone))
     connection.execute(
-        statement(OUTCOMES, "next_answers"),
-        {"week_start": week.start - WEEK, "as_of": starts_at, "until": week.as_of},
+        statement(OUTCOMES, "next_answers"), {"week_start": week.start - WEEK, "as_of": starts_at, "until": week.as_of}
     )
     rows = copy_to_arrow(connection, statement(OUTCOMES, "rows"), dictionaries=("user_id",))
     connection.execute(statement(OUTCOMES, "drop_outcome"))

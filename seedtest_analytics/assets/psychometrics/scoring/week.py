@@ -61,10 +61,7 @@ def score_week(run: WeekRun) -> Sequence[Outcome]:
 
 
 def _overall_metadata(run: WeekRun, scores: WeekScores, *, scale: Scale | None) -> dict[str, Any]:
-    metadata: dict[str, Any] = {
-        "as_of": run.week.as_of.isoformat(),
-        "calibration": scale.run_id if scale else "none",
-    }
+    metadata: dict[str, Any] = {"as_of": run.week.as_of.isoformat(), "calibration": scale.run_id if scale else "none"}
     if len(scores.overall):
         theta = scores.overall["theta"]
         mean, sd = float(theta.mean()), float(theta.std(ddof=0))
@@ -86,11 +83,7 @@ def _stage_answers(run: WeekRun) -> int:
     connection.execute(statement(RESPONSES, "overall"), {"from_at": from_at, "as_of": week.as_of})
     connection.execute(
         statement(RESPONSES, "windows"),
-        {
-            "from_at": week.days_before(2 * WINDOW_DAYS),
-            "middle_at": week.days_before(WINDOW_DAYS),
-            "as_of": week.as_of,
-        },
+        {"from_at": week.days_before(2 * WINDOW_DAYS), "middle_at": week.days_before(WINDOW_DAYS), "as_of": week.as_of},
     )
     return int(connection.execute(statement(RESPONSES, "count_students")).scalar_one())
 

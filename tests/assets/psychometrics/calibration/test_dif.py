@@ -42,10 +42,7 @@ def two_schools(database: Engine) -> Engine:
     BANK.store(database)
     store_answers(database, BANK, week(0), THETA, seed=27)
     store_answers(database, BANK.moved({4: 2.0}), week(0), THETA - 0.6, seed=28, prefix="v")
-    execute(
-        database,
-        "INSERT INTO classroom (id, org_id, name, grade) VALUES ('c1', '1', 'a', 4), ('c2', '2', 'b', 5)",
-    )
+    execute(database, "INSERT INTO classroom (id, org_id, name, grade) VALUES ('c1', '1', 'a', 4), ('c2', '2', 'b', 5)")
     execute(
         database,
         "INSERT INTO session (id, user_id, classroom_id) SELECT DISTINCT session_id, user_id, "
@@ -130,9 +127,7 @@ def test_the_asset_reads_the_environment(two_schools: Engine, monkeypatch: pytes
     monkeypatch.setenv("MIRT_LOOKBACK_DAYS", "7")
     monkeypatch.setenv("DIF_COVARIATE", "org_id")
     result = dg.materialize(
-        [irt_calibration],
-        partition_key=week(0).key,
-        resources={"postgres": postgres_of(two_schools), "r": RResource()},
+        [irt_calibration], partition_key=week(0).key, resources={"postgres": postgres_of(two_schools), "r": RResource()}
     )
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
     assert not checks["dif_small"].passed

@@ -79,9 +79,7 @@ def test_only_the_item_that_moved_is_alerted_and_twice_changes_nothing(abler: En
     assert snapshot(abler, *TABLES) == before
 
 
-def test_an_alert_that_somebody_resolved_stays_resolved_when_its_week_is_compared_again(
-    abler: Engine,
-) -> None:
+def test_an_alert_that_somebody_resolved_stays_resolved_when_its_week_is_compared_again(abler: Engine) -> None:
     compared(abler)
     (run,) = rows_of(abler, "SELECT DISTINCT run_id FROM drift_alerts")
     execute(abler, "UPDATE drift_alerts SET resolved_at = '2025-07-01 12:00+00' WHERE metric = 'delta_b'")
@@ -93,14 +91,8 @@ def test_an_alert_that_somebody_resolved_stays_resolved_when_its_week_is_compare
     )
     said = "SELECT item_id, metric, resolved_at::text AS at FROM drift_alerts WHERE run_id <> 'other' ORDER BY 1, 2"
     before = rows_of(abler, said)
-    assert {row["metric"]: row["at"] is not None for row in before} == {
-        "b_ci_separation": False,
-        "delta_b": True,
-    }
-    execute(
-        abler,
-        "UPDATE attempt_log SET correct = NOT correct WHERE id = (SELECT max(id) FROM attempt_log)",
-    )
+    assert {row["metric"]: row["at"] is not None for row in before} == {"b_ci_separation": False, "delta_b": True}
+    execute(abler, "UPDATE attempt_log SET correct = NOT correct WHERE id = (SELECT max(id) FROM attempt_log)")
     stored = snapshot(abler, *TABLES)
     compared(abler, dry=True)
     assert snapshot(abler, *TABLES) == stored
