@@ -2,7 +2,7 @@
 
     python scripts/prose.py [FILE…]
 
-Without files it reads every file that Git knows, except those under `pending` in pyproject.toml ([tool.prose]).
+Without files it reads every file that Git knows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import tokenize
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -78,13 +77,8 @@ def files(names: Iterable[str]) -> list[Path]:
     """The files to read."""
     if names := list(names):
         return [Path(name).resolve() for name in names]
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["prose"]
     known = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [
-        ROOT / name
-        for name in known.split("\0")
-        if Path(name).suffix in READERS and (ROOT / name).exists() and not name.startswith(tuple(settings["pending"]))
-    ]
+    return [ROOT / name for name in known.split("\0") if Path(name).suffix in READERS and (ROOT / name).exists()]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
+from seedtest_analytics.database.publish import quoted
 from seedtest_analytics.database.sql_files import top_folder
 
 VERSION_TABLE = "seedtest_alembic_version"
@@ -50,6 +51,14 @@ INNER JOIN pg_class AS c ON c.oid = u.oid
 ORDER BY u.depth, c.relname
 """
 """A view and the views that read it, directly or not, in an order in which they can be created."""
+
+_COMMENT = """
+SELECT d.description
+FROM pg_description AS d
+LEFT JOIN pg_attribute AS a ON a.attrelid = d.objoid AND a.attnum = d.objsubid
+WHERE d.classoid = 'pg_class'::regclass AND d.objoid = to_regclass(:table)
+    AND CASE WHEN CAST(:column AS text) IS NULL THEN d.objsubid = 0 ELSE a.attname = :column END
+"""
 
 
 class MigrationError(RuntimeError):
@@ -192,6 +201,19 @@ def replace_legacy_view(op: Operations, name: str, *, definition: str) -> None:
             f"(ALTER VIEW {name} RENAME TO {name}_legacy) and migrate again"
         ) from None
     _remember(connection, "view", name=name, legacy=legacy)
+
+
+def replace_comments(op: Operations, comments: Iterable[tuple[str, str | None, str, str]]) -> None:
+    """Replace comments, given as table, column (None: the table), old and new text.
+
+    A comment that differs from the old text is somebody else's and stays.
+    """
+    connection = op.get_bind()
+    for table, column, old, new in comments:
+        found = connection.execute(text(_COMMENT), {"table": table, "column": column}).scalar()
+        if found == old:
+            target = f"COLUMN {quoted(table)}.{quoted(column)}" if column else f"TABLE {quoted(table)}"
+            _execute(connection, f"COMMENT ON {target} IS '{new.replace(chr(39), chr(39) * 2)}'")
 
 
 def begin_revision(op: Operations, revision: str) -> None:

@@ -31,7 +31,7 @@ def _contract_columns() -> list[Column[Any]]:
         column(
             "student_id",
             UUID,
-            comment="The user id where it is a UUID, else md5 of it laid out as one.",
+            comment="The user id if it is a UUID, else its md5 in the form of a UUID.",
             pii="pseudonymous",
             derived_from=("exam_results.user_id",),
         ),
@@ -39,13 +39,13 @@ def _contract_columns() -> list[Column[Any]]:
         column(
             "correct",
             Boolean,
-            comment="Answered right; false also where unanswered (see is_answered).",
+            comment="Answered right; false also for an unanswered question (see is_answered).",
             derived_from=_ELEMENT,
         ),
         column(
             "response_time_ms",
             Integer,
-            comment="Time spent; 0 where it was not recorded (see recorded_time_ms).",
+            comment="Time spent; 0 if it was not recorded (see recorded_time_ms).",
             unit="ms",
             minimum=0,
             derived_from=_ELEMENT,
@@ -54,13 +54,14 @@ def _contract_columns() -> list[Column[Any]]:
         column(
             "completed_at",
             Instant,
-            comment="When the question was answered: its own time, else the exam's first storing. A re-score does not move it.",
+            comment="When the question was answered: its own time, else the time when the exam was first stored. "
+            "A re-score does not move it.",
             derived_from=("exam_results.created_at", "exam_results.updated_at", *_ELEMENT),
         ),
         column(
             "started_at",
             Instant,
-            comment="completed_at less the time spent, in whole seconds.",
+            comment="completed_at minus the time spent, in whole seconds.",
             derived_from=("exam_results.created_at", *_ELEMENT),
         ),
         column(
@@ -113,14 +114,14 @@ def _platform_columns() -> list[Column[Any]]:
         column(
             "answer_no",
             Integer,
-            comment="Number of this answer among the student's answered attempts at the item, from 1; NULL where unanswered.",
+            comment="Number of this answer among the student's answered attempts at the item, from 1; NULL if unanswered.",
             minimum=1,
             derived_from=_ELEMENT,
         ),
         column(
             "recorded_time_ms",
             Float,
-            comment="Time spent, NULL where it was not recorded.",
+            comment="Time spent; NULL if it was not recorded.",
             unit="ms",
             minimum=0,
             derived_from=_ELEMENT,
@@ -128,7 +129,7 @@ def _platform_columns() -> list[Column[Any]]:
         column(
             "hints_used",
             Integer,
-            comment="Hints used, NULL where they were not recorded.",
+            comment="Hints used; NULL if they were not recorded.",
             minimum=0,
             derived_from=_ELEMENT,
         ),
@@ -185,7 +186,7 @@ attempt_quarantine = Table(
     column(
         "question_ordinal",
         Integer,
-        comment="Position in questions[], from 1; 0 where the exam as a whole is meant.",
+        comment="Position in questions[], from 1; 0 for the exam as a whole.",
         primary_key=True,
         autoincrement=False,
     ),
@@ -193,14 +194,14 @@ attempt_quarantine = Table(
     column(
         "is_excluded",
         Boolean,
-        comment="The attempt is left out; else it is kept with the malformed field as not recorded.",
+        comment="The attempt is left out; otherwise it is kept with the malformed field as not recorded.",
         nullable=False,
     ),
     column("detail", Text, comment="The cause and the remedy in words.", nullable=False),
     column(
         "element",
         JSONB,
-        comment="The element as it stands in the source, cut to 2,000 characters of text where longer.",
+        comment="The element as in the source; longer ones are cut to 2,000 characters of text.",
         pii="pseudonymous",
         derived_from=_ELEMENT,
     ),
@@ -213,9 +214,9 @@ attempt_quarantine = Table(
         derived_from=("exam_results.user_id",),
     ),
     column("completed_at", Instant, comment="Time of the exam.", derived_from=("exam_results.created_at",)),
-    computed_column("detected_at", "When it was first noticed."),
+    computed_column("detected_at", "When it was first found."),
     Index("ix_attempt_quarantine_reason", "reason"),
-    comment="Malformed elements of exam_results with their reason; nothing is lost and nothing breaks a query.",
+    comment="Malformed elements of exam_results with their reason. Nothing is lost, and no query breaks.",
 )
 computed_by(
     attempt_quarantine,
@@ -234,18 +235,16 @@ attempt_sync = Table(
         comment="xmin of the exam result when its attempts were made; every update changes it.",
         nullable=False,
     ),
-    column(
-        "source_hash", UUID, comment="md5 over the exam result's columns that the attempts are made of.", nullable=False
-    ),
+    column("source_hash", UUID, comment="md5 of the columns of the exam result that its attempts use.", nullable=False),
     column(
         "n_elements",
         Integer,
-        comment="Elements of questions[] that the exam result had; 1 where questions is no array.",
+        comment="Elements of questions[] in the exam result; 1 if questions is not an array.",
         nullable=False,
         minimum=0,
     ),
     column("synced_at", Instant, comment="When its attempts were last made.", nullable=False, is_volatile=True),
-    comment="Which version of each exam result the attempt log holds.",
+    comment="The version of each exam result that the attempt log holds.",
 )
 computed_by(attempt_sync, "sql/attempts/sync.sql:record_sync")
 
@@ -255,7 +254,7 @@ attempt_touched_day = Table(
     column(
         "id",
         BigInteger,
-        comment="Key; a new one, higher than all, with each change.",
+        comment="Key; each change gets a new one, higher than all before.",
         primary_key=True,
         autoincrement=True,
     ),
@@ -269,6 +268,6 @@ attempt_touched_day = Table(
         minimum=1,
     ),
     Index("uq_attempt_touched_day_day", "day", unique=True),
-    comment="Days whose attempts changed, one row a day; the sensor reads on from the last id that it saw.",
+    comment="Days whose attempts changed, one row for each day. The sensor continues after the last id that it has seen.",
 )
 computed_by(attempt_touched_day, "sql/attempts/sync.sql:touch_days")

@@ -30,13 +30,13 @@ survival_fit_meta = Table(
     column(
         "family",
         Text,
-        comment="What was fitted: cox_efron, cox_efron_ridge (covariates separate), weibull_aft, or heuristic.",
+        comment="Fitted model: cox_efron, cox_efron_ridge (covariates separate), weibull_aft, or heuristic.",
         nullable=False,
     ),
     column(
         "event_threshold_days",
         Integer,
-        comment="Days of silence that survival_risk is about.",
+        comment="Days of silence that survival_risk predicts.",
         nullable=False,
         unit="days",
         minimum=1,
@@ -54,8 +54,8 @@ survival_fit_meta = Table(
         derived_from=_KNOWN,
     ),
     object_column("hazard_ratio_intervals", "95 % limits of the hazard ratios: {column: [lower, upper]}."),
-    column("concordance", Float, comment="Share of pairs ordered right; 0.5 is chance.", minimum=0, maximum=1),
-    column("n", Integer, comment="Landmarks: one row a student and week.", minimum=0),
+    column("concordance", Float, comment="Share of pairs in the right order; 0.5 is chance.", minimum=0, maximum=1),
+    column("n", Integer, comment="Landmarks: one for each student and week.", minimum=0),
     column("n_users", Integer, comment="Students.", minimum=0),
     column("n_events", Integer, comment="Landmarks with a return within the follow-up.", minimum=0),
     array_column("survival_curve", "[{t, S}]: share still silent t days after a landmark, at average covariates."),
@@ -65,13 +65,15 @@ survival_fit_meta = Table(
     object_column(
         "calibration", "Out-of-fold scores at the horizon: {brier, brier_skill, calibration_slope, ici, auc, curve, …}."
     ),
-    column("is_usable", Boolean, comment="The fit may be scored with; NULL: a row of the legacy pipeline."),
-    array_column("reasons", "Why it is not usable or not what was asked for; covariates left out with the reason."),
-    column("model", JSONB, comment="All that scoring needs; NULL for the heuristic.", derived_from=_KNOWN),
+    column("is_usable", Boolean, comment="The fit may score; NULL for a row of the legacy pipeline."),
+    array_column(
+        "reasons", "Why the fit is not usable or differs from the settings; covariates that were left out, and why."
+    ),
+    column("model", JSONB, comment="Everything that scoring needs; NULL for the heuristic.", derived_from=_KNOWN),
     column("fitted_at", Instant, comment="As-of instant: no attempt at or after it was used.", nullable=False),
     computed_column("run_at", "When it was computed."),
     Index("ix_survival_fit_meta_week", "week_start", unique=True),
-    comment="One row a churn fit: time to return from weekly landmarks, and whether to believe it.",
+    comment="One row for each churn fit: time to return from weekly landmarks, and whether the fit is usable.",
 )
 computed_by(
     survival_fit_meta,
@@ -104,14 +106,14 @@ def _score_columns(*, is_risk_required: bool) -> list[Column[Any]]:
         column(
             "hazard_ratio",
             Float,
-            comment="Hazard of returning against that of a student with average covariates.",
+            comment="Hazard of returning relative to a student with average covariates.",
             minimum=0,
             derived_from=(*_KNOWN, "survival_fit_meta.coefficients"),
         ),
         column(
             "rank_percentile",
             Float,
-            comment="Share of the week's students whose risk is lower or, half counted, the same.",
+            comment="Share of the week's students with a lower risk; students with the same risk count half.",
             minimum=0,
             maximum=1,
         ),
@@ -132,7 +134,7 @@ def _score_columns(*, is_risk_required: bool) -> list[Column[Any]]:
         ),
         array_column(
             "reasons",
-            "What raises or lowers the risk most: [{subject, raises_risk, silence_change, text}].",
+            "The subjects that change the risk most: [{subject, raises_risk, silence_change, text}].",
             derived_from=_KNOWN,
         ),
         column("method", Text, comment="Model of the score, or 'heuristic'."),
@@ -149,7 +151,7 @@ survival_risk_history = Table(
     week_column(primary_key=True),
     *_score_columns(is_risk_required=False),
     Index("ix_survival_risk_history_week", "week_start"),
-    comment="Risk of silence of each student as of each week; who never started has a state and no risk.",
+    comment="Risk of silence of each student as of each week. A student who never started has a state but no risk.",
 )
 
 survival_risk = Table(
@@ -195,7 +197,7 @@ inactivity_notice = Table(
     column("p", Float, comment="P as refreshed.", minimum=0, maximum=1, derived_from=("weekly_kpi.kpis",)),
     column("s", Float, comment="S as refreshed.", minimum=0, maximum=1, derived_from=("weekly_kpi.kpis",)),
     Index("ix_inactivity_notice_noticed_at", "noticed_at"),
-    comment="Who fell silent: one row a student and silence, written once, when the threshold was crossed.",
+    comment="Students who fell silent: one row for each student and silence, written once, when the threshold was crossed.",
 )
 computed_by(
     inactivity_notice,

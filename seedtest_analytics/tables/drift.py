@@ -45,7 +45,7 @@ drift_windows = Table(
     column(
         "population_tags",
         JSONB,
-        comment="Who is in it: {topic_id, subject_id}, null for all.",
+        comment="The population: {topic_id, subject_id}; null means all.",
         server_default=EMPTY_OBJECT,
     ),
     computed_column("created_at", "When the row was made."),
@@ -84,7 +84,7 @@ item_calibration = Table(
     computed_column("created_at", "When it was computed."),
     Index("uq_item_calibration_run_window_item", "run_id", "window_id", "item_id", unique=True),
     Index("ix_item_calibration_week", "week_start"),
-    comment="Item parameters of the two windows of a comparison, on one scale.",
+    comment="Item parameters of the two compared windows, on the scale of the baseline window.",
 )
 computed_by(
     item_calibration,
@@ -103,21 +103,21 @@ drift_alerts = Table(
     column(
         "metric",
         Text,
-        comment="What moved.",
+        comment="Parameter that moved.",
         nullable=False,
         allowed=("delta_a", "delta_b", "delta_c", "b_ci_separation"),
     ),
-    _estimate("value", "Change, recent less baseline."),
+    _estimate("value", "Change: recent minus baseline."),
     column("threshold", Float, comment="Size that an alert needs.", nullable=False),
     column("severity", Text, comment="How far beyond it.", nullable=False, allowed=("minor", "moderate", "severe")),
-    column("p_adjusted", Float, comment="Adjusted over every parameter of every item.", minimum=0, maximum=1),
+    column("p_adjusted", Float, comment="p-value adjusted for all parameters of all items.", minimum=0, maximum=1),
     column("run_id", Text, comment="Comparison that the alert belongs to.", nullable=False),
     week_column(),
-    column("resolved_at", Instant, comment="When somebody dealt with it; never written here."),
+    column("resolved_at", Instant, comment="When somebody resolved it; the platform never writes it."),
     computed_column("created_at", "When it was computed."),
     Index("uq_drift_alerts_run_item_metric", "run_id", "item_id", "metric", unique=True),
     Index("ix_drift_alerts_week", "week_start"),
-    comment="Parameters that moved by more than matters and more than chance explains.",
+    comment="Parameters that moved by more than the threshold and more than chance explains.",
 )
 computed_by(
     drift_alerts,
@@ -142,18 +142,20 @@ anchor_candidates = Table(
     column(
         "n_calibrations",
         Integer,
-        comment="Calibrations of the last 90 days that stability rests on, at most 5.",
+        comment="Calibrations of the last 90 days that measure stability, at most 5.",
         nullable=False,
     ),
-    column("sd_b", Float, comment="Spread of b over them; NULL below two.", unit="logit", minimum=0),
+    column(
+        "sd_b", Float, comment="Standard deviation of b over them; NULL for fewer than two.", unit="logit", minimum=0
+    ),
     column("has_responses", Boolean, comment="Enough answers.", nullable=False),
     column("has_difficulty", Boolean, comment="Difficulty within the range.", nullable=False),
     column("has_discrimination", Boolean, comment="Discriminates enough.", nullable=False),
-    column("is_stable", Boolean, comment="b has stayed; false where that is not known.", nullable=False),
-    column("is_flagged", Boolean, comment="The calibration has a flag on it.", nullable=False),
+    column("is_stable", Boolean, comment="b is stable; false if that is unknown.", nullable=False),
+    column("is_flagged", Boolean, comment="The calibration flags the item.", nullable=False),
     column("is_tagged", Boolean, comment="It is an anchor already.", nullable=False),
-    column("rank", Integer, comment="Place among the chosen, from 1; NULL: not chosen.", minimum=1),
-    column("reason", Text, comment="First criterion that failed; NULL: none."),
+    column("rank", Integer, comment="Place among the chosen items, from 1; NULL if not chosen.", minimum=1),
+    column("reason", Text, comment="First criterion that failed; NULL if none failed."),
     Index("ix_anchor_candidates_week", "week_start"),
     comment="Items measured against the criteria of anchors, and the choice that covers topics and difficulties.",
 )

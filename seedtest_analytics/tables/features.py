@@ -33,7 +33,7 @@ features_topic_daily = Table(
     column(
         "theta_estimate",
         Numeric(6, 3),
-        comment="Newest ability at the end of the day: in the topic where known, else overall.",
+        comment="Newest ability at the end of the day: in the topic if known, else overall.",
         unit="logit",
         derived_from=("mirt_ability.theta",),
     ),
@@ -60,7 +60,7 @@ features_topic_daily = Table(
     column(
         "theta_mean",
         Numeric(6, 3),
-        comment="Same as theta_estimate, under the name that two readers ask for.",
+        comment="Same as theta_estimate, under the name that two other readers use.",
         unit="logit",
         derived_from=("mirt_ability.theta",),
     ),

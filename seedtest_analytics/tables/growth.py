@@ -51,7 +51,7 @@ growth_glmm_meta = Table(
     column("data_fingerprint", UUID, comment="Hash over the rows used.", derived_from=_SHARES),
     computed_column(),
     Index("ix_growth_glmm_meta_week", "week_start", unique=True),
-    comment="One row a mixed model of growth, fitted by lme4: what was fitted, on what, and how well.",
+    comment="One row for each mixed model of growth by lme4: the model, its data, and its fit.",
 )
 computed_by(
     growth_glmm_meta,
@@ -66,7 +66,7 @@ growth_brms_meta = Table(
     metadata,
     column("run_id", Text, comment="Fit; derived from its week, settings and data.", primary_key=True),
     column("formula", Text, comment="The model in R's notation.", nullable=False),
-    column("priors", JSONB, comment="Priors that the fit was given: {intercept, week, sd, sigma, cor}."),
+    column("priors", JSONB, comment="Priors of the fit: {intercept, week, sd, sigma, cor}."),
     column(
         "posterior_summary",
         JSONB,
@@ -93,7 +93,7 @@ growth_brms_meta = Table(
     column("data_fingerprint", UUID, comment="Hash over the scores used.", derived_from=_SCORES),
     computed_column(),
     Index("ix_growth_brms_meta_week", "week_start", unique=True),
-    comment="One row a Bayesian growth fit, whichever backend drew it; a bad fit is stored and feeds nothing.",
+    comment="One row for each Bayesian growth fit of any backend. An unusable fit is stored and feeds nothing.",
 )
 computed_by(
     growth_brms_meta,
@@ -124,7 +124,7 @@ growth_prediction = Table(
         derived_from=_SCORES,
     ),
     _line("intercept_sd", "Its posterior SD.", minimum=0),
-    _line("slope_mean", "Posterior mean of the gain a week.", unit="score/week", derived_from=_SCORES),
+    _line("slope_mean", "Posterior mean of the gain per week.", unit="score/week", derived_from=_SCORES),
     _line("slope_sd", "Its posterior SD.", unit="score/week", minimum=0),
     _line("projected", "Posterior mean of the line on horizon_date.", derived_from=_SCORES),
     _line("projected_lower", "Lower bound of its 95 % interval."),
@@ -141,8 +141,8 @@ growth_prediction = Table(
     ),
     column("p_lower", Float, comment="Lower bound of p.", nullable=False, minimum=0, maximum=1),
     column("p_upper", Float, comment="Upper bound of p.", nullable=False, minimum=0, maximum=1),
-    _line("target", "Score that p is about.", derived_from=_GOALS),
-    _line("target_level", "The same as an ability.", unit="logit", derived_from=_GOALS),
+    _line("target", "Score of the goal.", derived_from=_GOALS),
+    _line("target_level", "The goal as an ability.", unit="logit", derived_from=_GOALS),
     column(
         "target_source",
         Text,
@@ -160,14 +160,21 @@ growth_prediction = Table(
     column(
         "horizon_source",
         Text,
-        comment="'goal_date', 'goal_date_capped' (further than a line may be followed) or 'configured'.",
+        comment="'goal_date', 'goal_date_capped' (further ahead than a line is valid) or 'configured'.",
         nullable=False,
         allowed=("goal_date", "goal_date_capped", "configured"),
     ),
     column("n_weeks", Integer, comment="Weekly scores of the student in the fit.", nullable=False, minimum=1),
-    column("n_answers", Integer, comment="Answers behind them.", nullable=False, minimum=1, derived_from=_ANSWERS),
+    column(
+        "n_answers",
+        Integer,
+        comment="Answers behind the weekly scores.",
+        nullable=False,
+        minimum=1,
+        derived_from=_ANSWERS,
+    ),
     Index("ix_growth_prediction_week", "week_start"),
-    comment="What the usable growth fit of a week says of each student: line, projected score, chance of the goal.",
+    comment="Prediction of the usable growth fit of a week for each student: line, projected score, probability of the goal.",
 )
 PREDICTED_BY = ("stats.growth.prediction._predict", "stats.growth.binomial._predict_counts")
 """By the family of the fit."""

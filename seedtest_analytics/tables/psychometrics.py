@@ -67,14 +67,14 @@ mirt_item_params = Table(
     column(
         "params",
         JSONB,
-        comment="{a, b, c} on the logit metric (D = 1), with se_a, se_b, n and flags.",
+        comment="{a, b, c} on the platform scale (logit metric, D = 1), with se_a, se_b, n and flags.",
         nullable=False,
         derived_from=_ANSWERS,
     ),
     column("version", Text, comment="Version of the calibration.", server_default="v1"),
     column("fitted_at", Instant, comment="As-of instant of the calibration.", server_default=NOW),
     column("run_id", Text, comment="Calibration; mirt_fit_meta.run_id."),
-    comment="The current parameters of each item: those of the newest usable calibration that has it.",
+    comment="The current parameters of each item on the platform scale, from the newest usable calibration that has the item.",
 )
 computed_by(
     mirt_item_params,
@@ -97,11 +97,11 @@ mirt_item_params_history = Table(
     column("n_responses", Integer, comment="Answers used.", nullable=False, minimum=0, derived_from=_ANSWERS),
     column("p_correct", Float, comment="Share answered right.", minimum=0, maximum=1, derived_from=_ANSWERS),
     column("is_anchor", Boolean, comment="Its parameters were held fixed.", nullable=False),
-    column("flag", Text, comment="Why the item was set aside or needs a look; NULL: nothing found."),
+    column("flag", Text, comment="Why the item was set aside or needs attention; NULL if nothing was found."),
     week_column(nullable=False),
     Index("ix_mirt_item_params_history_item", "item_id", "week_start"),
     Index("ix_mirt_item_params_history_week", "week_start"),
-    comment="Item parameters of every calibration; one row a calibration and item.",
+    comment="Item parameters of every calibration on the platform scale; one row for each calibration and item.",
 )
 computed_by(
     mirt_item_params_history,
@@ -128,11 +128,11 @@ mirt_fit_meta = Table(
     column("fitted_at", Instant, comment="As-of instant: no answer at or after it was used.", nullable=False),
     week_column(nullable=False),
     column("version", Text, comment="Version of the scale that the parameters are on.", nullable=False),
-    column("is_usable", Boolean, comment="The fit may be scored with.", nullable=False),
+    column("is_usable", Boolean, comment="The fit may score.", nullable=False),
     column("data_fingerprint", UUID, comment="md5 over the answers used.", nullable=False, derived_from=_ANSWERS),
     computed_column(),
     Index("ix_mirt_fit_meta_week", "week_start", unique=True),
-    comment="One row a calibration: what was fitted, on what, and whether to believe it.",
+    comment="One row for each calibration: the model, its data, and whether it is usable.",
 )
 computed_by(
     mirt_fit_meta,
@@ -163,7 +163,7 @@ mirt_ability = Table(
     ),
     _calibration(),
     week_column(),
-    column("n_answers", Integer, comment="Answers that the ability rests on.", minimum=1, derived_from=_ANSWERS),
+    column("n_answers", Integer, comment="Answers behind the ability.", minimum=1, derived_from=_ANSWERS),
     column("method", Text, comment="Estimator.", allowed=("EAP", "MAP", "WLE")),
     PrimaryKeyConstraint("user_id", "version", name="pk_mirt_ability"),
     Index("ix_mirt_ability_user_fitted_at", "user_id", "fitted_at"),

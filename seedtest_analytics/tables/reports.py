@@ -18,14 +18,14 @@ report_artifacts = Table(
     ),
     column("format", Text, comment="'html' or 'pdf'.", nullable=False, server_default="html", allowed=("html", "pdf")),
     column("url", Text, comment="Where the file is.", nullable=False, pii="pseudonymous"),
-    computed_column("generated_at", "When the file was last made anew."),
+    computed_column("generated_at", "When the content of the file last changed."),
     column("sha256", Text, comment="Digest of the file."),
     column("size_bytes", Integer, comment="Size of the file.", unit="bytes", minimum=1),
-    column("renderer", Text, comment="What rendered it: 'quarto' or 'embedded'."),
+    column("renderer", Text, comment="Renderer: 'quarto' or 'embedded'."),
     UniqueConstraint("user_id", "week_start", "format", name="uq_report_artifacts_user_week_format"),
     Index("ix_report_artifacts_user_week", "user_id", "week_start"),
     Index("ix_report_artifacts_generated_at", "generated_at"),
-    comment="Weekly reports in the object store; one row a student, week and format.",
+    comment="Weekly reports in the object store; one row for each student, week and format.",
 )
 computed_by(
     report_artifacts,

@@ -19,13 +19,13 @@ exam_results = Table(
     "exam_results",
     metadata,
     column("id", UUID, comment="Key of the exam result.", primary_key=True, server_default=text("gen_random_uuid()")),
-    column("session_id", Text, comment="Session that the exam was taken in; one result a session.", nullable=False),
+    column("session_id", Text, comment="Session of the exam; one result for each session.", nullable=False),
     student_column(None),
     column("exam_id", Integer, comment="Exam taken; also used as the subject."),
     column(
         "status",
         Text,
-        comment="'ready' or 'failed'; failed exams count nowhere.",
+        comment="'ready' or 'failed'; failed exams do not count.",
         nullable=False,
         server_default="ready",
     ),
@@ -109,7 +109,7 @@ interest_goal = Table(
         server_default="0",
     ),
     column("created_at", Instant, comment="When the goal was set.", nullable=False, server_default=NOW),
-    column("target_date", Date, comment="Day by which the goal is to be reached; NULL: no day is set."),
+    column("target_date", Date, comment="Day by which the goal should be reached; NULL if no day is set."),
     comment="Goals of students by topic.",
 )
 

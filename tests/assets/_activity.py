@@ -71,7 +71,7 @@ def postgres_of(engine: Engine) -> PostgresResource:
 
 
 def materialize(engine: Engine, asset: dg.AssetsDefinition, **arguments: Any) -> dg.ExecuteInProcessResult:
-    """Materialise one asset on an instance of its own; ``raise_on_error`` and the rest as Dagster has them."""
+    """Materialise one asset on a separate instance; ``raise_on_error`` and the rest as Dagster has them."""
     with dg.DagsterInstance.ephemeral() as instance:
         resources = {"postgres": postgres_of(engine)}
         return dg.materialize([asset], instance=instance, resources=resources, **arguments)

@@ -39,7 +39,7 @@ def clamp(value: float, lower: float = 0.0, upper: float = 1.0) -> float:
 
 
 def days_before(as_of: dt.datetime, days: int, zone: str) -> dt.datetime:
-    """The same local time so many calendar days earlier."""
+    """The same local time, ``days`` calendar days earlier."""
     local = as_of.astimezone(ZoneInfo(zone)).replace(tzinfo=None) - dt.timedelta(days=days)
     return local.replace(tzinfo=ZoneInfo(zone)).astimezone(dt.UTC)
 

@@ -303,7 +303,7 @@ class _Reader(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         called = _called(node)
         if called == "multi_asset":
-            # What Dagster is told about an asset does not change what it computes.
+            # The declaration of an asset does not change what it computes.
             return
         if called in ("Check", "Field"):
             kept = [keyword for keyword in node.keywords if keyword.arg != "description"]

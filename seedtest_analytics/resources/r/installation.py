@@ -18,7 +18,7 @@ DEBIAN_PACKAGES = {
     "posterior": "r-cran-posterior",
 }
 
-# An allow-list, so that R sees no password, token or key whatever its name.
+# An allow-list: R must not see a password, token or key of any name.
 PASSED_VARIABLES = frozenset(
     {"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "MAKEFLAGS", "PATH", "TZ", "USER"}
     | {"LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_NUMERIC", "LC_TIME"}

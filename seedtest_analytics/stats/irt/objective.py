@@ -25,7 +25,7 @@ Bools = NDArray[np.bool_]
 
 _MAX_LANES = 16
 _ANSWERS_PER_ITEM = 8
-"""A lane of its own pays from this many answers per item: it needs its own table of counts."""
+"""A separate lane pays off from this many answers per item, because it needs its own table of counts."""
 _SMALL_PROBABILITY = 1e-12
 _WRONG_KEY_Z = -3.0
 """An item whose answers do not depend on the ability falls below this z value once in 700 times."""

@@ -1,7 +1,7 @@
 """Lanes of work on threads. The compiled loops release the interpreter lock, so plain threads suffice.
 
-Numba's parallel loops are no alternative: their default threading layer ends the process when two Python threads enter
-it at once, and they triple the compilation time.
+Numba's parallel loops do not replace this: their default threading layer ends the process when two Python threads
+enter it together, and they triple the compilation time.
 """
 
 from __future__ import annotations

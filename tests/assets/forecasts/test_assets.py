@@ -96,7 +96,7 @@ def test_a_planted_week_is_an_anomaly_and_the_run_is_written_once(database: Engi
 
 
 def test_holidays_of_a_country_and_days_off_move_the_forecast_and_are_stored(database: Engine) -> None:
-    """Public holidays of the series and its forecast; a break in week 4, and again in week 11, the first foretold."""
+    """Public holidays of the series and its forecast; a break in week 4, and again in week 11, the first forecast week."""
     breaks = [str(week(4).start + dt.timedelta(days=2)), str(week(11).start + dt.timedelta(days=2))]
     quiet = {key: value if key[1] != 4 else value - 0.5 for key, value in cohort(11).items() if value is not None}
     store(database, quiet)

@@ -110,7 +110,7 @@ RANGE = {"dagster/asset_partition_range_start": "2026-01-05", "dagster/asset_par
 
 
 class Step:
-    """A step that gives each week's student the ability 1 and fails in the weeks that it is told."""
+    """A step that gives each week's student the ability 1 and fails in the given weeks."""
 
     def __init__(self, engine: Engine, *, failing: Sequence[str] = ()) -> None:
         self.weeks: list[str] = []

@@ -185,7 +185,7 @@ def test_too_few_draws_are_mended_by_a_second_more_careful_run(
             score=score,
             weight=rng.lognormal(0, 0.4, len(week)),
         )
-    # A logger of its own: loading an instance's configuration of logs silences those that are known by name.
+    # A separate logger: loading an instance's log configuration silences the named ones.
     log = logging.Logger("growth")
     log.addHandler(caplog.handler)
     heard = dataclasses.replace(samplers(), log=log)
@@ -447,7 +447,7 @@ def test_the_lookback_is_whole_calendar_weeks_of_the_platforms_zone(database: En
     answers = pd.DataFrame(
         {"user_id": "u", "item_id": range(1, 6), "correct": True, "completed_at": times, "topic_id": "t"}
     )
-    # The same item once more: no first answer, so it is no evidence of ability, but it is an answer.
+    # The same item again: not a first answer, so not evidence of ability, but still an answer.
     repeat = answers.iloc[[1]].assign(completed_at=first + dt.timedelta(days=21))
     store_answers(database, pd.concat([answers, repeat]))
     settings = GrowthSettings(lookback_weeks=8, score_source=source)

@@ -168,7 +168,7 @@ def contents(engine: Engine) -> dict[str, list[dict[str, Any]]]:
 def test_killed_in_the_middle_of_sampling_nothing_is_left_and_the_next_run_gives_the_same(
     database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A run of the graph in a process group of its own, ended by SIGKILL while its chains write draws."""
+    """A run of the graph in a separate process group, ended by SIGKILL while its chains write draws."""
     store_cohort(database, n_students=30)
     fit(database, STAN)
     clean = contents(database)

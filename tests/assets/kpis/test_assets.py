@@ -151,7 +151,7 @@ def cohort(database: Engine) -> list[Attempt]:
 
 
 def attempt(day: float, **fields: Any) -> Attempt:
-    """An attempt of kim so many days before the end of the week of 2 March 2026."""
+    """An attempt of kim, ``day`` days before the end of the week of 2 March 2026."""
     at = dt.datetime(2026, 3, 9, tzinfo=UTC) - dt.timedelta(days=day)
     values = {"user_id": "kim", "item_id": 1, "at": at, "session": f"s{day}", "correct": True, **fields}
     return Attempt(**values)

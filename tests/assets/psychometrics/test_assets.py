@@ -79,7 +79,7 @@ def test_an_item_with_a_wrong_key_is_neither_scored_nor_linked_with_and_stays_in
     scored(database, week(0))
     (row,) = rows_of(database, "SELECT min(n_answers) AS least, max(n_answers) AS most FROM mirt_ability")
     assert (row["least"], row["most"]) == (23, 23)
-    # With the key mended the reference's slope is still the wrong one.
+    # After the key is corrected, the slope of the reference is still the wrong one.
     execute(database, "UPDATE attempt_log SET correct = NOT correct WHERE item_id = 4 AND user_id LIKE 'v%'")
     calibrated(database, week(1), settings)
     found = constants(database, week(1))
@@ -118,7 +118,7 @@ def test_too_few_common_items_are_refused_with_the_reason_stored(two_cohorts: En
     assert "30 are needed" in found["refused"]
     assert not check(outcomes, "on_the_scale").is_passed
     scored(two_cohorts, week(1))
-    # Neither scores nor the current parameters come from a scale of its own.
+    # Neither scores nor current parameters come from the unlinked scale.
     used = rows_of(two_cohorts, "SELECT DISTINCT run_id FROM mirt_ability UNION SELECT run_id FROM mirt_item_params")
     first = rows_of(two_cohorts, "SELECT run_id FROM mirt_fit_meta WHERE week_start = :w", w=week(0).start)
     assert used == first

@@ -1,4 +1,4 @@
-"""A week whose answers carry no calibration says why; a week without answers has nothing to say."""
+"""A week whose answers cannot be calibrated says why; a week without answers passes its checks."""
 
 import logging
 from typing import Any

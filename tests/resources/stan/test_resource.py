@@ -270,7 +270,7 @@ class TestToolchains:
 
 class TestRuns:
     def test_draws_are_those_of_the_seed_and_the_scratch_folder_goes(self, stan_runner, monkeypatch, tmp_path):
-        import cmdstanpy  # noqa: F401 - makes a folder of its own, gone at exit, when first imported
+        import cmdstanpy  # noqa: F401 - makes a folder when first imported, gone at exit
 
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         one = stan_runner.sample(MARGINAL, small_problem(), settings=SHORT)

@@ -17,7 +17,7 @@ def weeks(n):
 
 
 def quiet_series(n, seed, trend=0.0, shock=0.0):
-    """Noise of a known size by evidence, and a shock of so many standard deviations in the last week."""
+    """Noise of a known size by evidence, and a shock in the last week, in standard deviations."""
     rng = np.random.default_rng(seed)
     evidence = rng.integers(30, 120, n).astype(float)
     noise = 0.5 / np.sqrt(evidence)

@@ -37,7 +37,7 @@ def exact_moments(answers: list[int], mean: float, sd: float) -> tuple[float, fl
 @pytest.mark.parametrize("answers", [[1, 1, 0, 0, 1, 0], [1] * 6, [0] * 6])
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (0.3, 0.05), (2.5, 3.0), (-1.0, 0.4)])
 def test_eap_is_the_exact_posterior_mean_for_any_prior(answers: list[int], mean: float, sd: float) -> None:
-    """Priors narrower than the grid's spacing and far out ones get a grid of their own."""
+    """Priors narrower than the grid's spacing and far out ones get a separate grid."""
     scores = score(from_matrix([answers]), ITEMS, prior_mean=mean, prior_sd=sd)
     expected_mean, expected_sd = exact_moments(answers, mean, sd)
     assert scores.theta[0] == pytest.approx(expected_mean, abs=2e-6)

@@ -151,7 +151,7 @@ def test_too_few_students():
 @pytest.mark.parametrize("method", ["kmeans", "gmm"])
 @pytest.mark.parametrize(("n", "k"), [(10, 8), (60, 50)])
 def test_resamples_too_small_for_the_segments_say_nothing_about_stability(n, k, method):
-    """About 63 % of the students are in a resample, too few for so many segments."""
+    """About 63 % of the students are in a resample, too few for this many segments."""
     rng = np.random.default_rng(37)
     features = {name: rng.normal(size=n) for name in CONTRACT_FEATURES}
     result = segment_students(features, SegmentSettings(n_clusters=k, method=method))

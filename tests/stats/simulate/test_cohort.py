@@ -1,4 +1,4 @@
-"""A cohort shows its own parameters again, whatever the block size; tolerances are four standard errors."""
+"""A cohort shows its own parameters again, for every block size; tolerances are four standard errors."""
 
 import datetime as dt
 from dataclasses import fields, replace

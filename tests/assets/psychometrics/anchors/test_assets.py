@@ -151,7 +151,7 @@ def test_verify_says_which_anchors_fail_and_why_and_writes_nothing(
         '(901, \'x\', \'{"tags": ["anchor"], "irt": {"a": 1, "b": 0}}\')',
     )
     execute(two_weeks, ALERT, {"item": 8})
-    # A third week holds the anchors; item 9 has moved, is estimated anew and named.
+    # A third week fixes the anchors; item 9 has moved, so it is estimated again and named.
     store_answers(two_weeks, BANK.moved({9: 1.5}), week(2), THETA, seed=9, prefix="w")
     calibrated(two_weeks, 2)
     before = snapshot(two_weeks, "question")
@@ -184,7 +184,7 @@ def test_parameters_are_written_back_on_request_and_never_over_an_anchors(databa
         assert row["meta"]["author"] == "kim"
         assert row["meta"]["irt"]["b"] == stored[str(row["id"])]["params"]["b"]
         assert row["meta"]["irt"]["version"] == stored[str(row["id"])]["run_id"]
-    # What was written back is no anchor: the next calibration is linked to the first, not to these values.
+    # Values that were written back are not anchors: the next calibration is linked to the first one, not to them.
     versions = snapshot(database, "question")
     store_answers(database, BANK, week(1), THETA + 0.5, seed=9, prefix="v")
     calibrated(database, 1)

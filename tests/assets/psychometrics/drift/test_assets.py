@@ -153,7 +153,7 @@ def test_a_key_that_was_turned_round_is_an_alert(database: Engine) -> None:
 
 
 def test_windows_whose_scales_have_come_apart_are_not_green(database: Engine) -> None:
-    """The item ids mean other items than before: no link can be trusted, which is no reason to say all is well."""
+    """The item ids mean other items than before. No link is trustworthy, so the check must not pass."""
     store_answers(database, BANK, week(0), THETA, seed=17)
     other = Bank(BANK.a, np.random.default_rng(19).permutation(BANK.b))
     store_answers(database, other, week(14), THETA, seed=18, prefix="v")

@@ -1,4 +1,4 @@
-"""Tagged anchors whose parameters are no item's: set aside one by one and named, and no calibration is lost to them."""
+"""Tagged anchors with invalid stored parameters are set aside and named; the calibration succeeds without them."""
 
 import logging
 from typing import Any
