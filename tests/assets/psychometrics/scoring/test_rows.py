@@ -33,9 +33,7 @@ def test_a_missing_guessing_parameter_is_zero() -> None:
 
 def test_a_students_ability_follows_the_answers_from_the_populations_prior() -> None:
     table = answers(
-        user_id=["kim", "kim", "lee", "lee", "max"],
-        item_id=[1, 2, 1, 2, 99],
-        correct=[True, False, True, True, True],
+        user_id=["kim", "kim", "lee", "lee", "max"], item_id=[1, 2, 1, 2, 99], correct=[True, False, True, True, True]
     )
     frame = overall_rows(*overall_responses(table), scale=SCALE, week=WEEK).set_index("user_id")
     assert set(frame.index) == {"kim", "lee"}, "max answered an item without parameters"
