@@ -76,7 +76,7 @@ CHANGES = {
         GROWTH,
     ),
     "a weight of the churn heuristic": (
-        code("stats/survival/heuristic.py", r"SILENCE_WEIGHT, GAP_WEIGHT, SESSIONS_WEIGHT = 0\.6", r"\g<0>5"),
+        code("stats/survival/churn.py", r"^HEURISTIC_WEIGHTS = .*", "HEURISTIC_WEIGHTS = np.array([0.5, 0.3, 0.2])"),
         CHURN_SCORES | {"survival_fit_meta"},
     ),
     "the text of a segment": (code("stats/segments/labels.py", "^KEEPING_SLACK = .*", "KEEPING_SLACK = 0.3"), SEGMENTS),
@@ -142,13 +142,12 @@ NO_CHANGES = {
     "the layout of SQL": file("sql/kpis/E_t.sql", "WITH timed AS", "WITH\n    timed AS"),
     "a comment in R": code("resources/r/scripts/glmm.R", "# Mixed models", "# Models"),
     "a comment in Stan": code("stats/growth/programs/growth_marginal.stan", "// score ~ week", "// points ~ week"),
-    "a program that no asset runs": code("stats/growth/programs/growth_naive.stan", r"\A", "functions {}\n"),
     "the simulation": code("stats/simulate/config.py", r"^(@dataclass)", r"UNUSED = 1\n\n\n\1"),
     "how values are written as JSON": code("assets/framework/json_text.py", "ensure_ascii=False", "ensure_ascii=True"),
 }
 
 COMPUTE = """
-import ast, functools, json, pathlib, re, sys
+import ast, functools, gc, json, pathlib, re, sys
 
 import seedtest_analytics
 from seedtest_analytics.assets.framework.code_version import versioned
@@ -156,6 +155,7 @@ from seedtest_analytics.build import ASSET_MODULES
 from seedtest_analytics.database import sql_files
 
 ast.parse = functools.cache(ast.parse)
+gc.disable()
 root = pathlib.Path(seedtest_analytics.__file__).parents[1]
 
 def versions():
@@ -164,10 +164,13 @@ def versions():
     return {spec.key.to_user_string(): spec.code_version for assets in versioned(ASSET_MODULES) for spec in assets.specs}
 
 def edited(*edits):
-    before = {root / edit["path"]: (root / edit["path"]).read_text() for edit in edits}
+    paths = [root / edit["path"] for edit in edits]
+    absent = [str(path) for path in paths if not path.is_file()]
+    if absent:
+        return f"absent: {absent}"
+    before = {path: path.read_text() for path in paths}
     try:
-        for edit in edits:
-            path = root / edit["path"]
+        for edit, path in zip(edits, paths):
             for pattern, replacement in edit["replacements"]:
                 text, n = re.subn(pattern, replacement, path.read_text(), count=1, flags=re.MULTILINE)
                 if not n:

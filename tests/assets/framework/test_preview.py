@@ -67,6 +67,7 @@ def size_of(metadata: Any) -> tuple[int, int]:
     assert head == "![plot](data:image/png;base64"
     image = base64.b64decode(encoded)
     assert image.startswith(b"\x89PNG")
+    assert b"Software" not in image, "the image names no version of matplotlib"
     return struct.unpack(">II", image[16:24])  # type: ignore[return-value]
 
 

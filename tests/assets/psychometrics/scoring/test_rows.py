@@ -1,0 +1,80 @@
+"""Answers become abilities: of all answers, of two windows, and of each topic."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from seedtest_analytics.assets.psychometrics.scoring.rows import (
+    item_parameters,
+    overall_responses,
+    overall_rows,
+    topic_rows,
+    window_rows,
+)
+from tests.assets.psychometrics._scale import WEEK, scale_of
+
+SCALE = scale_of(0.0, 0.0, 0.0, 0.0)
+
+
+def answers(**columns: list[object]) -> pa.Table:
+    coded = {"user_id", "topic_id"}
+    return pa.table({name: pa.array(v).dictionary_encode() if name in coded else v for name, v in columns.items()})
+
+
+def test_a_missing_guessing_parameter_is_zero() -> None:
+    items = pd.DataFrame({"item_id": [5, 6], "a": [1, 2], "b": [0.0, 1.0], "c": [np.nan, 0.2]})
+    found = item_parameters(items)
+    assert found.item_ids.tolist() == [5, 6]
+    assert (found.a.tolist(), found.c.tolist()) == ([1.0, 2.0], [0.0, 0.2])
+
+
+def test_a_students_ability_follows_the_answers_from_the_populations_prior() -> None:
+    table = answers(
+        user_id=["kim", "kim", "lee", "lee", "max"], item_id=[1, 2, 1, 2, 99], correct=[True, False, True, True, True]
+    )
+    frame = overall_rows(*overall_responses(table), scale=SCALE, week=WEEK).set_index("user_id")
+    assert set(frame.index) == {"kim", "lee"}, "max answered an item without parameters"
+    kim, lee = frame.loc["kim"], frame.loc["lee"]
+    assert kim["theta"] == pytest.approx(0.0, abs=1e-6)
+    assert 0.8 < kim["se"] < 1.0
+    assert 0.5 < lee["theta"] < 1.0
+    assert (lee["n_answers"], lee["method"], lee["model"], lee["run_id"]) == (2, "EAP", "2PL", "run-1")
+    assert (lee["version"], lee["week_start"], lee["fitted_at"]) == ("2026-W10", WEEK.start, WEEK.as_of)
+
+
+def test_windows_are_scored_apart_and_know_their_bounds() -> None:
+    table = answers(
+        user_id=["kim"] * 4, item_id=[1, 2, 3, 4], correct=[True, True, False, False], is_recent=[1, 1, 0, 0]
+    )
+    frame = window_rows(table, SCALE, week=WEEK, window_days=14).set_index("window_name")
+    recent, previous = frame.loc["recent"], frame.loc["previous"]
+    assert recent["theta"] == pytest.approx(-previous["theta"])
+    assert recent["theta"] > 0.5
+    day = dt.timedelta(days=1)
+    assert (recent["window_start_at"], recent["window_end_at"]) == (WEEK.as_of - 14 * day, WEEK.as_of)
+    assert (previous["window_start_at"], previous["window_end_at"]) == (WEEK.as_of - 28 * day, WEEK.as_of - 14 * day)
+
+
+def test_a_topic_starts_from_the_student_and_not_from_the_population() -> None:
+    table = answers(
+        user_id=["kim", "kim", "kim", "new"],
+        topic_id=["algebra", "geometry", None, "algebra"],
+        item_id=[1, 2, 3, 1],
+        correct=[True, False, True, True],
+    )
+    overall = pd.DataFrame({"user_id": ["kim"], "theta": [1.5], "se": [0.2]})
+    frame = topic_rows(table, overall, scale=SCALE, week=WEEK).set_index(["user_id", "topic_id"])
+    assert set(frame.index) == {("kim", "algebra"), ("kim", "geometry")}, "a student without an ability has no topics"
+    algebra, geometry = (frame.loc[("kim", topic)] for topic in ("algebra", "geometry"))
+    assert 1.4 < geometry["theta"] < 1.5 < algebra["theta"] < 1.6
+    assert algebra["se"] < 0.2
+    assert (algebra["n_answers"], algebra["version"]) == (1, "2026-W10")
+
+
+def test_without_abilities_there_are_no_topics() -> None:
+    table = answers(user_id=["kim"], topic_id=["algebra"], item_id=[1], correct=[True])
+    nobody = pd.DataFrame({"user_id": [], "theta": [], "se": []})
+    assert len(topic_rows(table, nobody, scale=SCALE, week=WEEK)) == 0
