@@ -13,6 +13,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+pytestmark = pytest.mark.long
+
 AC = dg.AutomationCondition
 Conditions = Mapping[str, dg.AutomationCondition[Any]]
 Requested = dict[str, list[str]]

@@ -74,6 +74,7 @@ def test_the_truth_is_recovered(fit):
     assert "sigma" not in summary
 
 
+@pytest.mark.long
 def test_projections_cover_the_true_share(fit):
     """400 students; tolerances are four binomial SDs."""
     c, data, posterior = fit

@@ -97,6 +97,7 @@ def test_results_do_not_depend_on_threads() -> None:
     np.testing.assert_array_equal(one.items.se_b, three.items.se_b)
 
 
+@pytest.mark.long
 def test_single_precision_search_ends_at_the_same_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     from seedtest_analytics.stats.irt import estimation
 

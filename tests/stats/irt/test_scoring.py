@@ -34,6 +34,7 @@ def exact_moments(answers: list[int], mean: float, sd: float) -> tuple[float, fl
     return first, float(np.sqrt(moments[2] / moments[0] - first**2))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("answers", [[1, 1, 0, 0, 1, 0], [1] * 6, [0] * 6])
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (0.3, 0.05), (2.5, 3.0), (-1.0, 0.4)])
 def test_eap_is_the_exact_posterior_mean_for_any_prior(answers: list[int], mean: float, sd: float) -> None:
