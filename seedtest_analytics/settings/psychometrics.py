@@ -109,7 +109,7 @@ class DifSettings(SettingsGroup):
         is_key = value is not None and value.startswith("result_json.") and all(value.split(".")[1:])
         if value is None or value in DIF_COLUMNS or is_key:
             return value
-        raise ValueError(f"{value!r} is neither one of {', '.join(DIF_COLUMNS)} nor result_json.KEY")
+        raise ValueError(f"{value!r} is not one of {', '.join(DIF_COLUMNS)}, and not result_json.KEY")
 
     @property
     def source(self) -> tuple[str, list[str]]:

@@ -60,7 +60,7 @@ def test_every_asset_of_a_chain_is_computed_from_what_the_tables_hold(
     )
     before = snapshot(database, *OUTPUTS)
     output = run_dry(database, Step("calibrate_irt", "calibration", first=MONDAY, last=MONDAY))
-    assert "attempt would change: 0 new, 40 updated, 0 removed, 360 as they were" in output
+    assert "attempt would change: 0 new, 40 updated, 0 removed, 360 unchanged" in output
     assert "mirt_fit_meta would change: 1 new" in output
     # A dry run computes abilities from stored calibrations, and there are none.
     assert "mirt_ability would change: 0 new" in output

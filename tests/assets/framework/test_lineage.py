@@ -20,7 +20,8 @@ def test_the_schema_has_types_meanings_and_marks_of_privacy() -> None:
     columns = {column.name: column for column in column_schema(mirt_ability).columns}
     user = columns["user_id"]
     assert (user.type, user.constraints.nullable, user.tags) == ("text", False, {"pii": "pseudonymous"})
-    assert columns["theta"].description == mirt_ability.columns["theta"].comment
+    comment = mirt_ability.columns["theta"].comment
+    assert columns["theta"].description == f"{comment} Computed by seedtest_analytics.stats.irt.scoring.score."
     assert columns["theta"].tags == {}
     assert [c.name for c in column_schema(interest_goal).columns] == [c.name for c in interest_goal.columns]
 

@@ -220,7 +220,7 @@ def test_a_fit_that_falls_short_is_stored_red_not_tried_again_and_feeds_nothing(
     # The predictions of the usable fit that stood there are gone with it, and P was not computed from this one.
     assert rows_of(database, "SELECT 1 FROM growth_prediction") == []
     assert rows_of(database, "SELECT 1 FROM weekly_kpi") == []
-    assert "falls short" in log
+    assert "is not usable" in log
 
 
 def computed_p(

@@ -68,7 +68,7 @@ def test_agrees_with_lme4_to_four_digits(r, name):
         assert component.variance == pytest.approx(part["vcov"], rel=FOUR_DIGITS)
         assert component.sd_or_correlation == pytest.approx(part["sdcor"], rel=FOUR_DIGITS)
     for group, levels in expected["ranef"].items():
-        effects = fit.random(group)
+        effects = next(e for e in fit.random_effects if e.group == group)
         for level, values in levels.items():
             at, deviations = effects.levels.index(level), effects.values  # noqa: PD011 - a field, not pandas
             scale = effects.conditional_sd[at]

@@ -106,7 +106,7 @@ def test_an_item_that_moved_is_not_stable_and_the_rest_is_chosen_and_tagged(
     before = snapshot(two_weeks, "question")
     again = command()
     assert again.exit_code == 0
-    assert "anchors already" in again.output
+    assert "already anchors" in again.output
     assert snapshot(two_weeks, "question") == before
     # The asset sees the alert as the command does.
     judged(two_weeks, 1)

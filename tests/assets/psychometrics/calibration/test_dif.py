@@ -136,5 +136,5 @@ def test_the_asset_reads_the_environment(two_schools: Engine, monkeypatch: pytes
 
 @pytest.mark.parametrize("value", ["gender", "result_json", "result_json.", "result_json.a..b"])
 def test_an_unknown_covariate_is_refused_with_what_is_allowed(value: str) -> None:
-    with pytest.raises(SettingsError, match=r"org_id, classroom_id, grade and no result_json\.KEY"):
+    with pytest.raises(SettingsError, match=r"org_id, classroom_id, grade, and not result_json\.KEY"):
         DifSettings.from_environment({"DIF_COVARIATE": value})
