@@ -12,7 +12,7 @@ import pytest
 from seedtest_analytics.assets.psychometrics.drift import rows
 from seedtest_analytics.assets.psychometrics.drift.windows import Comparison, Window
 from seedtest_analytics.settings import CalibrationSettings
-from seedtest_analytics.stats.irt.drift import DriftAlert
+from seedtest_analytics.stats.irt.drift import DriftAlert, DriftResult, DriftThresholds
 from seedtest_analytics.stats.irt.linking import Link
 from seedtest_analytics.stats.no_result import NoResult
 from tests.assets.psychometrics._scale import WEEK, estimates
@@ -25,19 +25,15 @@ ALERT = DriftAlert(np.int64(2), "delta_b", value=0.75, threshold=0.25, severity=
 
 def comparison(alerts: tuple[DriftAlert, ...] = (ALERT,)) -> Comparison:
     link = dataclasses.replace(Link.identity(), A=2.0, B=1.0)
-    numbers = {
-        f"{part}_{name}{end}": np.full(1, 0.5)
-        for name in "abc"
-        for part, end in (("delta", ""), ("se_delta", ""), ("p", "_adjusted"))
-    }
-    numbers["p_c_adjusted"] = np.full(1, np.nan)
-    drift: Any = SimpleNamespace(
+    drift = DriftResult(
         item_ids=np.array([2]),
+        delta=np.full((1, 3), 0.5),
+        se_delta=np.full((1, 3), 0.5),
+        p_adjusted=np.array([[0.5, 0.5, np.nan]]),
         alerts=alerts,
-        link=link,
         skipped=(3, 4),
-        thresholds=SimpleNamespace(min_responses=102, delta_b=0.25),
-        **numbers,
+        link=link,
+        thresholds=DriftThresholds(min_responses=102, delta_b=0.25),
     )
     old = estimates([1, 2, 3, 4], a=[1.0, 1.0, 1.0, 1.0], b=[0.0, 0.5, 0.0, 0.0])
     new = estimates([2, 3, 4], a=[2.0, 1.0, 1.0], b=[-0.5, 0.0, 0.0], flags=[None, "all wrong", "all wrong"])
