@@ -16,7 +16,7 @@ from urllib.parse import quote
 from chromium import Page, browser
 
 MAIN_PATH = ("sources", "attempts", "psychometrics", "features", "kpis", "reports")
-ALL_GROUPS = (*MAIN_PATH, "growth", "risk", "trends", "quality")
+ALL_GROUPS = (*MAIN_PATH, "growth", "churn", "forecasts", "segments", "drift", "backtest")
 
 LINEAGE_BOX = """(() => {
   const boxes = [...document.querySelectorAll('foreignObject')].map(e => e.getBoundingClientRect());
