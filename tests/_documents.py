@@ -14,7 +14,7 @@ from pathlib import Path
 import typer.main
 from typer.core import TyperGroup
 
-from seedtest_analytics.cli.app import app
+from seedtest_analytics.cli.app import app, load_command
 from seedtest_analytics.tables import metadata, view_metadata
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -134,7 +134,7 @@ def command_options() -> dict[str, frozenset[str]]:
         return {option for p in parameters for option in (*p.opts, *p.secondary_opts) if option.startswith("-")}
 
     shared = options(group) | {"--help"}
-    return {name: frozenset(options(command) | shared) for name, command in group.commands.items()}
+    return {name: frozenset(options(load_command(name)) | shared) for name in group.commands}
 
 
 @functools.cache

@@ -47,7 +47,7 @@ def tag_anchors_command(
     DIF. The exit code is 1 if no item meets them.
     """
     from seedtest_analytics.assets.psychometrics.anchors.choice import choose, newest_week, tag_anchors, verify_anchors
-    from seedtest_analytics.resources.postgres import PostgresResource
+    from seedtest_analytics.database.engine import locked_transaction
     from seedtest_analytics.stats.irt.anchors import AnchorCriteria
 
     if difficulty_min >= difficulty_max:
@@ -62,10 +62,11 @@ def tag_anchors_command(
         discrimination_min=discrimination_min,
         max_anchors=max_candidates,
     )
-    migrated_engine()
     console = Console()
     is_reading = dry_run or action is Action.VERIFY
-    with PostgresResource().transaction("tag-anchors", is_dry_run=is_reading) as connection:
+    with locked_transaction(
+        migrated_engine(is_writing=not is_reading), "tag-anchors", is_dry_run=is_reading
+    ) as connection:
         week = newest_week(connection)
         if week is None:
             console.print("no usable calibration: materialise mirt_item_params first")

@@ -1,48 +1,136 @@
-"""The application: registers the commands, and ends known errors with their message and exit code 1."""
+"""The application: lists the commands, imports the one that runs, and ends known errors with message and exit code 1.
+
+`--help`, `--version` and a typo import no command, because Dagster, pandas and SQLAlchemy take seconds to load.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
 
-from seedtest_analytics.cli.anchors import tag_anchors_command
-from seedtest_analytics.cli.backtest import backtest_command
-from seedtest_analytics.cli.demo import demo_command
-from seedtest_analytics.cli.doctor import doctor_command
-from seedtest_analytics.cli.goal import goal_calibration_command, goal_probability_command
 from seedtest_analytics.cli.home import use_home, use_settings
-from seedtest_analytics.cli.load import load_command
-from seedtest_analytics.cli.materialize import materialize_command
-from seedtest_analytics.cli.migrate import migrate_command
-from seedtest_analytics.cli.server import down_command, status_command, up_command
-from seedtest_analytics.cli.simulate import simulate_command
-from seedtest_analytics.settings import SettingsError
+
+START, DATA, COMPUTE, JUDGE = "Start and stop", "Data", "Compute", "Judge and ask"
+
+
+class Command(NamedTuple):
+    """Where a command is, and its line in the help: the first paragraph of the function's docstring."""
+
+    function: str
+    panel: str
+    summary: str
+
+
+COMMANDS = {
+    "demo": Command(
+        "demo:demo_command",
+        START,
+        "Load data, compute the whole graph and open the UI. A second run gives the same numbers.",
+    ),
+    "doctor": Command(
+        "doctor:doctor_command",
+        START,
+        "Show what is installed and what is missing. The exit code is 1 if a required part is missing.",
+    ),
+    "migrate": Command("migrate:migrate_command", START, "Upgrade the database schema to the newest revision."),
+    "up": Command(
+        "server:up_command",
+        START,
+        "Migrate the schema, then start the UI, the daemon and (without DATABASE_URL) PostgreSQL.",
+    ),
+    "status": Command(
+        "server:status_command", START, "Show what is running. The exit code is 3 if the UI does not answer."
+    ),
+    "down": Command(
+        "server:down_command", START, "Stop the UI, the daemon, active runs and the embedded PostgreSQL of this home."
+    ),
+    "load": Command(
+        "load:load_command",
+        DATA,
+        "Load attempt logs, one exam per session. A second load changes nothing; bad rows are kept with a reason.",
+    ),
+    "simulate": Command(
+        "simulate:simulate_command",
+        DATA,
+        "Simulate a cohort with known truth: attempts, goals, churn, corrections and hostile rows.",
+    ),
+    "materialize": Command(
+        "materialize:materialize_command",
+        COMPUTE,
+        "Compute the whole graph over a range of days, oldest week first. A second run gives the same numbers.",
+    ),
+    "tag-anchors": Command(
+        "anchors:tag_anchors_command",
+        COMPUTE,
+        "Tag items as anchors by the newest usable calibration, or check the tagged ones.",
+    ),
+    "backtest": Command(
+        "backtest:backtest_command",
+        JUDGE,
+        "Print how predictions of past weeks (P, S, abilities, forecasts) compare with outcomes.",
+    ),
+    "goal-probability": Command(
+        "goal:goal_probability_command",
+        JUDGE,
+        "Print the probability that a student reaches a target, from the growth fit of the cohort, as JSON.",
+    ),
+    "goal-calibration": Command(
+        "goal:goal_calibration_command", JUDGE, "Print how P compares with the goals that simulated students reached."
+    ),
+}
+
+KNOWN_ERRORS = frozenset(
+    {
+        "SettingsError",
+        "DatabaseError",
+        "MigrationError",
+        "LoadError",
+        "EmbeddedPostgresError",
+        "DevServerError",
+        "ObjectStoreError",
+    }
+)
+"""Errors of the platform whose message tells the user what to do, by name, because their modules load slowly."""
+
+
+def load_command(name: str) -> TyperCommand:
+    """Import a command."""
+    module, function = COMMANDS[name].function.split(":")
+    single = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+    single.command(name)(getattr(importlib.import_module(f"seedtest_analytics.cli.{module}"), function))
+    command = typer.main.get_command(single)
+    assert isinstance(command, TyperCommand)
+    return command
+
+
+class LazyGroup(TyperGroup):
+    """Knows the name and the summary of every command, and imports a command when it runs."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, command in COMMANDS.items():
+            stub = TyperCommand(name, callback=None, help=command.summary, rich_help_panel=command.panel)
+            self.commands[name] = stub
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that the first argument names, imported."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name in COMMANDS else command, rest
+
 
 app = typer.Typer(
+    cls=LazyGroup,
     help="Learning analytics as one Dagster asset graph over PostgreSQL.",
-    no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-START, DATA, COMPUTE, JUDGE = "Start and stop", "Data", "Compute", "Judge and ask"
-app.command("demo", rich_help_panel=START)(demo_command)
-app.command("doctor", rich_help_panel=START)(doctor_command)
-app.command("migrate", rich_help_panel=START)(migrate_command)
-app.command("up", rich_help_panel=START)(up_command)
-app.command("status", rich_help_panel=START)(status_command)
-app.command("down", rich_help_panel=START)(down_command)
-app.command("load", rich_help_panel=DATA)(load_command)
-app.command("simulate", rich_help_panel=DATA)(simulate_command)
-app.command("materialize", rich_help_panel=COMPUTE)(materialize_command)
-app.command("tag-anchors", rich_help_panel=COMPUTE)(tag_anchors_command)
-app.command("backtest", rich_help_panel=JUDGE)(backtest_command)
-app.command("goal-probability", rich_help_panel=JUDGE)(goal_probability_command)
-app.command("goal-calibration", rich_help_panel=JUDGE)(goal_calibration_command)
 
 
 def _show_version(is_asked: bool) -> None:  # noqa: FBT001
@@ -53,8 +141,9 @@ def _show_version(is_asked: bool) -> None:  # noqa: FBT001
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def configure(
+    context: typer.Context,
     home: Annotated[
         Path,
         typer.Option(
@@ -63,39 +152,29 @@ def configure(
             help="Folder of the Dagster instance, the embedded PostgreSQL, the reports and the kept settings.",
         ),
     ] = Path(".dagster"),
+    *,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set", metavar="NAME=VALUE", help="A setting for this command; overrides the environment; repeatable."
         ),
     ] = None,
-    *,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Commands share one Dagster home and the settings kept in it."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
     use_home(home)
     use_settings(settings or (), os.environ)
 
 
-def known_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message tells the user what to do."""
-    from seedtest_analytics.database.embedded_postgres import EmbeddedPostgresError
-    from seedtest_analytics.database.engine import DatabaseError
-    from seedtest_analytics.database.migrations import MigrationError
-    from seedtest_analytics.dev_server import DevServerError
-    from seedtest_analytics.ingest.errors import LoadError
-    from seedtest_analytics.resources.object_store import ObjectStoreError
-
-    return (
-        SettingsError,
-        DatabaseError,
-        MigrationError,
-        LoadError,
-        EmbeddedPostgresError,
-        DevServerError,
-        ObjectStoreError,
+def is_known(error: Exception) -> bool:
+    """Whether the message of an error tells the user what to do."""
+    return any(
+        cls.__name__ in KNOWN_ERRORS and cls.__module__.startswith("seedtest_analytics.") for cls in type(error).__mro__
     )
 
 
@@ -103,8 +182,10 @@ def main() -> None:
     """Entry point of the `seedtest` command."""
     try:
         app()
-    except known_errors() as error:
-        Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    except Exception as error:
+        if not is_known(error):
+            raise
+        Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True, emoji=False)
         sys.exit(1)
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from seedtest_analytics.cli.home import current_home, keep_settings, kept_settings, use_instance
 from seedtest_analytics.cli.load import load_with_progress, print_summary
 from seedtest_analytics.cli.materialize import materialize
+from seedtest_analytics.cli.migrate import platform_engine
 from seedtest_analytics.cli.server import Port, start
 from seedtest_analytics.cli.simulate import simulate_into
 from seedtest_analytics.settings import SettingsError, load_settings
@@ -49,12 +50,11 @@ def demo_command(
 ) -> None:
     """Load data, compute the whole graph and open the UI. A second run gives the same numbers."""
     from seedtest_analytics.database.migrations import migrate
-    from seedtest_analytics.resources.postgres import PostgresResource
 
     _refuse_dry_run()
     started, console = time.monotonic(), Console()
     use_instance()
-    engine = PostgresResource().engine
+    engine = platform_engine()
     migrate(engine)
     _load(engine, data, students=students, weeks=weeks or COHORT_WEEKS, console=console)
     materialize(None, _choose_weeks(engine, weeks, console=console) if data else _choose_cohort(engine), reports=True)

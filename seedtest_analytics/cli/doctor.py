@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from seedtest_analytics.cli.migrate import platform_engine
 from seedtest_analytics.settings import SettingsError, load_settings
 
 _TIMEOUT_SECONDS = 60
@@ -91,10 +92,8 @@ def _dagster() -> Finding:
 def _postgres() -> Finding:
     from sqlalchemy import text
 
-    from seedtest_analytics.resources.postgres import PostgresResource
-
     try:
-        with PostgresResource().engine.connect() as connection:
+        with platform_engine().connect() as connection:
             version = connection.execute(text("SHOW server_version")).scalar_one()
     except Exception as error:  # noqa: BLE001
         return Finding(
@@ -109,9 +108,8 @@ def _postgres() -> Finding:
 
 def _schema() -> Finding:
     from seedtest_analytics.database.migrations import schema_state
-    from seedtest_analytics.resources.postgres import PostgresResource
 
-    state = schema_state(PostgresResource().engine)
+    state = schema_state(platform_engine())
     if state.current == state.newest:
         return Finding("schema", "ok", found=f"revision {state.current}")
     return Finding(

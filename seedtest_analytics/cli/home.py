@@ -7,8 +7,6 @@ import os
 from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 
-from seedtest_analytics.settings import GROUPS, SettingsError
-
 SETTINGS_FILE = "settings.env"
 
 
@@ -24,6 +22,11 @@ def use_settings(given: Iterable[str], environment: MutableMapping[str, str]) ->
 
     Raises SettingsError for an unknown name. Values are validated when the settings are read.
     """
+    given = list(given)
+    if not given:
+        return
+    from seedtest_analytics.settings import GROUPS, SettingsError
+
     fields = {name: (group, field) for group in GROUPS.values() for name, field in group.variables().items()}
     for pair in given:
         name, equals, value = pair.partition("=")

@@ -56,7 +56,7 @@ def load_command(
         encoding=encoding,
     )
     console = Console()
-    summary = load_with_progress(migrated_engine(), list(files), options=options, console=console)
+    summary = load_with_progress(migrated_engine(is_writing=True), list(files), options=options, console=console)
     print_summary(summary, console)
     if summary.attempts == 0:
         raise typer.Exit(1)

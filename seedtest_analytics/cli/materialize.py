@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from seedtest_analytics.cli.home import use_instance
-from seedtest_analytics.cli.migrate import log_awaits_sync, migrated_engine
+from seedtest_analytics.cli.migrate import log_awaits_sync, migrated_engine, platform_engine
 from seedtest_analytics.settings import load_settings
 
 DRY_RUN_NOTE = (
@@ -103,7 +103,7 @@ def materialize(
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     logging.getLogger("dagster").setLevel(logging.WARNING)
     is_dry_run = load_settings().platform.dry_run
-    engine = migrated_engine()
+    engine = migrated_engine(is_writing=True)
     use_instance()
     definitions = build_definitions()
     today = dt.datetime.now(PLATFORM.zone).date()
@@ -162,9 +162,8 @@ def _range(first: dt.date | None, last: dt.date | None, *, today: dt.date) -> tu
     from sqlalchemy import text
 
     from seedtest_analytics.partitions import PLATFORM, monday_of
-    from seedtest_analytics.resources.postgres import PostgresResource
 
-    with PostgresResource().engine.connect() as connection:
+    with platform_engine().connect() as connection:
         found = connection.execute(
             text(
                 "SELECT (min(completed_at) AT TIME ZONE :zone)::date, (max(completed_at) AT TIME ZONE :zone)::date FROM attempt"

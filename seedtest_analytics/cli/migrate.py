@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,32 +26,70 @@ def migrate_command(
         str | None,
         typer.Option(help="Downgrade to this revision instead; 'base' removes everything that the platform created."),
     ] = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Downgrade without asking.")] = False,
 ) -> None:
     """Upgrade the database schema to the newest revision."""
     from seedtest_analytics.database import migrations
-    from seedtest_analytics.resources.postgres import PostgresResource
 
     console = Console(highlight=False, soft_wrap=True)
-    engine = PostgresResource().engine
+    engine = platform_engine()
     if load_settings().platform.dry_run:
         console.print("DRY_RUN is set: the schema is unchanged")
     elif downgrade is not None:
+        _confirm_downgrade(engine, downgrade, is_confirmed=yes)
         migrations.downgrade(engine, downgrade)
     else:
         migrations.migrate(engine, revision)
     state = migrations.schema_state(engine)
     console.print(f"schema revision: {state.current or 'none'} (newest {state.newest})")
-    if state.current == state.newest and log_awaits_sync(engine):
+    if state.current != state.newest:
+        console.print("next: seedtest migrate   upgrades to the newest revision")
+    elif log_awaits_sync(engine):
         console.print(EMPTY_LOG)
+    else:
+        console.print("next: seedtest load FILE   or seedtest up")
 
 
-def migrated_engine() -> Engine:
-    """The platform's database. Raises an error with the command to run if its schema is not the newest."""
-    from seedtest_analytics.database.migrations import require_newest
-    from seedtest_analytics.resources.postgres import PostgresResource
+def _confirm_downgrade(engine: Engine, revision: str, *, is_confirmed: bool) -> None:
+    """Ask before a downgrade deletes data. Raises typer.Abort for a no, and typer.BadParameter without a terminal."""
+    if is_confirmed:
+        return
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(
+            f"a downgrade to {revision} deletes tables and columns with their rows; add --yes to do it without a question"
+        )
+    place = f"{engine.url.host}:{engine.url.port or 5432}/{engine.url.database}"
+    typer.confirm(
+        f"Downgrade {place} to {revision}? This deletes the tables and columns of later revisions with their rows.",
+        abort=True,
+    )
 
-    engine = PostgresResource().engine
-    require_newest(engine)
+
+def platform_engine() -> Engine:
+    """The platform's database, whatever its schema. Unlike the Dagster resource, it needs no Dagster."""
+    from seedtest_analytics.database.engine import connected_engine, database_url
+
+    return connected_engine(database_url())
+
+
+def migrated_engine(*, is_writing: bool = False) -> Engine:
+    """The platform's database. Raises an error with the command to run if its schema is not the newest.
+
+    A command that writes upgrades the embedded database itself: nobody else uses it.
+    """
+    from seedtest_analytics.database import migrations
+
+    engine = platform_engine()
+    settings = load_settings().platform
+    if is_writing and settings.database_url is None and not settings.dry_run:
+        before = migrations.schema_state(engine)
+        if before.current != before.newest:
+            migrations.migrate(engine)
+            Console(stderr=True, highlight=False, soft_wrap=True).print(
+                f"upgraded the embedded database from revision {before.current or 'none'} to {before.newest}"
+            )
+    migrations.require_newest(engine)
     return engine
 
 

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from seedtest_analytics.cli.home import current_home, use_instance
+from seedtest_analytics.cli.migrate import platform_engine
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI on 127.0.0.1.")]
 
@@ -15,10 +16,9 @@ Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI on 127
 def up_command(port: Port = 3000) -> None:
     """Migrate the schema, then start the UI, the daemon and (without DATABASE_URL) PostgreSQL."""
     from seedtest_analytics.database.migrations import migrate
-    from seedtest_analytics.resources.postgres import PostgresResource
 
     use_instance()
-    migrate(PostgresResource().engine)
+    migrate(platform_engine())
     start(port)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from seedtest_analytics.cli.load import parse_date, print_summary, progress_bar
-from seedtest_analytics.cli.migrate import migrated_engine
+from seedtest_analytics.cli.migrate import migrated_engine, platform_engine
 from seedtest_analytics.settings import load_settings
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def simulate_command(
         console.print("DRY_RUN is set: nothing is loaded into the database")
         load = False
     if load:
-        migrated_engine()
+        migrated_engine(is_writing=True)
     if out is not None:
         simulate_into(config, out, is_loading=load, console=console)
         console.print(f"files: {escape(str(out))}")
@@ -75,10 +75,9 @@ def simulate_into(config: CohortConfig, folder: Path, *, is_loading: bool, conso
 def load_from(folder: Path, console: Console) -> None:
     """Load a written cohort into the platform's database."""
     from seedtest_analytics.ingest.cohort_load import load_cohort
-    from seedtest_analytics.resources.postgres import PostgresResource
 
     with progress_bar(console) as progress:
-        loaded = load_cohort(PostgresResource().engine, folder, progress=progress)
+        loaded = load_cohort(platform_engine(), folder, progress=progress)
     if loaded.was_loaded:
         console.print("this cohort was already in the database")
     print_summary(loaded.attempts, console)

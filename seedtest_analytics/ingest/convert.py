@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from seedtest_analytics.ingest.times import Mask, Micros, local_to_instant, mask_of, parse_iso
 
-TRUE_WORDS = pa.array(["true", "t", "1", "1.0", "yes", "y", "on"])
-FALSE_WORDS = pa.array(["false", "f", "0", "0.0", "no", "n", "off"])
-NULL_WORDS = pa.array(["", "na", "n/a", "nan", "null", "none", "\\n", "<na>", "nat"])
+TRUE_WORDS = ("true", "t", "1", "1.0", "yes", "y", "on")
+FALSE_WORDS = ("false", "f", "0", "0.0", "no", "n", "off")
+NULL_WORDS = ("", "na", "n/a", "nan", "null", "none", "\\n", "<na>", "nat")
 """How spreadsheets and data frames write a missing number, answer or time. Ids may be such words."""
 
 MAX_ID_CHARACTERS = 200
@@ -114,7 +114,7 @@ def _words(array: pa.Array) -> tuple[pa.Array, Mask, Mask]:
     """Trimmed lower-case text, and masks of the missing and the undecodable values."""
     text, undecodable = _as_text(array)
     words = pc.utf8_lower(pc.utf8_trim_whitespace(text))
-    missing = (mask_of(pc.is_in(words, value_set=NULL_WORDS)) | mask_of(pc.is_null(words))) & ~undecodable
+    missing = (mask_of(pc.is_in(words, value_set=pa.array(NULL_WORDS))) | mask_of(pc.is_null(words))) & ~undecodable
     return words, missing, undecodable
 
 
@@ -134,8 +134,8 @@ def convert_correct(array: pa.Array, zone: ZoneInfo) -> Converted:
     if pa.types.is_boolean(array.type):
         return Converted(array)
     words, missing, _ = _words(array)
-    is_true = mask_of(pc.is_in(words, value_set=TRUE_WORDS))
-    is_known = is_true | mask_of(pc.is_in(words, value_set=FALSE_WORDS))
+    is_true = mask_of(pc.is_in(words, value_set=pa.array(TRUE_WORDS)))
+    is_known = is_true | mask_of(pc.is_in(words, value_set=pa.array(FALSE_WORDS)))
     return Converted(pa.array(is_true, mask=~is_known), {"not_boolean": ~is_known & ~missing})
 
 

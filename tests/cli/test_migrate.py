@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+import typer
 from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
 
 from seedtest_analytics.assets.attempts.sync import sync_attempts
 from seedtest_analytics.database.migrations import schema_state
@@ -31,7 +34,9 @@ def test_onto_a_legacy_database_it_says_that_the_log_is_empty_and_what_fills_it(
 def test_an_empty_database_has_nothing_to_sync(seedtest: Seedtest, empty_database: str) -> None:
     code, output = seedtest("migrate", DATABASE_URL=empty_database)
     newest = schema_state(create_engine(empty_database)).newest
-    assert (code, output.splitlines()) == (0, [f"schema revision: {newest} (newest {newest})"])
+    revision, following = output.splitlines()
+    assert (code, revision) == (0, f"schema revision: {newest} (newest {newest})")
+    assert following.startswith("next: seedtest load FILE")
 
 
 def test_a_dry_run_changes_no_schema(seedtest: Seedtest, empty_database: str) -> None:
@@ -40,3 +45,39 @@ def test_a_dry_run_changes_no_schema(seedtest: Seedtest, empty_database: str) ->
     assert "DRY_RUN is set: the schema is unchanged" in output
     assert "schema revision: none" in output
     assert schema_state(create_engine(empty_database)).current is None
+
+
+def test_a_downgrade_asks_first(seedtest: Seedtest, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = create_engine(empty_database)
+    seedtest("migrate", DATABASE_URL=empty_database)
+    code, output = seedtest("migrate", "--downgrade", "base")
+    assert code == 2
+    assert "add --yes" in output
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", _refuse)
+    code, _ = seedtest("migrate", "--downgrade", "base")
+    assert code == 1
+    assert schema_state(engine).current is not None
+    code, output = seedtest("migrate", "--downgrade", "base", "--yes")
+    assert code == 0
+    assert "next: seedtest migrate" in output
+    assert schema_state(engine).current is None
+    engine.dispose()
+
+
+def _refuse(question: str, *, abort: bool) -> None:
+    assert "deletes the tables" in question
+    assert abort
+    raise typer.Abort
+
+
+def test_a_command_that_writes_upgrades_the_embedded_database(
+    seedtest: Seedtest, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seedtest_analytics.database.engine.database_url", lambda: make_url(empty_database))
+    code, output = seedtest("backtest")
+    assert code == 1
+    assert "run `seedtest migrate` first" in output
+    code, output = seedtest("simulate", "--students", "5", "--weeks", "2", "--load")
+    assert code == 0
+    assert "upgraded the embedded database from revision none to 0" in output
