@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from seedtest_analytics.ingest.errors import LoadError
 
@@ -12,11 +15,16 @@ OPTIONAL = ("session_id", "topic_id", "response_time_ms", "hints_used", "rescore
 COLUMNS = (*REQUIRED, *OPTIONAL)
 
 USUAL_NAMES = {
-    "user_id": ("student_id", "studentid", "user", "userid", "learner_id"),
-    "item_id": ("question_id", "problem_id", "problemid", "questionid", "item"),
-    "correct": ("is_correct", "answer_correct", "outcome", "result"),
-    "completed_at": ("answered_at", "timestamp", "time", "created_at", "date"),
+    "user_id": "user userid student studentid anonstudentid learner learnerid 학생 학생id 학번 학습자 사용자 사용자id",
+    "item_id": "item itemid question questionid problem problemid step stepname 문항 문항id 문항번호 문제 문제id 문제번호",
+    "topic_id": "topic topicid kc skill skillid concept knowledgecomponent 단원 주제 개념 토픽 영역 유형",
+    "correct": "iscorrect answercorrect right correctness outcome score result 정답여부 정오 정오답 정답",
+    "completed_at": "answeredat timestamp when time datetime endtime createdat date 일시 시각 응답일시 제출일시 풀이일시 날짜",
+    "response_time_ms": "responsetime responsems elapsedms elapsedtime latencyms timetakenms mselapsed 응답시간 풀이시간 소요시간",
+    "hints_used": "hints hintcount nhints numhints 힌트 힌트수",
+    "session_id": "session sessionid assignmentid 세션 세션id",
 }
+"""Names of the columns in other systems, without case, spaces and punctuation, the most telling first."""
 
 
 def parse_mapping(pairs: Sequence[str]) -> dict[str, str]:
@@ -45,7 +53,7 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
         )
 
 
-def resolve_columns(found: Sequence[str], mapping: Mapping[str, str], *, file_name: str) -> dict[str, str]:
+def resolve_columns(found: Sequence[str], mapping: Mapping[str, str], *, file_name: str, path: Path) -> dict[str, str]:
     """Our name → the name in the file, for every column that the file has.
 
     Raises :class:`LoadError` if a required or mapped column is missing, or if a used name occurs twice.
@@ -59,7 +67,7 @@ def resolve_columns(found: Sequence[str], mapping: Mapping[str, str], *, file_na
         wanted = ", ".join(f"{name} (mapped to {resolved[name]!r})" if name in mapping else name for name in missing)
         raise LoadError(
             f"{file_name}: column missing: {wanted}. Columns found: {listed}. "
-            f"Rename or map: {' '.join(_suggestion(name, found) for name in missing)}"
+            f"Rename or map: {_command(found, mapping, path=path)}"
         )
     doubled = sorted({column for column in resolved.values() if list(found).count(column) > 1})
     if doubled:
@@ -67,8 +75,28 @@ def resolve_columns(found: Sequence[str], mapping: Mapping[str, str], *, file_na
     return {name: column for name, column in resolved.items() if column in found}
 
 
-def _suggestion(name: str, found: Sequence[str]) -> str:
-    by_lower = {column.strip().lower(): column for column in found}
-    usual = [by_lower[other] for other in (name, *USUAL_NAMES.get(name, ())) if other in by_lower]
-    close = usual or [by_lower[c] for c in difflib.get_close_matches(name, list(by_lower), 1)]
-    return f"--map {name}={close[0] if close else 'COLUMN'}"
+def _command(found: Sequence[str], mapping: Mapping[str, str], *, path: Path) -> str:
+    """The command that loads the file, with a proposal for each missing column."""
+    taken = {mapping.get(name, name) for name in COLUMNS} & set(found)
+    pairs = {name: column for name, column in mapping.items() if column in found}
+    for name in (name for name in COLUMNS if name not in pairs and name not in taken):
+        column = _likely(name, [column for column in found if column not in taken])
+        if column is not None:
+            pairs[name] = column
+            taken.add(column)
+        elif name in REQUIRED:
+            pairs[name] = "COLUMN"
+    options = [f"--map {shlex.quote(f'{name}={column}')}" for name, column in pairs.items()]
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return " ".join(["seedtest load", shlex.quote(str(shown)), *options])
+
+
+def _likely(name: str, free: Sequence[str]) -> str | None:
+    """The unused column that most likely is ``name``: by a usual name, or for a required column by a similar one."""
+    plain = {re.sub(r"[\W_]+", "", column.lower()): column for column in free}
+    usual = [name.replace("_", ""), *USUAL_NAMES.get(name, "").split()]
+    for other in usual:
+        if other in plain:
+            return plain[other]
+    close = difflib.get_close_matches(usual[0], list(plain), 1) if name in REQUIRED else []
+    return plain[close[0]] if close else None

@@ -119,7 +119,7 @@ def _open_parquet(path: Path, name: str, *, mapping: Mapping[str, str]) -> LogFi
     try:
         with pq.ParquetFile(path) as file:
             found, rows = file.schema_arrow.names, file.metadata.num_rows
-            columns = resolve_columns(found, mapping, file_name=name)
+            columns = resolve_columns(found, mapping, file_name=name, path=path)
             schema = file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise LoadError(f"{name}: damaged Parquet file: {error}. Export or copy it again.") from None
@@ -152,7 +152,7 @@ def _open_csv(path: Path, name: str, *, mapping: Mapping[str, str], encoding: st
             found = reader.schema.names
     except pa.ArrowException as error:
         raise LoadError(f"{name}: no CSV: {error}") from None
-    columns = resolve_columns(found, mapping, file_name=name)
+    columns = resolve_columns(found, mapping, file_name=name, path=path)
     lines = head.split(b"\n")
     estimated_rows = int(size / max(1.0, len(head) / len(lines)))
     is_empty = not any(line.strip() for line in lines[1:])

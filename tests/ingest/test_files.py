@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from seedtest_analytics.ingest import LoadError, LoadOptions, load_attempt_log, parse_mapping
 from seedtest_analytics.ingest.rejects import REMEDIES
+from seedtest_analytics.ingest.sources import open_logs
 from tests.ingest.conftest import exam_rows, reject_rows, write_log
 from tests.ingest.test_load import START, attempt
 
@@ -170,10 +171,36 @@ def test_a_missing_column_names_those_found_and_the_remedy(database: Engine, tmp
         load_attempt_log(database, [path])
     assert str(error.value) == (
         "log.csv: column missing: user_id, correct. Columns found: 'student_id', 'item_id', 'is_correct', "
-        "'completed_at'. Rename or map: --map user_id=student_id --map correct=is_correct"
+        f"'completed_at'. Rename or map: seedtest load {path} --map user_id=student_id --map correct=is_correct"
     )
     with pytest.raises(LoadError, match=r"session_id \(mapped to 'visit'\)"):
         load_attempt_log(database, [csv(tmp_path, GOOD)], options=LoadOptions({"session_id": "visit"}))
+
+
+@pytest.mark.parametrize(
+    ("header", "mapping"),
+    [
+        (
+            "student,step,kc,right,when",
+            "--map user_id=student --map item_id=step --map correct=right --map completed_at=when --map topic_id=kc",
+        ),
+        (
+            "학생,문항 번호,단원,정답 여부,일시,풀이시간",
+            "--map 'user_id=학생' --map 'item_id=문항 번호' --map 'correct=정답 여부' --map 'completed_at=일시' "
+            "--map 'topic_id=단원' --map 'response_time_ms=풀이시간'",
+        ),
+        (
+            "Anon Student Id,Problem ID,Outcome,Time,score",
+            "--map 'user_id=Anon Student Id' --map 'item_id=Problem ID' --map correct=Outcome --map completed_at=Time",
+        ),
+        ("a,item_id,b,c", "--map user_id=COLUMN --map correct=COLUMN --map completed_at=COLUMN"),
+    ],
+)
+def test_usual_names_in_english_and_korean_fill_the_command(tmp_path: Path, header: str, mapping: str) -> None:
+    path = csv(tmp_path, "1,2,3,4,5,6\n", name="a log.csv", header=header + "\n")
+    with pytest.raises(LoadError) as error:
+        open_logs([path], {})
+    assert str(error.value).endswith(f"Rename or map: seedtest load '{path}' {mapping}")
 
 
 @pytest.mark.parametrize(
