@@ -62,7 +62,7 @@ def tag_anchors_command(
         discrimination_min=discrimination_min,
         max_anchors=max_candidates,
     )
-    console = Console()
+    console = Console(emoji=False)
     is_reading = dry_run or action is Action.VERIFY
     with locked_transaction(
         migrated_engine(is_writing=not is_reading), "tag-anchors", is_dry_run=is_reading
@@ -78,6 +78,8 @@ def tag_anchors_command(
             has_met = _print_choice(console, choice, fresh=tag_anchors(connection, choice), only=only, dry_run=dry_run)
     if not has_met:
         raise typer.Exit(1)
+    following = "seedtest tag-anchors tag" if is_reading else "seedtest materialize --only calibrate_irt"
+    console.print(f"next: {following}", highlight=False)
 
 
 def _ids(text: str | None) -> list[int] | None:

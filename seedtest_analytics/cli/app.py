@@ -185,7 +185,10 @@ def main() -> None:
     except Exception as error:
         if not is_known(error):
             raise
-        Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True, emoji=False)
+        console = Console(stderr=True, emoji=False)
+        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        if type(error).__name__ == "SettingsError":
+            console.print("docs/settings.md lists every setting and its values", highlight=False)
         sys.exit(1)
 
 

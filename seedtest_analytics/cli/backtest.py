@@ -73,7 +73,7 @@ def backtest_command(weeks: Annotated[int, typer.Option(min=1, help="Weeks to lo
     from seedtest_analytics.partitions import PLATFORM
 
     first = dt.datetime.now(PLATFORM.zone).date() - dt.timedelta(weeks=weeks)
-    console = Console()
+    console = Console(emoji=False)
     with migrated_engine().connect() as connection:
         by_week, by_size = (
             connection.execute(statement(SQL, name), {"first_week": first}).mappings().all()
@@ -85,6 +85,7 @@ def backtest_command(weeks: Annotated[int, typer.Option(min=1, help="Weeks to lo
     _print(console, "by week", rows=by_week, probability=PROBABILITY, quantity=QUANTITY)
     _print(console, "by cohort size", rows=by_size, probability=PROBABILITY_BY_SIZE, quantity=QUANTITY_BY_SIZE)
     console.print(LEGEND, highlight=False)
+    console.print("next: docs/backtest.md explains how to read it", highlight=False)
 
 
 def _print(

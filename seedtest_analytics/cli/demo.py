@@ -52,7 +52,7 @@ def demo_command(
     from seedtest_analytics.database.migrations import migrate
 
     _refuse_dry_run()
-    started, console = time.monotonic(), Console()
+    started, console = time.monotonic(), Console(emoji=False)
     use_instance()
     engine = platform_engine()
     migrate(engine)

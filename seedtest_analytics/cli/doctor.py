@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from seedtest_analytics.cli.migrate import platform_engine
+from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
+from seedtest_analytics.database.engine import dagster_home
 from seedtest_analytics.settings import SettingsError, load_settings
 
 _TIMEOUT_SECONDS = 60
+NEED_SETTINGS = ("PostgreSQL", "schema", "object store")
+"""Parts that fail for the same reason as the settings if a setting is wrong."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One part: ``state`` is ok, missing (the platform needs it) or optional (a fallback replaces it)."""
+    """One part: ``state`` is ok, missing (the platform needs it), optional (a fallback replaces it) or unknown."""
 
     part: str
     state: str
@@ -37,12 +43,16 @@ def doctor_command() -> None:
     table = Table(title="seedtest doctor", title_justify="left", expand=False)
     for heading in ("part", "state", "found", "what to do"):
         table.add_column(heading, overflow="fold")
-    colours = {"ok": "green", "missing": "red", "optional": "yellow"}
+    colours = {"ok": "green", "missing": "red", "optional": "yellow", "unknown": "yellow"}
     for finding in findings:
-        table.add_row(finding.part, f"[{colours[finding.state]}]{finding.state}[/]", finding.found, finding.remedy)
-    Console().print(table)
+        state = f"[{colours[finding.state]}]{finding.state}[/]"
+        table.add_row(finding.part, state, escape(finding.found), escape(finding.remedy))
+    console = Console(emoji=False)
+    console.print(table)
     if any(finding.state == "missing" for finding in findings):
+        console.print("next: correct the missing parts, then seedtest doctor again", highlight=False)
         raise typer.Exit(1)
+    console.print("next: seedtest demo, or seedtest load FILE", highlight=False)
 
 
 def examine() -> list[Finding]:
@@ -60,7 +70,27 @@ def examine() -> list[Finding]:
         ("R packages", _r_packages),
         ("Quarto", _quarto),
     ]
-    return [_guarded(name, look) for name, look in parts]
+    with _stopped_afterwards():
+        findings = [_guarded(*parts[0])]
+        are_settings_valid = findings[0].state == "ok"
+        for name, look in parts[1:]:
+            if name in NEED_SETTINGS and not are_settings_valid:
+                findings.append(Finding(name, "unknown", found="not examined", remedy="correct the settings first"))
+            else:
+                findings.append(_guarded(name, look))
+    return findings
+
+
+@contextlib.contextmanager
+def _stopped_afterwards() -> Iterator[None]:
+    """Stop the embedded PostgreSQL at the end if it was not running at the start."""
+    server = EmbeddedPostgres(dagster_home() / "postgres")
+    was_running = os.environ.get("DATABASE_URL") or server.status().pid is not None
+    try:
+        yield
+    finally:
+        if not was_running and server.status().pid is not None:
+            server.stop()
 
 
 def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
@@ -74,7 +104,9 @@ def _settings() -> Finding:
     try:
         settings = load_settings()
     except SettingsError as error:
-        return Finding("settings", "missing", found=str(error), remedy="correct these variables")
+        return Finding(
+            "settings", "missing", found=str(error), remedy="correct these variables; docs/settings.md lists all"
+        )
     platform = settings.platform
     return Finding("settings", "ok", found=f"time zone {platform.timezone}, partitions from {platform.start_date}")
 

@@ -46,10 +46,11 @@ def goal_probability_command(
         )
     except (NoGrowthFitError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
-    Console(stderr=True).print(
+    Console(stderr=True, emoji=False).print(
         f"growth fit {fit.run_id} of the week of {fit.week_start}, scores in {fit.score_unit}", highlight=False
     )
     typer.echo(json.dumps(answer))
+    Console(stderr=True, emoji=False).print("next: seedtest goal-calibration shows how reliable P is", highlight=False)
 
 
 def goal_calibration_command() -> None:
@@ -68,9 +69,10 @@ def goal_calibration_command() -> None:
         pairs = pd.DataFrame(result.all(), columns=list(result.keys()))
     if pairs.empty:
         raise typer.BadParameter("growth_prediction contains no simulated student; run `seedtest materialize` first")
-    console = Console()
+    console = Console(emoji=False)
     for (week, run_id), rows in pairs.groupby(["week_start", "run_id"]):
         _print_scores(console, f"week of {week}, {run_id}", rows=rows)
+    console.print("next: docs/growth.md explains the numbers", highlight=False)
 
 
 def _print_scores(console: Console, title: str, *, rows: Any) -> None:

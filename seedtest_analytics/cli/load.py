@@ -13,13 +13,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seedtest_analytics.cli.dates import first_partition, not_a_date, remedies
 from seedtest_analytics.cli.migrate import migrated_engine
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import PlatformSettings, load_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from seedtest_analytics.ingest import LoadOptions, LoadSummary, Progress
+
+REJECTED_LIMIT = 0.5
+"""A load fails if more than this share of the rows is rejected."""
 
 
 def load_command(
@@ -55,11 +59,38 @@ def load_command(
         is_dry_run=platform.dry_run,
         encoding=encoding,
     )
-    console = Console()
+    console = Console(emoji=False)
     summary = load_with_progress(migrated_engine(is_writing=True), list(files), options=options, console=console)
     print_summary(summary, console)
-    if summary.attempts == 0:
+    note = old_rows_note(summary, platform, files=tuple(files))
+    if note is not None:
+        console.print(f"[yellow]note[/]: {escape(note)}", highlight=False, soft_wrap=True)
+    if summary.attempts == 0 or summary.rows_rejected > REJECTED_LIMIT * summary.rows_read:
+        share = summary.rows_rejected / max(summary.rows_read, 1)
+        console.print(
+            f"[red]failed[/]: {share:.0%} of the rows were rejected, and {summary.attempts:,} attempts were accepted. "
+            "Correct the file and load it again.",
+            highlight=False,
+            soft_wrap=True,
+        )
         raise typer.Exit(1)
+    following = "repeat the command without --dry-run" if summary.is_dry_run else "seedtest materialize"
+    console.print(f"next: {following}", highlight=False)
+
+
+def old_rows_note(summary: LoadSummary, platform: PlatformSettings, *, files: tuple[str, ...]) -> str | None:
+    """What to do about rows from before the first partition; None if there are none."""
+    if summary.first_attempt_at is None or summary.last_attempt_at is None:
+        return None
+    first, last = (at.astimezone(platform.zone).date() for at in (summary.first_attempt_at, summary.last_attempt_at))
+    if first >= first_partition(platform.start_date):
+        return None
+    what = "all rows are" if last < first_partition(platform.start_date) else "rows are"
+    today = dt.datetime.now(platform.zone).date()
+    return (
+        f"{what} from before SEEDTEST_START_DATE ({platform.start_date}), so no asset computes their weeks. "
+        f"{remedies(first, today=today, files=files)}"
+    )
 
 
 def parse_date(value: str, option: str) -> dt.date:
@@ -69,7 +100,7 @@ def parse_date(value: str, option: str) -> dt.date:
     try:
         return dt.date.fromisoformat(value)
     except ValueError:
-        raise LoadError(f"{option} {value!r} is not a date; use YYYY-MM-DD, e.g. {option} 2026-03-01") from None
+        raise LoadError(not_a_date(value, option)) from None
 
 
 def load_with_progress(

@@ -107,7 +107,7 @@ def materialize(
     use_instance()
     definitions = build_definitions()
     today = dt.datetime.now(PLATFORM.zone).date()
-    console = Console()
+    console = Console(emoji=False)
     if is_dry_run:
         console.print(DRY_RUN_NOTE)
     with dg.DagsterInstance.get() as instance:

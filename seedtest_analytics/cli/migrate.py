@@ -32,7 +32,7 @@ def migrate_command(
     """Upgrade the database schema to the newest revision."""
     from seedtest_analytics.database import migrations
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     engine = platform_engine()
     if load_settings().platform.dry_run:
         console.print("DRY_RUN is set: the schema is unchanged")
@@ -86,7 +86,7 @@ def migrated_engine(*, is_writing: bool = False) -> Engine:
         before = migrations.schema_state(engine)
         if before.current != before.newest:
             migrations.migrate(engine)
-            Console(stderr=True, highlight=False, soft_wrap=True).print(
+            Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(
                 f"upgraded the embedded database from revision {before.current or 'none'} to {before.newest}"
             )
     migrations.require_newest(engine)

@@ -27,7 +27,9 @@ def start(port: int) -> None:
     from seedtest_analytics.dev_server import DevServer
 
     status = DevServer(current_home(), port=port).up()
-    Console().print(f"UI: {status.url}   log: {status.log}   stop: seedtest down", highlight=False, soft_wrap=True)
+    Console(emoji=False).print(
+        f"UI: {status.url}   log: {status.log}   stop: seedtest down", highlight=False, soft_wrap=True
+    )
 
 
 def down_command() -> None:
@@ -35,7 +37,7 @@ def down_command() -> None:
     from seedtest_analytics.dev_server import DevServer
 
     DevServer(current_home()).down()
-    Console().print("stopped")
+    Console(emoji=False).print("stopped; next: seedtest up starts it again")
 
 
 def status_command() -> None:
@@ -45,8 +47,10 @@ def status_command() -> None:
 
     status = DevServer(current_home()).status()
     server = EmbeddedPostgres(current_home() / "postgres").status()
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     console.print(f"UI: {status.state} {status.url}")
     console.print(f"embedded PostgreSQL: {server.state}" + (f" on port {server.port}" if server.port else ""))
-    if status.state != "running":
+    is_running = status.state == "running"
+    console.print("next: seedtest down stops it" if is_running else "next: seedtest up")
+    if not is_running:
         raise typer.Exit(3)

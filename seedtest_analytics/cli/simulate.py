@@ -43,7 +43,7 @@ def simulate_command(
         config = CohortConfig(students, weeks, seed=seed, until=day, timezone=platform.timezone, model=model)
     except SimulationError as error:
         raise LoadError(str(error)) from None
-    console = Console()
+    console = Console(emoji=False)
     if load and platform.dry_run:
         console.print("DRY_RUN is set: nothing is loaded into the database")
         load = False
@@ -52,9 +52,11 @@ def simulate_command(
     if out is not None:
         simulate_into(config, out, is_loading=load, console=console)
         console.print(f"files: {escape(str(out))}")
-        return
-    with TemporaryDirectory(prefix="seedtest-cohort-") as folder:
-        simulate_into(config, Path(folder), is_loading=load, console=console)
+    else:
+        with TemporaryDirectory(prefix="seedtest-cohort-") as folder:
+            simulate_into(config, Path(folder), is_loading=load, console=console)
+    following = "seedtest materialize" if load else "the same command with --load"
+    console.print(f"next: {following}", highlight=False)
 
 
 def simulate_into(config: CohortConfig, folder: Path, *, is_loading: bool, console: Console) -> None:

@@ -20,7 +20,7 @@ USUAL_NAMES = {
     "topic_id": "topic topicid kc skill skillid concept knowledgecomponent 단원 주제 개념 토픽 영역 유형",
     "correct": "iscorrect answercorrect right correctness outcome score result 정답여부 정오 정오답 정답",
     "completed_at": "answeredat timestamp when time datetime endtime createdat date 일시 시각 응답일시 제출일시 풀이일시 날짜",
-    "response_time_ms": "responsetime responsems elapsedms elapsedtime latencyms timetakenms mselapsed 응답시간 풀이시간 소요시간",
+    "response_time_ms": "responsetime responsems elapsedms elapsedtime latencyms mselapsed 응답시간 풀이시간 소요시간",
     "hints_used": "hints hintcount nhints numhints 힌트 힌트수",
     "session_id": "session sessionid assignmentid 세션 세션id",
 }

@@ -1,8 +1,11 @@
 """Unusable databases and options: the command names place, cause and remedy, without a traceback or a password."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import make_url
 
+from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
 from tests.cli.conftest import Seedtest
 
 PASSWORD = "hunter2"
@@ -75,9 +78,33 @@ def test_a_port_that_is_none_and_a_zone_that_is_none(seedtest: Seedtest) -> None
     code, output = seedtest("migrate", SEEDTEST_TIMEZONE="Mars")
     assert code == 1
     assert "SEEDTEST_TIMEZONE = 'Mars' is not allowed: unknown time zone." in output
+    assert "docs/settings.md" in output
 
 
 def test_a_revision_that_is_not_known(seedtest: Seedtest, empty_database: str) -> None:
     code, output = seedtest("migrate", "--revision", "nope", DATABASE_URL=empty_database)
     assert code == 1
     assert "'nope'; known revisions: 0001, " in output
+
+
+@pytest.mark.long
+def test_the_doctor_names_a_wrong_setting_once(seedtest: Seedtest) -> None:
+    code, output = seedtest("doctor", SEEDTEST_TIMEZONE="Mars", COLUMNS="500")
+    assert code == 1
+    assert output.count("'Mars'") == 1
+    assert output.count("correct the settings first") == 3
+    assert "correct DATABASE_URL" not in output
+
+
+@pytest.mark.long
+def test_the_doctor_stops_the_database_that_it_starts(seedtest: Seedtest, tmp_path: Path) -> None:
+    _, output = seedtest("doctor", COLUMNS="500")
+    assert "(embedded)" in output
+    server = EmbeddedPostgres(tmp_path / "home" / "postgres")
+    assert server.status().state == "stopped"
+    server.start()
+    try:
+        seedtest("doctor", COLUMNS="500")
+        assert server.status().state == "running"
+    finally:
+        server.stop()

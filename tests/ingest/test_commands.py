@@ -36,7 +36,7 @@ def count(engine: Engine, table: str) -> int:
 
 
 def test_load_tells_what_it_did_and_why_not(run, database: Engine, tmp_path: Path) -> None:
-    path = tmp_path / "[red]log.csv"
+    path = tmp_path / "[red]log:x:.csv"
     path.write_text(HEADER.replace("user_id", "student") + GOOD + ",s1,7,t,1,1,0,2026-03-02T09:00:00Z\n")
     result = run("load", str(path), "--map", "user_id=student", "--shift-to", "2026-11-21")
     assert result.exit_code == 0, result.output
@@ -46,7 +46,7 @@ def test_load_tells_what_it_did_and_why_not(run, database: Engine, tmp_path: Pat
         "moved by",
         "36 weeks",
         "user_id_missing",
-        "[red]log.csv:2",
+        "[red]log:x:.csv:2",
         "give every row its user",
     ):
         assert expected in result.output
@@ -69,6 +69,33 @@ def test_a_dry_run_of_the_command_or_the_environment(
 def test_a_log_without_any_good_row_is_a_failure(run, tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text(HEADER + GOOD.replace("ann", ""))
     assert run("load", str(tmp_path / "log.csv")).exit_code == 1
+
+
+@pytest.mark.parametrize(("n_bad", "exit_code"), [(1, 0), (2, 1)])
+def test_a_log_of_which_more_than_half_is_rejected_is_a_failure_after_the_summary(
+    run, database: Engine, tmp_path: Path, n_bad: int, exit_code: int
+) -> None:
+    (tmp_path / "log.csv").write_text(HEADER + GOOD + n_bad * GOOD.replace("ann", ""))
+    result = run("load", str(tmp_path / "log.csv"))
+    assert result.exit_code == exit_code
+    assert "1 attempts" in result.output
+    assert ("67% of the rows were rejected" in result.output) == bool(exit_code)
+    assert ("next: seedtest materialize" in result.output) != bool(exit_code)
+    assert count(database, "exam_results") == 1
+
+
+def test_rows_before_the_first_partition_are_named_with_both_remedies(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(HEADER + GOOD)
+    monkeypatch.setenv("SEEDTEST_START_DATE", "2026-03-04")
+    assert "SEEDTEST_START_DATE" not in run("load", str(path)).output, "the same week has a partition"
+    monkeypatch.setenv("SEEDTEST_START_DATE", "2026-03-09")
+    output = run("load", str(path)).output
+    assert "all rows are from before SEEDTEST_START_DATE (2026-03-09)" in output
+    assert f"`seedtest load {path} --shift-to 20" in output
+    assert "SEEDTEST_START_DATE=2026-03-02" in output
 
 
 @pytest.mark.parametrize(
