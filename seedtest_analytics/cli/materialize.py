@@ -7,16 +7,21 @@ import logging
 import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from seedtest_analytics.cli.dates import first_partition, parse_day, remedies
 from seedtest_analytics.cli.home import use_instance
 from seedtest_analytics.cli.migrate import log_awaits_sync, migrated_engine, platform_engine
+from seedtest_analytics.cli.run_problems import Problems
 from seedtest_analytics.settings import load_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 DRY_RUN_NOTE = (
     "DRY_RUN is set: nothing is written. Every asset is computed from the current tables, not from the results of the "
@@ -26,6 +31,8 @@ EMPTY_LOG_NOTE = (
     "The attempt log is empty and a dry run does not fill it, so there is nothing to compute. Run the job sync_attempts, "
     "or run this command without DRY_RUN."
 )
+
+NO_ATTEMPTS = "there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first"
 
 
 @dataclass(frozen=True)
@@ -54,19 +61,11 @@ class Step:
 
 def materialize_command(
     first: Annotated[
-        dt.datetime | None,
-        typer.Option(
-            "--from", formats=["%Y-%m-%d"], metavar="DATE", help="First day; default: the day of the first attempt."
-        ),
+        str | None, typer.Option("--from", metavar="DATE", help="First day; default: the day of the first attempt.")
     ] = None,
     last: Annotated[
-        dt.datetime | None,
-        typer.Option(
-            "--to",
-            formats=["%Y-%m-%d"],
-            metavar="DATE",
-            help="Last day; default: the day of the last attempt, at most yesterday.",
-        ),
+        str | None,
+        typer.Option("--to", metavar="DATE", help="Last day; default: the day of the last attempt, at most yesterday."),
     ] = None,
     *,
     reports: Annotated[bool, typer.Option(help="Also render the reports of the last closed week.")] = True,
@@ -77,22 +76,36 @@ def materialize_command(
         bool, typer.Option("--verbose", "-v", help="Print every event of the runs to standard error.")
     ] = False,
 ) -> None:
-    """Compute the whole graph over a range of days, oldest week first. A second run gives the same numbers."""
-    materialize(
-        first.date() if first else None,
-        last.date() if last else None,
-        reports=reports,
-        is_verbose=verbose,
-        only=tuple(only or ()),
-    )
+    """Compute the whole graph over a range of days, oldest week first. A second run gives the same numbers.
+
+    The exit code is 1 if a job failed.
+    """
+    from_day, to_day = parse_day(first, "--from"), parse_day(last, "--to")
+    _refuse_impossible(from_day, to_day)
+    failed = materialize(from_day, to_day, reports=reports, is_verbose=verbose, only=tuple(only or ()))
+    if failed:
+        raise typer.Exit(1)
+    Console(emoji=False).print("next: seedtest up   shows the results in the UI", highlight=False)
+
+
+def _refuse_impossible(first: dt.date | None, last: dt.date | None) -> None:
+    """Refuse a range without any partition, before any work."""
+    if first and last and first > last:
+        raise typer.BadParameter(f"--from {first} is after --to {last}; swap them")
+    platform = load_settings().platform
+    if last and last < first_partition(platform.start_date):
+        today = dt.datetime.now(platform.zone).date()
+        raise typer.BadParameter(
+            f"--to {last} is before SEEDTEST_START_DATE ({platform.start_date}). {remedies(first or last, today=today)}"
+        )
 
 
 def materialize(
     first: dt.date | None, last: dt.date | None, *, reports: bool, is_verbose: bool = False, only: Collection[str] = ()
-) -> None:
-    """Run the steps in order. Raises typer.Exit(1) at the first that fails.
+) -> Collection[str]:
+    """Run the steps in order; return the optional jobs that failed. Raises typer.Exit(1) at another job that fails.
 
-    The console shows one line per step and the warnings; Dagster's log contains every event.
+    The console shows one line per step, and at the end the warnings by kind. Dagster's log contains every event.
     """
     import dagster as dg
 
@@ -104,6 +117,7 @@ def materialize(
     logging.getLogger("dagster").setLevel(logging.WARNING)
     is_dry_run = load_settings().platform.dry_run
     engine = migrated_engine(is_writing=True)
+    _refuse_old_log(engine)
     use_instance()
     definitions = build_definitions()
     today = dt.datetime.now(PLATFORM.zone).date()
@@ -111,19 +125,21 @@ def materialize(
     if is_dry_run:
         console.print(DRY_RUN_NOTE)
     with dg.DagsterInstance.get() as instance:
-        run_config = console_log("DEBUG" if is_verbose else "WARNING")
+        run_config = console_log("DEBUG" if is_verbose else "CRITICAL")
         runner = Runner(definitions, instance, console=console, run_config=run_config, is_dry_run=is_dry_run)
-        if only:
-            for step in chosen(plan(*_range(first, last, today=today), today=today, reports=reports), only):
+        try:
+            if not only:
+                runner.run(Step("observe_source_tables", "source tables"))
+                runner.run(Step("sync_attempts", "attempts"))
+            if is_dry_run and log_awaits_sync(engine):
+                console.print(EMPTY_LOG_NOTE)
+                return ()
+            steps = list(plan(*_range(first, last, today=today), today=today, reports=reports))
+            for step in chosen(steps, only) if only else steps:
                 runner.run(step)
-            return
-        runner.run(Step("observe_source_tables", "source tables"))
-        runner.run(Step("sync_attempts", "attempts"))
-        if is_dry_run and log_awaits_sync(engine):
-            console.print(EMPTY_LOG_NOTE)
-            return
-        for step in plan(*_range(first, last, today=today), today=today, reports=reports):
-            runner.run(step)
+        finally:
+            runner.problems.show(console)
+    return tuple(runner.problems.failed)
 
 
 def plan(first: dt.date, last: dt.date, *, today: dt.date, reports: bool) -> Iterator[Step]:
@@ -171,7 +187,7 @@ def _range(first: dt.date | None, last: dt.date | None, *, today: dt.date) -> tu
             {"zone": PLATFORM.timezone},
         ).one()
     if found[0] is None:
-        raise typer.BadParameter("there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first")
+        raise typer.BadParameter(NO_ATTEMPTS)
     start = max(first or found[0], monday_of(PLATFORM.start_date))
     end = min(last or found[1], today - dt.timedelta(days=1))
     if start > end:
@@ -180,6 +196,27 @@ def _range(first: dt.date | None, last: dt.date | None, *, today: dt.date) -> tu
             f"SEEDTEST_START_DATE ({PLATFORM.start_date}) to yesterday"
         )
     return start, end
+
+
+def _refuse_old_log(engine: Engine) -> None:
+    """Refuse a log that ends before the first partition, before any work."""
+    from sqlalchemy import text
+
+    platform = load_settings().platform
+    query = (
+        "SELECT least(min(created_at), min(updated_at)) AT TIME ZONE :zone, "
+        "greatest(max(created_at), max(updated_at)) AT TIME ZONE :zone, EXISTS (SELECT FROM attempt) FROM exam_results"
+    )
+    with engine.connect() as connection:
+        first, last, has_attempts = connection.execute(text(query), {"zone": platform.timezone}).one()
+    if last is None and not has_attempts:
+        raise typer.BadParameter(NO_ATTEMPTS)
+    if last is not None and last.date() < first_partition(platform.start_date):
+        today = dt.datetime.now(platform.zone).date()
+        raise typer.BadParameter(
+            f"the exam results are from {first:%Y-%m-%d} to {last:%Y-%m-%d}, before SEEDTEST_START_DATE "
+            f"({platform.start_date}). {remedies(first.date(), today=today)}"
+        )
 
 
 def console_log(level: str) -> dict[str, Any]:
@@ -196,6 +233,7 @@ class Runner:
     console: Console
     run_config: Mapping[str, Any]
     is_dry_run: bool = False
+    problems: Problems = field(default_factory=Problems)
 
     def run(self, step: Step) -> None:
         """Run a step. Raises typer.Exit(1) if it fails and is not optional."""
@@ -209,11 +247,13 @@ class Runner:
             for asset, rows in would_change(result).items():
                 self.console.print(f"  {asset} would change: {rows}", highlight=False, soft_wrap=True)
         failed = [result for result in results if not result.success]
-        for result in failed:
-            self._report_failure(result)
+        for result in results:
+            self.problems.collect(self.instance, result)
+        causes = [cause for result in failed for cause in self._report_failure(result)]
         if failed and not step.is_optional:
             raise typer.Exit(1)
         if failed:
+            self.problems.fail(step.job, "; ".join(causes))
             self.console.print(f"[yellow]{step.job}[/] failed; the other steps continue")
 
     def _execute(self, job: Any, step: Step, *, selection: list[Any] | None) -> Any:
@@ -225,12 +265,16 @@ class Runner:
             asset_selection=selection,
         )
 
-    def _report_failure(self, result: Any) -> None:
+    def _report_failure(self, result: Any) -> list[str]:
+        """Print the cause of each failed step, and return the causes."""
+        causes = []
         for event in result.all_events:
             if event.is_step_failure:
                 cause = _first_cause(event.step_failure_data.error)
+                causes.append(cause)
                 self.console.print(f"[red]{event.step_key}[/]: {escape(cause)}", highlight=False, soft_wrap=True)
         self.console.print(f"run {result.run_id}; the UI shows its log", highlight=False)
+        return causes
 
 
 def asset_steps(job: Any) -> list[list[Any]]:

@@ -129,3 +129,55 @@ def test_only_the_jobs_that_are_named() -> None:
         typer.BadParameter, match=r"unknown job: calibrate\. The jobs of these days are calibrate_irt, "
     ):
         chosen(steps, ["calibrate"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--from", "2026-13-01"), "--from '2026-13-01' is not a date; use YYYY-MM-DD"),
+        (("--from", "2026-03-09", "--to", "2026-03-02"), "--from 2026-03-09 is after --to 2026-03-02"),
+        (("--from", "2019-03-04", "--to", "2019-03-10"), "--to 2019-03-10 is before SEEDTEST_START_DATE (2024-01-01)"),
+    ],
+)
+def test_an_impossible_range_is_refused_before_any_work(
+    seedtest: Seedtest, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], sentence: str
+) -> None:
+    monkeypatch.setattr("seedtest_analytics.cli.materialize.materialize", lambda *_, **__: pytest.fail("it works"))
+    code, output = seedtest("materialize", *arguments)
+    assert code == 2
+    assert sentence in shown(output)
+
+
+def test_a_log_from_before_the_first_partition_is_refused_before_the_sync_with_both_remedies(
+    seedtest: Seedtest, database: Engine
+) -> None:
+    store_exams(database, 2)
+    url = database.url.render_as_string(hide_password=False)
+    later = MONDAY + WEEK
+    code, output = seedtest("materialize", DATABASE_URL=url, SEEDTEST_START_DATE=later.isoformat())
+    assert code == 2
+    assert f"before SEEDTEST_START_DATE ({later})" in shown(output)
+    assert "`seedtest load FILE --shift-to 20" in shown(output)
+    assert f"`seedtest --set SEEDTEST_START_DATE={MONDAY} materialize`" in shown(output)
+    assert rows_of(database, "SELECT 1 AS one FROM attempt") == []
+
+
+def test_an_empty_database_is_refused_before_the_sync(seedtest: Seedtest, database: Engine) -> None:
+    code, output = seedtest("materialize", DATABASE_URL=database.url.render_as_string(hide_password=False))
+    assert code == 2
+    assert "there are no attempts; run `seedtest load FILE`" in shown(output)
+
+
+@pytest.mark.parametrize(("failed", "code"), [((), 0), (("fit_growth_glmm",), 1)])
+def test_the_exit_code_tells_whether_a_job_failed(
+    seedtest: Seedtest, monkeypatch: pytest.MonkeyPatch, failed: tuple[str, ...], code: int
+) -> None:
+    monkeypatch.setattr("seedtest_analytics.cli.materialize.materialize", lambda *_, **__: failed)
+    ended, output = seedtest("materialize", "--only", "fit_growth_glmm")
+    assert ended == code
+    assert ("next: seedtest up" in output) == (not failed)
+
+
+def shown(output: str) -> str:
+    """The output without the frame of a usage error."""
+    return " ".join(output.replace("│", " ").split())
