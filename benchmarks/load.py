@@ -52,7 +52,7 @@ def simulate(folder: Path, attempts: int, seed: int) -> int:
     from seedtest_analytics.stats.simulate import CohortConfig
 
     config = CohortConfig(max(1, attempts // ATTEMPTS_PER_STUDENT), 26, seed=seed, until=UNTIL)
-    return write_cohort(config, folder, progress=lambda stage, share: None).attempts
+    return write_cohort(config, folder, progress=lambda stage, share, rows=0: None).attempts
 
 
 def load(folder: Path, url: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,12 +14,13 @@ from rich.table import Table
 
 from seedtest_analytics.cli.dates import first_partition, not_a_date, remedies
 from seedtest_analytics.cli.migrate import migrated_engine
+from seedtest_analytics.cli.progress import progress_bar
 from seedtest_analytics.settings import PlatformSettings, load_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from seedtest_analytics.ingest import LoadOptions, LoadSummary, Progress
+    from seedtest_analytics.ingest import LoadOptions, LoadSummary
 
 REJECTED_LIMIT = 0.5
 """A load fails if more than this share of the rows is rejected."""
@@ -106,28 +106,11 @@ def parse_date(value: str, option: str) -> dt.date:
 def load_with_progress(
     engine: Engine, files: Sequence[str | Path], *, options: LoadOptions, console: Console
 ) -> LoadSummary:
-    """Load with a progress bar if the output is a terminal."""
+    """Load and show the progress."""
     from seedtest_analytics.ingest import load_attempt_log
 
     with progress_bar(console) as progress:
         return load_attempt_log(engine, files, options=options, progress=progress)
-
-
-@contextmanager
-def progress_bar(console: Console) -> Iterator[Progress]:
-    """A bar for each stage that reports."""
-    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def report(stage: str, share: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=1)
-            bar.update(tasks[stage], completed=share)
-
-        yield report
 
 
 def print_summary(summary: LoadSummary, console: Console) -> None:

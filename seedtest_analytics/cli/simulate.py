@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from seedtest_analytics.cli.load import parse_date, print_summary, progress_bar
+from seedtest_analytics.cli.load import parse_date, print_summary
 from seedtest_analytics.cli.migrate import migrated_engine, platform_engine
+from seedtest_analytics.cli.progress import progress_bar
 from seedtest_analytics.settings import load_settings
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ def write_cohort(
         students += len(block.students.number)
         sessions += len(block.sessions.student)
         attempts += log.num_rows
-        progress("simulating", students / config.n_students)
+        progress("simulating", students / config.n_students, rows=attempts)
     changed = pa.concat_tables(corrections)
     pq.write_table(changed, folder / "corrections.parquet")
     (folder / "cohort.json").write_text(config_json(config))

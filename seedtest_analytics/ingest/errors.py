@@ -1,9 +1,13 @@
 """What a caller of the loader handles: its error and its progress. A bad row is not an error (see :mod:`.rejects`)."""
 
-from collections.abc import Callable
+from typing import Protocol
 
-Progress = Callable[[str, float], None]
-"""Called with a stage (``simulating``, ``reading``, ``writing``) and the share of it that is done."""
+
+class Progress(Protocol):
+    """Called with a stage (``simulating``, ``reading``, ``writing``), the share of it that is done, and the rows so far."""
+
+    def __call__(self, stage: str, share: float, *, rows: int = 0) -> None:
+        """Show the progress."""
 
 
 class LoadError(ValueError):

@@ -101,7 +101,7 @@ class LoadSummary:
     is_dry_run: bool
 
 
-def _silent(stage: str, share: float) -> None:
+def _silent(stage: str, share: float, *, rows: int = 0) -> None:
     """Report no progress."""
 
 
@@ -146,9 +146,9 @@ def _stage(connection: Connection, logs: Sequence[LogFile], *, options: LoadOpti
         for batch in read_batches(log):
             staging.add(log.name, batch)
             done += batch.units_done
-            progress("reading", done / max(total, done, 1))
+            progress("reading", done / max(total, done, 1), rows=staging.counts.rows)
     staging.finish()
-    progress("reading", 1)
+    progress("reading", 1, rows=staging.counts.rows)
     return staging
 
 
@@ -167,7 +167,7 @@ def _publish(staging: Staging, logs: Sequence[LogFile], *, options: LoadOptions,
     progress("writing", 0)
     for bucket in range(staging.buckets):
         _publish_bucket(connection, bucket, shift=parameters, options=options, tally=tally)
-        progress("writing", (bucket + 1) / staging.buckets)
+        progress("writing", (bucket + 1) / staging.buckets, rows=tally.distinct)
     _publish_rejects(connection, logs)
     move = dt.timedelta(weeks=weeks)
     return LoadSummary(

@@ -22,7 +22,7 @@ CONFIG = CohortConfig(120, 6, seed=21, until=dt.date(2026, 11, 21), timezone="As
 TRUTH = ("item", "student", "student_topic", "student_week")
 
 
-def silent(stage: str, share: float) -> None:
+def silent(stage: str, share: float, *, rows: int = 0) -> None:
     """Report no progress."""
 
 

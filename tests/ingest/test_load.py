@@ -291,7 +291,7 @@ import sys
 from sqlalchemy import create_engine
 from seedtest_analytics.ingest import load_attempt_log
 
-def stop_at(stage, share):
+def stop_at(stage, share, rows=0):
     if stage == sys.argv[3] and (share > 0 or stage == "writing"):
         print("there", flush=True)
         sys.stdin.read()

@@ -73,9 +73,9 @@ def cohort(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
     write_cohort(
         CohortConfig(60, N_WEEKS, seed=3, until=TODAY - DAY, timezone=PLATFORM.timezone),
         folder,
-        progress=lambda *_: None,
+        progress=lambda *_, **__: None,
     )
-    load_cohort(engine, folder, progress=lambda *_: None)
+    load_cohort(engine, folder, progress=lambda *_, **__: None)
     yield engine
     engine.dispose()
 

@@ -43,8 +43,8 @@ def cohort(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
     """A loaded cohort of 80 students over ten weeks, seed 11."""
     engine = PostgresResource(url_override=module_database_url).engine
     folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(CohortConfig(80, 10, seed=11, until=LAST, timezone="UTC"), folder, progress=lambda *_: None)
-    load_cohort(engine, folder, progress=lambda *_: None)
+    write_cohort(CohortConfig(80, 10, seed=11, until=LAST, timezone="UTC"), folder, progress=lambda *_, **__: None)
+    load_cohort(engine, folder, progress=lambda *_, **__: None)
     yield engine
     engine.dispose()
 
