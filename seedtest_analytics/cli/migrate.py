@@ -67,7 +67,7 @@ def _confirm_downgrade(engine: Engine, revision: str, *, is_confirmed: bool) -> 
 
 
 def platform_engine() -> Engine:
-    """The platform's database, whatever its schema. Unlike the Dagster resource, it needs no Dagster."""
+    """The platform's database, with any schema. Unlike the Dagster resource, it needs no Dagster."""
     from seedtest_analytics.database.engine import connected_engine, database_url
 
     return connected_engine(database_url())
