@@ -38,9 +38,10 @@ class Problems:
         self.failed.setdefault(job, cause)
 
     def warn(self, text: str) -> None:
-        """Count a warning. Warnings that differ only in numbers, dates and quoted names are of one kind."""
+        """Count a warning. The words before the first colon name its kind; the last text of a kind is shown."""
         shown = _PREFIX.sub("", text)
-        kind = self._warnings.setdefault(_VARYING.sub("…", shown), _Kind(shown))
+        kind = self._warnings.setdefault(_VARYING.sub("…", shown.split(": ")[0]), _Kind(shown))
+        kind.text = shown
         kind.count += 1
         kind.weeks.update(_WEEK.findall(text)[:1])
 

@@ -12,7 +12,7 @@ from seedtest_analytics.cli.run_problems import Problems
 @dg.asset
 def talkative(context: dg.AssetExecutionContext) -> None:
     context.log.info("an aside")
-    context.log.warning("week of 2026-03-02: 3 anchors: take care")
+    context.log.warning("week of 2026-03-02: 3 anchors: take good care")
     context.log.warning("week of 2026-03-16: 12 anchors: take care")
 
 
@@ -49,7 +49,7 @@ def test_the_console_shows_a_line_a_step_and_a_line_a_kind_of_warning(capfd: pyt
     run(Step("talk", "a talk"))
     shown = capfd.readouterr()
     assert shown.out.startswith("a talk: ")
-    assert "warning: 3 anchors: take care (2 times, weeks 2026-03-02 to 2026-03-16)" in shown.out
+    assert "warning: 12 anchors: take care (2 times, weeks 2026-03-02 to 2026-03-16)" in shown.out
     assert "take care" not in shown.err
     assert "an aside" not in shown.err
     assert "STEP_START" not in shown.err
