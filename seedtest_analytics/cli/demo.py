@@ -38,6 +38,8 @@ DEMO_SETTINGS = {
     "AGG_INCLUDE_THETA": "true",
     "METRICS_USE_BAYESIAN": "true",
     "GLMM_UPDATE_KPI": "true",
+    # Compiling the Stan program takes longer than the rest of the demo, and needs a compiler.
+    "GROWTH_BACKEND": "laplace",
 }
 COHORT_SETTINGS = {"DIF_COVARIATE": "org_id", "DRIFT_MIN_SAMPLE": "100", "PROPHET_METRICS": "I_t,E_t,topic:topic-01"}
 """Settings that show what :func:`demo_cohort` contains."""

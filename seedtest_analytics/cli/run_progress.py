@@ -5,6 +5,7 @@ Computing and ordering the runs belongs to :mod:`.materialize`.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ def run_bar(console: Console, title: str, *, n_steps: int, n_weeks: int) -> Iter
     """A bar on a terminal, and nothing elsewhere. The yielded function takes the events of the run."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    if console.is_terminal:
+        console = _outside_capture(console)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn())
     done: dict[str, set[str]] = defaultdict(set)
     finished: set[str] = set()
@@ -46,6 +49,15 @@ def run_bar(console: Console, title: str, *, n_steps: int, n_weeks: int) -> Iter
             bar.update(task, completed=completed, description=f"{escape(title)} · {escape(step)}")
 
         yield on_event
+
+
+def _outside_capture(console: Console) -> Console:
+    """A console on its own descriptor of the terminal: during a step Dagster sends standard output to a file."""
+    try:
+        terminal = os.fdopen(os.dup(console.file.fileno()), "w", encoding="utf-8")
+    except (OSError, ValueError):  # not a file
+        return console
+    return Console(file=terminal, emoji=False)
 
 
 @dataclass
