@@ -38,10 +38,16 @@ DEMO_SETTINGS = {
     "AGG_INCLUDE_THETA": "true",
     "METRICS_USE_BAYESIAN": "true",
     "GLMM_UPDATE_KPI": "true",
+}
+COHORT_SETTINGS = {
     # Compiling the Stan program takes longer than the rest of the demo, and needs a compiler.
     "GROWTH_BACKEND": "laplace",
+    "BRMS_LOOKBACK_WEEKS": "12",
+    "DIF_COVARIATE": "org_id",
+    "DRIFT_LOOKBACK_DAYS": "42",
+    "DRIFT_MIN_SAMPLE": "25",
+    "PROPHET_METRICS": "I_t,E_t,topic:topic-01",
 }
-COHORT_SETTINGS = {"DIF_COVARIATE": "org_id", "DRIFT_MIN_SAMPLE": "100", "PROPHET_METRICS": "I_t,E_t,topic:topic-01"}
 """Settings that show what :func:`demo_cohort` contains."""
 COHORT_LOOKBACK_DAYS = 60
 """The values of the legacy manifests."""
@@ -146,12 +152,15 @@ def demo_cohort(students: int, weeks: int, *, until: dt.date, timezone: str) -> 
         timezone=timezone,
         includes_part_week=True,
         has_hostile_rows=False,
-        items_per_topic=15,
-        activity=(0.4, 0.9, 1.7),
-        growth_logit=(-0.04, 0.0, 0.06),
+        items_per_topic=30,
+        questions_per_session=12.0,
+        activity=(0.6, 1.0, 1.5),
+        growth_logit=(-0.08, 0.0, 0.12),
         n_organisations=2,
         n_classrooms=6,
         n_drifting_items=3,
+        drift_logit=-2.5,
+        drift_weeks=6,
         slump_logit=1.5,
     )
 

@@ -159,8 +159,9 @@ def plan(
     yield Step("aggregate_features_daily", f"daily features, {first} to {last}", first=first, last=last)
     newest = min(monday_of(today) - WEEK, weeks[1])
     if newest >= weeks[0]:
-        for job, title in (("fit_growth_glmm", "mixed model"), ("fit_bayesian_growth", "Bayesian growth")):
-            yield Step(job, f"{title}, week of {newest}", first=newest, last=newest, is_optional=True)
+        yield Step("fit_growth_glmm", f"mixed model, week of {newest}", first=newest, last=newest, is_optional=True)
+        growth = newest, weeks[1] if includes_running_week else newest
+        yield Step("fit_bayesian_growth", f"Bayesian growth, {growth[0]} to {growth[1]}", *growth, is_optional=True)
     # S needs the churn fits, and these need the other KPIs of earlier weeks: the churn job computes S.
     yield Step("compute_daily_kpis", f"weekly KPIs, {weeks[0]} to {weeks[1]}", *weeks, without=("weekly_kpi/S",))
     yield Step("fit_survival_churn", f"churn fits and risks, {weeks[0]} to {weeks[1]}", *weeks)

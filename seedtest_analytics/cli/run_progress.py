@@ -71,7 +71,7 @@ class Summary:
 
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = defaultdict(_Group)
-        self._rows: dict[str, int] = {}
+        self._rows: dict[tuple[str, str | None], int] = {}
         self._checks: dict[tuple[str, str], Any] = {}
 
     def add(self, job: Any, result: Any) -> None:
@@ -80,13 +80,13 @@ class Summary:
         assets: dict[str, set[Any]] = defaultdict(set)
         seconds: dict[str, float] = {}
         for event in result.all_events:
-            if event.event_type_value == "ASSET_MATERIALIZATION" and event.partition is None:
+            if event.event_type_value == "ASSET_MATERIALIZATION":
                 materialization = event.step_materialization_data.materialization
                 count = materialization.metadata.get("dagster/partition_row_count")
-                name = event.asset_key.to_user_string()
+                key = event.asset_key.to_user_string(), event.partition
                 rows = int(count.value) if count is not None else 0
                 # The attempt log is synced twice; the second time there is nothing new.
-                self._rows[name] = max(rows, self._rows.get(name, 0))
+                self._rows[key] = max(rows, self._rows.get(key, 0))
             if event.event_type_value == "ASSET_CHECK_EVALUATION":
                 found = event.event_specific_data
                 self._checks[found.asset_key.to_user_string(), found.check_name] = found
@@ -117,7 +117,7 @@ class Summary:
         for name, group in self._groups.items():
             checks = [check for (asset, _), check in self._checks.items() if asset in group.assets]
             passed = sum(check.passed for check in checks)
-            rows = sum(self._rows.get(asset, 0) for asset in group.assets)
+            rows = sum(count for (asset, _), count in self._rows.items() if asset in group.assets)
             cells = (len(group.assets), rows, passed, len(checks) - passed)
             table.add_row(name, *(f"{cell:,}" for cell in cells), f"{group.seconds:.1f}")
         console.print(table)
