@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from seedtest_analytics.stats.simulate import CohortConfig
 
 COHORT_WEEKS = 16
+BASELINE_WEEKS = 9
+"""First weeks of the cohort, with which its last weeks are compared for item drift."""
 LOG_WEEKS = 26
 """Default weeks of a log. A week takes minutes, because its calibration uses all answers so far. Look-backs reach older data."""
 THIN_SHARE = 0.25
@@ -44,7 +46,7 @@ COHORT_SETTINGS = {
     "GROWTH_BACKEND": "laplace",
     "BRMS_LOOKBACK_WEEKS": "12",
     "DIF_COVARIATE": "org_id",
-    "DRIFT_LOOKBACK_DAYS": "42",
+    "DRIFT_LOOKBACK_DAYS": "35",
     "DRIFT_MIN_SAMPLE": "25",
     "PROPHET_METRICS": "I_t,E_t,topic:topic-01",
 }
@@ -140,7 +142,7 @@ def demo_cohort(students: int, weeks: int, *, until: dt.date, timezone: str) -> 
     """A small cohort in which every asset has something to show, and no faulty row.
 
     Three kinds of students differ in activity and growth, two organisations have three classrooms each, three items
-    become easier, and one topic has a bad week.
+    become harder, and one topic has a bad week.
     """
     from seedtest_analytics.stats.simulate import CohortConfig
 
@@ -159,7 +161,7 @@ def demo_cohort(students: int, weeks: int, *, until: dt.date, timezone: str) -> 
         n_organisations=2,
         n_classrooms=6,
         n_drifting_items=3,
-        drift_logit=-2.5,
+        drift_logit=2.2,
         drift_weeks=6,
         slump_logit=1.5,
     )
@@ -202,7 +204,11 @@ def shown_weeks(students: dict[dt.date, int], n_weeks: int) -> tuple[dt.date, dt
 
 def _choose_cohort(engine: Engine, *, today: dt.date) -> dt.date:
     """Keep settings for the whole cohort. Returns the last day to compute."""
-    _keep(min(students_by_week(engine)), COHORT_LOOKBACK_DAYS, settings=COHORT_SETTINGS)
+    start = min(students_by_week(engine))
+    # By default the baseline ends 90 days before the week, when this cohort has just begun.
+    baseline = {"DRIFT_BASELINE_FROM": start, "DRIFT_BASELINE_TO": start + dt.timedelta(weeks=BASELINE_WEEKS)}
+    settings = COHORT_SETTINGS | {name: day.isoformat() for name, day in baseline.items()}
+    _keep(start, COHORT_LOOKBACK_DAYS, settings=settings)
     return today - dt.timedelta(days=1)
 
 
