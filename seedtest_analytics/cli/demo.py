@@ -77,6 +77,7 @@ def demo_command(
     _refuse_dry_run()
     started, console = time.monotonic(), Console()
     log, summary = current_home() / "dev_server" / "demo.log", Summary()
+    _say(console, f"log of the runs: {log}")
     with errors_to(log):
         use_instance()
         engine = PostgresResource().engine
@@ -95,7 +96,7 @@ def demo_command(
     summary.show(console)
     start(port)
     _say_where(engine, console, port=port)
-    _say(console, f"done in {time.monotonic() - started:.0f} s; log of the runs: {log}")
+    _say(console, f"done in {time.monotonic() - started:.0f} s")
 
 
 @contextmanager
