@@ -45,6 +45,7 @@ COHORT_SETTINGS = {
     # Compiling the Stan program takes longer than the rest of the demo, and needs a compiler.
     "GROWTH_BACKEND": "laplace",
     "BRMS_LOOKBACK_WEEKS": "12",
+    "CLUSTER_N_CLUSTERS": "3",
     "DIF_COVARIATE": "org_id",
     "DRIFT_LOOKBACK_DAYS": "35",
     "DRIFT_MIN_SAMPLE": "25",
