@@ -40,7 +40,8 @@ system-packages: ## Debian packages: R, its packages, a C++ compiler
 	scripts/install-system-packages
 
 demo: install ## install, load data, materialise the whole graph, open the UI on 127.0.0.1
-	$(RUN)seedtest demo $(if $(DATA),--data "$(DATA)",--students $(STUDENTS)) $(if $(WEEKS),--weeks $(WEEKS)) --port $(PORT)
+	@scripts/install-system-packages --demo
+	@$(RUN)seedtest demo $(if $(DATA),--data "$(DATA)",--students $(STUDENTS)) $(if $(WEEKS),--weeks $(WEEKS)) --port $(PORT)
 
 dev: install-dev ## the UI over what is there
 	$(RUN)seedtest up --port $(PORT)

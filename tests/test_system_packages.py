@@ -31,9 +31,9 @@ def debian(machine, installed, user_id=0):
     put(machine, "id", f"echo {user_id}")
 
 
-def run(machine, **environment):
+def run(machine, *options, **environment):
     return subprocess.run(
-        [machine / "sh", SCRIPT], env={"PATH": str(machine), **environment}, capture_output=True, text=True
+        [machine / "sh", SCRIPT, *options], env={"PATH": str(machine), **environment}, capture_output=True, text=True
     )
 
 
@@ -83,3 +83,34 @@ def test_without_apt_the_packages_are_named(machine):
 def test_can_be_skipped(machine):
     result = run(machine, SEEDTEST_SKIP_SYSTEM_PACKAGES="1")
     assert (result.returncode, calls(machine)) == (0, "")
+
+
+def test_the_demo_installs_only_r_and_quietly(machine):
+    debian(machine, ["make"])
+    result = run(machine, "--demo")
+    assert (result.returncode, result.stdout) == (0, "system packages: installing r-base-core r-cran-lme4\n")
+    assert calls(machine).splitlines()[-1].endswith("--no-install-recommends r-base-core r-cran-lme4")
+
+
+def test_the_demo_uses_sudo_that_asks_for_no_password(machine):
+    debian(machine, [], user_id=1000)
+    put(machine, "sudo", f'echo sudo >> {machine}/calls; shift; [ "$1" = true ] || exec "$@"')
+    assert run(machine, "--demo").returncode == 0
+    assert "apt-get update -qq" in calls(machine)
+
+
+@pytest.mark.parametrize("case", ["no rights", "no apt", "no network"])
+def test_the_demo_says_in_one_line_what_is_left_out(machine, case):
+    if case != "no apt":
+        debian(machine, [], user_id=0 if case == "no network" else 1000)
+    if case == "no network":
+        put(machine, "apt-get", "echo E: cannot resolve; exit 100")
+    result = run(machine, "--demo")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "R is left out" in result.stdout.splitlines()[-1]
+    assert "apt-get install --no-install-recommends r-base-core r-cran-lme4" in result.stdout
+
+
+def test_the_demo_is_quiet_where_r_is_there(machine):
+    debian(machine, ["r-base-core", "r-cran-lme4"], user_id=1000)
+    assert run(machine, "--demo").stdout == ""

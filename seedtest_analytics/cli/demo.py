@@ -5,7 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import os
 import statistics
+import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,20 +19,41 @@ from seedtest_analytics.cli.home import current_home, keep_settings, kept_settin
 from seedtest_analytics.cli.load import load_with_progress, print_summary
 from seedtest_analytics.cli.materialize import materialize
 from seedtest_analytics.cli.migrate import platform_engine
+from seedtest_analytics.cli.progress import progress_bar
+from seedtest_analytics.cli.run_progress import Summary
 from seedtest_analytics.cli.server import Port, start
-from seedtest_analytics.cli.simulate import simulate_into
 from seedtest_analytics.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from seedtest_analytics.stats.simulate import CohortConfig
+
 COHORT_WEEKS = 16
+BASELINE_WEEKS = 9
+"""First weeks of the cohort, with which its last weeks are compared for item drift."""
 LOG_WEEKS = 26
 """Default weeks of a log. A week takes minutes, because its calibration uses all answers so far. Look-backs reach older data."""
 THIN_SHARE = 0.25
 """The thin tail of a log is the last weeks with fewer students than this share of the median week."""
 
-DEMO_SETTINGS = {"METRICS_USE_IRT_THETA": "true", "AGG_INCLUDE_THETA": "true"}
+DEMO_SETTINGS = {
+    "METRICS_USE_IRT_THETA": "true",
+    "AGG_INCLUDE_THETA": "true",
+    "METRICS_USE_BAYESIAN": "true",
+    "GLMM_UPDATE_KPI": "true",
+}
+COHORT_SETTINGS = {
+    # Compiling the Stan program takes longer than the rest of the demo, and needs a compiler.
+    "GROWTH_BACKEND": "laplace",
+    "BRMS_LOOKBACK_WEEKS": "12",
+    "CLUSTER_N_CLUSTERS": "3",
+    "DIF_COVARIATE": "org_id",
+    "DRIFT_LOOKBACK_DAYS": "35",
+    "DRIFT_MIN_SAMPLE": "25",
+    "PROPHET_METRICS": "I_t,E_t,topic:topic-01",
+}
+"""Settings that show what :func:`demo_cohort` contains."""
 COHORT_LOOKBACK_DAYS = 60
 """The values of the legacy manifests."""
 
@@ -53,14 +78,43 @@ def demo_command(
 
     _refuse_dry_run()
     started, console = time.monotonic(), Console(emoji=False)
-    use_instance()
-    engine = platform_engine()
-    migrate(engine)
-    _load(engine, data, students=students, weeks=weeks or COHORT_WEEKS, console=console)
-    materialize(None, _choose_weeks(engine, weeks, console=console) if data else _choose_cohort(engine), reports=True)
+    log, summary = current_home() / "dev_server" / "demo.log", Summary()
+    _say(console, f"log of the runs: {log}")
+    with errors_to(log):
+        use_instance()
+        engine = platform_engine()
+        migrate(engine)
+        _load(engine, data, students=students, weeks=weeks or COHORT_WEEKS, console=console)
+        today = dt.datetime.now(load_settings().platform.zone).date()
+        last = _choose_weeks(engine, weeks, console=console) if data else _choose_cohort(engine, today=today)
+        materialize(
+            None,
+            last,
+            reports=True,
+            log_level="INFO",
+            includes_running_week=today - last <= dt.timedelta(days=today.weekday() + 1),
+            summary=summary,
+        )
+    summary.show(console)
     start(port)
-    _say_where(engine, console)
-    console.print(f"done in {time.monotonic() - started:.0f} s")
+    _say_where(engine, console, port=port)
+    _say(console, f"done in {time.monotonic() - started:.0f} s")
+
+
+@contextmanager
+def errors_to(log: Path) -> Iterator[None]:
+    """Write standard error, also that of child processes, to the end of a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with log.open("a", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def _refuse_dry_run() -> None:
@@ -82,10 +136,52 @@ def _load(engine: Engine, data: str | None, *, students: int, weeks: int, consol
         options = LoadOptions(timezone=platform.timezone, shift_to=today)
         print_summary(load_with_progress(engine, [data], options=options, console=console), console)
         return
+    yesterday = today - dt.timedelta(days=1)
+    config = demo_cohort(students, weeks, until=yesterday, timezone=platform.timezone)
+    _simulate(engine, config, console=console)
+
+
+def demo_cohort(students: int, weeks: int, *, until: dt.date, timezone: str) -> CohortConfig:
+    """A small cohort in which every asset has something to show, and no faulty row.
+
+    Three kinds of students differ in activity and growth, two organisations have three classrooms each, three items
+    become harder, and one topic has a bad week.
+    """
     from seedtest_analytics.stats.simulate import CohortConfig
 
-    config = CohortConfig(students, weeks, seed=1, until=today, timezone=platform.timezone)
-    simulate_into(config, current_home() / "cohort", is_loading=True, console=console)
+    return CohortConfig(
+        students,
+        weeks,
+        seed=1,
+        until=until,
+        timezone=timezone,
+        includes_part_week=True,
+        has_hostile_rows=False,
+        items_per_topic=30,
+        questions_per_session=12.0,
+        activity=(0.6, 1.0, 1.5),
+        growth_logit=(-0.08, 0.0, 0.12),
+        n_organisations=2,
+        n_classrooms=6,
+        n_drifting_items=3,
+        drift_logit=2.2,
+        drift_weeks=6,
+        slump_logit=1.5,
+    )
+
+
+def _simulate(engine: Engine, config: CohortConfig, *, console: Console) -> None:
+    from seedtest_analytics.ingest.cohort_files import write_cohort
+    from seedtest_analytics.ingest.cohort_load import load_cohort
+
+    with progress_bar(console) as progress:
+        files = write_cohort(config, current_home() / "cohort", progress=progress)
+        load_cohort(engine, files.folder, progress=progress)
+    _say(
+        console,
+        f"cohort {config.name}: {files.students:,} students, {files.sessions:,} sessions, {files.attempts:,} attempts "
+        f"from {config.first_monday} to {config.until}",
+    )
 
 
 def students_by_week(engine: Engine) -> dict[dt.date, int]:
@@ -109,11 +205,14 @@ def shown_weeks(students: dict[dt.date, int], n_weeks: int) -> tuple[dt.date, dt
     return max(min(students), last - dt.timedelta(weeks=n_weeks - 1)), last
 
 
-def _choose_cohort(engine: Engine) -> dt.date:
+def _choose_cohort(engine: Engine, *, today: dt.date) -> dt.date:
     """Keep settings for the whole cohort. Returns the last day to compute."""
-    mondays = students_by_week(engine)
-    _keep(min(mondays), COHORT_LOOKBACK_DAYS)
-    return max(mondays) + dt.timedelta(days=6)
+    start = min(students_by_week(engine))
+    # By default the baseline ends 90 days before the week, when this cohort has just begun.
+    baseline = {"DRIFT_BASELINE_FROM": start, "DRIFT_BASELINE_TO": start + dt.timedelta(weeks=BASELINE_WEEKS)}
+    settings = COHORT_SETTINGS | {name: day.isoformat() for name, day in baseline.items()}
+    _keep(start, COHORT_LOOKBACK_DAYS, settings=settings)
+    return today - dt.timedelta(days=1)
 
 
 def _choose_weeks(engine: Engine, n_weeks: int | None, *, console: Console) -> dt.date:
@@ -131,18 +230,27 @@ def _choose_weeks(engine: Engine, n_weeks: int | None, *, console: Console) -> d
     return last + dt.timedelta(days=6)
 
 
-def _keep(start: dt.date, lookback_days: int) -> None:
+def _keep(start: dt.date, lookback_days: int, *, settings: Mapping[str, str] | None = None) -> None:
     """Keep the settings in the home for `seedtest up`."""
-    chosen = {**DEMO_SETTINGS, "SEEDTEST_START_DATE": start.isoformat(), "MIRT_LOOKBACK_DAYS": str(lookback_days)}
+    chosen = {
+        **DEMO_SETTINGS,
+        **(settings or {}),
+        "SEEDTEST_START_DATE": start.isoformat(),
+        "MIRT_LOOKBACK_DAYS": str(lookback_days),
+    }
     home = current_home()
     keep_settings(home, {**chosen, **kept_settings(home)})
     for name, value in kept_settings(home).items():
         os.environ.setdefault(name, value)
 
 
-def _say_where(engine: Engine, console: Console) -> None:
+def _say_where(engine: Engine, console: Console, *, port: int) -> None:
+    """Print what to open next."""
     from sqlalchemy import text
 
+    url = f"http://127.0.0.1:{port}"
+    _say(console, f"open next: the graph {url}/asset-groups")
+    _say(console, f"  a fit with its plots {url}/assets/survival_fit_meta, the KPIs {url}/assets/weekly_kpi/P")
     with engine.connect() as connection:
         row = connection.execute(
             text(
@@ -150,4 +258,9 @@ def _say_where(engine: Engine, console: Console) -> None:
             )
         ).one_or_none()
     if row is not None:
-        console.print(f"{row[1]:,} reports, e.g. {row[0]}", highlight=False, soft_wrap=True)
+        _say(console, f"  one of {row[1]:,} reports {row[0]}")
+    _say(console, "your own log: seedtest load FILE, then seedtest materialize")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

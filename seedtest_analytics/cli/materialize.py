@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
+import uuid
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from seedtest_analytics.cli.dates import first_partition, parse_day, remedies
 from seedtest_analytics.cli.home import use_instance
 from seedtest_analytics.cli.migrate import log_awaits_sync, migrated_engine, platform_engine
 from seedtest_analytics.cli.run_problems import Problems
+from seedtest_analytics.cli.run_progress import Summary, run_bar
 from seedtest_analytics.settings import load_settings
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ NO_ATTEMPTS = "there are no attempts; run `seedtest load FILE` or `seedtest simu
 class Step:
     """One run: a job and the range of its partitions (None: not partitioned).
 
-    If an optional step fails (no R, an unusable fit), the other steps continue.
+    If an optional step fails (no R, an unusable fit), the other steps continue. ``without`` names assets of the job that
+    a later step computes.
     """
 
     job: str
@@ -47,6 +50,12 @@ class Step:
     first: dt.date | None = None
     last: dt.date | None = None
     is_optional: bool = False
+    without: tuple[str, ...] = ()
+
+    @property
+    def n_weeks(self) -> int:
+        """Weeks in the range."""
+        return 1 + (self.last - self.first).days // 7 if self.first and self.last else 1
 
     @property
     def tags(self) -> dict[str, str]:
@@ -101,11 +110,20 @@ def _refuse_impossible(first: dt.date | None, last: dt.date | None) -> None:
 
 
 def materialize(
-    first: dt.date | None, last: dt.date | None, *, reports: bool, is_verbose: bool = False, only: Collection[str] = ()
+    first: dt.date | None,
+    last: dt.date | None,
+    *,
+    reports: bool,
+    is_verbose: bool = False,
+    only: Collection[str] = (),
+    log_level: str = "CRITICAL",
+    includes_running_week: bool = False,
+    summary: Summary | None = None,
 ) -> Collection[str]:
     """Run the steps in order; return the optional jobs that failed. Raises typer.Exit(1) at another job that fails.
 
-    The console shows one line per step, and at the end the warnings by kind. Dagster's log contains every event.
+    The console shows one line per step, the messages from ``log_level`` up, and at the end the warnings by kind.
+    Dagster's log contains every event. A ``summary`` collects the results and takes the place of the lines.
     """
     import dagster as dg
 
@@ -125,8 +143,10 @@ def materialize(
     if is_dry_run:
         console.print(DRY_RUN_NOTE)
     with dg.DagsterInstance.get() as instance:
-        run_config = console_log("DEBUG" if is_verbose else "CRITICAL")
-        runner = Runner(definitions, instance, console=console, run_config=run_config, is_dry_run=is_dry_run)
+        run_config = console_log("DEBUG" if is_verbose else log_level)
+        runner = Runner(
+            definitions, instance, console=console, run_config=run_config, is_dry_run=is_dry_run, summary=summary
+        )
         try:
             if not only:
                 runner.run(Step("observe_source_tables", "source tables"))
@@ -134,26 +154,32 @@ def materialize(
             if is_dry_run and log_awaits_sync(engine):
                 console.print(EMPTY_LOG_NOTE)
                 return ()
-            steps = list(plan(*_range(first, last, today=today), today=today, reports=reports))
+            days = _range(first, last, today=today)
+            steps = list(plan(*days, today=today, reports=reports, includes_running_week=includes_running_week))
             for step in chosen(steps, only) if only else steps:
                 runner.run(step)
         finally:
-            runner.problems.show(console)
+            if summary is None:
+                runner.problems.show(console)
     return tuple(runner.problems.failed)
 
 
-def plan(first: dt.date, last: dt.date, *, today: dt.date, reports: bool) -> Iterator[Step]:
+def plan(
+    first: dt.date, last: dt.date, *, today: dt.date, reports: bool, includes_running_week: bool = False
+) -> Iterator[Step]:
     """The steps after the sync of attempts, in the order of the graph."""
     from seedtest_analytics.partitions import WEEK, monday_of
 
-    weeks = monday_of(first), monday_of(last)
+    weeks = monday_of(first), monday_of(today if includes_running_week else last)
     yield Step("calibrate_irt", f"calibration and abilities, {weeks[0]} to {weeks[1]}", *weeks)
     yield Step("aggregate_features_daily", f"daily features, {first} to {last}", first=first, last=last)
     newest = min(monday_of(today) - WEEK, weeks[1])
     if newest >= weeks[0]:
-        for job, title in (("fit_growth_glmm", "mixed model"), ("fit_bayesian_growth", "Bayesian growth")):
-            yield Step(job, f"{title}, week of {newest}", first=newest, last=newest, is_optional=True)
-    yield Step("compute_daily_kpis", f"weekly KPIs, {weeks[0]} to {weeks[1]}", *weeks)
+        yield Step("fit_growth_glmm", f"mixed model, week of {newest}", first=newest, last=newest, is_optional=True)
+        growth = newest, weeks[1] if includes_running_week else newest
+        yield Step("fit_bayesian_growth", f"Bayesian growth, {growth[0]} to {growth[1]}", *growth, is_optional=True)
+    # S needs the churn fits, and these need the other KPIs of earlier weeks: the churn job computes S.
+    yield Step("compute_daily_kpis", f"weekly KPIs, {weeks[0]} to {weeks[1]}", *weeks, without=("weekly_kpi/S",))
     yield Step("fit_survival_churn", f"churn fits and risks, {weeks[0]} to {weeks[1]}", *weeks)
     if newest >= weeks[0]:
         yield Step("forecast_prophet", f"forecasts and anomalies, week of {newest}", first=newest, last=newest)
@@ -165,13 +191,13 @@ def plan(first: dt.date, last: dt.date, *, today: dt.date, reports: bool) -> Ite
 
 
 def chosen(steps: Iterable[Step], only: Collection[str]) -> list[Step]:
-    """The steps of the named jobs. Raises typer.BadParameter for an unknown job."""
+    """The steps of the named jobs, each as a whole. Raises typer.BadParameter for an unknown job."""
     found = list(steps)
     unknown = sorted(set(only) - {step.job for step in found})
     if unknown:
         names = ", ".join(step.job for step in found)
         raise typer.BadParameter(f"unknown job: {', '.join(unknown)}. The jobs of these days are {names}")
-    return [step for step in found if step.job in only]
+    return [replace(step, without=()) for step in found if step.job in only]
 
 
 def _range(first: dt.date | None, last: dt.date | None, *, today: dt.date) -> tuple[dt.date, dt.date]:
@@ -234,15 +260,25 @@ class Runner:
     run_config: Mapping[str, Any]
     is_dry_run: bool = False
     problems: Problems = field(default_factory=Problems)
+    summary: Summary | None = None
 
     def run(self, step: Step) -> None:
         """Run a step. Raises typer.Exit(1) if it fails and is not optional."""
         started = time.monotonic()
         job = self.definitions.resolve_job_def(step.job)
-        with self.console.status(step.title):
-            selections = asset_steps(job) if self.is_dry_run else [None]
-            results = [self._execute(job, step, selection=selection) for selection in selections]
-        self.console.print(f"{step.title}: {time.monotonic() - started:.1f} s", highlight=False)
+        steps = asset_steps(job, without=step.without)
+        selections: list[list[Any] | None] = [None]
+        if self.is_dry_run:
+            selections = [*steps]
+        elif step.without:
+            selections = [[key for keys in steps for key in keys]]
+        with run_bar(self.console, step.title, n_steps=len(steps), n_weeks=step.n_weeks) as on_event:
+            results = [self._execute(job, step, selection=selection, on_event=on_event) for selection in selections]
+        if self.summary is None:
+            self.console.print(f"{step.title}: {time.monotonic() - started:.1f} s", highlight=False)
+        else:
+            for result in results:
+                self.summary.add(job, result)
         for result in results:
             for asset, rows in would_change(result).items():
                 self.console.print(f"  {asset} would change: {rows}", highlight=False, soft_wrap=True)
@@ -256,13 +292,16 @@ class Runner:
             self.problems.fail(step.job, "; ".join(causes))
             self.console.print(f"[yellow]{step.job}[/] failed; the other steps continue")
 
-    def _execute(self, job: Any, step: Step, *, selection: list[Any] | None) -> Any:
+    def _execute(self, job: Any, step: Step, *, selection: list[Any] | None, on_event: Callable[[Any], None]) -> Any:
+        run_id = str(uuid.uuid4())
+        self.instance.add_event_listener(run_id, on_event)
         return job.execute_in_process(
             instance=self.instance,
             tags=step.tags,
             raise_on_error=False,
             run_config=dict(self.run_config),
             asset_selection=selection,
+            run_id=run_id,
         )
 
     def _report_failure(self, result: Any) -> list[str]:
@@ -277,8 +316,8 @@ class Runner:
         return causes
 
 
-def asset_steps(job: Any) -> list[list[Any]]:
-    """Keys of the assets of a job, step by step in the order of the graph.
+def asset_steps(job: Any, *, without: Collection[str] = ()) -> list[list[Any]]:
+    """Keys of the assets of a job except some, step by step in the order of the graph.
 
     A dry run executes each step alone, because within one run Dagster skips the steps below an asset that was not
     materialised.
@@ -286,7 +325,7 @@ def asset_steps(job: Any) -> list[list[Any]]:
     graph, selected = job.asset_layer.asset_graph, job.asset_layer.selected_asset_keys
     ordered = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level)]
     steps = {frozenset(graph.get(key).execution_set_asset_keys): None for key in ordered if key in selected}
-    return [sorted(keys) for keys in steps]
+    return [sorted(keys) for keys in steps if not any(key.to_user_string() in without for key in keys)]
 
 
 def would_change(result: Any) -> dict[str, str]:

@@ -10,11 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from seedtest_analytics.cli.run_progress import LEFT_OUT
+
 _WEEK = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PREFIX = re.compile(r"^week of \d{4}-\d{2}-\d{2}: ")
 _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d+(?:[.,:-]\d+)*")
-LEFT_OUT = "not computed: "
-"""How the check of an asset begins that a run left out."""
 
 
 @dataclass

@@ -53,10 +53,11 @@ def write_cohort(
     """Simulate and write block by block. Raises :class:`LoadError` if the folder contains other files."""
     truth = _clean_folder(folder)
     items = draw_items(config)
-    hostile = hostile_exams(config)
+    hostile = hostile_exams(config) if config.has_hostile_rows else []
     (folder / _MARKER).write_text(json.dumps([asdict(e) for e in hostile], default=str, indent=1))
     pq.write_table(_item_table(config, items), truth / "items.parquet")
-    (folder / f"{config.name}-malformed.csv").write_text(malformed_log(config))
+    if config.has_hostile_rows:
+        (folder / f"{config.name}-malformed.csv").write_text(malformed_log(config))
     students = sessions = attempts = 0
     corrections = []
     progress("simulating", 0)

@@ -22,7 +22,19 @@ from seedtest_analytics.stats.simulate import CohortConfig
 
 _SQL = "load/cohort.sql"
 _CREATE = ("schema", "cohort", "item", "student", "student_topic", "student_week")
-_FORGET = ("exams", "sessions", "goals", "questions", "items", "students", "student_topics", "student_weeks", "cohort")
+_GROUP = ("insert_classrooms", "group_sessions", "group_exams")
+_FORGET = (
+    "exams",
+    "sessions",
+    "classrooms",
+    "goals",
+    "questions",
+    "items",
+    "students",
+    "student_topics",
+    "student_weeks",
+    "cohort",
+)
 _TARGETS = {
     "items": "simulation.item",
     "students": "simulation.student",
@@ -53,7 +65,7 @@ def load_cohort(engine: Engine, folder: Path, *, progress: Progress) -> CohortLo
     with engine.begin() as connection:
         was_loaded = _make_room(connection, parameters)
     options = LoadOptions(timezone=config.timezone)
-    logs = [folder / "attempts-*.parquet", folder / "*-malformed.csv"]
+    logs = [folder / "attempts-*.parquet", *folder.glob("*-malformed.csv")]
     attempts = load_attempt_log(engine, logs, options=options, progress=progress)
     change_set = folder / "corrections.parquet"
     has_corrections = pq.read_metadata(change_set).num_rows > 0
@@ -63,6 +75,9 @@ def load_cohort(engine: Engine, folder: Path, *, progress: Progress) -> CohortLo
             for path in sorted((folder / "truth").glob(f"{name}*.parquet")):
                 _copy_new_rows(connection, path, target=target)
         _run(connection, "tag_questions", parameters=parameters)
+        if config.n_classrooms:
+            for name in _GROUP:
+                _run(connection, name, parameters=parameters)
         for exam in json.loads((folder / "hostile-exams.json").read_text()):
             values = {**exam, "result_json": json.dumps(exam["result_json"])}
             values["answered_at"] = dt.datetime.fromisoformat(exam["answered_at"])
@@ -79,6 +94,8 @@ def _parameters(config: CohortConfig) -> dict[str, Any]:
         "model": config.model,
         "first_item_id": config.first_item_id + 1,
         "last_item_id": config.first_item_id + 999_999,
+        "n_classrooms": config.n_classrooms,
+        "n_organisations": config.n_organisations,
     }
 
 

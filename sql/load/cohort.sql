@@ -1,8 +1,8 @@
 -- Loads what a simulated cohort has beside its attempts: goals, sessions, item parameters, hostile exams, and the truth.
 -- Grain:   see each statement. The truth is in the schema simulation, which assets do not read.
 -- Inputs:  the files that `seedtest simulate` writes, staged by COPY into tables named staged_*.
--- Params:  name (of the cohort) and prefix (of its ids), config, first_item_id, last_item_id, model; session_id, user_id,
---          status, result_json and answered_at of one hostile exam.
+-- Params:  name (of the cohort) and prefix (of its ids), config, first_item_id, last_item_id, model, n_classrooms,
+--          n_organisations; session_id, user_id, status, result_json and answered_at of one hostile exam.
 -- Scale:   discrimination, difficulty_logit and all abilities are on the simulation's own scale. tag_questions copies the
 --          true parameters of anchors to question.meta.irt, which puts the platform's linked scale on the same one.
 
@@ -65,6 +65,9 @@ DELETE FROM exam_results WHERE starts_with(session_id, :prefix);
 -- name: forget_sessions
 DELETE FROM session WHERE starts_with(id, :prefix);
 
+-- name: forget_classrooms
+DELETE FROM classroom WHERE starts_with(id, :prefix);
+
 -- name: forget_goals
 DELETE FROM interest_goal WHERE starts_with(user_id, :prefix);
 
@@ -105,6 +108,35 @@ WHERE
     i.item_id = q.id
     AND q.id BETWEEN :first_item_id AND :last_item_id
     AND COALESCE(q.meta, '{}') = '{}';
+
+-- name: insert_classrooms
+-- Classroom k belongs to organisation 1 + k modulo n_organisations.
+INSERT INTO classroom (id, org_id, name, grade)
+SELECT
+    CAST(:prefix AS text) || 'class-' || k,
+    (1 + k % CAST(:n_organisations AS integer))::text,
+    CAST(:prefix AS text) || 'class ' || k,
+    7 + k % 6
+FROM generate_series(0, CAST(:n_classrooms AS integer) - 1) AS k
+ON CONFLICT DO NOTHING;
+
+-- name: group_sessions
+-- Student number n is in classroom n modulo n_classrooms.
+UPDATE session AS s
+SET classroom_id = c.id, org_id = c.org_id::integer
+FROM classroom AS c
+WHERE
+    s.classroom_id IS NULL
+    AND c.id = CASE WHEN s.user_id ~ ('^' || CAST(:prefix AS text) || '[0-9]+$')
+        THEN CAST(:prefix AS text) || 'class-'
+            || substr(s.user_id, length(CAST(:prefix AS text)) + 1)::bigint % CAST(:n_classrooms AS integer)
+    END;
+
+-- name: group_exams
+UPDATE exam_results AS e
+SET org_id = s.org_id
+FROM session AS s
+WHERE s.id = e.session_id AND starts_with(e.session_id, :prefix) AND e.org_id IS NULL;
 
 -- name: insert_hostile_exam
 INSERT INTO exam_results (session_id, user_id, status, result_json, created_at, updated_at)

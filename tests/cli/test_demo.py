@@ -1,13 +1,16 @@
-"""The weeks of a log that `seedtest demo` shows, and its refusal of a dry run."""
+"""The weeks and the cohort that `seedtest demo` shows, its log file, and its refusal of a dry run."""
 
 import datetime as dt
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
 
-from seedtest_analytics.cli.demo import shown_weeks
+from seedtest_analytics.cli.demo import COHORT_SETTINGS, DEMO_SETTINGS, demo_cohort, errors_to, shown_weeks
 from seedtest_analytics.database.migrations import schema_state
+from seedtest_analytics.settings import GROUPS
 from tests.cli.conftest import Seedtest
 
 MONDAY = dt.date(2026, 1, 5)
@@ -43,3 +46,24 @@ def test_in_a_dry_run_it_is_refused_before_anything_is_touched(
     assert "cannot run dry" in output
     assert schema_state(create_engine(empty_database)).current is None
     assert not (tmp_path / "home").exists()
+
+
+def test_the_cohort_ends_yesterday_in_the_running_week_and_has_no_hostile_row() -> None:
+    wednesday = dt.date(2026, 11, 18)
+    config = demo_cohort(300, 16, until=wednesday, timezone="UTC")
+    assert config.first_monday + dt.timedelta(weeks=15) == dt.date(2026, 11, 16)
+    assert not config.has_hostile_rows
+
+
+def test_the_settings_of_the_demo_exist() -> None:
+    known = {name for group in GROUPS.values() for name in group.variables()}
+    assert set(DEMO_SETTINGS) | set(COHORT_SETTINGS) <= known
+
+
+def test_errors_of_child_processes_go_to_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "dev_server" / "demo.log"
+    with errors_to(log):
+        subprocess.run(["sh", "-c", "echo a warning >&2"], check=True)
+    os.write(2, b"an error of the command")
+    assert log.read_text() == "a warning\n"
+    assert capfd.readouterr().err == "an error of the command"

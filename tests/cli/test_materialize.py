@@ -181,3 +181,25 @@ def test_the_exit_code_tells_whether_a_job_failed(
 def shown(output: str) -> str:
     """The output without the frame of a usage error."""
     return " ".join(output.replace("│", " ").split())
+
+
+def test_s_is_computed_after_the_churn_fits_unless_its_job_is_named() -> None:
+    steps = {step.job: step for step in plan(MONDAY, MONDAY, today=MONDAY + 2 * WEEK, reports=True)}
+    order = list(steps)
+    assert order.index("compute_daily_kpis") < order.index("fit_survival_churn")
+    assert steps["compute_daily_kpis"].without == ("weekly_kpi/S",)
+    job = build_definitions().resolve_job_def("compute_daily_kpis")
+    computed = [key.to_user_string() for keys in asset_steps(job, without=("weekly_kpi/S",)) for key in keys]
+    assert sorted(computed) == ["weekly_kpi/" + name for name in ("A_t", "E_t", "I_t", "P", "R_t")]
+    assert chosen(steps.values(), ["compute_daily_kpis"])[0].without == ()
+
+
+def test_the_running_week_is_included_where_it_is_asked_for() -> None:
+    today = MONDAY + 2 * WEEK
+    steps = {
+        step.job: step for step in plan(MONDAY, today - DAY, today=today, reports=True, includes_running_week=True)
+    }
+    assert steps["calibrate_irt"].last == steps["fit_survival_churn"].last == today
+    assert steps["calibrate_irt"].n_weeks == 3
+    assert steps["aggregate_features_daily"].last == today - DAY
+    assert steps["forecast_prophet"].last == today - WEEK

@@ -84,6 +84,23 @@ def test_everything_arrives_beside_the_attempts(database: Engine, folder: Path) 
     assert scalar(database, sessions + " WHERE s.ended_at = e.created_at") == count(database, "session")
 
 
+def test_groups_and_a_cohort_without_hostile_rows(database: Engine, tmp_path: Path) -> None:
+    config = replace(CONFIG, has_hostile_rows=False, n_organisations=2, n_classrooms=6, activity=(1, 2))
+    write_cohort(config, tmp_path / "cohort", progress=silent)
+    assert read_config(tmp_path / "cohort") == config
+    loaded = load_cohort(database, tmp_path / "cohort", progress=silent)
+    assert (loaded.attempts.rows_rejected, count(database, "load_rejects")) == (0, 0)
+    assert count(database, "exam_results") == loaded.attempts.exams.inserted
+    assert count(database, "classroom") == 6
+    assert scalar(database, "SELECT count(*) FROM exam_results WHERE org_id IS NULL") == 0
+    places = "SELECT count(DISTINCT (s.user_id, s.classroom_id, e.org_id, c.org_id)) FROM session s "
+    places += "JOIN classroom c ON c.id = s.classroom_id JOIN exam_results e ON e.session_id = s.id"
+    assert scalar(database, places) == scalar(database, "SELECT count(DISTINCT user_id) FROM session")
+    before = row_versions(database)
+    assert load_cohort(database, tmp_path / "cohort", progress=silent).was_loaded
+    assert row_versions(database) == before
+
+
 def test_corrections_bump_updated_at_and_nothing_else(database: Engine, folder: Path) -> None:
     loaded = load_cohort(database, folder, progress=silent)
     assert loaded.corrections is not None

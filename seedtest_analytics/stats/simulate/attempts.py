@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from seedtest_analytics.stats.simulate.config import CohortConfig
+from seedtest_analytics.stats.simulate.config import SLUMP_WEEKS_AGO, CohortConfig
 from seedtest_analytics.stats.simulate.items import ItemBank, probability_correct
-from seedtest_analytics.stats.simulate.students import ACTIVE, Students
+from seedtest_analytics.stats.simulate.students import ACTIVE, Students, of_kind
 
 WEEKDAY_WEIGHTS = np.array([1.0, 1.1, 1.1, 1.0, 0.7, 0.5, 0.8])
 HOUR_WEIGHTS = np.array([0] * 6 + [1, 2, 2, 1, 1, 1, 2, 1, 1, 3, 5, 6, 6, 7, 7, 5, 2] + [0], float)
@@ -63,7 +63,7 @@ class Corrections:
 def draw_sessions(config: CohortConfig, cell: int, *, students: Students, hours: np.ndarray) -> Sessions:
     """Sessions of the active weeks, at least one in a student's first week. ``ended_us`` is still the start."""
     rng = config.rng("sess", cell)
-    rate = config.sessions_per_week * np.exp(0.4 * students.engagement - 0.08)
+    rate = config.sessions_per_week * np.exp(0.4 * students.engagement - 0.08) * of_kind(config.activity, cell)
     counts = rng.poisson(rate[:, None], students.state.shape)
     started = np.flatnonzero(students.start_week >= 0)
     first = students.start_week[started]
@@ -79,6 +79,7 @@ def draw_sessions(config: CohortConfig, cell: int, *, students: Students, hours:
     # Two sessions of one student within an hour would overlap.
     is_apart = np.ones(len(start), bool)
     is_apart[1:] = (student[1:] != student[:-1]) | (start[1:] - start[:-1] >= MIN_PAUSE_US)
+    is_apart &= start < config.end_us
     student, week, start = student[is_apart], week[is_apart], start[is_apart]
     return Sessions(student, week, number=_position_in_group(student) + 1, started_us=start, ended_us=start)
 
@@ -107,7 +108,7 @@ def draw_attempts(
     item = _draw_items_met(config, rng, n_sessions=n_sessions, session=session, student=student)
     practice = _earlier_attempts(student, item)
     ability = students.theta_logit[student, week] + students.topic_deviation_logit[student, items.topic[item]]
-    ability = ability + config.repeat_gain_logit * (practice > 0)
+    ability = ability + config.repeat_gain_logit * (practice > 0) + _events_logit(config, items, item=item, week=week)
     n = len(session)
     is_right = rng.random(n) < probability_correct(items, item, theta=ability)
     is_answered = rng.random(n) >= config.share_unanswered
@@ -129,6 +130,14 @@ def draw_attempts(
     ended = sessions.started_us.copy()
     np.maximum.at(ended, attempts.session, attempts.completed_us)
     return replace(sessions, ended_us=ended), attempts
+
+
+def _events_logit(config: CohortConfig, items: ItemBank, *, item: np.ndarray, week: np.ndarray) -> np.ndarray:
+    """What drift of the items and the slump add to the ability, for each attempt."""
+    drifting = np.flatnonzero(~items.is_anchor)[: config.n_drifting_items]
+    is_easier = np.isin(item, drifting) & (week >= config.n_weeks - config.drift_weeks)
+    is_slump = (items.topic[item] == 0) & (week == config.n_weeks - 1 - SLUMP_WEEKS_AGO)
+    return np.asarray(-config.drift_logit * is_easier - config.slump_logit * is_slump)
 
 
 def _draw_items_met(

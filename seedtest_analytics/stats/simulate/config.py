@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ CELL_STUDENTS = 512
 """Students drawn from one random stream. A cell is always drawn whole, so block size and n_students do not matter."""
 
 MODELS = ("2PL", "3PL")
+SLUMP_WEEKS_AGO = 4
 
 
 class SimulationError(ValueError):
@@ -45,6 +47,14 @@ class CohortConfig:
         share_unanswered, share_time_missing: questions without an answer; without a recorded time.
         share_corrected: sessions with a later correction of a wrong answer.
         share_with_goal: students with at least one goal.
+        includes_part_week: the last week is the one of ``until``, full or not.
+        has_hostile_rows: faulty exams and malformed log rows are added.
+        activity: sessions of the kinds of students relative to the mean. Student n is of kind n modulo their number.
+        growth_logit: gain per week of the kinds, in addition to the growth above.
+        n_organisations, n_classrooms: groups of students; 0 for none. Classrooms belong to organisations in turn.
+        n_drifting_items, drift_logit, drift_weeks: items that are not anchors and whose difficulty moves by
+            ``drift_logit`` in the last weeks.
+        slump_logit: loss of ability in the first topic, SLUMP_WEEKS_AGO weeks before the last one.
     """
 
     n_students: int
@@ -73,8 +83,20 @@ class CohortConfig:
     share_time_missing: float = 0.02
     share_corrected: float = 0.01
     share_with_goal: float = 0.7
+    includes_part_week: bool = False
+    has_hostile_rows: bool = True
+    activity: Sequence[float] = (1.0,)
+    growth_logit: Sequence[float] = (0.0,)
+    n_organisations: int = 0
+    n_classrooms: int = 0
+    n_drifting_items: int = 0
+    drift_logit: float = -1.5
+    drift_weeks: int = 5
+    slump_logit: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("activity", "growth_logit"):  # JSON has lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, lowest, highest in (
             ("n_students", 1, 10_000_000),
             ("n_weeks", 1, 520),
@@ -109,6 +131,8 @@ class CohortConfig:
     @property
     def first_monday(self) -> dt.date:
         """Monday of the first week."""
+        if self.includes_part_week:
+            return self.until - dt.timedelta(days=self.until.weekday() + 7 * (self.n_weeks - 1))
         last_sunday = self.until - dt.timedelta(days=self.until.isoweekday() % 7)
         return last_sunday - dt.timedelta(days=7 * self.n_weeks - 1)
 

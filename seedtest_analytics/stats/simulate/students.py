@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,7 @@ def draw_students(config: CohortConfig, cell: int) -> Students:
     intercept = config.ability_sd_logit * z[:, 0]
     slope = config.growth_mean_logit + config.growth_sd_logit * (rho * z[:, 0] + np.sqrt(1 - rho**2) * z[:, 1])
     engagement = 0.2 * z[:, 0] + np.sqrt(1 - 0.2**2) * z[:, 2]
+    slope = slope + of_kind(config.growth_logit, cell)
     noise = rng.normal(0, config.week_sd_logit, (n, config.n_weeks))
     theta = intercept[:, None] + slope[:, None] * weeks + noise
     start_week = _start_weeks(config, rng)
@@ -75,6 +77,12 @@ def draw_students(config: CohortConfig, cell: int) -> Students:
         state=state,
         stop_hazard=hazard,
     )
+
+
+def of_kind(values: Sequence[float], cell: int) -> np.ndarray:
+    """(CELL_STUDENTS,) the value of each student's kind."""
+    number = cell * CELL_STUDENTS + 1 + np.arange(CELL_STUDENTS)
+    return np.asarray(values, float)[number % len(values)]
 
 
 def _start_weeks(config: CohortConfig, rng: np.random.Generator) -> np.ndarray:

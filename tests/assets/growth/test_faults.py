@@ -19,12 +19,13 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
+from seedtest_analytics.assets.growth.assets import glmm_growth
 from seedtest_analytics.assets.growth.bayesian import week as growth_week
 from seedtest_analytics.resources.stan.executables import default_cache_dir
 from seedtest_analytics.settings import GrowthSettings
 from tests._database import execute, rows_of, snapshot
 from tests.assets._growth import LAST_WEEK, store_calibration, store_cohort, store_goal
-from tests.assets._growth_runs import STAN, TABLES, fit, fit_glmm, store_fit
+from tests.assets._growth_runs import STAN, TABLES, checks_of, fit, fit_glmm, materialise, store_fit
 
 
 @pytest.mark.parametrize(
@@ -93,18 +94,33 @@ def test_without_a_compiler_the_message_says_what_to_install(
     assert snapshot(database, *TABLES) == before
 
 
-@pytest.mark.parametrize("model", ["glmm", "brms"])
-def test_without_r_the_message_says_what_to_install(
-    database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, model: str
+def hide_r(monkeypatch: pytest.MonkeyPatch, empty_folder: Any) -> None:
+    monkeypatch.setenv("PATH", str(empty_folder))
+    monkeypatch.delenv("R_HOME", raising=False)
+
+
+def test_without_r_brms_says_what_to_install(database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    store_cohort(database, n_students=10)
+    hide_r(monkeypatch, tmp_path)
+    before = snapshot(database, *TABLES)
+    with pytest.raises(dg.Failure, match="install") as failure:
+        fit(database, GrowthSettings(backend="brms"))
+    assert failure.value.allow_retries is False
+    assert snapshot(database, *TABLES) == before
+
+
+def test_without_r_the_mixed_model_is_left_out_with_the_reason(
+    database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     store_cohort(database, n_students=10)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("R_HOME", raising=False)
+    hide_r(monkeypatch, tmp_path)
     before = snapshot(database, *TABLES)
-    settings = GrowthSettings(backend="brms")
-    with pytest.raises(dg.Failure, match="install") as failure:
-        _ = fit_glmm(database) if model == "glmm" else fit(database, settings)
-    assert failure.value.allow_retries is False
+    result, _ = materialise(database, [glmm_growth])
+    assert result.success
+    assert result.get_asset_materialization_events() == []
+    for check in checks_of(result).values():
+        assert check.passed
+        assert check.description.startswith("not computed: R is not installed")
     assert snapshot(database, *TABLES) == before
 
 

@@ -224,3 +224,37 @@ def test_hostile_rows_hold_what_they_promise() -> None:
 def test_cohorts_that_cannot_be(changes: dict[str, object], message: str) -> None:
     with pytest.raises(SimulationError, match=message):
         replace(SMALL, **changes)  # type: ignore[arg-type]
+
+
+def test_the_default_cohort_does_not_change_with_the_options_of_the_demo() -> None:
+    neutral = replace(SMALL, activity=(1, 1, 1), growth_logit=(0, 0), n_drifting_items=0, n_classrooms=4)
+    before, after = (flat(list(simulate_cohort(config))) for config in (SMALL, neutral))
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name], values, err_msg=name)
+
+
+def test_a_part_week_ends_with_its_last_day() -> None:
+    wednesday = dt.date(2026, 11, 18)
+    config = replace(SMALL, until=wednesday, includes_part_week=True)
+    assert config.first_monday == dt.date(2026, 10, 12)
+    sessions = flat(list(simulate_cohort(config)))
+    assert sessions["sessions.ended_us"].max() < config.end_us
+    assert set(sessions["sessions.week"]) == set(range(6))
+
+
+def test_kinds_of_students_drift_and_a_slump_show_in_the_answers() -> None:
+    config = replace(
+        LARGE, activity=(0.5, 1.5), growth_logit=(0, 0.1), n_drifting_items=3, drift_logit=-2, slump_logit=2
+    )
+    cohort, items = flat(list(simulate_cohort(config))), draw_items(config)
+    number = cohort["students.number"]
+    per_student = np.bincount(cohort["sessions.student"], minlength=len(number))
+    assert per_student[number % 2 == 1].mean() > 2 * per_student[number % 2 == 0].mean()
+    slope = cohort["students.slope_logit"]
+    assert slope[number % 2 == 1].mean() - slope[number % 2 == 0].mean() == pytest.approx(0.1, abs=0.01)
+    item, week = cohort["attempts.item"], cohort["sessions.week"][cohort["attempts.session"]]
+    is_right, drifting = cohort["attempts.correct"] == 1, np.flatnonzero(~items.is_anchor)[:3]
+    moved, late = np.isin(item, drifting), week >= config.n_weeks - config.drift_weeks
+    assert is_right[moved & late].mean() > is_right[moved & ~late & (week < 8)].mean() + 0.15
+    slump = (items.topic[item] == 0) & (week == config.n_weeks - 5)
+    assert is_right[slump].mean() < is_right[(items.topic[item] == 0) & (week == config.n_weeks - 6)].mean() - 0.2

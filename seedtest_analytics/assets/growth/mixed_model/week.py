@@ -26,6 +26,7 @@ from seedtest_analytics.database.publish import Published, copy_frame, create_st
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
+from seedtest_analytics.resources.r.errors import RNotFoundError, RPackageMissingError
 from seedtest_analytics.resources.r.mixed_model import MixedModelOptions, fit_mixed_model
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.settings import GlmmSettings
@@ -36,6 +37,7 @@ from seedtest_analytics.stats.no_result import NoResult
 from seedtest_analytics.tables.growth import growth_glmm_meta
 
 SQL = "growth/topic_weeks.sql"
+META_KEY = ("growth_glmm_meta",)
 SLOPE_KEY = ("weekly_kpi", "growth_slope")
 COLUMNS = ("run_id", "model_spec", "metrics", "fitted_at", "week_start", "data_fingerprint")
 
@@ -58,10 +60,14 @@ class TopicWeeks:
 
 
 def fit_mixed_model_week(run: WeekRun, r: RResource) -> Sequence[Outcome | NotComputed]:
-    """Fit one week and publish the fit and, if the settings ask for them, the slopes."""
+    """Fit one week and publish the fit and, if the settings ask for them, the slopes; nothing where R is missing."""
     settings = run.settings.glmm
     rows = load_topic_weeks(run.connection, run.week, settings=settings)
-    fit = _fit(run, rows, r=r)
+    try:
+        fit = _fit(run, rows, r=r)
+    except (RNotFoundError, RPackageMissingError) as error:
+        run.warn(f"the mixed model is left out: {error}")
+        return NotComputed(META_KEY, str(error)), NotComputed(SLOPE_KEY, str(error))
     run_id = fit_id("glmm", run.week, settings=_settings_of_the_fit(settings), data=[rows.fingerprint])
     fits = publish_week(run, growth_glmm_meta, rows=_meta_row(run, fit, rows=rows, run_id=run_id))
     slopes: Outcome | NotComputed = NotComputed(SLOPE_KEY, "GLMM_UPDATE_KPI is off")
@@ -102,11 +108,11 @@ def load_topic_weeks(connection: Connection, week: Week, *, settings: GlmmSettin
 
 
 def _fit(run: WeekRun, rows: TopicWeeks, *, r: RResource) -> MixedModelFit | NoResult:
-    """The fit, or why the rows do not allow one."""
+    """The fit, or why the rows do not allow one. Raises RNotFoundError and RPackageMissingError."""
     settings = run.settings.glmm
     options = MixedModelOptions(settings.formula, settings.family, timeout_seconds=settings.timeout_seconds)
     try:
-        with model_failures("R_GLMM_TIMEOUT_SECS"), r.session(run.log) as session:
+        with model_failures("R_GLMM_TIMEOUT_SECS", is_r_optional=True), r.session(run.log) as session:
             fit = fit_mixed_model(session, rows.frame, options=options)
     except FormulaError as error:
         raise dg.Failure(f"GLMM_FORMULA: {error}", allow_retries=False) from None

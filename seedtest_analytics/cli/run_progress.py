@@ -1,0 +1,153 @@
+"""What runs of the graph show on the terminal: a bar while one runs, and a summary of several.
+
+Computing and ordering the runs belongs to :mod:`.materialize`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from seedtest_analytics.cli.progress import pace
+
+SHOWN_CHECKS = 5
+LEFT_OUT = "not computed: "
+"""How the checks of an asset begin that a run left out."""
+
+_COUNTED = re.compile(r"([\d,]+) of ([\d,]+) ")
+"""How the messages of a step begin that tell how far it is, such as the sync's."""
+
+
+@contextmanager
+def run_bar(console: Console, title: str, *, n_steps: int, n_weeks: int) -> Iterator[Callable[[Any], None]]:
+    """A bar on a terminal, and nothing elsewhere. The yielded function takes the events of the run."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    if console.is_terminal:
+        console = _outside_capture(console)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn())
+    done: dict[str, set[str]] = defaultdict(set)
+    finished: set[str] = set()
+    with Progress(
+        *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(escape(title), total=n_steps * n_weeks)
+        started = time.monotonic()
+
+        def on_event(entry: Any) -> None:
+            event, step = entry.dagster_event, entry.step_key
+            if event is None and (counted := _COUNTED.match(entry.user_message)):
+                rows, total = (int(number.replace(",", "")) for number in counted.groups())
+                bar.update(
+                    task, description=f"{escape(title)} · {how_far(rows, total, seconds=time.monotonic() - started)}"
+                )
+            if event is None or step is None:
+                return
+            if event.event_type_value == "ASSET_CHECK_EVALUATION" and event.event_specific_data.partition:
+                done[step].add(event.event_specific_data.partition)
+            if event.is_step_success:
+                finished.add(step)
+            counts = (min(len(weeks), n_weeks) for key, weeks in done.items() if key not in finished)
+            completed = len(finished) * n_weeks + sum(counts)
+            bar.update(task, completed=completed, description=f"{escape(title)} · {escape(step)}")
+
+        yield on_event
+
+
+def how_far(rows: int, total: int, *, seconds: float) -> str:
+    """Rows of all, rate and time left."""
+    left = seconds * (total - rows) / max(rows, 1)
+    return f"{rows:,} of {total:,} {pace(rows, seconds).partition(' ')[2]}, {left:,.0f} s left"
+
+
+def _outside_capture(console: Console) -> Console:
+    """A console on its own descriptor of the terminal: during a step Dagster sends standard output to a file."""
+    try:
+        terminal = os.fdopen(os.dup(console.file.fileno()), "w", encoding="utf-8")
+    except (OSError, ValueError):  # not a file
+        return console
+    return Console(file=terminal, emoji=False)
+
+
+@dataclass
+class _Group:
+    assets: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+
+
+class Summary:
+    """Rows, checks and time of all runs so far, by group of assets."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = defaultdict(_Group)
+        self._rows: dict[tuple[str, str | None], int] = {}
+        self._checks: dict[tuple[str, str], Any] = {}
+
+    def add(self, job: Any, result: Any) -> None:
+        """Add the result of a run of ``job``."""
+        graph = job.asset_layer.asset_graph
+        assets: dict[str, set[Any]] = defaultdict(set)
+        seconds: dict[str, float] = {}
+        for event in result.all_events:
+            if event.event_type_value == "ASSET_MATERIALIZATION":
+                materialization = event.step_materialization_data.materialization
+                count = materialization.metadata.get("dagster/partition_row_count")
+                key = event.asset_key.to_user_string(), event.partition
+                rows = int(count.value) if count is not None else 0
+                # The attempt log is synced twice; the second time there is nothing new.
+                self._rows[key] = max(rows, self._rows.get(key, 0))
+            if event.event_type_value == "ASSET_CHECK_EVALUATION":
+                found = event.event_specific_data
+                self._checks[found.asset_key.to_user_string(), found.check_name] = found
+                assets[event.step_key].add(found.asset_key)
+            if event.is_step_success:
+                seconds[event.step_key] = event.step_success_data.duration_ms / 1000
+        for step, keys in assets.items():
+            group = self._groups[graph.get(min(keys)).group_name]
+            group.assets.update(key.to_user_string() for key in keys)
+            group.seconds += seconds.get(step, 0.0)
+
+    @property
+    def left_out(self) -> dict[str, list[str]]:
+        """Assets that were left out, by reason."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for (asset, name), check in self._checks.items():
+            text = check.description or ""
+            if name == "contract" and text.startswith(LEFT_OUT):
+                found[text.removeprefix(LEFT_OUT)].append(asset)
+        return dict(found)
+
+    def show(self, console: Console) -> None:
+        """Print the table, the assets that were left out and the checks that found something."""
+        table = Table(box=None, pad_edge=False)
+        table.add_column("group")
+        for heading in ("assets", "rows", "checks passed", "failed", "seconds"):
+            table.add_column(heading, justify="right")
+        for name, group in self._groups.items():
+            checks = [check for (asset, _), check in self._checks.items() if asset in group.assets]
+            passed = sum(check.passed for check in checks)
+            rows = sum(count for (asset, _), count in self._rows.items() if asset in group.assets)
+            cells = (len(group.assets), rows, passed, len(checks) - passed)
+            table.add_row(name, *(f"{cell:,}" for cell in cells), f"{group.seconds:.1f}")
+        console.print(table)
+        for reason, assets in self.left_out.items():
+            _say(console, f"left out: {', '.join(assets)}: {reason}")
+        failed = [(key, check) for key, check in self._checks.items() if not check.passed]
+        for (asset, name), check in failed[:SHOWN_CHECKS]:
+            _say(console, f"check {asset} · {name}: {check.description}")
+        if len(failed) > SHOWN_CHECKS:
+            _say(console, f"and {len(failed) - SHOWN_CHECKS} more; the page Checks of the asset shows them")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(escape(text), highlight=False, soft_wrap=True)
