@@ -139,7 +139,7 @@ def _fit_outcome(
         checks = [BAYESIAN_FITTED.failed(fit.reason), DIAGNOSTICS.passed("there is no fit to judge")]
         return run.outcome(published, {"as_of": as_of}, checks=checks)
     posterior, verdict = fit.posterior, fit.posterior.verdict
-    numbers = {name: str(value) for name, value in posterior.diagnostics().items()}
+    numbers = posterior.diagnostics()
     seen = f"{posterior.n_students:,} students, {posterior.n_scores:,} scores"
     text = "; ".join(verdict.reasons) or "within all limits"
     checks = [
