@@ -199,7 +199,9 @@ def _publish_week(
         ["reports", "failed", "new or changed", "megabytes", "renderer"],
         [[made, failed, published.inserted + published.updated, rendered.size_bytes / 1e6, ", ".join(renderers)]],
     )
-    check = ALL_RENDERED.judged(f"{made:,} reports, {failed:,} failed", is_passed=failed == 0)
+    check = ALL_RENDERED.judged(
+        f"{made:,} reports, {failed:,} failed", is_passed=failed == 0, metadata={"reports": made, "failed": failed}
+    )
     return Outcome(
         published, {"summary": summary}, checks=[check], partition=week.key, is_dry_run=dry, key=("weekly_report",)
     )

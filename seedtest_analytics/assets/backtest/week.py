@@ -88,6 +88,12 @@ def _checks(judged: Sequence[Judgement], drifts: Sequence[str]) -> list[CheckOut
     skills = ", ".join(f"{j.prediction} skill {j.row['brier_skill']:+.3f}" for j in judged if "brier_skill" in j.row)
     text = "; ".join(faults) or skills or "nothing to judge yet"
     return [
-        BETTER_THAN_BASELINE.judged(text, is_passed=not faults),
-        NO_DRIFT.judged("; ".join(drifts) or "no drift", is_passed=not drifts),
+        BETTER_THAN_BASELINE.judged(
+            text,
+            is_passed=not faults,
+            metadata={f"brier_skill_{j.prediction}": j.row["brier_skill"] for j in judged if "brier_skill" in j.row},
+        ),
+        NO_DRIFT.judged(
+            "; ".join(drifts) or "no drift", is_passed=not drifts, metadata={"drifted_predictions": len(drifts)}
+        ),
     ]

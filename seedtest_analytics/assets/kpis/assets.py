@@ -66,7 +66,8 @@ def compute_week(run: WeekRun, name: str) -> Sequence[Outcome]:
     complete_rows(run, [name])
     metadata, numbers = _week_metadata(run, name)
     text = f"{numbers:,} of {published.staged:,} students have a number"
-    check = COVERAGE.judged(text, is_passed=numbers > 0 or published.staged == 0)
+    counts = {"students_with_a_number": numbers, "students": published.staged}
+    check = COVERAGE.judged(text, is_passed=numbers > 0 or published.staged == 0, metadata=counts)
     return [run.outcome(published, metadata, checks=[check], key=("weekly_kpi", name))]
 
 

@@ -215,9 +215,7 @@ def test_a_check_over_a_range_says_that_the_newest_partition_passed() -> None:
 
 def test_numbers_of_a_check_stay_numbers_so_that_dagster_plots_them() -> None:
     numbers = {"n": 3, "share": np.float64(0.5), "is_whole": True, "none": float("nan"), "text": "x", "pair": [1, 2]}
-    outcomes = [
-        outcome(partition=day, checks=(FITTED.passed("yes", numbers), FULL.passed("all"))) for day in DAYS[:2]
-    ]
+    outcomes = [outcome(partition=day, checks=(FITTED.passed("yes", numbers), FULL.passed("all"))) for day in DAYS[:2]]
     run = Run(outcomes, days=DAYS[:2])
     for partition in (DAYS[0], None):
         metadata = run.checks(partition)["fitted"].metadata

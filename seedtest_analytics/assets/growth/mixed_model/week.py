@@ -180,7 +180,9 @@ def _fit_outcome(
         return run.outcome(published, {"as_of": as_of}, checks=checks)
     messages = [*fit.convergence_messages, *(["singular fit: a variance is zero"] if fit.is_singular else [])]
     checks = [
-        MIXED_MODEL_FITTED.passed(f"{len(rows.users):,} students, {fit.n_rows:,} rows"),
+        MIXED_MODEL_FITTED.passed(
+            f"{len(rows.users):,} students, {fit.n_rows:,} rows", {"students": len(rows.users), "rows": fit.n_rows}
+        ),
         CONVERGED.judged("; ".join(messages) or "converged", is_passed=not messages),
         _prediction_check(fit),
     ]
@@ -201,4 +203,5 @@ def _prediction_check(fit: MixedModelFit) -> CheckOutcome:
         return PREDICTS.passed("nothing was held out")
     error, baseline = fit.held_out.rmse, fit.held_out.rmse_of_mean
     numbers = f"held out {error:.4f}, mean of the others {baseline:.4f}, in the sample {fit.rmse:.4f}"
-    return PREDICTS.judged(f"RMSE: {numbers}", is_passed=error < baseline)
+    metadata = {"rmse_held_out": error, "rmse_of_mean": baseline}
+    return PREDICTS.judged(f"RMSE: {numbers}", is_passed=error < baseline, metadata=metadata)

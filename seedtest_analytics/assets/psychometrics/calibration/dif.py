@@ -124,7 +124,7 @@ def dif_check(dif: DifOfWeek) -> CheckOutcome:
     )
     if items:
         text += f" (items {', '.join(map(str, items[:10]))}{', …' if len(items) > 10 else ''})"
-    return DIF_SMALL.judged(text, is_passed=not items)
+    return DIF_SMALL.judged(text, is_passed=not items, metadata={"class_b": counts["B"], "class_c": counts["C"]})
 
 
 def dif_metadata(dif: DifOfWeek) -> dict[str, Any]:
