@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table
 
 from seedtest_analytics.assets.framework.checks import CheckOutcome
 from seedtest_analytics.assets.framework.declare import RunOptions
+from seedtest_analytics.assets.framework.preview import Plot
 from seedtest_analytics.assets.framework.report import NotComputed, Outcome
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.database.publish import Published, publish, staged_from_frame
@@ -67,9 +68,11 @@ class WeekRun:
         if any(not found.is_passed and found.check.needs_weeks for found in checks):
             number = self.weeks_of_attempts()
             checks = [found.as_of_week(number) for found in checks]
-        return Outcome(
-            published, metadata or {}, checks=checks, partition=self.week.key, is_dry_run=self.is_dry_run, key=key
-        )
+        shown = {
+            name: value.of_week(self.week.key) if isinstance(value, Plot) else value
+            for name, value in (metadata or {}).items()
+        }
+        return Outcome(published, shown, checks=checks, partition=self.week.key, is_dry_run=self.is_dry_run, key=key)
 
     def weeks_of_attempts(self) -> int:
         """Whole weeks from the first attempt to ``as_of``."""

@@ -82,7 +82,7 @@ def _week_metadata(run: WeekRun, name: str) -> tuple[Mapping[str, Any], int]:
         "reasons": table_preview(connection, statement(MERGE_SQL, "reasons"), parameters=parameters),
     }
     if values:
-        metadata["distribution"] = histogram(list(values), f"{name}, week of {run.week.key}", label=name)
+        metadata["distribution"] = histogram(list(values), name, label=name)
     return metadata, numbers
 
 

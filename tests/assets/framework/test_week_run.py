@@ -173,6 +173,11 @@ def test_a_week_that_fails_is_rolled_back_and_the_weeks_before_it_stay(database:
 # ---- checks in a log's first weeks ----
 
 
+@pytest.fixture
+def old_log() -> None:
+    """Here the age of the log is the real one."""
+
+
 @pytest.mark.parametrize(
     ("first", "is_passed", "text"),
     [

@@ -69,7 +69,7 @@ def _overall_metadata(run: WeekRun, scores: WeekScores, *, scale: Scale | None) 
         theta = scores.overall["theta"]
         mean, sd = float(theta.mean()), float(theta.std(ddof=0))
         metadata |= {"theta_mean": mean, "theta_sd": sd}
-        title = f"Ability of {len(theta):,} students, week of {run.week.key}: mean {mean:.2f}, SD {sd:.2f}"
+        title = f"Ability of {len(theta):,} students: mean {mean:.2f}, SD {sd:.2f}"
         metadata["theta"] = histogram(theta.tolist(), title, label="θ (logit), posterior mean", bins=_bins(len(theta)))
     return metadata
 
