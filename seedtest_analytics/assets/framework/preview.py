@@ -18,6 +18,7 @@ INK = "#1d2733"
 ACCENT = "#1f6f4a"
 MUTED = "#9aa8b5"
 ROUND_RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+TITLE_CHARACTERS_PER_INCH = 13
 WIDEST_ROW = 4
 """A single row with more columns than this does not fit on an asset's page."""
 
@@ -99,10 +100,19 @@ class Plot:
     def _name_week(self, week: str) -> None:
         titled = [axes for axes in self.figure.axes if axes.get_title(loc="left")]
         if len(titled) == 1 and not self.figure.get_suptitle():
-            titled[0].set_title(f"{titled[0].get_title(loc='left')}, {week}", loc="left", fontsize=10, color=INK)
+            title = self._with_week(titled[0].get_title(loc="left"), week)
+            titled[0].set_title(title, loc="left", fontsize=10, color=INK)
         else:
-            title = ", ".join(filter(None, (self.figure.get_suptitle(), week)))
+            title = self._with_week(self.figure.get_suptitle(), week)
             self.figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
+
+    def _with_week(self, title: str, week: str) -> str:
+        """The week on the title's line if it fits there."""
+        if not title:
+            return week.capitalize()
+        fits = len(f"{title}, {week}") <= (self.figure.get_figwidth() - 0.7) * TITLE_CHARACTERS_PER_INCH
+        separator = ", " if fits else "\n"
+        return f"{title}{separator}{week}"
 
 
 def histogram(values: Sequence[float], title: str, *, label: str, bins: int = 40) -> Plot:

@@ -86,13 +86,16 @@ def test_a_plot_names_its_week_beside_its_title() -> None:
     plot = histogram([0.0, 1.0], "Ability", label="θ")
     plot.of_week("2026-09-14")
     assert plot.figure.axes[0].get_title(loc="left") == "Ability, week of 2026-09-14"
+    plot = histogram([0.0, 1.0], "A" * 60, label="θ")
+    plot.of_week("2026-09-14")
+    assert plot.figure.axes[0].get_title(loc="left") == "A" * 60 + "\nweek of 2026-09-14"
     figure, panels = new_figures(2, 9.0, height=2.0)
     for panel, title in zip(panels, ("left", "right"), strict=True):
         panel.set_title(title, loc="left")
     figure.supxlabel("week")
     figure.supylabel("score")
     Plot(figure).of_week("2026-09-14")
-    assert figure.get_suptitle() == "week of 2026-09-14"
+    assert figure.get_suptitle() == "Week of 2026-09-14"
     figure.suptitle("Lines")
     Plot(figure).of_week("2026-09-14")
     assert figure.get_suptitle() == "Lines, week of 2026-09-14"
