@@ -61,6 +61,11 @@ class Week:
         year, number, _ = self.start.isocalendar()
         return f"{year}-W{number:02d}"
 
+    @property
+    def is_running(self) -> bool:
+        """The week had not ended at ``as_of``."""
+        return self.as_of < instant_of(self.start + WEEK, ZoneInfo(self.timezone))
+
     def days_before(self, days: int) -> dt.datetime:
         """The instant ``days`` local days before ``as_of``; a day of 23 or 25 hours counts as one."""
         zone = ZoneInfo(self.timezone)

@@ -91,7 +91,13 @@ def _days(
     yield Outcome(
         published,
         {"by_day": by_day},
-        checks=[RECONCILED.judged(f"{missing:,} answered attempts are missing from the rows", is_passed=missing == 0)],
+        checks=[
+            RECONCILED.judged(
+                f"{missing:,} answered attempts are missing from the rows",
+                is_passed=missing == 0,
+                metadata={"missing": missing},
+            )
+        ],
         is_dry_run=dry,
         partition_rows={day.isoformat(): n for day, n in rows.items()},
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
 from seedtest_analytics.assets.framework.options import overrides
@@ -13,7 +13,7 @@ from seedtest_analytics.assets.framework.preview import table_preview
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, now
 from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
-from seedtest_analytics.database.kpi_rows import merge_kpis
+from seedtest_analytics.assets.running_week import complete_rows, merge_stage
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, Week, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -58,8 +58,9 @@ def count_due(connection: Connection, instant: dt.datetime) -> int:
             inactivity_notice,
             grain="student_silence",
             description="Students who were silent for INACTIVITY_THRESHOLD_DAYS: one row for each silence, written once. "
-            "The same transaction refreshes P and S of the running week for these students, so a run that is killed "
-            "leaves nothing behind and the next one notices the same students.",
+            "The same transaction refreshes P and S of the running week for these students, and computes all six KPIs "
+            "for those without a row, so a run that is killed leaves nothing behind and the next one notices the same "
+            "students.",
         ),
         group="churn",
         deps=["attempt", "survival_fit_meta", "mirt_ability", "interest_goal"],
@@ -84,10 +85,10 @@ def _notice(
     with postgres.transaction(f"weekly_kpi:{week.key}", is_dry_run=dry) as connection:
         run = WeekRun(week, connection, settings=settings, log=context.log, is_dry_run=dry)
         connection.execute(statement(SQL, "population"), silence_window(week, threshold, kpis=settings.kpis))
-        for name, stage in (("P", stage_goal_probability), ("S", stage_churn_risk)):
-            stage(run)
-            merge_kpis(connection, name, week_start=week.start, is_whole=False)
-            connection.execute(text("DROP TABLE staged_kpi"))
+        refreshed = {"P": stage_goal_probability, "S": stage_churn_risk}
+        for name, stage in refreshed.items():
+            merge_stage(run, name, stage=stage, is_whole=False)
+        complete_rows(run, refreshed)
         connection.execute(
             statement(SQL, "stage"), {"week_start": week.start, "as_of": week.as_of, "threshold_days": threshold}
         )

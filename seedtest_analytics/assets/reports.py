@@ -1,8 +1,9 @@
 """Reports: one report for each student and week, rendered from the `.qmd` and put into the object store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 
@@ -27,6 +28,7 @@ SQL = "reports/documents.sql"
 ALL_RENDERED = Check("all_rendered", "Every student with KPIs in the week has a report.")
 _STREAM_ROWS = 200
 _SHOWN_FAILURES = 5
+_SHOWN_LINKS = 3
 
 
 @overrides(ReportSettings)
@@ -199,7 +201,23 @@ def _publish_week(
         ["reports", "failed", "new or changed", "megabytes", "renderer"],
         [[made, failed, published.inserted + published.updated, rendered.size_bytes / 1e6, ", ".join(renderers)]],
     )
-    check = ALL_RENDERED.judged(f"{made:,} reports, {failed:,} failed", is_passed=failed == 0)
-    return Outcome(
-        published, {"summary": summary}, checks=[check], partition=week.key, is_dry_run=dry, key=("weekly_report",)
+    check = ALL_RENDERED.judged(
+        f"{made:,} reports, {failed:,} failed", is_passed=failed == 0, metadata={"reports": made, "failed": failed}
     )
+    metadata = {"summary": summary, **_links([row["url"] for row in rendered.rows])}
+    return Outcome(published, metadata, checks=[check], partition=week.key, is_dry_run=dry, key=("weekly_report",))
+
+
+def _links(urls: Sequence[str]) -> dict[str, dg.MetadataValue]:
+    """The folder of the reports and a few of them. A key has no character that ends a link (see `ReportKey`)."""
+    if not urls:
+        return {}
+    folder = urls[0].rpartition("/reports/")[0] + "/reports"
+    examples = {f"example_{number}": _link(url) for number, url in enumerate(urls[:_SHOWN_LINKS], start=1)}
+    return {"folder": _link(folder), **examples}
+
+
+def _link(url: str) -> dg.MetadataValue:
+    """A link; a path to copy for a file, because browsers follow no link from a page to a file."""
+    parts = urlsplit(url)
+    return dg.MetadataValue.path(unquote(parts.path)) if parts.scheme == "file" else dg.MetadataValue.url(url)

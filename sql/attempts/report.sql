@@ -38,3 +38,7 @@ FROM attempt_log
 GROUP BY date_trunc('month', completed_at)
 ORDER BY month DESC
 LIMIT 12;
+
+-- name: first_at
+-- Params: as_of.
+SELECT min(completed_at) FROM attempt_log WHERE completed_at < :as_of;

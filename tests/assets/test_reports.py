@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine
 
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
-from seedtest_analytics.assets.reports import _problem, _Rendered, weekly_report
+from seedtest_analytics.assets.reports import _link, _problem, _Rendered, weekly_report
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.quarto.renderer import ReportRenderer
@@ -100,6 +100,35 @@ def test_a_report_that_fails_leaves_the_others_and_a_red_run(
     assert "1 of 3 reports could not be made" in failure_of(result)
     stored = rows_of(database, "SELECT user_id FROM report_artifacts ORDER BY user_id")
     assert [row["user_id"] for row in stored] == ["anna", "cleo"]
+
+
+def test_the_page_of_the_asset_links_the_reports_and_a_hostile_name_stays_inside_its_link(
+    database: Engine, tmp_path: Path
+) -> None:
+    names = ["a](javascript:alert(1))", "../../etc/passwd", "<img src=x onerror=alert(1)>", "zoe"]
+    store_kpis(database, names)
+    result = made(database, tmp_path)
+    (event,) = result.asset_materializations_for_node("weekly_report")
+    assert event.metadata["folder"] == dg.MetadataValue.path(str(tmp_path / "reports"))
+    for number in (1, 2, 3):
+        found = event.metadata[f"example_{number}"]
+        assert isinstance(found, dg.PathMetadataValue)
+        path = Path(str(found.value))
+        assert path.read_bytes().startswith(b"<!DOCTYPE html>")
+        assert path.is_relative_to(tmp_path / "reports")
+        assert not set("<>()[]:\"' ") & set(str(path.relative_to(tmp_path)))
+    assert "example_4" not in event.metadata
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://s3.example/reports/a~20b/r.html", dg.MetadataValue.url("https://s3.example/reports/a~20b/r.html")),
+        ("file:///srv/my%20reports/a~20b/r.html", dg.MetadataValue.path("/srv/my reports/a~20b/r.html")),
+    ],
+)
+def test_a_browser_opens_no_file_from_a_page_so_a_file_is_shown_as_a_path(url: str, expected: Any) -> None:
+    assert _link(url) == expected
 
 
 def test_a_dry_run_stores_nothing(database: Engine, tmp_path: Path) -> None:

@@ -62,6 +62,20 @@ def test_who_crosses_the_threshold_is_noticed_once_and_the_others_keep_their_row
     assert snapshot(database, "inactivity_notice", "weekly_kpi") == before
 
 
+def test_the_newest_row_of_a_student_has_all_six_kpis_whoever_writes_it_first(database: Engine) -> None:
+    """The sensor fires on Monday before the KPIs of the week: it once wrote rows that only had P and S."""
+    store_sessions(database, ["crossing"] * 3, np.array([silent_for(days) for days in (40.0, 20.0, 8.0)]))
+    assert notice(database).success
+    (newest,) = rows_of(database, "SELECT kpis FROM weekly_kpi WHERE week_start = :w", w=MONDAY)
+    for key in ("I_t", "E_t", "R_t", "A_t", "P", "S"):
+        assert newest["kpis"].get(key) is not None or newest["kpis"].get(f"{key}_reason"), key
+    assert newest["kpis"]["A_t"] > 0
+    assert newest["kpis"]["S"] > 0
+    before = snapshot(database, "weekly_kpi")
+    assert notice(database, NOW + dt.timedelta(minutes=1)).success
+    assert snapshot(database, "weekly_kpi") == before
+
+
 def test_a_new_silence_is_noticed_again(database: Engine) -> None:
     store(database, u=20.0)
     assert notice(database).success

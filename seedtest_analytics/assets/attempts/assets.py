@@ -92,6 +92,7 @@ def _sync(context: dg.AssetExecutionContext, config: SyncOptions, *, postgres: P
             RECONCILED.judged(
                 f"{counts.elements:,} elements = {counts.attempts:,} attempts + {counts.excluded:,} excluded",
                 is_passed=missing == 0 or dry,
+                metadata={"missing": missing},
             )
         ],
         is_dry_run=dry,
@@ -104,6 +105,7 @@ def _sync(context: dg.AssetExecutionContext, config: SyncOptions, *, postgres: P
             QUARANTINE_SHARE.judged(
                 f"{counts.quarantined:,} of {counts.elements:,} elements ({share:.2%}) are malformed",
                 is_passed=share <= QUARANTINE_WARN_SHARE,
+                metadata={"malformed": counts.quarantined, "share": share},
             )
         ],
         is_dry_run=dry,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from seedtest_analytics.assets.framework.checks import Check
+from seedtest_analytics.assets.framework.checks import WINDOWS_WEEKS, Check
 
 BETTER_THAN_BASELINE = Check(
-    "better_than_baseline", "Beyond chance, no prediction is worse than its baseline or distorted."
+    "better_than_baseline",
+    "Beyond chance, no prediction is worse than its baseline or distorted.",
+    needs_weeks=WINDOWS_WEEKS,
 )
-NO_DRIFT = Check("no_drift", "Observed and predicted shares are as far apart as in the weeks before.")
+NO_DRIFT = Check(
+    "no_drift", "Observed and predicted shares are as far apart as in the weeks before.", needs_weeks=WINDOWS_WEEKS
+)

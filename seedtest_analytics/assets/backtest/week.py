@@ -48,7 +48,7 @@ def judge_week(run: WeekRun, instant: dt.datetime) -> Sequence[Outcome]:
     waiting = {name: result for name, result in results.items() if isinstance(result, NoResult)}
     published = publish_week(run, prediction_backtest, rows=_frame(run.week, judged))
     drifts = drift_reasons(run.connection, run.week)
-    metadata = _metadata(run.week, judged, waiting=waiting)
+    metadata = _metadata(judged, waiting)
     return [run.outcome(published, metadata, checks=_checks(judged, drifts))]
 
 
@@ -72,14 +72,13 @@ def drift_reasons(connection: Connection, week: Week) -> list[str]:
     return reasons
 
 
-def _metadata(week: Week, judged: Sequence[Judgement], *, waiting: Mapping[str, NoResult]) -> dict[str, Any]:
+def _metadata(judged: Sequence[Judgement], waiting: Mapping[str, NoResult]) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "scores": markdown_table(list(SHOWN), [[j.row.get(name) for name in SHOWN.values()] for j in judged]),
         "not_judged": "; ".join(f"{prediction}: {result.reason}" for prediction, result in waiting.items()) or "none",
     }
     for judgement in (j for j in judged if j.curve):
-        title = f"{judgement.prediction}, week of {week.key}"
-        metadata[f"calibration_{judgement.prediction}"] = calibration_plot(judgement.curve, title)
+        metadata[f"calibration_{judgement.prediction}"] = calibration_plot(judgement.curve, judgement.prediction)
     return metadata
 
 
@@ -88,6 +87,12 @@ def _checks(judged: Sequence[Judgement], drifts: Sequence[str]) -> list[CheckOut
     skills = ", ".join(f"{j.prediction} skill {j.row['brier_skill']:+.3f}" for j in judged if "brier_skill" in j.row)
     text = "; ".join(faults) or skills or "nothing to judge yet"
     return [
-        BETTER_THAN_BASELINE.judged(text, is_passed=not faults),
-        NO_DRIFT.judged("; ".join(drifts) or "no drift", is_passed=not drifts),
+        BETTER_THAN_BASELINE.judged(
+            text,
+            is_passed=not faults,
+            metadata={f"brier_skill_{j.prediction}": j.row["brier_skill"] for j in judged if "brier_skill" in j.row},
+        ),
+        NO_DRIFT.judged(
+            "; ".join(drifts) or "no drift", is_passed=not drifts, metadata={"drifted_predictions": len(drifts)}
+        ),
     ]

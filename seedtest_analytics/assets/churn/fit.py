@@ -105,8 +105,9 @@ def _checks(model: ChurnModel) -> list[CheckOutcome]:
     is_fitted = model.fit is not None
     why = "; ".join(model.verdict_reasons)
     score = model.calibration
-    calibrated = "nothing to judge"
+    calibrated, scores = "nothing to judge", {}
     if score is not None:
+        scores = {"brier": score.brier, "brier_baseline": score.brier_baseline, "ici": score.ici}
         calibrated = (
             f"out of fold: Brier {score.brier:.4f} (base rate {score.brier_baseline:.4f}), slope "
             f"{score.calibration_slope:.2f}, ICI {score.ici:.3f}"
@@ -119,12 +120,20 @@ def _checks(model: ChurnModel) -> list[CheckOutcome]:
     ]
     trends = f"hazard ratios that change over the follow-up: {', '.join(moving)}"
     return [
-        ENOUGH_EVENTS.judged(f"{model.n_events:,} returns; {why}" if why else "fitted", is_passed=is_fitted),
-        CALIBRATED.judged(f"{calibrated}. {why}".strip(), is_passed=model.usable or not is_fitted),
+        ENOUGH_EVENTS.judged(
+            f"{model.n_events:,} returns; {why}" if why else "fitted",
+            is_passed=is_fitted,
+            metadata={"returns": model.n_events, "students": model.n_users},
+        ),
+        CALIBRATED.judged(f"{calibrated}. {why}".strip(), is_passed=model.usable or not is_fitted, metadata=scores),
         CONCORDANCE.judged(
-            ordered if is_fitted else "no fit", is_passed=not is_fitted or model.concordance >= MIN_CONCORDANCE
+            ordered if is_fitted else "no fit",
+            is_passed=not is_fitted or model.concordance >= MIN_CONCORDANCE,
+            metadata={"concordance": model.concordance},
         ),
         PROPORTIONAL_HAZARDS.judged(
-            trends if moving else "no hazard ratio changes much over the follow-up", is_passed=not moving
+            trends if moving else "no hazard ratio changes much over the follow-up",
+            is_passed=not moving,
+            metadata={"changing_hazard_ratios": len(moving)},
         ),
     ]

@@ -12,7 +12,7 @@ from seedtest_analytics.assets.framework.preview import (
     INK,
     MUTED,
     Forest,
-    figure_metadata,
+    Plot,
     forest_plot,
     markdown_table,
     new_figure,
@@ -20,11 +20,15 @@ from seedtest_analytics.assets.framework.preview import (
 from seedtest_analytics.stats.survival.churn import ChurnModel
 
 
-def fit_plots(model: ChurnModel) -> dict[str, dg.MetadataValue]:
+def fit_plots(model: ChurnModel) -> dict[str, dg.MetadataValue | Plot]:
     """Plots and the table of a fit; empty for the heuristic."""
     if model.fit is None:
         return {}
-    plots = {"coefficients": _table(model), "hazard_ratios": _forest(model), "baseline": _baseline(model)}
+    plots: dict[str, dg.MetadataValue | Plot] = {
+        "coefficients": _table(model),
+        "hazard_ratios": _forest(model),
+        "baseline": _baseline(model),
+    }
     if model.calibration is not None:
         curve = model.calibration.curve
         plots["calibration"] = calibration_plot(
@@ -55,20 +59,21 @@ def _table(model: ChurnModel) -> dg.MetadataValue:
     return markdown_table(header, rows)
 
 
-def _forest(model: ChurnModel) -> dg.MetadataValue:
+def _forest(model: ChurnModel) -> Plot:
     ratio, lower, upper = zip(*model.hazard_ratios.values(), strict=True)
     is_clear = [not low <= 1 <= high for low, high in zip(lower, upper, strict=True)]
     return forest_plot(
         Forest(list(model.hazard_ratios), ratio, lower=lower, upper=upper, is_marked=is_clear),
         "Hazard ratios with 95 % limits",
         label="hazard ratio of the return (right: returns sooner)",
+        rows_are="covariate",
         limits=(),
         no_effect=1.0,
         is_log=True,
     )
 
 
-def _baseline(model: ChurnModel) -> dg.MetadataValue:
+def _baseline(model: ChurnModel) -> Plot:
     figure, axes = new_figure()
     axes.step(
         [point.day for point in model.baseline_curve],
@@ -81,10 +86,10 @@ def _baseline(model: ChurnModel) -> dg.MetadataValue:
     axes.set_xlabel("days after the landmark", fontsize=8)
     axes.set_ylabel("share still silent", fontsize=8)
     axes.set_title("Baseline curve (average covariates)", loc="left", fontsize=10, color=INK)
-    return figure_metadata(figure)
+    return Plot(figure)
 
 
-def calibration_plot(curve: Mapping[str, Any], title: str) -> dg.MetadataValue:
+def calibration_plot(curve: Mapping[str, Any], title: str) -> Plot:
     """Predicted against observed in groups of equal size, with Wilson's 95 % limits."""
     figure, axes = new_figure(4.2, 4.0)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
@@ -92,7 +97,7 @@ def calibration_plot(curve: Mapping[str, Any], title: str) -> dg.MetadataValue:
     axes.plot(curve["predicted"], curve["observed"], "o", color=INK, markersize=4)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel("predicted", fontsize=8)
-    axes.set_ylabel("observed", fontsize=8)
+    axes.set_xlabel("predicted probability", fontsize=8)
+    axes.set_ylabel("observed share", fontsize=8)
     axes.set_title(title, loc="left", fontsize=10, color=INK)
-    return figure_metadata(figure)
+    return Plot(figure)

@@ -110,7 +110,7 @@ def score_week(run: WeekRun) -> Sequence[Outcome]:
     if scorer.note:
         metadata["fit_note"] = scorer.note
     if len(risks):
-        metadata["risk"] = histogram(risks.tolist(), f"Risk of silence, week of {week.key}", label="probability")
+        metadata["risk"] = histogram(risks.tolist(), "Risk of silence", label="probability")
     return [run.outcome(current, metadata, checks=[check])]
 
 

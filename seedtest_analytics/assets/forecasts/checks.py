@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from seedtest_analytics.assets.framework.checks import Check
+from seedtest_analytics.assets.framework.checks import HALF_LOOK_BACK_WEEKS, Check
 
-BEATS_BASELINE = Check("beats_baseline", "One week ahead, the error of Prophet is at most that of the local level.")
+BEATS_BASELINE = Check(
+    "beats_baseline",
+    "One week ahead, the error of Prophet is at most that of the local level.",
+    needs_weeks=HALF_LOOK_BACK_WEEKS,
+)
 LAST_WEEK_EXPECTED = Check("last_week_expected", "No series had an anomaly in its last closed week.")

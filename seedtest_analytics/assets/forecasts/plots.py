@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from seedtest_analytics.assets.framework.preview import ACCENT, INK, MUTED, figure_metadata, markdown_table, new_figure
+from seedtest_analytics.assets.framework.preview import ACCENT, INK, MUTED, Plot, markdown_table, new_figure
 from seedtest_analytics.stats.forecasts.series import SeriesForecast
 
 
@@ -22,12 +22,12 @@ def forecast_table(forecasts: Sequence[SeriesForecast]) -> dg.MetadataValue:
     return markdown_table(header, rows)
 
 
-def forecast_plots(forecasts: Sequence[SeriesForecast]) -> dict[str, dg.MetadataValue]:
+def forecast_plots(forecasts: Sequence[SeriesForecast]) -> dict[str, Plot]:
     """A plot for each of the first eight series that have a forecast."""
     return {f"plot_{f.metric}": _plot(f) for f in forecasts[:8] if f.method != "none"}
 
 
-def _plot(found: SeriesForecast) -> dg.MetadataValue:
+def _plot(found: SeriesForecast) -> Plot:
     figure, axes = new_figure(6.4, 3.0)
     axes.plot(found.weeks, found.values, "o-", color=INK, markersize=3, linewidth=1, label="value")
     axes.plot(found.weeks, found.expected, color=MUTED, linewidth=1, label="expected from the weeks before")
@@ -37,5 +37,7 @@ def _plot(found: SeriesForecast) -> dg.MetadataValue:
     axes.plot(found.weeks[far], found.values[far], "D", color="#c1121f", markersize=6, label="anomaly")
     axes.legend(fontsize=7, frameon=False)
     axes.tick_params(axis="x", labelrotation=30)
+    axes.set_xlabel("week", fontsize=8)
+    axes.set_ylabel(found.metric, fontsize=8)
     axes.set_title(f"{found.metric}, by {found.method}", loc="left", fontsize=10, color=INK)
-    return figure_metadata(figure)
+    return Plot(figure)

@@ -61,7 +61,7 @@ def model_settings(last: dt.date, settings: ForecastSettings) -> ModelSettings:
 def _beats_baseline(forecasts: Sequence[SeriesForecast]) -> CheckOutcome:
     faults = [f"{f.metric}: {'; '.join(f.warnings)}" for f in forecasts if f.warnings]
     text = "; ".join(faults) or "no series is worse, or no series could be judged"
-    return BEATS_BASELINE.judged(text, is_passed=not faults)
+    return BEATS_BASELINE.judged(text, is_passed=not faults, metadata={"series_with_warnings": len(faults)})
 
 
 def _last_week(forecasts: Sequence[SeriesForecast]) -> CheckOutcome:
@@ -70,4 +70,6 @@ def _last_week(forecasts: Sequence[SeriesForecast]) -> CheckOutcome:
         for f in forecasts
         if len(f.weeks) and f.is_anomaly[-1]
     ]
-    return LAST_WEEK_EXPECTED.judged("; ".join(far) or "as expected", is_passed=not far)
+    return LAST_WEEK_EXPECTED.judged(
+        "; ".join(far) or "as expected", is_passed=not far, metadata={"anomalies": len(far)}
+    )

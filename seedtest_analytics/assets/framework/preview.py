@@ -18,6 +18,7 @@ INK = "#1d2733"
 ACCENT = "#1f6f4a"
 MUTED = "#9aa8b5"
 ROUND_RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+TITLE_CHARACTERS_PER_INCH = 13
 WIDEST_ROW = 4
 """A single row with more columns than this does not fit on an asset's page."""
 
@@ -70,22 +71,58 @@ def new_figures(n: int, width: float, *, height: float) -> tuple[Figure, list[An
     return figure, all_axes
 
 
-def figure_metadata(figure: Figure) -> dg.MetadataValue:
-    """The figure as an inline image, which the UI shows without another request."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{encoded})")
+@dataclass(frozen=True)
+class Plot:
+    """A figure for an asset's page. The week's outcome draws it, so that every title names its week."""
+
+    figure: Figure
+
+    def of_week(self, week: str) -> dg.MetadataValue:
+        """The figure as an inline image, which the UI shows without another request.
+
+        Raises ValueError if an axis has no label.
+        """
+        self._require_labels()
+        self._name_week(f"week of {week}")
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", metadata={"Software": None})
+        encoded = base64.b64encode(buffer.getvalue()).decode()
+        return dg.MetadataValue.md(f"![plot](data:image/png;base64,{encoded})")
+
+    def _require_labels(self) -> None:
+        shared = {"x": self.figure.get_supxlabel(), "y": self.figure.get_supylabel()}
+        for axes in filter(lambda axes: axes.get_visible(), self.figure.axes):
+            own = {"x": axes.get_xlabel(), "y": axes.get_ylabel()}
+            is_scale = hasattr(axes, "_colorbar")
+            if missing := [name for name in own if not own[name] and not shared[name] and not is_scale]:
+                raise ValueError(f"the plot {axes.get_title(loc='left')!r} has no label of axis {missing[0]}")
+
+    def _name_week(self, week: str) -> None:
+        titled = [axes for axes in self.figure.axes if axes.get_title(loc="left")]
+        if len(titled) == 1 and not self.figure.get_suptitle():
+            title = self._with_week(titled[0].get_title(loc="left"), week)
+            titled[0].set_title(title, loc="left", fontsize=10, color=INK)
+        else:
+            title = self._with_week(self.figure.get_suptitle(), week)
+            self.figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
+
+    def _with_week(self, title: str, week: str) -> str:
+        """The week on the title's line if it fits there."""
+        if not title:
+            return week.capitalize()
+        fits = len(f"{title}, {week}") <= (self.figure.get_figwidth() - 0.7) * TITLE_CHARACTERS_PER_INCH
+        separator = ", " if fits else "\n"
+        return f"{title}{separator}{week}"
 
 
-def histogram(values: Sequence[float], title: str, *, label: str, bins: int = 40) -> dg.MetadataValue:
+def histogram(values: Sequence[float], title: str, *, label: str, bins: int = 40) -> Plot:
     """A histogram of finite values."""
     figure, axes = new_figure()
     axes.hist(values, bins=bins, color=ACCENT)
     axes.set_title(title, loc="left", fontsize=10, color=INK)
     axes.set_xlabel(label, fontsize=8)
-    axes.set_ylabel("count", fontsize=8)
-    return figure_metadata(figure)
+    axes.set_ylabel("students", fontsize=8)
+    return Plot(figure)
 
 
 @dataclass(frozen=True)
@@ -100,8 +137,15 @@ class Forest:
 
 
 def forest_plot(
-    forest: Forest, title: str, *, label: str, limits: Sequence[float], no_effect: float = 0.0, is_log: bool = False
-) -> dg.MetadataValue:
+    forest: Forest,
+    title: str,
+    *,
+    label: str,
+    rows_are: str,
+    limits: Sequence[float],
+    no_effect: float = 0.0,
+    is_log: bool = False,
+) -> Plot:
     """A forest plot. ``limits`` are dotted lines; ``no_effect`` is the solid line. ``is_log``: ratios on a log axis."""
     n = len(forest.labels)
     figure, axes = new_figure(6.5, 1.2 + 0.2 * n)
@@ -120,5 +164,6 @@ def forest_plot(
         axes.set_xticks(ratios, [f"{ratio:g}" for ratio in ratios])
         axes.minorticks_off()
     axes.set_xlabel(label, fontsize=8)
+    axes.set_ylabel(rows_are, fontsize=8)
     axes.set_title(title, loc="left", fontsize=10, color=INK)
-    return figure_metadata(figure)
+    return Plot(figure)

@@ -6,6 +6,8 @@ leave out. Known errors become failures that say what to do.
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +24,7 @@ from seedtest_analytics.tables import table_named
 
 CONTRACT_CHECK = "contract"
 DRY_RUN = "dry run, nothing written, computed from what the tables hold now"
+SHOWN_PARTITIONS = 5
 WOULD_CHANGE = "would_change"
 """Metadata of a dry run's checks: the rows that the asset would have changed."""
 
@@ -222,7 +225,7 @@ def _log_partition(
                 passed=event.is_passed,
                 severity=event.severity,
                 description=event.description,
-                metadata={k: dg.MetadataValue.text(str(v)) for k, v in event.metadata.items()},
+                metadata=dict(event.metadata),
                 partition=partition,
             )
         )
@@ -237,20 +240,45 @@ def _check_events(outcomes: Sequence[Outcome]) -> Iterator[_CheckEvent]:
         description=f"{rows:,} rows keep the contract",
         metadata={"rows": rows},
     )
-    results: dict[Check, list[CheckOutcome]] = {}
+    results: dict[Check, list[tuple[str | None, CheckOutcome]]] = {}
     for outcome in outcomes:
         for result in outcome.checks:
-            results.setdefault(result.check, []).append(result)
+            results.setdefault(result.check, []).append((outcome.partition, result))
     for check, found in results.items():
-        failed = [result for result in found if not result.is_passed]
-        shown = (failed or found)[-1]
-        text = shown.description
-        if len(failed) > 1:
-            text = f"failed in {len(failed)} of {len(found)} partitions; the last: {text}"
-        yield _CheckEvent(
-            check.name,
-            is_passed=not failed,
-            severity=dg.AssetCheckSeverity.ERROR if check.is_blocking else dg.AssetCheckSeverity.WARN,
-            description=text,
-            metadata=dict(shown.metadata),
-        )
+        yield _check_event(check, found)
+
+
+def _check_event(check: Check, found: Sequence[tuple[str | None, CheckOutcome]]) -> _CheckEvent:
+    """One event for a check in some partitions, oldest first: the newest that fails, else the newest."""
+    failed = [(partition, result) for partition, result in found if not result.is_passed]
+    partition, shown = (failed or found)[-1]
+    text, metadata = shown.description, dict(shown.metadata)
+    if len(found) > 1:
+        metadata |= {"partition": partition, "partitions": len(found), "failed_partitions": len(failed)}
+    if failed and len(found) > 1:
+        is_newest = "also in the newest" if failed[-1] == found[-1] else "not in the newest"
+        names = [str(name) for name, _ in reversed(failed)]
+        named = ", ".join(names[:SHOWN_PARTITIONS]) + (", …" if len(names) > SHOWN_PARTITIONS else "")
+        text = f"failed in {len(failed)} of {len(found)} partitions, {is_newest}: {named}; {partition}: {text}"
+    return _CheckEvent(
+        check.name,
+        is_passed=not failed,
+        severity=dg.AssetCheckSeverity.ERROR if check.is_blocking else dg.AssetCheckSeverity.WARN,
+        description=text,
+        metadata=_plottable(metadata),
+    )
+
+
+def _plottable(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers as numbers, because Dagster plots their history; the rest as text. NaN is left out: JSON has none."""
+    kept: dict[str, Any] = {}
+    for name, value in metadata.items():
+        if isinstance(value, bool | dg.MetadataValue):
+            kept[name] = value
+        elif isinstance(value, numbers.Integral):
+            kept[name] = int(value)
+        elif isinstance(value, numbers.Real):
+            kept |= {name: float(value)} if math.isfinite(value) else {}
+        elif value is not None:
+            kept[name] = str(value)
+    return kept

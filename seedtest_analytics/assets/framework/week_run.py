@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,10 +14,12 @@ from sqlalchemy import Connection, Table
 
 from seedtest_analytics.assets.framework.checks import CheckOutcome
 from seedtest_analytics.assets.framework.declare import RunOptions
+from seedtest_analytics.assets.framework.preview import Plot
 from seedtest_analytics.assets.framework.report import NotComputed, Outcome
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.database.publish import Published, publish, staged_from_frame
-from seedtest_analytics.partitions import Week
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import WEEK, Week
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import Settings
 
@@ -61,10 +64,22 @@ class WeekRun:
         checks: Sequence[CheckOutcome] = (),
         key: tuple[str, ...] = (),
     ) -> Outcome:
-        """What the week's publication reports."""
-        return Outcome(
-            published, metadata or {}, checks=checks, partition=self.week.key, is_dry_run=self.is_dry_run, key=key
-        )
+        """What the week's publication reports. A check that cannot pass yet does not fail."""
+        if any(not found.is_passed and found.check.needs_weeks for found in checks):
+            number = self.weeks_of_attempts()
+            checks = [found.as_of_week(number) for found in checks]
+        shown = {
+            name: value.of_week(self.week.key) if isinstance(value, Plot) else value
+            for name, value in (metadata or {}).items()
+        }
+        return Outcome(published, shown, checks=checks, partition=self.week.key, is_dry_run=self.is_dry_run, key=key)
+
+    def weeks_of_attempts(self) -> int:
+        """Whole weeks from the first attempt to ``as_of``."""
+        first: dt.datetime | None = self.connection.execute(
+            statement("attempts/report.sql", "first_at"), {"as_of": self.week.as_of}
+        ).scalar_one()
+        return 0 if first is None else (self.week.as_of - first) // WEEK
 
     def warn(self, text: str) -> None:
         """Log a warning that names the week."""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from seedtest_analytics.assets.framework.checks import Check
+from seedtest_analytics.assets.framework.checks import HALF_LOOK_BACK_WEEKS, Check
 
-MIXED_MODEL_FITTED = Check("fitted", "The look-back has enough answers for the model.")
-CONVERGED = Check("converged", "lme4 reports no convergence problem, and no variance is zero (singular).")
-PREDICTS = Check("predicts", "The error on held-out student-weeks is below the error of their mean.")
+MIXED_MODEL_FITTED = Check(
+    "fitted", "The look-back has enough answers for the model.", needs_weeks=HALF_LOOK_BACK_WEEKS
+)
+CONVERGED = Check(
+    "converged",
+    "lme4 reports no convergence problem, and no variance is zero (singular).",
+    needs_weeks=HALF_LOOK_BACK_WEEKS,
+)
+PREDICTS = Check(
+    "predicts",
+    "The error on held-out student-weeks is below the error of their mean.",
+    needs_weeks=HALF_LOOK_BACK_WEEKS,
+)
 
-BAYESIAN_FITTED = Check("fitted", "The look-back has enough scores for the model.")
+BAYESIAN_FITTED = Check("fitted", "The look-back has enough scores for the model.", needs_weeks=HALF_LOOK_BACK_WEEKS)
 DIAGNOSTICS = Check(
     "diagnostics",
     "R-hat, effective sample sizes, divergences, E-BFMI and tree depth (laplace: Pareto k and effective draws) allow "

@@ -11,7 +11,7 @@ from seedtest_analytics.assets.framework.preview import histogram, table_preview
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.week_run import WeeklyStep, WeekRun
 from seedtest_analytics.assets.kpis.checks import COVERAGE
-from seedtest_analytics.database.kpi_rows import merge_kpis
+from seedtest_analytics.assets.running_week import STAGES, Stage, complete_rows, merge_stage
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEKLY, Week
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -19,9 +19,6 @@ from seedtest_analytics.settings import KpiSettings, load_settings
 from seedtest_analytics.tables.kpis import KPI_KEYS, weekly_kpi
 
 MERGE_SQL = "kpis/merge.sql"
-Stage = Callable[[WeekRun], None]
-"""Fills the temporary table staged_kpi for one week."""
-STAGES: dict[str, Stage] = {}
 
 
 @overrides(KpiSettings)
@@ -65,11 +62,12 @@ def compute_week(run: WeekRun, name: str) -> Sequence[Outcome]:
     settings, week = run.settings.kpis, run.week
     since = week.days_before(max(settings.users_since_days, settings.lookback_days))
     run.connection.execute(statement("kpis/population.sql"), {"since": since, "as_of": week.as_of})
-    STAGES[name](run)
-    published = merge_kpis(run.connection, name, week_start=week.start)
+    published = merge_stage(run, name, stage=STAGES[name], is_whole=True)
+    complete_rows(run, [name])
     metadata, numbers = _week_metadata(run, name)
     text = f"{numbers:,} of {published.staged:,} students have a number"
-    check = COVERAGE.judged(text, is_passed=numbers > 0 or published.staged == 0)
+    counts = {"students_with_a_number": numbers, "students": published.staged}
+    check = COVERAGE.judged(text, is_passed=numbers > 0 or published.staged == 0, metadata=counts)
     return [run.outcome(published, metadata, checks=[check], key=("weekly_kpi", name))]
 
 
@@ -84,7 +82,7 @@ def _week_metadata(run: WeekRun, name: str) -> tuple[Mapping[str, Any], int]:
         "reasons": table_preview(connection, statement(MERGE_SQL, "reasons"), parameters=parameters),
     }
     if values:
-        metadata["distribution"] = histogram(list(values), f"{name}, week of {run.week.key}", label=name)
+        metadata["distribution"] = histogram(list(values), name, label=name)
     return metadata, numbers
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from seedtest_analytics.assets.framework.checks import Check
+from seedtest_analytics.assets.framework.checks import SCALE_WEEKS, Check
 
-ITEMS_USABLE = Check("items_usable", "At least half of the answers are to items that could be calibrated.")
+ITEMS_USABLE = Check(
+    "items_usable", "At least half of the answers are to items that could be calibrated.", needs_weeks=SCALE_WEEKS
+)
 USABLE = Check(
     "usable",
     "The calibration converged, is on the platform scale and may score. If not, the last usable calibration scores.",
+    needs_weeks=SCALE_WEEKS,
 )
 ON_THE_SCALE = Check("on_the_scale", "The calibration is on the platform scale: its origin, or linked to it.")
 ANCHORS_ENOUGH = Check(
     "anchors_enough",
     "At least MIRT_MIN_ANCHORS items tagged 'anchor' have MIRT_MIN_RESPONSES answers, enough to define the scale. The "
     "first calibration, the origin of the scale, needs none.",
+    needs_weeks=SCALE_WEEKS,
 )
 ANCHORS_STABLE = Check(
     "anchors_stable",
@@ -23,12 +27,18 @@ ANCHORS_STABLE = Check(
 DIF_SMALL = Check(
     "dif_small", "At equal ability, no item differs by group (ETS class C) for the covariate of DIF_COVARIATE."
 )
-SCORED = Check("scored", "Students with answers have an ability. If none has, there is no usable calibration.")
+SCORED = Check(
+    "scored",
+    "Students with answers have an ability. If none has, there is no usable calibration.",
+    needs_weeks=SCALE_WEEKS,
+)
 SCALE_STABLE = Check(
     "scale_stable",
     "Mean and SD of θ are close to those of the week before. A jump of the whole cohort is a jump of the scale.",
 )
 ANCHORS_COVER = Check(
-    "anchors_cover", "There are enough chosen items, and they cover every topic and range of difficulty."
+    "anchors_cover",
+    "There are enough chosen items, and they cover every topic and range of difficulty.",
+    needs_weeks=SCALE_WEEKS,
 )
 DRIFT_BELOW_THRESHOLD = Check("drift_below_threshold", "No item has moved beyond the thresholds.")

@@ -56,8 +56,16 @@ def segment_week(run: WeekRun) -> Sequence[Outcome]:
         return run.outcome(meta, metadata, checks=none), run.outcome(members)
     metadata |= {"run_id": run_id, "method": found.method, "reason": found.reason, **segment_plots(found)}
     checks = [
-        SEVERAL_SEGMENTS.judged(found.reason or f"{len(found.segments)}", is_passed=len(found.segments) > 1),
-        STABLE.judged("; ".join(found.warnings) or "every segment is stable", is_passed=not found.warnings),
+        SEVERAL_SEGMENTS.judged(
+            found.reason or f"{len(found.segments)}",
+            is_passed=len(found.segments) > 1,
+            metadata={"segments": len(found.segments)},
+        ),
+        STABLE.judged(
+            "; ".join(found.warnings) or "every segment is stable",
+            is_passed=not found.warnings,
+            metadata={"smallest_jaccard": min((s.jaccard for s in found.segments), default=None)},
+        ),
     ]
     return run.outcome(meta, metadata, checks=checks), run.outcome(members, {"run_id": run_id})
 

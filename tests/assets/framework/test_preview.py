@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from seedtest_analytics.assets.framework import preview
 from seedtest_analytics.assets.framework.preview import (
     Forest,
-    figure_metadata,
+    Plot,
     forest_plot,
     histogram,
     markdown_table,
@@ -73,25 +72,48 @@ def size_of(metadata: Any) -> tuple[int, int]:
 
 def test_a_figure_is_an_inline_image_that_is_the_same_every_time() -> None:
     values = list(np.linspace(-1, 1, 50))
-    first, second = (histogram(values, "Ability", label="θ") for _ in range(2))
+    first, second = (histogram(values, "Ability", label="θ").of_week("2026-09-14") for _ in range(2))
     assert first == second
     assert size_of(first) == (660, 308)
     figure, all_axes = new_figures(3, 9.0, height=2.0)
     assert len(all_axes) == 3
-    assert size_of(figure_metadata(figure)) == (990, 220)
+    for axes in all_axes:
+        axes.set(xlabel="θ", ylabel="students")
+    assert size_of(Plot(figure).of_week("2026-09-14")) == (990, 220)
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Figures that were turned into images."""
-    figures: list[Any] = []
-    monkeypatch.setattr(preview, "figure_metadata", figures.append)
-    return figures
+def test_a_plot_names_its_week_beside_its_title() -> None:
+    plot = histogram([0.0, 1.0], "Ability", label="θ")
+    plot.of_week("2026-09-14")
+    assert plot.figure.axes[0].get_title(loc="left") == "Ability, week of 2026-09-14"
+    plot = histogram([0.0, 1.0], "A" * 60, label="θ")
+    plot.of_week("2026-09-14")
+    assert plot.figure.axes[0].get_title(loc="left") == "A" * 60 + "\nweek of 2026-09-14"
+    figure, panels = new_figures(2, 9.0, height=2.0)
+    for panel, title in zip(panels, ("left", "right"), strict=True):
+        panel.set_title(title, loc="left")
+    figure.supxlabel("week")
+    figure.supylabel("score")
+    Plot(figure).of_week("2026-09-14")
+    assert figure.get_suptitle() == "Week of 2026-09-14"
+    figure.suptitle("Lines")
+    Plot(figure).of_week("2026-09-14")
+    assert figure.get_suptitle() == "Lines, week of 2026-09-14"
 
 
-def test_a_forest_plot_draws_a_row_for_each_estimate_from_top_to_bottom(drawn: list[Any]) -> None:
-    forest_plot(FOREST, "Items", label="change of b", limits=(-0.5, 0.5))
-    (axes,) = drawn[0].axes
+@pytest.mark.parametrize(("named", "missing"), [("xlabel", "y"), ("ylabel", "x")])
+def test_a_plot_without_a_label_of_an_axis_is_an_error(named: str, missing: str) -> None:
+    figure, (axes,) = new_figures(1, 6.0, height=3.0)
+    axes.set(**{named: "θ"})
+    axes.set_title("Ability", loc="left")
+    with pytest.raises(ValueError, match=f"the plot 'Ability' has no label of axis {missing}"):
+        Plot(figure).of_week("2026-09-14")
+
+
+def test_a_forest_plot_draws_a_row_for_each_estimate_from_top_to_bottom() -> None:
+    plot = forest_plot(FOREST, "Items", label="change of b", rows_are="item", limits=(-0.5, 0.5))
+    (axes,) = plot.figure.axes
+    assert axes.get_ylabel() == "item"
     assert [label.get_text() for label in axes.get_yticklabels()] == FOREST.labels
     assert list(axes.get_yticks()) == [2, 1, 0]
     intervals = axes.collections[0].get_segments()
@@ -106,9 +128,11 @@ def test_a_forest_plot_draws_a_row_for_each_estimate_from_top_to_bottom(drawn: l
     assert (axes.get_title(loc="left"), axes.get_xlabel(), axes.get_xscale()) == ("Items", "change of b", "linear")
 
 
-def test_ratios_are_drawn_on_a_logarithmic_axis_with_round_ticks(drawn: list[Any]) -> None:
-    forest_plot(FOREST, "Effects", label="hazard ratio", limits=(), no_effect=1.0, is_log=True)
-    (axes,) = drawn[0].axes
+def test_ratios_are_drawn_on_a_logarithmic_axis_with_round_ticks() -> None:
+    plot = forest_plot(
+        FOREST, "Effects", label="hazard ratio", rows_are="covariate", limits=(), no_effect=1.0, is_log=True
+    )
+    (axes,) = plot.figure.axes
     assert axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.2", "0.5", "1", "2", "5", "10"]
     assert tuple(axes.lines[0].get_xdata()) == (1.0, 1.0)
@@ -116,6 +140,6 @@ def test_ratios_are_drawn_on_a_logarithmic_axis_with_round_ticks(drawn: list[Any
 
 def test_a_forest_plot_grows_with_its_rows() -> None:
     one = Forest(["a"], [0.0], lower=[-1.0], upper=[1.0], is_marked=[False])
-    assert (
-        size_of(forest_plot(FOREST, "", label="", limits=()))[1] > size_of(forest_plot(one, "", label="", limits=()))[1]
-    )
+    plots = [forest_plot(forest, "Items", label="b", rows_are="item", limits=()) for forest in (FOREST, one)]
+    (_, tall), (_, low) = (size_of(plot.of_week("2026-09-14")) for plot in plots)
+    assert tall > low

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import psycopg
 import pytest
 from sqlalchemy import Table
@@ -192,10 +193,39 @@ def test_a_range_reports_each_partition_and_the_whole() -> None:
         assert run.checks(day)["fitted"].passed == is_fitted[day]
         assert run.checks(day)["contract"].description == f"{rows} rows keep the contract"
     whole = run.checks()
-    assert whole["fitted"].description == "failed in 2 of 3 partitions; the last: 3 rows"
+    assert whole["fitted"].description == (
+        "failed in 2 of 3 partitions, also in the newest: 2026-01-07, 2026-01-05; 2026-01-07: 3 rows"
+    )
     assert not whole["fitted"].passed
+    assert whole["fitted"].metadata["failed_partitions"].value == 2
     assert whole["full"].passed
     assert whole["contract"].metadata["rows"].value == 6
+
+
+def test_a_check_over_a_range_says_that_the_newest_partition_passed() -> None:
+    """A failure two months old once looked like one of the newest fit."""
+    outcomes = [outcome(rows, fitted=rows > 2, partition=day) for rows, day in enumerate(DAYS, start=1)]
+    whole = Run(outcomes, days=DAYS).checks()["fitted"]
+    assert not whole.passed
+    assert whole.description == (
+        "failed in 2 of 3 partitions, not in the newest: 2026-01-06, 2026-01-05; 2026-01-06: 2 rows"
+    )
+    assert whole.metadata["partition"].value == "2026-01-06"
+
+
+def test_numbers_of_a_check_stay_numbers_so_that_dagster_plots_them() -> None:
+    numbers = {"n": 3, "share": np.float64(0.5), "is_whole": True, "none": float("nan"), "text": "x", "pair": [1, 2]}
+    outcomes = [outcome(partition=day, checks=(FITTED.passed("yes", numbers), FULL.passed("all"))) for day in DAYS[:2]]
+    run = Run(outcomes, days=DAYS[:2])
+    for partition in (DAYS[0], None):
+        metadata = run.checks(partition)["fitted"].metadata
+        assert isinstance(metadata["n"], dg.IntMetadataValue)
+        assert isinstance(metadata["share"], dg.FloatMetadataValue)
+        assert metadata["is_whole"].value is True
+        assert metadata["text"].value == "x"
+        assert metadata["pair"].value == "[1, 2]"
+        assert "none" not in metadata
+    assert isinstance(run.checks(DAYS[0])["contract"].metadata["rows"], dg.IntMetadataValue)
 
 
 def test_one_statement_over_a_range_reports_the_rows_of_each_partition() -> None:

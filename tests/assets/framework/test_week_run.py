@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
+from seedtest_analytics.assets.framework.checks import Check
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.week_run import Replace, WeeklyStep, WeekRun, publish_week
@@ -19,6 +21,7 @@ from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import Settings
 from seedtest_analytics.tables.psychometrics import mirt_ability
 from tests._database import rows_of
+from tests.assets._activity import store_sessions
 from tests.assets._week_runs import week_run
 
 MONDAYS = [dt.date(2026, 1, 5), dt.date(2026, 1, 12)]
@@ -165,3 +168,35 @@ def test_a_week_that_fails_is_rolled_back_and_the_weeks_before_it_stay(database:
     step = Step(database, failing=["2026-01-12"])
     assert not step.run().success
     assert set(stored(database)) == {"kim 2026-W02"}
+
+
+# ---- checks in a log's first weeks ----
+
+
+@pytest.fixture
+def old_log() -> None:
+    """Here the age of the log is the real one."""
+
+
+@pytest.mark.parametrize(
+    ("first", "is_passed", "text"),
+    [
+        (None, True, "too early: 0 of 8 weeks of attempts; no fit"),
+        (dt.datetime(2025, 11, 24, 0, 1, tzinfo=dt.UTC), True, "too early: 7 of 8 weeks of attempts; no fit"),
+        (dt.datetime(2025, 11, 24, tzinfo=dt.UTC), False, "no fit"),
+    ],
+)
+def test_a_check_that_cannot_pass_yet_says_too_early_and_fails_once_it_could_have_passed(
+    database: Engine, first: dt.datetime | None, is_passed: bool, text: str
+) -> None:
+    needy, other = Check("fitted", "There is a fit.", needs_weeks=8), Check("complete", "No row is missing.")
+    if first is not None:
+        days = (first - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) / dt.timedelta(days=1)
+        store_sessions(database, ["kim"], np.array([days]))
+    nothing = Published("mirt_ability", 0, inserted=0, updated=0, deleted=0)
+    with week_run(database, FIRST) as run:
+        outcome = run.outcome(nothing, checks=[needy.failed("no fit", {"n": 3}), other.failed("one is missing")])
+    found, other_found = outcome.checks
+    assert (found.is_passed, found.description) == (is_passed, text)
+    assert found.metadata["n"] == 3
+    assert not other_found.is_passed

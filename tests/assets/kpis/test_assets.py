@@ -485,3 +485,27 @@ def test_a_number_out_of_range_fails_the_check_and_nothing_is_written(
     assert (check.check_name, check.passed) == ("contract", False)
     assert set(check.metadata) == {"P", "surprise"}
     assert snapshot(database, "weekly_kpi") == before
+
+
+# ---- the running week ----
+
+
+def test_the_first_kpi_of_the_running_week_writes_complete_rows_and_a_closed_week_gets_one_key(
+    database: Engine,
+) -> None:
+    """A reader of the newest row never sees it half filled, also between two of the six assets."""
+    rng = random.Random(3)
+    wednesday = dt.datetime(2026, 3, 4, 12, tzinfo=UTC)
+    store_attempts(database, random_cohort(rng, dt.datetime(2026, 3, 4, tzinfo=UTC), "UTC"))
+    compute(database, now=wednesday, names=("A_t",))
+    first = stored(database)
+    assert first
+    for kpis_of_student in first.values():
+        lacking = [key for key in ASSETS if kpis_of_student[key] is None and f"{key}_reason" not in kpis_of_student]
+        assert lacking == []
+    compute(database, now=wednesday)
+    assert stored(database) == first
+    compute(database, WEEK - dt.timedelta(days=7), now=wednesday, names=("A_t",))
+    closed = stored(database, WEEK - dt.timedelta(days=7))
+    assert closed
+    assert all("S_method" not in row for row in closed.values())

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
-from seedtest_analytics.assets.framework.preview import ACCENT, INK, MUTED, figure_metadata, markdown_table, new_figure
+from seedtest_analytics.assets.framework.preview import ACCENT, INK, MUTED, Plot, markdown_table, new_figure
 from seedtest_analytics.assets.growth.bayesian.fit import GrowthFit
 from seedtest_analytics.assets.growth.bayesian.goals import Goals
 from seedtest_analytics.assets.growth.bayesian.scores import WeeklyScores
@@ -68,7 +68,7 @@ def _summary_table(posterior: GrowthPosterior) -> dg.MetadataValue:
     return markdown_table(["parameter", "mean", "SD", "2.5 %", "97.5 %"], rows)
 
 
-def _intervals(posterior: GrowthPosterior) -> dg.MetadataValue:
+def _intervals(posterior: GrowthPosterior) -> Plot:
     """One panel for each parameter: they differ by orders of magnitude, so a shared axis would hide the small ones."""
     intervals = posterior_intervals(posterior)
     figure, axes = _panels(len(intervals.names), columns=2, height=0.75)
@@ -80,11 +80,13 @@ def _intervals(posterior: GrowthPosterior) -> dg.MetadataValue:
         panel.set_yticks([])
         panel.spines["left"].set_visible(False)
         panel.margins(y=1)
+    figure.supxlabel("value", fontsize=8)
+    figure.supylabel("parameter", fontsize=8)
     figure.suptitle("Posterior: median, 50 % and 95 %", fontsize=10, color=INK, x=0.01, ha="left")
-    return figure_metadata(figure)
+    return Plot(figure)
 
 
-def _chains(posterior: GrowthPosterior) -> dg.MetadataValue:
+def _chains(posterior: GrowthPosterior) -> Plot:
     """Rank plots of the chains; for importance draws their weights."""
     if posterior.weights is not None:
         return _importance_weights(posterior)
@@ -100,11 +102,13 @@ def _chains(posterior: GrowthPosterior) -> dg.MetadataValue:
         panel.set_ylim(0, 2.2 * ranks.expected)
         panel.set_xticks([])
     axes[0].legend(fontsize=6, frameon=False, ncols=2, loc="upper left")
+    figure.supxlabel("rank of the draw", fontsize=8)
+    figure.supylabel("draws", fontsize=8)
     figure.suptitle("Ranks of the draws by chain: flat where chains agree", fontsize=10, color=INK, x=0.01, ha="left")
-    return figure_metadata(figure)
+    return Plot(figure)
 
 
-def _importance_weights(posterior: GrowthPosterior) -> dg.MetadataValue:
+def _importance_weights(posterior: GrowthPosterior) -> Plot:
     assert posterior.weights is not None
     assert posterior.importance is not None
     figure, axes = new_figure()
@@ -116,10 +120,10 @@ def _importance_weights(posterior: GrowthPosterior) -> dg.MetadataValue:
     axes.set_title(f"Importance weights, largest first (Pareto k {k:.2f})", loc="left", fontsize=10, color=INK)
     axes.set_xlabel("draw", fontsize=8)
     axes.set_ylabel("weight / mean weight", fontsize=8)
-    return figure_metadata(figure)
+    return Plot(figure)
 
 
-def _predictive_check(fit: GrowthFit, scores: WeeklyScores) -> dg.MetadataValue:
+def _predictive_check(fit: GrowthFit, scores: WeeklyScores) -> Plot:
     weight = scores.weight if fit.is_weighted else None
     check = predictive_check(fit.posterior, scores.student, week=scores.week, score=scores.score, weight=weight)
     figure, axes = _panels(2, columns=2, height=2.2)
@@ -132,11 +136,12 @@ def _predictive_check(fit: GrowthFit, scores: WeeklyScores) -> dg.MetadataValue:
         panel.plot(check.weeks, observed, "o-", color=INK, markersize=3, linewidth=1, label="observed")
         panel.set_title(title, loc="left", fontsize=9, color=INK)
         panel.set_xlabel("week", fontsize=8)
+        panel.set_ylabel(f"score ({scores.unit})", fontsize=8)
     axes[0].legend(fontsize=7, frameon=False)
-    return figure_metadata(figure)
+    return Plot(figure)
 
 
-def _fans(posterior: GrowthPosterior, data: GrowthData, *, scores: WeeklyScores, goals: Goals) -> dg.MetadataValue:
+def _fans(posterior: GrowthPosterior, data: GrowthData, *, scores: WeeklyScores, goals: Goals) -> Plot:
     """Students from the lowest to the highest level, at even steps among the half with the most information."""
     chosen = _handful(data, goals)
     last = float(max(data.last_week[chosen].max(), goals.week[chosen].max()))
@@ -154,6 +159,8 @@ def _fans(posterior: GrowthPosterior, data: GrowthData, *, scores: WeeklyScores,
         panel.scatter(scores.week[own], scores.score[own], s=np.clip(size, 4, 60), color=INK, linewidths=0)
         panel.plot(goals.week[row], goals.target[row], "*", color="#b0562d", markersize=9)
         panel.set_title(f"student {number}", loc="left", fontsize=8, color=INK)
+    figure.supxlabel("week", fontsize=8)
+    figure.supylabel(f"score ({scores.unit})", fontsize=8)
     figure.suptitle(
         "Lines with 50 % and 95 %; dots: weekly scores, size by precision; star: goal",
         fontsize=10,
@@ -161,7 +168,7 @@ def _fans(posterior: GrowthPosterior, data: GrowthData, *, scores: WeeklyScores,
         x=0.01,
         ha="left",
     )
-    return figure_metadata(figure)
+    return Plot(figure)
 
 
 def _handful(data: GrowthData, goals: Goals) -> np.ndarray:
@@ -174,7 +181,7 @@ def _handful(data: GrowthData, goals: Goals) -> np.ndarray:
     return np.asarray(ordered[np.unique(np.linspace(0, len(ordered) - 1, N_FANS).round().astype(int))])
 
 
-def _probability_histogram(probability: np.ndarray) -> dg.MetadataValue:
+def _probability_histogram(probability: np.ndarray) -> Plot:
     edges, counts = probability_histogram(probability)
     figure, axes = new_figure()
     axes.stairs(counts, edges, fill=True, color=ACCENT)
@@ -182,7 +189,7 @@ def _probability_histogram(probability: np.ndarray) -> dg.MetadataValue:
     axes.set_title(f"P of {len(probability):,} students", loc="left", fontsize=10, color=INK)
     axes.set_xlabel("probability of reaching the goal", fontsize=8)
     axes.set_ylabel("students", fontsize=8)
-    return figure_metadata(figure)
+    return Plot(figure)
 
 
 def _panels(n: int, columns: int, *, height: float) -> tuple[Any, list[Any]]:

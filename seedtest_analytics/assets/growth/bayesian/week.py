@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,11 +139,13 @@ def _fit_outcome(
         checks = [BAYESIAN_FITTED.failed(fit.reason), DIAGNOSTICS.passed("there is no fit to judge")]
         return run.outcome(published, {"as_of": as_of}, checks=checks)
     posterior, verdict = fit.posterior, fit.posterior.verdict
-    numbers = {name: str(value) for name, value in posterior.diagnostics().items()}
+    numbers = _flat(posterior.diagnostics())
     seen = f"{posterior.n_students:,} students, {posterior.n_scores:,} scores"
     text = "; ".join(verdict.reasons) or "within all limits"
     checks = [
-        BAYESIAN_FITTED.passed("; ".join((seen, *posterior.cautions))),
+        BAYESIAN_FITTED.passed(
+            "; ".join((seen, *posterior.cautions)), {"students": posterior.n_students, "scores": posterior.n_scores}
+        ),
         DIAGNOSTICS.judged(text, is_passed=verdict.usable, metadata=numbers),
     ]
     metadata = {
@@ -159,11 +161,21 @@ def _fit_outcome(
     return run.outcome(published, metadata, checks=checks)
 
 
+def _flat(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers of nested diagnostics by names such as ``rhat_max``."""
+    flat: dict[str, Any] = {}
+    for name, value in diagnostics.items():
+        flat |= {f"{name}_{part}": v for part, v in value.items()} if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
 def _prediction_outcome(
     run: WeekRun, published: Published, *, fit: GrowthFit | NoResult, predicted: _Predicted
 ) -> Outcome:
     is_usable = not isinstance(fit, NoResult) and fit.posterior.verdict.usable
     expected = fit.posterior.n_students if not isinstance(fit, NoResult) and is_usable else 0
     text = predicted.note or f"{predicted.n_students:,} of {expected:,} students"
-    check = PREDICTED.judged(text, is_passed=predicted.n_students == expected)
+    check = PREDICTED.judged(
+        text, is_passed=predicted.n_students == expected, metadata={"students": predicted.n_students}
+    )
     return run.outcome(published, predicted.metadata, checks=[check])

@@ -21,6 +21,7 @@ from seedtest_analytics.assets.growth.checks import CONVERGED, MIXED_MODEL_FITTE
 from seedtest_analytics.assets.growth.failures import model_failures
 from seedtest_analytics.assets.growth.lookback import lookback_parameters
 from seedtest_analytics.assets.growth.mixed_model.plots import fit_metadata
+from seedtest_analytics.assets.running_week import complete_rows
 from seedtest_analytics.database.kpi_rows import merge_kpis
 from seedtest_analytics.database.publish import Published, copy_frame, create_staging
 from seedtest_analytics.database.read import copy_to_arrow
@@ -152,7 +153,10 @@ def _merge_slopes(run: WeekRun, fit: MixedModelFit | NoResult, *, rows: TopicWee
     create_staging(connection, "staged_kpi", columns={"user_id": "text", "kpis": "jsonb"})
     frame = pd.DataFrame({"user_id": population, "kpis": [keys.get(user, absent) for user in population]})
     copy_frame(connection, "staged_kpi", frame=frame)
-    return merge_kpis(connection, "growth_slope", week_start=week.start)
+    published = merge_kpis(connection, "growth_slope", week_start=week.start)
+    connection.execute(text("DROP TABLE staged_kpi"))
+    complete_rows(run, ())
+    return published
 
 
 def _slope_keys(fit: MixedModelFit | NoResult, rows: TopicWeeks, *, run_id: str) -> tuple[dict[str, str], str]:
@@ -182,7 +186,9 @@ def _fit_outcome(
         return run.outcome(published, {"as_of": as_of}, checks=checks)
     messages = [*fit.convergence_messages, *(["singular fit: a variance is zero"] if fit.is_singular else [])]
     checks = [
-        MIXED_MODEL_FITTED.passed(f"{len(rows.users):,} students, {fit.n_rows:,} rows"),
+        MIXED_MODEL_FITTED.passed(
+            f"{len(rows.users):,} students, {fit.n_rows:,} rows", {"students": len(rows.users), "rows": fit.n_rows}
+        ),
         CONVERGED.judged("; ".join(messages) or "converged", is_passed=not messages),
         _prediction_check(fit),
     ]
@@ -203,4 +209,5 @@ def _prediction_check(fit: MixedModelFit) -> CheckOutcome:
         return PREDICTS.passed("nothing was held out")
     error, baseline = fit.held_out.rmse, fit.held_out.rmse_of_mean
     numbers = f"held out {error:.4f}, mean of the others {baseline:.4f}, in the sample {fit.rmse:.4f}"
-    return PREDICTS.judged(f"RMSE: {numbers}", is_passed=error < baseline)
+    metadata = {"rmse_held_out": error, "rmse_of_mean": baseline}
+    return PREDICTS.judged(f"RMSE: {numbers}", is_passed=error < baseline, metadata=metadata)

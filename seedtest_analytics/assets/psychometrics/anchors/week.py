@@ -26,7 +26,7 @@ def judge_candidates(run: WeekRun) -> Sequence[Outcome]:
     text = f"{len(selection.item_ids)} of {len(frame)} items chosen; " + (
         "; ".join(selection.reasons) or "topics and difficulties are covered"
     )
-    check = ANCHORS_COVER.judged(text, is_passed=selection.is_adequate)
+    check = ANCHORS_COVER.judged(text, is_passed=selection.is_adequate, metadata={"chosen": len(selection.item_ids)})
     return [run.outcome(published, _metadata(frame, selection), checks=[check])]
 
 

@@ -6,11 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import dagster as dg
 import numpy as np
 
 from seedtest_analytics.assets.framework.checks import CheckOutcome
-from seedtest_analytics.assets.framework.preview import Forest, forest_plot, markdown_table
+from seedtest_analytics.assets.framework.preview import Forest, Plot, forest_plot, markdown_table
 from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.assets.psychometrics.answers import Answers
 from seedtest_analytics.assets.psychometrics.checks import DIF_SMALL
@@ -124,7 +123,7 @@ def dif_check(dif: DifOfWeek) -> CheckOutcome:
     )
     if items:
         text += f" (items {', '.join(map(str, items[:10]))}{', …' if len(items) > 10 else ''})"
-    return DIF_SMALL.judged(text, is_passed=not items)
+    return DIF_SMALL.judged(text, is_passed=not items, metadata={"class_b": counts["B"], "class_c": counts["C"]})
 
 
 def dif_metadata(dif: DifOfWeek) -> dict[str, Any]:
@@ -165,7 +164,7 @@ def _clearest(found: GroupDif) -> list[tuple[int, int]]:
     return [(int(i), int(k)) for i, k in tested[order]]
 
 
-def _forest(found: GroupDif) -> dg.MetadataValue:
+def _forest(found: GroupDif) -> Plot:
     shown = _clearest(found)
     delta = [float(found.delta[i, k]) for i, k in shown]
     half = [1.96 * float(found.se[i, k]) for i, k in shown]
@@ -180,5 +179,6 @@ def _forest(found: GroupDif) -> dg.MetadataValue:
         forest,
         f"DIF against {found.populations[0].name}: {len(shown)} clearest of {found.n_tests}, class C in green",
         label="Δ of ETS, 95 % interval; left: harder for the group. Dotted: classes B and C",
+        rows_are="item · group",
         limits=(-1.5, -1.0, 1.0, 1.5),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from seedtest_analytics.assets.framework.preview import ACCENT, INK, MUTED, figure_metadata, markdown_table, new_figures
+from seedtest_analytics.assets.framework.preview import ACCENT, INK, MUTED, Plot, markdown_table, new_figures
 from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration
 from seedtest_analytics.stats.irt.curves import characteristic_curves
 from seedtest_analytics.stats.irt.model import ItemParameters, information
@@ -44,7 +44,7 @@ def _curves_and_information(placed: PlacedCalibration) -> Any:
     figure, (left, right) = new_figures(2, 9.0, height=3.2)
     _curves(left, placed.platform_parameters)
     _information(right, placed)
-    return figure_metadata(figure)
+    return Plot(figure)
 
 
 def _curves(axes: Any, items: ItemParameters) -> None:

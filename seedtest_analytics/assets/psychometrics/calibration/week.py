@@ -123,7 +123,8 @@ def _parameters_outcome(
         f"set aside: {fit.set_aside}"
     )
     metadata = calibration_metadata(placed) | item_fit_metadata(answers.data, fit)
-    return run.outcome(published, metadata, checks=[ITEMS_USABLE.judged(text, is_passed=share >= USABLE_SHARE)])
+    check = ITEMS_USABLE.judged(text, is_passed=share >= USABLE_SHARE, metadata={"share_usable": share})
+    return run.outcome(published, metadata, checks=[check])
 
 
 def _fit_outcome(
@@ -159,7 +160,13 @@ def _checks(run: WeekRun, placed: PlacedCalibration, *, dif: DifOfWeek) -> list[
     return [
         USABLE.judged("; ".join(placed.reasons or warnings) or "converged", is_passed=not placed.reasons),
         ON_THE_SCALE.judged(placed.description, is_passed=placed.is_on_scale),
-        ANCHORS_ENOUGH.judged(anchors, is_passed=placed.n_anchors >= min_anchors or placed.origin == "own"),
-        ANCHORS_STABLE.judged(excluded if lost else placed.description, is_passed=not lost),
+        ANCHORS_ENOUGH.judged(
+            anchors,
+            is_passed=placed.n_anchors >= min_anchors or placed.origin == "own",
+            metadata={"anchors": placed.n_anchors, "needed": min_anchors},
+        ),
+        ANCHORS_STABLE.judged(
+            excluded if lost else placed.description, is_passed=not lost, metadata={"excluded": len(lost)}
+        ),
         dif_check(dif),
     ]

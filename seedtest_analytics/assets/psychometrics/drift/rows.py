@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 
 from seedtest_analytics.assets.framework.json_text import json_text
-from seedtest_analytics.assets.framework.preview import Forest, forest_plot, markdown_table
+from seedtest_analytics.assets.framework.preview import Forest, Plot, forest_plot, markdown_table
 from seedtest_analytics.assets.psychometrics.drift.windows import Comparison
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import CalibrationSettings
@@ -171,7 +170,7 @@ def _not_estimated(found: Comparison) -> str:
     return ", ".join(f"{item} ({flag})" for item, flag in sorted(by_item.items())) or "none"
 
 
-def _forest(drift: DriftResult) -> dg.MetadataValue:
+def _forest(drift: DriftResult) -> Plot:
     clearest = drift_forest(drift)
     forest = Forest(
         [str(item) for item in clearest.item_ids],
@@ -184,5 +183,6 @@ def _forest(drift: DriftResult) -> dg.MetadataValue:
         forest,
         f"{len(clearest.item_ids)} clearest changes of {len(drift.item_ids)}, alerts in green",
         label="change of difficulty b (logit), 95 % interval; dotted: threshold",
+        rows_are="item",
         limits=(-clearest.threshold, clearest.threshold),
     )

@@ -64,7 +64,8 @@ def _check(found: Comparison | NoResult, *, are_apart: bool) -> CheckOutcome:
     text = (
         f"{len(moved)} of {len(drift.item_ids)} items moved ({drift.share_with_alert:.0%}), {len(drift.alerts)} alerts"
     )
-    return DRIFT_BELOW_THRESHOLD.judged(text, is_passed=not moved)
+    metadata = {"moved_items": len(moved), "share_moved": drift.share_with_alert}
+    return DRIFT_BELOW_THRESHOLD.judged(text, is_passed=not moved, metadata=metadata)
 
 
 def compare(run: WeekRun) -> Comparison:

@@ -51,7 +51,10 @@ def score_week(run: WeekRun) -> Sequence[Outcome]:
     stability = scale_stability(run.connection, run.week)
     next_answers = next_answer_scores(run.connection, run.week)
     text = f"{scored.staged:,} of {n_students:,} students with answers"
-    checks = [SCORED.judged(text, is_passed=scored.staged > 0 or n_students == 0), stability]
+    scored_check = SCORED.judged(
+        text, is_passed=scored.staged > 0 or n_students == 0, metadata={"scored": scored.staged, "students": n_students}
+    )
+    checks = [scored_check, stability]
     metadata = _overall_metadata(run, scores, scale=scale) | dict(scores.fit) | next_answers
     return (
         run.outcome(scored, metadata, checks=checks),
@@ -66,7 +69,7 @@ def _overall_metadata(run: WeekRun, scores: WeekScores, *, scale: Scale | None) 
         theta = scores.overall["theta"]
         mean, sd = float(theta.mean()), float(theta.std(ddof=0))
         metadata |= {"theta_mean": mean, "theta_sd": sd}
-        title = f"Ability of {len(theta):,} students, week of {run.week.key}: mean {mean:.2f}, SD {sd:.2f}"
+        title = f"Ability of {len(theta):,} students: mean {mean:.2f}, SD {sd:.2f}"
         metadata["theta"] = histogram(theta.tolist(), title, label="θ (logit), posterior mean", bins=_bins(len(theta)))
     return metadata
 
