@@ -24,6 +24,7 @@ from types import ModuleType
 import dagster as dg
 
 from seedtest_analytics.database.sql_files import SqlFileError, statements, top_folder
+from seedtest_analytics.resources.quarto.template import MAIN_FILE, template_files
 
 PACKAGE = "seedtest_analytics"
 COMPUTING = (
@@ -34,7 +35,6 @@ COMPUTING = (
     f"{PACKAGE}.database.kpi_rows",
 )
 NOT_COMPUTING = (f"{PACKAGE}.assets.framework", f"{PACKAGE}.resources.postgres", f"{PACKAGE}.resources.object_store")
-TEMPLATE = "weekly_report.qmd"
 _ROOT = Path(__file__).resolve().parents[3]
 _C_COMMENT = (r'"(?:\\.|[^"\\])*"', r"//[^\n]*|/\*.*?\*/")
 _QUOTES_AND_COMMENTS = {
@@ -188,7 +188,7 @@ class Code:
         return _Content("")
 
     def _read_template(self) -> _Content:
-        texts = [path.read_text(encoding="utf-8") for path in sorted(top_folder("quarto").iterdir()) if path.is_file()]
+        texts = [path.read_text(encoding="utf-8") for path in template_files(top_folder("quarto"))]
         cells = ast.parse("\n".join(cell for text in texts for cell in _CELL.findall(text))).body
         imports = _Module(self, "", body=(cell for cell in cells if isinstance(cell, ast.ImportFrom)))
         return _Content(_digest("\0".join(texts)), _Reader(self, imports).read(cells).uses)
@@ -338,7 +338,7 @@ class _Reader(ast.NodeVisitor):
         """What a string names: a SQL file, program files below the module's folder, the template, or a module."""
         if text.endswith(".sql"):
             return _sql_nodes(text, None)
-        if text == TEMPLATE:
+        if text == MAIN_FILE:
             return {Node("template", "quarto", text)}
         if text.endswith(PROGRAM_SUFFIXES):
             path = self._code.path_of(self._module.name)

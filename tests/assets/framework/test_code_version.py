@@ -233,16 +233,19 @@ def changed(versions: Versions, edit: str) -> set[str]:
     return {key for key in before if before[key] != after[key]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("edit", CHANGES)
 def test_a_change_reaches_the_assets_that_depend_on_it_and_no_other(versions: Versions, edit: str) -> None:
     assert changed(versions, edit) == CHANGES[edit][1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("edit", NO_CHANGES)
 def test_what_changes_no_behaviour_changes_no_version(versions: Versions, edit: str) -> None:
     assert changed(versions, edit) == set()
 
 
+@pytest.mark.long
 def test_a_version_is_the_same_in_a_checkout_and_in_a_wheel_elsewhere(versions: Versions) -> None:
     here = {
         spec.key.to_user_string(): spec.code_version for assets in versioned(ASSET_MODULES) for spec in assets.specs
