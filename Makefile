@@ -64,7 +64,7 @@ format: install-dev ## write the format
 	$(RUN)ruff format .
 	$(RUN)ruff check --fix .
 
-check: lint docs ## lint, types and the quick tests: no R, no database, under a minute
+check: lint docs ## lint, types and the quick tests: no R, no database
 	$(RUN)pytest -q -m "not (slow or long or database or stan or r or browser)" $(PYTEST_ARGS)
 
 test: system-packages lint docs ## everything that CI runs
