@@ -68,6 +68,18 @@ def no_instance_of_another_test() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def no_environment_of_another_test() -> Iterator[None]:
+    """The command line sets variables for its own process, such as the demo's settings. The next test starts
+    without them.
+    """
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
 def no_wait_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails for good in a test is tried again at once."""
     monkeypatch.setattr("dagster.RetryPolicy.calculate_delay", lambda policy, attempt: 0.0)
