@@ -69,9 +69,7 @@ def no_instance_of_another_test() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_environment_of_another_test() -> Iterator[None]:
-    """The command line sets variables for its own process, such as the demo's settings. The next test starts
-    without them.
-    """
+    """The command line puts the settings kept in a home into its own process. The next test starts without them."""
     before = dict(os.environ)
     yield
     for name in os.environ.keys() - before.keys():
