@@ -197,7 +197,7 @@ def anomaly_rates(history: int, n_series: int = 60) -> str:
 def study() -> None:
     shared = Path(__file__).resolve().parents[2] / "shared"
     print(
-        "Silence foretold, refitted at 12 landmarks on what was known then; skill against the share of silence before"
+        "Predicted pauses, refitted at 12 landmarks on the data of that day; skill against the earlier share of pauses"
     )
     for name, (log, horizon) in published_logs(shared).items():
         print(f"{name}, {horizon} days\n{walk_forward(log, horizon)}", flush=True)

@@ -1,8 +1,8 @@
-"""Finds the phrases of styles/avoid.txt in documents, in docstrings and comments, and in SQL comments.
+"""Finds the phrases of styles/avoid.txt in documents, and in comments and texts of Python and SQL.
 
     python scripts/prose.py [FILE…]
 
-Without files it reads every file that Git knows.
+Without files it reads every file that Git knows, except migrations: their texts are history.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LINE_BREAK = r"(?:[ \t]+|[ \t]*\n[ \t#>*-]*)"
 CODE = re.compile(r"```.*?```|``.+?``|`[^`]+`", re.DOTALL)
-STARTS_STATEMENT = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING}
+TEXT = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+"""Python 3.12 splits an f-string into tokens of its own."""
+MIGRATIONS = ROOT / "sql" / "migrations"
 
 
 def avoided() -> dict[re.Pattern[str], str]:
@@ -38,27 +40,26 @@ def markdown(path: Path) -> str:
 
 
 def python(path: Path) -> str:
-    """Docstrings and comments, each where it stands in the file."""
+    """Comments and strings, each where it is in the file."""
     text = path.read_text(encoding="utf-8")
     kept = [list(blank(line)) for line in text.splitlines(keepends=True)]
-    before = tokenize.ENCODING
     with path.open("rb") as file:
         for token in tokenize.tokenize(file.readline):
-            if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and before in STARTS_STATEMENT):
+            if token.type in TEXT:
                 row, column = token.start
                 for offset, line in enumerate(token.string.split("\n")):
                     start = column if offset == 0 else 0
                     kept[row - 1 + offset][start : start + len(line)] = line.replace("#", " ")
-            if token.type not in (tokenize.COMMENT, tokenize.NL):
-                before = token.type
     return "".join("".join(line) for line in kept)
 
 
 def sql(path: Path) -> str:
-    """Comments, each where it stands in the file."""
-    return re.sub(
-        r"^(.*?)(--.*)?$", lambda line: blank(line[1]) + (line[2] or ""), path.read_text(encoding="utf-8"), flags=re.M
-    )
+    """Comments and quoted texts, each where it is in the file."""
+    text = path.read_text(encoding="utf-8")
+    kept = list(blank(text))
+    for part in re.finditer(r"--[^\n]*|'[^']*'", text):
+        kept[part.start() : part.end()] = part[0]
+    return "".join(kept)
 
 
 READERS: dict[str, Callable[[Path], str]] = {".md": markdown, ".py": python, ".sql": sql}
@@ -78,7 +79,8 @@ def files(names: Iterable[str]) -> list[Path]:
     if names := list(names):
         return [Path(name).resolve() for name in names]
     known = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [ROOT / name for name in known.split("\0") if Path(name).suffix in READERS and (ROOT / name).exists()]
+    found = [ROOT / name for name in known.split("\0") if Path(name).suffix in READERS and (ROOT / name).exists()]
+    return [path for path in found if MIGRATIONS not in path.parents]
 
 
 if __name__ == "__main__":

@@ -206,17 +206,17 @@ INNER JOIN (VALUES
     ('user_id_missing', 'exam_results.user_id is NULL; set it and the attempts appear'),
     ('user_id_empty', 'exam_results.user_id is empty; set it and the attempts appear'),
     ('user_id_absurd', 'exam_results.user_id is longer than 200 characters or has control characters; correct it'),
-    ('questions_not_array', 'result_json.questions is no array; store the exam again with an array'),
-    ('element_not_object', 'an element of questions[] is no object; store the exam again'),
+    ('questions_not_array', 'result_json.questions is not an array; store the exam again with an array'),
+    ('element_not_object', 'an element of questions[] is not an object; store the exam again'),
     ('question_id_missing', 'question_id is missing, null or empty; store the exam again with it'),
-    ('question_id_not_integer', 'question_id is no 64-bit integer; use the question''s number'),
-    ('answer_not_boolean', 'is_correct or correct is no boolean; use true, false or null'),
+    ('question_id_not_integer', 'question_id is not a 64-bit integer; use the question''s number'),
+    ('answer_not_boolean', 'is_correct or correct is not a boolean; use true, false or null'),
     ('time_missing', 'neither the answer nor the exam has a time; set answered_at or created_at'),
     ('time_before_1990', 'the time of the answer is before 1990; correct answered_at or created_at'),
-    ('time_in_future', 'the time of the answer is in the future; it is taken up when that time has come, or correct it'),
-    ('time_spent_not_number', 'time_spent_sec is no number of seconds from 0 to 2,147,483; kept as not recorded'),
-    ('hints_not_integer', 'used_hints is no whole number from 0; kept as not recorded'),
-    ('answered_at_not_instant', 'answered_at is no ISO 8601 instant with an offset; the exam''s time is used')
+    ('time_in_future', 'the time of the answer is in the future; correct it, or the platform includes it when that time comes'),
+    ('time_spent_not_number', 'time_spent_sec is not a number of seconds from 0 to 2,147,483; kept as not recorded'),
+    ('hints_not_integer', 'used_hints is not a whole number from 0; kept as not recorded'),
+    ('answered_at_not_instant', 'answered_at is not an ISO 8601 instant with an offset; the exam''s time is used')
 ) AS d (reason, detail) ON d.reason = r.reason;
 
 -- name: record_sync

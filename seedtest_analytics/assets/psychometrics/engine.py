@@ -167,7 +167,7 @@ def calibration_from_mirt(found: MirtCalibration, data: ResponseData) -> Calibra
     verdict = judge(calibration)
     reasons = verdict.reasons
     if found.is_maximum is False:
-        reasons = (*reasons, "mirt's second-order test: the solution is no maximum")
+        reasons = (*reasons, "mirt's second-order test: the solution is not a maximum")
     return replace(calibration, verdict=replace(verdict, usable=not reasons, reasons=reasons))
 
 

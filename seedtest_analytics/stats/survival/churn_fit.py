@@ -77,7 +77,7 @@ def _heuristic_model(
         method="heuristic",
         horizon_days=settings.horizon_days,
         follow_up_days=follow_up,
-        calibration_how="the heuristic is no calibrated probability",
+        calibration_how="the heuristic is not a calibrated probability",
         n=len(panel),
         n_users=len(np.unique(panel.user)),
         n_events=int(panel.is_return.sum()),

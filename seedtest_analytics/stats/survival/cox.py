@@ -348,8 +348,8 @@ def _refuse_runaway(step: Floats) -> None:
 
 def _separation_message(columns: NDArray[np.intp]) -> str:
     return (
-        f"the likelihood rises for ever along covariates {columns.tolist()}: they separate events from "
-        "non-events; leave them out or fit with a ridge"
+        f"the likelihood has no maximum: covariates {columns.tolist()} separate events from non-events; "
+        "leave them out or fit with a ridge"
     )
 
 

@@ -39,7 +39,7 @@ def judge_probabilities(
     intercept, error = score.calibration_intercept, score.calibration_intercept_se
     if np.isfinite(intercept) and abs(intercept) - z * error > LARGE_SHIFT:
         reasons.append(
-            f"it happened {'more' if intercept > 0 else 'less'} often than foretold: {score.observed_share:.0%} "
+            f"it happened {'more' if intercept > 0 else 'less'} often than predicted: {score.observed_share:.0%} "
             f"against {score.predicted_share:.0%} of {score.n} cases"
         )
     slope, margin = score.calibration_slope, z * score.calibration_slope_se
@@ -90,7 +90,7 @@ def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, rece
         return Verdict()
     direction = "more" if distance > 0 else "less"
     reason = (
-        f"in the last {recent} weeks it happened {direction} often than foretold, by {mean_now - mean_past:+.3f} "
+        f"in the last {recent} weeks it happened {direction} often than predicted, by {mean_now - mean_past:+.3f} "
         f"against the weeks before ({abs(distance):.1f} standard errors)"
     )
     return Verdict((reason,))

@@ -214,7 +214,7 @@ def test_drift_of_the_last_weeks_is_told(database: Engine) -> None:
     outcome = outcomes_of(database, week(12), compute=lambda run: judge_week(run, NOW), is_dry_run=True)[0]
     (check,) = [c for c in outcome.checks if c.check.name == "no_drift"]
     assert not check.is_passed
-    assert "more often than foretold" in check.description
+    assert "more often than predicted" in check.description
 
 
 def test_a_forecast_is_judged_by_the_weeks_that_came(database: Engine) -> None:

@@ -211,7 +211,7 @@ def test_rasch_is_linked_by_a_shift_alone(two_cohorts: Engine) -> None:
     assert {row["a"] for row in rows_of(two_cohorts, "SELECT DISTINCT a FROM mirt_item_params_history")} == {1.0}
 
 
-def test_abilities_foretell_the_next_answers(database: Engine) -> None:
+def test_abilities_predict_the_next_answers(database: Engine) -> None:
     BANK.store(database)
     half = Bank(BANK.a[:12], BANK.b[:12])
     store_answers(database, half, week(0), THETA, seed=9)

@@ -34,7 +34,7 @@ def now(cohort):
     return known, known.outcome_at(14)[1], true_silence
 
 
-def test_foretells_the_next_two_weeks(cohort, now):
+def test_predicts_the_next_two_weeks(cohort, now):
     *_, model = cohort
     known, silent, truth = now
     risk, lower, upper = model.predict_silence(known.covariates)
@@ -180,7 +180,7 @@ def test_the_panel_as_it_was_known_is_that_of_the_earlier_day(cohort):
     np.testing.assert_array_equal(cut.is_return, then.is_return)
 
 
-def test_a_cohort_that_suddenly_stops_is_not_foretold_and_said():
+def test_a_cohort_that_suddenly_stops_is_not_predicted_and_the_model_says_so():
     """Folds of students would call this model calibrated: within the panel it is. Forward in time it is
     not.
     """
@@ -191,7 +191,7 @@ def test_a_cohort_that_suddenly_stops_is_not_foretold_and_said():
     model = fit_churn(landmark_panel(holidays, mondays(), data_end_day=AS_OF, max_silence_days=90))
     assert model.calibration.observed_share - model.calibration.predicted_share > 0.1
     assert not model.usable
-    assert any("than foretold" in reason or "worse than the baseline" in reason for reason in model.verdict_reasons)
+    assert any("than predicted" in reason or "worse than the baseline" in reason for reason in model.verdict_reasons)
 
 
 def test_never_started_has_no_probability(cohort):

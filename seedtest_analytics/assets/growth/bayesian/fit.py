@@ -114,8 +114,8 @@ def _fit_binomial(scores: WeeklyScores, settings: GrowthSettings, *, priors: Gro
     data = count_data(scores.student, scores.week, answered=scores.answered, right=scores.right)
     log.info(
         "the binomial family is fitted by importance sampling around its mode (laplace), not by Stan: "
-        f"{default_draws(data.n_students):,} draws by the size of the cohort, whatever BRMS_N_SAMPLES and "
-        "BRMS_N_CHAINS say"
+        f"{default_draws(data.n_students):,} draws by the size of the cohort; BRMS_N_SAMPLES and BRMS_N_CHAINS "
+        "have no effect"
     )
     return GrowthFit(fit_binomial(data, priors, seed=settings.seed), data, is_weighted=False)
 
