@@ -1,6 +1,7 @@
 """Anchors: criteria that fail, the choice, the tag, and parameters written back."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,12 @@ def calibrated(engine: Engine, number: int, **changes: Any) -> None:
 
 def judged(engine: Engine, number: int) -> Outcome:
     return outcomes_of(engine, week(number), compute=judge_candidates, is_dry_run=False)[0]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of the test do not read the settings kept in the home of this checkout."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
 
 
 def command(*arguments: str) -> Result:
