@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -83,7 +84,7 @@ def _metadata(judged: Sequence[Judgement], waiting: Mapping[str, NoResult]) -> d
 
 
 def _checks(judged: Sequence[Judgement], drifts: Sequence[str]) -> list[CheckOutcome]:
-    faults = [f"{j.prediction}: {j.row['reasons']}" for j in judged if not j.row["is_credible"]]
+    faults = [f"{j.prediction}: {', '.join(json.loads(j.row['reasons']))}" for j in judged if not j.row["is_credible"]]
     skills = ", ".join(f"{j.prediction} skill {j.row['brier_skill']:+.3f}" for j in judged if "brier_skill" in j.row)
     text = "; ".join(faults) or skills or "nothing to judge yet"
     return [

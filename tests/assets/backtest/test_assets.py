@@ -89,7 +89,8 @@ def test_a_prediction_worse_than_its_baseline_is_told(database: Engine) -> None:
     outcome = judge(database, 12)
     (check,) = [c for c in outcome.checks if c.check.name == "better_than_baseline"]
     assert not check.is_passed
-    assert "S:" in check.description
+    assert "S: its Brier score" in check.description
+    assert "[" not in check.description
     row = row_of(database, 12, "S")
     assert row is not None
     assert row["brier_skill"] < 0

@@ -62,7 +62,7 @@ def _check(found: Comparison | NoResult, *, are_apart: bool) -> CheckOutcome:
     drift = found.drift
     moved = {alert.item_id for alert in drift.alerts}
     text = (
-        f"{len(moved)} of {len(drift.item_ids)} items moved ({drift.share_with_alert:.0%}), {len(drift.alerts)} alerts"
+        f"{len(moved)} of {len(drift.item_ids)} items moved ({drift.share_with_alert:.1%}), {len(drift.alerts)} alerts"
     )
     metadata = {"moved_items": len(moved), "share_moved": drift.share_with_alert}
     return DRIFT_BELOW_THRESHOLD.judged(text, is_passed=not moved, metadata=metadata)
