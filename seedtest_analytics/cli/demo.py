@@ -92,6 +92,7 @@ def demo_command(
             last,
             reports=True,
             log_level="INFO",
+            fits_every_week=False,
             includes_running_week=today - last <= dt.timedelta(days=today.weekday() + 1),
             summary=summary,
         )

@@ -118,6 +118,7 @@ def materialize(
     only: Collection[str] = (),
     log_level: str = "CRITICAL",
     includes_running_week: bool = False,
+    fits_every_week: bool = True,
     summary: Summary | None = None,
 ) -> Collection[str]:
     """Run the steps in order; return the optional jobs that failed. Raises typer.Exit(1) at another job that fails.
@@ -155,7 +156,15 @@ def materialize(
                 console.print(EMPTY_LOG_NOTE)
                 return ()
             days = _range(first, last, today=today)
-            steps = list(plan(*days, today=today, reports=reports, includes_running_week=includes_running_week))
+            steps = list(
+                plan(
+                    *days,
+                    today=today,
+                    reports=reports,
+                    includes_running_week=includes_running_week,
+                    fits_every_week=fits_every_week,
+                )
+            )
             for step in chosen(steps, only) if only else steps:
                 runner.run(step)
         finally:
@@ -165,28 +174,40 @@ def materialize(
 
 
 def plan(
-    first: dt.date, last: dt.date, *, today: dt.date, reports: bool, includes_running_week: bool = False
+    first: dt.date,
+    last: dt.date,
+    *,
+    today: dt.date,
+    reports: bool,
+    includes_running_week: bool = False,
+    fits_every_week: bool = True,
 ) -> Iterator[Step]:
-    """The steps after the sync of attempts, in the order of the graph."""
+    """The steps after the sync of attempts, in the order of the graph.
+
+    ``fits_every_week=False`` fits growth, forecasts, segments and drift in the newest closed week alone; no other asset
+    needs the earlier ones.
+    """
     from seedtest_analytics.partitions import WEEK, monday_of
 
     weeks = monday_of(first), monday_of(today if includes_running_week else last)
     yield Step("calibrate_irt", f"calibration and abilities, {weeks[0]} to {weeks[1]}", *weeks)
     yield Step("aggregate_features_daily", f"daily features, {first} to {last}", first=first, last=last)
     newest = min(monday_of(today) - WEEK, weeks[1])
-    if newest >= weeks[0]:
-        yield Step("fit_growth_glmm", f"mixed model, week of {newest}", first=newest, last=newest, is_optional=True)
-        growth = newest, weeks[1] if includes_running_week else newest
+    has_closed = newest >= weeks[0]
+    closed = (weeks[0] if fits_every_week else newest), newest
+    if has_closed:
+        yield Step("fit_growth_glmm", f"mixed model, {closed[0]} to {newest}", *closed, is_optional=True)
+        growth = closed[0], weeks[1] if includes_running_week else newest
         yield Step("fit_bayesian_growth", f"Bayesian growth, {growth[0]} to {growth[1]}", *growth, is_optional=True)
     # S needs the churn fits, and these need the other KPIs of earlier weeks: the churn job computes S.
     yield Step("compute_daily_kpis", f"weekly KPIs, {weeks[0]} to {weeks[1]}", *weeks, without=("weekly_kpi/S",))
     yield Step("fit_survival_churn", f"churn fits and risks, {weeks[0]} to {weeks[1]}", *weeks)
-    if newest >= weeks[0]:
-        yield Step("forecast_prophet", f"forecasts and anomalies, week of {newest}", first=newest, last=newest)
-        yield Step("cluster_segments", f"segments, week of {newest}", first=newest, last=newest)
-        yield Step("irt_drift_monitor", f"item drift, week of {newest}", first=newest, last=newest)
+    if has_closed:
+        yield Step("forecast_prophet", f"forecasts and anomalies, {closed[0]} to {newest}", *closed)
+        yield Step("cluster_segments", f"segments, {closed[0]} to {newest}", *closed)
+        yield Step("irt_drift_monitor", f"item drift, {closed[0]} to {newest}", *closed)
     yield Step("backtest_predictions", f"backtest, {weeks[0]} to {weeks[1]}", *weeks)
-    if reports:
+    if reports and has_closed:
         yield Step("generate_weekly_report", f"reports, week of {newest}", first=newest, last=newest)
 
 
@@ -278,7 +299,7 @@ class Runner:
             self.console.print(f"{step.title}: {time.monotonic() - started:.1f} s", highlight=False)
         else:
             for result in results:
-                self.summary.add(job, result)
+                self.summary.add(result)
         for result in results:
             for asset, rows in would_change(result).items():
                 self.console.print(f"  {asset} would change: {rows}", highlight=False, soft_wrap=True)

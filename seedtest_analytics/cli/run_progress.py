@@ -11,7 +11,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -79,43 +78,36 @@ def _outside_capture(console: Console) -> Console:
     return Console(file=terminal, emoji=False)
 
 
-@dataclass
-class _Group:
-    assets: set[str] = field(default_factory=set)
-    seconds: float = 0.0
-
-
 class Summary:
-    """Rows, checks and time of all runs so far, by group of assets."""
+    """Rows, checks and time of all runs so far, by step. Assets of one step share its time."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, _Group] = defaultdict(_Group)
-        self._rows: dict[tuple[str, str | None], int] = {}
+        self._seconds: dict[tuple[str, ...], float] = defaultdict(float)
+        self._rows: dict[str, dict[str | None, int]] = defaultdict(dict)
         self._checks: dict[tuple[str, str], Any] = {}
 
-    def add(self, job: Any, result: Any) -> None:
-        """Add the result of a run of ``job``."""
-        graph = job.asset_layer.asset_graph
-        assets: dict[str, set[Any]] = defaultdict(set)
+    def add(self, result: Any) -> None:
+        """Add the result of a run."""
+        assets: dict[str, list[str]] = defaultdict(list)
         seconds: dict[str, float] = {}
         for event in result.all_events:
             if event.event_type_value == "ASSET_MATERIALIZATION":
                 materialization = event.step_materialization_data.materialization
                 count = materialization.metadata.get("dagster/partition_row_count")
-                key = event.asset_key.to_user_string(), event.partition
+                of_asset = self._rows[event.asset_key.to_user_string()]
                 rows = int(count.value) if count is not None else 0
                 # The attempt log is synced twice; the second time there is nothing new.
-                self._rows[key] = max(rows, self._rows.get(key, 0))
+                of_asset[event.partition] = max(rows, of_asset.get(event.partition, 0))
             if event.event_type_value == "ASSET_CHECK_EVALUATION":
                 found = event.event_specific_data
-                self._checks[found.asset_key.to_user_string(), found.check_name] = found
-                assets[event.step_key].add(found.asset_key)
+                name = found.asset_key.to_user_string()
+                self._checks[name, found.check_name] = found
+                if name not in assets[event.step_key]:
+                    assets[event.step_key].append(name)
             if event.is_step_success:
                 seconds[event.step_key] = event.step_success_data.duration_ms / 1000
-        for step, keys in assets.items():
-            group = self._groups[graph.get(min(keys)).group_name]
-            group.assets.update(key.to_user_string() for key in keys)
-            group.seconds += seconds.get(step, 0.0)
+        for step, names in assets.items():
+            self._seconds[tuple(sorted(names))] += seconds.get(step, 0.0)
 
     @property
     def left_out(self) -> dict[str, list[str]]:
@@ -130,15 +122,14 @@ class Summary:
     def show(self, console: Console) -> None:
         """Print the table, the assets that were left out and the checks that found something."""
         table = Table(box=None, pad_edge=False)
-        table.add_column("group")
-        for heading in ("assets", "rows", "checks passed", "failed", "seconds"):
+        table.add_column("assets")
+        for heading in ("rows", "checks", "seconds"):
             table.add_column(heading, justify="right")
-        for name, group in self._groups.items():
-            checks = [check for (asset, _), check in self._checks.items() if asset in group.assets]
+        for assets, seconds in self._seconds.items():
+            checks = [check for (asset, _), check in self._checks.items() if asset in assets]
             passed = sum(check.passed for check in checks)
-            rows = sum(count for (asset, _), count in self._rows.items() if asset in group.assets)
-            cells = (len(group.assets), rows, passed, len(checks) - passed)
-            table.add_row(name, *(f"{cell:,}" for cell in cells), f"{group.seconds:.1f}")
+            rows = " + ".join(f"{sum(self._rows[asset].values()):,}" for asset in assets)
+            table.add_row(", ".join(assets), rows, f"{passed} of {len(checks)}", f"{seconds:.1f}")
         console.print(table)
         for reason, assets in self.left_out.items():
             _say(console, f"left out: {', '.join(assets)}: {reason}")

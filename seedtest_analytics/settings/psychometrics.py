@@ -80,6 +80,13 @@ class DriftSettings(SettingsGroup):
     threshold_delta_a: float = variable(0.20, "DRIFT_THRESHOLD_DELTA_A", gt=0, description="Alert above this |Δa|.")
     threshold_delta_b: float = variable(0.25, "DRIFT_THRESHOLD_DELTA_B", gt=0, description="Alert above this |Δb|.")
     threshold_delta_c: float = variable(0.03, "DRIFT_THRESHOLD_DELTA_C", gt=0, description="Alert above this Δc.")
+    max_share: float = variable(
+        0.05,
+        "DRIFT_MAX_SHARE",
+        gt=0,
+        le=1,
+        description="The check of drift fails from this share of moved items on. Single moved items are alerts only.",
+    )
     baseline_from: dt.date | None = option(None, "DRIFT_BASELINE_FROM", description="First day of the baseline.")
     baseline_to: dt.date | None = option(None, "DRIFT_BASELINE_TO", description="First day after the baseline.")
 

@@ -203,3 +203,17 @@ def test_the_running_week_is_included_where_it_is_asked_for() -> None:
     assert steps["calibrate_irt"].n_weeks == 3
     assert steps["aggregate_features_daily"].last == today - DAY
     assert steps["forecast_prophet"].last == today - WEEK
+    assert steps["fit_bayesian_growth"].last == today
+
+
+FITS = ("fit_growth_glmm", "fit_bayesian_growth", "forecast_prophet", "cluster_segments", "irt_drift_monitor")
+
+
+@pytest.mark.parametrize(("fits_every_week", "n_weeks"), [(True, 4), (False, 1)])
+def test_every_week_of_the_range_has_its_fits_and_the_demo_fits_the_newest(fits_every_week: bool, n_weeks: int) -> None:
+    last = MONDAY + 3 * WEEK
+    found = plan(MONDAY, last, today=MONDAY + 4 * WEEK, reports=True, fits_every_week=fits_every_week)
+    steps = {step.job: step for step in found}
+    assert {steps[job].n_weeks for job in FITS} == {n_weeks}
+    assert {steps[job].last for job in FITS} == {last}
+    assert steps["generate_weekly_report"].n_weeks == 1

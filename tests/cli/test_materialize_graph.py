@@ -132,9 +132,10 @@ def test_a_summary_takes_the_place_of_the_lines(capfd: pytest.CaptureFixture[str
     assert capfd.readouterr().out == ""
     summary.show(console)
     lines = capfd.readouterr().out.splitlines()
-    assert lines[0].split() == ["group", "assets", "rows", "checks", "passed", "failed", "seconds"]
-    assert lines[1].split()[:5] == ["numbers", "2", "1,234", "1", "1"]
-    assert lines[2:] == ["left out: without_r: R is not installed", "check counted · positive: two are [not] positive"]
+    assert lines[0].split() == ["assets", "rows", "checks", "seconds"]
+    assert lines[1].split()[:5] == ["counted", "1,234", "0", "of", "1"]
+    assert lines[2].split()[:5] == ["without_r", "0", "1", "of", "1"]
+    assert lines[3:] == ["left out: without_r: R is not installed", "check counted · positive: two are [not] positive"]
 
 
 def test_a_job_without_an_asset(capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from sqlalchemy import Connection, TextClause
 
+from seedtest_analytics.assets.framework.thumbnail import thumbnail
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -77,8 +79,8 @@ class Plot:
 
     figure: Figure
 
-    def of_week(self, week: str) -> dg.MetadataValue:
-        """The figure as an inline image, which the UI shows without another request.
+    def of_week(self, name: str, week: str) -> dict[str, dg.MetadataValue]:
+        """The figure as an inline image, and its thumbnail, which the UI shows without a click.
 
         Raises ValueError if an axis has no label.
         """
@@ -87,7 +89,8 @@ class Plot:
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", metadata={"Software": None})
         encoded = base64.b64encode(buffer.getvalue()).decode()
-        return dg.MetadataValue.md(f"![plot](data:image/png;base64,{encoded})")
+        full = dg.MetadataValue.md(f"![plot](data:image/png;base64,{encoded})")
+        return {name: thumbnail(self.figure, f"week of {week}"), f"{name}_in_full": full}
 
     def _require_labels(self) -> None:
         shared = {"x": self.figure.get_supxlabel(), "y": self.figure.get_supylabel()}

@@ -249,20 +249,23 @@ def _check_events(outcomes: Sequence[Outcome]) -> Iterator[_CheckEvent]:
 
 
 def _check_event(check: Check, found: Sequence[tuple[str | None, CheckOutcome]]) -> _CheckEvent:
-    """One event for a check in some partitions, oldest first: the newest that fails, else the newest."""
-    failed = [(partition, result) for partition, result in found if not result.is_passed]
-    partition, shown = (failed or found)[-1]
-    text, metadata = shown.description, dict(shown.metadata)
+    """One event for a check in some partitions, oldest first.
+
+    The newest partition decides, so that a range ends in the same state as its partitions one by one. The text names
+    those that fail.
+    """
+    failed = [partition for partition, result in found if not result.is_passed]
+    partition, newest = found[-1]
+    text, metadata = newest.description, dict(newest.metadata)
     if len(found) > 1:
         metadata |= {"partition": partition, "partitions": len(found), "failed_partitions": len(failed)}
     if failed and len(found) > 1:
-        is_newest = "also in the newest" if failed[-1] == found[-1] else "not in the newest"
-        names = [str(name) for name, _ in reversed(failed)]
+        names = [str(name) for name in reversed(failed)]
         named = ", ".join(names[:SHOWN_PARTITIONS]) + (", …" if len(names) > SHOWN_PARTITIONS else "")
-        text = f"failed in {len(failed)} of {len(found)} partitions, {is_newest}: {named}; {partition}: {text}"
+        text = f"{partition}: {text}; failed in {len(failed)} of {len(found)} partitions: {named}"
     return _CheckEvent(
         check.name,
-        is_passed=not failed,
+        is_passed=newest.is_passed,
         severity=dg.AssetCheckSeverity.ERROR if check.is_blocking else dg.AssetCheckSeverity.WARN,
         description=text,
         metadata=_plottable(metadata),

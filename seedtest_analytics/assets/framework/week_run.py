@@ -68,10 +68,9 @@ class WeekRun:
         if any(not found.is_passed and found.check.needs_weeks for found in checks):
             number = self.weeks_of_attempts()
             checks = [found.as_of_week(number) for found in checks]
-        shown = {
-            name: value.of_week(self.week.key) if isinstance(value, Plot) else value
-            for name, value in (metadata or {}).items()
-        }
+        shown: dict[str, Any] = {}
+        for name, value in (metadata or {}).items():
+            shown |= value.of_week(name, self.week.key) if isinstance(value, Plot) else {name: value}
         return Outcome(published, shown, checks=checks, partition=self.week.key, is_dry_run=self.is_dry_run, key=key)
 
     def weeks_of_attempts(self) -> int:

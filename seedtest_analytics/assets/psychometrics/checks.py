@@ -41,4 +41,8 @@ ANCHORS_COVER = Check(
     "There are enough chosen items, and they cover every topic and range of difficulty.",
     needs_weeks=SCALE_WEEKS,
 )
-DRIFT_BELOW_THRESHOLD = Check("drift_below_threshold", "No item has moved beyond the thresholds.")
+DRIFT_BELOW_THRESHOLD = Check(
+    "drift_below_threshold",
+    "Fewer than DRIFT_MAX_SHARE of the compared items have moved beyond the thresholds. Each item that moved is a row of "
+    "`drift_alerts`.",
+)

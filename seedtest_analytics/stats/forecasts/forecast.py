@@ -21,6 +21,8 @@ from seedtest_analytics.stats.verification.verdict import judge_forecasts
 
 Floats = NDArray[np.float64]
 
+SERIES_PER_PROCESS = 8
+"""Fewer take less time than the start of a process, which imports Prophet."""
 MIN_WEEKS_TO_JUDGE = 4
 
 
@@ -76,17 +78,18 @@ def forecast_many(
     processes: int = 1,
     on_done: Callable[[int], None] | None = None,
 ) -> list[SeriesForecast]:
-    """Forecast series in ``processes`` parallel processes; order and results do not depend on their number.
+    """Forecast series in at most ``processes`` parallel processes; order and results do not depend on their number.
 
     ``on_done`` is called with the number finished so far.
     """
     task = partial(forecast_series, settings=settings)
-    if processes <= 1 or len(series) <= 1:
+    processes = min(processes, len(series) // SERIES_PER_PROCESS)
+    if processes <= 1:
         return _counted(map(task, series), on_done)
     # spawn: a forked child would inherit the locks and database connections of a Dagster step
     context = multiprocessing.get_context("spawn")
     size = max(1, min(16, len(series) // (4 * processes)))
-    with ProcessPoolExecutor(min(processes, len(series)), mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
         return _counted(pool.map(task, series, chunksize=size), on_done)
 
 

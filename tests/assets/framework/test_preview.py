@@ -2,6 +2,7 @@
 
 import base64
 import struct
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,32 +73,60 @@ def size_of(metadata: Any) -> tuple[int, int]:
 
 def test_a_figure_is_an_inline_image_that_is_the_same_every_time() -> None:
     values = list(np.linspace(-1, 1, 50))
-    first, second = (histogram(values, "Ability", label="θ").of_week("2026-09-14") for _ in range(2))
+    first, second = (histogram(values, "Ability", label="θ").of_week("plot", "2026-09-14") for _ in range(2))
     assert first == second
-    assert size_of(first) == (660, 308)
+    assert size_of(first["plot_in_full"]) == (660, 308)
     figure, all_axes = new_figures(3, 9.0, height=2.0)
     assert len(all_axes) == 3
     for axes in all_axes:
         axes.set(xlabel="θ", ylabel="students")
-    assert size_of(Plot(figure).of_week("2026-09-14")) == (990, 220)
+    assert size_of(Plot(figure).of_week("plot", "2026-09-14")["plot_in_full"]) == (990, 220)
+
+
+def thumbnail_of(plot: Plot) -> str:
+    markdown = str(plot.of_week("plot", "2026-09-14")["plot"].value)
+    assert len(markdown) < 1_000, "Dagster hides it behind a link"
+    return markdown
+
+
+def test_a_thumbnail_is_short_enough_to_be_shown_at_once_and_names_week_and_axes() -> None:
+    values = np.random.default_rng(5).normal(size=400)
+    markdown = thumbnail_of(histogram(list(values), "Ability", label="θ"))
+    assert markdown.startswith("week of 2026-09-14\n\n→ θ, -2.97 to 3.05 · ↑ students, 0 to ")
+    width, height = size_of(SimpleNamespace(value=markdown.rsplit("\n\n", 1)[1]))
+    assert width >= 300
+    assert height == pytest.approx(width * 2.8 / 6, abs=1)
+    forest = thumbnail_of(forest_plot(FOREST, "Items", label="b", rows_are="item", limits=()))
+    assert "· ↑ item\n" in forest, "rows that are names have no range"
+    assert size_of(SimpleNamespace(value=forest.rsplit("\n\n", 1)[1]))[0] >= 300
+
+
+def test_a_plot_too_rich_for_a_thumbnail_keeps_its_caption(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seedtest_analytics.assets.framework.thumbnail.SHOWN_AT_ONCE", 200)
+    figure, (axes,) = new_figures(1, 6.0, height=3.0)
+    axes.imshow(np.random.default_rng(6).normal(size=(200, 200)), aspect="auto")
+    axes.set(xlabel="week", ylabel="student")
+    markdown = thumbnail_of(Plot(figure))
+    assert "![plot]" not in markdown
+    assert "→ week" in markdown
 
 
 def test_a_plot_names_its_week_beside_its_title() -> None:
     plot = histogram([0.0, 1.0], "Ability", label="θ")
-    plot.of_week("2026-09-14")
+    plot.of_week("plot", "2026-09-14")
     assert plot.figure.axes[0].get_title(loc="left") == "Ability, week of 2026-09-14"
     plot = histogram([0.0, 1.0], "A" * 60, label="θ")
-    plot.of_week("2026-09-14")
+    plot.of_week("plot", "2026-09-14")
     assert plot.figure.axes[0].get_title(loc="left") == "A" * 60 + "\nweek of 2026-09-14"
     figure, panels = new_figures(2, 9.0, height=2.0)
     for panel, title in zip(panels, ("left", "right"), strict=True):
         panel.set_title(title, loc="left")
     figure.supxlabel("week")
     figure.supylabel("score")
-    Plot(figure).of_week("2026-09-14")
+    Plot(figure).of_week("plot", "2026-09-14")
     assert figure.get_suptitle() == "Week of 2026-09-14"
     figure.suptitle("Lines")
-    Plot(figure).of_week("2026-09-14")
+    Plot(figure).of_week("plot", "2026-09-14")
     assert figure.get_suptitle() == "Lines, week of 2026-09-14"
 
 
@@ -107,7 +136,7 @@ def test_a_plot_without_a_label_of_an_axis_is_an_error(named: str, missing: str)
     axes.set(**{named: "θ"})
     axes.set_title("Ability", loc="left")
     with pytest.raises(ValueError, match=f"the plot 'Ability' has no label of axis {missing}"):
-        Plot(figure).of_week("2026-09-14")
+        Plot(figure).of_week("plot", "2026-09-14")
 
 
 def test_a_forest_plot_draws_a_row_for_each_estimate_from_top_to_bottom() -> None:
@@ -141,5 +170,5 @@ def test_ratios_are_drawn_on_a_logarithmic_axis_with_round_ticks() -> None:
 def test_a_forest_plot_grows_with_its_rows() -> None:
     one = Forest(["a"], [0.0], lower=[-1.0], upper=[1.0], is_marked=[False])
     plots = [forest_plot(forest, "Items", label="b", rows_are="item", limits=()) for forest in (FOREST, one)]
-    (_, tall), (_, low) = (size_of(plot.of_week("2026-09-14")) for plot in plots)
+    (_, tall), (_, low) = (size_of(plot.of_week("plot", "2026-09-14")["plot_in_full"]) for plot in plots)
     assert tall > low

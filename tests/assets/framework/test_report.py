@@ -193,24 +193,21 @@ def test_a_range_reports_each_partition_and_the_whole() -> None:
         assert run.checks(day)["fitted"].passed == is_fitted[day]
         assert run.checks(day)["contract"].description == f"{rows} rows keep the contract"
     whole = run.checks()
-    assert whole["fitted"].description == (
-        "failed in 2 of 3 partitions, also in the newest: 2026-01-07, 2026-01-05; 2026-01-07: 3 rows"
-    )
+    assert whole["fitted"].description == ("2026-01-07: 3 rows; failed in 2 of 3 partitions: 2026-01-07, 2026-01-05")
     assert not whole["fitted"].passed
     assert whole["fitted"].metadata["failed_partitions"].value == 2
     assert whole["full"].passed
     assert whole["contract"].metadata["rows"].value == 6
 
 
-def test_a_check_over_a_range_says_that_the_newest_partition_passed() -> None:
+def test_the_newest_partition_decides_a_check_over_a_range_and_the_text_names_those_that_fail() -> None:
     """A failure two months old once looked like one of the newest fit."""
     outcomes = [outcome(rows, fitted=rows > 2, partition=day) for rows, day in enumerate(DAYS, start=1)]
     whole = Run(outcomes, days=DAYS).checks()["fitted"]
-    assert not whole.passed
-    assert whole.description == (
-        "failed in 2 of 3 partitions, not in the newest: 2026-01-06, 2026-01-05; 2026-01-06: 2 rows"
-    )
-    assert whole.metadata["partition"].value == "2026-01-06"
+    assert whole.passed
+    assert whole.description == "2026-01-07: 3 rows; failed in 2 of 3 partitions: 2026-01-06, 2026-01-05"
+    assert whole.metadata["partition"].value == "2026-01-07"
+    assert whole.metadata["failed_partitions"].value == 2
 
 
 def test_numbers_of_a_check_stay_numbers_so_that_dagster_plots_them() -> None:

@@ -201,7 +201,8 @@ def test_two_holidays_in_one_week_count_once():
 
 
 @pytest.mark.slow
-def test_processes_change_nothing():
+def test_processes_change_nothing(monkeypatch):
+    monkeypatch.setattr("seedtest_analytics.stats.forecasts.forecast.SERIES_PER_PROCESS", 1)
     series = [quiet_series(6, seed) for seed in range(4)] + [weekly_series("empty", weeks(3), values=[None] * 3)]
     done = []
     alone = forecast_many(series, LAST, on_done=done.append)

@@ -51,21 +51,23 @@ def compare_week(run: WeekRun) -> Sequence[Outcome]:
     return (
         run.outcome(windows),
         run.outcome(items, drift_metadata(found)),
-        run.outcome(alerts, as_of, checks=[_check(found, are_apart=are_apart)]),
+        run.outcome(alerts, as_of, checks=[_check(found, are_apart=are_apart, max_share=run.settings.drift.max_share)]),
     )
 
 
-def _check(found: Comparison | NoResult, *, are_apart: bool) -> CheckOutcome:
+def _check(found: Comparison | NoResult, *, are_apart: bool, max_share: float) -> CheckOutcome:
     if isinstance(found, NoResult):
         text = f"{'not compared' if are_apart else 'nothing to compare'}: {found.reason}"
         return DRIFT_BELOW_THRESHOLD.judged(text, is_passed=not are_apart)
     drift = found.drift
     moved = {alert.item_id for alert in drift.alerts}
+    share = drift.share_with_alert
     text = (
-        f"{len(moved)} of {len(drift.item_ids)} items moved ({drift.share_with_alert:.1%}), {len(drift.alerts)} alerts"
+        f"{len(moved)} of {len(drift.item_ids)} items moved ({share:.1%}; the limit is {max_share:.1%}), "
+        f"{len(drift.alerts)} alerts"
     )
-    metadata = {"moved_items": len(moved), "share_moved": drift.share_with_alert}
-    return DRIFT_BELOW_THRESHOLD.judged(text, is_passed=not moved, metadata=metadata)
+    metadata = {"moved_items": len(moved), "share_moved": share}
+    return DRIFT_BELOW_THRESHOLD.judged(text, is_passed=share < max_share, metadata=metadata)
 
 
 def compare(run: WeekRun) -> Comparison:

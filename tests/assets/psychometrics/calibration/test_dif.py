@@ -91,7 +91,7 @@ def test_the_item_that_is_harder_for_a_group_is_found_by_every_covariate(
     assert means[focal] - means[reference] == pytest.approx(-0.6, abs=0.15)
     metadata = outcomes[1].metadata
     assert "| 4 |" in metadata["dif_items"].value
-    assert metadata["dif_forest"].value.startswith("![plot](data:image/png")
+    assert metadata["dif_forest_in_full"].value.startswith("![plot](data:image/png")
 
 
 def test_an_item_of_class_c_is_no_anchor(two_schools: Engine) -> None:

@@ -1,0 +1,79 @@
+"""Thumbnails: plots small enough for Dagster to show them on an asset's page without a click.
+
+Dagster shows Markdown of less than 1,000 characters at once, and longer Markdown behind a link. A thumbnail is a picture
+of few colours without any text; its caption names the axes and their ranges.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN_AT_ONCE = 1_000
+"""Characters of Markdown from which Dagster hides it behind a link."""
+WIDTHS = (420, 360, 300, 240, 180, 140, 100)
+"""Pixels, widest first."""
+COLOURS = (8, 4, 3)
+
+
+def thumbnail(figure: Figure, title: str) -> dg.MetadataValue:
+    """The largest thumbnail of the figure that is shown at once, below the title and the caption.
+
+    The texts of the figure are gone afterwards. A figure that fits at no width has its caption alone.
+    """
+    caption = f"{title}\n\n{_caption(figure)}"
+    _hide_text(figure)
+    for width in WIDTHS:
+        picture = _drawn(figure, width)
+        for colours in COLOURS:
+            markdown = f"{caption}\n\n![plot](data:image/png;base64,{_encoded(picture, colours)})"
+            if len(markdown) < SHOWN_AT_ONCE:
+                return dg.MetadataValue.md(markdown)
+    return dg.MetadataValue.md(caption)
+
+
+def _caption(figure: Figure) -> str:
+    """Label and range of the axes of the first plot; categories have no range."""
+    axes = figure.axes[0]
+    labels = {"→": axes.get_xlabel() or figure.get_supxlabel(), "↑": axes.get_ylabel() or figure.get_supylabel()}
+    limits = {"→": (axes.get_xlim(), axes.xaxis), "↑": (axes.get_ylim(), axes.yaxis)}
+    return " · ".join(f"{arrow} {label}{_range(*limits[arrow])}" for arrow, label in labels.items())
+
+
+def _range(limits: tuple[float, float], axis: Any) -> str:
+    from matplotlib.ticker import FixedLocator
+
+    is_numeric = not isinstance(axis.get_major_locator(), FixedLocator)
+    return f", {limits[0]:.3g} to {limits[1]:.3g}" if is_numeric else ""
+
+
+def _hide_text(figure: Figure) -> None:
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_visible(False)
+    for legend in [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]:
+        legend.remove()
+    # Soft edges are colours that a small picture has no room for.
+    for artist in figure.findobj(lambda artist: hasattr(artist, "set_antialiased")):
+        artist.set_antialiased(False)  # type: ignore[attr-defined]
+
+
+def _drawn(figure: Figure, width: int) -> Any:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=width / figure.get_figwidth())
+    return Image.open(buffer).convert("RGB")
+
+
+def _encoded(picture: Any, colours: int) -> str:
+    buffer = io.BytesIO()
+    picture.quantize(colours, dither=0).save(buffer, format="png", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
