@@ -16,7 +16,21 @@ from urllib.parse import quote
 from chromium import Page, browser
 
 MAIN_PATH = ("sources", "attempts", "psychometrics", "features", "kpis", "reports")
-ALL_GROUPS = (*MAIN_PATH, "growth", "churn", "forecasts", "segments", "drift", "backtest")
+ASSET_OF_GROUP = {
+    "sources": "exam_results",
+    "attempts": "attempt",
+    "psychometrics": "mirt_ability",
+    "features": "features_topic_daily",
+    "kpis": "weekly_kpi/P",
+    "reports": "weekly_report",
+    "growth": "growth_prediction",
+    "churn": "survival_fit_meta",
+    "forecasts": "prophet_fit_meta",
+    "segments": "segment_meta",
+    "drift": "item_calibration",
+    "backtest": "prediction_backtest",
+}
+ALL_GROUPS = tuple(ASSET_OF_GROUP)
 
 LINEAGE_BOX = """(() => {
   const boxes = [...document.querySelectorAll('foreignObject')].map(e => e.getBoundingClientRect());
@@ -39,6 +53,16 @@ PLOT_LINK = """(() => {
   return [box.x + box.width / 2, box.y + box.height / 2];
 })()"""
 """Where to click to see a plot of an asset's metadata."""
+HIDE_COLUMNS = """(() => {
+  const title = [...document.querySelectorAll('*')].find(e => !e.children.length && e.innerText === 'Columns');
+  if (!title) return;
+  let section = title;
+  while (!section.parentElement.innerText.includes('Metadata')) section = section.parentElement;
+  section.style.display = 'none';
+})()"""
+"""The data dictionary has the columns; a picture shows the numbers."""
+BOTTOM = """Math.max(...[...document.querySelectorAll('table')].map(e => e.getBoundingClientRect().bottom))"""
+"""Where the metadata of an asset's page end."""
 NEWEST_RUN = r"[...document.querySelectorAll('a')].map(a => a.href).find(h => /runs\/[0-9a-f]{8}-/.test(h))"
 
 
@@ -67,6 +91,16 @@ def plot(page: Page, url: str, *, target: Path, asset: str, name: str) -> None:
     page.picture(target)
 
 
+def asset_page(page: Page, url: str, *, target: Path, asset: str) -> None:
+    """Status, description and metadata of an asset's page, to the end of its numbers and thumbnails."""
+    page.open(f"{url}/assets/{asset}", 1500, height=2600)
+    page.wait_for("document.body.innerText.includes('Metadata')")
+    page.settle(5)
+    page.evaluate(HIDE_COLUMNS)
+    page.settle(1)
+    page.picture(target, (240, 0, 870, min(page.evaluate(BOTTOM) + 12, 2600)))
+
+
 def view(path: str, height: int = 900) -> Callable[[Page, str, Path], None]:
     """A page as it opens."""
 
@@ -91,7 +125,8 @@ def take_ui(url: str, folder: Path) -> None:
         lineage(page, url, target=folder / "lineage.png", groups=MAIN_PATH, width=1800)
         lineage(page, url, target=folder / "lineage-all.png", groups=ALL_GROUPS, width=3000)
         plot(page, url, target=folder / "asset-plot.png", asset="survival_fit_meta", name="hazard_ratios")
-        view("/assets/weekly_kpi/S", 1000)(page, url, folder / "asset.png")
+        for group, asset in ASSET_OF_GROUP.items():
+            asset_page(page, url, target=folder / f"group-{group}.png", asset=asset)
         view("/assets/survival_fit_meta?view=checks")(page, url, folder / "checks.png")
         view("/automation", 1000)(page, url, folder / "automation.png")
         view("/assets")(page, url, folder / "catalog.png")

@@ -131,8 +131,8 @@ class Summary:
             rows = " + ".join(f"{sum(self._rows[asset].values()):,}" for asset in assets)
             table.add_row(", ".join(assets), rows, f"{passed} of {len(checks)}", f"{seconds:.1f}")
         console.print(table)
-        for reason, assets in self.left_out.items():
-            _say(console, f"left out: {', '.join(assets)}: {reason}")
+        for reason, names in self.left_out.items():
+            _say(console, f"left out: {', '.join(names)}: {reason}")
         failed = [(key, check) for key, check in self._checks.items() if not check.passed]
         for (asset, name), check in failed[:SHOWN_CHECKS]:
             _say(console, f"check {asset} · {name}: {check.description}")
