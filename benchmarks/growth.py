@@ -201,7 +201,7 @@ def brms(n_students: int) -> Sampled:
             n_rows = len(rows) if attempt == "measured" else 400
             clock = Clock()
             result = sample_growth_with_brms(
-                RResource(timeout_seconds=1800),
+                RResource.having(timeout_seconds=1800),
                 rows.head(n_rows),
                 options=BrmsOptions(Path(folder), n_chains=2, cores=2, n_draws=n, n_warmup=n, seed=SEED),
             )

@@ -130,7 +130,6 @@ def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> lis
     from seedtest_analytics.partitions import week_at
     from seedtest_analytics.resources.postgres import PostgresResource
     from seedtest_analytics.resources.r.resource import RResource
-    from seedtest_analytics.resources.stan.executables import default_cache_dir
     from seedtest_analytics.resources.stan.resource import StanResource
     from seedtest_analytics.settings import GrowthSettings, KpiSettings, PlatformSettings, Settings
 
@@ -138,11 +137,11 @@ def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> lis
     log = logging.getLogger("benchmarks.growth_week")
     log.setLevel(logging.INFO)
     log.addHandler(laps)
-    samplers = Samplers(StanResource(cache_dir=str(default_cache_dir())), RResource(), log=log)
+    samplers = Samplers(StanResource(), RResource(), log=log)
     settings = GrowthSettings(score_source="accuracy", lookback_weeks=n_weeks)
     week = week_at(MONDAY, dt.datetime(2027, 1, 1, tzinfo=dt.UTC), platform=PlatformSettings())
     parameters = {"students": n_students, "weeks": n_weeks, "missing": MISSING}
-    with PostgresResource(url_override=url).transaction(f"growth:{week.key}") as connection:
+    with PostgresResource.having(url=url).transaction(f"growth:{week.key}") as connection:
         connection.execute(text("SELECT setseed(0.5)"))
         connection.execute(text(_ANSWERS))
         connection.execute(text(_COUNTS.format(answered=ANSWERED[answers])), parameters)

@@ -79,7 +79,7 @@ def panel(url: str) -> int:
     from seedtest_analytics.assets.churn.panel import load_panel
     from seedtest_analytics.resources.postgres import PostgresResource
 
-    with PostgresResource(url_override=url).transaction("benchmark") as connection:
+    with PostgresResource.having(url=url).transaction("benchmark") as connection:
         return len(load_panel(connection, week(), lookback_days=LOOKBACK_DAYS))
 
 
@@ -88,7 +88,7 @@ def fit(url: str) -> int:
     from seedtest_analytics.assets.churn.fit import fit_week
     from seedtest_analytics.resources.postgres import PostgresResource
 
-    with PostgresResource(url_override=url).transaction("benchmark") as connection:
+    with PostgresResource.having(url=url).transaction("benchmark") as connection:
         (outcome,) = fit_week(week_run(connection))
     return int(outcome.metadata["landmarks"])
 
@@ -98,7 +98,7 @@ def score(url: str) -> int:
     from seedtest_analytics.assets.churn.scores import score_week
     from seedtest_analytics.resources.postgres import PostgresResource
 
-    with PostgresResource(url_override=url).transaction("benchmark") as connection:
+    with PostgresResource.having(url=url).transaction("benchmark") as connection:
         (outcome,) = score_week(week_run(connection))
     return int(outcome.published.staged)
 

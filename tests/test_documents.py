@@ -28,6 +28,10 @@ OTHER_VARIABLES = {
     "R_HOME",
     "USER_HEADER",
     "TYPE_CHECKING",
+    "OAUTH2_PROXY_BASIC_AUTH_PASSWORD",
+    "OAUTH2_PROXY_CLIENT_ID",
+    "OAUTH2_PROXY_CLIENT_SECRET",
+    "OAUTH2_PROXY_COOKIE_SECRET",
 }
 """Variables of Dagster, AWS, R, CmdStan and Python."""
 OTHER_NAMES = {"pg_restore", "jsonb_to_recordset", "current_date", "known_churn"}

@@ -220,4 +220,6 @@ def _links(urls: Sequence[str]) -> dict[str, dg.MetadataValue]:
 def _link(url: str) -> dg.MetadataValue:
     """A link; a path to copy for a file, because browsers follow no link from a page to a file."""
     parts = urlsplit(url)
-    return dg.MetadataValue.path(unquote(parts.path)) if parts.scheme == "file" else dg.MetadataValue.url(url)
+    if parts.scheme in ("http", "https"):
+        return dg.MetadataValue.url(url)
+    return dg.MetadataValue.path(unquote(parts.path))

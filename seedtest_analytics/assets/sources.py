@@ -8,6 +8,7 @@ import dagster as dg
 
 from seedtest_analytics.assets.framework.checks import Check, CheckOutcome
 from seedtest_analytics.assets.framework.lineage import column_schema, pii_class
+from seedtest_analytics.assets.framework.untrusted import escaped
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -83,6 +84,6 @@ def _result(outcome: CheckOutcome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=outcome.is_passed,
         severity=dg.AssetCheckSeverity.WARN,
-        description=outcome.description,
+        description=escaped(outcome.description),
         metadata=outcome.metadata,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from seedtest_analytics.assets.framework.untrusted import as_text
 from seedtest_analytics.cli.run_progress import LEFT_OUT
 
 _WEEK = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -52,7 +53,7 @@ class Problems:
                 self.warn(str(entry.user_message))
         for check in result.get_asset_check_evaluations():
             if (check.description or "").startswith(LEFT_OUT):
-                self._skipped[check.asset_key.to_user_string()] = check.description.removeprefix(LEFT_OUT)
+                self._skipped[check.asset_key.to_user_string()] = as_text(check.description).removeprefix(LEFT_OUT)
 
     def show(self, console: Console) -> None:
         """Print what was collected; nothing if there was no problem."""

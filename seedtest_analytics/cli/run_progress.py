@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seedtest_analytics.assets.framework.untrusted import as_text
 from seedtest_analytics.cli.progress import pace
 
 SHOWN_CHECKS = 5
@@ -114,7 +115,7 @@ class Summary:
         """Assets that were left out, by reason."""
         found: dict[str, list[str]] = defaultdict(list)
         for (asset, name), check in self._checks.items():
-            text = check.description or ""
+            text = as_text(check.description or "")
             if name == "contract" and text.startswith(LEFT_OUT):
                 found[text.removeprefix(LEFT_OUT)].append(asset)
         return dict(found)
@@ -135,7 +136,7 @@ class Summary:
             _say(console, f"left out: {', '.join(names)}: {reason}")
         failed = [(key, check) for key, check in self._checks.items() if not check.passed]
         for (asset, name), check in failed[:SHOWN_CHECKS]:
-            _say(console, f"check {asset} · {name}: {check.description}")
+            _say(console, f"check {asset} · {name}: {as_text(check.description or '')}")
         if len(failed) > SHOWN_CHECKS:
             _say(console, f"and {len(failed) - SHOWN_CHECKS} more; the page Checks of the asset shows them")
 

@@ -26,11 +26,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
-import dagster as dg
 from pydantic import PrivateAttr
 
+from seedtest_analytics.resources.fixed import FixedResource
 from seedtest_analytics.settings import StorageSettings, load_settings
 
 CONTENT_TYPES = {"html": "text/html", "pdf": "application/pdf"}
@@ -278,17 +278,17 @@ class S3Store:
             raise ObjectStoreError(f"{what} {place}: {code}; {remedy}") from error
 
 
-class ObjectStoreResource(dg.ConfigurableResource[Any]):
-    """The store that the environment names; ``folder_override`` is for tests."""
+class ObjectStoreResource(FixedResource):
+    """The store of ``folder``, or by default the one that the environment names."""
 
-    folder_override: str = ""
+    folder: ClassVar[Path | None] = None
     _store: ObjectStore | None = PrivateAttr(default=None)
 
     def store(self) -> ObjectStore:
         """The store; it connects with the first report."""
         if self._store is None:
-            if self.folder_override:
-                self._store = FolderStore(Path(self.folder_override))
+            if self.folder:
+                self._store = FolderStore(self.folder)
             else:
                 self._store = store_for(load_settings().storage)
         return self._store

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import ClassVar
 
 import dagster as dg
 from pydantic import PrivateAttr
 from sqlalchemy import Connection, Engine
 
 from seedtest_analytics.database.engine import connected_engine, database_url, locked_transaction, normalised_url
+from seedtest_analytics.resources.fixed import FixedResource
 
 
-class PostgresResource(dg.ConfigurableResource[Any]):
-    """The platform's database.
+class PostgresResource(FixedResource):
+    """The platform's database: ``url``, or by default the one of DATABASE_URL."""
 
-    ``url_override`` is for tests. Production leaves it empty: the UI shows resource configuration, and a URL contains a
-    password.
-    """
-
-    url_override: str = ""
+    url: ClassVar[str | None] = None
     _engine: Engine | None = PrivateAttr(default=None)
 
     @property
     def engine(self) -> Engine:
         """The engine, created and tested on first use; raises :class:`~seedtest_analytics.database.engine.DatabaseError`."""
         if self._engine is None:
-            url = normalised_url(self.url_override) if self.url_override else database_url()
+            url = normalised_url(self.url) if self.url else database_url()
             self._engine = connected_engine(url)
         return self._engine
 

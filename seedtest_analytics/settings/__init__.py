@@ -17,6 +17,7 @@ from seedtest_analytics.settings.psychometrics import CalibrationSettings, DifSe
 from seedtest_analytics.settings.reports import ReportSettings
 from seedtest_analytics.settings.retired import RETIRED_VARIABLES
 from seedtest_analytics.settings.segments import SegmentSettings
+from seedtest_analytics.settings.ui import UiSettings
 
 __all__ = [
     "GROUPS",
@@ -40,5 +41,6 @@ __all__ = [
     "SettingsGroup",
     "StorageSettings",
     "SurvivalSettings",
+    "UiSettings",
     "load_settings",
 ]

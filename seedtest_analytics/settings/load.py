@@ -19,6 +19,7 @@ from seedtest_analytics.settings.psychometrics import CalibrationSettings, DifSe
 from seedtest_analytics.settings.reports import ReportSettings
 from seedtest_analytics.settings.retired import warn_about_retired
 from seedtest_analytics.settings.segments import SegmentSettings
+from seedtest_analytics.settings.ui import UiSettings
 
 
 class Settings(BaseModel):
@@ -28,6 +29,7 @@ class Settings(BaseModel):
 
     platform: PlatformSettings = PlatformSettings()
     storage: StorageSettings = StorageSettings()
+    ui: UiSettings = UiSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     drift: DriftSettings = DriftSettings()
     dif: DifSettings = DifSettings()

@@ -67,7 +67,7 @@ def week(number: int, timezone: str = "UTC") -> Week:
 
 def postgres_of(engine: Engine) -> PostgresResource:
     """The resource on the test's database."""
-    return PostgresResource(url_override=engine.url.render_as_string(hide_password=False))
+    return PostgresResource.having(url=engine.url.render_as_string(hide_password=False))
 
 
 def materialize(engine: Engine, asset: dg.AssetsDefinition, **arguments: Any) -> dg.ExecuteInProcessResult:

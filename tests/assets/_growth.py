@@ -34,7 +34,7 @@ def week_of(monday: dt.date = LAST_WEEK, zone: str = "UTC", now: dt.datetime = N
 
 
 def postgres_of(engine: Engine) -> PostgresResource:
-    return PostgresResource(url_override=engine.url.render_as_string(hide_password=False))
+    return PostgresResource.having(url=engine.url.render_as_string(hide_password=False))
 
 
 def store_answers(engine: Engine, answers: pd.DataFrame) -> None:

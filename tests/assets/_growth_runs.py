@@ -15,7 +15,6 @@ from seedtest_analytics.assets.growth.bayesian.week import fit_bayesian_week
 from seedtest_analytics.assets.growth.mixed_model.week import fit_mixed_model_week
 from seedtest_analytics.assets.kpis.assets import weekly_kpi_p
 from seedtest_analytics.resources.r.resource import RResource
-from seedtest_analytics.resources.stan.executables import default_cache_dir
 from seedtest_analytics.resources.stan.resource import StanResource
 from seedtest_analytics.settings import GlmmSettings, GrowthSettings, KpiSettings, Settings
 from tests._database import execute
@@ -32,8 +31,8 @@ STAN = GrowthSettings()
 
 
 def samplers() -> Samplers:
-    stan = StanResource(cache_dir=str(default_cache_dir()), timeout_s=300)
-    return Samplers(stan, RResource(timeout_seconds=120), log=logging.getLogger(__name__))
+    stan = StanResource.having(timeout_s=300)
+    return Samplers(stan, RResource.having(timeout_seconds=120), log=logging.getLogger(__name__))
 
 
 def fit(
@@ -59,11 +58,7 @@ def materialise(engine: Engine, assets: list[Any], **config: Any) -> tuple[dg.Ex
         assets,
         instance=instance,
         partition_key=LAST_WEEK.isoformat(),
-        resources={
-            "postgres": postgres_of(engine),
-            "stan": StanResource(cache_dir=str(default_cache_dir())),
-            "r": RResource(timeout_seconds=120),
-        },
+        resources={"postgres": postgres_of(engine), "stan": StanResource(), "r": RResource.having(timeout_seconds=120)},
         run_config={"ops": ops},
         raise_on_error=False,
     )
@@ -107,7 +102,7 @@ def store_fit(
 
 def fit_glmm(engine: Engine, dry: bool = False, **settings: Any) -> list[Any]:
     """The outcomes of a week; an asset that the settings leave out has none."""
-    r = RResource(timeout_seconds=120)
+    r = RResource.having(timeout_seconds=120)
     found = outcomes_of(
         engine,
         week_of(),

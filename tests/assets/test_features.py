@@ -236,7 +236,7 @@ def test_later_attempts_change_no_earlier_day(database: Engine) -> None:
 @pytest.mark.parametrize("days", [3, 1])
 def test_the_asset_reports_rows_of_every_day_and_reconciles(database: Engine, days: int) -> None:
     store_attempts(database, [attempt(LAST), attempt(LAST, topic="geometry"), attempt(LAST - 2 * DAY)])
-    resource = PostgresResource(url_override=database.url.render_as_string(hide_password=False))
+    resource = PostgresResource.having(url=database.url.render_as_string(hide_password=False))
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [features_topic_daily],

@@ -36,8 +36,8 @@ def made(engine: Engine, folder: Path, **config: Any) -> dg.ExecuteInProcessResu
             instance=instance,
             resources={
                 "postgres": postgres_of(engine),
-                "object_store": ObjectStoreResource(folder_override=str(folder)),
-                "quarto": QuartoResource(workers=1, renderer="embedded"),
+                "object_store": ObjectStoreResource.having(folder=folder),
+                "quarto": QuartoResource.having(workers=1, renderer="embedded"),
             },
             run_config={"ops": {"weekly_report": {"config": config}}},
             raise_on_error=False,

@@ -28,7 +28,7 @@ def store(engine: Engine, *ages: dt.timedelta) -> None:
 
 
 def resource(engine: Engine) -> PostgresResource:
-    return PostgresResource(url_override=engine.url.render_as_string(hide_password=False))
+    return PostgresResource.having(url=engine.url.render_as_string(hide_password=False))
 
 
 @pytest.mark.parametrize(

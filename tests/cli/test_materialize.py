@@ -72,7 +72,7 @@ def test_every_asset_of_a_chain_is_computed_from_what_the_tables_hold(
 
 
 def test_a_run_on_a_database_without_the_schema_says_what_to_type_and_is_not_tried_again(empty_database: str) -> None:
-    definitions = build_definitions({"postgres": PostgresResource(url_override=empty_database)})
+    definitions = build_definitions({"postgres": PostgresResource.having(url=empty_database)})
     with dg.DagsterInstance.ephemeral() as instance:
         job = definitions.resolve_job_def("sync_attempts")
         result = job.execute_in_process(instance=instance, raise_on_error=False)

@@ -37,7 +37,7 @@ TIMES = pd.Timestamp("2026-01-05 12:00", tz="UTC")
 
 @pytest.fixture
 def postgres(database: Engine) -> Iterator[PostgresResource]:
-    resource = PostgresResource(url_override=database.url.render_as_string(hide_password=False))
+    resource = PostgresResource.having(url=database.url.render_as_string(hide_password=False))
     yield resource
     resource.teardown_after_execution(None)  # type: ignore[arg-type]
 

@@ -36,7 +36,7 @@ class Platform:
 
     def __init__(self, url: str, instance: dg.DagsterInstance) -> None:
         self.url, self.instance = url, instance
-        self.definitions = build_definitions({"postgres": PostgresResource(url_override=url)})
+        self.definitions = build_definitions({"postgres": PostgresResource.having(url=url)})
         self.cursor: str | None = None
 
     def run(self, job: str, tags: Any = None) -> None:
@@ -49,7 +49,7 @@ class Platform:
 
     def tick(self) -> list[str]:
         """One evaluation of the sensor; what it asks for is run. Returns the jobs."""
-        resources = {"postgres": PostgresResource(url_override=self.url)}
+        resources = {"postgres": PostgresResource.having(url=self.url)}
         with dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources=resources) as context:
             result: Any = exam_results_sensor(context)
         self.cursor = result.cursor
@@ -68,7 +68,7 @@ class Platform:
 @pytest.fixture(scope="module")
 def cohort(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A cohort of 60 students over twelve weeks up to yesterday, seed 3."""
-    engine = PostgresResource(url_override=module_database_url).engine
+    engine = PostgresResource.having(url=module_database_url).engine
     folder = tmp_path_factory.mktemp("cohort")
     write_cohort(
         CohortConfig(60, N_WEEKS, seed=3, until=TODAY - DAY, timezone=PLATFORM.timezone),

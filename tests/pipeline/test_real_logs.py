@@ -27,7 +27,7 @@ def definitions(database: Engine, tmp_path: Path) -> dg.Definitions:
     """The platform on the test's database."""
     resources = {
         "postgres": postgres_of(database),
-        "object_store": ObjectStoreResource(folder_override=str(tmp_path / "reports")),
+        "object_store": ObjectStoreResource.having(folder=tmp_path / "reports"),
     }
     return build_definitions(resources)
 

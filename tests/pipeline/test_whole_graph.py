@@ -41,7 +41,7 @@ OUTPUTS = sorted(set(metadata.tables) - set(SOURCE_TABLES))
 @pytest.fixture(scope="module")
 def cohort(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A loaded cohort of 80 students over ten weeks, seed 11."""
-    engine = PostgresResource(url_override=module_database_url).engine
+    engine = PostgresResource.having(url=module_database_url).engine
     folder = tmp_path_factory.mktemp("cohort")
     write_cohort(CohortConfig(80, 10, seed=11, until=LAST, timezone="UTC"), folder, progress=lambda *_, **__: None)
     load_cohort(engine, folder, progress=lambda *_, **__: None)
@@ -55,8 +55,8 @@ def definitions(module_database_url: str, tmp_path: Path, monkeypatch: pytest.Mo
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     resources = {
-        "postgres": PostgresResource(url_override=module_database_url),
-        "object_store": ObjectStoreResource(folder_override=str(tmp_path / "reports")),
+        "postgres": PostgresResource.having(url=module_database_url),
+        "object_store": ObjectStoreResource.having(folder=tmp_path / "reports"),
     }
     return build_definitions(resources)
 

@@ -376,4 +376,4 @@ def test_the_environment_chooses_the_store(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("S3_ENDPOINT_URL", "http://localhost:9000")
     assert ObjectStoreResource().store().url(key).startswith("http://localhost:9000/b/reports/u/")
     with tempfile.TemporaryDirectory() as folder:
-        assert isinstance(ObjectStoreResource(folder_override=folder).store(), FolderStore)
+        assert isinstance(ObjectStoreResource.having(folder=Path(folder)).store(), FolderStore)

@@ -34,7 +34,7 @@ def test_another_url_is_refused_without_showing_it(url: str) -> None:
 
 def refusal(url: str) -> str:
     with pytest.raises(DatabaseError) as error:
-        _ = PostgresResource(url_override=url).engine
+        _ = PostgresResource.having(url=url).engine
     assert "hunter2" not in str(error.value)
     return str(error.value)
 
@@ -66,7 +66,7 @@ def test_outside_local_a_missing_url_does_not_start_an_embedded_server(monkeypat
 def test_sessions_compute_in_utc_whatever_the_server_says(empty_database: Any) -> None:
     with psycopg.connect(empty_database.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("ALTER DATABASE " + connection.info.dbname + " SET TimeZone = 'Asia/Seoul'")
-    with PostgresResource(url_override=empty_database).engine.connect() as session:
+    with PostgresResource.having(url=empty_database).engine.connect() as session:
         assert session.execute(text("SHOW TimeZone")).scalar_one() == "UTC"
 
 

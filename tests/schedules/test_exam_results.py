@@ -35,7 +35,7 @@ Launched = list[tuple[str, str | None, str | None]]
 
 def evaluate(instance: dg.DagsterInstance, url: str, cursor: str | None) -> Any:
     """One evaluation with its own resource, as in the daemon."""
-    resources = {"postgres": PostgresResource(url_override=url)}
+    resources = {"postgres": PostgresResource.having(url=url)}
     with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context:
         return exam_results_sensor(context)
 

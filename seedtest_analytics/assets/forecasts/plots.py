@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from seedtest_analytics.assets.framework.preview import ACCENT, INK, MUTED, Plot, markdown_table, new_figure
+from seedtest_analytics.assets.framework.untrusted import plain_label
 from seedtest_analytics.stats.forecasts.series import SeriesForecast
 
 
@@ -38,6 +39,6 @@ def _plot(found: SeriesForecast) -> Plot:
     axes.legend(fontsize=7, frameon=False)
     axes.tick_params(axis="x", labelrotation=30)
     axes.set_xlabel("week", fontsize=8)
-    axes.set_ylabel(found.metric, fontsize=8)
-    axes.set_title(f"{found.metric}, by {found.method}", loc="left", fontsize=10, color=INK)
+    axes.set_ylabel(plain_label(found.metric), fontsize=8)
+    axes.set_title(f"{plain_label(found.metric)}, by {found.method}", loc="left", fontsize=10, color=INK)
     return Plot(figure)

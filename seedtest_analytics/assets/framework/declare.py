@@ -17,10 +17,13 @@ from sqlalchemy import Table
 from seedtest_analytics.assets.framework.checks import Check
 from seedtest_analytics.assets.framework.lineage import column_schema, pii_class
 from seedtest_analytics.assets.framework.report import CONTRACT_CHECK
+from seedtest_analytics.dagster_private import options_without_environment
 from seedtest_analytics.partitions import PLATFORM
 
 _WEEKLY_LATE_HOURS = 204
 _DAILY_LATE_HOURS = 36
+
+options_without_environment()
 
 
 class RunOptions(dg.Config):

@@ -12,6 +12,7 @@ import dagster as dg
 from sqlalchemy import Connection, TextClause
 
 from seedtest_analytics.assets.framework.thumbnail import thumbnail
+from seedtest_analytics.assets.framework.untrusted import escaped, plain_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ ACCENT = "#1f6f4a"
 MUTED = "#9aa8b5"
 ROUND_RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 TITLE_CHARACTERS_PER_INCH = 13
+LONGEST_CELL = 200
 WIDEST_ROW = 4
 """A single row with more columns than this does not fit on an asset's page."""
 
@@ -40,7 +42,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.M
     """
     if len(rows) == 1 and len(header) > WIDEST_ROW:
         header, rows = ["", ""], [[name, value] for name, value in zip(header, rows[0], strict=True)]
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines = ["| " + " | ".join(_cell(name) for name in header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     return dg.MetadataValue.md("\n".join(lines))
 
@@ -52,7 +54,7 @@ def _cell(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return str(value).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return escaped(value, LONGEST_CELL)
 
 
 def new_figure(width: float = 6.0, height: float = 2.8) -> tuple[Figure, Any]:
@@ -159,7 +161,7 @@ def forest_plot(
     for limit in limits:
         axes.axvline(limit, color=INK, linewidth=0.7, linestyle=":")
     axes.axvline(no_effect, color=INK, linewidth=0.7)
-    axes.set_yticks(rows, list(forest.labels), fontsize=7)
+    axes.set_yticks(rows, [plain_label(name) for name in forest.labels], fontsize=7)
     if is_log:
         axes.set_xscale("log")
         low, high = axes.get_xlim()

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from seedtest_analytics.assets.framework.checks import Check, CheckOutcome
 from seedtest_analytics.assets.framework.lineage import asset_key_of, column_lineage
+from seedtest_analytics.assets.framework.untrusted import escaped
 from seedtest_analytics.database.engine import DatabaseError, cause_of, lacks_schema
 from seedtest_analytics.database.publish import ContractViolation, Published
 from seedtest_analytics.settings import SettingsError
@@ -143,7 +144,9 @@ def _require_declared(outcome: Outcome, declared: Mapping[dg.AssetKey, set[str]]
 
 def _report_left_out(key: dg.AssetKey, names: Sequence[str], *, reason: str) -> Iterator[dg.AssetCheckResult]:
     for name in names:
-        yield dg.AssetCheckResult(asset_key=key, check_name=name, passed=True, description=f"not computed: {reason}")
+        yield dg.AssetCheckResult(
+            asset_key=key, check_name=name, passed=True, description=escaped(f"not computed: {reason}")
+        )
 
 
 def _failed_contract(keys: Sequence[dg.AssetKey], violation: ContractViolation) -> dg.AssetCheckResult:
@@ -151,7 +154,7 @@ def _failed_contract(keys: Sequence[dg.AssetKey], violation: ContractViolation) 
     asset = asset_key_of(violation.table).path[0]
     key = next((key for key in keys if key.path[0] == asset), keys[0])
     return dg.AssetCheckResult(
-        asset_key=key, check_name=CONTRACT_CHECK, passed=False, description=str(violation), metadata=rows
+        asset_key=key, check_name=CONTRACT_CHECK, passed=False, description=escaped(violation), metadata=rows
     )
 
 
@@ -267,7 +270,7 @@ def _check_event(check: Check, found: Sequence[tuple[str | None, CheckOutcome]])
         check.name,
         is_passed=newest.is_passed,
         severity=dg.AssetCheckSeverity.ERROR if check.is_blocking else dg.AssetCheckSeverity.WARN,
-        description=text,
+        description=escaped(text),
         metadata=_plottable(metadata),
     )
 

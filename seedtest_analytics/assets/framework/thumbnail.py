@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from seedtest_analytics.assets.framework.untrusted import escaped
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN_AT_ONCE = 1_000
 """Characters of Markdown from which Dagster hides it behind a link."""
-WIDTHS = (420, 360, 300, 240, 180, 140, 100)
+WIDTHS = (340, 300, 240, 180, 140, 100)
 """Pixels, widest first."""
 COLOURS = (8, 4, 3)
 
@@ -43,7 +45,12 @@ def _caption(figure: Figure) -> str:
     axes = figure.axes[0]
     labels = {"→": axes.get_xlabel() or figure.get_supxlabel(), "↑": axes.get_ylabel() or figure.get_supylabel()}
     limits = {"→": (axes.get_xlim(), axes.xaxis), "↑": (axes.get_ylim(), axes.yaxis)}
-    return " · ".join(f"{arrow} {label}{_range(*limits[arrow])}" for arrow, label in labels.items())
+    return " · ".join(f"{arrow} {_shown(label)}{_range(*limits[arrow])}" for arrow, label in labels.items())
+
+
+def _shown(label: str) -> str:
+    """A label may contain text from data; for matplotlib its $ are escaped."""
+    return escaped(label.replace(r"\$", "$"))
 
 
 def _range(limits: tuple[float, float], axis: Any) -> str:

@@ -6,22 +6,24 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import dagster as dg
-from pydantic import Field
-
+from seedtest_analytics.resources.fixed import FixedResource
 from seedtest_analytics.resources.r.session import RSession
 
 
-class RResource(dg.ConfigurableResource[Any]):
-    """R in a separate process. Looks for R at the first call."""
+class RResource(FixedResource):
+    """R in a separate process. Looks for R at the first call.
 
-    timeout_seconds: float = Field(default=600.0, gt=0, description="Time limit of one call, in seconds.")
-    threads: int = Field(default=1, ge=1, description="Threads of BLAS and OpenMP inside R.")
-    memory_limit_mb: int = Field(
-        default=0, ge=0, description="Address space of R in MB; 0 leaves the limit to the container."
-    )
+    Attributes:
+        timeout_seconds: time limit of one call.
+        threads: threads of BLAS and OpenMP inside R.
+        memory_limit_mb: address space of R in MB; 0 leaves the limit to the container.
+    """
+
+    timeout_seconds: ClassVar[float] = 600.0
+    threads: ClassVar[int] = 1
+    memory_limit_mb: ClassVar[int] = 0
 
     @contextmanager
     def session(self, logger: logging.Logger | None = None) -> Iterator[RSession]:

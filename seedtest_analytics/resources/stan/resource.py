@@ -12,10 +12,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import dagster as dg
-
+from seedtest_analytics.resources.fixed import FixedResource
 from seedtest_analytics.resources.stan.data_file import write_stan_json
 from seedtest_analytics.resources.stan.executables import ExecutableCache, default_cache_dir
 from seedtest_analytics.resources.stan.toolchains import Toolchain, find_toolchain
@@ -158,21 +157,20 @@ def import_cmdstanpy() -> Any:
     return sys.modules["cmdstanpy"]
 
 
-class StanResource(dg.ConfigurableResource[Any]):
+class StanResource(FixedResource):
     """Stan for assets. Looks for nothing and compiles nothing before `runner` is used.
 
     Attributes:
-        cache_dir: for executables; empty means SEEDTEST_CACHE_DIR, DAGSTER_HOME or the user's cache folder.
-        timeout_s: time limit of a chain; 0 means none.
+        cache_dir: for executables; None means SEEDTEST_CACHE_DIR, DAGSTER_HOME or the user's cache folder.
+        timeout_s: time limit of a chain; None means none.
     """
 
-    cache_dir: str = ""
-    timeout_s: float = 3600.0
+    cache_dir: ClassVar[Path | None] = None
+    timeout_s: ClassVar[float | None] = 3600.0
 
     def runner(self, logger: Logger | None = None) -> StanRunner:
         """A sampler that logs to `logger`, such as `context.log`."""
-        folder = Path(self.cache_dir).expanduser() if self.cache_dir else default_cache_dir()
-        return StanRunner(folder, logger, timeout_s=self.timeout_s or None)
+        return StanRunner(self.cache_dir or default_cache_dir(), logger, timeout_s=self.timeout_s)
 
 
 class _Forward(logging.Handler):

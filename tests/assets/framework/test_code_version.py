@@ -129,7 +129,7 @@ NO_CHANGES = {
     "another layout": code("assets/churn/fit.py", "MIN_CONCORDANCE = (.*)", r"MIN_CONCORDANCE = (\n    \1\n)"),
     "an annotation": code("assets/psychometrics/scoring/checks.py", "old: Any, new: Any", "old: object, new: object"),
     "a check's description": code("assets/churn/checks.py", "The model ranks students", "Students are ranked"),
-    "a resource's description": code("resources/r/resource.py", 'description="', 'description="Reworded. '),
+    "a resource's description": code("resources/r/resource.py", "R in a separate process", "R in its own process"),
     "a table's description": code("assets/psychometrics/assets.py", "Item parameters on the", "Parameters on the"),
     "a late import that becomes an early one": Edit(
         "seedtest_analytics/assets/kpis/assets.py",

@@ -141,7 +141,7 @@ class Step:
     def run(self, **options: Any) -> dg.ExecuteInProcessResult:
         return dg.materialize(
             [self.asset],
-            resources={"postgres": PostgresResource(url_override=self.url)},
+            resources={"postgres": PostgresResource.having(url=self.url)},
             run_config={"ops": {"step": {"config": {"as_of": "2026-02-02T00:00:00+00:00", **options}}}},
             tags=RANGE,
             raise_on_error=False,

@@ -62,7 +62,7 @@ def materialise(
     engine: Engine, names: tuple[str, ...] = tuple(ASSETS), tags: dict[str, str] | None = None, **config: Any
 ) -> dg.ExecuteInProcessResult:
     """The same as a Dagster run, which does not raise."""
-    resource = PostgresResource(url_override=engine.url.render_as_string(hide_password=False))
+    resource = PostgresResource.having(url=engine.url.render_as_string(hide_password=False))
     return dg.materialize(
         [ASSETS[name] for name in names],
         partition_key=None if tags else WEEK.isoformat(),

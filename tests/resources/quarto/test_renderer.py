@@ -380,7 +380,7 @@ def test_quarto_can_be_demanded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_resource_starts_nothing_before_it_is_used() -> None:
     from seedtest_analytics.resources.quarto.resource import QuartoResource
 
-    resource = QuartoResource(workers=1, renderer="embedded")
+    resource = QuartoResource.having(workers=1, renderer="embedded")
     with resource.open() as made:
         assert isinstance(next(made.render_many([empty_document()])), RenderedReport)
 

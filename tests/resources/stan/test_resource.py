@@ -375,7 +375,7 @@ def test_the_resource_looks_for_nothing_until_it_is_used(monkeypatch, tmp_path):
         raise AssertionError("looked for a toolchain")
 
     monkeypatch.setattr(stan, "find_toolchain", forbidden)
-    runner = StanResource(cache_dir=str(tmp_path / "c"), timeout_s=5).runner(logging.getLogger("x"))
+    runner = StanResource.having(cache_dir=tmp_path / "c", timeout_s=5).runner(logging.getLogger("x"))
     assert runner.timeout_s == 5
     assert not (tmp_path / "c").exists()
     with pytest.raises(AssertionError, match="looked"):

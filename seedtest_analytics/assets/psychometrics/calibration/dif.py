@@ -10,6 +10,7 @@ import numpy as np
 
 from seedtest_analytics.assets.framework.checks import CheckOutcome
 from seedtest_analytics.assets.framework.preview import Forest, Plot, forest_plot, markdown_table
+from seedtest_analytics.assets.framework.untrusted import plain_label
 from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.assets.psychometrics.answers import Answers
 from seedtest_analytics.assets.psychometrics.checks import DIF_SMALL
@@ -177,7 +178,7 @@ def _forest(found: GroupDif) -> Plot:
     )
     return forest_plot(
         forest,
-        f"DIF against {found.populations[0].name}: {len(shown)} clearest of {found.n_tests}, class C in green",
+        f"DIF against {plain_label(found.populations[0].name)}: {len(shown)} clearest of {found.n_tests}, class C in green",
         label="Δ of ETS, 95 % interval; left: harder for the group. Dotted: classes B and C",
         rows_are="item · group",
         limits=(-1.5, -1.0, 1.0, 1.5),

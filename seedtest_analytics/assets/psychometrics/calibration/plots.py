@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seedtest_analytics.assets.framework.preview import ACCENT, INK, MUTED, Plot, markdown_table, new_figures
+from seedtest_analytics.assets.framework.untrusted import plain_label
 from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration
 from seedtest_analytics.stats.irt.curves import characteristic_curves
 from seedtest_analytics.stats.irt.model import ItemParameters, information
@@ -55,7 +56,7 @@ def _curves(axes: Any, items: ItemParameters) -> None:
     n = len(curves.item_ids)
     colours = colormaps["viridis"](np.linspace(0.0, 0.9, n))
     for item, difficulty, row, colour in zip(curves.item_ids, b, curves.probability, colours, strict=True):
-        axes.plot(curves.theta, row, color=colour, linewidth=1.3, label=f"{item} ({difficulty:.1f})")
+        axes.plot(curves.theta, row, color=colour, linewidth=1.3, label=f"{plain_label(item)} ({difficulty:.1f})")
     axes.set_ylim(0, 1)
     axes.set_xlabel("θ (logit)", fontsize=8)
     axes.set_ylabel("P(right)", fontsize=8)

@@ -1,0 +1,1 @@
+"""Dagster's webserver as the platform runs it: behind a guard."""
