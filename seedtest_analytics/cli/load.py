@@ -121,13 +121,16 @@ def print_summary(summary: LoadSummary, console: Console) -> None:
     console.print(facts)
     if not summary.rejects:
         return
-    table = Table(title="Rejected rows (table load_rejects)")
-    table.add_column("rejected because", no_wrap=True)
+    table = Table(title="Rejected rows and fields (table load_rejects)")
+    table.add_column("because", no_wrap=True)
     table.add_column("rows", justify="right")
+    table.add_column("answers kept", justify="right")
     table.add_column("e.g. file:row", overflow="fold")
     table.add_column("remedy", overflow="fold")
     for count in summary.rejects:
-        table.add_row(count.reason, f"{count.rows:,}", escape(", ".join(count.examples)), escape(count.remedy))
+        table.add_row(
+            count.reason, f"{count.rows:,}", f"{count.kept:,}", escape(", ".join(count.examples)), escape(count.remedy)
+        )
     console.print(table)
 
 
@@ -143,6 +146,7 @@ def _facts(summary: LoadSummary) -> Iterator[tuple[str, str]]:
     if summary.shifted_weeks:
         yield "moved by", f"{summary.shifted_weeks:,} weeks"
     for count, label, meaning in (
+        (summary.rows_with_gaps, "gaps", "rows with a malformed time or count of hints, which count as not recorded"),
         (summary.duplicates, "duplicates", "rows equal to another row; counted once"),
         (summary.superseded, "re-scored", "answers replaced by a later scoring"),
         (summary.attempts_kept, "kept", "attempts of earlier loads in the same exams"),
