@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seedtest_analytics.cli.dates import first_partition, not_a_date, remedies
+from seedtest_analytics.cli.dates import day_of, first_partition, remedies
 from seedtest_analytics.cli.migrate import migrated_engine
 from seedtest_analytics.cli.progress import progress_bar
 from seedtest_analytics.settings import PlatformSettings, load_settings
@@ -98,9 +98,9 @@ def parse_date(value: str, option: str) -> dt.date:
     from seedtest_analytics.ingest import LoadError
 
     try:
-        return dt.date.fromisoformat(value)
-    except ValueError:
-        raise LoadError(not_a_date(value, option)) from None
+        return day_of(value, option)
+    except ValueError as error:
+        raise LoadError(str(error)) from None
 
 
 def load_with_progress(

@@ -106,6 +106,13 @@ def test_rows_before_the_first_partition_are_named_with_both_remedies(
         (("simulate",), "nothing to do: name a folder with --out"),
         (("simulate", "--students", "0", "--load"), "n_students = 0 is not allowed"),
         (("simulate", "--until", "2026-13-01", "--load"), "--until '2026-13-01' is not a date"),
+        (
+            ("simulate", "--until", "9999-12-31", "--load"),
+            "--until 9999-12-31 is out of range; use a day from 1900-01-01",
+        ),
+        (("simulate", "--until", "0001-01-01", "--load"), "--until 0001-01-01 is out of range"),
+        (("load", "x.csv", "--shift-to", "9999-12-31"), "--shift-to 9999-12-31 is out of range"),
+        (("load", "x.csv", "--shift-to", "0001-01-01"), "--shift-to 0001-01-01 is out of range"),
     ],
 )
 def test_mistakes_are_known_errors(run, arguments: tuple[str, ...], message: str) -> None:

@@ -113,7 +113,7 @@ PIECES = st.sampled_from(['"', '""', ",", "\n", "x", "7", "2026-03-02", " ", ";"
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.lists(st.one_of(PIECES, st.just("\n" + line(7) + "\n")), max_size=40), st.integers(40, 400))
 def test_every_line_of_any_text_is_accounted_for(pieces: list[str], block_bytes: int) -> None:
-    """Good rows between lines of any kind are all read, whatever marks surround them."""
+    """Good rows between lines of any kind are all read, with any marks around them."""
     import tempfile
 
     import seedtest_analytics.ingest.sources as sources
