@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from seedtest_analytics.cli.dates import day_of, first_partition, remedies
 from seedtest_analytics.cli.migrate import migrated_engine
+from seedtest_analytics.cli.plain_text import plain
 from seedtest_analytics.cli.progress import progress_bar
 from seedtest_analytics.settings import PlatformSettings, load_settings
 
@@ -64,7 +64,7 @@ def load_command(
     print_summary(summary, console)
     note = old_rows_note(summary, platform, files=tuple(files))
     if note is not None:
-        console.print(f"[yellow]note[/]: {escape(note)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]note[/]: {plain(note)}", highlight=False, soft_wrap=True)
     if summary.attempts == 0 or summary.rows_rejected > REJECTED_LIMIT * summary.rows_read:
         share = summary.rows_rejected / max(summary.rows_read, 1)
         console.print(
@@ -129,7 +129,7 @@ def print_summary(summary: LoadSummary, console: Console) -> None:
     table.add_column("remedy", overflow="fold")
     for count in summary.rejects:
         table.add_row(
-            count.reason, f"{count.rows:,}", f"{count.kept:,}", escape(", ".join(count.examples)), escape(count.remedy)
+            count.reason, f"{count.rows:,}", f"{count.kept:,}", plain(", ".join(count.examples)), plain(count.remedy)
         )
     console.print(table)
 

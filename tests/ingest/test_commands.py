@@ -1,5 +1,7 @@
 """The commands `load` and `simulate`, run as an operator runs them."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,12 @@ def test_rows_before_the_first_partition_are_named_with_both_remedies(
     assert "all rows are from before SEEDTEST_START_DATE (2026-03-09)" in output
     assert f"`seedtest load {path} --shift-to 20" in output
     assert "SEEDTEST_START_DATE=2026-03-02" in output
+    first, second = re.search(r"`seedtest (load .*?)`", output), re.search(r"set SEEDTEST_START_DATE=(\S+)", output)
+    assert first is not None
+    assert second is not None
+    assert "SEEDTEST_START_DATE" not in run(*shlex.split(first[1])).output
+    monkeypatch.setenv("SEEDTEST_START_DATE", second[1])
+    assert "SEEDTEST_START_DATE" not in run("load", str(path)).output
 
 
 @pytest.mark.parametrize(
