@@ -96,6 +96,8 @@ INVALID = [
     ("DRY_RUN", "maybe", "boolean"),
     ("SEEDTEST_TIMEZONE", "Asia/Nowhere", "IANA"),
     ("SEEDTEST_START_DATE", "30.02.2024", "date"),
+    ("SEEDTEST_START_DATE", "9999-12-31", "less than or equal to 2199-12-31"),
+    ("SEEDTEST_START_DATE", "0001-01-01", "greater than or equal to 1900-01-01"),
     ("MIRT_LOOKBACK_DAYS", "0", "greater than or equal to 1"),
     ("IRT_CALIB_LOOKBACK_DAYS", "a month", "integer"),
     ("MIRT_MODEL", "4PL", "'Rasch', '2PL' or '3PL'"),

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from seedtest_analytics.cli.migrate import migrated_engine
+from seedtest_analytics.cli.plain_text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,12 +101,12 @@ def _print_choice(
         _print_refused(console, choice.frame, only=only)
     elif choice.selection is not None and n_chosen:
         for reason in choice.selection.reasons:
-            console.print(f"[yellow]not covered[/]: {reason}", highlight=False)
+            console.print(f"[yellow]not covered[/]: {plain(reason)}", highlight=False)
     if not n_chosen:
         console.print("no item meets the criteria; items by the first criterion that failed:")
         failed = choice.frame["reason"].dropna().astype(str).str.split(":").str[0].value_counts()
         for criterion, n_items in failed.items():
-            console.print(f"  {criterion}: {n_items}", highlight=False)
+            console.print(f"  {plain(criterion)}: {n_items}", highlight=False)
         return False
     if fresh.empty:
         console.print(f"nothing to tag: all {n_chosen} chosen items are already anchors")
@@ -124,7 +125,7 @@ def _print_refused(console: Console, frame: pd.DataFrame, *, only: list[int]) ->
     for item in only:
         reason = reasons.get(item, NOT_CALIBRATED)
         if isinstance(reason, str):
-            console.print(f"{item}: {reason}", highlight=False, soft_wrap=True)
+            console.print(f"{item}: {plain(reason)}", highlight=False, soft_wrap=True)
 
 
 def _print_verified(console: Console, found: pd.DataFrame) -> bool:
@@ -135,7 +136,7 @@ def _print_verified(console: Console, found: pd.DataFrame) -> bool:
     title = f"anchors that meet the criteria: {int(meets.sum())} of {len(found)}"
     table = Table("item", "topic", "a", "b", "answers", "fails", title=title)
     for row in found.loc[meets.sort_values().index].itertuples():
-        table.add_row(*_cells(row), "" if row.reason is None else str(row.reason))
+        table.add_row(*_cells(row), "" if row.reason is None else plain(str(row.reason)))
     console.print(table)
     return bool(meets.any())
 
@@ -143,4 +144,4 @@ def _print_verified(console: Console, found: pd.DataFrame) -> bool:
 def _cells(row: Any) -> tuple[str, ...]:
     numbers = [f"{value:.2f}" if value == value else "–" for value in (row.a, row.b)]
     answers = f"{row.n_responses:,.0f}" if row.n_responses == row.n_responses else "–"
-    return str(row.item_id), row.topic_id or "–", *numbers, answers
+    return str(row.item_id), plain(row.topic_id or "–"), *numbers, answers

@@ -13,10 +13,10 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
 from seedtest_analytics.cli.home import use_home, use_settings
+from seedtest_analytics.cli.plain_text import plain
 
 START, DATA, COMPUTE, JUDGE = "Start and stop", "Data", "Compute", "Judge and ask"
 
@@ -186,7 +186,7 @@ def main() -> None:
         if not is_known(error):
             raise
         console = Console(stderr=True, emoji=False)
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        console.print(f"[red]error:[/] {plain(str(error))}", highlight=False, soft_wrap=True)
         if type(error).__name__ == "SettingsError":
             console.print("docs/settings.md lists every setting and its values", highlight=False)
         sys.exit(1)

@@ -7,18 +7,26 @@ import shlex
 
 import typer
 
+from seedtest_analytics.settings.platform import FIRST_DAY, LAST_DAY
+
+
+def day_of(value: str, option: str) -> dt.date:
+    """An ISO date within the days that options may name. Raises ValueError with a message that names the option."""
+    try:
+        day = dt.date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{option} {value!r} is not a date; use YYYY-MM-DD, e.g. {option} 2026-03-01") from None
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(f"{option} {value} is out of range; use a day from {FIRST_DAY} to {LAST_DAY}")
+    return day
+
 
 def parse_day(value: str | None, option: str) -> dt.date | None:
-    """An ISO date; None stays None. Raises typer.BadParameter that names the option."""
+    """Like :func:`day_of`; None stays None. Raises typer.BadParameter."""
     try:
-        return dt.date.fromisoformat(value) if value else None
-    except ValueError:
-        raise typer.BadParameter(not_a_date(value or "", option)) from None
-
-
-def not_a_date(value: str, option: str) -> str:
-    """What to tell the user about a value that is not a date."""
-    return f"{option} {value!r} is not a date; use YYYY-MM-DD, e.g. {option} 2026-03-01"
+        return day_of(value, option) if value else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def first_partition(start: dt.date) -> dt.date:

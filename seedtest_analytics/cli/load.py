@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from seedtest_analytics.cli.dates import first_partition, not_a_date, remedies
+from seedtest_analytics.cli.dates import day_of, first_partition, remedies
 from seedtest_analytics.cli.migrate import migrated_engine
+from seedtest_analytics.cli.plain_text import plain
 from seedtest_analytics.cli.progress import progress_bar
 from seedtest_analytics.settings import PlatformSettings, load_settings
 
@@ -64,7 +64,7 @@ def load_command(
     print_summary(summary, console)
     note = old_rows_note(summary, platform, files=tuple(files))
     if note is not None:
-        console.print(f"[yellow]note[/]: {escape(note)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]note[/]: {plain(note)}", highlight=False, soft_wrap=True)
     if summary.attempts == 0 or summary.rows_rejected > REJECTED_LIMIT * summary.rows_read:
         share = summary.rows_rejected / max(summary.rows_read, 1)
         console.print(
@@ -98,9 +98,9 @@ def parse_date(value: str, option: str) -> dt.date:
     from seedtest_analytics.ingest import LoadError
 
     try:
-        return dt.date.fromisoformat(value)
-    except ValueError:
-        raise LoadError(not_a_date(value, option)) from None
+        return day_of(value, option)
+    except ValueError as error:
+        raise LoadError(str(error)) from None
 
 
 def load_with_progress(
@@ -121,13 +121,16 @@ def print_summary(summary: LoadSummary, console: Console) -> None:
     console.print(facts)
     if not summary.rejects:
         return
-    table = Table(title="Rejected rows (table load_rejects)")
-    table.add_column("rejected because", no_wrap=True)
+    table = Table(title="Rejected rows and fields (table load_rejects)")
+    table.add_column("because", no_wrap=True)
     table.add_column("rows", justify="right")
+    table.add_column("answers kept", justify="right")
     table.add_column("e.g. file:row", overflow="fold")
     table.add_column("remedy", overflow="fold")
     for count in summary.rejects:
-        table.add_row(count.reason, f"{count.rows:,}", escape(", ".join(count.examples)), escape(count.remedy))
+        table.add_row(
+            count.reason, f"{count.rows:,}", f"{count.kept:,}", plain(", ".join(count.examples)), plain(count.remedy)
+        )
     console.print(table)
 
 
@@ -143,6 +146,7 @@ def _facts(summary: LoadSummary) -> Iterator[tuple[str, str]]:
     if summary.shifted_weeks:
         yield "moved by", f"{summary.shifted_weeks:,} weeks"
     for count, label, meaning in (
+        (summary.rows_with_gaps, "gaps", "rows with a malformed time or count of hints, which count as not recorded"),
         (summary.duplicates, "duplicates", "rows equal to another row; counted once"),
         (summary.superseded, "re-scored", "answers replaced by a later scoring"),
         (summary.attempts_kept, "kept", "attempts of earlier loads in the same exams"),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from seedtest_analytics.cli.load import parse_date, print_summary
 from seedtest_analytics.cli.migrate import migrated_engine, platform_engine
+from seedtest_analytics.cli.plain_text import plain
 from seedtest_analytics.cli.progress import progress_bar
 from seedtest_analytics.settings import load_settings
 
@@ -52,7 +52,7 @@ def simulate_command(
         migrated_engine(is_writing=True)
     if out is not None:
         simulate_into(config, out, is_loading=load, console=console)
-        console.print(f"files: {escape(str(out))}")
+        console.print(f"files: {plain(str(out))}")
     else:
         with TemporaryDirectory(prefix="seedtest-cohort-") as folder:
             simulate_into(config, Path(folder), is_loading=load, console=console)

@@ -53,12 +53,13 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
         )
 
 
-def resolve_columns(found: Sequence[str], mapping: Mapping[str, str], *, file_name: str, path: Path) -> dict[str, str]:
-    """Our name → the name in the file, for every column that the file has.
+def resolve_columns(names: Sequence[str], mapping: Mapping[str, str], *, file_name: str, path: Path) -> dict[str, int]:
+    """Our name → the position in the file, for every column that the file has. Blanks around names do not matter.
 
     Raises :class:`LoadError` if a required or mapped column is missing, or if a used name occurs twice.
     """
-    resolved = {name: mapping.get(name, name) for name in COLUMNS}
+    found = [name.strip() for name in names]
+    resolved = {name: mapping.get(name, name).strip() for name in COLUMNS}
     missing = [
         name for name, column in resolved.items() if column not in found and (name in REQUIRED or name in mapping)
     ]
@@ -69,10 +70,10 @@ def resolve_columns(found: Sequence[str], mapping: Mapping[str, str], *, file_na
             f"{file_name}: column missing: {wanted}. Columns found: {listed}. "
             f"Rename or map: {_command(found, mapping, path=path)}"
         )
-    doubled = sorted({column for column in resolved.values() if list(found).count(column) > 1})
+    doubled = sorted({column for column in resolved.values() if found.count(column) > 1})
     if doubled:
         raise LoadError(f"{file_name}: the column {doubled[0]!r} occurs twice. Columns found: {listed}. Rename one.")
-    return {name: column for name, column in resolved.items() if column in found}
+    return {name: found.index(column) for name, column in resolved.items() if column in found}
 
 
 def _command(found: Sequence[str], mapping: Mapping[str, str], *, path: Path) -> str:

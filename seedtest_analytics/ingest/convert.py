@@ -1,7 +1,8 @@
 """Convert one batch of a log to typed columns, and say which rows are rejected and why.
 
-A converter takes an Arrow array of any type and returns typed values and one boolean mask per reason to reject. A NULL
-that no mask marks is a field that was not recorded. The converters are vectorised and never raise.
+A converter takes an Arrow array of any type and returns typed values and one boolean mask per reason: to reject the row,
+or to keep the answer with this field as not recorded. A NULL that no mask marks is a field that was not recorded. The
+converters are vectorised. A bad value never raises; a column of a type without a text form does.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from seedtest_analytics.ingest.text_rule import as_text, is_plain
 from seedtest_analytics.ingest.times import Mask, Micros, local_to_instant, mask_of, parse_iso
 
-TRUE_WORDS = ("true", "t", "1", "1.0", "yes", "y", "on")
-FALSE_WORDS = ("false", "f", "0", "0.0", "no", "n", "off")
+TRUE_WORDS = ("true", "t", "1", "yes", "y", "on")
+FALSE_WORDS = ("false", "f", "0", "no", "n", "off")
 NULL_WORDS = ("", "na", "n/a", "nan", "null", "none", "\\n", "<na>", "nat")
 """How spreadsheets and data frames write a missing number, answer or time. Ids may be such words."""
 
-MAX_ID_CHARACTERS = 200
 _FIRST = int(np.datetime64("1900-01-01", "us").astype(np.int64))
 _END = int(np.datetime64("2200-01-01", "us").astype(np.int64))
 _INSTANT = pa.timestamp("us", "UTC")
@@ -30,10 +31,14 @@ _INSTANT = pa.timestamp("us", "UTC")
 
 @dataclass(frozen=True)
 class Converted:
-    """Typed values of a column; ``problems`` maps a reason to a mask of rows."""
+    """Typed values of a column. ``problems`` maps a reason to a mask of rows to reject.
+
+    ``gaps`` maps a reason to a mask of rows whose field counts as not recorded, as in the sync of exam results.
+    """
 
     values: pa.Array
     problems: dict[str, Mask] = field(default_factory=dict)
+    gaps: dict[str, Mask] = field(default_factory=dict)
     local_times: int = 0
 
 
@@ -42,50 +47,11 @@ def convert_batch(columns: Mapping[str, pa.Array], zone: ZoneInfo) -> dict[str, 
     converted = {}
     for name, array in columns.items():
         column = CONVERTERS[name](array, zone)
-        problems = {f"{name}_{reason}": mask for reason, mask in column.problems.items()}
-        converted[name] = replace(column, problems=problems)
+        problems, gaps = (
+            {f"{name}_{reason}": mask for reason, mask in found.items()} for found in (column.problems, column.gaps)
+        )
+        converted[name] = replace(column, problems=problems, gaps=gaps)
     return converted
-
-
-def _as_text(array: pa.Array) -> tuple[pa.Array, Mask]:
-    """Any array as text, and a mask of the values that are not valid UTF-8 (they become empty)."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
-        return _decoded(array)
-    if pa.types.is_floating(array.type):
-        array = _whole_floats_as_integers(array)
-    return pc.cast(array, pa.string()), np.zeros(len(array), bool)
-
-
-def _decoded(array: pa.Array) -> tuple[pa.Array, Mask]:
-    none = np.zeros(len(array), bool)
-    try:
-        return pc.cast(array, pa.string()), none
-    except pa.ArrowInvalid:  # rare, so decoding value by value is fast enough
-        values, bad = [], none
-        for row, value in enumerate(array.to_pylist()):
-            try:
-                values.append(None if value is None else value.decode("utf-8"))
-            except UnicodeDecodeError:
-                values.append("")
-                bad[row] = True
-        return pa.array(values, pa.string()), bad
-
-
-def _whole_floats_as_integers(array: pa.Array) -> pa.Array:
-    """Integers with gaps are often stored as floats; 12.0 means 12."""
-    present = array.drop_null()
-    numbers = present.to_numpy(zero_copy_only=False)
-    is_whole = np.isnan(numbers) | ((np.abs(numbers) < 2**53) & (np.floor(numbers) == numbers))
-    if not is_whole.all():
-        return array
-    return pc.cast(pc.if_else(pc.is_nan(array), None, array), pa.int64())
-
-
-def _is_absurd(text: pa.Array) -> Mask:
-    too_long = mask_of(pc.greater(pc.utf8_length(text), MAX_ID_CHARACTERS))
-    return too_long | mask_of(pc.match_substring_regex(text, r"[\x00-\x1f\x7f]"))
 
 
 def _blank(text: pa.Array) -> Mask:
@@ -98,21 +64,21 @@ def _null_where(array: pa.Array, mask: Mask) -> pa.Array:
 
 def convert_user(array: pa.Array, zone: ZoneInfo) -> Converted:
     """A raw user id, unchanged."""
-    text, undecodable = _as_text(array)
+    text, undecodable = as_text(array)
     missing = _blank(text) & ~undecodable
-    return Converted(text, {"missing": missing, "absurd": undecodable | (_is_absurd(text) & ~missing)})
+    return Converted(text, {"missing": missing, "absurd": undecodable | ~(is_plain(text) | missing)})
 
 
 def convert_label(array: pa.Array, zone: ZoneInfo) -> Converted:
     """A session or topic id; blank means not recorded."""
-    text, undecodable = _as_text(array)
+    text, undecodable = as_text(array)
     blank = _blank(text)
-    return Converted(_null_where(text, blank), {"absurd": undecodable | (_is_absurd(text) & ~blank)})
+    return Converted(_null_where(text, blank), {"absurd": undecodable | ~(is_plain(text) | blank)})
 
 
 def _words(array: pa.Array) -> tuple[pa.Array, Mask, Mask]:
     """Trimmed lower-case text, and masks of the missing and the undecodable values."""
-    text, undecodable = _as_text(array)
+    text, undecodable = as_text(array)
     words = pc.utf8_lower(pc.utf8_trim_whitespace(text))
     missing = (mask_of(pc.is_in(words, value_set=pa.array(NULL_WORDS))) | mask_of(pc.is_null(words))) & ~undecodable
     return words, missing, undecodable
@@ -134,6 +100,7 @@ def convert_correct(array: pa.Array, zone: ZoneInfo) -> Converted:
     if pa.types.is_boolean(array.type):
         return Converted(array)
     words, missing, _ = _words(array)
+    words = pc.replace_substring_regex(words, r"^([01])[.,]0+$", r"\1")
     is_true = mask_of(pc.is_in(words, value_set=pa.array(TRUE_WORDS)))
     is_known = is_true | mask_of(pc.is_in(words, value_set=pa.array(FALSE_WORDS)))
     return Converted(pa.array(is_true, mask=~is_known), {"not_boolean": ~is_known & ~missing})
@@ -154,9 +121,9 @@ def convert_response_time(array: pa.Array, zone: ZoneInfo) -> Converted:
     """Milliseconds to seconds; 0 and very long times are kept."""
     millis, bad = _numbers(array)
     negative = millis < 0
-    missing = np.isnan(millis) | bad
+    missing = np.isnan(millis) | bad | negative
     seconds = pa.array(millis / 1000.0, pa.float64(), mask=missing)
-    return Converted(seconds, {"not_number": bad, "negative": negative})
+    return Converted(seconds, gaps={"not_number": bad, "negative": negative & ~bad})
 
 
 def convert_hints(array: pa.Array, zone: ZoneInfo) -> Converted:
@@ -166,7 +133,7 @@ def convert_hints(array: pa.Array, zone: ZoneInfo) -> Converted:
     negative = (hints < 0) & ~fractional
     missing = np.isnan(hints) | fractional | negative
     values = pa.array(np.where(missing, 0, hints).astype(np.int32), mask=missing)
-    return Converted(values, {"not_whole_number": fractional, "negative": negative})
+    return Converted(values, gaps={"not_whole_number": fractional, "negative": negative})
 
 
 def convert_time(array: pa.Array, zone: ZoneInfo) -> Converted:

@@ -78,12 +78,14 @@ class LoadSummary:
     """What a load did.
 
     ``rows_read`` = ``rows_rejected`` + ``duplicates`` + ``attempts`` + ``superseded`` (answers that a re-score replaced).
+    ``rows_with_gaps`` counts accepted rows with a malformed time or count of hints, which count as not recorded.
     ``attempts_kept`` counts attempts of earlier loads that stayed in their exams.
     """
 
     files: tuple[str, ...]
     rows_read: int
     rows_rejected: int
+    rows_with_gaps: int
     rejects: tuple[RejectCount, ...]
     attempts: int
     duplicates: int
@@ -174,6 +176,7 @@ def _publish(staging: Staging, logs: Sequence[LogFile], *, options: LoadOptions,
         files=tuple(log.name for log in logs),
         rows_read=staging.counts.rows,
         rows_rejected=staging.counts.rejected,
+        rows_with_gaps=staging.counts.with_gaps,
         rejects=staging.counts.rejects.counts(),
         attempts=tally.distinct - tally.superseded,
         duplicates=survey.attempts - tally.distinct,

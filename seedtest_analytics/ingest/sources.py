@@ -14,22 +14,32 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from seedtest_analytics.ingest.columns import check_mapping, resolve_columns
+from seedtest_analytics.ingest.csv_records import (
+    Records,
+    RowTest,
+    lines_as_records,
+    row_test,
+    split_records,
+    without_padding,
+)
+from seedtest_analytics.ingest.csv_text import Dialect, Header, encoding_of, line_blocks, packing_of, read_header
 from seedtest_analytics.ingest.errors import LoadError
 
 BATCH_ROWS = 65_536
 _CSV_BLOCK_BYTES = 4 << 20
 _SNIFFED_BYTES = 1 << 16
-_DELIMITERS = ",;\t|"
 _PARQUET_MAGIC = b"PAR1"
+_WORKBOOK_MAGICS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
 @dataclass(frozen=True)
 class MalformedRow:
-    """A CSV row whose number of fields differs from the header's."""
+    """A CSV row that cannot be taken apart, with the reason."""
 
     row_number: int
-    text: str
+    text: bytes
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -44,14 +54,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class LogFile:
-    """A file whose columns were found. ``columns`` maps our names to the file's."""
+    """A file whose columns were found. ``columns`` maps our names to positions in the file."""
 
     path: Path
     name: str
     is_parquet: bool
-    columns: Mapping[str, str]
+    columns: Mapping[str, int]
     estimated_rows: int
-    delimiter: str = ","
     encoding: str = "utf-8"
     has_zero_rows: bool = False
 
@@ -112,6 +121,8 @@ def _open(path: Path, name: str, *, mapping: Mapping[str, str], encoding: str) -
         return _open_parquet(path, name, mapping=mapping)
     if path.suffix.lower() in (".parquet", ".pq"):
         raise LoadError(f"{name}: not a Parquet file despite its name (it does not begin with PAR1)")
+    if magic in _WORKBOOK_MAGICS:
+        raise LoadError(f"{name}: an Excel workbook or a zip archive; save the sheet as CSV, or unpack the archive")
     return _open_csv(path, name, mapping=mapping, encoding=encoding, size=size)
 
 
@@ -123,64 +134,40 @@ def _open_parquet(path: Path, name: str, *, mapping: Mapping[str, str]) -> LogFi
             schema = file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise LoadError(f"{name}: damaged Parquet file: {error}. Export or copy it again.") from None
-    for our, column in columns.items():
-        if pa.types.is_nested(schema.field(column).type):
+    for our, position in columns.items():
+        field = schema.field(position)
+        if pa.types.is_nested(field.type):
             raise LoadError(
-                f"{name}: column {column!r} ({our}) has type {schema.field(column).type}; it needs one value per row"
+                f"{name}: column {field.name!r} ({our}) has type {field.type}, but it needs one value a row; "
+                "export the column as text or numbers"
             )
     return LogFile(path, name, is_parquet=True, columns=columns, estimated_rows=rows, has_zero_rows=rows == 0)
 
 
 def _open_csv(path: Path, name: str, *, mapping: Mapping[str, str], encoding: str, size: int) -> LogFile:
     try:
-        with pa.input_stream(str(path)) as stream:  # unpacks .gz by its name
+        with path.open("rb") as file:
+            packing = packing_of(file.read(2))
+        with pa.input_stream(str(path), compression=packing) as stream:
             head = stream.read(_SNIFFED_BYTES)
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:
         raise LoadError(f"{name}: cannot be unpacked: {error}. Export or copy it again.") from None
-    header = _header_line(head, name, encoding=encoding)
-    log = LogFile(
-        path,
-        name,
-        is_parquet=False,
-        columns={},
-        estimated_rows=0,
-        delimiter=max(_DELIMITERS, key=header.count),
-        encoding=encoding,
-    )
+    found = encoding_of(head, encoding, name=name)
     try:
-        with _csv_reader(log, [], columns=None) as reader:
-            found = reader.schema.names
-    except pa.ArrowException as error:
-        raise LoadError(f"{name}: no CSV: {error}") from None
-    columns = resolve_columns(found, mapping, file_name=name, path=path)
-    lines = head.split(b"\n")
-    estimated_rows = int(size / max(1.0, len(head) / len(lines)))
-    is_empty = not any(line.strip() for line in lines[1:])
+        first = next(line_blocks(path, encoding=found, block_bytes=_SNIFFED_BYTES), b"")
+    except (OSError, pa.ArrowException) as error:
+        raise LoadError(f"{name}: cannot be unpacked: {error}. Export or copy it again.") from None
+    header = read_header(first, name=name)
+    columns = resolve_columns(header.names, mapping, file_name=name, path=path)
     return LogFile(
         path,
         name,
         is_parquet=False,
         columns=columns,
-        estimated_rows=estimated_rows,
-        delimiter=log.delimiter,
-        encoding=encoding,
-        has_zero_rows=is_empty,
+        estimated_rows=int(size * first.count(b"\n") / max(1, len(head))),
+        encoding=found,
+        has_zero_rows=not header.rest.strip(),
     )
-
-
-def _header_line(head: bytes, name: str, *, encoding: str) -> str:
-    """The first line. The rest is decoded later, so a row in another encoding is rejected alone."""
-    try:
-        header = (head.decode(encoding, "replace").splitlines() or [""])[0]
-    except LookupError:
-        raise LoadError(f"--encoding {encoding!r} is unknown; use e.g. utf-8, cp949 or latin-1") from None
-    if "\ufffd" in header:
-        raise LoadError(
-            f"{name}: the header is not {encoding}; name its encoding, e.g. --encoding cp949 (Korean Excel)"
-        )
-    if "\x00" in header:
-        raise LoadError(f"{name}: neither Parquet nor text; an attempt log is a .parquet or .csv file")
-    return header.removeprefix("\ufeff")
 
 
 def read_batches(log: LogFile) -> Iterator[Batch]:
@@ -196,55 +183,106 @@ def read_batches(log: LogFile) -> Iterator[Batch]:
 def _parquet_batches(log: LogFile) -> Iterator[Batch]:
     done = 0
     with pq.ParquetFile(log.path, pre_buffer=False) as file:
-        for rows in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(log.columns.values()))):
-            columns = {our: rows.column(column) for our, column in log.columns.items()}
+        names = {our: file.schema_arrow.names[position] for our, position in log.columns.items()}
+        for rows in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(names.values()))):
+            columns = {our: rows.column(name) for our, name in names.items()}
             numbers = np.arange(done + 1, done + rows.num_rows + 1)
             done += rows.num_rows
             yield Batch(columns, numbers, malformed=(), units_done=rows.num_rows)
 
 
-def _csv_reader(log: LogFile, malformed: list[MalformedRow], *, columns: Sequence[str] | None) -> Any:
-    def keep_malformed(row: Any) -> str:
-        malformed.append(MalformedRow(row.number - 1, row.text))  # the header is row 1 of the reader
-        return "skip"
-
-    return pa_csv.open_csv(
-        str(log.path),
-        # A parallel reader does not report the numbers of malformed rows.
-        read_options=pa_csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK_BYTES, encoding=log.encoding),
-        parse_options=pa_csv.ParseOptions(
-            delimiter=log.delimiter, invalid_row_handler=keep_malformed, newlines_in_values=True
-        ),
-        # Bytes, so that a value in another encoding rejects its row, not the file.
-        convert_options=pa_csv.ConvertOptions(
-            column_types={column: pa.binary() for column in columns or ()},
-            include_columns=list(columns or ()),
-            strings_can_be_null=False,
-        ),
-    )
-
-
 def _csv_batches(log: LogFile) -> Iterator[Batch]:
-    ahead: list[MalformedRow] = []  # the reader parses a block ahead, so some rows belong to a later batch
-    number = 1
-    with _csv_reader(log, ahead, columns=list(dict.fromkeys(log.columns.values()))) as reader:
-        for rows in reader:
-            numbers = _numbers_between(number, rows.num_rows, taken=[row.row_number for row in ahead])
-            number = int(numbers[-1]) + 1 if len(numbers) else number
-            malformed = [row for row in ahead if row.row_number < number]
-            ahead[:] = [row for row in ahead if row.row_number >= number]
-            columns = {our: rows.column(column) for our, column in log.columns.items()}
-            yield Batch(columns, numbers, malformed=malformed, units_done=rows.num_rows + len(malformed))
-    if ahead:
-        yield Batch(
-            {our: pa.array([], pa.string()) for our in log.columns},
-            np.arange(0),
-            malformed=ahead,
-            units_done=len(ahead),
+    """Parse block by block. The rows of each block are counted without the parser, and both counts must agree."""
+    table: _CsvTable | None = None
+    rest, done = b"", 0
+    for block, is_last in _with_last(line_blocks(log.path, encoding=log.encoding, block_bytes=_CSV_BLOCK_BYTES)):
+        if table is None:
+            header = read_header(block, name=log.name)
+            table, block = _CsvTable.of(log, header), header.rest
+        batch, rest = table.batch(rest + block, done, is_last=is_last)
+        done += batch.units_done
+        yield batch
+
+
+def _with_last(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each block, and whether it is the last one."""
+    waiting = next(blocks, None)
+    for following in blocks:
+        if waiting is not None:
+            yield waiting, False
+        waiting = following
+    if waiting is not None:
+        yield waiting, True
+
+
+@dataclass(frozen=True)
+class _CsvTable:
+    """The columns of a CSV file by position, and how its lines are cut and parsed."""
+
+    log: LogFile
+    dialect: Dialect
+    n_fields: int
+    is_row: RowTest
+
+    @classmethod
+    def of(cls, log: LogFile, header: Header) -> _CsvTable:
+        n_fields = len(header.names)
+        is_row = row_test(
+            header.dialect, n_fields=n_fields, item=log.columns["item_id"], time=log.columns["completed_at"]
         )
+        return cls(log, header.dialect, n_fields=n_fields, is_row=is_row)
 
+    def batch(self, block: bytes, done: int, *, is_last: bool) -> tuple[Batch, bytes]:
+        """The rows of a block, and the lines of the record that the next block continues."""
+        if self.dialect.is_padded:
+            block = without_padding(block, self.dialect)
+        records = lines_as_records(block)
+        parsed = self._parsed(records) if records is not None else None
+        if records is None or parsed is None:
+            records = split_records(block, self.dialect, is_row=self.is_row, is_last=is_last)
+            parsed = self._parsed(records)
+        if parsed is None:
+            raise LoadError(
+                f"{self.log.name}: rows {done + 1:,} to {done + records.count:,} cannot be separated; check their "
+                "quotation marks and export the file again. Nothing was loaded."
+            )
+        rows, malformed = parsed
+        taken = [int(records.places[number]) for number, _ in malformed]
+        numbers = done + 1 + np.setdiff1d(records.places, taken, assume_unique=True)
+        columns = {our: rows.column(f"f{position}").combine_chunks() for our, position in self.log.columns.items()}
+        found = [
+            MalformedRow(done + 1 + place, text, reason=reason)
+            for reason, lines in (
+                ("row_malformed", zip(taken, (text for _, text in malformed), strict=True)),
+                ("row_quote_unbalanced", records.unbalanced),
+            )
+            for place, text in lines
+        ]
+        return Batch(columns, numbers, malformed=found, units_done=records.count), records.rest
 
-def _numbers_between(first: int, rows: int, *, taken: Sequence[int]) -> np.ndarray:
-    """The first ``rows`` numbers from ``first`` on, without those of malformed rows."""
-    numbers = np.arange(first, first + rows + len(taken))
-    return numbers[~np.isin(numbers, taken)][:rows]
+    def _parsed(self, records: Records) -> tuple[pa.Table, list[tuple[int, bytes]]] | None:
+        """The parser's rows, and the places and texts of the malformed ones; None if their number is not ours."""
+        malformed: list[tuple[int, bytes]] = []
+
+        def keep_malformed(row: Any) -> str:
+            malformed.append((row.number - 1, row.text.encode()))
+            return "skip"
+
+        used = [f"f{position}" for position in dict.fromkeys(self.log.columns.values())]
+        rows = pa_csv.read_csv(
+            pa.BufferReader(records.data or b"\n"),
+            # A parallel reader does not report the numbers of malformed rows.
+            read_options=pa_csv.ReadOptions(
+                use_threads=False,
+                block_size=len(records.data) + 1,
+                column_names=[f"f{position}" for position in range(self.n_fields)],
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=self.dialect.delimiter, invalid_row_handler=keep_malformed, newlines_in_values=True
+            ),
+            # Bytes, so that a value in another encoding rejects its row, not the file.
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(used, pa.binary()), include_columns=used, strings_can_be_null=False
+            ),
+        )
+        return (rows, malformed) if rows.num_rows + len(malformed) == len(records.places) else None

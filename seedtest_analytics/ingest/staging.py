@@ -18,7 +18,8 @@ from sqlalchemy import Connection, text
 
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.convert import Converted, convert_batch
-from seedtest_analytics.ingest.rejects import Reject, RejectTally, raw_row_json
+from seedtest_analytics.ingest.errors import LoadError
+from seedtest_analytics.ingest.rejects import Reject, RejectTally, raw_row, raw_rows
 from seedtest_analytics.ingest.sources import Batch
 
 ROWS_PER_BUCKET = 250_000
@@ -37,15 +38,16 @@ _STAGED_TYPES = {
 }
 _STAGED_NAMES = ", ".join(staged for staged, _ in _STAGED_TYPES.values())
 _COPY_ATTEMPTS = f"COPY load_attempt (bucket, {_STAGED_NAMES}) FROM STDIN WITH (FORMAT csv)"
-_COPY_REJECTS = "COPY load_reject (file_name, row_number, reason, raw_row) FROM STDIN"
+_COPY_REJECTS = "COPY load_reject (file_name, row_number, reason, raw_row, is_excluded) FROM STDIN"
 
 
 @dataclass
 class StagedCounts:
-    """Counts of the rows read (``rows`` includes malformed ones)."""
+    """Counts of the rows read (``rows`` includes malformed ones); ``with_gaps`` are accepted with a field left out."""
 
     rows: int = 0
     rejected: int = 0
+    with_gaps: int = 0
     local_times: int = 0
     rejects: RejectTally = field(default_factory=RejectTally)
 
@@ -66,16 +68,20 @@ class Staging:
 
     def add(self, file_name: str, batch: Batch) -> None:
         """Convert a batch; COPY its accepted rows and its rejects."""
-        converted = convert_batch(batch.columns, self.zone)
-        rejected = np.zeros(len(batch.row_numbers), bool)
-        for column in converted.values():
-            for mask in column.problems.values():
-                rejected |= mask
+        converted = _converted(file_name, batch, zone=self.zone)
+        rejected, with_gaps = (
+            np.logical_or.reduce([np.zeros(len(batch.row_numbers), bool), *masks])
+            for masks in (
+                [mask for column in converted.values() for mask in column.problems.values()],
+                [mask for column in converted.values() for mask in column.gaps.values()],
+            )
+        )
         self.counts.rows += len(batch.row_numbers) + len(batch.malformed)
         self.counts.rejected += int(rejected.sum()) + len(batch.malformed)
+        self.counts.with_gaps += int((with_gaps & ~rejected).sum())
         self.counts.local_times += sum(column.local_times for column in converted.values())
         self._copy_attempts(converted, ~rejected)
-        self._copy_rejects(list(_rejects_of(file_name, batch, converted=converted)))
+        self._copy_rejects(list(_rejects_of(file_name, batch, converted=converted, rejected=rejected)))
 
     def _copy_attempts(self, converted: Mapping[str, Converted], accepted: np.ndarray) -> None:
         if not accepted.any():
@@ -105,7 +111,7 @@ class Staging:
         with copy_into(self.connection, _COPY_REJECTS) as copy:
             for reject in rejects:
                 self.counts.rejects.add(reject)
-                copy.write_row((reject.file_name, reject.row_number, reject.reason, reject.raw_row))
+                copy.write_row((reject.file_name, reject.row_number, reject.reason, reject.raw_row, reject.is_excluded))
 
     def finish(self) -> None:
         """Collect statistics for the planner; autovacuum ignores temporary tables."""
@@ -123,13 +129,36 @@ def copy_into(connection: Connection, command: str) -> Iterator[Any]:
         cursor.close()
 
 
-def _rejects_of(file_name: str, batch: Batch, *, converted: Mapping[str, Converted]) -> Iterator[Reject]:
+def _converted(file_name: str, batch: Batch, *, zone: ZoneInfo) -> dict[str, Converted]:
+    try:
+        return convert_batch(batch.columns, zone)
+    except pa.ArrowException:  # its message may quote a value
+        types = ", ".join(f"{name} ({array.type})" for name, array in batch.columns.items())
+        raise LoadError(
+            f"{file_name}: a column has a type that cannot be read: {types}. Export the columns as text or numbers. "
+            "Nothing was loaded."
+        ) from None
+
+
+def _rejects_of(
+    file_name: str, batch: Batch, *, converted: Mapping[str, Converted], rejected: np.ndarray
+) -> Iterator[Reject]:
     for row in batch.malformed:
-        yield Reject(file_name, row.row_number, reason="row_malformed", raw_row=raw_row_json({"text": row.text}))
-    raw: dict[int, str] = {}
-    for column in converted.values():
-        for reason, mask in column.problems.items():
-            for index in np.flatnonzero(mask).tolist():
-                if index not in raw:
-                    raw[index] = raw_row_json({name: array[index].as_py() for name, array in batch.columns.items()})
-                yield Reject(file_name, int(batch.row_numbers[index]), reason=reason, raw_row=raw[index])
+        text_ = row.text.decode("utf-8", "backslashreplace")
+        yield Reject(file_name, row.row_number, reason=row.reason, raw_row=raw_row({"text": text_}), is_excluded=True)
+    found = [
+        (reason, np.flatnonzero(mask))
+        for column in converted.values()
+        for reason, mask in (column.problems | column.gaps).items()
+    ]
+    rows = np.unique(np.concatenate([np.array([], np.int64), *(indexes for _, indexes in found)]))
+    raw = dict(zip(rows.tolist(), raw_rows(batch.columns, rows), strict=True))
+    for reason, indexes in found:
+        for index in indexes.tolist():
+            yield Reject(
+                file_name,
+                int(batch.row_numbers[index]),
+                reason=reason,
+                raw_row=raw[index],
+                is_excluded=bool(rejected[index]),
+            )

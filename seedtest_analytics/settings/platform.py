@@ -9,6 +9,9 @@ from pydantic import SecretStr, field_validator
 
 from seedtest_analytics.settings.group import SettingsGroup, variable
 
+FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
+"""Days that a setting or an option may name, as the loader accepts them; no computation with them leaves the calendar."""
+
 
 class PlatformSettings(SettingsGroup):
     """Database, time zone, alerts and retention."""
@@ -22,7 +25,11 @@ class PlatformSettings(SettingsGroup):
         "UTC", "SEEDTEST_TIMEZONE", description="IANA time zone of days and weeks, such as Asia/Seoul."
     )
     start_date: dt.date = variable(
-        dt.date(2024, 1, 1), "SEEDTEST_START_DATE", description="First day with a partition (YYYY-MM-DD)."
+        dt.date(2024, 1, 1),
+        "SEEDTEST_START_DATE",
+        ge=FIRST_DAY,
+        le=LAST_DAY,
+        description="First day with a partition (YYYY-MM-DD).",
     )
     alert_webhook_url: SecretStr | None = variable(
         None, "SEEDTEST_ALERT_WEBHOOK_URL", description="URL that receives a JSON message when a run fails."

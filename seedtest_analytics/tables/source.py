@@ -1,6 +1,18 @@
 """Source tables. The web application owns them; a migration creates those that do not exist."""
 
-from sqlalchemy import BigInteger, Date, Index, Integer, Numeric, SmallInteger, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    Index,
+    Integer,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import UUID
 
 from seedtest_analytics.tables.declare import (
@@ -132,10 +144,23 @@ load_rejects = Table(
     column("file_name", Text, comment="Name of the log file, without its folder.", nullable=False),
     column("row_number", BigInteger, comment="Row of the file, 1 is the first after the header.", nullable=False),
     column("reason", Text, comment="Why the row was not loaded.", nullable=False),
-    column("raw_row", JSONB, comment="The row as it was read.", nullable=False, pii="pseudonymous"),
+    column(
+        "raw_row",
+        JSONB,
+        comment="The row as it was read; longer values are cut to 2,000 characters.",
+        nullable=False,
+        pii="pseudonymous",
+    ),
     computed_column("rejected_at", "When the row was rejected."),
+    column(
+        "is_excluded",
+        Boolean,
+        comment="The row is left out; otherwise its answer is loaded with the malformed field as not recorded.",
+        nullable=False,
+        server_default="true",
+    ),
     UniqueConstraint("file_name", "row_number", "reason", name="uq_load_rejects_row"),
-    comment="Rows of attempt logs that could not be loaded, with their reason.",
+    comment="Rows and fields of attempt logs that could not be loaded, with their reason.",
 )
 computed_by(load_rejects, "ingest.staging.Staging.add", ("reason", "ingest.convert.convert_batch"))
 

@@ -2,7 +2,7 @@
 -- Grain:   a batch of changed exam results, oldest first; each batch is one transaction.
 -- Inputs:  exam_results (through attempt_element), attempt_sync, attempt_log, attempt_quarantine.
 -- Params:  as_of (the instant of the run), batch_size (exam results), after (exam results already done), timezone,
---          full_compare (boolean).
+--          full_compare (boolean), max_questions (an exam with more is excluded as a whole).
 
 -- name: find_changed
 -- Exam results that are new, changed or gone. xmin changes with every update of a row, so a change that left updated_at
@@ -42,6 +42,19 @@ CREATE UNIQUE INDEX ON batch_exam (exam_result_id);
 -- name: analyze_batch
 ANALYZE batch_exam;
 
+-- name: find_oversized
+-- Exams with more questions than a person answers in one. They are set aside before they are taken apart.
+CREATE TEMP TABLE oversized_exam ON COMMIT DROP AS
+SELECT e.id AS exam_result_id, jsonb_array_length(e.result_json -> 'questions') AS questions
+FROM exam_results AS e
+WHERE
+    e.id = ANY(ARRAY(SELECT exam_result_id FROM batch_exam))
+    AND e.status <> 'failed'
+    AND CASE
+        WHEN jsonb_typeof(e.result_json -> 'questions') = 'array'
+        THEN jsonb_array_length(e.result_json -> 'questions') > :max_questions
+    END;
+
 -- name: stage_elements
 CREATE TEMP TABLE staged_element ON COMMIT DROP AS
 SELECT
@@ -49,7 +62,10 @@ SELECT
     COALESCE(a.answered_at, a.exam_completed_at) AS completed_at,
     COALESCE(
         a.user_problem,
+        CASE WHEN NOT seedtest_is_plain_text(a.user_id) THEN 'user_id_absurd' END,
+        CASE WHEN NOT seedtest_is_plain_text(a.session_id) THEN 'session_id_absurd' END,
         a.element_problem,
+        CASE WHEN NOT seedtest_is_plain_text(a.topic_id) THEN 'topic_id_absurd' END,
         a.answer_problem,
         CASE
             WHEN COALESCE(a.answered_at, a.exam_completed_at) IS NULL THEN 'time_missing'
@@ -59,7 +75,23 @@ SELECT
     ) AS excluded_reason
 FROM attempt_element AS a
 INNER JOIN batch_exam AS b ON b.exam_result_id = a.exam_result_id
-WHERE a.status <> 'failed';
+WHERE a.status <> 'failed' AND a.exam_result_id <> ALL(ARRAY(SELECT exam_result_id FROM oversized_exam));
+
+-- name: stage_oversized
+-- One row with ordinal 0 for the exam; its element is the number of questions.
+INSERT INTO staged_element (
+    exam_result_id, question_ordinal, element, session_id, user_id, completed_at, excluded_reason
+)
+SELECT
+    o.exam_result_id,
+    0,
+    to_jsonb(o.questions),
+    e.session_id,
+    e.user_id,
+    LEAST(e.created_at, e.updated_at),
+    'questions_too_many'
+FROM oversized_exam AS o
+INNER JOIN exam_results AS e ON e.id = o.exam_result_id;
 
 -- name: stage_attempts
 -- Times are rounded as numerics, half away from zero, like in the legacy view; float8 would round 2.5 seconds to 2.
@@ -205,7 +237,13 @@ CROSS JOIN LATERAL (
 INNER JOIN (VALUES
     ('user_id_missing', 'exam_results.user_id is NULL; set it and the attempts appear'),
     ('user_id_empty', 'exam_results.user_id is empty; set it and the attempts appear'),
-    ('user_id_absurd', 'exam_results.user_id is longer than 200 characters or has control characters; correct it'),
+    ('user_id_absurd', 'exam_results.user_id has more than 200 characters, a control character or a line break; correct it'),
+    (
+        'session_id_absurd',
+        'exam_results.session_id has more than 200 characters, a control character or a line break; correct it'
+    ),
+    ('topic_id_absurd', 'the topic has more than 200 characters, a control character or a line break; correct it'),
+    ('questions_too_many', 'the exam has more than 100,000 questions; store it as several exams'),
     ('questions_not_array', 'result_json.questions is not an array; store the exam again with an array'),
     ('element_not_object', 'an element of questions[] is not an object; store the exam again'),
     ('question_id_missing', 'question_id is missing, null or empty; store the exam again with it'),
@@ -229,6 +267,7 @@ SELECT
     )::text)::uuid,
     CASE
         WHEN e.status = 'failed' THEN 0
+        WHEN e.id = ANY(ARRAY(SELECT exam_result_id FROM oversized_exam)) THEN 1
         WHEN jsonb_typeof(e.result_json -> 'questions') = 'array' THEN jsonb_array_length(e.result_json -> 'questions')
         WHEN jsonb_typeof(e.result_json -> 'questions') <> 'null' THEN 1
         ELSE 0

@@ -20,8 +20,8 @@ ORDER BY week_start DESC
 LIMIT 1;
 
 -- name: stage_never_started
--- Adds the students to staged_risk that the platform knows at as_of but who have no attempt before it.
--- Params: as_of, week_start.
+-- Adds the students to staged_risk that the platform knows at as_of but who have no attempt before it. An id
+-- that breaks the rule for texts is left out. Params: as_of, week_start.
 INSERT INTO staged_risk (user_id, week_start, state, reasons)
 SELECT k.user_id, :week_start, 'never_started', '[]'::jsonb
 FROM (
@@ -29,7 +29,9 @@ FROM (
     UNION
     SELECT user_id FROM interest_goal WHERE created_at < :as_of
 ) AS k
-WHERE NOT EXISTS (SELECT FROM attempt AS a WHERE a.user_id = k.user_id AND a.completed_at < :as_of);
+WHERE
+    seedtest_is_plain_text(k.user_id)
+    AND NOT EXISTS (SELECT FROM attempt AS a WHERE a.user_id = k.user_id AND a.completed_at < :as_of);
 
 -- name: stage_current
 -- The newest week of the history, which becomes the current table.

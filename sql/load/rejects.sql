@@ -13,10 +13,10 @@ WHERE
     );
 
 -- name: upsert
-INSERT INTO load_rejects AS t (file_name, row_number, reason, raw_row)
-SELECT file_name, row_number, reason, raw_row
+INSERT INTO load_rejects AS t (file_name, row_number, reason, raw_row, is_excluded)
+SELECT file_name, row_number, reason, raw_row, is_excluded
 FROM load_reject
 ORDER BY file_name, row_number, reason
 ON CONFLICT (file_name, row_number, reason) DO UPDATE
-SET raw_row = excluded.raw_row, rejected_at = now()
-WHERE t.raw_row IS DISTINCT FROM excluded.raw_row;
+SET raw_row = excluded.raw_row, is_excluded = excluded.is_excluded, rejected_at = now()
+WHERE (t.raw_row, t.is_excluded) IS DISTINCT FROM (excluded.raw_row, excluded.is_excluded);

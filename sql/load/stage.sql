@@ -25,7 +25,8 @@ CREATE TEMP TABLE load_reject (
     file_name text NOT NULL,
     row_number bigint NOT NULL,
     reason text NOT NULL,
-    raw_row jsonb NOT NULL
+    raw_row jsonb NOT NULL,
+    is_excluded boolean NOT NULL
 ) ON COMMIT DROP;
 
 -- name: create_bucket

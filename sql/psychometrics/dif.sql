@@ -4,7 +4,7 @@
 
 -- name: covariate
 -- The value of the newest exam in the look-back that has one. Session and classroom rows have no history, so their present
--- values apply to past weeks too.
+-- values apply to past weeks too. A value that breaks the rule for texts is left out.
 SELECT DISTINCT ON (v.user_id) v.user_id, v.value
 FROM (
     SELECT
@@ -24,5 +24,5 @@ FROM (
     LEFT JOIN session AS s ON s.id = e.session_id
     LEFT JOIN classroom AS c ON c.id = s.classroom_id
 ) AS v
-WHERE v.value IS NOT NULL
+WHERE seedtest_is_plain_text(v.value)
 ORDER BY v.user_id, v.created_at DESC, v.id;

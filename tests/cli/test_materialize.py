@@ -135,6 +135,8 @@ def test_only_the_jobs_that_are_named() -> None:
     ("arguments", "sentence"),
     [
         (("--from", "2026-13-01"), "--from '2026-13-01' is not a date; use YYYY-MM-DD"),
+        (("--from", "0001-01-01"), "--from 0001-01-01 is out of range"),
+        (("--to", "9999-12-31"), "--to 9999-12-31 is out of range"),
         (("--from", "2026-03-09", "--to", "2026-03-02"), "--from 2026-03-09 is after --to 2026-03-02"),
         (("--from", "2019-03-04", "--to", "2019-03-10"), "--to 2019-03-10 is before SEEDTEST_START_DATE (2024-01-01)"),
     ],

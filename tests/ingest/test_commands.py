@@ -1,5 +1,7 @@
 """The commands `load` and `simulate`, run as an operator runs them."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,12 @@ def test_rows_before_the_first_partition_are_named_with_both_remedies(
     assert "all rows are from before SEEDTEST_START_DATE (2026-03-09)" in output
     assert f"`seedtest load {path} --shift-to 20" in output
     assert "SEEDTEST_START_DATE=2026-03-02" in output
+    first, second = re.search(r"`seedtest (load .*?)`", output), re.search(r"set SEEDTEST_START_DATE=(\S+)", output)
+    assert first is not None
+    assert second is not None
+    assert "SEEDTEST_START_DATE" not in run(*shlex.split(first[1])).output
+    monkeypatch.setenv("SEEDTEST_START_DATE", second[1])
+    assert "SEEDTEST_START_DATE" not in run("load", str(path)).output
 
 
 @pytest.mark.parametrize(
@@ -106,6 +114,13 @@ def test_rows_before_the_first_partition_are_named_with_both_remedies(
         (("simulate",), "nothing to do: name a folder with --out"),
         (("simulate", "--students", "0", "--load"), "n_students = 0 is not allowed"),
         (("simulate", "--until", "2026-13-01", "--load"), "--until '2026-13-01' is not a date"),
+        (
+            ("simulate", "--until", "9999-12-31", "--load"),
+            "--until 9999-12-31 is out of range; use a day from 1900-01-01",
+        ),
+        (("simulate", "--until", "0001-01-01", "--load"), "--until 0001-01-01 is out of range"),
+        (("load", "x.csv", "--shift-to", "9999-12-31"), "--shift-to 9999-12-31 is out of range"),
+        (("load", "x.csv", "--shift-to", "0001-01-01"), "--shift-to 0001-01-01 is out of range"),
     ],
 )
 def test_mistakes_are_known_errors(run, arguments: tuple[str, ...], message: str) -> None:

@@ -15,7 +15,10 @@ from seedtest_analytics.tables.attempts import attempt_log, attempt_quarantine
 _FILE = "attempts/sync.sql"
 _LOCK = "attempt_log"
 _IN_BATCH = "EXISTS (SELECT FROM batch_exam AS b WHERE b.exam_result_id = t.exam_result_id)"
-_STAGING = ("stage_elements", "stage_attempts", "number_attempts", "analyze_numbered", "apply_numbers_to_staged")
+MAX_QUESTIONS = 100_000
+"""An exam with more questions goes to quarantine as a whole."""
+
+_STAGING = ("stage_oversized", "stage_attempts", "number_attempts", "analyze_numbered", "apply_numbers_to_staged")
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,10 @@ def _sync_batch(
     connection.execute(statement(_FILE, "take_batch"), {"after": after, "batch_size": batch_size})
     connection.execute(statement(_FILE, "index_batch"))
     connection.execute(statement(_FILE, "analyze_batch"))
+    connection.execute(statement(_FILE, "find_oversized"), {"max_questions": MAX_QUESTIONS})
+    connection.execute(statement(_FILE, "stage_elements"), {"as_of": as_of})
     for name in _STAGING:
-        connection.execute(statement(_FILE, name), {"as_of": as_of} if name == "stage_elements" else {})
+        connection.execute(statement(_FILE, name))
     connection.execute(statement(_FILE, "stage_quarantine"), {"as_of": as_of})
     connection.execute(statement(_FILE, "touch_days"), {"as_of": as_of, "timezone": timezone})
     connection.execute(statement(_FILE, "renumber_others"))

@@ -14,6 +14,7 @@ CELL_STUDENTS = 512
 
 MODELS = ("2PL", "3PL")
 SLUMP_WEEKS_AGO = 4
+_FIRST_DAY, _LAST_DAY = dt.date(1910, 1, 1), dt.date(2199, 12, 31)
 
 
 class SimulationError(ValueError):
@@ -107,6 +108,8 @@ class CohortConfig:
             value = getattr(self, name)
             if not lowest <= value <= highest:
                 raise SimulationError(f"{name} = {value} is not allowed; use {lowest:,} to {highest:,}")
+        if not _FIRST_DAY <= self.until <= _LAST_DAY:
+            raise SimulationError(f"until = {self.until} is not allowed; use {_FIRST_DAY} to {_LAST_DAY}")
         for name in (n for n in self.__dataclass_fields__ if n.startswith("share_") or n.endswith("_hazard")):
             if not 0 <= getattr(self, name) < 1:
                 raise SimulationError(f"{name} = {getattr(self, name)} is not allowed; use at least 0 and less than 1")

@@ -80,7 +80,7 @@ def _element(config: CohortConfig, number: int) -> dict[str, Any]:
 
 
 def malformed_log(config: CohortConfig) -> str:
-    """A CSV log of the first student in which every row is rejected, one for every reason."""
+    """A CSV log of the first student in which every row is rejected, each for another reason."""
     user, item, time = f"{config.name}-0000001", config.first_item_id + 1, f"{config.until.isoformat()}T10:00:00Z"
     rows = [
         "user_id,session_id,item_id,topic_id,correct,response_time_ms,hints_used,completed_at",
@@ -88,8 +88,8 @@ def malformed_log(config: CohortConfig) -> str:
         f"{'u' * 300},s-1,{item},topic-01,true,1000,0,{time}",
         f"{user},s-1,q_stub_3,topic-01,true,1000,0,{time}",
         f"{user},s-1,{item},topic-01,maybe,1000,0,{time}",
-        f"{user},s-1,{item},topic-01,true,-5,0,{time}",
-        f"{user},s-1,{item},topic-01,true,1000,1.5,{time}",
+        f"{user},{'s' * 300},{item},topic-01,true,1000,0,{time}",
+        f"{user},s-1,{item},{'t' * 300},true,1000,0,{time}",
         f"{user},s-1,{item},topic-01,true,1000,0,yesterday",
         f"{user},s-1,{item},topic-01,true",
     ]

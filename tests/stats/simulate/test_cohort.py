@@ -217,6 +217,8 @@ def test_hostile_rows_hold_what_they_promise() -> None:
     [
         ({"n_students": 0}, "n_students = 0 is not allowed; use 1 to 10,000,000"),
         ({"n_weeks": 0}, "n_weeks = 0"),
+        ({"until": dt.date.max}, "until = 9999-12-31 is not allowed; use 1910-01-01 to 2199-12-31"),
+        ({"until": dt.date.min}, "until = 0001-01-01 is not allowed"),
         ({"model": "4PL"}, "model = '4PL' is not allowed; use 2PL or 3PL"),
         ({"stop_hazard": 1.0}, "stop_hazard = 1.0"),
     ],
