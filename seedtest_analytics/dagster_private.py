@@ -77,7 +77,7 @@ def put_before_webserver(middleware: Middleware, is_read_only: Callable[[HTTPCon
         return context
 
     DagsterWebserver.build_middleware = build_middleware  # type: ignore[method-assign]
-    DagsterWebserver._make_request_context = make_request_context  # type: ignore[method-assign]
+    DagsterWebserver._make_request_context = make_request_context  # type: ignore[method-assign, assignment]
 
 
 def empty_workspace(instance: DagsterInstance) -> WorkspaceProcessContext:

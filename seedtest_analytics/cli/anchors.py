@@ -106,7 +106,7 @@ def _print_choice(
         console.print("no item meets the criteria; items by the first criterion that failed:")
         failed = choice.frame["reason"].dropna().astype(str).str.split(":").str[0].value_counts()
         for criterion, n_items in failed.items():
-            console.print(f"  {plain(criterion)}: {n_items}", highlight=False)
+            console.print(f"  {plain(str(criterion))}: {n_items}", highlight=False)
         return False
     if fresh.empty:
         console.print(f"nothing to tag: all {n_chosen} chosen items are already anchors")

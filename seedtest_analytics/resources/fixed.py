@@ -19,4 +19,5 @@ class FixedResource(dg.ConfigurableResource[Any]):
         """A resource with other class attributes, for tests and benchmarks. Raises AttributeError for an unknown one."""
         for name in values:
             getattr(cls, name)
-        return type(cls.__name__, (cls,), {"__module__": cls.__module__, **values})()
+        made: Self = type(cls.__name__, (cls,), {"__module__": cls.__module__, **values})()
+        return made

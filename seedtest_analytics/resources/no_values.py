@@ -17,4 +17,6 @@ class NoValues(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Always TypeError: nothing was kept."""
-        raise TypeError(f"{context.step_key} asks for another step's value; read it from its table")
+        raise TypeError(
+            f"{context.asset_key if context.has_asset_key else context.name} asks for another step's value; read it from its table"
+        )

@@ -60,7 +60,7 @@ def test_a_long_text_is_cut() -> None:
 def test_a_name_is_no_formula_of_a_plot(name: str) -> None:
     """matplotlib fails on a text between two $ that it cannot read as a formula."""
     forest = Forest([name, name], [0.1, 0.2], lower=[0, 0], upper=[1, 1], is_marked=[True, False])
-    assert forest_plot(forest, "Items", label="b", rows_are="item", limits=()).of_week("2026-09-14").value
+    assert forest_plot(forest, "Items", label="b", rows_are="item", limits=()).of_week("items", "2026-09-14")
     assert len(plain_label(name)) <= 61
 
 
@@ -73,4 +73,9 @@ def test_only_tables_and_plots_are_markdown_and_every_check_is_escaped() -> None
             r"MetadataValue\.md\(|MarkdownMetadata|AssetCheckResult\(|AssetCheckEvaluation\(", path.read_text()
         )
     }
-    assert found == {"assets/framework/preview.py", "assets/framework/report.py", "assets/sources.py"}
+    assert found == {
+        "assets/framework/preview.py",
+        "assets/framework/report.py",
+        "assets/sources.py",
+        "assets/framework/thumbnail.py",
+    }
