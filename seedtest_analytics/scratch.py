@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seedtest_analytics.private_files import make_private
+
 PREFIX = "seedtest-scratch-"
 NAMED_WITHIN_SECONDS = 60
 
@@ -24,8 +26,10 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
     locks the folder, so folders of live runs stay.
     """
     sweep()
+    parent = _parent()
+    make_private(parent)
     # It gets its name only when it is locked, so that no sweep can remove it before.
-    unnamed = Path(tempfile.mkdtemp(prefix=f".{PREFIX}{purpose}-", dir=_parent()))
+    unnamed = Path(tempfile.mkdtemp(prefix=f".{PREFIX}{purpose}-", dir=parent))
     lock = os.open(unnamed, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -41,11 +45,7 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
 def _parent() -> Path:
     """The home's folder for scratch folders; the system's temporary folder without a home."""
     home = os.environ.get("DAGSTER_HOME")
-    if not home:
-        return Path(tempfile.gettempdir())
-    folder = Path(home) / "scratch"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    return Path(home) / "scratch" if home else Path(tempfile.gettempdir())
 
 
 def _is_old(folder: Path) -> bool:

@@ -68,8 +68,14 @@ def test_folders_are_below_the_home_and_no_other_user_can_enter(
     with scratch_folder("test") as folder:
         assert folder.parent == home / "scratch"
         assert folder.stat().st_mode & 0o077 == 0
-        assert folder.parent.stat().st_mode & 0o077 == 0
+        assert folder.parent.stat().st_mode & 0o066 == 0
     assert list((home / "scratch").iterdir()) == []
+
+
+def test_looking_for_left_folders_creates_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    sweep()
+    assert not (tmp_path / "home").exists()
 
 
 def test_folders_of_earlier_releases_are_removed_too(

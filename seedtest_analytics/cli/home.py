@@ -16,7 +16,6 @@ SETTINGS_FILE = "settings.env"
 def use_home(home: Path) -> None:
     """Make ``home`` the Dagster home of the process. Its kept settings apply where the environment has none."""
     os.environ["DAGSTER_HOME"] = str(home.resolve())
-    make_private(home.resolve())
     for name, value in kept_settings(home).items():
         os.environ.setdefault(name, value)
 
