@@ -29,7 +29,9 @@ from typing import Any, Literal
 
 import psutil
 
+from seedtest_analytics import interruption
 from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from seedtest_analytics.private_files import is_ours, make_private
 from seedtest_analytics.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -88,9 +90,14 @@ def prepare_home(home: Path, project_folder: Path = PROJECT_FOLDER) -> dict[str,
     home = home.resolve()
     _write_instance_file(home, project_folder / "dagster.yaml")
     storage_url = os.environ.get("DAGSTER_POSTGRES_URL")
+    if storage_url:
+        from seedtest_analytics.database.address import normalised_url
+
+        normalised_url(storage_url, "DAGSTER_POSTGRES_URL")
     if not os.environ.get("DATABASE_URL"):
-        server = EmbeddedPostgres(home / "postgres")
-        server.start()
+        from seedtest_analytics.database.engine import embedded_server
+
+        server = embedded_server(home)
         server.ensure_database(PLATFORM_DATABASE)
         if not storage_url:
             server.ensure_database(DAGSTER_DATABASE)
@@ -158,6 +165,7 @@ class DevServer:
                 env=environment,
                 cwd=self.workspace.parent,
             )
+        interruption.spare(supervisor.pid)
         self._state_file.write_text(json.dumps(asdict(_Started(supervisor.pid, self.port))))
         return supervisor
 
@@ -231,7 +239,7 @@ class DevServer:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private(self._folder)
             file = (self._folder / "lock").open("a")
         except OSError as error:
             raise DevServerError(f"{self.home} cannot be a Dagster home: {error.strerror}") from error
@@ -290,7 +298,12 @@ class _Supervisor:
 def _write_instance_file(home: Path, source: Path) -> None:
     """Write the project's dagster.yaml with PostgreSQL storage into the home, unless an operator has put a file there."""
     target = home / "dagster.yaml"
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
+    # The file names classes that Dagster loads.
+    if target.exists() and not target.is_symlink() and not is_ours(target):
+        raise DevServerError(
+            f"another OS user may have written {target}: own it yourself (chown), or choose another home"
+        )
     # Earlier releases linked the file.
     if target.exists() and not target.is_symlink() and not target.read_text(encoding="utf-8").startswith(WRITTEN):
         logger.info("using the existing %s", target)
@@ -308,7 +321,8 @@ def _database_beside(database_url: str) -> str:
 
     from seedtest_analytics.database.engine import cause_of, normalised_url
 
-    url = normalised_url(database_url)
+    # The options, such as a search path, are about the platform's tables.
+    url = normalised_url(database_url).difference_update_query(["options"])
     engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 10})
     try:
         with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""Temporary folders that a later run removes if their process was killed."""
+"""Temporary folders below the Dagster home that the next start removes if their process was killed."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seedtest_analytics.private_files import make_private
+
 PREFIX = "seedtest-scratch-"
+NAMED_WITHIN_SECONDS = 60
 
 
 @contextmanager
 def scratch_folder(purpose: str) -> Iterator[Path]:
-    """A folder in the temporary folder, removed at the end of the block.
+    """A folder that only this user can enter, removed at the end of the block.
 
-    If the process is killed, the next call of any process of the same user removes it. Its process locks the folder, so
-    folders of live runs stay.
+    If the process is killed, the next command or the next call of any process of the same home removes it. Its process
+    locks the folder, so folders of live runs stay.
     """
     sweep()
+    parent = _parent()
+    make_private(parent)
     # It gets its name only when it is locked, so that no sweep can remove it before.
-    unnamed = Path(tempfile.mkdtemp(prefix=f".{PREFIX}{purpose}-"))
+    unnamed = Path(tempfile.mkdtemp(prefix=f".{PREFIX}{purpose}-", dir=parent))
     lock = os.open(unnamed, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -36,9 +42,21 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
         os.close(lock)
 
 
+def _parent() -> Path:
+    """The home's folder for scratch folders; the system's temporary folder without a home."""
+    home = os.environ.get("DAGSTER_HOME")
+    return Path(home) / "scratch" if home else Path(tempfile.gettempdir())
+
+
+def _is_old(folder: Path) -> bool:
+    return folder.exists() and folder.stat().st_mtime < time.time() - NAMED_WITHIN_SECONDS
+
+
 def sweep() -> None:
     """Remove the folders that ended processes left."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    # Earlier releases used the system's temporary folder. A folder without its name may be about to get it.
+    named = [*_parent().glob(f"{PREFIX}*"), *Path(tempfile.gettempdir()).glob(f"{PREFIX}*")]
+    for folder in [*named, *filter(_is_old, _parent().glob(f".{PREFIX}*"))]:
         with contextlib.suppress(OSError):  # another user's, already gone, or locked by a live run
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:

@@ -230,12 +230,12 @@ def test_a_role_that_may_not_make_it_is_told_what_to_set(
 ) -> None:
     with psycopg.connect(postgres_server.url("postgres", driver=""), autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS dagster")
-        connection.execute("CREATE ROLE weak LOGIN PASSWORD 'weak'")
-    port = postgres_server.status().port
-    monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg2://weak:weak@127.0.0.1:{port}/postgres")
+    monkeypatch.setenv("DATABASE_URL", postgres_server.url("postgres", driver="psycopg2"))
+    # A role without the right, of which the platform's role is a member.
+    monkeypatch.setenv("PGOPTIONS", "-c role=pg_monitor")
     with pytest.raises(DevServerError, match=r"permission denied to create database.*DAGSTER_POSTGRES_URL") as caught:
         prepare_home(tmp_path)
-    assert "weak:weak" not in str(caught.value)
+    assert (postgres_server.root / "password").read_text() not in str(caught.value)
 
 
 def test_an_operators_own_instance_file_stays(

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from seedtest_analytics.scratch import scratch_folder
+from seedtest_analytics.scratch import scratch_folder, sweep
 
 
 @pytest.fixture(autouse=True)
 def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
     return tmp_path
 
 
@@ -57,6 +58,42 @@ def test_that_of_a_killed_process_is_removed_and_that_of_a_living_one_is_not(tem
         process.kill()
         process.join()
     assert list(temporary_folder.iterdir()) == []
+
+
+def test_folders_are_below_the_home_and_no_other_user_can_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with scratch_folder("test") as folder:
+        assert folder.parent == home / "scratch"
+        assert folder.stat().st_mode & 0o077 == 0
+        assert folder.parent.stat().st_mode & 0o066 == 0
+    assert list((home / "scratch").iterdir()) == []
+
+
+def test_looking_for_left_folders_creates_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    sweep()
+    assert not (tmp_path / "home").exists()
+
+
+def test_folders_of_earlier_releases_are_removed_too(
+    temporary_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (temporary_folder / "seedtest-scratch-sampling-old").mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    sweep()
+    assert not (temporary_folder / "seedtest-scratch-sampling-old").exists()
+
+
+def test_a_folder_that_got_no_name_is_removed_when_it_is_old(temporary_folder: Path) -> None:
+    new, old = (temporary_folder / f".seedtest-scratch-test-{name}" for name in ("new", "old"))
+    for folder in (new, old):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    sweep()
+    assert (new.exists(), old.exists()) == (True, False)
 
 
 def test_what_is_no_scratch_folder_stays(temporary_folder: Path) -> None:

@@ -240,6 +240,42 @@ def test_secrets_are_in_no_message_and_no_representation() -> None:
     assert "database_url = (hidden)" in str(error.value)
 
 
+@pytest.mark.parametrize("variable", ["SEEDTEST_ALERT_WEBHOOK_URL", "S3_ENDPOINT_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example/hunter2",
+        "http://10.0.0.1:9000/hunter2",
+        "HTTP://hooks.example/hunter2",
+        "http://localhost.example/hunter2",
+        "http://127.0.0.1@hooks.example/hunter2",
+        "http:///hunter2",
+        "ftp://hooks.example/hunter2",
+        "hooks.example/hunter2",
+        "http://0.0.0.0/hunter2",
+        "https:///hunter2",
+    ],
+)
+def test_addresses_without_tls_beyond_this_machine_are_refused(variable: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}.*must begin with https://"):
+        load_settings({variable: url})
+
+
+@pytest.mark.parametrize("variable", ["SEEDTEST_ALERT_WEBHOOK_URL", "S3_ENDPOINT_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example/x",
+        "http://127.0.0.1:9000",
+        "http://localhost:9000",
+        "http://[::1]:9000/x",
+        "http://127.9.9.9",
+    ],
+)
+def test_addresses_with_tls_or_on_this_machine_are_accepted(variable: str, url: str) -> None:
+    load_settings({variable: url})
+
+
 def test_settings_cannot_be_changed_afterwards() -> None:
     settings = load_settings({})
     with pytest.raises(ValueError, match="frozen"):

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts/install-system-packages"
-PACKAGES = ["r-base-core", "r-cran-lme4", "r-cran-brms", "g++", "make", "chromium"]
+PACKAGES = ["r-base-core", "r-cran-lme4", "r-cran-brms", "g++", "make", "chromium", "pgbouncer"]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_only_what_is_missing_is_installed(machine):
     assert "installing r-cran-lme4 r-cran-brms g++ chromium" in result.stdout
     assert calls(machine).splitlines() == [
         "apt-get update -qq",
-        "apt-get install -y -qq --no-install-recommends r-cran-lme4 r-cran-brms g++ chromium",
+        "apt-get install -y -qq --no-install-recommends r-cran-lme4 r-cran-brms g++ chromium pgbouncer",
     ]
 
 

@@ -17,6 +17,10 @@ from typer.core import TyperCommand, TyperGroup
 
 from seedtest_analytics.cli.home import use_home, use_settings
 from seedtest_analytics.cli.plain_text import plain
+from seedtest_analytics.cli.terminal import make_printable
+from seedtest_analytics.database.work import for_process
+from seedtest_analytics.interruption import interruptible
+from seedtest_analytics.scratch import sweep
 
 START, DATA, COMPUTE, JUDGE = "Start and stop", "Data", "Compute", "Judge and ask"
 
@@ -169,6 +173,8 @@ def configure(
         raise typer.Exit
     use_home(home)
     use_settings(settings or (), os.environ)
+    for_process(context.invoked_subcommand)
+    sweep()
 
 
 def is_known(error: Exception) -> bool:
@@ -180,9 +186,14 @@ def is_known(error: Exception) -> bool:
 
 def main() -> None:
     """Entry point of the `seedtest` command."""
+    # Homes, logs and cohorts hold personal data: files are for their owner alone.
+    os.umask(0o077)
+    make_printable(sys.stdout, sys.stderr)
     try:
-        app()
-    except Exception as error:
+        with interruptible():
+            app()
+    except Exception as found:
+        error = explained_by_server(found)
         if not is_known(error):
             raise
         console = Console(stderr=True, emoji=False)
@@ -190,6 +201,15 @@ def main() -> None:
         if type(error).__name__ == "SettingsError":
             console.print("docs/settings.md lists every setting and its values", highlight=False)
         sys.exit(1)
+
+
+def explained_by_server(error: Exception) -> Exception:
+    """The error that says why the server ended a statement or a session; the error itself if it is another one."""
+    if "seedtest_analytics.database.sessions" not in sys.modules:
+        return error
+    from seedtest_analytics.database.sessions import explained
+
+    return explained(error) or error
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from seedtest_analytics.cli.migrate import platform_engine
 from seedtest_analytics.cli.progress import progress_bar
 from seedtest_analytics.cli.run_progress import Summary
 from seedtest_analytics.cli.server import Port, start
+from seedtest_analytics.private_files import make_private
 from seedtest_analytics.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def demo_command(
 @contextmanager
 def errors_to(log: Path) -> Iterator[None]:
     """Write standard error, also that of child processes, to the end of a file."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_private(log.parent)
     sys.stderr.flush()
     terminal = os.dup(2)
     with log.open("a", encoding="utf-8") as file:

@@ -18,18 +18,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from seedtest_analytics.cli.migrate import platform_engine
+from seedtest_analytics.database.address import normalised_url, unencrypted_hosts
 from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
 from seedtest_analytics.database.engine import dagster_home
+from seedtest_analytics.database.sessions import blockers
 from seedtest_analytics.settings import SettingsError, load_settings
 
 _TIMEOUT_SECONDS = 60
-NEED_SETTINGS = ("PostgreSQL", "schema", "object store")
+NEED_SETTINGS = ("PostgreSQL", "TLS", "sessions", "schema", "object store")
 """Parts that fail for the same reason as the settings if a setting is wrong."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One part: ``state`` is ok, missing (the platform needs it), optional (a fallback replaces it) or unknown."""
+    """One part: ``state`` is ok, missing (the platform needs it), optional (a fallback replaces it), warning or unknown."""
 
     part: str
     state: str
@@ -43,7 +45,7 @@ def doctor_command() -> None:
     table = Table(title="seedtest doctor", title_justify="left", expand=False)
     for heading in ("part", "state", "found", "what to do"):
         table.add_column(heading, overflow="fold")
-    colours = {"ok": "green", "missing": "red", "optional": "yellow", "unknown": "yellow"}
+    colours = {"ok": "green", "missing": "red", "optional": "yellow", "unknown": "yellow", "warning": "yellow"}
     for finding in findings:
         state = f"[{colours[finding.state]}]{finding.state}[/]"
         table.add_row(finding.part, state, escape(finding.found), escape(finding.remedy))
@@ -62,6 +64,8 @@ def examine() -> list[Finding]:
         ("python", _python),
         ("dagster", _dagster),
         ("PostgreSQL", _postgres),
+        ("TLS", _tls),
+        ("sessions", _sessions),
         ("schema", _schema),
         ("object store", _object_store),
         ("C++ compiler", _compiler),
@@ -134,8 +138,39 @@ def _postgres() -> Finding:
             found=str(error),
             remedy="correct DATABASE_URL, or unset it for the embedded server",
         )
-    kind = "DATABASE_URL" if os.environ.get("DATABASE_URL") else "embedded"
-    return Finding("PostgreSQL", "ok", found=f"{version} ({kind})")
+    if os.environ.get("DATABASE_URL"):
+        return Finding("PostgreSQL", "ok", found=f"{version} (DATABASE_URL)")
+    folder = EmbeddedPostgres(dagster_home() / "postgres").status().data_folder
+    return Finding("PostgreSQL", "ok", found=f"{version} (embedded, in {folder})")
+
+
+def _tls() -> Finding:
+    url = load_settings().platform.database_url
+    if url is None:
+        return Finding("TLS", "ok", found="not needed: the embedded PostgreSQL listens on this machine alone")
+    hosts = unencrypted_hosts(normalised_url(url.get_secret_value()), os.environ)
+    if not hosts:
+        return Finding("TLS", "ok", found="DATABASE_URL asks for it, or its server is this machine")
+    return Finding(
+        "TLS",
+        "warning",
+        found=f"DATABASE_URL may send passwords and answers unencrypted to {', '.join(hosts)}",
+        remedy="add ?sslmode=verify-full&sslrootcert=system (or your provider's certificate) to DATABASE_URL",
+    )
+
+
+def _sessions() -> Finding:
+    with platform_engine().connect() as connection:
+        found = blockers(connection)
+    if not found:
+        return Finding("sessions", "ok", found="no session waits for another")
+    waits = [f"{b.waiting or 'a session'} waits for {b.tables or 'a lock'}: {b} blocks it" for b in found]
+    return Finding(
+        "sessions",
+        "warning",
+        found="; ".join(waits),
+        remedy=f"let it finish, or end it: SELECT pg_terminate_backend({found[0].pid})",
+    )
 
 
 def _schema() -> Finding:

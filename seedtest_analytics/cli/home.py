@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
+
+from seedtest_analytics.private_files import is_ours, make_private
 
 SETTINGS_FILE = "settings.env"
 
@@ -53,17 +56,34 @@ def current_home() -> Path:
 
 
 def kept_settings(home: Path) -> dict[str, str]:
-    """The settings in the home's settings file."""
+    """The settings in the home's settings file, if only this user or root can have written it.
+
+    The working folder may be a stranger's, so no other variable (PATH, LD_PRELOAD, …) is taken from the file.
+    """
     path = home / SETTINGS_FILE
     if not path.exists():
         return {}
+    if not is_ours(path):
+        _warn(f"{path} is ignored: another OS user may have written it. Own it yourself (chown), without a link")
+        return {}
+    from seedtest_analytics.settings import GROUPS
+
+    known = {name for group in GROUPS.values() for name in group.variables()}
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, value in pairs}
+    found = {name.strip(): value.strip() for name, value in pairs}
+    unknown = sorted(found.keys() - known)
+    if unknown:
+        _warn(f"{path} has names that are not settings; they are ignored: {', '.join(unknown)}")
+    return {name: value for name, value in found.items() if name in known}
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)  # noqa: T201
 
 
 def keep_settings(home: Path, settings: Mapping[str, str]) -> None:
     """Write the settings file; never pass a secret."""
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     body = "".join(f"{name}={value}\n" for name, value in sorted(settings.items()))
     (home / SETTINGS_FILE).write_text("# Settings of this home; the environment wins.\n" + body, encoding="utf-8")

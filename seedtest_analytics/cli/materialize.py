@@ -8,6 +8,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,8 @@ from seedtest_analytics.cli.dates import first_partition, parse_day, remedies
 from seedtest_analytics.cli.home import use_instance
 from seedtest_analytics.cli.migrate import log_awaits_sync, migrated_engine, platform_engine
 from seedtest_analytics.cli.run_problems import Problems
-from seedtest_analytics.cli.run_progress import Summary, run_bar
+from seedtest_analytics.cli.run_progress import Summary, outside_capture, run_bar
+from seedtest_analytics.interruption import on_interruption
 from seedtest_analytics.settings import load_settings
 
 if TYPE_CHECKING:
@@ -34,7 +36,11 @@ EMPTY_LOG_NOTE = (
     "or run this command without DRY_RUN."
 )
 
+INTERRUPTED = "`seedtest materialize` was interrupted"
 NO_ATTEMPTS = "there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first"
+
+
+PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False}
 
 
 @dataclass(frozen=True)
@@ -129,11 +135,14 @@ def materialize(
     import dagster as dg
 
     from seedtest_analytics.build import build_definitions
+    from seedtest_analytics.cli.run_waits import tell_dead_runs
+    from seedtest_analytics.dagster_private import sleep_between_claims
     from seedtest_analytics.partitions import PLATFORM
 
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     logging.getLogger("dagster").setLevel(logging.WARNING)
+    sleep_between_claims()
     is_dry_run = load_settings().platform.dry_run
     engine = migrated_engine(is_writing=True)
     _refuse_old_log(engine)
@@ -144,6 +153,7 @@ def materialize(
     if is_dry_run:
         console.print(DRY_RUN_NOTE)
     with dg.DagsterInstance.get() as instance:
+        tell_dead_runs(instance, lambda words: console.print(words, **PLAIN))
         run_config = console_log("DEBUG" if is_verbose else log_level)
         runner = Runner(
             definitions, instance, console=console, run_config=run_config, is_dry_run=is_dry_run, summary=summary
@@ -293,7 +303,7 @@ class Runner:
             selections = [*steps]
         elif step.without:
             selections = [[key for keys in steps for key in keys]]
-        with run_bar(self.console, step.title, n_steps=len(steps), n_weeks=step.n_weeks) as on_event:
+        with self._shown(step, len(steps)) as on_event:
             results = [self._execute(job, step, selection=selection, on_event=on_event) for selection in selections]
         if self.summary is None:
             self.console.print(f"{step.title}: {time.monotonic() - started:.1f} s", highlight=False)
@@ -313,17 +323,37 @@ class Runner:
             self.problems.fail(step.job, "; ".join(causes))
             self.console.print(f"[yellow]{step.job}[/] failed; the other steps continue")
 
+    @contextmanager
+    def _shown(self, step: Step, n_steps: int) -> Iterator[Callable[[Any], None]]:
+        """Show how far a step is and what it waits for. The yielded function takes the events of its runs."""
+        from seedtest_analytics.cli.run_waits import told_waits
+
+        with (
+            outside_capture(self.console) as visible,
+            run_bar(visible, step.title, n_steps=n_steps, n_weeks=step.n_weeks) as on_progress,
+            told_waits(self.instance, lambda words: visible.print(words, **PLAIN)) as on_wait,
+        ):
+
+            def on_event(entry: Any) -> None:
+                on_wait(entry)
+                on_progress(entry)
+
+            yield on_event
+
     def _execute(self, job: Any, step: Step, *, selection: list[Any] | None, on_event: Callable[[Any], None]) -> Any:
+        from seedtest_analytics.schedules.run_processes import cancel_run, own_tags
+
         run_id = str(uuid.uuid4())
         self.instance.add_event_listener(run_id, on_event)
-        return job.execute_in_process(
-            instance=self.instance,
-            tags=step.tags,
-            raise_on_error=False,
-            run_config=dict(self.run_config),
-            asset_selection=selection,
-            run_id=run_id,
-        )
+        with on_interruption(lambda: cancel_run(self.instance, run_id, reason=INTERRUPTED)):
+            return job.execute_in_process(
+                instance=self.instance,
+                tags=step.tags | own_tags(),
+                raise_on_error=False,
+                run_config=dict(self.run_config),
+                asset_selection=selection,
+                run_id=run_id,
+            )
 
     def _report_failure(self, result: Any) -> list[str]:
         """Print the cause of each failed step, and return the causes."""

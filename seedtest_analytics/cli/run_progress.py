@@ -33,8 +33,6 @@ def run_bar(console: Console, title: str, *, n_steps: int, n_weeks: int) -> Iter
     """A bar on a terminal, and nothing elsewhere. The yielded function takes the events of the run."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    if console.is_terminal:
-        console = _outside_capture(console)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn())
     done: dict[str, set[str]] = defaultdict(set)
     finished: set[str] = set()
@@ -70,13 +68,18 @@ def how_far(rows: int, total: int, *, seconds: float) -> str:
     return f"{rows:,} of {total:,} {pace(rows, seconds).partition(' ')[2]}, {left:,.0f} s left"
 
 
-def _outside_capture(console: Console) -> Console:
-    """A console on its own descriptor of the terminal: during a step Dagster sends standard output to a file."""
+@contextmanager
+def outside_capture(console: Console) -> Iterator[Console]:
+    """A console on its own descriptor of the output: during a step Dagster sends standard output to a file."""
+    output = console.file
     try:
-        terminal = os.fdopen(os.dup(console.file.fileno()), "w", encoding="utf-8")
+        descriptor = os.dup(output.fileno())
     except (OSError, ValueError):  # not a file
-        return console
-    return Console(file=terminal, emoji=False)
+        yield console
+        return
+    encoding, errors = getattr(output, "encoding", "utf-8"), getattr(output, "errors", "replace")
+    with os.fdopen(descriptor, "w", encoding=encoding, errors=errors, buffering=1) as visible:
+        yield Console(file=visible, emoji=False)
 
 
 class Summary:

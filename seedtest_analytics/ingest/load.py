@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, text
 
+from seedtest_analytics.database.sessions import take_lock
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.columns import check_mapping
 from seedtest_analytics.ingest.errors import LoadError, Progress
@@ -157,7 +158,7 @@ def _stage(connection: Connection, logs: Sequence[LogFile], *, options: LoadOpti
 def _publish(staging: Staging, logs: Sequence[LogFile], *, options: LoadOptions, progress: Progress) -> LoadSummary:
     connection = staging.connection
     # Two concurrent upserts of the same exams in different order would deadlock.
-    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": LOCK})
+    take_lock(connection, LOCK)
     now = options.now or dt.datetime.now(dt.UTC)
     survey = connection.execute(statement("load/stage.sql", "survey"), {"now": now}).one()
     weeks = _shift_weeks(survey, options)

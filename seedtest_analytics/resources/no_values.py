@@ -17,6 +17,5 @@ class NoValues(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Always TypeError: nothing was kept."""
-        raise TypeError(
-            f"{context.asset_key if context.has_asset_key else context.name} asks for another step's value; read it from its table"
-        )
+        name = context.asset_key.to_user_string() if context.has_asset_key else context.name
+        raise TypeError(f"a step asks for the value of {name}; read it from its table")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import SecretStr, field_validator
@@ -11,6 +13,26 @@ from seedtest_analytics.settings.group import SettingsGroup, variable
 
 FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
 """Days that a setting or an option may name, as the loader accepts them; no computation with them leaves the calendar."""
+
+
+def _require_confidential(url: str) -> None:
+    """Refuse a web address that sends data unencrypted to another machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "https" and host:
+        return
+    if parts.scheme != "http" or not is_this_machine(host or "?"):
+        raise ValueError("must begin with https://; plain http:// is only for this machine (127.0.0.1, localhost)")
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is a socket folder, a loopback address or its name."""
+    if not host or host.startswith(("/", "@")) or host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 class PlatformSettings(SettingsGroup):
@@ -40,7 +62,26 @@ class PlatformSettings(SettingsGroup):
         ge=0,
         description="Days that Dagster keeps a finished run if its partition has a newer one; 0 keeps all.",
     )
+    lock_timeout_secs: float = variable(
+        60.0,
+        "SEEDTEST_LOCK_TIMEOUT_SECS",
+        ge=0,
+        description="Seconds that a statement waits for a table that another session locks; 0 waits without limit.",
+    )
+    statement_timeout_secs: float = variable(
+        3600.0,
+        "SEEDTEST_STATEMENT_TIMEOUT_SECS",
+        ge=0,
+        description="Seconds that one statement may take; 0 sets no limit.",
+    )
     owner: str = variable("team:learning-analytics", "SEEDTEST_OWNER", description="Owner shown on every asset.")
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _confidential_webhook(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _require_confidential(value.get_secret_value())
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -61,6 +102,14 @@ class StorageSettings(SettingsGroup):
     s3_bucket: str | None = variable(None, "S3_BUCKET", description="S3 bucket of the reports; if unset, a folder.")
     s3_endpoint_url: str | None = variable(None, "S3_ENDPOINT_URL", description="Endpoint of an S3-compatible store.")
     aws_region: str = variable("ap-northeast-2", "AWS_REGION", description="Region of the bucket.")
+
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _confidential_endpoint(cls, value: str | None) -> str | None:
+        if value is not None:
+            _require_confidential(value)
+        return value
+
     report_folder: str | None = variable(
         None, "SEEDTEST_REPORT_DIR", description="Folder of the reports without S3; DAGSTER_HOME/reports if unset."
     )

@@ -1,16 +1,13 @@
 -- Brings attempt_log and attempt_quarantine in step with exam_results.
 -- Grain:   a batch of changed exam results, oldest first; each batch is one transaction.
 -- Inputs:  exam_results (through attempt_element), attempt_sync, attempt_log, attempt_quarantine.
--- Params:  as_of (the instant of the run), batch_size (exam results), after (exam results already done), timezone,
---          full_compare (boolean), max_questions (an exam with more is excluded as a whole).
+-- Params:  as_of (the instant of the run), exams (ids of the batch's exam results), timezone, full_compare (boolean),
+--          max_questions (an exam with more is excluded as a whole).
 
 -- name: find_changed
 -- Exam results that are new, changed or gone. xmin changes with every update of a row, so a change that left updated_at
 -- alone is found too. full_compare also compares the content, for example after a restore of the database.
-CREATE TEMP TABLE changed_exam ON COMMIT PRESERVE ROWS AS
-SELECT
-    COALESCE(e.id, s.exam_result_id) AS exam_result_id,
-    row_number() OVER (ORDER BY LEAST(e.created_at, e.updated_at) NULLS FIRST, COALESCE(e.id, s.exam_result_id)) AS sequence_no
+SELECT COALESCE(e.id, s.exam_result_id) AS exam_result_id
 FROM exam_results AS e
 FULL JOIN attempt_sync AS s ON s.exam_result_id = e.id
 WHERE
@@ -26,15 +23,17 @@ WHERE
     OR EXISTS (
         SELECT FROM attempt_quarantine AS z
         WHERE z.exam_result_id = e.id AND z.reason = 'time_in_future' AND z.completed_at < :as_of
-    );
-
--- name: count_changed
-SELECT count(*) FROM changed_exam;
+    )
+ORDER BY LEAST(e.created_at, e.updated_at) NULLS FIRST, exam_result_id;
 
 -- name: take_batch
 CREATE TEMP TABLE batch_exam ON COMMIT DROP AS
-SELECT exam_result_id FROM changed_exam
-WHERE sequence_no > :after AND sequence_no <= :after + :batch_size;
+SELECT id AS exam_result_id FROM exam_results WHERE false;
+
+-- name: fill_batch
+-- Ids are integers, or UUIDs in a legacy database.
+INSERT INTO batch_exam (exam_result_id)
+SELECT changed.id FROM unnest(:exams) AS changed (id);
 
 -- name: index_batch
 CREATE UNIQUE INDEX ON batch_exam (exam_result_id);

@@ -92,14 +92,14 @@ def test_the_doctor_names_a_wrong_setting_once(seedtest: Seedtest) -> None:
     code, output = seedtest("doctor", SEEDTEST_TIMEZONE="Mars", COLUMNS="500")
     assert code == 1
     assert output.count("'Mars'") == 1
-    assert output.count("correct the settings first") == 3
+    assert output.count("correct the settings first") == 5
     assert "correct DATABASE_URL" not in output
 
 
 @pytest.mark.long
 def test_the_doctor_stops_the_database_that_it_starts(seedtest: Seedtest, tmp_path: Path) -> None:
     _, output = seedtest("doctor", COLUMNS="500")
-    assert "(embedded)" in output
+    assert "(embedded, in " in output
     server = EmbeddedPostgres(tmp_path / "home" / "postgres")
     assert server.status().state == "stopped"
     server.start()

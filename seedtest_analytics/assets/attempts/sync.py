@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from seedtest_analytics.database.publish import Published, publish
+from seedtest_analytics.database.sessions import lock_held
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.tables.attempts import attempt_log, attempt_quarantine
 
@@ -48,38 +50,33 @@ def sync_attempts(
     """
     attempts = Published(attempt_log.name, 0, inserted=0, updated=0, deleted=0)
     quarantine = Published(attempt_quarantine.name, 0, inserted=0, updated=0, deleted=0)
-    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-        connection.execute(text("SELECT pg_advisory_lock(hashtextextended(:lock, 0))"), {"lock": _LOCK})
-        connection.commit()
-        try:
-            total = _find_changed(connection, as_of, full_compare=full_compare)
-            for after in range(0, total, batch_size):
-                with connection.begin() as transaction:
-                    batch = _sync_batch(connection, as_of, timezone=timezone, after=after, batch_size=batch_size)
-                    attempts, quarantine = attempts + batch[0], quarantine + batch[1]
-                    if is_dry_run:
-                        transaction.rollback()
-                if progress is not None:
-                    progress(min(after + batch_size, total), total)
-        finally:
-            connection.rollback()
-            connection.execute(text("DROP TABLE IF EXISTS pg_temp.changed_exam"))
-            connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:lock, 0))"), {"lock": _LOCK})
-            connection.commit()
-    return SyncResult(total, attempts, quarantine=quarantine)
+    with lock_held(engine, _LOCK), engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        changed = _find_changed(connection, as_of, full_compare=full_compare)
+        for after in range(0, len(changed), batch_size):
+            exams = changed[after : after + batch_size]
+            with connection.begin() as transaction:
+                batch = _sync_batch(connection, as_of, timezone=timezone, exams=exams)
+                attempts, quarantine = attempts + batch[0], quarantine + batch[1]
+                if is_dry_run:
+                    transaction.rollback()
+            if progress is not None:
+                progress(after + len(exams), len(changed))
+    return SyncResult(len(changed), attempts, quarantine=quarantine)
 
 
-def _find_changed(connection: Connection, as_of: dt.datetime, *, full_compare: bool) -> int:
-    connection.execute(statement(_FILE, "find_changed"), {"as_of": as_of, "full_compare": full_compare})
-    total = connection.execute(statement(_FILE, "count_changed")).scalar_one()
+def _find_changed(connection: Connection, as_of: dt.datetime, *, full_compare: bool) -> list[Any]:
+    """Exam results to sync, in their order. They are kept here: a pooler gives each batch another session."""
+    query = statement(_FILE, "find_changed")
+    changed = connection.execute(query, {"as_of": as_of, "full_compare": full_compare}).scalars().all()
     connection.commit()
-    return int(total)
+    return list(changed)
 
 
 def _sync_batch(
-    connection: Connection, as_of: dt.datetime, *, timezone: str, after: int, batch_size: int
+    connection: Connection, as_of: dt.datetime, *, timezone: str, exams: list[Any]
 ) -> tuple[Published, Published]:
-    connection.execute(statement(_FILE, "take_batch"), {"after": after, "batch_size": batch_size})
+    connection.execute(statement(_FILE, "take_batch"))
+    connection.execute(statement(_FILE, "fill_batch"), {"exams": exams})
     connection.execute(statement(_FILE, "index_batch"))
     connection.execute(statement(_FILE, "analyze_batch"))
     connection.execute(statement(_FILE, "find_oversized"), {"max_questions": MAX_QUESTIONS})

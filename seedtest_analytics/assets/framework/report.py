@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
-from sqlalchemy.exc import ProgrammingError
+from psycopg import Error as PsycopgError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from seedtest_analytics.assets.framework.checks import Check, CheckOutcome
 from seedtest_analytics.assets.framework.lineage import asset_key_of, column_lineage
 from seedtest_analytics.assets.framework.untrusted import escaped
 from seedtest_analytics.database.engine import DatabaseError, cause_of, lacks_schema
 from seedtest_analytics.database.publish import ContractViolation, Published
+from seedtest_analytics.database.sessions import explained
+from seedtest_analytics.database.work import working_on
 from seedtest_analytics.settings import SettingsError
 from seedtest_analytics.tables import table_named
 
@@ -89,17 +92,18 @@ def report(context: dg.AssetExecutionContext, outcomes: Iterable[Outcome | NotCo
     collected: dict[dg.AssetKey, list[Outcome]] = {key: [] for key in declared}
     left_out: dict[dg.AssetKey, str] = {}
     try:
-        for outcome in outcomes:
-            if isinstance(outcome, NotComputed):
-                left_out[outcome.asset_key] = outcome.reason
-                continue
-            _require_declared(outcome, declared)
-            collected[outcome.asset_key].append(outcome)
-            _report_partition(context, outcome)
+        with working_on(", ".join(key.to_user_string() for key in declared), context.log.info):
+            for outcome in outcomes:
+                if isinstance(outcome, NotComputed):
+                    left_out[outcome.asset_key] = outcome.reason
+                    continue
+                _require_declared(outcome, declared)
+                collected[outcome.asset_key].append(outcome)
+                _report_partition(context, outcome)
     except ContractViolation as violation:
         yield _failed_contract(list(declared), violation)
         raise dg.Failure(str(violation), allow_retries=False) from None
-    except (SettingsError, DatabaseError, ProgrammingError) as error:
+    except (SettingsError, DatabaseError, DBAPIError, PsycopgError) as error:
         raise _failure_of(error) from None
     for key, of_key in collected.items():
         if of_key:
@@ -110,15 +114,16 @@ def report(context: dg.AssetExecutionContext, outcomes: Iterable[Outcome | NotCo
             raise CheckDeclarationError(f"{key.to_user_string()}: the step yields neither Outcome nor NotComputed")
 
 
-def _failure_of(error: SettingsError | DatabaseError | ProgrammingError) -> Exception:
+def _failure_of(error: SettingsError | DatabaseError | DBAPIError | PsycopgError) -> Exception:
     """The failure that says what to do; the error itself if it is none of the known ones."""
-    if isinstance(error, ProgrammingError):
-        if not lacks_schema(error):
-            return error
+    if isinstance(error, ProgrammingError) and lacks_schema(error):
         text = f"the database schema does not match this release ({cause_of(error)}); run `seedtest migrate`"
         return dg.Failure(text, allow_retries=False)
+    known = explained(error) if isinstance(error, DBAPIError | PsycopgError) else error
+    if known is None:
+        return error
     # A server that does not answer may answer the next try; a wrong setting stays wrong.
-    return dg.Failure(str(error), allow_retries=isinstance(error, DatabaseError))
+    return dg.Failure(str(known), allow_retries=isinstance(known, DatabaseError) and known.may_pass)
 
 
 def _declared_checks(context: dg.AssetExecutionContext) -> dict[dg.AssetKey, set[str]]:

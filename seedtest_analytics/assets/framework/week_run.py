@@ -19,6 +19,7 @@ from seedtest_analytics.assets.framework.report import NotComputed, Outcome
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.database.publish import Published, publish, staged_from_frame
 from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.database.work import current_work, working_on
 from seedtest_analytics.partitions import WEEK, Week
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import Settings
@@ -130,8 +131,12 @@ class WeeklyStep:
     def each_week(self, compute: Callable[[WeekRun], WeekOutcomes]) -> Iterator[Outcome | NotComputed]:
         """Compute each week of the run, oldest first, in its own transaction; outcomes follow its commit."""
         dry = is_dry_run(self.options)
+        asset = current_work().name
         for week in weeks(self.context, self.options):
-            with self.postgres.transaction(self.lock.format(week=week.key), is_dry_run=dry) as connection:
+            with (
+                working_on(f"{asset} {week.key}"),
+                self.postgres.transaction(self.lock.format(week=week.key), is_dry_run=dry) as connection,
+            ):
                 outcomes = compute(
                     WeekRun(week, connection, settings=self.settings, log=self.context.log, is_dry_run=dry)
                 )

@@ -6,12 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from seedtest_analytics.resources.quarto.data_file import DATA_VARIABLE, private_data_file
 from seedtest_analytics.resources.quarto.errors import CellError
 from seedtest_analytics.resources.quarto.template import MAIN_FILE, template_files
+from seedtest_analytics.scratch import scratch_folder
 
 OUTPUT_FILE = "report.html"
 
@@ -22,10 +22,9 @@ def render_with_quarto(executable: str, folder: Path, *, document: bytes) -> byt
     The error omits the command's output, because a traceback in it may quote the student's data.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="seedtest-quarto-") as scratch,
+        scratch_folder("quarto") as copy,
         private_data_file(document) as data,
     ):
-        copy = Path(scratch)
         for path in template_files(folder):
             shutil.copyfile(path, copy / path.name)
         command = [executable, "render", MAIN_FILE, "--to", "html", "--output", OUTPUT_FILE]

@@ -7,13 +7,13 @@ The template finds it through an environment variable, with or without the Quart
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.resources.quarto.errors import ReportError
+from seedtest_analytics.scratch import scratch_folder
 
 DATA_VARIABLE = "SEEDTEST_REPORT_DATA"
 
@@ -29,7 +29,7 @@ def load_document() -> ReportDocument:
 @contextmanager
 def private_data_file(document: bytes) -> Iterator[Path]:
     """Write the document into a folder that only this user can read; remove both afterwards."""
-    with tempfile.TemporaryDirectory(prefix="seedtest-report-") as folder:
-        path = Path(folder) / "_data.json"
+    with scratch_folder("report") as folder:
+        path = folder / "_data.json"
         path.write_bytes(document)
         yield path

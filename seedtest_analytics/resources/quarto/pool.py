@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 
 from seedtest_analytics.resources.quarto.errors import ReportError
 from seedtest_analytics.resources.quarto.worker import WorkerSetup
+from seedtest_analytics.scratch import sweep
 
 Key = TypeVar("Key")
 START_TIMEOUT_S = 120.0
@@ -68,6 +69,7 @@ class Worker:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        sweep()  # the student's data that the worker had not removed yet
 
     def close(self) -> None:
         """Let the process end, or kill it after 5 s."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seedtest_analytics.resources.quarto.errors import TemplateError
+from seedtest_analytics.scratch import scratch_folder
 
 MAIN_FILE = "weekly_report.qmd"
 PANDOC_TIMEOUT_S = 120
@@ -142,7 +142,7 @@ def _pandoc(markdown: str, options: dict[str, Any], *, folder: Path) -> str:
     arguments += [f"--css={path}" for path in _files(html.get("css"), folder)]
     arguments += [f"--include-in-header={path}" for path in _files(html.get("include-in-header"), folder)]
     source = f"---\n{yaml.safe_dump(metadata, allow_unicode=True)}---\n\n{markdown}\n"
-    with tempfile.TemporaryDirectory(prefix="seedtest-template-") as scratch:
+    with scratch_folder("template") as scratch:
         done = subprocess.run(
             [pypandoc.get_pandoc_path(), *arguments],
             input=source,

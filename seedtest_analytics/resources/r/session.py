@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -29,6 +28,7 @@ from seedtest_analytics.resources.r.errors import (
     RTimeoutError,
 )
 from seedtest_analytics.resources.r.installation import find_r, install_command, r_environment
+from seedtest_analytics.scratch import scratch_folder
 
 SCRIPTS = Path(__file__).with_name("scripts")
 START_SECONDS = 120.0
@@ -199,16 +199,17 @@ class _Process:
         self._partial: dict[str, str] = {}
         self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self._unpacker = wire.Unpacker()
-        self._temporary = tempfile.TemporaryDirectory(prefix="seedtest-r-", ignore_cleanup_errors=True)
+        self._scratch = contextlib.ExitStack()
+        temporary = self._scratch.enter_context(scratch_folder("r"))
         self._socket, theirs = socket.socketpair()
         try:
             child_environment = r_environment(
-                environment, find_r(environment), threads=threads, temporary_folder=Path(self._temporary.name)
+                environment, find_r(environment), threads=threads, temporary_folder=temporary
             )
             self._child = subprocess.Popen(
                 [sys.executable, "-P", "-m", f"{__package__}.worker", str(theirs.fileno()), str(memory_limit_mb)],
                 env=child_environment,
-                cwd=self._temporary.name,
+                cwd=temporary,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -217,7 +218,7 @@ class _Process:
             )
         except BaseException:
             self._socket.close()
-            self._temporary.cleanup()
+            self._scratch.close()
             raise
         finally:
             theirs.close()
@@ -326,7 +327,7 @@ class _Process:
         self._child.wait()
         self._socket.close()
         self._output.close()
-        self._temporary.cleanup()
+        self._scratch.close()
 
 
 def _why_ended(code: int) -> str:

@@ -175,7 +175,7 @@ def _starting_point(data: CountData) -> tuple[np.ndarray, np.ndarray]:
     return theta, np.array([1.0, 0.5 / spread, 1.0, 1.0, 1.0]) / math.sqrt(max(data.n_students, 4))
 
 
-@nb.njit(cache=True)
+@nb.njit(nogil=True, cache=True)
 def _share_moments(means, sds):  # type: ignore[no-untyped-def]
     """Mean and SD of the logistic function of an equal mixture of normals."""
     first = 0.0
@@ -189,7 +189,7 @@ def _share_moments(means, sds):  # type: ignore[no-untyped-def]
     return first, math.sqrt(max(second / means.shape[0] - first * first, 0.0))
 
 
-@nb.njit(cache=True)
+@nb.njit(nogil=True, cache=True)
 def _line_moments(out, draw, week, line):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Mean and SD of intercept, slope and their value at `week` from the moments of z, into line."""
     e0, e1, l11, l21, l22 = draw
@@ -207,7 +207,7 @@ def _line_moments(out, draw, week, line):  # type: ignore[no-untyped-def]  # noq
     line[5] = math.sqrt(x0 * x0 * v00 + 2.0 * x0 * x1 * v01 + x1 * x1 * v11)
 
 
-@nb.njit(parallel=True, cache=True)
+@nb.njit(nogil=True, parallel=True, cache=True)
 def _predict_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     starts, week, answered, right, population, goal_weeks, logit_goals, quantiles, normal_quantiles
 ):

@@ -231,7 +231,7 @@ def conditional_lines(theta: np.ndarray, data: GrowthData, *, student: int) -> t
     return mean, covariance * population[:, 5, None, None] ** 2
 
 
-@nb.njit(cache=True)
+@nb.njit(nogil=True, cache=True)
 def _line_coefficients(population, reference, A00, A01, A11, week, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Per draw: intercept = out0 + out1 c0 + out2 c1, slope = out3 + out2 c0 + out4 c1, and from out5 the SDs
     of intercept, slope and level at `week` given the population, sigma, and 1 / SD of the level."""
@@ -254,7 +254,7 @@ def _line_coefficients(population, reference, A00, A01, A11, week, out):  # type
         out[k, 9] = 1.0 / out[k, 7]
 
 
-@nb.njit(parallel=True, cache=True)
+@nb.njit(nogil=True, parallel=True, cache=True)
 def _predict(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     statistics, order, goal_weeks, goals, population, reference, quantiles, normal_quantiles, is_score
 ):

@@ -31,7 +31,7 @@ def _grid() -> np.ndarray:
 GRID = _grid()
 
 
-@nb.njit(cache=True)
+@nb.njit(nogil=True, cache=True)
 def _mode(week, answered, right, e0, e1, l11, l21, l22, z):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Newton to the mode of one student's z, in place; returns the negative Hessian there."""
     H00 = 1.0
@@ -71,7 +71,7 @@ def _mode(week, answered, right, e0, e1, l11, l21, l22, z):  # type: ignore[no-u
     return H00, H01, H11
 
 
-@nb.njit(cache=True)
+@nb.njit(nogil=True, cache=True)
 def _log_joint(week, answered, right, c0, c1, z0, z1, residuals):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """log p(counts, z) without constants; `residuals` gets the sums of right - answered p, plain and times week."""
     value = -0.5 * (z0 * z0 + z1 * z1)
@@ -88,7 +88,7 @@ def _log_joint(week, answered, right, c0, c1, z0, z1, residuals):  # type: ignor
     return value
 
 
-@nb.njit(cache=True)
+@nb.njit(nogil=True, cache=True)
 def integrate_student(week, answered, right, e0, e1, l11, l21, l22, z, out):  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     """Log marginal likelihood of one student.
 
@@ -124,7 +124,7 @@ def integrate_student(week, answered, right, e0, e1, l11, l21, l22, z, out):  # 
     return at_mode + math.log(total) - math.log(R00 * R11) - math.log(math.pi)
 
 
-@nb.njit(parallel=True, cache=True)
+@nb.njit(nogil=True, parallel=True, cache=True)
 def integrate_everyone(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     starts, week, answered, right, e0, e1, l11, l21, l22, modes, n_blocks
 ):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-@numba.njit(cache=True)
+@numba.njit(nogil=True, cache=True)
 def _move(tree, at_rank, rank, change):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Add (1) or remove (-1) a row of ``rank`` (from 1); ``tree[0]`` counts the rows inside."""
     tree[0] += change
@@ -22,7 +22,7 @@ def _move(tree, at_rank, rank, change):  # type: ignore[no-untyped-def]  # noqa:
         rank += rank & -rank
 
 
-@numba.njit(cache=True)
+@numba.njit(nogil=True, cache=True)
 def _below(tree, rank):  # type: ignore[no-untyped-def]
     """Number of rows inside with a smaller rank."""
     count, position = 0, rank - 1
@@ -32,7 +32,7 @@ def _below(tree, rank):  # type: ignore[no-untyped-def]
     return count
 
 
-@numba.njit(cache=True)
+@numba.njit(nogil=True, cache=True)
 def _counts(order, entry_order, times, entries, events, ranks, n_ranks):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Concordant, tied and comparable pairs of one stratum, from the latest time to the earliest.
 

@@ -273,6 +273,17 @@ def test_a_hang_costs_one_report(tmp_path: Path) -> None:
     assert failing(tmp_path, "time.sleep(600)", timeout_s=1.5).message == "it took longer than 1.5 s and was stopped"
 
 
+@pytest.mark.parametrize("ending", ["time.sleep(600)", "os.kill(os.getpid(), 9)"])
+def test_no_data_of_a_student_stays_behind(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "template").mkdir()
+    failing(tmp_path / "template", ending, timeout_s=1.5)
+    left = [path for name in ("home", "temporary") for path in (tmp_path / name).rglob("*") if path.is_file()]
+    assert left == []
+
+
 def test_leaving_early_leaves_no_process(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     pids.mkdir()

@@ -25,6 +25,7 @@ from seedtest_analytics.assets.running_week import complete_rows
 from seedtest_analytics.database.kpi_rows import merge_kpis
 from seedtest_analytics.database.publish import Published, copy_frame, create_staging
 from seedtest_analytics.database.read import copy_to_arrow
+from seedtest_analytics.database.sessions import take_lock
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.resources.r.errors import RNotFoundError, RPackageMissingError
@@ -142,9 +143,7 @@ def _meta_row(run: WeekRun, fit: MixedModelFit | NoResult, *, rows: TopicWeeks, 
 def _merge_slopes(run: WeekRun, fit: MixedModelFit | NoResult, *, rows: TopicWeeks, run_id: str) -> Published:
     """Merge growth_slope into the week's rows, under the lock of that week's KPIs."""
     connection, week, kpis = run.connection, run.week, run.settings.kpis
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": f"weekly_kpi:{week.key}"}
-    )
+    take_lock(connection, f"weekly_kpi:{week.key}")
     since = week.days_before(max(kpis.users_since_days, kpis.lookback_days))
     connection.execute(statement("kpis/population.sql"), {"since": since, "as_of": week.as_of})
     population = connection.execute(text("SELECT user_id FROM population ORDER BY user_id")).scalars().all()

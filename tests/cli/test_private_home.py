@@ -1,0 +1,113 @@
+"""The home: its files are for their owner alone, and those of a stranger are not read."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from seedtest_analytics.cli.home import kept_settings, use_home
+from seedtest_analytics.dev_server import DevServerError, _write_instance_file
+from seedtest_analytics.private_files import is_ours, make_private
+from tests.cli.conftest import Seedtest
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+STRANGER = 12345
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    home.mkdir()
+    return home
+
+
+def settings_file(home: Path, text: str = "SEEDTEST_TIMEZONE=Asia/Seoul\n") -> Path:
+    path = home / "settings.env"
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_own_settings_are_read(home: Path) -> None:
+    settings_file(home, "# a comment\nSEEDTEST_TIMEZONE = Asia/Seoul\n\nIRT_MODEL=2PL\n")
+    assert kept_settings(home) == {"SEEDTEST_TIMEZONE": "Asia/Seoul", "IRT_MODEL": "2PL"}
+
+
+@needs_root
+def test_the_settings_of_another_user_are_not_read(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.chown(settings_file(home), STRANGER, STRANGER)
+    assert kept_settings(home) == {}
+    assert "is ignored: another OS user may have written it" in capsys.readouterr().err
+
+
+def test_a_file_that_all_may_write_is_not_read(home: Path) -> None:
+    settings_file(home).chmod(0o666)
+    assert kept_settings(home) == {}
+
+
+def test_a_link_is_not_followed(home: Path, tmp_path: Path) -> None:
+    settings_file(tmp_path)
+    (home / "settings.env").symlink_to(tmp_path / "settings.env")
+    assert kept_settings(home) == {}
+
+
+@pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "PYTHONPATH", "PGSERVICEFILE", "AWS_CONFIG_FILE", "R_HOME"])
+def test_no_variable_but_a_setting_is_taken_from_a_home(
+    home: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(name, raising=False)
+    settings_file(home, f"{name}=/stranger\nSEEDTEST_TIMEZONE=Asia/Seoul\n")
+    use_home(home)
+    assert name not in os.environ
+    assert os.environ["SEEDTEST_TIMEZONE"] == "Asia/Seoul"
+    error = capsys.readouterr().err
+    assert name in error
+    assert "/stranger" not in error
+
+
+@needs_root
+def test_the_instance_file_of_another_user_is_not_loaded(home: Path) -> None:
+    path = home / "dagster.yaml"
+    path.write_text("run_launcher: {module: stranger, class: Evil}")
+    os.chown(path, STRANGER, STRANGER)
+    with pytest.raises(DevServerError, match="another OS user may have written"):
+        _write_instance_file(home, Path(__file__).parents[2] / "dagster.yaml")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def open_umask() -> object:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_a_new_home_cannot_be_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b" / "home"
+    make_private(folder)
+    for path in (folder, folder.parent, folder.parent.parent):
+        assert mode(path) & 0o066 == 0
+    assert mode(tmp_path) & 0o700 == 0o700
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_the_files_of_a_cohort_are_for_their_owner_alone(seedtest: Seedtest, tmp_path: Path) -> None:
+    out = tmp_path / "cohort"
+    code, output = seedtest("simulate", "--students", "3", "--weeks", "4", "--out", str(out))
+    assert code == 0, output
+    found = [path for path in out.rglob("*") if path.is_file()]
+    assert found
+    assert [path.name for path in (out, *found) if mode(path) & 0o077] == []
+
+
+def test_only_files_of_this_user_or_root_are_ours(tmp_path: Path) -> None:
+    path = settings_file(tmp_path)
+    assert is_ours(path)
+    path.chmod(0o622)
+    assert not is_ours(path)
+    assert not is_ours(tmp_path)
