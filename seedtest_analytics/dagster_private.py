@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from dagster._config import process_config, resolve_to_config_type
 from dagster._config.pythonic_config import conversion_utils
 from dagster._core.definitions.observe import observe
-from dagster._core.instance.ref import InstanceRef
 from dagster._core.events import EngineEventData
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, LaunchRunContext, WorkerStatus
 from dagster._core.storage.defs_state.base import set_defs_state_storage
 from dagster._core.storage.tags import (
