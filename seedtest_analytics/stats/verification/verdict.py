@@ -57,9 +57,14 @@ def judge_forecasts(score: ForecastScore) -> Verdict:
             f"its mean error {score.mae:.4g} is larger than the naive forecast's {score.mae_baseline:.4g} "
             f"on {score.n} weeks"
         )
-    if not score.is_covered_as_stated:
-        reasons.append(f"its {score.level:.0%} intervals held {score.coverage:.0%} of {score.n} observations")
-    return Verdict(tuple(reasons))
+    return Verdict((*reasons, *judge_coverage(score).reasons))
+
+
+def judge_coverage(score: ForecastScore) -> Verdict:
+    """Intervals whose coverage contradicts their level."""
+    if score.is_covered_as_stated:
+        return Verdict()
+    return Verdict((f"its {score.level:.0%} intervals held {score.coverage:.0%} of {score.n} observations",))
 
 
 def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, recent: int = 4, z: float = 3.0) -> Verdict:
