@@ -107,11 +107,16 @@ NOT_YET_PROBED = {
     "growth.diagnostics": "rhat ess_bulk ess_tail ebfmi",
     "growth.goal": "goal_probability",
     "growth.laplace": "fit_laplace sample_around laplace_mode propose",
-    "growth.mixture": "normal_quantile normal_cdf mixture_moments mixture_quantile level_probability score_probability",
+    "growth.mixture": (
+        "normal_quantile normal_cdf mixture_moments mixture_quantile level_probability score_probability "
+    ),
     "growth.mode": "starting_point find_mode",
     "growth.plots": "posterior_intervals rank_histogram predictive_check student_fans probability_histogram",
     "growth.posterior": "fitted_data weighted_quantile",
-    "growth.prediction": "predict_blocks hyper_draws_needed check_fit check_level spread_goals population_draws relative_covariance conditional_lines",
+    "growth.prediction": (
+        "predict_blocks hyper_draws_needed check_fit check_level spread_goals population_draws "
+        "relative_covariance conditional_lines "
+    ),
     "growth.psis": "smooth_weights fit_generalised_pareto",
     "growth.quadrature": "integrate_student integrate_everyone",
     "growth.stan": "fit_stan marginal_data prior_data",
@@ -160,7 +165,9 @@ NOT_YET_PROBED = {
     "survival.churn_fit": "fit_churn",
     "survival.cox": "fit_cox",
     "survival.design": "possible_columns plan_design without_dependent_columns",
-    "survival.partial_likelihood": "cells_of risk_sums efron_scalars cell_scores information clustered_score_residuals clustered_hazard_residuals",
+    "survival.partial_likelihood": (
+        "cells_of risk_sums efron_scalars cell_scores information clustered_score_residuals clustered_hazard_residuals "
+    ),
     "survival.proportionality": "proportionality_test",
     "survival.reasons": "phrase subjects_of reason",
     "survival.sampling": "parts_of whole_students",
@@ -222,6 +229,9 @@ def odd_forms(value):
     return forms
 
 
+NUMPYS_OWN = ("could not convert", "inhomogeneous", "truth value", "broadcast", "zero-size")
+"""Words of an error that numpy raises inside a function that has not checked its input."""
+
 CASES = [
     pytest.param(name, argument, form, id=f"{name}-{argument}-{form}")
     for name, call in PROBES.items()
@@ -257,13 +267,12 @@ def test_the_good_call_is_good(name):
 
 @pytest.mark.parametrize(("name", "argument", "form"), CASES)
 def test_odd_input_is_refused_with_a_cause_or_computed(name, argument, form):
-    odd = odd_forms(PROBES[name][argument])[form]
+    odd, refusal = odd_forms(PROBES[name][argument])[form], ""
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         try:
             call(name, {**PROBES[name], argument: odd})
         except ValueError as error:
-            assert len(str(error)) > 15
-            assert "could not convert" not in str(error)
-            assert "inhomogeneous" not in str(error)
-            assert "truth value" not in str(error)
+            refusal = str(error)
+    assert not refusal or len(refusal) > 15
+    assert not [words for words in NUMPYS_OWN if words in refusal]
