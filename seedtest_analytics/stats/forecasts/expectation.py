@@ -37,7 +37,7 @@ def expect_students(
     there is no scale, and no anomaly.
 
     Raises:
-        ValueError: for values that are no numbers, evidence of another shape or below 0, or ``min_history`` below 1.
+        ValueError: for values that are not numbers, evidence of another shape or below 0, or ``min_history`` below 1.
     """
     count(min_history, "min_history", low=1)
     y, w = checked_rows(values, evidence)

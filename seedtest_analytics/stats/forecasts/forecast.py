@@ -161,7 +161,15 @@ def _walk(series: WeeklySeries, settings: ForecastSettings, *, has_prophet: bool
         if t < n:
             scores[t] = score_of(values[t] - expected[t], scales[t], freedom=int(freedom[t]))
     return _Walk(
-        local, prophet, expected=expected, scales=scales, freedom=freedom, scores=scores, kept=kept, level=level
+        local,
+        prophet,
+        expected=expected,
+        scales=scales,
+        freedom=freedom,
+        scores=scores,
+        kept=kept,
+        kept_for_prophet=kept_for_prophet,
+        level=level,
     )
 
 

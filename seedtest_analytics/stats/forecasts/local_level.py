@@ -26,7 +26,7 @@ DIFFUSE = 1e6
 MAX_ROWS_FOR_CHOICE = 20_000
 CHI_SQUARE_MEDIAN = 0.4549364
 NO_CHANGE = 1e-6
-"""Errors below this part of the largest are no change."""
+"""Errors below this part of the largest do not count as a change."""
 MIN_ERRORS_FOR_MEDIAN = 30
 
 
@@ -203,7 +203,7 @@ def _profile_likelihood(y: Floats, w: Floats, *, known: NDArray[np.bool_], model
 
 
 def _robust_sd(standardised: Floats) -> float:
-    """Standard deviation by the median, without the errors that are no change; NaN where nothing ever changed.
+    """Standard deviation by the median, without the errors that are not a change; NaN where nothing ever changed.
 
     Students who stand still tell nothing about the size of ordinary changes. With more than half of them the median
     would be 0, and every change an anomaly. Below 30 errors the median is too rough, and the mean square is used.

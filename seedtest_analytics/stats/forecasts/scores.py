@@ -20,7 +20,7 @@ MIN_ERRORS = 3
 CLIP_SD = 2.5
 """A single error with a larger score counts as this much in the scale of later weeks."""
 NO_CHANGE = 1e-4
-"""An error below this part of the largest value so far is no change: rounding, or a series that stands still."""
+"""An error below this part of the largest value so far is rounding, or a series that stands still."""
 LARGEST_Z = 37.0
 """Beyond it the normal tail probability underflows."""
 
@@ -38,7 +38,7 @@ def anomaly_scores(
         relative_sd: (T, T) of which row t has the relative standard deviations r (evidence) of weeks 0..t as known at
             week t, above 0; NaN for weeks without an error.
         floors: (T,) smallest standard deviation that an error can have, above 0; NaN (or None) where it is not known.
-        no_change: size up to which an error without a floor is no change.
+        no_change: size up to which an error without a floor does not count as a change.
 
     Raises:
         ValueError: for other shapes, infinite errors or negative scales.

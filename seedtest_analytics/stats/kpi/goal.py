@@ -15,7 +15,7 @@ def normal_goal_probability(mean: ArrayLike, sd: ArrayLike, *, target: ArrayLike
     (section 4.6): θ is the current ability, without projected growth.
 
     Raises:
-        ValueError: for arrays of different shapes, or entries that are no numbers or infinite.
+        ValueError: for arrays of different shapes, or entries that are infinite or not numeric.
     """
     from scipy.special import ndtr
 

@@ -153,7 +153,7 @@ def check_survival_data(
     if clusters is not None:
         codes_of_clusters, _ = codes(clusters, "cluster", length=n, error=SurvivalDataError)
     used = weight > 0
-    if not used.all():  # a row of weight 0 is no row: its event has no risk set, and its covariates no spread
+    if not used.all():  # a row of weight 0 does not exist: its event has no risk set, and its covariates no spread
         matrix, times, died, weight, stratum_codes = (v[used] for v in (matrix, times, died, weight, stratum_codes))
         entry, codes_of_clusters = (None if v is None else v[used] for v in (entry, codes_of_clusters))
     if not died.any():

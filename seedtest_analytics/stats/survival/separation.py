@@ -1,4 +1,4 @@
-"""Separation: a direction of the coefficients in which the likelihood rises for ever or has no curvature left.
+"""Separation: a direction of the coefficients in which the likelihood rises without end.
 
     separated along d:   the best log hazard d'x is unbounded, although d'x differs between rows at risk
 
@@ -28,7 +28,7 @@ DOUBTFUL_ERROR = 3.0
 """Only a difference of log hazards with a larger standard error is looked at: most fits need no further pass."""
 FURTHER = 10.0
 LEAST_COST = 0.1
-"""The likelihood rises for ever along a direction if ten units of log hazard further cost less than this many nats.
+"""The likelihood rises without end along a direction if ten units of log hazard further cost less than this many nats.
 With a maximum and the standard error above they cost more than five."""
 
 
@@ -45,7 +45,7 @@ def separating_direction(
 
     Args:
         information: (p, p) at the estimate.
-        at_zero: (p, p) of full rank. The curvature left is relative to it, whatever the covariates' units.
+        at_zero: (p, p) of full rank. The curvature left is relative to it, so the covariates' units do not matter.
         log_hazards: (n,) change of the rows' log hazards by a (p,) change of the parameters.
         loglik: log likelihood after a (p,) change of the estimate.
     """

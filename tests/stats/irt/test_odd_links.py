@@ -27,5 +27,5 @@ def test_mean_sigma_needs_different_difficulties(jitter):
 @pytest.mark.parametrize("method", ["mean-mean", "haebara", "stocking-lord"])
 def test_the_other_methods_link_anchors_of_equal_difficulty(method):
     found = link(items(np.full(6, 0.3), SLOPES * 1.25), items(np.full(6, 0.5)), method=method, rule=None)
-    assert found.A == pytest.approx(1.25, abs=1e-3)
-    assert found.B == pytest.approx(0.5 - 1.25 * 0.3, abs=1e-3)
+    assert pytest.approx(1.25, abs=1e-3) == found.A
+    assert pytest.approx(0.5 - 1.25 * 0.3, abs=1e-3) == found.B
