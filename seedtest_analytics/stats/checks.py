@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Error = type[ValueError]
 
+LARGEST = 1e100
 _SHOWN = 5
 
 
@@ -26,6 +27,14 @@ def refuse(is_bad: NDArray[np.bool_], what: str, *, need: str, error: Error = Va
     if is_bad.any():
         rows = np.flatnonzero(is_bad.reshape(len(is_bad), -1).any(axis=1)) if is_bad.ndim else np.zeros(1, np.intp)
         raise error(f"{len(rows)} rows have {what} (first rows: {rows[:_SHOWN].tolist()}); {need}")
+
+
+def array_of(values: ArrayLike, name: str, *, error: Error = ValueError) -> NDArray[Any]:
+    """The array of anything array-like; lists of unequal length are refused."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise error(f"{name} must be an array, not lists of different lengths") from None
 
 
 def numbers(
@@ -47,24 +56,24 @@ def numbers(
         like: shape that the array must have; None for any.
         ndim: number of dimensions; None for any.
         low, high: limits, both allowed.
-        is_missing_allowed: NaN means unknown; otherwise it is refused. Infinite values are refused either way.
+        is_missing_allowed: NaN means unknown; otherwise it is refused. Infinite values, and those beyond 1e100, whose
+            squares overflow, are refused either way.
         error: class to raise.
     """
+    given = array_of(values, name, error=error)
+    if given.dtype.kind in "mM":
+        raise error(f"{name} must be numbers, not times")
     try:
-        array = np.asarray(values)
-        if array.dtype != np.float32:
-            array = array.astype(np.float64)
+        array = given if given.dtype == np.float32 else given.astype(np.float64)
     except (TypeError, ValueError):
         raise error(f"{name} must be numbers") from None
-    if np.asarray(values).dtype.kind in "mM":
-        raise error(f"{name} must be numbers, not times")
     if like is not None and array.shape != like:
         raise error(f"{name} has shape {array.shape}, need {like}: one entry for each of the other inputs")
     if ndim is not None and array.ndim != ndim:
         raise error(f"{name} has {array.ndim} dimensions, need {ndim}")
     missing = np.isnan(array)
     with np.errstate(invalid="ignore"):
-        is_bad = np.isinf(array) | ~(missing | ((array >= low) & (array <= high)))
+        is_bad = (np.abs(array) > LARGEST) | ~(missing | ((array >= low) & (array <= high)))
     if not is_missing_allowed:
         is_bad |= missing
     if math.isfinite(low) or math.isfinite(high):
@@ -77,7 +86,7 @@ def numbers(
 
 def flags(values: ArrayLike, name: str, *, length: int, error: Error = ValueError) -> NDArray[np.bool_]:
     """(length,) of False and True, given as booleans or 0 and 1. Anything else (1 and 2, say, or NaN) is refused."""
-    array = np.asarray(values)
+    array = array_of(values, name, error=error)
     if array.dtype != bool:
         array = numbers(array, name, error=error)
         refuse((array != 0) & (array != 1), f"{name} codes other than 0 and 1", need="code it as 0 or 1", error=error)
@@ -88,7 +97,7 @@ def flags(values: ArrayLike, name: str, *, length: int, error: Error = ValueErro
 
 def codes(values: ArrayLike, name: str, *, length: int, error: Error = ValueError) -> tuple[NDArray[np.int32], int]:
     """(length,) codes 0, 1, … of labels of any one type, in their order, and the number of different ones."""
-    array = np.asarray(values)
+    array = array_of(values, name, error=error)
     if array.shape != (length,):
         raise error(f"{name} has shape {array.shape}, need ({length},): one label for each row")
     refuse(np.asarray(pd.isna(array)), f"a missing {name}", need="give each row a label", error=error)
@@ -106,9 +115,9 @@ def number(
     return float(numbers(value, name, ndim=0, low=low, high=high, error=error))
 
 
-def count(value: Any, name: str, *, low: int = 0, error: Error = ValueError) -> int:
-    """One whole number of at least ``low``."""
-    whole = number(value, name, low=low, error=error)
+def count(value: Any, name: str, *, low: int = 0, high: int = 1_000_000_000, error: Error = ValueError) -> int:
+    """One whole number within ``low..high``."""
+    whole = number(value, name, low=low, high=high, error=error)
     if whole != int(whole):
         raise error(f"{name} must be a whole number, not {value!r}")
     return int(whole)

@@ -102,7 +102,7 @@ NOT_YET_PROBED = {
     "forecasts.scores": "error_scale lone_outliers counted_errors score_of",
     "growth.binomial": "fit_binomial default_draws predict_counts absolute_factor",
     "growth.brms": "posterior_of_brms theta_of",
-    "growth.data": "check_finite name_rows check_lengths check_students check_counts",
+    "growth.data": "numeric check_finite name_rows check_lengths check_students check_counts",
     "growth.density": "relative_factor shrinkage log_prior is_far_outside",
     "growth.diagnostics": "rhat ess_bulk ess_tail ebfmi",
     "growth.goal": "goal_probability",
@@ -148,12 +148,12 @@ NOT_YET_PROBED = {
     "mixed_model.data": "check_rows refuse held_out_rows",
     "mixed_model.formula": "parse_formula",
     "mixed_model.result": "growth_slopes",
+    "segments.segments": "segment_students map_coordinates",
     "segments.choice": "choose_count",
     "segments.clustering": "one_thread cluster sample_rows within_sums",
     "segments.features": "plan_scale",
     "segments.identity": "match_segments",
     "segments.labels": "applies own_label described word still_holds describe distinct_labels",
-    "segments.segments": "map_coordinates",
     "segments.stability": "bootstrap_jaccard",
     "simulate.attempts": "draw_sessions draw_attempts draw_corrections",
     "simulate.cohort": "simulate_cohort",
@@ -178,7 +178,7 @@ NOT_YET_PROBED = {
     "survival.separation": "flat_directions separating_direction columns_of",
     "forecasts.bounded": "unbounded bounded slope_at",
     "forecasts.series": "bounds_of",
-    "checks": "refuse numbers flags codes number count one_of",
+    "checks": "refuse array_of numbers flags codes number count one_of",
 }
 """Functions that get checked input from a probed one, compiled kernels, and those that still lack a probe."""
 

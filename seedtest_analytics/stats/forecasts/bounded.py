@@ -2,7 +2,7 @@
 
     φ = arcsin √((y - low) / (high - low)),   0 <= φ <= π/2
 
-The standard deviation of a share of n answers is 1 / (2 √n) on this scale, whatever the share (Fisher 1922), and 0 and 1
+The standard deviation of a share of n answers is 1 / (2 √n) on this scale for any share (Fisher 1922), and 0 and 1
 are ordinary points, which they are not for the logit.
 """
 

@@ -17,6 +17,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import LARGEST
+
 Floats = NDArray[np.float64]
 
 SIGNAL_GRID = (0.0, 0.02, 0.1, 0.3, 1.0, 3.0)
@@ -87,6 +89,8 @@ def checked_rows(values: ArrayLike, evidence: ArrayLike | None) -> tuple[Floats,
         raise ValueError("values and evidence must be numbers, with the same number of weeks in each row") from None
     if y.ndim != 2 or w.shape != y.shape:
         raise ValueError(f"values {y.shape} and evidence {w.shape} must have one entry for each series and week")
+    if (np.abs(np.where(np.isfinite(y), y, 0.0)) > LARGEST).any() or (np.where(np.isfinite(w), w, 0.0) > LARGEST).any():
+        raise ValueError(f"values and evidence beyond {LARGEST:g} cannot be squared; check their source")
     if (w < 0).any():
         raise ValueError(f"{int((w < 0).sum())} weeks have negative evidence")
     known = np.isfinite(y) & (w > 0) & np.isfinite(w)
@@ -104,7 +108,7 @@ def _filter(
 ) -> OneStep:
     """Kalman filter over (U, W) rows with relative variances ``noise``; in missing weeks the level only drifts.
 
-    An error beyond ``largest_error`` of its own standard deviations moves the level only by as much as that.
+    An error larger than ``largest_error`` times its standard deviation moves the level only by as much as that.
     """
     n, weeks = values.shape
     level, variance = np.full(n, start_level), np.full(n, start_ratio)
@@ -126,7 +130,7 @@ def _filter(
 def one_step(values: Floats, evidence: Floats, *, model: LocalLevel, largest_error_sd: float = np.inf) -> OneStep:
     """Forecast (U, W) checked rows week by week with given parameters.
 
-    ``largest_error_sd``: an error beyond so many of its standard deviations moves the level only by as much as that, so
+    ``largest_error_sd``: an error larger than this many of its standard deviations moves the level only by as much as that, so
     an outlier does not stay in the weeks after it, and a change of level is followed within some weeks.
     """
     y, w = checked_rows(values, evidence)

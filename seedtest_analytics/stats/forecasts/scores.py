@@ -21,6 +21,7 @@ CLIP_SD = 2.5
 """A single error with a larger score counts as this much in the scale of later weeks."""
 NO_CHANGE = 1e-4
 """An error below this part of the largest value so far is rounding, or a series that stands still."""
+SMALLEST_SD = 1e-100
 LARGEST_Z = 37.0
 """Beyond it the normal tail probability underflows."""
 
@@ -45,7 +46,7 @@ def anomaly_scores(
     """
     e = numbers(errors, "error", is_missing_allowed=True)
     n = len(e)
-    sd = numbers(relative_sd, "relative SD", like=(n, n), ndim=2, low=0.0, is_missing_allowed=True)
+    sd = numbers(relative_sd, "relative SD", like=(n, n), ndim=2, low=SMALLEST_SD, is_missing_allowed=True)
     least = (
         np.full(n, np.nan) if floors is None else numbers(floors, "floor", like=(n,), low=0, is_missing_allowed=True)
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seedtest_analytics.stats.checks import count, number, refuse
+from seedtest_analytics.stats.checks import LARGEST, count, number, refuse
 from seedtest_analytics.stats.verification.expectations import ForecastScore
 
 Floats = NDArray[np.float64]
@@ -74,6 +74,8 @@ def weekly_series(
         weeks = np.asarray(week_starts, dtype="datetime64[D]")
     except (TypeError, ValueError):
         raise ValueError(f"{metric}: week starts must be days") from None
+    if weeks.ndim != 1:
+        raise ValueError(f"{metric}: week starts must be a list of days")
     y = _with_gaps(values, f"{metric}: value")
     w = np.ones(len(y)) if evidence is None else _with_gaps(evidence, f"{metric}: evidence")
     error = np.full(len(y), np.nan) if standard_errors is None else _with_gaps(standard_errors, f"{metric}: error")
@@ -114,8 +116,9 @@ def _with_gaps(values: ArrayLike, name: str) -> Floats:
         given = np.asarray([np.nan if v is None else v for v in np.asarray(values, dtype=object).ravel()], np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be numbers") from None
-    if np.ndim(values) > 1:
+    if np.ndim(values) != 1:
         raise ValueError(f"{name} has {np.ndim(values)} dimensions, need 1")
+    refuse(np.abs(np.where(np.isfinite(given), given, 0.0)) > LARGEST, f"a {name} beyond {LARGEST:g}", need="check it")
     return np.where(np.isfinite(given), given, np.nan)
 
 

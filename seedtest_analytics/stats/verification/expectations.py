@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seedtest_analytics.stats.checks import numbers
+from seedtest_analytics.stats.checks import number, numbers
 from seedtest_analytics.stats.verification.probabilities import wilson_interval
 
 Floats = NDArray[np.float64]
@@ -57,7 +57,8 @@ def score_forecasts(
             level outside (0, 1).
     """
     named = {"expected": expected, "observed": observed, "lower": lower, "upper": upper, "baseline": baseline}
-    n = np.shape(expected)
+    n = numbers(expected, "expected", is_missing_allowed=True).shape
+    number(level, "level")
     columns = [numbers(c, name, like=n, is_missing_allowed=True) for name, c in named.items()]
     w = np.ones(n) if weights is None else numbers(weights, "weight", like=n, low=0.0, is_missing_allowed=True)
     whole = np.isfinite(np.column_stack([*columns, w])).all(axis=1) & (w > 0)

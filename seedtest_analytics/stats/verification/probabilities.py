@@ -93,7 +93,7 @@ def score_probabilities(
     """
     p, y = _checked(probability, outcome)
     codes = None if clusters is None else label_codes(clusters, "cluster", length=len(y))[0].astype(np.int64)
-    count(n_groups, "n_groups", low=1)
+    count(n_groups, "n_groups", low=1, high=10_000)
     share = float(y.mean())
     reference = np.full(len(y), share) if baseline is None else _baseline(baseline, y.shape)
     losses, losses_baseline = (p - y) ** 2, (reference - y) ** 2
@@ -244,7 +244,7 @@ def reliability_curve(p: ArrayLike, y: ArrayLike, *, n_groups: int = 10) -> Reli
         ValueError: without rows, for a probability outside 0..1, an outcome other than 0 and 1, or unequal lengths.
     """
     p, y = _checked(p, y)
-    count(n_groups, "n_groups", low=1)
+    count(n_groups, "n_groups", low=1, high=10_000)
     edges = np.unique(np.quantile(p, np.linspace(0, 1, n_groups + 1)[1:-1]))
     group = np.searchsorted(edges, p, side="left")
     n = np.bincount(group, minlength=len(edges) + 1)
@@ -264,6 +264,8 @@ def wilson_interval(share: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
     """
     s = numbers(share, "share", ndim=None, low=-1e-9, high=1.0 + 1e-9)
     size = numbers(n, "n", ndim=None, low=np.finfo(float).tiny)
+    if size.shape not in ((), s.shape):
+        raise ValueError(f"n has shape {size.shape}, need one number or {s.shape}")
     s = np.clip(s, 0.0, 1.0)
     centre = (s + Z95**2 / (2 * size)) / (1 + Z95**2 / size)
     half = Z95 * np.sqrt(s * (1 - s) / size + Z95**2 / (4 * size**2)) / (1 + Z95**2 / size)

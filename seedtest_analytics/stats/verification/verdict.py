@@ -80,8 +80,8 @@ def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, rece
     Raises:
         ValueError: for shares outside 0..1, negative numbers of cases, or columns of unequal length.
     """
-    weeks = np.shape(observed)
     seen = numbers(observed, "observed share", low=0.0, high=1.0, is_missing_allowed=True)
+    weeks = seen.shape
     mean = numbers(predicted, "predicted share", like=weeks, low=0.0, high=1.0, is_missing_allowed=True)
     size = numbers(n, "number of cases", like=weeks, low=0.0, is_missing_allowed=True)
     count(recent, "recent", low=1)
