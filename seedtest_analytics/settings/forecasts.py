@@ -90,6 +90,9 @@ def _days_off(value: str) -> dict[str, tuple[dt.date, ...]]:
     if not value.strip():
         return {}
     try:
-        return {name: tuple(map(dt.date.fromisoformat, days)) for name, days in json.loads(value).items()}
+        found = {name: tuple(map(dt.date.fromisoformat, days)) for name, days in json.loads(value).items()}
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"it is not a JSON object of names and lists of days ({error})") from None
+    if any(not name.strip() for name in found):
+        raise ValueError("a holiday has no name")
+    return found

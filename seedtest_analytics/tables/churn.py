@@ -30,7 +30,7 @@ survival_fit_meta = Table(
     column(
         "family",
         Text,
-        comment="Fitted model: cox_efron, cox_efron_ridge (covariates separate), weibull_aft, or heuristic.",
+        comment="Fitted model: cox_efron, weibull_aft, the same with _ridge (covariates separate), or heuristic.",
         nullable=False,
     ),
     column(

@@ -21,6 +21,7 @@ prophet_fit_meta = Table(
     metadata,
     column("run_id", Text, comment="Fit; derived from its week, metric, settings and data.", primary_key=True),
     column("metric", Text, comment="KPI or topic:<topic_id>.", nullable=False),
+    column("method", Text, comment="What the forecast is: prophet, local_level (the baseline), or none."),
     array_column("changepoints", "[{ds, slope_change_per_week}]: bends of the trend."),
     array_column("forecast", "[{ds, yhat, yhat_lower, yhat_upper}] of the weeks ahead.", derived_from=_SERIES),
     object_column(
@@ -41,7 +42,7 @@ computed_by(
     prophet_fit_meta,
     "assets.forecasts.series.fit_rows",
     ("changepoints", "stats.forecasts.prophet_model.fit_prophet"),
-    ("forecast fit_meta", "stats.forecasts.forecast.forecast_series"),
+    ("method forecast fit_meta", "stats.forecasts.forecast.forecast_series"),
 )
 
 prophet_anomalies = Table(
@@ -61,7 +62,7 @@ prophet_anomalies = Table(
     column(
         "anomaly_score",
         Float,
-        comment="Signed z: value minus expectation, divided by the SD of such errors in the other weeks.",
+        comment="Signed z: value minus expectation, divided by the SD of such errors in earlier weeks.",
         derived_from=_SERIES,
     ),
     computed_column("detected_at", "When it was first found."),

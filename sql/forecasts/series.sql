@@ -4,12 +4,17 @@
 
 -- name: kpi
 -- The mean over students, weighted by the evidence behind each: Σ w x / Σ w. The evidence of the week is Kish's effective
--- number of students: (Σ w)² / Σ w². Sums are of numerics: their last bit does not depend on the order of rows.
+-- number of students: (Σ w)² / Σ w². The error of the mean is the weighted SD of the students over its root. Sums are of
+-- numerics: their last bit does not depend on the order of rows.
 -- Params: key, weight_key, first_week, last_week.
 SELECT
     week_start,
     (sum(value * weight) / sum(weight))::float8 AS value,
-    (sum(weight) * sum(weight) / sum(weight * weight))::float8 AS evidence
+    (sum(weight) * sum(weight) / sum(weight * weight))::float8 AS evidence,
+    sqrt(
+        GREATEST(sum(value * value * weight) / sum(weight) - power(sum(value * weight) / sum(weight), 2), 0)
+        * sum(weight * weight) / (sum(weight) * sum(weight))
+    )::float8 AS standard_error
 FROM (
     SELECT
         week_start,
@@ -22,11 +27,13 @@ GROUP BY week_start
 ORDER BY week_start;
 
 -- name: topic
--- The share right in a topic. Params: topic_id, first_week, last_week.
+-- The share right in a topic, with its binomial error (Agresti & Coull 1998: one more right and one more wrong answer, so
+-- that it is not 0 where all are right). Params: topic_id, first_week, last_week.
 SELECT
     date_trunc('week', date::timestamp)::date AS week_start,
     sum(correct)::float8 / sum(attempts) AS value,
-    sum(attempts)::float8 AS evidence
+    sum(attempts)::float8 AS evidence,
+    sqrt((sum(correct) + 1)::float8 * (sum(attempts) - sum(correct) + 1) / power(sum(attempts) + 2, 3)) AS standard_error
 FROM features_topic_daily
 WHERE topic_id = :topic_id AND date >= :first_week AND date < CAST(:last_week AS date) + 7
 GROUP BY 1

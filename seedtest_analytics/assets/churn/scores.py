@@ -28,7 +28,7 @@ from seedtest_analytics.tables.churn import survival_risk, survival_risk_history
 
 SQL = "churn/risk.sql"
 SHOWN_REASONS = 3
-FAMILIES = {"cox_efron": "cox", "cox_efron_ridge": "cox", "weibull_aft": "weibull"}
+FAMILIES = {"cox_efron": "cox", "cox_efron_ridge": "cox", "weibull_aft": "weibull", "weibull_aft_ridge": "weibull"}
 """Method of a fit: the word that readers of `S_method` know."""
 _BLOCK_STUDENTS = 50_000
 _STATES = {"active": "active", "stopped": "stopped", "never started": "never_started"}

@@ -40,7 +40,7 @@ def model_from_json(stored: dict[str, Any]) -> ChurnModel:
     """The model that :func:`model_json` wrote. It predicts the same as the fitted one."""
     design = stored["design"]
     columns = tuple(DesignColumn(**column) for column in design["columns"])
-    kind: Any = WeibullFit if stored["method"] == "weibull_aft" else CoxFit
+    kind: Any = WeibullFit if stored["method"].startswith("weibull") else CoxFit
     fit = kind(**{name: _array(name, value) for name, value in stored["fit"].items()})
     return ChurnModel(
         stored["method"],

@@ -6,7 +6,7 @@ from seedtest_analytics.assets.framework.checks import HALF_LOOK_BACK_WEEKS, Che
 
 BEATS_BASELINE = Check(
     "beats_baseline",
-    "One week ahead, the error of Prophet is at most that of the local level.",
+    "No published forecast is by Prophet with a larger error than the local level's, and intervals hold what they state.",
     needs_weeks=HALF_LOOK_BACK_WEEKS,
 )
 LAST_WEEK_EXPECTED = Check("last_week_expected", "No series had an anomaly in its last closed week.")

@@ -40,10 +40,11 @@ def load_series(connection: Connection, metric: str, *, last_week: dt.date, n_we
     else:
         query, own = "kpi", {"key": metric, "weight_key": WEIGHT_KEYS.get(metric, "")}
     rows = connection.execute(statement(SQL, query), {**bounds, **own}).all()
-    starts, values, evidence = ([row[i] for row in rows] for i in range(3))
+    starts, values, evidence, errors = ([row[i] for row in rows] for i in range(4))
     if starts and starts[-1] < last_week:
-        starts, values, evidence = [*starts, last_week], [*values, None], [*evidence, 0.0]
-    return weekly_series(metric, starts, values=values, evidence=evidence)
+        starts, values = [*starts, last_week], [*values, None]
+        evidence, errors = [*evidence, 0.0], [*errors, None]
+    return weekly_series(metric, starts, values=values, evidence=evidence, standard_errors=errors)
 
 
 def holidays_around(last_week: dt.date, settings: ForecastSettings) -> Holidays:
@@ -97,6 +98,7 @@ def _fit_row(week: Week, found: SeriesForecast, *, settings: ForecastSettings, h
             data=[found.values, found.evidence],  # noqa: PD011
         ),
         "metric": found.metric,
+        "method": found.method,
         "changepoints": json_text(
             [{"ds": str(c.week), "slope_change_per_week": c.slope_change_per_week} for c in found.changepoints]
         ),

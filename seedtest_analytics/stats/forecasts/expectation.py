@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import count
 from seedtest_analytics.stats.forecasts.local_level import LocalLevel, checked_rows, fit_pooled_level, one_step
+from seedtest_analytics.stats.forecasts.scores import CLIP_SD
 
 Floats = NDArray[np.float64]
 
@@ -31,14 +33,19 @@ def expect_students(
     """Expectation and anomaly of (U, W) weekly values with (U, W) evidence (numbers of answers), oldest week first.
 
     No week enters its own expectation. The parameters are the cohort's, and its scale is robust, so that an outlier
-    does not raise its own threshold.
+    does not raise its own threshold; nor does it stay in the weeks after it. Where no value of the cohort ever changed
+    there is no scale, and no anomaly.
+
+    Raises:
+        ValueError: for values that are not numbers, evidence of another shape or below 0, or ``min_history`` below 1.
     """
+    count(min_history, "min_history", low=1)
     y, w = checked_rows(values, evidence)
     model = fit_pooled_level(y, w)
-    steps = one_step(y, w, model=model)
+    steps = one_step(y, w, model=model, largest_error_sd=CLIP_SD)
     history = np.cumsum(np.isfinite(y), axis=1) - np.isfinite(y)
     enough = history >= min_history
-    scale = max(model.noise_sd, 1e-12) if np.isfinite(model.noise_sd) else np.nan
-    anomaly = np.where(enough, (y - steps.expected) / (steps.relative_sd * scale), np.nan)
+    with np.errstate(invalid="ignore"):
+        anomaly = np.where(enough, (y - steps.expected) / (steps.relative_sd * model.noise_sd), np.nan)
     expected = np.where(enough, steps.expected, np.nan)
     return StudentExpectation(expected, anomaly, model=model)

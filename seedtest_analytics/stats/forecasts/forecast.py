@@ -5,38 +5,55 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from seedtest_analytics.stats.forecasts.local_level import LocalLevel, LocalWalk, one_step, walk_local_level
-from seedtest_analytics.stats.forecasts.prophet_model import ProphetFit, fit_prophet
-from seedtest_analytics.stats.forecasts.scores import MIN_ERRORS, anomaly_scores, error_scale
+from seedtest_analytics.stats.forecasts.bounded import bounded, slope_at, unbounded
+from seedtest_analytics.stats.forecasts.local_level import LocalLevel, one_step, walk_local_level
+from seedtest_analytics.stats.forecasts.prophet_model import ProphetFit, fit_prophet, holiday_weeks
+from seedtest_analytics.stats.forecasts.scores import (
+    MIN_ERRORS,
+    NO_CHANGE,
+    counted_errors,
+    error_scale,
+    lone_outliers,
+    score_of,
+)
 from seedtest_analytics.stats.forecasts.series import Changepoint, ForecastSettings, SeriesForecast, WeeklySeries
 from seedtest_analytics.stats.verification.expectations import ForecastScore, score_forecasts
-from seedtest_analytics.stats.verification.verdict import judge_forecasts
+from seedtest_analytics.stats.verification.verdict import judge_coverage
 
 Floats = NDArray[np.float64]
 
 SERIES_PER_PROCESS = 8
 """Fewer take less time than the start of a process, which imports Prophet."""
 MIN_WEEKS_TO_JUDGE = 4
+"""Prophet is replaced by the local level only if this many weeks compare their errors."""
 
 
 @dataclass(frozen=True)
 class _Walk:
-    """One-step forecasts of a method.
+    """One-step forecasts of (T,) weeks by both methods, from the weeks before without lone outliers.
 
-    ``expected`` (T,) and ``relative_sd`` (T, T) are as in ``LocalWalk``; ``is_own`` (T,) is False where the local level
-    made the forecast for lack of weeks.
+    ``prophet`` is NaN where it is not asked. ``expected`` is the forecast of the method that was better until then, and
+    ``scales`` is the standard deviation of its error with ``freedom`` degrees of freedom. Index T is the week ahead,
+    with the evidence of the last known week; ``level`` is the local level's model for it. ``kept`` (T,) are the values
+    without lone outliers; Prophet keeps those in weeks with a holiday, which explains them.
     """
 
+    local: Floats
+    prophet: Floats
     expected: Floats
-    relative_sd: Floats
-    is_own: NDArray[np.bool_]
+    scales: Floats
+    freedom: NDArray[np.int64]
+    scores: Floats
+    kept: Floats
+    kept_for_prophet: Floats
+    level: LocalLevel
 
 
 @dataclass(frozen=True)
@@ -52,23 +69,32 @@ class _Ahead:
 def forecast_series(series: WeeklySeries, settings: ForecastSettings | None = None) -> SeriesForecast:
     """Forecast one series and score every week against the forecast made from the weeks before it.
 
-    A thin series gets an answer too: with fewer than ``min_points`` values (or a failing optimiser) the local level,
-    without any value the ``method`` "none", each with its ``reason``. The input must not contain an incomplete week.
+    A bounded quantity is forecast on the scale of ``bounded``. A lone outlier does not enter later fits. Prophet is
+    published unless its one-step errors are larger than the local level's; a thin series gets an answer too: with fewer
+    than ``min_points`` values (or a failing optimiser) the local level, without any value the ``method`` "none", each
+    with its ``reason``. The input must not contain an incomplete week.
     """
     chosen = settings or ForecastSettings()
     if series.n_known == 0:
         return _nothing(series, chosen)
-    local = walk_local_level(series.values, series.evidence)
+    free = unbounded(series)
     if series.n_known < chosen.min_points:
         reason = f"{series.n_known} weeks have a value, Prophet needs {chosen.min_points}"
-        return _by_local_level(series, chosen, local=local, reason=reason)
+        return _by_local_level(series, chosen, walk=_walk(free, chosen, has_prophet=False), reason=reason)
     try:
-        walk = _prophet_walk(series, chosen, local=local)
-        final = _fit(series, chosen, level=local.models[-1], until=len(series.values), ask=_weeks_ahead(series, chosen))
+        walk = _walk(free, chosen, has_prophet=True)
+        reason = _why_not_prophet(walk.prophet[:-1], walk.local[:-1], values=free.values)
+        if reason:
+            return _by_local_level(series, chosen, walk=walk, reason=reason)
+        ahead = _weeks_ahead(series, chosen)
+        final = _fit(replace(free, values=walk.kept_for_prophet), chosen, level=walk.level, ask=ahead)
     except RuntimeError as error:
-        return _by_local_level(series, chosen, local=local, reason=f"Prophet could not be fitted: {error}")
-    ahead = _Ahead(final.expected, final.trend_variance, trend=final.trend, changepoints=final.changepoints)
-    return _result(series, chosen, method="prophet", reason="", walk=walk, local=local, ahead=ahead)
+        reason = f"Prophet could not be fitted: {error}"
+        return _by_local_level(series, chosen, walk=_walk(free, chosen, has_prophet=False), reason=reason)
+    slope = slope_at(float(np.nanmean(free.values)), series.bounds)
+    bends = tuple(Changepoint(bend.week, bend.slope_change_per_week * slope) for bend in final.changepoints)
+    found = _Ahead(final.expected, final.trend_variance, trend=final.trend, changepoints=bends)
+    return _result(series, chosen, method="prophet", reason="", walk=walk, ahead=found)
 
 
 def forecast_many(
@@ -102,65 +128,103 @@ def _counted(forecasts: Iterable[SeriesForecast], on_done: Callable[[int], None]
     return results
 
 
+def _walk(series: WeeklySeries, settings: ForecastSettings, *, has_prophet: bool) -> _Walk:
+    """Forecast and score the weeks in their order, so that later weeks change nothing of an earlier one."""
+    n, values = len(series.values), series.values
+    known = np.isfinite(values)
+    last = int(np.flatnonzero(known)[-1])
+    from_week = 0 if settings.scored_weeks is None else n - settings.scored_weeks
+    asked = (np.cumsum(known) - known >= settings.min_points) & known & (np.arange(n) >= from_week) & has_prophet
+    evidence = np.append(np.where(known, series.evidence, np.nan), series.evidence[last])
+    floors = _floors(series.standard_errors)
+    local, prophet, expected, scales, scores = (np.full(n + 1, np.nan) for _ in range(5))
+    freedom, kept, kept_for_prophet = np.zeros(n + 1, dtype=np.int64), values, values
+    has_holiday = np.isin(series.weeks, holiday_weeks(settings, series.weeks[0]))
+    for t in range(n + 1):
+        outlier = lone_outliers(scores[:t])
+        kept = np.where(outlier, np.nan, values[:t])
+        kept_for_prophet = np.where(outlier & ~has_holiday[:t], np.nan, values[:t])
+        walk = walk_local_level(np.append(kept, np.nan), np.append(series.evidence[:t], np.nan_to_num(evidence[t])))
+        local[t], relative_sd, level = walk.expected[t], walk.relative_sd[t], walk.models[t]
+        expected[t] = local[t]
+        if t < n and asked[t]:
+            prophet[t] = _fit(
+                replace(series, values=kept_for_prophet), settings, level=level, ask=series.weeks[t : t + 1]
+            ).expected[0]
+            if not _why_not_prophet(prophet[:t], local[:t], values=values[:t]):
+                expected[t], relative_sd = prophet[t], np.sqrt(level.relative_variance(evidence[: t + 1]))
+        errors = values[:t] - expected[:t]
+        scale, freedom[t] = error_scale(
+            counted_errors(errors, scores[:t], scales=scales[:t]),
+            relative_sd[:t],
+            floor=floors[t] / relative_sd[t],
+            no_change=NO_CHANGE * float(np.nanmax(np.abs(values[:t]), initial=0.0)),
+        )
+        scales[t] = scale * relative_sd[t]
+        if t < n:
+            scores[t] = score_of(values[t] - expected[t], scales[t], freedom=int(freedom[t]))
+    return _Walk(
+        local,
+        prophet,
+        expected=expected,
+        scales=scales,
+        freedom=freedom,
+        scores=scores,
+        kept=kept,
+        kept_for_prophet=kept_for_prophet,
+        level=level,
+    )
+
+
+def _floors(standard_errors: Floats) -> Floats:
+    """(T + 1,) least standard deviation of each week's error; the week ahead has that of the last known week."""
+    known = standard_errors[np.isfinite(standard_errors)]
+    return np.append(standard_errors, known[-1] if len(known) else np.nan)
+
+
+def _why_not_prophet(prophet: Floats, local: Floats, *, values: Floats) -> str:
+    """Why the local level forecasts better, by their errors one week ahead; empty where it does not, or is not known."""
+    both = np.isfinite(prophet) & np.isfinite(local) & np.isfinite(values)
+    n = int(both.sum())
+    if n < MIN_WEEKS_TO_JUDGE:
+        return ""
+    error, naive = (float(np.abs(values - expected)[both].mean()) for expected in (prophet, local))
+    if error <= naive:
+        return ""
+    return f"Prophet's mean error {error:.4g} is larger than the local level's {naive:.4g} on {n} weeks"
+
+
 def _fit(
-    series: WeeklySeries, settings: ForecastSettings, *, level: LocalLevel, until: int, ask: NDArray[np.datetime64]
+    series: WeeklySeries, settings: ForecastSettings, *, level: LocalLevel, ask: NDArray[np.datetime64]
 ) -> ProphetFit:
-    """Prophet on the weeks before ``until``; the local level of the series decides how much evidence counts."""
-    known = np.flatnonzero(np.isfinite(series.values[:until]))
+    """Prophet on the known weeks; the local level of the series decides how much evidence counts."""
+    known = np.flatnonzero(np.isfinite(series.values))
     weights = 1.0 / level.relative_variance(series.evidence[known])
     return fit_prophet(series.weeks[known], series.values[known], weights=weights, ask=ask, settings=settings)
-
-
-def _prophet_walk(series: WeeklySeries, settings: ForecastSettings, *, local: LocalWalk) -> _Walk:
-    """Prophet one step ahead; weeks with too few weeks before them keep the local level's forecast."""
-    n = len(series.values)
-    known = np.isfinite(series.values)
-    earlier = np.cumsum(known) - known
-    from_week = 0 if settings.scored_weeks is None else n - settings.scored_weeks
-    is_own = (earlier >= settings.min_points) & known & (np.arange(n) >= from_week)
-    expected = local.expected.copy()
-    for t in np.flatnonzero(is_own):
-        fit = _fit(series, settings, level=local.models[t], until=int(t), ask=series.weeks[t : t + 1])
-        expected[t] = fit.expected[0]
-    evidence = np.where(known, series.evidence, np.nan)
-    relative_sd = np.sqrt([model.relative_variance(evidence) for model in local.models[:-1]])
-    return _Walk(expected, relative_sd, is_own=is_own)
 
 
 def _weeks_ahead(series: WeeklySeries, settings: ForecastSettings) -> NDArray[np.datetime64]:
     return np.asarray(series.weeks[-1] + 7 * np.arange(1, settings.horizon_weeks + 1))
 
 
-def _by_local_level(
-    series: WeeklySeries, settings: ForecastSettings, *, local: LocalWalk, reason: str
-) -> SeriesForecast:
-    model = local.models[-1]
-    steps = one_step(series.values[None, :], series.evidence[None, :], model=model)
+def _by_local_level(series: WeeklySeries, settings: ForecastSettings, *, walk: _Walk, reason: str) -> SeriesForecast:
+    steps = one_step(walk.kept[None, :], series.evidence[None, :], model=walk.level)
     level = np.full(settings.horizon_weeks, steps.level[0])
-    drift = steps.level_variance[0] + model.signal_ratio * np.arange(settings.horizon_weeks)
-    ahead = _Ahead(level, drift * np.nan_to_num(model.noise_sd) ** 2, trend="level")
-    walk = _Walk(local.expected, local.relative_sd, is_own=np.isfinite(local.expected))
-    return _result(series, settings, method="local_level", reason=reason, walk=walk, local=local, ahead=ahead)
+    drift = steps.level_variance[0] + walk.level.signal_ratio * np.arange(settings.horizon_weeks)
+    ahead = _Ahead(level, drift * np.nan_to_num(walk.level.noise_sd) ** 2, trend="level")
+    return _result(series, settings, method="local_level", reason=reason, walk=walk, ahead=ahead)
 
 
 def _result(
-    series: WeeklySeries,
-    settings: ForecastSettings,
-    *,
-    method: str,
-    reason: str,
-    walk: _Walk,
-    local: LocalWalk,
-    ahead: _Ahead,
+    series: WeeklySeries, settings: ForecastSettings, *, method: str, reason: str, walk: _Walk, ahead: _Ahead
 ) -> SeriesForecast:
-    errors = series.values - walk.expected
-    scores = anomaly_scores(errors, walk.relative_sd)
-    scale, count = error_scale(errors, scores, relative_sd=walk.relative_sd[-1])
+    n = len(series.values)
     half = np.full(len(ahead.expected), np.nan)
-    if count >= MIN_ERRORS:
-        half = stats.t.ppf(0.5 + settings.interval_level / 2, count) * np.sqrt(scale**2 + ahead.variance)
-    score = _score(series, settings, walk=walk, local=local, scores=scores) if method == "prophet" else None
-    warnings = () if score is None or score.n < MIN_WEEKS_TO_JUDGE else judge_forecasts(score).reasons
+    if walk.freedom[n] >= MIN_ERRORS:
+        half = _quantile(settings, walk.freedom[n]) * np.sqrt(walk.scales[n] ** 2 + ahead.variance)
+    expected, baseline = (bounded(values[:n], series.bounds) for values in (walk.expected, walk.local))
+    score = _score(series, settings, walk=walk, expected=expected, baseline=baseline)
+    is_judged = int(np.isfinite(walk.prophet).sum()) >= MIN_WEEKS_TO_JUDGE
     return SeriesForecast(
         metric=series.metric,
         method=method,
@@ -168,44 +232,47 @@ def _result(
         weeks=series.weeks,
         values=series.values,
         evidence=series.evidence,
-        expected=walk.expected,
-        expected_baseline=local.expected,
-        anomaly_score=scores,
-        is_anomaly=np.abs(np.nan_to_num(scores)) >= settings.anomaly_threshold,
+        expected=expected,
+        expected_baseline=baseline,
+        anomaly_score=walk.scores[:n],
+        is_anomaly=np.abs(np.nan_to_num(walk.scores[:n])) >= settings.anomaly_threshold,
         changepoints=ahead.changepoints,
         forecast_weeks=_weeks_ahead(series, settings),
-        forecast=ahead.expected,
-        forecast_lower=ahead.expected - half,
-        forecast_upper=ahead.expected + half,
+        forecast=bounded(ahead.expected, series.bounds),
+        forecast_lower=bounded(ahead.expected - half, series.bounds),
+        forecast_upper=bounded(ahead.expected + half, series.bounds),
         interval_level=settings.interval_level,
         trend=ahead.trend,
         score=score,
-        beats_baseline=None if score is None else bool(score.skill > 0),
-        warnings=warnings,
+        beats_baseline=method == "prophet" if is_judged else None,
+        warnings=() if score is None or score.n < MIN_WEEKS_TO_JUDGE else judge_coverage(score).reasons,
     )
 
 
+def _quantile(settings: ForecastSettings, freedom: NDArray[np.int64] | np.int64) -> Floats:
+    return np.asarray(stats.t.ppf(0.5 + settings.interval_level / 2, freedom))
+
+
 def _score(
-    series: WeeklySeries, settings: ForecastSettings, *, walk: _Walk, local: LocalWalk, scores: Floats
+    series: WeeklySeries, settings: ForecastSettings, *, walk: _Walk, expected: Floats, baseline: Floats
 ) -> ForecastScore | None:
-    """Score Prophet's one-step forecasts, with the limits that the earlier errors gave at the time."""
-    errors = series.values - walk.expected
-    half = np.full(len(errors), np.nan)
-    for t in np.flatnonzero(walk.is_own):
-        scale, count = error_scale(errors[:t], scores[:t], relative_sd=walk.relative_sd[t, :t])
-        if count >= MIN_ERRORS:
-            quantile = stats.t.ppf(0.5 + settings.interval_level / 2, count)
-            half[t] = quantile * scale * walk.relative_sd[t, t]
+    """Score the published one-step forecasts beside the local level, with the limits of the time.
+
+    Weeks without a forecast by Prophet are left out, because nothing is compared there.
+    """
+    n = len(series.values)
+    known = np.isfinite(walk.prophet[:n]) & (walk.freedom[:n] >= MIN_ERRORS)
+    half = np.where(known, _quantile(settings, np.maximum(walk.freedom[:n], 1)) * walk.scales[:n], np.nan)
     if not np.isfinite(half).any():
         return None
     return score_forecasts(
-        walk.expected,
+        expected,
         series.values,
-        lower=walk.expected - half,
-        upper=walk.expected + half,
-        baseline=local.expected,
+        lower=bounded(walk.expected[:n] - half, series.bounds),
+        upper=bounded(walk.expected[:n] + half, series.bounds),
+        baseline=baseline,
         level=settings.interval_level,
-        weights=1.0 / local.models[-1].relative_variance(np.where(series.evidence > 0, series.evidence, np.nan)),
+        weights=1.0 / walk.level.relative_variance(np.where(series.evidence > 0, series.evidence, np.nan)),
     )
 
 

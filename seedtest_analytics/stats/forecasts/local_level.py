@@ -17,6 +17,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import LARGEST
+
 Floats = NDArray[np.float64]
 
 SIGNAL_GRID = (0.0, 0.02, 0.1, 0.3, 1.0, 3.0)
@@ -25,6 +27,9 @@ START_GRID = (0.25, 1.0, 4.0)
 DIFFUSE = 1e6
 MAX_ROWS_FOR_CHOICE = 20_000
 CHI_SQUARE_MEDIAN = 0.4549364
+NO_CHANGE = 1e-6
+"""Errors below this part of the largest do not count as a change."""
+MIN_ERRORS_FOR_MEDIAN = 30
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,15 @@ def _relative_variance(evidence: Floats, common: Floats | float, *, reference: f
 
 def checked_rows(values: ArrayLike, evidence: ArrayLike | None) -> tuple[Floats, Floats]:
     """(U, W) values and evidence, with NaN and 0 where a week lacks a value or evidence."""
-    y = np.atleast_2d(np.asarray(values, dtype=np.float64))
-    w = np.ones_like(y) if evidence is None else np.atleast_2d(np.asarray(evidence, dtype=np.float64))
-    if w.shape != y.shape:
+    try:
+        y = np.atleast_2d(np.asarray(values, dtype=np.float64))
+        w = np.ones_like(y) if evidence is None else np.atleast_2d(np.asarray(evidence, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise ValueError("values and evidence must be numbers, with the same number of weeks in each row") from None
+    if y.ndim != 2 or w.shape != y.shape:
         raise ValueError(f"values {y.shape} and evidence {w.shape} must have one entry for each series and week")
+    if (np.abs(np.where(np.isfinite(y), y, 0.0)) > LARGEST).any() or (np.where(np.isfinite(w), w, 0.0) > LARGEST).any():
+        raise ValueError(f"values and evidence beyond {LARGEST:g} cannot be squared; check their source")
     if (w < 0).any():
         raise ValueError(f"{int((w < 0).sum())} weeks have negative evidence")
     known = np.isfinite(y) & (w > 0) & np.isfinite(w)
@@ -88,9 +98,18 @@ def checked_rows(values: ArrayLike, evidence: ArrayLike | None) -> tuple[Floats,
 
 
 def _filter(
-    values: Floats, noise: Floats, *, signal: Floats | float, start_ratio: float, start_level: float
+    values: Floats,
+    noise: Floats,
+    *,
+    signal: Floats | float,
+    start_ratio: float,
+    start_level: float,
+    largest_error: float = np.inf,
 ) -> OneStep:
-    """Kalman filter over (U, W) rows with relative variances ``noise``; in missing weeks the level only drifts."""
+    """Kalman filter over (U, W) rows with relative variances ``noise``; in missing weeks the level only drifts.
+
+    An error larger than ``largest_error`` times its standard deviation moves the level only by as much as that.
+    """
     n, weeks = values.shape
     level, variance = np.full(n, start_level), np.full(n, start_ratio)
     expected, spread = np.empty((n, weeks)), np.empty((n, weeks))
@@ -98,20 +117,30 @@ def _filter(
     for t in range(weeks):
         started = variance < DIFFUSE / 2
         known = np.isfinite(values[:, t])
-        observed = np.where(known, noise[:, t], 1.0)
+        observed = np.where(np.isfinite(noise[:, t]), noise[:, t], 1.0)
         expected[:, t] = np.where(started, level, np.nan) if is_diffuse else level
         spread[:, t] = np.sqrt(variance + observed)
         gain = np.where(known, variance / (variance + observed), 0.0)
-        level = level + gain * np.where(known, values[:, t] - level, 0.0)
+        limit = np.where(started, largest_error * spread[:, t], np.inf)
+        level = level + gain * np.clip(np.where(known, values[:, t] - level, 0.0), -limit, limit)
         variance = (1.0 - gain) * variance + np.where(started | known, signal, 0.0)
     return OneStep(expected, spread, level=level, level_variance=variance)
 
 
-def one_step(values: Floats, evidence: Floats, *, model: LocalLevel) -> OneStep:
-    """Forecast (U, W) checked rows week by week with given parameters."""
-    noise = model.relative_variance(evidence)
+def one_step(values: Floats, evidence: Floats, *, model: LocalLevel, largest_error_sd: float = np.inf) -> OneStep:
+    """Forecast (U, W) checked rows week by week with given parameters.
+
+    ``largest_error_sd``: an error larger than this many of its standard deviations moves the level only by as much as that, so
+    an outlier does not stay in the weeks after it, and a change of level is followed within some weeks.
+    """
+    y, w = checked_rows(values, evidence)
     return _filter(
-        values, noise, signal=model.signal_ratio, start_ratio=model.start_ratio, start_level=model.start_level
+        y,
+        model.relative_variance(w),
+        signal=model.signal_ratio,
+        start_ratio=model.start_ratio,
+        start_level=model.start_level,
+        largest_error=largest_error_sd * (model.noise_sd if model.noise_sd > 0 else np.inf),
     )
 
 
@@ -174,5 +203,18 @@ def _profile_likelihood(y: Floats, w: Floats, *, known: NDArray[np.bool_], model
     standardised = (y[known] - steps.expected[known]) / steps.relative_sd[known]
     variance = max(float(np.mean(standardised**2)), 1e-300)
     likelihood = -0.5 * known.sum() * np.log(variance) - float(np.log(steps.relative_sd[known]).sum())
-    robust = float(np.sqrt(np.median(standardised**2) / CHI_SQUARE_MEDIAN))
-    return likelihood, robust if known.sum() >= 30 else float(np.sqrt(variance))
+    return likelihood, _robust_sd(standardised)
+
+
+def _robust_sd(standardised: Floats) -> float:
+    """Standard deviation by the median, without the errors that are not a change; NaN where nothing ever changed.
+
+    Students who stand still tell nothing about the size of ordinary changes. With more than half of them the median
+    would be 0, and every change an anomaly. Below 30 errors the median is too rough, and the mean square is used.
+    """
+    changes = standardised[np.abs(standardised) > NO_CHANGE * np.abs(standardised).max(initial=0.0)]
+    if not len(changes):
+        return float("nan")
+    if len(changes) < MIN_ERRORS_FOR_MEDIAN:
+        return float(np.sqrt(np.mean(changes**2)))
+    return float(np.sqrt(np.median(changes**2) / CHI_SQUARE_MEDIAN))

@@ -74,7 +74,7 @@ def fit_prophet(weeks: Days, values: Floats, *, weights: Floats, ask: Days, sett
             yearly_seasonality=3 if len(weeks) >= settings.yearly_points else False,
             weekly_seasonality=False,
             daily_seasonality=False,
-            holidays=_holiday_weeks(settings, weeks[0]),
+            holidays=_holidays(settings, weeks[0]),
             uncertainty_samples=0,
         )
 
@@ -150,16 +150,25 @@ def _candidates(weeks: Days) -> list[Any]:
     return [pd.Timestamp(week) for week in inside[chosen]]
 
 
-def _holiday_weeks(settings: ForecastSettings, first_week: np.datetime64) -> Any:
-    """Holidays moved to the start of their week, each name once a week; None without holidays."""
+def holiday_weeks(settings: ForecastSettings, first_week: np.datetime64) -> Days:
+    """(k,) first day of the week of each of the settings' holidays."""
+    days = np.array([day for _, day in settings.holidays], dtype="datetime64[D]")
+    return np.asarray(days - (days - first_week).astype(np.int64) % 7)
+
+
+def _holidays(settings: ForecastSettings, first_week: np.datetime64) -> Any:
+    """Holidays moved to the start of their week, each name once a week; None without holidays.
+
+    Prophet reserves names such as ``holidays`` and ``yearly`` and splits others at ``_delim_``. So it never sees the
+    names that users give, but their numbers.
+    """
     import pandas as pd
 
     if not settings.holidays:
         return None
-    days = np.array([day for _, day in settings.holidays], dtype="datetime64[D]")
-    starts = days - (days - first_week).astype(np.int64) % 7
-    names = [name for name, _ in settings.holidays]
-    return pd.DataFrame({"holiday": names, "ds": starts.astype("datetime64[ns]")}).drop_duplicates()
+    starts = holiday_weeks(settings, first_week).astype("datetime64[ns]")
+    number_of = {name: f"holiday {k}" for k, name in enumerate(dict.fromkeys(name for name, _ in settings.holidays))}
+    return pd.DataFrame({"holiday": [number_of[name] for name, _ in settings.holidays], "ds": starts}).drop_duplicates()
 
 
 def _trend_variance(model: Any, ask: Days) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from seedtest_analytics.stats.checks import array_of
 from seedtest_analytics.stats.growth.data import (
     FEW_STUDENTS,
     check_counts,
@@ -13,6 +14,7 @@ from seedtest_analytics.stats.growth.data import (
     check_lengths,
     check_students,
     name_rows,
+    numeric,
 )
 from seedtest_analytics.stats.growth.errors import GrowthDataError
 
@@ -60,8 +62,10 @@ def count_data(student: ArrayLike, week: ArrayLike, *, answered: ArrayLike, righ
         GrowthDataError: shapes differ, a value is missing or not a count, there are fewer than two students or three
             distinct weeks, or all answers are right or all wrong.
     """
-    ids = pd.Series(np.asarray(student))
-    weeks, tried, hit = (np.ascontiguousarray(column, dtype=float) for column in (week, answered, right))
+    ids = pd.Series(array_of(student, "student", error=GrowthDataError))
+    weeks, tried, hit = (
+        numeric(name, column) for name, column in (("week", week), ("answered", answered), ("right", right))
+    )
     check_lengths(student=ids, week=weeks, answered=tried, right=hit)
     check_students(ids)
     for name, values in (("week", weeks), ("answered", tried), ("right", hit)):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from seedtest_analytics.stats.checks import LARGEST, array_of
 from seedtest_analytics.stats.growth.errors import GrowthDataError
 
 MIN_STUDENTS = 2
@@ -87,10 +88,9 @@ def growth_data(
         GrowthDataError: shapes differ, a value is missing or not finite, a weight is not positive, there are fewer
             than two students or three distinct weeks, or all scores are equal.
     """
-    ids = pd.Series(np.asarray(student))
-    weeks = np.ascontiguousarray(week, dtype=float)
-    scores = np.ascontiguousarray(score, dtype=float)
-    weights = None if weight is None else np.ascontiguousarray(weight, dtype=float)
+    ids = pd.Series(array_of(student, "student", error=GrowthDataError))
+    weeks, scores = numeric("week", week), numeric("score", score)
+    weights = None if weight is None else numeric("weight", weight)
     _check_rows(ids, weeks, score=scores, weight=weights)
     codes, students = pd.factorize(ids, sort=True)
     distinct_weeks = np.unique(weeks)
@@ -115,9 +115,17 @@ def growth_data(
     )
 
 
+def numeric(name: str, values: ArrayLike) -> np.ndarray:
+    """The column as float64. Raises `GrowthDataError` where it is text or a list of lists."""
+    try:
+        return np.ascontiguousarray(array_of(values, name, error=GrowthDataError), dtype=float)
+    except (TypeError, ValueError):
+        raise GrowthDataError(f"{name}: the values must be numbers") from None
+
+
 def check_finite(name: str, values: np.ndarray) -> None:
     """Raise `GrowthDataError` that names the first rows of `values` that are missing or infinite."""
-    bad = np.flatnonzero(~np.isfinite(values))
+    bad = np.flatnonzero(~(np.abs(values) <= LARGEST))
     if len(bad):
         raise GrowthDataError(
             f"{name}: {len(bad)} of {len(values)} values are missing or infinite ({name_rows(bad)}); "

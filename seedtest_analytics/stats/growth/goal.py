@@ -5,10 +5,9 @@
 σ, M and their uncertainty come from a growth fit of the cohort.
 """
 
-import math
-
 import numpy as np
 
+from seedtest_analytics.stats.checks import count, number, one_of
 from seedtest_analytics.stats.growth.density import relative_factor
 from seedtest_analytics.stats.growth.mixture import (
     level_probability,
@@ -20,6 +19,8 @@ from seedtest_analytics.stats.growth.posterior import GrowthPosterior
 from seedtest_analytics.stats.growth.prediction import MAX_HORIZON_WEEKS, Event, check_level, relative_covariance
 
 DEFAULT_WEEKS_OBSERVED = 8
+LARGEST_SCORE = 1e9
+"""In the unit of the fit. Far larger numbers overflow when they are squared."""
 
 
 def goal_probability(
@@ -53,18 +54,11 @@ def goal_probability(
         UnusablePosteriorError: the fit's diagnostics fall short.
         ValueError: an argument is not finite or out of range.
     """
-    for name, value in (
-        ("current_score", current_score),
-        ("trend", trend),
-        ("weeks_remaining", weeks_remaining),
-        ("target_score", target_score),
-    ):
-        if not math.isfinite(value):
-            raise ValueError(f"{name} must be a finite number, not {value}")
-    if not 0 <= weeks_remaining <= MAX_HORIZON_WEEKS:
-        raise ValueError(f"weeks_remaining must be between 0 and {MAX_HORIZON_WEEKS:g}, not {weeks_remaining:g}")
-    if weeks_observed < 1:
-        raise ValueError(f"weeks_observed must be at least 1, not {weeks_observed}")
+    score = number(current_score, "current_score", low=-LARGEST_SCORE, high=LARGEST_SCORE)
+    gain = number(trend, "trend", low=-LARGEST_SCORE, high=LARGEST_SCORE)
+    target = number(target_score, "target_score", low=-LARGEST_SCORE, high=LARGEST_SCORE)
+    weeks_to_goal = number(weeks_remaining, "weeks_remaining", low=0.0, high=MAX_HORIZON_WEEKS)
+    one_of(event, "event", choices=("level", "score"))
     check_level(credible_interval)
     posterior.require_usable()
     if posterior.family != "gaussian":
@@ -72,19 +66,19 @@ def goal_probability(
     theta = posterior.hyper_draws(posterior.theta.shape[0] * posterior.theta.shape[1])
     factors = np.array([relative_factor(row) for row in theta])
     population = np.column_stack([np.zeros((len(theta), 2)), factors])
-    weeks = posterior.last_week - np.arange(weeks_observed)
+    weeks = posterior.last_week - np.arange(count(weeks_observed, "weeks_observed", low=1))
     design = np.array([[len(weeks), weeks.sum()], [weeks.sum(), (weeks**2).sum()]])
-    at_goal = np.array([1.0, posterior.last_week + weeks_remaining])
+    at_goal = np.array([1.0, posterior.last_week + weeks_to_goal])
     variance = np.einsum("i,kij,j->k", at_goal, relative_covariance(population, design), at_goal)
     sigmas = np.ascontiguousarray(factors[:, 3])
     sds = sigmas * np.sqrt(variance)
-    means = np.full(len(theta), current_score + trend * weeks_remaining)
+    means = np.full(len(theta), score + gain * weeks_to_goal)
     quantiles = np.array([(1 - credible_interval) / 2, (1 + credible_interval) / 2])
     result = np.empty(3)
     if event == "score":
-        score_probability(means, sds, sigmas, target_score, quantiles, normal_quantile(quantiles), result)
+        score_probability(means, sds, sigmas, target, quantiles, normal_quantile(quantiles), result)
     else:
-        level_probability(means, 1 / sds, target_score, quantiles, np.empty(len(theta)), result)
+        level_probability(means, 1 / sds, target, quantiles, np.empty(len(theta)), result)
     probability, lower, upper = (float(value) for value in result)
     uncertainty = float(mixture_moments(means, sds)[1])
     return {"probability": probability, "lower": lower, "upper": upper, "uncertainty": uncertainty}

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import count
 from seedtest_analytics.stats.irt.config import CalibrationConfig
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.dif import compare_counts, ets_classes, stratum_counts
@@ -78,14 +79,15 @@ def compare_groups(
     data: ResponseData,
     items: ItemParameters,
     *,
-    labels: NDArray[Any],
+    labels: ArrayLike,
     reference: str | None = None,
     min_responses: int = 100,
     max_groups: int = MAX_GROUPS,
 ) -> GroupDif:
     """Mantel–Haenszel comparison of every group with the reference, within strata of ability on the scale of ``items``.
 
-    ``labels`` (n_rows,): text, or None for rows to leave out. ``reference``: None for the largest group. Rows are matched
+    ``labels`` (n_rows,): text or numbers, or None or NaN for rows to leave out. Numbers become text, as in the result.
+    ``reference``: None for the largest group. Rows are matched
     on their posterior mean from all of their answers, including the studied one, under *one* prior for all groups: the
     answer to a fair item then hardly depends on the group, however far apart the groups are. Under a prior for each
     group it would. If items reach class C, all items are compared again, matched without them; each item of class C is
@@ -93,6 +95,9 @@ def compare_groups(
 
     Raises IrtDataError if fewer than two groups have ``min_responses`` rows, or the reference has fewer.
     """
+    count(min_responses, "min_responses", low=1, error=IrtDataError)
+    count(max_groups, "max_groups", low=2, error=IrtDataError)
+    labels = _text_labels(labels, data.n_rows)
     used = data.with_items(items.positions(data.item_ids) >= 0)
     names, sizes, left_out = _groups(used, labels, reference=reference, min_rows=min_responses, max_groups=max_groups)
     code = pd.Index(names).get_indexer(pd.Index(labels, dtype=object))
@@ -131,6 +136,15 @@ def compare_groups(
         left_out=left_out,
         purified=purified,
     )
+
+
+def _text_labels(labels: ArrayLike, n_rows: int) -> NDArray[Any]:
+    """(n_rows,) text, None where a row has no group. Numbers would be taken for positions of groups."""
+    given = np.asarray(labels, dtype=object)
+    if given.shape != (n_rows,):
+        raise IrtDataError(f"labels have shape {given.shape}, need ({n_rows},): one for each row")
+    missing = np.asarray(pd.isna(given))
+    return np.array([None if gone else str(label) for label, gone in zip(given, missing, strict=True)], dtype=object)
 
 
 def _groups(

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from seedtest_analytics.stats.checks import count, one_of
 from seedtest_analytics.stats.irt.errors import IrtDataError, LinkingError
 from seedtest_analytics.stats.irt.link_anchors import AnchorRule, CommonItems, DroppedAnchor, screen_anchors
 from seedtest_analytics.stats.irt.model import ItemParameters, logistic
@@ -28,6 +29,8 @@ LinkMethod = Literal["mean-mean", "mean-sigma", "haebara", "stocking-lord"]
 METHODS: tuple[LinkMethod, ...] = ("mean-mean", "mean-sigma", "haebara", "stocking-lord")
 _DIFFERENCE_STEP = 1e-5
 _SLOPE_LIMITS = (0.05, 20.0)
+MIN_SPREAD_B = 0.05
+"""Standard deviation (logits) of the anchors' difficulties below which their ratio is noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +110,8 @@ def link(
 
     Raises LinkingError if fewer than ``min_anchors`` anchors with positive slopes remain.
     """
-    if method not in METHODS:
-        raise IrtDataError(f"unknown linking method {method!r}; use one of {', '.join(METHODS)}")
+    one_of(method, "linking method", choices=METHODS, error=IrtDataError)
+    count(min_anchors, "min_anchors", low=1, error=IrtDataError)
     pair = _pair(new, old, min_anchors=min_anchors, covariance_new=covariance_new, covariance_old=covariance_old)
     dropped = tuple[DroppedAnchor, ...]()
     if rule is not None:
@@ -215,6 +218,10 @@ class _Criterion:
         """(A, B) and the loss, NaN for the moment methods."""
         start = self.moments(pair.new, pair.old)
         if self.is_moment:
+            if not _SLOPE_LIMITS[0] <= start[0] <= _SLOPE_LIMITS[1]:
+                raise LinkingError(
+                    f"the slope {start[0]:.3g} of the link is beyond {_SLOPE_LIMITS}; review the anchors"
+                )
             return start, float("nan")
         from scipy.optimize import least_squares
 
@@ -232,9 +239,16 @@ class _Criterion:
         return np.asarray(found.x), float(2.0 * found.cost)
 
     def moments(self, new: Floats, old: Floats) -> Floats:
-        """Mean-mean, or mean-sigma for the others to start from."""
+        """Mean-mean, or mean-sigma for the others to start from (mean-mean where equal difficulties have no SD)."""
         (a_new, b_new), (a_old, b_old) = new[:, :2].T, old[:, :2].T
-        slope = a_new.mean() / a_old.mean() if self.method == "mean-mean" else b_old.std() / max(b_new.std(), 1e-12)
+        has_spread = min(b_new.std(), b_old.std()) >= MIN_SPREAD_B
+        if self.method == "mean-sigma" and not has_spread:
+            raise LinkingError(
+                f"the anchors' difficulties have an SD below {MIN_SPREAD_B} logits on a scale, so mean-sigma has no slope; "
+                "choose anchors of different difficulty, or another method"
+            )
+        is_mean_mean = self.method == "mean-mean" or not has_spread
+        slope = a_new.mean() / a_old.mean() if is_mean_mean else b_old.std() / b_new.std()
         return np.array([slope, b_old.mean() - slope * b_new.mean()])
 
     def residuals(self, eta: Floats, new: Floats, *, old: Floats) -> tuple[Floats, Floats]:

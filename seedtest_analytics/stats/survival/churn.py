@@ -25,7 +25,7 @@ from seedtest_analytics.stats.survival.weibull import WeibullFit
 from seedtest_analytics.stats.verification.probabilities import ProbabilityScore
 
 Floats = NDArray[np.float64]
-Method = Literal["cox_efron", "cox_efron_ridge", "weibull_aft", "heuristic"]
+Method = Literal["cox_efron", "cox_efron_ridge", "weibull_aft", "weibull_aft_ridge", "heuristic"]
 """Kinds of churn model; the ridge is for covariates that separate returns from silences."""
 Z95 = 1.959963984540054
 

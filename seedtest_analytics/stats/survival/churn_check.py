@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seedtest_analytics.stats.survival.churn import ChurnSettings, Method
 from seedtest_analytics.stats.survival.cox import CoxFit, SurvivalData, check_survival_data, fit_cox
-from seedtest_analytics.stats.survival.errors import SeparationError, SurvivalDataError
+from seedtest_analytics.stats.survival.errors import ColumnsError, ConvergenceError, SurvivalDataError
 from seedtest_analytics.stats.survival.panel import LandmarkPanel
 from seedtest_analytics.stats.survival.sampling import parts_of, whole_students
 from seedtest_analytics.stats.survival.weibull import WeibullFit, fit_weibull
@@ -108,17 +108,34 @@ def survival_data(matrix: Floats, panel: LandmarkPanel) -> SurvivalData:
 
 
 def fit_family(
-    data: SurvivalData, settings: ChurnSettings, *, notes: list[str], start: Floats | None = None
+    data: SurvivalData,
+    settings: ChurnSettings,
+    *,
+    notes: list[str],
+    names: tuple[str, ...] = (),
+    start: Floats | None = None,
 ) -> tuple[CoxFit | WeibullFit, Method]:
-    """Fit the requested family; deviations from the settings are appended to ``notes``."""
+    """Fit the requested family, with a Normal prior where the plain likelihood has no maximum of its own.
+
+    ``names`` (p,) are those of the columns, for the messages. Deviations from the settings are appended to ``notes``.
+    """
+    try:
+        return _fit(data, settings, ridge=0.0, notes=notes, start=start)
+    except (ColumnsError, ConvergenceError) as error:
+        why = error.naming(names) if isinstance(error, ColumnsError) and names else str(error)
+        notes.append(f"{why}; refitted with a Normal prior of precision {settings.separation_ridge:g}")
+        return _fit(data, settings, ridge=settings.separation_ridge, notes=notes, start=None)
+
+
+def _fit(
+    data: SurvivalData, settings: ChurnSettings, *, ridge: float, notes: list[str], start: Floats | None
+) -> tuple[CoxFit | WeibullFit, Method]:
     if settings.family == "weibull":
-        fit = fit_weibull(data)
+        fit = fit_weibull(data, ridge=ridge)
         if fit.n < len(data.events):
             notes.append(f"Weibull fitted on {fit.n} of {len(data.events)} rows (whole students)")
-        return fit, "weibull_aft"
+        return fit, "weibull_aft_ridge" if ridge else "weibull_aft"
     horizons = tuple(sorted({float(settings.horizon_days), float(settings.follow_up_days or settings.horizon_days)}))
-    try:
-        return fit_cox(data, hazard_horizons=horizons, start=start), "cox_efron"
-    except SeparationError as error:
-        notes.append(f"{error}; refitted with a Normal prior of precision {settings.separation_ridge:g}")
-        return fit_cox(data, hazard_horizons=horizons, ridge=settings.separation_ridge), "cox_efron_ridge"
+    return fit_cox(data, hazard_horizons=horizons, ridge=ridge, start=start), (
+        "cox_efron_ridge" if ridge else "cox_efron"
+    )

@@ -49,7 +49,7 @@ def fit_churn(panel: LandmarkPanel, settings: ChurnSettings | None = None) -> Ch
     data = survival_data(matrix, stopped)
     notes: list[str] = []
     try:
-        fit, method = fit_family(data, chosen, notes=notes)
+        fit, method = fit_family(data, chosen, notes=notes, names=design.names)
     except SurvivalDataError as error:
         return _heuristic_model(
             stopped, chosen, follow_up=follow_up, reasons=(f"the model could not be fitted: {error}",)

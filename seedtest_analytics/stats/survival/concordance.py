@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from seedtest_analytics.stats.checks import codes, flags, numbers
+from seedtest_analytics.stats.survival.errors import SurvivalDataError
+from seedtest_analytics.stats.survival.kaplan_meier import checked_entries
 
 Floats = NDArray[np.float64]
 
@@ -64,26 +68,43 @@ def _counts(order, entry_order, times, entries, events, ranks, n_ranks):  # type
 
 
 def concordance_index(
-    stop_times: Floats,
-    events: NDArray[np.bool_],
+    stop_times: ArrayLike,
+    events: ArrayLike,
     *,
-    scores: Floats,
-    strata: NDArray[np.int32] | None = None,
-    entry_times: Floats | None = None,
+    scores: ArrayLike,
+    strata: ArrayLike | None = None,
+    entry_times: ArrayLike | None = None,
 ) -> float:
     """Share of comparable pairs in which the row with the higher score ended first; tied scores count one half.
 
     A pair is comparable if one row has its event while the other is under observation and ends later. Pairs are formed
     within strata, as in R's ``survival::concordance``. NaN where no pair is comparable.
+
+    Args:
+        stop_times: (n,) finite times from 0.
+        events: (n,) booleans, or 0 and 1.
+        scores: (n,) finite scores.
+        strata: (n,) labels of one type, none missing.
+        entry_times: (n,) finite times before the stop times.
+
+    Raises:
+        SurvivalDataError: for any other input; the message names the first bad rows.
     """
+    stop = numbers(stop_times, "time", low=0, error=SurvivalDataError)
+    n = len(stop)
+    happened = flags(events, "event", length=n, error=SurvivalDataError)
+    all_scores = numbers(scores, "score", like=(n,), error=SurvivalDataError)
+    stratum, n_strata = np.zeros(n, dtype=np.int32), 1
+    if strata is not None:
+        stratum, n_strata = codes(strata, "stratum", length=n, error=SurvivalDataError)
+    entry = None if entry_times is None else checked_entries(entry_times, stop)
     totals = np.zeros(3)
-    present = np.zeros(1) if strata is None else np.unique(strata)
-    for code in present:
-        rows = slice(None) if len(present) == 1 else np.flatnonzero(strata == code)
-        times, own_scores = stop_times[rows], scores[rows]
+    for code in range(n_strata):
+        rows = slice(None) if n_strata == 1 else np.flatnonzero(stratum == code)
+        times, own_scores = stop[rows], all_scores[rows]
         values, ranks = np.unique(own_scores, return_inverse=True)
         order = np.argsort(-times, kind="stable")
-        entries = np.empty(0) if entry_times is None else entry_times[rows]
+        entries = np.empty(0) if entry is None else entry[rows]
         entry_order = np.argsort(-entries, kind="stable")
-        totals += _counts(order, entry_order, times, entries, events[rows], ranks.astype(np.int32) + 1, len(values))
+        totals += _counts(order, entry_order, times, entries, happened[rows], ranks.astype(np.int32) + 1, len(values))
     return float((totals[0] + totals[1] / 2) / totals[2]) if totals[2] else float("nan")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import codes, flags, number, numbers, one_of
 from seedtest_analytics.stats.survival import partial_likelihood as pl
 from seedtest_analytics.stats.survival.concordance import concordance_index
 from seedtest_analytics.stats.survival.errors import (
@@ -24,18 +25,18 @@ from seedtest_analytics.stats.survival.errors import (
     SeparationError,
     SurvivalDataError,
 )
+from seedtest_analytics.stats.survival.kaplan_meier import checked_entries
+from seedtest_analytics.stats.survival.separation import columns_of, flat_directions, separating_direction
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-MAX_ITERATIONS = 40
+MAX_ITERATIONS = 60
 DECREMENT_TOLERANCE = 1e-9
 """Remaining gain in log likelihood (nats, by the quadratic approximation) at which one last step ends the iterations.
 
 The change of the likelihood itself does not work: on millions of float32 rows its rounding noise exceeds any useful
 tolerance, and the search halved steps without end."""
-STEP_OF_A_RUNAWAY = 0.05
-"""A last step longer than this, in standard deviations of a covariate, means that there is no maximum."""
 
 
 @dataclass(frozen=True)
@@ -121,38 +122,46 @@ def check_survival_data(
     entry_times: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
 ) -> SurvivalData:
-    """Validate and code the input of a fit.
+    """Validate and code the input of a fit. Rows of weight 0 are left out.
+
+    Args:
+        X: (n, p) finite covariates.
+        stop_times: (n,) finite times from 0.
+        events: (n,) booleans, or 0 and 1. Other codes, such as 1 and 2, and missing events are refused.
+        weights: (n,) finite weights from 0.
+        strata, clusters: (n,) labels of one type, none missing.
+        entry_times: (n,) finite times before the stop times.
 
     Raises:
         SurvivalDataError: for missing or impossible values; the message names the first bad rows.
         NoEventsError: where every row is censored.
     """
-    matrix = np.ascontiguousarray(np.atleast_2d(np.asarray(X)))
-    if matrix.dtype != np.float32:
-        matrix = matrix.astype(np.float64, copy=False)
-    times = np.asarray(stop_times, dtype=np.float64)
-    died = np.asarray(events).astype(bool)
+    times = numbers(stop_times, "time", low=0, error=SurvivalDataError).astype(np.float64)
     n = len(times)
-    weight = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    entry = None if entry_times is None else np.asarray(entry_times, dtype=np.float64)
-    if matrix.shape[0] != n or len(died) != n or len(weight) != n:
-        raise SurvivalDataError(f"covariates {matrix.shape}, times ({n},), events ({len(died)},) differ in rows")
-    _refuse(
-        ~np.isfinite(matrix).all(axis=1), "a missing or infinite covariate", remedy="impute or leave out those rows"
-    )
-    _refuse(~(np.isfinite(times) & (times >= 0)), "a missing or negative time", remedy="check how durations were made")
-    _refuse(~(np.isfinite(weight) & (weight >= 0)), "a missing or negative weight", remedy="use weights of 0 or more")
-    if entry is not None:
-        _refuse(~(entry < times), "an entry that is not before its end", remedy="leave out rows of no length")
-    if not died.any():
-        raise NoEventsError(f"none of the {n} rows has an event; a hazard cannot be estimated from them")
-    stratum_codes = np.zeros(n, dtype=np.int32)
+    matrix = np.ascontiguousarray(numbers(X, "covariate", ndim=2, error=SurvivalDataError))
+    if len(matrix) != n or matrix.shape[1] == 0:
+        raise SurvivalDataError(f"covariates have shape {matrix.shape}, need ({n}, p) with at least one column")
+    died = flags(events, "event", length=n, error=SurvivalDataError)
+    weight, entry = np.ones(n), None
+    if weights is not None:
+        weight = numbers(weights, "weight", like=(n,), low=0, error=SurvivalDataError).astype(np.float64)
+    if entry_times is not None:
+        entry = checked_entries(entry_times, times)
+    stratum_codes, codes_of_clusters = np.zeros(n, dtype=np.int32), None
     if strata is not None:
-        stratum_codes = np.unique(np.asarray(strata), return_inverse=True)[1].astype(np.int32)
-    codes, n_clusters = None, 0
+        stratum_codes, _ = codes(strata, "stratum", length=n, error=SurvivalDataError)
     if clusters is not None:
-        labels, inverse = np.unique(np.asarray(clusters), return_inverse=True)
-        codes, n_clusters = inverse.astype(np.int32), len(labels)
+        codes_of_clusters, _ = codes(clusters, "cluster", length=n, error=SurvivalDataError)
+    used = weight > 0
+    if not used.all():  # a row of weight 0 does not exist: its event has no risk set, and its covariates no spread
+        matrix, times, died, weight, stratum_codes = (v[used] for v in (matrix, times, died, weight, stratum_codes))
+        entry, codes_of_clusters = (None if v is None else v[used] for v in (entry, codes_of_clusters))
+    if not died.any():
+        raise NoEventsError(f"none of the {len(died)} rows has an event; a hazard cannot be estimated from them")
+    n_clusters = 0
+    if codes_of_clusters is not None:
+        labels, inverse = np.unique(codes_of_clusters, return_inverse=True)
+        codes_of_clusters, n_clusters = inverse.astype(np.int32), len(labels)
     return SurvivalData(
         matrix,
         times,
@@ -160,15 +169,9 @@ def check_survival_data(
         weights=weight,
         strata=stratum_codes,
         entry_times=entry,
-        clusters=codes,
+        clusters=codes_of_clusters,
         n_clusters=n_clusters,
     )
-
-
-def _refuse(bad: Bools, what: str, *, remedy: str) -> None:
-    if bad.any():
-        rows = np.flatnonzero(bad)
-        raise SurvivalDataError(f"{len(rows)} rows have {what} (first rows: {rows[:5].tolist()}); {remedy}")
 
 
 @dataclass(frozen=True)
@@ -208,24 +211,49 @@ class _Objective:
         """(p, p) negative Hessian at a point."""
         return pl.information(state.sums, state.scalars) + self.ridge * np.eye(len(state.beta))
 
-    def maximise(self, beta: Floats) -> tuple[_State, int]:
+    def maximise(self, start: Floats) -> tuple[_State, int]:
         """Newton's method with step halving; the maximum and the number of iterations."""
-        state = self.at(beta)
+        at_zero = self.information(self.at(np.zeros(len(start))))
+        if self.ridge == 0:
+            _refuse_collinear(at_zero)
+        state = self.at(start)
         for iteration in range(1, MAX_ITERATIONS + 1):
             score = pl.cell_scores(state.sums, state.scalars).sum(axis=0) - self.ridge * state.beta
-            step = _solve(self.information(state), score, beta=state.beta)
+            information = self.information(state)
+            if not np.isfinite(information).all():
+                raise ConvergenceError("the Cox likelihood overflowed on the way to its maximum")
+            step = np.linalg.lstsq(information, score, rcond=None)[0]
             if 0.5 * float(score @ step) <= DECREMENT_TOLERANCE:
-                _refuse_runaway(step)
+                self._refuse_separation(state, information, at_zero=at_zero)
                 return self.at(state.beta + step), iteration
             noise = np.finfo(self.Z.dtype).eps * abs(state.objective)
             proposal = self.at(state.beta + step)
             while not proposal.objective >= state.objective - noise:
                 if np.abs(step).max() < 1e-9:
+                    self._refuse_separation(state, information, at_zero=at_zero)
                     raise ConvergenceError("no step from the current estimate raises the likelihood")
                 step = step / 2
                 proposal = self.at(state.beta + step)
             state = proposal
+        self._refuse_separation(state, self.information(state), at_zero=at_zero)
         raise ConvergenceError(f"the Cox likelihood did not settle in {MAX_ITERATIONS} iterations")
+
+    def _refuse_separation(self, state: _State, information: Floats, *, at_zero: Floats) -> None:
+        if self.ridge > 0:  # the prior bounds every direction
+            return
+        is_at_risk = self.cells.stop >= self.cells.start
+        direction = separating_direction(
+            information,
+            at_zero,
+            log_hazards=lambda change: (self.Z @ change.astype(self.Z.dtype))[is_at_risk],
+            loglik=lambda change: self.at(state.beta + change).objective,
+        )
+        if direction is not None:
+            raise SeparationError(
+                "the likelihood has no maximum: covariates {} separate events from non-events; leave them out or fit "
+                "with a ridge",
+                columns_of(direction),
+            )
 
 
 def fit_cox(
@@ -249,18 +277,21 @@ def fit_cox(
     Raises:
         CollinearityError: where a covariate is constant or a combination of others.
         SeparationError: where the likelihood has no maximum; with a ridge above 0 it has one.
-        ConvergenceError: after 40 iterations.
+        ConvergenceError: after 60 iterations, or where the likelihood overflows.
+        ValueError: for other ties, a negative ridge, or a start of another length.
     """
-    if ties not in ("efron", "breslow"):
-        raise ValueError(f"ties must be 'efron' or 'breslow', not {ties!r}")
+    one_of(ties, "ties", choices=("efron", "breslow"))
+    number(ridge, "ridge", low=0.0)
+    horizons = numbers(hazard_horizons, "hazard horizon", low=0.0)
+    null = np.zeros(data.X.shape[1])
+    first = null if start is None else numbers(start, "start", like=null.shape)
     centre, spread = _moments(data)
     Z = data.X - centre.astype(data.X.dtype)
     Z /= spread.astype(data.X.dtype)
     cells = pl.cells_of(data.stop_times, data.events, strata=data.strata, entry_times=data.entry_times)
     objective = _Objective(Z, data, cells=cells, is_efron=ties == "efron", ridge=ridge)
-    null = np.zeros(Z.shape[1])
     loglik_null = objective.at(null).loglik
-    state, iterations = objective.maximise(null if start is None else np.asarray(start) * spread)
+    state, iterations = objective.maximise(first * spread)
     covariance = np.linalg.inv(objective.information(state))
     residuals = hazards = None
     if data.clusters is not None:
@@ -296,7 +327,7 @@ def fit_cox(
         baseline_times=cells.times,
         baseline_stratum=cells.stratum,
         baseline_cumulative_hazard=cumulative,
-        hazard_horizons=np.asarray(hazard_horizons if hazards is not None else (), dtype=np.float64),
+        hazard_horizons=horizons if hazards is not None else np.empty(0),
         hazard_covariance=_joint_covariance(hazards, residuals, spread=spread),
         ties=ties,
         ridge=ridge,
@@ -324,33 +355,18 @@ def _moments(data: SurvivalData) -> tuple[Floats, Floats]:
     constant = np.flatnonzero(spread <= 1e-9 * np.maximum(1.0, np.abs(centre)))
     if len(constant):
         raise CollinearityError(
-            f"covariates {constant.tolist()} are constant over all {len(data.events)} rows; leave them out"
+            f"covariates {{}} are constant over all {len(data.events)} rows; leave them out", tuple(constant.tolist())
         )
     return centre, spread
 
 
-def _solve(information: Floats, score: Floats, *, beta: Floats) -> Floats:
-    eigenvalues = np.linalg.eigvalsh(information)
-    if not np.isfinite(eigenvalues).all() or eigenvalues[0] <= 1e-10 * max(eigenvalues[-1], 1e-300):
-        if np.abs(beta).max() > 5.0:
-            raise SeparationError(_separation_message(np.flatnonzero(np.abs(beta) > 5.0)))
+def _refuse_collinear(at_zero: Floats) -> None:
+    flat = flat_directions(at_zero)
+    if flat.shape[1]:
         raise CollinearityError(
-            "the information matrix is singular: a covariate is a combination of others; leave it out"
+            "covariates {} are constant or a combination of others among the rows at risk; leave one out",
+            columns_of(flat),
         )
-    return np.asarray(np.linalg.solve(information, score), dtype=np.float64)
-
-
-def _refuse_runaway(step: Floats) -> None:
-    runaway = np.flatnonzero(np.abs(step) > STEP_OF_A_RUNAWAY)
-    if len(runaway):
-        raise SeparationError(_separation_message(runaway))
-
-
-def _separation_message(columns: NDArray[np.intp]) -> str:
-    return (
-        f"the likelihood has no maximum: covariates {columns.tolist()} separate events from non-events; "
-        "leave them out or fit with a ridge"
-    )
 
 
 def _hazard_residuals(

@@ -11,11 +11,23 @@ class NoEventsError(SurvivalDataError):
     """Every row is censored."""
 
 
-class CollinearityError(SurvivalDataError):
-    """A covariate is constant or a combination of others."""
+class ColumnsError(SurvivalDataError):
+    """Some columns prevent a fit; ``columns`` has their positions, which ``{}`` in ``template`` stands for."""
+
+    def __init__(self, template: str, columns: tuple[int, ...]) -> None:
+        super().__init__(template.format(list(columns)))
+        self.template, self.columns = template, columns
+
+    def naming(self, names: tuple[str, ...]) -> str:
+        """The message with the columns' names."""
+        return self.template.format(", ".join(names[column] for column in self.columns))
 
 
-class SeparationError(SurvivalDataError):
+class CollinearityError(ColumnsError):
+    """A covariate is constant or a combination of others; the likelihood is flat in its direction."""
+
+
+class SeparationError(ColumnsError):
     """The likelihood has no maximum: a covariate separates events from non-events."""
 
 

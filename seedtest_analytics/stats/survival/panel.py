@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import number, numbers
+
 Floats = NDArray[np.float64]
 
 
@@ -65,7 +67,12 @@ ACTIVE, STOPPED, NEVER_STARTED = "active", "stopped", "never started"
 
 
 def activity_states(days_since_last: ArrayLike, stopped_after_days: float) -> NDArray[np.str_]:
-    """State of each student by the days since the last session; NaN is "never started"."""
-    days = np.asarray(days_since_last, dtype=np.float64)
+    """State of each student by the days since the last session; NaN is "never started".
+
+    Raises:
+        ValueError: for infinite or negative days.
+    """
+    days = numbers(days_since_last, "days since the last session", low=0.0, is_missing_allowed=True)
+    number(stopped_after_days, "stopped_after_days", low=0.0)
     known = np.where(days >= stopped_after_days, STOPPED, ACTIVE)
     return np.asarray(np.where(np.isnan(days), NEVER_STARTED, known))

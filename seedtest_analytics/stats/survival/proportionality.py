@@ -45,7 +45,7 @@ def proportionality_test(data: SurvivalData, fit: CoxFit) -> ProportionalityTest
     times, survival = kaplan_meier(data.stop_times, data.events, entry_times=data.entry_times)
     before = np.concatenate([[1.0], survival[:-1]])
     g = (1.0 - before)[np.searchsorted(times, cells.times)]
-    plain = pl.information(sums, scalars)
+    plain = pl.information(sums, scalars) + fit.ridge * np.eye(Z.shape[1])
     cross = pl.information(sums, scalars, cell_weights=g)
     squared = pl.information(sums, scalars, cell_weights=g**2)
     score = (pl.cell_scores(sums, scalars) * g[:, None]).sum(axis=0)

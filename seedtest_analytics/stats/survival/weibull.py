@@ -7,14 +7,23 @@ lifelines has no cluster-robust errors for parametric models, so the sandwich is
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seedtest_analytics.stats.checks import number, refuse
 from seedtest_analytics.stats.survival.concordance import concordance_index
 from seedtest_analytics.stats.survival.cox import SurvivalData
+from seedtest_analytics.stats.survival.errors import (
+    CollinearityError,
+    ConvergenceError,
+    SeparationError,
+    SurvivalDataError,
+)
 from seedtest_analytics.stats.survival.sampling import whole_students
+from seedtest_analytics.stats.survival.separation import columns_of, flat_directions, separating_direction
 
 Floats = NDArray[np.float64]
 
@@ -57,23 +66,58 @@ class WeibullFit:
         return value, np.sqrt(np.maximum(variance, 0.0))
 
 
-def fit_weibull(data: SurvivalData) -> WeibullFit:
-    """Fit by maximum likelihood (lifelines ``WeibullAFTFitter``)."""
+def fit_weibull(data: SurvivalData, *, ridge: float = 0.0) -> WeibullFit:
+    """Fit by maximum likelihood (lifelines ``WeibullAFTFitter``).
+
+    Args:
+        data: checked rows with times above 0, without late entry.
+        ridge: precision of a Normal(0, 1/ridge) prior on each coefficient per standard deviation of its covariate.
+
+    Raises:
+        SurvivalDataError: for times of 0, late entry or strata.
+        CollinearityError: where a covariate is constant or a combination of others.
+        SeparationError: where the likelihood has no maximum; with a ridge above 0 it has one.
+        ConvergenceError: where lifelines finds no maximum.
+    """
     import pandas as pd
     from lifelines import WeibullAFTFitter
+    from lifelines.exceptions import ConvergenceError as NotConverged
 
+    number(ridge, "ridge", low=0.0)
+    refuse(data.stop_times <= 0, "a time of 0", need="a Weibull time is above 0", error=SurvivalDataError)
+    if data.entry_times is not None or len(np.unique(data.strata)) > 1:
+        raise SurvivalDataError("the Weibull model takes neither late entry nor strata; use the Cox model")
     rows = _whole_clusters(data)
     X = np.asarray(data.X[rows], dtype=np.float64)
     times, events, weights = data.stop_times[rows], data.events[rows], data.weights[rows]
     centre, spread = X.mean(axis=0), X.std(axis=0)
+    constant = np.flatnonzero(spread <= 1e-9 * np.maximum(1.0, np.abs(centre)))
+    if len(constant):
+        raise CollinearityError(
+            f"covariates {{}} are constant over all {len(X)} rows; leave them out", tuple(constant.tolist())
+        )
     Z = (X - centre) / spread
+    flat = flat_directions(Z.T @ Z)
+    if flat.shape[1]:
+        raise CollinearityError("covariates {} are a combination of others; leave one out", columns_of(flat))
     frame = pd.DataFrame(Z, columns=[f"x{j}" for j in range(Z.shape[1])])
     frame["time"], frame["event"], frame["weight"] = times, events.astype(int), weights
-    fitter = WeibullAFTFitter().fit(frame, "time", "event", weights_col="weight")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # weights that are not whole, and overflows on the way to the maximum
+        try:
+            fitter = WeibullAFTFitter(penalizer=ridge / weights.sum()).fit(
+                frame, "time", event_col="event", weights_col="weight"
+            )
+        except (NotConverged, np.linalg.LinAlgError) as error:
+            raise ConvergenceError(
+                f"the Weibull likelihood did not settle: {str(error).strip().splitlines()[0]}"
+            ) from None
     b = fitter.params_["lambda_"]
     names = [*(("lambda_", name) for name in (*frame.columns[: Z.shape[1]], "Intercept")), ("rho_", "Intercept")]
     parameters = np.append([b[name] for _, name in names[:-1]], fitter.params_["rho_"]["Intercept"])
     inverse = fitter.variance_matrix_.loc[names, names].to_numpy()
+    if ridge == 0:
+        _refuse_separation(Z, times, events=events, weights=weights, parameters=parameters, covariance=inverse)
     covariance = inverse
     if data.clusters is not None:
         scores = _scores(Z, times, events=events, weights=weights, parameters=parameters)
@@ -105,6 +149,33 @@ def _result(fitter, data, *, rows, parameters, covariance, centre) -> WeibullFit
         n=len(linear),
         n_events=int(data.events[rows].sum()),
     )
+
+
+def _refuse_separation(
+    Z: Floats, times: Floats, *, events: NDArray[np.bool_], weights: Floats, parameters: Floats, covariance: Floats
+) -> None:
+    """Raise if the likelihood still rises far from the estimate; lifelines stops at a gain of 1e-6 for each row."""
+    p = Z.shape[1]
+    columns = np.column_stack([Z, np.ones(len(Z))])
+
+    def loglik(change: Floats) -> float:
+        moved = parameters + np.append(change, 0.0)
+        log_hazard = np.exp(moved[-1]) * (np.log(times) - columns @ moved[:-1])
+        with np.errstate(over="ignore"):
+            return float(weights @ (events * (moved[-1] + log_hazard) - np.exp(log_hazard)))
+
+    direction = separating_direction(
+        np.linalg.inv(covariance[: p + 1, : p + 1]),
+        columns.T @ (columns * weights[:, None]),
+        log_hazards=lambda change: np.append(np.exp(parameters[-1]) * (columns @ change), 0.0),
+        loglik=loglik,
+    )
+    if direction is not None:
+        raise SeparationError(
+            "the likelihood has no maximum: covariates {} separate events from non-events; leave them out or fit with "
+            "a ridge",
+            columns_of(direction[:p]),
+        )
 
 
 def _scores(Z: Floats, times: Floats, *, events: NDArray[np.bool_], weights: Floats, parameters: Floats) -> Floats:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import number, numbers
 from seedtest_analytics.stats.verification.probabilities import wilson_interval
 
 Floats = NDArray[np.float64]
@@ -52,10 +53,14 @@ def score_forecasts(
     """Score (n,) forecasts beside the (n,) forecasts of a naive ``baseline``; rows with NaN are left out.
 
     Raises:
-        ValueError: without a complete row, or for a level outside (0, 1).
+        ValueError: without a complete row, for columns of unequal length or infinite numbers, a negative weight, or a
+            level outside (0, 1).
     """
-    columns = [np.asarray(c, dtype=np.float64) for c in (expected, observed, lower, upper, baseline)]
-    w = np.ones(len(columns[0])) if weights is None else np.asarray(weights, dtype=np.float64)
+    named = {"expected": expected, "observed": observed, "lower": lower, "upper": upper, "baseline": baseline}
+    n = numbers(expected, "expected", is_missing_allowed=True).shape
+    number(level, "level")
+    columns = [numbers(c, name, like=n, is_missing_allowed=True) for name, c in named.items()]
+    w = np.ones(n) if weights is None else numbers(weights, "weight", like=n, low=0.0, is_missing_allowed=True)
     whole = np.isfinite(np.column_stack([*columns, w])).all(axis=1) & (w > 0)
     if not whole.any() or not 0 < level < 1:
         raise ValueError(f"no complete row to score among {len(w)}, or a level ({level}) outside 0..1")

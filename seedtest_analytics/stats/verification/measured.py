@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import numbers
+
 Floats = NDArray[np.float64]
 
 
@@ -21,11 +23,20 @@ def probability_of_measured(probability: ArrayLike, sd: ArrayLike, *, error_sd: 
     Args:
         probability: (n,) within 0..1.
         sd: (n,) standard deviation of the true level behind the probability; with 0 or NaN the probability is kept.
-        error_sd: (n,) standard error of the measurement, in the same unit.
+        error_sd: (n,) standard error of the measurement from 0, in the same unit; one number holds for all.
+
+    Raises:
+        ValueError: for a probability outside 0..1, a negative error, or shapes that do not match.
     """
     from scipy.special import ndtr, ndtri
 
-    p, spread, error = (np.asarray(values, dtype=np.float64) for values in (probability, sd, error_sd))
+    p = numbers(probability, "probability", ndim=None, low=0.0, high=1.0, is_missing_allowed=True)
+    spread = numbers(sd, "sd", ndim=None, is_missing_allowed=True)
+    error = numbers(error_sd, "error_sd", ndim=None, low=0.0, is_missing_allowed=True)
+    try:
+        p, spread, error = np.broadcast_arrays(p, spread, error)
+    except ValueError:
+        raise ValueError(f"shapes {p.shape}, {spread.shape} and {error.shape} do not match") from None
     is_known = np.isfinite(spread) & (spread > 0.0)
     safe = np.where(is_known, spread, 1.0)
     shrunken = ndtr(ndtri(p) * safe / np.hypot(safe, error))

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from seedtest_analytics.stats.checks import codes as label_codes
+from seedtest_analytics.stats.checks import count, flags, numbers
 from seedtest_analytics.stats.verification.logistic import CLIP, clipped_logit, fit_logistic
 
 Floats = NDArray[np.float64]
@@ -86,12 +88,14 @@ def score_probabilities(
         n_groups: points of the reliability curve.
 
     Raises:
-        ValueError: without rows, for unequal lengths or a probability outside 0..1.
+        ValueError: without rows, for unequal lengths, a probability or baseline outside 0..1, an outcome other than 0
+            and 1, or a missing cluster.
     """
     p, y = _checked(probability, outcome)
-    codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1].astype(np.int64)
+    codes = None if clusters is None else label_codes(clusters, "cluster", length=len(y))[0].astype(np.int64)
+    count(n_groups, "n_groups", low=1, high=10_000)
     share = float(y.mean())
-    reference = np.full(len(y), share) if baseline is None else np.broadcast_to(np.asarray(baseline, float), y.shape)
+    reference = np.full(len(y), share) if baseline is None else _baseline(baseline, y.shape)
     losses, losses_baseline = (p - y) ** 2, (reference - y) ** 2
     log_loss, log_loss_baseline = _log_loss(p, y), _log_loss(reference, y)
     gain = losses_baseline - losses
@@ -127,7 +131,8 @@ def score_probabilities(
 
 
 def _checked(probability: ArrayLike, outcome: ArrayLike) -> tuple[Floats, Floats]:
-    p, y = np.asarray(probability, dtype=np.float64), np.asarray(outcome, dtype=np.float64)
+    p = numbers(probability, "probability", low=0.0, high=1.0).astype(np.float64)
+    y = numbers(outcome, "outcome").astype(np.float64)
     if len(p) == 0 or p.shape != y.shape:
         raise ValueError(f"{p.shape} probabilities for {y.shape} outcomes: give one for each, and at least one")
     bad = np.flatnonzero(~((p >= 0) & (p <= 1)) | ((y != 0) & (y != 1)))
@@ -136,6 +141,13 @@ def _checked(probability: ArrayLike, outcome: ArrayLike) -> tuple[Floats, Floats
             f"{len(bad)} rows need a probability within 0..1 and an outcome of 0 or 1: rows {bad[:5].tolist()}"
         )
     return p, y
+
+
+def _baseline(baseline: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    given = numbers(baseline, "baseline", ndim=None, low=0.0, high=1.0)
+    if given.shape not in ((), shape):
+        raise ValueError(f"baseline has shape {given.shape}, need one number or {shape}")
+    return np.broadcast_to(given, shape)
 
 
 def _log_loss(p: Floats, y: Floats) -> float:
@@ -203,9 +215,16 @@ def _spline_basis(x: Floats, knots: Floats) -> Floats:
     return np.column_stack(columns)
 
 
-def auc(score: Floats, outcome: Floats) -> tuple[float, float]:
-    """Area under the ROC curve and its standard error (DeLong; midranks, so ties count one half)."""
-    positive = outcome > 0
+def auc(score: ArrayLike, outcome: ArrayLike) -> tuple[float, float]:
+    """Area under the ROC curve and its standard error (DeLong; midranks, so ties count one half).
+
+    NaN where all outcomes are alike.
+
+    Raises:
+        ValueError: for missing or infinite scores, outcomes other than 0 and 1, or unequal lengths.
+    """
+    score = numbers(score, "score")
+    positive = flags(outcome, "outcome", length=len(score))
     m, n = int(positive.sum()), int((~positive).sum())
     if m == 0 or n == 0:
         return float("nan"), float("nan")
@@ -218,22 +237,36 @@ def auc(score: Floats, outcome: Floats) -> tuple[float, float]:
     return float(area), float(np.sqrt(of_positive.var(ddof=1) / m + of_negative.var(ddof=1) / n))
 
 
-def reliability_curve(p: Floats, y: Floats, *, n_groups: int = 10) -> ReliabilityCurve:
-    """Mean prediction and observed share in groups of equal size; equal predictions stay in one group."""
+def reliability_curve(p: ArrayLike, y: ArrayLike, *, n_groups: int = 10) -> ReliabilityCurve:
+    """Mean prediction and observed share in groups of equal size; equal predictions stay in one group.
+
+    Raises:
+        ValueError: without rows, for a probability outside 0..1, an outcome other than 0 and 1, or unequal lengths.
+    """
+    p, y = _checked(p, y)
+    count(n_groups, "n_groups", low=1, high=10_000)
     edges = np.unique(np.quantile(p, np.linspace(0, 1, n_groups + 1)[1:-1]))
     group = np.searchsorted(edges, p, side="left")
     n = np.bincount(group, minlength=len(edges) + 1)
     kept = n > 0
-    count = n[kept].astype(np.float64)
-    predicted = np.bincount(group, weights=p, minlength=len(n))[kept] / count
-    observed = np.bincount(group, weights=y, minlength=len(n))[kept] / count
-    lower, upper = wilson_interval(observed, count)
+    sizes = n[kept].astype(np.float64)
+    predicted = np.bincount(group, weights=p, minlength=len(n))[kept] / sizes
+    observed = np.bincount(group, weights=y, minlength=len(n))[kept] / sizes
+    lower, upper = wilson_interval(observed, sizes)
     return ReliabilityCurve(predicted, observed, observed_lower=lower, observed_upper=upper, n=n[kept].astype(np.int64))
 
 
 def wilson_interval(share: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
-    """Wilson's 95 % limits of a share of ``n`` (Wilson 1927), within 0..1 and of positive width."""
-    s, size = np.asarray(share, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    """Wilson's 95 % limits of a share of ``n`` (Wilson 1927), within 0..1 and of positive width.
+
+    Raises:
+        ValueError: for a share outside 0..1, or ``n`` of 0 or less.
+    """
+    s = numbers(share, "share", ndim=None, low=-1e-9, high=1.0 + 1e-9)
+    size = numbers(n, "n", ndim=None, low=np.finfo(float).tiny)
+    if size.shape not in ((), s.shape):
+        raise ValueError(f"n has shape {size.shape}, need one number or {s.shape}")
+    s = np.clip(s, 0.0, 1.0)
     centre = (s + Z95**2 / (2 * size)) / (1 + Z95**2 / size)
     half = Z95 * np.sqrt(s * (1 - s) / size + Z95**2 / (4 * size**2)) / (1 + Z95**2 / size)
     return np.asarray(np.maximum(centre - half, 0.0)), np.asarray(np.minimum(centre + half, 1.0))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from seedtest_analytics.stats.checks import count, numbers
 from seedtest_analytics.stats.verification.expectations import ForecastScore
 from seedtest_analytics.stats.verification.probabilities import ProbabilityScore
 
@@ -57,9 +58,14 @@ def judge_forecasts(score: ForecastScore) -> Verdict:
             f"its mean error {score.mae:.4g} is larger than the naive forecast's {score.mae_baseline:.4g} "
             f"on {score.n} weeks"
         )
-    if not score.is_covered_as_stated:
-        reasons.append(f"its {score.level:.0%} intervals held {score.coverage:.0%} of {score.n} observations")
-    return Verdict(tuple(reasons))
+    return Verdict((*reasons, *judge_coverage(score).reasons))
+
+
+def judge_coverage(score: ForecastScore) -> Verdict:
+    """Intervals whose coverage contradicts their level."""
+    if score.is_covered_as_stated:
+        return Verdict()
+    return Verdict((f"its {score.level:.0%} intervals held {score.coverage:.0%} of {score.n} observations",))
 
 
 def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, recent: int = 4, z: float = 3.0) -> Verdict:
@@ -70,14 +76,21 @@ def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, rece
         recent: weeks to compare with all earlier ones.
         z: standard errors of the difference that count as drift. The error includes the spread between earlier weeks,
             so ordinary week-to-week variation is not drift.
+
+    Raises:
+        ValueError: for shares outside 0..1, negative numbers of cases, or columns of unequal length.
     """
-    gap = np.asarray(observed, dtype=np.float64) - np.asarray(predicted, dtype=np.float64)
-    size = np.asarray(n, dtype=np.float64)
+    seen = numbers(observed, "observed share", low=0.0, high=1.0, is_missing_allowed=True)
+    weeks = seen.shape
+    mean = numbers(predicted, "predicted share", like=weeks, low=0.0, high=1.0, is_missing_allowed=True)
+    size = numbers(n, "number of cases", like=weeks, low=0.0, is_missing_allowed=True)
+    count(recent, "recent", low=1)
+    gap = seen - mean
     known = np.isfinite(gap) & (size > 0)
     gap, size = gap[known], size[known]
     if len(gap) < recent + 4:
         return Verdict()
-    share = np.clip(np.asarray(predicted, dtype=np.float64)[known], 0.01, 0.99)
+    share = np.clip(mean[known], 0.01, 0.99)
     sampling = share * (1 - share) / size
     past, now = slice(None, -recent), slice(-recent, None)
     centre = np.average(gap[past], weights=size[past])
