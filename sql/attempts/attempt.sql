@@ -25,5 +25,7 @@ SELECT
     answer_no,
     recorded_time_ms,
     hints_used,
-    occurrence_no
+    occurrence_no,
+    topic_ids,
+    n_elements
 FROM attempt_log;
