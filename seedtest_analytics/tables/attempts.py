@@ -144,7 +144,8 @@ def _platform_columns() -> list[Column[Any]]:
         column(
             "topic_ids",
             ARRAY(Text),
-            comment="All topics of the attempt, sorted; NULL if it has none. topic_id is one of them.",
+            comment="All topics of the attempt, sorted. The stored log has them only if there are several; else topic_id is "
+            "the only one.",
             derived_from=_ELEMENT,
         ),
         column(

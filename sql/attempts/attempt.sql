@@ -26,6 +26,6 @@ SELECT
     recorded_time_ms,
     hints_used,
     occurrence_no,
-    topic_ids,
+    COALESCE(topic_ids, CASE WHEN topic_id IS NOT NULL THEN ARRAY[topic_id] END) AS topic_ids,
     n_elements
 FROM attempt_log;

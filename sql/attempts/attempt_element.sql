@@ -29,8 +29,7 @@ WITH exam AS (
         END AS student_id,
         j.questions
     FROM exam_results AS e
-    -- OFFSET 0 keeps the planner from repeating the call at every use of its result.
-    CROSS JOIN LATERAL (SELECT seedtest_exam_questions(e.result_json) AS questions OFFSET 0) AS j
+    CROSS JOIN LATERAL seedtest_exam_questions(e.result_json) AS j (questions)
 )
 SELECT
     x.exam_result_id,

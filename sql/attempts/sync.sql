@@ -106,7 +106,7 @@ SELECT
     e.time_spent_sec * 1000 AS recorded_time_ms,
     e.hints_used,
     e.occurrence_no,
-    COALESCE(s.topic_ids, e.topic_ids) AS topic_ids,
+    CASE WHEN cardinality(COALESCE(s.topic_ids, e.topic_ids)) > 1 THEN COALESCE(s.topic_ids, e.topic_ids) END AS topic_ids,
     e.n_elements
 FROM staged_element AS e
 LEFT JOIN several AS s ON s.exam_result_id = e.exam_result_id AND s.attempt_ordinal = e.attempt_ordinal
@@ -275,7 +275,7 @@ SELECT
     END,
     :as_of
 FROM exam_results AS e
-CROSS JOIN LATERAL (SELECT seedtest_exam_questions(e.result_json) AS questions OFFSET 0) AS j
+CROSS JOIN LATERAL seedtest_exam_questions(e.result_json) AS j (questions)
 WHERE e.id = ANY(ARRAY(SELECT exam_result_id FROM batch_exam))
 ON CONFLICT (exam_result_id) DO UPDATE
 SET source_version = excluded.source_version, source_hash = excluded.source_hash,

@@ -3,7 +3,7 @@
 -- Inputs:  load_attempt, load_row, load_stored, load_bucket (see stage.sql), exam_results.
 -- Params:  bucket, timezone, shift_days (whole weeks in days; the wall-clock time stays), gap_minutes (the pause that ends a
 --          derived session), readable (a JSON path that matches readable attempts).
--- Order:   the same attempts give the same exams in whatever files, and in whatever order of files, they arrive. The stored
+-- Order:   the same attempts give the same exams, in any files and in any order of the files. The stored
 --          exams of the students that overlap the log are taken apart, merged with the log by attempt, and cut again.
 --          Only a contradiction depends on the order: the later log corrects the earlier one.
 
@@ -173,9 +173,9 @@ several AS (
         min(stored_in) AS stored_in,
         count(DISTINCT stored_in) AS n_stored,
         count(*) FILTER (WHERE is_new) AS n_new,
-        count(DISTINCT (topic, exam_session_id, is_correct, time_spent_sec, used_hints, rescored_at)) FILTER (WHERE is_new)
+        count(DISTINCT ROW(topic, exam_session_id, is_correct, time_spent_sec, used_hints, rescored_at)) FILTER (WHERE is_new)
             AS n_distinct,
-        count(DISTINCT (exam_session_id, is_correct, time_spent_sec, used_hints, rescored_at)) FILTER (WHERE is_new)
+        count(DISTINCT ROW(exam_session_id, is_correct, time_spent_sec, used_hints, rescored_at)) FILTER (WHERE is_new)
             AS n_answers
     FROM ranked
     WHERE n_rows > 1

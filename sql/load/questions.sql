@@ -3,7 +3,7 @@
 -- Inputs:  load_attempt.
 -- Params:  timezone, shift_days.
 -- Existing questions stay unchanged, except that a missing topic is filled in, and that a placeholder of an earlier load is
--- dated by its first answer in whatever order the logs arrive.
+-- dated by its first answer in any order of the logs.
 WITH topic AS (
     SELECT
         item_id,

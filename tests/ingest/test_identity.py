@@ -1,4 +1,4 @@
-"""An attempt is the student, the item and the instant, in whatever files and sessions it arrives."""
+"""An attempt is the student, the item and the instant, in all files and sessions."""
 
 import datetime as dt
 import random

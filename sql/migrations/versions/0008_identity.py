@@ -74,7 +74,7 @@ def upgrade() -> None:
             "topic_ids",
             postgresql.ARRAY(sa.Text()),
             nullable=True,
-            comment="All topics of the attempt, sorted; NULL if it has none. topic_id is one of them.",
+            comment="All topics of the attempt, sorted. The stored log has them only if there are several; else topic_id is the only one.",
         ),
     )
     add_column(
@@ -95,7 +95,6 @@ def upgrade() -> None:
     ):
         add_column(op, "features_topic_daily", column=sa.Column(name, sa.Integer(), nullable=True, comment=comment))
     op.execute("UPDATE features_topic_daily SET attempts_once = attempts, correct_once = correct, hints_once = hints")
-    op.execute("UPDATE attempt_log SET topic_ids = ARRAY[topic_id] WHERE topic_id IS NOT NULL")
     op.execute(sa.text(READ_AGAIN))
     replace_legacy_view(op, "attempt_element", definition=read_sql("attempts/attempt_element.sql"))
     replace_legacy_view(op, "attempt", definition=read_sql("attempts/attempt.sql"))

@@ -114,7 +114,10 @@ def topic_rows(answers: pa.Table, overall: pd.DataFrame, *, scale: Scale, week: 
 def _by_topic(answers: pa.Table) -> tuple[np.ndarray, np.ndarray, ResponseData]:
     user_code, users = _codes(answers["user_id"])
     topic_code, topics = _codes(answers["topic_id"])
+    has_topic = topic_code >= 0
     data = ResponseData.from_long(
-        (user_code, topic_code), answers["item_id"].to_numpy(), correct=answers["correct"].to_numpy()
+        (user_code[has_topic], topic_code[has_topic]),
+        answers["item_id"].to_numpy()[has_topic],
+        correct=answers["correct"].to_numpy()[has_topic],
     )
     return users, topics, data
