@@ -83,7 +83,7 @@ CROSS JOIN LATERAL (
         AND jsonb_typeof(x.result_json -> 'questions') = 'array'
         AND (
             x.session_id = ANY(w.session_ids)
-            OR x.result_json #>> '{questions,0,answered_at}' <= to_jsonb(w.to_at) #>> '{}' COLLATE "C"
+            OR (x.result_json #>> '{questions,0,answered_at}') COLLATE "C" <= to_jsonb(w.to_at) #>> '{}'
         )
     OFFSET 0
 ) AS e

@@ -43,7 +43,7 @@ def test_an_answer_with_two_topics_counts_in_each_and_once_in_the_total() -> Non
         topic_day("b", 0, 3, 1, attempts_once=1, correct_once=0),
     ]
     doc = document(topic_features=rows)
-    assert week_tally(doc) == tally(rows) == Tally(5, 3)
+    assert week_tally(doc) == tally(doc.topic_features) == Tally(5, 3)
     assert [(s.topic_id, s.week) for s in topic_summaries(doc)] == [("a", Tally(4, 3)), ("b", Tally(3, 1))]
 
 
