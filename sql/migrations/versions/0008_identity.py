@@ -104,3 +104,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     replace_comments(op, [(table, column, new, old) for table, column, old, new in COMMENTS])
     undo_revision(op, revision)
+    # PostgreSQL prints a view otherwise than it was written, so the view is written again.
+    op.get_bind().exec_driver_sql(read_sql("migrations/views/0001_attempt_element.sql").replace("%", "%%"))

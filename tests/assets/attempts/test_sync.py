@@ -875,7 +875,7 @@ def grow_history(engine: Engine, n_exams: int) -> None:
         engine,
         "INSERT INTO exam_results (session_id, user_id, result_json, created_at, updated_at) SELECT 's' || n, 'u' || n % 500, "
         "jsonb_build_object('questions', (SELECT jsonb_agg(jsonb_build_object('question_id', (n + i * 37) % 400, "
-        "'is_correct', (n + i) % 3 > 0, 'topic', 'algebra')) FROM generate_series(1, 10) AS i)), at, at "
+        "'is_correct', (n + i) % 3 > 0, 'topic', 'algebra')) FROM generate_series(1, 10) AS i) || '[{}]'), at, at "
         "FROM (SELECT n, timestamptz '2025-01-01' + n * interval '1 hour' AS at FROM generate_series(1, :n) AS n) AS g",
         {"n": n_exams},
     )
