@@ -148,6 +148,13 @@ def _facts(summary: LoadSummary) -> Iterator[tuple[str, str]]:
     for count, label, meaning in (
         (summary.rows_with_gaps, "gaps", "rows with a malformed time or count of hints, which count as not recorded"),
         (summary.duplicates, "duplicates", "rows equal to another row; counted once"),
+        (summary.further_topics, "topics", "rows equal except for the topic; one attempt with several topics"),
+        (summary.several_topics, "several topics", "attempts with more than one topic"),
+        (
+            summary.contradictory,
+            "contradictory",
+            "rows of one attempt (student, item and instant) with other values; an answer counts before none, wrong before right",
+        ),
         (summary.superseded, "re-scored", "answers replaced by a later scoring"),
         (summary.attempts_kept, "kept", "attempts of earlier loads in the same exams"),
         (summary.unanswered, "unanswered", "rows without an answer; missing, not wrong"),

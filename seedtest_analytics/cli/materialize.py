@@ -37,7 +37,11 @@ EMPTY_LOG_NOTE = (
 )
 
 INTERRUPTED = "`seedtest materialize` was interrupted"
-NO_ATTEMPTS = "there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first"
+NO_EXAMS = "there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first"
+LOG_IS_EMPTY = (
+    "the attempt log is empty: its sync has not run, or every exam is empty, failed or in attempt_quarantine. "
+    "Run `seedtest materialize --only sync_attempts`, or this command without --only"
+)
 
 
 PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False}
@@ -72,6 +76,10 @@ class Step:
             "dagster/asset_partition_range_start": self.first.isoformat(),
             "dagster/asset_partition_range_end": self.last.isoformat(),
         }
+
+
+SOURCE_STEPS = (Step("observe_source_tables", "source tables"), Step("sync_attempts", "attempts"))
+"""The steps that need no range of days. They fill the attempt log, which gives the range of the others."""
 
 
 def materialize_command(
@@ -159,9 +167,11 @@ def materialize(
             definitions, instance, console=console, run_config=run_config, is_dry_run=is_dry_run, summary=summary
         )
         try:
-            if not only:
-                runner.run(Step("observe_source_tables", "source tables"))
-                runner.run(Step("sync_attempts", "attempts"))
+            for step in SOURCE_STEPS:
+                if not only or step.job in only:
+                    runner.run(step)
+            if only and {step.job for step in SOURCE_STEPS}.issuperset(only):
+                return ()
             if is_dry_run and log_awaits_sync(engine):
                 console.print(EMPTY_LOG_NOTE)
                 return ()
@@ -224,10 +234,10 @@ def plan(
 def chosen(steps: Iterable[Step], only: Collection[str]) -> list[Step]:
     """The steps of the named jobs, each as a whole. Raises typer.BadParameter for an unknown job."""
     found = list(steps)
-    unknown = sorted(set(only) - {step.job for step in found})
+    names = [step.job for step in (*SOURCE_STEPS, *found)]
+    unknown = sorted(set(only) - set(names))
     if unknown:
-        names = ", ".join(step.job for step in found)
-        raise typer.BadParameter(f"unknown job: {', '.join(unknown)}. The jobs of these days are {names}")
+        raise typer.BadParameter(f"unknown job: {', '.join(unknown)}. The jobs of these days are {', '.join(names)}")
     return [replace(step, without=()) for step in found if step.job in only]
 
 
@@ -244,7 +254,7 @@ def _range(first: dt.date | None, last: dt.date | None, *, today: dt.date) -> tu
             {"zone": PLATFORM.timezone},
         ).one()
     if found[0] is None:
-        raise typer.BadParameter(NO_ATTEMPTS)
+        raise typer.BadParameter(LOG_IS_EMPTY)
     start = max(first or found[0], monday_of(PLATFORM.start_date))
     end = min(last or found[1], today - dt.timedelta(days=1))
     if start > end:
@@ -267,7 +277,7 @@ def _refuse_old_log(engine: Engine) -> None:
     with engine.connect() as connection:
         first, last, has_attempts = connection.execute(text(query), {"zone": platform.timezone}).one()
     if last is None and not has_attempts:
-        raise typer.BadParameter(NO_ATTEMPTS)
+        raise typer.BadParameter(NO_EXAMS)
     if last is not None and last.date() < first_partition(platform.start_date):
         today = dt.datetime.now(platform.zone).date()
         raise typer.BadParameter(

@@ -321,7 +321,10 @@ class EmbeddedPostgres:
         password_copy.unlink(missing_ok=True)
         if code == 0:
             # Single-user mode needs no password, and the server is out of reach until the role is there.
-            create = f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{self._password()}'\nGRANT pg_monitor, pg_signal_backend TO {USER}\n"
+            create = (
+                f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{self._password()}'\n"
+                f"GRANT pg_monitor, pg_signal_backend TO {USER}\n"
+            )
             command = (
                 "postgres",
                 "--single",

@@ -200,6 +200,19 @@ def replace_legacy_view(op: Operations, name: str, *, definition: str) -> None:
     _remember(connection, "view", name=name, legacy=legacy)
 
 
+def create_function(op: Operations, signature: str, *, definition: str) -> None:
+    """Create or replace a function of the platform, such as ``seedtest_json(jsonb)``."""
+    connection = op.get_bind()
+    _execute(connection, definition)
+    _remember(connection, "function", name=signature)
+
+
+def add_column(op: Operations, table: str, *, column: sa.Column[Any]) -> None:
+    """Add a column to a table of the platform."""
+    op.add_column(table, column)
+    _remember(op.get_bind(), "column", name=f"{table}.{column.name}")
+
+
 def replace_comments(op: Operations, comments: Iterable[tuple[str, str | None, str, str]]) -> None:
     """Replace comments, given as table, column (None: the table), old and new text.
 
@@ -257,6 +270,8 @@ def _undo(op: Operations, since: int) -> None:
         elif kind == "check":
             table, constraint = name.split(".")
             op.drop_constraint(constraint, table)
+        elif kind == "function":
+            _execute(connection, f"DROP FUNCTION {name}")
         elif kind == "index":
             _execute(connection, f'DROP INDEX IF EXISTS "{name}"')
         else:

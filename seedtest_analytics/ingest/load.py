@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ READABLE_ELEMENT = (
     f" && (!exists(@.rescored_at) || @.rescored_at like_regex {_UTC_TEXT})"
     ' && (!exists(@.is_correct) || @.is_correct.type() == "boolean")'
     ' && (!exists(@.time_spent_sec) || @.time_spent_sec.type() == "number")'
+    ' && (!exists(@.topics) || @.topics.type() == "array")'
     " && (!exists(@.used_hints) || @.used_hints.floor() == @.used_hints))"
 )
 
@@ -44,8 +46,9 @@ class LoadOptions:
         mapping: our column name to the name in the file.
         timezone: IANA zone of times without an offset and of the weeks of ``shift_to``.
         shift_to: move the log by whole weeks, keeping wall-clock times, so that its last attempt falls in the last ISO
-            week that ends on or before this date. Exams are then replaced whole.
-        is_replacing: replace exams whole. If false, an exam keeps attempts of earlier loads that this log lacks.
+            week that ends on or before this date. Exams are then replaced whole, and derived sessions in the time of the
+            log that it does not have are removed.
+        is_replacing: replace sessions whole. If false, a session keeps attempts of earlier loads that this log lacks.
         is_dry_run: do everything, then roll back.
         encoding: encoding of CSV files.
         now: attempts more than a day later do not decide the shift; default: the clock.
@@ -78,9 +81,11 @@ class Written:
 class LoadSummary:
     """What a load did.
 
-    ``rows_read`` = ``rows_rejected`` + ``duplicates`` + ``attempts`` + ``superseded`` (answers that a re-score replaced).
-    ``rows_with_gaps`` counts accepted rows with a malformed time or count of hints, which count as not recorded.
-    ``attempts_kept`` counts attempts of earlier loads that stayed in their exams.
+    ``rows_read`` = ``rows_rejected`` + ``attempts`` + ``duplicates`` (rows equal to another row) + ``further_topics`` (rows
+    equal except for the topic) + ``contradictory`` (rows of the same attempt with another answer) + ``superseded``
+    (answers that a re-score replaced). ``several_topics`` counts attempts with more than one topic, and
+    ``attempts_kept`` attempts of earlier loads that stayed in the exams of this one. ``rows_with_gaps`` counts
+    accepted rows with a malformed time or count of hints, which count as not recorded.
     """
 
     files: tuple[str, ...]
@@ -90,6 +95,9 @@ class LoadSummary:
     rejects: tuple[RejectCount, ...]
     attempts: int
     duplicates: int
+    further_topics: int
+    several_topics: int
+    contradictory: int
     superseded: int
     attempts_kept: int
     unanswered: int
@@ -170,7 +178,7 @@ def _publish(staging: Staging, logs: Sequence[LogFile], *, options: LoadOptions,
     progress("writing", 0)
     for bucket in range(staging.buckets):
         _publish_bucket(connection, bucket, shift=parameters, options=options, tally=tally)
-        progress("writing", (bucket + 1) / staging.buckets, rows=tally.distinct)
+        progress("writing", (bucket + 1) / staging.buckets, rows=tally["attempts"])
     _publish_rejects(connection, logs)
     move = dt.timedelta(weeks=weeks)
     return LoadSummary(
@@ -179,15 +187,18 @@ def _publish(staging: Staging, logs: Sequence[LogFile], *, options: LoadOptions,
         rows_rejected=staging.counts.rejected,
         rows_with_gaps=staging.counts.with_gaps,
         rejects=staging.counts.rejects.counts(),
-        attempts=tally.distinct - tally.superseded,
-        duplicates=survey.attempts - tally.distinct,
-        superseded=tally.superseded,
-        attempts_kept=tally.kept,
+        attempts=tally["attempts"],
+        duplicates=tally["duplicates"],
+        further_topics=tally["further_topics"],
+        several_topics=tally["several_topics"],
+        contradictory=tally["contradictory"],
+        superseded=tally["superseded"],
+        attempts_kept=tally["kept"],
         unanswered=survey.unanswered,
         local_times=staging.counts.local_times,
         rows_with_derived_session=survey.without_session,
         sessions_renamed=renamed,
-        exams=Written(tally.exams, tally.inserted, updated=tally.updated),
+        exams=Written(tally["exams"], tally["inserted"], updated=tally["updated"]),
         questions=questions,
         shifted_weeks=weeks,
         first_attempt_at=survey.first_at + move if survey.first_at else None,
@@ -205,32 +216,41 @@ def _shift_weeks(survey: Any, options: LoadOptions) -> int:
 
 @dataclass
 class _Tally:
-    distinct: int = 0
-    kept: int = 0
-    superseded: int = 0
-    exams: int = 0
-    inserted: int = 0
-    updated: int = 0
+    """Sums over the buckets, by the names of the counting statements."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add the counts of a bucket."""
+        self.counts.update({name: int(value) for name, value in row.items()})
+
+    def __getitem__(self, name: str) -> int:
+        return self.counts[name]
 
 
 def _publish_bucket(
     connection: Connection, bucket: int, *, shift: Mapping[str, Any], options: LoadOptions, tally: _Tally
 ) -> None:
-    def run(name: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        return connection.execute(statement("load/exams.sql", name), dict(parameters or {}))
+    parameters = {"bucket": bucket, "gap_minutes": SESSION_GAP_MINUTES, "readable": READABLE_ELEMENT, **shift}
 
-    run("empty_bucket")
-    run("fill_bucket", {"bucket": bucket, **shift})
-    run("fill_bucket_derived", {"bucket": bucket, "gap_minutes": SESSION_GAP_MINUTES, **shift})
-    run("analyze_bucket")
-    tally.distinct += run("count_bucket").scalar_one()
-    if not options.is_replacing and options.shift_to is None:
-        tally.kept += run("keep_existing", {"readable": READABLE_ELEMENT}).rowcount
-    tally.superseded += run("prefer_rescored").rowcount
-    exams, inserted, updated = run("upsert_exams").one()
-    tally.exams += exams
-    tally.inserted += inserted
-    tally.updated += updated
+    def run(*names: str) -> Any:
+        for name in names:
+            prepared = statement("load/exams.sql", name)
+            result = connection.execute(prepared, {key: parameters[key] for key in prepared.compile().params})
+        return result
+
+    run("empty_bucket", "fill_rows", "analyze_rows")
+    if options.shift_to is None:
+        run("find_stored", "add_stored")
+    else:
+        run("find_shifted")
+    run("merge_attempts", "cut_sessions")
+    if options.is_replacing:
+        run("drop_replaced", "cut_sessions")
+    run("drop_untouched")
+    tally.add(run("count_bucket").one()._mapping)
+    run("remove_emptied")
+    tally.add(run("upsert_exams").one()._mapping)
 
 
 def _publish_rejects(connection: Connection, logs: Sequence[LogFile]) -> None:

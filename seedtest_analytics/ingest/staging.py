@@ -60,7 +60,7 @@ class Staging:
         self.zone = zone
         self.buckets = int(np.clip(-(-estimated_rows // ROWS_PER_BUCKET), 1, MAX_BUCKETS))
         self.counts = StagedCounts()
-        for name in ("create_attempt", "create_reject", "create_bucket"):
+        for name in ("create_attempt", "create_reject", "create_row", "create_stored", "create_bucket"):
             connection.execute(statement("load/stage.sql", name))
         for bucket in range(self.buckets):
             partition = f"CREATE TEMP TABLE load_attempt_{bucket} PARTITION OF load_attempt"

@@ -57,12 +57,18 @@ class Goal(_Part):
 
 
 class TopicDay(_Part):
-    """What a student did in a topic on a day; times in ms, abilities in logits."""
+    """What a student did in a topic on a day; times in ms, abilities in logits.
+
+    An attempt with several topics counts in each of them. ``attempts_once`` and ``correct_once`` count it in one of them,
+    for totals over topics; None if every attempt has one topic.
+    """
 
     topic_id: str
     date: dt.date
     attempts: Count
     correct: Count
+    attempts_once: Count | None = None
+    correct_once: Count | None = None
     avg_time_ms: Number = None
     rt_median: Number = None
     hints: Count = 0

@@ -72,11 +72,18 @@ def known_days(document: ReportDocument) -> tuple[TopicDay, ...]:
 
 
 def tally(rows: Iterable[TopicDay]) -> Tally:
-    """The total of ``rows``."""
+    """The total of ``rows`` over all topics. An attempt with several topics counts once."""
     attempts = correct = 0
     for row in rows:
-        attempts, correct = attempts + row.attempts, correct + row.correct
+        attempts += row.attempts if row.attempts_once is None else row.attempts_once
+        correct += row.correct if row.correct_once is None else row.correct_once
     return Tally(attempts, correct)
+
+
+def topic_tally(rows: Iterable[TopicDay]) -> Tally:
+    """The total of ``rows`` of one topic: an attempt counts in each of its topics."""
+    found = list(rows)
+    return Tally(sum(row.attempts for row in found), sum(row.correct for row in found))
 
 
 def week_tally(document: ReportDocument) -> Tally:
@@ -114,8 +121,8 @@ def _topic_summary(topic_id: str, rows: list[TopicDay], *, week_start: dt.date) 
     newest = max((r for r in rows if r.theta_estimate is not None), key=lambda r: r.date, default=None)
     return TopicSummary(
         topic_id,
-        tally(r for r in rows if r.date >= week_start),
-        period=tally(rows),
+        topic_tally(r for r in rows if r.date >= week_start),
+        period=topic_tally(rows),
         typical_time_ms=_typical_time_ms(rows),
         theta=newest.theta_estimate if newest else None,
         theta_sd=newest.theta_sd if newest else None,

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, Table, Text
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, Table, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from seedtest_analytics.tables.declare import (
     JSONB,
@@ -72,7 +72,7 @@ def _contract_columns() -> list[Column[Any]]:
             derived_from=("exam_results.user_id", *_ELEMENT),
         ),
         column("session_id", Text, comment="Session of the exam.", derived_from=("exam_results.session_id",)),
-        column("topic_id", Text, comment="Topic given with the answer.", derived_from=_ELEMENT),
+        column("topic_id", Text, comment="Topic given with the answer; of several, the first.", derived_from=_ELEMENT),
     ]
 
 
@@ -141,6 +141,22 @@ def _platform_columns() -> list[Column[Any]]:
             minimum=1,
             derived_from=_ELEMENT,
         ),
+        column(
+            "topic_ids",
+            ARRAY(Text),
+            comment="All topics of the attempt, sorted. The stored log has them only if there are several; else topic_id is "
+            "the only one.",
+            derived_from=_ELEMENT,
+        ),
+        column(
+            "n_elements",
+            Integer,
+            comment="Elements of questions[] that are this attempt; more than 1 if there is one for each topic.",
+            nullable=False,
+            server_default=text("1"),
+            minimum=1,
+            derived_from=_ELEMENT,
+        ),
     ]
 
 
@@ -168,7 +184,8 @@ for _table in (attempt, attempt_log):
         _table,
         "sql/attempts/sync.sql:stage_attempts",
         ("student_id item_id topic_id question_ordinal", "sql/attempts/attempt_element.sql"),
-        ("occurrence_no is_answered hints_used", "sql/attempts/attempt_element.sql"),
+        ("occurrence_no is_answered hints_used n_elements", "sql/attempts/attempt_element.sql"),
+        ("topic_ids", "sql/sources/json_shapes.sql:seedtest_topics"),
         ("completed_at", "sql/attempts/sync.sql:stage_elements"),
         ("attempt_no answer_no", "sql/attempts/sync.sql:number_attempts"),
     )
@@ -239,7 +256,7 @@ attempt_sync = Table(
     column(
         "n_elements",
         Integer,
-        comment="Elements of questions[] in the exam result; 1 if questions is not an array.",
+        comment="Elements of questions[] in the exam result; 1 if no array of questions was understood.",
         nullable=False,
         minimum=0,
     ),

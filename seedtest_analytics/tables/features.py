@@ -11,6 +11,10 @@ def _count(name: str, comment: str, *origins: str) -> Column[Any]:
     return column(name, Integer, comment=comment, nullable=False, server_default="0", minimum=0, derived_from=origins)
 
 
+def _count_once(name: str, comment: str, *origins: str) -> Column[Any]:
+    return column(name, Integer, comment=comment, minimum=0, derived_from=origins)
+
+
 def _time(name: str, comment: str) -> Column[Any]:
     return column(name, Integer, comment=comment, unit="ms", minimum=0, derived_from=("attempt.recorded_time_ms",))
 
@@ -19,7 +23,7 @@ features_topic_daily = Table(
     "features_topic_daily",
     metadata,
     student_column(primary_key=True),
-    column("topic_id", Text, comment="Topic.", primary_key=True, derived_from=("attempt.topic_id",)),
+    column("topic_id", Text, comment="Topic.", primary_key=True, derived_from=("attempt.topic_ids",)),
     column(
         "date",
         Date,
@@ -27,7 +31,7 @@ features_topic_daily = Table(
         primary_key=True,
         derived_from=("attempt.completed_at",),
     ),
-    _count("attempts", "Answered attempts of the day.", "attempt.is_answered"),
+    _count("attempts", "Answered attempts of the day; one with several topics counts in each.", "attempt.is_answered"),
     _count("correct", "Of these, right.", "attempt.correct"),
     _time("avg_time_ms", "Mean of the recorded times of answered attempts."),
     column(
@@ -64,6 +68,9 @@ features_topic_daily = Table(
         unit="logit",
         derived_from=("mirt_ability.theta",),
     ),
+    _count_once("attempts_once", "Attempts whose first topic this is: adds up over topics.", "attempt.topic_id"),
+    _count_once("correct_once", "Of these, right.", "attempt.correct"),
+    _count_once("hints_once", "Attempts with a hint whose first topic this is.", "attempt.hint_used"),
     Index("ix_features_topic_daily_topic_date", "topic_id", "date"),
     Index("ix_features_topic_daily_user_date", "user_id", "date"),
     Index("ix_features_topic_daily_date", "date"),

@@ -25,5 +25,7 @@ SELECT
     answer_no,
     recorded_time_ms,
     hints_used,
-    occurrence_no
+    occurrence_no,
+    COALESCE(topic_ids, CASE WHEN topic_id IS NOT NULL THEN ARRAY[topic_id] END) AS topic_ids,
+    n_elements
 FROM attempt_log;

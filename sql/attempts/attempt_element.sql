@@ -1,7 +1,9 @@
 -- Defines the view attempt_element: every field of an element beside what is wrong with it.
--- Grain:   one element of exam_results.result_json.questions[]; one row with ordinal 0 if questions is not an array.
+-- Grain:   one element of questions[] of an exam; one row with ordinal 0 if no array of questions was understood.
 -- Inputs:  exam_results. Params: none.
 -- Casts:   a CASE on the form of the text guards every cast, so one malformed element never breaks a query.
+-- Attempt: elements with the same item and answered_at that differ in the topic only are one attempt with several topics.
+--          Without answered_at, a repeated item is a repeated question. attempt_ordinal is the attempt's first element.
 -- Spaces:  the patterns list the six that a cast trims. \s also matches Unicode spaces, on which a cast raises.
 -- Speed:   all window functions are inside the LATERAL, so the planner can push a predicate on the exam to the table.
 CREATE OR REPLACE VIEW attempt_element AS
@@ -24,8 +26,9 @@ WITH exam AS (
             WHEN length(e.user_id) = 36 AND e.user_id ~* '^[0-9a-f]{4}(-?[0-9a-f]{4}){7}$' THEN e.user_id::uuid
             ELSE md5(e.user_id)::uuid
         END AS student_id,
-        e.result_json -> 'questions' AS questions
+        j.questions
     FROM exam_results AS e
+    CROSS JOIN LATERAL seedtest_exam_questions(e.result_json) AS j (questions)
 )
 SELECT
     x.exam_result_id,
@@ -52,13 +55,14 @@ SELECT
     q.hints_used,
     q.hints_problem,
     q.answered_at,
-    q.answered_at_problem
+    q.answered_at_problem,
+    q.topic_ids,
+    q.topic_problem,
+    q.attempt_ordinal,
+    q.n_elements
 FROM exam AS x
 CROSS JOIN LATERAL (
-    SELECT
-        c.*,
-        row_number() OVER (PARTITION BY c.item_id ORDER BY c.question_ordinal)::integer AS occurrence_no
-    FROM (
+    WITH field AS (
         SELECT
             t.question_ordinal,
             t.element,
@@ -69,7 +73,8 @@ CROSS JOIN LATERAL (
             END AS element_problem,
             t.question_text,
             CASE WHEN t.is_item THEN t.question_text::bigint END AS item_id,
-            NULLIF(t.topic, '') AS topic_id,
+            CASE WHEN jsonb_typeof(t.topic) IN ('string', 'number') THEN NULLIF(t.topic #>> '{}', '') ELSE t.topic_ids[1] END
+                AS topic_id,
             t.answer IS NOT NULL AND t.answer_form AS is_answered,
             CASE WHEN t.answer_form THEN t.answer::boolean END AS is_correct,
             CASE WHEN NOT t.answer_form THEN 'answer_not_boolean' END AS answer_problem,
@@ -78,10 +83,17 @@ CROSS JOIN LATERAL (
             CASE WHEN t.hints_form THEN t.hints_text::integer END AS hints_used,
             CASE WHEN NOT t.hints_form THEN 'hints_not_integer' END AS hints_problem,
             CASE WHEN t.at_form THEN t.at_text::timestamptz END AS answered_at,
-            CASE WHEN NOT t.at_form THEN 'answered_at_not_instant' END AS answered_at_problem
+            CASE WHEN NOT t.at_form THEN 'answered_at_not_instant' END AS answered_at_problem,
+            NULLIF(t.topic_ids, ARRAY[NULL]::text[]) AS topic_ids,
+            CASE WHEN t.topic_ids = ARRAY[NULL]::text[] THEN 'topic_not_text' END AS topic_problem
         FROM (
             SELECT
                 r.*,
+                CASE
+                    WHEN r.topics IS NULL AND jsonb_typeof(r.topic) = 'string'
+                        THEN CASE WHEN r.topic <> '""' THEN ARRAY[r.topic #>> '{}'] END
+                    WHEN r.topics IS NOT NULL OR r.topic IS NOT NULL THEN seedtest_topics(r.topic, r.topics)
+                END AS topic_ids,
                 CASE
                     WHEN r.question_text ~ '^[ \t\n\v\f\r]*[+-]?[0-9]{1,18}[ \t\n\v\f\r]*$' THEN true
                     WHEN r.question_text ~ '^[ \t\n\v\f\r]*[+-]?[0-9]{19}[ \t\n\v\f\r]*$'
@@ -115,7 +127,8 @@ CROSS JOIN LATERAL (
                     u.element,
                     jsonb_typeof(u.element) AS element_type,
                     u.element ->> 'question_id' AS question_text,
-                    u.element ->> 'topic' AS topic,
+                    u.element -> 'topic' AS topic,
+                    u.element -> 'topics' AS topics,
                     COALESCE(NULLIF(u.element ->> 'is_correct', ''), NULLIF(u.element ->> 'correct', '')) AS answer,
                     NULLIF(u.element ->> 'time_spent_sec', '') AS time_text,
                     NULLIF(u.element ->> 'used_hints', '') AS hints_text,
@@ -131,9 +144,27 @@ CROSS JOIN LATERAL (
         UNION ALL
         -- An exam without questions gives no row. One whose questions are not an array is malformed.
         SELECT
-            0, x.questions, 'questions_not_array', NULL, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+            0, x.questions, 'questions_not_array', NULL, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+            NULL, NULL
         WHERE x.questions IS NOT NULL AND jsonb_typeof(x.questions) NOT IN ('array', 'null')
-    ) AS c
+    ),
+    grouped AS (
+        SELECT
+            f.*,
+            CASE WHEN f.has_instant THEN min(f.question_ordinal) OVER same_attempt ELSE f.question_ordinal END AS attempt_ordinal,
+            CASE WHEN f.has_instant THEN (count(*) OVER same_attempt)::integer ELSE 1 END AS n_elements
+        FROM (
+            SELECT
+                *,
+                answered_at IS NOT NULL AND element_problem IS NULL AND answer_problem IS NULL AS has_instant
+            FROM field
+        ) AS f
+        WINDOW same_attempt AS (
+            PARTITION BY f.item_id, f.answered_at, f.is_correct, f.time_spent_sec, f.hints_used, f.has_instant
+        )
+    )
+    SELECT g.*, dense_rank() OVER (PARTITION BY g.item_id ORDER BY g.attempt_ordinal)::integer AS occurrence_no
+    FROM grouped AS g
 ) AS q;
 
 COMMENT ON VIEW attempt_element IS

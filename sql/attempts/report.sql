@@ -4,6 +4,7 @@
 -- name: reconcile
 SELECT
     l.attempts,
+    l.attempt_elements,
     l.unanswered,
     l.repeated,
     l.newest_at,
@@ -14,6 +15,7 @@ FROM
     (
         SELECT
             count(*) AS attempts,
+            COALESCE(sum(n_elements), 0) AS attempt_elements,
             count(*) FILTER (WHERE NOT is_answered) AS unanswered,
             count(*) FILTER (WHERE occurrence_no > 1) AS repeated,
             max(completed_at) AS newest_at

@@ -10,13 +10,14 @@ CREATE TEMP TABLE staged_features ON COMMIT DROP AS
 WITH answered AS (
     SELECT
         user_id,
-        topic_id,
+        t.topic_id,
         (completed_at AT TIME ZONE :timezone)::date AS date,
         count(*) FILTER (WHERE is_answered) AS n,
         count(*) FILTER (WHERE is_answered AND correct) AS n_right
-    FROM attempt
-    WHERE completed_at >= :history_from AND completed_at < :to_at AND topic_id IS NOT NULL
-    GROUP BY user_id, topic_id, (completed_at AT TIME ZONE :timezone)::date
+    FROM attempt AS a
+    CROSS JOIN LATERAL unnest(a.topic_ids) AS t (topic_id)
+    WHERE completed_at >= :history_from AND completed_at < :to_at
+    GROUP BY user_id, t.topic_id, (completed_at AT TIME ZONE :timezone)::date
 ),
 windowed AS (
     SELECT
@@ -63,17 +64,21 @@ improvement AS (
 daily AS (
     SELECT
         user_id,
-        topic_id,
+        t.topic_id,
         (completed_at AT TIME ZONE :timezone)::date AS date,
         count(*) FILTER (WHERE is_answered)::integer AS attempts,
         count(*) FILTER (WHERE is_answered AND correct)::integer AS correct,
         round(avg(recorded_time_ms) FILTER (WHERE is_answered))::integer AS avg_time_ms,
         round(percentile_cont(0.5) WITHIN GROUP (ORDER BY recorded_time_ms) FILTER (WHERE is_answered))::integer AS rt_median,
         count(*) FILTER (WHERE hint_used)::integer AS hints,
-        max(completed_at) AS last_seen_at
-    FROM attempt
-    WHERE completed_at >= :from_at AND completed_at < :to_at AND topic_id IS NOT NULL
-    GROUP BY user_id, topic_id, (completed_at AT TIME ZONE :timezone)::date
+        max(completed_at) AS last_seen_at,
+        count(*) FILTER (WHERE is_answered AND t.topic_id = a.topic_id)::integer AS attempts_once,
+        count(*) FILTER (WHERE is_answered AND correct AND t.topic_id = a.topic_id)::integer AS correct_once,
+        count(*) FILTER (WHERE hint_used AND t.topic_id = a.topic_id)::integer AS hints_once
+    FROM attempt AS a
+    CROSS JOIN LATERAL unnest(a.topic_ids) AS t (topic_id)
+    WHERE completed_at >= :from_at AND completed_at < :to_at
+    GROUP BY user_id, t.topic_id, (completed_at AT TIME ZONE :timezone)::date
 )
 SELECT
     d.user_id,
@@ -89,7 +94,10 @@ SELECT
     CASE WHEN t.theta IS NULL THEN a.se ELSE t.se END::numeric(6, 3) AS theta_sd,
     d.rt_median,
     i.improvement::numeric(6, 3) AS improvement,
-    COALESCE(t.theta, a.theta)::numeric(6, 3) AS theta_mean
+    COALESCE(t.theta, a.theta)::numeric(6, 3) AS theta_mean,
+    d.attempts_once,
+    d.correct_once,
+    d.hints_once
 FROM daily AS d
 LEFT JOIN improvement AS i ON i.user_id = d.user_id AND i.topic_id = d.topic_id AND i.date = d.date
 LEFT JOIN LATERAL (

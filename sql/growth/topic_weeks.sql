@@ -1,4 +1,4 @@
--- Counts of answers and right answers for the mixed model. Every answer counts.
+-- Counts of answers and right answers for the mixed model. Every answer counts, once: in the first of its topics.
 -- Grain:  student, topic ('unknown' where the attempt has none) and calendar week.
 -- Inputs: attempt. Params: from_at, as_of (half open), first_monday (of the look-back), timezone, min_observations.
 

@@ -107,7 +107,7 @@ FROM simulation.item AS i
 WHERE
     i.item_id = q.id
     AND q.id BETWEEN :first_item_id AND :last_item_id
-    AND COALESCE(q.meta, '{}') = '{}';
+    AND seedtest_question_meta(q.meta) = '{}';
 
 -- name: insert_classrooms
 -- Classroom k belongs to organisation 1 + k modulo n_organisations.

@@ -1,8 +1,11 @@
 -- Builds exams from the staged attempts.
--- Grain:   session, one row of exam_results; bucket by bucket.
--- Inputs:  load_attempt, load_bucket (see stage.sql), exam_results.
+-- Grain:   session, one row of exam_results; bucket by bucket. An attempt is the student, the item and the instant.
+-- Inputs:  load_attempt, load_row, load_stored, load_bucket (see stage.sql), exam_results.
 -- Params:  bucket, timezone, shift_days (whole weeks in days; the wall-clock time stays), gap_minutes (the pause that ends a
 --          derived session), readable (a JSON path that matches readable attempts).
+-- Order:   the same attempts give the same exams, in any files and in any order of the files. The stored
+--          exams of the students that overlap the log are taken apart, merged with the log by attempt, and cut again.
+--          Only a contradiction depends on the order: the later log corrects the earlier one.
 
 -- name: resolve_exam_keys
 -- Sessions whose exam cannot have the session's id, because another user has it in the log or in the database. An exam that
@@ -27,16 +30,16 @@ WHERE
     AND NOT (plain.session_id IS NOT NULL AND plain.user_id IS NOT DISTINCT FROM u.user_id);
 
 -- name: empty_bucket
-TRUNCATE load_bucket;
+TRUNCATE load_row, load_stored, load_bucket;
 
--- name: fill_bucket
--- Rows that are equal in every column are one attempt, exported twice.
-INSERT INTO load_bucket
-SELECT DISTINCT
+-- name: fill_rows
+-- logged_at is the time in the log: it names a derived session, so a log that is shifted further keeps its exams.
+INSERT INTO load_row
+SELECT
     r.user_id,
     COALESCE(k.exam_session_id, r.session_id),
     r.item_id,
-    COALESCE(r.topic, 'general'),
+    r.topic,
     r.is_correct,
     r.time_spent_sec,
     r.used_hints,
@@ -44,111 +47,251 @@ SELECT DISTINCT
         WHEN :shift_days = 0 THEN r.answered_at
         ELSE (r.answered_at AT TIME ZONE :timezone + make_interval(days => :shift_days)) AT TIME ZONE :timezone
     END,
-    r.rescored_at
+    r.rescored_at,
+    r.answered_at
 FROM load_attempt AS r
 LEFT JOIN load_exam_key AS k ON k.user_id = r.user_id AND k.session_id = r.session_id
-WHERE r.bucket = :bucket AND r.session_id IS NOT NULL;
+WHERE r.bucket = :bucket;
 
--- name: fill_bucket_derived
--- Rows without a session: a pause of more than gap_minutes starts a new session. Its name is the unshifted time of its first
--- answer, so a log that is shifted further next week keeps its exams.
-INSERT INTO load_bucket
-SELECT DISTINCT
-    d.user_id,
-    to_char(
-        min(d.answered_at) OVER (PARTITION BY d.user_id, d.session_no) AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS"Z"'
-    ) || '@' || left(md5(d.user_id), 16),
-    d.item_id,
-    COALESCE(d.topic, 'general'),
-    d.is_correct,
-    d.time_spent_sec,
-    d.used_hints,
-    CASE
-        WHEN :shift_days = 0 THEN d.answered_at
-        ELSE (d.answered_at AT TIME ZONE :timezone + make_interval(days => :shift_days)) AT TIME ZONE :timezone
-    END,
-    d.rescored_at
+-- name: analyze_rows
+ANALYZE load_row;
+
+-- name: find_stored
+-- The stored exams that the log may change: those of its sessions, and those of its students that overlap its time by less
+-- than a pause. Only exams of this loader, and by time only those in which another program changed nothing. Times are
+-- compared as ISO texts in UTC, because a cast raises on a text that another program wrote. A shifted exam has other
+-- times: it is replaced whole. The look-up is lateral, so it follows the students of the log and not the history.
+INSERT INTO load_stored
+SELECT e.session_id, e.user_id, e.session_id ~ ('^[0-9]{8}T[0-9]{6}Z@' || left(md5(e.user_id), 16) || '$'), q.n_elements
 FROM (
-    SELECT g.*, count(*) FILTER (WHERE g.is_first) OVER (PARTITION BY g.user_id ORDER BY g.answered_at) AS session_no
-    FROM (
-        SELECT
-            r.*,
-            r.answered_at - lag(r.answered_at) OVER (PARTITION BY r.user_id ORDER BY r.answered_at)
-                > make_interval(mins => :gap_minutes) AS is_first
-        FROM load_attempt AS r
-        WHERE r.bucket = :bucket AND r.session_id IS NULL
-    ) AS g
-) AS d;
+    SELECT
+        user_id,
+        array_agg(DISTINCT exam_session_id) AS session_ids,
+        min(answered_at) - make_interval(mins => :gap_minutes) AS from_at,
+        max(answered_at) + make_interval(mins => :gap_minutes) AS to_at
+    FROM load_row
+    GROUP BY user_id
+) AS w
+CROSS JOIN LATERAL (
+    SELECT x.session_id, x.user_id, x.result_json -> 'questions' AS questions
+    FROM exam_results AS x
+    WHERE
+        x.user_id = w.user_id
+        AND (x.created_at >= w.from_at OR x.session_id = ANY(w.session_ids))
+        AND x.result_json #>> '{metadata,source}' = 'attempt_log'
+        AND x.result_json #> '{metadata,shifted_days}' IS NULL
+        AND jsonb_typeof(x.result_json -> 'questions') = 'array'
+        AND (
+            x.session_id = ANY(w.session_ids)
+            OR (x.result_json #>> '{questions,0,answered_at}') COLLATE "C" <= to_jsonb(w.to_at) #>> '{}'
+        )
+    OFFSET 0
+) AS e
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS n_elements,
+        count(*) FILTER (WHERE element @? :readable) AS n_readable
+    FROM jsonb_array_elements(e.questions) AS element
+) AS q
+WHERE q.n_readable = q.n_elements OR e.session_id = ANY(w.session_ids);
 
--- name: analyze_bucket
-ANALYZE load_bucket;
-
--- name: keep_existing
--- Attempts of the same exams that an earlier load stored and this log lacks (a session split over two files), and answers
--- that were rescored later than the log knows. Unreadable attempts are not kept: the log replaces them.
-INSERT INTO load_bucket
+-- name: add_stored
+-- A row for each topic of each stored attempt. Unreadable attempts are not kept: the log replaces them.
+INSERT INTO load_row
 SELECT
-    e.user_id,
-    e.session_id,
+    s.user_id,
+    CASE WHEN NOT s.is_derived THEN s.exam_session_id END,
     q.question_id,
-    COALESCE(q.topic, 'general'),
+    t.topic,
     q.is_correct,
     q.time_spent_sec,
     q.used_hints,
     q.answered_at,
-    q.rescored_at
-FROM (SELECT DISTINCT user_id, exam_session_id FROM load_bucket) AS s
-INNER JOIN exam_results AS e ON e.session_id = s.exam_session_id AND e.user_id = s.user_id
-CROSS JOIN LATERAL jsonb_array_elements(
-    CASE WHEN jsonb_typeof(e.result_json -> 'questions') = 'array' THEN e.result_json -> 'questions' ELSE '[]' END
-) AS element
+    q.rescored_at,
+    q.answered_at,
+    s.exam_session_id
+FROM load_stored AS s
+INNER JOIN exam_results AS e ON e.session_id = s.exam_session_id
+CROSS JOIN LATERAL jsonb_array_elements(e.result_json -> 'questions') AS element
 CROSS JOIN LATERAL jsonb_to_record(CASE WHEN element @? :readable THEN element ELSE '{}' END) AS q (
-    question_id bigint, is_correct boolean, topic text, time_spent_sec double precision, used_hints integer,
+    question_id bigint, is_correct boolean, time_spent_sec double precision, used_hints integer,
     answered_at timestamptz, rescored_at timestamptz
 )
-WHERE
-    e.result_json #>> '{metadata,source}' = 'attempt_log'
-    AND q.question_id IS NOT NULL
-    AND NOT EXISTS (
-        SELECT FROM load_bucket AS b
-        WHERE
-            b.exam_session_id = e.session_id
-            AND b.item_id = q.question_id
-            AND b.answered_at = q.answered_at
-            AND (q.rescored_at IS NULL OR b.rescored_at >= q.rescored_at)
-    );
+CROSS JOIN LATERAL unnest(COALESCE(seedtest_topics(element -> 'topic', element -> 'topics'), '{NULL}')) AS t (topic)
+WHERE q.question_id IS NOT NULL;
 
--- name: prefer_rescored
--- Of several answers to one item at one instant, the one that was scored last stays.
+-- name: find_shifted
+-- In a shifted load: the derived exams of the students from the time of this log. Those that it does not have are removed.
+INSERT INTO load_stored
+SELECT e.session_id, e.user_id, true, 0
+FROM (
+    SELECT user_id, min(logged_at) AS from_at, max(logged_at) AS to_at
+    FROM load_row
+    WHERE exam_session_id IS NULL
+    GROUP BY user_id
+) AS w
+CROSS JOIN LATERAL (
+    SELECT x.session_id, x.user_id
+    FROM exam_results AS x
+    WHERE
+        x.user_id = w.user_id
+        AND x.session_id ~ ('^[0-9]{8}T[0-9]{6}Z@' || left(md5(x.user_id), 16) || '$')
+        AND x.session_id COLLATE "C" >= to_char(w.from_at AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS"Z"')
+        AND x.session_id COLLATE "C" <= to_char(w.to_at AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS"Z@g"')
+        AND x.result_json #>> '{metadata,source}' = 'attempt_log'
+    OFFSET 0
+) AS e;
+
+-- name: merge_attempts
+-- One row for each attempt. The best row gives the answer: the one that was scored last; then an answer before none, the log
+-- before what is stored, wrong before right. Time and hints that it lacks come from the next row that has them. The session
+-- is the given one; of several, the first by name. 'general' stands for a missing topic.
+INSERT INTO load_bucket
+WITH ranked AS (
+    SELECT
+        r.*,
+        r.stored_in IS NULL AS is_new,
+        count(*) OVER attempt AS n_rows,
+        row_number() OVER (
+            attempt ORDER BY
+                r.rescored_at DESC NULLS LAST, r.is_correct IS NULL, r.stored_in IS NOT NULL, r.is_correct,
+                r.time_spent_sec, r.used_hints, r.exam_session_id COLLATE "C", r.topic COLLATE "C"
+        ) AS nth
+    FROM load_row AS r
+    WINDOW attempt AS (PARTITION BY r.user_id, r.item_id, r.answered_at)
+),
+several AS (
+    SELECT
+        user_id,
+        item_id,
+        answered_at,
+        min(exam_session_id COLLATE "C") AS exam_session_id,
+        array_agg(DISTINCT topic COLLATE "C" ORDER BY topic COLLATE "C") FILTER (WHERE topic <> 'general') AS topics,
+        (array_agg(time_spent_sec ORDER BY nth) FILTER (WHERE time_spent_sec IS NOT NULL))[1] AS time_spent_sec,
+        (array_agg(used_hints ORDER BY nth) FILTER (WHERE used_hints IS NOT NULL))[1] AS used_hints,
+        min(logged_at) AS logged_at,
+        min(stored_in) AS stored_in,
+        count(DISTINCT stored_in) AS n_stored,
+        count(*) FILTER (WHERE is_new) AS n_new,
+        count(DISTINCT ROW(topic, exam_session_id, is_correct, time_spent_sec, used_hints, rescored_at)) FILTER (WHERE is_new)
+            AS n_distinct,
+        count(DISTINCT ROW(exam_session_id, is_correct, time_spent_sec, used_hints, rescored_at)) FILTER (WHERE is_new)
+            AS n_answers
+    FROM ranked
+    WHERE n_rows > 1
+    GROUP BY user_id, item_id, answered_at
+)
+SELECT
+    r.user_id,
+    COALESCE(s.exam_session_id, r.exam_session_id),
+    COALESCE(s.exam_session_id, r.exam_session_id) IS NULL,
+    r.item_id,
+    COALESCE(s.topics, CASE WHEN r.topic <> 'general' THEN ARRAY[r.topic] END, ARRAY['general']),
+    r.is_correct,
+    COALESCE(s.time_spent_sec, r.time_spent_sec),
+    COALESCE(s.used_hints, r.used_hints),
+    r.answered_at,
+    r.rescored_at,
+    COALESCE(s.logged_at, r.logged_at),
+    COALESCE(s.stored_in, r.stored_in),
+    COALESCE(s.n_stored, CASE WHEN r.is_new THEN 0 ELSE 1 END),
+    r.is_new,
+    COALESCE(s.n_new, CASE WHEN r.is_new THEN 1 ELSE 0 END),
+    COALESCE(s.n_distinct, CASE WHEN r.is_new THEN 1 ELSE 0 END),
+    COALESCE(s.n_answers, CASE WHEN r.is_new THEN 1 ELSE 0 END)
+FROM ranked AS r
+LEFT JOIN several AS s ON s.user_id = r.user_id AND s.item_id = r.item_id AND s.answered_at = r.answered_at
+WHERE r.nth = 1;
+
+-- name: cut_sessions
+-- Attempts without a session: a pause of more than gap_minutes starts a new one, named by the time of its first answer.
+WITH followed AS (
+    SELECT
+        ctid AS row_id,
+        user_id,
+        logged_at,
+        logged_at - lag(logged_at) OVER (PARTITION BY user_id ORDER BY logged_at) > make_interval(mins => :gap_minutes)
+            AS is_first
+    FROM load_bucket
+    WHERE is_derived
+),
+numbered AS (
+    SELECT f.*, count(*) FILTER (WHERE f.is_first) OVER (PARTITION BY f.user_id ORDER BY f.logged_at) AS session_no
+    FROM followed AS f
+),
+named AS (
+    SELECT
+        n.row_id,
+        to_char(
+            min(n.logged_at) OVER (PARTITION BY n.user_id, n.session_no) AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS"Z"'
+        ) || '@' || left(md5(n.user_id), 16) AS exam_session_id
+    FROM numbered AS n
+)
+UPDATE load_bucket AS b
+SET exam_session_id = n.exam_session_id
+FROM named AS n
+WHERE b.ctid = n.row_id;
+
+-- name: drop_replaced
+-- With --replace: stored attempts that the log lacks leave the sessions that it has. Sessions are cut again afterwards.
 DELETE FROM load_bucket AS b
-USING load_bucket AS r
 WHERE
-    r.rescored_at IS NOT NULL
-    AND r.exam_session_id = b.exam_session_id
-    AND r.item_id = b.item_id
-    AND r.answered_at = b.answered_at
-    AND (b.rescored_at IS NULL OR b.rescored_at < r.rescored_at);
+    b.n_new = 0
+    AND EXISTS (SELECT FROM load_bucket AS r WHERE r.exam_session_id = b.exam_session_id AND r.n_new > 0);
+
+-- name: drop_untouched
+-- Stored exams that keep exactly their attempts: nothing to write.
+WITH untouched AS (
+    SELECT b.exam_session_id
+    FROM load_bucket AS b
+    GROUP BY b.exam_session_id
+    HAVING
+        sum(b.n_new) = 0 AND max(b.n_stored) = 1 AND bool_and(b.stored_in = b.exam_session_id)
+        AND count(*) = (SELECT s.n_elements FROM load_stored AS s WHERE s.exam_session_id = b.exam_session_id)
+),
+forgotten AS (
+    DELETE FROM load_stored AS s USING untouched AS u WHERE s.exam_session_id = u.exam_session_id
+)
+DELETE FROM load_bucket AS b USING untouched AS u WHERE b.exam_session_id = u.exam_session_id;
 
 -- name: count_bucket
-SELECT count(*) FROM load_bucket;
+-- What became of the log's rows: n_new rows of an attempt, of which n_distinct differ, of which n_answers differ beyond the topic.
+SELECT
+    count(*) FILTER (WHERE is_new) AS attempts,
+    count(*) FILTER (WHERE n_new = 0) AS kept,
+    COALESCE(sum(n_new - n_distinct), 0) AS duplicates,
+    COALESCE(sum(n_distinct - n_answers), 0) AS further_topics,
+    COALESCE(sum(n_answers - CASE WHEN is_new THEN 1 ELSE 0 END) FILTER (WHERE rescored_at IS NOT NULL), 0) AS superseded,
+    COALESCE(sum(n_answers - CASE WHEN is_new THEN 1 ELSE 0 END) FILTER (WHERE rescored_at IS NULL), 0) AS contradictory,
+    count(*) FILTER (WHERE n_new > 0 AND cardinality(topics) > 1) AS several_topics
+FROM load_bucket;
+
+-- name: remove_emptied
+-- Stored exams all of whose attempts are now in other exams.
+DELETE FROM exam_results AS e
+USING load_stored AS s
+WHERE
+    e.session_id = s.exam_session_id
+    AND NOT EXISTS (SELECT FROM load_bucket AS b WHERE b.exam_session_id = s.exam_session_id);
 
 -- name: upsert_exams
--- An exam with the same content is not updated, so a second load of a log changes no row.
+-- An exam with the same content is not updated, so a second load of a log changes no row. An attempt with several topics
+-- counts in each of them, and once in the score. A new exam's id follows from its session, so the same log gives the same
+-- ids everywhere, unless an exam of another session has that id.
 WITH topic AS (
     SELECT
-        exam_session_id,
-        topic,
-        count(*) FILTER (WHERE is_correct) AS correct,
-        count(is_correct) AS answered,
-        round(count(*) FILTER (WHERE is_correct)::numeric / NULLIF(count(is_correct), 0), 3) AS accuracy
-    FROM load_bucket
-    GROUP BY exam_session_id, topic
+        b.exam_session_id,
+        t.topic,
+        count(*) FILTER (WHERE b.is_correct) AS correct,
+        count(b.is_correct) AS answered,
+        round(count(*) FILTER (WHERE b.is_correct)::numeric / NULLIF(count(b.is_correct), 0), 3) AS accuracy
+    FROM load_bucket AS b
+    CROSS JOIN LATERAL unnest(b.topics) AS t (topic)
+    GROUP BY b.exam_session_id, t.topic
 ),
 score AS (
     SELECT
         exam_session_id,
-        sum(correct)::integer AS raw,
-        round(100 * sum(correct) / NULLIF(sum(answered), 0))::integer AS scaled,
         jsonb_agg(
             jsonb_build_object('topic', topic, 'correct', correct, 'total', answered, 'accuracy', accuracy)
             ORDER BY topic
@@ -161,49 +304,56 @@ score AS (
 exam AS (
     SELECT
         exam_session_id,
+        md5('attempt_log ' || exam_session_id)::uuid AS new_id,
         min(user_id) AS user_id,
+        count(*) FILTER (WHERE is_correct)::integer AS raw,
+        round(100 * count(*) FILTER (WHERE is_correct)::numeric / NULLIF(count(is_correct), 0))::integer AS scaled,
         max(answered_at) AS last_answer_at,
         max(rescored_at) AS last_rescored_at,
         jsonb_agg(
             jsonb_strip_nulls(jsonb_build_object(
                 'question_id', item_id,
                 'is_correct', is_correct,
-                'topic', topic,
+                'topic', topics[1],
+                'topics', CASE WHEN cardinality(topics) > 1 THEN topics END,
                 'time_spent_sec', time_spent_sec,
                 'used_hints', used_hints,
                 'answered_at', answered_at,
                 'rescored_at', rescored_at
             ))
-            ORDER BY answered_at, item_id, topic, is_correct, time_spent_sec, used_hints
+            ORDER BY answered_at, item_id
         ) AS questions
     FROM load_bucket
     GROUP BY exam_session_id
 ),
 written AS (
     INSERT INTO exam_results AS t (
-        session_id, user_id, status, result_json, score_raw, score_scaled, created_at, updated_at
+        id, session_id, user_id, status, result_json, score_raw, score_scaled, created_at, updated_at
     )
     SELECT
+        CASE WHEN taken.id IS NULL THEN x.new_id ELSE gen_random_uuid() END,
         x.exam_session_id,
         x.user_id,
         'ready',
         jsonb_build_object(
-            'score', jsonb_build_object('raw', s.raw, 'scaled', s.scaled),
+            'score', jsonb_build_object('raw', x.raw, 'scaled', x.scaled),
             'topics', s.topics,
             'summary', jsonb_build_object('strengths', s.strengths, 'weaknesses', s.weaknesses),
             'recommendations', '[]'::jsonb,
             'questions', x.questions,
-            'metadata', jsonb_build_object('version', 'v1', 'source', 'attempt_log'),
+            'metadata', jsonb_build_object('version', 'v1', 'source', 'attempt_log')
+                || CASE WHEN :shift_days = 0 THEN '{}' ELSE jsonb_build_object('shifted_days', :shift_days) END,
             'ability_estimate', 0.0,
             'standard_error', NULL,
             'percentile', NULL
         ),
-        s.raw,
-        s.scaled,
+        x.raw,
+        x.scaled,
         x.last_answer_at,
         GREATEST(x.last_answer_at, x.last_rescored_at)
     FROM exam AS x
     INNER JOIN score AS s ON s.exam_session_id = x.exam_session_id
+    LEFT JOIN exam_results AS taken ON taken.id = x.new_id AND taken.session_id <> x.exam_session_id
     ON CONFLICT (session_id) DO UPDATE SET
         status = excluded.status,
         result_json = excluded.result_json,

@@ -2,7 +2,8 @@
 -- Grain:   item, one row of question.
 -- Inputs:  load_attempt.
 -- Params:  timezone, shift_days.
--- Existing questions stay unchanged, except that a missing topic is filled in.
+-- Existing questions stay unchanged, except that a missing topic is filled in, and that a placeholder of an earlier load is
+-- dated by its first answer in any order of the logs.
 WITH topic AS (
     SELECT
         item_id,
@@ -35,8 +36,13 @@ written AS (
     SELECT item_id, 'Question ' || item_id || ' (its text was not in the attempt log)', topic_id, '{}', first_at, first_at
     FROM placed
     ORDER BY item_id
-    ON CONFLICT (id) DO UPDATE SET topic_id = excluded.topic_id, updated_at = now()
-    WHERE NULLIF(t.topic_id, '') IS NULL AND excluded.topic_id IS NOT NULL
+    ON CONFLICT (id) DO UPDATE SET
+        topic_id = COALESCE(NULLIF(t.topic_id, ''), excluded.topic_id),
+        created_at = CASE WHEN t.content = excluded.content THEN LEAST(t.created_at, excluded.created_at) ELSE t.created_at END,
+        updated_at = now()
+    WHERE
+        NULLIF(t.topic_id, '') IS NULL AND excluded.topic_id IS NOT NULL
+        OR t.content = excluded.content AND excluded.created_at < t.created_at
     RETURNING (t.xmax = 0) AS is_new
 )
 SELECT

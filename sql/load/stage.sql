@@ -29,18 +29,53 @@ CREATE TEMP TABLE load_reject (
     is_excluded boolean NOT NULL
 ) ON COMMIT DROP;
 
--- name: create_bucket
--- The attempts of one bucket without duplicates, with the key of their exam and their final time.
-CREATE TEMP TABLE load_bucket (
+-- name: create_row
+-- The rows of one bucket with the key of their exam (NULL: derive the session) and their final time, and the stored attempts
+-- beside them, one row for each topic. stored_in is the exam of a stored attempt.
+CREATE TEMP TABLE load_row (
     user_id text NOT NULL,
-    exam_session_id text NOT NULL,
+    exam_session_id text,
     item_id bigint NOT NULL,
-    topic text NOT NULL,
+    topic text,
     is_correct boolean,
     time_spent_sec double precision,
     used_hints integer,
     answered_at timestamptz NOT NULL,
-    rescored_at timestamptz
+    rescored_at timestamptz,
+    logged_at timestamptz NOT NULL,
+    stored_in text
+) ON COMMIT DROP;
+
+-- name: create_stored
+-- The stored exams that a bucket may change.
+CREATE TEMP TABLE load_stored (
+    exam_session_id text NOT NULL,
+    user_id text NOT NULL,
+    is_derived boolean NOT NULL,
+    n_elements bigint NOT NULL
+) ON COMMIT DROP;
+
+-- name: create_bucket
+-- The attempts of one bucket, each once. is_new: the log gives its answer. n_new: its rows in the log (see count_bucket).
+-- n_stored: the exams in which it is stored.
+CREATE TEMP TABLE load_bucket (
+    user_id text NOT NULL,
+    exam_session_id text,
+    is_derived boolean NOT NULL,
+    item_id bigint NOT NULL,
+    topics text[] NOT NULL,
+    is_correct boolean,
+    time_spent_sec double precision,
+    used_hints integer,
+    answered_at timestamptz NOT NULL,
+    rescored_at timestamptz,
+    logged_at timestamptz NOT NULL,
+    stored_in text,
+    n_stored bigint NOT NULL,
+    is_new boolean NOT NULL,
+    n_new bigint NOT NULL,
+    n_distinct bigint NOT NULL,
+    n_answers bigint NOT NULL
 ) ON COMMIT DROP;
 
 -- name: survey

@@ -7,7 +7,7 @@
 
 -- name: candidates
 -- `flag` lists what speaks against an item: the calibration's flag, a shift that excluded it from the link, an unresolved
--- drift alert, DIF of ETS class C.
+-- drift alert, DIF of ETS class C, a question.meta that cannot take a tag.
 -- Grain: item with parameters in the calibration. Params: run_id, as_of, week_start.
 WITH fit AS MATERIALIZED (
     SELECT
@@ -23,12 +23,17 @@ SELECT
     linked.a,
     linked.b,
     linked.c,
-    NULLIF(concat_ws('; ', linked.flag, 'not on the scale: ' || m.reason, d.alert, g.dif), '') AS flag,
+    NULLIF(concat_ws(
+        '; ', linked.flag, 'not on the scale: ' || m.reason, d.alert, g.dif,
+        CASE WHEN q.tags IS NULL THEN 'question.meta is not an object with an array of tags' END
+    ), '') AS flag,
     linked.is_anchor AS is_held,
-    COALESCE(q.meta -> 'tags' @> '["anchor"]', false) AS is_tagged,
+    COALESCE(q.tags @> '["anchor"]', false) AS is_tagged,
     COALESCE(n.n_responses, 0)::integer AS n_responses
 FROM mirt_item_params_history AS linked
-INNER JOIN question AS q ON q.id = linked.item_id::bigint
+INNER JOIN (
+    SELECT id, topic_id, seedtest_question_tags(meta) AS tags FROM question
+) AS q ON q.id = linked.item_id::bigint
 LEFT JOIN (
     SELECT item_id, count(*) AS n_responses FROM attempt WHERE is_answered AND completed_at < :as_of GROUP BY item_id
 ) AS n ON n.item_id = q.id
@@ -89,21 +94,23 @@ SELECT
     id AS item_id,
     topic_id,
     COALESCE(
-        jsonb_typeof(meta #> '{irt,a}') = 'number' AND jsonb_typeof(meta #> '{irt,b}') = 'number', false
+        jsonb_typeof(seedtest_question_meta(meta) #> '{irt,a}') = 'number'
+        AND jsonb_typeof(seedtest_question_meta(meta) #> '{irt,b}') = 'number',
+        false
     ) AS has_parameters
 FROM question
-WHERE meta -> 'tags' @> '["anchor"]'
+WHERE seedtest_question_tags(meta) @> '["anchor"]'
 ORDER BY id;
 
 -- name: tag
 -- Adds the tag and stores the parameters (linked scale) of the calibration that chose the item: later calibrations fix the
--- anchor at them. A tags value that is not an array is replaced.
+-- anchor at them. A meta or a tags value that was not understood stays as it is.
 -- Grain: chosen item. Params: item_ids, run_id.
 UPDATE question AS q
 SET
-    meta = COALESCE(q.meta, '{}') || jsonb_build_object(
+    meta = seedtest_question_meta(q.meta) || jsonb_build_object(
         'tags',
-        CASE WHEN jsonb_typeof(q.meta -> 'tags') = 'array' THEN q.meta -> 'tags' ELSE '[]' END || '["anchor"]',
+        seedtest_question_tags(q.meta) || '["anchor"]',
         'irt',
         jsonb_strip_nulls(
             jsonb_build_object('a', linked.a, 'b', linked.b, 'c', linked.c, 'model', linked.model, 'version', linked.run_id)
@@ -113,15 +120,15 @@ SET
 FROM mirt_item_params_history AS linked
 WHERE
     linked.run_id = :run_id AND linked.item_id = ANY(:item_ids) AND q.id = linked.item_id::bigint
-    AND NOT COALESCE(q.meta -> 'tags' @> '["anchor"]', false);
+    AND NOT seedtest_question_tags(q.meta) @> '["anchor"]';
 
 -- name: write_back
 -- Writes the calibration's parameters (linked scale) to question.meta.irt, with the run as `version`. Anchors keep their
 -- values, because a scale that follows its own last estimate would drift. Items written here become anchors only when
--- somebody tags them.
+-- somebody tags them. A meta that was not understood stays as it is.
 -- Grain: item. Params: run_id.
 UPDATE question AS q
-SET meta = COALESCE(q.meta, '{}') || jsonb_build_object('irt', w.irt), updated_at = now()
+SET meta = seedtest_question_meta(q.meta) || jsonb_build_object('irt', w.irt), updated_at = now()
 FROM (
     SELECT
         item_id::bigint AS item_id,
@@ -133,5 +140,12 @@ FROM (
 ) AS w
 WHERE
     q.id = w.item_id
-    AND NOT COALESCE(q.meta -> 'tags' @> '["anchor"]', false)
-    AND q.meta -> 'irt' IS DISTINCT FROM w.irt;
+    AND seedtest_question_meta(q.meta) IS NOT NULL
+    AND NOT COALESCE(seedtest_question_tags(q.meta) @> '["anchor"]', false)
+    AND seedtest_question_meta(q.meta) -> 'irt' IS DISTINCT FROM w.irt;
+
+-- name: meta_not_understood
+-- Questions whose meta is neither an object nor empty, so nothing is written to it. Grain: one row.
+SELECT count(*) AS questions, (array_agg(id ORDER BY id))[1:5] AS first_ids
+FROM question
+WHERE seedtest_question_meta(meta) IS NULL;

@@ -15,7 +15,7 @@ FROM (
             WHEN 'org_id' THEN e.org_id::text
             WHEN 'classroom_id' THEN s.classroom_id
             WHEN 'grade' THEN c.grade::text
-            WHEN 'result_json' THEN e.result_json #>> CAST(:path AS text[])
+            WHEN 'result_json' THEN seedtest_json(e.result_json) #>> CAST(:path AS text[])
         END, '') AS value
     FROM (
         SELECT DISTINCT user_id, exam_result_id FROM attempt WHERE completed_at >= :from_at AND completed_at < :as_of

@@ -15,7 +15,7 @@ WHERE
     AND a.completed_at < :as_of
     AND a.is_answered
     AND (NOT :first_only OR a.answer_no = 1)
-    AND (CAST(:topic_id AS text) IS NULL OR a.topic_id = :topic_id OR EXISTS (
+    AND (CAST(:topic_id AS text) IS NULL OR :topic_id = ANY(a.topic_ids) OR EXISTS (
         SELECT FROM question AS q WHERE q.id = a.item_id AND q.topic_id = :topic_id
     ))
     AND (CAST(:subject_id AS integer) IS NULL OR a.exam_id = :subject_id)
@@ -32,12 +32,19 @@ DROP TABLE calibration_answer;
 -- First answers that are inside the look-back.
 -- Grain: student and item. Params: from_at, as_of.
 CREATE TEMP TABLE scoring_answer ON COMMIT DROP AS
-SELECT user_id, item_id, correct, topic_id
+SELECT user_id, item_id, correct, topic_ids
 FROM attempt
 WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered AND answer_no = 1;
 
 -- name: overall_rows
-SELECT user_id, item_id, correct::integer AS correct, topic_id FROM scoring_answer ORDER BY user_id, topic_id, item_id;
+SELECT user_id, item_id, correct::integer AS correct FROM scoring_answer ORDER BY user_id, item_id;
+
+-- name: topic_rows
+-- An answer counts in each of its topics. Grain: student, topic and item.
+SELECT a.user_id, a.item_id, a.correct::integer AS correct, t.topic_id
+FROM scoring_answer AS a
+CROSS JOIN LATERAL unnest(a.topic_ids) AS t (topic_id)
+ORDER BY a.user_id, t.topic_id, a.item_id;
 
 -- name: windows
 -- The first answer to the item inside the window.
@@ -65,20 +72,23 @@ ORDER BY user_id, is_recent, item_id;
 -- Grain: tagged item with parameters.
 SELECT
     q.id::text AS item_id,
-    (q.meta #>> '{irt,a}')::numeric AS a,
-    (q.meta #>> '{irt,b}')::numeric AS b,
-    (q.meta #>> '{irt,c}')::numeric AS c,
+    (q.irt ->> 'a')::numeric AS a,
+    (q.irt ->> 'b')::numeric AS b,
+    (q.irt ->> 'c')::numeric AS c,
     linked.se_a,
     linked.se_b,
     linked.se_c
-FROM question AS q
-LEFT JOIN mirt_item_params_history AS linked
-    ON linked.run_id = q.meta #>> '{irt,version}' AND linked.item_id = q.id::text
+FROM (
+    SELECT id, seedtest_question_meta(meta) -> 'irt' AS irt
+    FROM question
+    WHERE seedtest_question_tags(meta) @> '["anchor"]'
+    OFFSET 0
+) AS q
+LEFT JOIN mirt_item_params_history AS linked ON linked.run_id = q.irt ->> 'version' AND linked.item_id = q.id::text
 WHERE
-    q.meta -> 'tags' @> '["anchor"]'
-    AND jsonb_typeof(q.meta #> '{irt,a}') = 'number'
-    AND jsonb_typeof(q.meta #> '{irt,b}') = 'number'
-    AND COALESCE(jsonb_typeof(q.meta #> '{irt,c}'), 'null') IN ('number', 'null')
+    jsonb_typeof(q.irt -> 'a') = 'number'
+    AND jsonb_typeof(q.irt -> 'b') = 'number'
+    AND COALESCE(jsonb_typeof(q.irt -> 'c'), 'null') IN ('number', 'null')
 ORDER BY q.id;
 
 -- name: count_students

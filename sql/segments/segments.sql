@@ -23,7 +23,7 @@ WITH weekly AS (
     HAVING count(kpis ->> 'A_t') >= :min_weeks
 ),
 daily AS (
-    SELECT user_id, date, avg(rt_median) AS rt_median, sum(hints) AS hints, sum(attempts) AS attempts
+    SELECT user_id, date, avg(rt_median) AS rt_median, sum(hints_once) AS hints, sum(attempts_once) AS attempts
     FROM features_topic_daily
     WHERE date BETWEEN :first_week AND CAST(:week_start AS date) + 6
     GROUP BY user_id, date

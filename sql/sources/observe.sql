@@ -13,7 +13,8 @@ FROM exam_results;
 SELECT
     count(*) AS rows,
     max(updated_at) FILTER (WHERE updated_at <= now()) AS newest_at,
-    count(*) FILTER (WHERE meta -> 'tags' @> '["anchor"]') AS anchors
+    count(*) FILTER (WHERE seedtest_question_tags(meta) @> '["anchor"]') AS anchors,
+    count(*) FILTER (WHERE seedtest_question_meta(meta) IS NULL) AS meta_not_understood
 FROM question;
 
 -- name: interest_goal

@@ -126,7 +126,8 @@ def test_only_the_jobs_that_are_named() -> None:
     only = chosen(steps, ["generate_weekly_report", "calibrate_irt"])
     assert [step.job for step in only] == ["calibrate_irt", "generate_weekly_report"]
     with pytest.raises(
-        typer.BadParameter, match=r"unknown job: calibrate\. The jobs of these days are calibrate_irt, "
+        typer.BadParameter,
+        match=r"unknown job: calibrate\. The jobs of these days are observe_source_tables, sync_attempts, calibrate_irt, ",
     ):
         chosen(steps, ["calibrate"])
 
@@ -168,6 +169,23 @@ def test_an_empty_database_is_refused_before_the_sync(seedtest: Seedtest, databa
     code, output = seedtest("materialize", DATABASE_URL=database.url.render_as_string(hide_password=False))
     assert code == 2
     assert "there are no attempts; run `seedtest load FILE`" in shown(output)
+
+
+def test_the_sync_alone_needs_no_attempts(
+    seedtest: Seedtest, database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_exams(database, 2)
+    url = database.url.render_as_string(hide_password=False)
+    monkeypatch.setattr("seedtest_analytics.cli.home.use_instance", lambda: None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setattr(dg.DagsterInstance, "get", lambda: instance)
+        code, output = seedtest("materialize", "--only", "calibrate_irt", DATABASE_URL=url)
+        assert code == 2
+        assert "the attempt log is empty" in shown(output)
+        assert "`seedtest materialize --only sync_attempts`" in shown(output)
+        code, output = seedtest("materialize", "--only", "sync_attempts", DATABASE_URL=url)
+    assert code == 0, output
+    assert rows_of(database, "SELECT count(*) AS n FROM attempt") == [{"n": 20}]
 
 
 @pytest.mark.parametrize(("failed", "code"), [((), 0), (("fit_growth_glmm",), 1)])

@@ -228,16 +228,16 @@ def test_sessions_are_derived_from_pauses_where_there_are_none(database: Engine,
     assert [row[0][:17] for row in exam_rows(database)] == ["20260302T090000Z@", "20260302T100100Z@"]
 
 
-def test_duplicates_are_one_attempt_and_repeats_are_two(database: Engine, tmp_path: Path) -> None:
+def test_duplicates_and_contradictions_are_one_attempt_and_repeats_are_two(database: Engine, tmp_path: Path) -> None:
     rows = [attempt(0), attempt(0), attempt(0, correct=False), attempt(1)]
     summary = load_attempt_log(database, [write_log(tmp_path / "log.parquet", rows)])
-    assert (summary.attempts, summary.duplicates) == (3, 1)
+    assert (summary.attempts, summary.duplicates, summary.contradictory) == (2, 1, 1)
     with database.connect() as connection:
         assert (
             connection.execute(
                 text("SELECT jsonb_array_length(result_json -> 'questions') FROM exam_results")
             ).scalar_one()
-            == 3
+            == 2
         )
 
 

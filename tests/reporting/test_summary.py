@@ -37,6 +37,16 @@ def test_totals_cut_at_the_week_and_know_every_day() -> None:
     assert [m for m, _ in weekly_tallies(doc.topic_features[:4])] == [WEEK - dt.timedelta(7), WEEK]
 
 
+def test_an_answer_with_two_topics_counts_in_each_and_once_in_the_total() -> None:
+    rows = [
+        topic_day("a", 0, 4, 3, attempts_once=4, correct_once=3),
+        topic_day("b", 0, 3, 1, attempts_once=1, correct_once=0),
+    ]
+    doc = document(topic_features=rows)
+    assert week_tally(doc) == tally(doc.topic_features) == Tally(5, 3)
+    assert [(s.topic_id, s.week) for s in topic_summaries(doc)] == [("a", Tally(4, 3)), ("b", Tally(3, 1))]
+
+
 def test_wilson_interval_agrees_with_published_values() -> None:
     """Newcombe 1998 (Statistics in Medicine 17:857-872), table I, method 3."""
     for (correct, n), expected in {

@@ -76,7 +76,8 @@ def _sync(context: dg.AssetExecutionContext, config: SyncOptions, *, postgres: P
         counts = connection.execute(statement(REPORT_SQL, "reconcile")).one()
         reasons = table_preview(connection, statement(REPORT_SQL, "reasons"))
         by_month = table_preview(connection, statement(REPORT_SQL, "by_month"))
-    missing = counts.elements - counts.attempts - counts.excluded
+    missing = counts.elements - counts.attempt_elements - counts.excluded
+    merged = counts.attempt_elements - counts.attempts
     share = counts.quarantined / max(counts.elements, 1)
     yield Outcome(
         result.attempts,
@@ -85,12 +86,14 @@ def _sync(context: dg.AssetExecutionContext, config: SyncOptions, *, postgres: P
             "changed_exams": result.changed_exams,
             "unanswered": counts.unanswered,
             "repeated_in_exam": counts.repeated,
+            "further_topics": merged,
             "newest_attempt": str(counts.newest_at),
             "by_month": by_month,
         },
         checks=[
             RECONCILED.judged(
-                f"{counts.elements:,} elements = {counts.attempts:,} attempts + {counts.excluded:,} excluded",
+                f"{counts.elements:,} elements = {counts.attempts:,} attempts + {merged:,} further topics of them "
+                f"+ {counts.excluded:,} excluded",
                 is_passed=missing == 0 or dry,
                 metadata={"missing": missing},
             )

@@ -16,11 +16,22 @@ from seedtest_analytics.tables.attempts import attempt_log, attempt_quarantine
 
 _FILE = "attempts/sync.sql"
 _LOCK = "attempt_log"
-_IN_BATCH = "EXISTS (SELECT FROM batch_exam AS b WHERE b.exam_result_id = t.exam_result_id)"
+# Not a join: the planner reads the rows of an array by their index, however large it believes the batch to be.
+_IN_BATCH = "t.exam_result_id = ANY(ARRAY(SELECT exam_result_id FROM batch_exam))"
 MAX_QUESTIONS = 100_000
 """An exam with more questions goes to quarantine as a whole."""
 
-_STAGING = ("stage_oversized", "stage_attempts", "number_attempts", "analyze_numbered", "apply_numbers_to_staged")
+_STAGING = (
+    "stage_oversized",
+    "analyze_elements",
+    "stage_attempts",
+    "analyze_attempts",
+    "number_attempts",
+    "analyze_numbered",
+    "apply_numbers_to_staged",
+    "find_renumbered",
+    "analyze_renumbered",
+)
 
 
 @dataclass(frozen=True)

@@ -765,8 +765,8 @@ def upgrade() -> None:
         comment="KPIs of each student and week; every writer merges its own keys and touches no other.",
     )
     create_index_if_missing(op, "ix_weekly_kpi_week", table="weekly_kpi", columns=["week_start"], unique=False)
-    replace_legacy_view(op, "attempt_element", definition=read_sql("attempts/attempt_element.sql"))
-    replace_legacy_view(op, "attempt", definition=read_sql("attempts/attempt.sql"))
+    replace_legacy_view(op, "attempt_element", definition=read_sql("migrations/views/0001_attempt_element.sql"))
+    replace_legacy_view(op, "attempt", definition=read_sql("migrations/views/0001_attempt.sql"))
 
 
 def downgrade() -> None:

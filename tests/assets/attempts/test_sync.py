@@ -47,7 +47,7 @@ def numbering(engine: Engine) -> list[tuple[Any, ...]]:
 def assert_reconciled(engine: Engine) -> None:
     (counts,) = rows_of(
         engine,
-        "SELECT (SELECT count(*) FROM attempt) AS attempts, "
+        "SELECT (SELECT COALESCE(sum(n_elements), 0) FROM attempt) AS attempts, "
         "(SELECT count(DISTINCT (exam_result_id, question_ordinal)) FROM attempt_quarantine "
         "WHERE is_excluded) AS excluded, "
         "(SELECT COALESCE(sum(n_elements), 0) FROM attempt_sync) AS elements",
@@ -283,7 +283,10 @@ def test_questions_that_are_no_array(database: Engine, questions: Any) -> None:
     assert_reconciled(database)
 
 
-@pytest.mark.parametrize("result_json", ["{}", '{"questions": null}', '{"questions": []}', "[]", "null", '"text"', "7"])
+@pytest.mark.parametrize(
+    "result_json",
+    ["{}", '{"questions": null}', '{"questions": []}', "[]", "null", *map(json.dumps, ("{}", "[]", "null"))],
+)
 def test_an_exam_without_questions_says_nothing(database: Engine, result_json: str) -> None:
     execute(
         database,
@@ -313,6 +316,133 @@ def test_an_exam_at_an_impossible_time(database: Engine, created_at: Any, reason
     assert quarantine(database) == [{"question_ordinal": 1, "reason": reason, "is_excluded": True}]
     assert [row["item_id"] for row in attempts(database)] == [2]
     assert sync(database).changed_exams == 0
+
+
+# ---- JSON of another shape ----
+
+ELEMENT_LIST = [question(1), question(2, is_correct=False)]
+WHOLE = {"questions": ELEMENT_LIST}
+
+
+def store_json(engine: Engine, result_json: Any) -> None:
+    execute(
+        engine,
+        "INSERT INTO exam_results (session_id, user_id, result_json, created_at, updated_at) "
+        "VALUES ('s', 'kim', CAST(:j AS jsonb), '2026-01-05', '2026-01-05')",
+        {"j": json.dumps(result_json)},
+    )
+
+
+@pytest.mark.parametrize(
+    "result_json",
+    [
+        WHOLE,
+        ELEMENT_LIST,
+        json.dumps(WHOLE),
+        json.dumps(ELEMENT_LIST),
+        {"questions": json.dumps(ELEMENT_LIST)},
+        json.dumps({"questions": json.dumps(ELEMENT_LIST)}),
+        "  " + json.dumps(WHOLE, indent=1) + "\n",
+    ],
+)
+def test_an_exam_is_understood_in_every_shape_that_drivers_store(database: Engine, result_json: Any) -> None:
+    store_json(database, result_json)
+    sync(database)
+    assert [row["item_id"] for row in rows_of(database, "SELECT item_id FROM attempt ORDER BY 1")] == [1, 2]
+    assert quarantine(database) == []
+    assert sync(database, full_compare=True).changed_exams == 0
+    assert_reconciled(database)
+
+
+@pytest.mark.parametrize(
+    "result_json",
+    [
+        "text",
+        "",
+        "{broken",
+        7,
+        1.5,
+        True,
+        json.dumps(json.dumps(WHOLE)),
+        "7",
+        {"questions": "text"},
+        {"questions": json.dumps({"0": question(1)})},
+        "NaN",
+        "[" * 20_000,
+        '{"a": "\\u0000"}',
+    ],
+)
+def test_an_exam_that_was_not_understood_is_in_quarantine(database: Engine, result_json: Any) -> None:
+    store_json(database, result_json)
+    store(database, Exam((question(5),)))
+    sync(database)
+    assert quarantine(database) == [{"question_ordinal": 0, "reason": "questions_not_array", "is_excluded": True}]
+    assert [row["item_id"] for row in attempts(database)] == [5]
+    assert_reconciled(database)
+
+
+@pytest.mark.parametrize(
+    ("fields", "topic_id", "topic_ids"),
+    [
+        ({"topic": "b", "topics": ["a", "b"]}, "b", ["a", "b"]),
+        ({"topic": ["b", "a", "b"]}, "a", ["a", "b"]),
+        ({"topic": None, "topics": ["b", "a", ""]}, "a", ["a", "b"]),
+        ({"topic": 12}, "12", ["12"]),
+        ({"topic": "a", "topics": "c"}, "a", ["a", "c"]),
+        ({"topic": [], "topics": []}, None, None),
+        ({"topic": "", "topics": None}, None, None),
+    ],
+)
+def test_the_topics_of_a_question(
+    database: Engine, fields: dict[str, Any], topic_id: str | None, topic_ids: list[str] | None
+) -> None:
+    store(database, Exam(({"question_id": 1, "is_correct": True, **fields},)))
+    sync(database)
+    assert attempts(database, "topic_id, topic_ids") == [{"topic_id": topic_id, "topic_ids": topic_ids}]
+    assert quarantine(database) == []
+
+
+@pytest.mark.parametrize("fields", [{"topic": {}}, {"topic": True}, {"topics": [["a"]]}, {"topics": {"a": 1}}])
+def test_topics_that_are_not_texts_are_kept_as_not_recorded(database: Engine, fields: dict[str, Any]) -> None:
+    store(database, Exam(({"question_id": 1, "is_correct": True, **fields},)))
+    sync(database)
+    assert attempts(database, "topic_id, topic_ids") == [{"topic_id": None, "topic_ids": None}]
+    assert quarantine(database) == [{"question_ordinal": 1, "reason": "topic_not_text", "is_excluded": False}]
+
+
+# ---- one element for each topic ----
+
+AT = "2026-01-05T10:00:00Z"
+
+
+def test_elements_equal_except_for_the_topic_are_one_attempt(database: Engine) -> None:
+    elements = [question(1, topic=topic, answered_at=AT) for topic in ("b", "a", None, "b")]
+    store(database, Exam((*elements, question(2, answered_at=AT))))
+    sync(database)
+    found = rows_of(
+        database, "SELECT item_id, topic_id, topic_ids, n_elements, attempt_no FROM attempt ORDER BY item_id"
+    )
+    assert [tuple(row.values()) for row in found] == [(1, "b", ["a", "b"], 4, 1), (2, "algebra", ["algebra"], 1, 1)]
+    assert_reconciled(database)
+    assert touched(database) == {NOON.date(): 2}
+
+
+@pytest.mark.parametrize(
+    "other", [{"is_correct": False}, {"used_hints": 1}, {"time_spent_sec": 3}, {"answered_at": "2026-01-05T10:00:01Z"}]
+)
+def test_elements_that_differ_otherwise_are_two_attempts(database: Engine, other: dict[str, Any]) -> None:
+    store(
+        database,
+        Exam((question(1, topic="a", answered_at=AT), question(1, **{"topic": "b", "answered_at": AT, **other}))),
+    )
+    sync(database)
+    assert [row["n_elements"] for row in attempts(database, "n_elements")] == [1, 1]
+
+
+def test_without_a_time_of_its_own_a_repeated_question_is_a_repeated_question(database: Engine) -> None:
+    store(database, Exam((question(1, topic="a"), question(1, topic="b"))))
+    sync(database)
+    assert sorted(row["occurrence_no"] for row in attempts(database, "occurrence_no")) == [1, 2]
 
 
 def test_an_exam_without_times_on_a_legacy_table(database: Engine) -> None:
@@ -403,7 +533,7 @@ def test_any_json_never_raises_and_is_accounted_for(shared_database: Engine, exa
     n_elements = sum(len(q) if isinstance(q, list) else q is not None for q in exams)
     (counts,) = rows_of(
         shared_database,
-        "SELECT (SELECT count(*) FROM attempt) + "
+        "SELECT (SELECT COALESCE(sum(n_elements), 0) FROM attempt) + "
         "(SELECT count(*) FROM attempt_quarantine WHERE is_excluded) AS accounted, "
         "(SELECT count(*) FROM attempt) - (SELECT count(DISTINCT id) FROM attempt) AS repeated_ids",
     )
@@ -732,3 +862,69 @@ def test_one_exams_elements_are_read_without_taking_the_others_apart(database: E
         database, "SELECT * FROM attempt_element WHERE exam_result_id = '00000000-0000-0000-0000-000000000001'"
     )
     assert "exam_results_pkey" in found
+
+
+HISTORY = ("exam_results", "attempt_log", "attempt_sync", "attempt_quarantine", "attempt_touched_day")
+READS_ALL_KEYS = ("CREATE TEMP TABLE changed_exam", "ANALYZE")
+"""find_changed compares keys and row versions of all exams, and reads no JSON."""
+
+
+def grow_history(engine: Engine, n_exams: int) -> None:
+    """Exams of ten questions, synced. The planner takes the table for what it is."""
+    execute(
+        engine,
+        "INSERT INTO exam_results (session_id, user_id, result_json, created_at, updated_at) SELECT 's' || n, 'u' || n % 500, "
+        "jsonb_build_object('questions', (SELECT jsonb_agg(jsonb_build_object('question_id', (n + i * 37) % 400, "
+        "'is_correct', (n + i) % 3 > 0, 'topic', 'algebra')) FROM generate_series(1, 10) AS i) || '[{}]'), at, at "
+        "FROM (SELECT n, timestamptz '2025-01-01' + n * interval '1 hour' AS at FROM generate_series(1, :n) AS n) AS g",
+        {"n": n_exams},
+    )
+    sync(engine, as_of=NOW + 3650 * DAY)
+    for table in HISTORY:
+        execute(engine, f"ANALYZE {table}")
+
+
+def scans_of_history(found: dict[str, Any]) -> list[str]:
+    here = [found["Relation Name"]] if found["Node Type"] == "Seq Scan" and found["Relation Name"] in HISTORY else []
+    return here + [name for part in found.get("Plans", ()) for name in scans_of_history(part)]
+
+
+@pytest.mark.long
+def test_no_statement_of_a_sync_reads_the_history(database: Engine) -> None:
+    """A batch of new, changed and removed exams, small and larger, beside 6,000 others."""
+    grow_history(database, 6_000)
+    scanned: dict[str, list[str]] = {}
+    explained = 0
+
+    def explain(connection: Any, cursor: Any, query: str, parameters: Any, *_: Any) -> None:
+        nonlocal explained
+        body = "\n".join(line for line in query.splitlines() if not line.startswith("--")).strip()
+        if not body.startswith(("WITH", "CREATE TEMP TABLE", "INSERT", "UPDATE", "DELETE")) or body.startswith(
+            READS_ALL_KEYS
+        ):
+            return
+        with connection.connection.cursor() as own:
+            own.execute("EXPLAIN (FORMAT JSON) " + body, parameters)
+            ((plans,),) = own.fetchall()
+        explained += 1
+        if found := scans_of_history(plans[0]["Plan"]):
+            scanned[body[:60]] = found
+
+    for n_exams in (3, 300):
+        execute(
+            database,
+            "UPDATE exam_results SET result_json = jsonb_set(result_json, '{questions,0,is_correct}', 'null') "
+            "WHERE session_id IN (SELECT 's' || n * 7 FROM generate_series(1, :n) AS n)",
+            {"n": n_exams},
+        )
+        execute(
+            database, "DELETE FROM exam_results WHERE session_id IN ('s5', 's' || CAST(:n AS text))", {"n": n_exams}
+        )
+        event.listen(database, "before_cursor_execute", explain)
+        try:
+            result = sync(database, as_of=NOW + 3650 * DAY)
+        finally:
+            event.remove(database, "before_cursor_execute", explain)
+        assert result.changed_exams >= n_exams
+        assert explained >= 12
+        assert scanned == {}

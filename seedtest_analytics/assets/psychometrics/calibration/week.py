@@ -73,10 +73,22 @@ def calibrate_week(run: WeekRun, r: RCaller | None = None) -> Sequence[Outcome]:
     if settings.update_question_meta and isinstance(placed, PlacedCalibration) and placed.is_on_scale:
         n_questions = run.connection.execute(statement(ANCHORS, "write_back"), {"run_id": run_id}).rowcount
         run.log.info(f"week of {week.key}: parameters of {n_questions} questions written to question.meta.irt")
+        _warn_of_meta(run)
     return (
         _parameters_outcome(run, parameters, placed=placed, answers=answers),
         _fit_outcome(run, fits, placed=placed, run_id=run_id, dif=dif),
     )
+
+
+def _warn_of_meta(run: WeekRun) -> None:
+    """Name the questions to which nothing is written, because their meta was not understood."""
+    found = run.connection.execute(statement(ANCHORS, "meta_not_understood")).one()
+    if found.questions:
+        run.warn(
+            f"question.meta of {found.questions:,} questions stays as it is, because it is not a JSON object "
+            f"(ids {', '.join(map(str, found.first_ids))}{', …' if found.questions > len(found.first_ids) else ''}); "
+            "store an object"
+        )
 
 
 def _fit(run: WeekRun, answers: Answers | None, *, r: RCaller | None) -> PlacedCalibration | NoResult:

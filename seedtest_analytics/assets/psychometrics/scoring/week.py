@@ -95,16 +95,15 @@ def _scores(run: WeekRun, scale: Scale | None) -> WeekScores:
     if scale is None:
         return _no_scores()
     connection, week = run.connection, run.week
-    overall_answers = copy_to_arrow(
-        connection, statement(RESPONSES, "overall_rows"), dictionaries=("user_id", "topic_id")
-    )
+    overall_answers = copy_to_arrow(connection, statement(RESPONSES, "overall_rows"), dictionaries=("user_id",))
+    topic_answers = copy_to_arrow(connection, statement(RESPONSES, "topic_rows"), dictionaries=("user_id", "topic_id"))
     window_answers = copy_to_arrow(connection, statement(RESPONSES, "window_rows"), dictionaries=("user_id",))
     users, data = overall_responses(overall_answers)
     overall = overall_rows(users, data, scale=scale, week=week)
     return WeekScores(
         overall,
         window_rows(window_answers, scale, week=week, window_days=WINDOW_DAYS),
-        topics=topic_rows(overall_answers, overall, scale=scale, week=week),
+        topics=topic_rows(topic_answers, overall, scale=scale, week=week),
         fit=person_fit_metadata(
             data, item_parameters(scale.items), group_mean=scale.group_mean, group_sd=scale.group_sd
         ),

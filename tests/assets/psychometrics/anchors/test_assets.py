@@ -205,3 +205,55 @@ def test_a_calibration_off_the_scale_is_not_written_back(two_weeks: Engine) -> N
     before = snapshot(two_weeks, "question")
     calibrated(two_weeks, 1, min_anchors=30, update_question_meta=True)
     assert snapshot(two_weeks, "question") == before
+
+
+UNDERSTOOD = ["null", '"null"', '"{}"', "[]", '"[]"', "{}", '{"tags": null, "author": "kim"}', '{"tags": {}}']
+UNDERSTOOD += ['"{\\"author\\": \\"kim\\"}"', '{"tags": "[\\"hard\\"]"}', '{"tags": ["hard"], "irt": "old"}']
+NOT_UNDERSTOOD = ["7", '"text"', '""', "[1]", "true", '"\\"{}\\""', '"{broken"']
+TAGS_NOT_UNDERSTOOD = ['{"tags": "mine"}', '{"tags": 7}', '{"tags": {"a": 1}}', '{"tags": true}']
+
+
+def set_meta(engine: Engine, shapes: list[str]) -> None:
+    """The first items of the bank get these values."""
+    for item, shape in enumerate(shapes, 1):
+        execute(engine, "UPDATE question SET meta = CAST(:m AS jsonb) WHERE id = :i", {"m": shape, "i": item})
+
+
+def test_parameters_are_written_only_to_a_meta_that_was_understood(
+    database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    BANK.store(database)
+    store_answers(database, BANK, week(0), THETA, seed=7)
+    shapes = [*UNDERSTOOD, *NOT_UNDERSTOOD]
+    set_meta(database, shapes)
+    before = {r["id"]: r["meta"] for r in rows_of(database, META)}
+    for _ in range(2):
+        calibrated(database, 0, update_question_meta=True)
+        after = {r["id"]: r["meta"] for r in rows_of(database, META)}
+        for item, shape in enumerate(shapes, 1):
+            if shape in NOT_UNDERSTOOD:
+                assert after[item] == before[item], shape
+            else:
+                assert after[item]["irt"]["model"] == "2PL", shape
+                assert set(after[item]) <= {"irt", "tags", "author"}, shape
+    assert f"question.meta of {len(NOT_UNDERSTOOD)} questions stays as it is" in caplog.text
+    assert after[7]["author"] == after[9]["author"] == "kim"
+
+
+def test_a_tag_is_added_only_to_tags_that_were_understood(two_weeks: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", two_weeks.url.render_as_string(hide_password=False))
+    shapes = [*UNDERSTOOD, *NOT_UNDERSTOOD, *TAGS_NOT_UNDERSTOOD]
+    set_meta(two_weeks, shapes)
+    items = ",".join(str(item) for item in range(1, len(shapes) + 1))
+    before = {r["id"]: r["meta"] for r in rows_of(two_weeks, META)}
+    for _ in range(2):
+        output = command("tag", "--item-ids", items).output
+        after = {r["id"]: r["meta"] for r in rows_of(two_weeks, META)}
+        for item, shape in enumerate(shapes, 1):
+            if shape in UNDERSTOOD:
+                tags = ["hard", "anchor"] if "hard" in shape else ["anchor"]
+                assert item == 3 or after[item]["tags"] == tags, "item 3 is unstable"
+            else:
+                assert after[item] == before[item], shape
+    assert "question.meta is not an object with an array of tags" in output
+    assert len(tagged(two_weeks)) >= len(UNDERSTOOD) - 2

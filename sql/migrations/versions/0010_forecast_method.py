@@ -1,6 +1,6 @@
-"""The method of a forecast is a column, and the comments name every method (branch stats).
+"""The method of a forecast is a column, and the comments name every method.
 
-Revision: 0008, after 0007.
+Revision: 0010, after 0009.
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from seedtest_analytics.database.migrations import begin_revision, create_or_extend, replace_comments, undo_revision
 
-revision = "0008"
-down_revision = "0007"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
