@@ -6,7 +6,7 @@ Revision: 0010, after 0009.
 import sqlalchemy as sa
 from alembic import op
 
-from seedtest_analytics.database.migrations import begin_revision, create_or_extend, replace_comments, undo_revision
+from seedtest_analytics.database.migrations import replace_comments
 
 revision = "0010"
 down_revision = "0009"
@@ -30,12 +30,11 @@ COMMENTS = (
 
 
 def upgrade() -> None:
-    begin_revision(op, revision)
     method = sa.Column("method", sa.Text, comment="What the forecast is: prophet, local_level (the baseline), or none.")
-    create_or_extend(op, "prophet_fit_meta", method)
+    op.add_column("prophet_fit_meta", method)
     replace_comments(op, COMMENTS)
 
 
 def downgrade() -> None:
     replace_comments(op, [(table, column, new, old) for table, column, old, new in COMMENTS])
-    undo_revision(op, revision)
+    op.drop_column("prophet_fit_meta", "method")
