@@ -31,8 +31,8 @@ class GlmmSettings(SettingsGroup):
         10_000,
         "GLMM_MAX_STUDENTS",
         ge=100,
-        description="The model is fitted on a sample of so many students, stratified by their number of weeks, if there are "
-        "more. growth_slope is given for the sample.",
+        description="The model is fitted on a sample of at most this many students, stratified by their number of weeks. "
+        "growth_slope is given for the sample.",
     )
     update_kpi: bool = option(
         False, "GLMM_UPDATE_KPI", description="Merge growth_slope into weekly_kpi of the fit's week."
