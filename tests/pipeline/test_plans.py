@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,11 +10,21 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, event, text
 
+from seedtest_analytics.assets.framework.week_run import WeekRun
+from seedtest_analytics.assets.growth.bayesian.scores import load_scores
+from seedtest_analytics.assets.growth.mixed_model.week import load_topic_weeks
+from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
+from seedtest_analytics.assets.psychometrics.drift.week import compare_week
+from seedtest_analytics.assets.psychometrics.scoring.week import score_week
 from seedtest_analytics.build import build_definitions
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import Week
+from seedtest_analytics.settings import Settings
 from tests.assets._activity import postgres_of
+from tests.assets._week_runs import week_run
 
 WEEK = dt.date(2026, 3, 9)
-N_WEEKS, N_STUDENTS, ANSWERS = 104, 120, 10
+N_WEEKS, N_STUDENTS, ANSWERS = 104, 60, 10
 FILL = """
 INSERT INTO attempt_log (
     id, student_id, item_id, correct, response_time_ms, hint_used, completed_at, started_at, attempt_no, session_id,
@@ -79,7 +89,7 @@ BY_DESIGN = {
 }
 """Part of a statement: why it may read everything."""
 JOBS = (
-    "calibrate_irt",
+    "rescore_weeks",
     "aggregate_features_daily",
     "compute_daily_kpis",
     "fit_survival_churn",
@@ -158,9 +168,24 @@ def test_no_statement_of_a_week_scans_the_history(history: Engine, job: str) -> 
     assert found == []
 
 
-def test_the_reports_of_a_week_scan_no_history(history: Engine) -> None:
-    from seedtest_analytics.database.sql_files import statement
+@pytest.mark.parametrize("compute", [calibrate_week, compare_week, score_week])
+def test_no_statement_of_a_calibration_scans_the_history(history: Engine, compute: Callable[[WeekRun], Any]) -> None:
+    at = Week(WEEK, dt.datetime.combine(WEEK + dt.timedelta(7), dt.time(), dt.UTC), timezone="UTC")
+    with explained() as found, week_run(history, at, is_dry_run=True) as run:
+        compute(run)
+    assert found == []
 
+
+def test_no_statement_of_the_growth_scores_scans_the_history(history: Engine) -> None:
+    at = Week(WEEK, dt.datetime.combine(WEEK + dt.timedelta(7), dt.time(), dt.UTC), timezone="UTC")
+    settings = Settings()
+    with explained() as found, week_run(history, at, is_dry_run=True) as run:
+        load_scores(run.connection, at, settings=settings.growth)
+        load_topic_weeks(run.connection, at, settings=settings.glmm)
+    assert found == []
+
+
+def test_the_reports_of_a_week_scan_no_history(history: Engine) -> None:
     at = dt.datetime.combine(WEEK + dt.timedelta(7), dt.time(), dt.UTC)
     parameters = {"week_start": WEEK, "as_of": at, "timezone": "UTC", "max_users": None}
     with history.connect() as connection, explained() as found:
