@@ -189,6 +189,7 @@ def add_odd_rows(engine: Engine) -> None:
                 )
 
 
+@pytest.mark.timeout(1800)  # the graph runs twice
 def test_odd_texts_stop_nothing_and_change_no_number_of_anybody_else(
     engine: Engine, definitions: dg.Definitions
 ) -> None:
