@@ -141,7 +141,8 @@ def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> lis
     settings = GrowthSettings(score_source="accuracy", lookback_weeks=n_weeks)
     week = week_at(MONDAY, dt.datetime(2027, 1, 1, tzinfo=dt.UTC), platform=PlatformSettings())
     parameters = {"students": n_students, "weeks": n_weeks, "missing": MISSING}
-    with PostgresResource.having(url=url).transaction(f"growth:{week.key}") as connection:
+    lock = f"growth:{week.key}"
+    with PostgresResource.having(url=url).transaction(lock) as connection:
         connection.execute(text("SELECT setseed(0.5)"))
         connection.execute(text(_ANSWERS))
         connection.execute(text(_COUNTS.format(answered=ANSWERED[answers])), parameters)
@@ -155,6 +156,7 @@ def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> lis
             settings=Settings(growth=settings, kpis=KpiSettings(default_target=DEFAULT_TARGET)),
             log=log,
             is_dry_run=False,
+            lock=lock,
         )
         outcomes = publish_growth(run, scores, samplers=samplers)
     laps.lap()

@@ -106,7 +106,8 @@ def score(url: str) -> int:
 def week_run(connection: Connection) -> WeekRun:
     """The benchmark's week, with the churn look-back of the benchmark."""
     settings = Settings(survival=SurvivalSettings.model_validate({"SURVIVAL_LOOKBACK_DAYS": LOOKBACK_DAYS}))
-    return WeekRun(week(), connection, settings=settings, log=logging.getLogger("benchmark"), is_dry_run=False)
+    log = logging.getLogger("benchmark")
+    return WeekRun(week(), connection, settings=settings, log=log, is_dry_run=False, lock="benchmark")
 
 
 STEPS = (("panel in SQL, read", panel), ("panel, fit, publish", fit), ("score, publish", score))

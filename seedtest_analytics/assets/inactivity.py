@@ -82,8 +82,9 @@ def _notice(
     settings = load_settings().overridden("inactivity", config.model_dump())
     threshold = settings.inactivity.threshold_days
     week, dry = running_week(now(config)), is_dry_run(config)
-    with postgres.transaction(f"weekly_kpi:{week.key}", is_dry_run=dry) as connection:
-        run = WeekRun(week, connection, settings=settings, log=context.log, is_dry_run=dry)
+    lock = f"weekly_kpi:{week.key}"
+    with postgres.transaction(lock, is_dry_run=dry) as connection:
+        run = WeekRun(week, connection, settings=settings, log=context.log, is_dry_run=dry, lock=lock)
         connection.execute(statement(SQL, "population"), silence_window(week, threshold, kpis=settings.kpis))
         refreshed = {"P": stage_goal_probability, "S": stage_churn_risk}
         for name, stage in refreshed.items():

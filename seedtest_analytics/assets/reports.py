@@ -1,6 +1,9 @@
 """Reports: one report for each student and week, rendered from the `.qmd` and put into the object store."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,7 +19,7 @@ from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.database.publish import Published, publish, staged_from_frame
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, WEEKLY, Week
-from seedtest_analytics.reporting.document import ReportDocument
+from seedtest_analytics.reporting.document import ReportDocument, ReportDocumentError
 from seedtest_analytics.resources.object_store import ObjectStoreError, ObjectStoreResource, ReportKey
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.quarto.renderer import RenderedReport, RenderFailure
@@ -138,7 +141,8 @@ def _render_week(
     rendered = _Rendered()
     store = object_store.store()
     with quarto.open(settings.parallel) as renderer:
-        for outcome in renderer.render_many(_documents(postgres, week, settings=settings)):
+        documents = _documents(postgres, week, settings=settings, withhold=rendered.failures.append)
+        for outcome in renderer.render_many(documents):
             if isinstance(outcome, RenderFailure):
                 rendered.failures.append(outcome.message)
                 continue
@@ -154,17 +158,39 @@ def _render_week(
     return rendered
 
 
-def _documents(postgres: PostgresResource, week: Week, *, settings: ReportSettings) -> Iterator[ReportDocument]:
-    """The week's documents, streamed by a server-side cursor to keep memory constant."""
+def _documents(
+    postgres: PostgresResource, week: Week, *, settings: ReportSettings, withhold: Callable[[str], None]
+) -> Iterator[ReportDocument]:
+    """The week's documents. One that breaks the contract is passed over; ``withhold`` gets the reason.
+
+    They are streamed to a file without a name first: memory stays constant, and no transaction is open while reports are
+    rendered.
+    """
     parameters = {
         "week_start": week.start,
         "as_of": week.as_of,
         "timezone": PLATFORM.timezone,
         "max_users": settings.max_users,
     }
-    with postgres.engine.connect().execution_options(stream_results=True, max_row_buffer=_STREAM_ROWS) as connection:
-        for _, document in connection.execute(statement(SQL), parameters):
-            yield ReportDocument.validated(document)
+    streamed = postgres.engine.connect().execution_options(stream_results=True, max_row_buffer=_STREAM_ROWS)
+    with tempfile.TemporaryFile() as spool, streamed as connection:
+        spool.writelines(f"{line}\n".encode() for line in connection.execute(statement(SQL), parameters).scalars())
+        connection.rollback()
+        spool.seek(0)
+        for line in spool:
+            try:
+                document = ReportDocument.from_json(line)
+            except ReportDocumentError as error:
+                user_id = json.loads(line)["user_id"]
+                withhold(f"one report is withheld: {error}; correct the row of {_row_name(user_id, week)}")
+                continue
+            yield document
+
+
+def _row_name(user_id: str, week: Week) -> str:
+    """A student's row of weekly_kpi as a condition that finds it, without the id."""
+    digest = hashlib.md5(user_id.encode(), usedforsecurity=False).hexdigest()
+    return f"weekly_kpi where week_start = '{week.start}' and md5(user_id) = '{digest}'"
 
 
 def _row(report: RenderedReport, url: str, *, format_: str) -> dict[str, Any]:

@@ -6,17 +6,19 @@ real change.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Numeric, Table, UniqueConstraint, text
+from sqlalchemy import Column, Connection, Float, Numeric, Table, UniqueConstraint, text
 
+from seedtest_analytics.database.binary_copy import HEADER, TRAILER, encoded
+from seedtest_analytics.database.read import fields_of
 from seedtest_analytics.tables import contract_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _COPY_BLOCK_ROWS = 200_000
 
@@ -90,9 +92,15 @@ def create_staging(connection: Connection, name: str, *, columns: Mapping[str, s
     connection.execute(text(f"CREATE TEMP TABLE {quoted(name)} ({body}) ON COMMIT DROP"))
 
 
+def staged_type(column: Column[Any], connection: Connection) -> str:
+    """SQL type of a staged column: that of the table, and float8 for numeric, which frames do not have."""
+    is_decimal = isinstance(column.type, Numeric) and not isinstance(column.type, Float)
+    return "double precision" if is_decimal else column.type.compile(connection.dialect)
+
+
 def staged_from_frame(connection: Connection, name: str, *, table: Table, frame: pd.DataFrame) -> None:
     """Stage ``frame``, whose columns are columns of ``table``, by COPY."""
-    types = {column: table.columns[column].type.compile(connection.dialect) for column in frame.columns}
+    types = {column: staged_type(table.columns[column], connection) for column in frame.columns}
     create_staging(connection, name, columns=types)
     copy_frame(connection, name, frame=frame)
 
@@ -100,16 +108,21 @@ def staged_from_frame(connection: Connection, name: str, *, table: Table, frame:
 def copy_frame(connection: Connection, name: str, *, frame: pd.DataFrame) -> None:
     """COPY a frame into a table. Missing values become NULL; the caller turns dictionaries and lists into JSON text."""
     import pyarrow as pa
-    from pyarrow import csv
 
-    columns = ", ".join(quoted(column) for column in frame.columns)
+    for start in range(0, max(len(frame), 1), _COPY_BLOCK_ROWS):
+        block = frame.iloc[start : start + _COPY_BLOCK_ROWS]
+        copy_arrow(connection, name, rows=pa.Table.from_pandas(block, preserve_index=False))
+
+
+def copy_arrow(connection: Connection, name: str, *, rows: pa.Table) -> None:
+    """COPY an Arrow table into a table, in binary. Raises BinaryCopyError for a value that a column's type lacks."""
+    columns = ", ".join(quoted(column) for column in rows.column_names)
     cursor = connection.connection.cursor()  # the driver's own: SQLAlchemy has no COPY
-    with cursor.copy(f"COPY {quoted(name)} ({columns}) FROM STDIN WITH (FORMAT csv)") as copy:
-        for start in range(0, len(frame), _COPY_BLOCK_ROWS):
-            block = pa.Table.from_pandas(frame.iloc[start : start + _COPY_BLOCK_ROWS], preserve_index=False)
-            buffer = io.BytesIO()
-            csv.write_csv(block, buffer, csv.WriteOptions(include_header=False))
-            copy.write(buffer.getbuffer())
+    fields = fields_of(cursor, f"(SELECT {columns} FROM {quoted(name)}) AS described")  # noqa: S608
+    with cursor.copy(f"COPY {quoted(name)} ({columns}) FROM STDIN WITH (FORMAT binary)") as copy:
+        copy.write(HEADER)
+        copy.write(encoded(rows, fields=fields))
+        copy.write(TRAILER)
     cursor.close()
 
 

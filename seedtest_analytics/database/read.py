@@ -1,76 +1,50 @@
-"""Reads many rows by COPY: as Arrow with dictionary-encoded texts, or as integers in blocks of lines."""
+"""Reads many rows at once, as Arrow, by binary COPY in the transaction of the connection."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from sqlalchemy import Connection, TextClause
 
+from seedtest_analytics.database.binary_copy import Field, blocks_of, decoded, schema_of
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SPOOL_BYTES = 1 << 26
 
-
-def copy_to_arrow(
-    connection: Connection,
-    query: TextClause,
-    *,
-    dictionaries: tuple[str, ...] = (),
-    types: Mapping[str, str] | None = None,
-) -> pa.Table:
+def copy_to_arrow(connection: Connection, query: TextClause, *, dictionaries: tuple[str, ...] = ()) -> pa.Table:
     """Rows of a query without parameters; put parameters into a temporary table that the query reads.
 
-    The columns in ``dictionaries`` are dictionary-encoded. ``types`` gives the Arrow type of a column (``float``,
-    ``int32``, …), because COPY's text does not show it and numbers are read with 64 bits. An empty result has its columns.
-    """
-    import tempfile
-
-    import pyarrow as pa
-    from pyarrow import csv
-
-    cursor = connection.connection.cursor()  # the driver's own: SQLAlchemy has no COPY
-    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
-        with cursor.copy(f"COPY ({query.text}) TO STDOUT WITH (FORMAT csv, HEADER)") as copy:
-            for block in copy:
-                spool.write(block)
-        cursor.close()
-        spool.seek(0)
-        convert = csv.ConvertOptions(
-            column_types={
-                **{name: pa.dictionary(pa.int32(), pa.string()) for name in dictionaries},
-                **{name: pa.type_for_alias(alias) for name, alias in (types or {}).items()},
-            },
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        )
-        table: pa.Table = csv.read_csv(io.BufferedReader(spool), convert_options=convert)
-    return table.unify_dictionaries().combine_chunks()
-
-
-def copy_integer_lines(
-    connection: Connection, query: TextClause, *, types: Mapping[str, DTypeLike]
-) -> dict[str, NDArray[np.integer]]:
-    """Columns of integers from a query whose rows are blocks of lines ``1,20,300``; ``types`` names and types them.
-
-    The driver returns one row at a time, which is slow for ten million rows. The query therefore aggregates rows
-    (``string_agg(concat_ws(',', …), chr(10))``), and each block is parsed at once.
+    Columns have the types of the query, so a query casts what it computes. Those in ``dictionaries`` are
+    dictionary-encoded. An empty result has its columns. Every text arrives as it is, and NULL differs from ''.
     """
     import pyarrow as pa
-    from pyarrow import csv
 
-    arrow_types = {name: pa.from_numpy_dtype(type_) for name, type_ in types.items()}
-    read, convert = (csv.ReadOptions(column_names=list(types)), csv.ConvertOptions(column_types=arrow_types))
-    blocks = [pa.schema(arrow_types).empty_table()]
     cursor = connection.connection.cursor()  # the driver's own: SQLAlchemy has no COPY
-    with cursor.copy(f"COPY ({query.text}) TO STDOUT") as copy:
-        for block in copy:
-            lines = bytes(block).replace(b"\\n", b"\n")  # COPY escapes line breaks
-            blocks.append(csv.read_csv(io.BytesIO(lines), read, convert_options=convert))
+    fields = fields_of(cursor, f"({query.text}\n) AS described")
+    schema = schema_of(fields, dictionaries=dictionaries)
+    batches = [*schema.empty_table().to_batches()]
+    with cursor.copy(f"COPY ({query.text}\n) TO STDOUT WITH (FORMAT binary)") as copy:
+        for block, starts in blocks_of(copy):
+            batches.append(decoded(block, starts, fields=fields, schema=schema))
     cursor.close()
-    table = pa.concat_tables(blocks)
-    return {name: table[name].to_numpy() for name in types}
+    return pa.Table.from_batches(batches, schema).unify_dictionaries().combine_chunks()
+
+
+def fields_of(cursor: Any, source: str) -> list[Field]:
+    """Columns of a table or of a query in parentheses, without reading a row."""
+    cursor.execute(f"SELECT * FROM {source} LIMIT 0")  # noqa: S608 (statements and tables of our own)
+    return [Field(column.name, column.type_code) for column in cursor.description]
+
+
+def unpacked(blocks: pa.ChunkedArray, *, types: dict[str, DTypeLike]) -> dict[str, NDArray[Any]]:
+    """Columns of fixed-width integers from bytes in which a query packed the rows; ``types`` names and types them.
+
+    The driver returns one row at a time, which is slow for ten million rows. The query therefore packs many into one
+    (``string_agg(int4send(…) || int8send(…), '')``).
+    """
+    record = np.dtype([(name, np.dtype(type_).newbyteorder(">")) for name, type_ in types.items()])
+    packed = np.frombuffer(b"".join(block for block in blocks.to_pylist() if block is not None), record)
+    return {name: packed[name].astype(type_) for name, type_ in types.items()}

@@ -172,11 +172,29 @@ def locked_transaction(engine: Engine, lock: str, *, is_dry_run: bool = False) -
 
     Waiting says for whom. A dry run is rolled back.
     """
-    with engine.connect() as connection, connection.begin() as transaction:
+    with engine.connect() as connection:
         take_lock(connection, lock)
         yield connection
         if is_dry_run:
-            transaction.rollback()
+            connection.rollback()
+        else:
+            connection.commit()
+
+
+@contextlib.contextmanager
+def without_transaction(connection: Connection, lock: str) -> Iterator[None]:
+    """Ends a :func:`locked_transaction` while a model computes, and begins the next with the same lock.
+
+    An open transaction keeps dead rows of the whole database and may be ended by the server. Nothing that is to stay may
+    be written before, and temporary tables vanish.
+    """
+    connection.rollback()
+    try:
+        yield
+    except Exception:  # not an interruption, which waits for nothing
+        take_lock(connection, lock)
+        raise
+    take_lock(connection, lock)
 
 
 @contextlib.contextmanager

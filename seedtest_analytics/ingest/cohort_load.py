@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, text
 
+from seedtest_analytics.database.binary_copy import sql_type_of
+from seedtest_analytics.database.publish import copy_arrow, create_staging
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.cohort_files import config_json, read_config
 from seedtest_analytics.ingest.errors import Progress
 from seedtest_analytics.ingest.load import LoadOptions, LoadSummary, load_attempt_log
-from seedtest_analytics.ingest.staging import copy_into
 from seedtest_analytics.stats.simulate import CohortConfig
 
 _SQL = "load/cohort.sql"
@@ -120,11 +119,8 @@ def _copy_new_rows(connection: Connection, path: Path, *, target: str) -> None:
     """Insert the rows of a Parquet file whose keys ``target`` lacks; its columns are columns of ``target``."""
     table = pq.read_table(path)
     columns = ", ".join(table.column_names)
-    connection.execute(text(f"CREATE TEMP TABLE staged_rows (LIKE {target} INCLUDING DEFAULTS) ON COMMIT DROP"))
-    buffer = io.BytesIO()
-    pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(include_header=False))
-    with copy_into(connection, f"COPY staged_rows ({columns}) FROM STDIN WITH (FORMAT csv)") as copy:
-        copy.write(buffer.getbuffer())
+    create_staging(connection, "staged_rows", columns={field.name: sql_type_of(field) for field in table.schema})
+    copy_arrow(connection, "staged_rows", rows=table)
     insert = f"INSERT INTO {target} ({columns}) SELECT {columns} FROM staged_rows"  # noqa: S608
     connection.execute(text(f"{insert} ON CONFLICT DO NOTHING"))
     connection.execute(text("DROP TABLE staged_rows"))

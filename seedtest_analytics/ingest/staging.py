@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +12,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 from sqlalchemy import Connection, text
 
+from seedtest_analytics.database.publish import copy_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.convert import Converted, convert_batch
 from seedtest_analytics.ingest.errors import LoadError
@@ -36,8 +35,6 @@ _STAGED_TYPES = {
     "completed_at": ("answered_at", pa.timestamp("us", "UTC")),
     "rescored_at": ("rescored_at", pa.timestamp("us", "UTC")),
 }
-_STAGED_NAMES = ", ".join(staged for staged, _ in _STAGED_TYPES.values())
-_COPY_ATTEMPTS = f"COPY load_attempt (bucket, {_STAGED_NAMES}) FROM STDIN WITH (FORMAT csv)"
 _COPY_REJECTS = "COPY load_reject (file_name, row_number, reason, raw_row, is_excluded) FROM STDIN"
 
 
@@ -94,10 +91,7 @@ class Staging:
         table = pa.table({"bucket": self._bucket_of(arrays["user_id"]), **arrays})
         if not accepted.all():
             table = table.filter(pa.array(accepted))
-        buffer = io.BytesIO()
-        pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(include_header=False))
-        with copy_into(self.connection, _COPY_ATTEMPTS) as copy:
-            copy.write(buffer.getbuffer())
+        copy_arrow(self.connection, "load_attempt", rows=table)
 
     def _bucket_of(self, users: pa.Array) -> pa.Array:
         """A hash of the user that is the same in every process."""

@@ -27,6 +27,13 @@ class GlmmSettings(SettingsGroup):
     min_observations: int = option(
         10, "GLMM_MIN_OBSERVATIONS", ge=1, description="Answers that a student needs in the look-back."
     )
+    max_students: int = option(
+        10_000,
+        "GLMM_MAX_STUDENTS",
+        ge=100,
+        description="The model is fitted on a sample of at most this many students, stratified by their number of weeks. "
+        "growth_slope is given for the sample.",
+    )
     update_kpi: bool = option(
         False, "GLMM_UPDATE_KPI", description="Merge growth_slope into weekly_kpi of the fit's week."
     )

@@ -49,6 +49,7 @@ growth_glmm_meta = Table(
     column("fitted_at", Instant, comment="As-of instant: no answer at or after it was used.", nullable=False),
     week_column(),
     column("data_fingerprint", UUID, comment="Hash over the rows used.", derived_from=_SHARES),
+    column("method", Text, comment="Estimator and, if it was fitted on a sample, the sizes of sample and cohort."),
     computed_column(),
     Index("ix_growth_glmm_meta_week", "week_start", unique=True),
     comment="One row for each mixed model of growth by lme4: the model, its data, and its fit.",

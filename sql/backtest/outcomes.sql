@@ -59,7 +59,7 @@ SELECT
     CASE WHEN k.kpis ->> 'P_score_unit' = 'logit' THEN (k.kpis ->> 'sigma')::float8 END AS sigma,
     m.se / sqrt(m.reliability) AS error_sd,
     m.prior_mean + (m.theta - m.prior_mean) / m.reliability >= (k.kpis ->> 'P_target')::float8 AS happened,
-    avg(CASE WHEN o.theta >= (k.kpis ->> 'P_target')::float8 THEN 1.0 ELSE 0.0 END) OVER () AS baseline
+    (avg(CASE WHEN o.theta >= (k.kpis ->> 'P_target')::float8 THEN 1.0 ELSE 0.0 END) OVER ())::float8 AS baseline
 FROM weekly_kpi AS k
 INNER JOIN measured AS m
     ON m.user_id = k.user_id

@@ -102,9 +102,10 @@ LEFT JOIN weekly_kpi AS w ON w.user_id = k.user_id AND w.week_start = k.week_sta
 WHERE k.bucket >= 1 AND k.sessions_before > 0 AND k.landmark_day - k.last_day_before <= :max_silence_days;
 
 -- name: panel_rows
+-- Small types matter: a million students have ten million rows.
 SELECT
-    user_no, landmark_day, duration_days, is_return::integer AS is_return, days_since_last, sessions_28d,
-    mean_gap_days_28d, sessions_7d, tenure_days, days_per_session, a_t, e_t, r_t
+    user_no, landmark_day::integer AS landmark_day, duration_days::integer AS duration_days, is_return, days_since_last,
+    sessions_28d, mean_gap_days_28d, sessions_7d, tenure_days, days_per_session, a_t, e_t, r_t
 FROM risk_panel
 ORDER BY user_no, landmark_day;
 

@@ -15,23 +15,23 @@ FROM attempt
 WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered AND answer_no = 1;
 
 -- name: students_of_answers
--- One line for each answer (week, item, correct). Lines without ids, sent in blocks, are much smaller than rows.
+-- One record for each answer (week, item, correct). Records without ids, sent in blocks, are much smaller than rows.
 -- Grain: student.
 CREATE TEMP TABLE growth_student ON COMMIT DROP AS
 SELECT
     user_id,
-    count(*) AS n_lines,
-    string_agg(concat_ws(',', week, item_id, correct::integer), chr(10) ORDER BY week, item_id) AS lines,
+    count(*) AS n_records,
+    string_agg(int4send(week) || int8send(item_id) || int4send(correct::integer), '' ORDER BY week, item_id) AS records,
     row_number() OVER (ORDER BY user_id) AS number
 FROM growth_answer
 GROUP BY user_id;
 
 -- name: students
-SELECT user_id, n_lines FROM growth_student ORDER BY number;
+SELECT user_id, n_records FROM growth_student ORDER BY number;
 
--- name: lines
+-- name: records
 -- Grain: block of 1,000 students.
-SELECT string_agg(lines, chr(10) ORDER BY number) AS lines
+SELECT string_agg(records, '' ORDER BY number) AS records
 FROM growth_student
 GROUP BY number / 1000
 ORDER BY number / 1000;
@@ -54,12 +54,14 @@ WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered
 GROUP BY 1, 2;
 
 -- name: students_of_counts
--- One line for each week (week, answered, right). Grain: student.
+-- One record for each week (week, answered, right). Grain: student.
 CREATE TEMP TABLE growth_student ON COMMIT DROP AS
 SELECT
     user_id,
-    count(*) AS n_lines,
-    string_agg(concat_ws(',', week, answered, right_answers), chr(10) ORDER BY week) AS lines,
+    count(*) AS n_records,
+    string_agg(
+        int4send(week) || int4send(answered::integer) || int4send(right_answers::integer), '' ORDER BY week
+    ) AS records,
     row_number() OVER (ORDER BY user_id) AS number
 FROM growth_count
 GROUP BY user_id;

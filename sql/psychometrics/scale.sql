@@ -64,7 +64,12 @@ GROUP BY week_start;
 -- The newest ability (on the linked scale) of every student and topic that the week's scoring wrote or may have replaced.
 -- Grain: student and topic. Params: week_start, version.
 CREATE TEMP TABLE staged_current_topic ON COMMIT DROP AS
-SELECT DISTINCT ON (h.user_id, h.topic_id)
+WITH touched AS (
+    SELECT user_id, topic_id FROM student_topic_theta_history WHERE week_start = :week_start
+    UNION
+    SELECT user_id, topic_id FROM student_topic_theta WHERE version = :version
+)
+SELECT
     h.user_id,
     h.topic_id,
     h.theta,
@@ -76,16 +81,14 @@ SELECT DISTINCT ON (h.user_id, h.topic_id)
     h.fitted_at AS updated_at,
     h.n_answers,
     h.run_id
-FROM student_topic_theta_history AS h
-WHERE EXISTS (
-    SELECT FROM student_topic_theta_history AS w
-    WHERE w.week_start = :week_start AND w.user_id = h.user_id AND w.topic_id = h.topic_id
-)
-OR EXISTS (
-    SELECT FROM student_topic_theta AS c
-    WHERE c.version = :version AND c.user_id = h.user_id AND c.topic_id = h.topic_id
-)
-ORDER BY h.user_id, h.topic_id, h.fitted_at DESC;
+FROM touched AS t
+CROSS JOIN LATERAL (
+    SELECT s.*
+    FROM student_topic_theta_history AS s
+    WHERE s.user_id = t.user_id AND s.topic_id = t.topic_id
+    ORDER BY s.fitted_at DESC
+    LIMIT 1
+) AS h;
 
 -- name: stage_current
 -- The item parameters of a usable calibration, on the linked scale, as rows of the contract's table.

@@ -7,10 +7,14 @@
 -- Scale:  abilities, goals, discrimination and difficulty are on the platform's linked scale. linking_constants map the
 --         newest calibration's own scale to it: θ* = A θ + B.
 WITH student AS (
-    SELECT user_id, kpis
+    SELECT user_id, kpis, COALESCE(fit.week_start, weekly_kpi.week_start) AS fit_week
     FROM weekly_kpi
-    WHERE week_start = :week_start
-    ORDER BY (kpis ->> 'A_t_n_attempts')::integer DESC NULLS LAST, user_id
+    -- Compared as text: the cast of one student's KPI that is not a date would stop the reports of all.
+    LEFT JOIN (SELECT DISTINCT week_start FROM growth_brms_meta) AS fit ON fit.week_start::text = kpis ->> 'P_fit_week'
+    WHERE weekly_kpi.week_start = :week_start
+    ORDER BY
+        CASE WHEN jsonb_typeof(kpis -> 'A_t_n_attempts') = 'number' THEN (kpis -> 'A_t_n_attempts')::numeric END
+        DESC NULLS LAST, user_id
     LIMIT :max_users
 ),
 history AS (
@@ -95,7 +99,6 @@ cohort_forecast AS (
     LIMIT 1
 )
 SELECT
-    s.user_id,
     jsonb_build_object(
         'user_id', s.user_id,
         'week_start', CAST(:week_start AS date),
@@ -131,14 +134,14 @@ SELECT
             'segment_label', u.segment_label, 'segment_description', p.segment_description,
             'features_snapshot', u.features_snapshot, 'assigned_at', u.assigned_at
         ) END
-    ) AS document
+    )::text AS document
 FROM student AS s
 LEFT JOIN history AS h ON h.user_id = s.user_id
 LEFT JOIN ability AS a ON a.user_id = s.user_id
 LEFT JOIN goal AS g ON g.user_id = s.user_id
 LEFT JOIN topic AS t ON t.user_id = s.user_id
 LEFT JOIN growth_prediction AS w
-    ON w.user_id = s.user_id AND w.week_start = COALESCE((s.kpis ->> 'P_fit_week')::date, :week_start)
+    ON w.user_id = s.user_id AND w.week_start = s.fit_week AND w.week_start >= (SELECT min(fit_week) FROM student)
 LEFT JOIN growth_brms_meta AS b ON b.run_id = w.run_id
 LEFT JOIN survival_fit_meta AS c ON c.run_id = s.kpis ->> 'S_fit_run_id'
 LEFT JOIN user_segment AS u ON u.user_id = s.user_id AND u.week_start <= :week_start

@@ -20,8 +20,9 @@ def week_run(
     engine: Engine, week: Week, *, settings: Settings | None = None, is_dry_run: bool = False
 ) -> Iterator[WeekRun]:
     """An open transaction for the week, committed at the end of the block, or rolled back if the run is dry."""
-    with locked_transaction(engine, f"test:{week.key}", is_dry_run=is_dry_run) as connection:
-        yield WeekRun(week, connection, settings=settings or Settings(), log=LOG, is_dry_run=is_dry_run)
+    lock = f"test:{week.key}"
+    with locked_transaction(engine, lock, is_dry_run=is_dry_run) as connection:
+        yield WeekRun(week, connection, settings=settings or Settings(), log=LOG, is_dry_run=is_dry_run, lock=lock)
 
 
 def outcomes_of(

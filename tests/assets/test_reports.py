@@ -4,6 +4,7 @@ import datetime as dt
 import errno
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,62 @@ def test_a_report_that_fails_leaves_the_others_and_a_red_run(
     assert [row["user_id"] for row in stored] == ["anna", "cleo"]
 
 
+ODD_KPIS: list[dict[str, Any]] = [
+    {"A_t": 1.7},
+    {"S": -0.1},
+    {"P": "high"},
+    {"I_t": [0.5]},
+    {"R_t": True},
+    {"A_t": 1e308},
+    {"sigma": -1},
+]
+
+
+def test_a_kpi_out_of_range_withholds_that_report_only_and_the_message_names_the_row(
+    database: Engine, tmp_path: Path
+) -> None:
+    odd = [f"odd-{number}" for number in range(len(ODD_KPIS))]
+    store_kpis(database, ["anna", *odd, "zoe"])
+    for user, kpis in zip(odd, ODD_KPIS, strict=True):
+        execute(
+            database,
+            "UPDATE weekly_kpi SET kpis = CAST(:kpis AS jsonb) WHERE user_id = :user",
+            {"user": user, "kpis": json.dumps(kpis)},
+        )
+    result = made(database, tmp_path)
+    assert not result.success
+    stored = rows_of(database, "SELECT user_id FROM report_artifacts ORDER BY user_id")
+    assert [row["user_id"] for row in stored] == ["anna", "zoe"]
+    message = failure_of(result)
+    assert f"{len(odd)} of {len(odd) + 2} reports could not be made" in message
+    assert "A_t must be null or a number from 0 to 1" in message
+    (condition,) = re.findall(r"weekly_kpi where (.* and md5\(user_id\) = '[0-9a-f]{32}')", message)
+    assert rows_of(database, f"SELECT user_id FROM weekly_kpi WHERE {condition}") == [{"user_id": "odd-0"}]
+    assert "odd-0" not in message
+    assert "1.7" not in message
+
+
+@pytest.mark.parametrize(
+    "kpis",
+    [
+        {"A_t_n_attempts": "many"},
+        {"A_t_n_attempts": 1.5},
+        {"A_t_n_attempts": {}},
+        {"P_fit_week": "2026-13-45"},
+        {"P_fit_week": "NA"},
+        {"P_fit_week": ""},
+    ],
+)
+def test_a_key_of_another_type_in_one_row_stops_no_report(
+    database: Engine, tmp_path: Path, kpis: dict[str, Any]
+) -> None:
+    store_kpis(database, ["anna", "odd"])
+    statement = "UPDATE weekly_kpi SET kpis = kpis || CAST(:kpis AS jsonb) WHERE user_id = 'odd'"
+    execute(database, statement, {"kpis": json.dumps(kpis)})
+    assert made(database, tmp_path).success
+    assert len(rows_of(database, "SELECT FROM report_artifacts")) == 2
+
+
 def test_the_page_of_the_asset_links_the_reports_and_a_hostile_name_stays_inside_its_link(
     database: Engine, tmp_path: Path
 ) -> None:
@@ -184,7 +241,7 @@ def test_an_old_week_shows_the_items_as_they_were_calibrated_then(database: Engi
     )
     parameters = {"week_start": then.start, "as_of": then.as_of, "timezone": "UTC", "max_users": None}
     with database.connect() as connection:
-        document = connection.execute(statement("reports/documents.sql"), parameters).one().document
+        document = json.loads(connection.execute(statement("reports/documents.sql"), parameters).scalar_one())
     shown = {item["item_id"]: item["difficulty"] for item in document["item_params"]}
     (was,) = rows_of(
         database, "SELECT b FROM mirt_item_params_history WHERE item_id = '3' AND week_start = :w", w=then.start

@@ -37,7 +37,8 @@ def fit_week(run: WeekRun) -> Sequence[Outcome]:
         family=settings.family,
     )
     panel = load_panel(run.connection, run.week, lookback_days=settings.lookback_days)
-    model = fit_churn(panel, chosen)
+    with run.without_transaction():
+        model = fit_churn(panel, chosen)
     run_id = fit_id(
         "survival",
         run.week,

@@ -32,12 +32,6 @@ COLUMNS = {
     "R_t": "r_t",
 }
 """Covariate: column of the panel."""
-PANEL_TYPES = {
-    **dict.fromkeys(("user_no", "landmark_day", "duration_days"), "int32"),
-    "is_return": "int8",
-    **dict.fromkeys(COLUMNS.values(), "float"),
-}
-"""Arrow types of the panel's columns. Small types matter: a million students have ten million rows."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ def load_panel(connection: Connection, week: Week, *, lookback_days: int) -> Lan
             "max_silence_days": lookback_days,
         },
     )
-    rows = copy_to_arrow(connection, statement(PANEL, "panel_rows"), types=PANEL_TYPES)
+    rows = copy_to_arrow(connection, statement(PANEL, "panel_rows"))
     connection.execute(statement(PANEL, "drop_panel"))
     user, landmark, duration = (_array(rows, name) for name in ("user_no", "landmark_day", "duration_days"))
     covariates = {name: _array(rows, column) for name, column in COLUMNS.items()}
@@ -93,7 +87,7 @@ def load_panel(connection: Connection, week: Week, *, lookback_days: int) -> Lan
         user,
         landmark,
         duration_days=duration,
-        is_return=_array(rows, "is_return") > 0,
+        is_return=_array(rows, "is_return"),
         covariates=covariates,
         data_end_day=end_day,
     )
@@ -109,10 +103,9 @@ def load_scored(connection: Connection, week: Week) -> ScoredStudents:
         statement(PANEL, "panel"),
         {"anchor_day": day, "anchor_week": week.start, "n_landmarks": 1, "data_end_day": day, "max_silence_days": EVER},
     )
-    types = dict.fromkeys(COLUMNS.values(), "double")
-    rows = copy_to_arrow(connection, statement(PANEL, "scored_rows"), dictionaries=("user_id",), types=types)
+    rows = copy_to_arrow(connection, statement(PANEL, "scored_rows"), dictionaries=("user_id",))
     connection.execute(statement(PANEL, "drop_panel"))
-    covariates = {name: _array(rows, column) for name, column in COLUMNS.items()}
+    covariates = {name: _array(rows, column).astype(float) for name, column in COLUMNS.items()}
     return ScoredStudents(rows["user_id"].to_pylist(), covariates)
 
 

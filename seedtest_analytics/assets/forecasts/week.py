@@ -29,7 +29,8 @@ def forecast_week(run: WeekRun) -> Sequence[Outcome]:
         load_series(run.connection, metric, last_week=last, n_weeks=settings.lookback_weeks)
         for metric in settings.metric_names
     ]
-    forecasts = forecast_many(series, chosen, processes=settings.processes)
+    with run.without_transaction():
+        forecasts = forecast_many(series, chosen, processes=settings.processes)
     fits, anomalies = fit_rows(run.week, forecasts, settings=settings, holidays=chosen.holidays)
     fit = publish_week(run, prophet_fit_meta, rows=fits)
     found = publish_week(run, prophet_anomalies, rows=anomalies, replace=Replace.FIT_WEEK)

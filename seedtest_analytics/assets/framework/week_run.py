@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from seedtest_analytics.assets.framework.preview import Plot
 from seedtest_analytics.assets.framework.report import NotComputed, Outcome
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.database.publish import Published, publish, staged_from_frame
+from seedtest_analytics.database.sessions import without_transaction
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.database.work import current_work, working_on
 from seedtest_analytics.partitions import WEEK, Week
@@ -41,7 +43,7 @@ class Replace(enum.Enum):
 
 @dataclass(frozen=True)
 class WeekRun:
-    """One week's work: the week, an open transaction, the settings of the run and where it logs.
+    """One week's work: the week, an open transaction with its lock, the settings of the run and where it logs.
 
     A dry run computes everything and is rolled back at its end.
     """
@@ -51,6 +53,14 @@ class WeekRun:
     settings: Settings
     log: logging.Logger
     is_dry_run: bool
+    lock: str
+
+    def without_transaction(self) -> AbstractContextManager[None]:
+        """No transaction is open inside; :func:`seedtest_analytics.database.sessions.without_transaction`.
+
+        For the fit of a model: load before it and publish after it.
+        """
+        return without_transaction(self.connection, self.lock)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -133,11 +143,10 @@ class WeeklyStep:
         dry = is_dry_run(self.options)
         asset = current_work().name
         for week in weeks(self.context, self.options):
-            with (
-                working_on(f"{asset} {week.key}"),
-                self.postgres.transaction(self.lock.format(week=week.key), is_dry_run=dry) as connection,
-            ):
+            lock = self.lock.format(week=week.key)
+            with working_on(f"{asset} {week.key}"), self.postgres.transaction(lock, is_dry_run=dry) as connection:
+                log = self.context.log
                 outcomes = compute(
-                    WeekRun(week, connection, settings=self.settings, log=self.context.log, is_dry_run=dry)
+                    WeekRun(week, connection, settings=self.settings, log=log, is_dry_run=dry, lock=lock)
                 )
             yield from outcomes

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.resources.r.caller import RCaller
 from seedtest_analytics.resources.r.mirt import CalibrationDataError, MirtCalibration, MirtOptions, calibrate_with_mirt
 from seedtest_analytics.settings import CalibrationSettings
@@ -46,6 +47,16 @@ def fit_by(settings: CalibrationSettings, r: RCaller | None, *, log: logging.Log
     if r is None:
         raise ValueError("MIRT_BACKEND=mirt needs the R resource")
     return lambda data, anchors: _by_mirt(data, anchors, settings=settings, r=r, log=log)
+
+
+def between_transactions(fit: Fit, run: WeekRun) -> Fit:
+    """The same fit, during which the run has no open transaction."""
+
+    def fitted(data: ResponseData, anchors: ItemParameters | None) -> Fitted:
+        with run.without_transaction():
+            return fit(data, anchors)
+
+    return fitted
 
 
 def native_fit(calibration: Calibration, settings: CalibrationSettings) -> Fitted:

@@ -413,8 +413,8 @@ def test_the_report_document_has_risk_forecast_and_segment_of_its_week(database:
     )
     parameters = {"week_start": then.start, "as_of": then.as_of, "timezone": "UTC", "max_users": None}
     with database.connect() as connection:
-        rows = dict(connection.execute(statement("reports/documents.sql"), parameters).tuples().all())
-    documents = {user: ReportDocument.validated(document) for user, document in rows.items()}
+        rows = connection.execute(statement("reports/documents.sql"), parameters).scalars().all()
+    documents = {document.user_id: document for document in map(ReportDocument.from_json, rows)}
     one, other = documents["u"], documents["v"]
     assert one.survival_risk is not None
     assert one.survival_risk.churn_risk == 0.25

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from seedtest_analytics.assets.growth.lookback import first_monday_of, lookback_parameters
 from seedtest_analytics.assets.psychometrics.scale.current import Scale, scale_for
 from seedtest_analytics.assets.psychometrics.scoring.rows import item_parameters
-from seedtest_analytics.database.read import copy_integer_lines, copy_to_arrow
+from seedtest_analytics.database.read import copy_to_arrow, unpacked
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import GrowthSettings
@@ -109,8 +109,10 @@ def _read(
     connection.execute(statement(SQL, f"students_of_{what}"))
     students = copy_to_arrow(connection, statement(SQL, "students"), dictionaries=("user_id",))
     users = np.asarray(students["user_id"].combine_chunks().dictionary.to_pylist(), dtype=object)
-    rows = copy_integer_lines(connection, statement(SQL, "lines"), types=types)
-    rows["student"] = np.repeat(np.arange(len(users), dtype=np.int32), students["n_lines"].to_numpy().astype(np.int64))
+    rows = unpacked(copy_to_arrow(connection, statement(SQL, "records"))["records"], types=types)
+    rows["student"] = np.repeat(
+        np.arange(len(users), dtype=np.int32), students["n_records"].to_numpy().astype(np.int64)
+    )
     return rows, users
 
 

@@ -73,7 +73,8 @@ def _fit(run: WeekRun, scores: WeeklyScores, *, samplers: Samplers) -> GrowthFit
         problem = "no usable calibration at or before the week, so there are no abilities to follow"
     else:
         try:
-            fit = fit_growth(scores, run.settings.growth, samplers=samplers)
+            with run.without_transaction():
+                fit = fit_growth(scores, run.settings.growth, samplers=samplers)
         except (GrowthDataError, MixedModelDataError) as error:
             problem = str(error)
         else:

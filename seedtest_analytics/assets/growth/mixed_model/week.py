@@ -41,7 +41,7 @@ from seedtest_analytics.tables.growth import growth_glmm_meta
 SQL = "growth/topic_weeks.sql"
 META_KEY = ("growth_glmm_meta",)
 SLOPE_KEY = ("weekly_kpi", "growth_slope")
-COLUMNS = ("run_id", "model_spec", "metrics", "fitted_at", "week_start", "data_fingerprint")
+COLUMNS = ("run_id", "model_spec", "metrics", "fitted_at", "week_start", "data_fingerprint", "method")
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,23 @@ class TopicWeeks:
         frame: student (a code into ``users``), topic, week, score and attempts.
         users: raw ids.
         left_out: students with fewer answers than GLMM_MIN_OBSERVATIONS.
+        unsampled: students with enough answers whom the sample passed over.
         fingerprint: hash of all rows.
     """
 
     frame: pd.DataFrame
     users: np.ndarray
     left_out: int
+    unsampled: frozenset[str]
     fingerprint: str
+
+    @property
+    def method(self) -> str:
+        """Estimator and sample."""
+        if not self.unsampled:
+            return "lme4"
+        n = len(self.users)
+        return f"lme4 on a sample of {n:,} of {n + len(self.unsampled):,} students, stratified by their number of weeks"
 
 
 def fit_mixed_model_week(run: WeekRun, r: RResource) -> Sequence[Outcome | NotComputed]:
@@ -89,7 +99,9 @@ def _settings_of_the_fit(settings: GlmmSettings) -> dict[str, Any]:
 def load_topic_weeks(connection: Connection, week: Week, *, settings: GlmmSettings) -> TopicWeeks:
     """Shares of right answers by student, topic and calendar week of the look-back."""
     parameters = lookback_parameters(week, settings.lookback_weeks)
-    connection.execute(statement(SQL, "stage"), {**parameters, "min_observations": settings.min_observations})
+    limits = {"min_observations": settings.min_observations, "max_students": settings.max_students}
+    connection.execute(statement(SQL, "stage"), {**parameters, **limits})
+    unsampled = frozenset(connection.execute(statement(SQL, "unsampled")).scalars())
     left_out = int(connection.execute(statement(SQL, "left_out")).scalar_one())
     rows = copy_to_arrow(connection, statement(SQL, "rows"), dictionaries=("user_id", "topic"))
     users = rows["user_id"].combine_chunks()
@@ -106,7 +118,7 @@ def load_topic_weeks(connection: Connection, week: Week, *, settings: GlmmSettin
     labels = np.asarray(users.dictionary.to_pylist(), dtype=object)
     hashed = pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()
     digest = hashlib.blake2b("\0".join(map(str, labels)).encode() + hashed, digest_size=16)
-    return TopicWeeks(frame, labels, left_out=left_out, fingerprint=digest.hexdigest())
+    return TopicWeeks(frame, labels, left_out=left_out, unsampled=unsampled, fingerprint=digest.hexdigest())
 
 
 def _fit(run: WeekRun, rows: TopicWeeks, *, r: RResource) -> MixedModelFit | NoResult:
@@ -114,7 +126,11 @@ def _fit(run: WeekRun, rows: TopicWeeks, *, r: RResource) -> MixedModelFit | NoR
     settings = run.settings.glmm
     options = MixedModelOptions(settings.formula, settings.family, timeout_seconds=settings.timeout_seconds)
     try:
-        with model_failures("R_GLMM_TIMEOUT_SECS", is_r_optional=True), r.session(run.log) as session:
+        with (
+            run.without_transaction(),
+            model_failures("R_GLMM_TIMEOUT_SECS", is_r_optional=True),
+            r.session(run.log) as session,
+        ):
             fit = fit_mixed_model(session, rows.frame, options=options)
     except FormulaError as error:
         raise dg.Failure(f"GLMM_FORMULA: {error}", allow_retries=False) from None
@@ -137,7 +153,7 @@ def _meta_row(run: WeekRun, fit: MixedModelFit | NoResult, *, rows: TopicWeeks, 
     }
     week = run.week
     values = (run_id, json.dumps(spec), json.dumps(fit.metrics(), allow_nan=False), week.as_of, week.start)
-    return pd.DataFrame([(*values, rows.fingerprint)], columns=list(COLUMNS))
+    return pd.DataFrame([(*values, rows.fingerprint, rows.method)], columns=list(COLUMNS))
 
 
 def _merge_slopes(run: WeekRun, fit: MixedModelFit | NoResult, *, rows: TopicWeeks, run_id: str) -> Published:
@@ -149,6 +165,9 @@ def _merge_slopes(run: WeekRun, fit: MixedModelFit | NoResult, *, rows: TopicWee
     population = connection.execute(text("SELECT user_id FROM population ORDER BY user_id")).scalars().all()
     keys, reason = _slope_keys(fit, rows, run_id=run_id)
     absent = json.dumps({"growth_slope": None, "growth_slope_reason": reason})
+    if keys:
+        unsampled = json.dumps({"growth_slope": None, "growth_slope_reason": "not in the sample of the mixed model"})
+        keys |= dict.fromkeys(rows.unsampled, unsampled)
     create_staging(connection, "staged_kpi", columns={"user_id": "text", "kpis": "jsonb"})
     frame = pd.DataFrame({"user_id": population, "kpis": [keys.get(user, absent) for user in population]})
     copy_frame(connection, "staged_kpi", frame=frame)
@@ -197,6 +216,7 @@ def _fit_outcome(
         "formula": fit.formula,
         "students": len(rows.users),
         "students_left_out": rows.left_out,
+        "method": rows.method,
         "rows": fit.n_rows,
         **fit_metadata(fit),
     }

@@ -32,7 +32,7 @@ from seedtest_analytics.assets.psychometrics.checks import (
     ON_THE_SCALE,
     USABLE,
 )
-from seedtest_analytics.assets.psychometrics.engine import fit_by
+from seedtest_analytics.assets.psychometrics.engine import between_transactions, fit_by
 from seedtest_analytics.assets.psychometrics.fit_report import item_fit_metadata
 from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration, place_on_scale
 from seedtest_analytics.assets.psychometrics.statements import ANCHORS, SCALE
@@ -97,7 +97,7 @@ def _fit(run: WeekRun, answers: Answers | None, *, r: RCaller | None) -> PlacedC
         return NOTHING_TO_CALIBRATE
     settings = run.settings.calibration
     try:
-        return place_on_scale(run, answers.data, fit=fit_by(settings, r, log=run.log))
+        return place_on_scale(run, answers.data, fit=between_transactions(fit_by(settings, r, log=run.log), run))
     except IrtDataError as error:
         reason = f"cannot calibrate {answers.data.n_answers:,} answers: {error}"
         run.warn(reason)

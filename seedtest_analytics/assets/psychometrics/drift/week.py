@@ -14,7 +14,7 @@ from seedtest_analytics.assets.psychometrics.answers import Answers, load_betwee
 from seedtest_analytics.assets.psychometrics.checks import DRIFT_BELOW_THRESHOLD
 from seedtest_analytics.assets.psychometrics.drift.rows import alert_rows, calibration_rows, drift_metadata, window_rows
 from seedtest_analytics.assets.psychometrics.drift.windows import Comparison, Window, windows_of
-from seedtest_analytics.assets.psychometrics.engine import fit_by
+from seedtest_analytics.assets.psychometrics.engine import between_transactions, fit_by
 from seedtest_analytics.assets.psychometrics.scale.link import Reference, link_onto, method_for
 from seedtest_analytics.assets.psychometrics.statements import DRIFT
 from seedtest_analytics.database.publish import staged_from_frame
@@ -81,7 +81,7 @@ def compare(run: WeekRun) -> Comparison:
     if baseline.end_at > recent.start_at or baseline.start_at >= baseline.end_at:
         raise IrtDataError("the baseline window is empty or overlaps the recent one; check DRIFT_BASELINE_*")
     native = run.settings.calibration.overridden_by({"backend": "native"})
-    fit = fit_by(native, None, log=run.log)
+    fit = between_transactions(fit_by(native, None, log=run.log), run)
     answers = [_answers(run, window, settings=native) for window in (baseline, recent)]
     old, new = (fit(a.data, None).calibration for a in answers)
     for name, fitted in (("baseline", old), ("recent", new)):

@@ -162,7 +162,8 @@ def _fixed(
 ) -> PlacedCalibration:
     """Hold the anchors that have not drifted; not on the scale if too few are left."""
     settings = run.settings.calibration
-    free = free_calibration(data, settings)
+    with run.without_transaction():
+        free = free_calibration(data, settings)
     try:
         screened = screen(free, anchors, tagged=tagged, min_anchors=settings.min_anchors)
     except LinkingError as error:
