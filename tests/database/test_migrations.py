@@ -359,5 +359,5 @@ def test_two_callers_wait_for_each_other(empty: Engine) -> None:
         thread.join(60)
     assert errors == []
     assert differences(empty) == []
-    made = rows_of(empty, "SELECT kind, name FROM seedtest_schema_origin GROUP BY 1, 2 HAVING count(*) > 1")
+    made = rows_of(empty, "SELECT revision, kind, name FROM seedtest_schema_origin GROUP BY 1, 2, 3 HAVING count(*) > 1")
     assert made == []

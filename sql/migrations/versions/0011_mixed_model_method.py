@@ -1,6 +1,6 @@
 """The mixed model's method is a column: a fit on a sample says so.
 
-Revision: 0008, after 0007.
+Revision: 0011, after 0010.
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from seedtest_analytics.database.migrations import begin_revision, create_or_extend, undo_revision
 
-revision = "0008"
-down_revision = "0007"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
