@@ -104,7 +104,7 @@ def test_a_report_that_fails_leaves_the_others_and_a_red_run(
 
 
 ODD_KPIS: list[dict[str, Any]] = [
-    {"A_t": 1.7},
+    {"A_t": 1.7531},
     {"S": -0.1},
     {"P": "high"},
     {"I_t": [0.5]},
@@ -135,7 +135,7 @@ def test_a_kpi_out_of_range_withholds_that_report_only_and_the_message_names_the
     (condition,) = re.findall(r"weekly_kpi where (.* and md5\(user_id\) = '[0-9a-f]{32}')", message)
     assert rows_of(database, f"SELECT user_id FROM weekly_kpi WHERE {condition}") == [{"user_id": "odd-0"}]
     assert "odd-0" not in message
-    assert "1.7" not in message
+    assert "1.7531" not in message
 
 
 @pytest.mark.parametrize(
