@@ -90,7 +90,11 @@ def test_a_log_of_rows_by_topic_gives_the_kpis_of_the_log_without_them(database:
     for user, is_doubled in (("once", False), ("doubled", True)):
         store(database, exam(is_doubled, user))
     sync_attempts(database, week(0).as_of, timezone="UTC")
-    window = {"as_of": week(0).as_of, **{f"days_{n}": week(0).days_before(n) for n in (14, 28, 56)}}
+    window = {
+        "week_start": MONDAY,
+        "as_of": week(0).as_of,
+        **{f"days_{n}": week(0).days_before(n) for n in (14, 28, 56)},
+    }
     for name in ("I_t", "A_t", "R_t", "E_t"):
         prepared = statement(f"kpis/{name}.sql")
         given = {key: window.get(key, False) for key in prepared.compile().params}

@@ -359,5 +359,10 @@ def test_two_callers_wait_for_each_other(empty: Engine) -> None:
         thread.join(60)
     assert errors == []
     assert differences(empty) == []
-    made = rows_of(empty, "SELECT revision, kind, name FROM seedtest_schema_origin GROUP BY 1, 2, 3 HAVING count(*) > 1")
+    # A later revision may replace a view of an earlier one, but each revision records it once.
+    made = rows_of(
+        empty,
+        "SELECT kind, name FROM (SELECT *, count(*) FILTER (WHERE kind = 'revision') OVER (ORDER BY id) AS nth "
+        "FROM seedtest_schema_origin) AS o GROUP BY kind, name, nth HAVING count(*) > 1",
+    )
     assert made == []

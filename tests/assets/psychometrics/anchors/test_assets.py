@@ -252,7 +252,8 @@ def test_a_tag_is_added_only_to_tags_that_were_understood(two_weeks: Engine, mon
         for item, shape in enumerate(shapes, 1):
             if shape in UNDERSTOOD:
                 tags = ["hard", "anchor"] if "hard" in shape else ["anchor"]
-                assert item == 3 or after[item]["tags"] == tags, "item 3 is unstable"
+                # Other criteria, such as stability, may refuse an item.
+                assert after[item] == before[item] or after[item]["tags"] == tags, shape
             else:
                 assert after[item] == before[item], shape
     assert "question.meta is not an object with an array of tags" in output
