@@ -27,8 +27,8 @@ START_GRID = (0.25, 1.0, 4.0)
 DIFFUSE = 1e6
 MAX_ROWS_FOR_CHOICE = 20_000
 CHI_SQUARE_MEDIAN = 0.4549364
-NO_CHANGE = 1e-6
-"""Errors below this part of the largest do not count as a change."""
+NO_CHANGE = 0.01
+"""Errors below this part of their root mean square do not count as a change."""
 MIN_ERRORS_FOR_MEDIAN = 30
 
 
@@ -212,7 +212,8 @@ def _robust_sd(standardised: Floats) -> float:
     Students who stand still tell nothing about the size of ordinary changes. With more than half of them the median
     would be 0, and every change an anomaly. Below 30 errors the median is too rough, and the mean square is used.
     """
-    changes = standardised[np.abs(standardised) > NO_CHANGE * np.abs(standardised).max(initial=0.0)]
+    size = float(np.sqrt(np.mean(standardised**2)))
+    changes = standardised[np.abs(standardised) > NO_CHANGE * size]
     if not len(changes):
         return float("nan")
     if len(changes) < MIN_ERRORS_FOR_MEDIAN:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from seedtest_analytics.stats.checks import count, number, numbers
+from seedtest_analytics.stats.checks import LARGEST, count, number, numbers
 
 Floats = NDArray[np.float64]
 
@@ -98,7 +98,7 @@ def score_of(error: float, scale: float, *, freedom: int) -> float:
     if not np.isfinite(error) or not scale > 0:
         return float("nan")
     with np.errstate(over="ignore"):
-        return t_to_z(float(np.clip(np.divide(error, scale), -1e300, 1e300)), freedom)
+        return _z(float(np.clip(np.divide(error, scale), -1e300, 1e300)), freedom)
 
 
 def t_to_z(t: float, degrees_of_freedom: int) -> float:
@@ -107,7 +107,12 @@ def t_to_z(t: float, degrees_of_freedom: int) -> float:
     Raises:
         ValueError: for a t that is not finite, or fewer than one degree of freedom.
     """
-    value = number(t, "t")
-    tail = float(special.stdtr(count(degrees_of_freedom, "degrees of freedom", low=1), -abs(value)))
+    if isinstance(t, float) and LARGEST < abs(t) < np.inf:
+        t = float(np.sign(t)) * LARGEST
+    return _z(number(t, "t"), count(degrees_of_freedom, "degrees of freedom", low=1))
+
+
+def _z(t: float, freedom: int) -> float:
+    tail = float(special.stdtr(freedom, -abs(t)))
     z = float(-special.ndtri(tail)) if tail > 0 else LARGEST_Z
-    return float(np.sign(value)) * min(z, LARGEST_Z)
+    return float(np.sign(t)) * min(z, LARGEST_Z)
