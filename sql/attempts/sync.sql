@@ -99,7 +99,8 @@ SELECT
     LEAST(e.created_at, e.updated_at),
     'questions_too_many'
 FROM oversized_exam AS o
-INNER JOIN exam_results AS e ON e.id = o.exam_result_id;
+INNER JOIN exam_results AS e ON e.id = o.exam_result_id
+WHERE e.id = ANY(ARRAY(SELECT exam_result_id FROM oversized_exam));
 
 -- name: analyze_elements
 ANALYZE staged_element;

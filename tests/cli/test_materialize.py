@@ -177,13 +177,13 @@ def test_the_sync_alone_needs_no_attempts(
     store_exams(database, 2)
     url = database.url.render_as_string(hide_password=False)
     monkeypatch.setattr("seedtest_analytics.cli.home.use_instance", lambda: None)
-    with dg.DagsterInstance.ephemeral() as instance:
-        monkeypatch.setattr(dg.DagsterInstance, "get", lambda: instance)
-        code, output = seedtest("materialize", "--only", "calibrate_irt", DATABASE_URL=url)
-        assert code == 2
-        assert "the attempt log is empty" in shown(output)
-        assert "`seedtest materialize --only sync_attempts`" in shown(output)
-        code, output = seedtest("materialize", "--only", "sync_attempts", DATABASE_URL=url)
+    # The command closes its instance at the end.
+    monkeypatch.setattr(dg.DagsterInstance, "get", dg.DagsterInstance.ephemeral)
+    code, output = seedtest("materialize", "--only", "calibrate_irt", DATABASE_URL=url)
+    assert code == 2
+    assert "the attempt log is empty" in shown(output)
+    assert "`seedtest materialize --only sync_attempts`" in shown(output)
+    code, output = seedtest("materialize", "--only", "sync_attempts", DATABASE_URL=url)
     assert code == 0, output
     assert rows_of(database, "SELECT count(*) AS n FROM attempt") == [{"n": 20}]
 
