@@ -73,15 +73,16 @@ def test_a_bend_is_found():
 
 
 @pytest.mark.long
-def test_prophet_is_flagged_where_the_baseline_is_better():
+def test_prophet_is_replaced_where_the_baseline_is_better():
     rng = np.random.default_rng(7)
     judged = ForecastSettings(scored_weeks=12)
     wander = forecast_series(weekly_series("x", weeks(30), values=np.cumsum(rng.normal(size=30))), judged)
     assert wander.beats_baseline is False
-    assert any("naive" in warning for warning in wander.warnings)
+    assert wander.method == "local_level"
+    assert wander.reason.startswith("Prophet's mean error")
+    assert wander.forecast[0] == pytest.approx(wander.values[-1], abs=0.5)
     line = forecast_series(quiet_series(30, 8, trend=0.05), judged)
-    assert line.beats_baseline is True
-    assert not any("naive" in warning for warning in line.warnings)
+    assert (line.method, line.beats_baseline) == ("prophet", True)
 
 
 def test_evidence_counts_in_prophet():
