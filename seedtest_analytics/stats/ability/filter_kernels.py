@@ -25,7 +25,9 @@ N_STUDENT = 10
 ALPHA, BETA, RESIDUAL, R_SEEN, A_SEEN, W_SEEN, PAIR_DAY, COUNT = range(8)
 """Columns of a student's topic. ``*_SEEN`` are the student's sums when the topic was last up to date."""
 N_PAIR = 8
-ITEM_ALPHA, ITEM_BETA, ITEM_RESIDUAL = range(3)
+ITEM_ALPHA, ITEM_BETA, ITEM_RESIDUAL, ITEM_DAY, ITEM_MOVES = range(5)
+"""``ITEM_MOVES`` is 1 where the difficulty may drift, 0 where a calibration holds it."""
+N_ITEM = 5
 TOPIC_MEAN, TOPIC_VARIANCE = range(2)
 (
     LEVEL_MEAN,
@@ -42,7 +44,8 @@ TOPIC_MEAN, TOPIC_VARIANCE = range(2)
     PRACTICE,
     REPETITION,
     GROWTH_DAYS,
-) = range(14)
+    ITEM_WALK,
+) = range(15)
 """Positions of the hyperparameters."""
 
 _REBASE_BELOW = 1e-3
@@ -256,6 +259,9 @@ def filter_answers(
             pair[RESIDUAL] += h[TOPIC_WALK] * max(day[n] - pair[PAIR_DAY], 0.0)
         pair[PAIR_DAY] = max(day[n], pair[PAIR_DAY])
 
+        if item[ITEM_DAY] != _NEVER:
+            item[ITEM_RESIDUAL] += item[ITEM_MOVES] * h[ITEM_WALK] * max(day[n] - item[ITEM_DAY], 0.0)
+        item[ITEM_DAY] = max(day[n], item[ITEM_DAY])
         a = discrimination[i]
         mean, v, b, b_variance = _expected(student, pair, item, topic, a, h[REPETITION] * math.log1p(earlier[n]))
         theta, p11, p12, beta = student[THETA], student[P11], student[P12], pair[BETA]
@@ -342,7 +348,10 @@ def predict_answers(
         i = item_code[n]
         topic = topics[item_topic[i] if item_topic[i] >= 0 else topic_code[n]]
         repetition = h[REPETITION] * math.log1p(earlier[n])
-        mean, v, _, _ = _expected(student, pair, items[i], topic, discrimination[i], repetition)
+        item = items[i].copy()
+        if item[ITEM_DAY] != _NEVER:
+            item[ITEM_RESIDUAL] += item[ITEM_MOVES] * h[ITEM_WALK] * max(day[n] - item[ITEM_DAY], 0.0)
+        mean, v, _, _ = _expected(student, pair, item, topic, discrimination[i], repetition)
         logit[n], variance[n] = mean, v
         probability[n] = answer_update(mean, v, 1)[0]
     return probability, logit, variance

@@ -18,7 +18,7 @@ _NEVER = -1e300
 class FilterState:
     """Everything that the filter knows after its answers. ``to_arrays`` and ``from_arrays`` store and restore it.
 
-    ``students`` (n_students, 10), ``pairs`` (n_pairs, 8), ``items`` (n_items, 3) and ``topics`` (n_topics, 2) have the
+    ``students`` (n_students, 10), ``pairs`` (n_pairs, 8), ``items`` (n_items, 5) and ``topics`` (n_topics, 2) have the
     columns that ``filter_kernels`` names. ``pair_keys`` and ``repeat_keys`` are student · 2³² + topic or item, in the
     order of first appearance. ``last_day`` is the time of the newest answer.
     """
@@ -78,7 +78,7 @@ class FilterState:
         is_open = self.item_topic < 0
         topics = np.vstack([self.topics, [h.item_mean, h.item_topic_spread]])
         mean, variance = topics[np.where(is_open, len(self.topics), self.item_topic)].T
-        alpha, beta, residual = self.items.T
+        alpha, beta, residual = self.items.T[:3]
         return alpha + beta * mean, np.sqrt(residual + beta**2 * variance)
 
 
@@ -104,6 +104,7 @@ class Filtered:
 
     ``probability``, ``logit`` and ``variance`` are known before the answer: P(right), mean and variance of η.
     ``earlier`` counts the student's earlier answers to the item, ``earlier_in_topic`` those in the topic.
+    ``pair_slot`` and ``repeat_slot`` are the rows of the state's ``pair_keys`` and ``repeat_keys``.
     ``item_precision`` and ``item_shift`` are what the answer says about its item's difficulty, as natural parameters.
     """
 
@@ -115,6 +116,8 @@ class Filtered:
     variance: Floats
     earlier: NDArray[np.int32]
     earlier_in_topic: NDArray[np.int32]
+    pair_slot: NDArray[np.int32]
+    repeat_slot: NDArray[np.int32]
     item_precision: Floats
     item_shift: Floats
 
@@ -167,6 +170,8 @@ def continue_filter(state: FilterState, answers: Answers) -> Filtered:
         variance=variance,
         earlier=counted.earlier,
         earlier_in_topic=counted.earlier_in_topic,
+        pair_slot=counted.pair_slot,
+        repeat_slot=counted.repeat_slot,
         item_precision=item_precision,
         item_shift=item_shift,
     )
@@ -189,6 +194,7 @@ class _Counted:
     """Slots of the answers' (student, topic), and what counts of earlier answers they have."""
 
     pair_slot: NDArray[np.int32]
+    repeat_slot: NDArray[np.int32]
     pair_keys: NDArray[np.int64]
     repeat_keys: NDArray[np.int64]
     repeat_counts: NDArray[np.int32]
@@ -199,14 +205,15 @@ class _Counted:
 def _count(state: FilterState, answers: Answers) -> _Counted:
     from seedtest_analytics.stats.ability import filter_kernels as kernels
 
-    pair_slot, pair_keys = _slots(answers.student, answers.topic, known=state.pair_keys)
-    repeat_slot, repeat_keys = _slots(answers.student, answers.item, known=state.repeat_keys)
+    pair_slot, pair_keys = find_slots(answers.student, answers.topic, known=state.pair_keys)
+    repeat_slot, repeat_keys = find_slots(answers.student, answers.item, known=state.repeat_keys)
     repeat_counts = _grown(state.repeat_counts, len(repeat_keys), fill=0)
     earlier = kernels.earlier_counts(repeat_slot, repeat_counts)
     pair_counts = _grown(state.pairs[:, kernels.COUNT].astype(np.int32), len(pair_keys), fill=0)
     return _Counted(
         pair_slot,
-        pair_keys,
+        repeat_slot,
+        pair_keys=pair_keys,
         repeat_keys=repeat_keys,
         repeat_counts=repeat_counts,
         earlier=earlier,
@@ -256,8 +263,8 @@ def expect(state: FilterState, student: ArrayLike, *, item: ArrayLike, topic: Ar
 
     n = len(np.atleast_1d(np.asarray(student)))
     wanted = Answers.of(student, item, topic=topic, day=day, correct=np.zeros(n, dtype=np.int8))
-    pair_slot, _ = _slots(wanted.student, wanted.topic, known=state.pair_keys)
-    repeat_slot, _ = _slots(wanted.student, wanted.item, known=state.repeat_keys)
+    pair_slot, _ = find_slots(wanted.student, wanted.topic, known=state.pair_keys)
+    repeat_slot, _ = find_slots(wanted.student, wanted.item, known=state.repeat_keys)
     counts = np.append(state.repeat_counts, 0)
     earlier = counts[np.minimum(repeat_slot, len(state.repeat_counts))].astype(np.int32)
     grown = _with_room(state, wanted, n_pairs=len(state.pair_keys))
@@ -302,12 +309,14 @@ def _empty_state(hyperparameters: Hyperparameters, items: KnownItems | None) -> 
     if items is not None:
         is_known = ~np.isnan(items.b)
         state.discrimination[:] = items.a
-        state.items[is_known] = np.column_stack([items.b, np.zeros(n_items), items.se_b**2])[is_known]
+        state.items[is_known] = np.column_stack(
+            [items.b, np.zeros(n_items), items.se_b**2, np.full(n_items, _NEVER), np.zeros(n_items)]
+        )[is_known]
     return state
 
 
 def _new_items(n: int, h: Hyperparameters) -> Floats:
-    return np.tile([0.0, 1.0, h.item_spread], (n, 1))
+    return np.tile([0.0, 1.0, h.item_spread, _NEVER, 1.0], (n, 1))
 
 
 def _new_students(n: int, h: Hyperparameters) -> Floats:
@@ -356,7 +365,7 @@ def _grown(values: NDArray[np.int32], size: int, *, fill: int) -> NDArray[np.int
     return np.concatenate([values, np.full(size - len(values), fill, dtype=np.int32)])
 
 
-def _slots(
+def find_slots(
     first: NDArray[np.int32], second: NDArray[np.int32], *, known: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """(n,) slot of each pair and the keys of all slots: the known ones, then new ones by first appearance."""

@@ -31,7 +31,15 @@ _STEP = 1e-3
 _EDGE_LOG = 6.0
 """Log-variances this far from the centre of the prior are at the edge of the search."""
 
-_VARIANCES = ("level_variance", "level_walk", "topic_spread", "topic_walk", "item_spread", "item_topic_spread")
+_VARIANCES = (
+    "level_variance",
+    "level_walk",
+    "topic_spread",
+    "topic_walk",
+    "item_spread",
+    "item_topic_spread",
+    "item_walk",
+)
 _EFFECTS = ("practice", "repetition")
 
 

@@ -24,6 +24,7 @@ class Hyperparameters:
         topic_spread: variance of a student's deviations between topics. topic_walk: variance that one gains per day.
         item_mean: mean difficulty of topics. item_topic_spread: variance of difficulty between topics.
         item_spread: variance of item difficulties within a topic.
+        item_walk: variance that the difficulty of an item gains per day, unless a calibration holds it.
         practice: gain of the level per unit of log(1 + answers of the student).
         repetition: effect of log(1 + earlier answers of the student to the item); no part of ability.
         growth_days: growth by slope stops this many days after an answer, until the next answer.
@@ -43,6 +44,7 @@ class Hyperparameters:
     practice: float = 0.0
     repetition: float = 0.0
     growth_days: float = 14.0
+    item_walk: float = 0.0002
 
     def __post_init__(self) -> None:
         values = asdict(self)
@@ -55,7 +57,7 @@ class Hyperparameters:
             raise AbilityDataError("hyperparameter level_variance must be above 0")
 
     def as_array(self) -> Floats:
-        """(14,) values in the order that the kernels expect."""
+        """(15,) values in the order that the kernels expect."""
         return np.array([getattr(self, name) for name in _KERNEL_ORDER], dtype=np.float64)
 
 
@@ -74,5 +76,6 @@ _KERNEL_ORDER = (
     "practice",
     "repetition",
     "growth_days",
+    "item_walk",
 )
 assert set(_KERNEL_ORDER) == {field.name for field in fields(Hyperparameters)}

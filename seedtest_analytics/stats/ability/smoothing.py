@@ -244,10 +244,14 @@ class _Task:
 
 
 def _without_own_answer(filtered: Filtered) -> tuple[Floats, Floats]:
-    """(n,) mean and variance of each answer's item difficulty, from all answers but this one."""
+    """(n,) mean and variance of each answer's item difficulty at its time, from all answers but this one."""
+    from seedtest_analytics.stats.ability.filter_kernels import ITEM_DAY, ITEM_MOVES
+
     difficulty, error = filtered.state.difficulties()
     item = filtered.answers.item
     mean, variance = difficulty[item], error[item] ** 2
+    last_day, moves = filtered.state.items[item, ITEM_DAY], filtered.state.items[item, ITEM_MOVES]
+    variance = variance + moves * filtered.state.hyperparameters.item_walk * (last_day - filtered.answers.day)
     is_exact = variance <= 1e-12
     precision = 1.0 / np.where(is_exact, 1.0, variance)
     # Others' answers cannot say less than nothing; a tenth guards against an item that drew its knowledge elsewhere.
