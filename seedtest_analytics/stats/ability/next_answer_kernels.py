@@ -10,10 +10,11 @@ predict, then update by the answer.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import njit
+
+from seedtest_analytics.stats.irt.kernels import FASTMATH
 
 LAST_CORRECT, BEFORE_LAST, LAST_ITEM, LAST_TOPIC, LAST_TIME, ANSWERED = range(6)
 """Columns of a student's history; -1 where there is nothing yet."""
@@ -85,7 +86,7 @@ def describe(
             own[ANSWERED] += 1.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
 def predict_and_learn(
     logit, variance, day, correct, features, codes, loadings, settings, effects, coefficients, covariance, p, learn
 ) -> float:
@@ -126,17 +127,14 @@ def predict_and_learn(
             gain[f] = through
         for f in range(n_features):
             v += gain[f] * features[n, f]
-        p[n] = 1.0 / (1.0 + math.exp(-mean / math.sqrt(1.0 + _PROBIT * v)))
+        narrow = 1.0 / math.sqrt(1.0 + _PROBIT * v)
+        p[n] = 1.0 / (1.0 + math.exp(-narrow * mean))
         if not learn:
             continue
         total += math.log(max(p[n] if correct[n] == 1 else 1.0 - p[n], 1e-12))
-        # Newton twice: at the prediction, and at the predictor that the first step reaches.
-        s = 1.0 / (1.0 + math.exp(-mean))
-        shift = v * (correct[n] - s) / (1.0 + s * (1.0 - s) * v)
-        s = 1.0 / (1.0 + math.exp(-mean - shift))
-        w = s * (1.0 - s)
-        step = (correct[n] - s + w * shift) / (1.0 + w * v)
-        curvature = w / (1.0 + w * v)
+        # Derivatives of the probability that was predicted, not of the one at the mean: so predictions stay calibrated.
+        step = narrow * (correct[n] - p[n])
+        curvature = narrow * narrow * p[n] * (1.0 - p[n])
         for c in range(n_kinds):
             if codes[n, c] >= 0:
                 effect = effects[codes[n, c]]
@@ -148,12 +146,3 @@ def predict_and_learn(
             for g in range(n_features):
                 covariance[f, g] -= gain[f] * gain[g] * curvature
     return total
-
-
-@njit(cache=True, nogil=True)
-def last_values(logit, features) -> Any:
-    """(n, 2) loadings that items share: half the logit, and the last answer's sign."""
-    out = np.empty((len(logit), 2))
-    for n in range(len(logit)):
-        out[n, 0], out[n, 1] = 0.5 * logit[n], features[n, 6]
-    return out

@@ -29,6 +29,7 @@ from seedtest_analytics.stats.ability.filter_kernels import (
     TOPIC_SPREAD,
     TOPIC_WALK,
 )
+from seedtest_analytics.stats.irt.kernels import FASTMATH
 
 _PROBIT = math.pi / 8.0
 _MAX_ITERATIONS = 25
@@ -43,35 +44,41 @@ SLOPE_DAYS = 91.0
 """A slope holds for a quarter: it changes slowly, and each slope costs as much work as a week."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
 def invert(matrix, n, work) -> None:
-    """Replace the leading (n, n) of a symmetric positive definite matrix by its inverse (Cholesky, in place)."""
+    """Replace the leading (n, n) of a symmetric positive definite matrix by its inverse (Cholesky, in place).
+
+    Inner loops run along rows: only those fill vector registers.
+    """
+    if n == 1:
+        matrix[0, 0] = 1.0 / matrix[0, 0]
+        return
     for j in range(n):
-        total = matrix[j, j]
-        for k in range(j):
-            total -= matrix[j, k] * matrix[j, k]
-        root = math.sqrt(max(total, 1e-300))
-        matrix[j, j] = root
-        for i in range(j + 1, n):
+        for i in range(j, n):
             total = matrix[i, j]
             for k in range(j):
                 total -= matrix[i, k] * matrix[j, k]
-            matrix[i, j] = total / root
-    # Inverse of the lower factor, row by row; then L⁻ᵀ L⁻¹.
-    for j in range(n):
-        work[j, j] = 1.0 / matrix[j, j]
-        for i in range(j + 1, n):
-            total = 0.0
-            for k in range(j, i):
-                total -= matrix[i, k] * work[k, j]
-            work[i, j] = total / matrix[i, i]
+            matrix[i, j] = math.sqrt(max(total, 1e-300)) if i == j else total / matrix[j, j]
+    for i in range(n):
+        inverse = 1.0 / matrix[i, i]
+        for j in range(i):
+            work[i, j] = 0.0
+        for k in range(i):
+            factor = matrix[i, k] * inverse
+            for j in range(k + 1):
+                work[i, j] -= factor * work[k, j]
+        work[i, i] = inverse
     for i in range(n):
         for j in range(i + 1):
-            total = 0.0
-            for k in range(i, n):
-                total += work[k, i] * work[k, j]
-            matrix[i, j] = total
-            matrix[j, i] = total
+            matrix[i, j] = 0.0
+    for k in range(n):
+        for i in range(k + 1):
+            factor = work[k, i]
+            for j in range(i + 1):
+                matrix[i, j] += factor * work[k, j]
+    for i in range(n):
+        for j in range(i):
+            matrix[j, i] = matrix[i, j]
 
 
 @njit(cache=True, nogil=True)
@@ -203,7 +210,7 @@ def _level_prior(knot_day, h, n_slopes, precision) -> None:
             precision[d + 1, d] -= p
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
 def student_posterior(knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h):
     """Posterior of one student. ``slope`` and ``location`` by answer: P = logistic(slope · (θ + u) - location).
 
