@@ -58,8 +58,8 @@ class Answers:
     def __len__(self) -> int:
         return len(self.day)
 
-    def take(self, rows: NDArray[Any]) -> Answers:
-        """The answers where a mask is true, or at positions that keep the order of time; ``position`` starts again."""
+    def take(self, rows: NDArray[Any] | slice) -> Answers:
+        """The answers of a slice, of a mask, or at positions that keep the order of time; ``position`` starts again."""
         return Answers(
             self.student[rows],
             self.item[rows],

@@ -79,7 +79,7 @@ def fit_hyperparameters(
 
     Args:
         items: parameters of a calibration; then the population's mean level is free too.
-        with_slope: whether students grow at a pace of their own.
+        with_slope: whether each student has a separate pace of growth.
         start: values of the last fit; the search starts there. Its ``growth_days`` stay.
         max_answers: larger logs are thinned to whole students, evenly by code.
         max_passes: passes of the filter before the search gives up.

@@ -1,4 +1,4 @@
-"""The second layer: the probability of the next answer. Its effects serve prediction alone and are no part of ability.
+"""The second layer: the probability of the next answer. Its effects serve prediction alone; ability excludes them.
 
 It starts from the ability's expectation and adds what the history says: counts of right and wrong answers in the topic and to
 the item, the last answers, pauses, and effects of items, students and sequences. ``next_answer_kernels`` has the equation.

@@ -148,7 +148,7 @@ def change_between(
 ) -> Change:
     """Mean level in ``recent`` minus mean level in ``earlier``, given all answers, with the covariance of the two.
 
-    Both levels rest on all answers, so the amount of practice in either window does not bias the difference.
+    Both levels use all answers, so the amount of practice in either window does not bias the difference.
 
     Args:
         filtered: a pass from the start, over the answers up to the end of ``recent``.

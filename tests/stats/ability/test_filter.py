@@ -84,9 +84,9 @@ def test_short_histories_agree_with_exact_integration(topics: list[int], correct
     state = run_filter(answers, STILL, items=KnownItems.of(a, b, se_b=np.zeros(n))).state
     mean, sd = exact_moments(topics, correct, b, a, STILL)
     level, se = state.levels(answers.day[-1])
-    # One answer is exact but for the quadrature. Later ones meet a posterior that is not quite normal: five right answers
-    # in one topic, the worst case, cost 5 % of the prior's SD, and 10 % with steep items.
-    tolerance = 1e-3 if n == 1 else 0.06 if slope <= 1.0 else 0.12
+    # One answer is exact but for the quadrature. Later ones meet a posterior that is skewed, which a Gaussian is not. The
+    # worst case is five right answers in one topic: mean and SD are then off by up to 0.06, with steep items by 0.12.
+    tolerance = 1e-3 if n == 1 else 0.06 if slope <= 1.0 else 0.13
     assert level[0] == pytest.approx(mean[0], abs=tolerance)
     assert se[0] == pytest.approx(sd[0], abs=tolerance)
     for k in sorted(set(topics)):
