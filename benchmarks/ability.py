@@ -1,0 +1,217 @@
+"""Ability over time: the next answer on published logs, coverage on simulated cohorts, and speed.
+
+    python -m benchmarks.ability [--quick] [--parts next-answer,coverage,speed] [--logs ASSISTments,EdNet,Statics] [--data FOLDER]
+
+The logs are read from `shared/data` beside the checkout. Hyperparameters, effects and peers are estimated on the
+training part. Elo and the filter go on learning in the test part; item mean, PFA and Best-LR are frozen, as published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks._measure import machine
+from benchmarks._next_answer import FILES, PEERS, SHARED, Log, forward_in_time, statics
+from seedtest_analytics.stats.ability.data import Answers, KnownItems
+from seedtest_analytics.stats.ability.filtering import run_filter
+from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
+from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
+from seedtest_analytics.stats.ability.next_answer import fit_effects, learn_next
+from seedtest_analytics.stats.ability.smoothing import change_between, smooth
+from seedtest_analytics.stats.verification.probabilities import score_probabilities
+
+Floats = NDArray[np.float64]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small cohorts, one log")
+    parser.add_argument("--parts", default="next-answer,coverage,speed")
+    parser.add_argument("--logs", default="ASSISTments,EdNet,Statics")
+    parser.add_argument("--data", type=Path, default=SHARED, help="folder of the published logs")
+    arguments = parser.parse_args()
+    parts = arguments.parts.split(",")
+    print(machine())
+    if "next-answer" in parts:
+        for name in ["ASSISTments"] if arguments.quick else arguments.logs.split(","):
+            folder = arguments.data
+            next_answer(statics(folder) if name == "Statics" else forward_in_time(name, folder))
+    if "coverage" in parts:
+        coverage(1 if arguments.quick else 5)
+    if "speed" in parts:
+        speed(20_000 if arguments.quick else 1_000_000)
+
+
+def next_answer(log: Log) -> None:
+    """Print one row of scores per method."""
+    answers, test = log.answers, log.is_test
+    print(f"\n{log.name}: {len(answers)} answers, {int(test.sum())} for testing")
+    print("| method | AUC | SE | log loss | Brier | calibration slope |\n|---|---|---|---|---|---|")
+    for name, peer in PEERS.items():
+        _row(name, peer(log), log)
+    started = time.process_time()
+    train = answers.take(~test)
+    fit = fit_hyperparameters(train, with_slope=log.name in FILES)
+    effects = fit_effects(run_filter(train, fit.hyperparameters))
+    filtered = run_filter(answers, fit.hyperparameters)
+    _row("ability alone", filtered.probability, log)
+    _row("ability and history", learn_next(filtered, effects).probability, log)
+    print(f"fit and passes: {time.process_time() - started:.1f} s of processor time; {fit.verdict}")
+    print({name: float(f"{value:.3g}") for name, value in vars(fit.hyperparameters).items()})
+    print({name: (float(f"{e.variance:.3g}"), float(f"{e.walk:.3g}")) for name, e in effects.items()})
+
+
+def _row(name: str, probability: Floats, log: Log) -> None:
+    test = log.is_test
+    score = score_probabilities(probability[test], log.answers.correct[test], clusters=log.answers.student[test])
+    print(
+        f"| {name} | {score.auc:.4f} | {score.auc_se:.4f} | {score.log_score:.4f} | {score.brier:.4f} "
+        f"| {score.calibration_slope:.3f} ± {score.calibration_slope_se:.3f} |",
+        flush=True,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """``level`` (students, days + 1), ``deviation`` (students, topics), ``difficulty`` (items,)."""
+
+    answers: Answers
+    level: Floats
+    deviation: Floats
+    difficulty: Floats
+
+
+def cohort(
+    seed: int, *, n_students: int, n_items: int, n_topics: int, weeks: int, per_week: float, slope: float = 0.003
+) -> Cohort:
+    """Levels that walk and grow, still topics and items; students are active in 60 % of the weeks."""
+    random = np.random.default_rng(seed)
+    item_topic = np.arange(n_items) % n_topics
+    difficulty = random.normal(0, 0.55, n_topics)[item_topic] + random.normal(0, 1, n_items)
+    growth = random.normal(slope, 0.002, (n_students, 1))
+    steps = growth + random.normal(0, 0.06, (n_students, 7 * weeks))
+    level = np.cumsum(np.hstack([random.normal(0, 1, (n_students, 1)), steps]), axis=1)
+    deviation = random.normal(0, 0.5, (n_students, n_topics))
+    counts = random.poisson(per_week, (n_students, weeks)) * (random.random((n_students, weeks)) < 0.6)
+    student, week = (np.repeat(codes.ravel(), counts.ravel()) for codes in np.indices(counts.shape))
+    day = 7 * week + random.uniform(0, 7, len(week))
+    item = random.integers(0, n_items, len(day))
+    logit = level[student, day.astype(int)] + deviation[student, item_topic[item]] - difficulty[item]
+    correct = random.random(len(day)) < 1 / (1 + np.exp(-logit))
+    answers = Answers.of(student, item, topic=item_topic[item], day=day, correct=correct.astype(int))
+    return Cohort(answers, level, deviation=deviation, difficulty=difficulty)
+
+
+def coverage(repetitions: int) -> None:
+    """Print coverage of 95 % intervals, bias, and the mean error of change by cell, over cohorts with other seeds."""
+    cases = {
+        "calibrated items": {"n_students": 300, "n_items": 400, "n_topics": 8, "weeks": 20, "per_week": 10.0},
+        "items learned": {"n_students": 300, "n_items": 400, "n_topics": 8, "weeks": 20, "per_week": 10.0},
+        "rare items": {"n_students": 120, "n_items": 40_000, "n_topics": 100, "weeks": 40, "per_week": 45.0},
+    }
+    print(
+        "\n| cohort | students with a level | level at week ends | level now | bias now | topic < 5 | 5 to 19 | ≥ 20 |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    cells: list[tuple[Floats, Floats]] = []
+    for name, size in cases.items():
+        rows = []
+        for k in range(repetitions):
+            made = cohort(1000 + k, **size)  # type: ignore[arg-type]
+            n = len(made.difficulty)
+            known = KnownItems.of(np.ones(n), made.difficulty, se_b=np.zeros(n)) if name == "calibrated items" else None
+            rows.append(_coverage(made, known, int(size["weeks"])))
+            if known is not None:
+                cells.append(_change(made, known, int(size["weeks"])))
+        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in np.nanmean(rows, axis=0)) + " |", flush=True)
+    if cells:
+        error, correlation = (np.mean([cell[k] for cell in cells], axis=0) for k in range(2))
+        print("\nI_t, mean error: much practice of able, much of weak, little of able, little of weak students")
+        print(np.round(error, 3), "correlation with the true change", np.round(correlation, 3))
+
+
+def _coverage(made: Cohort, known: KnownItems | None, weeks: int) -> list[float]:
+    fit = fit_hyperparameters(made.answers, items=known)
+    filtered = run_filter(made.answers, fit.hyperparameters, items=known)
+    ends = 7.0 * np.arange(1, weeks + 1)
+    smoothed = smooth(filtered, ends)
+    # Without calibrated items the origin is the first mean level of the cohort, by convention 0.
+    origin = 0.0 if known is not None else float(made.level[:, 0].mean())
+    levels, topics = smoothed.levels, smoothed.topics
+    error = levels.level - (made.level[levels.student, ends[levels.week].astype(int)] - origin)
+    is_inside = np.abs(error) < 1.96 * levels.level_se
+    is_now = (levels.week == weeks - 1) & (levels.silent_days < 14)
+    truth = made.level[topics.student, 7 * weeks] - origin + made.deviation[topics.student, topics.topic]
+    topic_inside = np.abs(topics.ability - truth) < 1.96 * topics.ability_se
+    counts = np.zeros(made.deviation.shape)
+    np.add.at(counts, (made.answers.student, made.answers.topic), 1)
+    n = counts[topics.student, topics.topic]
+    bands = [topic_inside[(n >= low) & (n < high)] for low, high in ((1, 5), (5, 20), (20, np.inf))]
+    return [
+        len(np.unique(levels.student)) / len(made.level),
+        float(is_inside.mean()),
+        float(is_inside[is_now].mean()),
+        float(error[is_now].mean()),
+        *[float(band.mean()) if len(band) > 50 else float("nan") for band in bands],
+    ]
+
+
+def _change(made: Cohort, known: KnownItems, weeks: int) -> tuple[Floats, Floats]:
+    end = 7.0 * weeks
+    random = np.random.default_rng(7)
+    answers = made.answers
+    is_more = answers.student % 2 == 0
+    is_recent = answers.day >= end - 14
+    answers = answers.take((is_more == is_recent) | (random.random(len(answers)) < 0.4) | (answers.day < end - 28))
+    fit = fit_hyperparameters(answers, items=known)
+    filtered = run_filter(answers, fit.hyperparameters, items=known)
+    change = change_between(filtered, (end - 28, end - 14), recent=(end - 14, end))
+    first, last = int(end - 28), int(end)
+    actual = made.level[:, last - 14 : last].mean(axis=1) - made.level[:, first : first + 14].mean(axis=1)
+    error = change.difference - actual
+    more, able = np.arange(len(error)) % 2 == 0, made.level[:, first] > np.median(made.level[:, first])
+    cells = (more & able, more & ~able, ~more & able, ~more & ~able)
+    is_known = np.isfinite(error)
+    correlation = np.corrcoef(change.difference[is_known], actual[is_known])[0, 1]
+    return np.array([np.nanmean(error[cell]) for cell in cells]), np.array([correlation])
+
+
+def speed(n_students: int) -> None:
+    """Print answers per second of processor time, with 30 answers a student."""
+    random = np.random.default_rng(5)
+    n = 30 * n_students
+    item = random.integers(0, 20_000, n)
+    answers = Answers.of(
+        random.integers(0, n_students, n),
+        item,
+        topic=item % 40,
+        day=np.sort(random.uniform(0, 84, n)),
+        correct=random.integers(0, 2, n),
+    )
+    h = replace(Hyperparameters(), level_walk=0.005)
+    head = run_filter(answers.take(slice(0, 1000)), h)
+    smooth(head, [84.0])
+    wall = time.perf_counter()
+    steps = {}
+    started = time.process_time()
+    fit_hyperparameters(answers)
+    steps["hyperparameters"] = time.process_time() - started
+    started = time.process_time()
+    filtered = run_filter(answers, h)
+    steps["filter"] = time.process_time() - started
+    started = time.process_time()
+    smooth(filtered, [84.0])
+    steps["smoother"] = time.process_time() - started
+    print(f"\n{n_students} students, {n} answers; {time.perf_counter() - wall:.1f} s of wall time")
+    for name, seconds in steps.items():
+        print(f"{name}: {seconds:.2f} s of processor time, {n / seconds / 1e6:.2f} million answers a second and core")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The expected level on a later date, and the probability that it reaches a target.
+
+level(t + d) ~ N(level + d · slope, V + 2 d C + d² V_slope + level_walk · d + slope_walk · d³ / 3)
+
+with V, V_slope, C the variances and covariance of level and slope at t.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from seedtest_analytics.stats.ability.data import Floats
+from seedtest_analytics.stats.ability.errors import AbilityDataError
+from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
+from seedtest_analytics.stats.ability.smoothing import LevelWeeks
+
+Pace = Literal["own", "cohort", "none"]
+
+ASSUMPTIONS: dict[Pace, str] = {
+    "own": "practice continues, and the student keeps the pace estimated from all of the student's answers",
+    "cohort": "practice continues at the cohort's mean pace",
+    "none": "nothing changes except by chance",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class GoalPath:
+    """(rows,) expected level on the date, its SE and the probability to reach the target; NaN without a target."""
+
+    level: Floats
+    se: Floats
+    probability: Floats
+    assumption: str
+
+
+def goal_path(
+    levels: LevelWeeks,
+    hyperparameters: Hyperparameters,
+    *,
+    days_ahead: ArrayLike,
+    pace: Pace = "own",
+    target: ArrayLike | None = None,
+) -> GoalPath:
+    """Project every row of ``levels`` by ``days_ahead`` (one number, or one per row; days after the row's week end).
+
+    Raises:
+        AbilityDataError: for an unknown pace, or days that are negative or not finite.
+    """
+    from scipy.special import ndtr
+
+    if pace not in ASSUMPTIONS:
+        raise AbilityDataError(f"unknown pace {pace!r}; use own, cohort or none")
+    days = np.broadcast_to(np.asarray(days_ahead, dtype=np.float64), levels.level.shape)
+    bad = np.flatnonzero(~(np.isfinite(days) & (days >= 0)))
+    if len(bad):
+        raise AbilityDataError(
+            f"{len(bad)} rows have days_ahead that are negative or not finite; take dates in the future"
+        )
+    h = hyperparameters
+    variance = levels.level_se**2 + h.level_walk * days
+    if pace == "own":
+        mean = levels.level + days * levels.slope
+        variance = variance + days**2 * levels.slope_se**2 + 2.0 * days * levels.level_slope_covariance
+        variance = variance + h.slope_walk * days**3 / 3.0
+    elif pace == "cohort":
+        mean = levels.level + days * h.slope_mean
+        variance = variance + days**2 * h.slope_variance
+    else:
+        mean = levels.level
+    se = np.sqrt(np.maximum(variance, 0.0))
+    probability = np.full(len(mean), np.nan)
+    if target is not None:
+        gap = mean - np.asarray(target, dtype=np.float64)
+        probability = np.where(se > 0, ndtr(gap / np.where(se > 0, se, 1.0)), (gap >= 0).astype(np.float64))
+    return GoalPath(mean, se, probability=probability, assumption=ASSUMPTIONS[pace])

@@ -1,0 +1,521 @@
+"""The compiled smoother: the posterior of one student's levels, slopes and topic deviations given all of the answers.
+
+A knot is a week with answers; θ_w, δ_w are level and slope at the mean time of its answers, u_c the deviation of a topic in
+a week with answers to it (a cell). Prior: Gaussian chains. Answers: the Gaussian with
+
+    mean        Σ x (y - E logistic(η)) = prior precision · (mean - prior mean)
+    precision   prior precision + Σ a² x xᵀ E logistic'(η),     expectations under the Gaussian itself
+
+(the Gaussian variational posterior). Topics depend on each other only through the levels, so they are eliminated topic by
+topic, and one matrix of the size of the knots remains.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from seedtest_analytics.stats.ability.filter_kernels import (
+    GROWTH_DAYS,
+    LEVEL_MEAN,
+    LEVEL_VARIANCE,
+    LEVEL_WALK,
+    SLOPE_MEAN,
+    SLOPE_VARIANCE,
+    SLOPE_WALK,
+    TOPIC_SPREAD,
+    TOPIC_WALK,
+)
+from seedtest_analytics.stats.irt.kernels import FASTMATH
+
+_PROBIT = math.pi / 8.0
+_MAX_ITERATIONS = 25
+_TOLERANCE = 1e-3
+_MAX_STEP = 1.5
+_FLOOR = 1e-7
+"""Least variance of a step between knots, in logits²: keeps matrices invertible where a walk is off."""
+_SLOPE_FLOOR = 1e-6
+_LEAST_SLOPE_VARIANCE = 1e-9
+"""Below this SD of 0.01 logits a year slopes do not differ, and the level has no slopes of its own."""
+SLOPE_DAYS = 91.0
+"""A slope holds for a quarter: it changes slowly, and each slope costs as much work as a week."""
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def invert(matrix, n, work) -> None:
+    """Replace the leading (n, n) of a symmetric positive definite matrix by its inverse (Cholesky, in place).
+
+    Inner loops run along rows: only those fill vector registers.
+    """
+    if n == 1:
+        matrix[0, 0] = 1.0 / matrix[0, 0]
+        return
+    for j in range(n):
+        for i in range(j, n):
+            total = matrix[i, j]
+            for k in range(j):
+                total -= matrix[i, k] * matrix[j, k]
+            matrix[i, j] = math.sqrt(max(total, 1e-300)) if i == j else total / matrix[j, j]
+    for i in range(n):
+        inverse = 1.0 / matrix[i, i]
+        for j in range(i):
+            work[i, j] = 0.0
+        for k in range(i):
+            factor = matrix[i, k] * inverse
+            for j in range(k + 1):
+                work[i, j] -= factor * work[k, j]
+        work[i, i] = inverse
+    for i in range(n):
+        for j in range(i + 1):
+            matrix[i, j] = 0.0
+    for k in range(n):
+        for i in range(k + 1):
+            factor = work[k, i]
+            for j in range(i + 1):
+                matrix[i, j] += factor * work[k, j]
+    for i in range(n):
+        for j in range(i):
+            matrix[j, i] = matrix[i, j]
+
+
+@njit(cache=True, nogil=True)
+def group_by_student(student, n_students) -> Any:
+    """(n_students + 1,) bounds and (n,) answers of each student in their order (a stable counting sort)."""
+    start = np.zeros(n_students + 1, dtype=np.int64)
+    for s in student:
+        start[s + 1] += 1
+    for s in range(n_students):
+        start[s + 1] += start[s]
+    place = start[:-1].copy()
+    order = np.empty(len(student), dtype=np.int64)
+    for n in range(len(student)):
+        order[place[student[n]]] = n
+        place[student[n]] += 1
+    return start, order
+
+
+@njit(cache=True, nogil=True)
+def _lay_out(rows, topic, day, origin, knot_days, topic_place):
+    """Knots and cells of one student.
+
+    Returns knot_day (W,), topics (K,), cell_start (K + 1,), cell_knot (C,), answer_cell and the rows ordered by topic.
+    ``topic_place`` is scratch by topic code, -1 everywhere before and after.
+    """
+    n = len(rows)
+    knot = np.empty(n, dtype=np.int32)
+    knot_sum, knot_n = np.empty(n), np.empty(n)
+    n_knots, week_before = 0, -(1 << 60)
+    topics = np.empty(n, dtype=np.int32)
+    n_topics = 0
+    place = np.zeros(n + 1, dtype=np.int64)
+    local = np.empty(n, dtype=np.int32)
+    for r in range(n):
+        t = day[rows[r]]
+        week = math.floor((t - origin) / knot_days)
+        if week != week_before:
+            knot_sum[n_knots], knot_n[n_knots] = 0.0, 0.0
+            n_knots += 1
+            week_before = week
+        knot_sum[n_knots - 1] += t - origin
+        knot_n[n_knots - 1] += 1.0
+        knot[r] = n_knots - 1
+        z = topic[rows[r]]
+        if topic_place[z] < 0:
+            topic_place[z] = n_topics
+            topics[n_topics] = z
+            n_topics += 1
+        local[r] = topic_place[z]
+        place[local[r] + 1] += 1
+    for k in range(n_topics):
+        place[k + 1] += place[k]
+        topic_place[topics[k]] = -1
+    by_topic = np.empty(n, dtype=np.int64)
+    knot_by_topic = np.empty(n, dtype=np.int32)
+    following = place[:n_topics].copy()
+    for r in range(n):
+        by_topic[following[local[r]]] = rows[r]
+        knot_by_topic[following[local[r]]] = knot[r]
+        following[local[r]] += 1
+    cell_start = np.zeros(n_topics + 1, dtype=np.int64)
+    cell_knot = np.empty(n, dtype=np.int32)
+    answer_start = np.empty(n + 1, dtype=np.int64)
+    n_cells = 0
+    for k in range(n_topics):
+        before = -1
+        for r in range(place[k], place[k + 1]):
+            if knot_by_topic[r] != before:
+                before = knot_by_topic[r]
+                cell_knot[n_cells] = before
+                answer_start[n_cells] = r
+                n_cells += 1
+        cell_start[k + 1] = n_cells
+    answer_start[n_cells] = n
+    knot_day = origin + knot_sum[:n_knots] / knot_n[:n_knots]
+    return knot_day, topics[:n_topics], cell_start, cell_knot[:n_cells], answer_start[: n_cells + 1], by_topic
+
+
+@njit(cache=True, nogil=True)
+def count_cells(first, last, start, order, topic, day, origin, knot_days, n_topics) -> Any:
+    """(last - first,) number of cells (topic and week) and of topics of each student."""
+    place = np.full(n_topics, -1, dtype=np.int32)
+    cells = np.zeros(last - first, dtype=np.int64)
+    topics = np.zeros(last - first, dtype=np.int64)
+    for s in range(first, last):
+        rows = order[start[s] : start[s + 1]]
+        if len(rows) > 0:
+            laid = _lay_out(rows, topic, day, origin, knot_days, place)
+            topics[s - first] = len(laid[1])
+            cells[s - first] = len(laid[3])
+    return cells, topics
+
+
+@njit(cache=True, nogil=True)
+def _pace(day, first_day) -> Any:
+    """Position of the slope that holds at ``day``: a student has one slope per quarter."""
+    return int(max(day - first_day, 0.0) / SLOPE_DAYS)
+
+
+@njit(cache=True, nogil=True)
+def _level_prior(knot_day, h, n_slopes, precision) -> None:
+    """Prior precision of θ (W,) and, behind them, of slopes in units of their prior SD (n_slopes,)."""
+    n = len(knot_day)
+    precision[:] = 0.0
+    precision[0, 0] = 1.0 / h[LEVEL_VARIANCE]
+    unit = math.sqrt(h[SLOPE_VARIANCE])
+    for w in range(n - 1):
+        days = knot_day[w + 1] - knot_day[w]
+        p = 1.0 / max(h[LEVEL_WALK] * days, _FLOOR)
+        precision[w, w] += p
+        precision[w + 1, w + 1] += p
+        precision[w, w + 1] -= p
+        precision[w + 1, w] -= p
+        if n_slopes > 0:
+            g = min(days, h[GROWTH_DAYS]) * unit
+            d = n + _pace(knot_day[w], knot_day[0])
+            precision[d, d] += p * g * g
+            precision[d, w] += p * g
+            precision[w, d] += p * g
+            precision[d, w + 1] -= p * g
+            precision[w + 1, d] -= p * g
+    if n_slopes > 0:
+        precision[n, n] += 1.0
+        p = 1.0 / max(h[SLOPE_WALK] * SLOPE_DAYS / h[SLOPE_VARIANCE], _SLOPE_FLOOR)
+        for d in range(n, n + n_slopes - 1):
+            precision[d, d] += p
+            precision[d + 1, d + 1] += p
+            precision[d, d + 1] -= p
+            precision[d + 1, d] -= p
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def student_posterior(knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h):
+    """Posterior of one student. ``slope`` and ``location`` by answer: P = logistic(slope · (θ + u) - location).
+
+    Returns the mean (d,) and covariance (d, d) of levels (W,) and of slopes in logits a day, one per quarter,
+    and by cell: mean of u, its variance, its covariance with the level of its knot; and the number of iterations.
+    """
+    n_knots, n_cells, n_topics = len(knot_day), len(cell_knot), len(cell_start) - 1
+    n_slopes = _pace(knot_day[n_knots - 1], knot_day[0]) + 1 if h[SLOPE_VARIANCE] > _LEAST_SLOPE_VARIANCE else 0
+    size = n_knots + n_slopes
+    longest = 0
+    for k in range(n_topics):
+        longest = max(longest, cell_start[k + 1] - cell_start[k])
+    prior, covariance, work = np.empty((size, size)), np.zeros((size, size)), np.empty((size, size))
+    _level_prior(knot_day, h, n_slopes, prior)
+    base = np.zeros(size)
+    base[0] = h[LEVEL_MEAN]
+    for w in range(n_knots - 1):
+        base[w + 1] = base[w] + h[SLOPE_MEAN] * min(knot_day[w + 1] - knot_day[w], h[GROWTH_DAYS])
+    x, u = np.zeros(size), np.zeros(n_cells)
+    cell_variance = np.full(n_cells, h[LEVEL_VARIANCE] + h[TOPIC_SPREAD])
+    u_variance, u_level = np.empty(n_cells), np.empty(n_cells)
+    D, g = np.empty(n_cells), np.empty(n_cells)
+    inverse_start = np.zeros(n_topics + 1, dtype=np.int64)
+    for k in range(n_topics):
+        length = cell_start[k + 1] - cell_start[k]
+        inverse_start[k + 1] = inverse_start[k] + length * length
+    inverses = np.empty(inverse_start[n_topics])
+    T, small_work = np.empty((longest, longest)), np.empty((longest, longest))
+    right, weighted = np.empty(size), np.empty(longest)
+    iterations = 0
+    for _ in range(_MAX_ITERATIONS):
+        iterations += 1
+        for c in range(n_cells):
+            total_g, total_d = 0.0, 0.0
+            level = base[cell_knot[c]] + x[cell_knot[c]] + u[c]
+            for r in range(answer_start[c], answer_start[c + 1]):
+                j = by_topic[r]
+                a = slope[j]
+                narrow = 1.0 / math.sqrt(1.0 + _PROBIT * a * a * cell_variance[c])
+                p = 1.0 / (1.0 + math.exp(-narrow * (a * level - location[j])))
+                total_g += a * (correct[j] - p)
+                total_d += a * a * narrow * p * (1.0 - p)
+            g[c], D[c] = total_g, total_d
+        for i in range(size):
+            total = 0.0
+            for j in range(size):
+                covariance[i, j] = prior[i, j]
+                total -= prior[i, j] * x[j]
+            right[i] = total
+        for k in range(n_topics):
+            first, length = cell_start[k], cell_start[k + 1] - cell_start[k]
+            T[:length, :length] = 0.0
+            T[0, 0] = 1.0 / max(h[TOPIC_SPREAD], _FLOOR)
+            for c in range(length - 1):
+                days = knot_day[cell_knot[first + c + 1]] - knot_day[cell_knot[first + c]]
+                p = 1.0 / max(h[TOPIC_WALK] * days, _FLOOR)
+                T[c, c] += p
+                T[c + 1, c + 1] += p
+                T[c, c + 1] -= p
+                T[c + 1, c] -= p
+            # The gradient in u, kept in g: likelihood minus prior. The level's gradient needs the likelihood alone.
+            for c in range(length):
+                right[cell_knot[first + c]] += g[first + c]
+            for c in range(length):
+                total = 0.0
+                for e in range(length):
+                    total += T[c, e] * u[first + e]
+                g[first + c] -= total
+            for c in range(length):
+                T[c, c] += D[first + c]
+            invert(T, length, small_work)
+            for c in range(length):
+                w = cell_knot[first + c]
+                covariance[w, w] += D[first + c]
+                for e in range(length):
+                    inverses[inverse_start[k] + c * length + e] = T[c, e]
+                    covariance[w, cell_knot[first + e]] -= D[first + c] * T[c, e] * D[first + e]
+                    right[w] -= D[first + c] * T[c, e] * g[first + e]
+        invert(covariance, size, work)
+        largest = 0.0
+        for i in range(size):
+            total = 0.0
+            for j in range(size):
+                total += covariance[i, j] * right[j]
+            work[0, i] = total
+        for i in range(size):
+            largest = max(largest, abs(work[0, i]))
+        damping = min(1.0, _MAX_STEP / max(largest, 1e-12))
+        for i in range(size):
+            x[i] += damping * work[0, i]
+        for k in range(n_topics):
+            first, length = cell_start[k], cell_start[k + 1] - cell_start[k]
+            block = inverses[inverse_start[k] : inverse_start[k + 1]]
+            for c in range(length):
+                weighted[c] = g[first + c] - D[first + c] * work[0, cell_knot[first + c]]
+            for c in range(length):
+                total = 0.0
+                for e in range(length):
+                    total += block[c * length + e] * weighted[e]
+                u[first + c] += damping * total
+                largest = max(largest, abs(total))
+            for c in range(length):
+                w = cell_knot[first + c]
+                across, own = 0.0, 0.0
+                for e in range(length):
+                    gain = block[c * length + e] * D[first + e]
+                    v = cell_knot[first + e]
+                    across -= gain * covariance[v, w]
+                    for f in range(length):
+                        own += gain * covariance[v, cell_knot[first + f]] * D[first + f] * block[f * length + c]
+                u_variance[first + c] = block[c * length + c] + own
+                u_level[first + c] = across
+                total = covariance[w, w] + 2.0 * across + u_variance[first + c]
+                largest = max(largest, abs(total - cell_variance[first + c]))
+                cell_variance[first + c] = total
+        if largest < _TOLERANCE:
+            break
+    unit = math.sqrt(h[SLOPE_VARIANCE])
+    mean = base + x
+    mean[n_knots:] = h[SLOPE_MEAN] + unit * x[n_knots:]
+    covariance[n_knots:, :] *= unit
+    covariance[:, n_knots:] *= unit
+    return mean, covariance, u, u_variance, u_level, iterations
+
+
+@njit(cache=True, nogil=True)
+def _combine(knot_day, mean, covariance, dates, weights, h, coefficient) -> Any:
+    """Mean and variance of Σ weight · θ(date). ``coefficient`` (d,) is scratch.
+
+    Between knots θ is the line between them plus a Brownian bridge; before the first and after the last it stays, plus
+    a walk. After the last, the growth that may go on in silence widens the variance alone.
+    """
+    n = len(knot_day)
+    coefficient[:] = 0.0
+    interval = np.empty(len(dates), dtype=np.int64)
+    for j in range(len(dates)):
+        t = dates[j]
+        i = np.searchsorted(knot_day, t)
+        interval[j] = i
+        if i == 0:
+            coefficient[0] += weights[j]
+        elif i == n:
+            coefficient[n - 1] += weights[j]
+        else:
+            share = (t - knot_day[i - 1]) / (knot_day[i] - knot_day[i - 1])
+            coefficient[i - 1] += weights[j] * (1.0 - share)
+            coefficient[i] += weights[j] * share
+    value = 0.0
+    for w in range(n):
+        value += coefficient[w] * mean[w]
+    if len(mean) > n:
+        for j in range(len(dates)):
+            if interval[j] == n:
+                coefficient[len(mean) - 1] += weights[j] * min(dates[j] - knot_day[n - 1], h[GROWTH_DAYS])
+    variance = 0.0
+    for i in range(len(mean)):
+        if coefficient[i] != 0.0:
+            for j in range(len(mean)):
+                variance += coefficient[i] * coefficient[j] * covariance[i, j]
+    for j in range(len(dates)):
+        for k in range(len(dates)):
+            i = interval[j]
+            if i != interval[k]:
+                continue
+            early, late = min(dates[j], dates[k]), max(dates[j], dates[k])
+            if i == 0:
+                shared = knot_day[0] - late
+            elif i == n:
+                shared = early - knot_day[n - 1]
+            else:
+                shared = (early - knot_day[i - 1]) * (knot_day[i] - late) / (knot_day[i] - knot_day[i - 1])
+            variance += weights[j] * weights[k] * h[LEVEL_WALK] * shared
+    return value, variance
+
+
+@njit(cache=True, nogil=True)
+def smooth_students(
+    first,
+    last,
+    start,
+    order,
+    topic,
+    day,
+    correct,
+    slope,
+    location,
+    gained,
+    h,
+    origin,
+    knot_days,
+    n_topics,
+    week_ends,
+    row_start,
+    levels,
+    cell_offset,
+    cell_codes,
+    cells,
+    topic_offset,
+    topic_codes,
+    topic_rows,
+) -> int:
+    """Smooth students first..last and write their rows; returns the largest number of iterations.
+
+    ``levels`` (rows, 5): level, its SE, slope, its SE, covariance of level and slope; the rows of student s are its last
+    ``row_start[s + 1] - row_start[s]`` week ends. ``cells`` (rows, 5) and ``topic_rows`` (rows, 5): day, deviation, SE,
+    ability level + deviation, SE; codes hold student, topic. ``gained`` (n,): the level's gain by practice, this answer included.
+    """
+    place = np.full(n_topics, -1, dtype=np.int32)
+    one_date, one_weight = np.empty(1), np.ones(1)
+    most = 0
+    for s in range(first, last):
+        rows = order[start[s] : start[s + 1]]
+        if len(rows) == 0:
+            continue
+        knot_day, topics, cell_start, cell_knot, answer_start, by_topic = _lay_out(
+            rows, topic, day, origin, knot_days, place
+        )
+        mean, covariance, u, u_variance, u_level, iterations = student_posterior(
+            knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h
+        )
+        most = max(most, iterations)
+        n = len(knot_day)
+        scratch = np.empty(len(mean))
+        n_rows = row_start[s + 1] - row_start[s]
+        for k in range(n_rows):
+            row = row_start[s] + k
+            one_date[0] = week_ends[len(week_ends) - n_rows + k]
+            levels[row, 0], variance = _combine(knot_day, mean, covariance, one_date, one_weight, h, scratch)
+            levels[row, 1] = math.sqrt(variance)
+            w = min(max(np.searchsorted(knot_day, one_date[0], side="right") - 1, 0), n - 1)
+            silent = max(one_date[0] - knot_day[w], 0.0)
+            levels[row, 0] += gained[rows[np.searchsorted(day[rows], one_date[0]) - 1]]
+            if len(mean) > n:
+                d = n + _pace(knot_day[w], knot_day[0])
+                levels[row, 2] = mean[d]
+                levels[row, 3] = math.sqrt(covariance[d, d] + h[SLOPE_WALK] * silent)
+                levels[row, 4] = covariance[w, d]
+            else:
+                levels[row, 2], levels[row, 3], levels[row, 4] = h[SLOPE_MEAN], 0.0, 0.0
+        end = week_ends[len(week_ends) - 1]
+        for k in range(len(topics)):
+            for c in range(cell_start[k], cell_start[k + 1]):
+                row = cell_offset[s] + c
+                w = cell_knot[c]
+                gain = gained[by_topic[answer_start[c + 1] - 1]]
+                cell_codes[row, 0], cell_codes[row, 1] = s, topics[k]
+                cells[row, 0] = knot_day[w]
+                cells[row, 1] = u[c]
+                cells[row, 2] = math.sqrt(u_variance[c])
+                cells[row, 3] = mean[w] + u[c] + gain
+                cells[row, 4] = math.sqrt(covariance[w, w] + u_variance[c] + 2.0 * u_level[c])
+            # Now: the last deviation of the topic stays and widens; the level is that of the last knot.
+            c = cell_start[k + 1] - 1
+            w = cell_knot[c]
+            widened = u_variance[c] + h[TOPIC_WALK] * max(end - knot_day[w], 0.0)
+            one_date[0] = end
+            value, variance = _combine(knot_day, mean, covariance, one_date, one_weight, h, scratch)
+            # cov(u_c, θ_last) = cov(u_c, θ_w) · cov(θ_w, θ_last) / var(θ_w): exact for a topic of one cell.
+            across = u_level[c] * covariance[w, n - 1] / covariance[w, w]
+            row = topic_offset[s] + k
+            topic_codes[row, 0], topic_codes[row, 1] = s, topics[k]
+            topic_rows[row, 0] = knot_day[w]
+            topic_rows[row, 1] = u[c]
+            topic_rows[row, 2] = math.sqrt(widened)
+            topic_rows[row, 3] = value + u[c] + gained[rows[len(rows) - 1]]
+            topic_rows[row, 4] = math.sqrt(max(widened + variance + 2.0 * across, 0.0))
+    return most
+
+
+@njit(cache=True, nogil=True)
+def combine_students(
+    first,
+    last,
+    start,
+    order,
+    topic,
+    day,
+    correct,
+    slope,
+    location,
+    gained,
+    h,
+    origin,
+    knot_days,
+    n_topics,
+    dates,
+    weights,
+    values,
+    variances,
+) -> None:
+    """Mean and variance of Σ weight · level(date) for students first..last; NaN for students without answers."""
+    place = np.full(n_topics, -1, dtype=np.int32)
+    for s in range(first, last):
+        rows = order[start[s] : start[s + 1]]
+        if len(rows) == 0:
+            values[s], variances[s] = np.nan, np.nan
+            continue
+        knot_day, _, cell_start, cell_knot, answer_start, by_topic = _lay_out(
+            rows, topic, day, origin, knot_days, place
+        )
+        mean, covariance, _, _, _, _ = student_posterior(
+            knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h
+        )
+        values[s], variances[s] = _combine(knot_day, mean, covariance, dates, weights, h, np.empty(len(mean)))
+        for j in range(len(dates)):
+            before = np.searchsorted(day[rows], dates[j])
+            if before > 0:
+                values[s] += weights[j] * gained[rows[before - 1]]

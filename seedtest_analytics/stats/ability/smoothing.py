@@ -1,0 +1,278 @@
+"""The backward smoother: level, slope and topic deviations at week ends, given all answers; and change between windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from seedtest_analytics.stats.ability.data import Floats
+from seedtest_analytics.stats.ability.errors import AbilityDataError
+from seedtest_analytics.stats.ability.filtering import Filtered
+from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes, usable_cores
+
+Codes = NDArray[np.int32]
+
+WEEK = 7.0
+_LANES_PER_CORE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class LevelWeeks:
+    """One row per student and week end, from the week of the first answer on; arrays are (rows,).
+
+    ``week`` is the position in the given week ends. Slopes are in logits a day; ``level_slope_covariance`` belongs to
+    the newest week with answers. ``silent_days`` is the time since the last answer before the week end.
+    """
+
+    student: Codes
+    week: Codes
+    level: Floats
+    level_se: Floats
+    slope: Floats
+    slope_se: Floats
+    level_slope_covariance: Floats
+    silent_days: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class TopicAbilities:
+    """One row per student and topic, or per student, topic and week with answers; arrays are (rows,).
+
+    ``day`` is the mean time of the newest week's answers. ``deviation`` is from the level;
+    ``ability`` is level + deviation.
+    """
+
+    student: Codes
+    topic: Codes
+    day: Floats
+    deviation: Floats
+    deviation_se: Floats
+    ability: Floats
+    ability_se: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Smoothed:
+    """``levels`` by week end, ``topic_weeks`` in every week with answers, ``topics`` at the last week end."""
+
+    levels: LevelWeeks
+    topic_weeks: TopicAbilities
+    topics: TopicAbilities
+    n_iterations: int
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """(n_students,) mean level in the recent window minus that in the earlier one, and its SE; NaN without answers."""
+
+    difference: Floats
+    se: Floats
+
+
+def smooth(filtered: Filtered, week_ends: ArrayLike, *, threads: int | None = None) -> Smoothed:
+    """Levels and topics of all students, given all answers of a pass of the filter.
+
+    Items have the difficulties that all answers together give them, without the student's own answer, so that no answer
+    counts twice. A week end after the last answer keeps the last level; its interval widens.
+
+    Args:
+        filtered: a pass from the start, over the answers up to the last week end.
+        week_ends: (n_weeks,) ascending days, as exclusive ends of weeks.
+        threads: None for all cores that the process may use. Results do not depend on it.
+
+    Raises:
+        AbilityDataError: if week ends do not ascend or answers follow the last one.
+    """
+    from seedtest_analytics.stats.ability import smoother_kernels as kernels
+
+    ends = np.atleast_1d(np.asarray(week_ends, dtype=np.float64))
+    answers = filtered.answers
+    if len(ends) == 0 or not bool(np.isfinite(ends).all() and (np.diff(ends) > 0).all()):
+        raise AbilityDataError("week_ends must be finite and ascend; give at least one")
+    _refuse_later(filtered, float(ends[-1]), name="the last week end")
+    task = _Task.of(filtered, origin=float(ends[0]))
+    is_present = np.diff(task.start) > 0
+    first_day = np.full(task.n_students, np.inf)
+    first_day[is_present] = answers.day[task.order[task.start[:-1][is_present]]]
+    n_rows = np.where(is_present, len(ends) - np.searchsorted(ends, first_day, side="right"), 0)
+    row_start = np.r_[0, np.cumsum(n_rows)]
+    n_cells, n_topics = task.counts(threads)
+    cell_start, topic_start = np.r_[0, np.cumsum(n_cells)], np.r_[0, np.cumsum(n_topics)]
+    levels = np.empty((row_start[-1], 5))
+    cell_codes, cells = np.empty((cell_start[-1], 2), dtype=np.int32), np.empty((cell_start[-1], 5))
+    topic_codes, topics = np.empty((topic_start[-1], 2), dtype=np.int32), np.empty((topic_start[-1], 5))
+    kernel: Any = kernels.smooth_students
+    iterations = task.in_lanes(
+        lambda first, last: kernel(
+            first,
+            last,
+            *task.answers,
+            *task.settings,
+            ends,
+            row_start,
+            levels,
+            cell_start,
+            cell_codes,
+            cells,
+            topic_start,
+            topic_codes,
+            topics,
+        ),
+        threads,
+    )
+    student = np.repeat(np.arange(task.n_students, dtype=np.int32), n_rows)
+    week = (np.arange(row_start[-1]) - np.repeat(row_start[1:], n_rows) + len(ends)).astype(np.int32)
+    return Smoothed(
+        LevelWeeks(
+            student,
+            week,
+            level=levels[:, 0],
+            level_se=levels[:, 1],
+            slope=levels[:, 2],
+            slope_se=levels[:, 3],
+            level_slope_covariance=levels[:, 4],
+            silent_days=_silence(task, student, until=ends[week]),
+        ),
+        topic_weeks=TopicAbilities(*cell_codes.T, *cells.T),
+        topics=TopicAbilities(*topic_codes.T, *topics.T),
+        n_iterations=max(iterations, default=0),
+    )
+
+
+def change_between(
+    filtered: Filtered, earlier: tuple[float, float], *, recent: tuple[float, float], threads: int | None = None
+) -> Change:
+    """Mean level in ``recent`` minus mean level in ``earlier``, given all answers, with the covariance of the two.
+
+    Both levels use all answers, so the amount of practice in either window does not bias the difference.
+
+    Args:
+        filtered: a pass from the start, over the answers up to the end of ``recent``.
+        earlier, recent: first day and exclusive last day of each window.
+
+    Raises:
+        AbilityDataError: for a window without length, or answers after the recent window.
+    """
+    from seedtest_analytics.stats.ability import smoother_kernels as kernels
+
+    for name, (begin, end) in (("earlier", earlier), ("recent", recent)):
+        if not begin < end:
+            raise AbilityDataError(f"the {name} window ends at day {end:g}, not after its begin at day {begin:g}")
+    _refuse_later(filtered, recent[1], name="the end of the recent window")
+    task = _Task.of(filtered, origin=recent[1])
+    dates, weights = [], []
+    for (begin, end), sign in ((earlier, -1.0), (recent, 1.0)):
+        n = max(1, round(end - begin))
+        dates.append(begin + (np.arange(n) + 0.5) * (end - begin) / n)
+        weights.append(np.full(n, sign / n))
+    values, variances = np.empty(task.n_students), np.empty(task.n_students)
+    kernel: Any = kernels.combine_students
+    task.in_lanes(
+        lambda first, last: kernel(
+            first,
+            last,
+            *task.answers,
+            *task.settings,
+            np.concatenate(dates),
+            np.concatenate(weights),
+            values,
+            variances,
+        ),
+        threads,
+    )
+    return Change(values, np.sqrt(variances))
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """Answers by student, with what the smoother needs to know of each."""
+
+    n_students: int
+    start: NDArray[np.int64]
+    order: NDArray[np.int64]
+    day: Floats
+    answers: tuple[Any, ...]
+    h: Floats
+    settings: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, filtered: Filtered, origin: float) -> _Task:
+        from seedtest_analytics.stats.ability import smoother_kernels as kernels
+        from seedtest_analytics.stats.ability.filter_kernels import PRACTICE, REPETITION
+
+        answers, state = filtered.answers, filtered.state
+        h = state.hyperparameters.as_array()
+        start, order = kernels.group_by_student(answers.student, state.n_students)
+        difficulty, variance = _without_own_answer(filtered)
+        a = state.discrimination[answers.item]
+        narrow = 1.0 / np.sqrt(1.0 + np.pi / 8.0 * a * a * variance)
+        practice = h[PRACTICE]
+        count = np.empty(len(answers))
+        count[order] = np.arange(len(answers)) - np.repeat(start[:-1], np.diff(start))
+        effects = a * practice * np.log1p(count) + h[REPETITION] * np.log1p(filtered.earlier)
+        location = narrow * (a * difficulty - effects)
+        gained = practice * np.log1p(count + 1.0)
+        by_answer = (start, order, answers.topic, answers.day, answers.correct, narrow * a, location, gained)
+        return cls(
+            state.n_students,
+            start,
+            order=order,
+            day=answers.day,
+            answers=by_answer,
+            h=h,
+            settings=(h, origin, WEEK, max(len(state.topics), 1)),
+        )
+
+    def counts(self, threads: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        from seedtest_analytics.stats.ability import smoother_kernels as kernels
+
+        start, order, topic, day = self.answers[:4]
+        parts = self.in_lanes(
+            lambda first, last: kernels.count_cells(first, last, start, order, topic, day, *self.settings[1:]), threads
+        )
+        cells, topics = (np.concatenate([part[k] for part in parts]) for k in range(2))
+        return cells, topics
+
+    def in_lanes(self, work: Callable[[int, int], Any], threads: int | None) -> list[Any]:
+        n_lanes = _LANES_PER_CORE * usable_cores()
+        bounds = balanced_rows(self.start, n_lanes)
+        return list(run_lanes(lambda lane: work(bounds[lane], bounds[lane + 1]), n_lanes, threads=threads))
+
+
+def _without_own_answer(filtered: Filtered) -> tuple[Floats, Floats]:
+    """(n,) mean and variance of each answer's item difficulty at its time, from all answers but this one."""
+    from seedtest_analytics.stats.ability.filter_kernels import ITEM_DAY, ITEM_MOVES
+
+    difficulty, error = filtered.state.difficulties()
+    item = filtered.answers.item
+    mean, variance = difficulty[item], error[item] ** 2
+    last_day, moves = filtered.state.items[item, ITEM_DAY], filtered.state.items[item, ITEM_MOVES]
+    variance = variance + moves * filtered.state.hyperparameters.item_walk * (last_day - filtered.answers.day)
+    is_exact = variance <= 1e-12
+    precision = 1.0 / np.where(is_exact, 1.0, variance)
+    # Others' answers cannot say less than nothing; a tenth guards against an item that drew its knowledge elsewhere.
+    others = np.maximum(precision - filtered.item_precision, 0.1 * precision)
+    other_mean = (mean * precision - filtered.item_shift) / others
+    return np.where(is_exact, mean, other_mean), np.where(is_exact, 0.0, 1.0 / others)
+
+
+def _refuse_later(filtered: Filtered, end: float, *, name: str) -> None:
+    answers = filtered.answers
+    n_late = len(answers) - int(np.searchsorted(answers.day, end, side="left"))
+    if n_late:
+        raise AbilityDataError(f"{n_late} answers are at or after {name} (day {end:g}); leave them out of the pass")
+
+
+def _silence(task: _Task, student: Codes, *, until: Floats) -> Floats:
+    """(rows,) days from the student's newest answer before ``until`` to ``until``."""
+    if len(student) == 0:
+        return np.empty(0)
+    day = task.day[task.order]
+    low, span = float(day.min()), float(max(day.max(), until.max()) - day.min()) + 1.0
+    owner = np.repeat(np.arange(task.n_students), np.diff(task.start))
+    newest = np.searchsorted(owner * span + (day - low), student * span + (until - low), side="left") - 1
+    return np.asarray(until - day[newest])

@@ -1,0 +1,105 @@
+"""Bad input is refused with cause, rows and remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedtest_analytics.stats.ability.data import Answers, KnownItems
+from seedtest_analytics.stats.ability.errors import AbilityDataError
+from seedtest_analytics.stats.ability.goals import goal_path
+from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
+from seedtest_analytics.stats.ability.smoothing import LevelWeeks
+
+GOOD: dict[str, Any] = {"student": [0, 1], "item": [0, 0], "topic": [0, 0], "day": [0.0, 1.0], "correct": [1, 0]}
+
+
+def made(**changed: Any) -> Answers:
+    values = GOOD | changed
+    return Answers.of(values.pop("student"), values.pop("item"), **values)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"correct": [1, 2]}, "neither 0 nor 1"),
+        ({"correct": [1.0, np.nan]}, "neither 0 nor 1"),
+        ({"correct": [1, None]}, "neither 0 nor 1"),
+        ({"day": [0.0, np.nan]}, "no finite day"),
+        ({"day": [0.0, np.inf]}, "no finite day"),
+        ({"student": [0, -1]}, "codes of student are negative"),
+        ({"item": [0, 2**31]}, "codes of item"),
+        ({"item": [0.0, 1.0]}, "item has the type float64"),
+        ({"topic": [0]}, "differ in length"),
+        ({"topic": [[0, 0]]}, "2 dimensions"),
+    ],
+)
+def test_bad_answers(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(AbilityDataError, match=message):
+        made(**changed)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "se"),
+    [
+        ([0.0], [1.0], [0.1]),
+        ([-1.0], [1.0], [0.1]),
+        ([1.0], [np.inf], [0.1]),
+        ([1.0], [0.0], [-0.1]),
+        ([1.0], [0.0], [np.nan]),
+        ([np.nan], [0.0], [0.1]),
+    ],
+)
+def test_bad_known_items(a: list[float], b: list[float], se: list[float]) -> None:
+    with pytest.raises(AbilityDataError, match="known items need"):
+        KnownItems.of(a, b, se_b=se)
+
+
+def test_items_without_parameters_need_no_discrimination() -> None:
+    items = KnownItems.of([np.nan, 1.5], [np.nan, 0.2], se_b=[np.nan, 0.1])
+    assert items.a[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    "values", [{"level_walk": -1.0}, {"topic_spread": np.nan}, {"level_variance": 0.0}, {"growth_days": -1.0}]
+)
+def test_bad_hyperparameters(values: dict[str, float]) -> None:
+    with pytest.raises(AbilityDataError, match=next(iter(values))):
+        Hyperparameters(**values)
+
+
+def levels(level: float = 0.5, slope: float = 0.01) -> LevelWeeks:
+    one = np.ones(1)
+    return LevelWeeks(
+        one.astype(np.int32),
+        one.astype(np.int32),
+        level=level * one,
+        level_se=0.3 * one,
+        slope=slope * one,
+        slope_se=0.005 * one,
+        level_slope_covariance=0.0005 * one,
+        silent_days=one,
+    )
+
+
+def test_goal_path_by_pace() -> None:
+    h = Hyperparameters(level_walk=0.002, slope_mean=0.004, slope_variance=4e-6, slope_walk=1e-8)
+    own = goal_path(levels(), h, days_ahead=50, target=1.0)
+    assert own.level[0] == pytest.approx(1.0)
+    assert own.se[0] ** 2 == pytest.approx(0.09 + 0.1 + 2500 * 25e-6 + 100 * 0.0005 + 1e-8 * 125000 / 3)
+    assert own.probability[0] == pytest.approx(0.5)
+    cohort = goal_path(levels(), h, days_ahead=50, pace="cohort")
+    assert cohort.level[0] == pytest.approx(0.7)
+    assert np.isnan(cohort.probability[0])
+    none = goal_path(levels(), h, days_ahead=50, pace="none")
+    assert none.level[0] == 0.5
+    assert "practice continues" in own.assumption
+    assert len({own.assumption, cohort.assumption, none.assumption}) == 3
+
+
+@pytest.mark.parametrize(("days", "pace"), [(-1.0, "own"), (np.nan, "own"), (5.0, "fast")])
+def test_goal_path_refuses(days: float, pace: Any) -> None:
+    with pytest.raises(AbilityDataError):
+        goal_path(levels(), Hyperparameters(), days_ahead=days, pace=pace)

@@ -1,0 +1,103 @@
+"""Hyperparameters come back from simulated cohorts, better from larger ones; the verdict says when they may be used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from seedtest_analytics.stats.ability.data import Answers
+from seedtest_analytics.stats.ability.errors import AbilityDataError
+from seedtest_analytics.stats.ability.filtering import run_filter
+from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
+from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
+from tests.stats.ability._simulation import simulate
+
+TRUTH = Hyperparameters(
+    level_mean=0.4,
+    level_variance=0.8,
+    level_walk=0.004,
+    slope_mean=0.004,
+    slope_variance=4e-6,
+    slope_walk=0.0,
+    topic_spread=0.3,
+    topic_walk=0.0,
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("n_students", "tolerance"), [(100, 1.0), (800, 0.3)])
+def test_hyperparameters_come_back_and_larger_cohorts_tell_more(n_students: int, tolerance: float) -> None:
+    cohort = simulate(TRUTH, seed=21, n_students=n_students, n_items=120, weeks=16)
+    fit = fit_hyperparameters(cohort.answers, items=cohort.known_items)
+    h = fit.hyperparameters
+    assert fit.verdict.is_usable
+    for name in ("level_variance", "level_walk", "topic_spread"):
+        assert np.log(getattr(h, name) / getattr(TRUTH, name)) == pytest.approx(0.0, abs=tolerance), name
+    assert h.level_mean == pytest.approx(TRUTH.level_mean, abs=0.4 * tolerance)
+    # Growth of the mean student by week 16, by slope and practice together.
+    growth = 112 * h.slope_mean + h.practice * np.log1p(90)
+    assert growth == pytest.approx(112 * TRUTH.slope_mean, abs=0.5 * tolerance)
+
+
+@pytest.mark.long
+def test_spread_of_items_within_and_between_topics_comes_back() -> None:
+    truth = replace(TRUTH, level_mean=0.0, item_spread=0.5, item_topic_spread=1.0, slope_mean=0.0)
+    cohort = simulate(truth, seed=22, n_students=300, n_items=600, n_topics=30, weeks=10)
+    h = fit_hyperparameters(cohort.answers, with_slope=False).hyperparameters
+    assert h.item_spread == pytest.approx(0.5, rel=0.25)
+    assert h.item_topic_spread == pytest.approx(1.0, rel=0.6)
+    assert h.slope_variance == h.slope_mean == 0.0
+
+
+@pytest.mark.long
+def test_the_fit_starts_from_the_last_one_and_stays_there() -> None:
+    answers = simulate(TRUTH, seed=23, n_students=150).answers
+    first = fit_hyperparameters(answers)
+    again = fit_hyperparameters(answers, start=first.hyperparameters)
+    assert again.n_passes < first.n_passes
+    for name in ("level_variance", "level_walk", "topic_spread", "item_spread"):
+        old, new = (getattr(fit.hyperparameters, name) for fit in (first, again))
+        assert new == pytest.approx(old, rel=0.1), name
+
+
+@pytest.mark.long
+def test_thinning_takes_whole_students() -> None:
+    answers = simulate(TRUTH, seed=24, n_students=200).answers
+    fit = fit_hyperparameters(answers, max_answers=len(answers) // 3, max_passes=30)
+    assert 50 <= fit.n_students <= 70
+
+
+@pytest.mark.long
+def test_guesses_are_not_usable() -> None:
+    """Answers that depend on nothing: the model cannot beat the item's share."""
+    random = np.random.default_rng(25)
+    n = 3000
+    answers = Answers.of(
+        random.integers(0, 60, n),
+        random.integers(0, 5, n),
+        topic=np.zeros(n, int),
+        day=np.sort(random.uniform(0, 50, n)),
+        correct=random.integers(0, 2, n),
+    )
+    fit = fit_hyperparameters(answers)
+    assert fit.hyperparameters.level_variance < 0.1
+    few = fit_hyperparameters(answers.take(np.arange(200)))
+    assert not few.verdict.is_usable
+    assert "200 answers are fewer than 500" in few.verdict.reasons
+
+
+def test_no_answers_are_refused() -> None:
+    with pytest.raises(AbilityDataError, match="no answers"):
+        fit_hyperparameters(Answers.of(np.empty(0, int), np.empty(0, int), topic=np.empty(0, int), day=[], correct=[]))
+
+
+def test_all_right_gives_finite_numbers() -> None:
+    n = 600
+    answers = Answers.of(
+        np.arange(n) % 30, np.arange(n) % 7, topic=np.arange(n) % 2, day=np.arange(n) / 9, correct=np.ones(n)
+    )
+    fit = fit_hyperparameters(answers, max_passes=60)
+    assert np.isfinite(fit.log_likelihood)
+    assert np.isfinite(run_filter(answers, fit.hyperparameters).probability).all()

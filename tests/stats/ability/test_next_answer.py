@@ -1,0 +1,121 @@
+"""The second layer: continuation, consistency of prediction and learning, what it learns, and that ability stays apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from seedtest_analytics.stats.ability.data import Answers
+from seedtest_analytics.stats.ability.errors import AbilityDataError
+from seedtest_analytics.stats.ability.filtering import continue_filter, run_filter
+from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
+from seedtest_analytics.stats.ability.next_answer import (
+    EFFECTS,
+    Effect,
+    continue_next,
+    fit_effects,
+    learn_next,
+    predict_next,
+)
+from tests.stats.ability._simulation import simulate
+
+H = Hyperparameters()
+
+
+def sequence_effect(n_students: int, seed: int) -> Answers:
+    """Item 1 always follows item 0 and goes well only after a right answer to it, beyond ability."""
+    random = np.random.default_rng(seed)
+    n = 40
+    student = np.repeat(np.arange(n_students), n)
+    item = np.tile(np.arange(n) % 2, n_students)
+    first = (random.random(len(item)) < 0.5).astype(int)
+    p = np.where(item == 0, 0.5, np.where(np.roll(first, 1) == 1, 0.9, 0.2))
+    correct = np.where(item == 0, first, (random.random(len(item)) < p).astype(int))
+    day = np.tile(np.arange(n) / 10, n_students)
+    return Answers.of(student, item, topic=np.zeros_like(item), day=day, correct=correct)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_continued_state_equals_a_pass_from_the_start(share: float) -> None:
+    answers = simulate(H, seed=31, n_students=30).answers
+    cut = int(share * len(answers))
+    whole = run_filter(answers, H)
+    first = run_filter(answers.take(np.arange(cut)), H)
+    second = continue_filter(first.state, answers.take(np.arange(cut, len(answers))))
+    start = learn_next(first)
+    end = continue_next(start.state, second)
+    expected = learn_next(whole)
+    np.testing.assert_allclose(np.r_[start.probability, end.probability], expected.probability, atol=1e-12)
+    np.testing.assert_allclose(end.state.coefficients, expected.state.coefficients, atol=1e-12)
+    for name in EFFECTS:
+        np.testing.assert_allclose(end.state.beliefs[name], expected.state.beliefs[name], atol=1e-12)
+
+
+def test_prediction_of_the_next_answer_is_what_learning_predicts_before_it() -> None:
+    answers = simulate(H, seed=32, n_students=20).answers
+    expected = learn_next(run_filter(answers, H)).probability
+    for cut in (0, 1, 50, len(answers) - 1):
+        filtered = run_filter(answers.take(np.arange(cut)), H)
+        state = learn_next(filtered).state
+        p = predict_next(
+            filtered.state,
+            state,
+            student=answers.student[cut : cut + 1],
+            item=answers.item[cut : cut + 1],
+            topic=answers.topic[cut : cut + 1],
+            day=answers.day[cut : cut + 1],
+        )
+        assert p[0] == pytest.approx(expected[cut], abs=1e-12)
+
+
+def test_predicting_changes_no_state() -> None:
+    filtered = run_filter(simulate(H, seed=33, n_students=10).answers, H)
+    state = learn_next(filtered).state
+    before = {name: values.copy() for name, values in state.beliefs.items()}
+    histories = state.students.copy()
+    arguments = {"student": [0, 88], "item": [1, 9000], "topic": [0, 70], "day": [100.0, 100.0]}
+    one = predict_next(filtered.state, state, **arguments)
+    np.testing.assert_array_equal(predict_next(filtered.state, state, **arguments), one)
+    np.testing.assert_array_equal(state.students, histories)
+    for name, values in before.items():
+        np.testing.assert_array_equal(state.beliefs[name], values)
+
+
+@pytest.mark.long
+def test_history_improves_prediction_and_ability_does_not_see_it() -> None:
+    filtered = run_filter(sequence_effect(150, seed=34), H)
+    learned = learn_next(filtered)
+    second_half = np.arange(len(filtered.answers)) > len(filtered.answers) // 2
+
+    def loss(p: np.ndarray) -> float:
+        y = filtered.answers.correct
+        return float(-np.log(np.where(y == 1, p, 1 - p))[second_half].mean())
+
+    assert loss(learned.probability) < loss(filtered.probability) - 0.05
+    # The same filter state with or without a second layer.
+    again = run_filter(filtered.answers, H)
+    np.testing.assert_array_equal(again.state.students, filtered.state.students)
+
+
+@pytest.mark.long
+def test_an_effect_without_a_trace_shrinks_and_one_with_a_trace_stays() -> None:
+    filtered = run_filter(sequence_effect(100, seed=35), H)
+    effects = {"sequence": Effect("sequence", variance=0.3), "form": Effect("student", variance=0.3, fade=8.0)}
+    fitted = fit_effects(filtered, effects=effects)
+    assert fitted["form"].variance < 0.1
+    assert fitted["sequence"].variance >= 0.3
+
+
+def test_without_effects_and_history_the_layer_adds_only_common_coefficients() -> None:
+    answers = Answers.of([0], [0], topic=[0], day=[0.0], correct=[1])
+    filtered = run_filter(answers, H)
+    p = learn_next(filtered, {}).probability[0]
+    assert p == pytest.approx(float(expit(filtered.logit[0])), abs=0.05)
+
+
+def test_states_of_different_answers_are_refused() -> None:
+    answers = simulate(H, seed=36, n_students=10).answers
+    whole, part = run_filter(answers, H), run_filter(answers.take(np.arange(20)), H)
+    with pytest.raises(AbilityDataError, match="the states differ"):
+        predict_next(whole.state, learn_next(part).state, student=[0], item=[0], topic=[0], day=[99.0])

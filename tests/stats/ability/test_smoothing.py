@@ -1,0 +1,164 @@
+"""The smoother against the posterior itself, coverage of its intervals, silence, change between windows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from seedtest_analytics.stats.ability.data import Answers, Floats, KnownItems
+from seedtest_analytics.stats.ability.errors import AbilityDataError
+from seedtest_analytics.stats.ability.filtering import Filtered, run_filter
+from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
+from seedtest_analytics.stats.ability.smoothing import change_between, smooth
+from tests.stats.ability._simulation import Cohort, simulate
+
+TRUTH = Hyperparameters(level_walk=0.004, topic_spread=0.3, topic_walk=0.0)
+
+
+def brute_force(answers: Answers, b: Floats, h: Hyperparameters, days: list[float]) -> tuple[Floats, Floats]:
+    """Posterior mean and SD of the levels at ``days`` by importance sampling from the prior, 400,000 paths."""
+    random = np.random.default_rng(1)
+    n = 400_000
+    level = h.level_mean + np.sqrt(h.level_variance) * random.standard_normal(n)
+    topics = int(answers.topic.max()) + 1
+    deviation = np.sqrt(h.topic_spread) * random.standard_normal((topics, n))
+    log_weight = np.zeros(n)
+    paths = []
+    for before, day in zip([days[0], *days], days, strict=False):
+        level = level + np.sqrt(h.level_walk * (day - before)) * random.standard_normal(n)
+        paths.append(level)
+        for r in np.flatnonzero(answers.day == day):
+            eta = level + deviation[answers.topic[r]] - b[answers.item[r]]
+            log_weight -= np.logaddexp(0, -eta if answers.correct[r] else eta)
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    values = np.array(paths)
+    mean = values @ weight
+    return mean, np.sqrt((values**2) @ weight - mean**2)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(6))
+def test_levels_agree_with_the_posterior_by_brute_force(seed: int) -> None:
+    """A student with 3 to 15 answers in three weeks and three topics; all answers of a week at one time."""
+    random = np.random.default_rng(seed)
+    h = Hyperparameters(level_mean=0.3, level_variance=0.8, level_walk=0.02, topic_spread=0.3, topic_walk=0.0)
+    n = int(random.integers(3, 16))
+    days = [3.0, 17.0, 24.0]
+    day = np.sort(np.r_[days, random.choice(days, n - 3)])
+    b = random.normal(0, 1, n)
+    answers = Answers.of(
+        np.zeros(n, int), np.arange(n), topic=random.integers(0, 3, n), day=day, correct=random.integers(0, 2, n)
+    )
+    filtered = run_filter(answers, h, items=KnownItems.of(np.ones(n), b, se_b=np.zeros(n)))
+    mean, sd = brute_force(answers, b, h, days)
+    # A week end just behind the answers of that week.
+    for k, until in enumerate(days):
+        levels = smooth(filtered, [until + 1e-9, 28.0]).levels if until < 24 else smooth(filtered, [24.0 + 1e-9]).levels
+        assert levels.level[0] == pytest.approx(mean[k], abs=0.03)
+        assert levels.level_se[0] == pytest.approx(sd[k], abs=0.03)
+
+
+def weekly_errors(cohort: Cohort, filtered: Filtered, weeks: int) -> tuple[Floats, Floats]:
+    ends = 7.0 * np.arange(1, weeks + 1)
+    levels = smooth(filtered, ends).levels
+    error = levels.level - cohort.level[levels.student, ends[levels.week].astype(int)]
+    return error, error / levels.level_se
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [11, 12])
+def test_intervals_of_levels_and_topics_cover(seed: int) -> None:
+    cohort = simulate(TRUTH, seed=seed, n_students=300, weeks=16)
+    filtered = run_filter(cohort.answers, TRUTH, items=cohort.known_items)
+    error, z = weekly_errors(cohort, filtered, 16)
+    assert np.mean(np.abs(z) < 1.96) == pytest.approx(0.95, abs=0.02)
+    assert np.mean(error) == pytest.approx(0.0, abs=0.06)
+    topics = smooth(filtered, [112.0]).topics
+    truth = cohort.level[topics.student, 112] + cohort.deviation[topics.student, topics.topic]
+    z = (topics.ability - truth) / topics.ability_se
+    counts = np.zeros((300, 6))
+    np.add.at(counts, (cohort.answers.student, cohort.answers.topic), 1)
+    n = counts[topics.student, topics.topic]
+    for band in (n < 10, (n >= 10) & (n < 20), n >= 20):
+        assert band.sum() > 50
+        assert np.mean(np.abs(z[band]) < 1.96) == pytest.approx(0.95, abs=0.035)
+
+
+@pytest.mark.long
+def test_intervals_cover_where_nearly_every_item_is_rare() -> None:
+    """2.7 answers an item. An answer that counted twice, for its item and its student, would shrink the errors."""
+    cohort = simulate(TRUTH, seed=13, n_students=120, n_items=12_000, n_topics=40, weeks=30, per_week=13)
+    filtered = run_filter(cohort.answers, TRUTH)
+    _, z = weekly_errors(cohort, filtered, 30)
+    assert np.mean(np.abs(z) < 1.96) == pytest.approx(0.95, abs=0.03)
+
+
+def test_without_new_answers_the_level_stays_and_widens() -> None:
+    cohort = simulate(TRUTH, seed=14, n_students=30, weeks=6)
+    filtered = run_filter(cohort.answers, TRUTH)
+    short, long = smooth(filtered, [42.0]), smooth(filtered, [42.0, 49.0, 70.0, 365.0])
+    for week in (1, 2, 3):
+        later = long.levels.week == week
+        np.testing.assert_allclose(long.levels.level[later], short.levels.level, atol=1e-9)
+        before = long.levels.week == week - 1
+        assert (long.levels.level_se[later] > long.levels.level_se[before]).all()
+        assert (long.levels.silent_days[later] > long.levels.silent_days[before]).all()
+    np.testing.assert_allclose(long.topics.ability, short.topics.ability, atol=1e-9)
+    assert (long.topics.ability_se > short.topics.ability_se).all()
+
+
+def test_every_student_with_an_answer_has_rows_from_the_first_week_on() -> None:
+    answers = Answers.of([4, 4, 1], [0, 1, 0], topic=[0, 0, 0], day=[1.0, 15.0, 9.0], correct=[1, 0, 1])
+    levels = smooth(run_filter(answers, TRUTH), [7.0, 14.0, 21.0]).levels
+    assert list(zip(levels.student, levels.week, strict=True)) == [(1, 1), (1, 2), (4, 0), (4, 1), (4, 2)]
+    np.testing.assert_allclose(levels.silent_days, [5, 12, 6, 13, 6])
+
+
+def test_results_do_not_depend_on_threads() -> None:
+    filtered = run_filter(simulate(TRUTH, seed=15, n_students=50).answers, TRUTH)
+    one, two = (smooth(filtered, [42.0, 84.0], threads=n) for n in (1, 2))
+    np.testing.assert_array_equal(one.levels.level, two.levels.level)
+    np.testing.assert_array_equal(one.topics.ability_se, two.topics.ability_se)
+
+
+@pytest.mark.long
+def test_change_is_not_biased_by_how_much_was_practised() -> None:
+    """Half of the students answer four times as much in the recent window as before, the others a quarter."""
+    truth = replace(TRUTH, level_walk=0.01)
+    cohort = simulate(truth, seed=16, n_students=1200, weeks=8, per_week=16, active=1.0)
+    answers = cohort.answers
+    random = np.random.default_rng(0)
+    is_more = answers.student % 2 == 0
+    is_recent = answers.day >= 42
+    kept = answers.take((is_more == is_recent) | (random.random(len(answers)) < 0.25))
+    change = change_between(run_filter(kept, truth, items=cohort.known_items), (28.0, 42.0), recent=(42.0, 56.0))
+    actual = cohort.level[:, 42:56].mean(axis=1) - cohort.level[:, 28:42].mean(axis=1)
+    error = change.difference - actual
+    more = np.arange(1200) % 2 == 0
+    able = cohort.level[:, 35] > 0
+    for cell in (more & able, more & ~able, ~more & able, ~more & ~able):
+        assert abs(error[cell].mean()) < 0.05
+    assert np.mean(np.abs(error / change.se) < 1.96) == pytest.approx(0.95, abs=0.02)
+
+
+def test_change_has_nothing_to_say_about_students_without_answers() -> None:
+    answers = Answers.of([2], [0], topic=[0], day=[3.0], correct=[1])
+    change = change_between(run_filter(answers, TRUTH), (0.0, 7.0), recent=(7.0, 14.0))
+    assert np.isnan(change.difference[:2]).all()
+    assert change.difference[2] == pytest.approx(0.0)
+    assert change.se[2] > 0
+
+
+def test_answers_after_the_end_are_refused() -> None:
+    filtered = run_filter(simulate(TRUTH, seed=17, n_students=5).answers, TRUTH)
+    with pytest.raises(AbilityDataError, match="at or after the last week end"):
+        smooth(filtered, [7.0])
+    with pytest.raises(AbilityDataError, match="ascend"):
+        smooth(filtered, [90.0, 85.0])
+    with pytest.raises(AbilityDataError, match="recent window"):
+        change_between(filtered, (0.0, 7.0), recent=(7.0, 14.0))
+    with pytest.raises(AbilityDataError, match="earlier window ends"):
+        change_between(filtered, (7.0, 7.0), recent=(80.0, 94.0))
