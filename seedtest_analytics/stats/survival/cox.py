@@ -154,8 +154,10 @@ def check_survival_data(
         codes_of_clusters, _ = codes(clusters, "cluster", length=n, error=SurvivalDataError)
     used = weight > 0
     if not used.all():  # a row of weight 0 does not exist: its event has no risk set, and its covariates no spread
-        matrix, times, died, weight, stratum_codes = (v[used] for v in (matrix, times, died, weight, stratum_codes))
-        entry, codes_of_clusters = (None if v is None else v[used] for v in (entry, codes_of_clusters))
+        matrix, times, died, weight = matrix[used], times[used], died[used], weight[used]
+        stratum_codes = stratum_codes[used]
+        entry = None if entry is None else entry[used]
+        codes_of_clusters = None if codes_of_clusters is None else codes_of_clusters[used]
     if not died.any():
         raise NoEventsError(f"none of the {len(died)} rows has an event; a hazard cannot be estimated from them")
     n_clusters = 0

@@ -165,7 +165,7 @@ def _refuse_separation(
             return float(weights @ (events * (moved[-1] + log_hazard) - np.exp(log_hazard)))
 
     direction = separating_direction(
-        np.linalg.inv(covariance[: p + 1, : p + 1]),
+        np.asarray(np.linalg.inv(covariance[: p + 1, : p + 1]), dtype=np.float64),
         columns.T @ (columns * weights[:, None]),
         log_hazards=lambda change: np.append(np.exp(parameters[-1]) * (columns @ change), 0.0),
         loglik=loglik,

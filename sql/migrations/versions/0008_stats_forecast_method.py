@@ -32,7 +32,7 @@ COMMENTS = (
 def upgrade() -> None:
     begin_revision(op, revision)
     method = sa.Column("method", sa.Text, comment="What the forecast is: prophet, local_level (the baseline), or none.")
-    create_or_extend(op, "prophet_fit_meta", method)
+    create_or_extend(op, "prophet_fit_meta", sa.Column("run_id", sa.Text, primary_key=True), method)
     replace_comments(op, COMMENTS)
 
 
