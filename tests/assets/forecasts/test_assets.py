@@ -86,7 +86,8 @@ def test_a_planted_week_is_an_anomaly_and_the_run_is_written_once(database: Engi
     assert row["anomaly_score"] > 5
     assert row["value"] - row["expected"] == pytest.approx(0.6, abs=0.1)
     (meta,) = rows_of(database, "SELECT * FROM prophet_fit_meta WHERE metric = 'I_t'")
-    assert meta["fit_meta"]["status"] == "prophet"
+    assert meta["method"] == meta["fit_meta"]["status"] == "local_level"
+    assert meta["fit_meta"]["reason"].startswith("Prophet's mean error")
     assert [point["ds"] for point in meta["forecast"]] == [week(n).start.isoformat() for n in range(10, 14)]
     assert all(point.keys() == {"ds", "yhat", "yhat_lower", "yhat_upper"} for point in meta["forecast"])
     assert len(meta["fit_meta"]["insample"]) == 10
