@@ -61,9 +61,7 @@ def model_settings(last: dt.date, settings: ForecastSettings) -> ModelSettings:
 
 def _beats_baseline(forecasts: Sequence[SeriesForecast]) -> CheckOutcome:
     faults = [f"{f.metric}: {'; '.join(f.warnings)}" for f in forecasts if f.warnings]
-    replaced = [
-        f"{f.metric}: the local level is published ({f.reason})" for f in forecasts if f.beats_baseline is False
-    ]
+    replaced = [f"{f.metric}: by {f.method} ({f.reason})" for f in forecasts if f.beats_baseline is False]
     text = "; ".join([*faults, *replaced]) or "no series is worse, or no series could be judged"
     return BEATS_BASELINE.judged(text, is_passed=not faults, metadata={"series_with_warnings": len(faults)})
 

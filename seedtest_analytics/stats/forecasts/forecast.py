@@ -70,7 +70,7 @@ def forecast_series(series: WeeklySeries, settings: ForecastSettings | None = No
     """Forecast one series and score every week against the forecast made from the weeks before it.
 
     A bounded quantity is forecast on the scale of ``bounded``. A lone outlier does not enter later fits. Prophet is
-    published unless its one-step errors are larger than the local level's; a thin series gets an answer too: with fewer
+    published unless its one-step errors are larger than the local level's and no holiday is ahead; a thin series gets an answer too: with fewer
     than ``min_points`` values (or a failing optimiser) the local level, without any value the ``method`` "none", each
     with its ``reason``. The input must not contain an incomplete week.
     """
@@ -84,9 +84,10 @@ def forecast_series(series: WeeklySeries, settings: ForecastSettings | None = No
     try:
         walk = _walk(free, chosen, has_prophet=True)
         reason = _why_not_prophet(walk.prophet[:-1], walk.local[:-1], values=free.values)
-        if reason:
-            return _by_local_level(series, chosen, walk=walk, reason=reason)
         ahead = _weeks_ahead(series, chosen)
+        if reason and not np.isin(ahead, holiday_weeks(chosen, series.weeks[0])).any():
+            return _by_local_level(series, chosen, walk=walk, reason=reason)
+        reason = reason and f"{reason}; Prophet is kept because only it knows the holiday ahead"
         final = _fit(replace(free, values=walk.kept_for_prophet), chosen, level=walk.level, ask=ahead)
     except RuntimeError as error:
         reason = f"Prophet could not be fitted: {error}"
@@ -94,7 +95,7 @@ def forecast_series(series: WeeklySeries, settings: ForecastSettings | None = No
     slope = slope_at(float(np.nanmean(free.values)), series.bounds)
     bends = tuple(Changepoint(bend.week, bend.slope_change_per_week * slope) for bend in final.changepoints)
     found = _Ahead(final.expected, final.trend_variance, trend=final.trend, changepoints=bends)
-    return _result(series, chosen, method="prophet", reason="", walk=walk, ahead=found)
+    return _result(series, chosen, method="prophet", reason=reason, walk=walk, ahead=found)
 
 
 def forecast_many(
@@ -244,7 +245,7 @@ def _result(
         interval_level=settings.interval_level,
         trend=ahead.trend,
         score=score,
-        beats_baseline=method == "prophet" if is_judged else None,
+        beats_baseline=not reason if is_judged else None,
         warnings=() if score is None or score.n < MIN_WEEKS_TO_JUDGE else judge_coverage(score).reasons,
     )
 
