@@ -54,8 +54,9 @@ def test_only_what_is_missing_is_installed(machine):
     assert result.returncode == 0
     assert "installing r-cran-lme4 r-cran-brms g++ chromium" in result.stdout
     assert calls(machine).splitlines() == [
-        "apt-get update -qq",
-        "apt-get install -y -qq --no-install-recommends r-cran-lme4 r-cran-brms g++ chromium pgbouncer",
+        "apt-get -o DPkg::Lock::Timeout=120 update -qq",
+        "apt-get -o DPkg::Lock::Timeout=120 install -y -qq --no-install-recommends "
+        "r-cran-lme4 r-cran-brms g++ chromium pgbouncer",
     ]
 
 
@@ -96,7 +97,7 @@ def test_the_demo_uses_sudo_that_asks_for_no_password(machine):
     debian(machine, [], user_id=1000)
     put(machine, "sudo", f'echo sudo >> {machine}/calls; shift; [ "$1" = true ] || exec "$@"')
     assert run(machine, "--demo").returncode == 0
-    assert "apt-get update -qq" in calls(machine)
+    assert "apt-get -o DPkg::Lock::Timeout=120 update -qq" in calls(machine)
 
 
 @pytest.mark.parametrize("case", ["no rights", "no apt", "no network"])
@@ -108,6 +109,8 @@ def test_the_demo_says_in_one_line_what_is_left_out(machine, case):
     result = run(machine, "--demo")
     assert (result.returncode, result.stderr) == (0, "")
     assert "R is left out" in result.stdout.splitlines()[-1]
+    if case == "no network":
+        assert "(apt-get says: cannot resolve)" in result.stdout
     assert "apt-get install --no-install-recommends r-base-core r-cran-lme4" in result.stdout
 
 

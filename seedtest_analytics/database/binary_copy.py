@@ -214,6 +214,9 @@ def encoded(table: pa.Table, *, fields: Sequence[Field]) -> memoryview:
 def _cast(column: pa.ChunkedArray, field: Field) -> pa.Array:
     import pyarrow as pa
 
+    if column.null_count == len(column):
+        # pandas gives a column without a value the type of numbers.
+        return pa.nulls(len(column), _kind_of(field).arrow)
     try:
         cast = column.cast(_kind_of(field).arrow)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

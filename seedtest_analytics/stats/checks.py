@@ -112,7 +112,11 @@ def number(
     value: Any, name: str, *, low: float = -math.inf, high: float = math.inf, error: Error = ValueError
 ) -> float:
     """One finite number within ``low..high``, both allowed."""
-    return float(numbers(value, name, ndim=0, low=low, high=high, error=error))
+    found = float(numbers(value, name, ndim=0, is_missing_allowed=True, error=error))
+    if not low <= found <= high:
+        bounds = f"between {low:g} and {high:g}" if math.isfinite(low) or math.isfinite(high) else "a finite number"
+        raise error(f"{name} must be {bounds}, not {value!r}")
+    return found
 
 
 def count(value: Any, name: str, *, low: int = 0, high: int = 1_000_000_000, error: Error = ValueError) -> int:

@@ -9,8 +9,8 @@ SELECT
     count(*) AS rows,
     count(DISTINCT user_id) AS students,
     count(DISTINCT topic_id) AS topics,
-    sum(attempts_once) AS attempts,
-    sum(correct_once)::float8 / NULLIF(sum(attempts_once), 0) AS share_right,
+    sum(COALESCE(attempts_once, attempts)) AS attempts,
+    sum(COALESCE(correct_once, correct))::float8 / NULLIF(sum(COALESCE(attempts_once, attempts)), 0) AS share_right,
     count(theta_estimate)::float8 / count(*) AS share_with_theta
 FROM features_topic_daily
 WHERE date BETWEEN :first_day AND :last_day
@@ -29,5 +29,5 @@ SELECT
         SELECT count(*) FROM attempt
         WHERE completed_at >= :from_at AND completed_at < :to_at AND topic_id IS NOT NULL AND is_answered
     ) - (
-        SELECT COALESCE(sum(attempts_once), 0) FROM features_topic_daily WHERE date BETWEEN :first_day AND :last_day
+        SELECT COALESCE(sum(COALESCE(attempts_once, attempts)), 0) FROM features_topic_daily WHERE date BETWEEN :first_day AND :last_day
     ) AS attempts;

@@ -48,7 +48,8 @@ topic AS (
         f.user_id,
         jsonb_agg(jsonb_build_object(
             'topic_id', f.topic_id, 'date', f.date, 'attempts', f.attempts, 'correct', f.correct,
-            'attempts_once', f.attempts_once, 'correct_once', f.correct_once,
+            'attempts_once', COALESCE(f.attempts_once, f.attempts),
+            'correct_once', COALESCE(f.correct_once, f.correct),
             'avg_time_ms', f.avg_time_ms, 'rt_median', f.rt_median, 'hints', f.hints,
             'theta_estimate', f.theta_estimate, 'theta_sd', f.theta_sd, 'improvement', f.improvement
         ) ORDER BY f.date, f.topic_id) AS value

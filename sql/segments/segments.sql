@@ -23,7 +23,8 @@ WITH weekly AS (
     HAVING count(kpis ->> 'A_t') >= :min_weeks
 ),
 daily AS (
-    SELECT user_id, date, avg(rt_median) AS rt_median, sum(hints_once) AS hints, sum(attempts_once) AS attempts
+    SELECT user_id, date, avg(rt_median) AS rt_median, sum(COALESCE(hints_once, hints)) AS hints,
+        sum(COALESCE(attempts_once, attempts)) AS attempts
     FROM features_topic_daily
     WHERE date BETWEEN :first_week AND CAST(:week_start AS date) + 6
     GROUP BY user_id, date

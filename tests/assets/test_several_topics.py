@@ -78,6 +78,7 @@ def test_the_mixed_model_has_each_answer_once(three_answers: Engine) -> None:
         "first_monday": MONDAY,
         "timezone": "UTC",
         "min_observations": 1,
+        "max_students": 100,
     }
     with three_answers.connect() as connection:
         connection.execute(statement("growth/topic_weeks.sql", "stage"), parameters)

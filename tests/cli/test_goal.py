@@ -109,7 +109,7 @@ def test_without_a_usable_fit_it_says_what_to_run(command: Any, arguments: list[
         (["--weeks-remaining", "-1"], "between 0 and 260"),
         (["--weeks-remaining", "261"], "between 0 and 260"),
         (["--weeks-remaining", "8", "--credible-interval", "1"], "between 0 and 1"),
-        (["--weeks-remaining", "nan"], "finite"),
+        (["--weeks-remaining", "nan"], "between 0 and 260"),
     ],
 )
 def test_numbers_out_of_range_are_named(database: Engine, command: Any, arguments: list[str], said: str) -> None:

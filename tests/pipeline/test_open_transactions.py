@@ -17,7 +17,7 @@ from seedtest_analytics.assets.growth.bayesian.week import fit_bayesian_week
 from seedtest_analytics.assets.growth.mixed_model.week import fit_mixed_model_week
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
 from seedtest_analytics.assets.psychometrics.drift.week import compare_week
-from seedtest_analytics.database.engine import locked_transaction, without_transaction
+from seedtest_analytics.database.sessions import locked_transaction, without_transaction
 from seedtest_analytics.resources.quarto.renderer import ReportRenderer
 from seedtest_analytics.settings import GrowthSettings, Settings
 from tests._database import rows_of

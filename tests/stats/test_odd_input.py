@@ -95,6 +95,18 @@ PROBES = {
 """A good call of each function, by name of the arguments."""
 
 NOT_YET_PROBED = {
+    "ability.filter_kernels": (
+        "answer_update earlier_counts fill_table filter_answers find_slots levels_at predict_answers "
+    ),
+    "ability.filtering": "continue_filter expect find_slots run_filter",
+    "ability.fitting": "fit_hyperparameters",
+    "ability.goals": "goal_path",
+    "ability.next_answer": "continue_next fit_effects learn_next predict_next",
+    "ability.next_answer_kernels": "describe predict_and_learn",
+    "ability.smoother_kernels": (
+        "combine_students count_cells group_by_student invert smooth_students student_posterior "
+    ),
+    "ability.smoothing": "change_between smooth",
     "forecasts.forecast": "forecast_series forecast_many",
     "forecasts.holidays": "public_holidays",
     "forecasts.local_level": "one_step walk_local_level fit_pooled_level",

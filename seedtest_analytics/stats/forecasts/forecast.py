@@ -70,9 +70,9 @@ def forecast_series(series: WeeklySeries, settings: ForecastSettings | None = No
     """Forecast one series and score every week against the forecast made from the weeks before it.
 
     A bounded quantity is forecast on the scale of ``bounded``. A lone outlier does not enter later fits. Prophet is
-    published unless its one-step errors are larger than the local level's and no holiday is ahead; a thin series gets an answer too: with fewer
-    than ``min_points`` values (or a failing optimiser) the local level, without any value the ``method`` "none", each
-    with its ``reason``. The input must not contain an incomplete week.
+    published unless its one-step errors are larger than the local level's and no holiday is ahead. A thin series gets an
+    answer too: with fewer than ``min_points`` values (or a failing optimiser) the local level, without any value the
+    ``method`` "none", each with its ``reason``. The input must not contain an incomplete week.
     """
     chosen = settings or ForecastSettings()
     if series.n_known == 0:

@@ -309,7 +309,16 @@ def test_what_a_string_names_counts(tmp_path: Path) -> None:
     a = "seedtest_analytics.stats.a"
     assert code.dependencies(a, "f") == {Node("code", a, "f"), Node("sql", "psychometrics/scale.sql", "usable_for")}
     of_file = {node.name for node in code.dependencies(a, "g")}
-    assert of_file == {"g", "candidates", "history", "newest_calibration", "tag", "tagged", "write_back"}
+    assert of_file == {
+        "g",
+        "candidates",
+        "history",
+        "meta_not_understood",
+        "newest_calibration",
+        "tag",
+        "tagged",
+        "write_back",
+    }
     assert names(code, "a", "WORKER") == {"a.WORKER", "b.main"}
     program = Node("program", "seedtest_analytics/stats", "b.stan")
     assert code.dependencies(a, "PROGRAM") == {Node("code", a, "PROGRAM"), program}
