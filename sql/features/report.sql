@@ -29,5 +29,7 @@ SELECT
         SELECT count(*) FROM attempt
         WHERE completed_at >= :from_at AND completed_at < :to_at AND topic_id IS NOT NULL AND is_answered
     ) - (
-        SELECT COALESCE(sum(COALESCE(attempts_once, attempts)), 0) FROM features_topic_daily WHERE date BETWEEN :first_day AND :last_day
+        SELECT COALESCE(sum(COALESCE(attempts_once, attempts)), 0)
+        FROM features_topic_daily
+        WHERE date BETWEEN :first_day AND :last_day
     ) AS attempts;
