@@ -235,6 +235,8 @@ def _predict(state: NextAnswerState, rows: _Rows, *, learn: bool) -> tuple[NextA
 
 _HAS_REPEAT = 17
 _SCALE = 4.0
+_WORTH = 2.0
+"""Log likelihood that a larger variance must earn: twice what Akaike's criterion asks of a parameter."""
 
 
 def _extended(values: Floats, codes: NDArray[Any], *, row: list[float]) -> Floats:
@@ -248,8 +250,9 @@ def fit_effects(
 ) -> dict[str, Effect]:
     """Scale the variance and walk of every effect by predictive likelihood, one effect after the other.
 
-    A round tries four times and a quarter of each current scale; an effect that says nothing shrinks round by
-    round. Only the first ``max_answers`` answers count.
+    A round tries four times and a quarter of each current scale. A larger scale must raise the log likelihood by
+    ``_WORTH``, and a smaller one may cost as much: so an effect that says nothing shrinks round by round. Only the first
+    ``max_answers`` answers count.
     """
     chosen = dict(EFFECTS) if effects is None else dict(effects)
     start = learn_next(_head(filtered, 0), chosen).state
@@ -264,7 +267,7 @@ def fit_effects(
             for scale in (_SCALE, 1.0 / _SCALE):
                 tried = chosen | {name: _scaled(chosen[name], scale)}
                 value = loss(tried)
-                if value < best:
+                if value < best + (_WORTH if scale < 1.0 else -_WORTH):
                     chosen, best = tried, value
                     break
     return chosen
