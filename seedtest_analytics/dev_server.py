@@ -42,7 +42,10 @@ DAGSTER_DATABASE = "dagster"
 READY_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 45
 LOG_LIMIT_BYTES = 20_000_000
-PROJECT_FOLDER = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
+_IN_CHECKOUT = (_PACKAGE.parent / "pyproject.toml").exists()
+PROJECT_FOLDER = _PACKAGE.parent if _IN_CHECKOUT else _PACKAGE / "_instance"
+"""Where ``dagster.yaml`` and ``workspace.yaml`` are: beside the package in a checkout, inside it in a wheel."""
 
 WRITTEN = "# Written by `seedtest up`. Delete this line to keep changes.\n"
 STORAGE = """

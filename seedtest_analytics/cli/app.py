@@ -193,7 +193,7 @@ def main() -> None:
         with interruptible():
             app()
     except Exception as found:
-        error = explained_by_server(found)
+        error = found if is_known(found) else explained_by_server(found)
         if not is_known(error):
             raise
         console = Console(stderr=True, emoji=False)
@@ -204,12 +204,20 @@ def main() -> None:
 
 
 def explained_by_server(error: Exception) -> Exception:
-    """The error that says why the server ended a statement or a session; the error itself if it is another one."""
+    """The error that says why the server ended a statement or a session; the error itself if it is another one.
+
+    Dagster raises errors of its storage as its own, so causes count, too.
+    """
     if "seedtest_analytics.database.sessions" not in sys.modules:
         return error
     from seedtest_analytics.database.sessions import explained
 
-    return explained(error) or error
+    found: BaseException | None = error
+    while isinstance(found, Exception):
+        if (reason := explained(found)) is not None:
+            return reason
+        found = found.__cause__
+    return error
 
 
 if __name__ == "__main__":

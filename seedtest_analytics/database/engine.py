@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Engine, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from seedtest_analytics.database.address import (
     DatabaseError,
@@ -33,7 +33,6 @@ __all__ = [
     "dagster_home",
     "database_url",
     "engine_for",
-    "lacks_schema",
     "locked_transaction",
     "normalised_url",
 ]
@@ -85,13 +84,6 @@ def cause_of(error: DBAPIError) -> str:
     lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
     causes = [line.rsplit("failed: ", 1)[1] for line in lines if "failed: " in line]
     return (causes or lines or ["unknown cause"])[-1]
-
-
-def lacks_schema(error: ProgrammingError) -> bool:
-    """Whether a table or column of the statement is missing."""
-    from psycopg.errors import UndefinedColumn, UndefinedTable
-
-    return isinstance(error.orig, UndefinedTable | UndefinedColumn)
 
 
 def connected_engine(url: URL) -> Engine:

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from seedtest_analytics import interruption
 from seedtest_analytics.database.address import DatabaseError
@@ -264,7 +264,26 @@ def explained(error: Exception, engine: Engine | None = None) -> DatabaseError |
             "restart or a time-out of the server did this; start the run again when the cause is gone",
             may_pass=False,
         )
+    if isinstance(cause, errors.UndefinedTable | errors.UndefinedColumn):
+        return DatabaseError(
+            f"the database schema does not match this release ({_first_line(cause)}); run `seedtest migrate`",
+            may_pass=False,
+        )
+    if isinstance(error, OperationalError):
+        return DatabaseError(
+            f"{what} cannot go on without PostgreSQL ({_first_line(cause or error)}): check that the server runs and has room "
+            "(`seedtest doctor`), and start it again"
+        )
     return None
+
+
+@contextlib.contextmanager
+def explaining() -> Iterator[None]:
+    """Raise errors of the server as :func:`explained` states them."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise explained(error) or error from None
 
 
 def _open_sessions(engine: Engine, statement: str) -> list[str]:

@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from seedtest_analytics.assets.psychometrics.windows import WINDOW_DAYS
 from seedtest_analytics.database.engine import DatabaseError
+from seedtest_analytics.database.sessions import explaining
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import DAILY, DAY, PLATFORM, WEEK, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -139,7 +140,7 @@ def exam_results_sensor(
     """Cursor: {"updated_at": newest change synced, "touched_id": last touched day handled, "then": the second step}."""
     today = dt.datetime.now(PLATFORM.zone).date()
     try:
-        with postgres.engine.connect() as connection:
+        with explaining(), postgres.engine.connect() as connection:
             cursor = json.loads(context.cursor) if context.cursor else _first_cursor(connection)
             sync, cursor = _request_sync(connection, cursor)
             requests, cursor = _go_on(context.instance, connection, cursor=cursor, today=today)

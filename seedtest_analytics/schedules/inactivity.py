@@ -8,6 +8,7 @@ import dagster as dg
 
 from seedtest_analytics.assets.inactivity import count_due
 from seedtest_analytics.database.engine import DatabaseError
+from seedtest_analytics.database.sessions import explaining
 from seedtest_analytics.partitions import PLATFORM
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.schedules import jobs
@@ -43,7 +44,7 @@ def inactivity_sensor(context: dg.SensorEvaluationContext, postgres: PostgresRes
     if has_failed_lately(context.instance, instant):
         return dg.SkipReason("the last run failed less than an hour ago")
     try:
-        with postgres.engine.connect() as connection:
+        with explaining(), postgres.engine.connect() as connection:
             due = count_due(connection, instant)
     except DatabaseError as error:
         return dg.SkipReason(str(error))

@@ -20,8 +20,8 @@ class SettingsGroup(BaseModel):
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read this group's variables. Raises :class:`SettingsError` with each invalid variable, its value and the reason."""
-        given = {name: value.strip() for name, value in environment.items() if value.strip() != ""}
-        return cls._validated({k: v for k, v in given.items() if k in cls.variables()}, "environment variable")
+        given = {name: environment[name].strip() for name in cls.variables() if name in environment}
+        return cls._validated({name: value for name, value in given.items() if value}, "environment variable")
 
     def overridden_by(self, values: Mapping[str, Any]) -> Self:
         """Copy with every field of ``values`` that is not None replaced; all fields are validated again."""

@@ -56,6 +56,18 @@ def test_a_database_without_the_platforms_schema(
     assert "Traceback" not in output
 
 
+def test_an_unreachable_storage_of_dagster(seedtest: Seedtest, database_url: str) -> None:
+    storage = f"postgresql://kim:{PASSWORD}@127.0.0.1:1/dagster"
+    code, output = seedtest("simulate", "--students", "5", "--weeks", "2", "--load", DATABASE_URL=database_url)
+    assert code == 0, output
+    code, output = seedtest("materialize", DAGSTER_POSTGRES_URL=storage)
+    assert code == 1
+    assert output.count("error:") == 1
+    assert "Connection refused" in output
+    assert "Traceback" not in output
+    assert PASSWORD not in output
+
+
 @pytest.mark.parametrize("url", ["hunter2", "mysql://kim:hunter2@h/d", "postgresql://kim@h:hunter2/d"])
 def test_what_is_no_url_of_postgresql(seedtest: Seedtest, url: str) -> None:
     assert "postgresql://" in refused(seedtest, ("migrate",), url)

@@ -194,6 +194,23 @@ def test_a_session_that_an_administrator_ends_is_not_tried_again(database: Engin
     assert "start the run again" in str(message)
 
 
-@pytest.mark.parametrize("statement", ["SELECT 1 / 0", "SELECT * FROM nowhere", "SELECT 'x'::int"])
+@pytest.mark.parametrize("statement", ["SELECT 1 / 0", "SELECT nowhere()", "SELECT 'x'::int"])
 def test_other_errors_are_not_explained_away(database: Engine, statement: str) -> None:
     assert explained(raised(database, statement)) is None
+
+
+@pytest.mark.parametrize("statement", ["SELECT * FROM nowhere", "SELECT nowhere FROM weekly_kpi"])
+def test_a_missing_table_or_column_names_the_command(database: Engine, statement: str) -> None:
+    message = explained(raised(database, statement))
+    assert isinstance(message, DatabaseError)
+    assert not message.may_pass
+    assert "nowhere" in str(message)
+    assert "seedtest migrate" in str(message)
+
+
+def test_a_server_that_is_gone_may_come_back(database: Engine) -> None:
+    gone = engine_for(database.url.set(host="127.0.0.1", port=1))
+    message = explained(raised(gone, "SELECT 1"))
+    assert isinstance(message, DatabaseError)
+    assert message.may_pass
+    assert "refused" in str(message)

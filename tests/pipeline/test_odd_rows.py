@@ -122,18 +122,19 @@ def run_graph(definitions: dg.Definitions) -> None:
                 assert job.execute_in_process(instance=instance, tags=step.tags).success, step.title
 
 
-def numbers(engine: Engine, users: list[str], topics: dict[str, str]) -> dict[tuple[Any, ...], Any]:
-    """Every compared number of the users; topics under the names that ``topics`` gives them."""
+def numbers(engine: Engine, users: list[str], names: dict[str, str]) -> dict[tuple[Any, ...], Any]:
+    """Every compared number of the users; users and topics under the names that ``names`` gives them."""
     found: dict[tuple[Any, ...], Any] = {}
     for table, (keys, values) in COMPARED.items():
         listed = ", ".join(("user_id", *keys.split(", "), *values))
         for row in rows_of(engine, f"SELECT {listed} FROM {table} WHERE user_id = ANY(:users)", users=users):
-            place = tuple(topics.get(str(row[k]), str(row[k])) for k in ("user_id", *keys.split(", ")))
+            place = tuple(names.get(str(row[k]), str(row[k])) for k in ("user_id", *keys.split(", ")))
             found |= {(table, *place, value): _number(row[value]) for value in values} or {(table, *place): 1.0}
     for row in rows_of(
         engine, "SELECT user_id, week_start, kpis FROM weekly_kpi WHERE user_id = ANY(:users)", users=users
     ):
-        found |= {("weekly_kpi", row["user_id"], str(row["week_start"]), k): _number(row["kpis"].get(k)) for k in KPIS}
+        user = names.get(row["user_id"], row["user_id"])
+        found |= {("weekly_kpi", user, str(row["week_start"]), k): _number(row["kpis"].get(k)) for k in KPIS}
     return found
 
 

@@ -266,6 +266,13 @@ def test_a_database_that_is_down_skips_with_the_reason_and_keeps_the_cursor(capl
     assert "hunter2" not in str(answer.skip_message) + caplog.text
 
 
+def test_a_database_without_tables_skips_and_says_what_to_do(empty_database: str) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        answer = evaluate(instance, empty_database, None)
+    assert isinstance(answer, dg.SkipReason)
+    assert "seedtest migrate" in str(answer.skip_message)
+
+
 # ---- which partitions ----
 
 

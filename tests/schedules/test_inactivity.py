@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
 
 from seedtest_analytics.assets.inactivity import count_due, notice_inactivity
 from seedtest_analytics.partitions import monday_of
@@ -132,6 +132,14 @@ def test_the_sensor_requests_one_run_for_all_and_none_when_nobody_is_due(
         assert count_due(connection, dt.datetime.now(dt.UTC)) == 1
     assert notice(database, dt.datetime.now(dt.UTC)).success
     assert isinstance(sensor_result(database, instance), dg.SkipReason)
+
+
+def test_the_sensor_of_a_database_without_tables_says_what_to_do(
+    empty_database: str, instance: dg.DagsterInstance
+) -> None:
+    answer = sensor_result(create_engine(empty_database), instance)
+    assert isinstance(answer, dg.SkipReason)
+    assert "seedtest migrate" in str(answer.skip_message)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from typing import Any
 
 import dagster as dg
 from psycopg import Error as PsycopgError
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from seedtest_analytics.assets.framework.checks import Check, CheckOutcome
 from seedtest_analytics.assets.framework.lineage import asset_key_of, column_lineage
 from seedtest_analytics.assets.framework.untrusted import escaped
-from seedtest_analytics.database.engine import DatabaseError, cause_of, lacks_schema
+from seedtest_analytics.database.engine import DatabaseError
 from seedtest_analytics.database.publish import ContractViolation, Published
 from seedtest_analytics.database.sessions import explained
 from seedtest_analytics.database.work import working_on
@@ -116,9 +116,6 @@ def report(context: dg.AssetExecutionContext, outcomes: Iterable[Outcome | NotCo
 
 def _failure_of(error: SettingsError | DatabaseError | DBAPIError | PsycopgError) -> Exception:
     """The failure that says what to do; the error itself if it is none of the known ones."""
-    if isinstance(error, ProgrammingError) and lacks_schema(error):
-        text = f"the database schema does not match this release ({cause_of(error)}); run `seedtest migrate`"
-        return dg.Failure(text, allow_retries=False)
     known = explained(error) if isinstance(error, DBAPIError | PsycopgError) else error
     if known is None:
         return error
