@@ -63,7 +63,7 @@ def count_due(connection: Connection, instant: dt.datetime) -> int:
             "students.",
         ),
         group="churn",
-        deps=["attempt", "survival_fit_meta", "mirt_ability", "interest_goal"],
+        deps=["attempt", "survival_fit_meta", "mirt_ability", "ability_state", "interest_goal"],
     )
 )
 def notice_inactivity(

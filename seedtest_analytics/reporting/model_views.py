@@ -12,20 +12,22 @@ SHOWN_REASONS = 3
 
 
 def growth(document: ReportDocument) -> Html | None:
-    """The goal probability of the growth model; None without one."""
+    """The growth model's goal probability and pace; None without a fit. Where P at the top is by another method, the page
+    has that one probability, and only the pace is shown.
+    """
     fit = document.bayesian_growth
     if fit is None or fit.P is None:
         return None
+    if document.kpi_text("P_method") == "normal":
+        detail = _growth_detail(fit)
+        return Html(detail) if detail else None
     bar = charts.gauge(fit.P, f"Goal probability {wording.percent(fit.P)}", limits=fit.limits)
     likely = f", likely {wording.percent_interval(*fit.limits)}" if fit.limits is not None else ""
     by = f" by {wording.day(fit.horizon_date, year=True)}" if fit.horizon_date is not None else ""
     sentence = (
         f"At this student's own pace the goal is reached{by} with a probability of {wording.percent(fit.P)}{likely}."
     )
-    shown = paragraph(text(sentence, 400), "finding") + f'<div class="big-gauge">{bar}</div>' + _growth_detail(fit)
-    if document.kpi_text("P_method") == "normal":
-        shown += paragraph("The goal probability at the top differs: it looks at today's ability only.", "note")
-    return Html(shown)
+    return Html(paragraph(text(sentence, 400), "finding") + f'<div class="big-gauge">{bar}</div>' + _growth_detail(fit))
 
 
 def _growth_detail(fit: BayesianGrowth) -> str:

@@ -25,7 +25,14 @@ def range_tags(first: str, last: str) -> dict[str, str]:
     return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
 
 
-ABILITY_KEYS = ("mirt_ability", "ability_window", "student_topic_theta")
+ABILITY_KEYS = (
+    "ability_hyperparameters",
+    "ability_state",
+    "ability_topic_state",
+    "mirt_ability",
+    "ability_window",
+    "student_topic_theta",
+)
 KPI_KEYS = [["weekly_kpi", name] for name in ("I_t", "E_t", "R_t", "A_t", "P", "S")]
 
 observe_source_tables = dg.define_asset_job(

@@ -13,7 +13,7 @@ from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
 from seedtest_analytics.settings.kpis import KPI_METRICS, FeatureSettings, KpiSettings
 from seedtest_analytics.settings.load import GROUPS, Settings, load_settings
 from seedtest_analytics.settings.platform import PlatformSettings, StorageSettings
-from seedtest_analytics.settings.psychometrics import CalibrationSettings, DifSettings, DriftSettings
+from seedtest_analytics.settings.psychometrics import AbilitySettings, CalibrationSettings, DifSettings, DriftSettings
 from seedtest_analytics.settings.reports import ReportSettings
 from seedtest_analytics.settings.retired import RETIRED_VARIABLES
 from seedtest_analytics.settings.segments import SegmentSettings
@@ -23,6 +23,7 @@ __all__ = [
     "GROUPS",
     "KPI_METRICS",
     "RETIRED_VARIABLES",
+    "AbilitySettings",
     "BacktestSettings",
     "CalibrationSettings",
     "DifSettings",

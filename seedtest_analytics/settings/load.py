@@ -15,7 +15,7 @@ from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
 from seedtest_analytics.settings.kpis import FeatureSettings, KpiSettings
 from seedtest_analytics.settings.platform import PlatformSettings, StorageSettings
-from seedtest_analytics.settings.psychometrics import CalibrationSettings, DifSettings, DriftSettings
+from seedtest_analytics.settings.psychometrics import AbilitySettings, CalibrationSettings, DifSettings, DriftSettings
 from seedtest_analytics.settings.reports import ReportSettings
 from seedtest_analytics.settings.retired import warn_about_retired
 from seedtest_analytics.settings.segments import SegmentSettings
@@ -31,6 +31,7 @@ class Settings(BaseModel):
     storage: StorageSettings = StorageSettings()
     ui: UiSettings = UiSettings()
     calibration: CalibrationSettings = CalibrationSettings()
+    ability: AbilitySettings = AbilitySettings()
     drift: DriftSettings = DriftSettings()
     dif: DifSettings = DifSettings()
     features: FeatureSettings = FeatureSettings()

@@ -72,6 +72,19 @@ class CalibrationSettings(SettingsGroup):
     )
 
 
+class AbilitySettings(SettingsGroup):
+    """Which ability is published, and the model of ability over time."""
+
+    method: Literal["dynamic", "static"] = option(
+        "dynamic",
+        "METRICS_ABILITY",
+        description="'dynamic': ability over time, from all answers; 'static': EAP of MIRT_LOOKBACK_DAYS.",
+    )
+    refit_days: int = variable(
+        28, "ABILITY_REFIT_DAYS", ge=7, description="Days for which hyperparameters serve before they are fitted again."
+    )
+
+
 class DriftSettings(SettingsGroup):
     """Item drift and anchor selection (contract 4.3, 4.13)."""
 

@@ -5,6 +5,7 @@ Each stage has one module. Nothing here connects to a database; `sql/migrations/
 
 # Imported for their effect: they add their tables to the metadata.
 from seedtest_analytics.tables import (  # noqa: F401
+    ability,
     attempts,
     backtest,
     churn,

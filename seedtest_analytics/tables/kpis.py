@@ -14,6 +14,7 @@ from seedtest_analytics.tables.declare import (
     student_column,
 )
 from seedtest_analytics.tables.growth import PREDICTED_BY
+from seedtest_analytics.tables.psychometrics import SCORED_BY
 
 weekly_kpi = Table(
     "weekly_kpi",
@@ -68,6 +69,7 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
             maximum=1,
         ),
         _word("I_t_mode", "Unit of the change.", "theta", "accuracy"),
+        _word("I_t_method", "Source of delta_theta: ability over time, or the two windows.", "dynamic", "static"),
         KpiKey("I_t_reason", "Why I_t is null.", type="string"),
         KpiKey("I_t_n_recent", "Answers in the recent 14 days.", type="integer", minimum=0),
         KpiKey("I_t_n_previous", "Answers in the previous 14 days.", type="integer", minimum=0),
@@ -110,14 +112,14 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
     ),
     "P": (
         KpiKey("P", "Probability that the student reaches the goal.", minimum=0, maximum=1),
-        KpiKey("sigma", "Posterior SD of the projected score (in P_score_unit; normal: of the ability).", minimum=0),
+        KpiKey("sigma", "SD of the projected score (in P_score_unit).", minimum=0),
         KpiKey("P_lower", "Lower bound of P's interval.", minimum=0, maximum=1),
         KpiKey("P_upper", "Upper bound of P's interval.", minimum=0, maximum=1),
         _word("P_method", "How P was computed.", "normal", "bayesian"),
         KpiKey("P_method_reason", "Why P is normal although the settings ask for the growth posterior.", type="string"),
         KpiKey("P_target", "Target ability of P (logit)."),
         _word("P_target_source", "Where the target comes from.", "interest_goal", "default"),
-        KpiKey("P_projected", "Posterior mean of the projected score (in P_score_unit)."),
+        KpiKey("P_projected", "Expected score on P_horizon_date (in P_score_unit)."),
         _word("P_score_unit", "Unit of the growth fit's score.", "logit", "share right"),
         KpiKey("P_horizon_date", "Day of the projected score.", type="string"),
         _word("P_horizon_source", "Source of that day.", "goal_date", "goal_date_capped", "configured"),
@@ -129,6 +131,10 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
         KpiKey("theta", "Current ability in P (logit)."),
         KpiKey("ability_estimate", "Same as theta, for older readers (logit)."),
         KpiKey("theta_n_answers", "Answers behind theta.", type="integer", minimum=0),
+        KpiKey("theta_se", "Standard error of theta (logit).", minimum=0),
+        _word("theta_method", "Estimator of theta.", "EAP", "MAP", "WLE", "dynamic"),
+        KpiKey("theta_answered_at", "Newest answer behind theta: the age of the evidence.", type="string"),
+        KpiKey("P_assumption", "What the projection of P assumes.", type="string"),
     ),
     "growth_slope": (
         KpiKey("growth_slope", "Weekly gain of the share right by the mixed model of the week (binomial: logit)."),
@@ -167,11 +173,13 @@ _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "P": (
         "assets.kpis.goal.stage_goal_probability",
         ("P", *PREDICTED_BY, "stats.kpi.goal.normal_goal_probability"),
-        ("P_lower P_upper P_projected", *PREDICTED_BY),
-        ("sigma", *PREDICTED_BY, "stats.irt.scoring.score"),
-        ("theta ability_estimate theta_n_answers", "stats.irt.scoring.score"),
+        ("P_lower P_upper", *PREDICTED_BY),
+        ("P_projected sigma", *PREDICTED_BY, "stats.ability.goals.goal_path"),
+        ("P_assumption", "stats.ability.goals.goal_path"),
+        ("theta ability_estimate theta_n_answers theta_se theta_method", *SCORED_BY),
+        ("theta_answered_at", "assets.psychometrics.ability.rows.level_rows"),
         ("P_target P_target_source", "assets.growth.bayesian.goals.load_goals", "sql/kpis/P.sql:rest"),
-        ("P_horizon_date P_horizon_source", "assets.growth.bayesian.goals.load_goals"),
+        ("P_horizon_date P_horizon_source", "assets.growth.bayesian.goals.load_goals", "sql/kpis/P.sql:rest"),
         ("P_n_weeks", "assets.growth.bayesian.goals.predictions"),
         ("P_score_unit", "assets.growth.bayesian.scores.WeeklyScores.unit", _NORMAL),
         ("P_method", "sql/kpis/P.sql:insert_bayesian", _NORMAL),

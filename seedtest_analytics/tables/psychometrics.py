@@ -21,13 +21,15 @@ from seedtest_analytics.tables.declare import (
 
 _ANSWERS = ("attempt.user_id", "attempt.item_id", "attempt.correct", "attempt.completed_at")
 _ITEMS = ("mirt_item_params.params",)
-_TOPIC_ABILITY = "Ability in the topic; EAP with the student's overall posterior as the prior."
+_TOPIC_ABILITY = "Ability in the topic, by method."
 PARAMETERS_BY = (
     "stats.irt.estimation.calibrate",
     "resources.r.mirt.calibrate_with_mirt",
     "assets.psychometrics.scale.placement.place_on_scale",
 )
 """The first two by MIRT_BACKEND."""
+SCORED_BY = ("stats.ability.smoothing.smooth", "stats.irt.scoring.score")
+"""By METRICS_ABILITY."""
 
 
 def _theta(meaning: str) -> Column[Any]:
@@ -48,6 +50,15 @@ def _se(meaning: str = "Posterior SD.", **arguments: Any) -> Column[Any]:
     return column("se", Float, comment=meaning, unit="logit", minimum=0, derived_from=(*_ANSWERS, *_ITEMS), **arguments)
 
 
+def _method(*allowed: str) -> Column[Any]:
+    return column(
+        "method",
+        Text,
+        comment="Estimator: EAP of the look-back, or dynamic (ability over time, from all answers).",
+        allowed=allowed,
+    )
+
+
 def _student_topic() -> tuple[Column[Any], Column[Any]]:
     return (
         student_column(primary_key=True),
@@ -55,7 +66,9 @@ def _student_topic() -> tuple[Column[Any], Column[Any]]:
     )
 
 
-def _calibration(meaning: str = "Calibration whose parameters were used.", **arguments: Any) -> Column[Any]:
+def _calibration(
+    meaning: str = "Calibration whose parameters were used; NULL without one.", **arguments: Any
+) -> Column[Any]:
     return column("run_id", Text, comment=meaning, derived_from=("mirt_fit_meta.run_id",), **arguments)
 
 
@@ -148,7 +161,7 @@ mirt_ability = Table(
     "mirt_ability",
     metadata,
     student_column(nullable=False),
-    _theta("Ability, EAP."),
+    _theta("Ability, by method."),
     _se("Posterior SD of the ability."),
     column("model", Text, comment="Model of the item parameters.", allowed=("Rasch", "2PL", "3PL")),
     column(
@@ -164,15 +177,13 @@ mirt_ability = Table(
     _calibration(),
     week_column(),
     column("n_answers", Integer, comment="Answers behind the ability.", minimum=1, derived_from=_ANSWERS),
-    column("method", Text, comment="Estimator.", allowed=("EAP", "MAP", "WLE")),
+    _method("EAP", "MAP", "WLE", "dynamic"),
     PrimaryKeyConstraint("user_id", "version", name="pk_mirt_ability"),
     Index("ix_mirt_ability_user_fitted_at", "user_id", "fitted_at"),
     Index("ix_mirt_ability_week", "week_start"),
     comment="Abilities of students, week by week; the newest row by fitted_at is the current one.",
 )
-computed_by(
-    mirt_ability, "assets.psychometrics.scoring.rows.overall_rows", ("theta se n_answers", "stats.irt.scoring.score")
-)
+computed_by(mirt_ability, "assets.psychometrics.scoring.rows.overall_rows", ("theta se n_answers", *SCORED_BY))
 
 ability_window = Table(
     "ability_window",
@@ -227,12 +238,13 @@ student_topic_theta = Table(
     ),
     column("n_answers", Integer, comment="Answers in the topic.", minimum=1, derived_from=_ANSWERS),
     _calibration(),
+    _method("EAP", "dynamic"),
     comment="Current ability of each student in each topic.",
 )
 computed_by(
     student_topic_theta,
     "sql/psychometrics/scale.sql:stage_current_topics",
-    ("theta se standard_error n_answers", "stats.irt.scoring.score"),
+    ("theta se standard_error n_answers", *SCORED_BY),
 )
 
 student_topic_theta_history = Table(
@@ -246,12 +258,11 @@ student_topic_theta_history = Table(
     column("version", Text, comment="ISO week that the ability belongs to.", nullable=False),
     column("fitted_at", Instant, comment="As-of instant.", nullable=False),
     column("n_answers", Integer, comment="Answers in the topic.", nullable=False, minimum=1, derived_from=_ANSWERS),
-    _calibration(nullable=False),
+    _calibration(),
+    _method("EAP", "dynamic"),
     Index("ix_student_topic_theta_history_week", "week_start"),
     comment="Abilities in topics week by week; student_topic_theta holds the newest of each.",
 )
 computed_by(
-    student_topic_theta_history,
-    "assets.psychometrics.scoring.rows.topic_rows",
-    ("theta se n_answers", "stats.irt.scoring.score"),
+    student_topic_theta_history, "assets.psychometrics.scoring.rows.topic_rows", ("theta se n_answers", *SCORED_BY)
 )

@@ -1,9 +1,10 @@
 -- Goal probability P at as_of: from the growth posterior for students who have one; for the others, the inputs of the
 -- Normal approximation.
--- Grain:  student of the population. Inputs: population, student_goal, mirt_ability, growth_brms_meta, growth_prediction.
+-- Grain:  student of the population. Inputs: population, student_goal, mirt_ability, ability_state,
+--         ability_hyperparameters, growth_brms_meta, growth_prediction.
 -- Params: as_of, week_start, default_target; oldest (first week whose fit may be used); fit_week, run_id and note of the
 --         fit; as_of_date (the first day whose data is not visible); reason and reason_passed (why a student gets the
---         approximation).
+--         approximation); configured_date (horizon without a goal's date), last_date (latest horizon), use_states, timezone.
 -- Scale:  abilities and targets are on the platform's linked scale (logits), predictions in the fit's score_unit.
 
 -- name: fits
@@ -16,10 +17,10 @@ ORDER BY week_start DESC;
 -- name: abilities
 -- The newest ability of each student. Grain: student of the population.
 CREATE TEMP TABLE newest_ability ON COMMIT DROP AS
-SELECT p.user_id, m.theta, m.se, m.n_answers
+SELECT p.user_id, m.theta, m.se, m.n_answers, m.method, m.week_start
 FROM population AS p
 LEFT JOIN LATERAL (
-    SELECT a.theta, a.se, a.n_answers
+    SELECT a.theta, a.se, a.n_answers, a.method, a.week_start
     FROM mirt_ability AS a
     WHERE a.user_id = p.user_id AND a.week_start <= :week_start AND a.fitted_at <= :as_of
     ORDER BY a.fitted_at DESC
@@ -38,26 +39,49 @@ SELECT
         'P_score_unit', f.model_spec ->> 'score_unit', 'P_horizon_date', g.horizon_date,
         'P_horizon_source', g.horizon_source, 'P_n_weeks', g.n_weeks, 'P_fit_run_id', g.run_id,
         'P_fit_week', g.week_start, 'P_fit_note', CAST(:note AS text),
-        'theta', a.theta, 'ability_estimate', a.theta, 'theta_n_answers', a.n_answers
+        'theta', a.theta, 'ability_estimate', a.theta, 'theta_n_answers', a.n_answers, 'theta_se', a.se,
+        'theta_method', a.method, 'theta_answered_at', s.answered_at
     ))
 FROM newest_ability AS a
 INNER JOIN growth_prediction AS g ON g.user_id = a.user_id AND g.week_start = :fit_week AND g.run_id = :run_id
 INNER JOIN growth_brms_meta AS f ON f.run_id = g.run_id
+LEFT JOIN ability_state AS s ON a.method = 'dynamic' AND s.user_id = a.user_id AND s.week_start = a.week_start
 WHERE g.horizon_date >= CAST(:as_of_date AS date);
 
 -- name: rest
--- The students without a valid prediction. Those in the fit have one for a day that has passed.
+-- The students without a valid prediction. Those in the fit have one for a day that has passed. With a state, the ability is
+-- projected to the goal's day, or to the configured one; days_ahead counts from the state's as-of day.
 SELECT
     a.user_id,
     a.theta,
     a.se,
     a.n_answers,
+    a.method,
+    s.week_start AS state_week,
+    s.slope,
+    s.slope_se,
+    s.level_slope_covariance,
+    s.answered_at,
     COALESCE(g.target, :default_target) AS target,
     CASE WHEN g.target IS NULL THEN 'default' ELSE 'interest_goal' END AS target_source,
+    h.horizon_date,
+    CASE
+        WHEN g.goal_date IS NULL THEN 'configured' WHEN g.goal_date > :last_date THEN 'goal_date_capped' ELSE 'goal_date'
+    END AS horizon_source,
+    extract(EPOCH FROM h.horizon_date::timestamp - (s.fitted_at AT TIME ZONE :timezone)) / 86400 AS days_ahead,
     CASE WHEN p.user_id IS NULL THEN CAST(:reason AS text) ELSE CAST(:reason_passed AS text) END AS method_reason
 FROM newest_ability AS a
 LEFT JOIN student_goal AS g ON g.user_id = a.user_id
+CROSS JOIN LATERAL (
+    SELECT LEAST(COALESCE(g.goal_date, CAST(:configured_date AS date)), CAST(:last_date AS date)) AS horizon_date
+) AS h
+LEFT JOIN ability_state AS s
+    ON :use_states AND a.method = 'dynamic' AND s.user_id = a.user_id AND s.week_start = a.week_start
 LEFT JOIN growth_prediction AS p
     ON p.user_id = a.user_id AND p.week_start = CAST(:fit_week AS date) AND p.run_id = CAST(:run_id AS text)
-WHERE NOT EXISTS (SELECT FROM staged_kpi AS s WHERE s.user_id = a.user_id)
+WHERE NOT EXISTS (SELECT FROM staged_kpi AS k WHERE k.user_id = a.user_id)
 ORDER BY a.user_id;
+
+-- name: hyperparameters
+-- Of the weeks whose states are used. Grain: week. Params: weeks.
+SELECT week_start, hyperparameters FROM ability_hyperparameters WHERE week_start = ANY(CAST(:weeks AS date[]));

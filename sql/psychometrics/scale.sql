@@ -60,6 +60,10 @@ FROM mirt_ability
 WHERE week_start IN (:first_week, :last_week)
 GROUP BY week_start;
 
+-- name: abilities
+-- The abilities of a week, on the linked scale. Grain: student. Params: week_start.
+SELECT theta FROM mirt_ability WHERE week_start = :week_start ORDER BY user_id;
+
 -- name: stage_current_topics
 -- The newest ability (on the linked scale) of every student and topic that the week's scoring wrote or may have replaced.
 -- Grain: student and topic. Params: week_start, version.
@@ -80,7 +84,8 @@ SELECT
     h.fitted_at,
     h.fitted_at AS updated_at,
     h.n_answers,
-    h.run_id
+    h.run_id,
+    h.method
 FROM touched AS t
 CROSS JOIN LATERAL (
     SELECT s.*

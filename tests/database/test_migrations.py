@@ -221,7 +221,8 @@ def test_a_legacy_risk_out_of_its_range_stays_and_a_new_one_is_refused(legacy: E
 
 def test_a_database_that_is_up_to_date_is_left_untouched(empty: Engine) -> None:
     migrate(empty)
-    names = ("seedtest_schema_origin", VERSION_TABLE, "pg_class", "pg_attribute")
+    # Not pg_class, where the server itself keeps its estimates of table sizes.
+    names = ("seedtest_schema_origin", VERSION_TABLE, "pg_attribute", "pg_constraint", "pg_index", "pg_description")
     before = snapshot(empty, *names)
     migrate(empty)
     assert snapshot(empty, *names) == before

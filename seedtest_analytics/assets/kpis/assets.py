@@ -15,7 +15,7 @@ from seedtest_analytics.assets.running_week import STAGES, Stage, complete_rows,
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEKLY, Week
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.settings import KpiSettings, load_settings
+from seedtest_analytics.settings import KpiSettings, Settings, load_settings
 from seedtest_analytics.tables.kpis import KPI_KEYS, weekly_kpi
 
 MERGE_SQL = "kpis/merge.sql"
@@ -86,9 +86,9 @@ def _week_metadata(run: WeekRun, name: str) -> tuple[Mapping[str, Any], int]:
     return metadata, numbers
 
 
-def _by_sql(path: str, parameters: Callable[[Week, KpiSettings], Mapping[str, Any]]) -> Stage:
+def _by_sql(path: str, parameters: Callable[[Week, Settings], Mapping[str, Any]]) -> Stage:
     def stage(run: WeekRun) -> None:
-        own = parameters(run.week, run.settings.kpis)
+        own = parameters(run.week, run.settings)
         run.connection.execute(statement(path), {"as_of": run.week.as_of, **own})
 
     return stage
@@ -108,14 +108,15 @@ def _stage_churn_risk(run: WeekRun) -> None:
 
 weekly_kpi_i_t = _kpi_asset(
     "I_t",
-    ["attempt", "ability_window"],
+    ["attempt", "ability_window", "ability_state"],
     stage=_by_sql(
         "kpis/I_t.sql",
         lambda week, settings: {
             "week_start": week.start,
             "days_14": week.days_before(14),
             "days_28": week.days_before(28),
-            "use_theta": settings.use_irt_theta,
+            "use_theta": settings.kpis.use_irt_theta,
+            "use_states": settings.ability.method == "dynamic",
         },
     ),
 )
@@ -132,7 +133,9 @@ weekly_kpi_r_t = _kpi_asset(
 weekly_kpi_a_t = _kpi_asset(
     "A_t", ["attempt"], stage=_by_sql("kpis/A_t.sql", lambda week, _: {"days_28": week.days_before(28)})
 )
-weekly_kpi_p = _kpi_asset("P", ["mirt_ability", "interest_goal", "growth_prediction"], stage=_stage_goal_probability)
+weekly_kpi_p = _kpi_asset(
+    "P", ["mirt_ability", "ability_state", "interest_goal", "growth_prediction"], stage=_stage_goal_probability
+)
 weekly_kpi_s = _kpi_asset(
     "S",
     ["attempt", "survival_fit_meta", *(dg.AssetKey(["weekly_kpi", name]) for name in ("A_t", "E_t", "R_t"))],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,16 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.framework.week_run import WeekRun
-from seedtest_analytics.assets.growth.bayesian.goals import as_of_date, stage_goals
+from seedtest_analytics.assets.growth.bayesian.goals import MAX_HORIZON_WEEKS, as_of_date, stage_goals
+from seedtest_analytics.assets.psychometrics.ability.hyperparameters import values_of
+from seedtest_analytics.assets.psychometrics.ability.rows import DAYS_PER_WEEK
 from seedtest_analytics.database.publish import copy_frame, create_staging
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK, Week
 from seedtest_analytics.settings import GrowthSettings
+from seedtest_analytics.stats.ability.goals import goal_path
+from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
+from seedtest_analytics.stats.ability.smoothing import LevelWeeks
 from seedtest_analytics.stats.kpi.goal import normal_goal_probability
 
 SQL = "kpis/P.sql"
@@ -61,12 +67,20 @@ def stage_goal_probability(run: WeekRun) -> None:
             "run_id": None if fit is None else fit.run_id,
             "reason": reason,
             "reason_passed": None if fit is None else fit.passed,
+            "as_of_date": as_of_date(week),
+            "last_date": as_of_date(week) + MAX_HORIZON_WEEKS * WEEK,
+            "configured_date": as_of_date(week) + run.settings.growth.goal_horizon_weeks * WEEK,
+            "timezone": week.timezone,
+            "use_states": run.settings.ability.method == "dynamic",
         },
     )
     loaded = pd.DataFrame(result.all(), columns=list(result.keys()))
     for why, n in loaded["method_reason"].value_counts().items():
         run.warn(f"fallback to the Normal approximation of P for {n:,} users: {why}")
-    copy_frame(connection, "staged_kpi", frame=goal_rows(loaded))
+    weeks = loaded["state_week"].dropna().unique().tolist()
+    stored = connection.execute(statement(SQL, "hyperparameters"), {"weeks": weeks}).all()
+    fits = {row.week_start: values_of(row.hyperparameters) for row in stored}
+    copy_frame(connection, "staged_kpi", frame=goal_rows(with_expectation(loaded, fits)))
 
 
 def choose_fit(connection: Connection, week: Week, *, settings: GrowthSettings) -> tuple[ChosenFit | None, str]:
@@ -96,23 +110,56 @@ def choose_fit(connection: Connection, week: Week, *, settings: GrowthSettings) 
 
 
 def goal_rows(loaded: pd.DataFrame) -> pd.DataFrame:
-    """Columns user_id and kpis (JSON text) by the Normal approximation; ``method_reason`` says why not Bayesian."""
-    mean, sd, target = (np.asarray(loaded[c], np.float64) for c in ("theta", "se", "target"))
-    probability = normal_goal_probability(mean, sd, target=target)
-    reasons = [{"P_method_reason": said} if said else {} for said in loaded["method_reason"]]
-    evidence = zip(loaded["n_answers"], target, loaded["target_source"], strict=True)
-    common = [{"n_answers": n, "target": t, "source": source} for n, t, source in evidence]
-    rows = zip(mean, sd, probability, common, reasons, strict=True)
-    keys = [json.dumps(_goal_keys(m, s, probability=p, **own) | said) for m, s, p, own, said in rows]
+    """Columns user_id and kpis (JSON text) by the Normal formula; ``method_reason`` says why not Bayesian.
+
+    Args:
+        loaded: rows of the statement ``rest`` with ``expected`` and ``expected_sd`` of the ability that the goal is compared
+            with, and ``assumption`` (None: the ability of today).
+    """
+    expected, sd, target = (np.asarray(loaded[c], np.float64) for c in ("expected", "expected_sd", "target"))
+    probability = normal_goal_probability(expected, sd, target=target)
+    rows: list[dict[str, Any]] = loaded.to_dict("records")  # type: ignore[assignment]  # columns are named by text
+    keys = [json.dumps(_goal_keys(row, p)) for row, p in zip(rows, probability.tolist(), strict=True)]
     return pd.DataFrame({"user_id": loaded["user_id"], "kpis": keys})
 
 
-def _goal_keys(
-    mean: float, sd: float, *, n_answers: Any, target: float, source: str, probability: float
-) -> dict[str, Any]:
-    common = {"P_target": target, "P_target_source": source}
+def _goal_keys(row: dict[str, Any], probability: float) -> dict[str, Any]:
+    said = {"P_method_reason": row["method_reason"]} if row["method_reason"] else {}
+    common = {"P_target": row["target"], "P_target_source": row["target_source"], **said}
     if probability != probability:  # NaN: no ability is known yet
         return {"P": None, "P_reason": "no ability is known yet", **common}
-    known = {"P": float(probability), "sigma": float(sd), "P_method": "normal", "P_score_unit": "logit"}
-    ability = {"theta": float(mean), "ability_estimate": float(mean), "theta_n_answers": int(n_answers)}
+    known: dict[str, Any] = {"P": float(probability), "sigma": float(row["expected_sd"])}
+    known |= {"P_method": "normal", "P_score_unit": "logit"}
+    ability = {"theta": row["theta"], "ability_estimate": row["theta"], "theta_n_answers": int(row["n_answers"])}
+    ability |= {"theta_se": row["se"], "theta_method": row["method"]} if row["method"] else {}
+    if row["assumption"]:
+        known |= {"P_projected": float(row["expected"]), "P_assumption": row["assumption"]}
+        known |= {"P_horizon_date": row["horizon_date"].isoformat(), "P_horizon_source": row["horizon_source"]}
+        ability |= {"theta_answered_at": row["answered_at"].isoformat()}
     return {**known, **common, **ability}
+
+
+def with_expectation(loaded: pd.DataFrame, fits: Mapping[dt.date, Hyperparameters]) -> pd.DataFrame:
+    """Add the ability that the goal is compared with: expected on the horizon's date where a state is known, else today's.
+
+    ``fits`` are the hyperparameters of each week of states.
+    """
+    out = loaded.assign(expected=loaded["theta"].astype(float), expected_sd=loaded["se"].astype(float), assumption=None)
+    for week, fit in fits.items():
+        of_week = loaded[loaded["state_week"] == week]
+        levels = LevelWeeks(
+            np.arange(len(of_week), dtype=np.int32),
+            np.zeros(len(of_week), dtype=np.int32),
+            level=of_week["theta"].to_numpy(np.float64),
+            level_se=of_week["se"].to_numpy(np.float64),
+            slope=of_week["slope"].to_numpy(np.float64) / DAYS_PER_WEEK,
+            slope_se=of_week["slope_se"].to_numpy(np.float64) / DAYS_PER_WEEK,
+            level_slope_covariance=of_week["level_slope_covariance"].to_numpy(np.float64) / DAYS_PER_WEEK,
+            silent_days=np.zeros(len(of_week)),
+        )
+        days = of_week["days_ahead"].to_numpy(np.float64)
+        path = goal_path(levels, fit, days_ahead=days, pace="own")
+        out.loc[of_week.index, "expected"] = path.level
+        out.loc[of_week.index, "expected_sd"] = path.se
+        out.loc[of_week.index, "assumption"] = path.assumption
+    return out

@@ -1,6 +1,6 @@
-"""Psychometrics: calibration of the items, then scoring of the students.
+"""Psychometrics: calibration of the items, ability over time, then the published abilities.
 
-The two steps are apart, so that an ability moves because answers change and not because the scale does. Both see a week
+The steps are apart, so that an ability moves because answers change and not because the scale does. All see a week
 as of its end and read nothing at or after it.
 """
 
@@ -18,6 +18,7 @@ from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.settings import CalibrationSettings, load_settings
+from seedtest_analytics.tables import ability as ability_tables
 from seedtest_analytics.tables import psychometrics as tables
 
 
@@ -69,13 +70,56 @@ def irt_calibration(
     yield from report(context, step.each_week(lambda run: calibrate_week(run, r)))
 
 
+@overrides(CalibrationSettings, "lookback_days")
+class AbilityOptions(RunOptions):
+    """Options of a run of ability over time."""
+
+
+@dg.multi_asset(
+    **declared(
+        TableSpec(
+            ability_tables.ability_hyperparameters,
+            grain="week",
+            description="How much levels, topics and items differ, and how fast they move: fitted by predictive likelihood "
+            "every ABILITY_REFIT_DAYS, from the last fit on.",
+            checks=(checks.HYPERPARAMETERS_USABLE,),
+        ),
+        TableSpec(
+            ability_tables.ability_state,
+            grain="student_week",
+            description="Level, pace and change of each student as of each week, by the model of ability over time: from all "
+            "answers, on the calibration's scale. Without new answers the level stays and its error grows.",
+            checks=(checks.SILENT_STAY,),
+        ),
+        TableSpec(
+            ability_tables.ability_topic_state,
+            grain="student_topic_week",
+            description="Ability of each student in each topic as of each week: the level and the topic's deviation from it.",
+        ),
+        group="psychometrics",
+        kinds=("postgres", "python"),
+        deps=["attempt", "mirt_item_params", "mirt_fit_meta"],
+        partitions_def=WEEKLY,
+    )
+)
+def ability_over_time(
+    context: dg.AssetExecutionContext, config: AbilityOptions, *, postgres: PostgresResource
+) -> Iterator[Any]:
+    """Filter and smooth all answers as of each week of the run, oldest first."""
+    from seedtest_analytics.assets.psychometrics.ability.week import compute_state
+
+    settings = load_settings().overridden("calibration", config.model_dump())
+    step = WeeklyStep(context, config, postgres=postgres, settings=settings, lock="ability_over_time:{week}")
+    yield from report(context, step.each_week(compute_state))
+
+
 @dg.multi_asset(
     **declared(
         TableSpec(
             tables.mirt_ability,
             grain="student_week",
-            description="Ability of each student as of each week: EAP and posterior SD from the first answers of the "
-            "look-back.",
+            description="Ability of each student as of each week: the level of `ability_state` (METRICS_ABILITY=dynamic), or "
+            "EAP and posterior SD from the first answers of the look-back. `method` says which.",
             checks=(checks.SCORED, checks.SCALE_STABLE),
         ),
         TableSpec(
@@ -87,13 +131,13 @@ def irt_calibration(
         TableSpec(
             tables.student_topic_theta,
             grain="student_topic",
-            description="Current ability in each topic: EAP from the answers in the topic, with the student's overall "
-            "posterior as the prior, so a topic with three answers stays near the student. "
+            description="Current ability in each topic: that of `ability_topic_state`, or EAP from the answers in the topic "
+            "with a prior from the student's other topics. So a topic with three answers stays near the student. "
             "`student_topic_theta_history` keeps every week.",
         ),
         group="psychometrics",
         kinds=("postgres", "python"),
-        deps=["attempt", "mirt_item_params", "mirt_fit_meta"],
+        deps=["attempt", "mirt_item_params", "mirt_fit_meta", "ability_state", "ability_topic_state"],
         partitions_def=WEEKLY,
     )
 )

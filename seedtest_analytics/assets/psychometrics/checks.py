@@ -36,6 +36,15 @@ SCALE_STABLE = Check(
     "scale_stable",
     "Mean and SD of θ are close to those of the week before. A jump of the whole cohort is a jump of the scale.",
 )
+HYPERPARAMETERS_USABLE = Check(
+    "hyperparameters_usable",
+    "Enough answers were fitted, and they predict the next answer better than the item's share of right answers. If not, "
+    "abilities are those of the look-back (EAP).",
+    needs_weeks=SCALE_WEEKS,
+)
+SILENT_STAY = Check(
+    "silent_stay", "On one scale, the level of a student without a new answer stays where it was in the week before."
+)
 ANCHORS_COVER = Check(
     "anchors_cover",
     "There are enough chosen items, and they cover every topic and range of difficulty.",

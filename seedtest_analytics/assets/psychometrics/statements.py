@@ -1,5 +1,6 @@
 """The SQL files of the psychometrics domain."""
 
+ABILITY = "psychometrics/ability.sql"
 ANCHORS = "psychometrics/anchors.sql"
 DIF = "psychometrics/dif.sql"
 DRIFT = "psychometrics/drift.sql"

@@ -23,6 +23,11 @@ class Scale:
     group_mean: float
     group_sd: float
 
+    @property
+    def has_guessing(self) -> bool:
+        """Whether an item has a lower asymptote above 0."""
+        return bool((self.items["c"].astype(float) > 0).any())
+
 
 def scale_for(connection: Connection, week: Week) -> Scale | None:
     """The newest usable calibration at or before the week; None if there is none."""

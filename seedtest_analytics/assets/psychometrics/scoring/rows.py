@@ -21,7 +21,7 @@ def item_parameters(items: pd.DataFrame) -> ItemParameters:
         items["item_id"].astype("int64").to_numpy(),
         items["a"].to_numpy(np.float64),
         b=items["b"].to_numpy(np.float64),
-        c=items["c"].fillna(0.0).to_numpy(np.float64),
+        c=items["c"].astype(np.float64).fillna(0.0).to_numpy(np.float64),
     )
 
 
@@ -83,17 +83,34 @@ def window_rows(answers: pa.Table, scale: Scale, *, week: Week, window_days: int
     )
 
 
-def topic_rows(answers: pa.Table, overall: pd.DataFrame, *, scale: Scale, week: Week) -> pd.DataFrame:
-    """Rows of student_topic_theta_history: EAP in each topic with the student's overall posterior as the prior."""
+def topic_rows(
+    answers: pa.Table, overall: pd.DataFrame, *, scale: Scale, week: Week, topic_spread: float
+) -> pd.DataFrame:
+    """Rows of student_topic_theta_history: EAP in each topic, with a prior from the student's other topics.
+
+    ``topic_spread`` is the variance of a student's deviations between topics (logit²). The topic's own answers are taken
+    out of the overall posterior, so that they do not count twice.
+    """
     users, topics, data = _by_topic(answers)
+    items = item_parameters(scale.items)
     position = pd.Series(np.arange(len(overall)), index=overall["user_id"].to_numpy())
     user_code, topic_code = data.row_keys
     at = position.reindex(users[user_code]).to_numpy(np.float64)
     has_prior = np.isfinite(at)
     index = np.where(has_prior, at, 0).astype(np.int64)
-    mean = np.where(has_prior, overall["theta"].to_numpy(np.float64)[index] if len(overall) else 0.0, scale.group_mean)
-    sd = np.where(has_prior, overall["se"].to_numpy(np.float64)[index] if len(overall) else 1.0, scale.group_sd)
-    scores = score(data, item_parameters(scale.items), prior_mean=mean, prior_sd=sd)
+    theta, se = (
+        overall[name].to_numpy(np.float64)[index] if len(overall) else np.zeros(len(at)) for name in ("theta", "se")
+    )
+    alone = score(data, items, prior_mean=scale.group_mean, prior_sd=scale.group_sd)
+    mean, sd = _prior_of_other_topics(
+        np.where(has_prior, theta, scale.group_mean),
+        np.where(has_prior, se, scale.group_sd),
+        alone=(alone.theta, alone.se),
+        population=(scale.group_mean, scale.group_sd),
+        spread=topic_spread,
+        n_topics=np.bincount(user_code, minlength=len(users))[user_code],
+    )
+    scores = score(data, items, prior_mean=mean, prior_sd=sd)
     known = (scores.n_answers > 0) & has_prior
     return pd.DataFrame(
         {
@@ -107,8 +124,32 @@ def topic_rows(answers: pa.Table, overall: pd.DataFrame, *, scale: Scale, week: 
             "fitted_at": week.as_of,
             "n_answers": scores.n_answers[known],
             "run_id": scale.run_id,
+            "method": "EAP",
         }
     )
+
+
+def _prior_of_other_topics(
+    theta: np.ndarray,
+    se: np.ndarray,
+    *,
+    alone: tuple[np.ndarray, np.ndarray],
+    population: tuple[float, float],
+    spread: float,
+    n_topics: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and SD of the prior of each (student, topic): the overall posterior without the topic's own information.
+
+    Posteriors are taken as normal. ``alone`` is the posterior of the topic's answers under the population, whose
+    information is taken out again. The other topics know the level up to the mean of their own deviations.
+    """
+    population_precision = 1.0 / population[1] ** 2
+    own_precision = np.maximum(1.0 / alone[1] ** 2 - population_precision, 0.0)
+    own_shift = alone[0] / alone[1] ** 2 - population[0] * population_precision
+    precision = np.maximum(1.0 / se**2 - own_precision, population_precision)
+    mean = (theta / se**2 - own_shift) / precision
+    others = np.maximum(n_topics - 1, 1)
+    return mean, np.sqrt(1.0 / precision + spread * (1.0 + 1.0 / others))
 
 
 def _by_topic(answers: pa.Table) -> tuple[np.ndarray, np.ndarray, ResponseData]:

@@ -1,4 +1,8 @@
-"""Scoring of one week: overall, windowed and topic abilities with the parameters of one calibration."""
+"""Scoring of one week: overall, windowed and topic abilities.
+
+Overall and topic abilities are the states of ability over time (METRICS_ABILITY=dynamic), or EAP of the look-back where
+there is no such state. Windows are EAP of their own answers.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from seedtest_analytics.assets.framework.preview import histogram
@@ -22,11 +27,12 @@ from seedtest_analytics.assets.psychometrics.scoring.rows import (
     topic_rows,
     window_rows,
 )
-from seedtest_analytics.assets.psychometrics.statements import RESPONSES, SCALE
+from seedtest_analytics.assets.psychometrics.statements import ABILITY, RESPONSES, SCALE
 from seedtest_analytics.assets.psychometrics.windows import WINDOW_DAYS
 from seedtest_analytics.database.publish import Published
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.tables import psychometrics as tables
 
 
@@ -44,33 +50,51 @@ def score_week(run: WeekRun) -> Sequence[Outcome]:
     """Score one week and publish its abilities."""
     scale = scale_for(run.connection, run.week)
     n_students = _stage_answers(run)
+    is_dynamic = _stage_states(run, scale)
     if scale is None:
-        run.warn("no usable calibration at or before it; no abilities")
+        run.warn(
+            f"no usable calibration at or before it; {'abilities on a scale of their own' if is_dynamic else 'no abilities'}"
+        )
     scores = _scores(run, scale)
-    scored, windows, topics = _publish(run, scores)
+    scored, windows, topics, n_topics = _publish(run, scores, is_dynamic=is_dynamic)
     stability = scale_stability(run.connection, run.week)
     next_answers = next_answer_scores(run.connection, run.week)
-    text = f"{scored.staged:,} of {n_students:,} students with answers"
+    text = f"{scored.staged:,} students have an ability; {n_students:,} have answers in the look-back"
     scored_check = SCORED.judged(
         text, is_passed=scored.staged > 0 or n_students == 0, metadata={"scored": scored.staged, "students": n_students}
     )
     checks = [scored_check, stability]
-    metadata = _overall_metadata(run, scores, scale=scale) | dict(scores.fit) | next_answers
+    metadata = _overall_metadata(run, scale, is_dynamic=is_dynamic) | dict(scores.fit) | next_answers
     return (
         run.outcome(scored, metadata, checks=checks),
         run.outcome(windows, {"windows": len(scores.windows)}),
-        run.outcome(topics, {"topic_abilities": len(scores.topics)}),
+        run.outcome(topics, {"topic_abilities": n_topics}),
     )
 
 
-def _overall_metadata(run: WeekRun, scores: WeekScores, *, scale: Scale | None) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"as_of": run.week.as_of.isoformat(), "calibration": scale.run_id if scale else "none"}
-    if len(scores.overall):
-        theta = scores.overall["theta"]
-        mean, sd = float(theta.mean()), float(theta.std(ddof=0))
+def _stage_states(run: WeekRun, scale: Scale | None) -> bool:
+    """Stage the week's states as rows of the ability tables; False if the settings or the week have none."""
+    if run.settings.ability.method == "static":
+        return False
+    # Without a calibration every item discriminates alike.
+    parameters = {**run.parameters, "model": scale.model if scale else "Rasch"}
+    n_states = run.connection.execute(statement(ABILITY, "ability_rows"), parameters).rowcount
+    run.connection.execute(statement(ABILITY, "topic_rows"), parameters)
+    return n_states > 0
+
+
+def _overall_metadata(run: WeekRun, scale: Scale | None, *, is_dynamic: bool) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "as_of": run.week.as_of.isoformat(),
+        "calibration": scale.run_id if scale else "none",
+        "method": "dynamic" if is_dynamic else "EAP",
+    }
+    theta = run.connection.execute(statement(SCALE, "abilities"), {"week_start": run.week.start}).scalars().all()
+    if theta:
+        mean, sd = float(np.mean(theta)), float(np.std(theta))
         metadata |= {"theta_mean": mean, "theta_sd": sd}
         title = f"Ability of {len(theta):,} students: mean {mean:.2f}, SD {sd:.2f}"
-        metadata["theta"] = histogram(theta.tolist(), title, label="θ (logit), posterior mean", bins=_bins(len(theta)))
+        metadata["theta"] = histogram(list(theta), title, label="θ (logit), posterior mean", bins=_bins(len(theta)))
     return metadata
 
 
@@ -103,11 +127,17 @@ def _scores(run: WeekRun, scale: Scale | None) -> WeekScores:
     return WeekScores(
         overall,
         window_rows(window_answers, scale, week=week, window_days=WINDOW_DAYS),
-        topics=topic_rows(topic_answers, overall, scale=scale, week=week),
+        topics=topic_rows(topic_answers, overall, scale=scale, week=week, topic_spread=_topic_spread(run)),
         fit=person_fit_metadata(
             data, item_parameters(scale.items), group_mean=scale.group_mean, group_sd=scale.group_sd
         ),
     )
+
+
+def _topic_spread(run: WeekRun) -> float:
+    parameters = {"week_start": run.week.start}
+    fitted: float | None = run.connection.execute(statement(ABILITY, "topic_spread"), parameters).scalar_one_or_none()
+    return Hyperparameters().topic_spread if fitted is None else fitted
 
 
 def _no_scores() -> WeekScores:
@@ -122,10 +152,12 @@ def _no_scores() -> WeekScores:
     )
 
 
-def _publish(run: WeekRun, scores: WeekScores) -> tuple[Published, Published, Published]:
-    ability = publish_week(run, tables.mirt_ability, rows=scores.overall)
+def _publish(run: WeekRun, scores: WeekScores, *, is_dynamic: bool) -> tuple[Published, Published, Published, int]:
+    """What was published: abilities, windows, current topics, and the number of the week's topic abilities."""
+    history = tables.student_topic_theta_history
+    ability = publish_week(run, tables.mirt_ability, rows="state_as_ability" if is_dynamic else scores.overall)
     window = publish_week(run, tables.ability_window, rows=scores.windows)
-    publish_week(run, tables.student_topic_theta_history, rows=scores.topics)
+    topics = publish_week(run, history, rows="state_as_topic_ability" if is_dynamic else scores.topics)
     run.connection.execute(statement(SCALE, "stage_current_topics"), run.parameters)
-    topic = publish_week(run, tables.student_topic_theta, rows="staged_current_topic", replace=Replace.VERSION)
-    return ability, window, topic
+    current = publish_week(run, tables.student_topic_theta, rows="staged_current_topic", replace=Replace.VERSION)
+    return ability, window, current, topics.staged

@@ -1,0 +1,67 @@
+"""All answers up to a week, coded as the model of ability over time reads them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedtest_analytics.assets.framework.week_run import WeekRun
+from seedtest_analytics.assets.psychometrics.scale.current import Scale
+from seedtest_analytics.assets.psychometrics.statements import ABILITY
+from seedtest_analytics.database.read import copy_to_arrow
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.stats.ability.data import Answers, KnownItems
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Answers with the names behind their codes.
+
+    ``users`` and ``topics`` are the ids by code; the last topic code, without a name, holds the answers without a topic.
+    ``items`` are the item ids by code.
+    """
+
+    answers: Answers
+    users: NDArray[np.object_]
+    topics: NDArray[np.object_]
+    items: NDArray[np.int64]
+
+    def known_items(self, scale: Scale | None) -> KnownItems | None:
+        """The calibration's parameters by item code; None without a calibration.
+
+        A parameter without a standard error, such as that of an anchor, counts as exact.
+        """
+        if scale is None:
+            return None
+        rows = scale.items.assign(item_id=scale.items["item_id"].astype("int64")).set_index("item_id")
+        found = rows.reindex(self.items)
+        error = found["se_b"].astype(np.float64).fillna(0.0).to_numpy()
+        return KnownItems.of(found["a"].to_numpy(np.float64), found["b"].to_numpy(np.float64), se_b=error)
+
+
+def day_of(instant: dt.datetime) -> float:
+    """An instant as the model's time: days since 1970."""
+    return instant.timestamp() / 86400.0
+
+
+def load_history(run: WeekRun) -> History | None:
+    """Every answer before the week's as-of instant, in the order of time; None if there is none."""
+    run.connection.execute(statement(ABILITY, "answers"), {"as_of": run.week.as_of})
+    rows = copy_to_arrow(run.connection, statement(ABILITY, "answer_rows"), dictionaries=("user_id", "topic_id"))
+    run.connection.execute(statement(ABILITY, "drop_answers"))
+    if rows.num_rows == 0:
+        return None
+    users, topics = rows["user_id"].combine_chunks(), rows["topic_id"].combine_chunks()
+    items, item_code = np.unique(rows["item_id"].to_numpy(), return_inverse=True)
+    topic_names = np.asarray(topics.dictionary.to_pylist(), dtype=object)
+    answers = Answers.of(
+        users.indices.to_numpy(),
+        item_code,
+        topic=topics.indices.fill_null(len(topic_names)).to_numpy(),
+        day=rows["day"].to_numpy(),
+        correct=rows["correct"].to_numpy(),
+    )
+    return History(answers, np.asarray(users.dictionary.to_pylist(), dtype=object), topics=topic_names, items=items)

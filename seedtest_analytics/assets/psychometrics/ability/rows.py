@@ -1,0 +1,86 @@
+"""Turns the smoothed states into rows of `ability_state` and `ability_topic_state`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seedtest_analytics.assets.psychometrics.ability.history import History, day_of
+from seedtest_analytics.partitions import Week
+from seedtest_analytics.stats.ability.smoothing import Change, LevelWeeks, TopicAbilities
+
+DAYS_PER_WEEK = 7.0
+
+
+def is_present(history: History, *, since: float) -> NDArray[np.bool_]:
+    """(n_students,) whether the student has an answer at or after ``since`` (days)."""
+    last = np.full(len(history.users), -np.inf)
+    np.maximum.at(last, history.answers.student, history.answers.day)
+    return last >= since
+
+
+def level_rows(
+    levels: LevelWeeks, change: Change, *, history: History, week: Week, present: NDArray[np.bool_], run_id: str | None
+) -> pd.DataFrame:
+    """One row per present student. Slopes are published by the week."""
+    keep = present[levels.student]
+    student = levels.student[keep]
+    answers = history.answers
+    count = np.bincount(answers.student, minlength=len(history.users))
+    newest = np.full(len(history.users), -np.inf)
+    np.maximum.at(newest, answers.student, answers.day)
+    return pd.DataFrame(
+        {
+            "user_id": history.users[student],
+            "week_start": week.start,
+            "level": levels.level[keep],
+            "se": levels.level_se[keep],
+            "slope": levels.slope[keep] * DAYS_PER_WEEK,
+            "slope_se": levels.slope_se[keep] * DAYS_PER_WEEK,
+            "level_slope_covariance": levels.level_slope_covariance[keep] * DAYS_PER_WEEK,
+            "change": change.difference[student],
+            "change_se": change.se[student],
+            "n_answers": count[student],
+            "answered_at": _instants(newest[student]),
+            "fitted_at": week.as_of,
+            "run_id": run_id,
+        }
+    )
+
+
+def topic_rows(
+    topics: TopicAbilities, *, history: History, week: Week, present: NDArray[np.bool_], run_id: str | None
+) -> pd.DataFrame:
+    """One row per present student and named topic."""
+    answers, n_codes = history.answers, len(history.topics) + 1
+    keep = present[topics.student] & (topics.topic < len(history.topics))
+    student, topic = topics.student[keep], topics.topic[keep]
+    pair, at = np.unique(answers.student.astype(np.int64) * n_codes + answers.topic, return_inverse=True)
+    newest = np.full(len(pair), -np.inf)
+    np.maximum.at(newest, at, answers.day)
+    slot = np.searchsorted(pair, student.astype(np.int64) * n_codes + topic)
+    return pd.DataFrame(
+        {
+            "user_id": history.users[student],
+            "topic_id": history.topics[topic],
+            "week_start": week.start,
+            "deviation": topics.deviation[keep],
+            "deviation_se": topics.deviation_se[keep],
+            "ability": topics.ability[keep],
+            "se": topics.ability_se[keep],
+            "n_answers": np.bincount(at, minlength=len(pair))[slot],
+            "answered_at": _instants(newest[slot]),
+            "fitted_at": week.as_of,
+            "run_id": run_id,
+        }
+    )
+
+
+def _instants(days: NDArray[np.float64]) -> pd.DatetimeIndex:
+    return pd.to_datetime(np.round(days * 86400.0 * 1e6).astype(np.int64), unit="us", utc=True)
+
+
+def days_of(week: Week, *, before: int) -> float:
+    """The model's day of the instant that many local days before the as-of instant."""
+    return day_of(week.days_before(before))
