@@ -147,6 +147,8 @@ def with_expectation(loaded: pd.DataFrame, fits: Mapping[dt.date, Hyperparameter
     out = loaded.assign(expected=loaded["theta"].astype(float), expected_sd=loaded["se"].astype(float), assumption=None)
     for week, fit in fits.items():
         of_week = loaded[loaded["state_week"] == week]
+        if of_week.empty:
+            continue
         levels = LevelWeeks(
             np.arange(len(of_week), dtype=np.int32),
             np.zeros(len(of_week), dtype=np.int32),

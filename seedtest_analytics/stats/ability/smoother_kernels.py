@@ -254,10 +254,11 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, by_topic, c
                 total_g += a * (correct[j] - p)
                 total_d += a * a * narrow * p * (1.0 - p)
             g[c], D[c] = total_g, total_d
+        # A sum and a store share no loop: such a loop adds in another order where arrays happen to lie close together.
+        covariance[:, :] = prior
         for i in range(size):
             total = 0.0
             for j in range(size):
-                covariance[i, j] = prior[i, j]
                 total -= prior[i, j] * x[j]
             right[i] = total
         for k in range(n_topics):

@@ -125,6 +125,17 @@ def test_results_do_not_depend_on_threads() -> None:
 
 
 @pytest.mark.long
+def test_repetitions_are_equal_to_the_last_bit() -> None:
+    """Threads lay arrays out in memory at will, and sums must not depend on it."""
+    cohort = simulate(Hyperparameters(slope_variance=4e-6), seed=75, n_students=80, n_items=200, weeks=8)
+    filtered = run_filter(cohort.answers, cohort.truth, items=cohort.known_items)
+    first = smooth(filtered, [56.0])
+    for _ in range(60):
+        again = smooth(filtered, [56.0])
+        np.testing.assert_array_equal(again.levels.level, first.levels.level)
+        np.testing.assert_array_equal(again.topics.ability, first.topics.ability)
+
+
 def test_change_is_not_biased_by_how_much_was_practised() -> None:
     """Half of the students answer four times as much in the recent window as before, the others a quarter."""
     truth = replace(TRUTH, level_walk=0.01)
