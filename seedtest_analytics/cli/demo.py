@@ -194,7 +194,8 @@ def students_by_week(engine: Engine) -> dict[dt.date, int]:
         rows = connection.execute(
             text(
                 "SELECT date_trunc('week', LEAST(created_at, updated_at) AT TIME ZONE 'UTC')::date, "
-                "count(DISTINCT user_id) FROM exam_results WHERE created_at <= now() GROUP BY 1 ORDER BY 1"
+                "count(DISTINCT user_id) FROM exam_results "
+                "WHERE LEAST(created_at, updated_at) BETWEEN '1990-01-01' AND now() GROUP BY 1 ORDER BY 1"
             )
         )
         return {monday: count for monday, count in rows}

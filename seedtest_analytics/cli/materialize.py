@@ -270,13 +270,16 @@ def _refuse_old_log(engine: Engine) -> None:
     from sqlalchemy import text
 
     platform = load_settings().platform
+    # Times outside are quarantined by the sync, and Python has no date for some of them ('-infinity').
     query = (
-        "SELECT least(min(created_at), min(updated_at)) AT TIME ZONE :zone, "
-        "greatest(max(created_at), max(updated_at)) AT TIME ZONE :zone, EXISTS (SELECT FROM attempt) FROM exam_results"
+        "SELECT min(at) AT TIME ZONE :zone, max(at) AT TIME ZONE :zone, "
+        "EXISTS (SELECT FROM attempt) OR EXISTS (SELECT FROM exam_results) "
+        "FROM exam_results CROSS JOIN LATERAL (VALUES (created_at), (updated_at)) AS t (at) "
+        "WHERE at BETWEEN '1990-01-01' AND now()"
     )
     with engine.connect() as connection:
-        first, last, has_attempts = connection.execute(text(query), {"zone": platform.timezone}).one()
-    if last is None and not has_attempts:
+        first, last, has_rows = connection.execute(text(query), {"zone": platform.timezone}).one()
+    if not has_rows:
         raise typer.BadParameter(NO_EXAMS)
     if last is not None and last.date() < first_partition(platform.start_date):
         today = dt.datetime.now(platform.zone).date()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -185,10 +186,16 @@ def _parquet_batches(log: LogFile) -> Iterator[Batch]:
     with pq.ParquetFile(log.path, pre_buffer=False) as file:
         names = {our: file.schema_arrow.names[position] for our, position in log.columns.items()}
         for rows in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(names.values()))):
-            columns = {our: rows.column(name) for our, name in names.items()}
+            columns = {our: _without_views(rows.column(name)) for our, name in names.items()}
             numbers = np.arange(done + 1, done + rows.num_rows + 1)
             done += rows.num_rows
             yield Batch(columns, numbers, malformed=(), units_done=rows.num_rows)
+
+
+def _without_views(array: pa.Array) -> pa.Array:
+    """Texts as bytes where they are views, of which Arrow takes and filters nothing."""
+    is_view = pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type)
+    return pc.cast(array, pa.binary()) if is_view else array
 
 
 def _csv_batches(log: LogFile) -> Iterator[Batch]:

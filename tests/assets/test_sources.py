@@ -49,6 +49,15 @@ def test_exam_results_are_fresh_or_not(database: Engine, ages: list[dt.timedelta
     assert result.severity == dg.AssetCheckSeverity.WARN
 
 
+def test_a_time_without_a_date_is_no_change(database: Engine) -> None:
+    store(database, dt.timedelta(hours=1))
+    with database.begin() as connection:
+        connection.execute(text("UPDATE exam_results SET updated_at = '-infinity'"))
+    result = exam_results_fresh(resource(database))
+    assert isinstance(result, dg.AssetCheckResult)
+    assert not result.passed
+
+
 def test_rows_and_newest_change_are_observed(database: Engine) -> None:
     store(database, dt.timedelta(hours=1), dt.timedelta(days=-3000))
     with dg.DagsterInstance.ephemeral() as instance:

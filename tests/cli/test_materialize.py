@@ -188,6 +188,24 @@ def test_the_sync_alone_needs_no_attempts(
     assert rows_of(database, "SELECT count(*) AS n FROM attempt") == [{"n": 20}]
 
 
+@pytest.mark.parametrize("odd", ["-infinity", "infinity", "0044-03-15 BC", "12026-03-02"])
+def test_a_time_that_python_has_no_date_for_stops_nothing(
+    seedtest: Seedtest, database: Engine, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    store_exams(database, 2)
+    update = (
+        "UPDATE exam_results SET created_at = CAST(:odd AS timestamptz), updated_at = CAST(:odd AS timestamptz) "
+        "WHERE id = (SELECT min(id::text)::uuid FROM exam_results)"
+    )
+    execute(database, update, {"odd": odd})
+    monkeypatch.setattr("seedtest_analytics.cli.home.use_instance", lambda: None)
+    monkeypatch.setattr(dg.DagsterInstance, "get", dg.DagsterInstance.ephemeral)
+    url = database.url.render_as_string(hide_password=False)
+    code, output = seedtest("materialize", "--only", "sync_attempts", DATABASE_URL=url)
+    assert code == 0, output
+    assert rows_of(database, "SELECT count(*) AS n FROM attempt") == [{"n": 10}]
+
+
 @pytest.mark.parametrize(("failed", "code"), [((), 0), (("fit_growth_glmm",), 1)])
 def test_the_exit_code_tells_whether_a_job_failed(
     seedtest: Seedtest, monkeypatch: pytest.MonkeyPatch, failed: tuple[str, ...], code: int

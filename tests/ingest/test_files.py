@@ -143,7 +143,7 @@ def test_stored_types_of_every_kind(database: Engine, tmp_path: Path) -> None:
     table = pa.table(
         {
             "user_id": pa.array([1.0, 2.0, None]),
-            "session_id": pa.array([11, 12, 13]),
+            "session_id": pa.array(["11", "12", "13"], pa.string_view()),
             "item_id": pa.array(["7", "8", "9"]).dictionary_encode(),
             "correct": pa.array([1, 0, None], pa.int8()),
             "response_time_ms": pa.array(["1.5", None, "2"], pa.large_string()),
