@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from seedtest_analytics.reporting.document import ReportDocument, number_or_none
 from seedtest_analytics.reporting.summary import Z_95
 
 LOW_RISK, HIGH_RISK = 0.3, 0.7
+OLD_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def _goal_evidence(document: ReportDocument) -> list[str | None]:
         _likely(document, "P"),
         goal,
         _goal_method(document),
+        _evidence_age(document),
         _fallback(document, "P", model="growth", text=fallback),
     ]
 
@@ -180,7 +183,19 @@ def _goal_method(document: ReportDocument) -> str | None:
     answers = document.kpi_count("theta_n_answers")
     source = f" from {wording.count(answers, 'answer')}" if answers else ""
     method = plain_words.GOAL_METHODS.get(document.kpi_text("P_method") or "")
+    if document.kpi_text("P_assumption"):
+        method = plain_words.GOAL_PROJECTED
     return None if method is None else method.format(answers=source)
+
+
+def _evidence_age(document: ReportDocument) -> str | None:
+    """How old the newest answer behind the ability is, where that is more than a week."""
+    try:
+        newest = dt.datetime.fromisoformat(document.kpi_text("theta_answered_at") or "")
+    except ValueError:
+        return None
+    days = (document.week_end - newest.date()).days
+    return f"The newest of these answers is {wording.count(days, 'day')} old." if days > OLD_DAYS else None
 
 
 def _fallback(document: ReportDocument, key: str, *, model: str, text: str) -> str | None:

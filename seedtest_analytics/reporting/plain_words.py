@@ -16,6 +16,13 @@ GOAL_METHODS: Mapping[str, str] = {
     "normal": "Compares the goal with today's ability{answers}; further growth is not assumed.",
     "bayesian": "From the growth model, which projects this student's own pace to the goal date.",
 }
+GOAL_PROJECTED = "Projects today's ability{answers} to the goal date at this student's own pace, if practice continues."
+ABILITY_METHODS: Mapping[str, str] = {
+    "EAP": "the answers of the last weeks",
+    "MAP": "the answers of the last weeks",
+    "WLE": "the answers of the last weeks",
+    "dynamic": "all answers so far",
+}
 RISK_METHODS: Mapping[str, str] = {
     "heuristic": "A rule of thumb from silence, gaps and sessions, not a calibrated probability.",
     "cox": "From a survival model of when students come back.",

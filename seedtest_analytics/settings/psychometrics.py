@@ -75,7 +75,7 @@ class CalibrationSettings(SettingsGroup):
 class AbilitySettings(SettingsGroup):
     """Which ability is published, and the model of ability over time."""
 
-    method: Literal["dynamic", "static"] = option(
+    method: Literal["dynamic", "static"] = variable(
         "dynamic",
         "METRICS_ABILITY",
         description="'dynamic': ability over time, from all answers; 'static': EAP of MIRT_LOOKBACK_DAYS.",

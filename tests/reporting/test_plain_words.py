@@ -26,8 +26,13 @@ WORDS = {
     "P_horizon_source": plain_words.HORIZONS,
     "S_method": plain_words.RISK_METHODS,
     "S_state": plain_words.RISK_STATES,
+    "theta_method": plain_words.ABILITY_METHODS,
 }
-WITHOUT_WORDS = {"I_t_mode": "chooses between two sentences", "P_score_unit": "chooses the unit of the numbers"}
+WITHOUT_WORDS = {
+    "I_t_mode": "chooses between two sentences",
+    "I_t_method": "the change means the same by both",
+    "P_score_unit": "chooses the unit of the numbers",
+}
 
 
 def stored(column: DesignColumn) -> ModelColumn:

@@ -21,7 +21,8 @@ def test_the_schema_has_types_meanings_and_marks_of_privacy() -> None:
     user = columns["user_id"]
     assert (user.type, user.constraints.nullable, user.tags) == ("text", False, {"pii": "pseudonymous"})
     comment = mirt_ability.columns["theta"].comment
-    assert columns["theta"].description == f"{comment} Computed by seedtest_analytics.stats.irt.scoring.score."
+    computed = [f"seedtest_analytics.stats.{name}" for name in ("ability.smoothing.smooth", "irt.scoring.score")]
+    assert columns["theta"].description == f"{comment} Computed by {', '.join(computed)}."
     assert columns["theta"].tags == {}
     assert [c.name for c in column_schema(interest_goal).columns] == [c.name for c in interest_goal.columns]
 

@@ -21,7 +21,7 @@ def item_parameters(items: pd.DataFrame) -> ItemParameters:
         items["item_id"].astype("int64").to_numpy(),
         items["a"].to_numpy(np.float64),
         b=items["b"].to_numpy(np.float64),
-        c=items["c"].astype(np.float64).fillna(0.0).to_numpy(np.float64),
+        c=np.nan_to_num(items["c"].to_numpy(np.float64), nan=0.0),
     )
 
 

@@ -53,7 +53,7 @@ def score_week(run: WeekRun) -> Sequence[Outcome]:
     is_dynamic = _stage_states(run, scale)
     if scale is None:
         run.warn(
-            f"no usable calibration at or before it; {'abilities on a scale of their own' if is_dynamic else 'no abilities'}"
+            f"no usable calibration at or before it; {'abilities have a separate scale' if is_dynamic else 'no abilities'}"
         )
     scores = _scores(run, scale)
     scored, windows, topics, n_topics = _publish(run, scores, is_dynamic=is_dynamic)
