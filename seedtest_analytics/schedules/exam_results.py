@@ -42,6 +42,9 @@ ABILITY_STANDS_DAYS = 6
 for as long as the student counts. An older ability matters only for students who have since answered nothing but items
 that they had already met; it stays until that week is backfilled."""
 
+WHOLE_HISTORY_DAYS = 100 * 365
+"""More than any log has. A late answer moves the abilities of all weeks since, so all of them are computed again."""
+
 LATE_COMMIT = dt.timedelta(minutes=10)
 """How far the sensor looks behind its cursor: a result that is committed late has an older updated_at."""
 
@@ -79,7 +82,7 @@ def contiguous(days: Iterable[dt.date], step: dt.timedelta) -> list[tuple[dt.dat
 
 def affected_days(days: Iterable[dt.date], today: dt.date, *, reach_days: int) -> set[dt.date]:
     """Days up to ``today`` whose features read an answer from one of ``days``."""
-    reached = {day + number * DAY for day in days for number in range(reach_days)}
+    reached = {day + number * DAY for day in days for number in range(min(reach_days, (today - day).days + 1))}
     return {day for day in reached if day <= today}
 
 
@@ -88,14 +91,19 @@ def affected_weeks(days: Iterable[dt.date], today: dt.date, *, reach_days: int) 
 
     A closed week reads ``reach_days`` back from its end, the running week from the start of ``today``.
     """
-    mondays = {monday_of(day) + number * WEEK for day in days for number in range(reach_days // 7 + 2)}
+    mondays = {
+        monday_of(day) + number * WEEK for day in days for number in range(min(reach_days, (today - day).days) // 7 + 2)
+    }
     ends = {monday: min(monday + WEEK, today) for monday in mondays if monday <= today}
     return {monday for monday, end in ends.items() if any(end - reach_days * DAY <= day < end for day in days)}
 
 
 def ability_reach_days() -> int:
-    """Days before the as-of instant that an ability reads: the look-back, or the two windows."""
-    return max(load_settings().calibration.lookback_days, 2 * WINDOW_DAYS)
+    """Days before the as-of instant that an ability reads: all by ability over time, else the look-back or two windows."""
+    settings = load_settings()
+    if settings.ability.method == "dynamic":
+        return WHOLE_HISTORY_DAYS
+    return max(settings.calibration.lookback_days, 2 * WINDOW_DAYS)
 
 
 def kpi_reach_days() -> int:

@@ -83,6 +83,7 @@ HISTORIES = {
     "ability_window",
 }
 BY_DESIGN = {
+    "ability_answer": "ability over time reads every answer",
     "risk_session": "tenure and the silence before the first window depend on all sessions of a student",
     "attempts, unanswered": "the log and its source are compared as a whole",
     "to_char(date_trunc('month'": "the months of the whole log are shown",

@@ -74,7 +74,9 @@ class Sensor:
 
 
 @pytest.fixture
-def sensor(database: Engine, instance: dg.DagsterInstance) -> Sensor:
+def sensor(database: Engine, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Sensor:
+    """With abilities of a look-back, which end the reach of an answer."""
+    monkeypatch.setenv("METRICS_ABILITY", "static")
     return Sensor(database, instance)
 
 
@@ -141,6 +143,16 @@ def test_a_late_correction_asks_for_its_old_weeks_in_their_order_and_no_more(sen
         (KPIS, str(week + 4 * WEEK), str(week + 13 * WEEK)),
     ]
     assert sensor.tick() == []
+
+
+def test_ability_over_time_reads_a_late_answer_in_every_week_since(
+    sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METRICS_ABILITY", "dynamic")
+    week = late_correction(sensor)
+    assert sensor.tick() == [(RESCORE, str(week), str(monday_of(TODAY)))]
+    wednesday = week + 2 * DAY
+    assert sensor.tick() == [(FEATURES, str(wednesday), str(wednesday + 27 * DAY))]
 
 
 def test_features_that_show_abilities_are_asked_for_as_long_as_these_stand(
@@ -305,6 +317,8 @@ def test_contiguous_days_are_one_range() -> None:
 
 
 def test_reach_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sensors.ability_reach_days() == sensors.WHOLE_HISTORY_DAYS
+    monkeypatch.setenv("METRICS_ABILITY", "static")
     assert (sensors.ability_reach_days(), sensors.kpi_reach_days(), sensors.feature_reach_days()) == (30, 96, 28)
     monkeypatch.setenv("KPI_USERS_SINCE_DAYS", "20")
     assert sensors.kpi_reach_days() == 62
