@@ -75,7 +75,7 @@ fit_growth_glmm = dg.define_asset_job(
 fit_bayesian_growth = dg.define_asset_job(
     "fit_bayesian_growth",
     selection=dg.AssetSelection.assets("growth_brms_meta", "growth_prediction", ["weekly_kpi", "P"]),
-    description="The Bayesian growth model, its predictions, and P from them where METRICS_USE_BAYESIAN asks for it.",
+    description="The Bayesian growth model, its predictions, and P from them unless the settings forbid it.",
 )
 refresh_goal_probability = dg.define_asset_job(
     "refresh_goal_probability",

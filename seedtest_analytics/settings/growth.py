@@ -87,7 +87,9 @@ class GrowthSettings(SettingsGroup):
         description="'stan', 'laplace' (quick look), or R's 'brms'. The binomial family uses 'laplace' instead of 'stan'.",
     )
     update_kpi: bool = variable(
-        True, "BRMS_UPDATE_KPI", description="Let usable fits feed P when METRICS_USE_BAYESIAN is set."
+        True,
+        "BRMS_UPDATE_KPI",
+        description="Compute P from the newest usable fit, even if METRICS_USE_BAYESIAN is off.",
     )
     goal_horizon_weeks: int = option(
         4,

@@ -23,7 +23,9 @@ class KpiSettings(SettingsGroup):
         False, "METRICS_USE_IRT_THETA", description="Compute I_t from abilities if there are enough answers."
     )
     use_bayesian: bool = option(
-        False, "METRICS_USE_BAYESIAN", description="Compute P from the growth posterior of its week."
+        False,
+        "METRICS_USE_BAYESIAN",
+        description="Compute P from the growth posterior, even if BRMS_UPDATE_KPI is off.",
     )
     default_target: float = option(
         0.0, "METRICS_DEFAULT_TARGET", description="Target on the logit scale for students without a goal."

@@ -44,14 +44,17 @@ class ChosenFit:
 
 
 def stage_goal_probability(run: WeekRun) -> None:
-    """Fill staged_kpi with P: from the growth posterior if the settings ask for it and it exists, else Normal."""
+    """Fill staged_kpi with P: from the growth posterior if the settings ask for it and it exists, else Normal.
+
+    METRICS_USE_BAYESIAN and BRMS_UPDATE_KPI each ask for it: the legacy jobs of the KPIs and of the fit had one each.
+    """
     connection, week, settings = run.connection, run.week, run.settings.kpis
     stage_goals(connection, week)
     connection.execute(statement(SQL, "abilities"), {"week_start": week.start, "as_of": week.as_of})
     create_staging(connection, "staged_kpi", columns={"user_id": "text", "kpis": "jsonb"})
     fit: ChosenFit | None = None
     reason = None
-    if settings.use_bayesian:
+    if settings.use_bayesian or run.settings.growth.update_kpi:
         fit, reason = choose_fit(connection, week, settings=run.settings.growth)
         if fit is not None:
             parameters = {"fit_week": fit.week_start, "run_id": fit.run_id, "as_of_date": as_of_date(week)}
@@ -84,29 +87,30 @@ def stage_goal_probability(run: WeekRun) -> None:
 
 
 def choose_fit(connection: Connection, week: Week, *, settings: GrowthSettings) -> tuple[ChosenFit | None, str]:
-    """The fit for the week, and the reason for the Normal approximation of the students whom it does not predict.
+    """The newest usable fit within the look-back, and the reason for the Normal formula of students whom it does not predict.
 
-    The week's own fit if it is usable. If not, the last usable fit within the look-back. A week that was not fitted
-    does not take the posterior of another week.
+    Fits belong to closed weeks, so the running week has the fit of the week before. Any other fit that is not the week's
+    own has a note.
     """
-    if not settings.update_kpi:
-        return None, "BRMS_UPDATE_KPI is off"
     oldest = week.start - settings.lookback_weeks * WEEK
     parameters = {"week_start": week.start, "as_of": week.as_of, "oldest": oldest}
     fits = connection.execute(statement(SQL, "fits"), parameters).all()
-    if not fits or fits[0].week_start != week.start:
-        return None, "the week has no growth fit"
-    own, *earlier = fits
-    unseen = "no score in the look-back of the growth fit"
-    if own.is_usable:
-        return ChosenFit(own.run_id, own.week_start, passed=f"the growth fit of the week {PASSED}"), unseen
-    faults = "; ".join(own.reasons or ["no reason stored"])
-    fell_short = f"the growth fit of the week fell short ({faults})"
-    good = next((fit for fit in earlier if fit.is_usable), None)
+    good = next((fit for fit in fits if fit.is_usable), None)
     if good is None:
-        return None, f"{fell_short} and no usable one of the {settings.lookback_weeks} weeks before stands in"
-    stand_in = f"{fell_short}; the last good one, of {good.week_start},"
+        why = _shortfall(fits[0]) if fits else "there is no growth fit"
+        return None, f"{why} and no usable one of the {settings.lookback_weeks} weeks before stands in"
+    unseen = "no score in the look-back of the growth fit"
+    if good is fits[0] and (
+        good.week_start == week.start or (week.is_running and good.week_start == week.start - WEEK)
+    ):
+        return ChosenFit(good.run_id, good.week_start, passed=f"the growth fit of {good.week_start} {PASSED}"), unseen
+    why = "the week has no growth fit" if good is fits[0] else _shortfall(fits[0])
+    stand_in = f"{why}; the last good one, of {good.week_start},"
     return ChosenFit(good.run_id, good.week_start, passed=f"{stand_in} {PASSED}", note=f"{stand_in} is used"), unseen
+
+
+def _shortfall(fit: Any) -> str:
+    return f"the growth fit of {fit.week_start} fell short ({'; '.join(fit.reasons or ['no reason stored'])})"
 
 
 def goal_rows(loaded: pd.DataFrame) -> pd.DataFrame:

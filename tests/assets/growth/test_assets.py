@@ -21,6 +21,7 @@ from seedtest_analytics.assets.growth.bayesian.scores import WeeklyScores, load_
 from seedtest_analytics.assets.kpis import goal
 from seedtest_analytics.assets.kpis.assets import weekly_kpi_p
 from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import Week
 from seedtest_analytics.schedules import chain, jobs
 from seedtest_analytics.settings import GrowthSettings, KpiSettings, Settings
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, SamplerRun
@@ -224,11 +225,11 @@ def test_a_fit_that_falls_short_is_stored_red_not_tried_again_and_feeds_nothing(
 
 
 def computed_p(
-    engine: Engine, growth: GrowthSettings, caplog: pytest.LogCaptureFixture, **kpis: Any
+    engine: Engine, growth: GrowthSettings, caplog: pytest.LogCaptureFixture, *, week: Week | None = None, **kpis: Any
 ) -> dict[str, dict[str, Any]]:
     """Keys that the stage of P gives the students kim (in the fit) and lee (not in it)."""
     settings = Settings(kpis=KpiSettings(**{"use_bayesian": True, **kpis}), growth=growth)
-    with week_run(engine, week_of(), settings=settings, is_dry_run=True) as run:
+    with week_run(engine, week or week_of(), settings=settings, is_dry_run=True) as run:
         connection = run.connection
         connection.exec_driver_sql("CREATE TEMP TABLE population ON COMMIT DROP AS VALUES ('kim'), ('lee')")
         connection.exec_driver_sql("ALTER TABLE population RENAME column1 TO user_id")
@@ -252,9 +253,18 @@ def abilities(database: Engine) -> Engine:
 NORMAL = 0.8413447460685429  # 1 - Phi((0 - 0.5) / 0.5)
 
 
+@pytest.mark.parametrize(("use_bayesian", "update_kpi"), [(True, False), (False, True)])
+def test_either_of_the_two_legacy_settings_asks_for_the_posterior(
+    abilities: Engine, caplog: pytest.LogCaptureFixture, use_bayesian: bool, update_kpi: bool
+) -> None:
+    store_fit(abilities, LAST_WEEK)
+    keys = computed_p(abilities, GrowthSettings(update_kpi=update_kpi), caplog, use_bayesian=use_bayesian)["kim"]
+    assert (keys["P"], keys["P_method"]) == (0.9, "bayesian")
+
+
 def test_p_is_normal_unless_asked_for(abilities: Engine, caplog: pytest.LogCaptureFixture) -> None:
     store_fit(abilities, LAST_WEEK)
-    keys = computed_p(abilities, GrowthSettings(), caplog, use_bayesian=False)["kim"]
+    keys = computed_p(abilities, GrowthSettings(update_kpi=False), caplog, use_bayesian=False)["kim"]
     assert keys["P"] == pytest.approx(NORMAL)
     assert keys["P_method"] == "normal"
     assert "P_method_reason" not in keys
@@ -291,13 +301,10 @@ def test_after_a_bad_fit_the_last_good_one_is_used_and_says_so(
 @pytest.mark.parametrize(
     ("fits", "growth", "reason"),
     [
-        ([], {}, "the week has no growth fit"),
-        # A week that was not fitted takes no other week's posterior.
-        ([("2026-02-16", True)], {}, "the week has no growth fit"),
+        ([], {}, "there is no growth fit"),
         ([("2026-02-23", False)], {}, "fell short"),
         # Too old to stand in.
         ([("2026-02-23", False), ("2026-02-09", True)], {"lookback_weeks": 1}, "fell short"),
-        ([("2026-02-23", True)], {"update_kpi": False}, "BRMS_UPDATE_KPI is off"),
     ],
 )
 def test_p_falls_back_to_normal_with_its_reason(
@@ -310,6 +317,27 @@ def test_p_falls_back_to_normal_with_its_reason(
     assert keys["P_method"] == "normal"
     assert reason in keys["P_method_reason"]
     assert "fallback to the Normal approximation of P for 2 users" in caplog.text
+
+
+def test_a_week_without_a_fit_takes_the_newest_one_and_says_so(
+    abilities: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    store_fit(abilities, dt.date(2026, 2, 16), p=0.7)
+    keys = computed_p(abilities, GrowthSettings(), caplog)["kim"]
+    assert (keys["P"], keys["P_fit_week"]) == (0.7, "2026-02-16")
+    assert keys["P_fit_note"] == "the week has no growth fit; the last good one, of 2026-02-16, is used"
+
+
+def test_the_running_week_has_the_fit_of_the_week_before_without_a_note(
+    abilities: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Between the closed and the running week P moves by new answers only."""
+    run_id = store_fit(abilities, LAST_WEEK)
+    wednesday = dt.datetime(2026, 3, 4, tzinfo=dt.UTC)
+    running = Week(LAST_WEEK + dt.timedelta(7), wednesday, timezone="UTC")
+    keys = computed_p(abilities, GrowthSettings(), caplog, week=running)["kim"]
+    assert (keys["P"], keys["P_fit_run_id"]) == (0.9, run_id)
+    assert "P_fit_note" not in keys
 
 
 @pytest.mark.parametrize("horizon_date", [dt.date(2026, 2, 16), dt.date(2026, 3, 1)])
