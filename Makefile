@@ -20,7 +20,7 @@ STUDENTS ?= 300
 WEEKS ?=
 PORT ?= 3000
 # One worker a core; tests of a module stay together because they share servers and compiled programs.
-PYTEST_ARGS ?= -n 2 --dist loadscope
+PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

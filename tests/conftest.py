@@ -24,8 +24,15 @@ MARKER_OF_FIXTURE = {"postgres_server": "database", "stan_runner": "stan"}
 """A test that depends on one of these fixtures, directly or through another fixture, gets the marker."""
 
 
+LONGEST = ("test_first_hour.py", "pipeline/", "browser/", "assets/growth/", "test_dev_server.py")
+"""Where the longest tests are. They start first: at the end, one worker would run them while the other has nothing to do."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what they need, so that `make check` can leave them out."""
+    """Mark tests by what they need, so that `make check` can leave them out, and begin with the longest."""
+    folder = Path(__file__).parent.as_posix()
+    long_first = [f"{folder}/{name}" for name in LONGEST]
+    items.sort(key=lambda item: not item.path.as_posix().startswith(tuple(long_first)))
     for item in items:
         for fixture, marker in MARKER_OF_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
