@@ -278,6 +278,8 @@ class ReportDocument(_Part):
     prophet_forecast: Forecast | None = None
     survival_risk: SurvivalRisk | None = None
     user_segment: UserSegment | None = None
+    repeated_share: float | None = Field(default=None, ge=0, le=1)
+    """Of all students' answers of the last 56 days, the share to items met before: whether questions return."""
 
     @classmethod
     def validated(cls, data: Any) -> Self:

@@ -13,6 +13,9 @@ from seedtest_analytics.reporting.summary import Tally, TopicSummary, known_days
 
 MIN_TOPIC_ANSWERS = 8
 MIN_RETRIES = 5
+LOW_RECOVERY = 0.5
+ITEMS_RETURN_SHARE = 0.02
+"""Below this share items do not return, so nobody can try one again."""
 STRONG_SHARE = 0.85
 LONG_GAP_DAYS = 5.0
 UNLIKELY, UNLIKELY_UPPER = 0.4, 0.5
@@ -81,14 +84,24 @@ def _is_clearly_weaker(topic: TopicSummary, total: Tally) -> bool:
 
 def _recovery(document: ReportDocument) -> Iterator[Recommendation]:
     wrong, met, share = document.kpi_count("R_t_n_wrong"), document.kpi_count("R_t_n_met_again"), document.kpi("R_t")
-    if wrong is not None and wrong >= MIN_RETRIES and met == 0:
+    can_return = document.repeated_share is None or document.repeated_share >= ITEMS_RETURN_SHARE
+    by_topic, answers = document.kpi("R_t_topic"), document.kpi_count("R_t_topic_n")
+    if not can_return:
+        if by_topic is not None and answers is not None and answers >= MIN_TOPIC_ANSWERS and by_topic < LOW_RECOVERY:
+            yield Recommendation(
+                "topics_of_mistakes",
+                "do",
+                advice="Go back to the topics of the questions that went wrong, from easier questions up.",
+                because=f"Of {answers} new answers in these topics, about {wording.percent(by_topic)} were right.",
+            )
+    elif wrong is not None and wrong >= MIN_RETRIES and met == 0:
         yield Recommendation(
             "retry_mistakes",
             "do",
             advice="Try again some of the questions that went wrong.",
             because=f"None of {wrong} questions answered wrong has been met again.",
         )
-    elif share is not None and met is not None and met >= MIN_RETRIES and share < 0.5:
+    elif share is not None and met is not None and met >= MIN_RETRIES and share < LOW_RECOVERY:
         right = wording.percent(share)
         yield Recommendation(
             "explain_mistakes",

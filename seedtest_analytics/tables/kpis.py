@@ -101,6 +101,13 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
         KpiKey("R_t_reason", "Why R_t is null.", type="string"),
         KpiKey("R_t_n_wrong", "Items answered wrong in the previous 28 days.", type="integer", minimum=0),
         KpiKey("R_t_n_met_again", "Of these, met again in the recent 28 days.", type="integer", minimum=0),
+        KpiKey(
+            "R_t_topic",
+            "Recovery by topic: share right of the recent 28 days in the topics of those items, weighted by them.",
+            minimum=0,
+            maximum=1,
+        ),
+        KpiKey("R_t_topic_n", "Answers behind R_t_topic.", type="integer", minimum=0),
     ),
     "A_t": (
         KpiKey("A_t", "Engagement over 28 days: sessions, gaps, hints and time.", minimum=0, maximum=1),

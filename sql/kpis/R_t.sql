@@ -1,5 +1,7 @@
 -- Recovery at as_of: of the items answered wrong in the previous 28 days and met again in the last 28 days, the share
--- answered right at the first new answer. Items count, not attempts.
+-- answered right at the first new answer. Items count, not attempts. Where items never return, such as generated exercises,
+-- R_t_topic stands beside it: the share right of the recent answers in the topics of those items, each topic weighted by its
+-- items that were answered wrong.
 -- Grain:  student of the population. Inputs: population, attempt.
 -- Params: as_of, days_28, days_56 (instants that many local days before as_of).
 CREATE TEMP TABLE staged_kpi ON COMMIT DROP AS
@@ -13,6 +15,29 @@ met_again AS (
     FROM attempt AS a
     WHERE a.completed_at >= :days_28 AND a.completed_at < :as_of AND a.is_answered
     ORDER BY a.user_id, a.item_id, a.completed_at, a.attempt_no
+),
+topic_wrong AS (
+    SELECT a.user_id, t.topic_id, count(DISTINCT a.item_id) AS n_wrong
+    FROM attempt AS a
+    CROSS JOIN LATERAL unnest(a.topic_ids) AS t (topic_id)
+    WHERE a.completed_at >= :days_56 AND a.completed_at < :days_28 AND a.is_answered AND NOT a.correct
+    GROUP BY a.user_id, t.topic_id
+),
+topic_recent AS (
+    SELECT a.user_id, t.topic_id, count(*) AS n, count(*) FILTER (WHERE a.correct) AS n_right
+    FROM attempt AS a
+    CROSS JOIN LATERAL unnest(a.topic_ids) AS t (topic_id)
+    WHERE a.completed_at >= :days_28 AND a.completed_at < :as_of AND a.is_answered
+    GROUP BY a.user_id, t.topic_id
+),
+topic_recovery AS (
+    SELECT
+        w.user_id,
+        sum(w.n_wrong * r.n_right::float8 / r.n) / sum(w.n_wrong) AS share,
+        sum(r.n)::integer AS n
+    FROM topic_wrong AS w
+    INNER JOIN topic_recent AS r ON r.user_id = w.user_id AND r.topic_id = w.topic_id
+    GROUP BY w.user_id
 ),
 recovery AS (
     SELECT
@@ -32,7 +57,10 @@ SELECT
             WHEN r.n_met_again = 0 THEN 'no question that went wrong came up again in the last 28 days'
         END,
         'R_t_n_wrong', COALESCE(r.n_wrong, 0),
-        'R_t_n_met_again', COALESCE(r.n_met_again, 0)
+        'R_t_n_met_again', COALESCE(r.n_met_again, 0),
+        'R_t_topic', t.share,
+        'R_t_topic_n', t.n
     )) AS kpis
 FROM population AS p
-LEFT JOIN recovery AS r ON r.user_id = p.user_id;
+LEFT JOIN recovery AS r ON r.user_id = p.user_id
+LEFT JOIN topic_recovery AS t ON t.user_id = p.user_id;

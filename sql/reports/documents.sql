@@ -82,6 +82,12 @@ scale AS (
     ORDER BY week_start DESC
     LIMIT 1
 ),
+-- Whether questions return at all; the same in every report.
+repeated AS (
+    SELECT avg(CASE WHEN answer_no > 1 THEN 1.0 ELSE 0.0 END)::float8 AS share
+    FROM attempt
+    WHERE completed_at >= CAST(:as_of AS timestamptz) - INTERVAL '56 days' AND completed_at < :as_of AND is_answered
+),
 -- The cohort's newest forecast up to this week; the same in every report.
 cohort_forecast AS (
     SELECT jsonb_build_object(
@@ -131,6 +137,7 @@ SELECT
             'columns', COALESCE(c.model -> 'design' -> 'columns', '[]'::jsonb),
             'fitted_at', c.fitted_at
         ) END,
+        'repeated_share', (SELECT share FROM repeated),
         'user_segment', CASE WHEN u.user_id IS NOT NULL THEN jsonb_build_object(
             'segment_label', u.segment_label, 'segment_description', p.segment_description,
             'features_snapshot', u.features_snapshot, 'assigned_at', u.assigned_at

@@ -97,7 +97,23 @@ def recovery(mine: list[Attempt], as_of: dt.datetime, zone: str) -> dict[str, An
         if a.correct is not None and a.item_id in wrong:
             met.setdefault(a.item_id, a.correct)
     share = sum(met.values()) / len(met) if met else None
-    return {"R_t": share, "R_t_n_wrong": len(wrong), "R_t_n_met_again": len(met)}
+    keys: dict[str, Any] = {"R_t": share, "R_t_n_wrong": len(wrong), "R_t_n_met_again": len(met)}
+    return keys | topic_recovery(mine, as_of, zone)
+
+
+def topic_recovery(mine: list[Attempt], as_of: dt.datetime, zone: str) -> dict[str, Any]:
+    """R_t_topic and the answers behind it; nothing where no topic of a wrong item was met again."""
+    middle, first = days_before(as_of, 28, zone), days_before(as_of, 56, zone)
+    wrong = {(a.topic, a.item_id) for a in within(mine, first, middle) if a.correct is False and a.topic}
+    recent = [a for a in within(mine, middle, as_of) if a.correct is not None and a.topic]
+    weighed = answers = weight = 0.0
+    for topic in {topic for topic, _ in wrong} & {a.topic for a in recent}:
+        of_topic = [a for a in recent if a.topic == topic]
+        n_wrong = sum(1 for other, _ in wrong if other == topic)
+        weighed += n_wrong * share_right(of_topic)
+        weight += n_wrong
+        answers += len(of_topic)
+    return {"R_t_topic": weighed / weight, "R_t_topic_n": int(answers)} if weight else {}
 
 
 def engagement(mine: list[Attempt], as_of: dt.datetime, zone: str) -> dict[str, Any]:

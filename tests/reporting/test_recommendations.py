@@ -63,6 +63,19 @@ def test_each_remaining_rule_speaks_at_its_threshold() -> None:
     assert rules(empty_document()) == ["no_answers"]
 
 
+def test_where_questions_do_not_return_nobody_is_asked_to_try_one_again() -> None:
+    answers = [topic_day("a", 0, 10, 7)]
+    wrong = {"R_t": None, "R_t_n_wrong": 9, "R_t_n_met_again": 0}
+    by_topic = {**wrong, "R_t_topic": 0.4, "R_t_topic_n": 8}
+    for share, kpis, expected in (
+        (0.3, wrong, ["retry_mistakes"]),
+        (0.0, wrong, []),
+        (0.0, by_topic, ["topics_of_mistakes"]),
+        (0.0, {**by_topic, "R_t_topic": 0.6}, []),
+    ):
+        assert rules(document(kpis=kpis, topic_features=answers, repeated_share=share)) == expected
+
+
 def test_high_risk_is_never_praised() -> None:
     advice = recommendations(document(kpis={"S": 0.9}, topic_features=[topic_day("a", 0, 3, 2)]))
     assert [(a.rule, a.tone) for a in advice] == [("high_risk", "note")]

@@ -226,6 +226,19 @@ def test_recovery_counts_items_and_looks_at_the_first_meeting(database: Engine) 
     assert (kim["R_t"], kim["R_t_n_wrong"], kim["R_t_n_met_again"]) == (0.5, 3, 2)
 
 
+def test_where_items_do_not_return_recovery_is_by_topic(database: Engine) -> None:
+    """Three items of algebra and one of geometry were wrong: (3 · 1/2 + 1 · 1) / 4."""
+    wrong = [attempt(40, item_id=i, correct=False) for i in (1, 2, 3)]
+    wrong.append(attempt(40, item_id=4, correct=False, topic="geometry"))
+    new = [attempt(9, item_id=11), attempt(8, item_id=12, correct=False), attempt(7, item_id=13, topic="geometry")]
+    store_attempts(database, [*wrong, *new])
+    compute(database, names=("R_t",))
+    kim = stored(database)["kim"]
+    assert (kim["R_t"], kim["R_t_n_met_again"]) == (None, 0)
+    assert kim["R_t_topic"] == pytest.approx((3 * 0.5 + 1) / 4)
+    assert kim["R_t_topic_n"] == 3
+
+
 def test_engagement_names_what_it_assumed(database: Engine) -> None:
     store_attempts(database, [attempt(2)])
     compute(database, names=("A_t",))
