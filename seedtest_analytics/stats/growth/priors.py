@@ -11,18 +11,20 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from seedtest_analytics.stats.checks import number
+
 Json = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class _Prior:
-    """A distribution with a location and, in its last field, a scale above zero."""
+    """A distribution with a location and, in its last field, a scale above zero; ValueError for other numbers."""
 
     dist: ClassVar[str]
 
     def __post_init__(self) -> None:
-        *_, scale = values = astuple(self)
-        if not (np.isfinite(values).all() and scale > 0):
+        *_, scale = [number(value, f"{name} of a {self.dist} prior") for name, value in asdict(self).items()]
+        if scale <= 0:
             raise ValueError(
                 f"a {self.dist} prior needs finite numbers and {fields(self)[-1].name} > 0, not {asdict(self)}"
             )
@@ -65,7 +67,7 @@ class GrowthPriors:
         week: of the population's weekly slope.
         sd: of the students' SDs of intercept and of slope.
         sigma: of the SD of a weekly score about its student's line; the binomial family has none.
-        lkj_eta: shape of the LKJ prior of the correlation; 1 is uniform on (-1, 1).
+        lkj_eta: shape of the LKJ prior of the correlation, above 0; 1 is uniform on (-1, 1).
     """
 
     intercept: Normal = Normal(0.0, 1.0)
@@ -75,7 +77,7 @@ class GrowthPriors:
     lkj_eta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.lkj_eta) and self.lkj_eta > 0):
+        if number(self.lkj_eta, "eta of the LKJ prior") <= 0:
             raise ValueError(f"the LKJ prior needs eta > 0, not {self.lkj_eta}")
 
     def to_json(self) -> Json:
