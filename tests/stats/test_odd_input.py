@@ -38,14 +38,26 @@ CHECKED_BY_CALLER = [row for domain in DOMAINS for row in domain.CHECKED_BY_CALL
 """Steps and kernels of several modules that only get checked input: module, functions, and who checks it."""
 
 
-def functions():
-    """Qualified names of the public functions that each module of the package defines."""
+def defined():
+    """What is public in each module of the package and defined there, by qualified name."""
     for module in pkgutil.walk_packages(package.__path__, PREFIX):
-        loaded = importlib.import_module(module.name)
-        for name, value in vars(loaded).items():
-            is_function = inspect.isfunction(value) or type(value).__name__ == "CPUDispatcher"
-            if is_function and not name.startswith("_") and value.__module__ == module.name:
-                yield f"{module.name.removeprefix(PREFIX)}.{name}"
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if not name.startswith("_") and getattr(value, "__module__", "") == module.name:
+                yield f"{module.name.removeprefix(PREFIX)}.{name}", value
+
+
+def functions():
+    """Qualified names of the public functions."""
+    for name, value in defined():
+        if inspect.isfunction(value) or type(value).__name__ == "CPUDispatcher":
+            yield name
+
+
+def classes_that_check():
+    """Qualified names of the public classes that check their fields."""
+    for name, value in defined():
+        if inspect.isclass(value) and "__post_init__" in vars(value):
+            yield name
 
 
 def odd_forms(value):
@@ -140,6 +152,11 @@ def call(name, arguments):
 def test_every_public_function_is_probed_or_gets_checked_input():
     checked = {f"{module}.{name}" for module, names, _ in CHECKED_BY_CALLER for name in names.split()}
     assert set(functions()) - set(PROBES) == checked
+
+
+def test_every_class_that_checks_its_fields_is_probed():
+    probed = {*PROBES, *(name.rpartition(".")[0] for name in PROBES)}
+    assert not set(classes_that_check()) - probed
 
 
 @pytest.mark.parametrize(("module", "names", "checkers"), CHECKED_BY_CALLER)

@@ -207,7 +207,7 @@ def _for_each_student(name: str, values: ArrayLike, *, shape: tuple[int]) -> np.
     given = numeric(name, values)
     if given.shape not in ((1,), shape):
         raise ValueError(f"{name} has shape {given.shape}, need one number or {shape}: one for each student")
-    return np.ascontiguousarray(np.broadcast_to(given, shape))
+    return np.array(np.broadcast_to(given, shape))  # a view that is read-only would have the kernels compiled twice
 
 
 def _population_draws(theta: np.ndarray, data: GrowthData) -> np.ndarray:

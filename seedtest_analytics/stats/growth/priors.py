@@ -35,9 +35,9 @@ class _Prior:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Inverse of `to_json`; another `dist` is an error."""
+        """Inverse of `to_json`; ValueError for another `dist`, or a field that is missing or not a number."""
         _require_dist(value, cls.dist)
-        return cls(*(float(value[field.name]) for field in fields(cls)))
+        return cls(*(_field(value, field.name) for field in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,11 @@ class GrowthPriors:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Mapping[str, Any]]) -> "GrowthPriors":
-        """Read the contract's shape; absent keys keep their defaults, unknown keys are an error."""
+        """Read the contract's shape; absent keys keep their defaults.
+
+        Raises:
+            ValueError: a key is unknown, or a prior has another `dist` or lacks a number.
+        """
         kinds: dict[str, type[_Prior]] = {"intercept": Normal, "week": Normal, "sd": HalfCauchy, "sigma": HalfCauchy}
         unknown = set(value) - {*kinds, "cor"}
         if unknown:
@@ -100,13 +104,17 @@ class GrowthPriors:
         given: dict[str, Any] = {name: kind.from_json(value[name]) for name, kind in kinds.items() if name in value}
         if "cor" in value:
             _require_dist(value["cor"], "lkj")
-            given["lkj_eta"] = float(value["cor"]["eta"])
+            given["lkj_eta"] = _field(value["cor"], "eta")
         return cls(**given)
 
     def as_array(self) -> np.ndarray:
         """Shape (9,): intercept mean and sd, week mean and sd, sd and sigma location and scale, eta."""
         parts = (self.intercept, self.week, self.sd, self.sigma)
         return np.array([*(number for part in parts for number in astuple(part)), self.lkj_eta])
+
+
+def _field(value: Mapping[str, Any], name: str) -> float:
+    return number(value.get(name), f"{name} of the {value['dist']} prior")
 
 
 def _require_dist(value: Mapping[str, Any], dist: str) -> None:

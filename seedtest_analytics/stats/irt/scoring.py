@@ -107,7 +107,7 @@ def by_row(values: ArrayLike, name: str, *, n_rows: int) -> Floats:
     given = numbers(values, name, ndim=None, is_missing_allowed=True, error=IrtDataError).astype(np.float64)
     if given.shape not in ((), (n_rows,)):
         raise IrtDataError(f"{name} has shape {given.shape}, need one number or ({n_rows},): one for each row")
-    return np.ascontiguousarray(np.broadcast_to(given, (n_rows,)))
+    return np.array(np.broadcast_to(given, (n_rows,)))  # a read-only view would have the kernels compiled twice
 
 
 def answers_to(data: ResponseData, items: ItemParameters) -> tuple[ResponseData, ItemParameters]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seedtest_analytics.stats.checks import LARGEST
 from seedtest_analytics.stats.mixed_model.data import Family, MixedModelDataError, refuse
 
 MIN_STUDENTS = 2
@@ -67,7 +66,7 @@ def check_growth_rows(rows: pd.DataFrame, family: Family) -> pd.DataFrame:
     for column in wanted[1:]:
         checked[column] = pd.to_numeric(checked[column], errors="coerce")
         refuse(
-            pd.Series(~(np.abs(checked[column].to_numpy(dtype=float)) <= LARGEST)),
+            pd.Series(~np.isfinite(checked[column].to_numpy(dtype=float))),
             f"{column} is missing, infinite or not a number",
         )
     refuse(checked["student_id"].isna(), "student_id is missing")

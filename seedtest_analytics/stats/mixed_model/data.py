@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from pandas.api.types import is_numeric_dtype
 
-from seedtest_analytics.stats.checks import LARGEST, array_of, count, number
+from seedtest_analytics.stats.checks import array_of, count, number
 from seedtest_analytics.stats.mixed_model.formula import MixedModelFormula, RandomTerm
 
 Family = Literal["gaussian", "binomial"]
@@ -52,7 +52,7 @@ def check_rows(rows: pd.DataFrame, formula: MixedModelFormula, *, family: Family
 
 def _finite(rows: pd.DataFrame, column: str) -> pd.Series:
     values = pd.to_numeric(rows[column], errors="coerce").astype(float)
-    is_bad = pd.Series(~(np.abs(values.to_numpy()) <= LARGEST), index=rows.index)
+    is_bad = pd.Series(~np.isfinite(values.to_numpy()), index=rows.index)
     refuse(is_bad, f"{column} is missing, infinite or not a number; remove these rows")
     return values
 

@@ -102,6 +102,13 @@ PROBES = {
     "growth.priors.Normal": {"mean": 0.0, "sd": 1.0},
     "growth.priors.HalfCauchy": {"location": 0.0, "scale": 1.0},
     "growth.priors.GrowthPriors": {"lkj_eta": 1.0},
+    "growth.priors.GrowthPriors.from_json": {
+        "value": {
+            "intercept": {"dist": "normal", "mean": 0.0, "sd": 1.0},
+            "sd": {"dist": "cauchy", "location": 0.0, "scale": 1.0},
+            "cor": {"dist": "lkj", "eta": 2.0},
+        }
+    },
     "growth.posterior.Thresholds": {
         "max_rhat": 1.01,
         "min_ess": 400.0,

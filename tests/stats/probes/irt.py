@@ -36,6 +36,18 @@ def items():
     return ItemParameters.of(np.arange(N_ITEMS), np.ones(N_ITEMS), b=np.linspace(-1, 1, N_ITEMS))
 
 
+def normal_prior():
+    from seedtest_analytics.stats.irt.config import Normal
+
+    return Normal()
+
+
+def beta_prior():
+    from seedtest_analytics.stats.irt.config import Beta
+
+    return Beta()
+
+
 @cache
 def config():
     from seedtest_analytics.stats.irt.config import CalibrationConfig
@@ -137,6 +149,7 @@ PROBES = {
     "irt.config.Normal": {"mean": 0.0, "sd": 2.0},
     "irt.config.LogNormal": {"mean_log": 0.0, "sd_log": 0.5},
     "irt.config.Beta": {"alpha": 5.0, "beta": 17.0},
+    "irt.config.ItemPriors": {"b": normal_prior, "c": beta_prior},
     "irt.config.Quadrature": {"points": 21, "lower": -4.0, "upper": 4.0},
     "irt.config.CalibrationConfig": {
         "model": "2PL",
