@@ -37,6 +37,17 @@ def array_of(values: ArrayLike, name: str, *, error: Error = ValueError) -> NDAr
         raise error(f"{name} must be an array, not lists of different lengths") from None
 
 
+def floats(values: ArrayLike, name: str, *, error: Error = ValueError) -> NDArray[Any]:
+    """The array of numbers of any shape and size, as float64 (float32 stays); NaN and infinity stay. Text is refused."""
+    given = array_of(values, name, error=error)
+    if given.dtype.kind in "mM":
+        raise error(f"{name} must be numbers, not times")
+    try:
+        return given if given.dtype == np.float32 else given.astype(np.float64)
+    except (TypeError, ValueError):
+        raise error(f"{name} must be numbers") from None
+
+
 def numbers(
     values: ArrayLike,
     name: str,
@@ -60,20 +71,15 @@ def numbers(
             squares overflow, are refused either way.
         error: class to raise.
     """
-    given = array_of(values, name, error=error)
-    if given.dtype.kind in "mM":
-        raise error(f"{name} must be numbers, not times")
-    try:
-        array = given if given.dtype == np.float32 else given.astype(np.float64)
-    except (TypeError, ValueError):
-        raise error(f"{name} must be numbers") from None
+    array: Floats = floats(values, name, error=error)
     if like is not None and array.shape != like:
         raise error(f"{name} has shape {array.shape}, need {like}: one entry for each of the other inputs")
     if ndim is not None and array.ndim != ndim:
         raise error(f"{name} has {array.ndim} dimensions, need {ndim}")
     missing = np.isnan(array)
+    largest = min(LARGEST, float(np.finfo(array.dtype).max))
     with np.errstate(invalid="ignore"):
-        is_bad = (np.abs(array) > LARGEST) | ~(missing | ((array >= low) & (array <= high)))
+        is_bad = (np.abs(array) > largest) | ~(missing | ((array >= low) & (array <= high)))
     if not is_missing_allowed:
         is_bad |= missing
     if math.isfinite(low) or math.isfinite(high):
@@ -81,6 +87,15 @@ def numbers(
     else:
         what, need = f"a missing or infinite {name}", "impute or leave out those rows"
     refuse(is_bad, what, need=need, error=error)
+    return array
+
+
+def column(values: ArrayLike, name: str, *, length: int, kinds: str, error: Error = ValueError) -> NDArray[Any]:
+    """(length,) of a type among ``kinds`` of numpy's type codes. The values are not looked at: for columns of many rows."""
+    array = array_of(values, name, error=error)
+    if array.shape != (length,) or array.dtype.kind not in kinds:
+        what = {"b": "booleans", "iu": "whole numbers"}.get(kinds, "numbers")
+        raise error(f"{name} has shape {array.shape} and type {array.dtype}, need ({length},) {what}")
     return array
 
 
@@ -116,6 +131,14 @@ def number(
     if not low <= found <= high:
         bounds = f"between {low:g} and {high:g}" if math.isfinite(low) or math.isfinite(high) else "a finite number"
         raise error(f"{name} must be {bounds}, not {value!r}")
+    return found
+
+
+def positive(value: Any, name: str, *, error: Error = ValueError) -> float:
+    """One finite number above 0."""
+    found = number(value, name, error=error)
+    if found <= 0:
+        raise error(f"{name} must be above 0, not {value!r}")
     return found
 
 

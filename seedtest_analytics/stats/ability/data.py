@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.ability.errors import AbilityDataError
+from seedtest_analytics.stats.checks import LARGEST, array_of, floats
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
+LAST_DAY = 1e7
+"""Days beyond this since any origin are a wrong unit, such as seconds."""
 _SHOWN = 5
 """Offending rows named in an error."""
 
@@ -39,8 +42,8 @@ class Answers:
         """Check (n,) arrays and order them by day; answers of one instant keep the caller's order.
 
         Raises:
-            AbilityDataError: for unequal lengths, codes that are negative or not whole, a day that is missing or
-                infinite, and answers other than 0 and 1.
+            AbilityDataError: for unequal lengths, codes that are negative or not whole, a day that is missing, infinite or
+                beyond 10 million, and answers other than 0 and 1.
         """
         days = _finite(day, "day")
         students, items, topics = _codes(student, "student"), _codes(item, "item"), _codes(topic, "topic")
@@ -89,14 +92,19 @@ class KnownItems:
 
     @classmethod
     def of(cls, a: ArrayLike, b: ArrayLike, *, se_b: ArrayLike) -> KnownItems:
-        """Raises AbilityDataError for unequal lengths, a ≤ 0 or se_b < 0 of an item with a difficulty."""
-        arrays = [np.atleast_1d(np.asarray(values, dtype=np.float64)) for values in (a, b, se_b)]
+        """Raises AbilityDataError for unequal lengths, what is not a number, a ≤ 0 or se_b < 0 of an item with a difficulty."""
+        arrays = [
+            np.atleast_1d(floats(values, name, error=AbilityDataError).astype(np.float64))
+            for name, values in (("a", a), ("b", b), ("se_b", se_b))
+        ]
         if len({values.shape for values in arrays}) > 1 or arrays[0].ndim != 1:
             shapes = ", ".join(str(values.shape) for values in arrays)
             raise AbilityDataError(f"a, b and se_b need one entry per item code; their shapes are {shapes}")
         slope, difficulty, error = arrays
         is_known = ~np.isnan(difficulty)
-        is_valid = np.isfinite(difficulty) & np.isfinite(slope) & (slope > 0) & np.isfinite(error) & (error >= 0)
+        is_valid = (
+            (np.abs(difficulty) <= LARGEST) & (slope > 0) & (slope <= LARGEST) & (error >= 0) & (error <= LARGEST)
+        )
         bad = np.flatnonzero(is_known & ~is_valid)
         if len(bad):
             raise AbilityDataError(
@@ -110,7 +118,7 @@ class KnownItems:
 
 
 def _codes(values: ArrayLike, name: str) -> Codes:
-    array = np.asarray(values)
+    array = array_of(values, name, error=AbilityDataError)
     if array.ndim != 1:
         raise AbilityDataError(f"{name} has {array.ndim} dimensions; give one code per answer")
     if not np.issubdtype(array.dtype, np.integer) and len(array):
@@ -127,21 +135,24 @@ def _codes(values: ArrayLike, name: str) -> Codes:
 
 
 def _finite(values: ArrayLike, name: str) -> Floats:
-    array = np.asarray(values, dtype=np.float64)
+    array = floats(values, name, error=AbilityDataError).astype(np.float64)
     if array.ndim != 1:
         raise AbilityDataError(f"{name} has {array.ndim} dimensions; give one entry per answer")
-    bad = np.flatnonzero(~np.isfinite(array))
+    bad = np.flatnonzero(~(np.abs(array) <= LAST_DAY))
     if len(bad):
         raise AbilityDataError(
-            f"{len(bad)} answers have no finite {name} (first at positions {bad[:_SHOWN].tolist()}); leave them out"
+            f"{len(bad)} answers have no finite {name}, or one beyond {LAST_DAY:g} (first at positions "
+            f"{bad[:_SHOWN].tolist()}); leave them out, or convert {name} to days"
         )
     return array
 
 
 def _binary(correct: ArrayLike) -> NDArray[np.int8]:
-    array = np.asarray(correct)
+    array = array_of(correct, "correct", error=AbilityDataError)
+    if array.ndim != 1:
+        raise AbilityDataError(f"correct has {array.ndim} dimensions; give one entry per answer")
     bad = np.flatnonzero(~((array == 0) | (array == 1)))
-    if len(bad) or array.ndim != 1:
+    if len(bad):
         raise AbilityDataError(
             f"{len(bad)} answers are neither 0 nor 1 (first at positions {bad[:_SHOWN].tolist()}); "
             "score them, or leave unanswered items out"

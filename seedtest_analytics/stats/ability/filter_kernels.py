@@ -65,7 +65,7 @@ _WIDE_ABOVE = 3.0
 
 
 @njit(cache=True, nogil=True)
-def answer_update(mean, variance, is_right) -> tuple[Any, Any, Any]:
+def _answer_update(mean, variance, is_right) -> tuple[Any, Any, Any]:
     """P(right), g = d log Z / d mean and h = -d² log Z / d mean² with Z = E P(answer | η), η ~ N(mean, variance).
 
     The posterior of η has mean + variance · g and variance - variance² · h (Gauss-Hermite).
@@ -267,7 +267,7 @@ def filter_answers(
         theta, p11, p12, beta = student[THETA], student[P11], student[P12], pair[BETA]
         u = pair[ALPHA] + beta * theta
         item_beta, topic_variance = item[ITEM_BETA], topic[TOPIC_VARIANCE]
-        p, g, curvature = answer_update(mean, v, correct[n])
+        p, g, curvature = _answer_update(mean, v, correct[n])
         total += math.log(max(p if correct[n] == 1 else 1.0 - p, 1e-12))
         if store:
             probability[n] = p
@@ -353,7 +353,7 @@ def predict_answers(
             item[ITEM_RESIDUAL] += item[ITEM_MOVES] * h[ITEM_WALK] * max(day[n] - item[ITEM_DAY], 0.0)
         mean, v, _, _ = _expected(student, pair, item, topic, discrimination[i], repetition)
         logit[n], variance[n] = mean, v
-        probability[n] = answer_update(mean, v, 1)[0]
+        probability[n] = _answer_update(mean, v, 1)[0]
     return probability, logit, variance
 
 

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seedtest_analytics.stats.ability.data import Answers, Floats, KnownItems
+from seedtest_analytics.stats.ability.data import LAST_DAY, Answers, Floats, KnownItems
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
+from seedtest_analytics.stats.checks import array_of, number
 
 _NEVER = -1e300
 
@@ -66,7 +67,11 @@ class FilterState:
         return len(self.students)
 
     def levels(self, day: float) -> tuple[Floats, Floats]:
-        """(n_students,) level and standard error at ``day``. Silence keeps the level and widens the error."""
+        """(n_students,) level and standard error at ``day``. Silence keeps the level and widens the error.
+
+        Raises AbilityDataError for a day that is not finite or beyond 10 million.
+        """
+        number(day, "day", low=-LAST_DAY, high=LAST_DAY, error=AbilityDataError)
         from seedtest_analytics.stats.ability import filter_kernels as kernels
 
         level, variance = kernels.levels_at(self.students, float(day), self.hyperparameters.as_array())
@@ -258,10 +263,13 @@ class Expected:
 
 
 def expect(state: FilterState, student: ArrayLike, *, item: ArrayLike, topic: ArrayLike, day: ArrayLike) -> Expected:
-    """What the state expects of (n,) answers, each as the next one of its student. Unknown codes are new ones."""
+    """What the state expects of (n,) answers, each as the next one of its student. Unknown codes are new ones.
+
+    Raises AbilityDataError as ``Answers.of`` does.
+    """
     from seedtest_analytics.stats.ability import filter_kernels as kernels
 
-    n = len(np.atleast_1d(np.asarray(student)))
+    n = array_of(student, "student", error=AbilityDataError).size
     wanted = Answers.of(student, item, topic=topic, day=day, correct=np.zeros(n, dtype=np.int8))
     pair_slot, _ = find_slots(wanted.student, wanted.topic, known=state.pair_keys)
     repeat_slot, _ = find_slots(wanted.student, wanted.item, known=state.repeat_keys)

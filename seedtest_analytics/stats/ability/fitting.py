@@ -17,6 +17,7 @@ from seedtest_analytics.stats.ability.data import Answers, Floats, KnownItems
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.filtering import PredictiveLikelihood
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
+from seedtest_analytics.stats.checks import count
 
 MIN_ANSWERS = 500
 MIN_STUDENTS = 20
@@ -85,8 +86,10 @@ def fit_hyperparameters(
         max_passes: passes of the filter before the search gives up.
 
     Raises:
-        AbilityDataError: without answers.
+        AbilityDataError: without answers, or for ``max_answers`` or ``max_passes`` that are not whole numbers from 1.
     """
+    count(max_answers, "max_answers", low=1, error=AbilityDataError)
+    count(max_passes, "max_passes", low=1, error=AbilityDataError)
     from scipy.optimize import minimize
 
     if len(answers) == 0:

@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seedtest_analytics.stats.ability.data import Floats
+from seedtest_analytics.stats.ability.data import LAST_DAY, Floats
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.ability.smoothing import LevelWeeks
+from seedtest_analytics.stats.checks import LARGEST, floats, one_of
 
 Pace = Literal["own", "cohort", "none"]
 
@@ -48,14 +49,14 @@ def goal_path(
     """Project every row of ``levels`` by ``days_ahead`` (one number, or one per row; days after the row's week end).
 
     Raises:
-        AbilityDataError: for an unknown pace, or days that are negative or not finite.
+        AbilityDataError: for an unknown pace, days that are negative, not finite or beyond 10 million, an infinite target, or
+            arrays that are not numbers of one for each row.
     """
     from scipy.special import ndtr
 
-    if pace not in ASSUMPTIONS:
-        raise AbilityDataError(f"unknown pace {pace!r}; use own, cohort or none")
-    days = np.broadcast_to(np.asarray(days_ahead, dtype=np.float64), levels.level.shape)
-    bad = np.flatnonzero(~(np.isfinite(days) & (days >= 0)))
+    one_of(pace, "pace", choices=tuple(ASSUMPTIONS), error=AbilityDataError)
+    days = _by_row(days_ahead, "days_ahead", n_rows=len(levels.level))
+    bad = np.flatnonzero(~((days >= 0) & (days <= LAST_DAY)))
     if len(bad):
         raise AbilityDataError(
             f"{len(bad)} rows have days_ahead that are negative or not finite; take dates in the future"
@@ -74,6 +75,16 @@ def goal_path(
     se = np.sqrt(np.maximum(variance, 0.0))
     probability = np.full(len(mean), np.nan)
     if target is not None:
-        gap = mean - np.asarray(target, dtype=np.float64)
+        goals = _by_row(target, "target", n_rows=len(mean))
+        if (np.abs(goals) > LARGEST).any():
+            raise AbilityDataError(f"{int((np.abs(goals) > LARGEST).sum())} targets are infinite; leave those rows out")
+        gap = mean - goals
         probability = np.where(se > 0, ndtr(gap / np.where(se > 0, se, 1.0)), (gap >= 0).astype(np.float64))
     return GoalPath(mean, se, probability=probability, assumption=ASSUMPTIONS[pace])
+
+
+def _by_row(values: ArrayLike, name: str, *, n_rows: int) -> Floats:
+    given = floats(values, name, error=AbilityDataError)
+    if given.shape not in ((), (n_rows,)):
+        raise AbilityDataError(f"{name} has shape {given.shape}, need one number or ({n_rows},): one for each row")
+    return np.broadcast_to(given.astype(np.float64), (n_rows,))

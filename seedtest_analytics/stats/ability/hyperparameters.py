@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedtest_analytics.stats.ability.errors import AbilityDataError
+from seedtest_analytics.stats.checks import number
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +28,9 @@ class Hyperparameters:
         practice: gain of the level per unit of log(1 + answers of the student).
         repetition: effect of log(1 + earlier answers of the student to the item); no part of ability.
         growth_days: growth by slope stops this many days after an answer, until the next answer.
+
+    Raises:
+        AbilityDataError: for a number that is not finite, a negative variance, walk, spread or time.
     """
 
     level_mean: float = 0.0
@@ -49,8 +52,7 @@ class Hyperparameters:
     def __post_init__(self) -> None:
         values = asdict(self)
         for name, value in values.items():
-            if not math.isfinite(value):
-                raise AbilityDataError(f"hyperparameter {name} is {value}; it must be finite")
+            number(value, f"hyperparameter {name}", error=AbilityDataError)
             if value < 0 and name.endswith(("variance", "walk", "spread", "days")):
                 raise AbilityDataError(f"hyperparameter {name} is {value}; it must not be negative")
         if self.level_variance <= 0:

@@ -7,7 +7,7 @@ the item, the last answers, pauses, and effects of items, students and sequences
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from seedtest_analytics.stats.ability.data import Answers, Floats
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.filtering import Filtered, FilterState, expect, find_slots
+from seedtest_analytics.stats.checks import array_of, count, number, one_of
 
 _NEVER = -1e300
 _CHUNK = 200_000
@@ -30,6 +31,8 @@ class Effect:
 
     ``variance`` is the prior's, in logits²; ``walk`` is added per day. With ``fade`` > 0 the effect returns to 0 at this
     rate a day instead. A repeat is a student's item, a sequence an item after a given item, answered right or wrong.
+
+    Raises AbilityDataError for another owner or loading, or a negative number.
     """
 
     owner: Owner
@@ -37,6 +40,12 @@ class Effect:
     variance: float = 0.05
     walk: float = 0.0
     fade: float = 0.0
+
+    def __post_init__(self) -> None:
+        one_of(self.owner, "owner", choices=get_args(Owner), error=AbilityDataError)
+        one_of(self.loading, "loading", choices=get_args(Loading), error=AbilityDataError)
+        for name in ("variance", "walk", "fade"):
+            number(getattr(self, name), name, low=0.0, error=AbilityDataError)
 
 
 EFFECTS: dict[str, Effect] = {
@@ -122,14 +131,14 @@ def predict_next(
     """(n,) P(right) of answers that are not given yet, each as the next one of its student. Unknown codes are new ones.
 
     Raises:
-        AbilityDataError: if the two states do not come from the same answers.
+        AbilityDataError: if the two states do not come from the same answers, and as ``Answers.of`` does.
     """
     if len(state.pairs) != len(ability.pair_keys) or len(state.repeats) != len(ability.repeat_keys):
         raise AbilityDataError(
             f"the states differ: {len(ability.pair_keys)} and {len(state.pairs)} topics of students; "
             "continue both with the same answers"
         )
-    n = len(np.atleast_1d(np.asarray(student)))
+    n = array_of(student, "student", error=AbilityDataError).size
     wanted = Answers.of(student, item, topic=topic, day=day, correct=np.zeros(n, dtype=np.int8))
     expected = expect(ability, wanted.student, item=wanted.item, topic=wanted.topic, day=wanted.day)
     pair, _ = find_slots(wanted.student, wanted.topic, known=ability.pair_keys)
@@ -253,7 +262,11 @@ def fit_effects(
     A round tries four times and a quarter of each current scale. A larger scale must raise the log likelihood by
     ``_WORTH``, and a smaller one may cost as much: so an effect that says nothing shrinks round by round. Only the first
     ``max_answers`` answers count.
+
+    Raises AbilityDataError for ``max_answers`` or ``rounds`` that are not whole numbers from 1.
     """
+    count(max_answers, "max_answers", low=1, error=AbilityDataError)
+    count(rounds, "rounds", low=1, error=AbilityDataError)
     chosen = dict(EFFECTS) if effects is None else dict(effects)
     start = learn_next(_head(filtered, 0), chosen).state
     head = _head(filtered, max_answers)

@@ -45,7 +45,7 @@ SLOPE_DAYS = 91.0
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH)
-def invert(matrix, n, work) -> None:
+def _invert(matrix, n, work) -> None:
     """Replace the leading (n, n) of a symmetric positive definite matrix by its inverse (Cholesky, in place).
 
     Inner loops run along rows: only those fill vector registers.
@@ -211,7 +211,7 @@ def _level_prior(knot_day, h, n_slopes, precision) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH)
-def student_posterior(knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h):
+def _student_posterior(knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h):
     """Posterior of one student. ``slope`` and ``location`` by answer: P = logistic(slope · (θ + u) - location).
 
     Returns the mean (d,) and covariance (d, d) of levels (W,) and of slopes in logits a day, one per quarter,
@@ -282,7 +282,7 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, by_topic, c
                 g[first + c] -= total
             for c in range(length):
                 T[c, c] += D[first + c]
-            invert(T, length, small_work)
+            _invert(T, length, small_work)
             for c in range(length):
                 w = cell_knot[first + c]
                 covariance[w, w] += D[first + c]
@@ -290,7 +290,7 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, by_topic, c
                     inverses[inverse_start[k] + c * length + e] = T[c, e]
                     covariance[w, cell_knot[first + e]] -= D[first + c] * T[c, e] * D[first + e]
                     right[w] -= D[first + c] * T[c, e] * g[first + e]
-        invert(covariance, size, work)
+        _invert(covariance, size, work)
         largest = 0.0
         for i in range(size):
             total = 0.0
@@ -429,7 +429,7 @@ def smooth_students(
         knot_day, topics, cell_start, cell_knot, answer_start, by_topic = _lay_out(
             rows, topic, day, origin, knot_days, place
         )
-        mean, covariance, u, u_variance, u_level, iterations = student_posterior(
+        mean, covariance, u, u_variance, u_level, iterations = _student_posterior(
             knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h
         )
         most = max(most, iterations)
@@ -512,7 +512,7 @@ def combine_students(
         knot_day, _, cell_start, cell_knot, answer_start, by_topic = _lay_out(
             rows, topic, day, origin, knot_days, place
         )
-        mean, covariance, _, _, _, _ = student_posterior(
+        mean, covariance, _, _, _, _ = _student_posterior(
             knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h
         )
         values[s], variances[s] = _combine(knot_day, mean, covariance, dates, weights, h, np.empty(len(mean)))

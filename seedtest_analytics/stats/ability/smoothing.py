@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seedtest_analytics.stats.ability.data import Floats
+from seedtest_analytics.stats.ability.data import LAST_DAY, Floats
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.filtering import Filtered
+from seedtest_analytics.stats.checks import array_of, count, numbers
 from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes, usable_cores
 
 Codes = NDArray[np.int32]
@@ -85,13 +86,17 @@ def smooth(filtered: Filtered, week_ends: ArrayLike, *, threads: int | None = No
         threads: None for all cores that the process may use. Results do not depend on it.
 
     Raises:
-        AbilityDataError: if week ends do not ascend or answers follow the last one.
+        AbilityDataError: if week ends are not finite numbers that ascend, answers follow the last one, or ``threads`` is not
+            a whole number from 1.
     """
     from seedtest_analytics.stats.ability import smoother_kernels as kernels
 
-    ends = np.atleast_1d(np.asarray(week_ends, dtype=np.float64))
+    _check_threads(threads)
+    ends = numbers(
+        np.atleast_1d(array_of(week_ends, "week_ends", error=AbilityDataError)), "week end", error=AbilityDataError
+    )
     answers = filtered.answers
-    if len(ends) == 0 or not bool(np.isfinite(ends).all() and (np.diff(ends) > 0).all()):
+    if len(ends) == 0 or np.abs(ends).max() > LAST_DAY or not bool((np.diff(ends) > 0).all()):
         raise AbilityDataError("week_ends must be finite and ascend; give at least one")
     _refuse_later(filtered, float(ends[-1]), name="the last week end")
     task = _Task.of(filtered, origin=float(ends[0]))
@@ -143,6 +148,11 @@ def smooth(filtered: Filtered, week_ends: ArrayLike, *, threads: int | None = No
     )
 
 
+def _check_threads(threads: int | None) -> None:
+    if threads is not None:
+        count(threads, "threads", low=1, error=AbilityDataError)
+
+
 def change_between(
     filtered: Filtered, earlier: tuple[float, float], *, recent: tuple[float, float], threads: int | None = None
 ) -> Change:
@@ -155,11 +165,14 @@ def change_between(
         earlier, recent: first day and exclusive last day of each window.
 
     Raises:
-        AbilityDataError: for a window without length, or answers after the recent window.
+        AbilityDataError: for a window that is not two ascending days, answers after the recent window, or ``threads`` that is
+            not a whole number from 1.
     """
     from seedtest_analytics.stats.ability import smoother_kernels as kernels
 
-    for name, (begin, end) in (("earlier", earlier), ("recent", recent)):
+    _check_threads(threads)
+    for name, window in (("earlier", earlier), ("recent", recent)):
+        begin, end = numbers(window, name, like=(2,), low=-LAST_DAY, high=LAST_DAY, error=AbilityDataError).tolist()
         if not begin < end:
             raise AbilityDataError(f"the {name} window ends at day {end:g}, not after its begin at day {begin:g}")
     _refuse_later(filtered, recent[1], name="the end of the recent window")

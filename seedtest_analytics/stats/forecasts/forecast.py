@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from seedtest_analytics.stats.checks import count
 from seedtest_analytics.stats.forecasts.bounded import bounded, slope_at, unbounded
 from seedtest_analytics.stats.forecasts.local_level import LocalLevel, one_step, walk_local_level
 from seedtest_analytics.stats.forecasts.prophet_model import ProphetFit, fit_prophet, holiday_weeks
@@ -108,7 +109,11 @@ def forecast_many(
     """Forecast series in at most ``processes`` parallel processes; order and results do not depend on their number.
 
     ``on_done`` is called with the number finished so far.
+
+    Raises:
+        ValueError: for ``processes`` that is not a whole number from 1.
     """
+    count(processes, "processes", low=1)
     task = partial(forecast_series, settings=settings)
     processes = min(processes, len(series) // SERIES_PER_PROCESS)
     if processes <= 1:

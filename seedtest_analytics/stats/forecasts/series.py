@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seedtest_analytics.stats.checks import LARGEST, count, number, refuse
+from seedtest_analytics.stats.checks import LARGEST, count, number, numbers, refuse
 from seedtest_analytics.stats.verification.expectations import ForecastScore
 
 Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ class WeeklySeries:
         return int(np.isfinite(self.values).sum())
 
 
-def bounds_of(metric: str) -> Bounds | None:
+def _bounds_of(metric: str) -> Bounds | None:
     """The least and the largest value of a metric: shares and probabilities lie in 0..1."""
     return (0.0, 1.0) if metric in SHARES or metric.startswith("topic:") else None
 
@@ -83,9 +83,9 @@ def weekly_series(
         raise ValueError(f"{metric}: {len(weeks)} weeks, {len(y)} values and {len(w)} evidence counts must match")
     refuse(np.isnat(weeks), f"no week in {metric}", need="give each value its Monday")
     refuse((w < 0) | (error < 0), f"negative evidence or error in {metric}", need="give numbers from 0")
-    limits = bounds or bounds_of(metric)
+    limits = _bounds_of(metric) if bounds is None else bounds
     if limits is not None:
-        low, high = (number(limit, "bound") for limit in limits)
+        low, high = numbers(limits, "bounds", like=(2,)).tolist()
         if not low < high:
             raise ValueError(f"{metric}: the bounds {low:g} and {high:g} leave no room")
         refuse(

@@ -12,10 +12,11 @@ import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike
 
+from seedtest_analytics.stats.checks import count
 from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import check_finite
 from seedtest_analytics.stats.growth.density import is_far_outside, log_prior
-from seedtest_analytics.stats.growth.laplace import sample_around
+from seedtest_analytics.stats.growth.laplace import check_sampling, sample_around
 from seedtest_analytics.stats.growth.mixture import (
     level_probability,
     mixture_moments,
@@ -56,7 +57,7 @@ class BinomialDensity:
         if is_far_outside(theta) or abs(theta[2:]).max() > 30:
             return -math.inf, gradient
         value = log_prior(theta, self.priors, has_sigma=False, gradient=gradient)
-        e0, e1, l11, l21, l22 = absolute_factor(theta, self.data.week_mean)
+        e0, e1, l11, l21, l22 = _absolute_factor(theta, self.data.week_mean)
         d = self.data
         sums = integrate_everyone(d.starts, d.week, d.answered, d.right, e0, e1, l11, l21, l22, self.modes, BLOCKS)
         gradient[0] += sums[1]
@@ -83,7 +84,12 @@ def fit_binomial(
         n_draws: importance draws; None takes 2,000, fewer for more than 1,000 students, and at least 800.
         seed: of the draws.
         thresholds: of the verdict.
+
+    Raises:
+        ValueError: `n_draws` is not a whole number from 2, or `seed` not one from 0.
     """
+    n_draws = default_draws(data.n_students) if n_draws is None else n_draws
+    check_sampling(n_draws, seed)
     priors = priors or GrowthPriors()
     density = BinomialDensity(data, priors)
     start, steps = _starting_point(data)
@@ -91,7 +97,7 @@ def fit_binomial(
     return sample_around(
         mode,
         lambda theta: np.array([density.value_and_gradient(row)[0] for row in theta]),
-        n_draws=n_draws or default_draws(data.n_students),
+        n_draws=n_draws,
         seed=seed,
         priors=priors,
         data=data,
@@ -100,7 +106,8 @@ def fit_binomial(
 
 
 def default_draws(n_students: int) -> int:
-    """Importance draws for a cohort of this size."""
+    """Importance draws for a cohort of this size; ValueError unless `n_students` is a whole number from 1."""
+    count(n_students, "n_students", low=1)
     return int(np.clip(DRAWS_TIMES_STUDENTS // n_students, MIN_DRAWS, MAX_DRAWS))
 
 
@@ -135,7 +142,7 @@ def predict_counts(
         raise ValueError("a goal of the binomial family is a share of right answers, strictly between 0 and 1")
     size = HYPER_DRAWS_TIMES_STUDENTS // data.n_students
     theta = posterior.hyper_draws(n_hyper_draws or int(np.clip(size, MIN_HYPER_DRAWS, MAX_HYPER_DRAWS)))
-    population = np.array([absolute_factor(row, data.week_mean) for row in theta])
+    population = np.array([_absolute_factor(row, data.week_mean) for row in theta])
     quantiles = np.array([(1 - level) / 2, (1 + level) / 2])
     logit_goals = np.log(goals / (1 - goals))
     check_finite("goal", logit_goals)
@@ -161,7 +168,7 @@ def predict_counts(
     )
 
 
-def absolute_factor(theta: np.ndarray, week_mean: float) -> tuple[float, float, float, float, float]:
+def _absolute_factor(theta: np.ndarray, week_mean: float) -> tuple[float, float, float, float, float]:
     """(intercept at week 0, slope, l11, l21, l22) with the students' covariance = L L'."""
     tau0, tau1, rho = math.exp(theta[2]), math.exp(theta[3]), math.tanh(theta[4])
     intercept = float(theta[0] - theta[1] * week_mean)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from seedtest_analytics.stats.checks import LARGEST, array_of, number
 from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.posterior import Family, GrowthPosterior, SamplerRun, Thresholds, fitted_data
@@ -64,18 +65,21 @@ def theta_of(draws: Mapping[str, np.ndarray], family: Family, *, week_mean: floa
         week_mean: mean week over the rows, where theta has its intercept.
 
     Raises:
-        ValueError: a parameter is missing, shapes differ, or a value is not finite or not positive.
+        ValueError: a parameter is missing, shapes differ, or a value is not a number, not finite or not positive.
     """
     wanted = [name for name in BRMS_NAMES if family == "gaussian" or name != "sigma"]
     missing = [name for name in wanted if name not in draws]
     if missing:
         raise ValueError(f"draws of {missing} are missing; got {sorted(draws)}")
-    columns = [np.asarray(draws[name], dtype=float) for name in wanted]
+    number(week_mean, "week_mean")
+    columns = [array_of(draws[name], name) for name in wanted]
+    if any(column.dtype.kind not in "fiu" for column in columns):
+        raise ValueError(f"draws of {', '.join(wanted)} must be numbers")
     shapes = {column.shape for column in columns}
     if len(shapes) > 1 or len(next(iter(shapes))) != 2:
         raise ValueError(f"draws must all have one shape (chains, draws), not {sorted(shapes)}")
     for name, column in zip(wanted, columns, strict=True):
-        if not np.isfinite(column).all() or (name.startswith("s") and (column <= 0).any()):
+        if not (np.abs(column) <= LARGEST).all() or (name.startswith("s") and (column <= 0).any()):
             raise ValueError(f"draws of {name} contain values that are not finite or not positive")
     intercept, week, sd_intercept, sd_week, correlation, *sigma = columns
     correlation = np.arctanh(np.clip(correlation, -MAX_CORRELATION, MAX_CORRELATION))

@@ -9,12 +9,29 @@ docs/decisions has the reason why it does not replace this module.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from seedtest_analytics.stats.checks import array_of
 
 MIN_DRAWS = 4
 
 
-def rhat(draws: np.ndarray) -> float:
-    """Larger of the split R-hats of rank-normalised and of folded draws; NaN if constant, not finite or too few."""
+def chains_of(draws: ArrayLike) -> np.ndarray:
+    """Shape (chains, draws), as floats; NaN and infinity stay. Raises `ValueError` for other shapes and for text."""
+    array = array_of(draws, "draws")
+    if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "fiu":
+        raise ValueError(
+            f"draws have shape {array.shape} and type {array.dtype}, need numbers of shape (chains, draws)"
+        )
+    return array.astype(float, copy=False)
+
+
+def rhat(draws: ArrayLike) -> float:
+    """Larger of the split R-hats of rank-normalised and of folded draws; NaN if constant, not finite or too few.
+
+    Like the others it raises `ValueError` for what is not numbers of shape (chains, draws).
+    """
+    draws = chains_of(draws)
     if _cannot_be_judged(draws):
         return float("nan")
     halves = _split(draws)
@@ -22,23 +39,31 @@ def rhat(draws: np.ndarray) -> float:
     return max(_split_rhat(_rank_normalise(halves)), _split_rhat(_rank_normalise(folded)))
 
 
-def ess_bulk(draws: np.ndarray) -> float:
+def ess_bulk(draws: ArrayLike) -> float:
     """Effective sample size of the rank-normalised split draws, for the centre of the distribution."""
+    draws = chains_of(draws)
     return float("nan") if _cannot_be_judged(draws) else _ess(_rank_normalise(_split(draws)))
 
 
-def ess_tail(draws: np.ndarray) -> float:
+def ess_tail(draws: ArrayLike) -> float:
     """Smaller of the effective sample sizes of the 5 % and 95 % quantiles."""
+    draws = chains_of(draws)
     if _cannot_be_judged(draws):
         return float("nan")
     low, high = np.quantile(draws, [0.05, 0.95])
     return min(_ess(_split((draws <= edge).astype(float))) for edge in (low, high))
 
 
-def ebfmi(energy: np.ndarray) -> np.ndarray:
-    """Energy Bayesian fraction of missing information per chain, shape (chains,) (Betancourt 2016)."""
-    centred = energy - energy.mean(axis=1, keepdims=True)
-    return np.asarray((np.diff(energy, axis=1) ** 2).sum(axis=1) / (centred**2).sum(axis=1))
+def ebfmi(energy: ArrayLike) -> np.ndarray:
+    """Energy Bayesian fraction of missing information per chain, shape (chains,) (Betancourt 2016).
+
+    NaN where the energy of a chain is constant or not finite.
+    """
+    energy = chains_of(energy)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        centred = energy - energy.mean(axis=1, keepdims=True)
+        share = (np.diff(energy, axis=1) ** 2).sum(axis=1) / (centred**2).sum(axis=1)
+    return np.where(np.isfinite(share), share, np.nan)
 
 
 def _cannot_be_judged(draws: np.ndarray) -> bool:

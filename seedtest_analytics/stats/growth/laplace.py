@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from seedtest_analytics.stats.checks import count
 from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.density import MarginalDensity
@@ -19,6 +20,8 @@ from seedtest_analytics.stats.growth.psis import smooth_weights
 
 # Heavier tails than the posterior has: a proposal with lighter tails has importance weights of infinite variance.
 PROPOSAL_DF = 8
+MIN_DRAWS, MAX_DRAWS = 2, 10_000_000
+LARGEST_SEED = 2**53
 
 
 def fit_laplace(
@@ -29,13 +32,24 @@ def fit_laplace(
     seed: int = 0,
     thresholds: Thresholds | None = None,
 ) -> GrowthPosterior:
-    """Posterior of the gaussian family; an unusable one is returned too, so that it can be stored with its verdict."""
+    """Posterior of the gaussian family; an unusable one is returned too, so that it can be stored with its verdict.
+
+    Raises:
+        ValueError: `n_draws` is not a whole number from 2, or `seed` not one from 0.
+    """
+    check_sampling(n_draws, seed)
     priors = priors or GrowthPriors()
     density = MarginalDensity.of(data, priors)
     mode = laplace_mode(data, density)
     return sample_around(
         mode, density.values, n_draws=n_draws, seed=seed, priors=priors, data=data, thresholds=thresholds
     )
+
+
+def check_sampling(n_draws: int, seed: int) -> None:
+    """Raise `ValueError` unless `n_draws` is a whole number from 2 and `seed` one from 0."""
+    count(n_draws, "n_draws", low=MIN_DRAWS, high=MAX_DRAWS)
+    count(seed, "seed", high=LARGEST_SEED)
 
 
 def sample_around(
@@ -53,7 +67,7 @@ def sample_around(
     `log_densities` maps draws (K, P) to log posterior densities (K,) up to a constant; a draw whose density is not
     finite gets no weight.
     """
-    theta, log_proposal = propose(mode, n_draws, rng=np.random.default_rng(seed))
+    theta, log_proposal = _propose(mode, n_draws, rng=np.random.default_rng(seed))
     values = log_densities(theta)
     smoothed = smooth_weights(np.where(np.isfinite(values), values - log_proposal, -np.inf))
     return GrowthPosterior(
@@ -74,7 +88,7 @@ def laplace_mode(data: GrowthData, density: MarginalDensity) -> Mode:
     return find_mode(density.value_and_gradient, start, steps=steps)
 
 
-def propose(mode: Mode, n_draws: int, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _propose(mode: Mode, n_draws: int, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Multivariate t draws around a mode, shape (K, P), and their log densities up to a constant."""
     n_parameters = len(mode.location)
     normal = rng.standard_normal((n_draws, n_parameters))

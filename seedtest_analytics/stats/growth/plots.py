@@ -1,17 +1,21 @@
 """Arrays behind the plots of a growth fit; `assets.growth.bayesian.plots` draws them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from seedtest_analytics.stats.checks import codes, count, numbers, refuse
 from seedtest_analytics.stats.growth.data import GrowthData
+from seedtest_analytics.stats.growth.diagnostics import chains_of
 from seedtest_analytics.stats.growth.mixture import mixture_moments, mixture_quantile, normal_quantile
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, weighted_quantile
 from seedtest_analytics.stats.growth.prediction import conditional_lines
 
 INNER_LEVEL, OUTER_LEVEL = 0.5, 0.95
 CHECK_DRAWS, CHECK_STUDENTS = 60, 2000
+MOST_BINS = 10_000
+LARGEST_SEED = 2**53
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,16 @@ def posterior_intervals(posterior: GrowthPosterior) -> PosteriorIntervals:
     return PosteriorIntervals(tuple(parameters), *table.T)
 
 
-def rank_histogram(draws: np.ndarray, n_bins: int = 20) -> Ranks:
-    """Rank plot of one parameter's draws, shape (chains, draws)."""
+def rank_histogram(draws: ArrayLike, n_bins: int = 20) -> Ranks:
+    """Rank plot of one parameter's draws, shape (chains, draws).
+
+    Raises:
+        ValueError: for draws of another shape, or `n_bins` that is not whole and above 0.
+    """
     from scipy import stats
 
+    draws = chains_of(draws)
+    count(n_bins, "n_bins", low=1, high=MOST_BINS)
     ranks = stats.rankdata(draws, method="average").reshape(draws.shape)
     edges = np.linspace(0.5, draws.size + 0.5, n_bins + 1)
     counts = np.array([np.histogram(chain, edges)[0] for chain in ranks])
@@ -89,27 +99,33 @@ def rank_histogram(draws: np.ndarray, n_bins: int = 20) -> Ranks:
 
 def predictive_check(
     posterior: GrowthPosterior,
-    student: np.ndarray,
+    student: ArrayLike,
     *,
-    week: np.ndarray,
-    score: np.ndarray,
-    weight: np.ndarray | None = None,
+    week: ArrayLike,
+    score: ArrayLike,
+    weight: ArrayLike | None = None,
     seed: int = 0,
 ) -> PredictiveCheck:
     """Replicate the scores for new students of the fitted population and compare them week by week.
 
     Args:
         posterior: a gaussian fit.
-        student: integer code of each row, shape (N,); at most 2,000 students are used, drawn by `seed`.
+        student: id of each row, shape (N,); at most 2,000 students are used, drawn by `seed`.
         week, score: the fitted rows, shape (N,).
         weight: precision of each score in the fit, shape (N,): its noise has variance σ² / weight, and moments are
             weighted by it. None where the fit had no weights.
         seed: of the students and the replications.
+
+    Raises:
+        ValueError: for columns without rows or of different lengths, a missing student, a week or score that is not
+            finite, a weight that is not above 0, or a seed that is not whole.
     """
+    week, score, weight = _checked_rows(week, score, weight=weight)
+    student, n_students = codes(student, "student", length=len(week))
+    count(seed, "seed", high=LARGEST_SEED)
     rng = np.random.default_rng(seed)
-    kept = np.isin(student, rng.permutation(np.unique(student))[:CHECK_STUDENTS])
-    week, score = week[kept], score[kept]
-    weight = np.ones(len(score)) if weight is None else weight[kept]
+    kept = np.isin(student, rng.permutation(np.arange(n_students))[:CHECK_STUDENTS])
+    week, score, weight = week[kept], score[kept], weight[kept]
     code = np.unique(student[kept], return_inverse=True)[1]
     weeks, position = np.unique(week, return_inverse=True)
     mean, sd = _weekly_moments(score, weight, position=position)
@@ -125,6 +141,18 @@ def predictive_check(
     return PredictiveCheck(
         weeks, mean, observed_sd=sd, mean_lower=mean_lower, mean_upper=mean_upper, sd_lower=sd_lower, sd_upper=sd_upper
     )
+
+
+def _checked_rows(
+    week: ArrayLike, score: ArrayLike, *, weight: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    weeks = numbers(week, "week")
+    if len(weeks) == 0:
+        raise ValueError("a predictive check needs at least one score")
+    scores = numbers(score, "score", like=weeks.shape)
+    weights = np.ones(len(weeks)) if weight is None else numbers(weight, "weight", like=weeks.shape)
+    refuse(weights <= 0, "a weight that is not above 0", need="leave those rows out")
+    return weeks, scores, weights
 
 
 def _replicate(
@@ -155,19 +183,22 @@ def _weekly_moments(score: np.ndarray, weight: np.ndarray, *, position: np.ndarr
 
 
 def student_fans(
-    posterior: GrowthPosterior,
-    data: GrowthData,
-    *,
-    students: Sequence[int],
-    weeks: np.ndarray,
-    n_hyper_draws: int = 400,
+    posterior: GrowthPosterior, data: GrowthData, *, students: ArrayLike, weeks: ArrayLike, n_hyper_draws: int = 400
 ) -> list[Fan]:
-    """Lines of a few students (rows of `data.students`) over `weeks`, past and future, with exact mixture quantiles."""
+    """Lines of a few students (rows of `data.students`) over `weeks`, past and future, with exact mixture quantiles.
+
+    Raises:
+        ValueError: for students that are not rows of the data, weeks that are not finite, or draws that are not whole and
+            above 0.
+    """
+    rows = numbers(students, "student", low=0, high=data.n_students - 1)
+    refuse(rows % 1 != 0, "a student that is not a row of the data", need="give positions")
+    weeks = numbers(weeks, "week")
     theta = posterior.hyper_draws(n_hyper_draws)
     probabilities = np.array([*_bounds(INNER_LEVEL), *_bounds(OUTER_LEVEL)])
     normal = normal_quantile(probabilities)
     fans = []
-    for student in students:
+    for student in rows.astype(int).tolist():
         mean, covariance = conditional_lines(theta, data, student=student)
         table = np.empty((len(weeks), 5))
         for row, week in enumerate(weeks):
@@ -178,13 +209,19 @@ def student_fans(
             for column, (probability, z) in enumerate(zip(probabilities, normal, strict=True), start=1):
                 start = centre + spread * z
                 table[row, column] = mixture_quantile(means, 1 / sds, probability, centre, spread, start)
-        fans.append(Fan(data.students[student], np.asarray(weeks, dtype=float), *table.T))
+        fans.append(Fan(data.students[student], weeks, *table.T))
     return fans
 
 
-def probability_histogram(probability: np.ndarray, n_bins: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """Edges, shape (bins + 1,), and numbers of students with P in each bin."""
-    counts, edges = np.histogram(probability, bins=n_bins, range=(0.0, 1.0))
+def probability_histogram(probability: ArrayLike, n_bins: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Edges, shape (bins + 1,), and numbers of students with P in each bin; a missing P is in none.
+
+    Raises:
+        ValueError: for a probability outside 0..1, or `n_bins` that is not whole and above 0.
+    """
+    count(n_bins, "n_bins", low=1, high=MOST_BINS)
+    known = numbers(probability, "probability", low=0.0, high=1.0, is_missing_allowed=True)
+    counts, edges = np.histogram(known[np.isfinite(known)], bins=n_bins, range=(0.0, 1.0))
     return edges, counts
 
 

@@ -3,6 +3,7 @@
 It summarises and judges draws. `laplace`, `stan`, `binomial` and `brms` make them.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from seedtest_analytics.stats.checks import count, number
 from seedtest_analytics.stats.growth import diagnostics
 from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import GrowthData
@@ -30,6 +32,8 @@ class Thresholds:
     R-hat and effective sample sizes follow Vehtari et al. (2021), E-BFMI Betancourt (2016). Pareto k and the share of
     effective draws separated good from bad importance samples in the study of `docs/growth.md`. Few draws say too
     little about tails and about k itself, so `min_ess` applies to importance samples too.
+
+    Each is a number from 0 or infinity, which judges nothing; ValueError for others.
     """
 
     max_rhat: float = 1.01
@@ -39,6 +43,11 @@ class Thresholds:
     max_treedepth_hits: int = 0
     max_pareto_k: float = 0.5
     min_effective_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value != math.inf:
+                number(value, name, low=0.0)
 
 
 @dataclass(frozen=True)
@@ -177,7 +186,11 @@ class GrowthPosterior:
 
         Markov chains are concatenated and thinned evenly, so each contributes equally. Weighted draws are resampled
         systematically, one at the middle of each of K equal strata of the weights; no random number is needed.
+
+        Raises:
+            ValueError: `n_draws` is not a whole number from 1.
         """
+        count(n_draws, "n_draws", low=1)
         flat = self.theta.reshape(-1, self.theta.shape[-1])
         positions = (np.arange(min(n_draws, len(flat))) + 0.5) / min(n_draws, len(flat))
         if self.weights is None:

@@ -25,8 +25,9 @@ import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike
 
+from seedtest_analytics.stats.checks import count, number, one_of
 from seedtest_analytics.stats.growth.counts import CountData
-from seedtest_analytics.stats.growth.data import GrowthData, check_finite, name_rows
+from seedtest_analytics.stats.growth.data import GrowthData, check_finite, name_rows, numeric
 from seedtest_analytics.stats.growth.density import relative_factor, shrinkage
 from seedtest_analytics.stats.growth.mixture import (
     level_probability,
@@ -122,12 +123,15 @@ def predict_blocks(
 
     Raises:
         UnusablePosteriorError: the fit's diagnostics fall short.
-        ValueError: posterior and data do not match, or goals are out of range.
+        ValueError: posterior and data do not match, goals are out of range or of another shape, the event is unknown, the
+            level is not a probability, or a number of draws or students is not whole and above 0.
     """
+    one_of(event, "event", choices=("level", "score"))
+    count(block_students, "block_students", low=1)
     check_fit(posterior, data, family="gaussian", level=level)
     goal_weeks, goals = spread_goals(goal_week, goal, data=data)
     theta = posterior.hyper_draws(n_hyper_draws or hyper_draws_needed(data.n_students))
-    population = population_draws(theta, data)
+    population = _population_draws(theta, data)
     quantiles = np.array([(1 - level) / 2, (1 + level) / 2])
     for start in range(0, data.n_students, block_students):
         block = slice(start, min(start + block_students, data.n_students))
@@ -155,7 +159,8 @@ def predict_blocks(
 
 
 def hyper_draws_needed(n_students: int) -> int:
-    """Posterior draws that keep the Monte Carlo error of P below 0.002."""
+    """Posterior draws that keep the Monte Carlo error of P below 0.002; ValueError unless `n_students` is whole and from 1."""
+    count(n_students, "n_students", low=1)
     return int(np.clip(DRAWS_TIMES_STUDENTS // n_students, MIN_HYPER_DRAWS, MAX_HYPER_DRAWS))
 
 
@@ -173,7 +178,7 @@ def check_fit(posterior: GrowthPosterior, data: GrowthData | CountData, *, famil
 
 def check_level(level: float) -> None:
     """Raise `ValueError` unless 0 < level < 1."""
-    if not 0 < level < 1:
+    if not 0 < number(level, "level") < 1:
         raise ValueError(f"a credible interval needs a probability between 0 and 1, not {level}")
 
 
@@ -182,8 +187,9 @@ def spread_goals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Goal week and goal of every student, checked."""
     shape = (data.n_students,)
-    goal_weeks = np.ascontiguousarray(np.broadcast_to(np.asarray(goal_week, dtype=float), shape))
-    goals = np.ascontiguousarray(np.broadcast_to(np.asarray(goal, dtype=float), shape))
+    goal_weeks, goals = (
+        _for_each_student(name, values, shape=shape) for name, values in (("goal_week", goal_week), ("goal", goal))
+    )
     check_finite("goal_week", goal_weeks)
     check_finite("goal", goals)
     far = np.flatnonzero(
@@ -197,7 +203,14 @@ def spread_goals(
     return goal_weeks, goals
 
 
-def population_draws(theta: np.ndarray, data: GrowthData) -> np.ndarray:
+def _for_each_student(name: str, values: ArrayLike, *, shape: tuple[int]) -> np.ndarray:
+    given = numeric(name, values)
+    if given.shape not in ((1,), shape):
+        raise ValueError(f"{name} has shape {given.shape}, need one number or {shape}: one for each student")
+    return np.array(np.broadcast_to(given, shape))  # a view that is read-only would have the kernels compiled twice
+
+
+def _population_draws(theta: np.ndarray, data: GrowthData) -> np.ndarray:
     """Shape (K, 6): intercept at week 0, slope, l11, l21, l22 and sigma of each draw."""
     factors = np.array([relative_factor(row) for row in theta])
     return np.column_stack([theta[:, 0] - theta[:, 1] * data.week_mean, theta[:, 1], factors])
@@ -207,7 +220,7 @@ def relative_covariance(population: np.ndarray, design: np.ndarray) -> np.ndarra
     """Posterior covariance of a student's line given the population, in units of sigma², shape (K, 2, 2).
 
     Args:
-        population: draws as `population_draws` returns them, shape (K, 6).
+        population: draws as `_population_draws` returns them, shape (K, 6).
         design: the student's X'WX, shape (2, 2).
     """
     factor = np.zeros((len(population), 2, 2))
@@ -221,7 +234,7 @@ def conditional_lines(theta: np.ndarray, data: GrowthData, *, student: int) -> t
 
     In plain NumPy, for a few students; `predict_blocks` does the same for all. `student` is a row of `data.students`.
     """
-    population = population_draws(theta, data)
+    population = _population_draws(theta, data)
     A00, A01, A11, c0, c1 = data.statistics[student, :5]
     design = np.array([[A00, A01], [A01, A11]])
     covariance = relative_covariance(population, design)

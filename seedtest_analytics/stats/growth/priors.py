@@ -11,18 +11,20 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from seedtest_analytics.stats.checks import number
+
 Json = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class _Prior:
-    """A distribution with a location and, in its last field, a scale above zero."""
+    """A distribution with a location and, in its last field, a scale above zero; ValueError for other numbers."""
 
     dist: ClassVar[str]
 
     def __post_init__(self) -> None:
-        *_, scale = values = astuple(self)
-        if not (np.isfinite(values).all() and scale > 0):
+        *_, scale = [number(value, f"{name} of a {self.dist} prior") for name, value in asdict(self).items()]
+        if scale <= 0:
             raise ValueError(
                 f"a {self.dist} prior needs finite numbers and {fields(self)[-1].name} > 0, not {asdict(self)}"
             )
@@ -33,9 +35,9 @@ class _Prior:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Inverse of `to_json`; another `dist` is an error."""
+        """Inverse of `to_json`; ValueError for another `dist`, or a field that is missing or not a number."""
         _require_dist(value, cls.dist)
-        return cls(*(float(value[field.name]) for field in fields(cls)))
+        return cls(*(_field(value, field.name) for field in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class GrowthPriors:
         week: of the population's weekly slope.
         sd: of the students' SDs of intercept and of slope.
         sigma: of the SD of a weekly score about its student's line; the binomial family has none.
-        lkj_eta: shape of the LKJ prior of the correlation; 1 is uniform on (-1, 1).
+        lkj_eta: shape of the LKJ prior of the correlation, above 0; 1 is uniform on (-1, 1).
     """
 
     intercept: Normal = Normal(0.0, 1.0)
@@ -75,7 +77,7 @@ class GrowthPriors:
     lkj_eta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.lkj_eta) and self.lkj_eta > 0):
+        if number(self.lkj_eta, "eta of the LKJ prior") <= 0:
             raise ValueError(f"the LKJ prior needs eta > 0, not {self.lkj_eta}")
 
     def to_json(self) -> Json:
@@ -90,7 +92,11 @@ class GrowthPriors:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Mapping[str, Any]]) -> "GrowthPriors":
-        """Read the contract's shape; absent keys keep their defaults, unknown keys are an error."""
+        """Read the contract's shape; absent keys keep their defaults.
+
+        Raises:
+            ValueError: a key is unknown, or a prior has another `dist` or lacks a number.
+        """
         kinds: dict[str, type[_Prior]] = {"intercept": Normal, "week": Normal, "sd": HalfCauchy, "sigma": HalfCauchy}
         unknown = set(value) - {*kinds, "cor"}
         if unknown:
@@ -98,13 +104,17 @@ class GrowthPriors:
         given: dict[str, Any] = {name: kind.from_json(value[name]) for name, kind in kinds.items() if name in value}
         if "cor" in value:
             _require_dist(value["cor"], "lkj")
-            given["lkj_eta"] = float(value["cor"]["eta"])
+            given["lkj_eta"] = _field(value["cor"], "eta")
         return cls(**given)
 
     def as_array(self) -> np.ndarray:
         """Shape (9,): intercept mean and sd, week mean and sd, sd and sigma location and scale, eta."""
         parts = (self.intercept, self.week, self.sd, self.sigma)
         return np.array([*(number for part in parts for number in astuple(part)), self.lkj_eta])
+
+
+def _field(value: Mapping[str, Any], name: str) -> float:
+    return number(value.get(name), f"{name} of the {value['dist']} prior")
 
 
 def _require_dist(value: Mapping[str, Any], dist: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from seedtest_analytics.stats.checks import count, number
 from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.density import MarginalDensity
 from seedtest_analytics.stats.growth.diagnostics import ebfmi
@@ -19,6 +20,7 @@ from seedtest_analytics.stats.growth.laplace import laplace_mode
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, SamplerRun, Thresholds, fitted_data
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 
+LARGEST_SEED = 2**32 - 1
 PROGRAMS = Path(__file__).parent / "programs"
 
 
@@ -35,7 +37,10 @@ MARGINAL = StanProgram(PROGRAMS / "growth_marginal.stan", PROGRAMS / "marginal_l
 
 @dataclass(frozen=True)
 class StanSettings:
-    """Chains, iterations per chain and tuning of NUTS; Stan mixes the chain's number into the one `seed`."""
+    """Chains, iterations per chain and tuning of NUTS; Stan mixes the chain's number into the one `seed`.
+
+    Raises ValueError for counts that are not whole or out of range, and for an `adapt_delta` outside (0, 1).
+    """
 
     chains: int = 4
     warmup: int = 300
@@ -43,6 +48,14 @@ class StanSettings:
     seed: int = 42
     adapt_delta: float = 0.8
     max_treedepth: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("chains", "draws", "max_treedepth"):
+            count(getattr(self, name), name, low=1)
+        for name in ("warmup", "seed"):
+            count(getattr(self, name), name, high=LARGEST_SEED)
+        if not 0 < number(self.adapt_delta, "adapt_delta") < 1:
+            raise ValueError(f"adapt_delta must lie between 0 and 1, not {self.adapt_delta!r}")
 
 
 @dataclass(frozen=True)

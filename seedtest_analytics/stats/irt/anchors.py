@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seedtest_analytics.stats.checks import array_of, codes, column, count, number
 from seedtest_analytics.stats.irt.errors import IrtDataError
 
 Floats = NDArray[np.float64]
+
+ANY_LABEL = "OUSiufb"
+"""Types of labels: text, numbers, None."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class AnchorCriteria:
 
     ``max_sd_b``: an item with a larger population SD (logits) of b over previous calibrations is unstable.
     ``min_history``: calibrations needed to prove stability. ``min_per_bin``, ``min_per_topic``: anchors needed in each of
-    the ``n_difficulty_bins`` bins of equal width and in each topic.
+    the ``n_difficulty_bins`` bins of equal width and in each topic. Raises IrtDataError for numbers out of range.
     """
 
     min_responses: int = 100
@@ -35,6 +39,19 @@ class AnchorCriteria:
     min_per_bin: int = 1
     min_per_topic: int = 1
 
+    def __post_init__(self) -> None:
+        for name in ("min_responses", "min_history", "min_anchors", "min_per_bin", "min_per_topic"):
+            count(getattr(self, name), name, error=IrtDataError)
+        count(self.max_anchors, "max_anchors", low=1, error=IrtDataError)
+        count(self.n_difficulty_bins, "n_difficulty_bins", low=1, high=1000, error=IrtDataError)
+        for name in ("difficulty_lower", "difficulty_upper", "discrimination_min"):
+            number(getattr(self, name), name, error=IrtDataError)
+        number(self.max_sd_b, "max_sd_b", low=0.0, error=IrtDataError)
+        if not self.difficulty_lower < self.difficulty_upper:
+            raise IrtDataError(
+                f"difficulties from {self.difficulty_lower:g} to {self.difficulty_upper:g} leave no room for anchors"
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class AnchorCandidates:
@@ -42,6 +59,8 @@ class AnchorCandidates:
 
     ``flag``: a reason against the item (an odd estimate, drift, DIF), or None. ``is_proven``: stable by other evidence
     than the history, such as an anchor that a calibration has just screened and held fixed.
+
+    Raises IrtDataError for columns of unequal length or other types, and for missing item ids.
     """
 
     item_ids: NDArray[Any]
@@ -52,13 +71,28 @@ class AnchorCandidates:
     flag: NDArray[Any]
     is_proven: NDArray[np.bool_]
 
+    def __post_init__(self) -> None:
+        ids = array_of(self.item_ids, "item ids", error=IrtDataError)
+        codes(ids, "item id", length=ids.size, error=IrtDataError)
+        kinds = {"a": "f", "b": "f", "n_responses": "iu", "is_proven": "b", "topics": ANY_LABEL, "flag": ANY_LABEL}
+        for name, kind in kinds.items():
+            column(getattr(self, name), name, length=len(ids), kinds=kind, error=IrtDataError)
+
 
 @dataclass(frozen=True, eq=False)
 class ParameterHistory:
-    """Difficulties of previous calibrations on the platform scale, one entry per calibration and item, in any order."""
+    """Difficulties of previous calibrations on the platform scale, one entry per calibration and item, in any order.
+
+    Raises IrtDataError for columns of unequal length or other types, and for missing item ids.
+    """
 
     item_ids: NDArray[Any]
     b: Floats
+
+    def __post_init__(self) -> None:
+        ids = array_of(self.item_ids, "item ids", error=IrtDataError)
+        codes(ids, "item id", length=ids.size, error=IrtDataError)
+        column(self.b, "b", length=len(ids), kinds="f", error=IrtDataError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +116,9 @@ def select_anchor_items(
 ) -> AnchorSelection:
     """Rank eligible items by a, |b| and answers, and take the best of each topic × difficulty cell in turn.
 
-    So one large topic cannot supply all anchors. Raises IrtDataError for candidates of unequal length.
+    So one large topic cannot supply all anchors. Candidates, history and criteria check themselves.
     """
     rule = criteria or AnchorCriteria()
-    n = len(candidates.item_ids)
-    if any(len(x) != n for x in (candidates.a, candidates.b, candidates.n_responses, candidates.topics)):
-        raise IrtDataError("candidate arrays differ in length")
     sd_b, n_history = _spread(candidates, history)
     rejected = _rejected(candidates, rule, sd_b=sd_b, n_history=n_history)
     eligible = np.array([item not in rejected for item in candidates.item_ids.tolist()], dtype=bool)

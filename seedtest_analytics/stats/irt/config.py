@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from seedtest_analytics.stats.checks import count, number, one_of, positive
 from seedtest_analytics.stats.irt.errors import IrtDataError, UnidentifiedModelError
 from seedtest_analytics.stats.irt.model import ItemParameters, ModelName
 
@@ -16,26 +17,38 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal prior of b, of the intercept d, or of logit(c)."""
+    """Normal prior of b, of the intercept d, or of logit(c). Raises IrtDataError for numbers that are not finite, or sd ≤ 0."""
 
     mean: float = 0.0
     sd: float = 2.0
 
+    def __post_init__(self) -> None:
+        number(self.mean, "mean", error=IrtDataError)
+        positive(self.sd, "sd", error=IrtDataError)
+
 
 @dataclass(frozen=True)
 class LogNormal:
-    """Prior of the discrimination: log a ~ N(mean_log, sd_log²)."""
+    """Prior of the discrimination: log a ~ N(mean_log, sd_log²). Raises IrtDataError as ``Normal`` does."""
 
     mean_log: float = 0.0
     sd_log: float = 0.5
 
+    def __post_init__(self) -> None:
+        number(self.mean_log, "mean_log", error=IrtDataError)
+        positive(self.sd_log, "sd_log", error=IrtDataError)
+
 
 @dataclass(frozen=True)
 class Beta:
-    """Prior of the lower asymptote: c ~ Beta(alpha, beta), alpha, beta ≥ 1."""
+    """Prior of the lower asymptote: c ~ Beta(alpha, beta). Raises IrtDataError unless alpha, beta ≥ 1."""
 
     alpha: float = 5.0
     beta: float = 17.0
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta"):
+            number(getattr(self, name), name, low=1.0, error=IrtDataError)
 
 
 @dataclass(frozen=True)
@@ -54,13 +67,19 @@ class ItemPriors:
 
 @dataclass(frozen=True)
 class Quadrature:
-    """Equally spaced points on which the population density is evaluated and normalised to sum 1."""
+    """Equally spaced points on which the population density is evaluated and normalised to sum 1.
+
+    Raises IrtDataError for fewer than 5 or more than 10,000 points, limits that are not finite, or lower ≥ upper.
+    """
 
     points: int = 61
     lower: float = -6.0
     upper: float = 6.0
 
     def __post_init__(self) -> None:
+        count(self.points, "points", high=10_000, error=IrtDataError)
+        for name in ("lower", "upper"):
+            number(getattr(self, name), name, error=IrtDataError)
         if self.points < 5 or not self.lower < self.upper:
             raise IrtDataError(
                 f"quadrature of {self.points} points on [{self.lower}, {self.upper}]: need ≥ 5 points and lower < upper"
@@ -108,15 +127,21 @@ class CalibrationConfig:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if self.model not in ("Rasch", "2PL", "3PL"):
-            raise IrtDataError(f"unknown model {self.model!r}; use Rasch, 2PL or 3PL")
+        one_of(self.model, "model", choices=("Rasch", "2PL", "3PL"), error=IrtDataError)
+        one_of(self.standard_errors, "standard_errors", choices=("auto", "full", "block", "none"), error=IrtDataError)
+        one_of(self.precision, "precision", choices=("mixed", "double"), error=IrtDataError)
         if self.model == "3PL" and self.item_priors.c is None:
             raise UnidentifiedModelError(
                 "3PL needs a prior on c, because the likelihood is flat in c for easy items and has no unique maximum; "
                 "pass ItemPriors(c=Beta(5, 17)), or priors=None for that default"
             )
-        if self.tolerance <= 0 or self.max_iterations < 1 or self.min_responses < 1:
-            raise IrtDataError("tolerance must be > 0, max_iterations and min_responses ≥ 1")
+        positive(self.tolerance, "tolerance", error=IrtDataError)
+        for name in ("max_iterations", "min_responses", "min_rows"):
+            count(getattr(self, name), name, low=1, error=IrtDataError)
+        for name in ("min_anchors", "max_full_parameters"):
+            count(getattr(self, name), name, error=IrtDataError)
+        if self.threads is not None:
+            count(self.threads, "threads", low=1, error=IrtDataError)
 
     @property
     def item_priors(self) -> ItemPriors:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import count, numbers
 from seedtest_analytics.stats.irt.drift import DriftResult
 from seedtest_analytics.stats.irt.model import ItemParameters, probability
 
@@ -26,8 +27,12 @@ class CharacteristicCurves:
 def characteristic_curves(
     items: ItemParameters, n_shown: int = 12, *, theta: ArrayLike | None = None
 ) -> CharacteristicCurves:
-    """Curves of up to ``n_shown`` items, evenly spaced in the order of difficulty."""
-    at = np.linspace(-4.0, 4.0, 81) if theta is None else np.asarray(theta, dtype=np.float64)
+    """Curves of up to ``n_shown`` items, evenly spaced in the order of difficulty.
+
+    Raises ValueError for ``n_shown`` below 1, or abilities ``theta`` that are not (n_theta,) finite numbers.
+    """
+    count(n_shown, "n_shown", low=1)
+    at = np.linspace(-4.0, 4.0, 81) if theta is None else numbers(theta, "theta")
     order = np.argsort(items.b, kind="stable")
     shown = order[np.unique(np.linspace(0, len(order) - 1, min(n_shown, len(order))).round().astype(int))]
     picked = items.take(shown)
@@ -47,7 +52,11 @@ class DriftForest:
 
 
 def drift_forest(drift: DriftResult, n_shown: int = 30) -> DriftForest:
-    """The items whose difficulty changed most clearly. By size alone the least certain items would come first."""
+    """The items whose difficulty changed most clearly. By size alone the least certain items would come first.
+
+    Raises ValueError for ``n_shown`` below 1.
+    """
+    count(n_shown, "n_shown", low=1)
     alerted = {alert.item_id for alert in drift.alerts}
     is_alerted = np.isin(drift.item_ids, list(alerted))
     delta, se = drift.delta[:, 1], drift.se_delta[:, 1]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import array_of, numbers, one_of
 from seedtest_analytics.stats.irt.errors import DuplicateAnswersError, IrtDataError
 
 Floats = NDArray[np.float64]
@@ -61,6 +62,7 @@ class ResponseData:
         """
         from seedtest_analytics.stats.irt import kernels
 
+        one_of(duplicates, "duplicates", choices=("error", "keep"), error=IrtDataError)
         row_code, row_keys = _row_codes(user if isinstance(user, tuple) else (user,))
         item_code, item_ids = _codes(item, "item")
         answers = _binary(correct)
@@ -162,7 +164,11 @@ class ResponseData:
 
 
 def _codes(values: ArrayLike, name: str) -> tuple[NDArray[np.int32], Ids]:
-    array = values if isinstance(values, np.ndarray | pd.Series | pd.Categorical) else np.asarray(values)
+    array = (
+        values
+        if isinstance(values, np.ndarray | pd.Series | pd.Categorical)
+        else array_of(values, name, error=IrtDataError)
+    )
     if getattr(array, "ndim", 1) != 1:
         raise IrtDataError(f"{name} has {array.ndim} dimensions; pass one entry per answer")
     if isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.integer) and len(array):
@@ -209,7 +215,9 @@ def _row_codes(keys: tuple[ArrayLike, ...]) -> tuple[NDArray[np.int32], tuple[Id
 
 
 def _binary(correct: ArrayLike) -> NDArray[np.int8]:
-    values = np.asarray(correct)
+    values = array_of(correct, "correct", error=IrtDataError)
+    if values.ndim != 1:
+        raise IrtDataError(f"correct has {values.ndim} dimensions; pass one entry per answer")
     if values.dtype == object:
         values = np.asarray(pd.to_numeric(pd.Series(values), errors="coerce"), dtype=np.float64)
     wrong = np.flatnonzero(~((values == 0) | (values == 1)))
@@ -261,8 +269,8 @@ def _by_row(values: NDArray[Any], row_code: NDArray[np.int32], *, row_keys: tupl
 
 
 def _weights(weight: ArrayLike) -> Floats:
-    values = np.asarray(weight, dtype=np.float64)
-    if not bool(np.all(np.isfinite(values) & (values > 0))):
+    values = numbers(weight, "weight", is_missing_allowed=True, error=IrtDataError).astype(np.float64)
+    if not bool((values > 0).all()):
         raise IrtDataError("weights must be finite and > 0; leave rows of weight 0 out")
     return values
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from seedtest_analytics.stats.checks import count, number
 from seedtest_analytics.stats.irt.errors import IrtDataError
 from seedtest_analytics.stats.irt.linking import Link
 from seedtest_analytics.stats.irt.multiplicity import adjust
@@ -21,13 +22,22 @@ Severity = Literal["minor", "moderate", "severe"]
 
 @dataclass(frozen=True)
 class DriftThresholds:
-    """An alert needs a change above its size (contract 4.13) and an adjusted p-value below alpha."""
+    """An alert needs a change above its size (contract 4.13) and an adjusted p-value below alpha.
+
+    Raises IrtDataError for negative numbers, or an alpha above 1.
+    """
 
     delta_a: float = 0.20
     delta_b: float = 0.25
     delta_c: float = 0.03
     alpha: float = 0.05
     min_responses: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("delta_a", "delta_b", "delta_c"):
+            number(getattr(self, name), name, low=0.0, error=IrtDataError)
+        number(self.alpha, "alpha", low=0.0, high=1.0, error=IrtDataError)
+        count(self.min_responses, "min_responses", error=IrtDataError)
 
 
 @dataclass(frozen=True)

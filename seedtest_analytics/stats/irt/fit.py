@@ -13,7 +13,7 @@ from seedtest_analytics.stats.irt.grid_tables import MASKED_LOG_PRIOR, answer_ta
 from seedtest_analytics.stats.irt.model import ItemParameters, logistic
 from seedtest_analytics.stats.irt.multiplicity import adjust
 from seedtest_analytics.stats.irt.result import Calibration
-from seedtest_analytics.stats.irt.scoring import answers_to, score
+from seedtest_analytics.stats.irt.scoring import answers_to, by_row, score
 from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes
 
 Floats = NDArray[np.float64]
@@ -159,13 +159,15 @@ class PersonFit:
 def person_fit(
     data: ResponseData, items: ItemParameters, *, prior_mean: ArrayLike = 0.0, prior_sd: ArrayLike = 1.0
 ) -> PersonFit:
-    """l_z and l_z* of each row at its posterior mode; NaN for rows with fewer than five answers."""
+    """l_z and l_z* of each row at its posterior mode; NaN for rows with fewer than five answers.
+
+    Raises IrtDataError for priors of another shape or not finite, or an SD ≤ 0.
+    """
     from scipy.special import ndtr
 
     theta = score(data, items, prior_mean=prior_mean, prior_sd=prior_sd, method="MAP").theta
     used, items = answers_to(data, items)
-    mean = np.broadcast_to(np.asarray(prior_mean, dtype=np.float64), (data.n_rows,))
-    sd = np.broadcast_to(np.asarray(prior_sd, dtype=np.float64), (data.n_rows,))
+    mean, sd = by_row(prior_mean, "prior mean", n_rows=data.n_rows), by_row(prior_sd, "prior SD", n_rows=data.n_rows)
     l_z, l_z_star = np.full(data.n_rows, np.nan), np.full(data.n_rows, np.nan)
     for rows in row_blocks(used.row_start, _PERSON_BLOCK):
         pull = (mean[rows] - theta[rows]) / sd[rows] ** 2

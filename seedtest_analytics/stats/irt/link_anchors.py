@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seedtest_analytics.stats.irt.errors import AnchorsDisagreeError
+from seedtest_analytics.stats.checks import number
+from seedtest_analytics.stats.irt.errors import AnchorsDisagreeError, IrtDataError
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +24,7 @@ class AnchorRule:
     That is, its shift in b exceeds ``min_shift_b`` (logits) or its log ratio of slopes ``min_log_ratio_a``, and the same
     shift exceeds ``critical`` robust SDs of all anchors' shifts and, if known, ``critical`` of its standard errors. At
     most ``max_share`` of the anchors may be dropped. A robust SD of the shifts in b above ``max_spread_b`` means that
-    the two sides share no scale.
+    the two sides share no scale. Raises IrtDataError for negative numbers, or a share above 1.
     """
 
     critical: float = 3.0
@@ -31,6 +32,11 @@ class AnchorRule:
     min_log_ratio_a: float = 0.25
     max_share: float = 0.4
     max_spread_b: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("critical", "min_shift_b", "min_log_ratio_a", "max_spread_b"):
+            number(getattr(self, name), name, low=0.0, error=IrtDataError)
+        number(self.max_share, "max_share", low=0.0, high=1.0, error=IrtDataError)
 
 
 @dataclass(frozen=True)

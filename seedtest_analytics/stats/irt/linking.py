@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seedtest_analytics.stats.checks import count, one_of
+from seedtest_analytics.stats.checks import count, number, numbers, one_of, refuse
 from seedtest_analytics.stats.irt.errors import IrtDataError, LinkingError
 from seedtest_analytics.stats.irt.link_anchors import AnchorRule, CommonItems, DroppedAnchor, screen_anchors
 from seedtest_analytics.stats.irt.model import ItemParameters, logistic
@@ -35,14 +35,27 @@ MIN_SPREAD_B = 0.05
 
 @dataclass(frozen=True, eq=False)
 class LinkGrid:
-    """Abilities on the old scale, and their weights w(θ) in the characteristic curve criteria."""
+    """Abilities on the old scale, and their weights w(θ) in the characteristic curve criteria.
+
+    Raises IrtDataError for abilities that are not finite, and for weights that are negative or all 0.
+    """
 
     nodes: Floats
     weights: Floats
 
+    def __post_init__(self) -> None:
+        nodes = numbers(self.nodes, "node", error=IrtDataError)
+        if not numbers(self.weights, "weight", like=nodes.shape, low=0.0, error=IrtDataError).any():
+            raise IrtDataError("a link needs an ability with a weight above 0")
+
     @classmethod
     def normal(cls, points: int = 81, lower: float = -4.0, *, upper: float = 4.0) -> LinkGrid:
-        """Equally spaced points with standard normal weights of sum 1."""
+        """Equally spaced points with standard normal weights of sum 1; IrtDataError unless lower < upper."""
+        count(points, "points", low=2, high=100_000, error=IrtDataError)
+        for name, limit in (("lower", lower), ("upper", upper)):
+            number(limit, name, low=-30.0, high=30.0, error=IrtDataError)
+        if not lower < upper:
+            raise IrtDataError(f"the grid from {lower:g} to {upper:g} has no length")
         nodes = np.linspace(lower, upper, points)
         weights = np.exp(-0.5 * nodes**2)
         return cls(nodes, weights / weights.sum())
@@ -108,7 +121,8 @@ def link(
     order of ``new`` and ``old``; zeros for known parameters. They give the standard errors of A and B, and they keep
     anchors that are only uncertain from being dropped.
 
-    Raises LinkingError if fewer than ``min_anchors`` anchors with positive slopes remain.
+    Raises LinkingError if fewer than ``min_anchors`` anchors with positive slopes remain, and IrtDataError for an unknown
+    method, ``min_anchors`` below 1, or covariances that cannot be those of estimates.
     """
     one_of(method, "linking method", choices=METHODS, error=IrtDataError)
     count(min_anchors, "min_anchors", low=1, error=IrtDataError)
@@ -119,6 +133,8 @@ def link(
     criterion = _Criterion(method, grid or LinkGrid.normal())
     eta, loss = criterion.solve(pair)
     covariance = _delta_covariance(pair, eta, criterion=criterion)
+    if (np.diag(covariance) < 0).any():
+        raise IrtDataError("the items' covariances give a link of negative variance; compute them again")
     se = np.sqrt(np.diag(covariance))
     return Link(
         float(eta[0]),
@@ -144,8 +160,10 @@ def drifted_anchors(
 ) -> tuple[NDArray[Any], tuple[DroppedAnchor, ...]]:
     """Ids of the common items that may be held fixed, and the drifted ones: the screening of ``link`` alone.
 
-    Raises LinkingError if fewer than ``min_anchors`` would remain, or either side may be the drifted one.
+    Raises LinkingError if fewer than ``min_anchors`` would remain, or either side may be the drifted one, and IrtDataError
+    for other arguments out of range.
     """
+    count(min_anchors, "min_anchors", low=1, error=IrtDataError)
     pair = _pair(new, old, min_anchors=min_anchors, covariance_new=covariance_new, covariance_old=covariance_old)
     kept, dropped = _screened(pair, rule, min_anchors=min_anchors)
     return kept.ids, dropped
@@ -192,11 +210,15 @@ def _pair(
 def _wide(covariance: Floats | None, n: int, *, rows: NDArray[np.int64], name: str) -> Floats | None:
     if covariance is None:
         return None
-    if covariance.shape == (3 * n, 3 * n):
+    covariance = numbers(covariance, name, ndim=None, is_missing_allowed=True, error=IrtDataError)
+    is_wide = covariance.shape == (3 * n, 3 * n)
+    if not is_wide and covariance.shape != (n, 3, 3):
+        raise IrtDataError(f"{name} has shape {covariance.shape}; need ({n}, 3, 3) or ({3 * n}, {3 * n})")
+    variances = np.diag(covariance) if is_wide else np.einsum("nii->ni", covariance).ravel()
+    refuse(variances < 0, f"a negative variance in {name}", need="give covariances of estimates", error=IrtDataError)
+    if is_wide:
         flat = (3 * rows[:, None] + np.arange(3)).ravel()
         return np.asarray(np.nan_to_num(covariance[np.ix_(flat, flat)]))
-    if covariance.shape != (n, 3, 3):
-        raise IrtDataError(f"{name} has shape {covariance.shape}; need ({n}, 3, 3) or ({3 * n}, {3 * n})")
     wide = np.zeros((3 * len(rows), 3 * len(rows)))
     for k, row in enumerate(rows):
         wide[3 * k : 3 * k + 3, 3 * k : 3 * k + 3] = np.nan_to_num(covariance[row])

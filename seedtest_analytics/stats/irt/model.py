@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import LARGEST, array_of, codes, floats, numbers
 from seedtest_analytics.stats.irt.errors import IrtDataError
 
 Floats = NDArray[np.float64]
@@ -24,7 +25,8 @@ class ItemParameters:
     """Item parameters, all (n_items,): discrimination a (1/logit), difficulty b (logit), lower asymptote c.
 
     The object does not record its scale. Whoever passes it on names the scale: a calibration's own scale, or the
-    platform scale after linking. Raises IrtDataError for repeated items, a = 0, non-finite values and c outside [0, 1).
+    platform scale after linking. Raises IrtDataError for repeated or missing items, arrays of other shapes,
+    a = 0, values that are not numbers, and c outside [0, 1).
     """
 
     item_ids: NDArray[Any]
@@ -33,9 +35,15 @@ class ItemParameters:
     c: Floats
 
     def __post_init__(self) -> None:
-        if len(np.unique(self.item_ids)) != len(self.item_ids):
+        ids = array_of(self.item_ids, "item ids", error=IrtDataError)
+        if codes(ids, "item id", length=ids.size, error=IrtDataError)[1] != len(ids):
             raise IrtDataError("an item has two sets of parameters; keep one")
-        fine = np.isfinite(self.a) & np.isfinite(self.b) & (self.a != 0) & (self.c >= 0) & (self.c < 1)
+        if not self.a.shape == self.b.shape == self.c.shape == ids.shape:
+            raise IrtDataError(
+                f"parameters of shapes {self.a.shape}, {self.b.shape} and {self.c.shape} for {len(ids)} items: give one each"
+            )
+        is_number = (np.abs(self.a) <= LARGEST) & (np.abs(self.b) <= LARGEST)
+        fine = is_number & (self.a != 0) & (self.c >= 0) & (self.c < 1)
         if not bool(fine.all()):
             bad = self.item_ids[~fine][:5].tolist()
             raise IrtDataError(
@@ -44,10 +52,13 @@ class ItemParameters:
 
     @classmethod
     def of(cls, item_ids: ArrayLike, a: ArrayLike, *, b: ArrayLike, c: ArrayLike | None = None) -> ItemParameters:
-        """Parameters from anything array-like; a missing c, and NaN in c, mean 0."""
-        ids = np.asarray(item_ids)
-        guessing = np.zeros(len(ids)) if c is None else np.nan_to_num(np.asarray(c, dtype=np.float64))
-        return cls(ids, np.asarray(a, dtype=np.float64), b=np.asarray(b, dtype=np.float64), c=guessing)
+        """Parameters from anything array-like; a missing c, and NaN in c, mean 0. Raises IrtDataError as the class does."""
+        ids = array_of(item_ids, "item ids", error=IrtDataError)
+        slope, difficulty, guessing = (
+            floats(values, name, error=IrtDataError).astype(np.float64)
+            for values, name in ((a, "a"), (b, "b"), (np.zeros(ids.shape) if c is None else c, "c"))
+        )
+        return cls(ids, slope, b=difficulty, c=np.where(np.isnan(guessing), 0.0, guessing))
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -89,15 +100,18 @@ def logistic(z: Floats) -> Floats:
 
 
 def probability(theta: ArrayLike, items: ItemParameters) -> Floats:
-    """(n_items, n_theta) P(x = 1 | θ), with θ on the scale of ``items``."""
-    ability = np.asarray(theta, dtype=np.float64)
+    """(n_items, n_theta) P(x = 1 | θ), with (n_theta,) finite θ on the scale of ``items``; IrtDataError for others."""
+    ability = numbers(theta, "theta", error=IrtDataError)
     curve = logistic(items.a[:, None] * (ability[None, :] - items.b[:, None]))
     return np.asarray(items.c[:, None] + (1.0 - items.c[:, None]) * curve)
 
 
 def information(theta: ArrayLike, items: ItemParameters) -> Floats:
-    """(n_items, n_theta) Fisher information of each item: P′(θ)² / (P(θ) (1 − P(θ))) (Birnbaum 1968, p. 462)."""
-    ability = np.asarray(theta, dtype=np.float64)
+    """(n_items, n_theta) Fisher information of each item: P′(θ)² / (P(θ) (1 − P(θ))) (Birnbaum 1968, p. 462).
+
+    Raises IrtDataError for θ that is not (n_theta,) finite numbers.
+    """
+    ability = numbers(theta, "theta", error=IrtDataError)
     curve = logistic(items.a[:, None] * (ability[None, :] - items.b[:, None]))
     right = items.c[:, None] + (1.0 - items.c[:, None]) * curve
     slope = (1.0 - items.c[:, None]) * items.a[:, None] * curve * (1.0 - curve)

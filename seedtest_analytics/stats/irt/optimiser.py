@@ -92,7 +92,7 @@ def maximise(
             break
         is_em = passes <= em_steps
         if is_em:
-            proposed = m_step(likelihood, point, value=value, free=free)
+            proposed = _m_step(likelihood, point, value=value, free=free)
         else:
             proposed = _moved(point, free.unpack(direction), is_discrimination_positive=is_positive)
         new_value = likelihood.evaluate(proposed, dtype)
@@ -100,7 +100,7 @@ def maximise(
         least = value.objective - rounding * abs(value.objective)
         if new_value.objective < least and not is_em:
             pairs.clear()
-            proposed = m_step(likelihood, point, value=value, free=free)
+            proposed = _m_step(likelihood, point, value=value, free=free)
             new_value = likelihood.evaluate(proposed, dtype)
             passes += 1
         if new_value.objective < value.objective - _SURE_LOSS * rounding * abs(value.objective):
@@ -155,7 +155,9 @@ def _direction(gradient: Floats, pairs: list[Pair], *, value: Evaluation, free: 
     return direction
 
 
-def m_step(likelihood: MarginalLikelihood, point: Parameters, *, value: Evaluation, free: FreeParameters) -> Parameters:
+def _m_step(
+    likelihood: MarginalLikelihood, point: Parameters, *, value: Evaluation, free: FreeParameters
+) -> Parameters:
     """argmax of the expected complete-data log-likelihood plus log prior, by a few Newton steps on the counts."""
     proposed = point
     items, groups = value.item_gradient, value.group_gradient

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import numbers
 from seedtest_analytics.stats.irt.config import Quadrature
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.errors import IrtDataError
@@ -77,7 +78,7 @@ def score(
     """Ability of each row, on the scale of ``items``.
 
     ``prior_mean``, ``prior_sd``: a number, or (n_rows,). To score topics, pass each student's overall posterior. WLE
-    ignores them. Raises IrtDataError for non-finite priors, an SD ≤ 0, and an unknown method.
+    ignores them. Raises IrtDataError for priors of another shape or not finite, an SD ≤ 0, and an unknown method.
     """
     if method not in ("EAP", "MAP", "WLE"):
         raise IrtDataError(f"unknown method {method!r}; use EAP, MAP or WLE")
@@ -89,14 +90,24 @@ def score(
 
 
 def _task(data: ResponseData, items: ItemParameters, *, prior_mean: ArrayLike, prior_sd: ArrayLike) -> _Task:
-    mean = np.ascontiguousarray(np.broadcast_to(np.asarray(prior_mean, dtype=np.float64), (data.n_rows,)))
-    sd = np.ascontiguousarray(np.broadcast_to(np.asarray(prior_sd, dtype=np.float64), (data.n_rows,)))
+    mean, sd = by_row(prior_mean, "prior mean", n_rows=data.n_rows), by_row(prior_sd, "prior SD", n_rows=data.n_rows)
     fine = np.isfinite(mean) & np.isfinite(sd) & (sd > 0)
     if not bool(fine.all()):
         bad = data.row_ids[np.flatnonzero(~fine)[:5]].tolist()
         raise IrtDataError(f"invalid priors of {int((~fine).sum())} rows ({bad}): need a finite mean and SD > 0")
     known, items = answers_to(data, items)
     return _Task(known, items, mean=mean, sd=sd)
+
+
+def by_row(values: ArrayLike, name: str, *, n_rows: int) -> Floats:
+    """(n_rows,) from one number or one for each row, NaN where it is missing.
+
+    Raises IrtDataError for other shapes, and for what is not a number or infinite.
+    """
+    given = numbers(values, name, ndim=None, is_missing_allowed=True, error=IrtDataError).astype(np.float64)
+    if given.shape not in ((), (n_rows,)):
+        raise IrtDataError(f"{name} has shape {given.shape}, need one number or ({n_rows},): one for each row")
+    return np.array(np.broadcast_to(given, (n_rows,)))  # a read-only view would have the kernels compiled twice
 
 
 def answers_to(data: ResponseData, items: ItemParameters) -> tuple[ResponseData, ItemParameters]:

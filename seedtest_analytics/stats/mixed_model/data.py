@@ -6,8 +6,10 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from pandas.api.types import is_numeric_dtype
 
+from seedtest_analytics.stats.checks import array_of, count, number
 from seedtest_analytics.stats.mixed_model.formula import MixedModelFormula, RandomTerm
 
 Family = Literal["gaussian", "binomial"]
@@ -106,16 +108,30 @@ def _check_counts(share: pd.Series, attempts: pd.Series, *, response: str) -> No
     )
 
 
-def held_out_rows(student: pd.Series, week: pd.Series, *, share: float, seed: int) -> np.ndarray:
+def held_out_rows(student: ArrayLike, week: ArrayLike, *, share: float, seed: int) -> np.ndarray:
     """(n_rows,) mask of a random ``share`` of the student-weeks, a function of the set of student-weeks and ``seed``.
 
     All rows of a student's week are on one side, so a week is never predicted from itself.
+
+    Raises:
+        ValueError: for columns that are not (n_rows,), a missing student or week, a share outside 0 <= share < 1, or a seed
+            that is not a whole number from 0.
     """
-    if not 0 <= share < 1:
+    students, weeks = array_of(student, "student"), array_of(week, "week")
+    if students.ndim != 1 or students.shape != weeks.shape:
+        raise ValueError(
+            f"student and week have the shapes {students.shape} and {weeks.shape}; give one of each per row"
+        )
+    if pd.isna(students).any() or pd.isna(weeks).any():
+        raise ValueError(
+            f"{int((pd.isna(students) | pd.isna(weeks)).sum())} rows lack a student or week; leave them out"
+        )
+    count(seed, "seed", high=2**53)
+    if not 0 <= number(share, "share") < 1:
         raise ValueError(f"invalid held-out share {share}; it must be at least 0 and below 1")
-    pairs = pd.DataFrame({"student": student.astype(str).to_numpy(), "week": week.to_numpy()})
-    number = pairs.groupby(["student", "week"], sort=True).ngroup().to_numpy()
-    n_pairs = int(number.max()) + 1 if len(number) else 0
+    pairs = pd.DataFrame({"student": pd.Series(students).astype(str).to_numpy(), "week": weeks})
+    pair_of_row = pairs.groupby(["student", "week"], sort=True).ngroup().to_numpy()
+    n_pairs = int(pair_of_row.max()) + 1 if len(pair_of_row) else 0
     chosen = np.zeros(n_pairs, dtype=bool)
     chosen[np.random.default_rng(seed).permutation(n_pairs)[: round(share * n_pairs)]] = True
-    return chosen[number]
+    return chosen[pair_of_row]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from seedtest_analytics.stats.checks import count, numbers
 from seedtest_analytics.stats.segments.features import FeatureScale
 
 Floats = NDArray[np.float64]
@@ -19,11 +20,18 @@ SAME_SEGMENT = 0.75
 
 @dataclass(frozen=True)
 class PreviousSegment:
-    """A segment of an earlier run: identity, name and centre in the features' own units."""
+    """A segment of an earlier run: identity, name and centre in the features' own units, NaN where unknown.
+
+    Raises ValueError for an id that is not a whole number from 0, or a centre that is not numbers.
+    """
 
     segment_id: int
     label: str
     centre: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        count(self.segment_id, "segment_id")
+        numbers(list(self.centre.values()), f"centre of segment {self.segment_id}", is_missing_allowed=True)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def applies(label: str, centre: Mapping[str, float], *, slack: float = 0.0) -> bool:
+def _applies(label: str, centre: Mapping[str, float], *, slack: float = 0.0) -> bool:
     """Whether a contract label's rule holds for a raw centre."""
     return label in CONTRACT_RULES and all(rule(centre, slack) for rule in CONTRACT_RULES[label])
 
@@ -57,12 +57,12 @@ def applies(label: str, centre: Mapping[str, float], *, slack: float = 0.0) -> b
 def own_label(centre: Mapping[str, float], names: tuple[str, ...], *, scaled: Floats) -> str:
     """The contract label of a centre, else its one or two most distinct features, else ``average``."""
     for label in CONTRACT_RULES:
-        if applies(label, centre):
+        if _applies(label, centre):
             return label
-    return described(names, scaled)
+    return _described(names, scaled)
 
 
-def described(names: tuple[str, ...], scaled: Floats) -> str:
+def _described(names: tuple[str, ...], scaled: Floats) -> str:
     """The one or two most distinctive features of a (q,) scaled centre, in words."""
     return "_and_".join(word(names[j], scaled[j]) for j in sorted(_distinct(scaled)[:2])) or "average"
 
@@ -80,7 +80,7 @@ def word(feature: str, scaled: float) -> str:
 def still_holds(label: str, centre: Mapping[str, float], *, names: tuple[str, ...], scaled: Floats) -> bool:
     """Whether a label of an earlier run may stay, with some slack."""
     if label in CONTRACT_RULES:
-        return applies(label, centre, slack=KEEPING_SLACK)
+        return _applies(label, centre, slack=KEEPING_SLACK)
     if label == "average":
         return bool(np.abs(scaled).max(initial=0.0) < 2 * DISTINCT)
     now = {word(name, value) for name, value in zip(names, scaled, strict=True) if abs(value) >= STILL_DISTINCT}

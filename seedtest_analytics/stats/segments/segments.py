@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import array_of, count, numbers, one_of
 from seedtest_analytics.stats.segments.choice import ClusterCount, choose_count
 from seedtest_analytics.stats.segments.clustering import Clustering, cluster, one_thread, within_sums
 from seedtest_analytics.stats.segments.features import FeatureScale, plan_scale
@@ -25,10 +26,17 @@ from seedtest_analytics.stats.segments.stability import UNSTABLE, Stability, boo
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+MOST_CLUSTERS = 1000
+LARGEST_SEED = 2**31
+"""The resamples count on from the seed, and scikit-learn takes seeds below 2³²."""
+
 
 @dataclass(frozen=True)
 class SegmentSettings:
-    """``n_clusters`` None chooses k; ``method`` is ``kmeans`` or ``gmm``; fewer than ``min_users`` are one segment."""
+    """``n_clusters`` None chooses k; ``method`` is ``kmeans`` or ``gmm``; fewer than ``min_users`` are one segment.
+
+    Raises ValueError for another method, and for numbers that are not whole or out of range.
+    """
 
     n_clusters: int | None = None
     method: str = "kmeans"
@@ -36,6 +44,15 @@ class SegmentSettings:
     largest: int = 8
     bootstrap_repeats: int = 20
     seed: int = 42
+
+    def __post_init__(self) -> None:
+        one_of(self.method, "method", choices=("kmeans", "gmm"))
+        if self.n_clusters is not None:
+            count(self.n_clusters, "n_clusters", low=1, high=MOST_CLUSTERS)
+        count(self.min_users, "min_users", low=1)
+        count(self.largest, "largest", low=1, high=MOST_CLUSTERS)
+        count(self.bootstrap_repeats, "bootstrap_repeats", high=100_000)
+        count(self.seed, "seed", high=LARGEST_SEED)
 
 
 @dataclass(frozen=True)
@@ -95,25 +112,25 @@ def segment_students(
     Segments that match none of ``previous`` get ids from ``first_new_id`` on, or above the previous ids.
 
     Raises:
-        ValueError: without students, for columns of different length, or an unknown method.
+        ValueError: without students, for columns that are not (n,) numbers of one length, infinite values, or a first id
+            that is not a whole number from 0.
     """
     chosen = settings or SegmentSettings()
-    if chosen.method not in ("kmeans", "gmm"):
-        raise ValueError(f"method must be 'kmeans' or 'gmm', not {chosen.method!r}")
-    lengths = {len(np.asarray(values)) for values in features.values()}
+    count(first_new_id, "first_new_id")
+    lengths = {array_of(values, name).size for name, values in features.items()}
     if len(lengths) != 1 or 0 in lengths:
         raise ValueError(f"features need one column each of the same length above 0, not lengths {sorted(lengths)}")
-    scale = plan_scale(features)
-    Z = scale.transform(features) if scale.names else np.zeros((lengths.pop(), 0))
-    count = _count(Z, chosen)
+    raw = {name: numbers(values, name, is_missing_allowed=True) for name, values in features.items()}
+    scale = plan_scale(raw)
+    Z = scale.transform(raw) if scale.names else np.zeros((lengths.pop(), 0))
+    found = _count(Z, chosen)
     clustering, stability = _one_segment(Z), Stability(np.ones(1))
-    if count.k > 1:
-        clustering = _without_empty(cluster(Z, count.k, method=chosen.method, seed=chosen.seed))
+    if found.k > 1:
+        clustering = _without_empty(cluster(Z, found.k, method=chosen.method, seed=chosen.seed))
     k, labels = len(clustering.centres), clustering.labels
     if k > 1:
         repeats = chosen.bootstrap_repeats
         stability = bootstrap_jaccard(Z, labels, k=k, method=chosen.method, seed=chosen.seed, repeats=repeats)
-    raw = {name: np.asarray(values, dtype=np.float64) for name, values in features.items()}
     medians = [_medians(raw, labels == j) for j in range(k)]
     scaled = np.zeros((k, 0))
     if scale.names:
@@ -150,9 +167,9 @@ def segment_students(
         coordinates=coordinates,
         explained=explained,
         segments=segments,
-        count=count,
+        count=found,
         method=clustering.method,
-        reason=count.reason,
+        reason=found.reason,
         n_fitted=clustering.n_fitted,
         between_ss=total - float(within.sum()),
         scale=scale,

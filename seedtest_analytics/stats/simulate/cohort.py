@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from seedtest_analytics.stats.checks import count
 from seedtest_analytics.stats.simulate.attempts import (
     Attempts,
     Corrections,
@@ -16,7 +17,7 @@ from seedtest_analytics.stats.simulate.attempts import (
     draw_corrections,
     draw_sessions,
 )
-from seedtest_analytics.stats.simulate.config import CELL_STUDENTS, CohortConfig, hour_table
+from seedtest_analytics.stats.simulate.config import CELL_STUDENTS, CohortConfig, SimulationError, hour_table
 from seedtest_analytics.stats.simulate.items import ItemBank, draw_items
 from seedtest_analytics.stats.simulate.students import Goals, Students, draw_goals, draw_students
 
@@ -40,7 +41,11 @@ def simulate_cohort(config: CohortConfig, block_students: int = DEFAULT_BLOCK_ST
     """Blocks of about ``block_students`` students (whole cells of 512), in order.
 
     A configuration gives the same students and attempts for any block size, and a larger cohort begins with the smaller.
+
+    Raises:
+        SimulationError: ``block_students`` is not a whole number from 1.
     """
+    count(block_students, "block_students", low=1, error=SimulationError)
     items, hours = draw_items(config), hour_table(config)
     cells = -(-config.n_students // CELL_STUDENTS)
     step = max(1, block_students // CELL_STUDENTS)

@@ -5,15 +5,37 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
+
+from seedtest_analytics.stats.checks import count, number, numbers
 
 CELL_STUDENTS = 512
 """Students drawn from one random stream. A cell is always drawn whole, so block size and n_students do not matter."""
 
 MODELS = ("2PL", "3PL")
 SLUMP_WEEKS_AGO = 4
+LARGEST_LOGIT = 100.0
+WHOLE_FIELDS = (
+    ("n_students", 1, 10_000_000),
+    ("n_weeks", 1, 520),
+    ("seed", 0, 2**63 - 1),
+    ("n_topics", 1, 1000),
+    ("items_per_topic", 1, 1000),
+    ("n_organisations", 0, 1_000_000),
+    ("n_classrooms", 0, 1_000_000),
+    ("n_drifting_items", 0, 1_000_000),
+    ("drift_weeks", 0, 520),
+)
+REAL_FIELDS = (
+    *((f"{name}_sd_logit", 0.0, LARGEST_LOGIT) for name in ("ability", "growth", "week", "topic")),
+    *((f"{name}_logit", -LARGEST_LOGIT, LARGEST_LOGIT) for name in ("growth_mean", "repeat_gain", "drift", "slump")),
+    ("growth_correlation", -1.0, 1.0),
+    ("sessions_per_week", 0.0, 1000.0),
+    ("questions_per_session", 0.0, 1000.0),
+)
+"""Fields with the least and the largest value."""
 _FIRST_DAY, _LAST_DAY = dt.date(1910, 1, 1), dt.date(2199, 12, 31)
 
 
@@ -56,6 +78,9 @@ class CohortConfig:
         n_drifting_items, drift_logit, drift_weeks: items that are not anchors and whose difficulty moves by
             ``drift_logit`` in the last weeks.
         slump_logit: loss of ability in the first topic, SLUMP_WEEKS_AGO weeks before the last one.
+
+    Raises:
+        SimulationError: for a field out of its range; the message names it.
     """
 
     n_students: int
@@ -96,25 +121,32 @@ class CohortConfig:
     slump_logit: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("activity", "growth_logit"):  # JSON has lists
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name, lowest, highest in (
-            ("n_students", 1, 10_000_000),
-            ("n_weeks", 1, 520),
-            ("seed", 0, 2**63 - 1),
-            ("n_topics", 1, 1000),
-            ("items_per_topic", 1, 1000),
-        ):
+        self._check_kinds()
+        for name, lowest, highest in WHOLE_FIELDS:
             value = getattr(self, name)
-            if not lowest <= value <= highest:
+            if not lowest <= number(value, name, error=SimulationError) <= highest:
                 raise SimulationError(f"{name} = {value} is not allowed; use {lowest:,} to {highest:,}")
-        if not _FIRST_DAY <= self.until <= _LAST_DAY:
+            count(value, name, high=2**63, error=SimulationError)
+        if type(self.until) is not dt.date or not _FIRST_DAY <= self.until <= _LAST_DAY:
             raise SimulationError(f"until = {self.until} is not allowed; use {_FIRST_DAY} to {_LAST_DAY}")
         for name in (n for n in self.__dataclass_fields__ if n.startswith("share_") or n.endswith("_hazard")):
-            if not 0 <= getattr(self, name) < 1:
+            if not 0 <= number(getattr(self, name), name, error=SimulationError) < 1:
                 raise SimulationError(f"{name} = {getattr(self, name)} is not allowed; use at least 0 and less than 1")
+        for name, least, largest in REAL_FIELDS:
+            number(getattr(self, name), name, low=least, high=largest, error=SimulationError)
         if self.model not in MODELS:
             raise SimulationError(f"model = {self.model!r} is not allowed; use {' or '.join(MODELS)}")
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise SimulationError(f"timezone = {self.timezone!r} is not allowed; use one such as Asia/Seoul") from None
+
+    def _check_kinds(self) -> None:
+        for name in ("activity", "growth_logit"):  # JSON has lists
+            kinds = numbers(getattr(self, name), name, low=-LARGEST_LOGIT, high=LARGEST_LOGIT, error=SimulationError)
+            if len(kinds) == 0 or (name == "activity" and (kinds < 0).any()):
+                raise SimulationError(f"{name} = {getattr(self, name)} is not allowed; use at least one number from 0")
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def name(self) -> str:
@@ -142,7 +174,7 @@ class CohortConfig:
     @property
     def end_us(self) -> int:
         """First instant after ``until``, in µs since 1970."""
-        return instant_us(self.until + dt.timedelta(days=1), 0, zone=ZoneInfo(self.timezone))
+        return _instant_us(self.until + dt.timedelta(days=1), 0, zone=ZoneInfo(self.timezone))
 
     def rng(self, stage: str, cell: int = 0) -> np.random.Generator:
         """The random stream of a stage in a cell. Streams are independent of each other and of the order of use."""
@@ -150,7 +182,7 @@ class CohortConfig:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
 
-def instant_us(day: dt.date, hour: int, *, zone: ZoneInfo) -> int:
+def _instant_us(day: dt.date, hour: int, *, zone: ZoneInfo) -> int:
     """A full local hour as µs since 1970. An hour that the clock skips is the hour after it."""
     local = dt.datetime.combine(day, dt.time(hour), zone)
     return round(local.timestamp()) * 1_000_000
@@ -160,5 +192,5 @@ def hour_table(config: CohortConfig) -> np.ndarray:
     """(n_weeks, 7, 24) instants of all local hours of the cohort's weeks, in µs since 1970."""
     zone, monday = ZoneInfo(config.timezone), config.first_monday
     days = [monday + dt.timedelta(days=n) for n in range(7 * config.n_weeks)]
-    hours = [instant_us(day, hour, zone=zone) for day in days for hour in range(24)]
+    hours = [_instant_us(day, hour, zone=zone) for day in days for hour in range(24)]
     return np.array(hours, np.int64).reshape(config.n_weeks, 7, 24)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from seedtest_analytics.stats.simulate.config import CohortConfig
+from seedtest_analytics.stats.checks import array_of, column, numbers, refuse
+from seedtest_analytics.stats.simulate.config import LARGEST_LOGIT, CohortConfig, SimulationError
 
 SHARE_ANCHORS = 0.1
 
@@ -44,7 +46,16 @@ def draw_items(config: CohortConfig) -> ItemBank:
     )
 
 
-def probability_correct(items: ItemBank, item: np.ndarray, *, theta: np.ndarray) -> np.ndarray:
-    """P(x = 1 | θ) = c + (1 − c) · logistic(a (θ − b)), elementwise for items (indices) and abilities in logits."""
+def probability_correct(items: ItemBank, item: ArrayLike, *, theta: ArrayLike) -> np.ndarray:
+    """P(x = 1 | θ) = c + (1 − c) · logistic(a (θ − b)), elementwise for (n,) items (indices) and abilities in logits.
+
+    Raises:
+        SimulationError: for indices that are not whole numbers of items of the bank, or abilities beyond ±100 logits.
+    """
+    item = array_of(item, "item", error=SimulationError)
+    column(item, "item", length=item.size, kinds="iu", error=SimulationError)
+    outside = (item < 0) | (item >= len(items.item_id))
+    refuse(outside, "an item outside the bank", need=f"give 0 to {len(items.item_id) - 1}", error=SimulationError)
+    theta = numbers(theta, "theta", like=item.shape, low=-LARGEST_LOGIT, high=LARGEST_LOGIT, error=SimulationError)
     a, b, c = items.discrimination[item], items.difficulty_logit[item], items.guessing[item]
     return np.asarray(c + (1 - c) / (1 + np.exp(-a * (theta - b))))

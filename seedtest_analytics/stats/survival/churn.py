@@ -18,8 +18,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seedtest_analytics.stats.checks import count, number, one_of
 from seedtest_analytics.stats.survival.cox import CoxFit
-from seedtest_analytics.stats.survival.design import Design
+from seedtest_analytics.stats.survival.design import Design, named_columns
 from seedtest_analytics.stats.survival.reasons import Part, Reason, reason, subjects_of
 from seedtest_analytics.stats.survival.weibull import WeibullFit
 from seedtest_analytics.stats.verification.probabilities import ProbabilityScore
@@ -56,6 +57,9 @@ class ChurnSettings:
     heuristic is used. ``separation_ridge`` is the prior precision (per standard deviation of a covariate) of the refit
     where covariates separate. The check runs forward from the last ``forward_landmarks`` landmarks that can be judged,
     or by ``folds`` of students where there are too few, on at most about ``check_rows`` rows, of whole students.
+
+    Raises:
+        ValueError: for another family, numbers out of range, or a follow-up that ends before the horizon.
     """
 
     horizon_days: int = 14
@@ -69,6 +73,17 @@ class ChurnSettings:
     forward_landmarks: int = 4
     folds: int = 5
     check_rows: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        one_of(self.family, "family", choices=("cox", "weibull"))
+        for name in ("horizon_days", "min_returns", "min_silences", "min_users", "forward_landmarks", "check_rows"):
+            count(getattr(self, name), name, low=1)
+        count(self.folds, "folds", low=2, high=1000)
+        number(self.separation_ridge, "separation_ridge", low=0.0)
+        if self.follow_up_days is not None and count(self.follow_up_days, "follow_up_days") < self.horizon_days:
+            raise ValueError(
+                f"follow_up_days {self.follow_up_days} ends before the horizon of {self.horizon_days} days"
+            )
 
 
 @dataclass(frozen=True)
@@ -127,9 +142,9 @@ class ChurnModel:
         never started (``days_since_last`` NaN) has probability NaN.
 
         Raises:
-            ValueError: for a horizon beyond the follow-up of the fit.
+            ValueError: for a horizon beyond the follow-up of the fit, or covariates that are not numbers of one length.
         """
-        horizon = float(self.horizon_days if horizon_days is None else horizon_days)
+        horizon = number(self.horizon_days if horizon_days is None else horizon_days, "horizon_days", low=0.0)
         if self.fit is None or self.design is None:
             risk = _heuristic(covariates, horizon).sum(axis=1)
             return risk, np.full(len(risk), np.nan), np.full(len(risk), np.nan)
@@ -145,7 +160,11 @@ class ChurnModel:
         return silence, lower, upper
 
     def relative_hazard(self, covariates: Mapping[str, ArrayLike]) -> Floats:
-        """(n,) hazard of returning relative to a student with average covariates; NaN for the heuristic."""
+        """(n,) hazard of returning relative to a student with average covariates; NaN for the heuristic.
+
+        Raises:
+            ValueError: for covariates that are not numbers of one length.
+        """
         if self.fit is None or self.design is None:
             return np.full(len(_heuristic(covariates, self.horizon_days)), np.nan)
         matrix = self.design.matrix(covariates)
@@ -156,6 +175,9 @@ class ChurnModel:
 
         The columns of one covariate (value, bend, missing indicator) are added. For the heuristic: half the weight
         minus the weighted part.
+
+        Raises:
+            ValueError: for covariates that are not numbers of one length.
         """
         if self.fit is None or self.design is None:
             parts = _heuristic(covariates, self.horizon_days)
@@ -170,7 +192,11 @@ class ChurnModel:
         """For each student up to ``top`` subjects that change the risk most, strongest first.
 
         Subjects without a plain reason (see :class:`Part`) are left out.
+
+        Raises:
+            ValueError: for covariates that are not numbers of one length, or a negative ``top``.
         """
+        count(top, "top")
         names, parts = self.contributions(covariates)
         silence = self.predict_silence(covariates)[0]
         raw = np.column_stack([np.asarray(covariates[name], dtype=np.float64).reshape(len(silence)) for name in names])
@@ -220,7 +246,7 @@ def _heuristic(covariates: Mapping[str, ArrayLike], horizon_days: float) -> Floa
     absent = [name for name in HEURISTIC_COVARIATES if name not in covariates]
     if absent:
         raise KeyError(f"the heuristic needs covariates {absent}, which were not given")
-    silence, gap, sessions = (np.atleast_1d(np.asarray(covariates[name], np.float64)) for name in HEURISTIC_COVARIATES)
+    silence, gap, sessions = named_columns(covariates, HEURISTIC_COVARIATES).values()
     gap = np.where(np.isnan(gap), silence, gap)
     parts = (silence / horizon_days, gap / GAP_SCALE_DAYS, 1.0 - np.nan_to_num(sessions) / SESSIONS_SCALE)
     return np.asarray(HEURISTIC_WEIGHTS * np.clip(np.column_stack(parts), 0.0, 1.0))

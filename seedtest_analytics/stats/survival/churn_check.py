@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from seedtest_analytics.stats.checks import count
 from seedtest_analytics.stats.survival.churn import ChurnSettings, Method
 from seedtest_analytics.stats.survival.cox import CoxFit, SurvivalData, check_survival_data, fit_cox
 from seedtest_analytics.stats.survival.errors import ColumnsError, ConvergenceError, SurvivalDataError
-from seedtest_analytics.stats.survival.panel import LandmarkPanel
+from seedtest_analytics.stats.survival.panel import LAST_DAY, LandmarkPanel
 from seedtest_analytics.stats.survival.sampling import parts_of, whole_students
 from seedtest_analytics.stats.survival.weibull import WeibullFit, fit_weibull
 from seedtest_analytics.stats.verification.probabilities import ProbabilityScore, score_probabilities
@@ -19,7 +20,12 @@ Floats = NDArray[np.float64]
 
 
 def known_at(panel: LandmarkPanel, day: int) -> LandmarkPanel:
-    """The panel as known on ``day``: earlier landmarks, followed until that day. Rows keep their order."""
+    """The panel as known on ``day``: earlier landmarks, followed until that day. Rows keep their order.
+
+    Raises:
+        SurvivalDataError: for a day that is not a whole number.
+    """
+    count(day, "day", low=-LAST_DAY, high=LAST_DAY, error=SurvivalDataError)
     earlier = panel.take(panel.landmark_day < day)
     followed = day - earlier.landmark_day
     return replace(

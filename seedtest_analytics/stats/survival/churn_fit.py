@@ -27,14 +27,10 @@ def fit_churn(panel: LandmarkPanel, settings: ChurnSettings | None = None) -> Ch
     """Fit the churn model of a landmark panel, or return the heuristic with the reason.
 
     Thin data do not raise: no returns, no silences, one student, constant or separating covariates each lead to a named
-    method and a stated reason.
+    method and a stated reason. Panel and settings check themselves.
     """
     chosen = settings or ChurnSettings()
-    if chosen.family not in ("cox", "weibull"):
-        raise ValueError(f"family must be 'cox' or 'weibull', not {chosen.family!r}")
     follow_up = chosen.follow_up_days or chosen.horizon_days
-    if follow_up < chosen.horizon_days:
-        raise ValueError(f"follow_up_days {follow_up} ends before the horizon of {chosen.horizon_days} days")
     stopped = panel.stopped_at(follow_up)
     thin = _too_thin(stopped, chosen)
     if thin:

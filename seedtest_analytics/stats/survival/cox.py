@@ -263,7 +263,7 @@ def fit_cox(
     *,
     ties: str = "efron",
     ridge: float = 0.0,
-    hazard_horizons: tuple[float, ...] = (),
+    hazard_horizons: ArrayLike = (),
     start: Floats | None = None,
 ) -> CoxFit:
     """Maximise the partial likelihood by Newton's method with step halving.
@@ -280,7 +280,7 @@ def fit_cox(
         CollinearityError: where a covariate is constant or a combination of others.
         SeparationError: where the likelihood has no maximum; with a ridge above 0 it has one.
         ConvergenceError: after 60 iterations, or where the likelihood overflows.
-        ValueError: for other ties, a negative ridge, or a start of another length.
+        ValueError: for other ties, a negative ridge, a horizon below 0, or a start of another length.
     """
     one_of(ties, "ties", choices=("efron", "breslow"))
     number(ridge, "ridge", low=0.0)
@@ -309,7 +309,7 @@ def fit_cox(
             scalars=state.scalars,
         )
         residuals = scores @ covariance
-        hazards = _hazard_residuals(data, cells, state=state, residuals=residuals, horizons=hazard_horizons)
+        hazards = _hazard_residuals(data, cells, state=state, residuals=residuals, horizons=horizons)
     del Z, objective  # ranking the rows needs as much memory again
     scale = np.outer(spread, spread)
     robust = None if residuals is None else (residuals.T @ residuals) / scale
@@ -372,12 +372,12 @@ def _refuse_collinear(at_zero: Floats) -> None:
 
 
 def _hazard_residuals(
-    data: SurvivalData, cells: pl.Cells, *, state: _State, residuals: Floats, horizons: tuple[float, ...]
+    data: SurvivalData, cells: pl.Cells, *, state: _State, residuals: Floats, horizons: Floats
 ) -> Floats | None:
     """(n_clusters, m) influence of each cluster on the log cumulative baseline hazard at each horizon."""
-    if not horizons or data.clusters is None or len(np.unique(data.strata)) > 1:
+    if len(horizons) == 0 or data.clusters is None or len(np.unique(data.strata)) > 1:
         return None
-    last = np.searchsorted(cells.times, np.asarray(horizons), side="right") - 1
+    last = np.searchsorted(cells.times, horizons, side="right") - 1
     direct = pl.clustered_hazard_residuals(
         data.weights,
         state.linear,

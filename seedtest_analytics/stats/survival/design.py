@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from seedtest_analytics.stats.checks import array_of, numbers
 
 Floats = NDArray[np.float64]
 
@@ -76,15 +78,31 @@ class Design:
 
         Raises:
             KeyError: names the covariates that are needed and not given.
+            ValueError: for columns that are not numbers, or not of one length.
         """
         absent = [name for name in self.covariates if name not in covariates]
         if absent:
             raise KeyError(f"the model needs covariates {absent}, which were not given")
-        raw = {name: _floating(covariates[name]) for name in self.covariates}
+        raw = named_columns(covariates, self.covariates)
         out = np.empty((len(next(iter(raw.values()))), len(self.columns)), dtype=next(iter(raw.values())).dtype)
         for position, column in enumerate(self.columns):
             out[:, position] = column.values(raw[column.covariate])
         return out
+
+
+def named_columns(covariates: Mapping[str, ArrayLike], names: Sequence[str]) -> dict[str, Floats]:
+    """(n,) numbers by name, NaN where a value is missing; one number is a column of length 1.
+
+    Raises:
+        ValueError: for columns that are not numbers, are infinite, or are not of one length.
+    """
+    found = {
+        name: numbers(np.atleast_1d(array_of(covariates[name], name)), name, is_missing_allowed=True) for name in names
+    }
+    lengths = {name: len(values) for name, values in found.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"covariates need one value for each student, not the lengths {lengths}")
+    return found
 
 
 def _floating(values: ArrayLike) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seedtest_analytics.stats.checks import count, numbers
+from seedtest_analytics.stats.checks import count, number, numbers
 from seedtest_analytics.stats.verification.expectations import ForecastScore
 from seedtest_analytics.stats.verification.probabilities import ProbabilityScore
 
@@ -30,7 +30,15 @@ class Verdict:
 def judge_probabilities(
     score: ProbabilityScore, *, slope_range: tuple[float, float] = (0.5, 2.0), z: float = 1.96
 ) -> Verdict:
-    """Worse than the baseline, shifted by half a logit, or a slope outside ``slope_range``, by ``z`` standard errors."""
+    """Worse than the baseline, shifted by half a logit, or a slope outside ``slope_range``, by ``z`` standard errors.
+
+    Raises:
+        ValueError: for a negative ``z``, or a range that is not two ascending numbers.
+    """
+    number(z, "z", low=0.0)
+    low, high = numbers(slope_range, "slope_range", like=(2,)).tolist()
+    if not low < high:
+        raise ValueError(f"slope_range must ascend, not go from {low:g} to {high:g}")
     reasons = []
     if score.brier_gain + z * score.brier_gain_se < 0:
         reasons.append(
@@ -44,7 +52,7 @@ def judge_probabilities(
             f"against {score.predicted_share:.0%} of {score.n} cases"
         )
     slope, margin = score.calibration_slope, z * score.calibration_slope_se
-    if np.isfinite(slope) and (slope + margin < slope_range[0] or slope - margin > slope_range[1]):
+    if np.isfinite(slope) and (slope + margin < low or slope - margin > high):
         too = "too extreme" if slope < 1 else "too timid"
         reasons.append(f"its probabilities are {too}: calibration slope {slope:.2f} (1 is right)")
     return Verdict(tuple(reasons))
@@ -78,13 +86,15 @@ def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, rece
             so ordinary week-to-week variation is not drift.
 
     Raises:
-        ValueError: for shares outside 0..1, negative numbers of cases, or columns of unequal length.
+        ValueError: for shares outside 0..1, negative numbers of cases, columns of unequal length, ``recent`` below 1 or a
+            negative ``z``.
     """
     seen = numbers(observed, "observed share", low=0.0, high=1.0, is_missing_allowed=True)
     weeks = seen.shape
     mean = numbers(predicted, "predicted share", like=weeks, low=0.0, high=1.0, is_missing_allowed=True)
     size = numbers(n, "number of cases", like=weeks, low=0.0, is_missing_allowed=True)
     count(recent, "recent", low=1)
+    number(z, "z", low=0.0)
     gap = seen - mean
     known = np.isfinite(gap) & (size > 0)
     gap, size = gap[known], size[known]

@@ -1,0 +1,68 @@
+"""Good calls of ``stats.verification`` and ``stats.kpi``."""
+
+from functools import cache
+
+import numpy as np
+
+N = 12
+RNG = np.random.default_rng(0)
+UNIT, NORMAL = RNG.random(N), RNG.normal(size=N)
+HAPPENED = np.arange(N) % 3 == 0
+TIMES = np.arange(1.0, N + 1)
+
+
+@cache
+def probability_score():
+    from seedtest_analytics.stats.verification.probabilities import score_probabilities
+
+    return score_probabilities(UNIT, HAPPENED)
+
+
+@cache
+def forecast_score():
+    from seedtest_analytics.stats.verification.expectations import score_forecasts
+
+    return score_forecasts(UNIT, UNIT + 0.1, lower=UNIT - 1, upper=UNIT + 1, baseline=UNIT)
+
+
+PROBES = {
+    "verification.expectations.score_forecasts": {
+        "expected": UNIT,
+        "observed": UNIT + 0.1,
+        "lower": UNIT - 1,
+        "upper": UNIT + 1,
+        "baseline": UNIT,
+        "level": 0.8,
+        "weights": np.ones(N),
+    },
+    "verification.measured.probability_of_measured": {"probability": UNIT, "sd": UNIT, "error_sd": UNIT},
+    "verification.probabilities.score_probabilities": {
+        "probability": UNIT,
+        "outcome": HAPPENED,
+        "baseline": np.full(N, 0.4),
+        "clusters": np.arange(N),
+        "n_groups": 3,
+    },
+    "verification.probabilities.auc": {"score": NORMAL, "outcome": HAPPENED},
+    "verification.probabilities.reliability_curve": {"p": UNIT, "y": HAPPENED, "n_groups": 3},
+    "verification.probabilities.wilson_interval": {"share": UNIT, "n": TIMES},
+    "verification.verdict.judge_drift": {
+        "observed": UNIT,
+        "predicted": UNIT[::-1],
+        "n": 10 * TIMES,
+        "recent": 3,
+        "z": 3.0,
+    },
+    "verification.verdict.judge_probabilities": {
+        "score": probability_score,
+        "slope_range": np.array([0.5, 2.0]),
+        "z": 1.96,
+    },
+    "verification.verdict.judge_forecasts": {"score": forecast_score},
+    "verification.verdict.judge_coverage": {"score": forecast_score},
+    "kpi.goal.normal_goal_probability": {"mean": NORMAL, "sd": UNIT, "target": NORMAL[::-1]},
+}
+
+CHECKED_BY_CALLER = [
+    ("verification.logistic", "clipped_logit fit_logistic", "verification.probabilities.score_probabilities")
+]
