@@ -29,6 +29,8 @@ from seedtest_analytics.stats.ability.filter_kernels import (
     TOPIC_SPREAD,
     TOPIC_WALK,
 )
+from seedtest_analytics.stats.ability.layout_kernels import lay_out
+from seedtest_analytics.stats.ability.matrix_kernels import invert
 from seedtest_analytics.stats.irt.kernels import FASTMATH
 
 _PROBIT = math.pi / 8.0
@@ -42,134 +44,6 @@ _LEAST_SLOPE_VARIANCE = 1e-9
 """Below this SD of 0.01 logits a year slopes do not differ, and the level has no slopes of its own."""
 SLOPE_DAYS = 91.0
 """A slope holds for a quarter: it changes slowly, and each slope costs as much work as a week."""
-
-
-@njit(cache=True, nogil=True, fastmath=FASTMATH)
-def _invert(matrix, n, work) -> None:
-    """Replace the leading (n, n) of a symmetric positive definite matrix by its inverse (Cholesky, in place).
-
-    Inner loops run along rows: only those fill vector registers.
-    """
-    if n == 1:
-        matrix[0, 0] = 1.0 / matrix[0, 0]
-        return
-    for j in range(n):
-        for i in range(j, n):
-            total = matrix[i, j]
-            for k in range(j):
-                total -= matrix[i, k] * matrix[j, k]
-            matrix[i, j] = math.sqrt(max(total, 1e-300)) if i == j else total / matrix[j, j]
-    for i in range(n):
-        inverse = 1.0 / matrix[i, i]
-        for j in range(i):
-            work[i, j] = 0.0
-        for k in range(i):
-            factor = matrix[i, k] * inverse
-            for j in range(k + 1):
-                work[i, j] -= factor * work[k, j]
-        work[i, i] = inverse
-    for i in range(n):
-        for j in range(i + 1):
-            matrix[i, j] = 0.0
-    for k in range(n):
-        for i in range(k + 1):
-            factor = work[k, i]
-            for j in range(i + 1):
-                matrix[i, j] += factor * work[k, j]
-    for i in range(n):
-        for j in range(i):
-            matrix[j, i] = matrix[i, j]
-
-
-@njit(cache=True, nogil=True)
-def group_by_student(student, n_students) -> Any:
-    """(n_students + 1,) bounds and (n,) answers of each student in their order (a stable counting sort)."""
-    start = np.zeros(n_students + 1, dtype=np.int64)
-    for s in student:
-        start[s + 1] += 1
-    for s in range(n_students):
-        start[s + 1] += start[s]
-    place = start[:-1].copy()
-    order = np.empty(len(student), dtype=np.int64)
-    for n in range(len(student)):
-        order[place[student[n]]] = n
-        place[student[n]] += 1
-    return start, order
-
-
-@njit(cache=True, nogil=True)
-def _lay_out(rows, topic, day, origin, knot_days, topic_place):
-    """Knots and cells of one student.
-
-    Returns knot_day (W,), topics (K,), cell_start (K + 1,), cell_knot (C,), answer_cell and the rows ordered by topic.
-    ``topic_place`` is scratch by topic code, -1 everywhere before and after.
-    """
-    n = len(rows)
-    knot = np.empty(n, dtype=np.int32)
-    knot_sum, knot_n = np.empty(n), np.empty(n)
-    n_knots, week_before = 0, -(1 << 60)
-    topics = np.empty(n, dtype=np.int32)
-    n_topics = 0
-    place = np.zeros(n + 1, dtype=np.int64)
-    local = np.empty(n, dtype=np.int32)
-    for r in range(n):
-        t = day[rows[r]]
-        week = math.floor((t - origin) / knot_days)
-        if week != week_before:
-            knot_sum[n_knots], knot_n[n_knots] = 0.0, 0.0
-            n_knots += 1
-            week_before = week
-        knot_sum[n_knots - 1] += t - origin
-        knot_n[n_knots - 1] += 1.0
-        knot[r] = n_knots - 1
-        z = topic[rows[r]]
-        if topic_place[z] < 0:
-            topic_place[z] = n_topics
-            topics[n_topics] = z
-            n_topics += 1
-        local[r] = topic_place[z]
-        place[local[r] + 1] += 1
-    for k in range(n_topics):
-        place[k + 1] += place[k]
-        topic_place[topics[k]] = -1
-    by_topic = np.empty(n, dtype=np.int64)
-    knot_by_topic = np.empty(n, dtype=np.int32)
-    following = place[:n_topics].copy()
-    for r in range(n):
-        by_topic[following[local[r]]] = rows[r]
-        knot_by_topic[following[local[r]]] = knot[r]
-        following[local[r]] += 1
-    cell_start = np.zeros(n_topics + 1, dtype=np.int64)
-    cell_knot = np.empty(n, dtype=np.int32)
-    answer_start = np.empty(n + 1, dtype=np.int64)
-    n_cells = 0
-    for k in range(n_topics):
-        before = -1
-        for r in range(place[k], place[k + 1]):
-            if knot_by_topic[r] != before:
-                before = knot_by_topic[r]
-                cell_knot[n_cells] = before
-                answer_start[n_cells] = r
-                n_cells += 1
-        cell_start[k + 1] = n_cells
-    answer_start[n_cells] = n
-    knot_day = origin + knot_sum[:n_knots] / knot_n[:n_knots]
-    return knot_day, topics[:n_topics], cell_start, cell_knot[:n_cells], answer_start[: n_cells + 1], by_topic
-
-
-@njit(cache=True, nogil=True)
-def count_cells(first, last, start, order, topic, day, origin, knot_days, n_topics) -> Any:
-    """(last - first,) number of cells (topic and week) and of topics of each student."""
-    place = np.full(n_topics, -1, dtype=np.int32)
-    cells = np.zeros(last - first, dtype=np.int64)
-    topics = np.zeros(last - first, dtype=np.int64)
-    for s in range(first, last):
-        rows = order[start[s] : start[s + 1]]
-        if len(rows) > 0:
-            laid = _lay_out(rows, topic, day, origin, knot_days, place)
-            topics[s - first] = len(laid[1])
-            cells[s - first] = len(laid[3])
-    return cells, topics
 
 
 @njit(cache=True, nogil=True)
@@ -282,7 +156,7 @@ def _student_posterior(knot_day, cell_start, cell_knot, answer_start, by_topic, 
                 g[first + c] -= total
             for c in range(length):
                 T[c, c] += D[first + c]
-            _invert(T, length, small_work)
+            invert(T, length, small_work)
             for c in range(length):
                 w = cell_knot[first + c]
                 covariance[w, w] += D[first + c]
@@ -290,7 +164,7 @@ def _student_posterior(knot_day, cell_start, cell_knot, answer_start, by_topic, 
                     inverses[inverse_start[k] + c * length + e] = T[c, e]
                     covariance[w, cell_knot[first + e]] -= D[first + c] * T[c, e] * D[first + e]
                     right[w] -= D[first + c] * T[c, e] * g[first + e]
-        _invert(covariance, size, work)
+        invert(covariance, size, work)
         largest = 0.0
         for i in range(size):
             total = 0.0
@@ -426,7 +300,7 @@ def smooth_students(
         rows = order[start[s] : start[s + 1]]
         if len(rows) == 0:
             continue
-        knot_day, topics, cell_start, cell_knot, answer_start, by_topic = _lay_out(
+        knot_day, topics, cell_start, cell_knot, answer_start, by_topic = lay_out(
             rows, topic, day, origin, knot_days, place
         )
         mean, covariance, u, u_variance, u_level, iterations = _student_posterior(
@@ -509,9 +383,7 @@ def combine_students(
         if len(rows) == 0:
             values[s], variances[s] = np.nan, np.nan
             continue
-        knot_day, _, cell_start, cell_knot, answer_start, by_topic = _lay_out(
-            rows, topic, day, origin, knot_days, place
-        )
+        knot_day, _, cell_start, cell_knot, answer_start, by_topic = lay_out(rows, topic, day, origin, knot_days, place)
         mean, covariance, _, _, _, _ = _student_posterior(
             knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h
         )

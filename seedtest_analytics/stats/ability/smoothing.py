@@ -214,12 +214,12 @@ class _Task:
 
     @classmethod
     def of(cls, filtered: Filtered, origin: float) -> _Task:
-        from seedtest_analytics.stats.ability import smoother_kernels as kernels
+        from seedtest_analytics.stats.ability import layout_kernels as layout
         from seedtest_analytics.stats.ability.filter_kernels import PRACTICE, REPETITION
 
         answers, state = filtered.answers, filtered.state
         h = state.hyperparameters.as_array()
-        start, order = kernels.group_by_student(answers.student, state.n_students)
+        start, order = layout.group_by_student(answers.student, state.n_students)
         difficulty, variance = _without_own_answer(filtered)
         a = state.discrimination[answers.item]
         narrow = 1.0 / np.sqrt(1.0 + np.pi / 8.0 * a * a * variance)
@@ -241,11 +241,11 @@ class _Task:
         )
 
     def counts(self, threads: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        from seedtest_analytics.stats.ability import smoother_kernels as kernels
+        from seedtest_analytics.stats.ability import layout_kernels as layout
 
         start, order, topic, day = self.answers[:4]
         parts = self.in_lanes(
-            lambda first, last: kernels.count_cells(first, last, start, order, topic, day, *self.settings[1:]), threads
+            lambda first, last: layout.count_cells(first, last, start, order, topic, day, *self.settings[1:]), threads
         )
         cells, topics = (np.concatenate([part[k] for part in parts]) for k in range(2))
         return cells, topics

@@ -26,7 +26,7 @@ from seedtest_analytics.stats.survival.errors import (
     SurvivalDataError,
 )
 from seedtest_analytics.stats.survival.kaplan_meier import checked_entries
-from seedtest_analytics.stats.survival.separation import columns_of, flat_directions, separating_direction
+from seedtest_analytics.stats.survival.separation import columns_of, refuse_collinear, separating_direction
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -217,7 +217,7 @@ class _Objective:
         """Newton's method with step halving; the maximum and the number of iterations."""
         at_zero = self.information(self.at(np.zeros(len(start))))
         if self.ridge == 0:
-            _refuse_collinear(at_zero)
+            refuse_collinear(at_zero)
         state = self.at(start)
         for iteration in range(1, MAX_ITERATIONS + 1):
             score = pl.cell_scores(state.sums, state.scalars).sum(axis=0) - self.ridge * state.beta
@@ -360,15 +360,6 @@ def _moments(data: SurvivalData) -> tuple[Floats, Floats]:
             f"covariates {{}} are constant over all {len(data.events)} rows; leave them out", tuple(constant.tolist())
         )
     return centre, spread
-
-
-def _refuse_collinear(at_zero: Floats) -> None:
-    flat = flat_directions(at_zero)
-    if flat.shape[1]:
-        raise CollinearityError(
-            "covariates {} are constant or a combination of others among the rows at risk; leave one out",
-            columns_of(flat),
-        )
 
 
 def _hazard_residuals(

@@ -20,6 +20,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from seedtest_analytics.stats.survival.errors import CollinearityError
+
 Floats = NDArray[np.float64]
 
 NO_CURVATURE = 1e-10
@@ -36,6 +38,16 @@ def flat_directions(information: Floats) -> Floats:
     """(p, k) directions in which the (p, p) information of standardised covariates has no curvature; k is 0 for none."""
     values, vectors = np.linalg.eigh(information)
     return np.asarray(vectors[:, values <= NO_CURVATURE * max(float(values[-1]), 1e-300)])
+
+
+def refuse_collinear(at_zero: Floats) -> None:
+    """Raise CollinearityError if the (p, p) information at β = 0 has a flat direction."""
+    flat = flat_directions(at_zero)
+    if flat.shape[1]:
+        raise CollinearityError(
+            "covariates {} are constant or a combination of others among the rows at risk; leave one out",
+            columns_of(flat),
+        )
 
 
 def separating_direction(

@@ -128,14 +128,13 @@ PROBES = {
 }
 
 DATA = "ability.data.Answers.of ability.data.KnownItems.of ability.hyperparameters.Hyperparameters"
+SMOOTHER = f"{DATA} ability.smoothing.smooth ability.smoothing.change_between"
 
 CHECKED_BY_CALLER = [
     ("ability.filter_kernels", "earlier_counts fill_table filter_answers find_slots levels_at predict_answers", DATA),
     ("ability.filtering", "find_slots", "ability.data.Answers.of ability.filtering.expect"),
     ("ability.next_answer_kernels", "describe predict_and_learn", f"{DATA} ability.next_answer.Effect"),
-    (
-        "ability.smoother_kernels",
-        "combine_students count_cells group_by_student smooth_students",
-        f"{DATA} ability.smoothing.smooth ability.smoothing.change_between",
-    ),
+    ("ability.smoother_kernels", "combine_students smooth_students", SMOOTHER),
+    ("ability.layout_kernels", "count_cells group_by_student lay_out", SMOOTHER),
+    ("ability.matrix_kernels", "invert", SMOOTHER),
 ]

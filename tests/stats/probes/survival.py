@@ -135,7 +135,7 @@ CHECKED_BY_CALLER = [
     ),
     (
         "survival.separation",
-        "flat_directions separating_direction columns_of",
+        "flat_directions refuse_collinear separating_direction columns_of",
         "survival.cox.check_survival_data survival.cox.fit_cox",
     ),
     (
