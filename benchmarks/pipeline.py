@@ -82,7 +82,8 @@ def run_job(url: str, job: str, first: dt.date | None, last: dt.date | None, out
     from sqlalchemy import text
 
     from seedtest_analytics.build import build_definitions
-    from seedtest_analytics.cli.materialize import Step, console_log
+    from seedtest_analytics.cli.materialize import console_log
+    from seedtest_analytics.cli.steps import Step
     from seedtest_analytics.resources.postgres import PostgresResource
 
     step = Step(job, job, first=first, last=last)

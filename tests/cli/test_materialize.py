@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 
 from seedtest_analytics.assets.attempts.sync import sync_attempts
 from seedtest_analytics.build import build_definitions
-from seedtest_analytics.cli.materialize import Runner, Step, asset_steps, chosen, console_log, plan
+from seedtest_analytics.cli.materialize import Runner, asset_steps, console_log
+from seedtest_analytics.cli.steps import Step, chosen, plan
 from seedtest_analytics.partitions import DAY, WEEK, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.tables import metadata

@@ -10,9 +10,10 @@ import pytest
 import typer
 from rich.console import Console
 
-from seedtest_analytics.cli.materialize import Runner, Step, console_log
+from seedtest_analytics.cli.materialize import Runner, console_log
 from seedtest_analytics.cli.run_problems import Problems
 from seedtest_analytics.cli.run_progress import Summary, how_far, run_bar
+from seedtest_analytics.cli.steps import Step
 
 
 @dg.asset

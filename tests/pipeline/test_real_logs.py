@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from seedtest_analytics.build import build_definitions
 from seedtest_analytics.cli.demo import students_by_week
-from seedtest_analytics.cli.materialize import Step
+from seedtest_analytics.cli.steps import Step
 from seedtest_analytics.ingest import LoadOptions, load_attempt_log
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from tests._database import rows_of

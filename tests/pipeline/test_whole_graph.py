@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from seedtest_analytics.build import build_definitions
-from seedtest_analytics.cli.materialize import Step, plan
+from seedtest_analytics.cli.steps import Step, plan
 from seedtest_analytics.ingest.cohort_files import write_cohort
 from seedtest_analytics.ingest.cohort_load import load_cohort
 from seedtest_analytics.resources.object_store import ObjectStoreResource
