@@ -13,7 +13,7 @@ from seedtest_analytics.assets.framework.preview import table_preview
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, now
 from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
-from seedtest_analytics.assets.running_week import complete_rows, merge_stage
+from seedtest_analytics.assets.running_week import complete_rows, merge_stages
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, Week, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -87,8 +87,7 @@ def _notice(
         run = WeekRun(week, connection, settings=settings, log=context.log, is_dry_run=dry, lock=lock)
         connection.execute(statement(SQL, "population"), silence_window(week, threshold, kpis=settings.kpis))
         refreshed = {"P": stage_goal_probability, "S": stage_churn_risk}
-        for name, stage in refreshed.items():
-            merge_stage(run, name, stage=stage, is_whole=False)
+        merge_stages(run, refreshed, is_whole=False)
         complete_rows(run, refreshed)
         connection.execute(
             statement(SQL, "stage"), {"week_start": week.start, "as_of": week.as_of, "threshold_days": threshold}

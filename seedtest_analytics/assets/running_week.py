@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sqlalchemy import text
 
 from seedtest_analytics.assets.framework.week_run import WeekRun
-from seedtest_analytics.database.kpi_rows import merge_kpis
+from seedtest_analytics.database.kpi_rows import keep_staged, merge_kpis
 from seedtest_analytics.database.publish import Published
 from seedtest_analytics.database.sql_files import statement
 
@@ -21,17 +21,19 @@ Stage = Callable[[WeekRun], None]
 """Fills the temporary table staged_kpi with one KPI of the students in ``population``."""
 STAGES: dict[str, Stage] = {}
 """Stage of each of the six KPIs. `assets/kpis` fills it; domains below it complete rows too, so it is kept here."""
+READS_ROWS = ("S",)
+"""KPIs that are computed from others of the same row, which have to be written first."""
 _QUIET = logging.getLogger(f"{__name__}.quiet")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 
 
-def merge_stage(run: WeekRun, name: str, *, stage: Stage, is_whole: bool) -> Published:
-    """Stage one KPI of the students in ``population`` and merge it."""
-    stage(run)
-    published = merge_kpis(run.connection, name, week_start=run.week.start, is_whole=is_whole)
-    run.connection.execute(text("DROP TABLE staged_kpi"))
-    return published
+def merge_stages(run: WeekRun, stages: Mapping[str, Stage], *, is_whole: bool) -> dict[str, Published]:
+    """Stage KPIs of the students in ``population`` and merge them, each row once; what was published, by name."""
+    for name, stage in stages.items():
+        stage(run)
+        keep_staged(run.connection, name)
+    return merge_kpis(run.connection, list(stages), week_start=run.week.start, is_whole=is_whole)
 
 
 def complete_rows(run: WeekRun, computed: Collection[str]) -> None:
@@ -42,13 +44,23 @@ def complete_rows(run: WeekRun, computed: Collection[str]) -> None:
     """
     if not run.week.is_running:
         return
-    connection, quiet = run.connection, dataclasses.replace(run, log=_QUIET)
-    connection.execute(statement(SQL, "set_aside"))
-    for name, stage in STAGES.items():
-        if name in computed:
-            continue
+    quiet = dataclasses.replace(run, log=_QUIET)
+    run.connection.execute(statement(SQL, "set_aside"))
+    lacking = [name for name in STAGES if name not in computed]
+    _complete(quiet, [name for name in lacking if name not in READS_ROWS])
+    _complete(quiet, [name for name in lacking if name in READS_ROWS])
+    run.connection.execute(statement(SQL, "put_back"))
+
+
+def _complete(run: WeekRun, names: Sequence[str]) -> None:
+    """Merge the named KPIs of the students whose rows lack them, each row once."""
+    connection, staged = run.connection, []
+    for name in names:
         parameters = {"week_start": run.week.start, "key": name, "reason_key": f"{name}_reason"}
         if connection.execute(statement(SQL, "incomplete"), parameters).rowcount:
-            merge_stage(quiet, name, stage=stage, is_whole=False)
+            STAGES[name](run)
+            keep_staged(connection, name)
+            staged.append(name)
         connection.execute(text("DROP TABLE population"))
-    connection.execute(statement(SQL, "put_back"))
+    if staged:
+        merge_kpis(connection, staged, week_start=run.week.start, is_whole=False)

@@ -306,8 +306,11 @@ def asset_steps(job: Any, *, without: Collection[str] = ()) -> list[list[Any]]:
     """
     graph, selected = job.asset_layer.asset_graph, job.asset_layer.selected_asset_keys
     ordered = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level)]
-    steps = {frozenset(graph.get(key).execution_set_asset_keys): None for key in ordered if key in selected}
-    return [sorted(keys) for keys in steps if not any(key.to_user_string() in without for key in keys)]
+    steps: dict[str, list[Any]] = {}
+    for key in ordered:
+        if key in selected:
+            steps.setdefault(graph.get(key).assets_def.node_def.name, []).append(key)
+    return [sorted(keys) for keys in steps.values() if not any(key.to_user_string() in without for key in keys)]
 
 
 def would_change(result: Any) -> dict[str, str]:

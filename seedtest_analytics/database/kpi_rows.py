@@ -1,43 +1,74 @@
-"""Validates the keys of one asset and merges them into `weekly_kpi`."""
+"""Validates the keys of assets and merges them into `weekly_kpi`, each row once however many assets are staged."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
-from seedtest_analytics.database.publish import ContractViolation, Published, Violation
+from seedtest_analytics.database.publish import ContractViolation, Published, Violation, quoted
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.tables.kpis import KPI_KEYS, REQUIRED_KEYS, KpiKey
 
 _FILE = "kpis/merge.sql"
 
 
-def merge_kpis(connection: Connection, name: str, *, week_start: dt.date, is_whole: bool = True) -> Published:
-    """Merge the temporary table ``staged_kpi`` (user_id, kpis) as the keys that ``weekly_kpi/<name>`` owns.
+def keep_staged(connection: Connection, name: str) -> None:
+    """Validate the temporary table ``staged_kpi`` (user_id, kpis) as the keys that ``weekly_kpi/<name>`` owns.
 
-    Students who left the population (a correction removed their attempts) lose their row of the week, unless
-    ``is_whole`` is false because only some students were staged. Raises :class:`ContractViolation` before it writes.
+    It is kept for :func:`merge_kpis`, and the next KPI can be staged. Raises :class:`ContractViolation`.
     """
-    owned = [key.name for key in KPI_KEYS[name]]
-    violations = _violations(connection, name, owned=owned)
+    violations = _violations(connection, name, owned=_owned(name))
     if violations:
-        raise ContractViolation("weekly_kpi", violations)
-    removed = 0
-    if is_whole:
-        removed = connection.execute(statement(_FILE, "remove_gone"), {"week_start": week_start}).rowcount
-    inserted, updated = connection.execute(
-        statement(_FILE, "merge"),
-        {
-            "week_start": week_start,
-            "owned": owned,
-            "required": json.dumps(dict.fromkeys(REQUIRED_KEYS)),
-            "foreign": [key for key in REQUIRED_KEYS if key not in owned],
-        },
-    ).one()
-    total = connection.execute(text("SELECT count(*) FROM staged_kpi")).scalar_one()
-    return Published("weekly_kpi", total, inserted=inserted, updated=updated, deleted=removed)
+        raise ContractViolation("weekly_kpi", violations, asset=("weekly_kpi", name))
+    connection.execute(text(f"ALTER TABLE staged_kpi RENAME TO {_kept(name)}"))
+
+
+def merge_kpis(
+    connection: Connection, names: Sequence[str], *, week_start: dt.date, is_whole: bool = True
+) -> dict[str, Published]:
+    """Merge the kept keys of each of the assets ``weekly_kpi/<name>``; what was published, by name.
+
+    The assets may have staged different students. Students who left the population (a correction removed their
+    attempts) lose their row of the week, unless ``is_whole`` is false because only some students were staged.
+    """
+    week = {"week_start": week_start}
+    required = {"required": json.dumps(dict.fromkeys(REQUIRED_KEYS))}
+    connection.execute(_join(names), {f"owned_{name}": _owned(name) for name in names})
+    removed = connection.execute(statement(_FILE, "remove_gone"), week).rowcount if is_whole else 0
+    published = {}
+    for name in names:
+        counts = connection.execute(statement(_FILE, "count"), {**week, "owned": _owned(name)}).one()
+        published[name] = Published("weekly_kpi", **counts._mapping, deleted=removed)
+    connection.execute(statement(_FILE, "update"), {**week, **required})
+    connection.execute(statement(_FILE, "insert"), {**week, **required})
+    connection.execute(text(f"DROP TABLE staged_row, {', '.join(map(_kept, names))}"))
+    return published
+
+
+def _owned(name: str) -> list[str]:
+    return [key.name for key in KPI_KEYS[name]]
+
+
+def _kept(name: str) -> str:
+    return quoted(f"staged_kpi_{name}")
+
+
+def _join(names: Sequence[str]) -> TextClause:
+    """Creates staged_row: for each student the staged keys, and the keys that the assets who staged the student own."""
+    tables = {name: _kept(name) for name in names}
+    kpis = " || ".join(f"COALESCE({table}.kpis, '{{}}')" for table in tables.values())
+    owned = " || ".join(
+        f"CASE WHEN {table}.kpis IS NULL THEN '{{}}' ELSE CAST(:owned_{name} AS text[]) END"
+        for name, table in tables.items()
+    )
+    first, *others = tables.values()
+    joined = first + "".join(f" FULL JOIN {table} USING (user_id)" for table in others)
+    return text(
+        f"CREATE TEMP TABLE staged_row ON COMMIT DROP AS SELECT user_id, {kpis} AS kpis, {owned} AS owned FROM {joined}"  # noqa: S608
+    )
 
 
 def _violations(connection: Connection, name: str, *, owned: list[str]) -> list[Violation]:

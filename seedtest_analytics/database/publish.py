@@ -61,10 +61,13 @@ class Violation:
 
 
 class ContractViolation(ValueError):  # noqa: N818 (the name says that rows violate the contract)
-    """Staged rows break the table's contract; nothing was written."""
+    """Staged rows break the table's contract; nothing was written.
 
-    def __init__(self, table: str, violations: Sequence[Violation]) -> None:
-        self.table = table
+    ``asset`` is the key of the asset where several write the table.
+    """
+
+    def __init__(self, table: str, violations: Sequence[Violation], *, asset: tuple[str, ...] = ()) -> None:
+        self.table, self.asset = table, asset
         self.violations = tuple(violations)
         super().__init__(
             f"{table}: nothing was written, the last good rows stay; " + "; ".join(str(v) for v in violations)

@@ -1,24 +1,39 @@
--- Merges one asset's keys into weekly_kpi; keys of other assets stay.
--- Grain:  student and week. Inputs: staged_kpi (user_id, kpis), weekly_kpi.
--- Params: week_start, owned (keys of the asset), required (the six keys with null), foreign (required keys not owned);
---         key and reason_key (of the asset's summary).
+-- Merges the keys of one or more assets into weekly_kpi, each row once; keys of other assets stay.
+-- Grain:  student and week. Inputs: staged_row (user_id, kpis, owned), staged_kpi (user_id, kpis), weekly_kpi.
+-- Params: week_start, owned (keys of an asset), required (the six keys with null); key and reason_key (of the asset's
+--         summary).
 
 -- name: remove_gone
 DELETE FROM weekly_kpi AS t
-WHERE t.week_start = :week_start AND NOT EXISTS (SELECT FROM staged_kpi AS s WHERE s.user_id = t.user_id);
+WHERE t.week_start = :week_start AND NOT EXISTS (SELECT FROM staged_row AS s WHERE s.user_id = t.user_id);
 
--- name: merge
-WITH written AS (
-    INSERT INTO weekly_kpi AS t (user_id, week_start, kpis, created_at, updated_at)
-    SELECT user_id, :week_start, CAST(:required AS jsonb) || kpis, now(), now() FROM staged_kpi
-    ON CONFLICT (user_id, week_start) DO UPDATE
-    SET kpis = CAST(:required AS jsonb) || (t.kpis - CAST(:owned AS text[])) || (excluded.kpis - CAST(:foreign AS text[])),
-        updated_at = now()
-    WHERE t.kpis IS DISTINCT FROM
-        CAST(:required AS jsonb) || (t.kpis - CAST(:owned AS text[])) || (excluded.kpis - CAST(:foreign AS text[]))
-    RETURNING (xmax = 0) AS is_new
-)
-SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written;
+-- name: count
+-- What the merge is about to do to the keys of one asset.
+SELECT
+    count(*) AS staged,
+    count(*) FILTER (WHERE t.user_id IS NULL) AS inserted,
+    count(*) FILTER (WHERE t.user_id IS NOT NULL AND EXISTS (
+        SELECT FROM unnest(CAST(:owned AS text[])) AS k (key)
+        WHERE t.kpis -> k.key IS DISTINCT FROM s.kpis -> k.key
+    )) AS updated
+FROM staged_row AS s
+LEFT JOIN weekly_kpi AS t ON t.user_id = s.user_id AND t.week_start = :week_start
+WHERE s.owned @> CAST(:owned AS text[]);
+
+-- name: update
+-- Compares before it locks: a row that stays as it is costs no write.
+UPDATE weekly_kpi AS t
+SET kpis = CAST(:required AS jsonb) || (t.kpis - s.owned) || s.kpis, updated_at = now()
+FROM staged_row AS s
+WHERE
+    t.week_start = :week_start AND t.user_id = s.user_id
+    AND t.kpis IS DISTINCT FROM CAST(:required AS jsonb) || (t.kpis - s.owned) || s.kpis;
+
+-- name: insert
+INSERT INTO weekly_kpi (user_id, week_start, kpis, created_at, updated_at)
+SELECT s.user_id, :week_start, CAST(:required AS jsonb) || s.kpis, now(), now()
+FROM staged_row AS s
+WHERE NOT EXISTS (SELECT FROM weekly_kpi AS t WHERE t.user_id = s.user_id AND t.week_start = :week_start);
 
 -- name: unknown_keys
 SELECT DISTINCT k.key

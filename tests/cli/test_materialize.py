@@ -93,6 +93,14 @@ def test_steps_are_in_the_order_of_the_graph_and_hold_every_asset_once() -> None
     assert sorted(flat) == sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)
 
 
+def test_assets_that_one_step_can_compute_alone_are_one_step() -> None:
+    job = build_definitions().resolve_job_def("compute_daily_kpis")
+    of_attempts, *others = [[key.path[-1] for key in step] for step in asset_steps(job)]
+    assert of_attempts == ["A_t", "E_t", "I_t", "R_t"]
+    assert sorted(others) == [["P"], ["S"]]
+    assert len(job.nodes) == 3
+
+
 def test_an_empty_log_is_not_filled_and_the_command_says_so(
     database: Engine, seedtest: Seedtest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

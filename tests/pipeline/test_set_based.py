@@ -56,5 +56,9 @@ def test_four_times_the_students_are_no_more_statements(database: Engine, job: s
 @pytest.mark.parametrize("job", JOBS)
 def test_a_run_makes_temporary_tables_only(database: Engine, job: str) -> None:
     definitions = [s for s in run(database, job, 12) if re.match(r"\s*(--.*\n\s*)*(CREATE|ALTER|DROP)\b", s)]
-    lasting = [s for s in definitions if not re.search(r"CREATE (TEMP|TEMPORARY|UNIQUE INDEX|INDEX)|DROP TABLE", s)]
+    lasting = [
+        s
+        for s in definitions
+        if not re.search(r"CREATE (TEMP|TEMPORARY|UNIQUE INDEX|INDEX)|DROP TABLE|ALTER TABLE staged_kpi\b", s)
+    ]
     assert lasting == []

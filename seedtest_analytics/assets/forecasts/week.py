@@ -12,7 +12,7 @@ from seedtest_analytics.assets.forecasts.students import stage_expectations
 from seedtest_analytics.assets.framework.checks import CheckOutcome
 from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
-from seedtest_analytics.database.kpi_rows import merge_kpis
+from seedtest_analytics.database.kpi_rows import keep_staged, merge_kpis
 from seedtest_analytics.settings import ForecastSettings
 from seedtest_analytics.stats.forecasts.forecast import forecast_many
 from seedtest_analytics.stats.forecasts.series import ForecastSettings as ModelSettings
@@ -45,7 +45,8 @@ def forecast_week(run: WeekRun) -> Sequence[Outcome]:
 def expect_week(run: WeekRun) -> Sequence[Outcome]:
     """Merge the expectation of each student's I_t into the week's KPIs."""
     numbers = stage_expectations(run.connection, run.week, lookback_weeks=run.settings.forecast.lookback_weeks)
-    published = merge_kpis(run.connection, "I_t_expected", week_start=run.week.start, is_whole=False)
+    keep_staged(run.connection, "I_t_expected")
+    published = merge_kpis(run.connection, ["I_t_expected"], week_start=run.week.start, is_whole=False)["I_t_expected"]
     return [run.outcome(published, {"students_with_an_expectation": numbers}, key=("weekly_kpi", "I_t_expected"))]
 
 

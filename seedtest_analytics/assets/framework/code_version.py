@@ -5,6 +5,9 @@ uses, through functions, classes, constants and imports, into the domain folders
 A statement of a SQL file counts where its name is used; an R script, a Stan program or a report template counts where
 its file name is used. Comments, docstrings, descriptions, annotations, imports and layout do not count.
 
+The assets of one function have one version, unless an asset declares the code that computes it alone
+(:class:`~seedtest_analytics.assets.framework.declare.TableSpec`).
+
 What does not count either: the framework, the database layer and the settings. They decide how rows are written and
 which values are asked for, not how a value is computed.
 """
@@ -23,6 +26,7 @@ from types import ModuleType
 
 import dagster as dg
 
+from seedtest_analytics.assets.framework.declare import CODE
 from seedtest_analytics.database.sql_files import SqlFileError, statements, top_folder
 from seedtest_analytics.resources.quarto.template import MAIN_FILE, template_files
 
@@ -72,7 +76,7 @@ def versioned(modules: Iterable[ModuleType]) -> list[dg.AssetsDefinition]:
             for name, value in vars(module).items():
                 is_asset = isinstance(value, dg.AssetsDefinition) and not isinstance(value, dg.AssetChecksDefinition)
                 if is_asset and id(value) not in found:
-                    found[id(value)] = _with_version(value, code.hash_of(module.__name__, name))
+                    found[id(value)] = _with_version(value, code, module=module.__name__, name=name)
     return list(found.values())
 
 
@@ -88,12 +92,14 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _with_version(assets: dg.AssetsDefinition, code: str) -> dg.AssetsDefinition:
+def _with_version(assets: dg.AssetsDefinition, code: Code, *, module: str, name: str) -> dg.AssetsDefinition:
     def versioned_spec(spec: dg.AssetSpec) -> dg.AssetSpec:
         if not assets.is_materializable:
             return spec
         columns = ",".join(f"{c.name}:{c.type}" for c in spec.metadata["dagster/column_schema"].columns)
-        version = hashlib.sha256(f"{code}\0{columns}".encode()).hexdigest()[:_VERSION_CHARACTERS]
+        own = [spec.metadata[CODE]] if CODE in spec.metadata else []
+        text = f"{code.hash_of(module, name, *own)}\0{columns}"
+        version = hashlib.sha256(text.encode()).hexdigest()[:_VERSION_CHARACTERS]
         return spec.replace_attributes(code_version=version)
 
     return assets.map_asset_specs(versioned_spec)
@@ -117,20 +123,20 @@ class Code:
         self._modules: dict[str, _Module] = {}
         self._contents: dict[Node, _Content] = {}
 
-    def hash_of(self, module: str, name: str) -> str:
-        """Hash over everything that ``name`` of ``module`` depends on."""
+    def hash_of(self, module: str, *names: str) -> str:
+        """Hash over everything that the names of ``module`` depend on."""
         lines = (
             f"{node.kind}\0{node.where}\0{node.name}\0{self._content(node).digest}"
-            for node in self.dependencies(module, name)
+            for node in self.dependencies(module, *names)
         )
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
-    def dependencies(self, module: str, name: str) -> frozenset[Node]:
-        """Everything that ``name`` of ``module`` depends on, itself included."""
-        root = Node("code", module, name)
+    def dependencies(self, module: str, *names: str) -> frozenset[Node]:
+        """Everything that the names of ``module`` depend on, they included."""
+        roots = [Node("code", module, name) for name in names]
         seen: set[Node] = set()
         # Dagster passes the resources that the function is annotated with; nothing else constructs them.
-        waiting = [root, *self._content(root).annotations]
+        waiting = [node for root in roots for node in (root, *self._content(root).annotations)]
         while waiting:
             node = waiting.pop()
             if node not in seen:

@@ -20,6 +20,8 @@ from seedtest_analytics.assets.framework.report import CONTRACT_CHECK
 from seedtest_analytics.dagster_private import options_without_environment
 from seedtest_analytics.partitions import PLATFORM
 
+CODE = "code"
+"""Metadata of an asset: the name of the code that computes it alone."""
 _WEEKLY_LATE_HOURS = 204
 _DAILY_LATE_HOURS = 36
 
@@ -35,7 +37,10 @@ class RunOptions(dg.Config):
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One asset of a step: its table, its meaning and the checks that it has beside the contract's."""
+    """One asset of a step: its table, its meaning and the checks that it has beside the contract's.
+
+    ``code`` names what computes this asset alone, in the asset's module, where the step's function does not name it.
+    """
 
     table: Table
     grain: str
@@ -43,6 +48,7 @@ class TableSpec:
     key: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     deps: Sequence[Any] = field(default_factory=tuple)
+    code: str = ""
 
     @property
     def asset_key(self) -> dg.AssetKey:
@@ -57,6 +63,7 @@ def declared(
     deps: Sequence[Any] = (),
     partitions_def: dg.PartitionsDefinition | None = None,
     pool: str = "postgres_write",
+    can_subset: bool = False,
 ) -> dict[str, Any]:
     """Arguments of ``dg.multi_asset`` for the assets that one step writes.
 
@@ -67,6 +74,7 @@ def declared(
         deps: upstream assets that all specs share.
         partitions_def: daily or weekly; None for a table that is kept as a whole.
         pool: steps of one pool wait for each other where the instance limits it.
+        can_subset: a run may select some of the assets.
     """
     return {
         "specs": [_asset_spec(spec, group, kinds=kinds, deps=deps, partitions_def=partitions_def) for spec in specs],
@@ -74,6 +82,7 @@ def declared(
         "partitions_def": partitions_def,
         "backfill_policy": dg.BackfillPolicy.single_run() if partitions_def else None,
         "pool": pool,
+        "can_subset": can_subset,
         "retry_policy": dg.RetryPolicy(
             max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
         ),
@@ -97,7 +106,8 @@ def _asset_spec(
         kinds=set(kinds),
         tags={"domain": group, "grain": spec.grain, "pii": pii_class(spec.table)},
         freshness_policy=freshness(partitions_def),
-        metadata={"dagster/table_name": spec.table.name, "dagster/column_schema": column_schema(spec.table)},
+        metadata={"dagster/table_name": spec.table.name, "dagster/column_schema": column_schema(spec.table)}
+        | ({CODE: spec.code} if spec.code else {}),
         # A dry run materialises nothing.
         skippable=True,
     )

@@ -124,11 +124,18 @@ def _failure_of(error: SettingsError | DatabaseError | DBAPIError | PsycopgError
 
 
 def _declared_checks(context: dg.AssetExecutionContext) -> dict[dg.AssetKey, set[str]]:
-    assets = context.assets_def
-    checks: dict[dg.AssetKey, set[str]] = {spec.key: set() for spec in assets.specs}
-    for spec in assets.check_specs:
-        checks[spec.asset_key].add(spec.name)
+    """The checks of the assets that the run selects, themselves or a check of theirs."""
+    checks: dict[dg.AssetKey, set[str]] = {key: set() for key in selected_assets(context)}
+    for spec in context.assets_def.check_specs:
+        if spec.asset_key in checks:
+            checks[spec.asset_key].add(spec.name)
     return checks
+
+
+def selected_assets(context: dg.AssetExecutionContext) -> list[dg.AssetKey]:
+    """The assets that the run selects, themselves or a check of theirs, as declared."""
+    selected = context.selected_asset_keys | {check.asset_key for check in context.selected_asset_check_keys}
+    return [spec.key for spec in context.assets_def.specs if spec.key in selected]
 
 
 def _require_declared(outcome: Outcome, declared: Mapping[dg.AssetKey, set[str]]) -> None:
@@ -153,8 +160,8 @@ def _report_left_out(key: dg.AssetKey, names: Sequence[str], *, reason: str) -> 
 
 def _failed_contract(keys: Sequence[dg.AssetKey], violation: ContractViolation) -> dg.AssetCheckResult:
     rows = {v.column: f"{v.rule}: {v.rows:,} rows" for v in violation.violations}
-    asset = asset_key_of(violation.table).path[0]
-    key = next((key for key in keys if key.path[0] == asset), keys[0])
+    asset = dg.AssetKey(list(violation.asset)) if violation.asset else asset_key_of(violation.table)
+    key = asset if asset in keys else keys[0]
     return dg.AssetCheckResult(
         asset_key=key, check_name=CONTRACT_CHECK, passed=False, description=escaped(violation), metadata=rows
     )
@@ -174,8 +181,10 @@ def _report_asset(
         table = table_named(context.assets_def.specs_by_key[key].metadata["dagster/table_name"])
         lineage = column_lineage(table)
         yield dg.MaterializeResult(asset_key=key, metadata={"dagster/column_lineage": lineage} | _counts(total) | own)
-    # A dry run has its checks too: Dagster fails a step that leaves a declared check without a result.
+    # A dry run has its checks too: Dagster fails a step that leaves a selected check without a result.
     for event in _check_events(outcomes):
+        if dg.AssetCheckKey(key, event.name) not in context.selected_asset_check_keys:
+            continue
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=event.name,

@@ -82,6 +82,12 @@ CHANGES = {
     "the text of a segment": (code("stats/segments/labels.py", "^KEEPING_SLACK = .*", "KEEPING_SLACK = 0.3"), SEGMENTS),
     # SQL by statement.
     "a predicate of E_t": (file("sql/kpis/E_t.sql", "AND is_answered AND correct", "AND correct"), {"weekly_kpi/E_t"}),
+    # The six KPIs share functions; four of them are one step.
+    "a parameter of E_t": (
+        code("assets/kpis/assets.py", r'("kpis/E_t\.sql",[^"]*"days_28": week\.days_before\()28', r"\g<1>29"),
+        {"weekly_kpi/E_t"},
+    ),
+    "how a week's KPIs are computed": (code("assets/kpis/assets.py", "is_whole=True", "is_whole=False"), KPIS),
     "the students of a KPI": (
         file("sql/kpis/population.sql", "completed_at >= :since", "completed_at > :since"),
         KPIS | MIXED_MODEL | {"survival_risk"},
@@ -135,7 +141,7 @@ NO_CHANGES = {
         "seedtest_analytics/assets/kpis/assets.py",
         (
             ("    from seedtest_analytics.assets.kpis.goal import stage_goal_probability\n", ""),
-            (r"\n\n", "\nfrom seedtest_analytics.assets.kpis.goal import stage_goal_probability\n\n"),
+            (r'"""\n\n', '"""\nfrom seedtest_analytics.assets.kpis.goal import stage_goal_probability\n\n'),
         ),
     ),
     "a comment in SQL": file("sql/kpis/E_t.sql", "-- Grain:", "-- One row:"),

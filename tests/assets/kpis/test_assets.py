@@ -22,14 +22,12 @@ from tests.assets._cohort import random_abilities, random_cohort, store_abilitie
 from tests.assets._kpi_reference import Ability, Attempt, days_before
 from tests.assets._week_runs import week_run
 
-ASSETS = {
-    "I_t": kpis.weekly_kpi_i_t,
-    "E_t": kpis.weekly_kpi_e_t,
-    "R_t": kpis.weekly_kpi_r_t,
-    "A_t": kpis.weekly_kpi_a_t,
-    "P": kpis.weekly_kpi_p,
-    "S": kpis.weekly_kpi_s,
+STEPS = {
+    kpis.weekly_kpi_of_attempts: ("I_t", "E_t", "R_t", "A_t"),
+    kpis.weekly_kpi_p: ("P",),
+    kpis.weekly_kpi_s: ("S",),
 }
+ASSETS = tuple(name for names in STEPS.values() for name in names)
 UTC = dt.UTC
 LATER = dt.datetime(2026, 5, 1, 15, tzinfo=UTC)
 WEEK = dt.date(2026, 3, 2)
@@ -42,32 +40,52 @@ PLACES = [
 ]
 
 
+def steps_of(names: tuple[str, ...]) -> dict[dg.AssetsDefinition, list[str]]:
+    """The steps of which the names select something, and what."""
+    selected = {step: [name for name in own if name in names] for step, own in STEPS.items()}
+    return {step: own for step, own in selected.items() if own}
+
+
 def compute(
     engine: Engine,
     week: dt.date = WEEK,
     now: dt.datetime = LATER,
-    names: tuple[str, ...] = tuple(ASSETS),
+    names: tuple[str, ...] = ASSETS,
     platform: PlatformSettings | None = None,
     **chosen: Any,
 ) -> None:
-    """What the assets do for a week, without Dagster's run around it, in one transaction each."""
+    """What the steps do for a week, without Dagster's run around it, in one transaction each."""
     settings = load_settings().overridden("kpis", chosen)
     seen = week_at(week, now, platform=platform or PlatformSettings())
-    for name in names:
+    for selected in steps_of(names).values():
         with week_run(engine, seen, settings=settings) as run:
-            kpis.compute_week(run, name)
+            kpis.compute_week(run, selected)
 
 
 def materialise(
-    engine: Engine, names: tuple[str, ...] = tuple(ASSETS), tags: dict[str, str] | None = None, **config: Any
+    engine: Engine, names: tuple[str, ...] = ASSETS, tags: dict[str, str] | None = None, **config: Any
 ) -> dg.ExecuteInProcessResult:
     """The same as a Dagster run, which does not raise."""
-    resource = PostgresResource.having(url=engine.url.render_as_string(hide_password=False))
+    selection = dg.AssetSelection.assets(*(["weekly_kpi", name] for name in names))
+    ops = [step.op.name for step in steps_of(names)]
+    return materialise_selection(engine, selection, ops, partition_key=None if tags else WEEK, tags=tags, **config)
+
+
+def materialise_selection(
+    engine: Engine,
+    selection: dg.AssetSelection,
+    ops: list[str],
+    partition_key: dt.date | None = WEEK,
+    tags: dict[str, str] | None = None,
+    **config: Any,
+) -> dg.ExecuteInProcessResult:
+    """A run of anything that can be selected of the assets, which has these ops."""
     return dg.materialize(
-        [ASSETS[name] for name in names],
-        partition_key=None if tags else WEEK.isoformat(),
-        resources={"postgres": resource},
-        run_config={"ops": {f"weekly_kpi_{n}": {"config": {"as_of": LATER.isoformat(), **config}} for n in names}},
+        list(STEPS),
+        selection=selection,
+        partition_key=partition_key and partition_key.isoformat(),
+        resources={"postgres": PostgresResource.having(url=engine.url.render_as_string(hide_password=False))},
+        run_config={"ops": {op: {"config": {"as_of": LATER.isoformat(), **config}} for op in ops}},
         tags=tags,
         raise_on_error=False,
     )

@@ -22,7 +22,7 @@ from seedtest_analytics.assets.growth.failures import model_failures
 from seedtest_analytics.assets.growth.lookback import lookback_parameters
 from seedtest_analytics.assets.growth.mixed_model.plots import fit_metadata
 from seedtest_analytics.assets.running_week import complete_rows
-from seedtest_analytics.database.kpi_rows import merge_kpis
+from seedtest_analytics.database.kpi_rows import keep_staged, merge_kpis
 from seedtest_analytics.database.publish import Published, copy_frame, create_staging
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sessions import take_lock
@@ -171,10 +171,10 @@ def _merge_slopes(run: WeekRun, fit: MixedModelFit | NoResult, *, rows: TopicWee
     create_staging(connection, "staged_kpi", columns={"user_id": "text", "kpis": "jsonb"})
     frame = pd.DataFrame({"user_id": population, "kpis": [keys.get(user, absent) for user in population]})
     copy_frame(connection, "staged_kpi", frame=frame)
-    published = merge_kpis(connection, "growth_slope", week_start=week.start)
-    connection.execute(text("DROP TABLE staged_kpi"))
+    keep_staged(connection, "growth_slope")
+    published = merge_kpis(connection, ["growth_slope"], week_start=week.start)
     complete_rows(run, ())
-    return published
+    return published["growth_slope"]
 
 
 def _slope_keys(fit: MixedModelFit | NoResult, rows: TopicWeeks, *, run_id: str) -> tuple[dict[str, str], str]:
