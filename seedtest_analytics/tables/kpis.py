@@ -37,7 +37,12 @@ weekly_kpi = Table(
     Index("ix_weekly_kpi_week", "week_start"),
     comment="KPIs of each student and week; every writer merges its own keys and touches no other.",
 )
-computed_by(weekly_kpi, "sql/kpis/merge.sql", ("user_id", "sql/kpis/population.sql"))
+computed_by(
+    weekly_kpi,
+    "sql/kpis/merge.sql:insert",
+    ("user_id", "sql/kpis/population.sql"),
+    ("kpis updated_at", "sql/kpis/merge.sql:update"),
+)
 
 REQUIRED_KEYS = ("I_t", "E_t", "R_t", "A_t", "P", "S")
 """Always present in `kpis`; null if the number is unknown."""
