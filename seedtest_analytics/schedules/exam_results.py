@@ -94,8 +94,8 @@ def affected_weeks(days: Iterable[dt.date], today: dt.date, *, reach_days: int) 
 
 
 def ability_reach_days() -> int:
-    """Days before the as-of instant that an ability reads: the look-back, or the two windows."""
-    return max(load_settings().calibration.lookback_days, 2 * WINDOW_DAYS)
+    """Days before the as-of instant that an ability reads: those it is scored from, or the two windows."""
+    return max(load_settings().calibration.days_to_score, 2 * WINDOW_DAYS)
 
 
 def kpi_reach_days() -> int:

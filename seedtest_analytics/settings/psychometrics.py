@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import field_validator
 
 from seedtest_analytics.settings.group import SettingsGroup, option, variable
 
 DIF_COLUMNS = ("org_id", "classroom_id", "grade")
+SCORING_DAYS = 30
+RESPONSES_TO_LINK = 10
+ONLY_HOW_IT_RUNS = ("max_retries", "retry_delay_secs", "timeout_secs", "scoring_days", "update_question_meta")
+"""Settings of the calibration that do not change its result."""
 
 
 class CalibrationSettings(SettingsGroup):
     """Item calibration and scoring (contract 4.1)."""
 
-    lookback_days: int = option(
-        30,
+    lookback_days: int | None = option(
+        None,
         "MIRT_LOOKBACK_DAYS",
         "IRT_CALIB_LOOKBACK_DAYS",
         ge=1,
-        description="Days of answers that a calibration uses.",
+        description="Days of answers from which items are estimated again; if unset, the whole history. Items outside keep "
+        "their last usable parameters.",
+    )
+    keep_parameters: bool = variable(
+        True,
+        "MIRT_KEEP_PARAMETERS",
+        description="An item that a calibration does not estimate keeps its last usable parameters. False: it has none.",
+    )
+    scoring_days: int | None = variable(
+        None,
+        "MIRT_SCORING_DAYS",
+        ge=1,
+        description="Days of answers that an ability uses; if unset, MIRT_LOOKBACK_DAYS, or 30 without it.",
     )
     model: Literal["Rasch", "2PL", "3PL"] = option(
         "2PL", "MIRT_MODEL", "IRT_MODEL", description="Item response model: Rasch, 2PL or 3PL."
@@ -40,15 +56,27 @@ class CalibrationSettings(SettingsGroup):
     max_observations: int = option(
         0, "MIRT_MAX_OBS", ge=0, description="Maximum number of answers; the newest are used; 0 means no limit."
     )
-    max_retries: int = variable(3, "MIRT_MAX_RETRIES", ge=1, description="Attempts at a calibration before it fails.")
+    max_retries: int = variable(
+        3, "MIRT_MAX_RETRIES", ge=1, description="Attempts at a calibration by mirt before a crash of R fails it."
+    )
     retry_delay_secs: float = variable(
         5.0,
         "MIRT_RETRY_DELAY_SECS",
         ge=0,
         description="Seconds before the second attempt; the delay grows with each attempt.",
     )
+    timeout_secs: float = variable(
+        600.0,
+        "MIRT_TIMEOUT_SECS",
+        gt=0,
+        description="Time limit of a calibration by mirt. A time-out is not tried again.",
+    )
     min_responses: int = option(
-        10, "MIRT_MIN_RESPONSES", ge=1, description="Answers that an item needs to be calibrated."
+        2,
+        "MIRT_MIN_RESPONSES",
+        ge=1,
+        description="Answers that an item needs to be calibrated, right and wrong ones. With MIRT_PRIORS=none set 10 or "
+        "more.",
     )
     attempts: Literal["first", "all"] = option(
         "first",
@@ -70,6 +98,21 @@ class CalibrationSettings(SettingsGroup):
     update_question_meta: bool = variable(
         False, "IRT_UPDATE_QUESTION_META", description="Write parameters back into question.meta.irt."
     )
+
+    @property
+    def days_to_score(self) -> int:
+        """Days of answers that an ability uses. It is about the present, also where items are estimated from all history."""
+        return self.scoring_days or self.lookback_days or SCORING_DAYS
+
+    @property
+    def responses_to_link(self) -> int:
+        """Answers that an item needs to carry a scale. Few answers are enough for an estimate, but not for a scale."""
+        return max(self.min_responses, RESPONSES_TO_LINK)
+
+    @property
+    def of_the_fit(self) -> dict[str, Any]:
+        """The settings that decide what a calibration is, for its identity."""
+        return self.model_dump(mode="json", exclude=set(ONLY_HOW_IT_RUNS))
 
 
 class DriftSettings(SettingsGroup):

@@ -37,8 +37,9 @@ class ScoringOptions(RunOptions):
             tables.mirt_item_params,
             grain="item",
             description="Item parameters on the platform scale (logit metric, D = 1) by marginal maximum likelihood over the "
-            "answers of the look-back. One row for each item, from the newest usable calibration that has it; "
-            "`mirt_item_params_history` keeps every calibration.",
+            "history, or of MIRT_LOOKBACK_DAYS. One row for each item, from the newest usable calibration that has it; "
+            "`mirt_item_params_history` keeps every calibration, and the view `mirt_item_bank` has each item's parameters as of "
+            "each calibration.",
             checks=(checks.ITEMS_USABLE,),
         ),
         TableSpec(
@@ -74,8 +75,8 @@ def irt_calibration(
         TableSpec(
             tables.mirt_ability,
             grain="student_week",
-            description="Ability of each student as of each week: EAP and posterior SD from the first answers of the "
-            "look-back.",
+            description="Ability of each student as of each week: EAP and posterior SD from the first answers of "
+            "MIRT_SCORING_DAYS.",
             checks=(checks.SCORED, checks.SCALE_STABLE),
         ),
         TableSpec(
