@@ -71,12 +71,12 @@ class CalibrationSettings(SettingsGroup):
         gt=0,
         description="Time limit of a calibration by mirt. A time-out is not tried again.",
     )
-    min_responses: int = option(
-        2,
+    min_responses: int | None = option(
+        None,
         "MIRT_MIN_RESPONSES",
         ge=1,
-        description="Answers that an item needs to be calibrated, right and wrong ones. With MIRT_PRIORS=none set 10 or "
-        "more.",
+        description="Answers that an item needs to be calibrated, right and wrong ones; if unset, 2, or 10 with "
+        "MIRT_PRIORS=none.",
     )
     attempts: Literal["first", "all"] = option(
         "first",
@@ -105,9 +105,14 @@ class CalibrationSettings(SettingsGroup):
         return self.scoring_days or self.lookback_days or SCORING_DAYS
 
     @property
+    def answers_needed(self) -> int:
+        """Answers that an item needs to be calibrated. Without a prior a slope from a few answers has no maximum."""
+        return self.min_responses or (RESPONSES_TO_LINK if self.priors == "none" else 2)
+
+    @property
     def responses_to_link(self) -> int:
         """Answers that an item needs to carry a scale. Few answers are enough for an estimate, but not for a scale."""
-        return max(self.min_responses, RESPONSES_TO_LINK)
+        return max(self.answers_needed, RESPONSES_TO_LINK)
 
     @property
     def of_the_fit(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ CROSS JOIN LATERAL (
         AND h.flag IS DISTINCT FROM 'few_responses'
         AND o.is_usable
         AND COALESCE(o.model_spec ->> 'scale', o.version) = f.model_spec ->> 'scale'
-        AND (o.model_spec -> 'filter') IS NOT DISTINCT FROM (f.model_spec -> 'filter')
+        AND (o.model_spec ->> 'filter') IS NOT DISTINCT FROM (f.model_spec ->> 'filter')
     ORDER BY h.week_start DESC
     LIMIT 1
 ) AS linked

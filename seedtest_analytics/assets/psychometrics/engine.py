@@ -109,7 +109,7 @@ def calibrate_natively(
         data,
         CalibrationConfig(
             model=settings.model,
-            min_responses=settings.min_responses,
+            min_responses=settings.answers_needed,
             priors=priors or item_priors(settings),
             anchors=anchors,
             min_anchors=settings.min_anchors,
@@ -133,7 +133,7 @@ def _by_mirt(
     options = MirtOptions(
         model=settings.model,
         priors=priors,
-        min_responses=settings.min_responses,
+        min_responses=settings.answers_needed,
         max_tries=settings.max_retries,
         retry_delay_seconds=settings.retry_delay_secs,
         timeout_seconds=settings.timeout_secs,

@@ -115,6 +115,14 @@ def test_without_a_look_back_the_history_is_calibrated_and_30_days_are_scored(it
     assert len(rows_of(items, "SELECT FROM mirt_ability")) == 300
 
 
+def test_few_answers_are_enough_with_priors_only_and_never_for_a_link() -> None:
+    defaults = CalibrationSettings()
+    assert (defaults.answers_needed, defaults.responses_to_link) == (2, 10)
+    assert defaults.overridden_by({"priors": "none"}).answers_needed == 10
+    asked = defaults.overridden_by({"priors": "none", "min_responses": 12})
+    assert (asked.answers_needed, asked.responses_to_link) == (12, 12)
+
+
 def test_new_findings_about_an_item_replace_its_parameters(items: Engine) -> None:
     """Item 3 is answered wrong by everybody in week 1: its key has changed, and the old parameters would mislead."""
     run(items, week(0))
