@@ -77,7 +77,7 @@ test-slow: system-packages install-dev ## the long statistical studies
 	$(RUN)pytest -m slow $(PYTEST_ARGS)
 
 bench: install-dev ## the benchmarks, each prints its table
-	for name in pipeline load sync transfer irt growth risk; do $(RUN)python -m benchmarks.$$name --quick || exit 1; done
+	for name in pipeline load sync transfer irt item_bank growth risk; do $(RUN)python -m benchmarks.$$name --quick || exit 1; done
 
 clean: ## remove environments and caches (not DAGSTER_HOME)
 	rm -rf $(VENV) $(TOOLS) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .site .coverage*

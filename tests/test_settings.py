@@ -32,7 +32,7 @@ CONTRACT = [
     ("platform", ["SEEDTEST_RUN_RETENTION_DAYS"], "run_retention_days", 180, "0", 0),
     ("storage", ["S3_BUCKET"], "s3_bucket", None, "seedtest-reports", "seedtest-reports"),
     ("storage", ["AWS_REGION"], "aws_region", "ap-northeast-2", "eu-west-1", "eu-west-1"),
-    ("calibration", ["MIRT_LOOKBACK_DAYS", "IRT_CALIB_LOOKBACK_DAYS"], "lookback_days", 30, "60", 60),
+    ("calibration", ["MIRT_LOOKBACK_DAYS", "IRT_CALIB_LOOKBACK_DAYS"], "lookback_days", None, "60", 60),
     ("calibration", ["MIRT_MODEL", "IRT_MODEL"], "model", "2PL", "Rasch", "Rasch"),
     ("calibration", ["MIRT_TOPIC_ID", "IRT_TOPIC_ID"], "topic_id", None, "algebra", "algebra"),
     ("calibration", ["MIRT_SUBJECT_ID", "IRT_SUBJECT_ID"], "subject_id", None, "7", 7),

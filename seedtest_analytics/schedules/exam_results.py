@@ -103,7 +103,7 @@ def ability_reach_days() -> int:
     settings = load_settings()
     if settings.ability.method == "dynamic":
         return WHOLE_HISTORY_DAYS
-    return max(settings.calibration.lookback_days, 2 * WINDOW_DAYS)
+    return max(settings.calibration.days_to_score, 2 * WINDOW_DAYS)
 
 
 def kpi_reach_days() -> int:

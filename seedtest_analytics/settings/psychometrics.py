@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import field_validator
 
 from seedtest_analytics.settings.group import SettingsGroup, option, variable
 
 DIF_COLUMNS = ("org_id", "classroom_id", "grade")
+SCORING_DAYS = 30
+RESPONSES_TO_LINK = 10
+ONLY_HOW_IT_RUNS = ("max_retries", "retry_delay_secs", "timeout_secs", "scoring_days", "update_question_meta")
+"""Settings of the calibration that do not change its result."""
 
 
 class CalibrationSettings(SettingsGroup):
     """Item calibration and scoring (contract 4.1)."""
 
-    lookback_days: int = option(
-        30,
+    lookback_days: int | None = option(
+        None,
         "MIRT_LOOKBACK_DAYS",
         "IRT_CALIB_LOOKBACK_DAYS",
         ge=1,
-        description="Days of answers that a calibration uses.",
+        description="Days of answers from which items are estimated again; if unset, the whole history. Items outside keep "
+        "their last usable parameters.",
+    )
+    keep_parameters: bool = variable(
+        True,
+        "MIRT_KEEP_PARAMETERS",
+        description="An item that a calibration does not estimate keeps its last usable parameters. False: it has none.",
+    )
+    scoring_days: int | None = variable(
+        None,
+        "MIRT_SCORING_DAYS",
+        ge=1,
+        description="Days of answers that an ability uses; if unset, MIRT_LOOKBACK_DAYS, or 30 without it.",
     )
     model: Literal["Rasch", "2PL", "3PL"] = option(
         "2PL", "MIRT_MODEL", "IRT_MODEL", description="Item response model: Rasch, 2PL or 3PL."
@@ -40,15 +56,27 @@ class CalibrationSettings(SettingsGroup):
     max_observations: int = option(
         0, "MIRT_MAX_OBS", ge=0, description="Maximum number of answers; the newest are used; 0 means no limit."
     )
-    max_retries: int = variable(3, "MIRT_MAX_RETRIES", ge=1, description="Attempts at a calibration before it fails.")
+    max_retries: int = variable(
+        3, "MIRT_MAX_RETRIES", ge=1, description="Attempts at a calibration by mirt before a crash of R fails it."
+    )
     retry_delay_secs: float = variable(
         5.0,
         "MIRT_RETRY_DELAY_SECS",
         ge=0,
         description="Seconds before the second attempt; the delay grows with each attempt.",
     )
-    min_responses: int = option(
-        10, "MIRT_MIN_RESPONSES", ge=1, description="Answers that an item needs to be calibrated."
+    timeout_secs: float = variable(
+        600.0,
+        "MIRT_TIMEOUT_SECS",
+        gt=0,
+        description="Time limit of a calibration by mirt. A time-out is not tried again.",
+    )
+    min_responses: int | None = option(
+        None,
+        "MIRT_MIN_RESPONSES",
+        ge=1,
+        description="Answers that an item needs to be calibrated, right and wrong ones; if unset, 2, or 10 with "
+        "MIRT_PRIORS=none.",
     )
     attempts: Literal["first", "all"] = option(
         "first",
@@ -71,6 +99,26 @@ class CalibrationSettings(SettingsGroup):
         False, "IRT_UPDATE_QUESTION_META", description="Write parameters back into question.meta.irt."
     )
 
+    @property
+    def days_to_score(self) -> int:
+        """Days of answers that an ability uses. It is about the present, also where items are estimated from all history."""
+        return self.scoring_days or self.lookback_days or SCORING_DAYS
+
+    @property
+    def answers_needed(self) -> int:
+        """Answers that an item needs to be calibrated. Without a prior a slope from a few answers has no maximum."""
+        return self.min_responses or (RESPONSES_TO_LINK if self.priors == "none" else 2)
+
+    @property
+    def responses_to_link(self) -> int:
+        """Answers that an item needs to carry a scale. Few answers are enough for an estimate, but not for a scale."""
+        return max(self.answers_needed, RESPONSES_TO_LINK)
+
+    @property
+    def of_the_fit(self) -> dict[str, Any]:
+        """The settings that decide what a calibration is, for its identity."""
+        return self.model_dump(mode="json", exclude=set(ONLY_HOW_IT_RUNS))
+
 
 class AbilitySettings(SettingsGroup):
     """Which ability is published, and the model of ability over time."""
@@ -78,7 +126,7 @@ class AbilitySettings(SettingsGroup):
     method: Literal["dynamic", "static"] = variable(
         "dynamic",
         "METRICS_ABILITY",
-        description="'dynamic': ability over time, from all answers; 'static': EAP of MIRT_LOOKBACK_DAYS.",
+        description="'dynamic': ability over time, from all answers; 'static': EAP of MIRT_SCORING_DAYS.",
     )
     refit_days: int = variable(
         28, "ABILITY_REFIT_DAYS", ge=7, description="Days for which hyperparameters serve before they are fitted again."

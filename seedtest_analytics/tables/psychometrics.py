@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Index, Integer, Numeric, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Boolean, Column, Date, Index, Integer, Numeric, PrimaryKeyConstraint, Table, Text
 from sqlalchemy.dialects.postgresql import UUID
 
 from seedtest_analytics.tables.declare import (
@@ -16,6 +16,7 @@ from seedtest_analytics.tables.declare import (
     metadata,
     object_column,
     student_column,
+    view_metadata,
     week_column,
 )
 
@@ -126,6 +127,42 @@ computed_by(
         "assets.psychometrics.engine.calibration_from_mirt",
     ),
 )
+
+mirt_item_bank = Table(
+    "mirt_item_bank",
+    view_metadata,
+    column("run_id", Text, comment="Usable calibration as of which the bank is; mirt_fit_meta.run_id."),
+    week_column(),
+    column("item_id", Text, comment="Item; question.id as text.", derived_from=("mirt_item_params_history.item_id",)),
+    column("model", Text, comment="Rasch, 2PL or 3PL.", allowed=("Rasch", "2PL", "3PL")),
+    column("a", Float, comment="Discrimination.", unit="1/logit", derived_from=("mirt_item_params_history.a",)),
+    column("b", Float, comment="Difficulty.", unit="logit", derived_from=("mirt_item_params_history.b",)),
+    column("c", Float, comment="Lower asymptote.", minimum=0, maximum=1, derived_from=("mirt_item_params_history.c",)),
+    column("se_a", Float, comment="Standard error of a.", unit="1/logit", minimum=0),
+    column("se_b", Float, comment="Standard error of b.", unit="logit", minimum=0),
+    column("se_c", Float, comment="Standard error of c.", minimum=0),
+    column("n_responses", Integer, comment="Answers used.", minimum=0),
+    column("p_correct", Float, comment="Share answered right.", minimum=0, maximum=1),
+    column("flag", Text, comment="Why the item needs attention; NULL if nothing was found."),
+    column(
+        "method",
+        Text,
+        comment="'estimated' or 'anchor' (held fixed) by this calibration; 'kept': the last usable parameters before it.",
+        allowed=("estimated", "anchor", "kept"),
+    ),
+    column(
+        "source_run_id",
+        Text,
+        comment="Calibration that the parameters come from.",
+        derived_from=("mirt_item_params_history.run_id",),
+    ),
+    column("source_week_start", Date, comment="Week of that calibration."),
+    column("estimated_at", Instant, comment="As-of instant of that calibration."),
+    column("age_days", Integer, comment="Age of the parameters as of this calibration.", unit="days", minimum=0),
+    comment="The item bank as of each usable calibration, on one scale: its own parameters, and the last usable ones of items "
+    "that it did not estimate.",
+)
+computed_by(mirt_item_bank, "sql/psychometrics/item_bank.sql", ("a b c se_a se_b se_c", *PARAMETERS_BY))
 
 mirt_fit_meta = Table(
     "mirt_fit_meta",

@@ -1,6 +1,6 @@
 -- Predictions made at the end of a week, and what happened afterwards.
 -- Grain:  student for silence and goal, answer for next_answers; see each of the other statements.
--- Inputs: weekly_kpi, attempt, ability_window, mirt_ability, mirt_fit_meta, mirt_item_params_history, prophet_fit_meta,
+-- Inputs: weekly_kpi, attempt, ability_window, mirt_ability, mirt_fit_meta, mirt_item_bank, prophet_fit_meta,
 --         prediction_backtest.
 -- Params: see each statement.
 -- Scale:  abilities and item parameters are on the platform's linked scale (psychometrics/scale.sql).
@@ -77,6 +77,12 @@ WHERE k.week_start = :week_start AND k.kpis ->> 'P' IS NOT NULL AND k.kpis ->> '
 -- logistic-normal integral, MacKay 1992, Neural Computation 4:720).
 -- Params: week_start, as_of, until.
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
+WITH bank AS MATERIALIZED (
+    SELECT run_id, item_id, model, a, b, COALESCE(c, 0) AS c0, p_correct
+    FROM mirt_item_bank
+    WHERE run_id IN (SELECT run_id FROM mirt_ability WHERE week_start = :week_start) AND p_correct IS NOT NULL
+)
+
 SELECT
     a.user_id,
     linked.c0 + (1 - linked.c0) / (
@@ -87,10 +93,8 @@ SELECT
     linked.p_correct AS baseline
 FROM mirt_ability AS m
 INNER JOIN attempt AS a ON a.user_id = m.user_id AND a.completed_at >= :as_of AND a.completed_at < :until
-INNER JOIN (SELECT *, COALESCE(c, 0) AS c0 FROM mirt_item_params_history) AS linked
-    ON linked.run_id = m.run_id AND linked.item_id = a.item_id::text
-WHERE m.week_start = :week_start AND a.is_answered AND a.answer_no = 1 AND linked.a IS NOT NULL AND linked.b IS NOT NULL
-    AND linked.p_correct IS NOT NULL;
+INNER JOIN bank AS linked ON linked.run_id = m.run_id AND linked.item_id = a.item_id::text
+WHERE m.week_start = :week_start AND a.is_answered AND a.answer_no = 1;
 
 -- name: forecasts
 -- The cohort's forecasts made in the week. Grain: metric. Params: week_start.

@@ -1,6 +1,6 @@
 -- The covariate that groups students for the analysis of differential item functioning (DIF).
 -- Grain:  student with a value. Inputs: attempt, exam_results, session, classroom.
--- Params: from_at, as_of, source (org_id, classroom_id, grade or result_json), path (keys within result_json).
+-- Params: from_at (NULL: the whole history), as_of, source (org_id, classroom_id, grade or result_json), path (keys within result_json).
 
 -- name: covariate
 -- The value of the newest exam in the look-back that has one. Session and classroom rows have no history, so their present
@@ -18,7 +18,8 @@ FROM (
             WHEN 'result_json' THEN seedtest_json(e.result_json) #>> CAST(:path AS text[])
         END, '') AS value
     FROM (
-        SELECT DISTINCT user_id, exam_result_id FROM attempt WHERE completed_at >= :from_at AND completed_at < :as_of
+        SELECT DISTINCT user_id, exam_result_id FROM attempt
+        WHERE completed_at >= COALESCE(CAST(:from_at AS timestamptz), '-infinity') AND completed_at < :as_of
     ) AS a
     INNER JOIN exam_results AS e ON e.id = a.exam_result_id
     LEFT JOIN session AS s ON s.id = e.session_id

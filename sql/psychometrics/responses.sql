@@ -1,17 +1,17 @@
 -- Answers for calibration and scoring, and the parameters of tagged anchors.
 -- Grain:  see each statement.
--- Inputs: attempt, question, mirt_item_params_history.
+-- Inputs: attempt, question, mirt_fit_meta, mirt_item_params_history.
 -- Params: see each statement. Windows are half open: from_at <= completed_at < as_of.
 
 -- name: calibration
 -- A limit keeps the newest answers.
 -- Grain: student and item; attempt if first_only is false.
--- Params: from_at, as_of, first_only, topic_id, subject_id, max_observations (NULL: all).
+-- Params: from_at (NULL: the whole history), as_of, first_only, topic_id, subject_id, max_observations (NULL: all).
 CREATE TEMP TABLE calibration_answer ON COMMIT DROP AS
 SELECT a.user_id, a.item_id, a.correct, a.answer_no
 FROM attempt AS a
 WHERE
-    a.completed_at >= :from_at
+    a.completed_at >= COALESCE(CAST(:from_at AS timestamptz), '-infinity')
     AND a.completed_at < :as_of
     AND a.is_answered
     AND (NOT :first_only OR a.answer_no = 1)
@@ -29,7 +29,7 @@ SELECT user_id, item_id, correct::integer AS correct, answer_no FROM calibration
 DROP TABLE calibration_answer;
 
 -- name: overall
--- First answers that are inside the look-back.
+-- First answers that an ability uses.
 -- Grain: student and item. Params: from_at, as_of.
 CREATE TEMP TABLE scoring_answer ON COMMIT DROP AS
 SELECT user_id, item_id, correct, topic_ids
@@ -66,8 +66,7 @@ ORDER BY user_id, is_recent, item_id;
 
 -- name: anchors
 -- Items tagged 'anchor' that have parameters, which are on the platform's linked scale and define it. The standard errors
--- are those of the calibration named in `version`, on the same scale; parameters from elsewhere have none and count as
--- exact. A tags value that is not an array does not make an anchor. The cast to numeric keeps one JSON number beyond double
+-- and the scale are those of the calibration named in `version`; parameters from elsewhere have none and count as exact. A tags value that is not an array does not make an anchor. The cast to numeric keeps one JSON number beyond double
 -- precision from failing the whole query.
 -- Grain: tagged item with parameters.
 SELECT
@@ -77,7 +76,8 @@ SELECT
     (q.irt ->> 'c')::numeric AS c,
     linked.se_a,
     linked.se_b,
-    linked.se_c
+    linked.se_c,
+    COALESCE(f.model_spec ->> 'scale', f.version) AS scale
 FROM (
     SELECT id, seedtest_question_meta(meta) -> 'irt' AS irt
     FROM question
@@ -85,6 +85,7 @@ FROM (
     OFFSET 0
 ) AS q
 LEFT JOIN mirt_item_params_history AS linked ON linked.run_id = q.irt ->> 'version' AND linked.item_id = q.id::text
+LEFT JOIN mirt_fit_meta AS f ON f.run_id = linked.run_id
 WHERE
     jsonb_typeof(q.irt -> 'a') = 'number'
     AND jsonb_typeof(q.irt -> 'b') = 'number'

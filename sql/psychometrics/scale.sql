@@ -1,6 +1,6 @@
 -- Which calibration defines the platform's scale, and which item parameters a week is scored with.
 -- Grain:  see each statement.
--- Inputs: mirt_fit_meta, mirt_item_params_history, mirt_ability, student_topic_theta and its history.
+-- Inputs: mirt_fit_meta, mirt_item_bank, mirt_item_params_history, mirt_ability, student_topic_theta and its history.
 -- Params: see each statement.
 -- Scales: a calibration estimates items on its own scale; it is then placed on the platform's linked scale (θ* = A θ + B)
 --         and stored. So a, b, se_a and se_b in mirt_item_params_history are on the linked scale, except those of a run
@@ -8,18 +8,38 @@
 -- Filter: model_spec.filter is null for a calibration of all answers. A filtered calibration counts only while no
 --         calibration of all answers exists.
 
--- name: reference
--- The calibration whose own scale became the linked scale: the first usable one. Later calibrations are linked to it and
--- not to their predecessor, because linking errors would add up. A calibration of all answers is never linked to a
--- filtered one.
--- Grain: one row or none. Params: week_start, is_filtered.
-SELECT run_id, week_start, version
-FROM mirt_fit_meta
-WHERE
-    is_usable AND model_spec ->> 'scale_origin' = 'own' AND week_start <> :week_start
-    AND (model_spec ->> 'filter' IS NULL OR :is_filtered)
-ORDER BY model_spec ->> 'filter' IS NOT NULL, week_start
-LIMIT 1;
+-- name: references
+-- The calibrations that the week may be linked to, the first choice first. The last usable calibration, of any origin,
+-- decides on the scale. The origin of that scale comes first if it is stored, because linking errors add up from week to
+-- week. Then the last calibration with every item that it keeps.
+-- A calibration of all answers is never linked to a filtered one. The origin of a scale stays it when its week is
+-- calibrated again: later weeks, and weeks on its own scale, do not count then.
+-- Grain: calibration, at most two. Params: week_start, own_scale (the scale that the week would begin), is_filtered.
+WITH usable AS MATERIALIZED (
+    SELECT
+        run_id,
+        version,
+        COALESCE(model_spec ->> 'scale', version) AS scale,
+        model_spec ->> 'scale_origin' = 'own' AS is_origin,
+        row_number() OVER (
+            ORDER BY
+                model_spec ->> 'filter' IS NOT NULL, week_start > :week_start, abs(week_start - CAST(:week_start AS date))
+        ) AS distance
+    FROM mirt_fit_meta
+    WHERE
+        is_usable AND model_spec ->> 'scale_origin' <> 'unlinked' AND week_start <> :week_start
+        AND (model_spec ->> 'filter' IS NULL OR :is_filtered)
+        AND COALESCE(model_spec ->> 'scale', version) <> :own_scale
+        AND (week_start < :week_start OR NOT EXISTS (
+            SELECT FROM mirt_fit_meta AS o WHERE o.week_start = :week_start AND o.model_spec ->> 'scale_origin' = 'own'
+        ))
+)
+SELECT u.run_id, u.version, u.scale
+FROM usable AS u
+INNER JOIN usable AS newest ON newest.distance = 1 AND newest.scale = u.scale
+WHERE u.is_origin OR u.distance = 1
+ORDER BY u.is_origin DESC, u.distance
+LIMIT 2;
 
 -- name: of_all_answers
 -- A calibration of all answers, usable or not: the week's own, else the newest.
@@ -31,13 +51,14 @@ ORDER BY week_start = :week_start DESC, week_start DESC
 LIMIT 1;
 
 -- name: parameters_of
--- The item parameters to score with and to link to, on the linked scale: callers pass a usable run. Items whose flag says
--- that they would bias an ability (a wrong key) are left out.
--- Grain: item. Params: run_id, not_for_scoring (flags).
-SELECT item_id, model, a, b, c, se_a, se_b, se_c, n_responses
-FROM mirt_item_params_history
+-- The item parameters to score with and to link to, on the linked scale: the calibration's own and those that it keeps.
+-- Items whose flag says that they would bias an ability (a wrong key) are left out.
+-- Grain: item. Params: run_id, not_for_scoring (flags), except_week (whose own parameters are left out; NULL: none).
+SELECT item_id, model, a, b, c, se_a, se_b, se_c, n_responses, method, age_days
+FROM mirt_item_bank
 WHERE
-    run_id = :run_id AND a IS NOT NULL AND b IS NOT NULL
+    run_id = :run_id
+    AND source_week_start IS DISTINCT FROM CAST(:except_week AS date)
     AND (flag IS NULL OR flag <> ALL(CAST(:not_for_scoring AS text[])))
 ORDER BY item_id;
 

@@ -1,6 +1,6 @@
 -- The data documents of a week's reports: one statement for all students, one JSON document in each row.
 -- Grain:  student with a KPI row in the week.
--- Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily, attempt, mirt_item_params_history, mirt_fit_meta,
+-- Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily, attempt, mirt_item_bank, mirt_fit_meta,
 --         growth_prediction, growth_brms_meta, survival_fit_meta, prophet_fit_meta, prophet_anomalies, user_segment,
 --         segment_profile.
 -- Params: week_start, as_of, timezone, max_users (the most active students; NULL: all).
@@ -158,7 +158,7 @@ LEFT JOIN LATERAL (
     SELECT
         jsonb_agg(jsonb_build_object(
             'item_id', linked.item_id, 'discrimination', linked.a, 'difficulty', linked.b,
-            'guessing', linked.c, 'model', linked.model, 'fitted_at', scale.fitted_at
+            'guessing', linked.c, 'model', linked.model, 'fitted_at', linked.estimated_at
         ) ORDER BY linked.item_id) AS value
     FROM (
         SELECT DISTINCT l.item_id
@@ -168,7 +168,6 @@ LEFT JOIN LATERAL (
         LIMIT 200
     ) AS met
     CROSS JOIN scale
-    INNER JOIN mirt_item_params_history AS linked ON linked.run_id = scale.run_id AND linked.item_id = met.item_id::text
-    WHERE linked.a IS NOT NULL AND linked.b IS NOT NULL
+    INNER JOIN mirt_item_bank AS linked ON linked.run_id = scale.run_id AND linked.item_id = met.item_id::text
 ) AS i ON true
 ORDER BY s.user_id;

@@ -19,7 +19,7 @@ from seedtest_analytics.assets.psychometrics.scoring.week import score_week
 from seedtest_analytics.build import build_definitions
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
-from seedtest_analytics.settings import Settings
+from seedtest_analytics.settings import CalibrationSettings, Settings
 from tests.assets._activity import postgres_of
 from tests.assets._week_runs import week_run
 
@@ -171,8 +171,10 @@ def test_no_statement_of_a_week_scans_the_history(history: Engine, job: str) -> 
 
 @pytest.mark.parametrize("compute", [calibrate_week, compare_week, score_week])
 def test_no_statement_of_a_calibration_scans_the_history(history: Engine, compute: Callable[[WeekRun], Any]) -> None:
+    """With a look-back; without one the answers of all weeks are calibrated."""
     at = Week(WEEK, dt.datetime.combine(WEEK + dt.timedelta(7), dt.time(), dt.UTC), timezone="UTC")
-    with explained() as found, week_run(history, at, is_dry_run=True) as run:
+    settings = Settings(calibration=CalibrationSettings(lookback_days=30))
+    with explained() as found, week_run(history, at, settings=settings, is_dry_run=True) as run:
         compute(run)
     assert found == []
 

@@ -35,14 +35,22 @@ class Answers:
 
 
 def load_answers(connection: Connection, week: Week, *, settings: CalibrationSettings) -> Answers | None:
-    """The answers of the look-back; None if there are none."""
-    return load_between(connection, week.days_before(settings.lookback_days), as_of=week.as_of, settings=settings)
+    """The answers of the look-back, or of the whole history; None if there are none."""
+    return load_between(connection, look_back_from(week, settings), as_of=week.as_of, settings=settings)
+
+
+def look_back_from(week: Week, settings: CalibrationSettings) -> dt.datetime | None:
+    """The first instant of the answers that a calibration of the week uses; None for the whole history."""
+    return None if settings.lookback_days is None else week.days_before(settings.lookback_days)
 
 
 def load_between(
-    connection: Connection, from_at: dt.datetime, *, as_of: dt.datetime, settings: CalibrationSettings
+    connection: Connection, from_at: dt.datetime | None, *, as_of: dt.datetime, settings: CalibrationSettings
 ) -> Answers | None:
-    """The answers with from_at <= completed_at < as_of that the settings select; None if there are none."""
+    """The answers with from_at <= completed_at < as_of that the settings select; None if there are none.
+
+    ``from_at``: None for the whole history.
+    """
     connection.execute(
         statement(RESPONSES, "calibration"),
         {

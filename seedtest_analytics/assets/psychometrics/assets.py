@@ -38,8 +38,9 @@ class ScoringOptions(RunOptions):
             tables.mirt_item_params,
             grain="item",
             description="Item parameters on the platform scale (logit metric, D = 1) by marginal maximum likelihood over the "
-            "answers of the look-back. One row for each item, from the newest usable calibration that has it; "
-            "`mirt_item_params_history` keeps every calibration.",
+            "history, or of MIRT_LOOKBACK_DAYS. One row for each item, from the newest usable calibration that has it; "
+            "`mirt_item_params_history` keeps every calibration, and the view `mirt_item_bank` has each item's parameters as of "
+            "each calibration.",
             checks=(checks.ITEMS_USABLE,),
         ),
         TableSpec(
@@ -70,11 +71,6 @@ def irt_calibration(
     yield from report(context, step.each_week(lambda run: calibrate_week(run, r)))
 
 
-@overrides(CalibrationSettings, "lookback_days")
-class AbilityOptions(RunOptions):
-    """Options of a run of ability over time."""
-
-
 @dg.multi_asset(
     **declared(
         TableSpec(
@@ -103,13 +99,12 @@ class AbilityOptions(RunOptions):
     )
 )
 def ability_over_time(
-    context: dg.AssetExecutionContext, config: AbilityOptions, *, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: RunOptions, *, postgres: PostgresResource
 ) -> Iterator[Any]:
     """Filter and smooth all answers as of each week of the run, oldest first."""
     from seedtest_analytics.assets.psychometrics.ability.week import compute_state
 
-    settings = load_settings().overridden("calibration", config.model_dump())
-    step = WeeklyStep(context, config, postgres=postgres, settings=settings, lock="ability_over_time:{week}")
+    step = WeeklyStep(context, config, postgres=postgres, settings=load_settings(), lock="ability_over_time:{week}")
     yield from report(context, step.each_week(compute_state))
 
 
@@ -119,7 +114,7 @@ def ability_over_time(
             tables.mirt_ability,
             grain="student_week",
             description="Ability of each student as of each week: the level of `ability_state` (METRICS_ABILITY=dynamic), or "
-            "EAP and posterior SD from the first answers of the look-back. `method` says which.",
+            "EAP and posterior SD from the first answers of MIRT_SCORING_DAYS. `method` says which.",
             checks=(checks.SCORED, checks.SCALE_STABLE),
         ),
         TableSpec(

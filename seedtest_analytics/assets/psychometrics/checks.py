@@ -9,13 +9,13 @@ ITEMS_USABLE = Check(
 )
 USABLE = Check(
     "usable",
-    "The calibration converged, is on the platform scale and may score. If not, the last usable calibration scores.",
+    "The calibration converged, is on the platform scale and may score. If not, the last usable one scores.",
     needs_weeks=SCALE_WEEKS,
 )
 ON_THE_SCALE = Check("on_the_scale", "The calibration is on the platform scale: its origin, or linked to it.")
 ANCHORS_ENOUGH = Check(
     "anchors_enough",
-    "At least MIRT_MIN_ANCHORS items tagged 'anchor' have MIRT_MIN_RESPONSES answers, enough to define the scale. The "
+    "At least MIRT_MIN_ANCHORS items tagged 'anchor' have enough answers (10, or MIRT_MIN_RESPONSES) to define the scale. The "
     "first calibration, the origin of the scale, needs none.",
     needs_weeks=SCALE_WEEKS,
 )

@@ -21,10 +21,15 @@ from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.errors import IrtDataError
 from seedtest_analytics.stats.irt.estimation import calibrate
 from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.objective import MarginalLikelihood, Parameters
+from seedtest_analytics.stats.irt.priors import evaluate_priors
 from seedtest_analytics.stats.irt.result import Calibration, ItemEstimates, Verdict
 from seedtest_analytics.stats.irt.verdict import judge
 
 NATIVE = "native"
+MIN_SHORTFALL = 2.0
+MAX_RELATIVE_SHORTFALL = 1e-4
+"""mirt's EM stops a little before the maximum. Two units of the log-likelihood, or a ten-thousandth of it, do not matter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +95,22 @@ def priors_for_mirt(priors: ItemPriors) -> ItemPriors:
 
 
 def calibrate_natively(
-    data: ResponseData, anchors: ItemParameters | None, *, settings: CalibrationSettings
+    data: ResponseData,
+    anchors: ItemParameters | None,
+    *,
+    settings: CalibrationSettings,
+    priors: ItemPriors | None = None,
 ) -> Calibration:
-    """Calibrate by the platform's engine. Raises IrtDataError for answers that cannot be calibrated."""
+    """Calibrate by the platform's engine; ``priors``: None for those of the settings.
+
+    Raises IrtDataError for answers that cannot be calibrated.
+    """
     return calibrate(
         data,
         CalibrationConfig(
             model=settings.model,
-            min_responses=settings.min_responses,
-            priors=item_priors(settings),
+            min_responses=settings.answers_needed,
+            priors=priors or item_priors(settings),
             anchors=anchors,
             min_anchors=settings.min_anchors,
         ),
@@ -121,15 +133,60 @@ def _by_mirt(
     options = MirtOptions(
         model=settings.model,
         priors=priors,
-        min_responses=settings.min_responses,
+        min_responses=settings.answers_needed,
         max_tries=settings.max_retries,
         retry_delay_seconds=settings.retry_delay_secs,
+        timeout_seconds=settings.timeout_secs,
     )
     try:
         found = calibrate_with_mirt(r, answers_frame(data), options=options, anchors=held, logger=log)
     except CalibrationDataError as error:
         raise IrtDataError(str(error)) from error
-    return Fitted(calibration_from_mirt(found, data), found.backend, priors=priors)
+    calibration = calibration_from_mirt(found, data, priors=priors)
+    native = calibrate_natively(data, anchors, settings=settings, priors=priors)
+    shortfall = shortfall_of(calibration, native, data=data, priors=priors)
+    if shortfall is not None:
+        log.warning(shortfall)
+        verdict = calibration.verdict
+        reasons = (*verdict.reasons, shortfall)
+        calibration = replace(calibration, verdict=replace(verdict, usable=False, reasons=reasons))
+    return Fitted(calibration, found.backend, priors=priors)
+
+
+def shortfall_of(
+    calibration: Calibration, native: Calibration, *, data: ResponseData, priors: ItemPriors
+) -> str | None:
+    """Why mirt's estimates are not the maximum that the platform's engine finds on the same answers; None if they are.
+
+    Both are measured by the platform's likelihood plus the log prior, because mirt may report one that its estimates do
+    not have.
+    """
+    common = (calibration.items.status != "set_aside") & (native.items.status != "set_aside")
+    mirts, ours = (log_posterior_at(fit, data, kept=common, priors=priors) for fit in (calibration, native))
+    if ours - mirts <= max(MIN_SHORTFALL, MAX_RELATIVE_SHORTFALL * abs(ours)):
+        return None
+    return (
+        f"mirt's estimates have the log-likelihood {mirts:,.1f} (with the priors) by the platform's quadrature, and the "
+        f"platform's engine finds {ours:,.1f} on the same answers: mirt stopped short of the maximum; set MIRT_BACKEND=native"
+    )
+
+
+def log_posterior_at(calibration: Calibration, data: ResponseData, *, kept: np.ndarray, priors: ItemPriors) -> float:
+    """Marginal log-likelihood of the answers to the kept items plus the log prior of those that were estimated.
+
+    ``kept`` (n_items,): items of ``data`` that have parameters.
+    """
+    items = calibration.items
+    a, b, c = items.a, items.b, items.c
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gamma = np.log(c) - np.log1p(-c)
+    at = Parameters(
+        a[kept], (-a * b)[kept], gamma=gamma[kept], mean=calibration.group_mean, log_sd=np.log(calibration.group_sd)
+    )
+    likelihood = MarginalLikelihood(data.with_items(kept), calibration.quadrature.nodes, priors=ItemPriors())
+    free = kept & ~items.is_anchor
+    log_prior, _, _ = evaluate_priors(priors, a[free], d=(-a * b)[free], gamma=gamma[free])
+    return float(likelihood.evaluate(at).log_likelihood + log_prior.sum())
 
 
 def answers_frame(data: ResponseData) -> pd.DataFrame:
@@ -143,8 +200,13 @@ def answers_frame(data: ResponseData) -> pd.DataFrame:
     )
 
 
-def calibration_from_mirt(found: MirtCalibration, data: ResponseData) -> Calibration:
-    """mirt's estimates as the engine's result. mirt reports no covariances between the parameters of an item; they are 0."""
+def calibration_from_mirt(
+    found: MirtCalibration, data: ResponseData, *, priors: ItemPriors = ItemPriors()
+) -> Calibration:
+    """mirt's estimates as the engine's result, judged with the priors of the fit.
+
+    mirt reports no covariances between the parameters of an item; they are 0.
+    """
     items = _items(found, data)
     is_anchored = bool(found.is_fixed.any())
     sd = float(np.sqrt(found.group_variance))
@@ -175,7 +237,7 @@ def calibration_from_mirt(found: MirtCalibration, data: ResponseData) -> Calibra
         edge_mass=0.0,
         verdict=Verdict(usable=False),
     )
-    verdict = judge(calibration)
+    verdict = judge(calibration, priors=priors)
     reasons = verdict.reasons
     if found.is_maximum is False:
         reasons = (*reasons, "mirt's second-order test: the solution is not a maximum")

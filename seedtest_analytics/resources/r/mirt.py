@@ -16,13 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seedtest_analytics.resources.r.caller import RCaller
-from seedtest_analytics.resources.r.errors import RCrashedError, RTimeoutError
+from seedtest_analytics.resources.r.errors import RCrashedError
 from seedtest_analytics.stats.irt.config import Beta, ItemPriors
 
 PACKAGES = ("mirt",)
 Model = Literal["Rasch", "2PL", "3PL"]
-# A later try may find more memory or a less busy machine. An error that R signals would only repeat.
-RETRIED = (RCrashedError, RTimeoutError)
+# A later try may find more memory. A time-out or an error that R signals would only repeat.
+RETRIED = (RCrashedError,)
 WAIT_GROWTH = 2.0
 
 
@@ -41,7 +41,8 @@ class MirtOptions:
         quadrature_points: number of equally spaced points on [−``theta_limit``, ``theta_limit``].
         tolerance, max_cycles: of the EM algorithm.
         standard_errors: whether mirt inverts the information matrix (Oakes).
-        max_tries, retry_delay_seconds: after a crash or a time-out of R; each wait is twice the one before.
+        max_tries, retry_delay_seconds: after a crash of R; each wait is twice the one before.
+        timeout_seconds: time limit of one try.
     """
 
     model: Model = "2PL"
@@ -54,6 +55,7 @@ class MirtOptions:
     standard_errors: bool = True
     max_tries: int = 3
     retry_delay_seconds: float = 5.0
+    timeout_seconds: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def calibrate_with_mirt(
 ) -> MirtCalibration:
     """Calibrate items with mirt by marginal maximum likelihood; for the data see :func:`mirt_request`.
 
-    A crash or a time-out of R is tried again. Other errors are not: they would repeat.
+    A crash of R is tried again. A time-out and other errors are not: they would repeat.
     """
     logger = logger or logging.getLogger(__name__)
     if options.model == "3PL" and (options.priors is None or options.priors.c is None):
@@ -192,7 +194,9 @@ def calibrate_with_mirt(
     arguments = mirt_arguments(request, options)
 
     def work() -> Any:
-        return r.call("mirt_calibrate.R", "calibrate", packages=PACKAGES, **arguments)
+        return r.call(
+            "mirt_calibrate.R", "calibrate", packages=PACKAGES, timeout_seconds=options.timeout_seconds, **arguments
+        )
 
     return _calibration(_with_retries(work, options, logger=logger), request, model=options.model)
 

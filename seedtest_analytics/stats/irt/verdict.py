@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedtest_analytics.stats.irt import result as flags
-from seedtest_analytics.stats.irt.config import CalibrationConfig
+from seedtest_analytics.stats.irt.config import CalibrationConfig, ItemPriors
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.objective import FreeParameters
 from seedtest_analytics.stats.irt.optimiser import DISCRIMINATION_LIMIT, Optimum
@@ -23,6 +23,14 @@ MIN_USABLE_ITEMS = 3
 """Two items do not identify a 2PL: it has four parameters, and their table three free cells."""
 MIN_SHARE_USABLE = 0.5
 MAX_EDGE_MASS = 1e-3
+MAX_RELATIVE_ERROR = 1.0
+"""Standard error of a slope, or of the population's SD, in units of itself: above it not even the order of size is known."""
+MAX_SE_DIFFICULTY = 2.0
+"""In logits; it is twice the SD of an ordinary population."""
+MIN_ANSWERS_A_ROW = 1.1
+"""One answer of a row says nothing about a slope or the spread of the abilities: they show in answers that go together."""
+MIN_SHARE_INFORMED = 0.1
+"""Share of the information on a slope that must come from the answers and not from the prior, on average over answers."""
 LOW_DISCRIMINATION_BELOW = 0.2
 EXTREME_DIFFICULTY_ABOVE = 6.0
 
@@ -72,7 +80,7 @@ def assemble(data: ResponseData, used: ResponseData, *, fit: FinishedFit) -> Cal
         edge_mass=float((population[:, 0] + population[:, -1]).sum() / population.sum()),
         verdict=Verdict(usable=False),
     )
-    return replace(calibration, verdict=judge(calibration, errors.note))
+    return replace(calibration, verdict=judge(calibration, errors.note, priors=config.item_priors))
 
 
 def _index_in_data(index: NDArray[np.int64] | None, keep: NDArray[np.bool_]) -> NDArray[np.int64] | None:
@@ -148,9 +156,12 @@ def _linked_components(component: NDArray[np.int64], is_fixed: NDArray[np.bool_]
     return np.array([np.bincount(component).argmax()])
 
 
-def judge(calibration: Calibration, note: str | None = None) -> Verdict:
-    """Reasons that forbid scoring with the calibration, and warnings that do not. Both texts are stored."""
-    reasons = []
+def judge(calibration: Calibration, note: str | None = None, *, priors: ItemPriors = ItemPriors()) -> Verdict:
+    """Reasons that forbid scoring with the calibration, and warnings that do not. Both texts are stored.
+
+    ``priors``: those of the fit. A prior keeps standard errors small where the answers say nothing.
+    """
+    reasons = _gaps_of_information(calibration, priors)
     if not calibration.converged:
         reasons.append(
             f"not converged after {calibration.n_iterations} passes: the next step is {calibration.max_step:.2g} logits"
@@ -169,6 +180,40 @@ def judge(calibration: Calibration, note: str | None = None) -> Verdict:
             f"[{calibration.quadrature.lower}, {calibration.quadrature.upper}]; widen it"
         )
     return Verdict(not reasons, tuple(reasons), warnings=tuple(_warnings(calibration, note)))
+
+
+def _gaps_of_information(calibration: Calibration, priors: ItemPriors) -> list[str]:
+    """What the answers leave open, by their number and by the standard errors; nothing if there are none."""
+    items = calibration.items
+    rows = (items.status == "estimated") & np.isin(items.item_ids, calibration.parameters.item_ids)
+    total = int(items.n_responses[rows].sum())
+    if calibration.standard_error_method == "none" or not total:
+        return []
+    found = []
+    answers_a_row = calibration.n_answers / calibration.n_rows
+    if answers_a_row < MIN_ANSWERS_A_ROW:
+        found.append(
+            f"students have {answers_a_row:.2f} answers on average, fewer than {MIN_ANSWERS_A_ROW}: single answers "
+            "determine neither slopes nor the spread of the abilities"
+        )
+    weight = items.n_responses[rows] / total
+    relative = items.se_a[rows] / items.a[rows]
+    is_known = (relative <= MAX_RELATIVE_ERROR) & (items.se_b[rows] <= MAX_SE_DIFFICULTY)
+    if weight[is_known].sum() < MIN_SHARE_USABLE:
+        found.append(
+            f"the answers do not determine the items: {weight[is_known].sum():.0%} of them are to items whose slope is "
+            f"known to {MAX_RELATIVE_ERROR:.0%} and whose difficulty to {MAX_SE_DIFFICULTY:g} logits"
+        )
+    if priors.a is not None and calibration.model != "Rasch":
+        informed = 1.0 - np.minimum(np.nan_to_num(relative, nan=np.inf) / priors.a.sd_log, 1.0) ** 2
+        if weight @ informed < MIN_SHARE_INFORMED:
+            found.append(
+                f"the slopes come from their prior: the answers give {weight @ informed:.0%} of the information on them, "
+                f"less than {MIN_SHARE_INFORMED:.0%}"
+            )
+    if bool((calibration.group_sd_se > MAX_RELATIVE_ERROR * calibration.group_sd).any()):
+        found.append("the answers do not determine the spread of the abilities: its standard error is above itself")
+    return found
 
 
 def _warnings(calibration: Calibration, note: str | None) -> list[str]:

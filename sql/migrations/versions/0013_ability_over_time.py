@@ -1,6 +1,6 @@
 """Ability over time: states by student and topic, hyperparameters, and the method of topic abilities.
 
-Revision: 0013, after 0011.
+Revision: 0013, after 0012.
 """
 
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from seedtest_analytics.database.migrations import (
 )
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

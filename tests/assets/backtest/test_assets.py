@@ -124,6 +124,12 @@ def test_abilities_are_scored_by_the_next_weeks_first_answers_with_their_uncerta
     )
     execute(
         database,
+        "INSERT INTO mirt_fit_meta (run_id, fitted_at, week_start, version, is_usable, data_fingerprint) "
+        "VALUES ('r', :at, :w, 'v', true, gen_random_uuid())",
+        {"w": then.start, "at": then.as_of},
+    )
+    execute(
+        database,
         "INSERT INTO mirt_item_params_history (run_id, item_id, model, a, b, c, n_responses, p_correct, is_anchor, "
         "week_start) VALUES ('r', '1', '2PL', 1.2, 0.3, NULL, 50, 0.4, false, :w)",
         {"w": then.start},

@@ -16,9 +16,14 @@ from seedtest_analytics.assets.psychometrics.engine import item_priors, priors_f
 from seedtest_analytics.assets.psychometrics.scoring.checks import judge_stability
 from seedtest_analytics.assets.psychometrics.scoring.week import score_week
 from seedtest_analytics.partitions import Week
-from seedtest_analytics.resources.r.errors import RCrashedError, RPackageMissingError
+from seedtest_analytics.resources.r.errors import RCrashedError, RPackageMissingError, RTimeoutError
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.settings import CalibrationSettings, Settings
+from seedtest_analytics.stats.irt.config import CalibrationConfig, ItemPriors, LogNormal, Normal
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.estimation import calibrate
+from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.result import Calibration
 from tests._database import execute, rows_of
 from tests.assets._activity import postgres_of
 from tests.assets._items import Bank, store_answers, week
@@ -288,29 +293,35 @@ def test_operators_queries_return_rows(two_cohorts: Engine) -> None:
 
 
 class StandInR:
-    """Answers as R's script does: fixed anchors keep their values, others get a = 1 and the logit of their share."""
+    """Answers as R's script does, with the maximum that the platform's engine finds.
 
-    def __init__(self, n_crashes: int = 0, error: Exception | None = None) -> None:
-        self.n_calls, self.n_crashes, self.error = 0, n_crashes, error
+    ``is_early``: it stops at a = 1 and the logit of the share, and says that it converged.
+    """
+
+    def __init__(self, n_crashes: int = 0, error: Exception | None = None, *, is_early: bool = False) -> None:
+        self.n_calls, self.n_crashes, self.error, self.is_early = 0, n_crashes, error, is_early
 
     def call(self, script: str, function: str, **arguments: Any) -> dict[str, Any]:
         self.n_calls += 1
-        self.priors = arguments["priors"]
+        self.priors, self.timeout_seconds = arguments["priors"], arguments["timeout_seconds"]
         if self.error is not None:
             raise self.error
         if self.n_calls <= self.n_crashes:
             raise RCrashedError("R was killed")
-        share = arguments["cells"].groupby("item")["correct"].mean()
-        items = pd.DataFrame(
-            {"a": 1.0, "b": -np.log(share / (1 - share)), "c": 0.0, "a_se": 0.1, "b_se": 0.1, "c_se": np.nan}
+        found = self.maximum(arguments)
+        self.items = items = pd.DataFrame(
+            {"a": found.items.a, "b": found.items.b, "c": 0.0, "a_se": 0.1, "b_se": 0.1, "c_se": np.nan}
         )
+        if self.is_early:
+            share = arguments["cells"].groupby("item")["correct"].mean().to_numpy()
+            items["a"], items["b"] = 1.0, -np.log(share / (1 - share))
         for row in arguments["anchors"].itertuples():
-            items.loc[row.item, ["a", "b", "a_se", "b_se"]] = [row.a, row.b, np.nan, np.nan]
+            items.loc[row.item - 1, ["a_se", "b_se"]] = np.nan
         n_free = 2 * (len(items) - len(arguments["anchors"]))
         fit = {
-            "group_mean": 0.1,
+            "group_mean": found.group_mean[0],
             "group_mean_se": np.nan,
-            "group_variance": 1.44,
+            "group_variance": found.group_sd[0] ** 2,
             "group_variance_se": np.nan,
             "log_likelihood": -100.0,
             "log_prior": -7.0,
@@ -323,6 +334,22 @@ class StandInR:
         persons = pd.DataFrame({"theta": np.zeros(arguments["n_persons"]), "theta_sd": 1.0})
         versions = pd.DataFrame([{"mirt": "1.44", "r": "R 4.4"}])
         return {"items": items, "fit": pd.DataFrame([fit]), "persons": persons, "versions": versions}
+
+    @staticmethod
+    def maximum(arguments: dict[str, Any]) -> Calibration:
+        cells, held = arguments["cells"], arguments["anchors"]
+        prior = {row.parameter: (row.first, row.second) for row in arguments["priors"].itertuples()}
+        return calibrate(
+            ResponseData.from_long(cells["person"], cells["item"].to_numpy(), correct=cells["correct"].to_numpy()),
+            CalibrationConfig(
+                min_responses=1,
+                priors=ItemPriors(
+                    a=LogNormal(*prior["a1"]) if "a1" in prior else None,
+                    d=Normal(*prior["d"]) if "d" in prior else None,
+                ),
+                anchors=ItemParameters.of(held["item"], held["a"], b=held["b"]) if len(held) else None,
+            ),
+        )
 
 
 BY_MIRT = SETTINGS.overridden_by({"backend": "mirt", "retry_delay_secs": 0.01})
@@ -339,24 +366,17 @@ def by_mirt(engine: Engine, r: StandInR, at: Week, settings: CalibrationSettings
 
 
 def test_the_mirt_backend_writes_the_same_tables(two_cohorts: Engine) -> None:
-    outcomes = by_mirt(two_cohorts, StandInR(n_crashes=2), week(0))
+    r = StandInR(n_crashes=2)
+    outcomes = by_mirt(two_cohorts, r, week(0))
     assert check(outcomes, "usable").is_passed
     (fit,) = rows_of(two_cohorts, "SELECT model_spec, metrics FROM mirt_fit_meta")
     assert fit["model_spec"]["backend"] == "mirt 1.44, R 4.4"
     assert fit["model_spec"]["n_items"] == 24
     assert fit["metrics"]["log_prior"] == -7.0
     assert fit["metrics"]["aic"] == pytest.approx(200 + 2 * 48)
-    assert fit["metrics"]["group_sd"] == pytest.approx(1.2)
+    assert fit["metrics"]["group_sd"] == pytest.approx(1.0)
     assert fit["metrics"]["max_gradient"] is None
-    rows = rows_of(
-        two_cohorts,
-        "SELECT h.b, avg(a.correct::integer)::float8 AS share FROM mirt_item_params_history AS h "
-        "JOIN attempt AS a ON a.item_id::text = h.item_id AND a.completed_at < :at GROUP BY 1",
-        at=week(0).as_of,
-    )
-    assert len(rows) == 24
-    for row in rows:
-        assert row["b"] == pytest.approx(-np.log(row["share"] / (1 - row["share"])))
+    np.testing.assert_allclose(difficulties(two_cohorts, week(0)), r.items["b"], rtol=1e-12)
     assert scored(two_cohorts, week(0))[0].published.staged == 500
 
 
@@ -402,6 +422,23 @@ def test_the_mirt_backend_gives_up_after_its_tries(two_cohorts: Engine, caplog: 
         by_mirt(two_cohorts, r, week(0), BY_MIRT.overridden_by({"max_retries": 2}))
     assert r.n_calls == 2
     assert "try 2 of 2" in caplog.text
+
+
+def test_an_answer_of_mirt_short_of_the_maximum_is_not_usable(two_cohorts: Engine) -> None:
+    """It once stopped after three cycles, called that converged, and was a quarter of the log-likelihood short."""
+    outcomes = by_mirt(two_cohorts, StandInR(is_early=True), week(0))
+    found = check(outcomes, "usable")
+    assert not found.is_passed
+    assert "stopped short of the maximum; set MIRT_BACKEND=native" in found.description
+    (fit,) = rows_of(two_cohorts, "SELECT is_usable, metrics -> 'converged' AS converged FROM mirt_fit_meta")
+    assert fit == {"is_usable": False, "converged": True}
+
+
+def test_a_time_out_of_mirt_names_its_setting_and_is_not_tried_again(two_cohorts: Engine) -> None:
+    r = StandInR(error=RTimeoutError("longer than its time-out of 7 s"))
+    with pytest.raises(dg.Failure, match="raise MIRT_TIMEOUT_SECS"):
+        by_mirt(two_cohorts, r, week(0), BY_MIRT.overridden_by({"timeout_secs": 7.0}))
+    assert (r.n_calls, r.timeout_seconds) == (1, 7.0)
 
 
 def test_a_missing_package_fails_the_step_with_the_remedy_and_is_not_tried_again(

@@ -31,7 +31,7 @@ def test_answers_that_carry_no_calibration_fail_the_check_with_the_reason(databa
     checks = calibrated(database)
     assert not checks["usable"].is_passed
     assert "cannot calibrate 96 answers: " in checks["usable"].description
-    assert "fewer than" in checks["usable"].description
+    assert "too few to calibrate" in checks["usable"].description
     assert "no answers" not in checks["items_usable"].description
     assert rows_of(database, "SELECT run_id FROM mirt_fit_meta") == []
 

@@ -140,16 +140,16 @@ class TestTries:
         assert "mirt calibration: try 1 of 3 failed, next in 5 s: gone" in caplog.text
         assert "mirt calibration: try 2 of 3" in caplog.text
 
-    @pytest.mark.parametrize("error", [RCrashedError("killed"), RTimeoutError("slow")])
-    def test_crash_and_time_out_are_tried_as_often_as_asked(self, error, slept):
-        r = self.FailingR(error)
-        with pytest.raises(type(error)):
+    def test_a_crash_is_tried_as_often_as_asked(self, slept):
+        r = self.FailingR(RCrashedError("killed"))
+        with pytest.raises(RCrashedError):
             calibrate_with_mirt(r, some_answers(), options=MirtOptions(max_tries=3, retry_delay_seconds=2.0))
         assert r.calls == 3
         assert slept == [2.0, 4.0]
 
     @pytest.mark.parametrize(
-        "error", [RPackageMissingError("no mirt", ("mirt",)), REvaluationError("bad", "", traceback=())]
+        "error",
+        [RPackageMissingError("no mirt", ("mirt",)), REvaluationError("bad", "", traceback=()), RTimeoutError("slow")],
     )
     def test_what_would_fail_again_is_not_tried_again(self, error):
         r = self.FailingR(error)

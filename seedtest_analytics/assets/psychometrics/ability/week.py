@@ -92,7 +92,7 @@ def _state(run: WeekRun, history: History, *, scale: Scale | None) -> WeekState:
         change = change_between(filtered, (previous, recent), recent=(recent, end))
         scores = _next_answer_scores(filtered, since=days_of(run.week, before=RECENT_DAYS))
     settings = run.settings
-    days = max(settings.kpis.users_since_days, settings.calibration.lookback_days)
+    days = max(settings.kpis.users_since_days, settings.calibration.days_to_score)
     present = is_present(history, since=days_of(run.week, before=days))
     run_id = scale.run_id if scale else None
     return WeekState(

@@ -27,7 +27,7 @@ from seedtest_analytics.stats.irt.anchors import (
 )
 from seedtest_analytics.tables.drift import anchor_candidates
 
-NOT_CALIBRATED = "not in the calibration: no answers in its look-back, or too few"
+NOT_CALIBRATED = "not in the calibration: no answers, or too few"
 NEVER_USED = "it is never used as an anchor"
 NO_PARAMETERS = f"no parameters in question.meta.irt: {NEVER_USED}"
 

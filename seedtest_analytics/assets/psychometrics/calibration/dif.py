@@ -12,7 +12,7 @@ from seedtest_analytics.assets.framework.checks import CheckOutcome
 from seedtest_analytics.assets.framework.preview import Forest, Plot, forest_plot, markdown_table
 from seedtest_analytics.assets.framework.untrusted import plain_label
 from seedtest_analytics.assets.framework.week_run import WeekRun
-from seedtest_analytics.assets.psychometrics.answers import Answers
+from seedtest_analytics.assets.psychometrics.answers import Answers, look_back_from
 from seedtest_analytics.assets.psychometrics.checks import DIF_SMALL
 from seedtest_analytics.assets.psychometrics.statements import DIF
 from seedtest_analytics.database.sql_files import statement
@@ -39,7 +39,7 @@ def dif_of_week(run: WeekRun, answers: Answers, *, items: ItemParameters) -> Dif
     if settings.covariate is None:
         return DifOfWeek(None, NoResult(NO_COVARIATE))
     source, path = settings.source
-    from_at = week.days_before(run.settings.calibration.lookback_days)
+    from_at = look_back_from(week, run.settings.calibration)
     rows = run.connection.execute(
         statement(DIF, "covariate"), {"from_at": from_at, "as_of": week.as_of, "source": source, "path": path}
     )

@@ -51,13 +51,17 @@ def fit_row(
     run_id: str,
     answers: Answers | None,
     dif: dict[str, Any] | None,
+    keeps_parameters: bool = True,
 ) -> pd.DataFrame:
-    """The row of mirt_fit_meta; no row without a fit. ``dif`` is kept with the metrics."""
+    """The row of mirt_fit_meta; no row without a fit. ``dif`` is kept with the metrics.
+
+    ``keeps_parameters``: items that it did not estimate keep their last usable parameters (see `mirt_item_bank`).
+    """
     if isinstance(placed, NoResult) or answers is None:
         return pd.DataFrame(columns=list(_FIT))
     row = {
         "run_id": run_id,
-        "model_spec": json.dumps(model_spec(placed) | {"filter": answers.filter}),
+        "model_spec": json.dumps(model_spec(placed) | {"filter": answers.filter, "keeps_parameters": keeps_parameters}),
         "metrics": json.dumps(metrics(placed) | ({} if dif is None else {"dif": dif})),
         "fitted_at": week.as_of,
         "week_start": week.start,
@@ -80,6 +84,7 @@ def model_spec(placed: PlacedCalibration) -> dict[str, Any]:
         "backend": placed.fitted.backend,
         "priors": priors_spec(placed.fitted.priors),
         "scale_origin": placed.origin,
+        "scale": placed.scale,
         "n_anchors_tagged": placed.n_anchors,
         "linking_constants": placed.constants,
     }

@@ -39,7 +39,7 @@ from seedtest_analytics.assets.psychometrics.statements import ANCHORS, SCALE
 from seedtest_analytics.database.publish import Published
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.resources.r.caller import RCaller
-from seedtest_analytics.resources.r.errors import RError
+from seedtest_analytics.resources.r.errors import RError, RTimeoutError
 from seedtest_analytics.stats.irt.errors import IrtDataError
 from seedtest_analytics.stats.no_result import NoResult
 from seedtest_analytics.tables import psychometrics as tables
@@ -66,7 +66,7 @@ def calibrate_week(run: WeekRun, r: RCaller | None = None) -> Sequence[Outcome]:
     run_id = ""
     dif = DifOfWeek(None, NoResult(NO_COVARIATE))
     if answers is not None:
-        run_id = fit_id("irt", week, settings=settings.model_dump(mode="json"), data=[answers.fingerprint])
+        run_id = _run_id(run, answers, placed=placed)
         if isinstance(placed, PlacedCalibration):
             dif = dif_of_week(run, answers, items=placed.platform_parameters)
     parameters, fits = _publish(run, placed, run_id=run_id, answers=answers, dif=dif)
@@ -78,6 +78,14 @@ def calibrate_week(run: WeekRun, r: RCaller | None = None) -> Sequence[Outcome]:
         _parameters_outcome(run, parameters, placed=placed, answers=answers),
         _fit_outcome(run, fits, placed=placed, run_id=run_id, dif=dif),
     )
+
+
+def _run_id(run: WeekRun, answers: Answers, *, placed: PlacedCalibration | NoResult) -> str:
+    """Names everything that decides a fit: settings, answers, backend, and the parameters that it was linked to."""
+    data = [answers.fingerprint]
+    if isinstance(placed, PlacedCalibration):
+        data += [placed.fitted.backend, *placed.references]
+    return fit_id("irt", run.week, settings=run.settings.calibration.of_the_fit, data=data)
 
 
 def _warn_of_meta(run: WeekRun) -> None:
@@ -103,7 +111,8 @@ def _fit(run: WeekRun, answers: Answers | None, *, r: RCaller | None) -> PlacedC
         run.warn(reason)
         return NoResult(reason)
     except RError as error:
-        text = f"MIRT_BACKEND={settings.backend}, week of {run.week.key}: {error}"
+        remedy = "; raise MIRT_TIMEOUT_SECS, or set MIRT_BACKEND=native" if isinstance(error, RTimeoutError) else ""
+        text = f"MIRT_BACKEND={settings.backend}, week of {run.week.key}: {error}{remedy}"
         raise dg.Failure(text, allow_retries=False) from error
 
 
@@ -112,7 +121,14 @@ def _publish(
 ) -> tuple[Published, Published]:
     history = history_rows(placed, run.week, run_id=run_id)
     publish_week(run, tables.mirt_item_params_history, rows=history)
-    fit = fit_row(placed, run.week, run_id=run_id, answers=answers, dif=dif_spec(dif))
+    fit = fit_row(
+        placed,
+        run.week,
+        run_id=run_id,
+        answers=answers,
+        dif=dif_spec(dif),
+        keeps_parameters=run.settings.calibration.keep_parameters,
+    )
     fits = publish_week(run, tables.mirt_fit_meta, rows=fit)
     current_of = {"run_id": run_id, "fitted_at": run.week.as_of, "dif": dif_by_item(dif)}
     run.connection.execute(statement(SCALE, "stage_current"), current_of)

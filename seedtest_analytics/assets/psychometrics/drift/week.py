@@ -80,7 +80,8 @@ def compare(run: WeekRun) -> Comparison:
     baseline, recent = windows_of(run.week, settings)
     if baseline.end_at > recent.start_at or baseline.start_at >= baseline.end_at:
         raise IrtDataError("the baseline window is empty or overlaps the recent one; check DRIFT_BASELINE_*")
-    native = run.settings.calibration.overridden_by({"backend": "native"})
+    calibration = run.settings.calibration
+    native = calibration.overridden_by({"backend": "native", "min_responses": calibration.responses_to_link})
     fit = between_transactions(fit_by(native, None, log=run.log), run)
     answers = [_answers(run, window, settings=native) for window in (baseline, recent)]
     old, new = (fit(a.data, None).calibration for a in answers)
@@ -91,7 +92,9 @@ def compare(run: WeekRun) -> Comparison:
             )
     parameters = old.parameters
     rows = np.searchsorted(old.items.item_ids, parameters.item_ids)
-    reference = Reference(parameters, old.items.covariance[rows], origin="linked", version=str(baseline.id))
+    reference = Reference(
+        parameters, old.items.covariance[rows], origin="linked", version=str(baseline.id), scale=str(baseline.id)
+    )
     try:
         link, _ = link_onto(
             new, reference, method=method_for(new.model, "stocking-lord"), min_anchors=native.min_anchors
@@ -108,7 +111,7 @@ def compare(run: WeekRun) -> Comparison:
     run_id = fit_id(
         "drift",
         run.week,
-        settings={"drift": settings.model_dump(mode="json"), "calibration": native.model_dump(mode="json")},
+        settings={"drift": settings.model_dump(mode="json"), "calibration": native.of_the_fit},
         data=[a.fingerprint for a in answers],
     )
     return Comparison(run_id, baseline, recent=recent, calibrations=(old, new), drift=drift)

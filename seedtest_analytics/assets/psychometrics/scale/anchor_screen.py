@@ -39,11 +39,12 @@ def count_testable(anchors: ItemParameters, data: ResponseData, *, min_responses
 
 
 def free_calibration(data: ResponseData, settings: CalibrationSettings) -> Calibration:
-    """Calibrate the answers as if no anchor were known.
+    """Calibrate the answers as if no anchor were known, without items that have too few answers to carry a scale.
 
     The platform's engine does this for every backend. A second fit by mirt would double the longest step for nothing.
     """
-    return calibrate_natively(data, None, settings=settings)
+    few_left_out = settings.overridden_by({"min_responses": settings.responses_to_link})
+    return calibrate_natively(data, None, settings=few_left_out)
 
 
 def screen(free: Calibration, anchors: ItemParameters, *, tagged: Reference, min_anchors: int) -> ScreenedAnchors:

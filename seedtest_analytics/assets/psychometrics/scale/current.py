@@ -15,7 +15,10 @@ from seedtest_analytics.partitions import Week
 
 @dataclass(frozen=True)
 class Scale:
-    """A calibration with its item parameters and its population, both on the platform scale."""
+    """A calibration with its item bank and its population, both on the platform scale.
+
+    ``items``: columns item_id, a, b, c, method and age_days, among others.
+    """
 
     run_id: str
     items: pd.DataFrame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,16 +27,31 @@ their standard errors, and the cost of the standard errors grows with the square
 class Reference:
     """Known item parameters on the platform scale. ``covariance`` (n_items, 3, 3) is of (a, b, c); zeros if given.
 
-    ``origin``: the origin of a calibration that is linked to them; ``version``: the version of their scale.
+    ``origin``: the origin of a calibration that is linked to them; ``version``: the version of such a calibration.
+    ``scale``: the name of their scale, the ISO week of the calibration that began it, or 'anchors' if it came from
+    elsewhere. ``run_id``: their calibration; None for anchors.
     """
 
     parameters: ItemParameters
     covariance: np.ndarray
     origin: Origin
     version: str
+    scale: str
+    run_id: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the parameters and their errors (hexadecimal, 128 bits): another link makes another calibration."""
+        p = self.parameters
+        digest = hashlib.blake2b(digest_size=16)
+        for values in (p.item_ids, p.a, p.b, p.c, self.covariance):
+            digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
 
 
-def reference_of(rows: Sequence[RowMapping], origin: Origin, *, version: str) -> Reference:
+def reference_of(
+    rows: Sequence[RowMapping], origin: Origin, *, version: str, scale: str, run_id: str | None = None
+) -> Reference:
     """Parameters from the rows of a query, with their covariance if the rows have standard errors."""
     column = {
         n: np.asarray([r.get(n) for r in rows], dtype=np.float64) for n in ("a", "b", "c", "se_a", "se_b", "se_c")
@@ -47,6 +63,8 @@ def reference_of(rows: Sequence[RowMapping], origin: Origin, *, version: str) ->
         variance[:, :, None] * np.eye(3),
         origin=origin,
         version=version,
+        scale=scale,
+        run_id=run_id,
     )
 
 
@@ -58,13 +76,13 @@ def method_for(model: str, linking: str) -> LinkMethod:
 
 
 def link_onto(
-    calibration: Calibration, reference: Reference, *, method: LinkMethod, min_anchors: int
+    calibration: Calibration, reference: Reference, *, method: LinkMethod, min_anchors: int, min_responses: int = 0
 ) -> tuple[Link, int]:
-    """The link and the number of common items. Raises LinkingError if it is not trustworthy."""
+    """The link and the number of common items with ``min_responses`` answers. Raises LinkingError if it is not trustworthy."""
     own = calibration.parameters
     position = np.searchsorted(calibration.items.item_ids, own.item_ids)
     theirs = reference.parameters.positions(own.item_ids)
-    common = np.flatnonzero(theirs >= 0)
+    common = np.flatnonzero((theirs >= 0) & (calibration.items.n_responses[position] >= min_responses))
     used = np.sort(
         common[np.argsort(-calibration.items.n_responses[position[common]], kind="stable")][:MAX_COMMON_ITEMS]
     )
@@ -102,6 +120,7 @@ def constants_of(link: Link, reference: Reference, *, n_common: int) -> dict[str
         se_intercept=finite_or_none(link.se_intercept),
         criterion=finite_or_none(link.criterion),
         onto=reference.version,
+        onto_run_id=reference.run_id,
         n_common=n_common,
         dropped=[dropped_row(anchor) for anchor in link.dropped],
     )

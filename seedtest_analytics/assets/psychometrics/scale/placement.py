@@ -1,7 +1,8 @@
-"""Places a calibration on the platform scale, which comes from anchors, the first calibration, or the fit itself."""
+"""Places a calibration on the platform scale, which comes from anchors, an earlier calibration, or the fit itself."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,6 +49,8 @@ class PlacedCalibration:
         platform_items: the rows of the fit with a, b and their standard errors on the platform scale.
         constants: map the own scale to the platform scale, ``θ* = A θ + B``. None if the fit is the origin; A and B are
             null, with the reason, if it could not be linked.
+        scale: the name of the scale that the parameters are on.
+        references: fingerprints of the parameters that decided the scale, in the order in which they were tried.
         n_anchors: tagged anchors with enough answers to be estimated.
         unusable_anchors: tagged items with invalid stored parameters, as rows for the table.
     """
@@ -59,6 +62,8 @@ class PlacedCalibration:
     group_mean: float
     group_sd: float
     description: str
+    scale: str
+    references: tuple[str, ...] = ()
     n_anchors: int = 0
     constants: dict[str, Any] | None = None
     unusable_anchors: tuple[dict[str, Any], ...] = ()
@@ -96,10 +101,10 @@ class PlacedCalibration:
 def place_on_scale(run: WeekRun, data: ResponseData, *, fit: Fit) -> PlacedCalibration:
     """Calibrate ``data`` and put it on the platform scale.
 
-    With enough anchors that have ``MIRT_MIN_RESPONSES`` answers, and ``MIRT_LINKING=fixed``, the parameters of the
+    With enough anchors that have ``responses_to_link`` answers, and ``MIRT_LINKING=fixed``, the parameters of the
     anchors that have not drifted are fixed. Otherwise the fit is linked by that method (Stocking-Lord for ``fixed``): to
-    the anchors if there are enough, else to the first usable calibration. Without either, the fit is the origin of the
-    scale. Anchors with invalid stored parameters are left out and named.
+    the anchors if there are enough, else to the scale of the last usable calibration. Only where no usable calibration is
+    stored is the fit the origin of a scale. Anchors with invalid stored parameters are left out and named.
     """
     tagged = tagged_anchors(run.connection)
     for anchor in tagged.unusable:
@@ -119,23 +124,41 @@ def _naming(placed: PlacedCalibration, unusable: list[dict[str, Any]]) -> Placed
 def _placed(run: WeekRun, data: ResponseData, *, fit: Fit, tagged: Reference) -> PlacedCalibration:
     settings, week = run.settings.calibration, run.week
     anchors = answered_anchors(tagged.parameters, data)
-    n_anchors = count_testable(anchors, data, min_responses=settings.min_responses)
+    n_anchors = count_testable(anchors, data, min_responses=settings.responses_to_link)
     if n_anchors >= settings.min_anchors and settings.linking == "fixed":
         return _fixed(run, data, anchors=anchors, tagged=tagged, fit=fit, n_anchors=n_anchors)
     fitted = fit(data, None)
     if n_anchors >= settings.min_anchors:
-        return _linked(fitted, tagged, settings=settings, n_anchors=n_anchors)
-    parameters = {"week_start": week.start, "is_filtered": filter_of(settings) is not None}
-    first = run.connection.execute(statement(SCALE, "reference"), parameters).one_or_none()
-    if first is None:
+        return _linked(fitted, [tagged], settings=settings, n_anchors=n_anchors)
+    references = _stored_references(run)
+    if not references:
         return _own(fitted, week, n_anchors=n_anchors)
     run.log.info(
-        f"week of {week.key}: {n_anchors} anchors have {settings.min_responses} answers or more, "
-        f"{settings.min_anchors} are needed; linking to the first calibration, {first.version}"
+        f"week of {week.key}: {n_anchors} anchors have {settings.responses_to_link} answers or more, "
+        f"{settings.min_anchors} are needed; linking to the scale {references[0].scale}"
     )
-    items = items_to_score_with(run.connection, first.run_id).mappings().all()
-    reference = reference_of(items, "linked", version=first.version)
-    return _linked(fitted, reference, settings=settings, n_anchors=n_anchors)
+    return _linked(fitted, references, settings=settings, n_anchors=n_anchors)
+
+
+def _stored_references(run: WeekRun) -> list[Reference]:
+    """The item banks of the calibrations to link to, the first choice first; empty if the week begins a scale."""
+    week = run.week
+    parameters = {
+        "week_start": week.start,
+        "own_scale": week.iso_label,
+        "is_filtered": filter_of(run.settings.calibration) is not None,
+    }
+    found = run.connection.execute(statement(SCALE, "references"), parameters).all()
+    return [
+        reference_of(
+            items_to_score_with(run.connection, fit.run_id, except_week=week.start).mappings().all(),
+            "linked",
+            version=fit.version,
+            scale=fit.scale,
+            run_id=fit.run_id,
+        )
+        for fit in found
+    ]
 
 
 def _group(calibration: Calibration) -> tuple[float, float]:
@@ -153,6 +176,7 @@ def _own(fitted: Fitted, week: Week, *, n_anchors: int) -> PlacedCalibration:
         group_mean=mean,
         group_sd=sd,
         description=text,
+        scale=week.iso_label,
         n_anchors=n_anchors,
     )
 
@@ -169,7 +193,7 @@ def _fixed(
     except LinkingError as error:
         run.log.warning(f"the anchors cannot be fixed: {error}")
         fitted = native_fit(free, settings) if settings.backend == NATIVE else fit(data, None)
-        return _unlinked(fitted, "fixed", reference=tagged, reason=str(error), n_anchors=n_anchors)
+        return _unlinked(fitted, "fixed", references=[tagged], reasons=[str(error)], n_anchors=n_anchors)
     fitted = fit(data, screened.held)
     mean, sd = _group(fitted.calibration)
     n_held = len(screened.held)
@@ -187,22 +211,35 @@ def _fixed(
         group_mean=mean,
         group_sd=sd,
         description=text,
+        scale=tagged.scale,
+        references=(tagged.fingerprint,),
         n_anchors=n_anchors,
         constants=constants,
     )
 
 
 def _linked(
-    fitted: Fitted, reference: Reference, *, settings: CalibrationSettings, n_anchors: int
+    fitted: Fitted, references: Sequence[Reference], *, settings: CalibrationSettings, n_anchors: int
 ) -> PlacedCalibration:
-    """Link to the scale of the reference; if that fails, say why."""
+    """Link to the scale of the first reference that allows it; if none does, say why."""
     mean, sd = _group(fitted.calibration)
     items = fitted.calibration.items.frame()
     method = method_for(fitted.calibration.model, settings.linking)
-    try:
-        link, n_common = link_onto(fitted.calibration, reference, method=method, min_anchors=settings.min_anchors)
-    except LinkingError as error:
-        return _unlinked(fitted, method, reference=reference, reason=str(error), n_anchors=n_anchors)
+    refused: list[str] = []
+    for reference in references:
+        try:
+            link, n_common = link_onto(
+                fitted.calibration,
+                reference,
+                method=method,
+                min_anchors=settings.min_anchors,
+                min_responses=settings.responses_to_link,
+            )
+            break
+        except LinkingError as error:
+            refused.append(str(error))
+    else:
+        return _unlinked(fitted, method, references=references, reasons=refused, n_anchors=n_anchors)
     items["a"], items["se_a"] = items["a"] / link.A, items["se_a"] / link.A
     items["b"], items["se_b"] = items["b"] * link.A + link.B, items["se_b"] * link.A
     text = (
@@ -217,14 +254,22 @@ def _linked(
         group_mean=link.A * mean + link.B,
         group_sd=link.A * sd,
         description=text,
+        scale=reference.scale,
+        references=tuple(r.fingerprint for r in references[: len(refused) + 1]),
         n_anchors=n_anchors,
         constants=constants_of(link, reference, n_common=n_common),
     )
 
 
-def _unlinked(fitted: Fitted, method: str, *, reference: Reference, reason: str, n_anchors: int) -> PlacedCalibration:
+def _unlinked(
+    fitted: Fitted, method: str, *, references: Sequence[Reference], reasons: Sequence[str], n_anchors: int
+) -> PlacedCalibration:
+    """Not on the platform scale. ``reasons``: why each reference was refused."""
     mean, sd = _group(fitted.calibration)
-    text = f"not linked to {reference.version}: {reason}"
+    reason = "; ".join(
+        why if r.run_id is None else f"{r.run_id}: {why}" for r, why in zip(references, reasons, strict=True)
+    )
+    text = f"not linked to {references[0].version}: {reason}"
     return PlacedCalibration(
         fitted,
         fitted.calibration.items.frame(),
@@ -233,6 +278,8 @@ def _unlinked(fitted: Fitted, method: str, *, reference: Reference, reason: str,
         group_mean=mean,
         group_sd=sd,
         description=text,
+        scale="unlinked",
+        references=tuple(r.fingerprint for r in references),
         n_anchors=n_anchors,
-        constants=refusal(method, reference, reason=reason),
+        constants=refusal(method, references[0], reason=reason),
     )

@@ -13,6 +13,9 @@ from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.stats.irt.link_anchors import DroppedAnchor
 from seedtest_analytics.stats.irt.optimiser import DISCRIMINATION_LIMIT
 
+FOREIGN_SCALE = "anchors"
+"""The scale of anchors that do not all come from calibrations of one scale."""
+
 
 @dataclass(frozen=True, eq=False)
 class TaggedAnchors:
@@ -32,7 +35,11 @@ def tagged_anchors(connection: Connection) -> TaggedAnchors:
         else:
             reason = f"question.meta.irt has {fault}"
             unusable.append(DroppedAnchor(int(row["item_id"]), math.nan, log_ratio_a=math.nan, reason=reason))
-    return TaggedAnchors(reference_of(usable, "anchors", version="question.meta"), tuple(unusable))
+    scales = {row["scale"] for row in usable}
+    scale = scales.pop() if len(scales) == 1 else None
+    return TaggedAnchors(
+        reference_of(usable, "anchors", version="question.meta", scale=scale or FOREIGN_SCALE), tuple(unusable)
+    )
 
 
 def _fault(a: float, b: float, *, c: float) -> str | None:

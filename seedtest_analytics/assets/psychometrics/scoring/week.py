@@ -92,10 +92,18 @@ def _overall_metadata(run: WeekRun, scale: Scale | None, *, is_dynamic: bool) ->
     theta = run.connection.execute(statement(SCALE, "abilities"), {"week_start": run.week.start}).scalars().all()
     if theta:
         mean, sd = float(np.mean(theta)), float(np.std(theta))
+        metadata |= _bank_metadata(scale) if scale else {}
         metadata |= {"theta_mean": mean, "theta_sd": sd}
         title = f"Ability of {len(theta):,} students: mean {mean:.2f}, SD {sd:.2f}"
         metadata["theta"] = histogram(list(theta), title, label="θ (logit), posterior mean", bins=_bins(len(theta)))
     return metadata
+
+
+def _bank_metadata(scale: Scale) -> dict[str, Any]:
+    """How many items are scored with, how many of them with kept parameters, and the age of the oldest."""
+    kept = scale.items.loc[scale.items["method"] == "kept"]
+    oldest = int(kept["age_days"].max()) if len(kept) else 0
+    return {"items": len(scale.items), "items_kept": len(kept), "oldest_item_days": oldest}
 
 
 def _bins(n: int) -> int:
@@ -104,9 +112,9 @@ def _bins(n: int) -> int:
 
 
 def _stage_answers(run: WeekRun) -> int:
-    """Stage the answers of the look-back and of the two windows; return the number of students with an answer."""
+    """Stage the answers to score and those of the two windows; return the number of students with an answer."""
     connection, week = run.connection, run.week
-    from_at = week.days_before(run.settings.calibration.lookback_days)
+    from_at = week.days_before(run.settings.calibration.days_to_score)
     connection.execute(statement(RESPONSES, "overall"), {"from_at": from_at, "as_of": week.as_of})
     connection.execute(
         statement(RESPONSES, "windows"),

@@ -26,6 +26,7 @@ class Placed:
     reasons: tuple[str, ...] = ()
     version: str = "2026-W10"
     origin: str = "linked"
+    scale: str = "2026-W09"
     group_mean: float = 0.25
     group_sd: float = 1.5
     n_anchors: int = 3
@@ -105,6 +106,8 @@ def test_a_fit_is_stored_with_what_was_decided_before_it() -> None:
             "logit_c": {"dist": "normal", "mean": -1.4, "sd": 0.5},
         },
         "scale_origin": "linked",
+        "scale": "2026-W09",
+        "keeps_parameters": True,
         "n_anchors_tagged": 3,
         "linking_constants": {"A": 1.1, "B": -0.2},
         "filter": {"topic_id": "algebra"},

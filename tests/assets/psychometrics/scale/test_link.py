@@ -29,7 +29,7 @@ def test_reference_parameters_have_a_diagonal_covariance_of_their_standard_error
         {"item_id": "3", "a": 1.2, "b": 0.5, "c": 0.1, "se_a": 0.1, "se_b": 0.2, "se_c": None},
         {"item_id": 4, "a": 0.8, "b": -0.5, "c": 0.0},
     ]
-    found = reference_of(rows, "linked", version="2026-W10")
+    found = reference_of(rows, "linked", version="2026-W10", scale="2026-W10")
     assert found.parameters.item_ids.tolist() == [3, 4]
     assert found.parameters.b.tolist() == [0.5, -0.5]
     np.testing.assert_allclose(found.covariance[0], np.diag([0.01, 0.04, 0.0]))
@@ -58,7 +58,7 @@ def linked(n_shifted: int = 0) -> tuple[Any, int]:
     own = ItemParameters.of(ids, a, b=b, c=np.zeros(12))
     theirs = ItemParameters.of([*ids[2:], 99], [*(a[2:] / 2), 1.0], b=[*(2 * b + 1 + shift)[2:], 0.0], c=np.zeros(11))
     calibration: Any = SimpleNamespace(parameters=own, items=items)
-    reference = Reference(theirs, np.zeros((11, 3, 3)), origin="linked", version="2026-W09")
+    reference = Reference(theirs, np.zeros((11, 3, 3)), origin="linked", version="2026-W09", scale="2026-W09")
     return link_onto(calibration, reference, method="stocking-lord", min_anchors=3)
 
 
@@ -87,7 +87,7 @@ def test_constants_are_stored_under_the_contracts_keys() -> None:
         criterion=1e-4,
         dropped=(DROPPED,),
     )
-    reference: Any = SimpleNamespace(version="2026-W09")
+    reference: Any = SimpleNamespace(version="2026-W09", run_id="irt-1")
     assert constants_of(link, reference, n_common=10) == {
         "A": 1.1,
         "B": -0.2,
@@ -99,6 +99,7 @@ def test_constants_are_stored_under_the_contracts_keys() -> None:
         "se_intercept": None,
         "criterion": 1e-4,
         "onto": "2026-W09",
+        "onto_run_id": "irt-1",
         "n_common": 10,
         "dropped": [dropped_row(DROPPED)],
     }
