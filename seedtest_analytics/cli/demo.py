@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -81,7 +82,7 @@ def demo_command(
     started, console = time.monotonic(), Console(emoji=False)
     log, summary = current_home() / "dev_server" / "demo.log", Summary()
     _say(console, f"log of the runs: {log}")
-    with errors_to(log):
+    with errors_to(log), compiling_beside():
         use_instance()
         engine = platform_engine()
         migrate(engine)
@@ -101,6 +102,22 @@ def demo_command(
     start(port)
     _say_where(engine, console, port=port)
     _say(console, f"done in {time.monotonic() - started:.0f} s")
+
+
+@contextmanager
+def compiling_beside() -> Iterator[None]:
+    """Compile the statistics' kernels on another core meanwhile: on a fresh machine that takes longer than their work."""
+    from seedtest_analytics.stats.irt.threads import usable_cores
+
+    if usable_cores() < 2:
+        yield
+        return
+    command = [sys.executable, "-m", "seedtest_analytics.stats.warm_up"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as child:
+        try:
+            yield
+        finally:
+            child.terminate()
 
 
 @contextmanager

@@ -47,9 +47,10 @@ def defined():
 
 
 def functions():
-    """Qualified names of the public functions."""
+    """Qualified names of the public functions that have an input."""
     for name, value in defined():
-        if inspect.isfunction(value) or type(value).__name__ == "CPUDispatcher":
+        is_function = inspect.isfunction(value) or type(value).__name__ == "CPUDispatcher"
+        if is_function and inspect.signature(getattr(value, "py_func", value)).parameters:
             yield name
 
 

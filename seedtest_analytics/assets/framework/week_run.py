@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+PLOTTED_WEEKS = 4
+"""Weeks of a range that have plots, the newest: drawing takes longer than most weeks' numbers."""
+
+
 class Replace(enum.Enum):
     """Which rows of the target a publication replaces; the value is a SQL condition over the target ``t``."""
 
@@ -54,6 +58,7 @@ class WeekRun:
     log: logging.Logger
     is_dry_run: bool
     lock: str
+    draws_plots: bool = True
 
     def without_transaction(self) -> AbstractContextManager[None]:
         """No transaction is open inside; :func:`seedtest_analytics.database.sessions.without_transaction`.
@@ -81,7 +86,10 @@ class WeekRun:
             checks = [found.as_of_week(number) for found in checks]
         shown: dict[str, Any] = {}
         for name, value in (metadata or {}).items():
-            shown |= value.of_week(name, self.week.key) if isinstance(value, Plot) else {name: value}
+            if not isinstance(value, Plot):
+                shown[name] = value
+            elif self.draws_plots:
+                shown |= value.of_week(name, self.week.key)
         return Outcome(published, shown, checks=checks, partition=self.week.key, is_dry_run=self.is_dry_run, key=key)
 
     def weeks_of_attempts(self) -> int:
@@ -142,11 +150,20 @@ class WeeklyStep:
         """Compute each week of the run, oldest first, in its own transaction; outcomes follow its commit."""
         dry = is_dry_run(self.options)
         asset = current_work().name
-        for week in weeks(self.context, self.options):
+        all_weeks = weeks(self.context, self.options)
+        for week in all_weeks:
             lock = self.lock.format(week=week.key)
             with working_on(f"{asset} {week.key}"), self.postgres.transaction(lock, is_dry_run=dry) as connection:
                 log = self.context.log
                 outcomes = compute(
-                    WeekRun(week, connection, settings=self.settings, log=log, is_dry_run=dry, lock=lock)
+                    WeekRun(
+                        week,
+                        connection,
+                        settings=self.settings,
+                        log=log,
+                        is_dry_run=dry,
+                        lock=lock,
+                        draws_plots=week in all_weeks[-PLOTTED_WEEKS:],
+                    )
                 )
             yield from outcomes

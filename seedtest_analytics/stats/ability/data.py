@@ -131,7 +131,8 @@ def _codes(values: ArrayLike, name: str) -> Codes:
             f"{len(bad)} codes of {name} are negative or above 2³¹ (first at positions {bad[:_SHOWN].tolist()}); "
             "leave answers without a code out"
         )
-    return array.astype(np.int32, copy=False)
+    # Read-only arrays, such as Arrow's, are another type to numba, which would compile every kernel twice.
+    return array.astype(np.int32, copy=not array.flags.writeable)
 
 
 def _finite(values: ArrayLike, name: str) -> Floats:

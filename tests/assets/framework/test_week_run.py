@@ -3,6 +3,7 @@
 import datetime as dt
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from seedtest_analytics.assets.framework.checks import Check
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
+from seedtest_analytics.assets.framework.preview import histogram
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.week_run import Replace, WeeklyStep, WeekRun, publish_week
 from seedtest_analytics.database.publish import ContractViolation, Published
@@ -49,6 +51,15 @@ def filled(database: Engine) -> Engine:
     for week in (FIRST, SECOND):
         published(database, week, kim=0.5, lee=-0.5)
     return database
+
+
+def test_a_week_of_a_long_range_has_numbers_without_plots(database: Engine) -> None:
+    nothing = Published("mirt_ability", 0, inserted=0, updated=0, deleted=0)
+    for draws, expected in ((True, {"n", "plot", "plot_in_full"}), (False, {"n"})):
+        with week_run(database, FIRST) as run:
+            of_week = replace(run, draws_plots=draws)
+            found = of_week.outcome(nothing, {"n": 1, "plot": histogram([0.0, 1.0], "Levels", label="logit")})
+        assert set(found.metadata) == expected
 
 
 @pytest.mark.parametrize(
