@@ -1,7 +1,7 @@
 # Thin names over the real commands. `make demo` and `make test` do all set-up on a fresh machine.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-slow coverage docs dev down lint format bench clean
+.PHONY: help demo demo-packages check test test-slow coverage docs dev down lint format bench clean
 
 VENV := .venv
 TOOLS := .tools
@@ -39,8 +39,11 @@ install-dev: $(if $(findstring $(TOOLS),$(UV)),$(TOOLS)/bin/uv) ## the same with
 system-packages: ## Debian packages: R, its packages, a C++ compiler
 	scripts/install-system-packages
 
-demo: install ## install, load data, materialise the whole graph, open the UI on 127.0.0.1
+demo-packages: # R, where it may be installed
 	@scripts/install-system-packages --demo
+
+demo: ## install, load data, materialise the whole graph, open the UI on 127.0.0.1
+	@$(MAKE) --no-print-directory --jobs 2 install demo-packages
 	@$(RUN)seedtest demo $(if $(DATA),--data "$(DATA)",--students $(STUDENTS)) $(if $(WEEKS),--weeks $(WEEKS)) --port $(PORT)
 
 dev: install-dev ## the UI over what is there

@@ -271,10 +271,6 @@ CHECKED_BY_CALLER = [
     ("irt.priors", "evaluate_priors", "irt.config.Normal irt.config.LogNormal irt.config.Beta"),
     ("irt.screening", "screen", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),
     ("irt.standard_errors", "standard_errors", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),
-    (
-        "irt.threads",
-        "usable_cores run_lanes balanced_rows",
-        "irt.data.ResponseData.from_long irt.config.CalibrationConfig",
-    ),
+    ("irt.threads", "run_lanes balanced_rows", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),
     ("irt.verdict", "assemble", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),
 ]

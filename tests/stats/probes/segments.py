@@ -45,7 +45,7 @@ STUDENTS = "segments.segments.segment_students segments.segments.SegmentSettings
 CHECKED_BY_CALLER = [
     ("segments.segments", "map_coordinates", STUDENTS),
     ("segments.choice", "choose_count", STUDENTS),
-    ("segments.clustering", "one_thread cluster sample_rows within_sums", STUDENTS),
+    ("segments.clustering", "cluster sample_rows within_sums", STUDENTS),
     ("segments.features", "plan_scale", STUDENTS),
     ("segments.identity", "match_segments", f"{STUDENTS} segments.identity.PreviousSegment"),
     ("segments.labels", "own_label word still_holds describe distinct_labels", STUDENTS),
