@@ -56,8 +56,6 @@ COHORT_SETTINGS = {
     "PROPHET_METRICS": "I_t,E_t,topic:topic-01",
 }
 """Settings that show what :func:`demo_cohort` contains."""
-COHORT_LOOKBACK_DAYS = 60
-"""The values of the legacy manifests."""
 
 
 def demo_command(
@@ -231,7 +229,7 @@ def _choose_cohort(engine: Engine, *, today: dt.date) -> dt.date:
     # By default the baseline ends 90 days before the week, when this cohort has just begun.
     baseline = {"DRIFT_BASELINE_FROM": start, "DRIFT_BASELINE_TO": start + dt.timedelta(weeks=BASELINE_WEEKS)}
     settings = COHORT_SETTINGS | {name: day.isoformat() for name, day in baseline.items()}
-    _keep(start, COHORT_LOOKBACK_DAYS, settings=settings)
+    _keep(start, settings)
     return today - dt.timedelta(days=1)
 
 
@@ -245,19 +243,13 @@ def _choose_weeks(engine: Engine, n_weeks: int | None, *, console: Console) -> d
         highlight=False,
         soft_wrap=True,
     )
-    # The density of the log is unknown, so calibrations use all answers so far.
-    _keep(first, max((last - min(students)).days + 14, COHORT_LOOKBACK_DAYS))
+    _keep(first)
     return last + dt.timedelta(days=6)
 
 
-def _keep(start: dt.date, lookback_days: int, *, settings: Mapping[str, str] | None = None) -> None:
+def _keep(start: dt.date, settings: Mapping[str, str] | None = None) -> None:
     """Keep the settings in the home for `seedtest up`."""
-    chosen = {
-        **DEMO_SETTINGS,
-        **(settings or {}),
-        "SEEDTEST_START_DATE": start.isoformat(),
-        "MIRT_LOOKBACK_DAYS": str(lookback_days),
-    }
+    chosen = {**DEMO_SETTINGS, **(settings or {}), "SEEDTEST_START_DATE": start.isoformat()}
     home = current_home()
     keep_settings(home, {**chosen, **kept_settings(home)})
     for name, value in kept_settings(home).items():

@@ -62,7 +62,8 @@ def plan(
 
     weeks = monday_of(first), monday_of(today if includes_running_week else last)
     yield Step("calibrate_irt", f"calibration and abilities, {weeks[0]} to {weeks[1]}", *weeks)
-    yield Step("aggregate_features_daily", f"daily features, {first} to {last}", first=first, last=last)
+    day = today if includes_running_week else last
+    yield Step("aggregate_features_daily", f"daily features, {first} to {day}", first=first, last=day)
     newest = min(monday_of(today) - WEEK, weeks[1])
     has_closed = newest >= weeks[0]
     closed = (weeks[0] if fits_every_week else newest), newest

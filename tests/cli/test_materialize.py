@@ -248,7 +248,7 @@ def test_the_running_week_is_included_where_it_is_asked_for() -> None:
     }
     assert steps["calibrate_irt"].last == steps["fit_survival_churn"].last == today
     assert steps["calibrate_irt"].n_weeks == 3
-    assert steps["aggregate_features_daily"].last == today - DAY
+    assert steps["aggregate_features_daily"].last == today
     assert steps["forecast_prophet"].last == today - WEEK
     assert steps["fit_bayesian_growth"].last == today
 

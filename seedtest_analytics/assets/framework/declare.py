@@ -20,7 +20,7 @@ from seedtest_analytics.assets.framework.report import CONTRACT_CHECK
 from seedtest_analytics.dagster_private import options_without_environment
 from seedtest_analytics.partitions import PLATFORM
 
-CODE = "code"
+CODE = "stage"
 """Metadata of an asset: the name of the code that computes it alone."""
 _WEEKLY_LATE_HOURS = 204
 _DAILY_LATE_HOURS = 36

@@ -1,0 +1,124 @@
+"""What the published numbers of a simulated home are worth: abilities, change and P beside the cohort's truth.
+
+    make demo && python -m benchmarks.published .dagster
+
+The home's cohort was simulated, so the truth of every student and week is in its folder `cohort/truth`. Nothing of the
+platform reads it. Weeks before FIRST_WEEKS have few answers for each item and are printed apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Engine, text
+
+from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
+from seedtest_analytics.database.engine import connected_engine
+from seedtest_analytics.stats.verification.probabilities import score_probabilities
+
+FIRST_WEEKS = 4
+Z_95 = 1.959964
+LEVELS = "SELECT user_id, week_start, level, se, change, change_se FROM ability_state"
+TOPICS = "SELECT user_id, topic_id, week_start, ability, se, n_answers FROM ability_topic_state"
+GOALS = """
+    SELECT user_id, week_start, (kpis ->> 'P')::float8 AS p, (kpis ->> 'P_projected')::float8 AS projected,
+        (kpis ->> 'sigma')::float8 AS sigma, (kpis ->> 'P_target')::float8 AS target,
+        date_trunc('week', (kpis ->> 'P_horizon_date')::timestamp - INTERVAL '1 day')::date AS goal_week
+    FROM weekly_kpi
+    WHERE kpis ->> 'P_method' = 'normal' AND kpis ->> 'P_horizon_date' IS NOT NULL
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("home", type=Path)
+    home = parser.parse_args().home.resolve()
+    server = EmbeddedPostgres(home / "postgres")
+    server.start()
+    engine = connected_engine_of(server)
+    weeks = truth(home, "student_weeks").rename(columns={"theta_logit": "truth"})[["user_id", "week_start", "truth"]]
+    weeks["week_start"] = pd.to_datetime(weeks["week_start"]).dt.date
+    late = sorted(weeks["week_start"].unique())[FIRST_WEEKS]
+    for name, keep in (
+        (f"the first {FIRST_WEEKS} weeks", lambda day: day < late),
+        ("later weeks", lambda day: day >= late),
+    ):
+        chosen = weeks[weeks["week_start"].map(keep)]
+        print(f"\n{name}\n")
+        print("| number | n | bias | 95 % intervals cover | more |\n|---|---|---|---|---|")
+        levels(engine, chosen)
+        topics(engine, chosen, truth(home, "student_topics"))
+        goals(engine, weeks, chosen)
+    change(engine, weeks)
+
+
+def connected_engine_of(server: EmbeddedPostgres) -> Engine:
+    """The platform's database on the home's server."""
+    from sqlalchemy import make_url
+
+    return connected_engine(make_url(server.url("seedtest")))
+
+
+def truth(home: Path, name: str) -> pd.DataFrame:
+    """A table of the cohort's truth."""
+    return pd.concat(pd.read_parquet(path) for path in sorted((home / "cohort" / "truth").glob(f"{name}-*.parquet")))
+
+
+def read(engine: Engine, query: str) -> pd.DataFrame:
+    with engine.connect() as connection:
+        return pd.read_sql(text(query), connection)
+
+
+def row(name: str, error: pd.Series, se: pd.Series, more: str = "") -> None:
+    print(f"| {name} | {len(error):,} | {error.mean():+.3f} | {(error.abs() < Z_95 * se).mean():.3f} | {more} |")
+
+
+def levels(engine: Engine, weeks: pd.DataFrame) -> None:
+    found = read(engine, LEVELS).merge(weeks, on=["user_id", "week_start"])
+    row("level", found["level"] - found["truth"], found["se"])
+
+
+def topics(engine: Engine, weeks: pd.DataFrame, deviations: pd.DataFrame) -> None:
+    found = (
+        read(engine, TOPICS).merge(weeks, on=["user_id", "week_start"]).merge(deviations, on=["user_id", "topic_id"])
+    )
+    error = found["ability"] - found["truth"] - found["deviation_logit"]
+    for name, low, high in (("1 to 4", 1, 4), ("5 to 19", 5, 19), ("20 or more", 20, np.inf)):
+        band = found["n_answers"].between(low, high)
+        row(f"topic, {name} answers", error[band], found["se"][band])
+
+
+def goals(engine: Engine, weeks: pd.DataFrame, chosen: pd.DataFrame) -> None:
+    """P by the Normal formula beside the truth in the week of the goal's day."""
+    at_goal = weeks.rename(columns={"week_start": "goal_week"})
+    found = read(engine, GOALS).merge(at_goal, on=["user_id", "goal_week"])
+    found = found[found["week_start"].isin(set(chosen["week_start"]))]
+    if found.empty:
+        return
+    reached = (found["truth"] >= found["target"]).to_numpy(float)
+    score = score_probabilities(
+        found["p"].clip(1e-9, 1 - 1e-9).to_numpy(), reached, baseline=np.full(len(reached), reached.mean())
+    )
+    more = (
+        f"Brier {score.brier:.3f}, calibration slope {score.calibration_slope:.2f} ± {score.calibration_slope_se:.2f}"
+    )
+    row("expected level on the goal's day, and P", found["projected"] - found["truth"], found["sigma"], more)
+
+
+def change(engine: Engine, weeks: pd.DataFrame) -> None:
+    """The change between windows beside the change of the truth in two weeks."""
+    earlier = weeks.assign(week_start=weeks["week_start"].map(lambda day: day + dt.timedelta(14)))
+    both = weeks.merge(earlier, on=["user_id", "week_start"], suffixes=("", "_before"))
+    found = read(engine, LEVELS).merge(both, on=["user_id", "week_start"])
+    happened = found["truth"] - found["truth_before"]
+    correlation = np.corrcoef(found["change"], happened)[0, 1]
+    print(f"\nchange in two weeks: n {len(found):,}, bias {(found['change'] - happened).mean():+.3f}, ", end="")
+    print(f"correlation with the change of the truth {correlation:.2f}")
+
+
+if __name__ == "__main__":
+    main()
