@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._measure import machine
-from benchmarks._next_answer import FILES, PEERS, SHARED, Log, forward_in_time, statics
+from benchmarks._next_answer import FILES, SHARED, Log, forward_in_time, statics
 from seedtest_analytics.stats.ability.data import Answers, KnownItems
 from seedtest_analytics.stats.ability.filtering import run_filter
 from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.ability.next_answer import fit_effects, learn_next
 from seedtest_analytics.stats.ability.smoothing import change_between, smooth
+from seedtest_analytics.stats.verification.next_answer import PEERS
 from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
 Floats = NDArray[np.float64]
@@ -54,7 +55,7 @@ def next_answer(log: Log) -> None:
     print(f"\n{log.name}: {len(answers)} answers, {int(test.sum())} for testing")
     print("| method | AUC | SE | log loss | Brier | calibration slope |\n|---|---|---|---|---|---|")
     for name, peer in PEERS.items():
-        _row(name, peer(log), log)
+        _row(name, peer(answers, ~test), log)
     started = time.process_time()
     train = answers.take(~test)
     fit = fit_hyperparameters(train, with_slope=log.name in FILES)

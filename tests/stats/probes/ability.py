@@ -81,6 +81,14 @@ def levels():
     return smooth(filtered(), [28.0]).levels
 
 
+@cache
+def long_log():
+    from seedtest_analytics.stats.ability.data import Answers
+
+    code = np.arange(1040)
+    return Answers.of(code % 26, code % 7, topic=code % 2, day=code / 20, correct=code % 3 > 0)
+
+
 PROBES = {
     "ability.data.Answers.of": {"student": STUDENT, "item": ITEM, "topic": ITEM % 2, "day": DAY, "correct": CORRECT},
     "ability.data.KnownItems.of": {"a": np.ones(3), "b": np.array([-1.0, 0.0, 1.0]), "se_b": np.full(3, 0.1)},
@@ -119,6 +127,13 @@ PROBES = {
         "days_ahead": np.full(4, 30.0),
         "pace": "own",
         "target": np.full(4, 1.0),
+    },
+    "ability.walk.walk_forward": {
+        "answers": long_log,
+        "peers": {},
+        "training_share": 0.9,
+        "block_days": 28.0,
+        "max_blocks": 1,
     },
     "ability.next_answer.Effect": {"owner": "item", "loading": "one", "variance": 0.05, "walk": 0.001, "fade": 0.1},
     "ability.next_answer.learn_next": {"filtered": filtered, "effects": effects},

@@ -64,5 +64,6 @@ PROBES = {
 }
 
 CHECKED_BY_CALLER = [
-    ("verification.logistic", "clipped_logit fit_logistic", "verification.probabilities.score_probabilities")
+    ("verification.logistic", "clipped_logit fit_logistic", "verification.probabilities.score_probabilities"),
+    ("verification.next_answer", "item_mean elo pfa best_lr", "ability.data.Answers.of ability.walk.walk_forward"),
 ]

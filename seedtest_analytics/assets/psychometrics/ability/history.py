@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection
 
-from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.assets.psychometrics.scale.current import Scale
 from seedtest_analytics.assets.psychometrics.statements import ABILITY
 from seedtest_analytics.database.read import copy_to_arrow
@@ -47,11 +47,11 @@ def day_of(instant: dt.datetime) -> float:
     return instant.timestamp() / 86400.0
 
 
-def load_history(run: WeekRun) -> History | None:
-    """Every answer before the week's as-of instant, in the order of time; None if there is none."""
-    run.connection.execute(statement(ABILITY, "answers"), {"as_of": run.week.as_of})
-    rows = copy_to_arrow(run.connection, statement(ABILITY, "answer_rows"), dictionaries=("user_id", "topic_id"))
-    run.connection.execute(statement(ABILITY, "drop_answers"))
+def load_history(connection: Connection, as_of: dt.datetime) -> History | None:
+    """Every answer before the instant, in the order of time; None if there is none."""
+    connection.execute(statement(ABILITY, "answers"), {"as_of": as_of})
+    rows = copy_to_arrow(connection, statement(ABILITY, "answer_rows"), dictionaries=("user_id", "topic_id"))
+    connection.execute(statement(ABILITY, "drop_answers"))
     if rows.num_rows == 0:
         return None
     users, topics = rows["user_id"].combine_chunks(), rows["topic_id"].combine_chunks()

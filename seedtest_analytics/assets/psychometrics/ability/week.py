@@ -72,7 +72,7 @@ def _state_with(run: WeekRun, scale: Scale | None) -> WeekState:
     if scale is not None and scale.has_guessing:
         reason = f"not computed: calibration {scale.run_id} has lower asymptotes (3PL), which the model does not know"
         return _nothing(HYPERPARAMETERS_USABLE.passed(reason))
-    history = load_history(run)
+    history = load_history(run.connection, run.week.as_of)
     if history is None:
         return _nothing(HYPERPARAMETERS_USABLE.passed("not computed: there are no answers"))
     return _state(run, history, scale=scale)

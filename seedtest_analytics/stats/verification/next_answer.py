@@ -1,0 +1,109 @@
+"""Peers that predict the next answer: item mean, Elo, PFA and Best-LR, with which a model of ability is compared.
+
+Each takes answers in the order of time and a mask of the training rows, and returns P(right) for every answer. Elo goes on
+learning after the training rows, the others do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+class AnswerColumns(Protocol):
+    """(n,) codes from 0 of student, item and topic, and 0 or 1, in the order of time, such as ``ability.data.Answers``."""
+
+    @property
+    def student(self) -> NDArray[np.int32]: ...
+
+    @property
+    def item(self) -> NDArray[np.int32]: ...
+
+    @property
+    def topic(self) -> NDArray[np.int32]: ...
+
+    @property
+    def correct(self) -> NDArray[np.int8]: ...
+
+
+def item_mean(answers: AnswerColumns, is_training: Mask) -> Floats:
+    """Share of right answers of the item in the training rows, with two answers' worth of the share of all."""
+    item, correct = answers.item[is_training], answers.correct[is_training]
+    n_items = int(answers.item.max()) + 1
+    right, count = np.bincount(item, weights=correct, minlength=n_items), np.bincount(item, minlength=n_items)
+    return np.asarray(((right + 2 * correct.mean()) / (count + 2))[answers.item])
+
+
+def elo(answers: AnswerColumns, is_training: Mask) -> Floats:
+    """Elo of student and item with steps 1.8 / (1 + 0.05 n) (Pelánek 2016), both updated after every answer."""
+    student, item = np.zeros(int(answers.student.max()) + 1), np.zeros(int(answers.item.max()) + 1)
+    n_student, n_item = np.zeros_like(student), np.zeros_like(item)
+    p = np.empty(len(is_training))
+    for n, (s, i, y) in enumerate(zip(answers.student, answers.item, answers.correct, strict=True)):
+        p[n] = 1.0 / (1.0 + np.exp(item[i] - student[s]))
+        student[s] += 1.8 / (1 + 0.05 * n_student[s]) * (y - p[n])
+        item[i] -= 1.8 / (1 + 0.05 * n_item[i]) * (y - p[n])
+        n_student[s] += 1
+        n_item[i] += 1
+    return p
+
+
+def pfa(answers: AnswerColumns, is_training: Mask) -> Floats:
+    """Topics with counts of right and wrong answers of the student in the topic (Pavlik et al. 2009)."""
+    columns = _counts(answers, [("student", "topic")], by_topic=True)
+    return _regression(answers, is_training, codes=[answers.topic], columns=columns)
+
+
+def best_lr(answers: AnswerColumns, is_training: Mask) -> Floats:
+    """Items, topics and log counts of right and wrong answers overall, by topic and by item (Gervet et al. 2020)."""
+    keys = [("student",), ("student", "topic"), ("student", "item")]
+    columns = _counts(answers, keys, by_topic=False)
+    return _regression(answers, is_training, codes=[answers.item, answers.topic], columns=columns)
+
+
+PEERS: Mapping[str, Callable[[AnswerColumns, Mask], Floats]] = {
+    "item mean": item_mean,
+    "Elo": elo,
+    "PFA": pfa,
+    "Best-LR": best_lr,
+}
+
+
+def _counts(answers: AnswerColumns, keys: list[tuple[str, ...]], *, by_topic: bool) -> list[Any]:
+    from scipy import sparse
+
+    names = ("student", "topic", "item")
+    frame = pd.DataFrame({name: getattr(answers, name) for name in names})
+    frame["right"], frame["wrong"] = answers.correct, 1 - answers.correct
+    columns: list[Any] = []
+    for key in keys:
+        for outcome in ("right", "wrong"):
+            before = frame.groupby(list(key))[outcome].cumsum() - frame[outcome]
+            values = np.log1p(before.to_numpy(float))
+            if by_topic:
+                columns.append(sparse.csr_matrix((values, (np.arange(len(frame)), answers.topic))))
+            else:
+                columns.append(sparse.csr_matrix(values[:, None]))
+    return columns
+
+
+def _regression(
+    answers: AnswerColumns, is_training: Mask, *, codes: list[NDArray[np.int32]], columns: list[Any]
+) -> Floats:
+    from scipy import sparse
+    from sklearn.linear_model import LogisticRegression
+
+    n = len(is_training)
+    blocks = [sparse.csr_matrix((np.ones(n), (np.arange(n), code))) for code in codes]
+    matrix = sparse.hstack([*blocks, *columns]).tocsr()
+    model = LogisticRegression(C=1.0, max_iter=300, solver="lbfgs").fit(
+        matrix[is_training], answers.correct[is_training]
+    )
+    return np.asarray(model.predict_proba(matrix)[:, 1])
