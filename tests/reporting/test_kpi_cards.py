@@ -33,11 +33,23 @@ def test_cards_state_evidence_interval_and_method() -> None:
     assert cards["I_t"].evidence[1] == "Ability changed by +0.31 logit (95% interval 0.04 to 0.58)."
     assert cards["E_t"].headline == "Not faster"
     assert "rose by 29%" in cards["E_t"].evidence[0]
-    assert cards["P"].limits == (0.48, 0.74)
-    assert "further growth is not assumed" in cards["P"].evidence[-1]
+    assert cards["P"].limits == (0.51, 0.79)
+    assert "projects this student's own pace" in cards["P"].evidence[-1]
     assert cards["S"].headline == "11% · low"
     assert "low is good" in cards["S"].meaning
-    assert cards["P"].history[-1] == 0.62
+    assert cards["P"].history[-1] == 0.66
+
+
+def test_the_goal_says_what_it_assumes_and_how_old_its_evidence_is() -> None:
+    normal = {"P": 0.4, "P_method": "normal", "theta_n_answers": 12}
+    for kpis, said, age in (
+        ({}, "further growth is not assumed", False),
+        ({"P_assumption": "practice continues"}, "if practice continues", False),
+        ({"theta_answered_at": (WEEK - dt.timedelta(days=30)).isoformat()}, "further growth is not assumed", True),
+    ):
+        (card,) = [c for c in kpi_cards(document(kpis={**normal, **kpis})) if c.key == "P"]
+        assert any(said in line for line in card.evidence)
+        assert any("36 days old" in line for line in card.evidence) == age
 
 
 def test_a_missing_kpi_gives_its_reason_and_no_number() -> None:

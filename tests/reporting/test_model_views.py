@@ -37,9 +37,16 @@ def test_growth_speaks_in_the_unit_of_the_fit(unit: str, shown: str) -> None:
     data["bayesian_growth"] = {**data["bayesian_growth"], "score_unit": unit, "projected": 0.86}
     page = cell(model_views.growth(ReportDocument.validated(data)))
     assert shown in page
-    assert "Goal probability" not in page, "P at the top is by another method, and a page has one goal probability"
-    data["kpis"] = {**data["kpis"], "P_method": "bayesian"}
-    assert "by 8 Dec 2025" in cell(model_views.growth(ReportDocument.validated(data)))
+    assert "by 8 Dec 2025" in page
+
+
+def test_a_page_has_one_goal_probability() -> None:
+    """P at the top is by another method, so the growth model shows its pace alone."""
+    data = full()
+    data["kpis"] = {**data["kpis"], "P_method": "normal"}
+    page = cell(model_views.growth(ReportDocument.validated(data)))
+    assert "Goal probability" not in page
+    assert "Pace: " in page
 
 
 def test_growth_without_a_projection_gives_its_spread() -> None:
