@@ -6,6 +6,7 @@ learning after the training rows, the others do not.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -98,12 +99,15 @@ def _regression(
     answers: AnswerColumns, is_training: Mask, *, codes: list[NDArray[np.int32]], columns: list[Any]
 ) -> Floats:
     from scipy import sparse
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     n = len(is_training)
     blocks = [sparse.csr_matrix((np.ones(n), (np.arange(n), code))) for code in codes]
     matrix = sparse.hstack([*blocks, *columns]).tocsr()
-    model = LogisticRegression(C=1.0, max_iter=300, solver="lbfgs").fit(
-        matrix[is_training], answers.correct[is_training]
-    )
+    model = LogisticRegression(C=1.0, max_iter=300, solver="lbfgs")
+    with warnings.catch_warnings():
+        # A peer may stop shortly before its maximum.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(matrix[is_training], answers.correct[is_training])
     return np.asarray(model.predict_proba(matrix)[:, 1])
