@@ -26,12 +26,13 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(TOOLS)/bin/uv:
-	python3 -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@python3 -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 .PHONY: install install-dev system-packages
 install: $(if $(findstring $(TOOLS),$(UV)),$(TOOLS)/bin/uv) ## the platform into .venv, from the lock file
-	$(UV) sync --frozen --quiet --no-default-groups --inexact
+	@echo "installing the locked packages into $(VENV)"
+	@$(UV) sync --frozen --quiet --no-default-groups --inexact
 
 install-dev: $(if $(findstring $(TOOLS),$(UV)),$(TOOLS)/bin/uv) ## the same with the development tools
 	$(UV) sync --frozen --quiet
