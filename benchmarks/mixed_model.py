@@ -3,7 +3,7 @@
     python -m benchmarks.mixed_model [--students 2500,5000,10000,20000] [--weeks 12] [--topics 4]
 
 Each student has a share of right answers for each topic and week, as the asset `growth_glmm_meta` fits them, with the fit
-that leaves out rows. The default of GLMM_MAX_STUDENTS rests on this.
+that leaves out rows. The default of GLMM_MAX_STUDENTS follows from this.
 """
 
 from __future__ import annotations
