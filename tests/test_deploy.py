@@ -22,7 +22,7 @@ from dagster_k8s import K8sRunLauncher
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
 
 from seedtest_analytics.dagster_private import process_config, resolve_to_config_type
-from seedtest_analytics.dev_server import STORAGE
+from seedtest_analytics.instance_home import STORAGE
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"

@@ -17,7 +17,8 @@ import pytest
 
 from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
 from seedtest_analytics.database.embedded_postgres_host import free_port
-from seedtest_analytics.dev_server import PROJECT_FOLDER, STORAGE, WRITTEN, DevServer, DevServerError, prepare_home
+from seedtest_analytics.dev_server import DevServer
+from seedtest_analytics.instance_home import PROJECT_FOLDER, STORAGE, WRITTEN, DevServerError, prepare_home
 from tests.conftest import remove_server
 
 DEFINITIONS = """

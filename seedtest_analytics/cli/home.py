@@ -45,7 +45,7 @@ def use_settings(given: Iterable[str], environment: MutableMapping[str, str]) ->
 
 def use_instance() -> None:
     """Start the database of Dagster's storage and point the process at it."""
-    from seedtest_analytics.dev_server import prepare_home
+    from seedtest_analytics.instance_home import prepare_home
 
     os.environ.update(prepare_home(current_home()))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seedtest_analytics.cli.home import kept_settings, use_home
-from seedtest_analytics.dev_server import DevServerError, _write_instance_file
+from seedtest_analytics.instance_home import DevServerError, _write_instance_file
 from seedtest_analytics.private_files import is_ours, make_private
 from tests.cli.conftest import Seedtest
 

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from dagster_webserver.webserver import DagsterWebserver
 
-from seedtest_analytics.dev_server import PROJECT_FOLDER, DevServer
+from seedtest_analytics.dev_server import DevServer
+from seedtest_analytics.instance_home import PROJECT_FOLDER
 from seedtest_analytics.settings import SettingsError
 from seedtest_analytics.webserver.guard import Guard
 from seedtest_analytics.webserver.instance import GuardedInstance

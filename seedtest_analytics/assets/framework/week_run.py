@@ -104,6 +104,13 @@ class WeekRun:
         self.log.warning(f"week of {self.week.key}: {text}")
 
 
+def empty_rows(table: Table) -> pd.DataFrame:
+    """A frame without rows for a week that has nothing to publish: what is stored of the week goes."""
+    import pandas as pd
+
+    return pd.DataFrame(columns=[column.name for column in table.columns])
+
+
 def publish_week(
     run: WeekRun,
     table: Table,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,11 @@ class History:
     topics: NDArray[np.object_]
     items: NDArray[np.int64]
 
+    @cached_property
+    def newest(self) -> NDArray[np.float64]:
+        """(n_students,) day of each student's newest answer."""
+        return newest_day(self.answers, self.answers.student, n=len(self.users))
+
     def known_items(self, scale: Scale | None) -> KnownItems | None:
         """The calibration's parameters by item code; None without a calibration.
 
@@ -40,6 +47,13 @@ class History:
         found = rows.reindex(self.items)
         error = found["se_b"].astype(np.float64).fillna(0.0).to_numpy()
         return KnownItems.of(found["a"].to_numpy(np.float64), found["b"].to_numpy(np.float64), se_b=error)
+
+
+def newest_day(answers: Answers, group: NDArray[np.integer[Any]], *, n: int) -> NDArray[np.float64]:
+    """(n,) day of the newest answer of each group; ``group`` (n_answers,) has its code."""
+    newest = np.full(n, -np.inf)
+    np.maximum.at(newest, group, answers.day)
+    return newest
 
 
 def day_of(instant: dt.datetime) -> float:

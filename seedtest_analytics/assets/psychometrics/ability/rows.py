@@ -6,18 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seedtest_analytics.assets.psychometrics.ability.history import History, day_of
+from seedtest_analytics.assets.psychometrics.ability.history import History, day_of, newest_day
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.stats.ability.smoothing import Change, LevelWeeks, TopicAbilities
 
 DAYS_PER_WEEK = 7.0
-
-
-def is_present(history: History, *, since: float) -> NDArray[np.bool_]:
-    """(n_students,) whether the student has an answer at or after ``since`` (days)."""
-    last = np.full(len(history.users), -np.inf)
-    np.maximum.at(last, history.answers.student, history.answers.day)
-    return last >= since
 
 
 def level_rows(
@@ -26,10 +19,7 @@ def level_rows(
     """One row per present student. Slopes are published by the week."""
     keep = present[levels.student]
     student = levels.student[keep]
-    answers = history.answers
-    count = np.bincount(answers.student, minlength=len(history.users))
-    newest = np.full(len(history.users), -np.inf)
-    np.maximum.at(newest, answers.student, answers.day)
+    count = np.bincount(history.answers.student, minlength=len(history.users))
     return pd.DataFrame(
         {
             "user_id": history.users[student],
@@ -42,7 +32,7 @@ def level_rows(
             "change": change.difference[student],
             "change_se": change.se[student],
             "n_answers": count[student],
-            "answered_at": _instants(newest[student]),
+            "answered_at": _instants(history.newest[student]),
             "fitted_at": week.as_of,
             "run_id": run_id,
         }
@@ -57,8 +47,7 @@ def topic_rows(
     keep = present[topics.student] & (topics.topic < len(history.topics))
     student, topic = topics.student[keep], topics.topic[keep]
     pair, at = np.unique(answers.student.astype(np.int64) * n_codes + answers.topic, return_inverse=True)
-    newest = np.full(len(pair), -np.inf)
-    np.maximum.at(newest, at, answers.day)
+    newest = newest_day(answers, at, n=len(pair))
     slot = np.searchsorted(pair, student.astype(np.int64) * n_codes + topic)
     return pd.DataFrame(
         {

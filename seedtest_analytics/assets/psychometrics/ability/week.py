@@ -12,14 +12,14 @@ import pandas as pd
 from seedtest_analytics.assets.framework.checks import CheckOutcome
 from seedtest_analytics.assets.framework.preview import histogram
 from seedtest_analytics.assets.framework.report import Outcome
-from seedtest_analytics.assets.framework.week_run import WeekRun, publish_week
+from seedtest_analytics.assets.framework.week_run import WeekRun, empty_rows, publish_week
 from seedtest_analytics.assets.psychometrics.ability.history import History, day_of, load_history
 from seedtest_analytics.assets.psychometrics.ability.hyperparameters import (
     WeekHyperparameters,
     choose_hyperparameters,
     earlier_fit,
 )
-from seedtest_analytics.assets.psychometrics.ability.rows import days_of, is_present, level_rows, topic_rows
+from seedtest_analytics.assets.psychometrics.ability.rows import days_of, level_rows, topic_rows
 from seedtest_analytics.assets.psychometrics.checks import HYPERPARAMETERS_USABLE, SILENT_STAY
 from seedtest_analytics.assets.psychometrics.scale.current import Scale, scale_for
 from seedtest_analytics.assets.psychometrics.statements import ABILITY
@@ -93,7 +93,7 @@ def _state(run: WeekRun, history: History, *, scale: Scale | None) -> WeekState:
         scores = _next_answer_scores(filtered, since=days_of(run.week, before=RECENT_DAYS))
     settings = run.settings
     days = max(settings.kpis.users_since_days, settings.calibration.days_to_score)
-    present = is_present(history, since=days_of(run.week, before=days))
+    present = history.newest >= days_of(run.week, before=days)
     run_id = scale.run_id if scale else None
     return WeekState(
         chosen.row(run.week.start, is_calibrated=scale is not None),
@@ -140,13 +140,10 @@ def _silent(run: WeekRun) -> CheckOutcome:
 
 
 def _nothing(verdict: CheckOutcome) -> WeekState:
-    def empty(table: Any) -> pd.DataFrame:
-        return pd.DataFrame(columns=[c.name for c in table.columns])
-
     return WeekState(
-        empty(tables.ability_hyperparameters),
-        empty(tables.ability_state),
-        topics=empty(tables.ability_topic_state),
+        empty_rows(tables.ability_hyperparameters),
+        empty_rows(tables.ability_state),
+        topics=empty_rows(tables.ability_topic_state),
         verdict=verdict,
         scores={},
     )

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection
 
+from seedtest_analytics.assets.framework.week_run import empty_rows
 from seedtest_analytics.assets.psychometrics.scale.current import scale_for
 from seedtest_analytics.assets.psychometrics.scale.tagged_anchors import tagged_anchors
 from seedtest_analytics.assets.psychometrics.statements import ANCHORS
@@ -57,7 +58,7 @@ def choose(
     """Judge the items by the calibration that scores the week; ``item_ids`` limits them."""
     scale = scale_for(connection, week)
     if scale is None:
-        return AnchorChoice(pd.DataFrame(columns=[c.name for c in anchor_candidates.columns]), None, week=week)
+        return AnchorChoice(empty_rows(anchor_candidates), None, week=week)
     parameters = {"run_id": scale.run_id, "as_of": week.as_of, "week_start": week.start}
     result = connection.execute(statement(ANCHORS, "candidates"), parameters)
     items = pd.DataFrame(result.all(), columns=list(result.keys()))

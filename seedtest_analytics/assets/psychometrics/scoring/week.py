@@ -15,7 +15,7 @@ import pandas as pd
 
 from seedtest_analytics.assets.framework.preview import histogram
 from seedtest_analytics.assets.framework.report import Outcome
-from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
+from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, empty_rows, publish_week
 from seedtest_analytics.assets.psychometrics.checks import SCORED
 from seedtest_analytics.assets.psychometrics.fit_report import person_fit_metadata
 from seedtest_analytics.assets.psychometrics.scale.current import Scale, scale_for
@@ -149,13 +149,10 @@ def _topic_spread(run: WeekRun) -> float:
 
 
 def _no_scores() -> WeekScores:
-    def empty(table: Any) -> pd.DataFrame:
-        return pd.DataFrame(columns=[c.name for c in table.columns])
-
     return WeekScores(
-        empty(tables.mirt_ability),
-        empty(tables.ability_window),
-        topics=empty(tables.student_topic_theta_history),
+        empty_rows(tables.mirt_ability),
+        empty_rows(tables.ability_window),
+        topics=empty_rows(tables.student_topic_theta_history),
         fit={},
     )
 
