@@ -195,7 +195,7 @@ def _evidence_age(document: ReportDocument) -> str | None:
     except ValueError:
         return None
     days = (document.week_end - newest.date()).days
-    return f"The newest of these answers is {wording.count(days, 'day')} old." if days > OLD_DAYS else None
+    return f"The newest answer is {wording.count(days, 'day')} old." if days > OLD_DAYS else None
 
 
 def _fallback(document: ReportDocument, key: str, *, model: str, text: str) -> str | None:

@@ -80,7 +80,7 @@ def _why_no_fit(newest: Row[Any] | None, lookback_days: int) -> str:
         return "there is no churn fit yet"
     if newest.is_usable:
         return f"the newest churn fit, of {newest.week_start}, is more than {lookback_days} days old"
-    return f"{_fell_short(newest)} and no usable one of the {lookback_days} days before stands in"
+    return f"{_fell_short(newest)}, and no fit of the {lookback_days} days before is usable"
 
 
 def score_week(run: WeekRun) -> Sequence[Outcome]:

@@ -97,8 +97,9 @@ def choose_fit(connection: Connection, week: Week, *, settings: GrowthSettings) 
     fits = connection.execute(statement(SQL, "fits"), parameters).all()
     good = next((fit for fit in fits if fit.is_usable), None)
     if good is None:
-        why = _shortfall(fits[0]) if fits else "there is no growth fit"
-        return None, f"{why} and no usable one of the {settings.lookback_weeks} weeks before stands in"
+        if not fits:
+            return None, f"there is no growth fit of the last {settings.lookback_weeks} weeks"
+        return None, f"{_shortfall(fits[0])}, and no fit of the {settings.lookback_weeks} weeks before is usable"
     unseen = "no score in the look-back of the growth fit"
     if good is fits[0] and (
         good.week_start == week.start or (week.is_running and good.week_start == week.start - WEEK)

@@ -314,7 +314,7 @@ def test_a_fit_older_than_the_look_back_stands_in_no_more(
             continue
         assert (keys["S_method"], "S_fit_note" in keys) == ("heuristic", False)
         assert "slope 3" in keys["S_method_reason"]
-        assert f"no usable one of the {lookback_days} days before stands in" in keys["S_method_reason"]
+        assert f"no fit of the {lookback_days} days before is usable" in keys["S_method_reason"]
 
 
 def test_the_newest_fit_too_is_used_no_longer_than_the_look_back(
