@@ -31,9 +31,10 @@ topic_recent AS (
     GROUP BY a.user_id, t.topic_id
 ),
 topic_recovery AS (
+    -- Numerics: the last bit of a sum of floats depends on the order of rows.
     SELECT
         w.user_id,
-        sum(w.n_wrong * r.n_right::float8 / r.n) / sum(w.n_wrong) AS share,
+        (sum(w.n_wrong * r.n_right::numeric / r.n) / sum(w.n_wrong))::float8 AS share,
         sum(r.n)::integer AS n
     FROM topic_wrong AS w
     INNER JOIN topic_recent AS r ON r.user_id = w.user_id AND r.topic_id = w.topic_id
