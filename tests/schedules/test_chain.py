@@ -14,6 +14,7 @@ from seedtest_analytics.dagster_private import (
     WILL_RETRY_TAG,
 )
 from seedtest_analytics.partitions import DAY, PLATFORM, monday_of
+from seedtest_analytics.schedules import chain
 from seedtest_analytics.schedules.chain import DUE_TAG, FOLLOWERS, LINKS, SCHEDULES, Link, follow, weeks_to_judge
 from tests.schedules import _runs
 
@@ -96,9 +97,14 @@ def test_days_of_the_week_and_of_the_month(name: str, day: dt.date, is_due: bool
     assert (LINK[name].tick(day) is not None) == is_due
 
 
-def schedule_tick(instance: dg.DagsterInstance, name: str, at_time: dt.datetime) -> Any:
+def schedule_tick(
+    instance: dg.DagsterInstance, name: str, at_time: dt.datetime, *, seen_at: dt.datetime | None = None
+) -> Any:
+    """The tick of ``at_time``, evaluated at that time or at ``seen_at``."""
     schedule = next(schedule for schedule in SCHEDULES if schedule.job_name == name)
-    return schedule(dg.build_schedule_context(instance, scheduled_execution_time=at_time))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(chain, "clock", lambda: seen_at or at_time)
+        return schedule(dg.build_schedule_context(instance, scheduled_execution_time=at_time))
 
 
 @pytest.mark.parametrize("day", [dt.date(2026, 6, 1), dt.date(2026, 6, 15)])
@@ -184,7 +190,7 @@ def test_partitions_that_a_link_asks_for(
 
 
 def test_eight_weeks_and_a_bit_are_judged_by_default(instance: dg.DagsterInstance) -> None:
-    assert weeks_to_judge(MONDAY) == (MONDAY - 63 * DAY, MONDAY - 7 * DAY)
+    assert weeks_to_judge(MONDAY, MONDAY) == (MONDAY - 63 * DAY, MONDAY - 7 * DAY)
 
 
 @pytest.mark.parametrize(
@@ -204,13 +210,13 @@ def test_a_week_is_judged_until_the_longest_horizon_is_over(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, weeks: int
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert weeks_to_judge(MONDAY) == (MONDAY - 7 * weeks * DAY, MONDAY - 7 * DAY)
+    assert weeks_to_judge(MONDAY, MONDAY) == (MONDAY - 7 * weeks * DAY, MONDAY - 7 * DAY)
 
 
 def test_no_week_before_the_first_partition_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METRICS_CHURN_HORIZON_DAYS", "365")
     start = monday_of(PLATFORM.start_date)
-    assert weeks_to_judge(start + 21 * DAY) == (start, start + 14 * DAY)
+    assert weeks_to_judge(start + 21 * DAY, start) == (start, start + 14 * DAY)
 
 
 def test_a_link_waits_for_a_running_upstream_of_its_date_only(instance: dg.DagsterInstance) -> None:
@@ -306,6 +312,83 @@ def test_a_monday_from_calibration_to_report(instance: dg.DagsterInstance) -> No
     for link in due:
         assert all(done.index(upstream.name) < done.index(link.name) for upstream in link.after if upstream in due)
         assert not is_request(request_for(instance, link, today=MONDAY))
+
+
+# ---- after failures and outages ----
+
+
+def range_of(answer: Any) -> tuple[dt.date, dt.date]:
+    assert is_request(answer), getattr(answer, "skip_message", answer)
+    ends = (answer.tags[tag] for tag in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG))
+    first, last = map(dt.date.fromisoformat, ends)
+    return first, last
+
+
+WEDNESDAY = MONDAY + 2 * DAY
+
+
+@pytest.mark.parametrize(
+    ("name", "succeeded_on", "today", "first", "last"),
+    [
+        # Monday failed: on Tuesday the closed week is still due.
+        (CALIBRATE, MONDAY - 1 * DAY, TUESDAY, MONDAY - 7 * DAY, MONDAY),
+        (KPIS, MONDAY - 1 * DAY, TUESDAY, MONDAY - 7 * DAY, MONDAY),
+        # Ten days without the platform.
+        (CALIBRATE, WEDNESDAY - 10 * DAY, WEDNESDAY, MONDAY - 14 * DAY, MONDAY),
+        (FEATURES, WEDNESDAY - 10 * DAY, WEDNESDAY, WEDNESDAY - 10 * DAY, WEDNESDAY - DAY),
+        # Two Mondays were missed.
+        ("fit_bayesian_growth", MONDAY - 21 * DAY, MONDAY, MONDAY - 21 * DAY, MONDAY - 7 * DAY),
+        (REPORT, MONDAY - 14 * DAY, MONDAY, MONDAY - 14 * DAY, MONDAY - 7 * DAY),
+        # Nothing was missed.
+        (CALIBRATE, MONDAY, TUESDAY, MONDAY, MONDAY),
+        (REPORT, MONDAY - 7 * DAY, MONDAY, MONDAY - 7 * DAY, MONDAY - 7 * DAY),
+        # A picture of the last week only.
+        (SEGMENTS, dt.date(2026, 5, 1), dt.date(2026, 6, 1), dt.date(2026, 5, 25), dt.date(2026, 5, 25)),
+        # A gap of months is a decision, not a run.
+        (CALIBRATE, MONDAY - 57 * DAY, TUESDAY, MONDAY, MONDAY),
+    ],
+)
+def test_a_link_computes_what_is_due_since_its_last_success(
+    instance: dg.DagsterInstance, name: str, succeeded_on: dt.date, today: dt.date, first: dt.date, last: dt.date
+) -> None:
+    add_run(instance, name, succeeded_on - DAY, SUCCESS)
+    add_run(instance, name, succeeded_on, SUCCESS)
+    for day in range(1, (today - succeeded_on).days):
+        add_run(instance, name, succeeded_on + day * DAY, FAILURE)
+    assert range_of(request_for(instance, LINK[name], today=today)) == (first, last)
+
+
+def test_a_late_tick_counts_as_today_and_waits_for_the_upstreams(stored: dg.DagsterInstance) -> None:
+    """The platform starts again on Wednesday at ten, and the scheduler makes up for the newest tick of every link at once."""
+    back = at(WEDNESDAY, 10)
+    for name in (CALIBRATE, FEATURES, KPIS):
+        add_run(stored, name, WEDNESDAY - 8 * DAY, SUCCESS)
+    assert not is_request(schedule_tick(stored, FEATURES, at(WEDNESDAY, 3, 25), seen_at=back))
+    assert not is_request(schedule_tick(stored, KPIS, at(WEDNESDAY, 4, 10), seen_at=back))
+    answer = schedule_tick(stored, CALIBRATE, at(WEDNESDAY, 3), seen_at=back)
+    assert answer.tags[DUE_TAG] == WEDNESDAY.isoformat()
+    add_run(stored, CALIBRATE, WEDNESDAY, FAILURE)
+    assert is_request(follow(stored, LINK[FEATURES], day=WEDNESDAY, now=back)), "the upstream has ended, well or not"
+
+
+def test_a_weekly_link_whose_monday_was_missed_follows_on_another_day(stored: dg.DagsterInstance) -> None:
+    upstreams = [upstream.name for upstream in LINK[REPORT].after]
+    add_run(stored, REPORT, MONDAY - 7 * DAY, SUCCESS)
+    back = at(WEDNESDAY, 10)
+    assert not is_request(schedule_tick(stored, REPORT, at(MONDAY, 6), seen_at=back)), "its upstreams have not run"
+    for name in upstreams:
+        add_run(stored, name, WEDNESDAY, SUCCESS)
+    answer = follow(stored, LINK[REPORT], day=WEDNESDAY, now=back)
+    assert range_of(answer) == (MONDAY - 7 * DAY, MONDAY - 7 * DAY)
+    add_run(stored, REPORT, WEDNESDAY, SUCCESS)
+    assert not is_request(follow(stored, LINK[REPORT], day=WEDNESDAY + DAY, now=back + DAY))
+
+
+def test_a_weekly_link_that_failed_on_its_day_is_not_asked_for_every_day(stored: dg.DagsterInstance) -> None:
+    add_run(stored, "fit_bayesian_growth", MONDAY - 7 * DAY, SUCCESS)
+    add_run(stored, "fit_bayesian_growth", MONDAY, FAILURE)
+    add_run(stored, KPIS, TUESDAY, SUCCESS)
+    assert not is_request(follow(stored, LINK["fit_bayesian_growth"], day=TUESDAY, now=at(TUESDAY, 12)))
 
 
 # ---- the sensors ----
