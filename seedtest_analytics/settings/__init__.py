@@ -7,6 +7,7 @@ variables in one module; a new group is a field of :class:`Settings`. Nothing he
 
 from seedtest_analytics.settings.backtest import BacktestSettings
 from seedtest_analytics.settings.churn import InactivitySettings, SurvivalSettings
+from seedtest_analytics.settings.execution import ExecutionSettings
 from seedtest_analytics.settings.forecasts import ForecastSettings
 from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
@@ -28,6 +29,7 @@ __all__ = [
     "CalibrationSettings",
     "DifSettings",
     "DriftSettings",
+    "ExecutionSettings",
     "FeatureSettings",
     "ForecastSettings",
     "GlmmSettings",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from seedtest_analytics.settings.backtest import BacktestSettings
 from seedtest_analytics.settings.churn import InactivitySettings, SurvivalSettings
+from seedtest_analytics.settings.execution import ExecutionSettings
 from seedtest_analytics.settings.forecasts import ForecastSettings
 from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
@@ -30,6 +31,7 @@ class Settings(BaseModel):
     platform: PlatformSettings = PlatformSettings()
     storage: StorageSettings = StorageSettings()
     ui: UiSettings = UiSettings()
+    execution: ExecutionSettings = ExecutionSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     ability: AbilitySettings = AbilitySettings()
     drift: DriftSettings = DriftSettings()
