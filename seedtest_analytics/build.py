@@ -74,6 +74,11 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         resources={**default_resources(), **(resources or {})},
         jobs=[*jobs.JOBS, *run_history.JOBS],
         schedules=[*observe.SCHEDULES, *chain.SCHEDULES, *risk_schedules.SCHEDULES, *run_history.SCHEDULES],
-        sensors=[sensors.exam_results_sensor, *chain.FOLLOWERS, *risk_schedules.SENSORS, alerts.alert_on_run_failure],
+        sensors=[
+            sensors.exam_results_sensor,
+            *chain.FOLLOWERS,
+            *risk_schedules.SENSORS,
+            *alerts.sensors(settings.alerts),
+        ],
         executor=chosen_executor(settings.execution),
     )

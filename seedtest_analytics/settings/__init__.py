@@ -5,6 +5,7 @@ Run configuration and command line come before the environment, the environment 
 variables in one module; a new group is a field of :class:`Settings`. Nothing here imports Dagster.
 """
 
+from seedtest_analytics.settings.alerts import AlertSettings
 from seedtest_analytics.settings.backtest import BacktestSettings
 from seedtest_analytics.settings.churn import InactivitySettings, SurvivalSettings
 from seedtest_analytics.settings.execution import ExecutionSettings
@@ -25,6 +26,7 @@ __all__ = [
     "KPI_METRICS",
     "RETIRED_VARIABLES",
     "AbilitySettings",
+    "AlertSettings",
     "BacktestSettings",
     "CalibrationSettings",
     "DifSettings",

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from seedtest_analytics.settings.alerts import AlertSettings
 from seedtest_analytics.settings.backtest import BacktestSettings
 from seedtest_analytics.settings.churn import InactivitySettings, SurvivalSettings
 from seedtest_analytics.settings.execution import ExecutionSettings
@@ -31,6 +32,7 @@ class Settings(BaseModel):
     platform: PlatformSettings = PlatformSettings()
     storage: StorageSettings = StorageSettings()
     ui: UiSettings = UiSettings()
+    alerts: AlertSettings = AlertSettings()
     execution: ExecutionSettings = ExecutionSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     ability: AbilitySettings = AbilitySettings()
