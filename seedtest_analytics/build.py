@@ -29,6 +29,7 @@ from seedtest_analytics.schedules import alerts, chain, jobs, run_history
 from seedtest_analytics.schedules import exam_results as sensors
 from seedtest_analytics.schedules import inactivity as risk_schedules
 from seedtest_analytics.schedules import sources as observe
+from seedtest_analytics.schedules.executors import chosen_executor
 from seedtest_analytics.settings import load_settings
 
 ASSET_MODULES = [
@@ -66,13 +67,18 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
 
     Raises :class:`seedtest_analytics.settings.SettingsError` naming every variable with a value that is not allowed.
     """
-    load_settings()
+    settings = load_settings()
     return dg.Definitions(
         assets=dg.with_source_code_references(versioned(ASSET_MODULES)),
         asset_checks=dg.load_asset_checks_from_modules(ASSET_MODULES),
         resources={**default_resources(), **(resources or {})},
         jobs=[*jobs.JOBS, *run_history.JOBS],
         schedules=[*observe.SCHEDULES, *chain.SCHEDULES, *risk_schedules.SCHEDULES, *run_history.SCHEDULES],
-        sensors=[sensors.exam_results_sensor, *chain.FOLLOWERS, *risk_schedules.SENSORS, alerts.alert_on_run_failure],
-        executor=dg.in_process_executor,
+        sensors=[
+            sensors.exam_results_sensor,
+            *chain.FOLLOWERS,
+            *risk_schedules.SENSORS,
+            *alerts.sensors(settings.alerts),
+        ],
+        executor=chosen_executor(settings.execution),
     )

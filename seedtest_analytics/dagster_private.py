@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dagster._config import process_config, resolve_to_config_type
 from dagster._config.pythonic_config import conversion_utils
 from dagster._core.definitions.observe import observe
-from dagster._core.events import EngineEventData
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.events import EngineEventData, RunFailureReason
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, LaunchRunContext, WorkerStatus
@@ -39,14 +41,17 @@ __all__ = [
     "EngineEventData",
     "InstanceConcurrencyContext",
     "LaunchRunContext",
+    "RunFailureReason",
     "WorkerStatus",
     "cron_string_iterator",
     "default_instance_parts",
     "empty_workspace",
+    "monitor_runs",
     "observe",
     "options_without_environment",
     "process_config",
     "put_before_webserver",
+    "reconstructable_job",
     "resolve_to_config_type",
     "set_defs_state_storage",
     "sleep_between_claims",
@@ -94,6 +99,21 @@ def put_before_webserver(middleware: Middleware, is_read_only: Callable[[HTTPCon
 def empty_workspace(instance: DagsterInstance) -> WorkspaceProcessContext:
     """What a webserver serves without code locations, for tests."""
     return WorkspaceProcessContext(instance, EmptyWorkspaceTarget(), version="test")
+
+
+def monitor_runs(instance: DagsterInstance, logger: logging.Logger) -> list[Any]:
+    """One round of the daemon's monitoring of runs and of slots of pools, for tests; returns its errors."""
+    from dagster._daemon.monitoring.concurrency import execute_concurrency_slots_iteration
+    from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
+
+    rounds = (execute_run_monitoring_iteration, execute_concurrency_slots_iteration)
+    found = [error for iteration in rounds for error in iteration(empty_workspace(instance), logger)]
+    return [error for error in found if error is not None]
+
+
+def reconstructable_job(module: str, job: str, *, folder: str) -> ReconstructableJob:
+    """A job of the definitions ``defs`` of a module, as a launcher passes it to a run's process; for tests."""
+    return ReconstructableRepository.for_module(module, "defs", folder).get_reconstructable_job(job)
 
 
 _LONGEST_SLEEP_SECONDS = 1.0

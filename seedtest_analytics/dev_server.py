@@ -44,6 +44,9 @@ LOG_LIMIT_BYTES = 20_000_000
 
 _WATCH_SECONDS = 1.0
 _RESTART_LIMIT = 5
+_END_SECONDS = 10.0
+_SERVERS = {"dagster", "dagster_webserver"}
+"""Packages whose programs serve: webserver, daemon and code servers. Runs are other programs, and go on."""
 _LOCATIONS = """{ workspaceOrError { ... on PythonError { message } ... on Workspace { locationEntries {
   name locationOrLoadError { ... on PythonError { message errorChain { error { message } } } } } } } }"""
 
@@ -224,6 +227,7 @@ class _Supervisor:
         for attempt in range(1, _RESTART_LIMIT + 1):
             dagster = subprocess.Popen(self._command)
             self._watch(dagster)
+            end_servers()
             if self._is_stopping:
                 return 0
             logger.error("dagster dev ended with exit code %s (start %d)", dagster.returncode, attempt)
@@ -252,6 +256,30 @@ class _Supervisor:
                 self._postgres.start()
         except EmbeddedPostgresError:
             logger.exception("cannot restart the embedded PostgreSQL; trying again")
+
+
+def end_servers() -> None:
+    """End webserver, daemon and code servers of this process's session.
+
+    A killed `dagster dev` leaves them alive, and the next one would start others beside them. Runs are in the same
+    session and go on: their results are in the database.
+    """
+    left = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            command = process.cmdline()
+            if (
+                command[1:2] == ["-m"]
+                and command[2].split(".")[0] in _SERVERS
+                and os.getsid(process.pid) == os.getsid(0)
+            ):
+                process.terminate()
+                left.append(process)
+    _, stuck = psutil.wait_procs(left, timeout=_END_SECONDS)
+    for process in stuck:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(stuck, timeout=_END_SECONDS)
 
 
 def _is_taken(port: int) -> bool:

@@ -18,11 +18,14 @@ import kubernetes_validate
 import pytest
 import yaml
 from dagster_aws.s3 import S3ComputeLogManager
-from dagster_k8s import K8sRunLauncher
+from dagster_k8s import k8s_job_executor
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
 
 from seedtest_analytics.dagster_private import process_config, resolve_to_config_type
 from seedtest_analytics.instance_home import STORAGE
+from seedtest_analytics.schedules.executors import k8s_config
+from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
+from seedtest_analytics.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -73,7 +76,7 @@ def test_a_run_is_a_valid_job_with_the_rights_of_the_other_pods() -> None:
     (container,) = pod["containers"]
     assert_least_rights(pod)
     assert "/var/lib/seedtest/dagster/dagster.yaml" in {m["mountPath"] for m in container["volumeMounts"]}
-    assert container["resources"]["limits"]["memory"] == "4Gi"
+    assert container["resources"]["limits"]["memory"] == "1Gi"
 
 
 @pytest.mark.parametrize("name", list(pods()))
@@ -119,7 +122,9 @@ def test_the_instance_is_the_projects_own_with_a_launcher() -> None:
     assert own == {key: value for key, value in projects.items() if key != "run_launcher"}
 
 
-@pytest.mark.parametrize(("part", "kind"), [("run_launcher", K8sRunLauncher), ("compute_logs", S3ComputeLogManager)])
+@pytest.mark.parametrize(
+    ("part", "kind"), [("run_launcher", PlatformK8sRunLauncher), ("compute_logs", S3ComputeLogManager)]
+)
 def test_the_instances_parts_are_configured_as_they_want(part: str, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in literals():
         monkeypatch.setenv(name, literals()[name])
@@ -171,7 +176,7 @@ HOSTILE = [
 def launched(tags: dict[str, str]) -> dict[str, Any]:
     """The Job that dagster-k8s makes of a run with these tags on the instance of the manifests."""
     named = {"job_image": "registry.example.com/seedtest:1", "job_namespace": "seedtest"}
-    launcher = K8sRunLauncher(
+    launcher = PlatformK8sRunLauncher(
         **(INSTANCE["run_launcher"]["config"] | named),
         load_incluster_config=False,
         k8s_client_batch_api=kubernetes.client.BatchV1Api(),
@@ -245,6 +250,41 @@ def test_the_code_location_answers_to_the_platforms_pods_only() -> None:
 def templates() -> dict[str, dict[str, Any]]:
     found = {m["metadata"]["name"]: m for m in manifests() if m["kind"] in ("Deployment", "Job")}
     return {name: manifest["spec"]["template"] for name, manifest in found.items()}
+
+
+def rules(role: str) -> dict[str, set[str]]:
+    (found,) = (m for m in manifests() if m["kind"] == "Role" and m["metadata"]["name"] == role)
+    verbs: dict[str, set[str]] = {}
+    for rule in found["rules"]:
+        for resource in rule["resources"]:
+            verbs.setdefault(resource, set()).update(rule["verbs"])
+    return verbs
+
+
+def test_only_the_launcher_makes_jobs_and_only_those_who_ask_kubernetes_have_a_token() -> None:
+    accounts = {name: pod["serviceAccountName"] for name, pod in pods().items()}
+    assert accounts == {
+        "seedtest-migrate": "seedtest",
+        "seedtest-code": "seedtest",
+        "seedtest-daemon": "seedtest-launcher",
+        "seedtest-webserver": "seedtest-webserver",
+    }
+    for name, pod in pods().items():
+        assert pod.get("automountServiceAccountToken", True) is (accounts[name] != "seedtest")
+    assert INSTANCE["run_launcher"]["config"]["service_account_name"] == "seedtest-launcher"
+    assert "create" in rules("seedtest-launcher")["jobs"]
+    # The webserver cancels runs: it deletes Jobs.
+    assert rules("seedtest-webserver")["jobs"] == {"get", "list", "delete", "deletecollection"}
+    assert "secrets" not in rules("seedtest-launcher") | rules("seedtest-webserver")
+
+
+def test_steps_are_pods_without_a_token() -> None:
+    execution = load_settings(literals()).execution
+    assert execution.chosen == "k8s"
+    config = k8s_config(execution)
+    assert config["service_account_name"] == "seedtest"
+    done = process_config(resolve_to_config_type(k8s_job_executor.config_schema.config_type), config)
+    assert done.success, done.errors
 
 
 def test_probes_use_a_name_that_the_guard_knows() -> None:

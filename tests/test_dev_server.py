@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -19,6 +21,7 @@ from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
 from seedtest_analytics.database.embedded_postgres_host import free_port
 from seedtest_analytics.dev_server import DevServer
 from seedtest_analytics.instance_home import PROJECT_FOLDER, STORAGE, WRITTEN, DevServerError, prepare_home
+from tests._waits import wait_until
 from tests.conftest import remove_server
 
 DEFINITIONS = """
@@ -165,6 +168,46 @@ def test_life_of_a_server(folder: Path, server: DevServer, ignored_interrupts: N
     assert postgres.status().state == "running"
     server.down()
     assert postgres.status().state == "stopped"
+
+
+FAKE_DEV = """
+import subprocess, sys, time
+for _ in range(2):
+    subprocess.Popen([sys.executable, "-m", "dagster_webserver"])
+    subprocess.Popen([sys.executable, "run.py"])
+time.sleep(600)
+"""
+SUPERVISE = """
+import sys
+from pathlib import Path
+from seedtest_analytics import dev_server
+supervisor = dev_server._Supervisor(Path("home"), 1, workspace=Path("w"))
+supervisor._postgres = None
+supervisor._command = [sys.executable, "fake_dev.py"]
+sys.exit(supervisor.run())
+"""
+
+
+def test_after_a_kill_of_dagster_dev_its_servers_end_before_others_start_and_its_runs_go_on(tmp_path: Path) -> None:
+    (tmp_path / "fake_dev.py").write_text(FAKE_DEV)
+    for name in ("dagster_webserver.py", "run.py"):
+        (tmp_path / name).write_text("import time; time.sleep(600)")
+    supervisor = subprocess.Popen([sys.executable, "-c", SUPERVISE], cwd=tmp_path, start_new_session=True)
+
+    def pids(program: str) -> set[int]:
+        return {process.pid for process in session(supervisor.pid) if program in command_line(process)}
+
+    try:
+        wait_until(lambda: len(pids("dagster_webserver")) == 2 and len(pids("run.py")) == 2)
+        servers, runs, (dev,) = pids("dagster_webserver"), pids("run.py"), pids("fake_dev.py")
+        os.kill(dev, signal.SIGKILL)
+        wait_until(lambda: pids("fake_dev.py") - {dev} and len(pids("run.py")) == 4)
+        assert len(pids("dagster_webserver")) == 2
+        assert pids("dagster_webserver").isdisjoint(servers)
+        assert runs < pids("run.py")
+    finally:
+        os.killpg(supervisor.pid, signal.SIGKILL)
+        supervisor.wait()
 
 
 def test_a_taken_port_is_told_before_anything_starts(folder: Path) -> None:

@@ -1,71 +1,123 @@
-"""Report failed runs: always in the log, and by webhook where one is configured."""
+"""Alerts of failed runs: always in the log, and once for each cause by the configured channels.
+
+A cause is the first error of a run without its numbers, names of runs and dates. Runs that fail for the same cause,
+such as a database that does not answer, are one alert. It comes again when its job has succeeded in between, or after
+SEEDTEST_ALERT_REPEAT_HOURS. Tags of the runs hold what is known, so a restarted daemon repeats nothing.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
 import logging
+import re
+from itertools import takewhile
 
 import dagster as dg
-import requests
 
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.dagster_private import WILL_RETRY_TAG
+from seedtest_analytics.partitions import PLATFORM
+from seedtest_analytics.schedules.alert_channels import deliver, post
+from seedtest_analytics.schedules.jobs import FINISHED
+from seedtest_analytics.settings import AlertSettings, load_settings
 
-_TIMEOUT_SECONDS = 10
+ALERTED_TAG = "seedtest/alerted"
+"""Tag of a failed run whose alert has been delivered: the digest of its cause."""
+
+HEARTBEAT_SECONDS = 300
+_CHANGING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|\d+", re.IGNORECASE)
+_FAILURE = re.compile(r"^dagster[\w.]*\.Failure: ")
+_LOOKED_AT = 50
+"""Runs of a job that are counted at most."""
 _log = logging.getLogger(__name__)
-_http_log = logging.getLogger("urllib3")
 
 
 def alert_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
-    """What an operator needs first: job, run, partition, failed steps and the first line of each error."""
+    """What an operator needs first: job, run and its link, partition, failed steps, first error, owner."""
     run = context.dagster_run
-    steps = [
+    errors = [
         f"{event.step_key}: {first_line(event.step_failure_data.error_display_string)}"
         for event in context.get_step_failure_events()
         if event.step_key
     ]
     partition = run.tags.get("dagster/partition") or run.tags.get("dagster/asset_partition_range_start") or ""
+    cause = errors[0] if errors else first_line(context.failure_event.message or "no step ran")
+    ui_url = load_settings().alerts.ui_url
     return {
         "job": run.job_name,
         "run_id": run.run_id,
+        "url": f"{ui_url.rstrip('/')}/runs/{run.run_id}" if ui_url else "",
         "partition": partition,
-        "steps": "; ".join(steps),
+        "owner": PLATFORM.owner,
+        "cause": cause,
+        "steps": "; ".join(errors),
         "text": f"{run.job_name} failed (run {run.run_id[:8]}{', ' + partition if partition else ''}): "
-        + ("; ".join(steps) or first_line(context.failure_event.message or "no step ran")),
+        + ("; ".join(errors) or cause),
     }
 
 
 def first_line(message: str) -> str:
-    """The first non-empty line, cut to 300 characters."""
-    return next((line.strip() for line in message.splitlines() if line.strip()), "")[:300]
+    """The first non-empty line without the name of Dagster's exception, cut to 300 characters."""
+    line = next((line.strip() for line in message.splitlines() if line.strip()), "")
+    return _FAILURE.sub("", line)[:300]
 
 
-def post_alert(url: str, message: dict[str, str]) -> None:
-    """POST the message as JSON. Raises OSError or ValueError unless the address answers with success.
+def cause_digest(cause: str) -> str:
+    """The same for two errors that differ in the step, numbers, dates and ids only."""
+    error = cause.split(": ", 1)[-1]
+    return hashlib.sha256(_CHANGING.sub("#", error).encode()).hexdigest()[:16]
 
-    Redirects are refused: the address is a secret, and another server could receive the message.
-    """
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("SEEDTEST_ALERT_WEBHOOK_URL must be an http or https address")
-    _http_log.propagate = False  # urllib3 logs the address: each request at DEBUG, broken headers at WARNING.
-    try:
-        with requests.post(url, json=message, timeout=_TIMEOUT_SECONDS, allow_redirects=False, stream=True) as response:
-            if not 200 <= response.status_code < 300:
-                raise requests.HTTPError(f"status {response.status_code}")
-    finally:
-        _http_log.propagate = True
+
+def silence(instance: dg.DagsterInstance, run: dg.DagsterRun, *, cause: str, settings: AlertSettings) -> str | None:
+    """Why a failure does not alert; None if it does."""
+    if run.tags.get(WILL_RETRY_TAG) == "true":
+        return "the run is tried again"
+    ended = instance.get_runs(dg.RunsFilter(job_name=run.job_name, statuses=FINISHED), limit=_LOOKED_AT)
+    in_a_row = list(takewhile(lambda earlier: earlier.status != dg.DagsterRunStatus.SUCCESS, ended))
+    failures = [earlier for earlier in in_a_row if earlier.status == dg.DagsterRunStatus.FAILURE]
+    if len(failures) < settings.after_failures:
+        return f"{len(failures)} failures in a row, SEEDTEST_ALERT_AFTER is {settings.after_failures}"
+    since = dt.datetime.now(dt.UTC) - dt.timedelta(hours=settings.repeat_hours)
+    told = instance.get_runs(dg.RunsFilter(tags={ALERTED_TAG: cause_digest(cause)}, created_after=since), limit=1)
+    if told and (told[0].job_name != run.job_name or told[0].run_id in {earlier.run_id for earlier in in_a_row}):
+        return f"run {told[0].run_id[:8]} of {told[0].job_name} has alerted the same cause"
+    return None
 
 
 @dg.run_failure_sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Logs every failed run and posts it to SEEDTEST_ALERT_WEBHOOK_URL where that is set.",
+    description="Logs every failed run. Posts each cause once, by webhook, Slack or mail where these are configured.",
 )
 def alert_on_run_failure(context: dg.RunFailureSensorContext) -> None:
-    """Log the failure and post it. A failed delivery is logged too."""
-    message = alert_message(context)
+    """Log the failure and send it unless its cause is known. A failed delivery is logged too, and tried with the next."""
+    message, run, settings = alert_message(context), context.dagster_run, load_settings()
     _log.error("%s", message["text"])
-    url = load_settings().platform.alert_webhook_url
+    reason = silence(context.instance, run, cause=message["cause"], settings=settings.alerts)
+    if reason is not None:
+        _log.info("no alert of run %s: %s", run.run_id, reason)
+    elif deliver(message, settings):
+        context.instance.add_run_tags(run.run_id, {ALERTED_TAG: cause_digest(message["cause"])})
+
+
+@dg.sensor(
+    minimum_interval_seconds=HEARTBEAT_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="A request to SEEDTEST_HEARTBEAT_URL: daemon and code location live. When the requests stop, the service "
+    "behind that address raises the alarm.",
+    tags={"domain": "automation"},
+)
+def heartbeat(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Send a sign of life."""
+    url = load_settings().alerts.heartbeat_url
     if url is None:
-        return
+        return dg.SkipReason("SEEDTEST_HEARTBEAT_URL is not set")
     try:
-        post_alert(url.get_secret_value(), message)
+        post(url.get_secret_value(), {"text": "seedtest_analytics is alive"})
     except (OSError, ValueError) as error:  # Only the type: the text of the error has the address.
-        _log.error("the alert could not be delivered: %s", type(error).__name__)
+        return dg.SkipReason(f"the sign of life was not accepted: {type(error).__name__}")
+    return dg.SkipReason("the sign of life was accepted")
+
+
+def sensors(settings: AlertSettings) -> list[dg.SensorDefinition]:
+    """The sensors of alerts; the sign of life only where it has an address, because an idle sensor costs too."""
+    return [alert_on_run_failure, *([heartbeat] if settings.heartbeat_url else [])]

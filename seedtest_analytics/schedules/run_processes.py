@@ -6,7 +6,9 @@ host, number and an instant at which it lived. A later process with the same num
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
 import time
 from dataclasses import asdict, dataclass
@@ -45,6 +47,16 @@ class RunProcess:
             return is_other or process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
+
+    def kill(self) -> None:
+        """Kill the process and those below it, unless it has ended, is on another host or is this one."""
+        if self.host != socket.gethostname() or self.is_dead() or self.pid == os.getpid():
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            for one in (process, *process.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
 
 
 def own_tags() -> dict[str, str]:
@@ -129,6 +141,13 @@ class PlatformRunLauncher(DefaultRunLauncher):
     def supports_check_run_worker_health(self) -> bool:
         """The daemon fails a run whose process has died."""
         return True
+
+    def release(self, run: dg.DagsterRun) -> None:
+        """Kill the process of a run that has not ended in time, with its children, and free its slots of pools."""
+        process = process_of(self._instance, run)
+        if process is not None:
+            process.kill()
+        free_slots(self._instance, run.run_id)
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Whether the process of a run has died. The slots of a dead one are freed at once."""

@@ -5,8 +5,10 @@ Run configuration and command line come before the environment, the environment 
 variables in one module; a new group is a field of :class:`Settings`. Nothing here imports Dagster.
 """
 
+from seedtest_analytics.settings.alerts import AlertSettings
 from seedtest_analytics.settings.backtest import BacktestSettings
 from seedtest_analytics.settings.churn import InactivitySettings, SurvivalSettings
+from seedtest_analytics.settings.execution import ExecutionSettings
 from seedtest_analytics.settings.forecasts import ForecastSettings
 from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
@@ -24,10 +26,12 @@ __all__ = [
     "KPI_METRICS",
     "RETIRED_VARIABLES",
     "AbilitySettings",
+    "AlertSettings",
     "BacktestSettings",
     "CalibrationSettings",
     "DifSettings",
     "DriftSettings",
+    "ExecutionSettings",
     "FeatureSettings",
     "ForecastSettings",
     "GlmmSettings",

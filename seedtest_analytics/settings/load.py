@@ -8,8 +8,10 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from seedtest_analytics.settings.alerts import AlertSettings
 from seedtest_analytics.settings.backtest import BacktestSettings
 from seedtest_analytics.settings.churn import InactivitySettings, SurvivalSettings
+from seedtest_analytics.settings.execution import ExecutionSettings
 from seedtest_analytics.settings.forecasts import ForecastSettings
 from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
@@ -30,6 +32,8 @@ class Settings(BaseModel):
     platform: PlatformSettings = PlatformSettings()
     storage: StorageSettings = StorageSettings()
     ui: UiSettings = UiSettings()
+    alerts: AlertSettings = AlertSettings()
+    execution: ExecutionSettings = ExecutionSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     ability: AbilitySettings = AbilitySettings()
     drift: DriftSettings = DriftSettings()

@@ -15,7 +15,7 @@ FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
 """Days that a setting or an option may name, as the loader accepts them; no computation with them leaves the calendar."""
 
 
-def _require_confidential(url: str) -> None:
+def require_confidential(url: str) -> None:
     """Refuse a web address that sends data unencrypted to another machine."""
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -80,7 +80,7 @@ class PlatformSettings(SettingsGroup):
     @classmethod
     def _confidential_webhook(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            _require_confidential(value.get_secret_value())
+            require_confidential(value.get_secret_value())
         return value
 
     @field_validator("timezone")
@@ -107,7 +107,7 @@ class StorageSettings(SettingsGroup):
     @classmethod
     def _confidential_endpoint(cls, value: str | None) -> str | None:
         if value is not None:
-            _require_confidential(value)
+            require_confidential(value)
         return value
 
     report_folder: str | None = variable(

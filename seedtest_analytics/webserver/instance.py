@@ -1,4 +1,4 @@
-"""The Dagster instance of the platform, which puts the guard before the webserver.
+"""The Dagster instance of the platform: it puts the guard before the webserver, and cleans up after runs.
 
 `dagster.yaml` names the class. So every webserver that uses this instance is guarded, whoever starts it: `seedtest up`,
 `dagster dev`, `dg dev`, or the pod on Kubernetes.
@@ -6,15 +6,43 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from dagster import DagsterInstance
+from dagster import DagsterEvent, DagsterInstance, DagsterRun
 
-from seedtest_analytics.dagster_private import default_instance_parts, put_before_webserver
+from seedtest_analytics.dagster_private import RunFailureReason, default_instance_parts, put_before_webserver
+
+_log = logging.getLogger(__name__)
 
 
 class GuardedInstance(DagsterInstance):
-    """Dagster's instance; nothing but the webserver's process notices the difference."""
+    """Dagster's instance, whose webserver is guarded and whose dead runs leave nothing behind."""
+
+    def report_run_failed(  # noqa: PLR0917 (Dagster's signature)
+        self, dagster_run: DagsterRun, message: str | None = None, job_failure_data: Any = None
+    ) -> DagsterEvent:
+        """Report a failure from outside the run. What has not started in time must not start later."""
+        event = super().report_run_failed(dagster_run, message, job_failure_data)
+        if job_failure_data is not None and job_failure_data.failure_reason == RunFailureReason.START_TIMEOUT:
+            self._release(dagster_run)
+        return event
+
+    def report_run_canceled(self, dagster_run: DagsterRun, message: str | None = None) -> DagsterEvent:
+        """Report from outside the run that it is cancelled, because it has not ended by itself: end it."""
+        event = super().report_run_canceled(dagster_run, message)
+        self._release(dagster_run)
+        return event
+
+    def _release(self, run: DagsterRun) -> None:
+        """End what the launcher still has of a run. A failure is logged: the run has its final state."""
+        release = getattr(self.run_launcher, "release", None)
+        if release is None:
+            return
+        try:
+            release(run)
+        except Exception:  # noqa: BLE001 (of any client)
+            _log.exception("the processes of run %s could not be ended", run.run_id)
 
     @classmethod
     def config_schema(cls) -> dict[str, Any]:

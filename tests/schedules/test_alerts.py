@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import dagster as dg
 import pytest
 
-from seedtest_analytics.schedules import alerts
+from seedtest_analytics.schedules import alert_channels
 from seedtest_analytics.schedules.alerts import alert_message, alert_on_run_failure, first_line
 
 SECRET = "hunter2"
@@ -183,7 +183,7 @@ def test_an_address_that_does_not_speak_http_or_stays_silent_is_logged(
     caplog: pytest.LogCaptureFixture,
     answer: bytes,
 ) -> None:
-    monkeypatch.setattr(alerts, "_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(alert_channels, "TIMEOUT_SECONDS", 0.5)
     with server_that_answers(answer) as url, caplog.at_level(logging.DEBUG):
         alert(failure, monkeypatch, url)
     assert_delivery_failure_is_logged(caplog)

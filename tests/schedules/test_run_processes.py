@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -200,6 +201,25 @@ def test_the_daemon_learns_whether_the_process_of_a_launched_run_lives(
     number = pid()
     instance.report_engine_event(f"Started process for run (pid: {number}).", run, EngineEventData.in_process(number))
     assert launcher.check_run_worker_health(run).status == health
+
+
+def test_a_run_that_does_not_end_when_it_is_cancelled_is_killed_with_its_children(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    sleeper = "import subprocess, sys, time\nif sys.argv[1:]: subprocess.Popen(sys.argv[1:])\ntime.sleep(600)"
+    stuck = subprocess.Popen([sys.executable, "-c", sleeper, sys.executable, "-c", sleeper])
+    process = psutil.Process(stuck.pid)
+    wait_until(process.children)
+    (child,) = process.children()
+    tag = json.dumps(asdict(RunProcess(socket.gethostname(), stuck.pid, time.time())))
+    run = started_run(instance, {PROCESS_TAG: tag})
+    launcher = PlatformRunLauncher()
+    launcher.register_instance(instance)
+    launcher.release(run)
+    assert stuck.wait() == -signal.SIGKILL
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    # A run of this process is not killed: it ends by itself.
+    launcher.release(started_run(instance, own_tags()))
 
 
 def test_an_interrupted_run_is_cancelled_and_frees_its_slot(instance: dg.DagsterInstance) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import Table
 from seedtest_analytics.assets.framework.checks import Check
 from seedtest_analytics.assets.framework.lineage import column_schema, pii_class
 from seedtest_analytics.assets.framework.report import CONTRACT_CHECK
+from seedtest_analytics.assets.framework.sizes import size_of
 from seedtest_analytics.dagster_private import options_without_environment
 from seedtest_analytics.partitions import PLATFORM
 
@@ -69,7 +70,7 @@ def declared(
 
     Args:
         specs: one for each asset.
-        group: the domain, in the words of the package's folders.
+        group: the domain, in the words of the package's folders. It decides the size of the step's pod.
         kinds: what computes the assets, shown as icons.
         deps: upstream assets that all specs share.
         partitions_def: daily or weekly; None for a table that is kept as a whole.
@@ -82,6 +83,7 @@ def declared(
         "partitions_def": partitions_def,
         "backfill_policy": dg.BackfillPolicy.single_run() if partitions_def else None,
         "pool": pool,
+        "op_tags": size_of(group).op_tags,
         "can_subset": can_subset,
         "retry_policy": dg.RetryPolicy(
             max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS

@@ -1,0 +1,154 @@
+"""What operation costs: the steps of a run by executor, loading the definitions, and the idle daemon.
+
+    python -m benchmarks.operation [executors] [definitions] [idle] [--seconds 120]
+
+Processor seconds include all descendants. `executors` runs the daily KPIs of one week of a small cohort as a launched
+run does. `idle` watches a webserver, a daemon and code servers that have nothing to do, after they have settled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks._measure import database, in_own_process, machine
+from benchmarks.load import load, simulate
+from benchmarks.pipeline import LAST_MONDAY, run_job
+
+JOB = "compute_daily_kpis"
+EXECUTORS = ("in_process", "multiprocess")
+PARTS = ("executors", "definitions", "idle")
+_REAP_ORPHANS = 36
+"""PR_SET_CHILD_SUBREAPER of prctl(2): fork servers are counted too."""
+_SETTLE_SECONDS = 60
+
+LOAD = "import seedtest_analytics.definitions as d; d.defs.get_repository_def()"
+RUN = f"""
+import dagster as dg
+from seedtest_analytics.dagster_private import reconstructable_job
+from seedtest_analytics.schedules.jobs import range_tags
+week = "{LAST_MONDAY}"
+job = reconstructable_job("seedtest_analytics.definitions", "{JOB}", folder=".")
+with dg.DagsterInstance.get() as instance:
+    assert dg.execute_job(job, instance, tags=range_tags(week, week)).success
+"""
+
+
+def main() -> None:
+    """Print one table for each part."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=PARTS)
+    parser.add_argument("--seconds", type=int, default=120, help="how long the idle processes are watched")
+    parser.add_argument("--quick", action="store_true", help="without the idle processes")
+    arguments = parser.parse_args()
+    parts = arguments.parts or (PARTS[:2] if arguments.quick else PARTS)
+    ctypes.CDLL(None).prctl(_REAP_ORPHANS, 1)
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="seedtest-bench-") as name:
+        folder = Path(name)
+        if "definitions" in parts:
+            console.print(definitions())
+        if "executors" in parts:
+            console.print(executors(folder))
+        if "idle" in parts:
+            console.print(idle(folder / "home", arguments.seconds))
+
+
+def measured(command: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
+    """Wall and processor seconds of a program and its descendants, orphans included."""
+    before, started = processor_seconds(), time.perf_counter()
+    subprocess.run(command, env={**os.environ, **environment}, check=True, stderr=subprocess.DEVNULL)
+    wall = time.perf_counter() - started
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+    return wall, processor_seconds() - before
+
+
+def processor_seconds() -> float:
+    """Processor seconds of all children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def definitions() -> Table:
+    """The best of three loads."""
+    table = Table("loading", "wall s", "processor s", title=machine())
+    wall, processor = min(measured([sys.executable, "-c", LOAD], {}) for _ in range(3))
+    table.add_row("the definitions", f"{wall:.1f}", f"{processor:.2f}")
+    wall, processor = min(measured([sys.executable, "-c", "import dagster"], {}) for _ in range(3))
+    table.add_row("of which Dagster", f"{wall:.1f}", f"{processor:.2f}")
+    return table
+
+
+def executors(folder: Path) -> Table:
+    """The second run with each executor; the first fills caches."""
+    table = Table(f"steps of {JOB}", "wall s", "processor s", title=machine())
+    with database(folder) as url:
+        in_own_process(simulate, folder / "cohort", 5_000, 1)
+        in_own_process(load, folder / "cohort", url)
+        in_own_process(run_job, url, "sync_attempts", None, None, "attempt_log")
+        for executor in EXECUTORS:
+            home = folder / executor
+            home.mkdir()
+            environment = {"SEEDTEST_EXECUTOR": executor, "DATABASE_URL": url, "DAGSTER_HOME": str(home)}
+            times = [measured([sys.executable, "-c", RUN], environment) for _ in range(2)]
+            table.add_row(executor, f"{times[1][0]:.1f}", f"{times[1][1]:.1f}")
+    return table
+
+
+@contextlib.contextmanager
+def running(home: Path) -> Iterator[psutil.Process]:
+    """A server without data; yields its supervisor."""
+    from seedtest_analytics.database.embedded_postgres_host import free_port
+    from seedtest_analytics.dev_server import DevServer
+
+    server = DevServer(home, port=free_port())
+    try:
+        yield psutil.Process(server.up().pid)
+    finally:
+        server.down()
+
+
+def idle(home: Path, seconds: int) -> Table:
+    """Share of a core of each program that `seedtest up` starts."""
+    table = Table("idle program", "% of a core", title=f"{machine()}; {seconds} s")
+    with running(home) as supervisor:
+        time.sleep(_SETTLE_SECONDS)
+        before = by_program(supervisor)
+        time.sleep(seconds)
+        after = by_program(supervisor)
+    for program, used in after.items():
+        table.add_row(program, f"{100 * (used - before.get(program, 0)) / seconds:.1f}")
+    table.add_row("all", f"{100 * (sum(after.values()) - sum(before.values())) / seconds:.1f}")
+    return table
+
+
+def by_program(supervisor: psutil.Process) -> dict[str, float]:
+    """Processor seconds so far of the programs below the supervisor."""
+    found: dict[str, float] = {}
+    for process in supervisor.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            words, times = process.cmdline(), process.cpu_times()
+            name = " ".join(words[2:5]) if words[1:2] == ["-m"] else "other"
+            parent = process.parent()
+            owner = f" of {parent.cmdline()[2]}" if "grpc" in name and parent else ""
+            found[name + owner] = found.get(name + owner, 0.0) + times.user + times.system
+    return found
+
+
+if __name__ == "__main__":
+    main()

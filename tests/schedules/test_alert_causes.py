@@ -1,0 +1,193 @@
+"""One cause, one alert; by Slack and by mail; and the sign of life."""
+
+import logging
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+import pytest
+
+from seedtest_analytics.build import build_definitions
+from seedtest_analytics.dagster_private import WILL_RETRY_TAG
+from seedtest_analytics.schedules.alerts import ALERTED_TAG, alert_on_run_failure, cause_digest, heartbeat, sensors
+from seedtest_analytics.settings import AlertSettings, SettingsError, load_settings
+from tests.schedules._runs import add_run
+from tests.schedules.test_alerts import SECRET, Webhook, closed_port
+
+
+@pytest.fixture
+def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    with Webhook() as found:
+        monkeypatch.setenv("SEEDTEST_ALERT_SLACK_URL", found.url)
+        yield found
+
+
+def fail(instance: dg.DagsterInstance, job_name: str, error: str, tags: dict[str, str] | None = None) -> str:
+    """Run a job that fails, let the sensor see it, and return the run's id."""
+
+    @dg.op
+    def breaks() -> None:
+        raise dg.Failure(error)
+
+    @dg.job(name=job_name)
+    def job() -> None:
+        breaks()
+
+    result = job.execute_in_process(instance=instance, raise_on_error=False, tags=tags)
+    event = next(e for e in result.all_events if e.event_type_value == "PIPELINE_FAILURE")
+    run = instance.get_run_by_id(result.run_id)
+    context = dg.build_run_status_sensor_context(
+        "alert_on_run_failure", dagster_event=event, dagster_instance=instance, dagster_run=run
+    )
+    alert_on_run_failure(context.for_run_failure())
+    return result.run_id
+
+
+def texts(slack: Webhook) -> list[str]:
+    return [message["text"] for _, _, message in slack.received]
+
+
+def test_jobs_that_fail_for_one_cause_are_one_alert(instance: dg.DagsterInstance, slack: Webhook) -> None:
+    first = fail(instance, "calibrate_irt", "connection 17 to 10.0.0.5 refused")
+    fail(instance, "compute_daily_kpis", "connection 18 to 10.0.0.5 refused")
+    fail(instance, "calibrate_irt", "connection 19 to 10.0.0.5 refused")
+    assert len(texts(slack)) == 1
+    fail(instance, "compute_daily_kpis", "the disk is full")
+    assert len(texts(slack)) == 2
+    run = instance.get_run_by_id(first)
+    assert run is not None
+    assert run.tags[ALERTED_TAG] == cause_digest("breaks: connection 17 to 10.0.0.5 refused")
+
+
+def test_a_cause_that_returns_after_a_success_is_alerted_again(instance: dg.DagsterInstance, slack: Webhook) -> None:
+    fail(instance, "calibrate_irt", "the disk is full")
+    add_run(instance, "calibrate_irt", status=dg.DagsterRunStatus.SUCCESS)
+    fail(instance, "calibrate_irt", "the disk is full")
+    assert len(texts(slack)) == 2
+
+
+def test_an_alert_comes_after_as_many_failures_as_the_setting_says(
+    instance: dg.DagsterInstance, slack: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEDTEST_ALERT_AFTER", "3")
+    for expected in (0, 0, 1, 1):
+        fail(instance, "calibrate_irt", "the disk is full")
+        assert len(texts(slack)) == expected
+    add_run(instance, "calibrate_irt", status=dg.DagsterRunStatus.SUCCESS)
+    fail(instance, "calibrate_irt", "the disk is full")
+    assert len(texts(slack)) == 1
+
+
+def test_a_run_that_is_tried_again_is_no_alert(instance: dg.DagsterInstance, slack: Webhook) -> None:
+    fail(instance, "calibrate_irt", "the worker died", tags={WILL_RETRY_TAG: "true"})
+    assert texts(slack) == []
+
+
+def test_an_alert_that_nobody_took_is_sent_with_the_next_failure(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEDTEST_ALERT_SLACK_URL", f"http://127.0.0.1:{closed_port()}/{SECRET}")
+    run = instance.get_run_by_id(fail(instance, "calibrate_irt", "the disk is full"))
+    assert run is not None
+    assert ALERTED_TAG not in run.tags
+    with Webhook() as slack:
+        monkeypatch.setenv("SEEDTEST_ALERT_SLACK_URL", slack.url)
+        fail(instance, "calibrate_irt", "the disk is full")
+        assert len(texts(slack)) == 1
+
+
+def test_slack_gets_owner_link_and_error_as_text(
+    instance: dg.DagsterInstance, slack: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEDTEST_UI_URL", "https://seedtest.example.com/")
+    run_id = fail(instance, "calibrate_irt", "<!channel> & <https://theirs|click>")
+    (text,) = texts(slack)
+    assert "&lt;!channel&gt; &amp; &lt;https://theirs|click&gt;" in text
+    assert f"<https://seedtest.example.com/runs/{run_id}|run {run_id[:8]}>" in text
+    assert "owner: team:learning-analytics" in text
+
+
+@contextmanager
+def mail_server() -> Iterator[tuple[int, list[str]]]:
+    """A server that takes one mail at a time without encryption; yields its port and the mails."""
+    mails: list[str] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 test\r\n")
+            while line := self.rfile.readline():
+                if line.upper().startswith(b"DATA"):
+                    self.wfile.write(b"354 go on\r\n")
+                    lines = []
+                    while (part := self.rfile.readline()) != b".\r\n":
+                        lines.append(part.decode())
+                    mails.append("".join(lines))
+                self.wfile.write(b"221 bye\r\n" if line.upper().startswith(b"QUIT") else b"250 ok\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield server.server_address[1], mails
+        server.shutdown()
+
+
+def test_a_mail_has_every_field(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mail_server() as (port, mails):
+        monkeypatch.setenv("SEEDTEST_SMTP_URL", f"smtp://127.0.0.1:{port}")
+        monkeypatch.setenv("SEEDTEST_ALERT_EMAIL_TO", "ada@example.com, bob@example.com")
+        run_id = fail(instance, "calibrate_irt", "the disk is full\r\nBcc: theirs@example.com")
+    (mail,) = mails
+    headers, body = mail.replace("\r\n", "\n").split("\n\n", 1)
+    assert "To: ada@example.com, bob@example.com" in headers
+    assert "Subject: calibrate_irt failed: breaks: " in headers
+    assert "Bcc" not in headers
+    assert f"run_id: {run_id}" in body
+    assert "owner: team:learning-analytics" in body
+
+
+def test_a_mail_server_that_does_not_encrypt_gets_nothing_from_another_machine(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mail_server() as (port, mails), caplog.at_level(logging.ERROR):
+        monkeypatch.setattr("seedtest_analytics.settings.alerts.is_this_machine", lambda host: False)
+        monkeypatch.setenv("SEEDTEST_SMTP_URL", f"smtp://127.0.0.1:{port}")
+        monkeypatch.setenv("SEEDTEST_ALERT_EMAIL_TO", "ada@example.com")
+        fail(instance, "calibrate_irt", "the disk is full")
+    assert mails == []
+    assert "could not be delivered by mail: SMTPNotSupportedError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SEEDTEST_ALERT_SLACK_URL", "http://hooks.example.com/x"),
+        ("SEEDTEST_HEARTBEAT_URL", "http://hc.example.com/x"),
+        ("SEEDTEST_SMTP_URL", "mail.example.com"),
+        ("SEEDTEST_ALERT_AFTER", "0"),
+    ],
+)
+def test_an_address_that_would_not_be_private_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load_settings({name: value})
+
+
+def test_the_sign_of_life_is_sent_where_it_has_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert heartbeat not in sensors(AlertSettings())
+    with Webhook() as service:
+        monkeypatch.setenv("SEEDTEST_HEARTBEAT_URL", service.url)
+        assert heartbeat.name in {sensor.name for sensor in build_definitions().sensors or ()}
+        skipped = heartbeat(dg.build_sensor_context())
+        assert isinstance(skipped, dg.SkipReason)
+        assert skipped.skip_message == "the sign of life was accepted"
+        assert len(service.received) == 1
+    monkeypatch.setenv("SEEDTEST_HEARTBEAT_URL", f"http://127.0.0.1:{closed_port()}/{SECRET}")
+    refused = heartbeat(dg.build_sensor_context())
+    assert isinstance(refused, dg.SkipReason)
+    assert SECRET not in (refused.skip_message or "")
+    assert "ConnectionError" in (refused.skip_message or "")
+
+
+def test_a_cause_is_an_error_without_step_numbers_and_dates() -> None:
+    assert cause_digest("a: run 12 of 2026-03-02 failed") == cause_digest("b: run 7 of 2025-01-30 failed")
+    assert cause_digest("a: the disk is full") != cause_digest("a: no memory")

@@ -1,0 +1,194 @@
+"""Runs on Kubernetes, end to end: launcher and executor as deployed, each pod a process, and what ends a pod badly."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from seedtest_analytics.assets.framework.sizes import SMALL, size_of
+from seedtest_analytics.dagster_private import LaunchRunContext, monitor_runs, reconstructable_job
+from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
+from tests._kubernetes import NAMESPACE, LoopbackKubernetes, serving
+from tests._waits import wait_until
+from tests.schedules._on_kubernetes import POOL
+
+ROOT = Path(__file__).parents[2]
+DEPLOYED = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "dagster.yaml").read_text())
+GRACE_SECONDS = 3.0
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> LoopbackKubernetes:
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    own = {
+        "DAGSTER_HOME": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+        "SEEDTEST_EXECUTOR": "k8s",
+        "SEEDTEST_STEP_SERVICE_ACCOUNT": "seedtest",
+        "TEST_FOLDER": str(tmp_path),
+    }
+    return LoopbackKubernetes(tmp_path, {**environment, **own}, grace_seconds=GRACE_SECONDS)
+
+
+@pytest.fixture
+def instance(
+    cluster: LoopbackKubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """The instance of the manifests, with its storage in a folder and its API on the loopback interface."""
+    monkeypatch.setattr("seedtest_analytics.schedules.run_pods._WAITS_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with serving(cluster) as kubeconfig:
+        launcher = dict(DEPLOYED["run_launcher"])
+        reached = {"load_incluster_config": False, "kubeconfig_file": str(kubeconfig)}
+        named = {"job_namespace": NAMESPACE, "job_image": "registry.example.com/seedtest:1"}
+        launcher["config"] = launcher["config"] | named | reached | {"dagster_home": str(tmp_path)}
+        kept = ("instance_class", "run_monitoring", "concurrency", "telemetry")
+        # Nothing in this test may wait for its time to come.
+        times = ("start_timeout_seconds", "cancel_timeout_seconds", "free_slots_after_run_end_seconds")
+        monitoring = DEPLOYED["run_monitoring"] | dict.fromkeys(times, 1)
+        config = {key: DEPLOYED[key] for key in kept} | {"run_launcher": launcher, "run_monitoring": monitoring}
+        (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
+        with dg.DagsterInstance.get() as found:
+            assert isinstance(found.run_launcher, PlatformK8sRunLauncher)
+            yield found
+
+
+def launched(instance: dg.DagsterInstance, job: str) -> str:
+    """Launch a run of the small code location; return its id."""
+    reconstructable = reconstructable_job("tests.schedules._on_kubernetes", job, folder=str(ROOT))
+    run = instance.create_run_for_job(
+        reconstructable.get_definition(), job_code_origin=reconstructable.get_python_origin()
+    )
+    instance.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", job_name=job), run_id=run.run_id)
+    instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
+    return run.run_id
+
+
+def monitor(instance: dg.DagsterInstance) -> None:
+    """One round of the daemon's monitoring."""
+    assert monitor_runs(instance, logging.getLogger("test")) == []
+
+
+def status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def slots(instance: dg.DagsterInstance) -> list[str]:
+    return [slot.run_id for slot in instance.event_log_storage.get_concurrency_info(POOL).claimed_slots]
+
+
+def resources_by_step(cluster: LoopbackKubernetes) -> dict[str, Any]:
+    found = {}
+    for job in cluster.submitted:
+        pod = job["spec"]["template"]["spec"]
+        found[job["metadata"]["labels"].get("dagster/op", "run")] = pod["containers"][0]["resources"]
+    return found
+
+
+@pytest.mark.long
+def test_each_step_of_a_run_is_a_pod_of_its_own_size(
+    cluster: LoopbackKubernetes, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = launched(instance, "write_and_report")
+    wait_until(lambda: status(instance, run_id) in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE))
+    assert status(instance, run_id) == dg.DagsterRunStatus.SUCCESS, [p.log.read_text()[-2000:] for p in cluster.started]
+    own = DEPLOYED["run_launcher"]["config"]["run_k8s_config"]["container_config"]["resources"]
+    assert resources_by_step(cluster) == {
+        "run": own,
+        "written": SMALL.resources,
+        "reported": size_of("reports").resources,
+    }
+    (run_pod, *step_pods) = (job["spec"]["template"]["spec"] for job in cluster.submitted)
+    assert run_pod["serviceAccountName"] == "seedtest-launcher"
+    for pod in step_pods:
+        assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("seedtest", False)
+    assert slots(instance) == []
+
+
+@pytest.mark.long
+def test_the_run_of_a_pod_killed_for_memory_fails_and_leaves_neither_step_nor_slot(
+    cluster: LoopbackKubernetes, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wait").touch()
+    run_id = launched(instance, "write")
+    wait_until((tmp_path / "running").exists)
+    assert slots(instance) == [run_id]
+    step = cluster.pod("step")
+    cluster.pod("run").kill()
+    monitor(instance)
+    assert status(instance, run_id) == dg.DagsterRunStatus.FAILURE
+    assert cluster.jobs == {}
+    wait_until(lambda: step.phase != "Running")
+    wait_until(lambda: (monitor(instance), slots(instance) == [])[1])
+    assert not (tmp_path / "written").exists()
+
+
+@pytest.mark.long
+def test_a_cancelled_run_ends_as_cancelled_with_its_steps(
+    cluster: LoopbackKubernetes, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wait").touch()
+    run_id = launched(instance, "write")
+    wait_until((tmp_path / "running").exists)
+    cluster.faults += [("DELETE", 500), ("DELETE", 429)]
+    assert instance.run_launcher.terminate(run_id)
+    pods = list(cluster.started)
+    wait_until(lambda: all(pod.phase != "Running" for pod in pods))
+    # A pod that is killed at the end of its grace period cannot report the end of its run; the daemon does.
+    wait_until(lambda: (monitor(instance), status(instance, run_id) == dg.DagsterRunStatus.CANCELED)[1])
+    assert cluster.jobs == {}
+    wait_until(lambda: (monitor(instance), slots(instance) == [])[1])
+    assert not (tmp_path / "written").exists()
+
+
+def test_a_pod_that_cannot_start_is_gone_when_its_run_has_failed(
+    cluster: LoopbackKubernetes, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.pulls_images = False
+    run_id = launched(instance, "write")
+    assert len(cluster.jobs) == 1
+    instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
+    instance.event_log_storage.claim_concurrency_slot(POOL, run_id, "written")
+    wait_until(lambda: (monitor(instance), status(instance, run_id) == dg.DagsterRunStatus.FAILURE)[1])
+    assert cluster.jobs == cluster.pods == {}
+    assert slots(instance) == []
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_an_api_that_does_not_answer_for_a_while_fails_no_run(
+    cluster: LoopbackKubernetes, instance: dg.DagsterInstance, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    cluster.pulls_images = False
+    run_id = launched(instance, "write")
+    instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", job_name="write"), run_id=run_id)
+    cluster.faults += [("GET", code)] * 4
+    monitor(instance)
+    assert cluster.faults == [] or code == 429
+    cluster.faults.clear()
+    assert status(instance, run_id) == dg.DagsterRunStatus.STARTED
+    assert len(cluster.jobs) == 1
+    cluster.jobs.clear()
+    monitor(instance)
+    assert status(instance, run_id) == dg.DagsterRunStatus.FAILURE
+
+
+def test_an_api_that_answers_500_once_gets_the_job_all_the_same(
+    cluster: LoopbackKubernetes, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    cluster.pulls_images = False
+    cluster.faults += [("POST", 500)]
+    launched(instance, "write")
+    assert len(cluster.jobs) == 1
