@@ -102,9 +102,7 @@ def refuse_foreign(found: Collection[FoundTable], *, adopted: Collection[str]) -
         return
     lines = [f"  {table.comparison.existing.full_name}: {_difference(table.comparison)}" for table in refused]
     adoptable = [table.name for table in refused if not table.comparison.problems]
-    remedies = [
-        "set SEEDTEST_SCHEMA=seedtest: the platform's tables get their own schema, and these stay untouched"
-    ]
+    remedies = ["set SEEDTEST_SCHEMA=seedtest: the platform's tables get their own schema, and these stay untouched"]
     if adoptable:
         options = " ".join(f"--adopt {name}" for name in adoptable)
         remedies.append(f"seedtest migrate {options}: the platform uses and extends {', '.join(adoptable)}")

@@ -28,6 +28,12 @@ from tests.database._legacy import SHAPES, build, digests
 from tests.pipeline.test_whole_graph import ENVIRONMENT
 
 FIRST, LAST, TODAY = dt.date(2026, 5, 25), dt.date(2026, 6, 28), dt.date(2026, 6, 29)
+DRIFT = {
+    "DRIFT_MIN_SAMPLE": "10",
+    "DRIFT_LOOKBACK_DAYS": "14",
+    "DRIFT_BASELINE_FROM": "2026-05-25",
+    "DRIFT_BASELINE_TO": "2026-06-13",
+}
 ONE_SHAPE = ("fit_growth_glmm", "fit_bayesian_growth", "backtest_predictions")
 """The legacy tables of these jobs have the same shape everywhere, so one database is enough for them."""
 
@@ -50,7 +56,7 @@ def steps(shape: str) -> list[Step]:
 
 def materialise(engine: Engine, shape: str, folder: Path) -> None:
     """Load a cohort of 40 students over five weeks, seed 12, and compute the graph."""
-    cohort = CohortConfig(40, 5, seed=12, until=LAST, timezone="UTC")
+    cohort = CohortConfig(40, 5, seed=12, until=LAST, timezone="UTC", n_topics=2, items_per_topic=15)
     write_cohort(cohort, folder / "cohort", progress=lambda *_, **__: None)
     load_cohort(engine, folder / "cohort", progress=lambda *_, **__: None)
     resources = {
@@ -72,13 +78,16 @@ def test_a_legacy_database_loses_no_row(
     engine, shape = legacy
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DRIFT_MIN_SAMPLE", "5")
+    for name, value in DRIFT.items():
+        monkeypatch.setenv(name, value)
     before = digests(engine)
     migrate(engine)
     assert problems(engine) == {}
     materialise(engine, shape, tmp_path)
     for table in ("weekly_kpi", "survival_risk", "features_topic_daily", "student_topic_theta", "report_artifacts"):
         assert rows_of(engine, f"SELECT FROM {table} WHERE user_id <> 'gone' LIMIT 1"), table
+    if shape != "lazy":
+        assert rows_of(engine, "SELECT FROM item_calibration WHERE run_id LIKE 'drift-2026%' LIMIT 1")
     kept = rows_of(engine, "SELECT count(*) AS n FROM seedtest_legacy.weekly_kpi WHERE user_id = 'gone'")
     assert kept == [{"n": 10}]
     downgrade(engine)
