@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -333,3 +334,66 @@ def test_every_declared_setting_is_read_somewhere() -> None:
         f"{group}.{field}" for group, settings in GROUPS.items() for field in settings.model_fields if field not in used
     }
     assert unread == set()
+
+
+LEGACY_MANIFESTS: dict[str, Any] = {
+    "MIRT_LOOKBACK_DAYS": 60,
+    "MIRT_MODEL": "2PL",
+    "MIRT_MAX_OBS": 500_000,
+    "MIRT_MAX_RETRIES": 3,
+    "MIRT_RETRY_DELAY_SECS": 5.0,
+    "IRT_UPDATE_QUESTION_META": False,
+    "KPI_LOOKBACK_DAYS": 30,
+    "KPI_USERS_SINCE_DAYS": 120,
+    "METRICS_DEFAULT_TARGET": 0.0,
+    "METRICS_USE_BAYESIAN": False,
+    "METRICS_USE_IRT_THETA": True,
+    "METRICS_CHURN_HORIZON_DAYS": 14,
+    "AGG_LOOKBACK_DAYS": 7,
+    "AGG_INCLUDE_THETA": True,
+    "GLMM_LOOKBACK_WEEKS": 12,
+    "GLMM_FAMILY": "gaussian",
+    "GLMM_MIN_OBSERVATIONS": 10,
+    "GLMM_UPDATE_KPI": False,
+    "R_GLMM_TIMEOUT_SECS": 300.0,
+    "REPORT_FORMAT": "pdf",
+    "S3_BUCKET": "seedtest-reports",
+    "AWS_REGION": "ap-northeast-2",
+    "LOOKBACK_WEEKS": 12,
+    "BRMS_ITER": 1000,
+    "BRMS_CHAINS": 2,
+    "BRMS_FAMILY": "gaussian",
+    "BRMS_SCORE_SOURCE": "accuracy",
+    "BRMS_UPDATE_KPI": True,
+    "R_BRMS_TIMEOUT_SECS": 600.0,
+    "PROPHET_LOOKBACK_WEEKS": 12,
+    "PROPHET_FORECAST_WEEKS": 4,
+    "PROPHET_ANOMALY_THRESHOLD": 2.5,
+    "SURVIVAL_LOOKBACK_DAYS": 90,
+    "SURVIVAL_EVENT_THRESHOLD_DAYS": 14,
+    "SURVIVAL_UPDATE_KPI": True,
+    "INACTIVITY_THRESHOLD_DAYS": 7,
+    "CLUSTER_LOOKBACK_WEEKS": 12,
+    "CLUSTER_N_CLUSTERS": 3,
+    "CLUSTER_METHOD": "kmeans",
+    "DRIFT_LOOKBACK_DAYS": 30,
+    "DRIFT_MIN_SAMPLE": 200,
+    "DRIFT_THRESHOLD_DELTA_A": 0.20,
+    "DRIFT_THRESHOLD_DELTA_B": 0.25,
+    "DRIFT_THRESHOLD_DELTA_C": 0.03,
+}
+"""Values of the legacy manifests (contract, sections 4 and 6)."""
+
+
+def test_every_default_that_differs_from_the_legacy_manifests_is_listed() -> None:
+    defaults = {
+        name: group.model_fields[group.variables()[name]].default
+        for name in LEGACY_MANIFESTS
+        for group in GROUPS.values()
+        if name in group.variables()
+    }
+    assert defaults.keys() == LEGACY_MANIFESTS.keys()
+    differing = {name for name, value in LEGACY_MANIFESTS.items() if defaults[name] != value}
+    page = (Path(__file__).parents[1] / "docs" / "moving.md").read_text(encoding="utf-8")
+    section = page.partition("## Settings whose default differs")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == differing

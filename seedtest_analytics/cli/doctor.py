@@ -174,11 +174,20 @@ def _sessions() -> Finding:
 
 
 def _schema() -> Finding:
-    from seedtest_analytics.database.migrations import schema_state
+    from seedtest_analytics.database.migrations import differing_tables, schema_state
 
-    state = schema_state(platform_engine())
+    engine = platform_engine()
+    state = schema_state(engine)
+    differing = differing_tables(engine) if state.current == state.newest else []
+    if differing:
+        return Finding(
+            "schema",
+            "missing",
+            found=f"revision {state.current}, but tables differ from the declared ones: {' | '.join(differing)}",
+            remedy="another program changed or owns these tables: see docs/moving.md",
+        )
     if state.current == state.newest:
-        return Finding("schema", "ok", found=f"revision {state.current}")
+        return Finding("schema", "ok", found=f"revision {state.current}, all columns and types as declared")
     return Finding(
         "schema",
         "missing",

@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from seedtest_analytics.cli.dates import day_of, first_partition, remedies
+from seedtest_analytics.cli.load_plan import confirmed
 from seedtest_analytics.cli.migrate import migrated_engine
 from seedtest_analytics.cli.plain_text import plain
 from seedtest_analytics.cli.progress import progress_bar
+from seedtest_analytics.ingest.value_rules import DateOrder, TimeUnit
 from seedtest_analytics.settings import PlatformSettings, load_settings
 
 if TYPE_CHECKING:
@@ -26,8 +28,11 @@ REJECTED_LIMIT = 0.5
 """A load fails if more than this share of the rows is rejected."""
 
 
-def load_command(
-    files: Annotated[list[str], typer.Argument(help="Parquet or CSV files, folders of them, or quoted globs.")],
+def load_command(  # noqa: PLR0913 (each is an option of the command)
+    files: Annotated[
+        list[str],
+        typer.Argument(help="CSV, Excel, JSON lines or Parquet, plain or packed; folders of them, or quoted globs."),
+    ],
     mapping: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="NAME=COLUMN", help="A column (user_id, item_id, …) and its name in the file."),
@@ -43,24 +48,58 @@ def load_command(
     timezone: Annotated[
         str | None, typer.Option(help="IANA zone of times without an offset; default: SEEDTEST_TIMEZONE.")
     ] = None,
-    encoding: Annotated[str, typer.Option(help="Encoding of CSV files, e.g. cp949.")] = "utf-8",
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of CSV files, e.g. cp949; default: recognised.")
+    ] = None,
+    time_unit: Annotated[TimeUnit | None, typer.Option(help="Unit of the response times; default: recognised.")] = None,
+    dates: Annotated[
+        DateOrder | None, typer.Option(help="Order of dates such as 03/04/2026; default: recognised.")
+    ] = None,
+    text_items: Annotated[
+        bool | None, typer.Option(help="Item ids are texts or UUIDs, and each gets a number; default: recognised.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook; default: the first with rows.")] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write rejected rows to this CSV file, to be repaired and loaded again."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what was recognised without asking.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace whole exams instead of completing them.")] = False,
     dry_run: Annotated[bool | None, typer.Option(help="Report without writing; default: DRY_RUN.")] = None,
 ) -> None:
     """Load attempt logs, one exam per session. A second load changes nothing; bad rows are kept with a reason."""
     from seedtest_analytics.ingest import LoadOptions, parse_mapping
+    from seedtest_analytics.ingest.recognise import Given
+    from seedtest_analytics.ingest.sources import find_files
+    from seedtest_analytics.ingest.unpack import unpack
+    from seedtest_analytics.scratch import scratch_folder
 
     platform = load_settings().platform.overridden_by({"timezone": timezone, "dry_run": dry_run})
-    options = LoadOptions(
-        mapping=parse_mapping(mapping or []),
-        timezone=platform.timezone,
-        shift_to=parse_date(shift_to, "--shift-to") if shift_to else None,
-        is_replacing=replace,
-        is_dry_run=platform.dry_run,
+    shift = parse_date(shift_to, "--shift-to") if shift_to else None
+    given = Given(
+        parse_mapping(mapping or []),
         encoding=encoding,
+        time_unit=time_unit,
+        date_order=dates,
+        has_text_items=text_items,
     )
     console = Console(emoji=False)
-    summary = load_with_progress(migrated_engine(is_writing=True), list(files), options=options, console=console)
+    with scratch_folder("load") as folder:
+        found = unpack(find_files(files), folder, sheet=sheet)
+        plan = confirmed(found, given, zone=platform.zone, is_accepted=yes, console=console)
+        options = LoadOptions(
+            mapping=plan.mapping,
+            timezone=platform.timezone,
+            shift_to=shift,
+            is_replacing=replace,
+            is_dry_run=platform.dry_run,
+            encoding=plan.encoding,
+            rules=plan.rules,
+            rejects_to=rejects,
+            names=found.names,
+        )
+        engine = migrated_engine(is_writing=True)
+        summary = load_with_progress(engine, list(found.names), options=options, console=console)
     print_summary(summary, console)
     note = old_rows_note(summary, platform, files=tuple(files))
     if note is not None:
@@ -69,11 +108,15 @@ def load_command(
         share = summary.rows_rejected / max(summary.rows_read, 1)
         console.print(
             f"[red]failed[/]: {share:.0%} of the rows were rejected, and {summary.attempts:,} attempts were accepted. "
-            "Correct the file and load it again.",
+            "Correct the file and load it again; --rejects FILE writes these rows to a file.",
             highlight=False,
             soft_wrap=True,
         )
         raise typer.Exit(1)
+    if rejects is not None and summary.rows_rejected:
+        console.print(
+            f"repair {plain(str(rejects))} and load it with the same options", highlight=False, soft_wrap=True
+        )
     following = "repeat the command without --dry-run" if summary.is_dry_run else "seedtest materialize"
     console.print(f"next: {following}", highlight=False)
 
@@ -125,11 +168,17 @@ def print_summary(summary: LoadSummary, console: Console) -> None:
     table.add_column("because", no_wrap=True)
     table.add_column("rows", justify="right")
     table.add_column("answers kept", justify="right")
+    table.add_column("e.g. value", overflow="fold")
     table.add_column("e.g. file:row", overflow="fold")
     table.add_column("remedy", overflow="fold")
     for count in summary.rejects:
         table.add_row(
-            count.reason, f"{count.rows:,}", f"{count.kept:,}", plain(", ".join(count.examples)), plain(count.remedy)
+            count.reason,
+            f"{count.rows:,}",
+            f"{count.kept:,}",
+            plain("\n".join(count.values)),
+            plain(", ".join(count.examples)),
+            plain(count.remedy),
         )
     console.print(table)
 
@@ -164,6 +213,7 @@ def _facts(summary: LoadSummary) -> Iterator[tuple[str, str]]:
             "no session",
             "rows; pauses of more than 30 minutes separate their sessions",
         ),
+        (summary.numbered_items, "numbered items", "items with a text id; the table item_number has their numbers"),
         (summary.sessions_renamed, "renamed", "sessions whose id another user has; stored as session@hash of the user"),
     ):
         if count:

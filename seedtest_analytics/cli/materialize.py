@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from seedtest_analytics.cli.dates import first_partition, parse_day, remedies
 from seedtest_analytics.cli.home import use_instance
-from seedtest_analytics.cli.migrate import log_awaits_sync, migrated_engine, platform_engine
+from seedtest_analytics.cli.migrate import archive_note, log_awaits_sync, migrated_engine, platform_engine
 from seedtest_analytics.cli.run_problems import Problems
 from seedtest_analytics.cli.run_progress import Summary, outside_capture, run_bar
 from seedtest_analytics.cli.steps import SOURCE_STEPS, Step, chosen, plan
@@ -126,6 +126,8 @@ def materialize(
     console = Console(emoji=False)
     if is_dry_run:
         console.print(DRY_RUN_NOTE)
+    if note := archive_note(engine):
+        console.print(note, **PLAIN)
     with dg.DagsterInstance.get() as instance:
         tell_dead_runs(instance, lambda words: console.print(words, **PLAIN))
         run_config = console_log("DEBUG" if is_verbose else log_level)

@@ -27,6 +27,10 @@ def migrate_command(
         typer.Option(help="Downgrade to this revision instead; 'base' removes everything that the platform created."),
     ] = None,
     *,
+    adopt: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TABLE", help="Use and extend this table of another program; repeatable."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Downgrade without asking.")] = False,
 ) -> None:
     """Upgrade the database schema to the newest revision."""
@@ -35,12 +39,17 @@ def migrate_command(
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     engine = platform_engine()
     if load_settings().platform.dry_run:
-        console.print("DRY_RUN is set: the schema is unchanged")
+        console.print(
+            "DRY_RUN is set: the schema is unchanged. A migration would do this with the tables that are there:"
+        )
+        for line in migrations.planned(engine, adopted=adopt or ()) or ["nothing: there are none"]:
+            console.print(f"  {line}", markup=False)
     elif downgrade is not None:
         _confirm_downgrade(engine, downgrade, is_confirmed=yes)
         migrations.downgrade(engine, downgrade)
     else:
-        migrations.migrate(engine, revision)
+        for line in migrations.migrate(engine, revision, adopted=adopt or ()):
+            console.print(line, markup=False)
     state = migrations.schema_state(engine)
     console.print(f"schema revision: {state.current or 'none'} (newest {state.newest})")
     if state.current != state.newest:
@@ -91,6 +100,23 @@ def migrated_engine(*, is_writing: bool = False) -> Engine:
             )
     migrations.require_newest(engine)
     return engine
+
+
+def archive_note(engine: Engine) -> str | None:
+    """Where the legacy rows are that a run replaces or removes; None if there is no archive."""
+    from sqlalchemy import text
+
+    from seedtest_analytics.database.archive import SCHEMA
+
+    query = "SELECT string_agg(tablename, ', ' ORDER BY tablename) FROM pg_tables WHERE schemaname = :schema"
+    with engine.connect() as connection:
+        names = connection.execute(text(query), {"schema": SCHEMA}).scalar_one()
+    if not names:
+        return None
+    return (
+        f"Rows of the legacy pipeline may be replaced, and those of students without a result removed. All of them stay "
+        f"in the schema {SCHEMA}: {names}."
+    )
 
 
 def log_awaits_sync(engine: Engine) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,45 +13,52 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import ProgrammingError
 
+from seedtest_analytics.database import archive
+from seedtest_analytics.database.before_migration import MigrationError, differences, own_schema, prepare
+from seedtest_analytics.database.existing_tables import REPAIRS, ExistingTable, Repair, compare, find_table
+from seedtest_analytics.database.legacy_shapes import legacy_shape
+from seedtest_analytics.database.legacy_views import give_back_view, replace_legacy_view
+from seedtest_analytics.database.origins import made_tables, remember, remember_origins, run_ddl
 from seedtest_analytics.database.publish import quoted
+from seedtest_analytics.database.repairs import repair, undo_repair
 from seedtest_analytics.database.sessions import lock_held
 from seedtest_analytics.database.sql_files import top_folder
+from seedtest_analytics.tables.source import SOURCE_TABLES
+
+__all__ = [
+    "VERSION_TABLE",
+    "MigrationError",
+    "SchemaState",
+    "add_column",
+    "archive_legacy_rows",
+    "begin_revision",
+    "create_check_if_missing",
+    "create_function",
+    "create_index_if_missing",
+    "create_or_extend",
+    "differing_tables",
+    "downgrade",
+    "migrate",
+    "planned",
+    "remember_origins",
+    "replace_comments",
+    "replace_legacy_view",
+    "require_newest",
+    "schema_state",
+    "undo_everything",
+    "undo_revision",
+]
 
 VERSION_TABLE = "seedtest_alembic_version"
 _LOCK = "seedtest_migrations"
 
-_VIEWS_UPON = """
-WITH RECURSIVE upon AS (
-    SELECT to_regclass(:name)::oid AS oid, 0 AS depth
-    UNION
-    SELECT r.ev_class, u.depth + 1
-    FROM upon AS u
-    INNER JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = u.oid
-    INNER JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND r.ev_class <> u.oid
+_HAS_INDEX = """
+SELECT EXISTS (
+    SELECT FROM pg_class AS i INNER JOIN pg_class AS t ON t.relnamespace = i.relnamespace
+    WHERE i.relname = :name AND t.oid = to_regclass(:table)
 )
-SELECT
-    c.oid::regclass::text AS name,
-    c.relkind::text AS kind,
-    pg_get_viewdef(c.oid) AS definition,
-    ARRAY(
-        SELECT format('COMMENT ON VIEW %s IS %L', c.oid::regclass, o.description)
-        FROM pg_description AS o
-        WHERE o.classoid = 'pg_class'::regclass AND o.objoid = c.oid AND o.objsubid = 0
-    ) AS comments,
-    ARRAY(
-        SELECT format(
-            'GRANT %s ON %s TO %s', a.privilege_type, c.oid::regclass,
-            CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
-        )
-        FROM aclexplode(c.relacl) AS a
-    ) AS grants
-FROM (SELECT oid, max(depth) AS depth FROM upon GROUP BY oid) AS u
-INNER JOIN pg_class AS c ON c.oid = u.oid
-ORDER BY u.depth, c.relname
 """
-"""A view and the views that read it, directly or not, in an order in which they can be created."""
 
 _COMMENT = """
 SELECT d.description
@@ -62,10 +69,6 @@ WHERE d.classoid = 'pg_class'::regclass AND d.objoid = to_regclass(:table)
 """
 
 
-class MigrationError(RuntimeError):
-    """The database contains something that the migration may not change; the message names it and the remedy."""
-
-
 @dataclass(frozen=True)
 class SchemaState:
     """The revision of the database (None: never migrated) and the newest one."""
@@ -74,9 +77,39 @@ class SchemaState:
     newest: str
 
 
-def migrate(engine: Engine, revision: str = "head") -> None:
-    """Upgrade to ``revision``; simultaneous callers wait for each other."""
-    _run(engine, lambda config: command.upgrade(config, revision))
+def migrate(engine: Engine, revision: str = "head", *, adopted: Collection[str] = ()) -> list[str]:
+    """Upgrade to ``revision``; simultaneous callers wait for each other. What happened to tables found, in words.
+
+    Raises :class:`MigrationError` before any change if a table of another program is in the way. ``adopted`` names
+    such tables that the platform may extend.
+    """
+    told: list[str] = []
+
+    def upgrade(config: Config) -> None:
+        told.extend(prepare(config.attributes["connection"], adopted=adopted))
+        command.upgrade(config, revision)
+
+    if schema_state(engine).current != schema_state(engine).newest or revision != "head":
+        _run(engine, upgrade)
+    return told
+
+
+def planned(engine: Engine, *, adopted: Collection[str] = ()) -> list[str]:
+    """What a migration would do with the tables that are there, in words; nothing is changed.
+
+    Raises :class:`MigrationError` as :func:`migrate` does.
+    """
+    with engine.connect() as connection:
+        try:
+            return prepare(connection, adopted=adopted)
+        finally:
+            connection.rollback()
+
+
+def differing_tables(engine: Engine) -> list[str]:
+    """Tables that lack a column or hold another type than the platform declares, in words."""
+    with engine.connect() as connection:
+        return list(differences(connection))
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
@@ -90,7 +123,7 @@ def schema_state(engine: Engine) -> SchemaState:
 
     newest = ScriptDirectory.from_config(_config()).get_current_head()
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        context = MigrationContext.configure(connection, opts=version_options())
         return SchemaState(context.get_current_revision(), str(newest))
 
 
@@ -102,6 +135,11 @@ def require_newest(engine: Engine) -> None:
             f"the database's schema is at revision {state.current or 'none'}, this release needs {state.newest}; "
             "run `seedtest migrate` first"
         )
+
+
+def version_options() -> dict[str, Any]:
+    """Where Alembic keeps the revision: in the platform's own schema if it has one."""
+    return {"version_table": VERSION_TABLE, "version_table_schema": own_schema()}
 
 
 def _config() -> Config:
@@ -130,33 +168,73 @@ def _run(engine: Engine, action: Any) -> None:
 
 
 def create_or_extend(op: Operations, name: str, *elements: Any, comment: str | None = None) -> None:
-    """Create a table, or add the missing columns to a legacy table of that name, and record what was added.
+    """Create a table, or make a table of that name hold the platform's rows, and record what was done.
 
-    Existing columns, rows and keys stay. Raises :class:`MigrationError` if the legacy table has another primary key,
-    because rows of the two shapes could not be distinguished.
+    A legacy table gets the missing columns and defaults; its rows and keys stay. A legacy table of a shape that cannot be
+    extended moves to the archive, and its rows are copied as far as they fit. Raises :class:`MigrationError` for a
+    table of another program that was not found before.
     """
     connection = op.get_bind()
     wanted = sa.Table(name, sa.MetaData(), *elements, comment=comment)
-    if not sa.inspect(connection).has_table(name):
+    existing = find_table(connection, name)
+    if existing is not None and not existing.is_own_schema and not _is_source(existing):
+        existing = None
+    if existing is None:
         wanted.create(connection)
-        _remember(connection, "table", name=name)
+        remember(connection, "table", name=name)
         return
-    _require_same_key(connection, wanted)
-    existing = {column["name"] for column in sa.inspect(connection).get_columns(name)}
+    if name not in made_tables(connection):
+        found = compare(existing, wanted)
+        if found.problems:
+            _move_aside(connection, wanted, problems=found.problems)
+            return
+        for needed in found.repairs:
+            repair(connection, needed, table=name)
     for column in wanted.columns:
-        if column.name not in existing:
+        if column.name not in existing.columns:
             added: sa.Column[Any] = column._copy()
             added.nullable = added.nullable or added.server_default is None
             op.add_column(name, added)
-            _remember(connection, "column", name=f"{name}.{column.name}")
+            remember(connection, "column", name=f"{name}.{column.name}")
+
+
+def _is_source(existing: ExistingTable) -> bool:
+    return existing.name in SOURCE_TABLES and legacy_shape(existing) is not None
+
+
+def _move_aside(connection: Connection, wanted: sa.Table, *, problems: Sequence[str]) -> None:
+    existing = find_table(connection, wanted.name)
+    if existing is None or legacy_shape(existing) is None:
+        raise MigrationError(f"the table {wanted.name} is of another program: {'; '.join(problems)}")
+    try:
+        archive.set_aside(connection, wanted.name)
+    except archive.ArchiveError as error:
+        raise MigrationError(str(error)) from None
+    wanted.create(connection)
+    remember(connection, "table", name=wanted.name)
+    archive.carry_over(connection, wanted.name)
+
+
+def archive_legacy_rows(op: Operations, names: Iterable[str]) -> None:
+    """Copy the rows of legacy tables that the platform writes to into the archive, so that none is lost."""
+    connection = op.get_bind()
+    made = made_tables(connection)
+    for name in names:
+        existing = find_table(connection, name)
+        if existing is None or not existing.is_own_schema or name in made or archive.is_archived(connection, name):
+            continue
+        try:
+            archive.copy_rows(connection, name)
+        except archive.ArchiveError as error:
+            raise MigrationError(str(error)) from None
 
 
 def create_index_if_missing(op: Operations, name: str, *, table: str, columns: Sequence[str], **options: Any) -> None:
     """Create an index unless one of that name exists."""
     connection = op.get_bind()
-    if connection.execute(text("SELECT to_regclass(:name) IS NULL"), {"name": name}).scalar_one():
+    if not connection.execute(text(_HAS_INDEX), {"name": name, "table": table}).scalar_one():
         op.create_index(name, table, list(columns), **options)
-        _remember(connection, "index", name=name)
+        remember(connection, "index", name=name)
 
 
 def create_check_if_missing(op: Operations, name: str, *, table: str, condition: str) -> None:
@@ -174,43 +252,20 @@ def create_check_if_missing(op: Operations, name: str, *, table: str, condition:
         {"table": table},
     ).scalar_one()
     op.create_check_constraint(name, table, condition, postgresql_not_valid=not is_ours)
-    _remember(connection, "check", name=f"{table}.{name}")
-
-
-def replace_legacy_view(op: Operations, name: str, *, definition: str) -> None:
-    """Create or replace a view; record the previous definition for a downgrade."""
-    connection = op.get_bind()
-    kind = connection.execute(
-        text("SELECT relkind::text FROM pg_class WHERE oid = to_regclass(:name)"), {"name": name}
-    ).scalar()
-    if kind not in (None, "v"):
-        raise MigrationError(
-            f"{name} exists and is not a view; rename it (ALTER TABLE {name} RENAME TO {name}_legacy) and migrate again"
-        )
-    legacy = None
-    if kind == "v":
-        legacy = connection.execute(text("SELECT pg_get_viewdef(to_regclass(:name))"), {"name": name}).scalar_one()
-    try:
-        _execute(connection, definition)
-    except ProgrammingError as error:
-        raise MigrationError(
-            f"{name} exists as a view of another shape ({_first_line(error)}); rename it "
-            f"(ALTER VIEW {name} RENAME TO {name}_legacy) and migrate again"
-        ) from None
-    _remember(connection, "view", name=name, legacy=legacy)
+    remember(connection, "check", name=f"{table}.{name}")
 
 
 def create_function(op: Operations, signature: str, *, definition: str) -> None:
     """Create or replace a function of the platform, such as ``seedtest_json(jsonb)``."""
     connection = op.get_bind()
-    _execute(connection, definition)
-    _remember(connection, "function", name=signature)
+    run_ddl(connection, definition)
+    remember(connection, "function", name=signature)
 
 
 def add_column(op: Operations, table: str, *, column: sa.Column[Any]) -> None:
     """Add a column to a table of the platform."""
     op.add_column(table, column)
-    _remember(op.get_bind(), "column", name=f"{table}.{column.name}")
+    remember(op.get_bind(), "column", name=f"{table}.{column.name}")
 
 
 def replace_comments(op: Operations, comments: Iterable[tuple[str, str | None, str, str]]) -> None:
@@ -223,12 +278,12 @@ def replace_comments(op: Operations, comments: Iterable[tuple[str, str | None, s
         found = connection.execute(text(_COMMENT), {"table": table, "column": column}).scalar()
         if found == old:
             target = f"COLUMN {quoted(table)}.{quoted(column)}" if column else f"TABLE {quoted(table)}"
-            _execute(connection, f"COMMENT ON {target} IS '{new.replace(chr(39), chr(39) * 2)}'")
+            run_ddl(connection, f"COMMENT ON {target} IS '{new.replace(chr(39), chr(39) * 2)}'")
 
 
 def begin_revision(op: Operations, revision: str) -> None:
     """Record where a later migration begins, so that :func:`undo_revision` undoes only this migration."""
-    _remember(op.get_bind(), "revision", name=revision)
+    remember(op.get_bind(), "revision", name=revision)
 
 
 def undo_revision(op: Operations, revision: str) -> None:
@@ -263,79 +318,39 @@ def _undo(op: Operations, since: int) -> None:
         {"since": since},
     ).all()
     for kind, name, legacy in made:
-        if kind == "table":
-            op.drop_table(name)
-        elif kind == "column":
-            op.drop_column(*name.split("."))
-        elif kind == "check":
-            table, constraint = name.split(".")
-            op.drop_constraint(constraint, table)
-        elif kind == "function":
-            _execute(connection, f"DROP FUNCTION {name}")
-        elif kind == "index":
-            _execute(connection, f'DROP INDEX IF EXISTS "{name}"')
-        else:
-            _give_back_view(connection, name, legacy=legacy)
+        _UNDO[kind](connection, name, legacy)
 
 
-def _give_back_view(connection: Connection, name: str, *, legacy: str | None) -> None:
-    """Replace the view by its legacy definition (None: drop it) and create the views that read it again.
-
-    A view can lose columns only if it is dropped, together with the views that read it. Those are created again from
-    their definitions, with comments and grants.
-    """
-    view, *upon = connection.execute(text(_VIEWS_UPON), {"name": name}).all()
-    blocked = [v.name for v in upon if legacy is None or v.kind != "v"]
-    if blocked:
-        raise MigrationError(f"{', '.join(blocked)} read the view {name}; drop them and downgrade again")
-    for v in (*reversed(upon), view):
-        _execute(connection, f"DROP VIEW {v.name}")
-    if legacy is None:
-        return
-    for v, definition in [(view, legacy), *((v, v.definition) for v in upon)]:
-        try:
-            _execute(connection, f"CREATE VIEW {v.name} AS {definition}")
-        except ProgrammingError as error:
-            raise MigrationError(
-                f"{v.name} reads columns of {name} that the legacy view does not have ({_first_line(error)}); "
-                "drop it and downgrade again"
-            ) from None
-        for statement in (*v.comments, *v.grants):
-            _execute(connection, statement)
+_Undo = Callable[[Connection, str, str | None], None]
 
 
-def _execute(connection: Connection, statement: str) -> None:
-    connection.exec_driver_sql(statement.replace("%", "%%"))
+def _undo_repair(kind: str) -> _Undo:
+    def undo(connection: Connection, name: str, _: str | None) -> None:
+        table, column = name.split(".")
+        undo_repair(connection, Repair(kind, column), table=table)
+
+    return undo
 
 
-def _first_line(error: ProgrammingError) -> str:
-    return str(error.orig).splitlines()[0]
+def _drop(form: str) -> _Undo:
+    """Runs ``form``, in which {0} is the table or the whole name and {1} the rest, both quoted."""
+
+    def drop(connection: Connection, name: str, _: str | None) -> None:
+        run_ddl(connection, form.format(*map(quoted, name.split(".")), name=name))
+
+    return drop
 
 
-def remember_origins(op: Operations) -> None:
-    """Create the table in which the functions above record their changes."""
-    op.create_table(
-        "seedtest_schema_origin",
-        sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True, comment="Order of making."),
-        sa.Column("kind", sa.Text, nullable=False, comment="table, column, index or view."),
-        sa.Column("name", sa.Text, nullable=False, comment="What was made; table.column for a column."),
-        sa.Column("legacy", sa.Text, comment="Definition of the view that stood there before."),
-        comment="What the migrations made, so that a downgrade leaves what was there before them.",
-    )
-
-
-def _remember(connection: Connection, kind: str, *, name: str, legacy: str | None = None) -> None:
-    connection.execute(
-        text("INSERT INTO seedtest_schema_origin (kind, name, legacy) VALUES (:kind, :name, :legacy)"),
-        {"kind": kind, "name": name, "legacy": legacy},
-    )
-
-
-def _require_same_key(connection: Connection, wanted: sa.Table) -> None:
-    found = sa.inspect(connection).get_pk_constraint(wanted.name)["constrained_columns"]
-    expected = [column.name for column in wanted.primary_key.columns]
-    if sorted(found) != sorted(expected):
-        raise MigrationError(
-            f"the table {wanted.name} exists with primary key {found or 'none'}, the platform needs {expected}; "
-            f"rename the old one (ALTER TABLE {wanted.name} RENAME TO {wanted.name}_legacy) and migrate again"
-        )
+_UNDO: dict[str, _Undo] = {
+    "table": _drop("DROP TABLE {0}"),
+    "column": _drop("ALTER TABLE {0} DROP COLUMN {1}"),
+    "check": _drop("ALTER TABLE {0} DROP CONSTRAINT {1}"),
+    "function": _drop("DROP FUNCTION {name}"),
+    "index": _drop("DROP INDEX IF EXISTS {0}"),
+    "view": lambda connection, name, legacy: give_back_view(connection, name, legacy=legacy),
+    "moved": lambda connection, name, legacy: archive.give_back(connection, name, home=str(legacy)),
+    "copied": lambda connection, name, _: archive.restore_rows(connection, name),
+    "archive": lambda connection, *_: archive.drop_schema(connection),
+    **{kind: _undo_repair(kind) for kind in REPAIRS},
+}
+"""How each recorded change is undone: with its name and what was there before."""

@@ -129,6 +129,7 @@ class _Settings:
             # A statement ends on the server soon after its client was killed.
             "client_connection_check_interval": "2s",
         }
+        self._schema = platform.database_schema
         self._known: dict[str, str] | None = None
         self._engine = weakref.ref(engine)
 
@@ -159,6 +160,9 @@ class _Settings:
             except psycopg.Error:
                 del known[check]
             cursor.execute("ROLLBACK TO SAVEPOINT known")
+        if self._schema is not None:
+            cursor.execute("SHOW search_path")
+            known["search_path"] = f'"{self._schema}", {cursor.fetchone()[0]}'
         return known
 
 

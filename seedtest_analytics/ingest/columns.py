@@ -15,13 +15,20 @@ OPTIONAL = ("session_id", "topic_id", "response_time_ms", "hints_used", "rescore
 COLUMNS = (*REQUIRED, *OPTIONAL)
 
 USUAL_NAMES = {
-    "user_id": "user userid student studentid anonstudentid learner learnerid 학생 학생id 학번 학습자 사용자 사용자id",
-    "item_id": "item itemid question questionid problem problemid step stepname 문항 문항id 문항번호 문제 문제id 문제번호",
-    "topic_id": "topic topicid kc skill skillid concept knowledgecomponent 단원 주제 개념 토픽 영역 유형",
-    "correct": "iscorrect answercorrect right correctness outcome score result 정답여부 정오 정오답 정답",
-    "completed_at": "answeredat timestamp when time datetime endtime createdat date 일시 시각 응답일시 제출일시 풀이일시 날짜",
-    "response_time_ms": "responsetime responsems elapsedms elapsedtime latencyms mselapsed 응답시간 풀이시간 소요시간",
-    "hints_used": "hints hintcount nhints numhints 힌트 힌트수",
+    "user_id": "user userid username student studentid studentnumber anonstudentid learner learnerid uid 학생 학생id "
+    "학생번호 학번 학습자 학습자id 사용자 사용자id 회원 회원id 아이디 수험번호",
+    "item_id": "item itemid question questionid problem problemid step stepname exercise exerciseid qid 문항 "
+    "문항id 문항번호 문항코드 문제 문제id 문제번호 문제코드",
+    "topic_id": "topic topicid kc skill skillid skillname concept knowledgecomponent subject tag tags 단원 단원명 주제 개념 "
+    "토픽 영역 유형 과목",
+    "correct": "iscorrect answercorrect right correctness outcome score result 정답여부 정오 정오답 채점결과 "
+    "채점 결과 정답",
+    "completed_at": "answeredat timestamp when time datetime endtime completed submittedat submitted "
+    "createdat date 일시 시각 응답일시 응답시각 제출일시 제출시각 제출시간 풀이일시 푼날짜 완료일시 날짜",
+    "response_time_ms": "responsetime responsems elapsedms elapsedtime latencyms mselapsed timetaken "
+    "duration timespent timespentsec seconds durationseconds 응답시간 풀이시간 소요시간 걸린시간 "
+    "풀이시간초 소요시간초 응답시간초",
+    "hints_used": "hints hintcount nhints numhints hintsused 힌트 힌트수 힌트사용 힌트사용수",
     "session_id": "session sessionid assignmentid 세션 세션id",
 }
 """Names of the columns in other systems, without case, spaces and punctuation, the most telling first."""
@@ -76,18 +83,24 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str], *, file_na
     return {name: found.index(column) for name, column in resolved.items() if column in found}
 
 
-def _command(found: Sequence[str], mapping: Mapping[str, str], *, path: Path) -> str:
-    """The command that loads the file, with a proposal for each missing column."""
-    taken = {mapping.get(name, name) for name in COLUMNS} & set(found)
-    pairs = {name: column for name, column in mapping.items() if column in found}
+def propose_mapping(found: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
+    """The mapping with a proposal for each column of ours that the file does not have by name, where one is likely."""
+    names = [name.strip() for name in found]
+    taken = {mapping.get(name, name) for name in COLUMNS} & set(names)
+    pairs = {name: column for name, column in mapping.items() if column in names}
     for name in (name for name in COLUMNS if name not in pairs and name not in taken):
-        column = _likely(name, [column for column in found if column not in taken])
+        column = _likely(name, [column for column in names if column not in taken])
         if column is not None:
             pairs[name] = column
             taken.add(column)
-        elif name in REQUIRED:
-            pairs[name] = "COLUMN"
-    options = [f"--map {shlex.quote(f'{name}={column}')}" for name, column in pairs.items()]
+    return pairs
+
+
+def _command(found: Sequence[str], mapping: Mapping[str, str], *, path: Path) -> str:
+    """The command that loads the file, with a proposal for each missing column."""
+    pairs = propose_mapping(found, mapping)
+    pairs |= {name: "COLUMN" for name in REQUIRED if name not in pairs and name not in found}
+    options = [f"--map {shlex.quote(f'{name}={pairs[name]}')}" for name in COLUMNS if name in pairs]
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     return " ".join(["seedtest load", shlex.quote(str(shown)), *options])
 

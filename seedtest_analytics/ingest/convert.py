@@ -16,11 +16,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from seedtest_analytics.ingest.item_numbers import MAX_OWN_DIGITS, number_of
+from seedtest_analytics.ingest.other_times import as_iso
 from seedtest_analytics.ingest.text_rule import as_text, is_plain
 from seedtest_analytics.ingest.times import Mask, Micros, local_to_instant, mask_of, parse_iso
+from seedtest_analytics.ingest.value_rules import DEFAULT_RULES, ValueRules
 
-TRUE_WORDS = ("true", "t", "1", "yes", "y", "on")
-FALSE_WORDS = ("false", "f", "0", "no", "n", "off")
+TRUE_WORDS = (
+    *("true", "t", "1", "yes", "y", "on", "correct", "right", "o", "○", "◯", "〇", "✓", "✔"),
+    *("정답", "맞음", "정", "예", "참", "맞았음"),
+)
+FALSE_WORDS = (
+    *("false", "f", "0", "no", "n", "off", "incorrect", "wrong", "x", "×", "✗", "✘", "╳"),
+    *("오답", "틀림", "오", "아니오", "아니요", "거짓", "틀렸음"),
+)
 NULL_WORDS = ("", "na", "n/a", "nan", "null", "none", "\\n", "<na>", "nat")
 """How spreadsheets and data frames write a missing number, answer or time. Ids may be such words."""
 
@@ -34,19 +43,31 @@ class Converted:
     """Typed values of a column. ``problems`` maps a reason to a mask of rows to reject.
 
     ``gaps`` maps a reason to a mask of rows whose field counts as not recorded, as in the sync of exam results.
+    ``numbered`` has the text ids of items and their numbers.
     """
 
     values: pa.Array
     problems: dict[str, Mask] = field(default_factory=dict)
     gaps: dict[str, Mask] = field(default_factory=dict)
     local_times: int = 0
+    numbered: Mapping[str, int] = field(default_factory=dict)
 
 
-def convert_batch(columns: Mapping[str, pa.Array], zone: ZoneInfo) -> dict[str, Converted]:
+@dataclass(frozen=True)
+class Reading:
+    """The zone of times without an offset, and what values mean where several readings are possible."""
+
+    zone: ZoneInfo
+    rules: ValueRules = DEFAULT_RULES
+
+
+def convert_batch(
+    columns: Mapping[str, pa.Array], zone: ZoneInfo, *, rules: ValueRules = DEFAULT_RULES
+) -> dict[str, Converted]:
     """Convert the columns of a batch. Times without an offset are in ``zone``. Reasons start with the column's name."""
-    converted = {}
+    converted, reading = {}, Reading(zone, rules)
     for name, array in columns.items():
-        column = CONVERTERS[name](array, zone)
+        column = CONVERTERS[name](array, reading)
         problems, gaps = (
             {f"{name}_{reason}": mask for reason, mask in found.items()} for found in (column.problems, column.gaps)
         )
@@ -62,14 +83,14 @@ def _null_where(array: pa.Array, mask: Mask) -> pa.Array:
     return pc.if_else(pa.array(~mask), array, pa.scalar(None, array.type)) if mask.any() else array
 
 
-def convert_user(array: pa.Array, zone: ZoneInfo) -> Converted:
+def convert_user(array: pa.Array, reading: Reading) -> Converted:
     """A raw user id, unchanged."""
     text, undecodable = as_text(array)
     missing = _blank(text) & ~undecodable
     return Converted(text, {"missing": missing, "absurd": undecodable | ~(is_plain(text) | missing)})
 
 
-def convert_label(array: pa.Array, zone: ZoneInfo) -> Converted:
+def convert_label(array: pa.Array, reading: Reading) -> Converted:
     """A session or topic id; blank means not recorded."""
     text, undecodable = as_text(array)
     blank = _blank(text)
@@ -84,18 +105,34 @@ def _words(array: pa.Array) -> tuple[pa.Array, Mask, Mask]:
     return words, missing, undecodable
 
 
-def convert_item(array: pa.Array, zone: ZoneInfo) -> Converted:
+def convert_item(array: pa.Array, reading: Reading) -> Converted:
     """An item id, a 64-bit integer."""
     if pa.types.is_signed_integer(array.type):
         return Converted(pc.cast(array, pa.int64()), {"missing": mask_of(pc.is_null(array))})
     words, missing, undecodable = _words(array)
     is_integer = mask_of(pc.match_substring_regex(words, r"^[+-]?\d{1,18}(\.0+)?$"))
     digits = pc.replace_substring_regex(_null_where(words, ~is_integer), r"^\+|\.0+$", "")
+    if reading.rules.has_text_items:
+        return _numbered(array, digits, missing=missing)
     bad = (~is_integer & ~missing) | undecodable
     return Converted(pc.cast(digits, pa.int64()), {"missing": missing, "not_integer": bad})
 
 
-def convert_correct(array: pa.Array, zone: ZoneInfo) -> Converted:
+def _numbered(array: pa.Array, digits: pa.Array, *, missing: Mask) -> Converted:
+    """Ids of up to 15 digits as they are, and numbers for all other texts."""
+    is_own = mask_of(pc.match_substring_regex(digits, rf"^-?\d{{1,{MAX_OWN_DIGITS}}}$"))
+    text, undecodable = as_text(array)
+    text = pc.utf8_trim_whitespace(text)
+    absurd = (undecodable | ~is_plain(text)) & ~missing
+    named = ~is_own & ~missing & ~absurd
+    coded = pc.dictionary_encode(_null_where(text, ~named))
+    numbers = {source_id: number_of(source_id) for source_id in coded.dictionary.to_pylist()}
+    by_name = pa.array(list(numbers.values()), pa.int64()).take(coded.indices)
+    own = pc.cast(_null_where(digits, ~is_own), pa.int64())
+    return Converted(pc.coalesce(own, by_name), {"missing": missing, "absurd": absurd}, numbered=numbers)
+
+
+def convert_correct(array: pa.Array, reading: Reading) -> Converted:
     """Right, wrong, or NULL if unanswered."""
     if pa.types.is_boolean(array.type):
         return Converted(array)
@@ -117,16 +154,17 @@ def _numbers(array: pa.Array) -> tuple[npt.NDArray[np.float64], Mask]:
     return np.array(pc.cast(digits, pa.float64()).to_numpy(zero_copy_only=False), dtype=float), ~is_number & ~missing
 
 
-def convert_response_time(array: pa.Array, zone: ZoneInfo) -> Converted:
-    """Milliseconds to seconds; 0 and very long times are kept."""
+def convert_response_time(array: pa.Array, reading: Reading) -> Converted:
+    """Seconds, from the unit of the file; 0 and very long times are kept."""
     millis, bad = _numbers(array)
     negative = millis < 0
     missing = np.isnan(millis) | bad | negative
-    seconds = pa.array(millis / 1000.0, pa.float64(), mask=missing)
+    per_second = 1000.0 if reading.rules.time_unit == "ms" else 1.0
+    seconds = pa.array(millis / per_second, pa.float64(), mask=missing)
     return Converted(seconds, gaps={"not_number": bad, "negative": negative & ~bad})
 
 
-def convert_hints(array: pa.Array, zone: ZoneInfo) -> Converted:
+def convert_hints(array: pa.Array, reading: Reading) -> Converted:
     """A count of hints."""
     hints, bad = _numbers(array)
     fractional = bad | (hints != np.floor(hints)) & ~np.isnan(hints) | (hints > np.iinfo(np.int32).max)
@@ -136,28 +174,33 @@ def convert_hints(array: pa.Array, zone: ZoneInfo) -> Converted:
     return Converted(values, gaps={"not_whole_number": fractional, "negative": negative})
 
 
-def convert_time(array: pa.Array, zone: ZoneInfo) -> Converted:
-    """An instant; local times are in ``zone`` and are counted."""
+def convert_time(array: pa.Array, reading: Reading) -> Converted:
+    """An instant; local times are in the reading's zone and are counted."""
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         micros, is_local, missing = _stored_times(array)
         bad = np.zeros(len(array), bool)
     else:
         words, missing, _ = _words(array)
-        micros, is_local, is_time = parse_iso(pc.utf8_upper(pc.fill_null(words, "")))
+        texts = pc.utf8_upper(pc.fill_null(words, ""))
+        micros, is_local, is_time = parse_iso(texts)
+        odd = np.flatnonzero(~is_time & ~missing)
+        if len(odd):
+            rewritten = pc.fill_null(as_iso(texts.take(pa.array(odd)), reading.rules.date_order), "")
+            micros[odd], is_local[odd], is_time[odd] = parse_iso(pc.utf8_upper(rewritten))
         bad = ~is_time & ~missing
     unusable = missing | bad
     implausible = ~unusable & ((micros < _FIRST) | (micros >= _END))
     local = is_local & ~unusable & ~implausible
     micros = micros.copy()
-    micros[local] = local_to_instant(micros[local], zone)
+    micros[local] = local_to_instant(micros[local], reading.zone)
     values = pa.array(micros, pa.int64(), mask=unusable | implausible).cast(_INSTANT)
     problems = {"missing": missing, "not_time": bad, "implausible": implausible}
     return Converted(values, problems, local_times=int(local.sum()))
 
 
-def convert_optional_time(array: pa.Array, zone: ZoneInfo) -> Converted:
+def convert_optional_time(array: pa.Array, reading: Reading) -> Converted:
     """Like :func:`convert_time`, but a missing time is not a problem."""
-    converted = convert_time(array, zone)
+    converted = convert_time(array, reading)
     return replace(converted, problems={k: mask for k, mask in converted.problems.items() if k != "missing"})
 
 
@@ -176,7 +219,7 @@ def _stored_times(array: pa.Array) -> tuple[Micros, Mask, Mask]:
     return micros, is_local, missing
 
 
-CONVERTERS: dict[str, Callable[[pa.Array, ZoneInfo], Converted]] = {
+CONVERTERS: dict[str, Callable[[pa.Array, Reading], Converted]] = {
     "user_id": convert_user,
     "session_id": convert_label,
     "item_id": convert_item,

@@ -16,14 +16,15 @@ from seedtest_analytics.database.sessions import take_lock
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.columns import check_mapping
 from seedtest_analytics.ingest.errors import LoadError, Progress
-from seedtest_analytics.ingest.rejects import RejectCount
+from seedtest_analytics.ingest.rejects import RejectCount, RejectFile
 from seedtest_analytics.ingest.sources import LogFile, find_files, open_logs, read_batches
 from seedtest_analytics.ingest.staging import Staging
 from seedtest_analytics.ingest.times import whole_weeks_to
+from seedtest_analytics.ingest.value_rules import DEFAULT_RULES, ValueRules
 
 SESSION_GAP_MINUTES = 30
 LOCK = "seedtest load"
-NEEDED_TABLES = ("exam_results", "question", "load_rejects")
+NEEDED_TABLES = ("exam_results", "question", "load_rejects", "item_number")
 
 _UTC_TEXT = '"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([+]00:00)$"'
 # An element that this loader could have written; jsonb_to_record raises for any other.
@@ -51,6 +52,9 @@ class LoadOptions:
         is_replacing: replace sessions whole. If false, a session keeps attempts of earlier loads that this log lacks.
         is_dry_run: do everything, then roll back.
         encoding: encoding of CSV files.
+        rules: what values mean where several readings are possible.
+        rejects_to: a CSV file that gets the rejected rows, to be repaired and loaded again.
+        names: names of files as reports show them, where a file stands for another.
         now: attempts more than a day later do not decide the shift; default: the clock.
     """
 
@@ -60,6 +64,9 @@ class LoadOptions:
     is_replacing: bool = False
     is_dry_run: bool = False
     encoding: str = "utf-8"
+    rules: ValueRules = DEFAULT_RULES
+    rejects_to: Path | None = None
+    names: Mapping[Path, str] = field(default_factory=dict)
     now: dt.datetime | None = None
 
 
@@ -104,6 +111,7 @@ class LoadSummary:
     local_times: int
     rows_with_derived_session: int
     sessions_renamed: int
+    numbered_items: int
     exams: Written
     questions: Written
     shifted_weeks: int
@@ -126,7 +134,7 @@ def load_attempt_log(
     """
     options = options or LoadOptions()
     check_mapping(options.mapping)
-    logs = open_logs(find_files(files), options.mapping, encoding=options.encoding)
+    logs = open_logs(find_files(files), options.mapping, encoding=options.encoding, names=options.names)
     with engine.connect() as connection, connection.begin() as transaction:
         _prepare(connection)
         staging = _stage(connection, logs, options=options, progress=progress)
@@ -150,7 +158,8 @@ def _prepare(connection: Connection) -> None:
 
 def _stage(connection: Connection, logs: Sequence[LogFile], *, options: LoadOptions, progress: Progress) -> Staging:
     total = sum(log.estimated_rows for log in logs)
-    staging = Staging(connection, total, zone=ZoneInfo(options.timezone))
+    rejected = RejectFile(options.rejects_to) if options.rejects_to else None
+    staging = Staging(connection, total, zone=ZoneInfo(options.timezone), rules=options.rules, rejected=rejected)
     done = 0
     progress("reading", 0)
     for log in logs:
@@ -159,6 +168,8 @@ def _stage(connection: Connection, logs: Sequence[LogFile], *, options: LoadOpti
             done += batch.units_done
             progress("reading", done / max(total, done, 1), rows=staging.counts.rows)
     staging.finish()
+    if rejected is not None:
+        rejected.write()
     progress("reading", 1, rows=staging.counts.rows)
     return staging
 
@@ -198,6 +209,7 @@ def _publish(staging: Staging, logs: Sequence[LogFile], *, options: LoadOptions,
         local_times=staging.counts.local_times,
         rows_with_derived_session=survey.without_session,
         sessions_renamed=renamed,
+        numbered_items=staging.numbered_items,
         exams=Written(tally["exams"], tally["inserted"], updated=tally["updated"]),
         questions=questions,
         shifted_weeks=weeks,

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from seedtest_analytics.ingest.columns import COLUMNS, REQUIRED
+from seedtest_analytics.ingest.errors import LoadError
 from seedtest_analytics.ingest.text_rule import TEXT_REMEDY, Shown, shown
 
+MAX_EXAMPLE_CHARACTERS = 60
 MAX_SHOWN_CHARACTERS = 2000
 """A longer value of a rejected row is cut."""
 
@@ -22,15 +29,17 @@ REMEDIES = {
     "user_id_absurd": TEXT_REMEDY,
     "session_id_absurd": TEXT_REMEDY,
     "item_id_missing": "give every row its item",
-    "item_id_not_integer": "item ids are whole numbers of at most 18 digits; number the items",
+    "item_id_absurd": TEXT_REMEDY,
+    "item_id_not_integer": "whole numbers of at most 18 digits; for texts and UUIDs add --text-items",
     "topic_id_absurd": TEXT_REMEDY,
-    "correct_not_boolean": "true/false, 1/0, yes/no, t/f, y/n, on/off; empty if unanswered",
+    "correct_not_boolean": "true/false, 1/0, yes/no, O/X, 정답/오답, correct/wrong; empty if unanswered",
     "response_time_ms_not_number": "milliseconds as a number with a decimal point; empty if not recorded",
     "response_time_ms_negative": "milliseconds from 0; empty if not recorded",
     "hints_used_not_whole_number": "a whole number; empty if not recorded",
     "hints_used_negative": "a whole number from 0; empty if not recorded",
     "completed_at_missing": "give every row its time",
-    "completed_at_not_time": "ISO 8601, e.g. 2026-03-02T09:30:00+09:00; convert counts of seconds and other formats",
+    "completed_at_not_time": "e.g. 2026-03-02T09:30:00+09:00, 2026/3/2 9:30, 2026. 3. 2. 오후 3:04; "
+    "for 03/04/2026 add --dates dmy or mdy",
     "completed_at_implausible": "a time from 1900 to 2199",
     "rescored_at_not_time": "ISO 8601, e.g. 2026-03-02T09:30:00+09:00; empty if never re-scored",
     "rescored_at_implausible": "a time from 1900 to 2199",
@@ -53,13 +62,17 @@ class Reject:
 
 @dataclass(frozen=True)
 class RejectCount:
-    """The number of rows with one reason, how many answers were kept, the first rows as ``file:row``, and the remedy."""
+    """The number of rows with one reason, how many answers were kept, the first rows as ``file:row``, and the remedy.
+
+    ``values`` are the offending values of the first rows, each once.
+    """
 
     reason: str
     rows: int
     kept: int
     examples: tuple[str, ...]
     remedy: str
+    values: tuple[str, ...] = ()
 
 
 class RejectTally:
@@ -69,6 +82,7 @@ class RejectTally:
         self._rows: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
+        self._values: dict[str, list[str]] = {}
 
     def add(self, reject: Reject) -> None:
         """Count a reject."""
@@ -77,15 +91,68 @@ class RejectTally:
         examples = self._examples.setdefault(reject.reason, [])
         if len(examples) < 3:
             examples.append(f"{reject.file_name}:{reject.row_number}")
+        values = self._values.setdefault(reject.reason, [])
+        if len(values) < 3 and (value := offending_value(reject)) not in values:
+            values.append(value)
 
     def counts(self) -> tuple[RejectCount, ...]:
         """Most frequent reason first."""
         return tuple(
             RejectCount(
-                reason, rows, kept=self._kept[reason], examples=tuple(self._examples[reason]), remedy=REMEDIES[reason]
+                reason,
+                rows,
+                kept=self._kept[reason],
+                examples=tuple(self._examples[reason]),
+                remedy=REMEDIES[reason],
+                values=tuple(self._values[reason]),
             )
             for reason, rows in sorted(self._rows.items(), key=lambda item: (-item[1], item[0]))
         )
+
+
+def offending_value(reject: Reject) -> str:
+    """The value that a reject is about, cut to 60 characters; the whole row where it could not be taken apart."""
+    row = json.loads(reject.raw_row)
+    name = next((name for name in row if reject.reason.startswith(f"{name}_")), None)
+    value = row.get("text") if name is None else row[name]
+    text = "(nothing)" if value in (None, "") else str(value)
+    return text if len(text) <= MAX_EXAMPLE_CHARACTERS else f"{text[:MAX_EXAMPLE_CHARACTERS]}…"
+
+
+class RejectFile:
+    """Rejected rows as CSV in the loader's columns, each once, with its reasons and its place: repair it and load it.
+
+    Rows that could not be taken apart are in the column ``text``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def add(self, reject: Reject) -> None:
+        """Add a reject; answers that were kept need no repair."""
+        if reject.is_excluded:
+            row = self._rows.setdefault((reject.file_name, reject.row_number), json.loads(reject.raw_row))
+            row["reasons"] = " ".join(filter(None, (row.get("reasons"), reject.reason)))
+
+    def write(self) -> None:
+        """Write the file, also if there is no reject, so that an old one is not taken for the result."""
+        names = [name for name in COLUMNS if any(name in row for row in self._rows.values())] or list(REQUIRED)
+        fields = [*names, "text", "reasons", "from_file", "from_row"]
+        try:
+            # It holds answers of students, so only its owner reads it.
+            file = os.fdopen(
+                os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8-sig", newline=""
+            )
+        except OSError as error:
+            raise LoadError(
+                f"{self.path}: cannot be written: {error.strerror}; name another file with --rejects"
+            ) from None
+        with file:
+            writer = csv.DictWriter(file, fields, extrasaction="ignore")
+            writer.writeheader()
+            for (file_name, number), row in self._rows.items():
+                writer.writerow({**row, "from_file": file_name, "from_row": number})
 
 
 def raw_rows(columns: Mapping[str, pa.Array], rows: np.ndarray) -> list[str]:

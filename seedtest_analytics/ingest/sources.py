@@ -31,7 +31,24 @@ _CSV_BLOCK_BYTES = 4 << 20
 _SNIFFED_BYTES = 1 << 16
 _PARQUET_MAGIC = b"PAR1"
 _WORKBOOK_MAGICS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_SUFFIXES = tuple(
+    f"{kind}{packed}"
+    for kind in (
+        ".parquet",
+        ".pq",
+        ".csv",
+        ".tsv",
+        ".txt",
+        ".jsonl",
+        ".ndjson",
+        ".json",
+        ".xlsx",
+        ".xls",
+        ".ods",
+        ".zip",
+    )
+    for packed in ("", ".gz", ".zst", ".bz2")
+)
 
 
 @dataclass(frozen=True)
@@ -89,10 +106,20 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
     return list(dict.fromkeys(p.resolve() for p in found))
 
 
-def open_logs(paths: Sequence[Path], mapping: Mapping[str, str], *, encoding: str = "utf-8") -> list[LogFile]:
+def open_logs(
+    paths: Sequence[Path],
+    mapping: Mapping[str, str],
+    *,
+    encoding: str = "utf-8",
+    names: Mapping[Path, str] | None = None,
+) -> list[LogFile]:
     """Open every file before any row is read. Raises :class:`LoadError` with file, cause and remedy."""
     check_mapping(mapping)
-    names = _distinct_names(paths)
+    shown = [(names or {}).get(path, name) for path, name in zip(paths, _distinct_names(paths), strict=True)]
+    return _opened(paths, shown, mapping=mapping, encoding=encoding)
+
+
+def _opened(paths: Sequence[Path], names: Sequence[str], *, mapping: Mapping[str, str], encoding: str) -> list[LogFile]:
     logs = [_open(path, name, mapping=mapping, encoding=encoding) for path, name in zip(paths, names, strict=True)]
     if all(log.has_zero_rows for log in logs):
         raise LoadError(f"{', '.join(names)}: no rows after the header, so there is nothing to load")
@@ -169,6 +196,29 @@ def _open_csv(path: Path, name: str, *, mapping: Mapping[str, str], encoding: st
         encoding=found,
         has_zero_rows=not header.rest.strip(),
     )
+
+
+def column_names(path: Path, *, encoding: str, name: str) -> list[str]:
+    """Names of the columns of a file. Raises :class:`LoadError` if it cannot be read."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    try:
+        if magic == _PARQUET_MAGIC:
+            with pq.ParquetFile(path) as parquet:
+                return list(parquet.schema_arrow.names)
+        first = next(
+            line_blocks(path, encoding=_csv_encoding(path, encoding, name=name), block_bytes=_SNIFFED_BYTES), b""
+        )
+    except (OSError, pa.ArrowException) as error:
+        raise LoadError(f"{name}: cannot be read: {error}. Export or copy it again.") from None
+    return list(read_header(first, name=name).names)
+
+
+def _csv_encoding(path: Path, encoding: str, *, name: str) -> str:
+    with path.open("rb") as file:
+        packing = packing_of(file.read(2))
+    with pa.input_stream(str(path), compression=packing) as stream:
+        return encoding_of(stream.read(_SNIFFED_BYTES), encoding, name=name)
 
 
 def read_batches(log: LogFile) -> Iterator[Batch]:

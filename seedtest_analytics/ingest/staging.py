@@ -18,8 +18,10 @@ from seedtest_analytics.database.publish import copy_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.convert import Converted, convert_batch
 from seedtest_analytics.ingest.errors import LoadError
-from seedtest_analytics.ingest.rejects import Reject, RejectTally, raw_row, raw_rows
+from seedtest_analytics.ingest.item_numbers import remember_numbers
+from seedtest_analytics.ingest.rejects import Reject, RejectFile, RejectTally, raw_row, raw_rows
 from seedtest_analytics.ingest.sources import Batch
+from seedtest_analytics.ingest.value_rules import DEFAULT_RULES, ValueRules
 
 ROWS_PER_BUCKET = 250_000
 MAX_BUCKETS = 256
@@ -52,9 +54,20 @@ class StagedCounts:
 class Staging:
     """The temporary tables of one load, inside its transaction."""
 
-    def __init__(self, connection: Connection, estimated_rows: int, *, zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        estimated_rows: int,
+        *,
+        zone: ZoneInfo,
+        rules: ValueRules = DEFAULT_RULES,
+        rejected: RejectFile | None = None,
+    ) -> None:
         self.connection = connection
         self.zone = zone
+        self.rules = rules
+        self._rejected = rejected
+        self._numbers: dict[str, int] = {}
         self.buckets = int(np.clip(-(-estimated_rows // ROWS_PER_BUCKET), 1, MAX_BUCKETS))
         self.counts = StagedCounts()
         for name in ("create_attempt", "create_reject", "create_row", "create_stored", "create_bucket"):
@@ -65,7 +78,8 @@ class Staging:
 
     def add(self, file_name: str, batch: Batch) -> None:
         """Convert a batch; COPY its accepted rows and its rejects."""
-        converted = _converted(file_name, batch, zone=self.zone)
+        converted = _converted(file_name, batch, zone=self.zone, rules=self.rules)
+        self._remember_numbers(converted["item_id"].numbered)
         rejected, with_gaps = (
             np.logical_or.reduce([np.zeros(len(batch.row_numbers), bool), *masks])
             for masks in (
@@ -99,12 +113,24 @@ class Staging:
         hashes = [zlib.crc32(user.encode()) % self.buckets for user in coded.dictionary.to_pylist()]
         return pa.array(np.array(hashes, np.int32)[coded.indices.to_numpy()])
 
+    def _remember_numbers(self, found: Mapping[str, int]) -> None:
+        new = {source_id: number for source_id, number in found.items() if source_id not in self._numbers}
+        self._numbers |= new
+        remember_numbers(self.connection, new)
+
+    @property
+    def numbered_items(self) -> int:
+        """Items with a text id, which got a number."""
+        return len(self._numbers)
+
     def _copy_rejects(self, rejects: list[Reject]) -> None:
         if not rejects:
             return
         with copy_into(self.connection, _COPY_REJECTS) as copy:
             for reject in rejects:
                 self.counts.rejects.add(reject)
+                if self._rejected is not None:
+                    self._rejected.add(reject)
                 copy.write_row((reject.file_name, reject.row_number, reject.reason, reject.raw_row, reject.is_excluded))
 
     def finish(self) -> None:
@@ -123,9 +149,9 @@ def copy_into(connection: Connection, command: str) -> Iterator[Any]:
         cursor.close()
 
 
-def _converted(file_name: str, batch: Batch, *, zone: ZoneInfo) -> dict[str, Converted]:
+def _converted(file_name: str, batch: Batch, *, zone: ZoneInfo, rules: ValueRules) -> dict[str, Converted]:
     try:
-        return convert_batch(batch.columns, zone)
+        return convert_batch(batch.columns, zone, rules=rules)
     except pa.ArrowException:  # its message may quote a value
         types = ", ".join(f"{name} ({array.type})" for name, array in batch.columns.items())
         raise LoadError(

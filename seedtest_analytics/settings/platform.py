@@ -41,6 +41,12 @@ class PlatformSettings(SettingsGroup):
     database_url: SecretStr | None = variable(
         None, "DATABASE_URL", description="SQLAlchemy or libpq URL of PostgreSQL; if unset, the embedded server."
     )
+    database_schema: str | None = variable(
+        None,
+        "SEEDTEST_SCHEMA",
+        pattern=r"^[a-z][a-z0-9_]{0,50}$",
+        description="Schema of the platform's tables, created if missing; if unset, the first of the search path.",
+    )
     app_env: str = variable("local", "APP_ENV", description="'local' allows the embedded PostgreSQL.")
     dry_run: bool = variable(False, "DRY_RUN", description="Compute and report what would be written; write nothing.")
     timezone: str = variable(

@@ -57,13 +57,16 @@ class CalibrationSettings(SettingsGroup):
         0, "MIRT_MAX_OBS", ge=0, description="Maximum number of answers; the newest are used; 0 means no limit."
     )
     max_retries: int = variable(
-        3, "MIRT_MAX_RETRIES", ge=1, description="Attempts at a calibration by mirt before a crash of R fails it."
+        3,
+        "MIRT_MAX_RETRIES",
+        ge=1,
+        description="Tries of a calibration, by any backend, if memory runs out or R is killed.",
     )
     retry_delay_secs: float = variable(
         5.0,
         "MIRT_RETRY_DELAY_SECS",
         ge=0,
-        description="Seconds before the second attempt; the delay grows with each attempt.",
+        description="Seconds before the second try; each further wait is twice as long.",
     )
     timeout_secs: float = variable(
         600.0,

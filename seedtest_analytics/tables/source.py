@@ -164,5 +164,23 @@ load_rejects = Table(
 )
 computed_by(load_rejects, "ingest.staging.Staging.add", ("reason", "ingest.convert.convert_batch"))
 
-SOURCE_TABLES = ("exam_results", "question", "session", "interest_goal", "classroom", "load_rejects")
+item_number = Table(
+    "item_number",
+    metadata,
+    column(
+        "item_id",
+        BigInteger,
+        comment="Number of the item; question.id.",
+        primary_key=True,
+        autoincrement=False,
+        derived_from=("question.id",),
+    ),
+    column("source_id", Text, comment="Id of the item in its source.", nullable=False),
+    computed_column("first_seen_at", "When a load first met it."),
+    UniqueConstraint("source_id", name="uq_item_number_source_id"),
+    comment="Numbers of items whose source has text ids or UUIDs.",
+)
+computed_by(item_number, "ingest.item_numbers.remember_numbers", ("item_id", "ingest.item_numbers.number_of"))
+
+SOURCE_TABLES = ("exam_results", "question", "session", "interest_goal", "classroom", "load_rejects", "item_number")
 """Tables that are loaded, never computed."""

@@ -1,6 +1,6 @@
 -- Adds the questions of the staged attempts: content is a placeholder, the topic is the most frequent one in the log.
 -- Grain:   item, one row of question.
--- Inputs:  load_attempt.
+-- Inputs:  load_attempt, item_number.
 -- Params:  timezone, shift_days.
 -- Existing questions stay unchanged, except that a missing topic is filled in, and that a placeholder of an earlier load is
 -- dated by its first answer in any order of the logs.
@@ -33,9 +33,16 @@ placed AS (
 ),
 written AS (
     INSERT INTO question AS t (id, content, topic_id, meta, created_at, updated_at)
-    SELECT item_id, 'Question ' || item_id || ' (its text was not in the attempt log)', topic_id, '{}', first_at, first_at
-    FROM placed
-    ORDER BY item_id
+    SELECT
+        p.item_id,
+        'Question ' || COALESCE(n.source_id, p.item_id::text) || ' (its text was not in the attempt log)',
+        p.topic_id,
+        '{}',
+        p.first_at,
+        p.first_at
+    FROM placed AS p
+    LEFT JOIN item_number AS n ON n.item_id = p.item_id
+    ORDER BY p.item_id
     ON CONFLICT (id) DO UPDATE SET
         topic_id = COALESCE(NULLIF(t.topic_id, ''), excluded.topic_id),
         created_at = CASE WHEN t.content = excluded.content THEN LEAST(t.created_at, excluded.created_at) ELSE t.created_at END,

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from seedtest_analytics.database.before_migration import own_schema
 from seedtest_analytics.tables import metadata
 
 connection = context.config.attributes["connection"]
@@ -10,6 +11,7 @@ context.configure(
     target_metadata=metadata,
     compare_type=True,
     version_table="seedtest_alembic_version",
+    version_table_schema=own_schema(),
     # One transaction for all revisions: if one refuses a downgrade, the schema stays unchanged.
     transaction_per_migration=False,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 
 from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.resources.r.caller import RCaller
+from seedtest_analytics.resources.r.errors import RCrashedError, RTimeoutError
 from seedtest_analytics.resources.r.mirt import CalibrationDataError, MirtCalibration, MirtOptions, calibrate_with_mirt
 from seedtest_analytics.settings import CalibrationSettings
 from seedtest_analytics.stats.irt import result as flags
@@ -27,6 +29,8 @@ from seedtest_analytics.stats.irt.result import Calibration, ItemEstimates, Verd
 from seedtest_analytics.stats.irt.verdict import judge
 
 NATIVE = "native"
+MAY_PASS = (RCrashedError, MemoryError, OSError)
+WAIT_GROWTH = 2.0
 MIN_SHORTFALL = 2.0
 MAX_RELATIVE_SHORTFALL = 1e-4
 """mirt's EM stops a little before the maximum. Two units of the log-likelihood, or a ten-thousandth of it, do not matter."""
@@ -46,12 +50,42 @@ Fit = Callable[[ResponseData, ItemParameters | None], Fitted]
 
 
 def fit_by(settings: CalibrationSettings, r: RCaller | None, *, log: logging.Logger) -> Fit:
-    """The fit that the settings ask for. ``r`` is needed by ``MIRT_BACKEND=mirt`` only."""
+    """The fit that the settings ask for, tried again as they say. ``r`` is needed by ``MIRT_BACKEND=mirt`` only."""
     if settings.backend == NATIVE:
-        return lambda data, anchors: native_fit(calibrate_natively(data, anchors, settings=settings), settings)
+        return with_tries(
+            lambda data, anchors: native_fit(calibrate_natively(data, anchors, settings=settings), settings),
+            settings,
+            log=log,
+        )
     if r is None:
         raise ValueError("MIRT_BACKEND=mirt needs the R resource")
-    return lambda data, anchors: _by_mirt(data, anchors, settings=settings, r=r, log=log)
+    return with_tries(lambda data, anchors: _by_mirt(data, anchors, settings=settings, r=r, log=log), settings, log=log)
+
+
+def with_tries(fit: Fit, settings: CalibrationSettings, *, log: logging.Logger) -> Fit:
+    """The same fit, tried up to ``MIRT_MAX_RETRIES`` times with growing waits; each try is logged with its number.
+
+    Only what may pass is tried again: a killed R, too little memory, an error of the system. A time-out or answers
+    that cannot be calibrated would only repeat.
+    """
+
+    def tried(data: ResponseData, anchors: ItemParameters | None) -> Fitted:
+        number, wait = 1, settings.retry_delay_secs
+        while True:
+            log.info("calibration by %s: try %d of %d", settings.backend, number, settings.max_retries)
+            try:
+                return fit(data, anchors)
+            except RTimeoutError:  # an OSError too
+                raise
+            except MAY_PASS as error:
+                if number >= settings.max_retries:
+                    raise
+                text = "calibration by %s: try %d of %d failed, next in %g s: %s"
+                log.warning(text, settings.backend, number, settings.max_retries, wait, error or type(error).__name__)
+            time.sleep(wait)
+            number, wait = number + 1, WAIT_GROWTH * wait
+
+    return tried
 
 
 def between_transactions(fit: Fit, run: WeekRun) -> Fit:
@@ -134,8 +168,6 @@ def _by_mirt(
         model=settings.model,
         priors=priors,
         min_responses=settings.answers_needed,
-        max_tries=settings.max_retries,
-        retry_delay_seconds=settings.retry_delay_secs,
         timeout_seconds=settings.timeout_secs,
     )
     try:

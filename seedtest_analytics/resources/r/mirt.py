@@ -6,8 +6,6 @@ What the platform makes of the result is in ``assets.psychometrics.engine``.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -16,14 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seedtest_analytics.resources.r.caller import RCaller
-from seedtest_analytics.resources.r.errors import RCrashedError
 from seedtest_analytics.stats.irt.config import Beta, ItemPriors
 
 PACKAGES = ("mirt",)
 Model = Literal["Rasch", "2PL", "3PL"]
-# A later try may find more memory. A time-out or an error that R signals would only repeat.
-RETRIED = (RCrashedError,)
-WAIT_GROWTH = 2.0
 
 
 class CalibrationDataError(ValueError):
@@ -41,8 +35,7 @@ class MirtOptions:
         quadrature_points: number of equally spaced points on [−``theta_limit``, ``theta_limit``].
         tolerance, max_cycles: of the EM algorithm.
         standard_errors: whether mirt inverts the information matrix (Oakes).
-        max_tries, retry_delay_seconds: after a crash of R; each wait is twice the one before.
-        timeout_seconds: time limit of one try.
+        timeout_seconds: time limit.
     """
 
     model: Model = "2PL"
@@ -53,8 +46,6 @@ class MirtOptions:
     tolerance: float = 1e-4
     max_cycles: int = 2000
     standard_errors: bool = True
-    max_tries: int = 3
-    retry_delay_seconds: float = 5.0
     timeout_seconds: float = 600.0
 
 
@@ -185,36 +176,17 @@ def calibrate_with_mirt(
 ) -> MirtCalibration:
     """Calibrate items with mirt by marginal maximum likelihood; for the data see :func:`mirt_request`.
 
-    A crash of R is tried again. A time-out and other errors are not: they would repeat.
+    Nothing is tried again here; ``MIRT_MAX_RETRIES`` is the caller's.
     """
     logger = logger or logging.getLogger(__name__)
     if options.model == "3PL" and (options.priors is None or options.priors.c is None):
         logger.warning("3PL without a prior on the guessing parameter seldom converges: set ItemPriors(c=Normal(…))")
     request = mirt_request(answers, options, anchors=anchors)
     arguments = mirt_arguments(request, options)
-
-    def work() -> Any:
-        return r.call(
-            "mirt_calibrate.R", "calibrate", packages=PACKAGES, timeout_seconds=options.timeout_seconds, **arguments
-        )
-
-    return _calibration(_with_retries(work, options, logger=logger), request, model=options.model)
-
-
-def _with_retries(work: Callable[[], Any], options: MirtOptions, *, logger: logging.Logger) -> Any:
-    wait = options.retry_delay_seconds
-    for number in range(1, options.max_tries):
-        logger.info("mirt calibration: try %d of %d", number, options.max_tries)
-        try:
-            return work()
-        except RETRIED as error:
-            logger.warning(
-                "mirt calibration: try %d of %d failed, next in %g s: %s", number, options.max_tries, wait, error
-            )
-            time.sleep(wait)
-            wait *= WAIT_GROWTH
-    logger.info("mirt calibration: try %d of %d", options.max_tries, options.max_tries)
-    return work()
+    reply = r.call(
+        "mirt_calibrate.R", "calibrate", packages=PACKAGES, timeout_seconds=options.timeout_seconds, **arguments
+    )
+    return _calibration(reply, request, model=options.model)
 
 
 def mirt_priors(priors: ItemPriors | None, model: Model) -> pd.DataFrame:

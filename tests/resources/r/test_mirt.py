@@ -5,17 +5,15 @@ mirt itself is tested where mirt is installed.
 """
 
 import json
-import logging
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from seedtest_analytics.resources.r.errors import RCrashedError, REvaluationError, RPackageMissingError, RTimeoutError
+from seedtest_analytics.resources.r.errors import RPackageMissingError
 from seedtest_analytics.resources.r.mirt import (
     CalibrationDataError,
     MirtOptions,
@@ -111,51 +109,6 @@ class TestRequest:
     def test_priors_that_mirt_has_not_or_has_wrong_are_refused(self, priors):
         with pytest.raises(CalibrationDataError, match="intercept d and on logit"):
             mirt_priors(priors, "3PL")
-
-
-class TestTries:
-    @pytest.fixture(autouse=True)
-    def slept(self, monkeypatch):
-        waits = []
-        monkeypatch.setattr(time, "sleep", waits.append)
-        return waits
-
-    class FailingR:
-        """Fails every call, or the first ``n_failures`` of them."""
-
-        def __init__(self, error, n_failures=99):
-            self.error, self.n_failures, self.calls = error, n_failures, 0
-
-        def call(self, *args, **kwargs):
-            self.calls += 1
-            if self.calls <= self.n_failures:
-                raise self.error
-            raise LookupError("this try got through")
-
-    def test_tries_are_logged_with_their_numbers(self, slept, caplog):
-        r = self.FailingR(RCrashedError("gone"), n_failures=1)
-        with caplog.at_level(logging.INFO), pytest.raises(LookupError, match="got through"):
-            calibrate_with_mirt(r, some_answers(), options=MirtOptions())
-        assert slept == [5.0]
-        assert "mirt calibration: try 1 of 3 failed, next in 5 s: gone" in caplog.text
-        assert "mirt calibration: try 2 of 3" in caplog.text
-
-    def test_a_crash_is_tried_as_often_as_asked(self, slept):
-        r = self.FailingR(RCrashedError("killed"))
-        with pytest.raises(RCrashedError):
-            calibrate_with_mirt(r, some_answers(), options=MirtOptions(max_tries=3, retry_delay_seconds=2.0))
-        assert r.calls == 3
-        assert slept == [2.0, 4.0]
-
-    @pytest.mark.parametrize(
-        "error",
-        [RPackageMissingError("no mirt", ("mirt",)), REvaluationError("bad", "", traceback=()), RTimeoutError("slow")],
-    )
-    def test_what_would_fail_again_is_not_tried_again(self, error):
-        r = self.FailingR(error)
-        with pytest.raises(type(error)):
-            calibrate_with_mirt(r, some_answers(), options=MirtOptions())
-        assert r.calls == 1
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,151 @@
+"""Times that are not ISO 8601, as ISO 8601: spreadsheet dates, counts since 1970, Korean and English forms.
+
+A form is read only if it has one meaning. 03/04/2026 has two, unless the order of day and month is given.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from seedtest_analytics.ingest.value_rules import DateOrder
+
+_CLOCK = (
+    r"(?:[\sT,]*(?P<before>오전|오후|AM|PM)?\s*(?P<hour>\d{1,2})\s*[:시]\s*(?P<minute>\d{1,2})\s*(?:[:분]\s*"
+    r"(?P<second>\d{1,2}(?:[.,]\d{1,9})?)?\s*초?)?\s*(?P<after>AM|PM)?\s*(?P<zone>Z|UTC|[+-]\d{2}:?\d{2})?)?"
+)
+_YEAR_FIRST = re.compile(
+    rf"(?P<year>\d{{4}})\s*[-/.년]\s*(?P<month>\d{{1,2}})\s*[-/.월]\s*(?P<day>\d{{1,2}})\s*[.일]?{_CLOCK}\s*"
+)
+_YEAR_LAST = re.compile(rf"(?P<first>\d{{1,2}})[-/.](?P<other>\d{{1,2}})[-/.](?P<year>\d{{4}}){_CLOCK}\s*")
+_COMPACT = re.compile(
+    r"(?P<year>(?:19|20|21)\d\d)(?P<month>\d\d)(?P<day>\d\d)(?:T?(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)?(?P<zone>Z)?)?"
+)
+_COUNT = re.compile(r"(\d{10}|\d{13}|\d{16})(?:\.(\d{1,9}))?")
+_PER_SECOND = {10: 1, 13: 10**3, 16: 10**6}
+_SERIAL = re.compile(r"\d{5}(?:\.\d+)?")
+_SERIALS = (20_000.0, 80_000.0)
+"""Days of a spreadsheet from 1954 to 2118. Serial 0 is 30 December 1899."""
+_EPOCH, _SERIAL_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(1899, 12, 30)  # noqa: DTZ001 (local time)
+_HAS_NAME = re.compile(r"[a-z]{3}", re.IGNORECASE)
+_HAS_YEAR = re.compile(r"\b\d{4}\b")
+
+
+def as_iso(texts: pa.Array, order: DateOrder | None) -> pa.Array:
+    """ISO 8601 for each text; NULL for what is not a time. Each distinct text is read once."""
+    coded = pc.dictionary_encode(texts)
+    found = [None if text is None else iso_time(text, order) for text in coded.dictionary.to_pylist()]
+    return pa.array(found, pa.string()).take(coded.indices)
+
+
+def iso_time(text: str, order: DateOrder | None) -> str | None:
+    """One text as ISO 8601, or None."""
+    stripped = text.strip()
+    for read in (_year_first, _count, _compact, _serial, _year_last(order), _named(order)):
+        try:
+            found = read(stripped)
+        except (ValueError, OverflowError):
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def has_two_meanings(text: str) -> bool:
+    """Whether the day and the month of a date could change places."""
+    found = _YEAR_LAST.fullmatch(text.strip().upper())
+    return (
+        found is not None
+        and int(found["first"]) <= 12
+        and int(found["other"]) <= 12
+        and found["first"] != found["other"]
+    )
+
+
+def order_of(texts: list[str]) -> DateOrder | None:
+    """The order that dates beyond the twelfth show; None if they show none or both."""
+    found = [match for match in (_YEAR_LAST.fullmatch(text.strip().upper()) for text in texts) if match]
+    is_dmy = any(int(match["first"]) > 12 for match in found)
+    is_mdy = any(int(match["other"]) > 12 for match in found)
+    return None if is_dmy == is_mdy else "dmy" if is_dmy else "mdy"
+
+
+def _year_first(text: str) -> str | None:
+    found = _YEAR_FIRST.fullmatch(text.upper())
+    return None if found is None else _joined(found, month=int(found["month"]), day=int(found["day"]))
+
+
+def _compact(text: str) -> str | None:
+    found = _COMPACT.fullmatch(text.upper())
+    if found is None:
+        return None
+    date = f"{found['year']}-{found['month']}-{found['day']}"
+    if found["hour"] is None:
+        return date
+    return f"{date}T{found['hour']}:{found['minute']}:{found['second'] or '00'}{found['zone'] or ''}"
+
+
+def _count(text: str) -> str | None:
+    found = _COUNT.fullmatch(text)
+    if found is None:
+        return None
+    seconds, rest = divmod(int(found[1]), _PER_SECOND[len(found[1])])
+    micros = rest * (10**6 // _PER_SECOND[len(found[1])])
+    if len(found[1]) == 10 and found[2]:
+        micros = int(found[2][:6].ljust(6, "0"))
+    return (_EPOCH + dt.timedelta(seconds=seconds, microseconds=micros)).isoformat()
+
+
+def _serial(text: str) -> str | None:
+    if not _SERIAL.fullmatch(text) or not _SERIALS[0] <= float(text) < _SERIALS[1]:
+        return None
+    # A spreadsheet stores days as binary fractions; its own precision is a millisecond.
+    millis = round(float(text) * 86_400_000)
+    return (_SERIAL_EPOCH + dt.timedelta(milliseconds=millis)).isoformat()
+
+
+def _year_last(order: DateOrder | None) -> Callable[[str], str | None]:
+    def read(text: str) -> str | None:
+        found = _YEAR_LAST.fullmatch(text.upper())
+        if found is None:
+            return None
+        first, other = int(found["first"]), int(found["other"])
+        if order is None and first <= 12 and other <= 12 and first != other:
+            return None
+        is_day_first = first > 12 if order is None else order == "dmy"
+        month, day = (other, first) if is_day_first else (first, other)
+        return _joined(found, month=month, day=day)
+
+    return read
+
+
+def _named(order: DateOrder | None) -> Callable[[str], str | None]:
+    def read(text: str) -> str | None:
+        if not _HAS_NAME.search(text) or not _HAS_YEAR.search(text) or len(text) > 60:
+            return None
+        from dateutil import parser
+
+        # Two defaults that differ in the day: a text without a day gives two results.
+        both = [
+            parser.parse(text, dayfirst=order == "dmy", default=dt.datetime(2000, 1, day))  # noqa: DTZ001 (local time)
+            for day in (1, 2)
+        ]
+        return both[0].isoformat() if both[0] == both[1] else None
+
+    return read
+
+
+def _joined(found: re.Match[str], *, month: int, day: int) -> str | None:
+    date = f"{found['year']}-{month:02}-{day:02}"
+    if found["hour"] is None:
+        return date
+    hour, half = int(found["hour"]), found["before"] or found["after"]
+    if half is not None and 1 <= hour <= 12:
+        hour = hour % 12 + (12 if half in ("오후", "PM") else 0)
+    whole, _, fraction = (found["second"] or "0").replace(",", ".").partition(".")
+    second = f"{int(whole):02}" + (f".{fraction}" if fraction else "")
+    return f"{date}T{hour:02}:{int(found['minute']):02}:{second}{found['zone'] or ''}"

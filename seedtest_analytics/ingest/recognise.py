@@ -1,0 +1,202 @@
+"""What a file is like, from its beginning: encoding, columns, unit of times, order of dates, kind of item ids.
+
+All that is guessed is a proposal: the command shows it and asks once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from seedtest_analytics.ingest.columns import REQUIRED, propose_mapping
+from seedtest_analytics.ingest.convert import NULL_WORDS, convert_batch
+from seedtest_analytics.ingest.csv_text import packing_of
+from seedtest_analytics.ingest.errors import LoadError
+from seedtest_analytics.ingest.other_times import has_two_meanings, order_of
+from seedtest_analytics.ingest.sources import column_names, open_logs, read_batches
+from seedtest_analytics.ingest.text_rule import as_text
+from seedtest_analytics.ingest.value_rules import DateOrder, TimeUnit, ValueRules
+
+SAMPLE_ROWS = 5_000
+SHOWN_ROWS = 5
+TEXT_SHARE = 0.1
+"""Item ids are texts if more than this share of the sample is not a whole number."""
+SECONDS_BELOW, MILLISECONDS_FROM = 300.0, 1000.0
+"""A median response time below 300 cannot be milliseconds, and from 1,000 on hardly seconds (17 minutes)."""
+_SNIFFED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user has said; None is recognised."""
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    encoding: str | None = None
+    time_unit: TimeUnit | None = None
+    date_order: DateOrder | None = None
+    has_text_items: bool | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """How the files are read. ``guesses`` need the user's word; ``facts`` are only told. ``sample`` shows first rows."""
+
+    mapping: dict[str, str]
+    encoding: str
+    rules: ValueRules
+    guesses: tuple[str, ...]
+    facts: tuple[str, ...]
+    sample: tuple[Mapping[str, str], ...] = ()
+    file_columns: Mapping[str, str] = field(default_factory=dict)
+
+
+def recognise(paths: Sequence[Path], given: Given, *, names: Mapping[Path, str], zone: ZoneInfo) -> Proposal:
+    """Look into the first file; the others are read in the same way.
+
+    Raises :class:`LoadError` if a required column is not found, or if dates have two meanings.
+    """
+    first = paths[0]
+    encoding, facts = _encoding(first, given.encoding, name=names[first])
+    found = column_names(first, encoding=encoding, name=names[first])
+    mapping = propose_mapping(found, given.mapping)
+    if not all(name in mapping or name in [n.strip() for n in found] for name in REQUIRED):
+        open_logs([first], dict(given.mapping), encoding=encoding, names=names)  # raises, with the command to use
+    guesses = [f"{name} is the column {column!r}" for name, column in mapping.items() if name not in given.mapping]
+    log = open_logs([first], mapping, encoding=encoding, names=names)[0]
+    batch = next(iter(read_batches(log)), None)
+    columns = {} if batch is None else {name: array.slice(0, SAMPLE_ROWS) for name, array in batch.columns.items()}
+    rules, guessed, told = _rules(columns, given, source=mapping)
+    return Proposal(
+        mapping,
+        encoding,
+        rules,
+        guesses=(*guesses, *guessed),
+        facts=(*facts, *told),
+        sample=_sample(columns, rules, zone=zone),
+        file_columns={name: mapping.get(name, name) for name in columns},
+    )
+
+
+def _encoding(path: Path, given: str | None, *, name: str) -> tuple[str, list[str]]:
+    if given is not None:
+        return given, []
+    with path.open("rb") as file:
+        packing = packing_of(file.read(2))
+    try:
+        with pa.input_stream(str(path), compression=packing) as stream:
+            head = stream.read(_SNIFFED_BYTES)
+    except (OSError, pa.ArrowException) as error:
+        raise LoadError(f"{name}: cannot be unpacked: {error}. Export or copy it again.") from None
+    if head.startswith((b"PAR1", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        return "utf-8", []
+    found = guessed_encoding(head)
+    return found, [] if found == "utf-8" else [f"{name}: read as {found}"]
+
+
+def guessed_encoding(head: bytes) -> str:
+    """The encoding of the first bytes of a text: UTF-8, UTF-16 without a mark, Korean, or what their letters suggest."""
+    if b"\x00" in head:
+        even, odd = head[::2].count(0), head[1::2].count(0)
+        return "utf-16-le" if odd > even else "utf-16-be"
+    cut = head[: head.rfind(b"\n") + 1] or head
+    for encoding in ("utf-8", "cp949"):
+        try:
+            text = cut.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        # Western texts also decode as CP949, into rare syllables and Chinese characters between Latin letters.
+        if encoding == "utf-8" or re.search(r"[가-힣]{2}", text):
+            return encoding
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(cut[:65_536]).best()
+    return "utf-8" if best is None else best.encoding
+
+
+def _rules(
+    columns: Mapping[str, pa.Array], given: Given, *, source: Mapping[str, str]
+) -> tuple[ValueRules, list[str], list[str]]:
+    rules, guesses, facts = ValueRules(), [], []
+    has_text = given.has_text_items
+    if has_text is None and "item_id" in columns:
+        has_text = _share_of_texts(columns["item_id"]) > TEXT_SHARE
+        if has_text:
+            facts.append("item ids are texts: each gets a number, and the table item_number has both")
+    rules = replace(rules, has_text_items=bool(has_text))
+    unit, is_guessed = given.time_unit, False
+    if unit is None and "response_time_ms" in columns:
+        unit, is_guessed = _unit(columns["response_time_ms"], source.get("response_time_ms", "response_time_ms"))
+    if is_guessed:
+        guesses.append(f"response times are in {'seconds' if unit == 's' else 'milliseconds'} (--time-unit)")
+    rules = replace(rules, time_unit=unit or "ms")
+    order = given.date_order
+    if order is None and "completed_at" in columns:
+        texts = [text for text in as_text(columns["completed_at"])[0].to_pylist() if text]
+        doubtful = [text for text in texts if has_two_meanings(text)]
+        order = order_of(texts)
+        if doubtful and order is None:
+            raise LoadError(
+                f"completed_at: {doubtful[0]!r} has two meanings; add --dates dmy (day first) or --dates mdy (month first)"
+            )
+        if doubtful:
+            facts.append(f"dates have the {'day' if order == 'dmy' else 'month'} first")
+    return replace(rules, date_order=order), guesses, facts
+
+
+def _share_of_texts(array: pa.Array) -> float:
+    words = pc.utf8_lower(pc.utf8_trim_whitespace(as_text(array)[0]))
+    present = pc.and_(pc.is_valid(words), pc.invert(pc.is_in(words, value_set=pa.array(NULL_WORDS))))
+    known = words.filter(present)
+    is_text = pc.invert(pc.match_substring_regex(known, r"^[+-]?\d{1,18}(\.0+)?$"))
+    return float(pc.mean(pc.cast(is_text, pa.int8())).as_py() or 0.0) if len(known) else 0.0
+
+
+def _unit(array: pa.Array, column: str) -> tuple[TimeUnit, bool]:
+    """The unit by the column's name, else by the median; whether it is a guess."""
+    plain = column.lower()
+    if re.search(r"(^|[^a-z])ms([^a-z]|$)|milli|밀리", plain):
+        return "ms", False
+    if re.search(r"sec|초", plain):
+        return "s", False
+    texts = as_text(array)[0].to_pylist()
+    numbers = [float(text) for text in texts if text and re.fullmatch(r"\d{1,15}(\.\d+)?", text.strip())]
+    positive = [number for number in numbers if number > 0]
+    if not positive:
+        return "ms", False
+    median = float(np.median(positive))
+    if SECONDS_BELOW <= median < MILLISECONDS_FROM:
+        raise LoadError(
+            f"{column}: a median of {median:,.0f} may be seconds or milliseconds; add --time-unit s or --time-unit ms"
+        )
+    return ("s" if median < SECONDS_BELOW else "ms"), True
+
+
+def _sample(columns: Mapping[str, pa.Array], rules: ValueRules, *, zone: ZoneInfo) -> tuple[Mapping[str, str], ...]:
+    """The first rows as they will be stored; a value that cannot be read is shown with a question mark."""
+    first = {name: array.slice(0, SHOWN_ROWS) for name, array in columns.items()}
+    converted = convert_batch(first, zone, rules=rules)
+    shown: list[dict[str, str]] = []
+    for row in range(min(SHOWN_ROWS, len(next(iter(first.values()), [])))):
+        values = {}
+        for name, column in converted.items():
+            is_bad = any(mask[row] for mask in (*column.problems.values(), *column.gaps.values()))
+            raw = as_text(first[name])[0][row].as_py()
+            values[name] = f"{raw} ?" if is_bad else _shown(column.values[row].as_py(), name)
+        shown.append(values)
+    return tuple(shown)
+
+
+def _shown(value: Any, name: str) -> str:
+    if value is None:
+        return "–"
+    if name == "response_time_ms":
+        return f"{value:g} s"
+    return str(value)
