@@ -25,7 +25,7 @@ from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.stan.resource import StanResource
-from seedtest_analytics.schedules import alerts, chain, jobs, run_history
+from seedtest_analytics.schedules import alerts, chain, jobs, report_uploads, run_history
 from seedtest_analytics.schedules import exam_results as sensors
 from seedtest_analytics.schedules import inactivity as risk_schedules
 from seedtest_analytics.schedules import sources as observe
@@ -72,8 +72,14 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         assets=dg.with_source_code_references(versioned(ASSET_MODULES)),
         asset_checks=dg.load_asset_checks_from_modules(ASSET_MODULES),
         resources={**default_resources(), **(resources or {})},
-        jobs=[*jobs.JOBS, *run_history.JOBS],
-        schedules=[*observe.SCHEDULES, *chain.SCHEDULES, *risk_schedules.SCHEDULES, *run_history.SCHEDULES],
+        jobs=[*jobs.JOBS, *run_history.JOBS, *report_uploads.JOBS],
+        schedules=[
+            *observe.SCHEDULES,
+            *chain.SCHEDULES,
+            *risk_schedules.SCHEDULES,
+            *run_history.SCHEDULES,
+            *report_uploads.SCHEDULES,
+        ],
         sensors=[
             sensors.exam_results_sensor,
             *chain.FOLLOWERS,

@@ -130,7 +130,9 @@ def command_options() -> dict[str, frozenset[str]]:
     assert isinstance(group, TyperGroup)
 
     def options(command: object) -> set[str]:
-        parameters = getattr(command, "params", [])
+        parameters = [*getattr(command, "params", [])]
+        for single in getattr(command, "commands", {}).values() if command is not group else ():
+            parameters += single.params
         return {option for p in parameters for option in (*p.opts, *p.secondary_opts) if option.startswith("-")}
 
     shared = options(group) | {"--help"}

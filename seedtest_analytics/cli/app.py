@@ -71,6 +71,11 @@ COMMANDS = {
         COMPUTE,
         "Compute the whole graph over a range of days, oldest week first. A second run gives the same numbers.",
     ),
+    "report": Command(
+        "report:report_app",
+        COMPUTE,
+        "One report: render it, get its address. The store of reports: check it, store what waits.",
+    ),
     "tag-anchors": Command(
         "anchors:tag_anchors_command",
         COMPUTE,
@@ -105,11 +110,17 @@ KNOWN_ERRORS = frozenset(
 """Errors of the platform whose message tells the user what to do, by name, because their modules load slowly."""
 
 
-def load_command(name: str) -> TyperCommand:
-    """Import a command."""
+def load_command(name: str) -> TyperCommand | TyperGroup:
+    """Import a command, or a group of commands."""
     module, function = COMMANDS[name].function.split(":")
+    found = getattr(importlib.import_module(f"seedtest_analytics.cli.{module}"), function)
+    if isinstance(found, typer.Typer):
+        group = typer.main.get_command(found)
+        assert isinstance(group, TyperGroup)
+        group.name = name
+        return group
     single = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
-    single.command(name)(getattr(importlib.import_module(f"seedtest_analytics.cli.{module}"), function))
+    single.command(name)(found)
     command = typer.main.get_command(single)
     assert isinstance(command, TyperCommand)
     return command

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr, ValidationInfo, field_validator
 
 from seedtest_analytics.settings.group import SettingsGroup, variable
 
+_SHORTEST_SECRET = 16
 FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
 """Days that a setting or an option may name, as the loader accepts them; no computation with them leaves the calendar."""
 
@@ -108,6 +110,36 @@ class StorageSettings(SettingsGroup):
     s3_bucket: str | None = variable(None, "S3_BUCKET", description="S3 bucket of the reports; if unset, a folder.")
     s3_endpoint_url: str | None = variable(None, "S3_ENDPOINT_URL", description="Endpoint of an S3-compatible store.")
     aws_region: str = variable("ap-northeast-2", "AWS_REGION", description="Region of the bucket.")
+    s3_encryption: Literal["AES256", "aws:kms", "none"] = variable(
+        "AES256",
+        "S3_ENCRYPTION",
+        description="Encryption at rest that objects are written with; none only for a store that encrypts by itself.",
+    )
+    s3_kms_key_id: str | None = variable(
+        None, "S3_KMS_KEY_ID", description="Key of S3_ENCRYPTION=aws:kms; if unset, the account's own key for S3."
+    )
+    s3_timeout_secs: float = variable(
+        10.0, "S3_TIMEOUT_SECS", gt=0, le=300, description="Seconds that one request waits for an answer of the store."
+    )
+    patience_secs: float = variable(
+        60.0,
+        "REPORT_STORE_PATIENCE_SECS",
+        ge=0,
+        description="Seconds of a run that failing uploads may take in all; after them the reports wait on disk.",
+    )
+    key_secret: SecretStr | None = variable(
+        None,
+        "REPORT_KEY_SECRET",
+        description="Secret of 16 characters or more; keys then have an HMAC of the student's id instead of the id.",
+    )
+    report_folder: str | None = variable(
+        None, "SEEDTEST_REPORT_DIR", description="Folder of the reports without S3; DAGSTER_HOME/reports if unset."
+    )
+    waiting_folder: str | None = variable(
+        None,
+        "SEEDTEST_WAITING_DIR",
+        description="Folder in which rendered reports wait for S3; DAGSTER_HOME/waiting_reports if unset.",
+    )
 
     @field_validator("s3_endpoint_url")
     @classmethod
@@ -116,6 +148,16 @@ class StorageSettings(SettingsGroup):
             require_confidential(value)
         return value
 
-    report_folder: str | None = variable(
-        None, "SEEDTEST_REPORT_DIR", description="Folder of the reports without S3; DAGSTER_HOME/reports if unset."
-    )
+    @field_validator("key_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _SHORTEST_SECRET:
+            raise ValueError(f"a secret has {_SHORTEST_SECRET} characters or more")
+        return value
+
+    @field_validator("s3_kms_key_id")
+    @classmethod
+    def _only_with_kms(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("s3_encryption") != "aws:kms":
+            raise ValueError("it needs S3_ENCRYPTION=aws:kms")
+        return value

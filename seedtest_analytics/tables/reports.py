@@ -29,7 +29,7 @@ report_artifacts = Table(
 )
 computed_by(
     report_artifacts,
-    "assets.reports._row",
-    ("url", "resources.object_store.FolderStore.url", "resources.object_store.S3Store.url"),
+    "assets.report_store.row_of",
+    ("url", "resources.store.folder.FolderStore.url", "resources.store.s3.S3Store.url"),
     ("sha256 size_bytes", "resources.quarto.renderer.RenderedReport"),
 )

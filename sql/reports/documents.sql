@@ -3,7 +3,7 @@
 -- Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily, attempt, mirt_item_bank, mirt_fit_meta,
 --         growth_prediction, growth_brms_meta, survival_fit_meta, prophet_fit_meta, prophet_anomalies, user_segment,
 --         segment_profile.
--- Params: week_start, as_of, timezone, max_users (the most active students; NULL: all).
+-- Params: week_start, as_of, timezone, max_users (the most active students; NULL: all), user_id (one student; NULL: all).
 -- Scale:  abilities, goals, discrimination and difficulty are on the platform's linked scale. linking_constants map the
 --         newest calibration's own scale to it: θ* = A θ + B.
 WITH student AS (
@@ -11,7 +11,7 @@ WITH student AS (
     FROM weekly_kpi
     -- Compared as text: the cast of one student's KPI that is not a date would stop the reports of all.
     LEFT JOIN (SELECT DISTINCT week_start FROM growth_brms_meta) AS fit ON fit.week_start::text = kpis ->> 'P_fit_week'
-    WHERE weekly_kpi.week_start = :week_start
+    WHERE weekly_kpi.week_start = :week_start AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id)
     ORDER BY
         CASE WHEN jsonb_typeof(kpis -> 'A_t_n_attempts') = 'number' THEN (kpis -> 'A_t_n_attempts')::numeric END
         DESC NULLS LAST, user_id

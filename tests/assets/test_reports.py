@@ -239,7 +239,7 @@ def test_an_old_week_shows_the_items_as_they_were_calibrated_then(database: Engi
         "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES ('u0', :w, '{\"A_t\": 0.5}')",
         {"w": then.start},
     )
-    parameters = {"week_start": then.start, "as_of": then.as_of, "timezone": "UTC", "max_users": None}
+    parameters = {"week_start": then.start, "as_of": then.as_of, "timezone": "UTC", "max_users": None, "user_id": None}
     with database.connect() as connection:
         document = json.loads(connection.execute(statement("reports/documents.sql"), parameters).scalar_one())
     shown = {item["item_id"]: item["difficulty"] for item in document["item_params"]}

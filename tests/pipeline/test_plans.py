@@ -190,7 +190,7 @@ def test_no_statement_of_the_growth_scores_scans_the_history(history: Engine) ->
 
 def test_the_reports_of_a_week_scan_no_history(history: Engine) -> None:
     at = dt.datetime.combine(WEEK + dt.timedelta(7), dt.time(), dt.UTC)
-    parameters = {"week_start": WEEK, "as_of": at, "timezone": "UTC", "max_users": None}
+    parameters = {"week_start": WEEK, "as_of": at, "timezone": "UTC", "max_users": None, "user_id": None}
     with history.connect() as connection, explained() as found:
         connection.execute(statement("reports/documents.sql"), parameters)
     assert found == []

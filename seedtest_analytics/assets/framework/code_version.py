@@ -38,7 +38,12 @@ COMPUTING = (
     f"{PACKAGE}.resources",
     f"{PACKAGE}.database.kpi_rows",
 )
-NOT_COMPUTING = (f"{PACKAGE}.assets.framework", f"{PACKAGE}.resources.postgres", f"{PACKAGE}.resources.object_store")
+NOT_COMPUTING = (
+    f"{PACKAGE}.assets.framework",
+    f"{PACKAGE}.resources.postgres",
+    f"{PACKAGE}.resources.object_store",
+    f"{PACKAGE}.resources.store",
+)
 _ROOT = Path(__file__).resolve().parents[3]
 _C_COMMENT = (r'"(?:\\.|[^"\\])*"', r"//[^\n]*|/\*.*?\*/")
 _QUOTES_AND_COMMENTS = {

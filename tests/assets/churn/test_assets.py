@@ -411,7 +411,7 @@ def test_the_report_document_has_risk_forecast_and_segment_of_its_week(database:
         "scaled_centre, n, share, is_new) VALUES ('c', 3, :w, 'long_rare', 'Apart.', '{}', '{}', 1, 1, true)",
         keys,
     )
-    parameters = {"week_start": then.start, "as_of": then.as_of, "timezone": "UTC", "max_users": None}
+    parameters = {"week_start": then.start, "as_of": then.as_of, "timezone": "UTC", "max_users": None, "user_id": None}
     with database.connect() as connection:
         rows = connection.execute(statement("reports/documents.sql"), parameters).scalars().all()
     documents = {document.user_id: document for document in map(ReportDocument.from_json, rows)}

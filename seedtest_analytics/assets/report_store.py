@@ -1,0 +1,162 @@
+"""Rows of report_artifacts and objects of the store: a row exists only for an object with its digest."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from seedtest_analytics.database.engine import locked_transaction
+from seedtest_analytics.database.publish import Published, publish, staged_from_frame
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.resources.store.base import ObjectStore, ObjectStoreError
+from seedtest_analytics.resources.store.keys import ReportKey
+from seedtest_analytics.resources.store.uploads import Delivery, deliver_waiting
+from seedtest_analytics.resources.store.waiting import WaitingReports
+from seedtest_analytics.tables.reports import report_artifacts
+
+SQL = "reports/artifacts.sql"
+COLUMNS = ["user_id", "week_start", "format", "url", "sha256", "size_bytes", "renderer"]
+NAMED_ROWS = 5
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """How rows and objects differ. ``other_size``: an object that its row describes with another size."""
+
+    rows: int
+    objects: int
+    rows_without_object: int
+    objects_without_row: int
+    other_size: int
+
+    @property
+    def are_none(self) -> bool:
+        """Each row has its object and each object its row."""
+        return not (self.rows_without_object or self.objects_without_row or self.other_size)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows:,} rows and {self.objects:,} objects: {self.rows_without_object:,} rows without an object, "
+            f"{self.objects_without_row:,} objects without a row, {self.other_size:,} objects of another size"
+        )
+
+
+def row_of(delivery: Delivery, store: ObjectStore) -> dict[str, Any]:
+    """The row of report_artifacts that a stored report has."""
+    key = delivery.key
+    return {
+        "user_id": key.user_id,
+        "week_start": key.week_start,
+        "format": key.format,
+        "url": store.url(key),
+        "sha256": delivery.sha256,
+        "size_bytes": delivery.size_bytes,
+        "renderer": delivery.renderer,
+    }
+
+
+def publish_rows(
+    connection: Connection, rows: Sequence[dict[str, Any]], *, partition: str = "false", **parameters: Any
+) -> Published:
+    """Publish rows of report_artifacts in place of those that satisfy ``partition``."""
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    staged_from_frame(connection, "staged_report", table=report_artifacts, frame=frame)
+    return publish(connection, report_artifacts, staged="staged_report", partition=partition, parameters=parameters)
+
+
+def untrue_rows(
+    engine: Engine, store: ObjectStore, *, week_start: dt.date, report_format: str, verified: Collection[str]
+) -> list[str]:
+    """Students whose row of the week has no object with its digest, among those that were not ``verified``.
+
+    Raises :class:`ObjectStoreError` if the store does not say.
+    """
+    parameters = {"week_start": week_start, "format": report_format, "verified": list(verified)}
+    with engine.connect() as connection:
+        rows = connection.execute(statement(SQL, "of_week"), parameters).all()
+
+    def is_untrue(row: Any) -> bool:
+        found = store.digest(ReportKey(row.user_id, week_start, format=report_format))  # type: ignore[arg-type]
+        # The legacy jobs recorded no digest.
+        return found is None or row.sha256 not in (None, found)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return [row.user_id for row, untrue in zip(rows, pool.map(is_untrue, rows), strict=True) if untrue]
+
+
+def is_recorded(connection: Connection, store: ObjectStore, *, key: ReportKey) -> bool:
+    """Whether a report has a row, and the object of that row is there. Raises :class:`ObjectStoreError`."""
+    parameters = {"user_id": key.user_id, "week_start": key.week_start, "format": key.format}
+    row = connection.execute(statement(SQL, "of_student"), parameters).one_or_none()
+    return row is not None and store.digest(key) is not None
+
+
+def orphans(connection: Connection, store: ObjectStore) -> Orphans:
+    """Compare all rows with all objects, in the connection's transaction. Raises :class:`ObjectStoreError`."""
+    connection.execute(
+        text("CREATE TEMP TABLE listed_object (url text NOT NULL, size_bytes bigint NOT NULL) ON COMMIT DROP")
+    )
+    cursor = connection.connection.cursor()
+    with cursor.copy("COPY listed_object (url, size_bytes) FROM STDIN") as copy:
+        for found in store.objects():
+            copy.write_row((found.url, found.size_bytes))
+    cursor.close()
+    return Orphans(**connection.execute(statement(SQL, "orphans")).one()._mapping)
+
+
+def orphan_examples(connection: Connection, limit: int) -> list[tuple[str, str]]:
+    """Kind and address of some orphans that :func:`orphans` has found in the same transaction."""
+    return [(row.kind, row.url) for row in connection.execute(statement(SQL, "examples"), {"most": limit})]
+
+
+def row_names(users: Sequence[str], week_start: dt.date) -> str:
+    """Students' rows of weekly_kpi as a condition that finds them, without their ids."""
+    digests = [hashlib.md5(user.encode(), usedforsecurity=False).hexdigest() for user in users[:NAMED_ROWS]]
+    listed = ", ".join(f"'{digest}'" for digest in digests)
+    condition = f"= {listed}" if len(digests) == 1 else f"in ({listed})"
+    more = f" and {len(users) - NAMED_ROWS:,} more" if len(users) > NAMED_ROWS else ""
+    return f"weekly_kpi where week_start = '{week_start}' and md5(user_id) {condition}{more}"
+
+
+def judge_store(engine: Engine, store: ObjectStore) -> tuple[bool, str]:
+    """Whether rows and objects agree, and a sentence about it; a store that does not answer does not agree."""
+    try:
+        with engine.connect() as connection:
+            found = orphans(connection, store)
+    except ObjectStoreError as error:
+        return False, f"not known: {error}"
+    return found.are_none, str(found)
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a delivery of waiting reports did; ``refusal`` is the first reason for a report that still waits."""
+
+    stored: int
+    still_waiting: int
+    refusal: ObjectStoreError | None
+
+
+def deliver(engine: Engine, store: ObjectStore, *, waiting: WaitingReports, patience_seconds: float) -> Delivered:
+    """Store and record the reports that wait on disk, without rendering them again."""
+
+    def record(delivery: Delivery) -> None:
+        with locked_transaction(engine, f"report_artifacts:{delivery.key.week_start}") as connection:
+            publish_rows(connection, [row_of(delivery, store)])
+
+    deliveries = list(deliver_waiting(store, waiting, record=record, patience_seconds=patience_seconds))
+    refusals = [delivery.refusal for delivery in deliveries if delivery.refusal is not None]
+    return Delivered(
+        stored=sum(delivery.is_stored for delivery in deliveries),
+        still_waiting=len(waiting.names()),
+        refusal=refusals[0] if refusals else None,
+    )
