@@ -167,6 +167,7 @@ def _goal_evidence(document: ReportDocument) -> list[str | None]:
     fallback = "The growth model has nothing to say about this student and week."
     return [
         _likely(document, "P"),
+        _verdict(document, "P"),
         goal,
         _goal_method(document),
         _evidence_age(document),
@@ -177,6 +178,11 @@ def _goal_evidence(document: ReportDocument) -> list[str | None]:
 def _likely(document: ReportDocument, key: str) -> str | None:
     limits = document.kpi_limits(key)
     return None if document.kpi(key) is None or limits is None else f"Likely {wording.percent_interval(*limits)}."
+
+
+def _verdict(document: ReportDocument, key: str) -> str | None:
+    """What past outcomes decided about the number, where they changed it or could not."""
+    return plain_words.VERDICTS.get(document.kpi_text(f"{key}_verdict") or "")
 
 
 def _goal_method(document: ReportDocument) -> str | None:
@@ -217,7 +223,14 @@ def _risk_evidence(document: ReportDocument) -> list[str | None]:
     state = plain_words.RISK_STATES.get(document.kpi_text("S_state") or "")
     method = plain_words.RISK_METHODS.get(document.kpi_text("S_method") or "")
     fallback = _fallback(document, "S", model="survival", text="The survival model could not be used for this week.")
-    return [_likely(document, "S"), state, f"{last}{counted}" if last else None, method, fallback]
+    return [
+        _likely(document, "S"),
+        _verdict(document, "S"),
+        state,
+        f"{last}{counted}" if last else None,
+        method,
+        fallback,
+    ]
 
 
 def _days_ago(days: float) -> str:

@@ -28,6 +28,14 @@ RISK_METHODS: Mapping[str, str] = {
     "cox": "From a survival model of when students come back.",
     "weibull": "From a survival model of when students come back.",
 }
+VERDICTS: Mapping[str, str] = {
+    "too_early": "Not yet checked: too little is known about what became of earlier predictions.",
+    "as_is": "",
+    "recalibrated": "Corrected by what became of earlier predictions, which were off.",
+    "base_rate": "The share of all students: earlier predictions about single students were no better than it.",
+    "withheld": "",
+}
+"""What past outcomes decided; a withheld number has its reason in place of the number."""
 RISK_STATES: Mapping[str, str] = {
     "active": "",
     "stopped": "Was active before and is silent now.",

@@ -33,7 +33,7 @@ ABILITY_KEYS = (
     "ability_window",
     "student_topic_theta",
 )
-KPI_KEYS = [["weekly_kpi", name] for name in ("I_t", "E_t", "R_t", "A_t", "P", "S")]
+KPI_KEYS = [*(["weekly_kpi", name] for name in ("I_t", "E_t", "R_t", "A_t", "P", "S")), ["prediction_verdict"]]
 
 observe_source_tables = dg.define_asset_job(
     "observe_source_tables",
@@ -74,17 +74,19 @@ fit_growth_glmm = dg.define_asset_job(
 )
 fit_bayesian_growth = dg.define_asset_job(
     "fit_bayesian_growth",
-    selection=dg.AssetSelection.assets("growth_brms_meta", "growth_prediction", ["weekly_kpi", "P"]),
+    selection=dg.AssetSelection.assets(
+        "growth_brms_meta", "growth_prediction", ["weekly_kpi", "P"], "prediction_verdict"
+    ),
     description="The Bayesian growth model, its predictions, and P from them unless the settings forbid it.",
 )
 refresh_goal_probability = dg.define_asset_job(
     "refresh_goal_probability",
-    selection=dg.AssetSelection.assets(["weekly_kpi", "P"]),
+    selection=dg.AssetSelection.assets(["weekly_kpi", "P"], "prediction_verdict"),
     description="P again from the last good growth fit: a fit that fails its checks stops its own run before P.",
 )
 fit_survival_churn = dg.define_asset_job(
     "fit_survival_churn",
-    selection=dg.AssetSelection.assets("survival_fit_meta", "survival_risk", ["weekly_kpi", "S"]),
+    selection=dg.AssetSelection.assets("survival_fit_meta", "survival_risk", ["weekly_kpi", "S"], "prediction_verdict"),
     description="The churn fit of the running week, and the risks and S from it.",
 )
 backtest_predictions = dg.define_asset_job(

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Date, Integer, Table, Text
 
+from seedtest_analytics.stats.verification.verdict_words import VERDICTS
 from seedtest_analytics.tables.declare import (
     JSONB,
     Float,
@@ -13,6 +14,7 @@ from seedtest_analytics.tables.declare import (
     computed_by,
     computed_column,
     metadata,
+    week_column,
 )
 
 _PREDICTED = ("weekly_kpi.kpis", "mirt_ability.theta", "mirt_item_params.params", "prophet_fit_meta.forecast")
@@ -88,4 +90,62 @@ computed_by(
     ("mae mae_baseline coverage", _EXPECTATIONS),
     ("is_credible reasons", "stats.verification.verdict.judge_probabilities", "assets.backtest.series.judge_series"),
     ("coverage_level", "assets.backtest.series.judge_series"),
+)
+
+_DECIDE = "stats.verification.recalibration.decide"
+
+
+def _decided(name: str, comment: str, **limits: float) -> Column[Any]:
+    return column(name, Float, comment=comment, derived_from=("weekly_kpi.kpis", *_HAPPENED), **limits)
+
+
+prediction_verdict = Table(
+    "prediction_verdict",
+    metadata,
+    week_column(primary_key=True),
+    column("prediction", Text, comment="P, S or theta.", primary_key=True),
+    column("method", Text, comment="Method of the model's numbers; each is decided on its own.", primary_key=True),
+    column("students", Integer, comment="Students whose numbers it decides.", nullable=False, minimum=1),
+    column(
+        "verdict",
+        Text,
+        comment="too_early, as_is, recalibrated, base_rate or withheld.",
+        nullable=False,
+        allowed=VERDICTS,
+        derived_from=("weekly_kpi.kpis", *_HAPPENED),
+    ),
+    column("reason", Text, comment="Why, for readers.", nullable=False),
+    _decided("intercept", "What is published is expit(intercept + slope * logit of the model's number); 0 keeps it."),
+    _decided("intercept_se", "Standard error of the estimated intercept, with its prior (logit).", minimum=0),
+    _decided("slope", "Slope of the recalibration; 1 keeps the model's number, below 1 it was too extreme."),
+    _decided("slope_se", "Standard error of the estimated slope, with its prior.", minimum=0),
+    _decided("week_sd", "SD of the intercept between weeks (logit).", minimum=0),
+    _decided("base_rate", "Share of events in past weeks.", minimum=0, maximum=1),
+    _decided("base_lower", "Lower 95 % limit of that share in a new week.", minimum=0, maximum=1),
+    _decided("base_upper", "Upper 95 % limit of that share in a new week.", minimum=0, maximum=1),
+    _decided("brier_model", "Brier score of the model in past weeks.", minimum=0, maximum=1),
+    _decided(
+        "brier_recalibrated",
+        "The same of the model as it would have been recalibrated at the start of each of these weeks.",
+        minimum=0,
+        maximum=1,
+    ),
+    _decided(
+        "brier_reference",
+        "The same of the share known at the start of each of these weeks (theta: of the items' shares right).",
+        minimum=0,
+        maximum=1,
+    ),
+    column("n", Integer, comment="Past predictions with an outcome.", nullable=False, minimum=0),
+    column("n_events", Integer, comment="Of these, predictions whose event happened.", nullable=False, minimum=0),
+    column("n_weeks", Integer, comment="Past weeks with an outcome.", nullable=False, minimum=0),
+    computed_column(),
+    comment="What outcomes of past weeks decided about the numbers of each week: published as they are, recalibrated, "
+    "replaced by the base rate, or withheld.",
+)
+computed_by(
+    prediction_verdict,
+    "assets.verdicts.week.record_week",
+    ("verdict reason intercept intercept_se slope slope_se week_sd", _DECIDE),
+    ("base_rate base_lower base_upper brier_model brier_recalibrated brier_reference n n_events n_weeks", _DECIDE),
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, CheckConstraint, Column, Date, Index, Integer, Table, Text
 
+from seedtest_analytics.stats.verification.verdict_words import VERDICTS
 from seedtest_analytics.tables.declare import (
     JSONB,
     Float,
@@ -141,6 +142,13 @@ def _score_columns(*, is_risk_required: bool) -> list[Column[Any]]:
         column(
             "run_id", Text, comment="Fit used; survival_fit_meta.run_id.", derived_from=("survival_fit_meta.run_id",)
         ),
+        column(
+            "verdict",
+            Text,
+            comment="What past outcomes decided about the risk: too_early, as_is, recalibrated, base_rate or withheld.",
+            allowed=VERDICTS,
+            derived_from=("weekly_kpi.kpis", *_ACTIVITY),
+        ),
     ]
 
 
@@ -170,12 +178,17 @@ for _table in (survival_risk_history, survival_risk):
         _table,
         "assets.churn.scores.stage_risks",
         ("risk_score", "stats.survival.churn.ChurnModel.predict_silence", "sql/kpis/S.sql"),
-        ("risk_lower risk_upper", "stats.survival.churn.ChurnModel.predict_silence"),
+        (
+            "risk_lower risk_upper",
+            "stats.survival.churn.ChurnModel.predict_silence",
+            "stats.verification.recalibration.published",
+        ),
         ("hazard_ratio", "stats.survival.churn.ChurnModel.relative_hazard"),
         ("state", "stats.survival.panel.activity_states", "sql/churn/risk.sql:stage_never_started"),
         ("days_silent", "sql/churn/panel.sql:panel"),
         ("reasons", "stats.survival.churn.ChurnModel.reasons"),
         ("method run_id", "assets.churn.scores.scorer_for"),
+        ("verdict", "stats.verification.recalibration.decide"),
     )
 
 inactivity_notice = Table(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Date, Index, Table
 
+from seedtest_analytics.stats.verification.verdict_words import VERDICTS
 from seedtest_analytics.tables.declare import (
     column,
     computed_by,
@@ -63,6 +64,14 @@ class KpiKey:
 
 def _word(name: str, meaning: str, *allowed: str) -> KpiKey:
     return KpiKey(name, meaning, type="string", allowed=allowed)
+
+
+def _verdict(name: str) -> tuple[KpiKey, KpiKey]:
+    """The two keys that say what past outcomes decided about a number."""
+    return (
+        _word(f"{name}_verdict", f"What past outcomes decided about {name}.", *VERDICTS),
+        KpiKey(f"{name}_verdict_reason", f"Why {name} is published so.", type="string"),
+    )
 
 
 _KEYS: dict[str, tuple[KpiKey, ...]] = {
@@ -125,8 +134,8 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
     "P": (
         KpiKey("P", "Probability that the student reaches the goal.", minimum=0, maximum=1),
         KpiKey("sigma", "SD of the projected score (in P_score_unit).", minimum=0),
-        KpiKey("P_lower", "Lower bound of P's interval.", minimum=0, maximum=1),
-        KpiKey("P_upper", "Upper bound of P's interval.", minimum=0, maximum=1),
+        KpiKey("P_lower", "Lower bound of P's interval, with what past outcomes leave open.", minimum=0, maximum=1),
+        KpiKey("P_upper", "Upper bound of P's interval, with what past outcomes leave open.", minimum=0, maximum=1),
         _word("P_method", "How P was computed.", "normal", "bayesian"),
         KpiKey("P_method_reason", "Why P is normal although the settings ask for the growth posterior.", type="string"),
         KpiKey("P_target", "Target ability of P (logit)."),
@@ -147,6 +156,13 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
         _word("theta_method", "Estimator of theta.", "EAP", "MAP", "WLE", "dynamic"),
         KpiKey("theta_answered_at", "Newest answer behind theta: the age of the evidence.", type="string"),
         KpiKey("P_assumption", "What the projection of P assumes.", type="string"),
+        *_verdict("P"),
+        KpiKey("P_model", "P by the model alone, where another P is published.", minimum=0, maximum=1),
+        KpiKey("sigma_model", "sigma by the model alone, where P is not published as the model gives it.", minimum=0),
+        *_verdict("theta"),
+        KpiKey(
+            "theta_se_model", "Standard error by the model alone, where a wider one is published (logit).", minimum=0
+        ),
     ),
     "growth_slope": (
         KpiKey("growth_slope", "Weekly gain of the share right by the mixed model of the week (binomial: logit)."),
@@ -161,8 +177,8 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
     ),
     "S": (
         KpiKey("S", "Churn risk: probability of no attempt within the horizon.", minimum=0, maximum=1),
-        KpiKey("S_lower", "Lower 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
-        KpiKey("S_upper", "Upper 95 % limit of S; absent for the heuristic.", minimum=0, maximum=1),
+        KpiKey("S_lower", "Lower 95 % limit of S, with what past outcomes leave open.", minimum=0, maximum=1),
+        KpiKey("S_upper", "Upper 95 % limit of S, with what past outcomes leave open.", minimum=0, maximum=1),
         _word("S_method", "How S was computed.", "cox", "weibull", "heuristic"),
         KpiKey("S_method_reason", "Why S is the heuristic although the settings ask for the model.", type="string"),
         KpiKey("S_fit_run_id", "Churn fit used.", type="string"),
@@ -173,10 +189,14 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
         KpiKey("S_n_sessions", "Sessions in the last 56 days.", type="integer", minimum=0),
         _word("S_state", "Whether the student is active.", "active", "stopped", "never_started"),
         KpiKey("S_reason", "Why S is null.", type="string"),
+        *_verdict("S"),
+        KpiKey("S_model", "S by the model alone, where another S is published.", minimum=0, maximum=1),
     ),
 }
 
 _NORMAL = "assets.kpis.goal.goal_rows"
+_DECIDED, _PUBLISHED = (f"stats.verification.recalibration.{name}" for name in ("decide", "published"))
+_APPLIED = "assets.verdicts.publish.apply_verdicts"
 _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "I_t": ("sql/kpis/I_t.sql",),
     "E_t": ("sql/kpis/E_t.sql",),
@@ -185,7 +205,6 @@ _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "P": (
         "assets.kpis.goal.stage_goal_probability",
         ("P", *PREDICTED_BY, "stats.kpi.goal.normal_goal_probability"),
-        ("P_lower P_upper", *PREDICTED_BY),
         ("P_projected sigma", *PREDICTED_BY, "stats.ability.goals.goal_path"),
         ("P_assumption", "stats.ability.goals.goal_path"),
         ("theta ability_estimate theta_n_answers theta_se theta_method", *SCORED_BY),
@@ -197,6 +216,9 @@ _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("P_method", "sql/kpis/P.sql:insert_bayesian", _NORMAL),
         ("P_reason", _NORMAL),
         ("P_method_reason P_fit_run_id P_fit_week P_fit_note", "assets.kpis.goal.choose_fit"),
+        ("P_lower P_upper", *PREDICTED_BY, _PUBLISHED),
+        ("P_verdict P_verdict_reason theta_verdict theta_verdict_reason", _DECIDED),
+        ("P_model sigma_model theta_se_model", _APPLIED),
     ),
     "growth_slope": (
         "assets.growth.mixed_model.week.fit_mixed_model_week",
@@ -213,7 +235,9 @@ _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "S": (
         "sql/kpis/S.sql",
         ("S", "stats.survival.churn.ChurnModel.predict_silence", "sql/kpis/S.sql"),
-        ("S_lower S_upper", "stats.survival.churn.ChurnModel.predict_silence"),
+        ("S_lower S_upper", "stats.survival.churn.ChurnModel.predict_silence", _PUBLISHED),
+        ("S_verdict S_verdict_reason", _DECIDED),
+        ("S_model", _APPLIED),
         ("S_reasons", "stats.survival.churn.ChurnModel.reasons"),
         ("S_method", "assets.churn.scores.stage_churn_risk", "sql/kpis/S.sql"),
         ("S_method_reason S_fit_run_id S_fit_note", "assets.churn.scores.scorer_for"),

@@ -10,17 +10,36 @@
 SELECT max((kpis ->> 'S_horizon_days')::integer) FROM weekly_kpi WHERE week_start = :week_start;
 
 -- name: silence
--- S and whether the student was silent. Params: week_start, as_of (end of the week), until.
+-- S of weeks and whether the student was silent over its horizon. model is the number before any recalibration.
+-- Params: first_week, last_week; known_by (the Monday at which all outcomes must be known), timezone, method, horizon_days
+--         (NULL: any), stride (one of this many students).
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
 SELECT
     k.user_id,
+    k.week_start,
     (k.kpis ->> 'S')::float8 AS predicted,
+    COALESCE(k.kpis ->> 'S_model', k.kpis ->> 'S')::float8 AS model,
     k.kpis ->> 'S_method' AS method,
     NOT EXISTS (
-        SELECT FROM attempt AS a WHERE a.user_id = k.user_id AND a.completed_at >= :as_of AND a.completed_at < :until
-    ) AS happened
+        SELECT FROM attempt AS a
+        WHERE a.user_id = k.user_id AND a.completed_at >= w.as_of AND a.completed_at < w.until
+    ) AS happened,
+    w.horizon AS horizon_days
 FROM weekly_kpi AS k
-WHERE k.week_start = :week_start AND k.kpis ->> 'S' IS NOT NULL;
+CROSS JOIN LATERAL (SELECT (k.kpis ->> 'S_horizon_days')::integer AS horizon) AS h
+CROSS JOIN LATERAL (
+    SELECT
+        h.horizon,
+        (k.week_start + 7)::timestamp AT TIME ZONE :timezone AS as_of,
+        (k.week_start + 7 + h.horizon)::timestamp AT TIME ZONE :timezone AS until
+) AS w
+WHERE
+    k.week_start BETWEEN :first_week AND :last_week
+    AND k.week_start + 7 + h.horizon <= CAST(:known_by AS date)
+    AND COALESCE(k.kpis ->> 'S_model', k.kpis ->> 'S') IS NOT NULL
+    AND COALESCE(k.kpis ->> 'S_method' = CAST(:method AS text), CAST(:method AS text) IS NULL)
+    AND h.horizon = COALESCE(CAST(:horizon_days AS integer), h.horizon)
+    AND hashtext(k.user_id) % CAST(:stride AS integer) = 0;
 
 -- name: silence_baseline
 -- The share of students who fell silent after the last week whose outcome was known by then.
@@ -37,77 +56,114 @@ WHERE k.week_start = :week_start;
 -- towards the mean; windows with a reliability below 0.2 are left out. sigma and the measurement's standard error (its
 -- variance is se^2 / reliability) turn P into the probability of the measured ability. Both must be in logits: a P about a
 -- share right (P_score_unit) has no sigma here, because the curve from ability to share of its fit is not stored. The
--- baseline is the share of students who were at their target when P was given.
--- Params: week_start, as_of, default_week (for a P without a date), last_closed_week.
+-- baseline is the share of students who were at their target when P was given. model and model_sigma are P and sigma before
+-- any recalibration.
+-- Params: first_week, last_week, default_days (from the end of the week to P's day, for a P without a date),
+--         last_closed_week, timezone, method (NULL: any), stride (one of this many students).
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
 WITH measured AS (
     SELECT
         w.user_id,
         w.week_start,
+        w.window_start_at,
         w.theta,
         w.se,
         (f.metrics ->> 'group_mean')::float8 AS prior_mean,
         1 - w.se ^ 2 / (f.metrics ->> 'group_sd')::float8 ^ 2 AS reliability
     FROM ability_window AS w
     INNER JOIN mirt_fit_meta AS f ON f.run_id = w.run_id
-    WHERE w.window_name = 'recent' AND w.window_start_at >= :as_of AND w.week_start <= :last_closed_week
+    WHERE w.window_name = 'recent' AND w.week_start > :first_week AND w.week_start <= :last_closed_week
 )
 SELECT
     k.user_id,
+    k.week_start,
     (k.kpis ->> 'P')::float8 AS predicted,
+    COALESCE(k.kpis ->> 'P_model', k.kpis ->> 'P')::float8 AS model,
     k.kpis ->> 'P_method' AS method,
     CASE WHEN k.kpis ->> 'P_score_unit' = 'logit' THEN (k.kpis ->> 'sigma')::float8 END AS sigma,
+    CASE WHEN k.kpis ->> 'P_score_unit' = 'logit' THEN COALESCE(k.kpis ->> 'sigma_model', k.kpis ->> 'sigma')::float8 END
+        AS model_sigma,
     m.se / sqrt(m.reliability) AS error_sd,
     m.prior_mean + (m.theta - m.prior_mean) / m.reliability >= (k.kpis ->> 'P_target')::float8 AS happened,
-    (avg(CASE WHEN o.theta >= (k.kpis ->> 'P_target')::float8 THEN 1.0 ELSE 0.0 END) OVER ())::float8 AS baseline
+    (avg(CASE WHEN o.theta >= (k.kpis ->> 'P_target')::float8 THEN 1.0 ELSE 0.0 END)
+        OVER (PARTITION BY k.week_start))::float8 AS baseline,
+    m.week_start + 7 - (k.week_start + 7) AS horizon_days
 FROM weekly_kpi AS k
 INNER JOIN measured AS m
     ON m.user_id = k.user_id
-    AND m.week_start = COALESCE(
-        date_trunc('week', ((k.kpis ->> 'P_horizon_date')::date - 1)::timestamp)::date, CAST(:default_week AS date)
-    )
+    AND m.window_start_at >= (k.week_start + 7)::timestamp AT TIME ZONE :timezone
+    AND m.week_start = date_trunc(
+        'week',
+        (COALESCE((k.kpis ->> 'P_horizon_date')::date, k.week_start + 7 + CAST(:default_days AS integer)) - 1)::timestamp
+    )::date
 INNER JOIN mirt_ability AS o ON o.user_id = k.user_id AND o.week_start = k.week_start
-WHERE k.week_start = :week_start AND k.kpis ->> 'P' IS NOT NULL AND k.kpis ->> 'P_target' IS NOT NULL
+WHERE
+    k.week_start BETWEEN :first_week AND :last_week
+    AND COALESCE(k.kpis ->> 'P_model', k.kpis ->> 'P') IS NOT NULL
+    AND k.kpis ->> 'P_target' IS NOT NULL
+    AND COALESCE(k.kpis ->> 'P_method' = CAST(:method AS text), CAST(:method AS text) IS NULL)
+    AND hashtext(k.user_id) % CAST(:stride AS integer) = 0
     AND m.reliability >= 0.2;
 
 -- name: next_answers
--- The probability of each first answer in the seven days after the week:
+-- The probability of each first answer in the seven days after a week:
 -- c + (1 - c) / (1 + exp(-a (θ - b) / sqrt(1 + π a² se² / 8))). θ, se, a and b come from the run that scored the week and
 -- are on the linked scale. The root flattens the curve by the uncertainty of the ability (probit approximation of the
 -- logistic-normal integral, MacKay 1992, Neural Computation 4:720).
--- Params: week_start, as_of, until.
+-- Params: first_week, last_week, known_by (the Monday at which all answers must be known), timezone, method (of the
+--         ability; NULL: any), stride (one of this many students).
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
-WITH bank AS MATERIALIZED (
+WITH ability AS MATERIALIZED (
+    SELECT
+        user_id, week_start, run_id, theta, se,
+        (week_start + 7)::timestamp AT TIME ZONE :timezone AS as_of,
+        (week_start + 14)::timestamp AT TIME ZONE :timezone AS until
+    FROM mirt_ability
+    WHERE
+        week_start BETWEEN :first_week AND :last_week
+        AND week_start + 14 <= CAST(:known_by AS date)
+        AND COALESCE(method = CAST(:method AS text), CAST(:method AS text) IS NULL)
+        AND hashtext(user_id) % CAST(:stride AS integer) = 0
+),
+bank AS MATERIALIZED (
     SELECT run_id, item_id, model, a, b, COALESCE(c, 0) AS c0, p_correct
     FROM mirt_item_bank
-    WHERE run_id IN (SELECT run_id FROM mirt_ability WHERE week_start = :week_start) AND p_correct IS NOT NULL
+    WHERE run_id IN (SELECT run_id FROM ability) AND p_correct IS NOT NULL
 )
 
 SELECT
     a.user_id,
+    m.week_start,
     linked.c0 + (1 - linked.c0) / (
         1 + exp(-linked.a * (m.theta - linked.b) / sqrt(1 + pi() * linked.a * linked.a * m.se * m.se / 8))
     ) AS predicted,
+    linked.c0 + (1 - linked.c0) / (
+        1 + exp(-linked.a * (m.theta - linked.b) / sqrt(1 + pi() * linked.a * linked.a * m.se * m.se / 8))
+    ) AS model,
     linked.model AS method,
     a.correct AS happened,
-    linked.p_correct AS baseline
-FROM mirt_ability AS m
-INNER JOIN attempt AS a ON a.user_id = m.user_id AND a.completed_at >= :as_of AND a.completed_at < :until
+    linked.p_correct AS baseline,
+    linked.a AS discrimination,
+    7 AS horizon_days
+FROM ability AS m
+INNER JOIN attempt AS a ON a.user_id = m.user_id AND a.completed_at >= m.as_of AND a.completed_at < m.until
 INNER JOIN bank AS linked ON linked.run_id = m.run_id AND linked.item_id = a.item_id::text
-WHERE m.week_start = :week_start AND a.is_answered AND a.answer_no = 1;
+WHERE a.is_answered AND a.answer_no = 1;
 
 -- name: forecasts
 -- The cohort's forecasts made in the week. Grain: metric. Params: week_start.
 SELECT metric, fit_meta, forecast FROM prophet_fit_meta WHERE week_start = :week_start AND user_id IS NULL ORDER BY metric;
 
 -- name: rows
-SELECT user_id, predicted, happened::integer AS happened, baseline FROM backtest_outcome ORDER BY user_id;
+SELECT user_id, predicted, model, happened::integer AS happened, baseline FROM backtest_outcome ORDER BY user_id;
 
 -- name: goal_rows
-SELECT user_id, predicted, sigma, error_sd, happened::integer AS happened, baseline FROM backtest_outcome ORDER BY user_id;
+SELECT user_id, predicted, model, sigma, model_sigma, error_sd, happened::integer AS happened, baseline
+FROM backtest_outcome
+ORDER BY user_id;
 
 -- name: silence_rows
-SELECT user_id, predicted, happened::integer AS happened FROM backtest_outcome ORDER BY user_id;
+SELECT user_id, predicted, model, happened::integer AS happened FROM backtest_outcome ORDER BY user_id;
 
 -- name: methods
 SELECT string_agg(DISTINCT method, ', ' ORDER BY method) FROM backtest_outcome;

@@ -38,7 +38,7 @@ WHERE
 CREATE TEMP TABLE staged_current ON COMMIT DROP AS
 SELECT
     user_id, risk_score, risk_lower, risk_upper, hazard_ratio, rank_percentile, state, days_silent, reasons, method, run_id,
-    week_start
+    verdict, week_start
 FROM survival_risk_history
 WHERE week_start = (SELECT max(week_start) FROM survival_risk_history) AND risk_score IS NOT NULL;
 

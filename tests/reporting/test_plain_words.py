@@ -27,6 +27,7 @@ WORDS = {
     "S_method": plain_words.RISK_METHODS,
     "S_state": plain_words.RISK_STATES,
     "theta_method": plain_words.ABILITY_METHODS,
+    **dict.fromkeys(("P_verdict", "S_verdict", "theta_verdict"), plain_words.VERDICTS),
 }
 WITHOUT_WORDS = {
     "I_t_mode": "chooses between two sentences",

@@ -1,4 +1,4 @@
-"""Backtest: the predictions of each week, scored when their outcomes are known."""
+"""Backtest: the predictions of each week, scored when their outcomes are known, and what past outcomes decide."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,10 +10,11 @@ from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, d
 from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.run_time import now
 from seedtest_analytics.assets.framework.week_run import WeeklyStep
+from seedtest_analytics.assets.verdicts.checks import MODELS_SPEAK
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import load_settings
-from seedtest_analytics.tables.backtest import prediction_backtest
+from seedtest_analytics.tables.backtest import prediction_backtest, prediction_verdict
 
 
 @dg.multi_asset(
@@ -46,3 +47,33 @@ def backtest(context: dg.AssetExecutionContext, config: RunOptions, *, postgres:
     instant = now(config)
     step = WeeklyStep(context, config, postgres=postgres, settings=load_settings(), lock="prediction_backtest:{week}")
     yield from report(context, step.each_week(lambda run: judge_week(run, instant)))
+
+
+@dg.multi_asset(
+    **declared(
+        TableSpec(
+            prediction_verdict,
+            grain="prediction_week",
+            description="What outcomes of past weeks decide about P, S and theta of each week: as_is, recalibrated, "
+            "base_rate, withheld, or too_early. The keys of `weekly_kpi` have it already; this table has the numbers behind "
+            "it. A decision reads the weeks before it and outcomes known when the week began.",
+            checks=(MODELS_SPEAK,),
+        ),
+        group="backtest",
+        kinds=("postgres", "python"),
+        deps=[
+            "attempt",
+            "mirt_ability",
+            "ability_window",
+            dg.AssetKey(["weekly_kpi", "S"]),
+            dg.AssetKey(["weekly_kpi", "P"]),
+        ],
+        partitions_def=WEEKLY,
+    )
+)
+def verdicts(context: dg.AssetExecutionContext, config: RunOptions, *, postgres: PostgresResource) -> Iterator[Any]:
+    """Record the decisions of each week of the run."""
+    from seedtest_analytics.assets.verdicts.week import record_week
+
+    step = WeeklyStep(context, config, postgres=postgres, settings=load_settings(), lock="prediction_verdict:{week}")
+    yield from report(context, step.each_week(record_week))

@@ -45,6 +45,8 @@ SCORES = (
     "auc_se",
 )
 ANSWER_DAYS = 7
+MODEL = "_model"
+"""Suffix of the model's own numbers where others are published."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class Judgement:
     prediction: str
     row: Mapping[str, Any]
     curve: Mapping[str, Any]
+
+
+Judgements = dict[str, Judgement | NoResult]
+"""By name of the prediction."""
 
 
 def end_of(week: Week) -> dt.datetime:
@@ -66,32 +72,40 @@ def days_after(week: Week, days: int) -> dt.datetime:
     return instant_of(week.start + WEEK + dt.timedelta(days=days), ZoneInfo(week.timezone))
 
 
-def judge_silence(run: WeekRun, instant: dt.datetime) -> Judgement | NoResult:
+def judge_silence(run: WeekRun, instant: dt.datetime) -> Judgements:
     """S against silence over its own horizon."""
     connection, week = run.connection, run.week
     horizon = connection.execute(statement(SQL, "silence_horizon"), {"week_start": week.start}).scalar_one()
     if horizon is None:
-        return NoResult("the week has no S")
+        return {"S": NoResult("the week has no S")}
     until = days_after(week, horizon)
     if until > instant:
-        return NoResult(f"known on {until.date()}")
+        return {"S": NoResult(f"known on {until.date()}")}
     known = week.start - -(-horizon // 7) * WEEK
     earlier = Week(known, week.as_of, timezone=week.timezone)
     share = connection.execute(
         statement(SQL, "silence_baseline"),
         {"week_start": known, "as_of": end_of(earlier), "until": days_after(earlier, horizon)},
     ).scalar_one()
-    connection.execute(statement(SQL, "silence"), {"week_start": week.start, "as_of": end_of(week), "until": until})
+    connection.execute(statement(SQL, "silence"), {**_whole(week), "known_by": dt.date.max, "horizon_days": None})
     text = (
         "the share of these very outcomes (no earlier week was known)"
         if share is None
         else f"the share {share:.3f} that fell silent from the week of {known}"
     )
     found = _outcomes(connection, "silence_rows")
-    return _judged(found, "S", predicted=found.column("predicted"), baseline=share, until=until, baseline_text=text)
+    return _both(
+        found,
+        "S",
+        predicted=found.column("predicted"),
+        model=found.column("model"),
+        baseline=share,
+        until=until,
+        baseline_text=text,
+    )
 
 
-def judge_goal(run: WeekRun, instant: dt.datetime) -> Judgement | NoResult:
+def judge_goal(run: WeekRun, instant: dt.datetime) -> Judgements:
     """P against the measured ability of the week that it predicts."""
     connection, week = run.connection, run.week
     zone = ZoneInfo(week.timezone)
@@ -99,20 +113,19 @@ def judge_goal(run: WeekRun, instant: dt.datetime) -> Judgement | NoResult:
     connection.execute(
         statement(SQL, "goal"),
         {
-            "week_start": week.start,
-            "as_of": end_of(week),
-            "default_week": week.start + run.settings.backtest.ability_horizon_weeks * WEEK,
+            **_whole(week),
+            "default_days": 7 * run.settings.backtest.ability_horizon_weeks,
             "last_closed_week": last_closed,
         },
     )
     found = _outcomes(connection, "goal_rows")
-    sigma = found.column("sigma")
-    predicted = probability_of_measured(found.column("predicted"), sigma, error_sd=found.column("error_sd"))
+    sigma, error = found.column("sigma"), found.column("error_sd")
     until = instant_of(last_closed + WEEK, zone)
-    return _judged(
+    return _both(
         found,
         "P",
-        predicted=predicted,
+        predicted=probability_of_measured(found.column("predicted"), sigma, error_sd=error),
+        model=probability_of_measured(found.column("model"), found.column("model_sigma"), error_sd=error),
         baseline=found.column("baseline"),
         until=until,
         baseline_text="the share of students whose ability was at the target when P was given",
@@ -133,17 +146,15 @@ def _goal_notes(sigma: Any) -> list[str]:
     ]
 
 
-def judge_abilities(run: WeekRun, instant: dt.datetime) -> Judgement | NoResult:
+def judge_abilities(run: WeekRun, instant: dt.datetime) -> Judgements:
     """Abilities by the next week's first answers."""
     connection, week = run.connection, run.week
     until = days_after(week, ANSWER_DAYS)
     if until > instant:
-        return NoResult(f"known on {until.date()}")
-    connection.execute(
-        statement(SQL, "next_answers"), {"week_start": week.start, "as_of": end_of(week), "until": until}
-    )
+        return {"theta": NoResult(f"known on {until.date()}")}
+    connection.execute(statement(SQL, "next_answers"), {**_whole(week), "known_by": dt.date.max})
     found = _outcomes(connection, "rows")
-    return _judged(
+    judged = _judged(
         found,
         "theta",
         predicted=found.column("predicted"),
@@ -151,10 +162,34 @@ def judge_abilities(run: WeekRun, instant: dt.datetime) -> Judgement | NoResult:
         until=until,
         baseline_text="the share of right answers to the item in the calibration",
     )
+    return {"theta": judged}
 
 
-JUDGES = {"S": judge_silence, "P": judge_goal, "theta": judge_abilities}
-"""Prediction: what judges it."""
+JUDGES = (judge_silence, judge_goal, judge_abilities)
+
+
+def _whole(week: Week) -> dict[str, Any]:
+    """Parameters of a statement that reads all students of one week."""
+    one = {"first_week": week.start, "last_week": week.start}
+    return {**one, "timezone": week.timezone, "method": None, "stride": 1}
+
+
+def _both(found: _Outcomes, prediction: str, *, predicted: Any, model: Any, **how: Any) -> Judgements:
+    """Judge what was published and, where that is not the model's own number for all, the model as `<prediction>_model`."""
+    is_shown = np.isfinite(predicted)
+    judged = {
+        prediction: _judged(found.where(is_shown), prediction, predicted=predicted[is_shown], **_at(is_shown, how))
+    }
+    if not np.array_equal(predicted, model, equal_nan=True):
+        name = f"{prediction}{MODEL}"
+        judged[name] = _judged(found, name, predicted=model, **how)
+    return judged
+
+
+def _at(rows: Any, how: dict[str, Any]) -> dict[str, Any]:
+    """``how`` with a baseline of some of the rows, if it is one for each."""
+    baseline = how["baseline"]
+    return how if baseline is None or np.ndim(baseline) == 0 else {**how, "baseline": baseline[rows]}
 
 
 @dataclass(frozen=True)
@@ -167,6 +202,10 @@ class _Outcomes:
     def column(self, name: str) -> Any:
         """(n,) numbers."""
         return self.rows[name].to_numpy().astype(float)
+
+    def where(self, rows: Any) -> _Outcomes:
+        """Some of the rows."""
+        return self if rows.all() else _Outcomes(self.rows.filter(rows), self.methods)
 
 
 def _outcomes(connection: Connection, query: str) -> _Outcomes:

@@ -43,7 +43,7 @@ def judge_week(run: WeekRun, instant: dt.datetime) -> Sequence[Outcome]:
     """Judge one week by the outcomes known at ``instant`` and replace its rows."""
     results: dict[str, Judgement | NoResult] = {"all": NoResult("the week is not over")}
     if end_of(run.week) <= instant:
-        results = {prediction: judge(run, instant) for prediction, judge in JUDGES.items()}
+        results = {name: found for judge in JUDGES for name, found in judge(run, instant).items()}
         results |= judge_series(run, instant)
     judged = [result for result in results.values() if isinstance(result, Judgement)]
     waiting = {name: result for name, result in results.items() if isinstance(result, NoResult)}

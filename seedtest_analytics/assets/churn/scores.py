@@ -18,12 +18,15 @@ from seedtest_analytics.assets.framework.json_text import json_text
 from seedtest_analytics.assets.framework.preview import histogram, table_preview
 from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
+from seedtest_analytics.assets.verdicts.evidence import decide_for
 from seedtest_analytics.database.publish import copy_frame, create_staging, staged_from_frame
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import DAY, Week
 from seedtest_analytics.settings import SurvivalSettings
 from seedtest_analytics.stats.survival.churn import ChurnModel
 from seedtest_analytics.stats.survival.panel import activity_states
+from seedtest_analytics.stats.verification.recalibration import Decision, published
+from seedtest_analytics.stats.verification.verdict_words import BASE_RATE, WITHHELD
 from seedtest_analytics.tables.churn import survival_risk, survival_risk_history
 
 SQL = "churn/risk.sql"
@@ -93,7 +96,8 @@ def score_week(run: WeekRun) -> Sequence[Outcome]:
     )
     _warn(run, scorer, what="risk")
     students = load_scored(connection, week)
-    risks = stage_risks(connection, students, scorer=scorer, week=week, settings=settings)
+    decision = _decision(run, scorer)
+    risks = stage_risks(connection, students, scorer=scorer, week=week, settings=settings, decision=decision)
     connection.execute(statement(SQL, "stage_never_started"), {"as_of": week.as_of, "week_start": week.start})
     history = publish_week(run, survival_risk_history, rows="staged_risk")
     connection.execute(statement(SQL, "stage_current"))
@@ -109,9 +113,25 @@ def score_week(run: WeekRun) -> Sequence[Outcome]:
     }
     if scorer.note:
         metadata["fit_note"] = scorer.note
-    if len(risks):
+    if decision is not None:
+        metadata["verdict"] = f"{decision.verdict}: {decision.reason}"
+    if len(risks) and np.isfinite(risks).all():
         metadata["risk"] = histogram(risks.tolist(), "Risk of silence", label="probability")
     return [run.outcome(current, metadata, checks=[check])]
+
+
+def _decision(run: WeekRun, scorer: Scorer) -> Decision | None:
+    """What past outcomes decide about S, so that the list of risks and S are one number; None if they do not decide."""
+    if not run.settings.backtest.decides:
+        return None
+    return decide_for(
+        run.connection,
+        run.week,
+        prediction="S",
+        method=FAMILIES.get(scorer.model.method, scorer.model.method),
+        horizon_days=run.settings.survival.event_threshold_days,
+        settings=run.settings,
+    ).decision
 
 
 def _warn(run: WeekRun, scorer: Scorer, *, what: str) -> None:
@@ -122,9 +142,17 @@ def _warn(run: WeekRun, scorer: Scorer, *, what: str) -> None:
 
 
 def stage_risks(
-    connection: Connection, students: ScoredStudents, *, scorer: Scorer, week: Week, settings: SurvivalSettings
+    connection: Connection,
+    students: ScoredStudents,
+    *,
+    scorer: Scorer,
+    week: Week,
+    settings: SurvivalSettings,
+    decision: Decision | None = None,
 ) -> np.ndarray:
     """Fill staged_risk with rows of survival_risk_history for the population; their (n,) risks.
+
+    A ``decision`` by past outcomes replaces the model's numbers; where it withholds them, risks are NaN.
 
     Blocks keep memory small: the reasons of a million students are never in memory together.
     """
@@ -132,7 +160,10 @@ def stage_risks(
     risk, lower, upper = model.predict_silence(students.covariates, horizon)
     if scorer.run_id is None:
         risk = _heuristic_of_the_contract(connection, students, week=week, settings=settings)
+    if decision is not None:
+        risk, lower, upper = published(decision, risk, lower=lower, upper=upper)
     rank = (rankdata(risk) - 0.5) / max(len(risk), 1)
+    is_individual = decision is None or decision.verdict not in (BASE_RATE, WITHHELD)
     for own, block in students.blocks(_BLOCK_STUDENTS):
         silent = block.covariates["days_since_last"]
         frame = pd.DataFrame(
@@ -146,11 +177,12 @@ def stage_risks(
                 "rank_percentile": rank[own],
                 "state": [_STATES[state] for state in activity_states(silent, horizon).tolist()],
                 "days_silent": silent,
-                "reasons": _reasons(model, block),
+                "reasons": _reasons(model, block) if is_individual else ["[]"] * len(block.user_ids),
                 "method": model.method,
                 "run_id": scorer.run_id,
+                "verdict": None if decision is None else decision.verdict,
             }
-        ).astype({"run_id": object})
+        ).astype({"run_id": object, "verdict": object})
         if own.start == 0:
             staged_from_frame(connection, "staged_risk", table=survival_risk_history, frame=frame)
         else:

@@ -41,14 +41,18 @@ def _by_sql(path: str, parameters: Callable[[Week, Settings], Mapping[str, Any]]
 
 def _stage_goal_probability(run: WeekRun) -> None:
     from seedtest_analytics.assets.kpis.goal import stage_goal_probability
+    from seedtest_analytics.assets.verdicts.publish import apply_verdicts
 
     stage_goal_probability(run)
+    apply_verdicts(run, "P")
 
 
 def _stage_churn_risk(run: WeekRun) -> None:
     from seedtest_analytics.assets.churn.scores import stage_churn_risk
+    from seedtest_analytics.assets.verdicts.publish import apply_verdicts
 
     stage_churn_risk(run)
+    apply_verdicts(run, "S", horizon_days=run.settings.kpis.churn_horizon_days)
 
 
 _stage_improvement = _by_sql(
@@ -116,7 +120,9 @@ def weekly_kpi_of_attempts(
     name="weekly_kpi_P",
     **declared(
         _table_spec(
-            "P", ["mirt_ability", "ability_state", "interest_goal", "growth_prediction"], code="_stage_goal_probability"
+            "P",
+            ["attempt", "mirt_ability", "ability_window", "ability_state", "interest_goal", "growth_prediction"],
+            code="_stage_goal_probability",
         ),
         group="kpis",
         partitions_def=WEEKLY,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seedtest_analytics.stats.checks import numbers
+from seedtest_analytics.stats.checks import numbers, positive
 
 Floats = NDArray[np.float64]
 
@@ -41,3 +41,20 @@ def probability_of_measured(probability: ArrayLike, sd: ArrayLike, *, error_sd: 
     safe = np.where(is_known, spread, 1.0)
     shrunken = ndtr(ndtri(p) * safe / np.hypot(safe, error))
     return np.asarray(np.where(is_known, shrunken, p))
+
+
+def widened_error(se: ArrayLike, slope: float, *, discrimination: float = 1.0) -> Floats:
+    """(n,) standard errors of abilities that make predicted answers with calibration ``slope`` below 1 right.
+
+    The curve of an answer is flattened by sqrt(1 + pi a² se² / 8) (MacKay 1992). A wider error flattens it by 1 / slope
+    more: se'² = ((1 + c se²) / slope² - 1) / c with c = pi a² / 8. A slope of 1 or more keeps the errors.
+
+    Raises:
+        ValueError: for a negative error, or a slope or discrimination that is not above 0.
+    """
+    error = numbers(se, "se", low=0.0, is_missing_allowed=True)
+    positive(slope, "slope")
+    positive(discrimination, "discrimination")
+    c = np.pi * discrimination**2 / 8.0
+    flattened = (1.0 + c * error**2) / min(1.0, slope) ** 2
+    return np.asarray(np.sqrt((flattened - 1.0) / c))

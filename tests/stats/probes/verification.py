@@ -9,6 +9,7 @@ RNG = np.random.default_rng(0)
 UNIT, NORMAL = RNG.random(N), RNG.normal(size=N)
 HAPPENED = np.arange(N) % 3 == 0
 TIMES = np.arange(1.0, N + 1)
+MANY = RNG.random(60)
 
 
 @cache
@@ -16,6 +17,13 @@ def probability_score():
     from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
     return score_probabilities(UNIT, HAPPENED)
+
+
+@cache
+def decision():
+    from seedtest_analytics.stats.verification.recalibration import decide
+
+    return decide(MANY, np.arange(len(MANY)) % 2 == 0, week=np.arange(len(MANY)) // 20)
 
 
 @cache
@@ -36,6 +44,22 @@ PROBES = {
         "weights": np.ones(N),
     },
     "verification.measured.probability_of_measured": {"probability": UNIT, "sd": UNIT, "error_sd": UNIT},
+    "verification.measured.widened_error": {"se": UNIT, "slope": 0.8, "discrimination": 1.2},
+    "verification.recalibration.decide": {
+        "probability": MANY,
+        "outcome": np.arange(len(MANY)) % 2 == 0,
+        "week": np.arange(len(MANY)) // 20,
+        "error_ratio": MANY,
+        "overlap": 2.0,
+        "reference": MANY[::-1],
+        "widest": 0.5,
+    },
+    "verification.recalibration.published": {
+        "decision": decision,
+        "probability": UNIT,
+        "lower": 0.5 * UNIT,
+        "upper": UNIT,
+    },
     "verification.probabilities.score_probabilities": {
         "probability": UNIT,
         "outcome": HAPPENED,

@@ -1,0 +1,393 @@
+"""What past outcomes say about a predicted probability: keep it, recalibrate it, replace it by the base rate, or withhold it.
+
+With x = logit p of the model, in each week w:
+
+logit P(y) = a + u_w + (b + v_w) x,   u_w ~ N(0, s_a²), v_w ~ N(0, s_b²)
+
+a and b are estimated by maximum likelihood over all weeks (Cox 1958), s_a² and s_b² by moments of the weeks' deviations
+(DerSimonian & Laird 1986), with the prior's variance counting as two weeks. Overlapping outcome windows repeat each other,
+so the covariance is multiplied by the number of windows that overlap. The correction is shrunk by the evidence against
+(0, 1), k = max(0, 1 - 2 / W) with Wald's W (van Houwelingen & le Cessie 1990; Steyerberg et al. 2004, Stat. Med. 23:2567):
+
+published: a* = k a,  b* = 1 + k (b - 1)
+
+k = 0 keeps the model's number exactly. Intervals add the variance of (a, b), that of a new week, and the model's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from scipy.special import expit, ndtr, ndtri
+
+from seedtest_analytics.stats.checks import flags, number, numbers
+from seedtest_analytics.stats.verification.logistic import CLIP, clipped_logit
+from seedtest_analytics.stats.verification.verdict_words import AS_IS, BASE_RATE, RECALIBRATED, TOO_EARLY, WITHHELD
+
+Floats = NDArray[np.float64]
+
+NO_FAULT = "past outcomes do not contradict the model"
+MIN_EVENTS = 10
+"""Outcomes of either kind below which nothing is decided."""
+MIN_COMPARED = 3
+"""Weeks that must be predictable from earlier ones before the base rate may replace the model."""
+PRIOR_SD = (0.4, 0.4)
+"""Standard deviations of intercept and slope before there are outcomes: models that were judged here had slopes of 0.3 to
+1.5 in their first weeks.
+"""
+PRIOR_WEEK_SD = (0.25, 0.1)
+PRIOR_WEEKS = 2.0
+"""Weeks that the prior of the spread between weeks counts for."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is published of a prediction, and why.
+
+    Attributes:
+        verdict: one of ``verdict_words.VERDICTS``.
+        reason: a sentence for readers.
+        intercept, slope: what is published is expit(intercept + slope · logit p); (0, 1) keeps p.
+        covariance: (2, 2) of the estimated intercept and slope, prior included.
+        week_variance: variances of intercept and slope between weeks.
+        quantile: of Student's t, for 95 % limits.
+        base: base rate and its 95 % limits for a new week; NaN if too early.
+        briers: forward Brier scores of the model, the recalibrated model and the base rate; NaN if not compared.
+        n, n_events, n_weeks: evidence.
+    """
+
+    verdict: str
+    reason: str
+    intercept: float
+    slope: float
+    covariance: tuple[float, float, float]
+    week_variance: tuple[float, float]
+    quantile: float
+    base: tuple[float, float, float]
+    briers: tuple[float, float, float]
+    n: int
+    n_events: int
+    n_weeks: int
+
+
+def decide(
+    probability: ArrayLike,
+    outcome: ArrayLike,
+    *,
+    week: ArrayLike,
+    error_ratio: ArrayLike = 0.0,
+    overlap: float = 1.0,
+    reference: ArrayLike | None = None,
+    widest: float = 0.8,
+) -> Decision:
+    """Decide from (n,) past predictions and their outcomes.
+
+    Args:
+        probability: the model's own predictions, before any recalibration.
+        outcome: 0 or 1 each.
+        week: whole number of the week of each prediction.
+        error_ratio: standard error of the outcome's measurement divided by the prediction's standard deviation; 0 for an
+            outcome that is seen as it is.
+        overlap: weeks that an outcome window lasts, from 1.
+        reference: a probability for each row that was known without the model. Where it predicts better, the model is
+            withheld. Without one the share of all is the reference, and stands in for the model.
+        widest: a base rate whose 95 % limits for a new week are further apart is withheld.
+
+    Raises:
+        ValueError: for a probability outside 0..1, an outcome other than 0 and 1, a week that is no whole number, a negative
+            ratio, an overlap below 1, ``widest`` outside 0..1, or unequal lengths.
+    """
+    p = numbers(probability, "probability", low=0.0, high=1.0).astype(np.float64)
+    y = flags(outcome, "outcome", length=len(p)).astype(np.float64)
+    weeks = numbers(week, "week", like=p.shape)
+    if (weeks != np.round(weeks)).any():
+        raise ValueError("week must be whole numbers")
+    ratio = numbers(error_ratio, "error_ratio", ndim=None, low=0.0)
+    if ratio.shape not in ((), p.shape):
+        raise ValueError(f"error_ratio has shape {ratio.shape}, need one number or {p.shape}")
+    other = None if reference is None else numbers(reference, "reference", like=p.shape, low=0.0, high=1.0)
+    number(overlap, "overlap", low=1.0)
+    number(widest, "widest", low=0.0, high=1.0)
+    calendar, code = np.unique(weeks, return_inverse=True)
+    events = int(y.sum())
+    if min(events, len(y) - events) < MIN_EVENTS:
+        return _too_early(len(y), events, n_weeks=len(calendar))
+    rows = _Rows(clipped_logit(p), y, code=code, ratio=np.broadcast_to(ratio, p.shape).astype(np.float64))
+    return _decided(rows, calendar, reference=other, overlap=overlap, widest=widest)
+
+
+def published(
+    decision: Decision, probability: ArrayLike, *, lower: ArrayLike | None = None, upper: ArrayLike | None = None
+) -> tuple[Floats, Floats, Floats]:
+    """(n,) published probability and 95 % limits; NaN where the number is withheld.
+
+    Args:
+        decision: what :func:`decide` decided.
+        probability: the model's (n,) numbers.
+        lower, upper: the model's own 95 % limits, if it has any; they are never narrowed.
+
+    Raises:
+        ValueError: for numbers outside 0..1 or shapes that do not match.
+    """
+    p = numbers(probability, "probability", low=0.0, high=1.0, is_missing_allowed=True).astype(np.float64)
+    own = np.zeros_like(p)
+    if lower is not None and upper is not None:
+        low = numbers(lower, "lower", like=p.shape, low=0.0, high=1.0, is_missing_allowed=True)
+        high = numbers(upper, "upper", like=p.shape, low=0.0, high=1.0, is_missing_allowed=True)
+        own = np.nan_to_num((clipped_logit(high) - clipped_logit(low)) / 2.0 / stats.norm.ppf(0.975))
+    if decision.verdict == WITHHELD:
+        return np.full_like(p, np.nan), np.full_like(p, np.nan), np.full_like(p, np.nan)
+    if decision.verdict == BASE_RATE:
+        share, lowest, highest = (np.where(np.isnan(p), np.nan, value) for value in decision.base)
+        return share, lowest, highest
+    x = clipped_logit(p)
+    centre = decision.intercept + decision.slope * x
+    shown = p if (decision.intercept, decision.slope) == (0.0, 1.0) else np.asarray(expit(centre))
+    v0, v01, v1 = decision.covariance
+    s0, s1 = decision.week_variance
+    variance = v0 + s0 + 2.0 * v01 * x + (v1 + s1) * x**2 + (decision.slope * own) ** 2
+    half = decision.quantile * np.sqrt(variance)
+    return shown, np.minimum(expit(centre - half), shown), np.maximum(expit(centre + half), shown)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Logits (n,) of the model, outcomes, codes of weeks in order of time, and error ratios."""
+
+    x: Floats
+    y: Floats
+    code: NDArray[np.intp]
+    ratio: Floats
+
+    def at(self, beta: Floats) -> tuple[Floats, Floats, Floats]:
+        """Probability (n,) of the measured outcome, and each week's score (K, 2) and information (K, 2, 2)."""
+        m, slope_a, slope_b = _measured(self.x, self.ratio, beta=beta)
+        weight = 1.0 / np.maximum(m * (1.0 - m), CLIP)
+        jacobian = np.column_stack([slope_a, slope_b])
+        n_weeks = int(self.code.max()) + 1
+        score = np.column_stack([self._sum(jacobian[:, j] * weight * (self.y - m), n_weeks) for j in range(2)])
+        information = np.empty((n_weeks, 2, 2))
+        for i in range(2):
+            for j in range(2):
+                information[:, i, j] = self._sum(jacobian[:, i] * jacobian[:, j] * weight, n_weeks)
+        return m, score, information
+
+    def _sum(self, values: Floats, n_weeks: int) -> Floats:
+        return np.bincount(self.code, weights=values, minlength=n_weeks).astype(np.float64)
+
+
+def _measured(x: Floats, ratio: Floats, *, beta: Floats) -> tuple[Floats, Floats, Floats]:
+    """P(measured outcome) and its derivatives by intercept and slope.
+
+    The recalibrated truth has probability p = expit(a + b x) and, on the Normal scale, the model's spread divided by b. So
+    an error of ``ratio`` times the model's spread gives Phi(Phi⁻¹(p) / sqrt(1 + b² ratio²)); without error it is p.
+    """
+    a, b = beta
+    p = np.clip(expit(a + b * x), CLIP, 1.0 - CLIP)
+    q = ndtri(p)
+    spread = np.sqrt(1.0 + (b * ratio) ** 2)
+    m = ndtr(q / spread)
+    density = np.exp(-0.5 * (q / spread) ** 2)
+    by_logit = p * (1.0 - p) / np.exp(-0.5 * q**2)
+    slope_a = density * by_logit / spread
+    slope_b = slope_a * x - density * q * b * ratio**2 / spread**3 / np.sqrt(2.0 * np.pi)
+    return np.clip(m, CLIP, 1.0 - CLIP), slope_a, slope_b
+
+
+def _fit(rows: _Rows) -> tuple[Floats, Floats, Floats]:
+    """Intercept and slope by Fisher scoring, with the score and information of each week there.
+
+    A prior of sixteen times the usual variance keeps separated outcomes finite.
+    """
+    prior = np.diag(1.0 / (16.0 * np.square(PRIOR_SD)))
+    beta, identity = np.array([0.0, 1.0]), np.array([0.0, 1.0])
+    score, information = rows.at(beta)[1:]
+    for _ in range(50):
+        gradient = score.sum(axis=0) - prior @ (beta - identity)
+        step = np.linalg.solve(information.sum(axis=0) + prior, gradient)
+        beta = beta + step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-300))
+        score, information = rows.at(beta)[1:]
+        if np.abs(step).max() < 1e-8:
+            break
+    return beta, score, information
+
+
+def _between_weeks(deviation: Floats, variance: Floats, *, prior_sd: float, overlap: float) -> float:
+    """Variance between weeks by moments of the (K,) deviations, the prior counting as ``PRIOR_WEEKS`` weeks."""
+    is_known = np.isfinite(variance) & (variance > 0) & (variance < 1e3)
+    d, weight = deviation[is_known], 1.0 / variance[is_known]
+    found = 0.0
+    if len(d) > 1:
+        excess = float((weight * (d - np.average(d, weights=weight)) ** 2).sum()) - (len(d) - 1)
+        found = max(0.0, excess / float(weight.sum() - (weight**2).sum() / weight.sum()))
+    windows = max(0.0, len(d) / overlap - 1.0)
+    return (PRIOR_WEEKS * prior_sd**2 + windows * found) / (PRIOR_WEEKS + windows)
+
+
+def _decided(rows: _Rows, calendar: Floats, *, reference: Floats | None, overlap: float, widest: float) -> Decision:
+    beta, score, information = _fit(rows)
+    total = information.sum(axis=0)
+    single = np.array([np.linalg.pinv(one) for one in information])
+    deviation = np.einsum("kij,kj->ki", single, score)
+    slope_variance = np.where(np.linalg.det(information) > 1e-3, single[:, 1, 1], np.nan)
+    between = (
+        _between_weeks(
+            score[:, 0] / np.maximum(information[:, 0, 0], 1e-12),
+            1.0 / np.maximum(information[:, 0, 0], 1e-12),
+            prior_sd=PRIOR_WEEK_SD[0],
+            overlap=overlap,
+        ),
+        _between_weeks(deviation[:, 1], slope_variance, prior_sd=PRIOR_WEEK_SD[1], overlap=overlap),
+    )
+    inverse = np.linalg.inv(total)
+    spread = np.einsum("kij,jl,klm->im", information, np.diag(between), information)
+    covariance = overlap * inverse @ (total + spread) @ inverse
+    away = beta - np.array([0.0, 1.0])
+    wald = float(away @ np.linalg.solve(covariance, away))
+    kept = max(0.0, 1.0 - 2.0 / wald) if wald > 0 else 0.0
+    corrected = np.array([0.0, 1.0]) + kept * away
+    with_prior = np.linalg.inv(np.linalg.inv(covariance) + np.diag(1.0 / np.square(PRIOR_SD)))
+    degrees = PRIOR_WEEKS + max(0.0, len(calendar) / overlap - 1.0)
+    quantile = float(stats.t.ppf(0.975, degrees))
+    base = _base_rate(rows, overlap=overlap, quantile=quantile)
+    known = _Known(calendar, beta, score=score, information=information, overlap=overlap)
+    briers = _forward_briers(rows, known, reference=reference)
+    n, events = len(rows.y), int(rows.y.sum())
+    slope_limit = float(beta[1] + quantile * np.sqrt(covariance[1, 1]))
+    rival = base if reference is None else None
+    verdict, reason = _verdict(corrected, kept, base=rival, briers=briers, slope_limit=slope_limit, widest=widest)
+    is_kept = verdict in (BASE_RATE, WITHHELD, AS_IS)
+    return Decision(
+        verdict,
+        reason,
+        0.0 if is_kept else float(corrected[0]),
+        1.0 if is_kept else float(corrected[1]),
+        (float(with_prior[0, 0]), float(with_prior[0, 1]), float(with_prior[1, 1])),
+        between,
+        quantile,
+        base,
+        briers,
+        n,
+        events,
+        len(calendar),
+    )
+
+
+def _verdict(
+    corrected: Floats,
+    kept: float,
+    *,
+    base: tuple[float, float, float] | None,
+    briers: tuple[float, float, float],
+    slope_limit: float,
+    widest: float,
+) -> tuple[str, str]:
+    model, recalibrated, rival = briers
+    is_compared = np.isfinite(rival)
+    is_recalibrated = kept > 0 and corrected[1] > 0 and not (is_compared and model < recalibrated)
+    best = recalibrated if is_recalibrated else model
+    why = None
+    if is_compared and rival < best:
+        what = "the share of all" if base is not None else "what is known without it"
+        why = f"in past weeks {what} predicted better than the model (Brier score {rival:.4f} against {best:.4f})"
+    elif slope_limit <= 0 or (kept > 0 and corrected[1] <= 0):
+        why = "in past weeks the model ranked students no better than chance"
+    if why is None:
+        return (RECALIBRATED, _fault(corrected)) if is_recalibrated else (AS_IS, NO_FAULT)
+    if base is None:
+        return WITHHELD, why
+    share, low, high = base
+    if high - low > widest:
+        return WITHHELD, f"{why}, and that share itself may be {low:.0%} to {high:.0%} in a new week"
+    return BASE_RATE, f"{why}; every student is shown that share, {share:.0%}"
+
+
+def _fault(corrected: Floats) -> str:
+    """What was wrong with the model, for readers."""
+    said = "too extreme" if corrected[1] < 1 else "too timid"
+    shift = "" if abs(corrected[0]) < 0.1 else f" and too {'low' if corrected[0] > 0 else 'high'}"
+    return (
+        f"in past weeks the model's probabilities were {said}{shift}; corrected by slope {corrected[1]:.2f} and shift "
+        f"{corrected[0]:+.2f} logits"
+    )
+
+
+def _too_early(n: int, n_events: int, *, n_weeks: int) -> Decision:
+    unknown = (float("nan"),) * 3
+    return Decision(
+        TOO_EARLY,
+        f"not yet checked: {n:,} outcomes of past weeks are known, {n_events:,} of them events; {MIN_EVENTS} of either kind "
+        "are needed",
+        0.0,
+        1.0,
+        (PRIOR_SD[0] ** 2, 0.0, PRIOR_SD[1] ** 2),
+        (PRIOR_WEEK_SD[0] ** 2, PRIOR_WEEK_SD[1] ** 2),
+        float(stats.norm.ppf(0.975)),
+        unknown,
+        unknown,
+        n,
+        n_events,
+        n_weeks,
+    )
+
+
+def _base_rate(rows: _Rows, *, overlap: float, quantile: float) -> tuple[float, float, float]:
+    """Share of events over all weeks, and 95 % limits for the share of a new week."""
+    n = np.bincount(rows.code).astype(np.float64)
+    events = np.bincount(rows.code, weights=rows.y)
+    share = float(events.sum() / n.sum())
+    weight = n * share * (1.0 - share)
+    between = _between_weeks((events - n * share) / weight, 1.0 / weight, prior_sd=PRIOR_WEEK_SD[0], overlap=overlap)
+    total = weight.sum()
+    variance = overlap * (total + between * (weight**2).sum()) / total**2 + between
+    centre, half = np.log(share / (1.0 - share)), quantile * np.sqrt(variance)
+    return share, float(expit(centre - half)), float(expit(centre + half))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The fit of all weeks, from which the recalibration known at each week follows.
+
+    ``calendar`` (K,) week numbers, ``beta`` (2,) of all weeks, and each week's score (K, 2) and information (K, 2, 2) there.
+    """
+
+    calendar: Floats
+    beta: Floats
+    score: Floats
+    information: Floats
+    overlap: float
+
+    def before(self, week: float) -> NDArray[np.bool_]:
+        """(K,) weeks whose outcomes were known at the start of a week."""
+        return np.asarray(self.calendar <= week - 1 - self.overlap)
+
+    def beta_at(self, week: float) -> Floats:
+        """One Newton step from the fit of all weeks to that of the weeks known at ``week``, with the usual prior."""
+        known, prior = self.before(week), np.diag(1.0 / np.square(PRIOR_SD))
+        gradient = self.score[known].sum(axis=0) / self.overlap - prior @ (self.beta - np.array([0.0, 1.0]))
+        return self.beta + np.linalg.solve(self.information[known].sum(axis=0) / self.overlap + prior, gradient)
+
+
+def _forward_briers(rows: _Rows, known: _Known, *, reference: Floats | None) -> tuple[float, float, float]:
+    """Brier scores of the model, recalibrated and reference, each week predicted from what was known at its start."""
+    n, events = np.bincount(rows.code).astype(np.float64), np.bincount(rows.code, weights=rows.y)
+    n_weeks = len(known.calendar)
+    at_week, share, is_compared = np.tile(known.beta, (n_weeks, 1)), np.zeros(n_weeks), np.zeros(n_weeks, np.bool_)
+    for k, week in enumerate(known.calendar):
+        earlier = known.before(week)
+        seen, happened = float(n[earlier].sum()), float(events[earlier].sum())
+        is_compared[k] = min(happened, seen - happened) >= MIN_EVENTS
+        if is_compared[k]:
+            share[k], at_week[k] = happened / seen, known.beta_at(week)
+    if is_compared.sum() < MIN_COMPARED:
+        return (float("nan"),) * 3
+    row = is_compared[rows.code]
+    x, y, ratio, code = rows.x[row], rows.y[row], rows.ratio[row], rows.code[row]
+    model = _measured(x, ratio, beta=np.array([0.0, 1.0]))[0]
+    changed = _measured(x, ratio, beta=at_week[code].T)[0]
+    other = share[code] if reference is None else reference[row]
+    brier = [float(((said - y) ** 2).mean()) for said in (model, changed, other)]
+    return brier[0], brier[1], brier[2]
