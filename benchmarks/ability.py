@@ -1,6 +1,8 @@
 """Ability over time: the next answer on published logs, coverage on simulated cohorts, and speed.
 
-    python -m benchmarks.ability [--quick] [--parts next-answer,coverage,speed] [--logs ASSISTments,EdNet,Statics] [--data FOLDER]
+    python -m benchmarks.ability [--quick] [--parts PART,…] [--logs ASSISTments,EdNet,Statics] [--data FOLDER]
+
+Parts: next-answer, new-students, coverage, speed.
 
 The logs are read from `shared/data` beside the checkout. Hyperparameters, effects and peers are estimated on the
 training part. Elo and the filter go on learning in the test part; item mean, PFA and Best-LR are frozen, as published.
@@ -24,7 +26,8 @@ from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.ability.next_answer import fit_effects, learn_next
 from seedtest_analytics.stats.ability.smoothing import change_between, smooth
-from seedtest_analytics.stats.verification.next_answer import PEERS
+from seedtest_analytics.stats.ability.walk import split_by_student
+from seedtest_analytics.stats.verification.next_answer import PEERS, mixture
 from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
 Floats = NDArray[np.float64]
@@ -33,7 +36,7 @@ Floats = NDArray[np.float64]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small cohorts, one log")
-    parser.add_argument("--parts", default="next-answer,coverage,speed")
+    parser.add_argument("--parts", default="next-answer,new-students,coverage,speed")
     parser.add_argument("--logs", default="ASSISTments,EdNet,Statics")
     parser.add_argument("--data", type=Path, default=SHARED, help="folder of the published logs")
     arguments = parser.parse_args()
@@ -43,6 +46,10 @@ def main() -> None:
         for name in ["ASSISTments"] if arguments.quick else arguments.logs.split(","):
             folder = arguments.data
             next_answer(statics(folder) if name == "Statics" else forward_in_time(name, folder))
+    if "new-students" in parts:
+        for name in ["ASSISTments"] if arguments.quick else arguments.logs.split(","):
+            if name in FILES:
+                new_students(forward_in_time(name, arguments.data))
     if "coverage" in parts:
         coverage(1 if arguments.quick else 5)
     if "speed" in parts:
@@ -68,9 +75,27 @@ def next_answer(log: Log) -> None:
     print({name: (float(f"{e.variance:.3g}"), float(f"{e.walk:.3g}")) for name, e in effects.items()})
 
 
+def new_students(log: Log) -> None:
+    """Print scores of each half of the students, predicted by methods fitted to the other half; one table a fold."""
+    answers = log.answers
+    folds = list(split_by_student(answers, peers=PEERS))
+    for fold, other in (folds, folds[::-1]):
+        together = {name: np.r_[other.probability[name], fold.probability[name]] for name in fold.probability}
+        outcomes = answers.correct[np.r_[other.rows, fold.rows]].astype(np.float64)
+        mixed = mixture(together, outcomes, is_training=np.arange(len(outcomes)) < len(other.rows))
+        tested = answers.take(fold.rows)
+        print(f"\n{log.name}, new students: {len(tested)} answers for testing, the mixture weighted by the other half")
+        print("| method | AUC | SE | log loss | Brier | calibration slope |\n|---|---|---|---|---|---|")
+        for name, probability in {**fold.probability, "mixture of all": mixed[len(other.rows) :]}.items():
+            _scores(name, probability, tested)
+
+
 def _row(name: str, probability: Floats, log: Log) -> None:
-    test = log.is_test
-    score = score_probabilities(probability[test], log.answers.correct[test], clusters=log.answers.student[test])
+    _scores(name, probability[log.is_test], log.answers.take(log.is_test))
+
+
+def _scores(name: str, probability: Floats, tested: Answers) -> None:
+    score = score_probabilities(probability, tested.correct, clusters=tested.student)
     print(
         f"| {name} | {score.auc:.4f} | {score.auc_se:.4f} | {score.log_score:.4f} | {score.brier:.4f} "
         f"| {score.calibration_slope:.3f} ± {score.calibration_slope_se:.3f} |",

@@ -19,12 +19,15 @@ def test_one_row_for_each_method_the_best_first(seedtest: Seedtest, database: En
     rows = [
         line.strip()
         for line in output.splitlines()
-        if line.strip().startswith(("ability", "Elo", "Best", "PFA", "item"))
+        if line.strip().startswith(("ability", "Elo", "Best", "PFA", "DAS3H", "item", "mixture of"))
     ]
-    assert len(rows) == 6
-    assert rows[0].startswith("ability")
-    areas = [float(next(word for word in row.split() if word.startswith("0."))) for row in rows]
-    assert areas == sorted(areas, reverse=True)
+    assert len(rows) == 15
+    forward, new_students = rows[:7], rows[7:]
+    assert forward[0].startswith("ability")
+    assert any(row.startswith("mixture of all") for row in new_students)
+    for table in (forward, new_students):
+        areas = [float(next(word for word in row.split() if word.startswith("0."))) for row in table]
+        assert areas == sorted(areas, reverse=True)
     assert "docs/ability.md" in output
 
 

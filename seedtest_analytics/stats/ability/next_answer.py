@@ -1,13 +1,15 @@
 """The second layer: the probability of the next answer. Its effects serve prediction alone; ability excludes them.
 
 It starts from the ability's expectation and adds what the history says: counts of right and wrong answers in the topic and to
-the item, the last answers, pauses, and effects of items, students and sequences. ``next_answer_kernels`` has the equation.
+the item, the last answers, pauses, and effects of items, students and sequences. ``next_answer_kernels`` has the equation,
+``next_answer_effects`` the kinds of effects.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,62 +17,29 @@ from numpy.typing import ArrayLike, NDArray
 from seedtest_analytics.stats.ability.data import Answers, Floats
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.filtering import Filtered, FilterState, expect, find_slots
-from seedtest_analytics.stats.checks import array_of, count, number, one_of
+from seedtest_analytics.stats.ability.next_answer_effects import EFFECTS, Effect, Loading, Owner
+from seedtest_analytics.stats.checks import array_of, count
 
-_NEVER = -1e300
 _CHUNK = 200_000
 """Answers whose features are in memory at once."""
-
-Owner = Literal["item", "topic", "student", "repeat", "sequence"]
-Loading = Literal["one", "logit", "last"]
-
-
-@dataclass(frozen=True)
-class Effect:
-    """Effects with one prior: one per ``owner``, times ``loading``.
-
-    ``variance`` is the prior's, in logits²; ``walk`` is added per day. With ``fade`` > 0 the effect returns to 0 at this
-    rate a day instead. A repeat is a student's item, a sequence an item after a given item, answered right or wrong.
-
-    Raises AbilityDataError for another owner or loading, or a negative number.
-    """
-
-    owner: Owner
-    loading: Loading = "one"
-    variance: float = 0.05
-    walk: float = 0.0
-    fade: float = 0.0
-
-    def __post_init__(self) -> None:
-        one_of(self.owner, "owner", choices=get_args(Owner), error=AbilityDataError)
-        one_of(self.loading, "loading", choices=get_args(Loading), error=AbilityDataError)
-        for name in ("variance", "walk", "fade"):
-            number(getattr(self, name), name, low=0.0, error=AbilityDataError)
-
-
-EFFECTS: dict[str, Effect] = {
-    "item": Effect("item", variance=0.01, walk=0.0005),
-    "item lately": Effect("item", variance=0.1, fade=0.3),
-    "topic lately": Effect("topic", variance=0.03, fade=5.0),
-    "discrimination": Effect("item", "logit", variance=0.05),
-    "item after a right answer": Effect("item", "last", variance=0.05),
-    "student after a right answer": Effect("student", "last", variance=0.05),
-    "form": Effect("student", variance=0.05, fade=8.0),
-    "item after an item": Effect("sequence", variance=0.1),
-    "item of a student": Effect("repeat", variance=0.3),
-}
-"""The default effects by name. ``fit_effects`` scales their variances to a log."""
+_COEFFICIENT_VARIANCE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class NextAnswerState:
-    """What the second layer knows after its answers; ``beliefs`` has one (n, 3) array per effect of ``effects``."""
+    """What the second layer knows after its answers.
+
+    ``beliefs`` has one (n, 3) array per effect of ``effects``; ``keys`` has the codes of owners that are pairs, by owner, in
+    the order of first appearance. ``students``, ``pairs``, ``repeats`` and ``items`` are histories, whose columns
+    ``next_answer_kernels`` names.
+    """
 
     effects: dict[str, Effect]
     students: Floats
     pairs: Floats
     repeats: Floats
-    sequence_keys: NDArray[np.int64]
+    items: Floats
+    keys: dict[Owner, NDArray[np.int64]]
     beliefs: dict[str, Floats]
     coefficients: Floats
     covariance: Floats
@@ -85,26 +54,26 @@ class NextAnswers:
     log_likelihood: float
 
 
-_COEFFICIENT_VARIANCE = 0.1
-
-
 def learn_next(filtered: Filtered, effects: dict[str, Effect] | None = None) -> NextAnswers:
     """Predict and learn every answer of a pass from the start."""
+    return continue_next(_empty(EFFECTS if effects is None else effects), filtered)
+
+
+def _empty(effects: dict[str, Effect]) -> NextAnswerState:
     from seedtest_analytics.stats.ability import next_answer_kernels as kernels
 
-    chosen = dict(EFFECTS) if effects is None else dict(effects)
     n = kernels.N_FEATURES
-    empty = NextAnswerState(
-        chosen,
-        students=np.empty((0, 6)),
+    return NextAnswerState(
+        dict(effects),
+        students=np.empty((0, kernels.N_STUDENT)),
         pairs=np.empty((0, 4)),
         repeats=np.empty((0, 4)),
-        sequence_keys=np.empty(0, dtype=np.int64),
-        beliefs={name: np.empty((0, 3)) for name in chosen},
+        items=np.empty((0, 2)),
+        keys={},
+        beliefs={name: np.empty((0, 3)) for name in effects},
         coefficients=np.zeros(n),
         covariance=np.eye(n) * _COEFFICIENT_VARIANCE,
     )
-    return continue_next(empty, filtered)
 
 
 def continue_next(state: NextAnswerState, filtered: Filtered) -> NextAnswers:
@@ -113,8 +82,8 @@ def continue_next(state: NextAnswerState, filtered: Filtered) -> NextAnswers:
     total = 0.0
     for first in range(0, len(probability), _CHUNK):
         rows = slice(first, first + _CHUNK)
-        state, p, log_likelihood = _learn(state, filtered, rows=rows)
-        probability[rows] = p
+        described = _describe(state, _rows_of(filtered, rows), learn=True)
+        state, probability[rows], log_likelihood = _regress(described, learn=True)
         total += log_likelihood
     return NextAnswers(state, probability, log_likelihood=total)
 
@@ -144,7 +113,7 @@ def predict_next(
     pair, _ = find_slots(wanted.student, wanted.topic, known=ability.pair_keys)
     repeat, _ = find_slots(wanted.student, wanted.item, known=ability.repeat_keys)
     rows = _Rows(wanted, pair, repeat=repeat, logit=expected.logit, variance=expected.variance)
-    _, p, _ = _predict(state, rows, learn=False)
+    _, p, _ = _regress(_describe(state, rows, learn=False), learn=False)
     return np.asarray(wanted.in_given_order(p))
 
 
@@ -157,26 +126,40 @@ class _Rows:
     variance: Floats
 
 
-def _learn(state: NextAnswerState, filtered: Filtered, *, rows: slice) -> tuple[NextAnswerState, Floats, float]:
-    chunk = _Rows(
+def _rows_of(filtered: Filtered, rows: slice) -> _Rows:
+    return _Rows(
         filtered.answers.take(rows),
         filtered.pair_slot[rows],
         repeat=filtered.repeat_slot[rows],
         logit=filtered.logit[rows],
         variance=filtered.variance[rows],
     )
-    return _predict(state, chunk, learn=True)
 
 
-def _predict(state: NextAnswerState, rows: _Rows, *, learn: bool) -> tuple[NextAnswerState, Floats, float]:
-    """The state after the rows (with ``learn``), P(right) before each, and Σ log P(answer)."""
+@dataclass(frozen=True, eq=False)
+class _Described:
+    """Rows with their features (n, F), the row of every effect in its kind's beliefs (n, C), -1 for none, and the state
+    whose histories know the rows while its beliefs do not."""
+
+    rows: _Rows
+    state: NextAnswerState
+    features: Floats
+    codes: NDArray[np.int64]
+
+
+def _describe(state: NextAnswerState, rows: _Rows, *, learn: bool) -> _Described:
     from seedtest_analytics.stats.ability import next_answer_kernels as kernels
 
     answers, n = rows.answers, len(rows.logit)
-    students = _extended(state.students, answers.student, row=[-1.0, -1.0, -1.0, -1.0, _NEVER, 0.0])
-    pairs = _extended(state.pairs, rows.pair, row=[0.0, 0.0, -1.0, _NEVER])
-    repeats = _extended(state.repeats, rows.repeat, row=[0.0, 0.0, -1.0, _NEVER])
-    features, last_item = np.empty((n, kernels.N_FEATURES)), np.empty(n, dtype=np.int32)
+    after = replace(
+        state,
+        students=_extended(state.students, answers.student, row=kernels.NEW_STUDENT),
+        pairs=_extended(state.pairs, rows.pair, row=kernels.NEW_PAIR),
+        repeats=_extended(state.repeats, rows.repeat, row=kernels.NEW_PAIR),
+        items=_extended(state.items, answers.item, row=kernels.NEW_ITEM),
+        keys=dict(state.keys),
+    )
+    features, contexts = np.empty((n, kernels.N_FEATURES)), np.empty((n, kernels.N_CONTEXTS), dtype=np.int32)
     kernels.describe(
         answers.student,
         answers.item,
@@ -186,42 +169,83 @@ def _predict(state: NextAnswerState, rows: _Rows, *, learn: bool) -> tuple[NextA
         answers.day,
         answers.correct,
         rows.logit,
-        students,
-        pairs,
-        repeats,
+        rows.variance,
+        after.students,
+        after.pairs,
+        after.repeats,
+        after.items,
         features,
-        last_item,
+        contexts,
         learn,
     )
-    sequence, sequence_keys = find_slots(last_item + np.int32(1), answers.item, known=state.sequence_keys)
-    owners = {
-        "item": answers.item,
-        "topic": answers.topic,
-        "student": answers.student,
-        "repeat": np.where(features[:, _HAS_REPEAT] > 0, rows.repeat, -1),
-        "sequence": np.where(last_item >= 0, sequence, -1),
+    owners = {effect.owner for effect in state.effects.values()}
+    by_owner = {
+        owner: _owner_codes(owner, rows, features=features, contexts=contexts, keys=after.keys) for owner in owners
     }
-    columns = {"one": np.ones(n), "logit": features[:, 1], "last": features[:, 6]}
+    codes = np.empty((n, len(state.effects)), dtype=np.int64)
+    for c, effect in enumerate(state.effects.values()):
+        codes[:, c] = by_owner[effect.owner]
+    return _Described(rows, after, features=features, codes=codes)
+
+
+def _owner_codes(
+    owner: Owner, rows: _Rows, *, features: Floats, contexts: NDArray[np.int32], keys: dict[Owner, NDArray[np.int64]]
+) -> NDArray[np.int32]:
+    """(n,) codes of the owner from 0, -1 for none; ``keys`` of an owner that is a pair grow."""
+    from seedtest_analytics.stats.ability import next_answer_kernels as kernels
+
+    answers = rows.answers
+    if owner == "all":
+        return np.zeros(len(rows.logit), dtype=np.int32)
+    if owner == "repeat":
+        return np.where(features[:, kernels.HAS_REPEAT] > 0, rows.repeat, -1)
+    plain = {"item": answers.item, "topic": answers.topic, "student": answers.student}
+    if owner in plain:
+        return plain[owner]
+    direct = {
+        "results": kernels.LAST_RESULTS,
+        "pause in topic": kernels.TOPIC_PAUSE,
+        "pause of item": kernels.ITEM_PAUSE,
+    }
+    if owner in direct:
+        return contexts[:, direct[owner]]
+    column, second = {
+        "sequence": (0, answers.item),
+        "sequence 2": (1, answers.item),
+        "sequence 3": (2, answers.item),
+        "sequence 4": (3, answers.item),
+        "item and results": (kernels.FIRST_RESULTS, answers.item),
+        "pause of student": (kernels.STUDENT_PAUSE, answers.student),
+        "repeated result of student": (kernels.REPEATED_RESULT, answers.student),
+    }[owner]
+    first = np.ascontiguousarray(contexts[:, column])
+    slots, keys[owner] = find_slots(first + np.int32(1), second, known=keys.get(owner, np.empty(0, dtype=np.int64)))
+    return np.where(first >= 0, slots, -1)
+
+
+def _regress(described: _Described, *, learn: bool) -> tuple[NextAnswerState, Floats, float]:
+    """The state after the rows (with ``learn``), P(right) before each, and Σ log P(answer)."""
+    from seedtest_analytics.stats.ability import next_answer_kernels as kernels
+
+    state, rows = described.state, described.rows
     kinds = list(state.effects.values())
     beliefs = [
-        _extended(state.beliefs[name], owners[effect.owner], row=[0.0, 0.0, _NEVER])
-        for name, effect in state.effects.items()
+        _extended(values, described.codes[:, c], row=kernels.NEW_EFFECT)
+        for c, values in enumerate(state.beliefs[name] for name in state.effects)
     ]
     offsets = np.r_[0, np.cumsum([len(values) for values in beliefs])].astype(np.int64)
-    codes = np.empty((n, len(kinds)), dtype=np.int64)
-    for c, effect in enumerate(kinds):
-        codes[:, c] = np.where(owners[effect.owner] >= 0, owners[effect.owner] + offsets[c], -1)
     everything = np.concatenate([*beliefs, np.empty((0, 3))])
     coefficients, covariance = state.coefficients.copy(), state.covariance.copy()
-    p = np.empty(n)
+    p = np.empty(len(rows.logit))
+    columns = _loading_columns()
     log_likelihood = kernels.predict_and_learn(
         rows.logit,
         rows.variance,
-        answers.day,
-        answers.correct,
-        features,
-        codes,
-        np.column_stack([columns[effect.loading] for effect in kinds]) if kinds else np.empty((n, 0)),
+        rows.answers.day,
+        rows.answers.correct,
+        described.features,
+        np.where(described.codes >= 0, described.codes + offsets[:-1], -1),
+        np.array([columns[effect.loading] for effect in kinds], dtype=np.int64),
         np.array([[effect.variance, effect.walk, effect.fade] for effect in kinds]).reshape(-1, 3),
         everything,
         coefficients,
@@ -229,12 +253,8 @@ def _predict(state: NextAnswerState, rows: _Rows, *, learn: bool) -> tuple[NextA
         p,
         learn,
     )
-    after = NextAnswerState(
-        state.effects,
-        students=students,
-        pairs=pairs,
-        repeats=repeats,
-        sequence_keys=sequence_keys,
+    after = replace(
+        state,
         beliefs={name: everything[offsets[c] : offsets[c + 1]] for c, name in enumerate(state.effects)},
         coefficients=coefficients,
         covariance=covariance,
@@ -242,10 +262,23 @@ def _predict(state: NextAnswerState, rows: _Rows, *, learn: bool) -> tuple[NextA
     return after, p, float(log_likelihood)
 
 
-_HAS_REPEAT = 17
-_SCALE = 4.0
-_WORTH = 2.0
-"""Log likelihood that a larger variance must earn: twice what Akaike's criterion asks of a parameter."""
+def _loading_columns() -> dict[Loading, int]:
+    from seedtest_analytics.stats.ability import next_answer_kernels as kernels
+
+    return {
+        "one": 0,
+        "logit": kernels.LOGIT,
+        "last": kernels.LAST,
+        "last in topic": kernels.LAST_IN_TOPIC,
+        "right in topic": kernels.TOPIC_RIGHT,
+        "wrong in topic": kernels.TOPIC_WRONG,
+        "form": kernels.FORM,
+    }
+
+
+_SCALE = 2.0
+_PRIOR_SD_LOG = 1.5
+"""SD of the log of a scale around the default, as of the hyperparameters: a factor of 4 must earn 0.4 nats."""
 
 
 def _extended(values: Floats, codes: NDArray[Any], *, row: list[float]) -> Floats:
@@ -255,44 +288,43 @@ def _extended(values: Floats, codes: NDArray[Any], *, row: list[float]) -> Float
 
 
 def fit_effects(
-    filtered: Filtered, *, effects: dict[str, Effect] | None = None, max_answers: int = 60_000, rounds: int = 3
+    filtered: Filtered, *, effects: dict[str, Effect] | None = None, max_answers: int = 100_000, rounds: int = 6
 ) -> dict[str, Effect]:
     """Scale the variance and walk of every effect by predictive likelihood, one effect after the other.
 
-    A round tries four times and a quarter of each current scale. A larger scale must raise the log likelihood by
-    ``_WORTH``, and a smaller one may cost as much: so an effect that says nothing shrinks round by round. Only the first
-    ``max_answers`` answers count.
+    maximise  Σ_n log P(answer n | answers before n) + log prior,   log scale ~ N(0, 1.5²)
+
+    The first round tries twice and half of each scale; the next ones go on where the one before gained. The prior
+    keeps the scale of an effect about which the answers say nothing. Only the first ``max_answers`` answers count.
 
     Raises AbilityDataError for ``max_answers`` or ``rounds`` that are not whole numbers from 1.
     """
     count(max_answers, "max_answers", low=1, error=AbilityDataError)
     count(rounds, "rounds", low=1, error=AbilityDataError)
-    chosen = dict(EFFECTS) if effects is None else dict(effects)
-    start = learn_next(_head(filtered, 0), chosen).state
-    head = _head(filtered, max_answers)
+    start = dict(EFFECTS) if effects is None else dict(effects)
+    described = _describe(_empty(start), _rows_of(filtered, slice(0, max_answers)), learn=True)
 
-    def loss(candidate: dict[str, Effect]) -> float:
-        return -continue_next(replace(start, effects=candidate), head).log_likelihood
+    def loss(log_scale: dict[str, float]) -> float:
+        chosen = {name: _scaled(effect, math.exp(log_scale[name])) for name, effect in start.items()}
+        log_likelihood = _regress(replace(described, state=replace(described.state, effects=chosen)), learn=True)[2]
+        return 0.5 * sum((value / _PRIOR_SD_LOG) ** 2 for value in log_scale.values()) - log_likelihood
 
-    best = loss(chosen)
+    found = dict.fromkeys(start, 0.0)
+    best = loss(found)
+    steps: dict[str, tuple[float, ...]] = dict.fromkeys(start, (math.log(_SCALE), -math.log(_SCALE)))
     for _ in range(rounds):
-        for name in chosen:
-            for scale in (_SCALE, 1.0 / _SCALE):
-                tried = chosen | {name: _scaled(chosen[name], scale)}
+        moved: dict[str, tuple[float, ...]] = {}
+        for name, tries in steps.items():
+            for step in tries:
+                tried = found | {name: found[name] + step}
                 value = loss(tried)
-                if value < best + (_WORTH if scale < 1.0 else -_WORTH):
-                    chosen, best = tried, value
+                if value < best:
+                    found, best = tried, value
+                    moved[name] = (step,)
                     break
-    return chosen
+        steps = moved
+    return {name: _scaled(effect, math.exp(found[name])) for name, effect in start.items()}
 
 
 def _scaled(effect: Effect, scale: float) -> Effect:
     return replace(effect, variance=effect.variance * scale, walk=effect.walk * scale)
-
-
-def _head(filtered: Filtered, n: int) -> Filtered:
-    """The first ``n`` answers of a pass, as far as the second layer reads it."""
-    names = ("probability", "logit", "variance", "earlier", "earlier_in_topic", "pair_slot", "repeat_slot")
-    return replace(
-        filtered, answers=filtered.answers.take(slice(0, n)), **{name: getattr(filtered, name)[:n] for name in names}
-    )

@@ -16,15 +16,39 @@ from numba import njit
 
 from seedtest_analytics.stats.irt.kernels import FASTMATH
 
-LAST_CORRECT, BEFORE_LAST, LAST_ITEM, LAST_TOPIC, LAST_TIME, ANSWERED = range(6)
-"""Columns of a student's history; -1 where there is nothing yet."""
+RESULTS, ITEMS = 0, 5
+"""First columns of a student's last five results and last four items, the newest first; -1 where there is none."""
+N_RESULTS, N_ITEMS = 5, 4
+LAST_TOPIC, LAST_TIME, ANSWERED, SURPRISE, SURPRISE_WEIGHT, SLOWNESS = range(9, 15)
+"""``SURPRISE`` is the faded sum of answer - P(right) by ability, ``SLOWNESS`` the faded mean of log pause over the item's."""
+N_STUDENT = 15
 RIGHT, WRONG, CORRECT, TIME = range(4)
 """Columns of the history of a student's topic or item."""
-N_FEATURES = 20
+PAUSE_SUM, PAUSE_WEIGHT = range(2)
+"""Columns of an item: log seconds until the next answer."""
+N_FEATURES = 24
+LOGIT, TOPIC_RIGHT, TOPIC_WRONG, LAST, LAST_IN_TOPIC, HAS_REPEAT, FORM = 1, 2, 3, 6, 7, 17, 20
+"""Features that are loadings of effects too."""
+N_CONTEXTS = 10
+FIRST_RESULTS, LAST_RESULTS, TOPIC_PAUSE, ITEM_PAUSE, STUDENT_PAUSE, REPEATED_RESULT = range(4, 10)
+"""Columns of the contexts; the first four are sequences by lag."""
 MEAN, VARIANCE, SEEN = range(3)
 """Columns of an effect."""
 _NEVER = -1e300
 _PROBIT = math.pi / 8.0
+_FADE = 0.8
+"""Weight that an earlier surprise or pause keeps after one more answer."""
+_USUAL_LOG_SECONDS, _USUAL_WEIGHT = 3.5, 2.0
+_LONGEST_PAUSE = 1800.0
+"""Seconds after which a pause says nothing about the answer before it."""
+_DAY = 86400.0
+_PAUSES = 64
+"""More bins than pauses have."""
+NEW_STUDENT = [-1.0] * (N_RESULTS + N_ITEMS + 1) + [_NEVER, 0.0, 0.0, 0.0, 0.0]
+NEW_PAIR = [0.0, 0.0, -1.0, _NEVER]
+NEW_ITEM = [_USUAL_LOG_SECONDS * _USUAL_WEIGHT, _USUAL_WEIGHT]
+NEW_EFFECT = [0.0, 0.0, _NEVER]
+"""Histories and effects before the first answer."""
 
 
 @njit(cache=True, nogil=True)
@@ -39,29 +63,60 @@ def _pause(now, before) -> float:
 
 
 @njit(cache=True, nogil=True)
+def _pause_bin(now, before) -> int:
+    """Bin of the pause: each is e times as long as the one before it; 0 where there is nothing before."""
+    if before == _NEVER:
+        return 0
+    return min(2 + int(math.log(max((now - before) * _DAY, 0.5)) + 0.7), _PAUSES - 1)
+
+
+@njit(cache=True, nogil=True)
 def describe(
-    student, item, topic, pair, repeat, day, correct, logit, students, pairs, repeats, features, last_item, learn
+    student,
+    item,
+    topic,
+    pair,
+    repeat,
+    day,
+    correct,
+    logit,
+    variance,
+    students,
+    pairs,
+    repeats,
+    items,
+    features,
+    contexts,
+    learn,
 ) -> None:
-    """Fill ``features`` (n, N_FEATURES) and ``last_item`` (n,): 2 · previous item + its correctness, -1 for none.
+    """Fill ``features`` (n, N_FEATURES) and ``contexts`` (n, N_CONTEXTS), codes from 0 or -1 for none.
 
     ``pair`` and ``repeat`` are slots of the histories ``pairs`` and ``repeats``. With ``learn`` the histories go on.
     """
     for n in range(len(student)):
         own, of_topic, of_item = students[student[n]], pairs[pair[n]], repeats[repeat[n]]
         same = 1.0 if own[LAST_TOPIC] == topic[n] else 0.0
-        last, last_in_topic, last_to_item = _sign(own[LAST_CORRECT]), _sign(of_topic[CORRECT]), _sign(of_item[CORRECT])
+        last, last_in_topic, last_to_item = _sign(own[RESULTS]), _sign(of_topic[CORRECT]), _sign(of_item[CORRECT])
         pause, pause_of_item = _pause(day[n], own[LAST_TIME]), _pause(day[n], of_item[TIME])
+        slow, log_seconds = 0.0, -1.0
+        if own[RESULTS] >= 0.0:
+            seconds = (day[n] - own[LAST_TIME]) * _DAY
+            if 0.0 < seconds < _LONGEST_PAUSE:
+                usual = items[int(own[ITEMS])]
+                log_seconds = math.log(max(seconds, 1.0))
+                slow = log_seconds - usual[PAUSE_SUM] / usual[PAUSE_WEIGHT]
+        slowness = own[SLOWNESS] if log_seconds < 0.0 else _FADE * own[SLOWNESS] + (1.0 - _FADE) * slow
         row = features[n]
         row[0] = 1.0
-        row[1] = 0.5 * logit[n]
-        row[2] = math.log1p(of_topic[RIGHT])
-        row[3] = math.log1p(of_topic[WRONG])
+        row[LOGIT] = 0.5 * logit[n]
+        row[TOPIC_RIGHT] = math.log1p(of_topic[RIGHT])
+        row[TOPIC_WRONG] = math.log1p(of_topic[WRONG])
         row[4] = math.log1p(of_item[RIGHT])
         row[5] = math.log1p(of_item[WRONG])
-        row[6] = last
-        row[7] = last_in_topic
+        row[LAST] = last
+        row[LAST_IN_TOPIC] = last_in_topic
         row[8] = last_to_item
-        row[9] = _sign(own[BEFORE_LAST])
+        row[9] = _sign(own[RESULTS + 1])
         row[10] = same
         row[11] = last * same
         row[12] = pause
@@ -69,21 +124,52 @@ def describe(
         row[14] = pause_of_item
         row[15] = pause * last
         row[16] = pause_of_item * last_to_item
-        row[17] = 1.0 if of_item[TIME] != _NEVER else 0.0
+        row[HAS_REPEAT] = 1.0 if of_item[TIME] != _NEVER else 0.0
         row[18] = math.log1p(own[ANSWERED]) / 3.0
         row[19] = 1.0 if of_topic[TIME] == _NEVER else 0.0
-        last_item[n] = -1 if own[LAST_CORRECT] < 0 else 2 * int(own[LAST_ITEM]) + int(own[LAST_CORRECT])
+        row[FORM] = own[SURPRISE] / (own[SURPRISE_WEIGHT] + 1.0)
+        row[21] = slow
+        row[22] = slow * last
+        row[23] = slowness
+        _fill_contexts(contexts[n], own, of_topic, of_item, day[n])
         if learn:
             y = float(correct[n])
+            if log_seconds >= 0.0:
+                usual = items[int(own[ITEMS])]
+                usual[PAUSE_SUM] += log_seconds
+                usual[PAUSE_WEIGHT] += 1.0
+            own[SLOWNESS] = slowness
+            expected = 1.0 / (1.0 + math.exp(-logit[n] / math.sqrt(1.0 + _PROBIT * variance[n])))
+            own[SURPRISE] = _FADE * own[SURPRISE] + y - expected
+            own[SURPRISE_WEIGHT] = _FADE * own[SURPRISE_WEIGHT] + 1.0
             for history in (of_topic, of_item):
                 history[RIGHT] += y
                 history[WRONG] += 1.0 - y
                 history[CORRECT] = y
                 history[TIME] = day[n]
-            own[BEFORE_LAST] = own[LAST_CORRECT]
-            own[LAST_CORRECT], own[LAST_ITEM], own[LAST_TOPIC] = y, item[n], topic[n]
+            for k in range(N_RESULTS - 1, 0, -1):
+                own[RESULTS + k] = own[RESULTS + k - 1]
+            for k in range(N_ITEMS - 1, 0, -1):
+                own[ITEMS + k] = own[ITEMS + k - 1]
+            own[RESULTS], own[ITEMS], own[LAST_TOPIC] = y, item[n], topic[n]
             own[LAST_TIME] = day[n]
             own[ANSWERED] += 1.0
+
+
+@njit(cache=True, nogil=True)
+def _fill_contexts(row, own, of_topic, of_item, now) -> None:
+    for k in range(N_ITEMS):
+        row[k] = -1 if own[RESULTS + k] < 0.0 else 2 * int(own[ITEMS + k]) + int(own[RESULTS + k])
+    code = 0
+    for k in range(N_RESULTS):
+        code = 3 * code + int(own[RESULTS + k]) + 1
+        if k == 2:
+            row[FIRST_RESULTS] = code
+    row[LAST_RESULTS] = code
+    row[TOPIC_PAUSE] = 3 * _pause_bin(now, of_topic[TIME]) + int(of_topic[CORRECT]) + 1
+    row[ITEM_PAUSE] = 3 * _pause_bin(now, of_item[TIME]) + int(of_item[CORRECT]) + 1
+    row[STUDENT_PAUSE] = _pause_bin(now, own[LAST_TIME])
+    row[REPEATED_RESULT] = int(of_item[CORRECT])
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH)
@@ -92,8 +178,9 @@ def predict_and_learn(
 ) -> float:
     """P(right) of every row, before its answer; returns Σ log P(answer). With ``learn`` beliefs follow the answers.
 
-    ``codes`` (n, C) are rows of ``effects`` (all effects of all kinds, 3), -1 for none; ``loadings`` (n, C). ``settings``
-    (C, 3): first variance, variance a day, and rate of fading a day; an effect that fades gains no variance beyond the first.
+    ``codes`` (n, C) are rows of ``effects`` (all effects of all kinds, 3), -1 for none. ``loadings`` (C,) are the columns of
+    ``features`` that multiply the effects; the first is 1. ``settings`` (C, 3): first variance, variance a day, and rate of
+    fading a day; an effect that fades gains no variance beyond the first.
     """
     n_kinds, n_features = codes.shape[1], features.shape[1]
     gain = np.empty(n_features)
@@ -117,8 +204,9 @@ def predict_and_learn(
                     spread += settings[c, 1] * days
             if learn:
                 effect[MEAN], effect[VARIANCE], effect[SEEN] = average, spread, day[n]
-            mean += loadings[n, c] * average
-            v += loadings[n, c] * loadings[n, c] * spread
+            loading = features[n, loadings[c]]
+            mean += loading * average
+            v += loading * loading * spread
         for f in range(n_features):
             mean += coefficients[f] * features[n, f]
             through = 0.0
@@ -138,7 +226,7 @@ def predict_and_learn(
         for c in range(n_kinds):
             if codes[n, c] >= 0:
                 effect = effects[codes[n, c]]
-                across = loadings[n, c] * effect[VARIANCE]
+                across = features[n, loadings[c]] * effect[VARIANCE]
                 effect[MEAN] += across * step
                 effect[VARIANCE] -= across * across * curvature
         for f in range(n_features):

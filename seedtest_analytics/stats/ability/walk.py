@@ -1,9 +1,9 @@
-"""Walk forward: predictions of each answer as they would have been made, with hyperparameters of the time."""
+"""Predictions of answers that no method has seen: forward in time as they would have been made, and for new students."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,9 +62,45 @@ def walk_forward(
             continue
         seen, known = answers.take(slice(0, end)), answers.take(slice(0, training))
         fitted = fit_hyperparameters(known, start=fitted).hyperparameters
-        filtered = run_filter(seen, fitted)
-        effects = fit_effects(run_filter(known, fitted))
-        found = {"ability": filtered.probability, "ability and history": learn_next(filtered, effects).probability}
-        is_training = np.arange(end) < training
-        found |= {name: peer(seen, is_training) for name, peer in peers.items()}
-        yield Block(np.arange(training, end), {name: values[training:] for name, values in found.items()})
+        yield _predicted(seen, np.arange(end) < training, fitted=fitted, peers=peers)
+
+
+def split_by_student(answers: Answers, *, peers: Peers, n_folds: int = 2) -> Iterator[Block]:
+    """Predict the students of each fold, every method fitted to the students of the other folds.
+
+    The other folds' answers come first, whenever they were given: so students are new and items are known. ``rows`` are
+    rows of ``answers``.
+
+    Args:
+        answers: in the order of time.
+        peers: as in ``walk_forward``.
+        n_folds: students belong to the fold of their code modulo this number.
+
+    Raises:
+        AbilityDataError: for fewer than 500 training answers, or a fold without answers.
+    """
+    folds = count(n_folds, "n_folds", low=2, error=AbilityDataError)
+    for fold in range(folds):
+        is_test = answers.student % folds == fold
+        rows = np.flatnonzero(is_test)
+        known = answers.take(~is_test)
+        if len(rows) == 0 or len(known) < MIN_TRAINING:
+            raise AbilityDataError(
+                f"fold {fold} has {len(rows)} answers and {len(known)} of other students; it needs 1 and {MIN_TRAINING}"
+            )
+        order = np.r_[np.flatnonzero(~is_test), rows]
+        delay = float(answers.day[-1] - answers.day[0])
+        seen = replace(answers.take(order), day=answers.day[order] + delay * is_test[order])
+        fitted = fit_hyperparameters(known).hyperparameters
+        block = _predicted(seen, np.arange(len(order)) < len(known), fitted=fitted, peers=peers)
+        yield replace(block, rows=rows)
+
+
+def _predicted(seen: Answers, is_training: NDArray[np.bool_], *, fitted: Hyperparameters, peers: Peers) -> Block:
+    """P(right) of the answers after the training rows, which come first."""
+    filtered = run_filter(seen, fitted)
+    effects = fit_effects(run_filter(seen.take(is_training), fitted))
+    found = {"ability": filtered.probability, "ability and history": learn_next(filtered, effects).probability}
+    found |= {name: peer(seen, is_training) for name, peer in peers.items()}
+    rows = np.flatnonzero(~is_training)
+    return Block(rows, {name: values[rows] for name, values in found.items()})

@@ -1,4 +1,4 @@
-"""Peers that predict the next answer: item mean, Elo, PFA and Best-LR, with which a model of ability is compared.
+"""Peers that predict the next answer: item mean, Elo, PFA, Best-LR and DAS3H, with which a model of ability is compared.
 
 Each takes answers in the order of time and a mask of the training rows, and returns P(right) for every answer. Elo goes on
 learning after the training rows, the others do not.
@@ -13,13 +13,16 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
+
+from seedtest_analytics.stats.verification.logistic import clipped_logit, fit_logistic
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
 class AnswerColumns(Protocol):
-    """(n,) codes from 0 of student, item and topic, and 0 or 1, in the order of time, such as ``ability.data.Answers``."""
+    """(n,) codes from 0 of student, item and topic, 0 or 1, and days, in the order of time, such as ``ability.data.Answers``."""
 
     @property
     def student(self) -> NDArray[np.int32]: ...
@@ -32,6 +35,9 @@ class AnswerColumns(Protocol):
 
     @property
     def correct(self) -> NDArray[np.int8]: ...
+
+    @property
+    def day(self) -> Floats: ...
 
 
 def item_mean(answers: AnswerColumns, is_training: Mask) -> Floats:
@@ -69,11 +75,53 @@ def best_lr(answers: AnswerColumns, is_training: Mask) -> Floats:
     return _regression(answers, is_training, codes=[answers.item, answers.topic], columns=columns)
 
 
+def das3h(answers: AnswerColumns, is_training: Mask) -> Floats:
+    """Students, items, topics and, by topic, log counts of answers and of right ones in an hour, a day, a week, a month
+    and ever (Choffin et al. 2019)."""
+    from scipy import sparse
+
+    columns: list[Any] = []
+    rows = np.arange(len(is_training))
+    for days in _WINDOWS:
+        for counted in _windowed(answers, days):
+            columns.append(sparse.csr_matrix((np.log1p(counted), (rows, answers.topic))))
+    return _regression(answers, is_training, codes=[answers.student, answers.item, answers.topic], columns=columns)
+
+
+_WINDOWS = (1 / 24, 1.0, 7.0, 30.0, np.inf)
+
+
+def _windowed(answers: AnswerColumns, days: float) -> tuple[Floats, Floats]:
+    """(n,) the student's earlier answers in the topic within the last ``days``, and how many of them were right."""
+    pair = answers.student.astype(np.int64) * (int(answers.topic.max()) + 1) + answers.topic
+    order = np.argsort(pair, kind="stable")
+    pair, day = pair[order], np.asarray(answers.day - answers.day[0])[order]
+    span = float(day.max()) + 1.0
+    place = np.unique(pair, return_inverse=True)[1] * 2.0 * span + day
+    first = np.searchsorted(place, place - min(days, span))
+    right = np.r_[0, np.cumsum(answers.correct[order])]
+    here = np.arange(len(pair))
+    attempts, wins = np.empty(len(pair)), np.empty(len(pair))
+    attempts[order], wins[order] = here - first, right[here] - right[first]
+    return attempts, wins
+
+
+def mixture(predictions: Mapping[str, Floats], outcomes: Floats, *, is_training: Mask) -> Floats:
+    """(n,) logistic regression of the outcome on the logits of all methods, fitted to the training rows.
+
+    The predictions of the training rows must not have seen their outcomes either.
+    """
+    logits = np.column_stack([np.ones(len(outcomes)), *(clipped_logit(values) for values in predictions.values())])
+    fitted = fit_logistic(logits[is_training], outcomes[is_training], ridge=1e-4)
+    return np.asarray(expit(logits @ fitted.coefficients))
+
+
 PEERS: Mapping[str, Callable[[AnswerColumns, Mask], Floats]] = {
     "item mean": item_mean,
     "Elo": elo,
     "PFA": pfa,
     "Best-LR": best_lr,
+    "DAS3H": das3h,
 }
 
 

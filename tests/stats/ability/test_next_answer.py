@@ -10,14 +10,8 @@ from seedtest_analytics.stats.ability.data import Answers
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.filtering import continue_filter, run_filter
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
-from seedtest_analytics.stats.ability.next_answer import (
-    EFFECTS,
-    Effect,
-    continue_next,
-    fit_effects,
-    learn_next,
-    predict_next,
-)
+from seedtest_analytics.stats.ability.next_answer import continue_next, fit_effects, learn_next, predict_next
+from seedtest_analytics.stats.ability.next_answer_effects import EFFECTS, Effect
 from tests.stats.ability._simulation import simulate
 
 H = Hyperparameters()
@@ -100,9 +94,9 @@ def test_history_improves_prediction_and_ability_does_not_see_it() -> None:
 
 @pytest.mark.long
 def test_an_effect_without_a_trace_shrinks_and_one_with_a_trace_stays() -> None:
-    form, sequence = Effect("student", variance=0.3, fade=8.0), Effect("sequence", variance=0.3)
+    last, sequence = Effect("item", "last", variance=1.0), Effect("sequence", variance=0.3)
     without = run_filter(simulate(H, seed=35, n_students=100).answers, H)
-    assert fit_effects(without, effects={"form": form})["form"].variance < 0.1
+    assert fit_effects(without, effects={"last": last})["last"].variance < 0.3
     with_sequences = run_filter(sequence_effect(100, seed=35), H)
     assert fit_effects(with_sequences, effects={"sequence": sequence})["sequence"].variance >= 0.3
 
@@ -119,3 +113,69 @@ def test_states_of_different_answers_are_refused() -> None:
     whole, part = run_filter(answers, H), run_filter(answers.take(np.arange(20)), H)
     with pytest.raises(AbilityDataError, match="the states differ"):
         predict_next(whole.state, learn_next(part).state, student=[0], item=[0], topic=[0], day=[99.0])
+
+
+def alone(owner: str, answers: Answers) -> tuple[float, float]:
+    """Mean log loss of the last half with no effect, and with one kind of effect alone."""
+    filtered = run_filter(answers, H)
+    half = np.arange(len(answers)) >= len(answers) // 2
+
+    def loss(effects: dict[str, Effect]) -> float:
+        p = learn_next(filtered, effects).probability
+        return float(-np.log(np.where(answers.correct == 1, p, 1 - p))[half].mean())
+
+    return loss({}), loss({"one": Effect(owner, variance=0.5)})  # type: ignore[arg-type]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lag", [1, 2, 3, 4])
+def test_a_sequence_is_found_best_at_its_lag(lag: int) -> None:
+    """Each item goes well after a right answer to the item that many answers before, for odd items the other way round."""
+    random = np.random.default_rng(37)
+    n_students, n = 200, 30
+    item = random.integers(0, 6, (n_students, n))
+    correct = (random.random((n_students, n)) < 0.5).astype(int)
+    for k in range(lag, n):
+        follows = correct[:, k - lag] == (item[:, k] + item[:, k - lag]) % 2
+        correct[:, k] = random.random(n_students) < np.where(follows, 0.85, 0.15)
+    student, position = np.indices(item.shape)
+    answers = Answers.of(
+        student.ravel(),
+        item.ravel(),
+        topic=np.zeros(item.size, int),
+        day=position.ravel() / 10,
+        correct=correct.ravel(),
+    )
+    owners = ["sequence", "sequence 2", "sequence 3", "sequence 4"]
+    without, found = alone(owners[lag - 1], answers)
+    assert found < without - 0.05
+    other = owners[lag % 4]
+    assert alone(other, answers)[1] > found + 0.05
+
+
+@pytest.mark.long
+def test_pauses_after_which_answers_go_wrong_are_found() -> None:
+    random = np.random.default_rng(38)
+    n_students, n = 200, 30
+    seconds = random.choice([2.0, 60.0, 1800.0], (n_students, n))
+    correct = (random.random(seconds.shape) < np.where(seconds == 60, 0.9, 0.3)).astype(int)
+    student, position = np.indices(seconds.shape)
+    answers = Answers.of(
+        student.ravel(),
+        (position % 7).ravel(),
+        topic=np.zeros(seconds.size, int),
+        day=(np.cumsum(seconds, axis=1) / 86400).ravel(),
+        correct=correct.ravel(),
+    )
+    without, found = alone("pause in topic", answers)
+    assert found < without - 0.05
+
+
+def test_a_scale_stays_where_the_answers_say_nothing_about_it() -> None:
+    """No item returns to a student here, so the effect of a student's item never enters."""
+    n = 60
+    answers = Answers.of(
+        np.arange(n) % 6, np.arange(n), topic=np.zeros(n, int), day=np.arange(n) / 10, correct=np.arange(n) % 2
+    )
+    effect = Effect("repeat", variance=0.3)
+    assert fit_effects(run_filter(answers, H), effects={"repeat": effect}) == {"repeat": effect}

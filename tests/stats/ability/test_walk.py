@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from seedtest_analytics.stats.ability.data import Answers
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
-from seedtest_analytics.stats.ability.walk import walk_forward
-from seedtest_analytics.stats.verification.next_answer import PEERS, elo, item_mean
+from seedtest_analytics.stats.ability.walk import split_by_student, walk_forward
+from seedtest_analytics.stats.verification.next_answer import PEERS, das3h, elo, item_mean, mixture
 from seedtest_analytics.stats.verification.probabilities import auc
 from tests.stats.ability._simulation import Cohort, simulate
 
@@ -54,3 +55,50 @@ def test_no_prediction_reads_a_later_answer(cohort: Cohort) -> None:
 def test_a_short_log_is_refused(cohort: Cohort) -> None:
     with pytest.raises(AbilityDataError, match="fewer than 500; use a longer log"):
         next(walk_forward(cohort.answers.take(slice(0, 900)), peers={}))
+
+
+def test_every_student_is_predicted_once_and_no_prediction_reads_a_later_answer_of_its_fold(cohort: Cohort) -> None:
+    answers = cohort.answers
+    peers = {"Elo": elo, "item mean": item_mean}
+    before = list(split_by_student(answers, peers=peers))
+    rows = np.concatenate([block.rows for block in before])
+    assert sorted(rows) == list(range(len(answers)))
+    for fold, block in enumerate(before):
+        assert set(answers.student[block.rows] % 2) == {fold}
+    first = before[0].rows
+    changed = answers.correct.copy()
+    changed[first[len(first) // 2 :]] = 1 - changed[first[len(first) // 2 :]]
+    after = next(iter(split_by_student(replace(answers, correct=changed), peers=peers)))
+    for name, values in before[0].probability.items():
+        np.testing.assert_array_equal(after.probability[name][: len(first) // 2], values[: len(first) // 2], name)
+        assert name == "item mean" or (after.probability[name] != values).any()
+
+
+def test_a_log_of_one_fold_is_refused(cohort: Cohort) -> None:
+    one = cohort.answers.take(cohort.answers.student == 0)
+    with pytest.raises(AbilityDataError, match="fold 0 has"):
+        next(split_by_student(one, peers={}))
+
+
+def test_das3h_counts_what_the_window_holds() -> None:
+    """Topic 0 is right after an answer within the last hour, wrong after a longer pause: item and totals cannot tell."""
+    random = np.random.default_rng(83)
+    n, students = 40, 60
+    soon = random.random((students, n)) < 0.5
+    day = np.cumsum(np.where(soon, 0.01, 2.0), axis=1)
+    correct = (random.random(soon.shape) < np.where(soon, 0.85, 0.15)).astype(int)
+    student = np.repeat(np.arange(students), n)
+    zero = np.zeros(student.size, dtype=int)
+    answers = Answers.of(student, zero, topic=zero, day=day.ravel(), correct=correct.ravel())
+    is_training = np.arange(len(answers)) < len(answers) // 2
+    p = das3h(answers, is_training)
+    assert auc(p[~is_training], answers.correct[~is_training])[0] > 0.75
+
+
+def test_a_mixture_follows_the_method_that_knows() -> None:
+    random = np.random.default_rng(84)
+    p = random.uniform(0.05, 0.95, 4000)
+    outcomes = (random.random(4000) < p).astype(float)
+    is_training = np.arange(4000) < 2000
+    mixed = mixture({"knows": p, "guesses": random.uniform(0.05, 0.95, 4000)}, outcomes, is_training=is_training)
+    np.testing.assert_allclose(mixed, p, atol=0.06)

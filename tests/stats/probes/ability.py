@@ -69,7 +69,7 @@ def filtered_later():
 
 @cache
 def effects():
-    from seedtest_analytics.stats.ability.next_answer import Effect
+    from seedtest_analytics.stats.ability.next_answer_effects import Effect
 
     return {"item": Effect("item")}
 
@@ -135,7 +135,14 @@ PROBES = {
         "block_days": 28.0,
         "max_blocks": 1,
     },
-    "ability.next_answer.Effect": {"owner": "item", "loading": "one", "variance": 0.05, "walk": 0.001, "fade": 0.1},
+    "ability.walk.split_by_student": {"answers": long_log, "peers": {}, "n_folds": 2},
+    "ability.next_answer_effects.Effect": {
+        "owner": "item",
+        "loading": "one",
+        "variance": 0.05,
+        "walk": 0.001,
+        "fade": 0.1,
+    },
     "ability.next_answer.learn_next": {"filtered": filtered, "effects": effects},
     "ability.next_answer.continue_next": {"state": next_state, "filtered": filtered_later},
     "ability.next_answer.predict_next": {"ability": state, "state": next_state, **NEXT},
@@ -148,7 +155,7 @@ SMOOTHER = f"{DATA} ability.smoothing.smooth ability.smoothing.change_between"
 CHECKED_BY_CALLER = [
     ("ability.filter_kernels", "earlier_counts fill_table filter_answers find_slots levels_at predict_answers", DATA),
     ("ability.filtering", "find_slots", "ability.data.Answers.of ability.filtering.expect"),
-    ("ability.next_answer_kernels", "describe predict_and_learn", f"{DATA} ability.next_answer.Effect"),
+    ("ability.next_answer_kernels", "describe predict_and_learn", f"{DATA} ability.next_answer_effects.Effect"),
     ("ability.smoother_kernels", "combine_students smooth_students", SMOOTHER),
     ("ability.layout_kernels", "count_cells group_by_student lay_out", SMOOTHER),
     ("ability.matrix_kernels", "invert", SMOOTHER),
