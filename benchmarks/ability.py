@@ -11,6 +11,7 @@ training part. Elo and the filter go on learning in the test part; item mean, PF
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,8 @@ from seedtest_analytics.stats.verification.next_answer import PEERS, mixture
 from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
 Floats = NDArray[np.float64]
+RATE_LIMIT = 2.0
+"""Million answers a second and core that filter and smoother are to reach."""
 
 
 def main() -> None:
@@ -209,7 +212,7 @@ def _change(made: Cohort, known: KnownItems, weeks: int) -> tuple[Floats, Floats
 
 
 def speed(n_students: int) -> None:
-    """Print answers per second of processor time, with 30 answers a student."""
+    """Print rates, wall time and memory with 30 answers a student, beside the limits. A ratio above 1 keeps the limit."""
     random = np.random.default_rng(5)
     n = 30 * n_students
     item = random.integers(0, 20_000, n)
@@ -223,10 +226,11 @@ def speed(n_students: int) -> None:
     h = replace(Hyperparameters(), level_walk=0.005)
     head = run_filter(answers.take(slice(0, 1000)), h)
     smooth(head, [84.0])
+    learn_next(head)
     wall = time.perf_counter()
     steps = {}
     started = time.process_time()
-    fit_hyperparameters(answers)
+    fit = fit_hyperparameters(answers)
     steps["hyperparameters"] = time.process_time() - started
     started = time.process_time()
     filtered = run_filter(answers, h)
@@ -234,9 +238,24 @@ def speed(n_students: int) -> None:
     started = time.process_time()
     smooth(filtered, [84.0])
     steps["smoother"] = time.process_time() - started
-    print(f"\n{n_students} students, {n} answers; {time.perf_counter() - wall:.1f} s of wall time")
-    for name, seconds in steps.items():
-        print(f"{name}: {seconds:.2f} s of processor time, {n / seconds / 1e6:.2f} million answers a second and core")
+    seconds = time.perf_counter() - wall
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    started = time.process_time()
+    learn_next(filtered)
+    steps["next answer"] = time.process_time() - started
+    print(
+        f"\n{n_students} students, {n} answers; hyperparameters from {fit.n_students} students, {fit.n_answers} answers"
+    )
+    print("| | measured | limit | ratio |\n|---|---|---|---|")
+    for name, used in steps.items():
+        rate = n / used / 1e6
+        limit = f"{RATE_LIMIT} | {rate / RATE_LIMIT:.2f}" if name in ("filter", "smoother") else "– | –"
+        print(f"| {name}: million answers a second and core | {rate:.2f} ({used:.1f} s) | {limit} |")
+    share = n_students / 1e6
+    print(
+        f"| hyperparameters, filter and smoother: s | {seconds:.1f} | {60 * share:.1f} | {60 * share / seconds:.2f} |"
+    )
+    print(f"| memory of the process: GB | {memory:.2f} | {2 * share:.2f} | {2 * share / memory:.2f} |")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.filtering import PredictiveLikelihood
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.checks import count
+from seedtest_analytics.stats.irt.threads import run_lanes
 
 MIN_ANSWERS = 500
 MIN_STUDENTS = 20
@@ -75,6 +76,7 @@ def fit_hyperparameters(
     start: Hyperparameters | None = None,
     max_answers: int = 150_000,
     max_passes: int = 600,
+    threads: int | None = None,
 ) -> HyperparameterFit:
     """Estimate the hyperparameters from answers in the order of time.
 
@@ -84,12 +86,16 @@ def fit_hyperparameters(
         start: values of the last fit; the search starts there. Its ``growth_days`` stay.
         max_answers: larger logs are thinned to whole students, evenly by code.
         max_passes: passes of the filter before the search gives up.
+        threads: None for all cores that the process may use. Results do not depend on it.
 
     Raises:
-        AbilityDataError: without answers, or for ``max_answers`` or ``max_passes`` that are not whole numbers from 1.
+        AbilityDataError: without answers, or for ``max_answers``, ``max_passes`` or ``threads`` that are not whole numbers
+            from 1.
     """
     count(max_answers, "max_answers", low=1, error=AbilityDataError)
     count(max_passes, "max_passes", low=1, error=AbilityDataError)
+    if threads is not None:
+        count(threads, "threads", low=1, error=AbilityDataError)
     from scipy.optimize import minimize
 
     if len(answers) == 0:
@@ -100,16 +106,23 @@ def fit_hyperparameters(
     n, passes = len(used), 0
 
     def loss(x: Floats) -> float:
-        nonlocal passes
-        passes += 1
         return -(likelihood(space.at(x)) + space.log_prior(x)) / n
 
+    def counted_loss(x: Floats) -> float:
+        nonlocal passes
+        passes += 1
+        return loss(x)
+
     def gradient(x: Floats) -> Floats:
-        return np.array([(loss(x + step) - loss(x - step)) / (2 * _STEP) for step in _STEP * np.eye(len(x))])
+        nonlocal passes
+        steps = _STEP * np.r_[np.eye(len(x)), -np.eye(len(x))]
+        passes += len(steps)
+        ahead, behind = np.split(np.array(run_lanes(lambda k: loss(x + steps[k]), len(steps), threads=threads)), 2)
+        return np.asarray((ahead - behind) / (2 * _STEP))
 
     x0 = space.start
     found = minimize(
-        loss,
+        counted_loss,
         x0,
         jac=gradient,
         method="L-BFGS-B",

@@ -101,3 +101,10 @@ def test_all_right_gives_finite_numbers() -> None:
     fit = fit_hyperparameters(answers, max_passes=60)
     assert np.isfinite(fit.log_likelihood)
     assert np.isfinite(run_filter(answers, fit.hyperparameters).probability).all()
+
+
+def test_the_fit_is_the_same_with_any_number_of_threads() -> None:
+    answers = simulate(Hyperparameters(), seed=71, n_students=30, n_items=40, weeks=6).answers
+    one, four = (fit_hyperparameters(answers, max_passes=70, threads=n) for n in (1, 4))
+    assert one.hyperparameters == four.hyperparameters
+    assert one.n_passes == four.n_passes > 30

@@ -113,7 +113,7 @@ PROBES = {
     "ability.filtering.continue_filter": {"state": state, "answers": later_answers},
     "ability.filtering.FilterState.levels": {"self": state, "day": 30.0},
     "ability.filtering.expect": {"state": state, **NEXT},
-    "ability.fitting.fit_hyperparameters": {"answers": answers, "max_answers": 40, "max_passes": 2},
+    "ability.fitting.fit_hyperparameters": {"answers": answers, "max_answers": 40, "max_passes": 2, "threads": 1},
     "ability.smoothing.smooth": {"filtered": filtered, "week_ends": np.array([7.0, 14.0, 28.0]), "threads": 1},
     "ability.smoothing.change_between": {
         "filtered": filtered,
