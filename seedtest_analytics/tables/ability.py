@@ -110,6 +110,15 @@ ability_topic_state = Table(
     _error("deviation_se", "deviation"),
     _logit("ability", "Ability in the topic: level + deviation.", minimum=-12, maximum=12),
     _error("se", "ability, with the covariance of level and deviation"),
+    column(
+        "next_right",
+        Float,
+        comment="Probability that the next answer in the topic is right, on the questions that the topic has asked in the "
+        "last 28 days; NULL without any. Below one half the student needs help in it.",
+        minimum=0,
+        maximum=1,
+        derived_from=_INPUTS,
+    ),
     *_answers(),
     column("fitted_at", Instant, comment="As-of instant: no answer at or after it was used.", nullable=False),
     _calibration(),
@@ -120,4 +129,5 @@ computed_by(
     ability_topic_state,
     "assets.psychometrics.ability.rows.topic_rows",
     ("deviation deviation_se ability se", "stats.ability.smoothing.smooth"),
+    ("next_right", "stats.ability.topic_success.next_in_topic"),
 )

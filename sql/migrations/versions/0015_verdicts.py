@@ -1,6 +1,6 @@
 """Verdicts: what past outcomes decide about P, S and theta, and the verdict of each risk.
 
-Revision: 0015, after 0013.
+Revision: 0015, after 0014.
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from seedtest_analytics.database.migrations import add_column, begin_revision, create_or_extend, undo_revision
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

@@ -92,6 +92,13 @@ def long_log():
 PROBES = {
     "ability.data.Answers.of": {"student": STUDENT, "item": ITEM, "topic": ITEM % 2, "day": DAY, "correct": CORRECT},
     "ability.data.KnownItems.of": {"a": np.ones(3), "b": np.array([-1.0, 0.0, 1.0]), "se_b": np.full(3, 0.1)},
+    "ability.topic_success.next_in_topic": {
+        "filtered": filtered,
+        "student": np.array([0, 1, 9]),
+        "topic": np.array([0, 1, 0]),
+        "day": 28.0,
+        "since": 0.0,
+    },
     "ability.hyperparameters.Hyperparameters": {
         "level_mean": 0.0,
         "level_variance": 1.0,

@@ -39,12 +39,22 @@ def level_rows(
     )
 
 
+def named_topics(topics: TopicAbilities, *, history: History, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(rows,) which topic abilities are published: present students, and topics that have a name."""
+    return present[topics.student] & (topics.topic < len(history.topics))
+
+
 def topic_rows(
-    topics: TopicAbilities, *, history: History, week: Week, present: NDArray[np.bool_], run_id: str | None
+    topics: TopicAbilities,
+    next_right: NDArray[np.float64],
+    *,
+    history: History,
+    week: Week,
+    keep: NDArray[np.bool_],
+    run_id: str | None,
 ) -> pd.DataFrame:
-    """One row per present student and named topic."""
+    """One row per kept student and topic; ``next_right`` (kept rows,) is P(the next answer in the topic is right)."""
     answers, n_codes = history.answers, len(history.topics) + 1
-    keep = present[topics.student] & (topics.topic < len(history.topics))
     student, topic = topics.student[keep], topics.topic[keep]
     pair, at = np.unique(answers.student.astype(np.int64) * n_codes + answers.topic, return_inverse=True)
     newest = newest_day(answers, at, n=len(pair))
@@ -58,6 +68,7 @@ def topic_rows(
             "deviation_se": topics.deviation_se[keep],
             "ability": topics.ability[keep],
             "se": topics.ability_se[keep],
+            "next_right": next_right,
             "n_answers": np.bincount(at, minlength=len(pair))[slot],
             "answered_at": _instants(newest[slot]),
             "fitted_at": week.as_of,

@@ -19,7 +19,7 @@ from seedtest_analytics.assets.psychometrics.ability.hyperparameters import (
     choose_hyperparameters,
     earlier_fit,
 )
-from seedtest_analytics.assets.psychometrics.ability.rows import days_of, level_rows, topic_rows
+from seedtest_analytics.assets.psychometrics.ability.rows import days_of, level_rows, named_topics, topic_rows
 from seedtest_analytics.assets.psychometrics.checks import HYPERPARAMETERS_USABLE, SILENT_STAY
 from seedtest_analytics.assets.psychometrics.scale.current import Scale, scale_for
 from seedtest_analytics.assets.psychometrics.statements import ABILITY
@@ -28,6 +28,7 @@ from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK
 from seedtest_analytics.stats.ability.filtering import Filtered, run_filter
 from seedtest_analytics.stats.ability.smoothing import change_between, smooth
+from seedtest_analytics.stats.ability.topic_success import next_in_topic
 from seedtest_analytics.stats.verification.probabilities import score_probabilities
 from seedtest_analytics.tables import ability as tables
 
@@ -35,7 +36,7 @@ MOVED_LOGIT = 0.3
 """A level that moves by more than this without an answer is a changed scale."""
 MOVED_SHARE = 0.05
 RECENT_DAYS = 28
-"""Days whose predictions of the next answer are scored."""
+"""Days whose predictions of the next answer are scored, and whose questions stand for a topic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +91,18 @@ def _state(run: WeekRun, history: History, *, scale: Scale | None) -> WeekState:
         smoothed = smooth(filtered, [end])
         recent, previous = days_of(run.week, before=WINDOW_DAYS), days_of(run.week, before=2 * WINDOW_DAYS)
         change = change_between(filtered, (previous, recent), recent=(recent, end))
-        scores = _next_answer_scores(filtered, since=days_of(run.week, before=RECENT_DAYS))
-    settings = run.settings
-    days = max(settings.kpis.users_since_days, settings.calibration.days_to_score)
-    present = history.newest >= days_of(run.week, before=days)
+        lately = days_of(run.week, before=RECENT_DAYS)
+        scores = _next_answer_scores(filtered, since=lately)
+        days = max(run.settings.kpis.users_since_days, run.settings.calibration.days_to_score)
+        present = history.newest >= days_of(run.week, before=days)
+        keep = named_topics(smoothed.topics, history=history, present=present)
+        student, topic = smoothed.topics.student[keep], smoothed.topics.topic[keep]
+        next_right = next_in_topic(filtered, student, topic=topic, day=end, since=lately)
     run_id = scale.run_id if scale else None
     return WeekState(
         chosen.row(run.week.start, is_calibrated=scale is not None),
         level_rows(smoothed.levels, change, history=history, week=run.week, present=present, run_id=run_id),
-        topics=topic_rows(smoothed.topics, history=history, week=run.week, present=present, run_id=run_id),
+        topics=topic_rows(smoothed.topics, next_right, history=history, week=run.week, keep=keep, run_id=run_id),
         verdict=_verdict(chosen),
         scores={**scores, "hyperparameters_of": chosen.fit_week.isoformat()},
     )
