@@ -32,7 +32,7 @@ def pool_of(
     """
     items = ItemParameters.of(data.item_ids, at.a, b=-at.d / at.a, c=at.c)
     group = data.groups()
-    # The grid of the first fit may be wider than the default; abilities at its ends are scored on a grid of their own.
+    # The grid of the first fit may be wider than the default; abilities at its ends get another grid.
     ability = score(data, items, prior_mean=at.mean[group], prior_sd=np.exp(at.log_sd)[group], quadrature=Quadrature())
     mean, sd = _moments(ability.theta, ability.se, weight=data.weights() * (data.n_answers_by_row > 0) * (group == 0))
     row = np.repeat(np.arange(data.n_rows), data.n_answers_by_row)

@@ -29,7 +29,7 @@ LOGISTIC_VARIANCE_RATIO = 2.89
 MAX_ANSWERS = 200_000
 """More answers are thinned to whole items. They determine a few means, one spread and one slope well."""
 RARE_SLOPE_SD_LOG = 0.25
-"""SD of the log slopes of rare items. A few answers say nothing about a slope of their own."""
+"""SD of the log slopes of rare items. A few answers say nothing about the slope."""
 _Z = np.linspace(-4.5, 4.5, 31)
 _LOG_WEIGHT = -0.5 * _Z**2 - np.log(np.exp(-0.5 * _Z**2).sum())
 _START_TOPIC_SD = 0.5
