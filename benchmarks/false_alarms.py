@@ -1,7 +1,8 @@
 """How often ordinary weeks are called anomalies, by kind of series.
 
 Usage: ``python -m benchmarks.false_alarms [--series 200] [--prophet]``. The local level forecasts, or with ``--prophet`` the
-better of both, which takes about a second for each series. Seeds begin at 10,000: none of them served to choose a constant.
+better of both, which takes about a second for each series. ``--students`` scores 2,000 students together, as the expectation of
+I_t does. Seeds begin at 10,000: none of them served to choose a constant.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
+from seedtest_analytics.stats.forecasts.expectation import expect_students
 from seedtest_analytics.stats.forecasts.forecast import forecast_series
 from seedtest_analytics.stats.forecasts.series import ForecastSettings, weekly_series
 
@@ -19,6 +21,7 @@ Floats = NDArray[np.float64]
 FIRST_SEED = 10_000
 WEEKS = 20
 SD = 0.05
+STUDENTS = 2_000
 
 
 def values_of(kind: str, rng: np.random.Generator) -> tuple[Floats, str]:
@@ -70,11 +73,42 @@ def false_alarms(kind: str, n_series: int, settings: ForecastSettings) -> tuple[
     return far / scored, scored
 
 
+def student_values(kind: str, rng: np.random.Generator) -> Floats:
+    """(2000, 20) weeks of students whose levels differ, ordinary by kind."""
+    level = rng.normal(0.0, 0.1, (STUDENTS, 1))
+    noise = rng.normal(size=(STUDENTS, WEEKS))
+    if kind == "heavy-tailed":
+        noise = rng.standard_t(4, noise.shape)
+    elif kind == "autocorrelated":
+        for t in range(1, WEEKS):
+            noise[:, t] = 0.7 * noise[:, t - 1] + np.sqrt(1 - 0.7**2) * noise[:, t]
+    elif kind == "constant for six weeks":
+        noise[:, :6] = 0.0
+    elif kind == "clipped":
+        return np.maximum(level + SD * 2.0 * noise, 0.0)
+    elif kind == "bounded":
+        return rng.binomial(10, np.clip(0.85 + level, 0.05, 1.0), noise.shape) / 10
+    return np.asarray(level + SD * noise)
+
+
+def students_false_alarms(kind: str, seed: int) -> tuple[float, float]:
+    """Share of the scored ordinary student-weeks that are anomalies, and the degrees of freedom of the tails."""
+    found = expect_students(student_values(kind, np.random.default_rng(seed)))
+    z = found.anomaly[np.isfinite(found.anomaly)]
+    return float((np.abs(z) > ForecastSettings().anomaly_threshold).mean()), found.tail_degrees
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=200)
     parser.add_argument("--prophet", action="store_true")
+    parser.add_argument("--students", action="store_true")
     chosen = parser.parse_args()
+    if chosen.students:
+        for kind in KINDS[:-1]:
+            share, degrees = students_false_alarms(kind, FIRST_SEED)
+            print(f"{kind:<24} {share:.4f} of student-weeks; degrees of freedom {degrees:g}", flush=True)
+        return
     settings = ForecastSettings() if chosen.prophet else ForecastSettings(min_points=10_000)
     for kind in KINDS:
         share, scored = false_alarms(kind, chosen.series, settings)

@@ -26,6 +26,7 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "attempts_assis
 WEEK = pd.Timedelta(days=7)
 DEFAULTS = CalibrationSettings()
 OLD = CalibrationSettings(lookback_days=30, min_responses=10)
+WEAK = CalibrationSettings(priors="weak")
 
 
 def first_answers(path: Path) -> pd.DataFrame:
@@ -46,6 +47,9 @@ def items_with_parameters(answers: pd.DataFrame, end: pd.Timestamp, settings: Ca
         return set()
     codes, _ = pd.factorize(past["user_id"])
     data = ResponseData.from_long(codes, past["item_id"].to_numpy(), correct=past["correct"].to_numpy())
+    if "topic_id" in past:
+        topic = past.groupby("item_id")["topic_id"].min()
+        data = data.with_topics(topic.index.to_numpy(), pd.factorize(topic, use_na_sentinel=False)[0])
     try:
         return set(calibrate_natively(data, None, settings=settings).parameters.item_ids.tolist())
     except IrtDataError:
@@ -75,9 +79,10 @@ def main() -> int:
     cases = {
         "before: 30 days, items with 10 answers": (items_with_parameters, OLD),
         "before: 60 days": (items_with_parameters, OLD.overridden_by({"lookback_days": 60})),
-        "history, items with 5 answers": (items_with_parameters, DEFAULTS.overridden_by({"min_responses": 5})),
-        "history, items with 10 answers": (items_with_parameters, DEFAULTS.overridden_by({"min_responses": 10})),
-        "defaults: history, items with 2 answers": (items_with_parameters, DEFAULTS),
+        "history, items with 5 answers": (items_with_parameters, WEAK.overridden_by({"min_responses": 5})),
+        "history, items with 10 answers": (items_with_parameters, WEAK.overridden_by({"min_responses": 10})),
+        "history, items with 2 answers": (items_with_parameters, WEAK),
+        "defaults: history, rare items by topic": (items_with_parameters, DEFAULTS),
     }
     if not options.quick:
         cases["30 days every week, parameters kept"] = (kept_items, DEFAULTS.overridden_by({"lookback_days": 30}))

@@ -78,8 +78,8 @@ class CalibrationSettings(SettingsGroup):
         None,
         "MIRT_MIN_RESPONSES",
         ge=1,
-        description="Answers that an item needs to be calibrated, right and wrong ones; if unset, 2, or 10 with "
-        "MIRT_PRIORS=none.",
+        description="Answers that an item needs to be calibrated; if unset, 1 where rare items borrow from their topic "
+        "(MIRT_PRIORS=topic), 10 with MIRT_PRIORS=none, else 2, a right and a wrong one.",
     )
     attempts: Literal["first", "all"] = option(
         "first",
@@ -89,10 +89,11 @@ class CalibrationSettings(SettingsGroup):
     backend: Literal["native", "mirt"] = option(
         "native", "MIRT_BACKEND", description="The 'native' engine or R's 'mirt'."
     )
-    priors: Literal["weak", "none"] = variable(
-        "weak",
+    priors: Literal["topic", "weak", "none"] = variable(
+        "topic",
         "MIRT_PRIORS",
-        description="'weak': log a ~ N(0, 0.5²), b ~ N(0, 2²), so that items with few answers converge; 'none': no prior.",
+        description="'weak': log a ~ N(0, 0.5²), b ~ N(0, 2²), so that items with few answers converge; 'topic': the same, "
+        "and items with fewer than 10 answers have a prior from their topic (native engine, whole history); 'none': no prior.",
     )
     linking: Literal["fixed", "mean-mean", "mean-sigma", "haebara", "stocking-lord"] = variable(
         "fixed", "MIRT_LINKING", description="How a calibration is linked to the scale of the anchors."
@@ -110,7 +111,17 @@ class CalibrationSettings(SettingsGroup):
     @property
     def answers_needed(self) -> int:
         """Answers that an item needs to be calibrated. Without a prior a slope from a few answers has no maximum."""
-        return self.min_responses or (RESPONSES_TO_LINK if self.priors == "none" else 2)
+        by_priors = RESPONSES_TO_LINK if self.priors == "none" else 1 if self.pool_below else 2
+        return self.min_responses or by_priors
+
+    @property
+    def pool_below(self) -> int:
+        """Items with fewer answers borrow from their topic; 0 if none do.
+
+        An item with few answers in a look-back is not rare: it keeps its parameters.
+        """
+        is_history = self.lookback_days is None and self.max_observations == 0
+        return RESPONSES_TO_LINK if self.priors == "topic" and self.backend == "native" and is_history else 0
 
     @property
     def responses_to_link(self) -> int:

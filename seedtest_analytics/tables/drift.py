@@ -78,6 +78,26 @@ item_calibration = Table(
         JSONB,
         comment="{delta_a, delta_b, delta_c, se_*, p_*_adjusted} against the baseline; null in the baseline.",
     ),
+    column(
+        "minimum_detectable_b",
+        Float,
+        comment="Change of difficulty that the comparison finds with a probability of 80 %; null if not compared.",
+        unit="logit",
+        minimum=0,
+    ),
+    column(
+        "power_b",
+        Float,
+        comment="Probability that it finds a severe change of difficulty (twice DRIFT_THRESHOLD_DELTA_B).",
+        minimum=0,
+        maximum=1,
+    ),
+    column(
+        "drift_verdict",
+        Text,
+        comment="What the comparison says of the item: moved; no_drift (power_b of 80 % or more, and no alert); or "
+        "cannot_be_judged. Null in the baseline.",
+    ),
     column("info", JSONB, comment="{max, theta_at_max} of the item information within -3..3."),
     column("run_id", Text, comment="Comparison that the row belongs to.", nullable=False),
     week_column(),
@@ -92,6 +112,7 @@ computed_by(
     ("a_hat b_hat c_hat", "stats.irt.estimation.calibrate", "assets.psychometrics.drift.rows.calibration_rows"),
     ("n", "stats.irt.estimation.calibrate"),
     ("dif", "stats.irt.drift.item_drift"),
+    ("minimum_detectable_b power_b drift_verdict", "stats.irt.drift.DriftResult"),
 )
 
 drift_alerts = Table(

@@ -8,7 +8,7 @@
 -- Grain: student and item; attempt if first_only is false.
 -- Params: from_at (NULL: the whole history), as_of, first_only, topic_id, subject_id, max_observations (NULL: all).
 CREATE TEMP TABLE calibration_answer ON COMMIT DROP AS
-SELECT a.user_id, a.item_id, a.correct, a.answer_no
+SELECT a.user_id, a.item_id, a.correct, a.answer_no, a.topic_id
 FROM attempt AS a
 WHERE
     a.completed_at >= COALESCE(CAST(:from_at AS timestamptz), '-infinity')
@@ -24,6 +24,10 @@ LIMIT :max_observations;
 
 -- name: calibration_rows
 SELECT user_id, item_id, correct::integer AS correct, answer_no FROM calibration_answer ORDER BY user_id, item_id, answer_no;
+
+-- name: calibration_topics
+-- The topic of each item, from which rare items borrow. Grain: item.
+SELECT item_id, min(topic_id) AS topic_id FROM calibration_answer GROUP BY item_id ORDER BY item_id;
 
 -- name: drop_calibration
 DROP TABLE calibration_answer;

@@ -25,13 +25,15 @@ class Answers:
     """Answers with the fingerprint that names them (hexadecimal, 128 bits).
 
     ``users``: student ids (Arrow text); the first row key of ``data`` is the position in it. ``filter``: the topic or
-    subject that the answers are limited to; None for all.
+    subject that the answers are limited to; None for all. ``topics``: ids by the topic codes of ``data``; items without
+    a topic have the code after the last one. Empty where no item borrows from its topic.
     """
 
     data: ResponseData
     fingerprint: str
     users: pa.Array
     filter: dict[str, Any] | None
+    topics: tuple[str, ...] = ()
 
 
 def load_answers(connection: Connection, week: Week, *, settings: CalibrationSettings) -> Answers | None:
@@ -63,6 +65,7 @@ def load_between(
         },
     )
     rows = copy_to_arrow(connection, statement(RESPONSES, "calibration_rows"), dictionaries=("user_id",))
+    topics = _item_topics(connection) if settings.pool_below else None
     connection.execute(statement(RESPONSES, "drop_calibration"))
     if rows.num_rows == 0:
         return None
@@ -74,8 +77,29 @@ def load_between(
     key = code if settings.attempts == "first" else (code, answer_no)
     data = ResponseData.from_long(key, item, correct=correct)
     names = users.dictionary
-    fingerprint = _fingerprint(names.to_pylist(), code, item, correct)
-    return Answers(data, fingerprint, users=names, filter=filter_of(settings))
+    if topics is None:
+        fingerprint = _fingerprint(names.to_pylist(), code, item, correct)
+        return Answers(data, fingerprint, users=names, filter=filter_of(settings))
+    fingerprint = _fingerprint([*names.to_pylist(), *topics.names], code, item, correct, topics.code)
+    data = data.with_topics(topics.item_ids, topics.code)
+    return Answers(data, fingerprint, users=names, filter=filter_of(settings), topics=topics.names)
+
+
+@dataclass(frozen=True, eq=False)
+class _ItemTopics:
+    """(n_items,) item ids and codes of their topics; ``names`` are the topics by code, and the code after them is none."""
+
+    item_ids: np.ndarray
+    code: np.ndarray
+    names: tuple[str, ...]
+
+
+def _item_topics(connection: Connection) -> _ItemTopics:
+    rows = copy_to_arrow(connection, statement(RESPONSES, "calibration_topics"), dictionaries=("topic_id",))
+    topics = rows["topic_id"].combine_chunks()
+    names = topics.dictionary.to_pylist()
+    code = topics.indices.fill_null(len(names)).to_numpy().astype(np.int64)
+    return _ItemTopics(rows["item_id"].to_numpy(), code, names=tuple(names))
 
 
 def _fingerprint(users: list[str], *columns: np.ndarray) -> str:

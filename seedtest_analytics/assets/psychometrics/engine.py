@@ -145,6 +145,7 @@ def calibrate_natively(
             model=settings.model,
             min_responses=settings.answers_needed,
             priors=priors or item_priors(settings),
+            pool_below=settings.pool_below,
             anchors=anchors,
             min_anchors=settings.min_anchors,
         ),

@@ -81,7 +81,7 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class KnownItems:
-    """Item parameters of a calibration, by item code; NaN in ``b`` where an item has none.
+    """Item parameters of a calibration, by item code; NaN in ``b`` where an item has none, and its ``a`` is a guess.
 
     P(right) = logistic(a (θ - b)). ``se_b`` is the standard error of the difficulty. Every array is (n_items,).
     """
@@ -92,7 +92,10 @@ class KnownItems:
 
     @classmethod
     def of(cls, a: ArrayLike, b: ArrayLike, *, se_b: ArrayLike) -> KnownItems:
-        """Raises AbilityDataError for unequal lengths, what is not a number, a ≤ 0 or se_b < 0 of an item with a difficulty."""
+        """An item without a difficulty has ``a`` if that is above 0, else 1.
+
+        Raises AbilityDataError for unequal lengths, what is not a number, a ≤ 0 or se_b < 0 of an item with a difficulty.
+        """
         arrays = [
             np.atleast_1d(floats(values, name, error=AbilityDataError).astype(np.float64))
             for name, values in (("a", a), ("b", b), ("se_b", se_b))
@@ -111,7 +114,8 @@ class KnownItems:
                 f"{len(bad)} known items need a > 0, a finite b and se_b ≥ 0 (first codes {bad[:_SHOWN].tolist()}); "
                 "set b to NaN for items without parameters"
             )
-        return cls(np.where(is_known, slope, 1.0), difficulty, se_b=np.where(is_known, error, np.nan))
+        is_guess = (slope > 0) & (slope <= LARGEST)
+        return cls(np.where(is_known | is_guess, slope, 1.0), difficulty, se_b=np.where(is_known, error, np.nan))
 
     def __len__(self) -> int:
         return len(self.b)

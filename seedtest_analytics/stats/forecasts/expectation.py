@@ -8,8 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.checks import count
-from seedtest_analytics.stats.forecasts.local_level import LocalLevel, checked_rows, fit_pooled_level, one_step
+from seedtest_analytics.stats.forecasts.local_level import (
+    LocalLevel,
+    changes_of,
+    checked_rows,
+    fit_pooled_level,
+    one_step,
+)
 from seedtest_analytics.stats.forecasts.scores import CLIP_SD
+from seedtest_analytics.stats.forecasts.tails import normal_scores, tail_degrees
 
 Floats = NDArray[np.float64]
 
@@ -18,13 +25,16 @@ Floats = NDArray[np.float64]
 class StudentExpectation:
     """(U, W) ``expected`` value of each week by the weeks before it, and ``anomaly``, the signed z of the observed value.
 
-    z = (value - expected) / the cohort's standard deviation of such errors at this evidence and length of history. Both
-    are NaN with fewer than ``min_history`` earlier values, ``anomaly`` also where the week has no value.
+    z = (value - expected) / the cohort's standard deviation of such errors at this evidence and length of history, as the
+    Normal deviate of the same probability under a Student t distribution with ``tail_degrees`` degrees of freedom.
+
+    Both are NaN with fewer than ``min_history`` earlier values, ``anomaly`` also where the week has no value.
     """
 
     expected: Floats
     anomaly: Floats
     model: LocalLevel
+    tail_degrees: float = np.inf
 
 
 def expect_students(
@@ -48,4 +58,7 @@ def expect_students(
     with np.errstate(invalid="ignore"):
         anomaly = np.where(enough, (y - steps.expected) / (steps.relative_sd * model.noise_sd), np.nan)
     expected = np.where(enough, steps.expected, np.nan)
-    return StudentExpectation(expected, anomaly, model=model)
+    known = np.isfinite(anomaly)
+    degrees = tail_degrees(changes_of(anomaly[known]))
+    anomaly[known] = normal_scores(anomaly[known], degrees)
+    return StudentExpectation(expected, anomaly, model=model, tail_degrees=degrees)

@@ -206,14 +206,20 @@ def _profile_likelihood(y: Floats, w: Floats, *, known: NDArray[np.bool_], model
     return likelihood, _robust_sd(standardised)
 
 
+def changes_of(errors: Floats) -> Floats:
+    """The errors (n,) that are a change: not below a hundredth of their root mean square."""
+    if not len(errors):
+        return errors
+    return errors[np.abs(errors) > NO_CHANGE * float(np.sqrt(np.mean(errors**2)))]
+
+
 def _robust_sd(standardised: Floats) -> float:
     """Standard deviation by the median, without the errors that are not a change; NaN where nothing ever changed.
 
     Students who stand still tell nothing about the size of ordinary changes. With more than half of them the median
     would be 0, and every change an anomaly. Below 30 errors the median is too rough, and the mean square is used.
     """
-    size = float(np.sqrt(np.mean(standardised**2)))
-    changes = standardised[np.abs(standardised) > NO_CHANGE * size]
+    changes = changes_of(standardised)
     if not len(changes):
         return float("nan")
     if len(changes) < MIN_ERRORS_FOR_MEDIAN:

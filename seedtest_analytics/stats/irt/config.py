@@ -99,7 +99,10 @@ class CalibrationConfig:
     """Settings of ``calibrate``.
 
     Attributes:
-        min_responses: items with fewer answers are set aside. min_rows: fewer rows with answers raise IrtDataError.
+        min_responses: items with fewer answers are set aside.
+        pool_below: rare items, with fewer answers than this, have a prior from their topic (``pooling``) and are estimated
+            even if all their answers are right or wrong. 0 pools nothing. It needs ``priors`` with one on b.
+        min_rows: fewer rows with answers raise IrtDataError.
         priors: None is flat for Rasch and 2PL and Beta(5, 17) on c for 3PL. 3PL without a prior on c is refused: it
             has no unique maximum on data of ordinary size.
         anchors: item parameters on the scale to reach, such as the platform scale. They are held fixed, and the
@@ -115,6 +118,7 @@ class CalibrationConfig:
     model: ModelName = "2PL"
     quadrature: Quadrature = field(default_factory=Quadrature)
     min_responses: int = 10
+    pool_below: int = 0
     min_rows: int = 30
     priors: ItemPriors | None = None
     anchors: ItemParameters | None = None
@@ -138,8 +142,12 @@ class CalibrationConfig:
         positive(self.tolerance, "tolerance", error=IrtDataError)
         for name in ("max_iterations", "min_responses", "min_rows"):
             count(getattr(self, name), name, low=1, error=IrtDataError)
-        for name in ("min_anchors", "max_full_parameters"):
+        for name in ("min_anchors", "max_full_parameters", "pool_below"):
             count(getattr(self, name), name, error=IrtDataError)
+        if self.pool_below and self.item_priors.b is None:
+            raise IrtDataError(
+                "pool_below needs a prior on b, for items that are not rare; pass ItemPriors(b=Normal())"
+            )
         if self.threads is not None:
             count(self.threads, "threads", low=1, error=IrtDataError)
 

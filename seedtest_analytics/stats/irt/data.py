@@ -33,6 +33,7 @@ class ResponseData:
     ascending. ``row_start`` (n_rows + 1,): the answers of row r are ``row_start[r]:row_start[r + 1]``.
     ``answer_code`` (n_answers,): 2 · item position + correct, ascending within a row. ``row_weight`` (n_rows,): case
     weights, None for ones. ``group_ids`` (n_groups,) and ``row_group`` (n_rows,): populations, None for a single one.
+    ``item_topic`` (n_items,): code of each item's topic, from 0; None for a single one.
     """
 
     row_keys: tuple[Ids, ...]
@@ -42,6 +43,7 @@ class ResponseData:
     row_weight: Floats | None = None
     group_ids: Ids | None = None
     row_group: NDArray[np.int32] | None = None
+    item_topic: NDArray[np.int64] | None = None
 
     @classmethod
     def from_long(
@@ -119,6 +121,24 @@ class ResponseData:
         """(n_rows,) position of each row's population in ``group_ids``."""
         return np.zeros(self.n_rows, dtype=np.int32) if self.row_group is None else self.row_group
 
+    def topics(self) -> NDArray[np.int64]:
+        """(n_items,) code of each item's topic."""
+        return np.zeros(self.n_items, dtype=np.int64) if self.item_topic is None else self.item_topic
+
+    def with_topics(self, item_ids: ArrayLike, topic: ArrayLike) -> ResponseData:
+        """The same answers with the topics of their items, from one entry per item.
+
+        Raises IrtDataError for an item of the data without a topic, and for codes that are negative or not numbers.
+        """
+        ids = array_of(item_ids, "item ids", error=IrtDataError)
+        code = numbers(topic, "topic", like=ids.shape, low=0.0, error=IrtDataError).astype(np.int64)
+        order = np.argsort(ids)
+        place = np.minimum(np.searchsorted(ids[order], self.item_ids), max(len(ids) - 1, 0))
+        is_found = ids[order][place] == self.item_ids if len(ids) else np.zeros(self.n_items, dtype=bool)
+        if not bool(np.all(is_found)):
+            raise IrtDataError(f"{int((~is_found).sum())} items have no topic; give one entry per item")
+        return replace(self, item_topic=code[order][place])
+
     def answer_counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(n_items,) number of answers and of right answers per item, ignoring case weights."""
         by_code = np.bincount(self.answer_code, minlength=2 * self.n_items).reshape(-1, 2)
@@ -132,7 +152,10 @@ class ResponseData:
 
         new_position = np.where(keep, np.cumsum(keep) - 1, -1).astype(np.int32)
         row_start, answer_code = kernels.select_items(self.row_start, self.answer_code, new_position)
-        return replace(self, item_ids=self.item_ids[keep], row_start=row_start, answer_code=answer_code)
+        item_topic = None if self.item_topic is None else self.item_topic[keep]
+        return replace(
+            self, item_ids=self.item_ids[keep], row_start=row_start, answer_code=answer_code, item_topic=item_topic
+        )
 
     def with_rows(self, keep: NDArray[np.bool_]) -> ResponseData:
         """The rows where ``keep`` (n_rows,) is true, with all their answers. Items and groups stay."""

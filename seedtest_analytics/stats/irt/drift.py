@@ -18,6 +18,11 @@ from seedtest_analytics.stats.irt.result import ItemEstimates
 Floats = NDArray[np.float64]
 Metric = Literal["delta_a", "delta_b", "delta_c", "b_ci_separation"]
 Severity = Literal["minor", "moderate", "severe"]
+_SEVERE = 2.0
+"""A change of difficulty above this many thresholds is severe."""
+DriftVerdict = Literal["moved", "no_drift", "cannot_be_judged"]
+ENOUGH_POWER = 0.8
+"""An item without an alert has not moved severely only if such a move would have been found this often."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,48 @@ class DriftResult:
     skipped: tuple[Any, ...]
     link: Link
     thresholds: DriftThresholds
+
+    @property
+    def severe_shift(self) -> float:
+        """The change of difficulty, in logits, from which an alert is severe; the power is for this change."""
+        return _SEVERE * self.thresholds.delta_b
+
+    @property
+    def cut(self) -> Floats:
+        """(n_items,) the estimated |Δb| from which an item has an alert.
+
+        One more rejection of Benjamini and Hochberg's procedure needs p ≤ (k + 1) α / m, with k rejections of m tests.
+        """
+        from scipy.special import ndtri
+
+        tested = np.isfinite(self.p_adjusted)
+        rejected = int((self.p_adjusted[tested] < self.thresholds.alpha).sum())
+        alpha = self.thresholds.alpha * min(rejected + 1, int(tested.sum())) / max(int(tested.sum()), 1)
+        return np.asarray(np.maximum(self.thresholds.delta_b, -ndtri(alpha / 2.0) * self.se_delta[:, 1]))
+
+    @property
+    def minimum_detectable(self) -> Floats:
+        """(n_items,) the change of difficulty, in logits, that would be found with a probability of 80 %."""
+        from scipy.special import ndtri
+
+        return np.asarray(self.cut + ndtri(ENOUGH_POWER) * self.se_delta[:, 1])
+
+    @property
+    def power(self) -> Floats:
+        """(n_items,) probability that a severe change of difficulty would have been found."""
+        from scipy.special import ndtr
+
+        se = np.maximum(self.se_delta[:, 1], 1e-12)
+        return np.asarray(ndtr((self.severe_shift - self.cut) / se) + ndtr((-self.severe_shift - self.cut) / se))
+
+    @property
+    def verdicts(self) -> list[DriftVerdict]:
+        """What each item's comparison says: it moved, it did not move severely, or nothing."""
+        moved = {alert.item_id for alert in self.alerts}
+        return [
+            "moved" if item in moved else "no_drift" if power >= ENOUGH_POWER else "cannot_be_judged"
+            for item, power in zip(self.item_ids.tolist(), self.power.tolist(), strict=True)
+        ]
 
     @property
     def share_with_alert(self) -> float:
@@ -166,6 +213,6 @@ def _alerts(
 
 def _b_severity(multiple: float) -> Severity:
     """Severe above twice the threshold, moderate above 1.4 times (contract: 0.25, 0.35, 0.5)."""
-    if multiple > 2.0:
+    if multiple > _SEVERE:
         return "severe"
     return "moderate" if multiple > 1.4 else "minor"

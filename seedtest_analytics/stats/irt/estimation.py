@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,9 @@ from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.errors import IrtDataError
 from seedtest_analytics.stats.irt.objective import FreeParameters, MarginalLikelihood, Parameters
 from seedtest_analytics.stats.irt.optimiser import Optimum, maximise
+from seedtest_analytics.stats.irt.pool_fit import ROUGH_SLOPE, pool_of
+from seedtest_analytics.stats.irt.pooling import LOGISTIC_VARIANCE_RATIO, ItemPool, pooled_priors, rough_pool
+from seedtest_analytics.stats.irt.priors import Priors
 from seedtest_analytics.stats.irt.result import Calibration
 from seedtest_analytics.stats.irt.screening import Screening, screen
 from seedtest_analytics.stats.irt.standard_errors import standard_errors
@@ -25,8 +28,6 @@ _SINGLE_PRECISION_TOLERANCE = 1e-5
 _START_LOGIT_LIMIT = 5.0
 _PASSES_BEFORE_HOLDING = 8
 """After this many passes the posterior of the abilities has nearly converged, and a wrong key shows."""
-_LOGISTIC_VARIANCE_RATIO = 2.89
-"""(1.7)²: a logistic item's marginal logit shrinks by sqrt(1 + a² σ² / 2.89) (Camilli 1994)."""
 
 
 def calibrate(data: ResponseData, config: CalibrationConfig | None = None) -> Calibration:
@@ -36,8 +37,13 @@ def calibrate(data: ResponseData, config: CalibrationConfig | None = None) -> Ca
 
     The result is on the calibration's own scale, or with ``config.anchors`` on the scale of the anchors. Single items
     never fail a calibration: unusable ones are set aside and odd ones flagged, with the reason. A lack of convergence
-    is part of the verdict. Raises IrtDataError when no item or fewer than ``config.min_rows`` rows remain, and
-    AnchorError when fewer than ``config.min_anchors`` anchors have answers.
+    is part of the verdict.
+
+    With ``config.pool_below`` the answers are fitted twice. The first fit takes a rough difficulty for each topic; its
+    abilities give the pool of the rare items (``fit_pool``), which is their prior in the second.
+
+    Raises IrtDataError when no item or fewer than ``config.min_rows`` rows remain, and AnchorError when fewer than
+    ``config.min_anchors`` anchors have answers.
     """
     config = config or CalibrationConfig()
     screening = screen(data, config)
@@ -50,19 +56,58 @@ def calibrate(data: ResponseData, config: CalibrationConfig | None = None) -> Ca
     n_rows = int(np.count_nonzero(used.n_answers_by_row))
     if n_rows < config.min_rows:
         raise IrtDataError(f"{n_rows} rows with answers are too few to calibrate (min_rows={config.min_rows})")
-    likelihood = MarginalLikelihood(used, config.quadrature.nodes, priors=config.item_priors, threads=config.threads)
     start, free = _starting_point(used, screening, config=config)
-    optimum, held = _search(likelihood, start, free=free, config=config)
-    errors = standard_errors(likelihood, optimum, free=free, config=config)
+    is_rare = screening.is_rare[screening.keep]
+    found = _fit(used, start, free=free, config=config, is_rare=is_rare)
     fit = FinishedFit(
         screening,
         config,
         free=free,
-        optimum=optimum,
-        errors=errors,
-        wants_negative=held | _negative_slopes(likelihood, optimum),
+        optimum=found.optimum,
+        errors=standard_errors(found.likelihood, found.optimum, free=free, config=config),
+        # The score test of a slope is normal only with more answers than rare items have.
+        wants_negative=(found.held | _negative_slopes(found.likelihood, found.optimum)) & ~is_rare,
+        pool=found.pool,
     )
     return assemble(data, used, fit=fit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The maximum of a likelihood. ``held`` (n_items,): items with a wrong key that were held."""
+
+    likelihood: MarginalLikelihood
+    optimum: Optimum
+    held: NDArray[np.bool_]
+    pool: ItemPool | None = None
+
+
+def _fit(
+    used: ResponseData,
+    start: Parameters,
+    *,
+    free: FreeParameters,
+    config: CalibrationConfig,
+    is_rare: NDArray[np.bool_],
+) -> _Found:
+    """The maximum, with a pool where there are rare items (n_items,)."""
+
+    def fitted(priors: Priors, start: Parameters) -> _Found:
+        likelihood = MarginalLikelihood(used, config.quadrature.nodes, priors=priors, threads=config.threads)
+        optimum, held = _search(likelihood, start, free=free, config=config)
+        return _Found(likelihood, optimum, held)
+
+    priors, topic = config.item_priors, used.topics()
+    if not bool(is_rare.any()):
+        return fitted(priors, start)
+    code = used.answer_code
+    rough = rough_pool(code >> 1, (code & 1).astype(np.float64), topic=topic, slope=ROUGH_SLOPE)
+    first = fitted(pooled_priors(priors, rough, topic=topic, is_rare=is_rare), start)
+    pool = pool_of(
+        used, first.optimum.parameters, is_rare=is_rare, model=config.model, is_standard=not free.groups[0].any()
+    )
+    final = fitted(pooled_priors(priors, pool, topic=topic, is_rare=is_rare), first.optimum.parameters)
+    return replace(final, held=first.held | final.held, pool=pool)
 
 
 def _starting_point(
@@ -75,7 +120,7 @@ def _starting_point(
     if config.model == "3PL":
         c = np.minimum(0.2, 0.5 * share)
     above = np.clip((share - c) / (1.0 - c), 1e-3, 1.0 - 1e-3)
-    d = np.log(above / (1.0 - above)) * np.sqrt(1.0 + 1.0 / _LOGISTIC_VARIANCE_RATIO)
+    d = np.log(above / (1.0 - above)) * np.sqrt(1.0 + 1.0 / LOGISTIC_VARIANCE_RATIO)
     d = np.clip(d, -_START_LOGIT_LIMIT, _START_LOGIT_LIMIT)
     free_items = np.tile([config.model != "Rasch", True, config.model == "3PL"], (used.n_items, 1))
     free_groups = np.ones((used.n_groups, 2), dtype=bool)

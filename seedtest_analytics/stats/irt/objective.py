@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from seedtest_analytics.stats.irt import grid_tables, kernels
-from seedtest_analytics.stats.irt.config import ItemPriors
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.model import logistic
-from seedtest_analytics.stats.irt.priors import evaluate_priors
+from seedtest_analytics.stats.irt.priors import Priors, evaluate_priors
 from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes
 
 Floats = NDArray[np.float64]
@@ -93,7 +92,7 @@ class Evaluation:
 class MarginalLikelihood:
     """The objective of one data set, its quadrature nodes and its priors."""
 
-    def __init__(self, data: ResponseData, nodes: Floats, *, priors: ItemPriors, threads: int | None = None) -> None:
+    def __init__(self, data: ResponseData, nodes: Floats, *, priors: Priors, threads: int | None = None) -> None:
         self.data = data
         self.threads = threads
         self.row_weight = data.weights()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from seedtest_analytics.stats.irt.config import Quadrature
 from seedtest_analytics.stats.irt.model import ItemParameters, ModelName
+from seedtest_analytics.stats.irt.pooling import ItemPool
 
 Floats = NDArray[np.float64]
 
@@ -86,6 +87,7 @@ class Calibration:
             is "full". free_index: (n_free, 2) item position and parameter (0 a, 1 d, 2 logit c). Position -1 - g is
             population g, with parameters 3 (mean) and 4 (log SD).
         edge_mass: share of the population at the outermost quadrature points.
+        pool: what rare items borrowed from their topics; None if no item is rare.
     """
 
     items: ItemEstimates
@@ -112,6 +114,7 @@ class Calibration:
     n_components: int
     edge_mass: float
     verdict: Verdict
+    pool: ItemPool | None = None
 
     @property
     def parameters(self) -> ItemParameters:

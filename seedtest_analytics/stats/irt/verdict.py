@@ -13,6 +13,7 @@ from seedtest_analytics.stats.irt.config import CalibrationConfig, ItemPriors
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.objective import FreeParameters
 from seedtest_analytics.stats.irt.optimiser import DISCRIMINATION_LIMIT, Optimum
+from seedtest_analytics.stats.irt.pooling import ItemPool
 from seedtest_analytics.stats.irt.result import Calibration, ItemEstimates, Verdict
 from seedtest_analytics.stats.irt.screening import Screening
 from seedtest_analytics.stats.irt.standard_errors import StandardErrors
@@ -45,6 +46,7 @@ class FinishedFit:
     optimum: Optimum
     errors: StandardErrors
     wants_negative: NDArray[np.bool_]
+    pool: ItemPool | None = None
 
 
 def assemble(data: ResponseData, used: ResponseData, *, fit: FinishedFit) -> Calibration:
@@ -79,8 +81,11 @@ def assemble(data: ResponseData, used: ResponseData, *, fit: FinishedFit) -> Cal
         n_components=int(items.component.max()) + 1,
         edge_mass=float((population[:, 0] + population[:, -1]).sum() / population.sum()),
         verdict=Verdict(usable=False),
+        pool=fit.pool,
     )
-    return replace(calibration, verdict=judge(calibration, errors.note, priors=config.item_priors))
+    return replace(
+        calibration, verdict=judge(calibration, errors.note, priors=config.item_priors, pool_below=config.pool_below)
+    )
 
 
 def _index_in_data(index: NDArray[np.int64] | None, keep: NDArray[np.bool_]) -> NDArray[np.int64] | None:
@@ -156,12 +161,15 @@ def _linked_components(component: NDArray[np.int64], is_fixed: NDArray[np.bool_]
     return np.array([np.bincount(component).argmax()])
 
 
-def judge(calibration: Calibration, note: str | None = None, *, priors: ItemPriors = ItemPriors()) -> Verdict:
+def judge(
+    calibration: Calibration, note: str | None = None, *, priors: ItemPriors = ItemPriors(), pool_below: int = 0
+) -> Verdict:
     """Reasons that forbid scoring with the calibration, and warnings that do not. Both texts are stored.
 
     ``priors``: those of the fit. A prior keeps standard errors small where the answers say nothing.
+    ``pool_below``: items with fewer answers took their prior from the pool.
     """
-    reasons = _gaps_of_information(calibration, priors)
+    reasons = _gaps_of_information(calibration, priors, pool_below=pool_below)
     if not calibration.converged:
         reasons.append(
             f"not converged after {calibration.n_iterations} passes: the next step is {calibration.max_step:.2g} logits"
@@ -182,7 +190,7 @@ def judge(calibration: Calibration, note: str | None = None, *, priors: ItemPrio
     return Verdict(not reasons, tuple(reasons), warnings=tuple(_warnings(calibration, note)))
 
 
-def _gaps_of_information(calibration: Calibration, priors: ItemPriors) -> list[str]:
+def _gaps_of_information(calibration: Calibration, priors: ItemPriors, *, pool_below: int) -> list[str]:
     """What the answers leave open, by their number and by the standard errors; nothing if there are none."""
     items = calibration.items
     rows = (items.status == "estimated") & np.isin(items.item_ids, calibration.parameters.item_ids)
@@ -206,6 +214,10 @@ def _gaps_of_information(calibration: Calibration, priors: ItemPriors) -> list[s
         )
     if priors.a is not None and calibration.model != "Rasch":
         informed = 1.0 - np.minimum(np.nan_to_num(relative, nan=np.inf) / priors.a.sd_log, 1.0) ** 2
+        if calibration.pool is not None:
+            # Rare items share one slope, which all their answers determine together.
+            shared = 1.0 - min(calibration.pool.slope_se / priors.a.sd_log, 1.0) ** 2
+            informed = np.where(items.n_responses[rows] < pool_below, shared, informed)
         if weight @ informed < MIN_SHARE_INFORMED:
             found.append(
                 f"the slopes come from their prior: the answers give {weight @ informed:.0%} of the information on them, "
@@ -232,6 +244,12 @@ def _warnings(calibration: Calibration, note: str | None) -> list[str]:
         count = int(np.count_nonzero(flag == name))
         if count:
             found.append(f"{count} {text}")
+    if calibration.pool is not None:
+        pool = calibration.pool
+        found.append(
+            f"rare items borrow from their topic: difficulties differ by {pool.spread:.2f} logits (SD) within a topic and "
+            f"by {pool.topic_sd:.2f} between topics, and the slope is {pool.slope:.2f}"
+        )
     unlinked = int(np.count_nonzero(flag == flags.UNLINKED))
     if unlinked:
         found.append(

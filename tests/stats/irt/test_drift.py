@@ -130,6 +130,47 @@ def test_no_drift_gives_no_alert() -> None:
     assert false <= 3
 
 
+@pytest.mark.long
+def test_the_stated_power_is_the_observed_one() -> None:
+    """24 pairs of calibrations, in which 2 of 16 items move by 0.5 logits. 48 moves are found as often as stated.
+
+    The tolerance is four binomial errors of the 48 moves.
+    """
+    stated, found = [], []
+    for seed in range(24):
+        before = simulate(900, 16, 8, seed=1_300 + seed)
+        b = before.items.b.copy()
+        b[[3, 8]] += 0.5
+        items = ItemParameters.of(before.items.item_ids, before.items.a, b=b)
+        later = simulate(900, 16, 8, seed=1_400 + seed, items=items)
+        baseline, recent = (calibrate(period.data) for period in (before, later))
+        drift = item_drift(baseline.items, recent.items, link=Link.identity())
+        assert drift.severe_shift == 0.5
+        moved = {alert.item_id for alert in drift.alerts if alert.metric == "delta_b"}
+        for item in (3, 8):
+            stated.append(drift.power[drift.item_ids == item][0])
+            found.append(item in moved)
+    expected = float(np.mean(stated))
+    assert 0.1 < expected < 0.95
+    assert np.mean(found) == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / len(found)))
+
+
+def test_power_and_the_smallest_change_by_hand(periods: tuple[Simulated, Simulated]) -> None:
+    """An alert needs 0.25 logits and p below the next step of the adjustment; 80 % are found 0.84 errors above that."""
+    baseline, recent = (calibrate(period.data) for period in periods)
+    drift = item_drift(baseline.items, recent.items, link=Link.identity(), thresholds=DriftThresholds(alpha=0.05))
+    n_tests = int(np.isfinite(drift.p_adjusted).sum())
+    n_found = int((drift.p_adjusted < 0.05).sum())
+    z = norm.isf(0.05 * min(n_found + 1, n_tests) / n_tests / 2)
+    cut = np.maximum(0.25, z * drift.se_delta[:, 1])
+    assert drift.minimum_detectable == pytest.approx(cut + norm.ppf(0.8) * drift.se_delta[:, 1])
+    upper, lower = norm.sf(cut, 0.5, drift.se_delta[:, 1]), norm.cdf(-cut, 0.5, drift.se_delta[:, 1])
+    assert drift.power == pytest.approx(upper + lower)
+    moved = {alert.item_id for alert in drift.alerts}
+    for item, power, verdict in zip(drift.item_ids, drift.power, drift.verdicts, strict=True):
+        assert verdict == ("moved" if item in moved else "no_drift" if power >= 0.8 else "cannot_be_judged")
+
+
 def test_curves_are_spread_over_the_difficulties() -> None:
     items = ItemParameters.of(np.arange(40), np.ones(40), b=np.linspace(2, -2, 40))
     curves = characteristic_curves(items, 6)

@@ -73,6 +73,8 @@ PROBES = {
 }
 
 CHECKED_BY_CALLER = [
+    ("forecasts.tails", "tail_degrees normal_scores", "forecasts.expectation.expect_students"),
+    ("forecasts.local_level", "changes_of", "forecasts.expectation.expect_students"),
     (
         "forecasts.bounded",
         "unbounded bounded slope_at",

@@ -224,6 +224,14 @@ PROBES = {
         "min_responses": 200,
     },
     "irt.drift.item_drift": {"baseline": estimates, "recent": estimates, "link": identity, "thresholds": thresholds},
+    "irt.pooling.fit_pool": {
+        "item": np.repeat(np.arange(4), 3),
+        "correct": np.tile([0.0, 1.0, 1.0], 4),
+        "topic": np.array([0, 0, 1, 1]),
+        "theta": np.linspace(-1.0, 1.0, N),
+        "theta_se": np.full(N, 0.3),
+        "asymptote": 0.1,
+    },
     "irt.dif_groups.compare_groups": {
         "data": data,
         "items": items,
@@ -269,6 +277,12 @@ CHECKED_BY_CALLER = [
     ),
     ("irt.optimiser", "maximise", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),
     ("irt.priors", "evaluate_priors", "irt.config.Normal irt.config.LogNormal irt.config.Beta"),
+    (
+        "irt.pooling",
+        "rough_pool pooled_priors",
+        "irt.pooling.fit_pool irt.data.ResponseData.from_long irt.config.CalibrationConfig",
+    ),
+    ("irt.pool_fit", "pool_of", "irt.pooling.fit_pool irt.data.ResponseData.from_long"),
     ("irt.screening", "screen", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),
     ("irt.standard_errors", "standard_errors", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),
     ("irt.threads", "run_lanes balanced_rows", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),

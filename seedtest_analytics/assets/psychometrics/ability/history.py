@@ -15,6 +15,7 @@ from seedtest_analytics.assets.psychometrics.scale.current import Scale
 from seedtest_analytics.assets.psychometrics.statements import ABILITY
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.settings.psychometrics import RESPONSES_TO_LINK
 from seedtest_analytics.stats.ability.data import Answers, KnownItems
 
 
@@ -37,16 +38,31 @@ class History:
         return newest_day(self.answers, self.answers.student, n=len(self.users))
 
     def known_items(self, scale: Scale | None) -> KnownItems | None:
-        """The calibration's parameters by item code; None without a calibration.
+        """What is known of each item, by code, before the history is read; None without a calibration that knows any.
 
-        A parameter without a standard error, such as that of an anchor, counts as exact.
+        A parameter without a standard error, such as that of an anchor, counts as exact. The parameters of a rare item
+        come from the answers that the history holds. So the model learns it in the pass, from where the calibration
+        puts its topic, or, without a pool, from where the pass itself does.
         """
         if scale is None:
             return None
         rows = scale.items.assign(item_id=scale.items["item_id"].astype("int64")).set_index("item_id")
         found = rows.reindex(self.items)
+        a, b = found["a"].to_numpy(np.float64), found["b"].to_numpy(np.float64)
         error = found["se_b"].astype(np.float64).fillna(0.0).to_numpy()
-        return KnownItems.of(found["a"].to_numpy(np.float64), found["b"].to_numpy(np.float64), se_b=error)
+        is_open = np.isnan(b) | (found["n_responses"].lt(RESPONSES_TO_LINK) & found["method"].ne("anchor")).to_numpy()
+        if scale.pool is not None:
+            mean, sd = scale.pool.of([*self.topics, None])
+            topic = self.answers.topic[np.unique(self.answers.item, return_index=True)[1]]
+            return KnownItems.of(
+                np.where(is_open, scale.pool.slope, a),
+                np.where(is_open, mean[topic], b),
+                se_b=np.where(is_open, sd[topic], error),
+            )
+        if bool(is_open.all()):
+            return None
+        typical = float(np.exp(np.log(a[~is_open]).mean()))
+        return KnownItems.of(np.where(is_open, typical, a), np.where(is_open, np.nan, b), se_b=error)
 
 
 def newest_day(answers: Answers, group: NDArray[np.integer[Any]], *, n: int) -> NDArray[np.float64]:

@@ -81,6 +81,9 @@ def _state_with(run: WeekRun, scale: Scale | None) -> WeekState:
 
 def _state(run: WeekRun, history: History, *, scale: Scale | None) -> WeekState:
     items = history.known_items(scale)
+    if items is None:
+        # A calibration of rare items without a pool does not carry the scale.
+        scale = None
     earlier = earlier_fit(run, is_calibrated=scale is not None)
     with run.without_transaction():
         chosen = choose_hyperparameters(run, history.answers, items=items, earlier=earlier)

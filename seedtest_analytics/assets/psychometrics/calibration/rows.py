@@ -11,7 +11,9 @@ import pandas as pd
 from seedtest_analytics.assets.framework.json_text import finite_or_none
 from seedtest_analytics.assets.psychometrics.answers import Answers
 from seedtest_analytics.assets.psychometrics.scale.placement import PlacedCalibration
+from seedtest_analytics.assets.psychometrics.scale.pool import pool_spec
 from seedtest_analytics.partitions import Week
+from seedtest_analytics.settings.psychometrics import RESPONSES_TO_LINK
 from seedtest_analytics.stats.irt.config import ItemPriors, Normal
 from seedtest_analytics.stats.no_result import NoResult
 
@@ -62,7 +64,7 @@ def fit_row(
     row = {
         "run_id": run_id,
         "model_spec": json.dumps(model_spec(placed) | {"filter": answers.filter, "keeps_parameters": keeps_parameters}),
-        "metrics": json.dumps(metrics(placed) | ({} if dif is None else {"dif": dif})),
+        "metrics": json.dumps(metrics(placed) | _pool(placed, answers) | ({} if dif is None else {"dif": dif})),
         "fitted_at": week.as_of,
         "week_start": week.start,
         "version": placed.version,
@@ -70,6 +72,14 @@ def fit_row(
         "data_fingerprint": answers.fingerprint,
     }
     return pd.DataFrame([row], columns=list(_FIT))
+
+
+def _pool(placed: PlacedCalibration, answers: Answers) -> dict[str, Any]:
+    pool = placed.calibration.pool
+    if pool is None:
+        return {}
+    # The constants of fixed anchors are 1 and 0.
+    return {"pool": pool_spec(pool, answers.topics, below=RESPONSES_TO_LINK, constants=placed.constants)}
 
 
 def model_spec(placed: PlacedCalibration) -> dict[str, Any]:

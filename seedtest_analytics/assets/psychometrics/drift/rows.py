@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from seedtest_analytics.assets.psychometrics.drift.windows import Comparison
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import CalibrationSettings
 from seedtest_analytics.stats.irt.curves import drift_forest
-from seedtest_analytics.stats.irt.drift import DriftResult
+from seedtest_analytics.stats.irt.drift import DriftResult, DriftVerdict
 from seedtest_analytics.stats.irt.linking import Link
 from seedtest_analytics.stats.irt.model import ItemParameters, information
 from seedtest_analytics.stats.no_result import NoResult
 
 NORMAL_95 = 1.96
+CANNOT_BE_JUDGED: DriftVerdict = "cannot_be_judged"
 _CALIBRATION = (
     "item_id",
     "window_id",
@@ -34,6 +36,9 @@ _CALIBRATION = (
     "c_u95",
     "n",
     "dif",
+    "minimum_detectable_b",
+    "power_b",
+    "drift_verdict",
     "info",
     "run_id",
     "week_start",
@@ -69,9 +74,27 @@ def calibration_rows(found: Comparison | NoResult, week: Week) -> pd.DataFrame:
         _window_items(old.items.frame(), found.baseline.id, link=Link.identity(), changes={}),
         _window_items(new.items.frame(), found.recent.id, link=found.drift.link, changes=_changes(found.drift)),
     ]
-    frame = pd.concat(frames, ignore_index=True)
+    frame = pd.concat(frames, ignore_index=True).merge(_judged(found), how="left", on=["item_id", "window_id"])
+    is_open = frame["drift_verdict"].isna() & (frame["window_id"] == found.recent.id)
+    frame["drift_verdict"] = frame["drift_verdict"].mask(is_open, CANNOT_BE_JUDGED)
+    frame = frame.astype({"minimum_detectable_b": object, "power_b": object, "drift_verdict": object})
+    frame = frame.where(frame.notna(), None)
     frame["run_id"], frame["week_start"] = found.run_id, week.start
     return frame[list(_CALIBRATION)]
+
+
+def _judged(found: Comparison) -> pd.DataFrame:
+    """What the comparison could have found, for each compared item."""
+    drift = found.drift
+    return pd.DataFrame(
+        {
+            "item_id": drift.item_ids,
+            "window_id": found.recent.id,
+            "minimum_detectable_b": drift.minimum_detectable,
+            "power_b": drift.power,
+            "drift_verdict": drift.verdicts,
+        }
+    )
 
 
 def _window_items(items: pd.DataFrame, window_id: int, *, link: Link, changes: dict[int, str]) -> pd.DataFrame:
@@ -141,9 +164,15 @@ def drift_metadata(found: Comparison | NoResult) -> dict[str, Any]:
     drift, link = found.drift, found.drift.link
     rows = [[str(a.item_id), a.metric, a.value, a.threshold, a.severity, a.p_adjusted] for a in drift.alerts[:50]]
     header = ["item", "metric", "change", "threshold", "severity", "adjusted p"]
+    verdicts = Counter(drift.verdicts)
+    verdicts[CANNOT_BE_JUDGED] += len(drift.skipped)
     return {
         "run_id": found.run_id,
         "items_compared": len(drift.item_ids),
+        "items_moved": verdicts["moved"],
+        "items_without_drift": verdicts["no_drift"],
+        "items_that_cannot_be_judged": verdicts[CANNOT_BE_JUDGED],
+        "minimum_detectable_b_median": float(np.median(drift.minimum_detectable)),
         "items_not_compared": len(drift.skipped),
         "items_without_an_estimate": _not_estimated(found),
         "link": f"θ = {link.A:.3f} θ_recent + {link.B:.3f} by {link.n_anchors_used} items, {len(link.dropped)} left out",

@@ -20,7 +20,7 @@ from seedtest_analytics.assets.psychometrics.statements import DRIFT
 from seedtest_analytics.database.publish import staged_from_frame
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.settings import CalibrationSettings
-from seedtest_analytics.stats.irt.drift import DriftThresholds, item_drift
+from seedtest_analytics.stats.irt.drift import ENOUGH_POWER, DriftThresholds, item_drift
 from seedtest_analytics.stats.irt.errors import AnchorsDisagreeError, IrtDataError
 from seedtest_analytics.stats.no_result import NoResult
 from seedtest_analytics.tables import drift as tables
@@ -62,11 +62,13 @@ def _check(found: Comparison | NoResult, *, are_apart: bool, max_share: float) -
     drift = found.drift
     moved = {alert.item_id for alert in drift.alerts}
     share = drift.share_with_alert
+    n_open = drift.verdicts.count("cannot_be_judged")
     text = (
         f"{len(moved)} of {len(drift.item_ids)} items moved ({share:.1%}; the limit is {max_share:.1%}), "
-        f"{len(drift.alerts)} alerts"
+        f"{len(drift.alerts)} alerts; {n_open} of the others cannot be judged, because a change of "
+        f"{drift.severe_shift:.2f} logits would be found in less than {ENOUGH_POWER:.0%} of such comparisons"
     )
-    metadata = {"moved_items": len(moved), "share_moved": share}
+    metadata = {"moved_items": len(moved), "share_moved": share, "items_not_judged": n_open}
     return DRIFT_BELOW_THRESHOLD.judged(text, is_passed=share < max_share, metadata=metadata)
 
 

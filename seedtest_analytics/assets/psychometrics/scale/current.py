@@ -8,6 +8,7 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.psychometrics.scale.items import items_to_score_with
+from seedtest_analytics.assets.psychometrics.scale.pool import TopicPool, stored_pool
 from seedtest_analytics.assets.psychometrics.statements import SCALE
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
@@ -17,7 +18,7 @@ from seedtest_analytics.partitions import Week
 class Scale:
     """A calibration with its item bank and its population, both on the platform scale.
 
-    ``items``: columns item_id, a, b, c, method and age_days, among others.
+    ``items``: columns item_id, a, b, c, method and age_days, among others. ``pool``: where items with few answers lie.
     """
 
     run_id: str
@@ -25,6 +26,7 @@ class Scale:
     model: str
     group_mean: float
     group_sd: float
+    pool: TopicPool | None = None
 
     @property
     def has_guessing(self) -> bool:
@@ -41,5 +43,10 @@ def scale_for(connection: Connection, week: Week) -> Scale | None:
     items = pd.DataFrame(result.all(), columns=list(result.keys()))
     metrics = fit.metrics
     return Scale(
-        fit.run_id, items, model=fit.model_spec["model"], group_mean=metrics["group_mean"], group_sd=metrics["group_sd"]
+        fit.run_id,
+        items,
+        model=fit.model_spec["model"],
+        group_mean=metrics["group_mean"],
+        group_sd=metrics["group_sd"],
+        pool=stored_pool(metrics),
     )

@@ -18,6 +18,8 @@ from seedtest_analytics.stats.irt.result import Calibration
 
 Origin = Literal["own", "anchors", "linked", "unlinked"]
 
+MIN_RARE_ITEMS = 100
+"""Rare items carry a scale together from this many on: their difficulties come from topics and few answers each."""
 MAX_COMMON_ITEMS = 150
 """A link uses at most this many common items, those with the most answers. More items change the constants by less than
 their standard errors, and the cost of the standard errors grows with the square of the number."""
@@ -78,14 +80,19 @@ def method_for(model: str, linking: str) -> LinkMethod:
 def link_onto(
     calibration: Calibration, reference: Reference, *, method: LinkMethod, min_anchors: int, min_responses: int = 0
 ) -> tuple[Link, int]:
-    """The link and the number of common items with ``min_responses`` answers. Raises LinkingError if it is not trustworthy."""
+    """The link and the number of common items that may carry it. Raises LinkingError if it is not trustworthy.
+
+    They have ``min_responses`` answers. Where too few have, and the calibration pooled its rare items, many rare items
+    stand for them.
+    """
     own = calibration.parameters
     position = np.searchsorted(calibration.items.item_ids, own.item_ids)
     theirs = reference.parameters.positions(own.item_ids)
-    common = np.flatnonzero((theirs >= 0) & (calibration.items.n_responses[position] >= min_responses))
-    used = np.sort(
-        common[np.argsort(-calibration.items.n_responses[position[common]], kind="stable")][:MAX_COMMON_ITEMS]
-    )
+    is_common, n_responses = theirs >= 0, calibration.items.n_responses[position]
+    common = np.flatnonzero(is_common & (n_responses >= min_responses))
+    if len(common) < min_anchors and calibration.pool is not None and int(is_common.sum()) >= MIN_RARE_ITEMS:
+        common = np.flatnonzero(is_common)
+    used = np.sort(common[np.argsort(-n_responses[common], kind="stable")][:MAX_COMMON_ITEMS])
     found = link(
         own.take(used),
         reference.parameters.take(theirs[used]),

@@ -51,6 +51,7 @@ def placed(**fields: Any) -> Any:
         max_step=1e-5,
         standard_error_method="full",
         n_components=1,
+        pool=None,
         set_aside={"all right": 1},
         verdict=SimpleNamespace(warnings=("few answers",)),
     )

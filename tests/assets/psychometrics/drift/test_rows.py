@@ -80,6 +80,18 @@ def test_an_item_has_its_information_and_only_a_compared_recent_one_its_changes(
     assert len(changes) == 9
 
 
+def test_an_item_that_was_not_compared_cannot_be_judged() -> None:
+    """Item 2 has Δb = 0.5 with an error of 0.5, so a severe change would mostly be missed; the alert is a finding."""
+    frame = rows.calibration_rows(comparison(), WEEK)
+    assert frame["drift_verdict"].tolist() == [None, None, None, None, "moved"]
+    assert frame["power_b"][4] == pytest.approx(0.19, abs=0.15)
+    assert frame["minimum_detectable_b"][4] > 1.0
+    quiet = rows.calibration_rows(comparison(alerts=()), WEEK)
+    assert quiet["drift_verdict"][4] == "cannot_be_judged"
+    found = rows.drift_metadata(comparison(alerts=()))
+    assert (found["items_moved"], found["items_without_drift"], found["items_that_cannot_be_judged"]) == (0, 0, 3)
+
+
 def test_an_alert_is_a_row_that_only_people_resolve() -> None:
     (row,) = rows.alert_rows(comparison(), WEEK).to_dict("records")
     assert row == {

@@ -117,7 +117,11 @@ def test_without_a_look_back_the_history_is_calibrated_and_30_days_are_scored(it
 
 def test_few_answers_are_enough_with_priors_only_and_never_for_a_link() -> None:
     defaults = CalibrationSettings()
-    assert (defaults.answers_needed, defaults.responses_to_link) == (2, 10)
+    assert (defaults.answers_needed, defaults.pool_below, defaults.responses_to_link) == (1, 10, 10)
+    # What is rare in a part of the history need not be rare, and mirt has no prior by item.
+    for change in ({"lookback_days": 60}, {"max_observations": 1000}, {"backend": "mirt"}, {"priors": "weak"}):
+        without = defaults.overridden_by(change)
+        assert (without.answers_needed, without.pool_below) == (2, 0)
     assert defaults.overridden_by({"priors": "none"}).answers_needed == 10
     asked = defaults.overridden_by({"priors": "none", "min_responses": 12})
     assert (asked.answers_needed, asked.responses_to_link) == (12, 12)
