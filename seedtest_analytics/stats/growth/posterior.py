@@ -42,7 +42,7 @@ class Thresholds:
     min_ebfmi: float = 0.3
     max_treedepth_hits: int = 0
     max_pareto_k: float = 0.5
-    min_effective_share: float = 0.5
+    min_effective_share: float = 0.4
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
