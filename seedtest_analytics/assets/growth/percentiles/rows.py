@@ -33,11 +33,13 @@ class Levels:
     @property
     def is_compared(self) -> np.ndarray:
         """Students with two levels and an answer in between: growth without an answer is not known."""
-        return np.array(self.has_two & (self.frame["has_answered"] == 1), dtype=np.bool_)
+        compared = np.array(self.frame["has_answered"] == 1, dtype=np.bool_)
+        compared[~self.has_two] = False
+        return compared
 
     def column(self, name: str) -> np.ndarray:
         """A column of the students with two levels."""
-        return self.frame.loc[self.has_two, name].to_numpy(np.float64)
+        return np.array(self.frame.loc[self.has_two, name], dtype=np.float64)
 
 
 def growth_rows(
