@@ -1,13 +1,13 @@
 """Growth fits: effective samples a second against brms and a naive Stan program, then size.
 
-    python -m benchmarks.growth [--quick] [--no-brms] [--no-naive] [--only compare|scale|database]
+    python -m benchmarks.growth [--quick] [--no-brms] [--no-naive] [--only compare|scale|database|quick]
 
 The first table compares at 200 and 1,000 students (12 weeks, a fifth missing): the lowest bulk effective sample size
 of any population parameter, and that a second of sampling, by the clock and of the processors (compiling is not counted
 for anybody). brms runs where R has it. The two slow methods make few iterations, which keeps their rates. The second
 table is ours alone: statistics, Stan fit, quick look, and every student's prediction, each row a separate process, so
 that its peak memory (Stan's chains included) is its own. The third is a week through PostgreSQL
-(``benchmarks.growth_week``).
+(``benchmarks.growth_week``). The fourth counts usable fits of the quick look where gains hardly differ.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ SEED = 20
 GOAL_WEEK, GOAL = 15.0, 0.7
 SCHOOL_YEAR_WEEKS = 40
 SHORT_FROM = 1000
+QUICK_STUDENTS, QUICK_SEEDS = (40, 100, 250, 600), (401, 402, 403, 404)
 
 
 def main() -> None:
@@ -42,11 +43,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes only, no brms: a minute or two")
     parser.add_argument("--no-brms", action="store_true")
     parser.add_argument("--no-naive", action="store_true")
-    parser.add_argument("--only", choices=("compare", "scale", "database"), help="one of the tables")
+    parser.add_argument("--only", choices=("compare", "scale", "database", "quick"), help="one of the tables")
     arguments = parser.parse_args()
     logging.getLogger("seedtest_analytics").setLevel(logging.WARNING)
-    _compile(naive=not arguments.no_naive)
-    tables = {"compare": compare, "scale": scale, "database": database}
+    if arguments.only != "quick":
+        _compile(naive=not arguments.no_naive)
+    tables = {"compare": compare, "scale": scale, "database": database, "quick": quick}
     for name, table in tables.items():
         if arguments.only in (None, name):
             Console(width=150).print(table(arguments))
@@ -57,6 +59,34 @@ def database(arguments: argparse.Namespace) -> Table:
     from benchmarks.growth_week import through_the_database
 
     return through_the_database(50_000 if arguments.quick else 1_000_000, 12)
+
+
+def quick(_: argparse.Namespace) -> Table:
+    """Usable fits of the quick look by size of the cohort, over seeds and SDs of gains from 0 to 0.02 a week."""
+    from benchmarks._cohorts import GrowthTruth
+    from seedtest_analytics.stats.growth.data import growth_data
+    from seedtest_analytics.stats.growth.laplace import fit_laplace
+
+    table = Table("students", "fits", "usable", "largest Pareto k", "lowest share of effective draws", "CPU s a fit")
+    for n_students in QUICK_STUDENTS:
+        fits = []
+        clock = Clock()
+        for seed in QUICK_SEEDS:
+            for spread in (0.0, 0.01, 0.02):
+                truth = GrowthTruth(intercept=0.2, slope=0.03, tau0=0.9, tau1=spread, rho=0.0, sigma=0.6)
+                c = simulate_cohort(n_students, 8, missing=0.4, seed=seed, truth=truth)
+                fits.append(fit_laplace(growth_data(c.student, c.week, score=c.score), n_draws=2000, seed=seed))
+        seconds = clock.read()[1] / len(fits)
+        runs = [fit.importance for fit in fits if fit.importance is not None]
+        table.add_row(
+            f"{n_students:,}",
+            str(len(fits)),
+            str(sum(fit.verdict.usable for fit in fits)),
+            f"{max(run.pareto_k for run in runs):.2f}",
+            f"{min(run.effective_draws for run in runs) / 2000:.2f}",
+            f"{seconds:.2f}",
+        )
+    return table
 
 
 def compare(arguments: argparse.Namespace) -> Table:

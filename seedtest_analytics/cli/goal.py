@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,21 @@ from rich.table import Table
 from seedtest_analytics.cli.migrate import migrated_engine
 
 SQL = "growth/calibration.sql"
+
+
+class GoalEvent(StrEnum):
+    """What is at the target in the goal's week."""
+
+    score = "score"
+    level = "level"
+
+
+MEANING = {
+    GoalEvent.score: "probability: a score of the goal's week is at the target or above; lower to upper: the student's "
+    "own chance, with probability {interval:.0%}; uncertainty: SD of that score",
+    GoalEvent.level: "probability: the level, without the noise of a week, is at the target or above; lower to upper: "
+    "what more students in the fit could change, with probability {interval:.0%}; uncertainty: SD of the level",
+}
 
 
 def goal_probability_command(
@@ -28,6 +44,9 @@ def goal_probability_command(
             formats=["%Y-%m-%d"], metavar="DATE", help="Monday of the fit to use; default: the newest usable one."
         ),
     ] = None,
+    event: Annotated[
+        GoalEvent, typer.Option(help="'score': a weekly score reaches the target; 'level': the student's line does.")
+    ] = GoalEvent.score,
 ) -> None:
     """Print the probability that a student reaches a target, from the growth fit of the cohort, as JSON."""
     from seedtest_analytics.assets.growth.bayesian.draws import NoGrowthFitError, stored_fit
@@ -43,14 +62,17 @@ def goal_probability_command(
             target_score=target_score,
             credible_interval=credible_interval,
             posterior=fit.posterior,
+            event=event.value,
         )
     except (NoGrowthFitError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
-    Console(stderr=True, emoji=False).print(
+    console = Console(stderr=True, emoji=False)
+    console.print(
         f"growth fit {fit.run_id} of the week of {fit.week_start}, scores in {fit.score_unit}", highlight=False
     )
     typer.echo(json.dumps(answer))
-    Console(stderr=True, emoji=False).print("next: seedtest goal-calibration shows how reliable P is", highlight=False)
+    console.print(MEANING[event].format(interval=credible_interval), highlight=False)
+    console.print("next: seedtest goal-calibration shows how reliable P is", highlight=False)
 
 
 def goal_calibration_command() -> None:

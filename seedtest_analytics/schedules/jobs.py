@@ -63,9 +63,9 @@ compute_daily_kpis = dg.define_asset_job(
 )
 rescore_weeks = dg.define_asset_job(
     "rescore_weeks",
-    selection=dg.AssetSelection.assets(*ABILITY_KEYS, *KPI_KEYS),
-    description="After late corrections: score past weeks again with each week's own calibration, then the KPIs that read "
-    "these abilities.",
+    selection=dg.AssetSelection.assets(*ABILITY_KEYS, "student_growth", *KPI_KEYS),
+    description="After late corrections: score past weeks again with each week's own calibration, then the growth and the "
+    "KPIs that read these abilities.",
 )
 fit_growth_glmm = dg.define_asset_job(
     "fit_growth_glmm",
@@ -75,9 +75,10 @@ fit_growth_glmm = dg.define_asset_job(
 fit_bayesian_growth = dg.define_asset_job(
     "fit_bayesian_growth",
     selection=dg.AssetSelection.assets(
-        "growth_brms_meta", "growth_prediction", ["weekly_kpi", "P"], "prediction_verdict"
+        "growth_brms_meta", "growth_prediction", "student_growth", ["weekly_kpi", "P"], "prediction_verdict"
     ),
-    description="The Bayesian growth model, its predictions, and P from them unless the settings forbid it.",
+    description="The Bayesian growth model, its predictions, P from them unless the settings forbid it, and growth "
+    "percentiles.",
 )
 refresh_goal_probability = dg.define_asset_job(
     "refresh_goal_probability",

@@ -71,7 +71,7 @@ class GrowthSettings(SettingsGroup):
         "BRMS_CHAINS",
         ge=1,
         le=16,
-        description="Markov chains; in the binomial family only 'brms' uses it.",
+        description="Markov chains; 'laplace' takes the draws of all at once.",
     )
     family: Literal["gaussian", "binomial"] = option(
         "gaussian",
@@ -84,7 +84,7 @@ class GrowthSettings(SettingsGroup):
     backend: Literal["stan", "laplace", "brms"] = option(
         "stan",
         "GROWTH_BACKEND",
-        description="'stan', 'laplace' (quick look), or R's 'brms'. The binomial family uses 'laplace' instead of 'stan'.",
+        description="'stan', 'laplace' (quick look: importance sampling in seconds), or R's 'brms'.",
     )
     update_kpi: bool = variable(
         True,

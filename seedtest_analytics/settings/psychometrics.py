@@ -145,6 +145,13 @@ class AbilitySettings(SettingsGroup):
     refit_days: int = variable(
         28, "ABILITY_REFIT_DAYS", ge=7, description="Days for which hyperparameters serve before they are fitted again."
     )
+    growth_weeks: int = variable(
+        8,
+        "ABILITY_GROWTH_WEEKS",
+        ge=2,
+        le=52,
+        description="Weeks over which growth is compared: growth percentiles and paces of student_growth.",
+    )
 
 
 class DriftSettings(SettingsGroup):

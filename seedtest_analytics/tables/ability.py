@@ -87,6 +87,16 @@ ability_state = Table(
     column("level_slope_covariance", Float, comment="Covariance of level and slope.", unit="logit²", nullable=False),
     _logit("change", "Mean level of the recent 14 days less that of the 14 days before, by all answers."),
     _error("change_se", "change, with the covariance of the two"),
+    column("earlier_at", Instant, comment="Instant of earlier_level: ABILITY_GROWTH_WEEKS before the as-of instant."),
+    _logit(
+        "earlier_level",
+        "Level at earlier_at, given all answers up to now; NULL without an answer before.",
+        minimum=-12,
+        maximum=12,
+        nullable=True,
+    ),
+    _error("earlier_se", "earlier_level", nullable=True),
+    _error("gain_se", "level less earlier_level, with the covariance of the two", nullable=True),
     *_answers(),
     column("fitted_at", Instant, comment="As-of instant: no answer at or after it was used.", nullable=False),
     _calibration(),
@@ -97,7 +107,8 @@ computed_by(
     ability_state,
     "assets.psychometrics.ability.rows.level_rows",
     ("level se slope slope_se level_slope_covariance", "stats.ability.smoothing.smooth"),
-    ("change change_se", "stats.ability.smoothing.change_between"),
+    ("earlier_level earlier_se", "stats.ability.smoothing.smooth"),
+    ("change change_se gain_se", "stats.ability.smoothing.change_between"),
 )
 
 ability_topic_state = Table(

@@ -177,6 +177,121 @@ growth_prediction = Table(
     Index("ix_growth_prediction_week", "week_start"),
     comment="Prediction of the usable growth fit of a week for each student: line, projected score, probability of the goal.",
 )
+_LEVELS = ("ability_state.level", "ability_state.earlier_level")
+_LEVEL_ERRORS = ("ability_state.se", "ability_state.earlier_se", "ability_state.gain_se")
+
+
+def _percentile(name: str, comment: str, **arguments: Any) -> Column[Any]:
+    return column(name, Float, comment=comment, minimum=1, maximum=99, **arguments)
+
+
+student_growth = Table(
+    "student_growth",
+    metadata,
+    student_column("ability_state.user_id", primary_key=True),
+    week_column(primary_key=True),
+    column(
+        "weeks", Float, comment="Weeks between the two levels; NULL where the state has none.", unit="week", minimum=0
+    ),
+    column("level", Float, comment="Level now.", unit="logit", nullable=False, derived_from=("ability_state.level",)),
+    column(
+        "earlier_level",
+        Float,
+        comment="Level that many weeks ago, given all answers up to now.",
+        unit="logit",
+        derived_from=("ability_state.earlier_level",),
+    ),
+    _percentile(
+        "percentile",
+        "Growth percentile: of students who were at the same level, the share that is now at a lower one.",
+        derived_from=_LEVELS,
+    ),
+    _percentile(
+        "percentile_lower",
+        "Lower end of its 95 % interval, by the errors of the two levels.",
+        derived_from=_LEVEL_ERRORS,
+    ),
+    _percentile("percentile_upper", "Upper end of its 95 % interval.", derived_from=_LEVEL_ERRORS),
+    column("pace", Float, comment="Own gain a week between the two levels.", unit="logit/week", derived_from=_LEVELS),
+    column(
+        "pace_se",
+        Float,
+        comment="Standard error of pace.",
+        unit="logit/week",
+        minimum=0,
+        derived_from=("ability_state.gain_se",),
+    ),
+    column(
+        "typical_pace",
+        Float,
+        comment="Median gain a week of students who started at the student's level of today.",
+        unit="logit/week",
+        derived_from=_LEVELS,
+    ),
+    column("target", Float, comment="The goal as an ability.", unit="logit", nullable=False, derived_from=_GOALS),
+    column(
+        "target_source",
+        Text,
+        comment="'interest_goal' or 'default' (METRICS_DEFAULT_TARGET).",
+        nullable=False,
+        allowed=("interest_goal", "default"),
+    ),
+    column(
+        "horizon_date", Date, comment="Day of the goal.", nullable=False, derived_from=("interest_goal.target_date",)
+    ),
+    column(
+        "horizon_source",
+        Text,
+        comment="'goal_date', 'goal_date_capped' (more than two years ahead) or 'configured'.",
+        nullable=False,
+        allowed=("goal_date", "goal_date_capped", "configured"),
+    ),
+    column(
+        "distance",
+        Float,
+        comment="Target less level.",
+        unit="logit",
+        nullable=False,
+        derived_from=(*_GOALS, _LEVELS[0]),
+    ),
+    column(
+        "needed_pace",
+        Float,
+        comment="Gain a week that reaches the target on the day; 0 at the target and above.",
+        unit="logit/week",
+        nullable=False,
+        minimum=0,
+        derived_from=(*_GOALS, _LEVELS[0]),
+    ),
+    _percentile(
+        "needed_percentile",
+        "Growth percentile, from today's level on, that keeps needed_pace.",
+        derived_from=(*_GOALS, *_LEVELS),
+    ),
+    column("n_reference", Integer, comment="Students that the curves were fitted to.", nullable=False, minimum=0),
+    column("reason", Text, comment="Why there is no percentile; NULL where there is one."),
+    column("method", Text, comment="Estimator of the percentiles.", nullable=False),
+    column("fitted_at", Instant, comment="As-of instant: no answer at or after it was used.", nullable=False),
+    column(
+        "run_id",
+        Text,
+        comment="Calibration that gives the scale; NULL without one.",
+        derived_from=("ability_state.run_id",),
+    ),
+    Index("ix_student_growth_week", "week_start"),
+    comment="Growth of each student, week by week: percentile, pace, and beside them the distance to the goal and the pace it "
+    "needs.",
+)
+computed_by(
+    student_growth,
+    "assets.growth.percentiles.rows.growth_rows",
+    ("percentile percentile_lower percentile_upper", "stats.growth.percentiles.growth_percentiles"),
+    ("typical_pace", "stats.growth.percentiles.GrowthCurves.typical"),
+    ("needed_percentile", "stats.growth.percentiles.GrowthCurves.percentile"),
+    ("target target_source", "sql/growth/goals.sql:stage", "assets.growth.bayesian.goals.student_goals"),
+    ("horizon_date horizon_source", "assets.growth.bayesian.goals.student_goals"),
+)
+
 PREDICTED_BY = ("stats.growth.prediction._predict", "stats.growth.binomial._predict_counts")
 """By the family of the fit."""
 computed_by(

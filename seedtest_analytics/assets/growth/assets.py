@@ -1,4 +1,5 @@
-"""Growth: whether students improve. A mixed model by lme4, and a Bayesian model that feeds the goal probability."""
+"""Growth: whether students improve. A mixed model by lme4, a Bayesian model that feeds the goal probability, and growth
+percentiles from ability over time."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -66,6 +67,31 @@ def glmm_growth(
     settings = load_settings().overridden("glmm", config.model_dump())
     step = WeeklyStep(context, config, postgres=postgres, settings=settings, lock="glmm:{week}")
     yield from report(context, step.each_week(lambda run: fit_mixed_model_week(run, r)))
+
+
+@dg.multi_asset(
+    **declared(
+        TableSpec(
+            tables.student_growth,
+            grain="student_week",
+            description="How each student grows: the growth percentile given the level ABILITY_GROWTH_WEEKS before, with the "
+            "interval that the errors of both levels imply, own and typical pace, and beside them the distance to the goal, "
+            "the pace it needs and the percentile that keeps this pace. `reason` says why a student has no percentile.",
+            checks=(checks.COMPARED, checks.CENTRED),
+        ),
+        group="growth",
+        deps=["ability_state", "interest_goal"],
+        partitions_def=WEEKLY,
+    )
+)
+def growth_percentiles(
+    context: dg.AssetExecutionContext, config: RunOptions, *, postgres: PostgresResource
+) -> Iterator[Any]:
+    """Compare the growth of students as of each week of the run, oldest first."""
+    from seedtest_analytics.assets.growth.percentiles.week import compute_student_growth
+
+    step = WeeklyStep(context, config, postgres=postgres, settings=load_settings(), lock="student_growth:{week}")
+    yield from report(context, step.each_week(compute_student_growth))
 
 
 @dg.multi_asset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seedtest_analytics.assets.framework.checks import HALF_LOOK_BACK_WEEKS, Check
+from seedtest_analytics.assets.framework.checks import HALF_LOOK_BACK_WEEKS, WINDOWS_WEEKS, Check
 
 MIXED_MODEL_FITTED = Check(
     "fitted", "The look-back has enough answers for the model.", needs_weeks=HALF_LOOK_BACK_WEEKS
@@ -25,4 +25,10 @@ DIAGNOSTICS = Check(
     "predictions. If the check fails, P uses the last usable fit and says so.",
     is_blocking=True,
 )
+COMPARED = Check(
+    "compared",
+    "Enough students have two levels ABILITY_GROWTH_WEEKS apart for growth percentiles.",
+    needs_weeks=WINDOWS_WEEKS + HALF_LOOK_BACK_WEEKS,
+)
+CENTRED = Check("centred", "The mean growth percentile of the students who are compared is 50, within sampling error.")
 PREDICTED = Check("predicted", "A usable fit predicts every student whose scores it used.")

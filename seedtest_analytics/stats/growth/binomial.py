@@ -23,7 +23,7 @@ from seedtest_analytics.stats.growth.mixture import (
     mixture_quantile,
     normal_quantile,
 )
-from seedtest_analytics.stats.growth.mode import find_mode
+from seedtest_analytics.stats.growth.mode import Mode, find_mode
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, Thresholds
 from seedtest_analytics.stats.growth.prediction import RESULT_COLUMNS, StudentPredictions, check_fit, spread_goals
 from seedtest_analytics.stats.growth.priors import GrowthPriors
@@ -31,15 +31,15 @@ from seedtest_analytics.stats.growth.quadrature import integrate_everyone, integ
 
 N_PARAMETERS = 5
 BLOCKS = 64
-# A draw costs a pass over all rows, so large cohorts, whose posterior is nearly normal, get fewer draws. 800 is the
-# least: with half of them effective (`Thresholds.min_effective_share`) they reach `min_ess`.
-MIN_DRAWS, MAX_DRAWS, DRAWS_TIMES_STUDENTS = 800, 2000, 2_000_000
+# A draw costs a pass over all rows, so large cohorts, whose posterior is nearly normal, get fewer draws. 1,000 is the
+# least: with `Thresholds.min_effective_share` of them effective they reach `min_ess`.
+MIN_DRAWS, MAX_DRAWS, DRAWS_TIMES_STUDENTS = 1000, 2000, 2_000_000
 MIN_HYPER_DRAWS, MAX_HYPER_DRAWS, HYPER_DRAWS_TIMES_STUDENTS = 20, 400, 400_000
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 
 
-class BinomialDensity:
+class CountDensity:
     """Log posterior of theta = (Intercept, slope, log tau0, log tau1, atanh rho) and its gradient.
 
     It keeps every student's mode between calls, which halves their cost and changes values only within Newton's
@@ -76,12 +76,12 @@ def fit_binomial(
     seed: int = 0,
     thresholds: Thresholds | None = None,
 ) -> GrowthPosterior:
-    """Posterior by smoothed importance sampling around the mode; its `verdict` says whether it is usable.
+    """Posterior by smoothed importance sampling around the mode (the quick look); its `verdict` says whether it is usable.
 
     Args:
         data: weekly counts.
         priors: in logits; this family has no `sigma`.
-        n_draws: importance draws; None takes 2,000, fewer for more than 1,000 students, and at least 800.
+        n_draws: importance draws; None takes 2,000, fewer for more than 1,000 students, and at least 1,000.
         seed: of the draws.
         thresholds: of the verdict.
 
@@ -91,18 +91,23 @@ def fit_binomial(
     n_draws = default_draws(data.n_students) if n_draws is None else n_draws
     check_sampling(n_draws, seed)
     priors = priors or GrowthPriors()
-    density = BinomialDensity(data, priors)
-    start, steps = _starting_point(data)
-    mode = find_mode(density.value_and_gradient, start, steps=steps)
+    density = CountDensity(data, priors)
     return sample_around(
-        mode,
-        lambda theta: np.array([density.value_and_gradient(row)[0] for row in theta]),
+        count_mode(data, density),
+        density.value_and_gradient,
+        log_densities=lambda theta: np.array([density.value_and_gradient(row)[0] for row in theta]),
         n_draws=n_draws,
         seed=seed,
         priors=priors,
         data=data,
         thresholds=thresholds,
     )
+
+
+def count_mode(data: CountData, density: CountDensity) -> Mode:
+    """Mode of the binomial growth posterior."""
+    start, steps = _starting_point(data)
+    return find_mode(density.value_and_gradient, start, steps=steps)
 
 
 def default_draws(n_students: int) -> int:

@@ -1,8 +1,10 @@
 """The goal probability of one student on demand, from a current score and a trend.
 
     mu ~ N(score + trend · weeks remaining, σ² x'M x),   M the covariance of a line after `weeks_observed` scores
+    p = Φ((mu - target) / σ),   the chance of a weekly score at the target or above, for a student with that line
 
-σ, M and their uncertainty come from a growth fit of the cohort.
+σ, M and their uncertainty come from a growth fit of the cohort. The student's line is uncertain, so p has a
+distribution: its mean is the probability, and its quantiles are the bounds.
 """
 
 import numpy as np
@@ -32,9 +34,14 @@ def goal_probability(
     credible_interval: float = 0.95,
     posterior: GrowthPosterior,
     weeks_observed: int = DEFAULT_WEEKS_OBSERVED,
-    event: Event = "level",
+    event: Event = "score",
 ) -> dict[str, float]:
     """Probability that a student at `current_score`, moving by `trend` a week, reaches `target_score`.
+
+    Event "score" asks for a weekly score at the target. `lower` and `upper` then hold the student's own chance p with
+    probability `credible_interval`: they say how little two estimates know about one student. Event "level" asks for
+    the line itself. Whether the line reaches the target is certain for a given line, so the bounds of "level" span only
+    what the fit does not know about the cohort; where the projection meets the target all three numbers are 0.5.
 
     Args:
         current_score: best estimate of the student's level today, in the unit of the fit.
@@ -47,8 +54,8 @@ def goal_probability(
         event: which probability, see `prediction`.
 
     Returns:
-        `{"probability", "lower", "upper", "uncertainty"}`: the contract's P, P_lower and P_upper, and the posterior
-        SD of the projected score (sigma).
+        `{"probability", "lower", "upper", "uncertainty"}`: probability and bounds of the event, and the SD of what it
+        asks for: of the projected weekly score, or of the projected level.
 
     Raises:
         UnusablePosteriorError: the fit's diagnostics fall short.
@@ -77,6 +84,7 @@ def goal_probability(
     result = np.empty(3)
     if event == "score":
         score_probability(means, sds, sigmas, target, quantiles, normal_quantile(quantiles), result)
+        sds = np.hypot(sds, sigmas)
     else:
         level_probability(means, 1 / sds, target, quantiles, np.empty(len(theta)), result)
     probability, lower, upper = (float(value) for value in result)

@@ -1,6 +1,6 @@
-"""The Laplace backend: draws from a multivariate t around the posterior mode, reweighted to the posterior.
+"""The Laplace backend: draws from a mixture around the posterior mode, reweighted to the posterior.
 
-    θ_k = mode + S z_k,   z_k ~ t_8,   w_k ∝ smoothed p(θ_k | y) / q(θ_k)
+    φ_k ~ q (see `proposal`),   w_k ∝ smoothed p(φ_k | y) / q(φ_k)
 
 It takes seconds. The verdict refuses a fit whose weights show that the proposal missed the posterior.
 """
@@ -13,13 +13,18 @@ from seedtest_analytics.stats.checks import count
 from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.density import MarginalDensity
-from seedtest_analytics.stats.growth.mode import Mode, find_mode, starting_point
+from seedtest_analytics.stats.growth.mode import Density, Mode, find_mode, starting_point
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, ImportanceRun, Thresholds, fitted_data
 from seedtest_analytics.stats.growth.priors import GrowthPriors
+from seedtest_analytics.stats.growth.proposal import (
+    density_of_phi,
+    log_jacobian,
+    mode_of_phi,
+    proposal_around,
+    theta_of,
+)
 from seedtest_analytics.stats.growth.psis import smooth_weights
 
-# Heavier tails than the posterior has: a proposal with lighter tails has importance weights of infinite variance.
-PROPOSAL_DF = 8
 MIN_DRAWS, MAX_DRAWS = 2, 10_000_000
 LARGEST_SEED = 2**53
 
@@ -42,7 +47,14 @@ def fit_laplace(
     density = MarginalDensity.of(data, priors)
     mode = laplace_mode(data, density)
     return sample_around(
-        mode, density.values, n_draws=n_draws, seed=seed, priors=priors, data=data, thresholds=thresholds
+        mode,
+        density.value_and_gradient,
+        log_densities=density.values,
+        n_draws=n_draws,
+        seed=seed,
+        priors=priors,
+        data=data,
+        thresholds=thresholds,
     )
 
 
@@ -54,8 +66,9 @@ def check_sampling(n_draws: int, seed: int) -> None:
 
 def sample_around(
     mode: Mode,
-    log_densities: Callable[[np.ndarray], np.ndarray],
+    density: Density,
     *,
+    log_densities: Callable[[np.ndarray], np.ndarray],
     n_draws: int,
     seed: int,
     priors: GrowthPriors,
@@ -64,12 +77,16 @@ def sample_around(
 ) -> GrowthPosterior:
     """Smoothed importance sampling around a mode.
 
-    `log_densities` maps draws (K, P) to log posterior densities (K,) up to a constant; a draw whose density is not
-    finite gets no weight.
+    `density` gives value and gradient at one theta. `log_densities` maps draws (K, P) to log posterior densities (K,) up
+    to a constant; a draw whose density is not finite gets no weight.
     """
-    theta, log_proposal = _propose(mode, n_draws, rng=np.random.default_rng(seed))
+    of_phi = density_of_phi(density)
+    proposal = proposal_around(mode_of_phi(mode, of_phi), of_phi)
+    phi = proposal.draw(n_draws, rng=np.random.default_rng(seed))
+    theta = theta_of(phi)
     values = log_densities(theta)
-    smoothed = smooth_weights(np.where(np.isfinite(values), values - log_proposal, -np.inf))
+    log_ratios = values + log_jacobian(phi) - proposal.log_density(phi)
+    smoothed = smooth_weights(np.where(np.isfinite(values), log_ratios, -np.inf))
     return GrowthPosterior(
         method="laplace",
         theta=theta[None],
@@ -86,12 +103,3 @@ def laplace_mode(data: GrowthData, density: MarginalDensity) -> Mode:
     """Mode of the gaussian growth posterior."""
     start, steps = starting_point(data)
     return find_mode(density.value_and_gradient, start, steps=steps)
-
-
-def _propose(mode: Mode, n_draws: int, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Multivariate t draws around a mode, shape (K, P), and their log densities up to a constant."""
-    n_parameters = len(mode.location)
-    normal = rng.standard_normal((n_draws, n_parameters))
-    z = normal / np.sqrt(rng.chisquare(PROPOSAL_DF, n_draws) / PROPOSAL_DF)[:, None]
-    log_density = -0.5 * (PROPOSAL_DF + n_parameters) * np.log1p((z**2).sum(axis=1) / PROPOSAL_DF)
-    return mode.location + z @ mode.scale().T, log_density

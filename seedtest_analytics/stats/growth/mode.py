@@ -33,13 +33,18 @@ class Mode:
     evaluations: int
 
     def scale(self) -> np.ndarray:
-        """S of shape (P, P) with S S' the inverse Hessian, widths capped.
+        """S of shape (P, P) with S S' the inverse Hessian, widths capped."""
+        return scale_of(self.hessian)
 
-        It uses eigenvectors: where a cohort's noise is a thousandth of its spread, the covariance is too
-        ill-conditioned for a Cholesky factor.
-        """
-        curvature, directions = np.linalg.eigh(self.hessian)
-        return np.asarray(directions / np.sqrt(np.maximum(curvature, MAX_WHITENING_SD**-2)))
+
+def scale_of(hessian: np.ndarray) -> np.ndarray:
+    """S with S S' the inverse of `hessian`, widths capped.
+
+    It uses eigenvectors: where a cohort's noise is a thousandth of its spread, the covariance is too ill-conditioned for
+    a Cholesky factor.
+    """
+    curvature, directions = np.linalg.eigh(hessian)
+    return np.asarray(directions / np.sqrt(np.maximum(curvature, MAX_WHITENING_SD**-2)))
 
 
 def starting_point(data: GrowthData) -> tuple[np.ndarray, np.ndarray]:

@@ -30,7 +30,8 @@ class Thresholds:
     """When a fit may feed predictions.
 
     R-hat and effective sample sizes follow Vehtari et al. (2021), E-BFMI Betancourt (2016). Pareto k and the share of
-    effective draws separated good from bad importance samples in the study of `docs/growth.md`. Few draws say too
+    effective draws separated good from bad importance samples in the study of `docs/growth.md`. The proposal is
+    wide on purpose, so a third of the draws has no effect even where it has the posterior's shape. Few draws say too
     little about tails and about k itself, so `min_ess` applies to importance samples too.
 
     Each is a number from 0 or infinity, which judges nothing; ValueError for others.
@@ -42,7 +43,7 @@ class Thresholds:
     min_ebfmi: float = 0.3
     max_treedepth_hits: int = 0
     max_pareto_k: float = 0.5
-    min_effective_share: float = 0.5
+    min_effective_share: float = 0.4
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -1,4 +1,4 @@
-"""The Stan backend: NUTS on the density without student effects, in coordinates around the Laplace mode.
+"""The Stan backend: NUTS on the density without student effects, in coordinates around the posterior mode.
 
     z ~ p(mode + S z | y),   S S' the inverse Hessian at the mode
 
@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from seedtest_analytics.stats.checks import count, number
+from seedtest_analytics.stats.growth.binomial import CountDensity, count_mode
+from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.density import MarginalDensity
 from seedtest_analytics.stats.growth.diagnostics import ebfmi
@@ -33,6 +35,7 @@ class StanProgram:
 
 
 MARGINAL = StanProgram(PROGRAMS / "growth_marginal.stan", PROGRAMS / "marginal_loglik.hpp")
+COUNTS = StanProgram(PROGRAMS / "growth_binomial.stan", PROGRAMS / "binomial_loglik.hpp")
 
 
 @dataclass(frozen=True)
@@ -87,22 +90,26 @@ class StanSampler(Protocol):
 
 
 def fit_stan(
-    data: GrowthData,
+    data: GrowthData | CountData,
     sampler: StanSampler,
     *,
     priors: GrowthPriors | None = None,
     settings: StanSettings | None = None,
     thresholds: Thresholds | None = None,
 ) -> GrowthPosterior:
-    """Posterior by NUTS; a gradient's cost grows with the number of designs, not of students."""
+    """Posterior by NUTS. A gradient's cost grows with the designs of scores, and with the student-weeks of counts."""
     priors = priors or GrowthPriors()
     settings = settings or StanSettings()
-    mode = laplace_mode(data, MarginalDensity.of(data, priors))
-    location, scale = mode.location, mode.scale()
-    draws = sampler.sample(MARGINAL, marginal_data(data, priors, location=location, scale=scale), settings=settings)
+    if isinstance(data, CountData):
+        mode = count_mode(data, CountDensity(data, priors))
+        program, inputs = COUNTS, count_inputs(data, priors, location=mode.location, scale=mode.scale())
+    else:
+        mode = laplace_mode(data, MarginalDensity.of(data, priors))
+        program, inputs = MARGINAL, marginal_data(data, priors, location=mode.location, scale=mode.scale())
+    draws = sampler.sample(program, inputs, settings=settings)
     return GrowthPosterior(
         method="stan",
-        theta=location + draws.variables["z"] @ scale.T,
+        theta=mode.location + draws.variables["z"] @ mode.scale().T,
         weights=None,
         priors=priors,
         seed=settings.seed,
@@ -111,6 +118,20 @@ def fit_stan(
         thresholds=thresholds or Thresholds(),
         **fitted_data(data),
     )
+
+
+def count_inputs(data: CountData, priors: GrowthPriors, *, location: np.ndarray, scale: np.ndarray) -> dict[str, Any]:
+    """The data block of `growth_binomial.stan`."""
+    return {
+        "N": data.n_scores,
+        "J": data.n_students,
+        "rows": np.column_stack([data.week, data.answered, data.right]),
+        "starts": data.starts.astype(float),
+        "week_mean": data.week_mean,
+        "location": location,
+        "scale": scale,
+        **{name: value for name, value in prior_data(priors).items() if name != "sigma_prior"},
+    }
 
 
 def marginal_data(data: GrowthData, priors: GrowthPriors, *, location: np.ndarray, scale: np.ndarray) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from scipy import stats
 
 from seedtest_analytics.stats.checks import codes as label_codes
 from seedtest_analytics.stats.checks import count, flags, numbers
+from seedtest_analytics.stats.splines import spline_basis
 from seedtest_analytics.stats.verification.logistic import CLIP, clipped_logit, fit_logistic
 
 Floats = NDArray[np.float64]
@@ -196,23 +197,9 @@ def _ici(p: Floats, y: Floats) -> float:
     """
     logit = clipped_logit(p)
     knots = np.unique(np.round(np.quantile(logit, [0.05, 0.275, 0.5, 0.725, 0.95]), 9))
-    basis = _spline_basis(logit, knots)
+    basis = spline_basis(logit, knots)
     linear = basis @ fit_logistic(basis, y, ridge=1e-7).coefficients
     return float(np.abs(p - 1.0 / (1.0 + np.exp(-linear))).mean())
-
-
-def _spline_basis(x: Floats, knots: Floats) -> Floats:
-    """Restricted cubic spline: linear beyond the outer knots (Harrell 2015, section 2.4.5)."""
-    columns = [np.ones_like(x)] if len(knots) < 2 else [np.ones_like(x), x]
-    if len(knots) >= 3:
-        last, before = knots[-1], knots[-2]
-        scale = (last - knots[0]) ** 2
-        cube_last, cube_before = np.maximum(x - last, 0) ** 3, np.maximum(x - before, 0) ** 3
-        for knot in knots[:-2]:
-            term = np.maximum(x - knot, 0) ** 3
-            term = term - cube_before * (last - knot) / (last - before) + cube_last * (before - knot) / (last - before)
-            columns.append(term / scale)
-    return np.column_stack(columns)
 
 
 def auc(score: ArrayLike, outcome: ArrayLike) -> tuple[float, float]:

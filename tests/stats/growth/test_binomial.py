@@ -5,13 +5,13 @@ import pytest
 from scipy import integrate, special, stats
 
 from benchmarks._cohorts import PROGRAMS, simulate_counts
-from seedtest_analytics.stats.growth.binomial import BinomialDensity, default_draws, fit_binomial, predict_counts
+from seedtest_analytics.stats.growth.binomial import CountDensity, default_draws, fit_binomial, predict_counts
 from seedtest_analytics.stats.growth.counts import count_data
 from seedtest_analytics.stats.growth.errors import GrowthDataError
 from seedtest_analytics.stats.growth.posterior import Thresholds
 from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Normal
 from seedtest_analytics.stats.growth.quadrature import integrate_student
-from seedtest_analytics.stats.growth.stan import StanProgram, StanSettings, prior_data
+from seedtest_analytics.stats.growth.stan import COUNTS, StanProgram, StanSettings, count_inputs, fit_stan, prior_data
 from tests.stats.growth.support import mcse_mean
 
 NAIVE = StanProgram(PROGRAMS / "growth_binomial_naive.stan")
@@ -53,7 +53,7 @@ def test_at_any_size_draws_that_are_effective_enough_are_also_enough(n_students)
 def test_gradient():
     c = simulate_counts(40, seed=5)
     priors = GrowthPriors(Normal(0.2, 0.7), Normal(0.1, 0.3), sd=HalfCauchy(0.1, 0.6), lkj_eta=2.0)
-    density = BinomialDensity(count_data(c.student, c.week, answered=c.answered, right=c.right), priors)
+    density = CountDensity(count_data(c.student, c.week, answered=c.answered, right=c.right), priors)
     theta = np.array([0.2, 0.05, -0.3, -2.4, -0.2])
     numeric = [
         (density.value_and_gradient(theta + h)[0] - density.value_and_gradient(theta - h)[0]) / 2e-4
@@ -110,6 +110,50 @@ def test_goals_are_shares(fit, goal):
     _, data, posterior = fit
     with pytest.raises(ValueError, match="strictly between 0 and 1"):
         predict_counts(posterior, data, goal_week=15.0, goal=goal)
+
+
+def test_cpp_and_numba_are_one_density(stan_runner):
+    """Stan's lp__ of its own draws, less a constant, is the compiled density at the same points."""
+    c = simulate_counts(30, seed=6)
+    priors = GrowthPriors(Normal(0.2, 0.7), Normal(0.1, 0.3), sd=HalfCauchy(0.1, 0.6), lkj_eta=2.0)
+    data = count_data(c.student, c.week, answered=c.answered, right=c.right)
+    location, scale = np.array([-0.2, 0.06, -0.3, -2.6, 0.0]), np.diag([0.3, 0.03, 0.2, 0.3, 0.3])
+    inputs = count_inputs(data, priors, location=location, scale=scale)
+    draws = stan_runner.sample(COUNTS, inputs, settings=StanSettings(1, 60, draws=60, seed=5))
+    density = CountDensity(data, priors)
+    theta = location + draws.variables["z"].reshape(-1, 5) @ scale.T
+    difference = draws.log_density.ravel() - [density.value_and_gradient(row)[0] for row in theta]
+    np.testing.assert_allclose(difference, difference.mean(), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def both(stan_runner):
+    """120 students, by the quick look and by Stan."""
+    c = simulate_counts(120, 10, seed=12)
+    data = count_data(c.student, c.week, answered=c.answered, right=c.right)
+    slow = fit_stan(data, stan_runner, settings=StanSettings(chains=2, draws=900, seed=8))
+    return data, fit_binomial(data, n_draws=2000, seed=1), slow
+
+
+def test_stan_recovers_the_truth_and_agrees_with_the_quick_look(both):
+    """Means within four posterior SDs of the truth, and within 0.2 SDs of the quick look; SDs within 15 %."""
+    _, posterior, by_stan = both
+    quick = posterior.summary()
+    assert posterior.verdict.usable
+    assert by_stan.verdict.usable, by_stan.verdict.reasons
+    summary = by_stan.summary()
+    truth = {"intercept": -0.2, "week": 0.06, "sd_intercept": 0.8, "sd_week": 0.08, "correlation": -0.2}
+    for name, value in truth.items():
+        assert abs(summary[name]["mean"] - value) < 4 * summary[name]["sd"], name
+        assert abs(summary[name]["mean"] - quick[name]["mean"]) < 0.2 * quick[name]["sd"], name
+        assert summary[name]["sd"] == pytest.approx(quick[name]["sd"], rel=0.15), name
+    assert "sigma" not in summary
+
+
+def test_predictions_from_stan_are_those_of_the_quick_look(both):
+    data, *fits = both
+    ours, theirs = (predict_counts(fit, data, goal_week=15.0, goal=0.7, n_hyper_draws=40) for fit in fits)
+    assert np.abs(ours.P - theirs.P).max() < 0.05
 
 
 @pytest.mark.slow

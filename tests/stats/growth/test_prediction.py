@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks._cohorts import simulate_cohort
+from benchmarks._cohorts import GrowthTruth, simulate_cohort
 from seedtest_analytics.stats.growth.data import growth_data
 from seedtest_analytics.stats.growth.errors import GrowthDataError, UnusablePosteriorError
 from seedtest_analytics.stats.growth.goal import goal_probability
@@ -203,6 +203,31 @@ class TestGoalProbability:
         _, posterior = fit
         answer = goal_probability(0.6, 0.01, weeks_remaining=10, target_score=0.7, posterior=posterior)
         assert answer["probability"] == pytest.approx(0.5, abs=1e-9)
+        assert answer["lower"] < 0.4
+        assert answer["upper"] > 0.6
+
+    def test_the_bounds_hold_the_chance_of_a_students_true_line(self):
+        """300 students with a score in each of eight weeks, 80 % bounds; the tolerance is four binomial SDs."""
+        truth = GrowthTruth()
+        c = simulate_cohort(300, n_weeks=8, missing=0.0, seed=43, truth=truth)
+        data = growth_data(c.student, c.week, score=c.score)
+        posterior = fit_laplace(data, n_draws=1000, seed=3)
+        lines = predict_students(posterior, data, goal_week=12.0, goal=0.6, n_hyper_draws=500)
+        chance = stats.norm.cdf((c.lines @ [1.0, 12.0] - 0.6) / truth.sigma)
+        answers = [
+            goal_probability(
+                intercept + 8 * slope,
+                slope,
+                weeks_remaining=4,
+                target_score=0.6,
+                credible_interval=0.8,
+                posterior=posterior,
+            )
+            for intercept, slope in zip(lines.intercept_mean, lines.slope_mean, strict=True)
+        ]
+        inside = [a["lower"] <= p <= a["upper"] for a, p in zip(answers, chance, strict=True)]
+        assert np.mean(inside) == pytest.approx(0.8, abs=4 * np.sqrt(0.8 * 0.2 / 300))
+        assert np.mean([a["probability"] for a in answers]) == pytest.approx(chance.mean(), abs=0.03)
 
     def test_it_moves_as_it_should(self, fit):
         _, posterior = fit
@@ -229,6 +254,7 @@ class TestGoalProbability:
             target_score=0.6,
             posterior=posterior,
             weeks_observed=8,
+            event="level",
         )
         # The pass also spreads the line's mean over the draws, which a state given as two numbers has not.
         assert answer["probability"] == pytest.approx(p.P[3], abs=0.01)

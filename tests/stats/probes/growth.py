@@ -10,6 +10,7 @@ NORMAL = RNG.normal(size=N)
 STUDENTS, WEEKS = 8, 5
 ROWS = {"student": np.repeat(np.arange(STUDENTS), WEEKS), "week": np.tile(np.arange(float(WEEKS)), STUDENTS)}
 DRAWS = RNG.normal(size=(2, 8))
+EARLIER = RNG.normal(size=60)
 BRMS_DRAWS = {
     "b_Intercept": DRAWS,
     "b_week": DRAWS,
@@ -164,6 +165,20 @@ PROBES = {
         "block_students": 4,
     },
     "growth.prediction.hyper_draws_needed": {"n_students": 100},
+    "growth.quantile_regression.quantile_regression": {
+        "x": np.column_stack([np.ones(N), NORMAL]),
+        "y": RNG.normal(size=N),
+        "probability": 0.3,
+    },
+    "growth.percentiles.growth_percentiles": {
+        "earlier": EARLIER,
+        "earlier_se": np.full(60, 0.3),
+        "later": EARLIER + RNG.normal(0.1, 0.2, 60),
+        "later_se": np.full(60, 0.3),
+        "gain_se": np.full(60, 0.35),
+        "is_reference": np.ones(60, dtype=bool),
+        "level": 0.9,
+    },
     "growth.plots.posterior_intervals": {"posterior": posterior},
     "growth.plots.rank_histogram": {"draws": DRAWS, "n_bins": 4},
     "growth.plots.predictive_check": {
@@ -195,9 +210,12 @@ CHECKED_BY_CALLER = [
     ("growth.density", "relative_factor shrinkage log_prior is_far_outside", DATA_AND_PRIORS),
     ("growth.laplace", "sample_around laplace_mode", DATA_AND_PRIORS),
     ("growth.laplace", "check_sampling", "growth.laplace.fit_laplace growth.binomial.fit_binomial"),
-    ("growth.mode", "starting_point find_mode", DATA_AND_PRIORS),
+    ("growth.mode", "starting_point find_mode scale_of", DATA_AND_PRIORS),
+    ("growth.binomial", "count_mode", DATA_AND_PRIORS),
+    ("growth.proposal", "proposal_around theta_of log_jacobian density_of_phi mode_of_phi", DATA_AND_PRIORS),
     ("growth.quadrature", "integrate_student integrate_everyone", DATA_AND_PRIORS),
     ("growth.psis", "smooth_weights fit_generalised_pareto", "growth.laplace.fit_laplace growth.binomial.fit_binomial"),
+    ("splines", "spline_basis", "growth.percentiles.growth_percentiles"),
     ("growth.diagnostics", "chains_of", "growth.diagnostics.rhat growth.plots.rank_histogram"),
     ("growth.posterior", "fitted_data weighted_quantile", DATA_AND_PRIORS),
     (
@@ -212,7 +230,7 @@ CHECKED_BY_CALLER = [
     ),
     (
         "growth.stan",
-        "fit_stan marginal_data prior_data",
+        "fit_stan marginal_data count_inputs prior_data",
         f"{DATA_AND_PRIORS} growth.stan.StanSettings growth.posterior.Thresholds",
     ),
 ]

@@ -72,7 +72,7 @@ def fit_growth(scores: WeeklyScores, settings: GrowthSettings, *, samplers: Samp
         if settings.backend == "brms":
             return _fit_brms(scores, settings, priors=priors, samplers=samplers)
         if settings.family == "binomial":
-            return _fit_binomial(scores, settings, priors=priors, log=samplers.log)
+            return _fit_binomial(scores, settings, priors=priors, samplers=samplers)
         return _fit_gaussian(scores, settings, priors=priors, samplers=samplers)
 
 
@@ -83,19 +83,26 @@ def _fit_gaussian(
     if settings.backend == "laplace":
         n_draws = settings.n_samples * settings.n_chains
         return GrowthFit(fit_laplace(data, priors, n_draws=n_draws, seed=settings.seed), data, is_weighted=True)
+    return GrowthFit(_sample(data, settings, priors=priors, samplers=samplers), data, is_weighted=True)
+
+
+def _sample(
+    data: GrowthData | CountData, settings: GrowthSettings, *, priors: GrowthPriors, samplers: Samplers
+) -> GrowthPosterior:
+    """By Stan, a second time where more draws in smaller steps are the remedy."""
     stan = StanSettings(chains=settings.n_chains, draws=settings.n_samples, seed=settings.seed)
     runner = samplers.stan.runner(samplers.log)
     posterior = fit_stan(data, runner, priors=priors, settings=stan)
-    if _needs_care(posterior):
-        samplers.log.warning(
-            f"{settings.n_chains} chains of {settings.n_samples:,} draws fall short ("
-            f"{'; '.join(posterior.verdict.reasons)}); sampling {MORE_DRAWS} times as many in smaller steps"
-        )
-        careful = dataclasses.replace(
-            stan, draws=MORE_DRAWS * stan.draws, warmup=CAREFUL_WARMUP, adapt_delta=CAREFUL_ADAPT_DELTA
-        )
-        posterior = fit_stan(data, runner, priors=priors, settings=careful)
-    return GrowthFit(posterior, data, is_weighted=True)
+    if not _needs_care(posterior):
+        return posterior
+    samplers.log.warning(
+        f"{settings.n_chains} chains of {settings.n_samples:,} draws fall short ("
+        f"{'; '.join(posterior.verdict.reasons)}); sampling {MORE_DRAWS} times as many in smaller steps"
+    )
+    careful = dataclasses.replace(
+        stan, draws=MORE_DRAWS * stan.draws, warmup=CAREFUL_WARMUP, adapt_delta=CAREFUL_ADAPT_DELTA
+    )
+    return fit_stan(data, runner, priors=priors, settings=careful)
 
 
 def _needs_care(posterior: GrowthPosterior) -> bool:
@@ -110,12 +117,15 @@ def _needs_care(posterior: GrowthPosterior) -> bool:
     return not posterior.verdict.usable and judged.verdict.usable
 
 
-def _fit_binomial(scores: WeeklyScores, settings: GrowthSettings, *, priors: GrowthPriors, log: Logger) -> GrowthFit:
+def _fit_binomial(
+    scores: WeeklyScores, settings: GrowthSettings, *, priors: GrowthPriors, samplers: Samplers
+) -> GrowthFit:
     data = count_data(scores.student, scores.week, answered=scores.answered, right=scores.right)
-    log.info(
-        "the binomial family is fitted by importance sampling around its mode (laplace), not by Stan: "
-        f"{default_draws(data.n_students):,} draws by the size of the cohort; BRMS_N_SAMPLES and BRMS_N_CHAINS "
-        "have no effect"
+    if settings.backend == "stan":
+        return GrowthFit(_sample(data, settings, priors=priors, samplers=samplers), data, is_weighted=False)
+    samplers.log.info(
+        f"the quick look of the binomial family takes {default_draws(data.n_students):,} draws by the size of the cohort; "
+        "BRMS_N_SAMPLES and BRMS_N_CHAINS have no effect"
     )
     return GrowthFit(fit_binomial(data, priors, seed=settings.seed), data, is_weighted=False)
 

@@ -28,14 +28,20 @@ SHARE_MARGIN = 1e-6
 
 
 @dataclass(frozen=True)
-class Goals:
-    """Per student of a fit, in its order, each of shape (J,); ``level`` is an ability, ``target`` a score."""
+class StudentGoals:
+    """Per student, each of shape (J,): the goal as an ability, whether it is the student's own, and its day."""
 
     level: np.ndarray
-    target: np.ndarray
     is_own: np.ndarray
     horizon_date: np.ndarray
     horizon_source: np.ndarray
+
+
+@dataclass(frozen=True)
+class Goals(StudentGoals):
+    """Goals in the order of a fit; ``target`` is a score, and ``week`` counts from the fit's first Monday."""
+
+    target: np.ndarray
     week: np.ndarray
 
 
@@ -59,19 +65,29 @@ def load_goals(
     horizon_weeks: int,
 ) -> Goals:
     """Goals of the students (codes of ``scores.users``, shape (J,)); students without one get the configured goal."""
+    goals = student_goals(
+        connection, week, users=scores.users[students], default_target=default_target, horizon_weeks=horizon_weeks
+    )
+    # The score of a week belongs to the middle of that week.
+    weeks = (goals.horizon_date - np.datetime64(scores.first_monday, "D")).astype(float) / 7 - 0.5
+    target = goals.level if scores.source == "theta" else expected_share(scores, goals.level)
+    return Goals(**vars(goals), target=target, week=weeks)
+
+
+def student_goals(
+    connection: Connection, week: Week, *, users: np.ndarray, default_target: float, horizon_weeks: int
+) -> StudentGoals:
+    """Goals of the students with these raw ids, shape (J,); students without one get the configured goal."""
     stage_goals(connection, week)
     rows = copy_to_arrow(connection, statement(SQL, "rows"), dictionaries=("user_id",))
-    level, days = _goals_of(rows, scores.users[students])
+    level, days = _goals_of(rows, users)
     is_own, is_dated = np.isfinite(level), ~np.isnat(days)
     level = np.where(is_own, level, default_target)
     today = np.datetime64(as_of_date(week), "D")
     last = today + 7 * MAX_HORIZON_WEEKS
     horizon = np.where(is_dated, np.minimum(days, last), today + 7 * horizon_weeks)
     source = np.where(is_dated, np.where(days > last, "goal_date_capped", "goal_date"), "configured")
-    # The score of a week belongs to the middle of that week.
-    weeks = (horizon - np.datetime64(scores.first_monday, "D")).astype(float) / 7 - 0.5
-    target = level if scores.source == "theta" else expected_share(scores, level)
-    return Goals(level, target, is_own=is_own, horizon_date=horizon, horizon_source=source, week=weeks)
+    return StudentGoals(level, is_own, horizon_date=horizon, horizon_source=source)
 
 
 def _goals_of(rows: pa.Table, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

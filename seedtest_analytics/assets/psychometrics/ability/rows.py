@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,11 +16,25 @@ DAYS_PER_WEEK = 7.0
 
 
 def level_rows(
-    levels: LevelWeeks, change: Change, *, history: History, week: Week, present: NDArray[np.bool_], run_id: str | None
+    levels: LevelWeeks,
+    change: Change,
+    *,
+    gain: Change,
+    earlier_at: dt.datetime,
+    history: History,
+    week: Week,
+    present: NDArray[np.bool_],
+    run_id: str | None,
 ) -> pd.DataFrame:
-    """One row per present student. Slopes are published by the week."""
-    keep = present[levels.student]
+    """One row per present student. Slopes are published by the week.
+
+    ``levels`` has two week ends, ``earlier_at`` and the as-of instant; ``gain`` is the change between the two.
+    """
+    keep = present[levels.student] & (levels.week == 1)
     student = levels.student[keep]
+    earlier = np.full((2, len(history.users)), np.nan)
+    before = levels.week == 0
+    earlier[:, levels.student[before]] = levels.level[before], levels.level_se[before]
     count = np.bincount(history.answers.student, minlength=len(history.users))
     return pd.DataFrame(
         {
@@ -31,6 +47,10 @@ def level_rows(
             "level_slope_covariance": levels.level_slope_covariance[keep] * DAYS_PER_WEEK,
             "change": change.difference[student],
             "change_se": change.se[student],
+            "earlier_at": earlier_at,
+            "earlier_level": earlier[0, student],
+            "earlier_se": earlier[1, student],
+            "gain_se": np.where(np.isnan(earlier[0]), np.nan, gain.se)[student],
             "n_answers": count[student],
             "answered_at": _instants(history.newest[student]),
             "fitted_at": week.as_of,

@@ -91,9 +91,11 @@ def _state(run: WeekRun, history: History, *, scale: Scale | None) -> WeekState:
             return _unusable(run, chosen, is_calibrated=scale is not None)
         filtered = run_filter(history.answers, chosen.hyperparameters, items=items)
         end = day_of(run.week.as_of)
-        smoothed = smooth(filtered, [end])
+        earlier_end = days_of(run.week, before=run.settings.ability.growth_weeks * 7)
+        smoothed = smooth(filtered, [earlier_end, end])
         recent, previous = days_of(run.week, before=WINDOW_DAYS), days_of(run.week, before=2 * WINDOW_DAYS)
         change = change_between(filtered, (previous, recent), recent=(recent, end))
+        gain = change_between(filtered, (earlier_end - 1, earlier_end), recent=(end - 1, end))
         lately = days_of(run.week, before=RECENT_DAYS)
         scores = _next_answer_scores(filtered, since=lately)
         days = max(run.settings.kpis.users_since_days, run.settings.calibration.days_to_score)
@@ -104,7 +106,16 @@ def _state(run: WeekRun, history: History, *, scale: Scale | None) -> WeekState:
     run_id = scale.run_id if scale else None
     return WeekState(
         chosen.row(run.week.start, is_calibrated=scale is not None),
-        level_rows(smoothed.levels, change, history=history, week=run.week, present=present, run_id=run_id),
+        level_rows(
+            smoothed.levels,
+            change,
+            gain=gain,
+            earlier_at=run.week.days_before(run.settings.ability.growth_weeks * 7),
+            history=history,
+            week=run.week,
+            present=present,
+            run_id=run_id,
+        ),
         topics=topic_rows(smoothed.topics, next_right, history=history, week=run.week, keep=keep, run_id=run_id),
         verdict=_verdict(chosen),
         scores={**scores, "hyperparameters_of": chosen.fit_week.isoformat()},
