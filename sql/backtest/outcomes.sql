@@ -37,9 +37,9 @@ WHERE
     k.week_start BETWEEN :first_week AND :last_week
     AND k.week_start + 7 + h.horizon <= CAST(:known_by AS date)
     AND COALESCE(k.kpis ->> 'S_model', k.kpis ->> 'S') IS NOT NULL
-    AND COALESCE(k.kpis ->> 'S_method' = CAST(:method AS text), CAST(:method AS text) IS NULL)
-    AND h.horizon = COALESCE(CAST(:horizon_days AS integer), h.horizon)
-    AND hashtext(k.user_id) % CAST(:stride AS integer) = 0;
+    AND (CAST(:method AS text) IS NULL OR k.kpis ->> 'S_method' = CAST(:method AS text))
+    AND (CAST(:horizon_days AS integer) IS NULL OR h.horizon = CAST(:horizon_days AS integer))
+    AND (CAST(:stride AS integer) = 1 OR hashtext(k.user_id) % CAST(:stride AS integer) = 0);
 
 -- name: silence_baseline
 -- The share of students who fell silent after the last week whose outcome was known by then.
@@ -101,8 +101,8 @@ WHERE
     k.week_start BETWEEN :first_week AND :last_week
     AND COALESCE(k.kpis ->> 'P_model', k.kpis ->> 'P') IS NOT NULL
     AND k.kpis ->> 'P_target' IS NOT NULL
-    AND COALESCE(k.kpis ->> 'P_method' = CAST(:method AS text), CAST(:method AS text) IS NULL)
-    AND hashtext(k.user_id) % CAST(:stride AS integer) = 0
+    AND (CAST(:method AS text) IS NULL OR k.kpis ->> 'P_method' = CAST(:method AS text))
+    AND (CAST(:stride AS integer) = 1 OR hashtext(k.user_id) % CAST(:stride AS integer) = 0)
     AND m.reliability >= 0.2;
 
 -- name: next_answers
@@ -122,8 +122,15 @@ WITH ability AS MATERIALIZED (
     WHERE
         week_start BETWEEN :first_week AND :last_week
         AND week_start + 14 <= CAST(:known_by AS date)
-        AND COALESCE(method = CAST(:method AS text), CAST(:method AS text) IS NULL)
-        AND hashtext(user_id) % CAST(:stride AS integer) = 0
+        AND (CAST(:method AS text) IS NULL OR method = CAST(:method AS text))
+        AND (CAST(:stride AS integer) = 1 OR hashtext(user_id) % CAST(:stride AS integer) = 0)
+),
+-- Before the items: joined to all items of their runs first, the abilities would look up each pair's answers.
+answered AS MATERIALIZED (
+    SELECT a.user_id, a.item_id::text AS item_id, a.correct, m.week_start, m.run_id, m.theta, m.se
+    FROM ability AS m
+    INNER JOIN attempt AS a ON a.user_id = m.user_id AND a.completed_at >= m.as_of AND a.completed_at < m.until
+    WHERE a.is_answered AND a.answer_no = 1
 ),
 bank AS MATERIALIZED (
     SELECT run_id, item_id, model, a, b, COALESCE(c, 0) AS c0, p_correct
@@ -133,22 +140,20 @@ bank AS MATERIALIZED (
 
 SELECT
     a.user_id,
-    m.week_start,
+    a.week_start,
     linked.c0 + (1 - linked.c0) / (
-        1 + exp(-linked.a * (m.theta - linked.b) / sqrt(1 + pi() * linked.a * linked.a * m.se * m.se / 8))
+        1 + exp(-linked.a * (a.theta - linked.b) / sqrt(1 + pi() * linked.a * linked.a * a.se * a.se / 8))
     ) AS predicted,
     linked.c0 + (1 - linked.c0) / (
-        1 + exp(-linked.a * (m.theta - linked.b) / sqrt(1 + pi() * linked.a * linked.a * m.se * m.se / 8))
+        1 + exp(-linked.a * (a.theta - linked.b) / sqrt(1 + pi() * linked.a * linked.a * a.se * a.se / 8))
     ) AS model,
     linked.model AS method,
     a.correct AS happened,
     linked.p_correct AS baseline,
     linked.a AS discrimination,
     7 AS horizon_days
-FROM ability AS m
-INNER JOIN attempt AS a ON a.user_id = m.user_id AND a.completed_at >= m.as_of AND a.completed_at < m.until
-INNER JOIN bank AS linked ON linked.run_id = m.run_id AND linked.item_id = a.item_id::text
-WHERE a.is_answered AND a.answer_no = 1;
+FROM answered AS a
+INNER JOIN bank AS linked ON linked.run_id = a.run_id AND linked.item_id = a.item_id;
 
 -- name: forecasts
 -- The cohort's forecasts made in the week. Grain: metric. Params: week_start.

@@ -151,7 +151,7 @@ def test_every_schedule_runs_in_the_platforms_zone_and_is_on() -> None:
 
 
 def test_no_table_is_computed_by_two_schedules() -> None:
-    """Duplicate CronJobs overwrote each other's tables. P and S are written daily, and again after the fit they read."""
+    """Duplicate CronJobs overwrote each other's tables. P, S and verdicts are written daily, and again after the fits."""
     definitions = build_definitions()
     writers: dict[str, set[str]] = {}
     for schedule in SCHEDULES:
@@ -162,6 +162,7 @@ def test_no_table_is_computed_by_two_schedules() -> None:
     assert {name: jobs for name, jobs in writers.items() if len(jobs) > 1} == {
         "weekly_kpi/P": {KPIS, "fit_bayesian_growth", "refresh_goal_probability"},
         "weekly_kpi/S": {KPIS, "fit_survival_churn"},
+        "prediction_verdict": {KPIS, "fit_bayesian_growth", "refresh_goal_probability", "fit_survival_churn"},
     }
 
 

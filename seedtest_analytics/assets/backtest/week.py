@@ -11,7 +11,7 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.backtest.checks import BETTER_THAN_BASELINE, NO_DRIFT
-from seedtest_analytics.assets.backtest.judges import JUDGES, SQL, Judgement, end_of
+from seedtest_analytics.assets.backtest.judges import JUDGES, MODEL, SQL, Judgement, end_of
 from seedtest_analytics.assets.backtest.series import judge_series
 from seedtest_analytics.assets.churn.plots import calibration_plot
 from seedtest_analytics.assets.framework.checks import CheckOutcome
@@ -84,7 +84,9 @@ def _metadata(judged: Sequence[Judgement], waiting: Mapping[str, NoResult]) -> d
 
 
 def _checks(judged: Sequence[Judgement], drifts: Sequence[str]) -> list[CheckOutcome]:
-    faults = [f"{j.prediction}: {', '.join(json.loads(j.row['reasons']))}" for j in judged if not j.row["is_credible"]]
+    # A model whose numbers are not published as they are has been judged already.
+    shown = [j for j in judged if not j.prediction.endswith(MODEL)]
+    faults = [f"{j.prediction}: {', '.join(json.loads(j.row['reasons']))}" for j in shown if not j.row["is_credible"]]
     skills = ", ".join(f"{j.prediction} skill {j.row['brier_skill']:+.3f}" for j in judged if "brier_skill" in j.row)
     text = "; ".join(faults) or skills or "nothing to judge yet"
     return [

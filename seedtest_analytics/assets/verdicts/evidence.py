@@ -1,7 +1,7 @@
 """Past numbers of a model and their outcomes, and what they decide for a week.
 
 A decision for a week reads the weeks before it and outcomes that were known when it began, and nothing else. So a
-backfill decides as the week itself did, in whatever order weeks are computed.
+backfill decides as the week itself did, in any order of weeks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from seedtest_analytics.stats.verification.recalibration import Decision, decide
 SQL = "verdicts/verdicts.sql"
 OUTCOMES = "backtest/outcomes.sql"
 STUDENTS = {"P": 2000, "S": 2000, "theta": 400}
-"""Students whose past decides; in a larger cohort, a fixed sample of about so many."""
+"""Students whose past decides; in a larger cohort, a fixed sample of about this size."""
 _STATEMENTS = {
     "P": ("goal", "evidence_of_goals"),
     "S": ("silence", "evidence"),

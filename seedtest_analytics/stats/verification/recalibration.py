@@ -93,11 +93,11 @@ def decide(
             outcome that is seen as it is.
         overlap: weeks that an outcome window lasts, from 1.
         reference: a probability for each row that was known without the model. Where it predicts better, the model is
-            withheld. Without one the share of all is the reference, and stands in for the model.
+            withheld. Without one the share of all is the reference, and replaces the model.
         widest: a base rate whose 95 % limits for a new week are further apart is withheld.
 
     Raises:
-        ValueError: for a probability outside 0..1, an outcome other than 0 and 1, a week that is no whole number, a negative
+        ValueError: for a probability outside 0..1, an outcome other than 0 and 1, a week that is not a whole number, a negative
             ratio, an overlap below 1, ``widest`` outside 0..1, or unequal lengths.
     """
     p = numbers(probability, "probability", low=0.0, high=1.0).astype(np.float64)

@@ -97,6 +97,30 @@ def test_a_prediction_worse_than_its_baseline_is_told(database: Engine) -> None:
     assert not row["is_credible"]
 
 
+def test_what_was_published_and_what_the_model_said_are_judged_apart(database: Engine) -> None:
+    """The published number is right here, the model's is not, and a withheld one is judged for the model alone."""
+    truth = store_cohort(database, [10, 12], seed=4)
+    execute(
+        database,
+        "UPDATE weekly_kpi SET kpis = kpis || jsonb_build_object('S_model', 1 - (kpis ->> 'S')::float8) "
+        "|| CASE WHEN user_id < 'u010' THEN '{\"S\": null}'::jsonb ELSE '{}'::jsonb END WHERE week_start = :w",
+        {"w": week(12).start},
+    )
+    outcome = judge(database, 12)
+    said, silent = truth[12]
+    shown, model = row_of(database, 12, "S"), row_of(database, 12, "S_model")
+    assert shown is not None
+    assert model is not None
+    assert (shown["n"], model["n"]) == (290, 300)
+    assert shown["brier"] == pytest.approx(np.mean((said[10:] - silent[10:]) ** 2))
+    assert model["brier"] == pytest.approx(np.mean((1 - said - silent) ** 2))
+    assert (shown["is_credible"], model["is_credible"]) == (True, False)
+    (check,) = [c for c in outcome.checks if c.check.name == "better_than_baseline"]
+    assert check.is_passed, "the check is about what readers see"
+    judge(database, 10)
+    assert row_of(database, 10, "S_model") is None
+
+
 def test_a_week_is_judged_when_its_outcomes_are_known_and_not_before(database: Engine) -> None:
     store_cohort(database, [12], seed=3)
     known_at = week(12).as_of + dt.timedelta(days=14)

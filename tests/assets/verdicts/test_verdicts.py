@@ -1,5 +1,6 @@
 """Past outcomes decide what a week publishes, whichever order weeks are computed in."""
 
+import dataclasses
 import datetime as dt
 import json
 from typing import Any
@@ -10,11 +11,14 @@ from sqlalchemy import Engine, text
 
 from seedtest_analytics.assets.churn.scores import score_week
 from seedtest_analytics.assets.kpis.assets import compute_week
-from seedtest_analytics.assets.verdicts.evidence import decide_for
+from seedtest_analytics.assets.verdicts import publish
+from seedtest_analytics.assets.verdicts.evidence import Found, decide_for
 from seedtest_analytics.assets.verdicts.publish import apply_verdicts
 from seedtest_analytics.assets.verdicts.week import record_week
 from seedtest_analytics.database.publish import create_staging
 from seedtest_analytics.settings import BacktestSettings, Settings
+from seedtest_analytics.stats.verification.measured import widened_error
+from seedtest_analytics.stats.verification.recalibration import decide
 from tests._database import execute, rows_of
 from tests.assets._activity import EPOCH, store_sessions, week
 from tests.assets._week_runs import outcomes_of, week_run
@@ -211,3 +215,28 @@ def test_a_goal_probability_that_was_too_sure_gets_the_spread_that_outcomes_show
     assert kpis["b"]["P_verdict"] == "too_early", "each method is decided by its own past"
     assert (kpis["b"]["P"], "P_model" in kpis["b"]) == (0.9, False)
     assert kpis["b"]["P_upper"] - kpis["b"]["P_lower"] > 0.2
+
+
+def test_an_ability_whose_answers_were_predicted_too_extremely_gets_a_wider_error(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decision itself is tested elsewhere; here is what theta becomes by it."""
+    keys = {"theta": 0.4, "ability_estimate": 0.4, "theta_se": 0.3, "theta_method": "dynamic"}
+    early = applied(database, "P", {"a": keys})["a"]
+    assert early["theta_verdict"] == "too_early"
+    assert early["theta_se"] == 0.3
+
+    def decided(verdict: str, slope: float) -> Any:
+        decision = dataclasses.replace(decide([], [], week=[]), verdict=verdict, slope=slope, reason="why")
+        return lambda *_, **__: Found(decision, discrimination=1.2)
+
+    monkeypatch.setattr(publish, "decide_for", decided("recalibrated", 0.8))
+    wider = applied(database, "P", {"a": keys})["a"]
+    assert wider["theta_se"] == pytest.approx(widened_error([0.3], 0.8, discrimination=1.2)[0])
+    assert (wider["theta_se_model"], wider["theta_verdict"], wider["theta"]) == (0.3, "recalibrated", 0.4)
+    monkeypatch.setattr(publish, "decide_for", decided("recalibrated", 1.3))
+    kept = applied(database, "P", {"a": keys})["a"]
+    assert (kept["theta_se"], kept["theta_verdict"]) == (0.3, "as_is"), "an error is never narrowed"
+    monkeypatch.setattr(publish, "decide_for", decided("withheld", 1.0))
+    none = applied(database, "P", {"a": keys})["a"]
+    assert (none["theta"], none["theta_se"], none["theta_verdict_reason"]) == (None, None, "why")
