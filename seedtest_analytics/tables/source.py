@@ -164,5 +164,5 @@ load_rejects = Table(
 )
 computed_by(load_rejects, "ingest.staging.Staging.add", ("reason", "ingest.convert.convert_batch"))
 
-SOURCE_TABLES = ("exam_results", "question", "session", "interest_goal", "classroom", "load_rejects")
+SOURCE_TABLES = ("exam_results", "question", "session", "interest_goal", "classroom", "load_rejects", "message_consent")
 """Tables that are loaded, never computed."""
