@@ -15,6 +15,7 @@ from seedtest_analytics.assets.forecasts import assets as forecasts
 from seedtest_analytics.assets.framework.code_version import versioned
 from seedtest_analytics.assets.growth import assets as growth
 from seedtest_analytics.assets.kpis import assets as kpis
+from seedtest_analytics.assets.messages import assets as messages
 from seedtest_analytics.assets.psychometrics import assets as psychometrics
 from seedtest_analytics.assets.psychometrics.anchors import assets as anchors
 from seedtest_analytics.assets.psychometrics.drift import assets as drift
@@ -45,6 +46,7 @@ ASSET_MODULES = [
     forecasts,
     segments,
     reports,
+    messages,
     backtest,
     drift,
 ]

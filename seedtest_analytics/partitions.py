@@ -79,6 +79,11 @@ def week_at(start: dt.date, now: dt.datetime, *, platform: PlatformSettings) -> 
     return Week(start, min(instant_of(start + WEEK, platform.zone), today), timezone=platform.timezone)
 
 
+def oldest_week_within(now: dt.datetime, days: int) -> dt.date:
+    """Monday of the oldest week that ended at most ``days`` before ``now``, or has not ended."""
+    return monday_of((now - days * DAY).astimezone(PLATFORM.zone).date())
+
+
 PLATFORM = load_settings().platform
 """The time zone and start date, read once when the definitions load."""
 

@@ -76,6 +76,9 @@ COMMANDS = {
         COMPUTE,
         "One report: render it, get its address. The store of reports: check it, store what waits.",
     ),
+    "messages": Command(
+        "messages:messages_app", COMPUTE, "The weekly sentences: send them, see the outbox, record what came back."
+    ),
     "tag-anchors": Command(
         "anchors:tag_anchors_command",
         COMPUTE,

@@ -75,6 +75,7 @@ def plan(
     yield Step("compute_daily_kpis", f"weekly KPIs, {weeks[0]} to {weeks[1]}", *weeks, without=("weekly_kpi/S",))
     yield Step("fit_survival_churn", f"churn fits and risks, {weeks[0]} to {weeks[1]}", *weeks)
     if has_closed:
+        yield Step("write_weekly_messages", f"messages, week of {newest}", first=newest, last=newest)
         yield Step("forecast_prophet", f"forecasts and anomalies, {closed[0]} to {newest}", *closed)
         yield Step("cluster_segments", f"segments, {closed[0]} to {newest}", *closed)
         yield Step("irt_drift_monitor", f"item drift, {closed[0]} to {newest}", *closed)

@@ -110,6 +110,7 @@ KPIS = Link(jobs.compute_daily_kpis, "10 4 * * *", weeks_due, "compute-daily-kpi
 GROWTH = Link(jobs.fit_bayesian_growth, "30 4 * * 1", closed_weeks, "fit-bayesian-growth", after=(KPIS,))
 GOALS = Link(jobs.refresh_goal_probability, "50 5 * * 1", closed_weeks, after=(GROWTH,))
 CHURN = Link(jobs.fit_survival_churn, "0 5 * * *", weeks_due, "fit-survival-churn", after=(KPIS,))
+MESSAGES = Link(jobs.write_weekly_messages, "40 4 * * 1", last_week, after=(KPIS,))
 FORECASTS = Link(jobs.forecast_prophet, "0 5 * * 1", closed_weeks, "forecast-prophet", after=(KPIS,))
 SEGMENTS = Link(jobs.cluster_segments, "0 7 1,15 * *", last_week, "cluster-segments")
 BACKTEST = Link(jobs.backtest_predictions, "30 5 * * 1", weeks_to_judge, after=(CHURN,))
@@ -122,7 +123,21 @@ REPORT = Link(
     after=(CHURN, SEGMENTS, GOALS, FORECASTS),
     last_call="30 7 * * 1",
 )
-LINKS = (CALIBRATION, FEATURES, MIXED_MODEL, KPIS, GROWTH, GOALS, CHURN, FORECASTS, SEGMENTS, BACKTEST, DRIFT, REPORT)
+LINKS = (
+    CALIBRATION,
+    FEATURES,
+    MIXED_MODEL,
+    KPIS,
+    GROWTH,
+    GOALS,
+    CHURN,
+    MESSAGES,
+    FORECASTS,
+    SEGMENTS,
+    BACKTEST,
+    DRIFT,
+    REPORT,
+)
 
 
 def clock() -> dt.datetime:

@@ -63,9 +63,9 @@ compute_daily_kpis = dg.define_asset_job(
 )
 rescore_weeks = dg.define_asset_job(
     "rescore_weeks",
-    selection=dg.AssetSelection.assets(*ABILITY_KEYS, "student_growth", *KPI_KEYS),
-    description="After late corrections: score past weeks again with each week's own calibration, then the growth and the "
-    "KPIs that read these abilities.",
+    selection=dg.AssetSelection.assets(*ABILITY_KEYS, "student_growth", *KPI_KEYS, "weekly_message"),
+    description="After late corrections: score past weeks again with each week's own calibration, then the growth, the "
+    "KPIs and the messages that read these abilities.",
 )
 fit_growth_glmm = dg.define_asset_job(
     "fit_growth_glmm",
@@ -115,6 +115,11 @@ detect_inactivity = dg.define_asset_job(
     selection=dg.AssetSelection.assets("inactivity_notice"),
     description="Record newly inactive students once and refresh their P and S.",
 )
+write_weekly_messages = dg.define_asset_job(
+    "write_weekly_messages",
+    selection=dg.AssetSelection.assets("weekly_message"),
+    description="One sentence for each student and parent about the last closed week, and the outbox.",
+)
 generate_weekly_report = dg.define_asset_job(
     "generate_weekly_report",
     selection=dg.AssetSelection.assets("weekly_report"),
@@ -137,5 +142,6 @@ JOBS = [
     cluster_segments,
     backtest_predictions,
     irt_drift_monitor,
+    write_weekly_messages,
     generate_weekly_report,
 ]

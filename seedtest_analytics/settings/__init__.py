@@ -14,6 +14,7 @@ from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
 from seedtest_analytics.settings.kpis import KPI_METRICS, FeatureSettings, KpiSettings
 from seedtest_analytics.settings.load import GROUPS, Settings, load_settings
+from seedtest_analytics.settings.messages import MessageSettings
 from seedtest_analytics.settings.platform import PlatformSettings, StorageSettings
 from seedtest_analytics.settings.psychometrics import AbilitySettings, CalibrationSettings, DifSettings, DriftSettings
 from seedtest_analytics.settings.reports import ReportSettings
@@ -38,6 +39,7 @@ __all__ = [
     "GrowthSettings",
     "InactivitySettings",
     "KpiSettings",
+    "MessageSettings",
     "PlatformSettings",
     "ReportSettings",
     "SegmentSettings",

@@ -16,6 +16,7 @@ from seedtest_analytics.settings.forecasts import ForecastSettings
 from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
 from seedtest_analytics.settings.kpis import FeatureSettings, KpiSettings
+from seedtest_analytics.settings.messages import MessageSettings
 from seedtest_analytics.settings.platform import PlatformSettings, StorageSettings
 from seedtest_analytics.settings.psychometrics import AbilitySettings, CalibrationSettings, DifSettings, DriftSettings
 from seedtest_analytics.settings.reports import ReportSettings
@@ -43,6 +44,7 @@ class Settings(BaseModel):
     glmm: GlmmSettings = GlmmSettings()
     growth: GrowthSettings = GrowthSettings()
     reports: ReportSettings = ReportSettings()
+    messages: MessageSettings = MessageSettings()
     survival: SurvivalSettings = SurvivalSettings()
     inactivity: InactivitySettings = InactivitySettings()
     forecast: ForecastSettings = ForecastSettings()

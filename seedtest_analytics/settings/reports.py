@@ -16,6 +16,9 @@ class ReportSettings(SettingsGroup):
     report_format: Literal["html"] = variable(
         "html", "REPORT_FORMAT", description="html; pdf, which legacy jobs set, gives html and a warning."
     )
+    language: Literal["en", "ko"] = variable(
+        "en", "REPORT_LANGUAGE", description="Language of a reader for whom no other one is known: en or ko."
+    )
     max_users: int | None = option(
         None,
         "MAX_USERS",

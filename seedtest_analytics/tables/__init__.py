@@ -14,6 +14,7 @@ from seedtest_analytics.tables import (  # noqa: F401
     forecasts,
     growth,
     kpis,
+    messages,
     psychometrics,
     reports,
     segments,

@@ -182,5 +182,14 @@ item_number = Table(
 )
 computed_by(item_number, "ingest.item_numbers.remember_numbers", ("item_id", "ingest.item_numbers.number_of"))
 
-SOURCE_TABLES = ("exam_results", "question", "session", "interest_goal", "classroom", "load_rejects", "item_number")
+SOURCE_TABLES = (
+    "exam_results",
+    "question",
+    "session",
+    "interest_goal",
+    "classroom",
+    "load_rejects",
+    "item_number",
+    "message_consent",
+)
 """Tables that are loaded, never computed."""

@@ -31,6 +31,7 @@ GROUPS = {
     "reports",
     "backtest",
     "drift",
+    "messages",
 }
 HEAVY = (
     "prophet",

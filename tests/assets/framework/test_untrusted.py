@@ -77,5 +77,6 @@ def test_only_tables_and_plots_are_markdown_and_every_check_is_escaped() -> None
         "assets/framework/preview.py",
         "assets/framework/report.py",
         "assets/sources.py",
+        "assets/reports.py",
         "assets/framework/thumbnail.py",
     }

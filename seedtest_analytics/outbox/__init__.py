@@ -1,0 +1,1 @@
+"""Sends the messages of the outbox: reference senders by SMTP and by webhook."""
