@@ -33,7 +33,7 @@ EXECUTORS = ("in_process", "multiprocess")
 PARTS = ("executors", "definitions", "idle")
 _REAP_ORPHANS = 36
 """PR_SET_CHILD_SUBREAPER of prctl(2): fork servers are counted too."""
-_SETTLE_SECONDS = 60
+_SETTLE_SECONDS = 45
 
 LOAD = "import seedtest_analytics.definitions as d; d.defs.get_repository_def()"
 RUN = f"""

@@ -76,8 +76,10 @@ def default_instance_parts(base_dir: str) -> Any:
     return InstanceRef.config_defaults(base_dir)
 
 
-def put_before_webserver(middleware: Middleware, is_read_only: Callable[[HTTPConnection], bool]) -> None:
-    """Put ASGI middleware before every webserver that this process makes from now on.
+def put_before_webserver(
+    middleware: Middleware, is_read_only: Callable[[HTTPConnection], bool], *, inner: Sequence[Middleware] = ()
+) -> None:
+    """Put ASGI middleware before every webserver that this process makes from now on; ``inner`` comes after it.
 
     ``is_read_only`` says for each request whether Dagster refuses changes and disables their buttons, as with
     `dagster-webserver --read-only`.
@@ -88,7 +90,7 @@ def put_before_webserver(middleware: Middleware, is_read_only: Callable[[HTTPCon
     unrestricted = DagsterWebserver._make_request_context
 
     def build_middleware(self: Any) -> list[Middleware]:
-        return [middleware, *inherited(self)]
+        return [middleware, *inner, *inherited(self)]
 
     def make_request_context(self: Any, connection: HTTPConnection) -> Any:
         context = unrestricted(self, connection)
