@@ -85,7 +85,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         ],
         sensors=[
             sensors.exam_results_sensor,
-            *chain.FOLLOWERS,
+            *chain.SENSORS,
             *risk_schedules.SENSORS,
             *alerts.sensors(settings.alerts),
         ],
