@@ -33,7 +33,7 @@ EXECUTORS = ("in_process", "multiprocess")
 PARTS = ("executors", "definitions", "idle")
 _REAP_ORPHANS = 36
 """PR_SET_CHILD_SUBREAPER of prctl(2): fork servers are counted too."""
-_SETTLE_SECONDS = 60
+_SETTLE_SECONDS = 45
 
 LOAD = "import seedtest_analytics.definitions as d; d.defs.get_repository_def()"
 RUN = f"""
@@ -113,10 +113,18 @@ def executors(folder: Path) -> Table:
 @contextlib.contextmanager
 def running(home: Path) -> Iterator[psutil.Process]:
     """A server without data; yields its supervisor."""
+    from seedtest_analytics import dev_server
     from seedtest_analytics.database.embedded_postgres_host import free_port
-    from seedtest_analytics.dev_server import DevServer
+    from seedtest_analytics.database.engine import connected_engine, database_url
+    from seedtest_analytics.database.migrations import migrate
+    from seedtest_analytics.instance_home import prepare_home
 
-    server = DevServer(home, port=free_port())
+    os.environ |= prepare_home(home)
+    engine = connected_engine(database_url())
+    migrate(engine)
+    engine.dispose()
+    dev_server.READY_TIMEOUT_SECONDS = 600  # The machine may have other work.
+    server = dev_server.DevServer(home, port=free_port())
     try:
         yield psutil.Process(server.up().pid)
     finally:

@@ -14,6 +14,7 @@ from seedtest_analytics.assets.churn import assets as churn
 from seedtest_analytics.assets.forecasts import assets as forecasts
 from seedtest_analytics.assets.framework.code_version import versioned
 from seedtest_analytics.assets.growth import assets as growth
+from seedtest_analytics.assets.health import assets as health
 from seedtest_analytics.assets.kpis import assets as kpis
 from seedtest_analytics.assets.messages import assets as messages
 from seedtest_analytics.assets.psychometrics import assets as psychometrics
@@ -28,6 +29,7 @@ from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.stan.resource import StanResource
 from seedtest_analytics.schedules import alerts, chain, jobs, report_uploads, run_history
 from seedtest_analytics.schedules import exam_results as sensors
+from seedtest_analytics.schedules import health as health_schedules
 from seedtest_analytics.schedules import inactivity as risk_schedules
 from seedtest_analytics.schedules import sources as observe
 from seedtest_analytics.schedules.executors import chosen_executor
@@ -49,6 +51,7 @@ ASSET_MODULES = [
     messages,
     backtest,
     drift,
+    health,
 ]
 
 
@@ -74,17 +77,18 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         assets=dg.with_source_code_references(versioned(ASSET_MODULES)),
         asset_checks=dg.load_asset_checks_from_modules(ASSET_MODULES),
         resources={**default_resources(), **(resources or {})},
-        jobs=[*jobs.JOBS, *run_history.JOBS, *report_uploads.JOBS],
+        jobs=[*jobs.JOBS, *run_history.JOBS, *report_uploads.JOBS, *health_schedules.JOBS],
         schedules=[
             *observe.SCHEDULES,
             *chain.SCHEDULES,
             *risk_schedules.SCHEDULES,
             *run_history.SCHEDULES,
             *report_uploads.SCHEDULES,
+            *health_schedules.SCHEDULES,
         ],
         sensors=[
             sensors.exam_results_sensor,
-            *chain.FOLLOWERS,
+            *chain.SENSORS,
             *risk_schedules.SENSORS,
             *alerts.sensors(settings.alerts),
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dagster._config import process_config, resolve_to_config_type
@@ -27,7 +27,7 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._utils.schedules import cron_string_iterator
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import AssetCheckEvaluation, AssetCheckKey, AssetKey, DagsterInstance
     from starlette.middleware import Middleware
     from starlette.requests import HTTPConnection
 
@@ -46,7 +46,9 @@ __all__ = [
     "cron_string_iterator",
     "default_instance_parts",
     "empty_workspace",
+    "latest_checks",
     "monitor_runs",
+    "newest_attempt",
     "observe",
     "options_without_environment",
     "process_config",
@@ -55,6 +57,7 @@ __all__ = [
     "resolve_to_config_type",
     "set_defs_state_storage",
     "sleep_between_claims",
+    "unmaterialised_attempts",
 ]
 
 
@@ -73,8 +76,10 @@ def default_instance_parts(base_dir: str) -> Any:
     return InstanceRef.config_defaults(base_dir)
 
 
-def put_before_webserver(middleware: Middleware, is_read_only: Callable[[HTTPConnection], bool]) -> None:
-    """Put ASGI middleware before every webserver that this process makes from now on.
+def put_before_webserver(
+    middleware: Middleware, is_read_only: Callable[[HTTPConnection], bool], *, inner: Sequence[Middleware] = ()
+) -> None:
+    """Put ASGI middleware before every webserver that this process makes from now on; ``inner`` comes after it.
 
     ``is_read_only`` says for each request whether Dagster refuses changes and disables their buttons, as with
     `dagster-webserver --read-only`.
@@ -85,7 +90,7 @@ def put_before_webserver(middleware: Middleware, is_read_only: Callable[[HTTPCon
     unrestricted = DagsterWebserver._make_request_context
 
     def build_middleware(self: Any) -> list[Middleware]:
-        return [middleware, *inherited(self)]
+        return [middleware, *inner, *inherited(self)]
 
     def make_request_context(self: Any, connection: HTTPConnection) -> Any:
         context = unrestricted(self, connection)
@@ -99,6 +104,31 @@ def put_before_webserver(middleware: Middleware, is_read_only: Callable[[HTTPCon
 def empty_workspace(instance: DagsterInstance) -> WorkspaceProcessContext:
     """What a webserver serves without code locations, for tests."""
     return WorkspaceProcessContext(instance, EmptyWorkspaceTarget(), version="test")
+
+
+def latest_checks(
+    instance: DagsterInstance, keys: Sequence[AssetCheckKey]
+) -> dict[AssetCheckKey, AssetCheckEvaluation]:
+    """The newest result of each check that has one."""
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    events = {key: record.event.dagster_event for key, record in records.items() if record.event is not None}
+    return {
+        key: event.asset_check_evaluation_data
+        for key, event in events.items()
+        if event is not None and event.event_type_value == "ASSET_CHECK_EVALUATION"
+    }
+
+
+def newest_attempt(instance: DagsterInstance, key: AssetKey) -> str | None:
+    """The newest run that planned to materialise an asset."""
+    planned = instance.event_log_storage.get_latest_planned_materialization_info(key)
+    return planned.run_id if planned is not None else None
+
+
+def unmaterialised_attempts(instance: DagsterInstance, key: AssetKey) -> dict[str, str]:
+    """The newest run of each partition that has been planned since its last materialisation."""
+    found = instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(key)
+    return {partition: run_id for partition, (run_id, _) in found.items()}
 
 
 def monitor_runs(instance: DagsterInstance, logger: logging.Logger) -> list[Any]:

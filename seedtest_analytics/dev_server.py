@@ -42,6 +42,14 @@ READY_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 45
 LOG_LIMIT_BYTES = 20_000_000
 
+CALM_DAEMON = {
+    # Freshness windows are hours long; Dagster looks every 30 s.
+    "FRESHNESS_DAEMON_INTERVAL_SECONDS": "600",
+    # Retries of crashed runs; Dagster looks every 5 s.
+    "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "30",
+}
+"""Environment of the daemon: how often it looks for what is rare."""
+
 _WATCH_SECONDS = 1.0
 _RESTART_LIMIT = 5
 _END_SECONDS = 10.0
@@ -113,7 +121,7 @@ class DevServer:
         """Start the supervisor and note it in the state file."""
         if _is_taken(self.port):
             raise DevServerError(f"another program listens on {HOST}:{self.port}; stop it or choose another port")
-        environment = {**os.environ, **prepare_home(self.home, self.project_folder)}
+        environment = {**CALM_DAEMON, **os.environ, **prepare_home(self.home, self.project_folder)}
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         command = [sys.executable, "-m", __name__, str(self.home), str(self.port), str(self.workspace)]

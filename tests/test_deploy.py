@@ -22,6 +22,7 @@ from dagster_k8s import k8s_job_executor
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
 
 from seedtest_analytics.dagster_private import process_config, resolve_to_config_type
+from seedtest_analytics.dev_server import CALM_DAEMON
 from seedtest_analytics.instance_home import STORAGE
 from seedtest_analytics.schedules.executors import k8s_config
 from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
@@ -285,6 +286,11 @@ def test_steps_are_pods_without_a_token() -> None:
     assert config["service_account_name"] == "seedtest"
     done = process_config(resolve_to_config_type(k8s_job_executor.config_schema.config_type), config)
     assert done.success, done.errors
+
+
+def test_the_daemon_is_as_calm_as_on_one_machine() -> None:
+    (container,) = pods()["seedtest-daemon"]["containers"]
+    assert {entry["name"]: entry["value"] for entry in container["env"]} == CALM_DAEMON
 
 
 def test_probes_use_a_name_that_the_guard_knows() -> None:

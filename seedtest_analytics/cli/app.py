@@ -56,6 +56,12 @@ COMMANDS = {
     "down": Command(
         "server:down_command", START, "Stop the UI, the daemon, active runs and the embedded PostgreSQL of this home."
     ),
+    "health": Command(
+        "health:health_command",
+        START,
+        "Print the state of every asset: last success, checks, failed partitions. The exit code is 1 if one failed or is "
+        "stale.",
+    ),
     "load": Command(
         "load:load_command",
         DATA,

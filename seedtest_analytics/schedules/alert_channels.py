@@ -6,15 +6,14 @@ The addresses are secrets: no log and no error has them.
 from __future__ import annotations
 
 import logging
-import smtplib
-import ssl
 from collections.abc import Callable, Mapping
-from email.message import EmailMessage
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-import requests
-
 from seedtest_analytics.settings import AlertSettings, Settings
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
 
 TIMEOUT_SECONDS = 10
 _SUBJECT_CHARACTERS = 150
@@ -46,11 +45,7 @@ def channels(message: Message, settings: Settings) -> dict[str, Callable[[], Non
 def _sends(name: str, send: Callable[[], None]) -> bool:
     try:
         send()
-    except (
-        OSError,
-        ValueError,
-        smtplib.SMTPException,
-    ) as error:  # Only the type: the text of the error has the address.
+    except (OSError, ValueError) as error:  # Only the type: the text of the error has the address.
         _log.error("the alert could not be delivered by %s: %s", name, type(error).__name__)
         return False
     return True
@@ -63,6 +58,8 @@ def post(url: str, message: Message) -> None:
     """
     if not url.startswith(("http://", "https://")):
         raise ValueError("the address of an alert must be an http or https address")
+    import requests  # Loading the definitions needs no client.
+
     _http_log.propagate = False  # urllib3 logs the address: each request at DEBUG, broken headers at WARNING.
     try:
         with requests.post(
@@ -87,6 +84,8 @@ def _escaped(text: str) -> str:
 
 def mail(message: Message, settings: AlertSettings) -> EmailMessage:
     """A mail in plain text with every field of the message."""
+    from email.message import EmailMessage
+
     made = EmailMessage()
     made["Subject"] = f"{message['job']} failed: {message['cause']}"[:_SUBJECT_CHARACTERS]
     made["From"] = settings.email_from
@@ -99,6 +98,9 @@ def mail(message: Message, settings: AlertSettings) -> EmailMessage:
 
 def send_mail(made: EmailMessage, settings: AlertSettings) -> None:
     """Send by the configured server, encrypted unless it is this machine. Raises OSError or SMTPException."""
+    import smtplib
+    import ssl
+
     assert settings.smtp_url is not None
     parts = urlsplit(settings.smtp_url.get_secret_value())
     host, context = parts.hostname or "", ssl.create_default_context()

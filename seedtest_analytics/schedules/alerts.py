@@ -85,6 +85,7 @@ def silence(instance: dg.DagsterInstance, run: dg.DagsterRun, *, cause: str, set
 
 
 @dg.run_failure_sensor(
+    minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Logs every failed run. Posts each cause once, by webhook, Slack or mail where these are configured.",
 )

@@ -13,8 +13,9 @@ Why these are not automation conditions: docs/decisions/0015-why-not-declarative
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import dagster as dg
@@ -25,6 +26,8 @@ from seedtest_analytics.schedules import jobs
 from seedtest_analytics.settings import load_settings
 
 DUE_TAG = "seedtest/due"
+LATE_COMMIT_SECONDS = 60.0
+"""How far the sensor looks behind the newest end that it has seen: an end may be committed late."""
 
 CATCH_UP_WEEKS = 8
 """How far back a link looks for its last success, and so the most that it computes after an outage. A longer gap is a
@@ -216,28 +219,59 @@ def _schedule(link: Link) -> dg.ScheduleDefinition:
     return evaluate
 
 
-def _follower(status: dg.DagsterRunStatus) -> dg.RunStatusSensorDefinition:
-    @dg.run_status_sensor(
-        run_status=status,
-        name=f"chain_after_{status.value.lower()}",
-        monitored_jobs=[link.job for link in LINKS if any(link in other.after for other in LINKS)],
-        request_jobs=[link.job for link in LINKS if link.after],
-        description="Launches links when a run that they wait for has ended with this status.",
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=10,  # Each evaluation handles one run.
-    )
-    def evaluate(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        run, now = context.dagster_run, clock()
-        if DUE_TAG not in run.tags:
-            yield dg.SkipReason(f"{run.job_name} was launched by hand")
-            return
-        day = dt.date.fromisoformat(run.tags[DUE_TAG])
-        followers = [link for link in LINKS if run.job_name in {upstream.name for upstream in link.after}]
-        answers = [follow(context.instance, link, day=day, now=now) for link in followers]
-        yield from [answer for answer in answers if isinstance(answer, dg.RunRequest)] or answers[:1]
+@dataclass(frozen=True)
+class _Ended:
+    """What the sensor has seen: the newest end of a run, and the runs that ended shortly before it."""
 
-    return evaluate
+    until: float
+    seen: tuple[str, ...] = ()
+
+    @property
+    def since(self) -> float:
+        return self.until - LATE_COMMIT_SECONDS
+
+    def next_runs(self, instance: dg.DagsterInstance) -> tuple[list[dg.DagsterRun], _Ended]:
+        """Runs that have ended and were not seen yet, in the order of their ends, and what has then been seen."""
+        updated_after = dt.datetime.fromtimestamp(self.since, dt.UTC)
+        records = instance.get_run_records(dg.RunsFilter(statuses=jobs.FINISHED, updated_after=updated_after))
+        # A tag that a run gets later updates its record, and does not end the run again.
+        ends = {r.dagster_run.run_id: r.end_time or r.update_timestamp.timestamp() for r in records}
+        runs = sorted((record.dagster_run for record in records), key=lambda run: ends[run.run_id])
+        new = [run for run in runs if run.run_id not in self.seen and ends[run.run_id] > self.since]
+        until = max([self.until, *(ends[run.run_id] for run in new)])
+        return new, _Ended(until, tuple(id_ for id_, end in ends.items() if end > until - LATE_COMMIT_SECONDS))
+
+
+def following(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, *, now: dt.datetime
+) -> list[dg.RunRequest | dg.SkipReason]:
+    """What the links do that wait for a run that has ended, well or not."""
+    if DUE_TAG not in run.tags:
+        return [dg.SkipReason(f"{run.job_name} was launched by hand")]
+    day = dt.date.fromisoformat(run.tags[DUE_TAG])
+    followers = [link for link in LINKS if run.job_name in {upstream.name for upstream in link.after}]
+    return [follow(instance, link, day=day, now=now) for link in followers]
+
+
+@dg.sensor(
+    jobs=[link.job for link in LINKS if link.after],
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Launches links of the chain when a run that they wait for has ended, well or not.",
+    tags={"domain": "automation"},
+)
+def chain_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """One sensor for every end of a run: each evaluation costs the idle daemon processor time."""
+    now = clock()
+    seen = _Ended(**json.loads(context.cursor)) if context.cursor else _Ended(now.timestamp())
+    runs, seen = seen.next_runs(context.instance)
+    requests: dict[tuple[str | None, str], dg.RunRequest] = {}
+    for run in runs:
+        for answer in following(context.instance, run, now=now):
+            if isinstance(answer, dg.RunRequest):
+                requests.setdefault((answer.job_name, answer.tags[DUE_TAG]), answer)
+    return dg.SensorResult(run_requests=list(requests.values()), cursor=json.dumps(asdict(seen)))
 
 
 SCHEDULES = [_schedule(link) for link in LINKS]
-FOLLOWERS = [_follower(status) for status in jobs.FINISHED]
+SENSORS = [chain_sensor]

@@ -13,6 +13,7 @@ from seedtest_analytics.tables import (  # noqa: F401
     features,
     forecasts,
     growth,
+    health,
     kpis,
     messages,
     psychometrics,

@@ -63,9 +63,12 @@ class GuardedInstance(DagsterInstance):
 
         from seedtest_analytics.settings import load_settings
         from seedtest_analytics.webserver.guard import Guard, is_read_only
+        from seedtest_analytics.webserver.metrics import Metrics
 
         super().optimize_for_webserver(*arguments, **named)
         settings = load_settings().ui
         put_before_webserver(
-            Middleware(Guard, settings=settings), is_read_only=lambda connection: is_read_only(connection, settings)
+            Middleware(Guard, settings=settings),
+            is_read_only=lambda connection: is_read_only(connection, settings),
+            inner=[Middleware(Metrics, instance=self)],
         )

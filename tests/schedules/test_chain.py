@@ -1,6 +1,8 @@
 """The chain of schedules: order, waiting, following, failures, one run per date, weeks that begin on Monday."""
 
 import datetime as dt
+import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +17,17 @@ from seedtest_analytics.dagster_private import (
 )
 from seedtest_analytics.partitions import DAY, PLATFORM, monday_of
 from seedtest_analytics.schedules import chain
-from seedtest_analytics.schedules.chain import DUE_TAG, FOLLOWERS, LINKS, SCHEDULES, Link, follow, weeks_to_judge
+from seedtest_analytics.schedules.chain import (
+    DUE_TAG,
+    LATE_COMMIT_SECONDS,
+    LINKS,
+    SCHEDULES,
+    Link,
+    chain_sensor,
+    follow,
+    following,
+    weeks_to_judge,
+)
 from tests.schedules import _runs
 
 MONDAY, TUESDAY = dt.date(2026, 3, 9), dt.date(2026, 3, 10)
@@ -392,56 +404,82 @@ def test_a_weekly_link_that_failed_on_its_day_is_not_asked_for_every_day(stored:
     assert not is_request(follow(stored, LINK["fit_bayesian_growth"], day=TUESDAY, now=at(TUESDAY, 12)))
 
 
-# ---- the sensors ----
+# ---- the sensor ----
 
 
-def evaluate(
-    instance: dg.DagsterInstance, run: dg.DagsterRun, status: dg.DagsterRunStatus
-) -> list[dg.RunRequest | dg.SkipReason]:
-    """Answers of the sensor on runs that end with ``status``."""
-    sensor = next(sensor for sensor in FOLLOWERS if sensor.name == f"chain_after_{status.value.lower()}")
-    event_type = {SUCCESS: "PIPELINE_SUCCESS", FAILURE: "PIPELINE_FAILURE"}[status]
-    context = dg.build_run_status_sensor_context(
-        sensor_name=sensor.name,
-        dagster_event=dg.DagsterEvent(event_type, job_name=run.job_name),
-        dagster_instance=instance,
-        dagster_run=run,
-    )
-    answers: Any = sensor(context)
-    return list(answers)
+def evaluate(instance: dg.DagsterInstance, cursor: str | None) -> tuple[list[tuple[str | None, str]], str]:
+    """Job and date of each request, and the next cursor."""
+    result: Any = chain_sensor(dg.build_sensor_context(instance, cursor=cursor))
+    return [(request.job_name, request.tags[DUE_TAG]) for request in result.run_requests], result.cursor
 
 
-def test_the_follower_of_a_success_asks_for_the_next_link(instance: dg.DagsterInstance) -> None:
+@pytest.fixture
+def started(instance: dg.DagsterInstance) -> str:
+    """The cursor of a sensor that has been on for a while; it does not follow what ended before."""
+    add_run(instance, CALIBRATE, TUESDAY - DAY, SUCCESS)
+    earlier = json.dumps({"until": time.time() + 1, "seen": [run.run_id for run in instance.get_runs()]})
+    asked, cursor = evaluate(instance, earlier)
+    assert asked == []
+    return cursor
+
+
+def test_the_sensor_does_not_follow_runs_from_before_it_was_on(instance: dg.DagsterInstance) -> None:
     run = add_run(instance, CALIBRATE, TUESDAY, SUCCESS)
-    (answer,) = evaluate(instance, run, SUCCESS)
-    assert isinstance(answer, dg.RunRequest)
-    assert (answer.job_name, answer.tags[DUE_TAG]) == (FEATURES, TUESDAY.isoformat())
+    later = json.dumps({"until": time.time() + 2 * LATE_COMMIT_SECONDS, "seen": []})
+    assert evaluate(instance, later)[0] == []
+    assert run.is_success
+
+
+def test_a_success_asks_for_the_next_link_once(instance: dg.DagsterInstance, started: str) -> None:
+    run = add_run(instance, CALIBRATE, TUESDAY, SUCCESS)
+    asked, cursor = evaluate(instance, started)
+    assert asked == [(FEATURES, TUESDAY.isoformat())]
+    # A later tag updates the run's record.
+    instance.add_run_tags(run.run_id, {"note": "looked at"})
+    assert evaluate(instance, cursor)[0] == []
+
+
+def test_every_run_that_has_ended_is_followed_in_one_evaluation(instance: dg.DagsterInstance, started: str) -> None:
+    days = [TUESDAY, TUESDAY + DAY, TUESDAY + 2 * DAY]
+    for day in days:
+        add_run(instance, CALIBRATE, day, SUCCESS)
+    assert sorted(evaluate(instance, started)[0]) == [(FEATURES, day.isoformat()) for day in days]
 
 
 @pytest.mark.parametrize("status", [SUCCESS, FAILURE])
-def test_a_run_launched_by_hand_moves_nothing(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> None:
+def test_a_run_launched_by_hand_moves_nothing(
+    instance: dg.DagsterInstance, started: str, status: dg.DagsterRunStatus
+) -> None:
     run = _runs.add_run(instance, CALIBRATE, status=status)
-    (answer,) = evaluate(instance, run, status)
+    assert evaluate(instance, started)[0] == []
+    (answer,) = following(instance, run, now=at(TUESDAY, 12))
     assert isinstance(answer, dg.SkipReason)
 
 
-def test_the_sensor_of_failures_asks_for_what_had_come_due(instance: dg.DagsterInstance) -> None:
-    run = add_run(instance, CALIBRATE, TUESDAY, FAILURE)  # Months ago: every link of that date has come due.
-    asked = [answer.job_name for answer in evaluate(instance, run, FAILURE) if isinstance(answer, dg.RunRequest)]
+@pytest.mark.parametrize("status", [FAILURE, dg.DagsterRunStatus.CANCELED])
+def test_after_a_bad_end_the_sensor_asks_for_what_had_come_due(
+    instance: dg.DagsterInstance, started: str, status: dg.DagsterRunStatus
+) -> None:
+    add_run(instance, CALIBRATE, TUESDAY, status)  # Months ago: every link of that date has come due.
+    asked = [name for name, _ in evaluate(instance, started)[0]]
     assert asked == [link.name for link in LINKS if LINK[CALIBRATE] in link.after and link.tick(TUESDAY)]
 
 
-def test_a_failed_run_that_is_tried_again_moves_nothing(instance: dg.DagsterInstance) -> None:
-    run = add_run(instance, CALIBRATE, TUESDAY, FAILURE, **{WILL_RETRY_TAG: "true"})
-    (answer,) = evaluate(instance, run, FAILURE)
-    assert isinstance(answer, dg.SkipReason)
+def test_a_failed_run_that_is_tried_again_moves_nothing(instance: dg.DagsterInstance, started: str) -> None:
+    add_run(instance, CALIBRATE, TUESDAY, FAILURE, **{WILL_RETRY_TAG: "true"})
+    assert evaluate(instance, started)[0] == []
     assert not is_request(request_for(instance, LINK[FEATURES], today=TUESDAY))
 
 
-def test_the_chain_goes_on_whatever_the_end_of_a_run() -> None:
-    assert {sensor.name for sensor in FOLLOWERS} == {
-        "chain_after_success",
-        "chain_after_failure",
-        "chain_after_canceled",
-    }
-    assert all(sensor.default_status == dg.DefaultSensorStatus.RUNNING for sensor in FOLLOWERS)
+def test_a_link_that_two_upstreams_free_is_asked_for_once(instance: dg.DagsterInstance, started: str) -> None:
+    for upstream in LINK[REPORT].after:
+        add_run(instance, upstream.name, MONDAY, SUCCESS)
+    assert evaluate(instance, started)[0].count((REPORT, MONDAY.isoformat())) == 1
+
+
+def test_few_sensors_look_often() -> None:
+    """Each evaluation costs the idle daemon and the code server processor time (`python -m benchmarks.operation idle`)."""
+    sensors = list(build_definitions().sensors or ())
+    assert sum(60 / (sensor.minimum_interval_seconds or 30) for sensor in sensors) <= 3.2
+    assert chain_sensor in sensors
+    assert chain_sensor.default_status == dg.DefaultSensorStatus.RUNNING

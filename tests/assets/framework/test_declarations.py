@@ -24,6 +24,7 @@ GROUPS = {
     "psychometrics",
     "features",
     "growth",
+    "health",
     "churn",
     "forecasts",
     "segments",
@@ -153,7 +154,7 @@ def test_an_asset_shows_its_table_with_every_column_described(key: dg.AssetKey) 
 def test_column_lineage_names_assets_and_columns_that_exist(key: dg.AssetKey) -> None:
     table = table_named(spec_of(key).metadata["dagster/table_name"])
     origins = [origin for column in table.columns for origin in contract_of(column).derived_from]
-    assert origins
+    assert origins or not spec_of(key).deps  # The health of assets is read from Dagster's storage.
     known = {asset.path[0] for asset in GRAPH.get_all_asset_keys()}
     known |= {spec_of(asset).metadata["dagster/table_name"] for asset in MATERIALISABLE}
     for origin in origins:

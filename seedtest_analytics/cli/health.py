@@ -1,0 +1,66 @@
+"""`seedtest health`: how every asset is, and the commands that repair what failed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from seedtest_analytics.cli.home import current_home, use_instance
+
+BAD = ("failed", "stale")
+PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False}
+
+
+def health_command(
+    page: Annotated[Path | None, typer.Option(help="Also write the result as an HTML page to this file.")] = None,
+) -> None:
+    """Print the state of every asset: last success, checks, failed partitions. The exit code is 1 if one failed or is stale."""
+    # In a pod the instance is given; the home there is not ours to prepare.
+    if not ("DAGSTER_POSTGRES_URL" in os.environ and (current_home() / "dagster.yaml").exists()):
+        use_instance()
+    now = dt.datetime.now(dt.UTC)
+    rows = health_rows(now)
+    console = Console(emoji=False)
+    for row in rows:
+        console.print(health_line(row), **PLAIN)
+        if row["repair"] and row["state"] in BAD:
+            console.print(f"  {row['repair']}", **PLAIN)
+    if page is not None:
+        from seedtest_analytics.reporting.health_page import health_page
+
+        page.write_text(health_page(rows, f"{now:%Y-%m-%d %H:%M} UTC"), encoding="utf-8")
+    if any(row["state"] in BAD for row in rows):
+        raise typer.Exit(1)
+
+
+def health_rows(now: dt.datetime) -> list[dict[str, Any]]:
+    """Every asset of the platform, with the columns of `platform_health`."""
+    import dagster as dg
+
+    from seedtest_analytics.assets.health.state import health_of
+    from seedtest_analytics.build import build_definitions
+
+    graph = build_definitions().resolve_asset_graph()
+    with dg.DagsterInstance.get() as instance:
+        found = health_of(instance, graph, now=now)
+    derived = ("state", "checks_passed", "repair")
+    return [asdict(one) | {name: getattr(one, name) for name in derived} for one in found]
+
+
+def health_line(row: dict[str, Any]) -> str:
+    """One asset for the terminal; failed checks and partitions by name."""
+    parts = [f"{row['asset']}: {row['state']}"]
+    if row["last_success_at"]:
+        parts.append(f"last success {row['last_success_at']:%Y-%m-%d %H:%M} UTC")
+    if row["row_count"] is not None:
+        parts.append(f"{row['row_count']:,} rows")
+    for title, names in (("failed checks", row["failed_checks"]), ("failed partitions", row["failed_partitions"])):
+        if names:
+            parts.append(f"{title} {' '.join(names)}")
+    return ", ".join(parts)

@@ -1,0 +1,99 @@
+"""What Prometheus reads at /metrics, who may read it, and that dashboard and rules use what exists."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from sqlalchemy import create_engine, text
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from seedtest_analytics.settings import load_settings
+from seedtest_analytics.tables.health import HEALTH_STATES
+from seedtest_analytics.webserver.guard import Guard
+from seedtest_analytics.webserver.metrics import STATES, Metrics, exposition
+from tests.schedules._runs import add_run
+
+ROOT = Path(__file__).parents[2]
+ROW = """INSERT INTO platform_health (asset, domain, owner, state, last_success_at, row_count, checks_passed, failed_checks,
+failed_partitions) VALUES ('weekly_kpi/P', 'kpis', 'team', 'failed', '2026-03-02 00:00+00', 7, 1, '{"coverage": "none"}',
+'["2026-03-02", "2026-03-09"]')"""
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def filled(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with create_engine(database_url).begin() as connection:
+        connection.execute(text(ROW))
+    monkeypatch.setenv("DATABASE_URL", database_url)
+
+
+def samples(content: bytes) -> dict[str, float]:
+    lines = [line for line in content.decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+@pytest.mark.usefixtures("filled")
+def test_health_runs_and_database(instance: dg.DagsterInstance) -> None:
+    add_run(instance, "calibrate_irt", status=dg.DagsterRunStatus.STARTED)
+    found = samples(exposition(instance))
+    of = 'asset="weekly_kpi/P",domain="kpis"'
+    assert found["seedtest_database_up"] == 1
+    assert found['seedtest_runs{status="started"}'] == 1
+    assert found['seedtest_runs{status="queued"}'] == 0
+    states = {name: found[f'seedtest_asset_state{{{of},state="{name}"}}'] for name in HEALTH_STATES}
+    assert states == {**dict.fromkeys(HEALTH_STATES, 0), "failed": 1}
+    assert found[f"seedtest_asset_rows{{{of}}}"] == 7
+    assert found[f"seedtest_asset_failed_partitions{{{of}}}"] == 2
+    assert found[f"seedtest_asset_failed_checks{{{of}}}"] == 1
+    assert found[f"seedtest_asset_last_success_timestamp_seconds{{{of}}}"] == 1_772_409_600
+    assert set(STATES) == set(HEALTH_STATES)
+
+
+def test_a_database_that_is_down_is_a_metric_and_no_error(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/none?connect_timeout=2")
+    assert samples(exposition(instance))["seedtest_database_up"] == 0
+
+
+@pytest.mark.usefixtures("filled")
+def test_whoever_may_read_the_ui_reads_the_metrics(instance: dg.DagsterInstance) -> None:
+    settings = load_settings({"SEEDTEST_UI_AUTH_READ_ONLY": "prometheus:reads-the-metrics"}).ui
+    app = Starlette(
+        routes=[Route("/", lambda _: PlainTextResponse("the UI"))],
+        middleware=[Middleware(Guard, settings=settings), Middleware(Metrics, instance=instance)],
+    )
+    client = TestClient(app, base_url="http://localhost:3000")
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/metrics", headers={"Host": "foreign.example.com"}).status_code == 403
+    answer = client.get("/metrics", auth=("prometheus", "reads-the-metrics"))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "seedtest_asset_state" in answer.text
+    assert client.get("/", auth=("prometheus", "reads-the-metrics")).text == "the UI"
+
+
+@pytest.mark.usefixtures("filled")
+def test_the_dashboard_and_the_rules_use_metrics_that_exist(instance: dg.DagsterInstance) -> None:
+    exported = set(re.findall(r"^# TYPE (\w+)", exposition(instance).decode(), re.MULTILINE))
+    dashboard = json.loads((ROOT / "deploy" / "grafana" / "seedtest.json").read_text())
+    rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yaml").read_text())
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    used = set(re.findall(r"seedtest_\w+", " ".join(expressions)))
+    assert used == exported, "every metric has a panel, and every panel a metric"
+    alerts = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    assert set(re.findall(r"seedtest_\w+", " ".join(alerts))) <= exported
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
