@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from seedtest_analytics.ingest.columns import REQUIRED, propose_mapping
 from seedtest_analytics.ingest.convert import NULL_WORDS, convert_batch
 from seedtest_analytics.ingest.csv_text import packing_of
+from seedtest_analytics.ingest.encodings import guessed_encoding
 from seedtest_analytics.ingest.errors import LoadError
 from seedtest_analytics.ingest.other_times import has_two_meanings, order_of
 from seedtest_analytics.ingest.sources import column_names, open_logs, read_batches
@@ -95,30 +96,8 @@ def _encoding(path: Path, given: str | None, *, name: str) -> tuple[str, list[st
             head = stream.read(_SNIFFED_BYTES)
     except (OSError, pa.ArrowException) as error:
         raise LoadError(f"{name}: cannot be unpacked: {error}. Export or copy it again.") from None
-    if head.startswith((b"PAR1", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return "utf-8", []
     found = guessed_encoding(head)
-    return found, [] if found == "utf-8" else [f"{name}: read as {found}"]
-
-
-def guessed_encoding(head: bytes) -> str:
-    """The encoding of the first bytes of a text: UTF-8, UTF-16 without a mark, Korean, or what their letters suggest."""
-    if b"\x00" in head:
-        even, odd = head[::2].count(0), head[1::2].count(0)
-        return "utf-16-le" if odd > even else "utf-16-be"
-    cut = head[: head.rfind(b"\n") + 1] or head
-    for encoding in ("utf-8", "cp949"):
-        try:
-            text = cut.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        # Western texts also decode as CP949, into rare syllables and Chinese characters between Latin letters.
-        if encoding == "utf-8" or re.search(r"[가-힣]{2}", text):
-            return encoding
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(cut[:65_536]).best()
-    return "utf-8" if best is None else best.encoding
+    return found, [] if found in ("utf-8", "utf-16") else [f"{name}: read as {found}"]
 
 
 def _rules(

@@ -27,7 +27,7 @@ from tests._database import execute, rows_of
 from tests.database._legacy import SHAPES, build, digests
 from tests.pipeline.test_whole_graph import ENVIRONMENT
 
-FIRST, LAST, TODAY = dt.date(2026, 5, 25), dt.date(2026, 6, 28), dt.date(2026, 6, 29)
+FIRST, LAST, TODAY = dt.date(2026, 6, 22), dt.date(2026, 6, 28), dt.date(2026, 6, 29)
 DRIFT = {
     "DRIFT_MIN_SAMPLE": "10",
     "DRIFT_LOOKBACK_DAYS": "14",
@@ -55,8 +55,8 @@ def steps(shape: str) -> list[Step]:
 
 
 def materialise(engine: Engine, shape: str, folder: Path) -> None:
-    """Load a cohort of 40 students over five weeks, seed 12, and compute the graph."""
-    cohort = CohortConfig(40, 5, seed=12, until=LAST, timezone="UTC", n_topics=2, items_per_topic=15)
+    """Load a cohort of 60 students over five weeks, seed 12, and compute its last week."""
+    cohort = CohortConfig(60, 5, seed=12, until=LAST, timezone="UTC", n_topics=2, items_per_topic=15)
     write_cohort(cohort, folder / "cohort", progress=lambda *_, **__: None)
     load_cohort(engine, folder / "cohort", progress=lambda *_, **__: None)
     resources = {
