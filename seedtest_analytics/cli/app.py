@@ -61,6 +61,9 @@ COMMANDS = {
         DATA,
         "Load attempt logs, one exam per session. A second load changes nothing; bad rows are kept with a reason.",
     ),
+    "connect": Command(
+        "connect:connect_command", DATA, "Read new attempts from tables of your own PostgreSQL, as a mapping file says."
+    ),
     "export": Command(
         "export:export_command",
         DATA,

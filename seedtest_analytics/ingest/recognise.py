@@ -59,7 +59,9 @@ class Proposal:
     file_columns: Mapping[str, str] = field(default_factory=dict)
 
 
-def recognise(paths: Sequence[Path], given: Given, *, names: Mapping[Path, str], zone: ZoneInfo) -> Proposal:
+def recognise(
+    paths: Sequence[Path], given: Given, *, names: Mapping[Path, str], zone: ZoneInfo, shown_rows: int = SHOWN_ROWS
+) -> Proposal:
     """Look into the first file; the others are read in the same way.
 
     Raises :class:`LoadError` if a required column is not found, or if dates have two meanings.
@@ -81,7 +83,7 @@ def recognise(paths: Sequence[Path], given: Given, *, names: Mapping[Path, str],
         rules,
         guesses=(*guesses, *guessed),
         facts=(*facts, *told),
-        sample=_sample(columns, rules, zone=zone),
+        sample=_sample(columns, rules, zone=zone, rows=shown_rows),
         file_columns={name: mapping.get(name, name) for name in columns},
     )
 
@@ -158,12 +160,14 @@ def _unit(array: pa.Array, column: str) -> tuple[TimeUnit, bool]:
     return ("s" if median < SECONDS_BELOW else "ms"), True
 
 
-def _sample(columns: Mapping[str, pa.Array], rules: ValueRules, *, zone: ZoneInfo) -> tuple[Mapping[str, str], ...]:
+def _sample(
+    columns: Mapping[str, pa.Array], rules: ValueRules, *, zone: ZoneInfo, rows: int
+) -> tuple[Mapping[str, str], ...]:
     """The first rows as they will be stored; a value that cannot be read is shown with a question mark."""
-    first = {name: array.slice(0, SHOWN_ROWS) for name, array in columns.items()}
+    first = {name: array.slice(0, rows) for name, array in columns.items()}
     converted = convert_batch(first, zone, rules=rules)
     shown: list[dict[str, str]] = []
-    for row in range(min(SHOWN_ROWS, len(next(iter(first.values()), [])))):
+    for row in range(min(rows, len(next(iter(first.values()), [])))):
         values = {}
         for name, column in converted.items():
             is_bad = any(mask[row] for mask in (*column.problems.values(), *column.gaps.values()))

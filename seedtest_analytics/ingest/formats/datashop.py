@@ -44,7 +44,7 @@ def steps(source: Source) -> Iterator[Row]:
 
 
 def transactions(source: Source) -> Iterator[Row]:
-    """A row for each action; hints alone are no answers."""
+    """A row for each action; hints alone are not answers."""
     for row in source.rows:
         outcome = str(row["Outcome"] or "").lower()
         if outcome in ("", "hint") or outcome not in _OUTCOMES:
