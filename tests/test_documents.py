@@ -35,7 +35,7 @@ OTHER_VARIABLES = {
     "SCHOOL_DATABASE_URL",
 }
 """Variables of Dagster, AWS, R, CmdStan and Python, and one of an example."""
-OTHER_NAMES = {"pg_restore", "jsonb_to_recordset", "current_date", "known_churn", "changed_at"}
+OTHER_NAMES = {"pg_restore", "jsonb_to_recordset", "current_date", "known_churn", "changed_at", "SCHOOL_DATABASE_URL"}
 """Of PostgreSQL, a part of a test's name, and a column of an example."""
 
 

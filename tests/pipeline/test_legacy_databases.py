@@ -134,6 +134,9 @@ def test_rows_of_a_table_that_made_room_are_carried_over_as_far_as_they_fit(lega
     assert rows_of(engine, "SELECT count(*) AS n FROM risks_of_today") == [{"n": 2}]
     may_read = "SELECT has_table_privilege('pg_monitor', 'survival_risk', 'SELECT') AS may"
     assert rows_of(engine, may_read) == [{"may": True}]
+    execute(engine, "INSERT INTO mirt_item_params (item_id, params) VALUES ('77', '{}')")
+    read_by_version = rows_of(engine, "SELECT item_id FROM mirt_item_params WHERE version = 'v1' ORDER BY 1")
+    assert [row["item_id"] for row in read_by_version] == ["1", "77", "q_3"]
     for name in ("prophet_fit_meta", "prophet_anomalies", "survival_fit_meta", "drift_alerts"):
         assert len(rows_of(engine, f"SELECT FROM {name}")) == 1, name
 
