@@ -32,10 +32,11 @@ OTHER_VARIABLES = {
     "OAUTH2_PROXY_CLIENT_ID",
     "OAUTH2_PROXY_CLIENT_SECRET",
     "OAUTH2_PROXY_COOKIE_SECRET",
+    "SCHOOL_DATABASE_URL",
 }
-"""Variables of Dagster, AWS, R, CmdStan and Python."""
-OTHER_NAMES = {"pg_restore", "jsonb_to_recordset", "current_date", "known_churn"}
-"""Of PostgreSQL, and a part of a test's name."""
+"""Variables of Dagster, AWS, R, CmdStan and Python, and one of an example."""
+OTHER_NAMES = {"pg_restore", "jsonb_to_recordset", "current_date", "known_churn", "changed_at", "SCHOOL_DATABASE_URL"}
+"""Of PostgreSQL, a part of a test's name, and a column of an example."""
 
 
 def each(documents: list[Path]) -> pytest.MarkDecorator:

@@ -67,6 +67,14 @@ COMMANDS = {
         DATA,
         "Load attempt logs, one exam per session. A second load changes nothing; bad rows are kept with a reason.",
     ),
+    "connect": Command(
+        "connect:connect_command", DATA, "Read new attempts from tables of your own PostgreSQL, as a mapping file says."
+    ),
+    "export": Command(
+        "export:export_command",
+        DATA,
+        "Write a table to a file, with a dictionary of its columns. Texts that begin like formulas are defused.",
+    ),
     "simulate": Command(
         "simulate:simulate_command",
         DATA,

@@ -29,16 +29,20 @@ def confirmed(found: Unpacked, given: Given, *, zone: ZoneInfo, is_accepted: boo
     for note in (*found.notes, *plan.facts):
         console.print(f"[yellow]note[/]: {plain(note)}", highlight=False, soft_wrap=True)
     if plan.guesses:
-        _show(plan, console)
+        console.print("Recognised:")
+        for guess in plan.guesses:
+            console.print(f"  {plain(guess)}", highlight=False, soft_wrap=True)
+        show_sample(plan, console)
         if not is_accepted:
-            _ask(plan)
+            ask(
+                "Load it like this?",
+                hint="Add --yes to accept that, or say it with --map, --time-unit and the other options",
+            )
     return plan
 
 
-def _show(plan: Proposal, console: Console) -> None:
-    console.print("Recognised:")
-    for guess in plan.guesses:
-        console.print(f"  {plain(guess)}", highlight=False, soft_wrap=True)
+def show_sample(plan: Proposal, console: Console) -> None:
+    """Show the first rows as they will be stored."""
     table = Table(title="First rows as they will be stored (? is a value that cannot be read)", title_justify="left")
     for name, column in plan.file_columns.items():
         table.add_column(plain(name if name == column else f"{name}\n= {column}"), overflow="fold")
@@ -47,12 +51,10 @@ def _show(plan: Proposal, console: Console) -> None:
     console.print(table)
 
 
-def _ask(plan: Proposal) -> None:
+def ask(question: str, *, hint: str) -> None:
+    """Ask once. Raises typer.Abort for a no, and :class:`LoadError` without a terminal."""
     from seedtest_analytics.ingest import LoadError
 
     if not sys.stdin.isatty():
-        raise LoadError(
-            "the file was read as shown above, and nothing was loaded. Add --yes to accept that, or say it with --map, "
-            "--time-unit and the other options"
-        )
-    typer.confirm("Load it like this?", default=True, abort=True)
+        raise LoadError(f"the rows were read as shown above, and nothing was loaded. {hint}")
+    typer.confirm(question, default=True, abort=True)

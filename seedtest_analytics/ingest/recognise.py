@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from seedtest_analytics.ingest.columns import REQUIRED, propose_mapping
 from seedtest_analytics.ingest.convert import NULL_WORDS, convert_batch
 from seedtest_analytics.ingest.csv_text import packing_of
+from seedtest_analytics.ingest.encodings import guessed_encoding
 from seedtest_analytics.ingest.errors import LoadError
 from seedtest_analytics.ingest.other_times import has_two_meanings, order_of
 from seedtest_analytics.ingest.sources import column_names, open_logs, read_batches
@@ -58,7 +59,9 @@ class Proposal:
     file_columns: Mapping[str, str] = field(default_factory=dict)
 
 
-def recognise(paths: Sequence[Path], given: Given, *, names: Mapping[Path, str], zone: ZoneInfo) -> Proposal:
+def recognise(
+    paths: Sequence[Path], given: Given, *, names: Mapping[Path, str], zone: ZoneInfo, shown_rows: int = SHOWN_ROWS
+) -> Proposal:
     """Look into the first file; the others are read in the same way.
 
     Raises :class:`LoadError` if a required column is not found, or if dates have two meanings.
@@ -80,7 +83,7 @@ def recognise(paths: Sequence[Path], given: Given, *, names: Mapping[Path, str],
         rules,
         guesses=(*guesses, *guessed),
         facts=(*facts, *told),
-        sample=_sample(columns, rules, zone=zone),
+        sample=_sample(columns, rules, zone=zone, rows=shown_rows),
         file_columns={name: mapping.get(name, name) for name in columns},
     )
 
@@ -95,30 +98,8 @@ def _encoding(path: Path, given: str | None, *, name: str) -> tuple[str, list[st
             head = stream.read(_SNIFFED_BYTES)
     except (OSError, pa.ArrowException) as error:
         raise LoadError(f"{name}: cannot be unpacked: {error}. Export or copy it again.") from None
-    if head.startswith((b"PAR1", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return "utf-8", []
     found = guessed_encoding(head)
-    return found, [] if found == "utf-8" else [f"{name}: read as {found}"]
-
-
-def guessed_encoding(head: bytes) -> str:
-    """The encoding of the first bytes of a text: UTF-8, UTF-16 without a mark, Korean, or what their letters suggest."""
-    if b"\x00" in head:
-        even, odd = head[::2].count(0), head[1::2].count(0)
-        return "utf-16-le" if odd > even else "utf-16-be"
-    cut = head[: head.rfind(b"\n") + 1] or head
-    for encoding in ("utf-8", "cp949"):
-        try:
-            text = cut.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        # Western texts also decode as CP949, into rare syllables and Chinese characters between Latin letters.
-        if encoding == "utf-8" or re.search(r"[가-힣]{2}", text):
-            return encoding
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(cut[:65_536]).best()
-    return "utf-8" if best is None else best.encoding
+    return found, [] if found in ("utf-8", "utf-16") else [f"{name}: read as {found}"]
 
 
 def _rules(
@@ -179,12 +160,14 @@ def _unit(array: pa.Array, column: str) -> tuple[TimeUnit, bool]:
     return ("s" if median < SECONDS_BELOW else "ms"), True
 
 
-def _sample(columns: Mapping[str, pa.Array], rules: ValueRules, *, zone: ZoneInfo) -> tuple[Mapping[str, str], ...]:
+def _sample(
+    columns: Mapping[str, pa.Array], rules: ValueRules, *, zone: ZoneInfo, rows: int
+) -> tuple[Mapping[str, str], ...]:
     """The first rows as they will be stored; a value that cannot be read is shown with a question mark."""
-    first = {name: array.slice(0, SHOWN_ROWS) for name, array in columns.items()}
+    first = {name: array.slice(0, rows) for name, array in columns.items()}
     converted = convert_batch(first, zone, rules=rules)
     shown: list[dict[str, str]] = []
-    for row in range(min(SHOWN_ROWS, len(next(iter(first.values()), [])))):
+    for row in range(min(rows, len(next(iter(first.values()), [])))):
         values = {}
         for name, column in converted.items():
             is_bad = any(mask[row] for mask in (*column.problems.values(), *column.gaps.values()))

@@ -31,24 +31,9 @@ _CSV_BLOCK_BYTES = 4 << 20
 _SNIFFED_BYTES = 1 << 16
 _PARQUET_MAGIC = b"PAR1"
 _WORKBOOK_MAGICS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-_SUFFIXES = tuple(
-    f"{kind}{packed}"
-    for kind in (
-        ".parquet",
-        ".pq",
-        ".csv",
-        ".tsv",
-        ".txt",
-        ".jsonl",
-        ".ndjson",
-        ".json",
-        ".xlsx",
-        ".xls",
-        ".ods",
-        ".zip",
-    )
-    for packed in ("", ".gz", ".zst", ".bz2")
-)
+_KINDS = (".parquet", ".pq", ".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".zip")
+_SUFFIXES = tuple(f"{kind}{packed}" for kind in _KINDS for packed in ("", ".gz", ".zst", ".bz2"))
+"""Files of a folder that are taken for logs; any other file is named by itself."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +83,9 @@ def find_files(patterns: Sequence[str | Path]) -> list[Path]:
         else:
             matches = [Path(p) for p in glob.glob(str(pattern), recursive=True) if Path(p).is_file()]
         if not matches:
-            what = "the folder contains no .parquet or .csv file" if path.is_dir() else "file not found"
+            what = (
+                "the folder contains no .parquet, .csv, .jsonl or workbook file" if path.is_dir() else "file not found"
+            )
             raise LoadError(f"{pattern}: {what}; check the path (relative to {Path.cwd()})")
         found.extend(sorted(matches))
     if not found:

@@ -5,25 +5,30 @@ Row numbers stay those of the source. CSV and Parquet files pass through.
 
 from __future__ import annotations
 
-import datetime as dt
+import csv
 import io
-import json
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from seedtest_analytics.ingest.cells import cell_text
 from seedtest_analytics.ingest.csv_text import packing_of
+from seedtest_analytics.ingest.encodings import guessed_encoding
 from seedtest_analytics.ingest.errors import LoadError
+from seedtest_analytics.ingest.formats import Format, Source, format_of
+from seedtest_analytics.ingest.json_rows import begins_like_json, flat, json_objects
+from seedtest_analytics.ingest.sources import column_names
 
 BATCH_ROWS = 65_536
 MAX_EXPANSION = 200
 """An archive that unpacks to more than this many times its size is refused."""
-MAX_JSON_ARRAY_BYTES = 1 << 30
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _WORKBOOK_PARTS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
 _COPY_BYTES = 1 << 20
@@ -35,6 +40,7 @@ class Unpacked:
 
     names: dict[Path, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    json: set[Path] = field(default_factory=set)
 
 
 def unpack(paths: list[Path], folder: Path, *, sheet: str | None = None) -> Unpacked:
@@ -42,7 +48,7 @@ def unpack(paths: list[Path], folder: Path, *, sheet: str | None = None) -> Unpa
     found = Unpacked()
     for path in paths:
         _unpack_one(path, path.name, folder=folder, sheet=sheet, found=found)
-    return found
+    return in_our_columns(found, folder)
 
 
 def _unpack_one(path: Path, name: str, *, folder: Path, sheet: str | None, found: Unpacked) -> None:
@@ -50,14 +56,14 @@ def _unpack_one(path: Path, name: str, *, folder: Path, sheet: str | None, found
         magic = file.read(4)
     target = folder / f"{len(found.names)}.parquet"
     if magic == _OLE or (magic == _ZIP and _is_workbook(path)):
-        _write_texts(target, _workbook_rows(path, name, sheet=sheet, notes=found.notes))
+        write_texts(target, _workbook_rows(path, name, sheet=sheet, notes=found.notes))
         found.names[target] = name
     elif magic == _ZIP:
         for member in _members(path, name, folder=folder / f"zip{len(found.names)}"):
             _unpack_one(member, f"{name}/{member.name}", folder=folder, sheet=sheet, found=found)
-    elif _begins_like_json(path):
-        _write_texts(target, _json_rows(path, name, notes=found.notes))
-        found.names[target] = name
+    elif begins_like_json(path):
+        found.json.add(path)
+        found.names[path] = name
     else:
         found.names[path] = name
 
@@ -114,7 +120,7 @@ def _workbook_rows(path: Path, name: str, *, sheet: str | None, notes: list[str]
         )
     header: list[str] | None = None
     for row in cells:
-        values = [_cell(value) for value in row]
+        values = [cell_text(value) for value in row]
         if header is None:
             if sum(value is not None for value in values) >= 2:
                 header = [(value or "").strip() for value in values]
@@ -124,85 +130,83 @@ def _workbook_rows(path: Path, name: str, *, sheet: str | None, notes: list[str]
             yield dict.fromkeys(filter(None, header))
 
 
-def _cell(value: Any) -> str | None:
-    """A cell as text: dates as ISO 8601, whole numbers without a decimal point."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, dt.timedelta):
-        return str(value.total_seconds())
-    if isinstance(value, dt.date | dt.time):
-        return value.isoformat()
-    return str(value)
+def in_our_columns(found: Unpacked, folder: Path) -> Unpacked:
+    """Turn files of known formats into files in the loader's columns, and other JSON into tables."""
+    formats = {path: _format(path, name, is_json=path in found.json) for path, name in found.names.items()}
+    companions: dict[str, list[Mapping[str, Any]]] = {}
+    for path, name in found.names.items():
+        known = formats[path]
+        if known is not None and known.is_companion:
+            companions.setdefault(known.name, []).extend(_table_rows(path, name))
+    result = Unpacked(notes=found.notes)
+    told: set[str] = set()
+    for number, (path, name) in enumerate(found.names.items()):
+        known, target = formats[path], folder / f"rows-{number}.parquet"
+        if known is not None and known.attempts is not None:
+            is_json = path in found.json
+            rows = json_objects(path, name, notes=result.notes) if is_json else _table_rows(path, name)
+            write_texts(target, known.attempts(Source(name, rows, companions)))
+            if known.name not in told:
+                told.add(known.name)
+                result.notes.append(f"{name} is of the format {known.name}: {known.about}")
+            result.names[target] = name
+        elif known is None and path in found.json:
+            write_texts(target, map(flat, json_objects(path, name, notes=result.notes)))
+            result.names[target] = name
+        elif known is None:
+            result.names[path] = name
+    if not result.names:
+        raise LoadError(
+            f"{', '.join(found.names.values())}: no file with attempts; load these together with the attempts"
+        )
+    return result
 
 
-def _begins_like_json(path: Path) -> bool:
-    with path.open("rb") as file:
-        packing = packing_of(file.read(2))
+def _format(path: Path, name: str, *, is_json: bool) -> Format | None:
+    if is_json:
+        first = next(iter(json_objects(path, name, notes=[])), {})
+        return format_of(set(first), "json")
     try:
-        with pa.input_stream(str(path), compression=packing) as stream:
-            return bool(stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["))
-    except (OSError, pa.ArrowException):
-        return False  # the reader says what is wrong
+        return format_of(
+            {column.strip() for column in column_names(path, encoding=_encoding(path), name=name)}, "table"
+        )
+    except LoadError:
+        return None  # the reader says what is wrong
 
 
-def _json_rows(path: Path, name: str, *, notes: list[str]) -> Iterator[Mapping[str, str | None]]:
-    """Objects of a JSON-lines file or of one array; nested objects give names with dots."""
+def _encoding(path: Path) -> str:
     with path.open("rb") as file:
         packing = packing_of(file.read(2))
     with pa.input_stream(str(path), compression=packing) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="\n")
-        first = text.read(1)
-        while first.isspace():
-            first = text.read(1)
-        if first == "[":
-            yield from map(_flat, _array(first + text.read(MAX_JSON_ARRAY_BYTES), name))
-            return
-        bad, number = 0, 0
-        line = first + text.readline()
-        while line:
-            if line.strip():
-                number += 1
-                found = _object(line)
-                bad += found is None
-                if found is None and bad == 1:
-                    notes.append(f"{name}: row {number} is not a JSON object, and has no values: {line.strip()[:60]}")
-                yield _flat(found or {})
-            line = text.readline()
+        return guessed_encoding(stream.read(_COPY_BYTES))
 
 
-def _array(text: str, name: str) -> list[dict[str, Any]]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise LoadError(f"{name}: begins as a JSON array but is none: {error}. Export JSON lines instead.") from None
-    return [row if isinstance(row, dict) else {} for row in found]
+def _table_rows(path: Path, name: str) -> Iterator[dict[str, str | None]]:
+    """Rows of a CSV or Parquet file as texts, by column."""
+    with path.open("rb") as file:
+        is_parquet = file.read(4) == b"PAR1"
+    if is_parquet:
+        with pq.ParquetFile(path) as parquet:
+            for batch in parquet.iter_batches(BATCH_ROWS):
+                for row in batch.to_pylist():
+                    yield {key: cell_text(value) for key, value in row.items()}
+        return
+    encoding = _encoding(path)
+    with path.open("rb") as file:
+        packing = packing_of(file.read(2))
+    header = column_names(path, encoding=encoding, name=name)
+    with pa.input_stream(str(path), compression=packing) as stream:
+        text = io.TextIOWrapper(
+            stream, encoding="utf-8-sig" if encoding == "utf-8" else encoding, errors="replace", newline=""
+        )
+        first = text.readline()
+        delimiter = max(",;\t|", key=re.sub('"[^"]*"', "", first).count)
+        for values in csv.reader(text, delimiter=delimiter):
+            if values:
+                yield {key: value if value != "" else None for key, value in zip_longest(header, values[: len(header)])}
 
 
-def _object(line: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, str | None]:
-    values: dict[str, str | None] = {}
-    for key, value in row.items():
-        if isinstance(value, dict):
-            values |= _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            values[prefix + key] = json.dumps(value, ensure_ascii=False)
-        else:
-            values[prefix + key] = _cell(value)
-    return values
-
-
-def _write_texts(path: Path, rows: Iterator[Mapping[str, str | None]]) -> None:
+def write_texts(path: Path, rows: Iterator[Mapping[str, str | None]]) -> None:
     """Write rows as Parquet. A column that appears after the first batch is left out: its name is not in the schema."""
     writer: pq.ParquetWriter | None = None
     batch: list[Mapping[str, str | None]] = []

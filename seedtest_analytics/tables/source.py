@@ -182,6 +182,17 @@ item_number = Table(
 )
 computed_by(item_number, "ingest.item_numbers.remember_numbers", ("item_id", "ingest.item_numbers.number_of"))
 
+connect_cursor = Table(
+    "connect_cursor",
+    metadata,
+    column("name", Text, comment="Connection: the name of its mapping file.", primary_key=True),
+    column("cursor_value", Text, comment="Highest cursor read, as text.", nullable=False),
+    column("rows_read", BigInteger, comment="Rows of the last read.", nullable=False, minimum=0),
+    computed_column("read_at", "When it was last read."),
+    comment="How far the tables of each connection have been read.",
+)
+computed_by(connect_cursor, "ingest.connect.remember_cursor")
+
 SOURCE_TABLES = (
     "exam_results",
     "question",
@@ -191,5 +202,6 @@ SOURCE_TABLES = (
     "load_rejects",
     "item_number",
     "message_consent",
+    "connect_cursor",
 )
 """Tables that are loaded, never computed."""

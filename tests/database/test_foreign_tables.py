@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from seedtest_analytics.assets.attempts.sync import sync_attempts
 from seedtest_analytics.cli import doctor
+from seedtest_analytics.cli.migrate import archive_note
 from seedtest_analytics.database.engine import engine_for, normalised_url
 from seedtest_analytics.database.migrations import (
     MigrationError,
@@ -149,7 +150,9 @@ def test_the_command_shows_the_plan_and_doctor_compares_types(seedtest: Any, emp
     assert "public.weekly_kpi (1 rows) stays: " in output
     assert "its rows are copied to seedtest_legacy.weekly_kpi" in output
     assert schema_state(engine).current is None
+    assert archive_note(engine) is None
     assert seedtest("migrate", DRY_RUN="false")[0] == 0
+    assert "schema seedtest_legacy: features_topic_daily, mirt_ability" in str(archive_note(engine))
     execute(engine, "ALTER TABLE question ALTER COLUMN topic_id TYPE integer USING NULL")
     finding = doctor._schema()
     assert finding.state == "missing"

@@ -264,7 +264,7 @@ def test_files_folders_and_globs(database: Engine, tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="file not found"):
         load_attempt_log(database, [tmp_path / "march.parquet"])
     (tmp_path / "none").mkdir()
-    with pytest.raises(LoadError, match=r"the folder contains no .parquet or .csv file"):
+    with pytest.raises(LoadError, match=r"the folder contains no .parquet, .csv"):
         load_attempt_log(database, [tmp_path / "none"])
 
 

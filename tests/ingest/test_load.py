@@ -281,7 +281,7 @@ def test_a_dry_run_reports_and_writes_nothing(database: Engine, tmp_path: Path) 
 
 def test_a_database_without_tables_says_what_to_run(empty_database: Any, tmp_path: Path) -> None:
     with pytest.raises(
-        LoadError, match="lacks the tables exam_results, question, load_rejects; run `seedtest migrate`"
+        LoadError, match="lacks the tables exam_results, question, load_rejects, item_number; run `seedtest migrate`"
     ):
         load_attempt_log(create_engine(empty_database), [write_log(tmp_path / "log.parquet", [attempt()])])
 

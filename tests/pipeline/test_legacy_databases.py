@@ -27,7 +27,7 @@ from tests._database import execute, rows_of
 from tests.database._legacy import SHAPES, build, digests
 from tests.pipeline.test_whole_graph import ENVIRONMENT
 
-FIRST, LAST, TODAY = dt.date(2026, 5, 25), dt.date(2026, 6, 28), dt.date(2026, 6, 29)
+FIRST, LAST, TODAY = dt.date(2026, 6, 22), dt.date(2026, 6, 28), dt.date(2026, 6, 29)
 DRIFT = {
     "DRIFT_MIN_SAMPLE": "10",
     "DRIFT_LOOKBACK_DAYS": "14",
@@ -55,8 +55,8 @@ def steps(shape: str) -> list[Step]:
 
 
 def materialise(engine: Engine, shape: str, folder: Path) -> None:
-    """Load a cohort of 40 students over five weeks, seed 12, and compute the graph."""
-    cohort = CohortConfig(40, 5, seed=12, until=LAST, timezone="UTC", n_topics=2, items_per_topic=15)
+    """Load a cohort of 60 students over five weeks, seed 12, and compute its last week."""
+    cohort = CohortConfig(60, 5, seed=12, until=LAST, timezone="UTC", n_topics=2, items_per_topic=15)
     write_cohort(cohort, folder / "cohort", progress=lambda *_, **__: None)
     load_cohort(engine, folder / "cohort", progress=lambda *_, **__: None)
     resources = {
@@ -134,6 +134,9 @@ def test_rows_of_a_table_that_made_room_are_carried_over_as_far_as_they_fit(lega
     assert rows_of(engine, "SELECT count(*) AS n FROM risks_of_today") == [{"n": 2}]
     may_read = "SELECT has_table_privilege('pg_monitor', 'survival_risk', 'SELECT') AS may"
     assert rows_of(engine, may_read) == [{"may": True}]
+    execute(engine, "INSERT INTO mirt_item_params (item_id, params) VALUES ('77', '{}')")
+    read_by_version = rows_of(engine, "SELECT item_id FROM mirt_item_params WHERE version = 'v1' ORDER BY 1")
+    assert [row["item_id"] for row in read_by_version] == ["1", "77", "q_3"]
     for name in ("prophet_fit_meta", "prophet_anomalies", "survival_fit_meta", "drift_alerts"):
         assert len(rows_of(engine, f"SELECT FROM {name}")) == 1, name
 

@@ -1,6 +1,6 @@
 """Growth of students: percentiles beside the goal, and the earlier level that they compare with.
 
-Revision: 0017, after 0013.
+Revision: 0017, after 0015.
 """
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from seedtest_analytics.database.migrations import (
 )
 
 revision = "0017"
-down_revision = "0013"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 

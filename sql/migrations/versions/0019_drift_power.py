@@ -1,6 +1,6 @@
 """Power of the drift comparison by item: no drift is not the same as nothing to judge by.
 
-Revision: 0019, after 0013.
+Revision: 0019, after 0017.
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from seedtest_analytics.database.migrations import add_column, begin_revision, undo_revision
 
 revision = "0019"
-down_revision = "0013"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """The weekly message: sentences, outbox and consent.
 
-Revision: 0023, after 0013.
+Revision: 0023, after 0019.
 """
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from seedtest_analytics.database.migrations import (
 )
 
 revision = "0023"
-down_revision = "0013"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """The health of the platform's assets.
 
-Revision: 0025, after 0013.
+Revision: 0025, after 0023.
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from seedtest_analytics.database.migrations import begin_revision, create_or_extend, undo_revision
 
 revision = "0025"
-down_revision = "0013"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 

@@ -16,7 +16,7 @@ from seedtest_analytics.database.migrations import (
 )
 
 revision = "0026"
-down_revision = "0015"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 

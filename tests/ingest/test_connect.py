@@ -1,0 +1,154 @@
+"""Attempts from the tables of another program: shown and asked first, then only what is new or changed."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from sqlalchemy import Engine, text
+from typer.testing import CliRunner
+
+from seedtest_analytics.cli.connect import connect_command
+from seedtest_analytics.ingest import LoadError
+from seedtest_analytics.ingest.connect import read_mapping
+from seedtest_analytics.ingest.item_numbers import number_of
+from tests._database import execute, rows_of
+from tests.ingest.test_formats import stored
+
+app = typer.Typer()
+app.command()(connect_command)
+
+PAGE = (Path(__file__).parents[2] / "docs" / "input.md").read_text(encoding="utf-8")
+MAPPING = PAGE.partition("```yaml\n")[2].partition("```")[0]
+"""The example of the documentation."""
+EXERCISES = [str(uuid.UUID(int=n)) for n in range(1, 4)]
+
+
+@pytest.fixture
+def school(database: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine:
+    execute(database, "DROP SCHEMA IF EXISTS school CASCADE")
+    execute(database, "CREATE SCHEMA school")
+    execute(database, "TRUNCATE connect_cursor")
+    execute(
+        database,
+        "CREATE TABLE school.answers (pupil text, exercise uuid, choice text, is_right boolean, answered_at timestamp, "
+        "chapter integer, took numeric, kind text DEFAULT 'test', changed_at timestamptz DEFAULT now())",
+    )
+    answer(database, 0, choice="a", is_right=True)
+    answer(database, 1, choice=None, is_right=False)
+    answer(database, 2, choice="b", is_right=False, kind="preview")
+    monkeypatch.setenv("DATABASE_URL", database.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("SCHOOL_DATABASE_URL", database.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DRY_RUN", raising=False)
+    (tmp_path / "school.yaml").write_text(MAPPING)
+    return database
+
+
+def answer(engine: Engine, exercise: int, **values: Any) -> None:
+    row = {"choice": "a", "is_right": True, "kind": "test", "at": f"2026-03-02 18:3{exercise}:00", **values}
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO school.answers (pupil, exercise, choice, is_right, answered_at, chapter, took, kind) "
+                "VALUES ('kim', CAST(:exercise AS uuid), :choice, :is_right, CAST(:at AS timestamp), 1, 12.5, :kind)"
+            ),
+            {**row, "exercise": EXERCISES[exercise]},
+        )
+
+
+@pytest.fixture
+def connect(school: Engine, tmp_path: Path) -> Callable[..., Any]:
+    return lambda *arguments: CliRunner().invoke(app, [str(tmp_path / "school.yaml"), *arguments])
+
+
+FIRST = [
+    ("kim", EXERCISES[0], True, "2026-03-02 09:30:00", 12.5, None, ["algebra"]),
+    ("kim", EXERCISES[1], None, "2026-03-02 09:31:00", 12.5, None, ["algebra"]),
+]
+
+
+def test_the_first_read_shows_rows_and_asks(connect: Callable[..., Any], school: Engine) -> None:
+    result = connect()
+    assert result.exit_code == 1
+    assert "--yes" in str(result.exception)
+    for part in (
+        "First rows as they will be stored",
+        "12.5 s",
+        "2 read, 2 attempts, 0 rejected",
+        "nothing was written",
+    ):
+        assert part in result.output
+    assert stored(school) == []
+    assert rows_of(school, "SELECT FROM connect_cursor") == []
+    assert connect("--yes").exit_code == 0
+    assert stored(school) == FIRST
+
+
+def test_a_later_read_takes_what_is_new_and_corrects_what_changed(connect: Callable[..., Any], school: Engine) -> None:
+    assert connect("--yes").exit_code == 0
+    versions = "SELECT id, xmin::text AS version FROM exam_results"
+    before = rows_of(school, versions)
+    assert connect().exit_code == 0
+    assert rows_of(school, versions) == before
+    answer(school, 2, choice="c", is_right=False)
+    execute(school, "UPDATE school.answers SET choice = 'd', is_right = true, changed_at = now() WHERE choice IS NULL")
+    assert connect().exit_code == 0
+    later = ("kim", EXERCISES[2], False, "2026-03-02 09:32:00", 12.5, None, ["algebra"])
+    assert stored(school) == [FIRST[0], (*FIRST[1][:2], True, *FIRST[1][3:]), later]
+    assert rows_of(school, "SELECT name FROM connect_cursor") == [{"name": "school"}]
+    numbers = rows_of(school, "SELECT source_id, item_id FROM item_number ORDER BY 1")
+    assert numbers == [{"source_id": e, "item_id": number_of(e)} for e in EXERCISES]
+
+
+def test_only_rows_since_the_cursor_are_read(connect: Callable[..., Any], school: Engine, tmp_path: Path) -> None:
+    assert connect("--yes").exit_code == 0
+    execute(school, "UPDATE school.answers SET changed_at = now() - interval '1 day'")
+    assert "no new rows" in connect().output
+    assert "2 read" in connect("--all", "--yes").output
+
+
+def test_a_wrong_mapping_names_each_fault(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text("cursor: id\ncolumns: {user_id: a, colour: b}\ntimezone: Mars\n")
+    with pytest.raises(LoadError) as error:
+        read_mapping(path)
+    for part in ("colour", "timezone", "unknown time zone"):
+        assert part in str(error.value)
+    path.write_text("cursor: id\ncolumns: {user_id: a, item_id: b, correct: c, completed_at: d}\n")
+    with pytest.raises(LoadError, match="a table or a query"):
+        read_mapping(path)
+
+
+def test_the_source_is_only_read_and_its_refusal_is_told(
+    connect: Callable[..., Any], school: Engine, tmp_path: Path
+) -> None:
+    path = tmp_path / "school.yaml"
+    path.write_text(MAPPING.replace("pupil", "nobody"))
+    assert "nobody" in str(connect("--yes").exception)
+    deleting = "query: WITH gone AS (DELETE FROM school.answers RETURNING *) SELECT * FROM gone"
+    path.write_text(MAPPING.replace("table: school.answers  ", f"{deleting} "))
+    assert isinstance(connect("--yes").exception, LoadError)
+    assert rows_of(school, "SELECT count(*) AS n FROM school.answers") == [{"n": 3}]
+
+
+def test_a_query_with_colons_and_a_counter_as_cursor(
+    connect: Callable[..., Any], school: Engine, tmp_path: Path
+) -> None:
+    execute(school, "ALTER TABLE school.answers ADD COLUMN nr bigserial")
+    query = "query: \"SELECT *, took::float8 AS t, ':x' AS mark FROM school.answers WHERE kind <> 'a:b'\""
+    (tmp_path / "school.yaml").write_text(
+        MAPPING.replace("table: school.answers  ", f"{query} ").replace("cursor: changed_at", "cursor: nr")
+    )
+    assert connect("--yes").exit_code == 0
+    assert stored(school) == FIRST
+    answer(school, 2)
+    assert "2 read" in connect().output
+
+
+def test_a_missing_address_is_named(connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SCHOOL_DATABASE_URL")
+    assert "SCHOOL_DATABASE_URL" in str(connect("--yes").exception)
