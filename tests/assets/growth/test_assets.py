@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from seedtest_analytics.assets.growth.assets import bayesian_growth, glmm_growth
+from seedtest_analytics.assets.growth.assets import bayesian_growth, glmm_growth, growth_percentiles
 from seedtest_analytics.assets.growth.bayesian import fit as growth_fit
 from seedtest_analytics.assets.growth.bayesian.draws import stored_fit
 from seedtest_analytics.assets.growth.bayesian.fit import fit_growth
@@ -591,7 +591,7 @@ def test_on_mondays_the_models_run_after_what_they_read_and_before_the_report() 
         assert links[name].partitions(monday) == (LAST_WEEK, LAST_WEEK)
         minute, hour = links[name].cron.split()[:2]
         assert (int(hour), int(minute)) < (6, 0)
-    selected = jobs.fit_bayesian_growth.selection.resolve([bayesian_growth, weekly_kpi_p])
+    selected = jobs.fit_bayesian_growth.selection.resolve([bayesian_growth, growth_percentiles, weekly_kpi_p])
     assert dg.AssetKey(["weekly_kpi", "P"]) in selected
 
 
