@@ -101,7 +101,7 @@ def resolve_command(
         try:
             uuid.UUID(key)
         except ValueError:
-            raise typer.BadParameter(f"{plain(key)} is no key of a message") from None
+            raise typer.BadParameter(f"{plain(key)} is not the key of a message") from None
     for key in keys:
         done = queue.resolve(key, is_sent=sent)
         typer.echo(f"{key}: {('sent' if sent else 'to be sent again') if done else 'not under way, unchanged'}")

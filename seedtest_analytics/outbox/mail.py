@@ -45,9 +45,9 @@ class MailSender:
     resends = False
 
     def __init__(self, server: MailServer, sender: str) -> None:
-        """Raises :class:`SenderError` if ``sender`` is no mail address."""
+        """Raises :class:`SenderError` if ``sender`` is not a mail address."""
         if not _ADDRESS.fullmatch(sender):
-            raise SenderError("MESSAGE_FROM is no mail address")
+            raise SenderError("MESSAGE_FROM is not a mail address")
         self._server, self._sender = server, sender
         self._smtp: smtplib.SMTP | None = None
 

@@ -337,7 +337,7 @@ def test_send_status_and_resolve(database: Engine, cli: Any) -> None:
             row["key"] for row in rows_of(database, "SELECT key::text FROM message_outbox WHERE state = 'sending'")
         ]
         assert f"under way: {key}  smtp" in cli("status").output
-        assert "is no key of a message" in cli("resolve", "x", "--sent").output
+        assert "is not the key of a message" in cli("resolve", "x", "--sent").output
         assert cli("resolve", key, "--sent").output == f"{key}: sent\n"
         assert cli("resolve", key, "--again").output == f"{key}: not under way, unchanged\n"
         receiver.answer = lambda step, what: None
