@@ -3,12 +3,13 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import dagster as dg
+from sqlalchemy import Connection, Table
 
 from seedtest_analytics.assets.framework.checks import Check
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
@@ -20,15 +21,21 @@ from seedtest_analytics.database.publish import Published, publish, staged_from_
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, WEEKLY, Week
 from seedtest_analytics.reporting.document import ReportDocument, ReportDocumentError
-from seedtest_analytics.resources.object_store import ObjectStoreError, ObjectStoreResource, ReportKey
+from seedtest_analytics.reporting.family import is_silent
+from seedtest_analytics.reporting.language import known_language
+from seedtest_analytics.reporting.recommendations import HELP_RULES, recommendations
+from seedtest_analytics.resources.object_store import ObjectStore, ObjectStoreError, ObjectStoreResource, ReportKey
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.resources.quarto.renderer import RenderedReport, RenderFailure
+from seedtest_analytics.resources.quarto.renderer import RenderedPage, RenderedReport, RenderFailure
 from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.settings import ReportSettings, load_settings
-from seedtest_analytics.tables.reports import report_artifacts
+from seedtest_analytics.tables.reports import report_artifacts, report_pages
 
-SQL = "reports/documents.sql"
-ALL_RENDERED = Check("all_rendered", "Every student with KPIs in the week has a report.")
+SQL, READERS_SQL = "reports/documents.sql", "reports/readers.sql"
+ALL_RENDERED = Check(
+    "all_rendered",
+    "Every student with KPIs in the week has a report (REPORT_SILENT_STUDENTS may except those without an answer).",
+)
 _STREAM_ROWS = 200
 _SHOWN_FAILURES = 5
 _SHOWN_LINKS = 3
@@ -41,9 +48,12 @@ class ReportOptions(RunOptions):
 
 @dataclass
 class _Rendered:
-    """The result of a week's rendering so far: rows of report_artifacts, and messages of failures."""
+    """The result of a week's rendering so far: rows of the tables, and messages of failures."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
+    pages: list[dict[str, Any]] = field(default_factory=list)
+    n_silent: int = 0
+    """Students without an answer who get no report by the settings."""
     failures: list[str] = field(default_factory=list)
     size_bytes: int = 0
     refusal: str | None = None
@@ -56,10 +66,16 @@ class _Rendered:
             report_artifacts,
             grain="student_week",
             key=("weekly_report",),
-            description="One self-contained HTML report for each student and week, rendered from "
-            "`quarto/weekly_report.qmd` and stored under `reports/{user_id}/{week_start}/report.html`. "
+            description="One self-contained report for each student and week in the reader's language, rendered from "
+            "`quarto/weekly_report.qmd` and stored under `reports/{user_id}/{week_start}/report.html` (or `.pdf`). "
             "`report_artifacts` has a row for each.",
             checks=(ALL_RENDERED,),
+        ),
+        TableSpec(
+            report_pages,
+            grain="page",
+            description="The pages of a week besides the families' reports: the teacher's page of each student, rendered "
+            "from `quarto/teacher_report.qmd` and stored under `reports/{user_id}/{week_start}/teacher.html`.",
         ),
         group="reports",
         kinds=("python", "html"),
@@ -69,6 +85,7 @@ class _Rendered:
             "mirt_ability",
             "mirt_item_params",
             "interest_goal",
+            "ability_state",
             "growth_prediction",
             "survival_fit_meta",
             "prophet_fit_meta",
@@ -107,7 +124,7 @@ def _weeks(
         for message in rendered.failures[:_SHOWN_FAILURES]:
             context.log.error(message)
         problems += _problem(week, rendered)
-        yield _publish_week(postgres, week, settings=settings, rendered=rendered, dry=dry)
+        yield from _publish_week(postgres, week, settings=settings, rendered=rendered, dry=dry)
         is_worth_another_try &= rendered.refusal is None and bool(rendered.rows or rendered.failures)
         if rendered.refusal is not None:
             break
@@ -118,13 +135,13 @@ def _weeks(
 
 
 def _problem(week: Week, rendered: _Rendered) -> list[str]:
-    made, failed = len(rendered.rows), len(rendered.failures)
+    made, failed = _n_students(rendered), len(rendered.failures)
     found = []
     if rendered.refusal is not None:
         found.append(f"{made:,} reports are stored and recorded, the others are unchanged; {rendered.refusal}")
     if failed:
         found.append(f"{failed:,} of {made + failed:,} reports could not be made; {rendered.failures[0]}")
-    if not made and not found:
+    if not made and not found and not rendered.n_silent:
         found.append("no student has KPIs, so there is nothing to report; compute the KPIs first")
     return [f"week of {week.key}: {text}" for text in found]
 
@@ -140,28 +157,56 @@ def _render_week(
 ) -> _Rendered:
     rendered = _Rendered()
     store = object_store.store()
-    with quarto.open(settings.parallel) as renderer:
-        documents = _documents(postgres, week, settings=settings, withhold=rendered.failures.append)
+    pages = ("family", "teacher") if settings.teacher_pages else ("family",)
+    notes: dict[str, dict[str, Any]] = {}
+    with quarto.open(settings.parallel, pages=pages, formats=settings.formats) as renderer:
+        documents = _noted(_documents(postgres, week, settings=settings, rendered=rendered), notes)
         for outcome in renderer.render_many(documents):
+            note = notes.pop(outcome.user_id, {})
             if isinstance(outcome, RenderFailure):
                 rendered.failures.append(outcome.message)
                 continue
-            key = ReportKey(outcome.user_id, week.start, format=settings.report_format)
             try:
-                if not dry:
-                    store.put(key, outcome.content)
+                _store(outcome, note, store=None if dry else store, urls=store, rendered=rendered)
             except ObjectStoreError as error:
                 rendered.refusal = str(error)
                 break
-            rendered.rows.append(_row(outcome, store.url(key), format_=settings.report_format))
-            rendered.size_bytes += outcome.size_bytes
     return rendered
 
 
+def _store(
+    outcome: RenderedReport, note: dict[str, Any], *, store: ObjectStore | None, urls: ObjectStore, rendered: _Rendered
+) -> None:
+    """Store a student's pages and note their rows; ``store`` None stores nothing."""
+    for page in outcome.pages:
+        is_family = page.page == "family"
+        format_: Any = page.format
+        key = ReportKey(outcome.user_id, outcome.week_start, format=format_, name="report" if is_family else "teacher")
+        if store is not None:
+            store.put(key, page.content)
+        if is_family:
+            rendered.rows.append(_row(outcome, page, url=urls.url(key), note=note))
+        else:
+            rendered.pages.append(_page_row(outcome, page, url=urls.url(key), language=note.get("language", "")))
+        rendered.size_bytes += page.size_bytes
+
+
+def _noted(documents: Iterator[ReportDocument], notes: dict[str, dict[str, Any]]) -> Iterator[ReportDocument]:
+    """The documents; ``notes`` gets the columns of each student's rows that come from the data alone."""
+    for document in documents:
+        made = [recommendation.as_json() for recommendation in recommendations(document)]
+        notes[document.user_id] = {
+            "language": document.language,
+            "advice": json.dumps(made),
+            "needs_help": any(one["rule"] in HELP_RULES for one in made),
+        }
+        yield document
+
+
 def _documents(
-    postgres: PostgresResource, week: Week, *, settings: ReportSettings, withhold: Callable[[str], None]
+    postgres: PostgresResource, week: Week, *, settings: ReportSettings, rendered: _Rendered
 ) -> Iterator[ReportDocument]:
-    """The week's documents. One that breaks the contract is passed over; ``withhold`` gets the reason.
+    """The week's documents in their readers' languages. One that breaks the contract is passed over, as a failure.
 
     They are streamed to a file without a name first: memory stays constant, and no transaction is open while reports are
     rendered.
@@ -174,17 +219,52 @@ def _documents(
     }
     streamed = postgres.engine.connect().execution_options(stream_results=True, max_row_buffer=_STREAM_ROWS)
     with tempfile.TemporaryFile() as spool, streamed as connection:
+        readers = _readers(connection, week, settings=settings)
         spool.writelines(f"{line}\n".encode() for line in connection.execute(statement(SQL), parameters).scalars())
         connection.rollback()
         spool.seek(0)
         for line in spool:
             try:
-                document = ReportDocument.from_json(line)
+                document = readers.of(ReportDocument.from_json(line))
             except ReportDocumentError as error:
                 user_id = json.loads(line)["user_id"]
-                withhold(f"one report is withheld: {error}; correct the row of {_row_name(user_id, week)}")
+                row = _row_name(user_id, week)
+                rendered.failures.append(f"one report is withheld: {error}; correct the row of {row}")
+                continue
+            if settings.silent_students == "none" and is_silent(document):
+                rendered.n_silent += 1
                 continue
             yield document
+
+
+@dataclass(frozen=True)
+class _Readers:
+    """The language of each reader and the names of topics by language."""
+
+    default: str
+    languages: Mapping[str, str]
+    topics: Mapping[str, Mapping[str, str]]
+
+    def of(self, document: ReportDocument) -> ReportDocument:
+        """The document in its reader's language. A topic without a name in it is shown by any other name."""
+        code = known_language(self.languages.get(document.user_id), self.default)
+        ids = {row.topic_id for row in document.topic_features} | {goal.topic_id for goal in document.goals}
+        named = {}
+        for topic_id in ids & self.topics.keys():
+            names = self.topics[topic_id]
+            named[topic_id] = names.get(code) or names[min(names)]
+        return document.model_copy(update={"language": code, "topic_names": named})
+
+
+def _readers(connection: Connection, week: Week, *, settings: ReportSettings) -> _Readers:
+    languages: dict[str, str] = {}
+    if connection.execute(statement(READERS_SQL, "has_language")).scalar_one():
+        parameters = {"week_start": week.start, "default_language": settings.language}
+        languages = dict(connection.execute(statement(READERS_SQL, "languages"), parameters).tuples().all())
+    topics: dict[str, dict[str, str]] = {}
+    for language, topic_id, name in connection.execute(statement(READERS_SQL, "topics")).tuples():
+        topics.setdefault(topic_id, {})[language.lower()] = name
+    return _Readers(settings.language, languages, topics=topics)
 
 
 def _row_name(user_id: str, week: Week) -> str:
@@ -193,39 +273,92 @@ def _row_name(user_id: str, week: Week) -> str:
     return f"weekly_kpi where week_start = '{week.start}' and md5(user_id) = '{digest}'"
 
 
-def _row(report: RenderedReport, url: str, *, format_: str) -> dict[str, Any]:
+def _row(report: RenderedReport, page: RenderedPage, *, url: str, note: dict[str, Any]) -> dict[str, Any]:
     return {
         "user_id": report.user_id,
         "week_start": report.week_start,
-        "format": format_,
+        "format": page.format,
         "url": url,
-        "sha256": report.sha256,
-        "size_bytes": report.size_bytes,
+        "sha256": page.sha256,
+        "size_bytes": page.size_bytes,
         "renderer": report.renderer,
+        "language": note.get("language"),
+        "advice": note.get("advice"),
+        "needs_help": note.get("needs_help"),
     }
+
+
+def _page_row(report: RenderedReport, page: RenderedPage, *, url: str, language: str) -> dict[str, Any]:
+    return {
+        "page": page.page,
+        "subject": report.user_id,
+        "week_start": report.week_start,
+        "language": language,
+        "url": url,
+        "sha256": page.sha256,
+        "size_bytes": page.size_bytes,
+    }
+
+
+_ROW_COLUMNS = [column.name for column in report_artifacts.columns if column.name not in ("id", "generated_at")]
+_PAGE_COLUMNS = [column.name for column in report_pages.columns if column.name != "generated_at"]
+
+
+def _n_students(rendered: _Rendered) -> int:
+    return len({row.get("user_id", number) for number, row in enumerate(rendered.rows)})
 
 
 def _publish_week(
     postgres: PostgresResource, week: Week, *, settings: ReportSettings, rendered: _Rendered, dry: bool
-) -> Outcome:
+) -> Iterator[Outcome]:
+    is_whole = settings.max_users is None and not rendered.failures and rendered.refusal is None
+    partition = "t.week_start = :week_start AND t.format = ANY(:formats)" if is_whole else "false"
+    parameters = {"week_start": week.start, "formats": list(settings.formats)} if is_whole else {}
+    page_partition = "t.week_start = :week_start AND t.page = 'teacher'" if is_whole else "false"
+    page_parameters = {"week_start": week.start} if is_whole else {}
+    with postgres.transaction(f"report_artifacts:{week.key}", is_dry_run=dry) as connection:
+        published = _publish(
+            connection, report_artifacts, rows=rendered.rows, columns=_ROW_COLUMNS, partition=partition, **parameters
+        )
+        pages = _publish(
+            connection,
+            report_pages,
+            rows=rendered.pages,
+            columns=_PAGE_COLUMNS,
+            partition=page_partition,
+            **page_parameters,
+        )
+    yield _reports_outcome(published, week, rendered=rendered, dry=dry)
+    yield Outcome(pages, {}, partition=week.key, is_dry_run=dry)
+
+
+def _publish(
+    connection: Connection, table: Table, *, rows: list[dict[str, Any]], columns: list[str], partition: str, **of: Any
+) -> Published:
     import pandas as pd
 
-    columns = ["user_id", "week_start", "format", "url", "sha256", "size_bytes", "renderer"]
-    is_whole = settings.max_users is None and not rendered.failures and rendered.refusal is None
-    partition = "t.week_start = :week_start AND t.format = :format" if is_whole else "false"
-    parameters = {"week_start": week.start, "format": settings.report_format} if is_whole else {}
-    with postgres.transaction(f"report_artifacts:{week.key}", is_dry_run=dry) as connection:
-        staged_from_frame(
-            connection, "staged_report", table=report_artifacts, frame=pd.DataFrame(rendered.rows, columns=columns)
-        )
-        published: Published = publish(
-            connection, report_artifacts, staged="staged_report", partition=partition, parameters=parameters
-        )
-    made, failed = len(rendered.rows), len(rendered.failures)
+    staged = f"staged_{table.name}"
+    staged_from_frame(connection, staged, table=table, frame=pd.DataFrame(rows, columns=columns))
+    return publish(connection, table, staged=staged, partition=partition, parameters=of)
+
+
+def _reports_outcome(published: Published, week: Week, *, rendered: _Rendered, dry: bool) -> Outcome:
+    made, failed = _n_students(rendered), len(rendered.failures)
     renderers = sorted({row["renderer"] for row in rendered.rows})
+    languages = sorted({str(row["language"]) for row in rendered.rows})
     summary = markdown_table(
-        ["reports", "failed", "new or changed", "megabytes", "renderer"],
-        [[made, failed, published.inserted + published.updated, rendered.size_bytes / 1e6, ", ".join(renderers)]],
+        ["students", "failed", "files new or changed", "megabytes", "languages", "renderer", "no report: no answers"],
+        [
+            [
+                made,
+                failed,
+                published.inserted + published.updated,
+                rendered.size_bytes / 1e6,
+                ", ".join(languages),
+                ", ".join(renderers),
+                rendered.n_silent,
+            ]
+        ],
     )
     check = ALL_RENDERED.judged(
         f"{made:,} reports, {failed:,} failed", is_passed=failed == 0, metadata={"reports": made, "failed": failed}

@@ -1,6 +1,7 @@
 """Report files: S3 if S3_BUCKET is set, else a folder, with one interface and one key layout.
 
-A report's key is ``reports/{user_id}/{week_start}/report.{html|pdf}``. In ``user_id``, ``A-Z a-z 0-9 - _ @`` and a ``.``
+A report's key is ``reports/{user_id}/{week_start}/report.{html|pdf}``, that of the teacher's page ends in
+``teacher.html``. In ``user_id``, ``A-Z a-z 0-9 - _ @`` and a ``.``
 that is not the first character stay; each UTF-8 byte of any other character becomes ``~XX``. If the result is too long
 for a file name, ``~~`` and a digest replace its end. So two ids never share a key (on a case-sensitive file system), no
 id leaves its folder, and the key is the same text in S3, in the URL and as a file name. The escape is ``~`` because S3
@@ -63,6 +64,7 @@ class ReportKey:
     user_id: str
     week_start: dt.date
     format: Literal["html", "pdf"] = "html"
+    name: Literal["report", "teacher"] = "report"
 
     def __post_init__(self) -> None:
         if self.format not in CONTENT_TYPES:
@@ -73,7 +75,7 @@ class ReportKey:
     @property
     def path(self) -> str:
         """The key: the same text in S3, in URLs and below the folder."""
-        return f"{user_prefix(self.user_id)}{self.week_start.isoformat()}/report.{self.format}"
+        return f"{user_prefix(self.user_id)}{self.week_start.isoformat()}/{self.name}.{self.format}"
 
     @property
     def content_type(self) -> str:
@@ -130,7 +132,7 @@ class FolderStore:
     def delete_user(self, user_id: str) -> int:
         folder = self.folder / user_prefix(user_id)
         with self._explained("cannot remove a student's reports from"):
-            count = sum(1 for path in folder.rglob("report.*"))
+            count = sum(1 for path in folder.rglob("*.*") if path.is_file())
             if folder.exists():
                 shutil.rmtree(folder)
         return count
