@@ -77,7 +77,10 @@ CONTRACT = [
     ("growth", ["BRMS_FAMILY"], "family", "gaussian", "binomial", "binomial"),
     ("growth", ["BRMS_SCORE_SOURCE"], "score_source", "theta", "accuracy", "accuracy"),
     ("growth", ["BRMS_UPDATE_KPI"], "update_kpi", True, "false", False),
-    ("reports", ["REPORT_FORMAT"], "report_format", "html", "html", "html"),
+    ("reports", ["REPORT_FORMAT"], "report_format", "html", "both", "both"),
+    ("reports", ["REPORT_LANGUAGE"], "language", "en", "ko", "ko"),
+    ("reports", ["REPORT_TEACHER_PAGES"], "teacher_pages", True, "false", False),
+    ("reports", ["REPORT_SILENT_STUDENTS"], "silent_students", "page", "none", "none"),
     ("survival", ["SURVIVAL_LOOKBACK_DAYS"], "lookback_days", 90, "120", 120),
     ("survival", ["SURVIVAL_EVENT_THRESHOLD_DAYS"], "event_threshold_days", 14, "21", 21),
     ("survival", ["SURVIVAL_UPDATE_KPI"], "update_kpi", True, "false", False),
@@ -119,6 +122,7 @@ INVALID = [
     ("BRMS_PRIORS", "{week: 2}", "JSON"),
     ("GROWTH_BACKEND", "jags", "'stan', 'laplace' or 'brms'"),
     ("REPORT_FORMAT", "docx", "html"),
+    ("REPORT_LANGUAGE", "xx", "there is no catalogue for it; use one of en, ko"),
     ("PROPHET_METRICS", "I_t,mood", "'mood': neither a KPI"),
     ("PROPHET_METRICS", "topic:", "nor topic:<topic_id>"),
     ("PROPHET_HOLIDAY_COUNTRIES", "KR,XX", "no holidays are known for 'XX'"),
@@ -163,8 +167,7 @@ def test_each_variable_has_the_contracts_default_and_reads_each_alias(
 
 
 def test_values_of_the_legacy_manifests_do_not_stop_the_platform() -> None:
-    with pytest.warns(UserWarning, match="reports are rendered as html"):
-        assert value_of("reports", "report_format", {"REPORT_FORMAT": "pdf"}) == "html"
+    assert value_of("reports", "report_format", {"REPORT_FORMAT": "pdf"}) == "pdf"
     with pytest.warns(UserWarning, match="kmeans is used instead"):
         assert value_of("segments", "method", {"CLUSTER_METHOD": "dbscan"}) == "kmeans"
     assert value_of("features", "include_theta", {"AGG_INCLUDE_THETA": "true "}) is True

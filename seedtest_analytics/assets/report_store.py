@@ -1,4 +1,4 @@
-"""Rows of report_artifacts and objects of the store: a row exists only for an object with its digest."""
+"""Rows of reports and pages, and objects of the store: a row exists only for an object with its digest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Table, text
 
 from seedtest_analytics.database.engine import locked_transaction
 from seedtest_analytics.database.publish import Published, publish, staged_from_frame
@@ -18,10 +18,11 @@ from seedtest_analytics.resources.store.base import ObjectStore, ObjectStoreErro
 from seedtest_analytics.resources.store.keys import ReportKey
 from seedtest_analytics.resources.store.uploads import Delivery, deliver_waiting
 from seedtest_analytics.resources.store.waiting import WaitingReports
-from seedtest_analytics.tables.reports import report_artifacts
+from seedtest_analytics.tables.reports import report_artifacts, report_pages
 
 SQL = "reports/artifacts.sql"
-COLUMNS = ["user_id", "week_start", "format", "url", "sha256", "size_bytes", "renderer"]
+COLUMNS = [column.name for column in report_artifacts.columns if column.name not in ("id", "generated_at")]
+PAGE_COLUMNS = [column.name for column in report_pages.columns if column.name != "generated_at"]
 NAMED_ROWS = 5
 _THREADS = 8
 
@@ -59,6 +60,22 @@ def row_of(delivery: Delivery, store: ObjectStore) -> dict[str, Any]:
         "sha256": delivery.sha256,
         "size_bytes": delivery.size_bytes,
         "renderer": delivery.renderer,
+        "language": delivery.language,
+        **delivery.note,
+    }
+
+
+def page_row_of(delivery: Delivery, store: ObjectStore) -> dict[str, Any]:
+    """The row of report_pages that a stored teacher's page has."""
+    key = delivery.key
+    return {
+        "page": key.name,
+        "subject": key.user_id,
+        "week_start": key.week_start,
+        "language": delivery.language,
+        "url": store.url(key),
+        "sha256": delivery.sha256,
+        "size_bytes": delivery.size_bytes,
     }
 
 
@@ -66,11 +83,43 @@ def publish_rows(
     connection: Connection, rows: Sequence[dict[str, Any]], *, partition: str = "false", **parameters: Any
 ) -> Published:
     """Publish rows of report_artifacts in place of those that satisfy ``partition``."""
+    return _publish(connection, report_artifacts, rows=rows, columns=COLUMNS, partition=partition, **parameters)
+
+
+def publish_pages(
+    connection: Connection, rows: Sequence[dict[str, Any]], *, partition: str = "false", **parameters: Any
+) -> Published:
+    """Publish rows of report_pages in place of those that satisfy ``partition``."""
+    return _publish(connection, report_pages, rows=rows, columns=PAGE_COLUMNS, partition=partition, **parameters)
+
+
+def record(connection: Connection, deliveries: Sequence[Delivery], *, store: ObjectStore) -> None:
+    """Publish the rows of stored reports and pages; other rows stay."""
+    reports, pages = apart(deliveries)
+    publish_rows(connection, [row_of(delivery, store) for delivery in reports])
+    publish_pages(connection, [page_row_of(delivery, store) for delivery in pages])
+
+
+def apart(deliveries: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
+    """Families' reports, and teachers' pages."""
+    reports = [delivery for delivery in deliveries if delivery.key.name == "report"]
+    return reports, [delivery for delivery in deliveries if delivery.key.name != "report"]
+
+
+def _publish(
+    connection: Connection,
+    table: Table,
+    *,
+    rows: Sequence[dict[str, Any]],
+    columns: list[str],
+    partition: str,
+    **of: Any,
+) -> Published:
     import pandas as pd
 
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    staged_from_frame(connection, "staged_report", table=report_artifacts, frame=frame)
-    return publish(connection, report_artifacts, staged="staged_report", partition=partition, parameters=parameters)
+    staged = f"staged_{table.name}"
+    staged_from_frame(connection, staged, table=table, frame=pd.DataFrame(rows, columns=columns))
+    return publish(connection, table, staged=staged, partition=partition, parameters=of)
 
 
 def untrue_rows(
@@ -149,11 +198,11 @@ class Delivered:
 def deliver(engine: Engine, store: ObjectStore, *, waiting: WaitingReports, patience_seconds: float) -> Delivered:
     """Store and record the reports that wait on disk, without rendering them again."""
 
-    def record(delivery: Delivery) -> None:
+    def record_one(delivery: Delivery) -> None:
         with locked_transaction(engine, f"report_artifacts:{delivery.key.week_start}") as connection:
-            publish_rows(connection, [row_of(delivery, store)])
+            record(connection, [delivery], store=store)
 
-    deliveries = list(deliver_waiting(store, waiting, record=record, patience_seconds=patience_seconds))
+    deliveries = list(deliver_waiting(store, waiting, record=record_one, patience_seconds=patience_seconds))
     refusals = [delivery.refusal for delivery in deliveries if delivery.refusal is not None]
     return Delivered(
         stored=sum(delivery.is_stored for delivery in deliveries),

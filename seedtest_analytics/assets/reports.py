@@ -1,14 +1,11 @@
 """Reports: one report for each student and week, rendered from the `.qmd` and put into the object store."""
 
-import json
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import dagster as dg
-from sqlalchemy import Engine
 
 from seedtest_analytics.assets.framework.checks import Check
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
@@ -17,27 +14,36 @@ from seedtest_analytics.assets.framework.preview import markdown_table
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.assets.framework.untrusted import escaped
-from seedtest_analytics.assets.report_store import judge_store, publish_rows, row_names, row_of, untrue_rows
-from seedtest_analytics.database.sql_files import statement
-from seedtest_analytics.partitions import PLATFORM, WEEKLY, Week
-from seedtest_analytics.reporting.document import ReportDocument, ReportDocumentError
+from seedtest_analytics.assets.report_documents import documents, note_of
+from seedtest_analytics.assets.report_store import (
+    apart,
+    judge_store,
+    page_row_of,
+    publish_pages,
+    publish_rows,
+    row_names,
+    row_of,
+    untrue_rows,
+)
+from seedtest_analytics.database.publish import Published
+from seedtest_analytics.partitions import WEEKLY, Week
+from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.quarto.renderer import RenderedReport, RenderFailure
 from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.resources.store.base import ObjectStore, ObjectStoreError
 from seedtest_analytics.resources.store.keys import ReportFile, ReportKey
-from seedtest_analytics.resources.store.uploads import Delivery, Uploads
+from seedtest_analytics.resources.store.uploads import Delivery
 from seedtest_analytics.settings import ReportSettings, load_settings
-from seedtest_analytics.tables.reports import report_artifacts
+from seedtest_analytics.tables.reports import report_artifacts, report_pages
 
-SQL = "reports/documents.sql"
-ALL_RENDERED = Check("all_rendered", "Every student with KPIs in the week has a report.")
+ALL_RENDERED = Check(
+    "all_rendered",
+    "Every student with KPIs in the week has a report (REPORT_SILENT_STUDENTS may except those without an answer).",
+)
 ALL_STORED = Check("all_stored", "The store has every report of the week, with the digest of its row.")
 NO_ORPHANS = Check("no_orphans", "Every row of report_artifacts has its object in the store, and every object its row.")
-LANGUAGE = "en"
-"""The language that reports are written in."""
-_STREAM_ROWS = 200
 _SHOWN_FAILURES = 5
 _SHOWN_LINKS = 3
 
@@ -49,19 +55,20 @@ class ReportOptions(RunOptions):
 
 @dataclass
 class _Rendered:
-    """The result of a week's rendering so far: rows of report_artifacts, and messages of failures."""
+    """The result of a week's rendering so far: what is stored and what is not, and messages of failures."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    stored: list[Delivery] = field(default_factory=list)
+    n_silent: int = 0
+    """Students without an answer who get no report by the settings."""
     failures: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     """Students whose report could not be made."""
     waiting: list[Delivery] = field(default_factory=list)
     """Reports that are on disk because the store did not take them."""
-    untrue: list[str] = field(default_factory=list)
-    """Students whose earlier row has no object any more."""
+    untrue: list[tuple[str, str]] = field(default_factory=list)
+    """Students and formats whose earlier row has no object any more."""
     unverified: str | None = None
     """Why the store does not say whether earlier rows of the week are true."""
-    size_bytes: int = 0
     refusal: str | None = None
     """Why a report can be neither stored nor kept on disk; the rest of the week was not tried."""
 
@@ -70,6 +77,10 @@ class _Rendered:
         """Every report of the week was made and stored."""
         return not self.failures and not self.waiting and self.refusal is None
 
+    def skip(self) -> None:
+        """Count a student who gets no report by the settings."""
+        self.n_silent += 1
+
 
 @dg.multi_asset(
     **declared(
@@ -77,10 +88,16 @@ class _Rendered:
             report_artifacts,
             grain="student_week",
             key=("weekly_report",),
-            description="One self-contained HTML report for each student and week, rendered from "
-            "`quarto/weekly_report.qmd` and stored under `reports/{user_id}/{week_start}/report.html`. "
+            description="One self-contained report for each student and week in the reader's language, rendered from "
+            "`quarto/weekly_report.qmd` and stored under `reports/{user_id}/{week_start}/report.html` (or `.pdf`). "
             "`report_artifacts` has a row for each.",
             checks=(ALL_RENDERED, ALL_STORED),
+        ),
+        TableSpec(
+            report_pages,
+            grain="page",
+            description="The pages of a week besides the families' reports: the teacher's page of each student, rendered "
+            "from `quarto/teacher_report.qmd` and stored under `reports/{user_id}/{week_start}/teacher.html`.",
         ),
         group="reports",
         kinds=("python", "html"),
@@ -90,6 +107,7 @@ class _Rendered:
             "mirt_ability",
             "mirt_item_params",
             "interest_goal",
+            "ability_state",
             "growth_prediction",
             "survival_fit_meta",
             "prophet_fit_meta",
@@ -128,9 +146,11 @@ def _weeks(
         for message in rendered.failures[:_SHOWN_FAILURES]:
             context.log.error(message)
         problems += _problem(week, rendered)
-        yield _publish_week(postgres, week, settings=settings, rendered=rendered, dry=dry)
+        yield from _publish_week(
+            postgres, week, store=object_store.store(), settings=settings, rendered=rendered, dry=dry
+        )
         is_worth_another_try &= not rendered.waiting and rendered.refusal is None
-        is_worth_another_try &= bool(rendered.rows or rendered.failures)
+        is_worth_another_try &= bool(rendered.stored or rendered.failures)
         if rendered.refusal is not None:
             break
     # The finished reports are published. The run still fails, so that somebody learns of the others.
@@ -141,7 +161,7 @@ def _weeks(
 
 
 def _problem(week: Week, rendered: _Rendered) -> list[str]:
-    made, failed, waiting = len(rendered.rows), len(rendered.failures), len(rendered.waiting)
+    made, failed, waiting = _n_students(rendered.stored), len(rendered.failures), _n_students(rendered.waiting)
     total = made + failed + waiting
     found = []
     if rendered.refusal is not None:
@@ -155,7 +175,7 @@ def _problem(week: Week, rendered: _Rendered) -> list[str]:
     if failed:
         names = f" ({row_names(rendered.missing, week.start)})" if rendered.missing else ""
         found.append(f"{failed:,} of {total:,} reports could not be made{names}; {rendered.failures[0]}")
-    if not total and not found:
+    if not total and not found and not rendered.n_silent:
         found.append("no student has KPIs, so there is nothing to report; compute the KPIs first")
     return [f"week of {week.key}: {text}" for text in found]
 
@@ -171,34 +191,52 @@ def _render_week(
 ) -> _Rendered:
     rendered = _Rendered()
     store = object_store.store()
-    with quarto.open(settings.parallel) as renderer, object_store.uploads() as uploads:
-        found = documents(postgres.engine, week, max_users=settings.max_users, withhold=rendered.failures.append)
+    pages = ("family", "teacher") if settings.teacher_pages else ("family",)
+    notes: dict[str, dict[str, Any]] = {}
+    with (
+        quarto.open(settings.parallel, pages=pages, formats=settings.formats) as renderer,
+        object_store.uploads() as uploads,
+    ):
+        found = documents(
+            postgres.engine, week, settings=settings, withhold=rendered.failures.append, skip=rendered.skip
+        )
         try:
-            for outcome in renderer.render_many(found):
+            for outcome in renderer.render_many(_noted(found, notes)):
+                note = notes.pop(outcome.user_id)
                 if isinstance(outcome, RenderFailure):
                     rendered.failures.append(outcome.message)
                     rendered.missing.append(outcome.user_id)
                 else:
-                    _store(outcome, uploads, settings=settings, dry=dry)
+                    for file in files_of(outcome, note):
+                        (uploads.pretend if dry else uploads.put)(file)
             uploads.finish()
         except ObjectStoreError as error:
             rendered.refusal = str(error)
-    deliveries = sorted(uploads.deliveries, key=lambda delivery: delivery.key.user_id)
-    rendered.rows = [row_of(delivery, store) for delivery in deliveries if delivery.is_stored]
+    deliveries = sorted(uploads.deliveries, key=lambda d: (d.key.user_id, d.key.name, d.key.format))
+    rendered.stored = [delivery for delivery in deliveries if delivery.is_stored]
     rendered.waiting = [delivery for delivery in deliveries if not delivery.is_stored]
-    rendered.size_bytes = sum(delivery.size_bytes for delivery in deliveries)
     if not dry and not rendered.is_whole:
         _look_at_earlier_rows(postgres, store, week=week, settings=settings, rendered=rendered)
     return rendered
 
 
-def _store(report: RenderedReport, uploads: Uploads, *, settings: ReportSettings, dry: bool) -> None:
-    key = ReportKey(report.user_id, report.week_start, format=settings.report_format)
-    file = ReportFile(key, report.content, renderer=report.renderer, language=LANGUAGE)
-    if dry:
-        uploads.pretend(file)
-    else:
-        uploads.put(file)
+def _noted(found: Iterator[ReportDocument], notes: dict[str, dict[str, Any]]) -> Iterator[ReportDocument]:
+    """The documents; ``notes`` gets what is recorded of each."""
+    for document in found:
+        notes[document.user_id] = note_of(document)
+        yield document
+
+
+def files_of(report: RenderedReport, note: dict[str, Any]) -> Iterator[ReportFile]:
+    """The files of one student; only the family's report records the advice."""
+    language, columns = note["language"], {key: value for key, value in note.items() if key != "language"}
+    for page in report.pages:
+        is_family = page.page == "family"
+        format_: Any = page.format
+        key = ReportKey(report.user_id, report.week_start, format=format_, name="report" if is_family else "teacher")
+        yield ReportFile(
+            key, page.content, renderer=report.renderer, language=language, note=columns if is_family else {}
+        )
 
 
 def _look_at_earlier_rows(
@@ -209,67 +247,77 @@ def _look_at_earlier_rows(
     if refusal is not None and refusal.code != "NoSuchBucket":
         rendered.unverified = str(refusal)
         return
-    verified = [row["user_id"] for row in rendered.rows]
+    reports, _ = apart(rendered.stored)
     try:
-        rendered.untrue = untrue_rows(
-            postgres.engine, store, week_start=week.start, report_format=settings.report_format, verified=verified
-        )
+        for format_ in settings.formats:
+            verified = [delivery.key.user_id for delivery in reports if delivery.key.format == format_]
+            untrue = untrue_rows(
+                postgres.engine, store, week_start=week.start, report_format=format_, verified=verified
+            )
+            rendered.untrue += [(user_id, format_) for user_id in untrue]
     except ObjectStoreError as error:
         rendered.unverified = str(error)
 
 
-def documents(
-    engine: Engine, week: Week, *, max_users: int | None, withhold: Callable[[str], None], user_id: str | None = None
-) -> Iterator[ReportDocument]:
-    """The week's documents, or that of one student. One that breaks the contract is passed over; ``withhold`` gets the reason.
-
-    They are streamed to a file without a name first: memory stays constant, and no transaction is open while reports are
-    rendered.
-    """
-    parameters = {
-        "week_start": week.start,
-        "as_of": week.as_of,
-        "timezone": PLATFORM.timezone,
-        "max_users": max_users,
-        "user_id": user_id,
-    }
-    streamed = engine.connect().execution_options(stream_results=True, max_row_buffer=_STREAM_ROWS)
-    with tempfile.TemporaryFile() as spool, streamed as connection:
-        spool.writelines(f"{line}\n".encode() for line in connection.execute(statement(SQL), parameters).scalars())
-        connection.rollback()
-        spool.seek(0)
-        for line in spool:
-            try:
-                document = ReportDocument.from_json(line)
-            except ReportDocumentError as error:
-                user_id = json.loads(line)["user_id"]
-                withhold(f"one report is withheld: {error}; correct the row of {row_names([user_id], week.start)}")
-                continue
-            yield document
+def _n_students(deliveries: Sequence[Delivery]) -> int:
+    return len({delivery.key.user_id for delivery in apart(deliveries)[0]})
 
 
 def _publish_week(
-    postgres: PostgresResource, week: Week, *, settings: ReportSettings, rendered: _Rendered, dry: bool
-) -> Outcome:
-    partition = "t.week_start = :week_start AND t.format = :format"
-    parameters: dict[str, Any] = {"week_start": week.start, "format": settings.report_format}
-    if settings.max_users is not None or not rendered.is_whole:
-        partition += " AND t.user_id = ANY(:untrue)"
-        parameters["untrue"] = rendered.untrue
+    postgres: PostgresResource,
+    week: Week,
+    *,
+    store: ObjectStore,
+    settings: ReportSettings,
+    rendered: _Rendered,
+    dry: bool,
+) -> Iterator[Outcome]:
+    reports, teachers = apart(rendered.stored)
+    is_all = settings.max_users is None and rendered.is_whole
+    partition = "t.week_start = :week_start AND t.format = ANY(:formats)"
+    parameters: dict[str, Any] = {"week_start": week.start, "formats": list(settings.formats)}
+    if not is_all:
+        partition += " AND (t.user_id, t.format) IN (SELECT * FROM unnest(CAST(:users AS text[]), CAST(:of AS text[])))"
+        users, formats = zip(*rendered.untrue, strict=True) if rendered.untrue else ((), ())
+        parameters |= {"users": list(users), "of": list(formats)}
+    of_pages: dict[str, Any] = {
+        "partition": "t.week_start = :week_start AND t.page = 'teacher'",
+        "week_start": week.start,
+    }
     with postgres.transaction(f"report_artifacts:{week.key}", is_dry_run=dry) as connection:
-        published = publish_rows(connection, rendered.rows, partition=partition, **parameters)
-    made, failed, waiting = len(rendered.rows), len(rendered.failures), len(rendered.waiting)
-    renderers = sorted({row["renderer"] for row in rendered.rows})
+        rows = [row_of(delivery, store) for delivery in reports]
+        published = publish_rows(connection, rows, partition=partition, **parameters)
+        page_rows = [page_row_of(delivery, store) for delivery in teachers]
+        pages = publish_pages(connection, page_rows, **(of_pages if is_all else {}))
+    yield _reports_outcome(published, week, rows=rows, rendered=rendered, dry=dry)
+    yield Outcome(pages, {}, partition=week.key, is_dry_run=dry)
+
+
+def _reports_outcome(
+    published: Published, week: Week, *, rows: list[dict[str, Any]], rendered: _Rendered, dry: bool
+) -> Outcome:
+    made, waiting, failed = _n_students(rendered.stored), _n_students(rendered.waiting), len(rendered.failures)
     summary = markdown_table(
-        ["reports", "failed", "waiting", "new or changed", "megabytes", "renderer"],
+        [
+            "students",
+            "failed",
+            "waiting",
+            "files new or changed",
+            "megabytes",
+            "languages",
+            "renderer",
+            "no report: no answers",
+        ],
         [
             [
                 made,
                 failed,
                 waiting,
                 published.inserted + published.updated,
-                rendered.size_bytes / 1e6,
-                ", ".join(renderers),
+                sum(delivery.size_bytes for delivery in (*rendered.stored, *rendered.waiting)) / 1e6,
+                ", ".join(sorted({str(row["language"]) for row in rows})),
+                ", ".join(sorted({row["renderer"] for row in rows})),
+                rendered.n_silent,
             ]
         ],
     )
@@ -280,18 +328,13 @@ def _publish_week(
             metadata={"reports": made + waiting, "failed": failed},
         ),
         ALL_STORED.judged(
-            _stored_text(rendered),
+            f"{made:,} reports stored, {waiting:,} wait on disk{_earlier_text(rendered)}",
             is_passed=not waiting and rendered.refusal is None,
             metadata={"stored": made, "waiting": waiting, "rows_removed": len(rendered.untrue)},
         ),
     ]
-    metadata = {"summary": summary, **_links([row["url"] for row in rendered.rows])}
+    metadata = {"summary": summary, **_links([row["url"] for row in rows])}
     return Outcome(published, metadata, checks=checks, partition=week.key, is_dry_run=dry, key=("weekly_report",))
-
-
-def _stored_text(rendered: _Rendered) -> str:
-    text = f"{len(rendered.rows):,} reports stored, {len(rendered.waiting):,} wait on disk"
-    return text + _earlier_text(rendered)
 
 
 def _earlier_text(rendered: _Rendered) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ from seedtest_analytics.settings import load_settings
 
 if TYPE_CHECKING:
     from seedtest_analytics.partitions import Week
-    from seedtest_analytics.resources.store.keys import ReportKey
+    from seedtest_analytics.resources.store.keys import ReportFile, ReportKey
 
 _LISTED = 1000
 
@@ -64,16 +64,14 @@ def render_command(
     ] = None,
 ) -> None:
     """Render one report now, and store and record it, or write it into a file."""
-    from seedtest_analytics.assets.report_store import publish_rows, row_of
-    from seedtest_analytics.assets.reports import LANGUAGE
+    from seedtest_analytics.assets.report_store import record
     from seedtest_analytics.database.engine import locked_transaction
     from seedtest_analytics.resources.object_store import ObjectStoreResource
-    from seedtest_analytics.resources.store.keys import ReportFile
 
     key, engine = _key(user, week), migrated_engine()
-    content, renderer = _rendered(user, _week(week))
+    files = _rendered(user, _week(week))
     if output is not None:
-        output.write_bytes(content)
+        output.write_bytes(files[0].content)
         typer.echo(f"written: {output}")
         return
     if load_settings().platform.dry_run:
@@ -81,16 +79,15 @@ def render_command(
         return
     storage = ObjectStoreResource()
     with storage.uploads() as uploads:
-        uploads.put(ReportFile(key, content, renderer=renderer, language=LANGUAGE))
+        for file in files:
+            uploads.put(file)
         uploads.finish()
-    (delivery,) = uploads.deliveries
-    if delivery.refusal is not None:
-        Console(stderr=True, emoji=False).print(
-            f"[red]waits on disk[/]: {plain(str(delivery.refusal))}", soft_wrap=True
-        )
-        raise typer.Exit(1)
     with locked_transaction(engine, f"report_artifacts:{key.week_start}") as connection:
-        publish_rows(connection, [row_of(delivery, storage.store())])
+        record(connection, [d for d in uploads.deliveries if d.is_stored], store=storage.store())
+    refusal = next((delivery.refusal for delivery in uploads.deliveries if delivery.refusal is not None), None)
+    if refusal is not None:
+        Console(stderr=True, emoji=False).print(f"[red]waits on disk[/]: {plain(str(refusal))}", soft_wrap=True)
+        raise typer.Exit(1)
     typer.echo(f"stored: {storage.store().url(key)}")
 
 
@@ -141,23 +138,28 @@ def _week(day: dt.datetime) -> Week:
 def _key(user: str, day: dt.datetime) -> ReportKey:
     from seedtest_analytics.resources.store.keys import ReportKey
 
-    return ReportKey(user, _week(day).start, format=load_settings().reports.report_format)
+    format_: Any = load_settings().reports.formats[0]
+    return ReportKey(user, _week(day).start, format=format_)
 
 
-def _rendered(user: str, week: Week) -> tuple[bytes, str]:
-    """The report's bytes and its renderer. Raises typer.BadParameter without a row of weekly_kpi, or for a bad one."""
-    from seedtest_analytics.assets.reports import documents
+def _rendered(user: str, week: Week) -> list[ReportFile]:
+    """The report's files, the family's first. Raises typer.BadParameter without a row of weekly_kpi, or for a bad one."""
+    from seedtest_analytics.assets.report_documents import documents, note_of
+    from seedtest_analytics.assets.reports import files_of
     from seedtest_analytics.resources.quarto.errors import ReportError
     from seedtest_analytics.resources.quarto.resource import QuartoResource
 
-    withheld: list[str] = []
-    found = list(documents(migrated_engine(), week, max_users=None, withhold=withheld.append, user_id=user))
+    settings, withheld = load_settings().reports, list[str]()
+    found = list(
+        documents(migrated_engine(), week, settings=settings, withhold=withheld.append, skip=lambda: None, user_id=user)
+    )
     if not found:
         reason = f"that student has no KPIs in the week of {week.key}; compute them first"
         raise typer.BadParameter(withheld[0] if withheld else reason)
-    with QuartoResource().open(1) as renderer:
+    pages = ("family", "teacher") if settings.teacher_pages else ("family",)
+    with QuartoResource().open(1, pages=pages, formats=settings.formats) as renderer:
         try:
             made = renderer.render(found[0])
         except ReportError as error:
             raise typer.BadParameter(str(error)) from None
-    return made.content, made.renderer
+    return list(files_of(made, note_of(found[0])))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from seedtest_analytics.reporting import wording
 from seedtest_analytics.reporting.html import text
+from seedtest_analytics.reporting.language import say
 from seedtest_analytics.reporting.summary import Tally
 
 DATE_LABEL_PX = 58
@@ -27,9 +28,9 @@ class TrendPoint:
     upper: float | None = None
 
 
-def described(points: Sequence[TrendPoint]) -> str:
+def described(points: Sequence[TrendPoint], *, digits: int = 2) -> str:
     """The dates and values of a trend as text, for readers who do not see the chart."""
-    return "; ".join(f"{wording.day(p.date)}: {wording.decimal(p.value)}" for p in points)
+    return "; ".join(f"{wording.day(p.date)}: {wording.decimal(p.value, digits)}" for p in points)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ChartStyle:
     height: int
     css_class: str = ""
     is_percent: bool = False
+    digits: int = 2
     y_limits: tuple[float, float] | None = None
 
 
@@ -75,7 +77,7 @@ def ticks(low: float, high: float, *, wanted: int = 5) -> list[float]:
     return [round(i * step, 10) for i in range(first, last + 1)]
 
 
-def _svg(style: ChartStyle, body: Sequence[str], *, title: str, description: str) -> str:
+def svg(style: ChartStyle, body: Sequence[str], *, title: str, description: str) -> str:
     """The frame of a chart. ``title`` and ``description`` are plain text."""
     width, height = style.width, style.height
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
@@ -85,24 +87,24 @@ def _svg(style: ChartStyle, body: Sequence[str], *, title: str, description: str
     )
 
 
-def _n(value: float) -> str:
+def n(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _label(x: float, y: float, *, shown: str, css_class: str = "tick", anchor: str = "middle") -> str:
-    return f'<text class="{css_class}" x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}">{text(shown)}</text>'
+def label(x: float, y: float, *, shown: str, css_class: str = "tick", anchor: str = "middle") -> str:
+    return f'<text class="{css_class}" x="{n(x)}" y="{n(y)}" text-anchor="{anchor}">{text(shown)}</text>'
 
 
-def _line(x1: float, y1: float, *, x2: float, y2: float, css_class: str) -> str:
-    return f'<line class="{css_class}" x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"/>'
+def line(x1: float, y1: float, *, x2: float, y2: float, css_class: str) -> str:
+    return f'<line class="{css_class}" x1="{n(x1)}" y1="{n(y1)}" x2="{n(x2)}" y2="{n(y2)}"/>'
 
 
-def _dot(x: float, y: float, *, radius: float) -> str:
-    return f'<circle class="dot" cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}"/>'
+def dot(x: float, y: float, *, radius: float) -> str:
+    return f'<circle class="dot" cx="{n(x)}" cy="{n(y)}" r="{n(radius)}"/>'
 
 
 def _places(points: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
+    return " ".join(f"{n(x)},{n(y)}" for x, y in points)
 
 
 def trend(
@@ -121,7 +123,7 @@ def trend(
     """
     points = sorted(points, key=lambda p: p.date)
     return "".join(
-        _svg(style, _trend_body(points, style, reference=reference, marks=marks), title=title, description=description)
+        svg(style, _trend_body(points, style, reference=reference, marks=marks), title=title, description=description)
         for style in styles
     )
 
@@ -144,14 +146,14 @@ def _trend_body(
     body = [_grid(levels, y, style=style), _date_labels(days, x, style=style), _band(points, x, y=y)]
     if reference:
         level, name = y(reference[0]), reference[1]
-        body.append(_line(48, level, x2=style.width - 44, y2=level, css_class="reference"))
-        body.append(_label(50, level - 5, shown=name, css_class="reference-label", anchor="start"))
+        body.append(line(48, level, x2=style.width - 44, y2=level, css_class="reference"))
+        body.append(label(50, level - 5, shown=name, css_class="reference-label", anchor="start"))
     body.append(f'<polyline class="line" points="{_places(place)}"/>')
-    body += [_dot(px, py, radius=3.2) for px, py in place]
+    body += [dot(px, py, radius=3.2) for px, py in place]
     body += [_diamond(x(day.toordinal()), y(value)) for day, value in marks]
     newest, (px, py) = points[-1].value, place[-1]
-    shown = wording.percent(newest) if style.is_percent else wording.decimal(newest)
-    return [*body, _label(px + 7, py + 4, shown=shown, css_class="value-label", anchor="start")]
+    shown = wording.percent(newest) if style.is_percent else wording.decimal(newest, style.digits)
+    return [*body, label(px + 7, py + 4, shown=shown, css_class="value-label", anchor="start")]
 
 
 def _grid(levels: Sequence[float], y: Axis, *, style: ChartStyle) -> str:
@@ -159,9 +161,9 @@ def _grid(levels: Sequence[float], y: Axis, *, style: ChartStyle) -> str:
     out = []
     for level in levels:
         zero = " zero" if level == 0 and not style.is_percent else ""
-        out.append(_line(48, y(level), x2=style.width - 44, y2=y(level), css_class=f"grid{zero}"))
+        out.append(line(48, y(level), x2=style.width - 44, y2=y(level), css_class=f"grid{zero}"))
         shown = f"{round(100 * level)}%" if style.is_percent else wording.decimal(level, digits)
-        out.append(_label(42, y(level) + 4, shown=shown, anchor="end"))
+        out.append(label(42, y(level) + 4, shown=shown, anchor="end"))
     return "".join(out)
 
 
@@ -171,7 +173,7 @@ def _date_labels(days: Sequence[dt.date], x: Axis, *, style: ChartStyle) -> str:
     for day in sorted(set(days), reverse=True):
         place = x(day.toordinal())
         if place <= free_until:
-            out.append(_label(place, style.height - 10, shown=wording.day(day)))
+            out.append(label(place, style.height - 10, shown=wording.day(day)))
             free_until = place - DATE_LABEL_PX
     return "".join(out)
 
@@ -184,7 +186,7 @@ def _band(points: Sequence[TrendPoint], x: Axis, *, y: Axis) -> str:
             run.append((x(point.date.toordinal()), y(point.lower), y(point.upper)))
             continue
         if len(run) == 1:
-            out.append(_line(run[0][0], run[0][1], x2=run[0][0], y2=run[0][2], css_class="whisker"))
+            out.append(line(run[0][0], run[0][1], x2=run[0][0], y2=run[0][2], css_class="whisker"))
         elif run:
             ring = [(px, up) for px, _, up in run] + [(px, low) for px, low, _ in reversed(run)]
             out.append(f'<polygon class="band" points="{_places(ring)}"/>')
@@ -193,7 +195,7 @@ def _band(points: Sequence[TrendPoint], x: Axis, *, y: Axis) -> str:
 
 
 def _diamond(cx: float, cy: float) -> str:
-    return f'<path class="mark" d="M{_n(cx)} {_n(cy - 6)}l6 6l-6 6l-6 -6z"/>'
+    return f'<path class="mark" d="M{n(cx)} {n(cy - 6)}l6 6l-6 6l-6 -6z"/>'
 
 
 def daily_bars(days: Sequence[tuple[dt.date, Tally]], title: str, *, description: str) -> str:
@@ -202,23 +204,23 @@ def daily_bars(days: Sequence[tuple[dt.date, Tally]], title: str, *, description
     y = Axis(0, max(1, *(t.attempts for _, t in days)), start=height - 46, end=24)
     step = (width - 16) / len(days)
     bar = min(32.0, step * 0.66)
-    out = [_line(8, y(0), x2=width - 8, y2=y(0), css_class="grid zero")]
+    out = [line(8, y(0), x2=width - 8, y2=y(0), css_class="grid zero")]
     for i, (day, total) in enumerate(days):
         centre = 8 + step * (i + 0.5)
         out.append(_bar(centre - bar / 2, bar, y=y, low=0, high=total.correct, css_class="right"))
         out.append(_bar(centre - bar / 2, bar, y=y, low=total.correct, high=total.attempts, css_class="wrong"))
-        out.append(_label(centre, height - 28, shown=wording.weekday(day)))
+        out.append(label(centre, height - 28, shown=wording.weekday(day)))
         if total.share is not None:
-            out.append(_label(centre, y(total.attempts) - 6, shown=f"{total.attempts}", css_class="value-label"))
-            out.append(_label(centre, height - 10, shown=f"{round(100 * total.share)}%", css_class="share-label"))
-    return _svg(_DAILY, out, title=title, description=description)
+            out.append(label(centre, y(total.attempts) - 6, shown=f"{total.attempts}", css_class="value-label"))
+            out.append(label(centre, height - 10, shown=f"{round(100 * total.share)}%", css_class="share-label"))
+    return svg(_DAILY, out, title=title, description=description)
 
 
 def _bar(x: float, width: float, *, y: Axis, low: float, high: float, css_class: str) -> str:
     if high <= low:
         return ""
     top = y(high)
-    place = f'x="{_n(x)}" y="{_n(top)}" width="{_n(width)}" height="{_n(y(low) - top)}"'
+    place = f'x="{n(x)}" y="{n(top)}" width="{n(width)}" height="{n(y(low) - top)}"'
     return f'<rect class="{css_class}" {place}/>'
 
 
@@ -232,13 +234,13 @@ def gauge(
     start, end = sorted((x(0.0 if low <= 0 <= high else low), at))
     out = [
         f'<rect class="track" x="6" y="8" width="{width - 12}" height="4" rx="2"/>',
-        f'<rect class="fill" x="{_n(start)}" y="8" width="{_n(end - start)}" height="4" rx="2"/>',
+        f'<rect class="fill" x="{n(start)}" y="8" width="{n(end - start)}" height="4" rx="2"/>',
     ]
     if low < 0 < high:
-        out.append(_line(x(0), 4, x2=x(0), y2=16, css_class="zero-mark"))
+        out.append(line(x(0), 4, x2=x(0), y2=16, css_class="zero-mark"))
     if limits is not None:
-        out.append(_line(x(limits[0]), 10, x2=x(limits[1]), y2=10, css_class="interval"))
-    return _svg(_GAUGE, [*out, _dot(at, 10, radius=5)], title=title, description="A point on a scale.")
+        out.append(line(x(limits[0]), 10, x2=x(limits[1]), y2=10, css_class="interval"))
+    return svg(_GAUGE, [*out, dot(at, 10, radius=5)], title=title, description=say("A point on a scale."))
 
 
 def sparkline(values: Sequence[float], title: str, *, low: float, high: float) -> str:
@@ -246,8 +248,8 @@ def sparkline(values: Sequence[float], title: str, *, low: float, high: float) -
     y = Axis(low, high, start=_SPARK.height - 4, end=4)
     x = Axis(0, len(values) - 1, start=4, end=_SPARK.width - 4)
     place = [(x(i), y(v)) for i, v in enumerate(values)]
-    body = [f'<polyline class="line" points="{_places(place)}"/>', _dot(*place[-1], radius=2.6)]
-    return _svg(_SPARK, body, title=title, description="Small trend line.")
+    body = [f'<polyline class="line" points="{_places(place)}"/>', dot(*place[-1], radius=2.6)]
+    return svg(_SPARK, body, title=title, description=say("Small trend line."))
 
 
 def share_bar(total: Tally, title: str) -> str:
@@ -256,11 +258,11 @@ def share_bar(total: Tally, title: str) -> str:
     low, high = map(x, total.interval)
     body = [
         f'<rect class="track" x="4" y="6" width="{_SHARE.width - 8}" height="4" rx="2"/>',
-        _line(x(0.5), 3, x2=x(0.5), y2=13, css_class="zero-mark"),
-        f'<rect class="band" x="{_n(low)}" y="4" width="{_n(high - low)}" height="8" rx="3"/>',
-        _dot(x(total.share or 0.0), 8, radius=3.6),
+        line(x(0.5), 3, x2=x(0.5), y2=13, css_class="zero-mark"),
+        f'<rect class="band" x="{n(low)}" y="4" width="{n(high - low)}" height="8" rx="3"/>',
+        dot(x(total.share or 0.0), 8, radius=3.6),
     ]
-    return _svg(_SHARE, body, title=title, description="Share of right answers with its interval.")
+    return svg(_SHARE, body, title=title, description=say("Share of right answers with its interval."))
 
 
 def histogram(
@@ -273,9 +275,7 @@ def histogram(
     for value in values:
         counts[min(len(counts) - 1, int((value - low) * 2))] += 1
     return "".join(
-        _svg(
-            style, _histogram_body(counts, mark, low=low, high=high, style=style), title=title, description=description
-        )
+        svg(style, _histogram_body(counts, mark, low=low, high=high, style=style), title=title, description=description)
         for style in styles
     )
 
@@ -285,15 +285,15 @@ def _histogram_body(
 ) -> list[str]:
     width, height = style.width, style.height
     x, y = Axis(low, high, start=14, end=width - 14), Axis(0, max(counts), start=height - 28, end=22)
-    body = [_line(14, y(0), x2=width - 14, y2=y(0), css_class="grid zero")]
+    body = [line(14, y(0), x2=width - 14, y2=y(0), css_class="grid zero")]
     for i, n in enumerate(counts):
         left, right = x(low + i / 2), x(low + (i + 1) / 2)
         body.append(_bar(left + 1, right - left - 2, y=y, low=0, high=n, css_class="bin"))
     whole = range(math.ceil(low), math.floor(high) + 1)
     every = max(1, math.ceil(len(whole) * 28 / width))
-    body += [_label(x(v), height - 10, shown=wording.decimal(v, 0)) for v in whole[::every]]
+    body += [label(x(v), height - 10, shown=wording.decimal(v, 0)) for v in whole[::every]]
     if mark is not None:
-        body.append(_line(x(mark), 18, x2=x(mark), y2=y(0), css_class="reference"))
+        body.append(line(x(mark), 18, x2=x(mark), y2=y(0), css_class="reference"))
         side, shift = ("start", 5) if x(mark) < width / 2 else ("end", -5)
-        body.append(_label(x(mark) + shift, 14, shown="ability", css_class="reference-label", anchor=side))
+        body.append(label(x(mark) + shift, 14, shown=say("ability"), css_class="reference-label", anchor=side))
     return body

@@ -22,6 +22,10 @@ KPI_RANGES: dict[str, tuple[float, float]] = {
 """Closed ranges of the KPI numbers that a report shows."""
 
 
+STABLE_JACCARD = 0.6
+"""Below this mean Jaccard similarity over bootstraps a segment is not stable (Hennig 2007)."""
+
+
 class ReportDocumentError(ValueError):
     """The data of a report breaks the contract. The message names fields and never quotes a student's values."""
 
@@ -45,6 +49,13 @@ class AbilityPoint(_Part):
 
     date: dt.date
     theta: float = Field(allow_inf_nan=False)
+    se: Number = None
+
+
+class Pace(_Part):
+    """The student's own gain of ability a week, by the model of ability over time, and its standard error (logits)."""
+
+    per_week: float = Field(allow_inf_nan=False)
     se: Number = None
 
 
@@ -247,7 +258,15 @@ class UserSegment(_Part):
     segment_label: str
     segment_description: str | None = None
     features_snapshot: dict[str, Any] = {}
+    centre: dict[str, Any] = {}
+    n_segments: Count | None = None
+    jaccard: Number = None
     assigned_at: dt.datetime | None = None
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether the group returns in resamples, as far as that is known (`stats/segments/stability.py` has the limit)."""
+        return self.jaccard is None or self.jaccard >= STABLE_JACCARD
 
 
 class KpiWeek(_Part):
@@ -264,11 +283,15 @@ class ReportDocument(_Part):
 
     user_id: str = Field(min_length=1)
     week_start: dt.date
+    language: str = "en"
+    student_name: str | None = None
+    topic_names: dict[str, str] = {}
     time_zone: str = "UTC"
     generated_at: AwareDatetime | None = None
     kpis: dict[str, Any] = {}
     kpi_history: tuple[KpiWeek, ...] = ()
     ability_trend: tuple[AbilityPoint, ...] = ()
+    ability_pace: Pace | None = None
     goals: tuple[Goal, ...] = ()
     topic_features: tuple[TopicDay, ...] = ()
     item_params: tuple[ItemParameters, ...] = ()
@@ -322,6 +345,15 @@ class ReportDocument(_Part):
             if number is not None and not (is_number(number) and low <= number <= high):
                 raise ValueError(f"{key} must be null or a number from {low:g} to {high:g}")
         return value
+
+    @property
+    def student(self) -> str:
+        """The student's name; the id where no name is known. Untrusted text."""
+        return self.student_name or self.user_id
+
+    def topic(self, topic_id: str) -> str:
+        """A topic's name; the id where no name is known. Untrusted text."""
+        return self.topic_names.get(topic_id) or topic_id
 
     @property
     def week_end(self) -> dt.date:

@@ -34,7 +34,7 @@ def text(value: object, limit: int = MAX_SHOWN_CHARACTERS) -> str:
     ``{{<``, fences, ``@``, ``$``) finds markup in it. Control and bidirectional format characters are shown as
     ``[U+202E]``. A text of more than ``limit`` characters ends in an ellipsis.
     """
-    raw = str(value)
+    raw = unicodedata.normalize("NFC", str(value))  # jamo of a Hangul syllable that stand alone become the syllable
     shown = raw if len(raw) <= limit else raw[: limit - 1] + "…"
     return "".join(map(_character, shown))
 
@@ -59,9 +59,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, caption: st
     roles are explicit because a screen reader does not recognise a stacked table without them.
     """
     head = "".join(f'<th scope="col" role="columnheader">{heading}</th>' for heading in headings)
+    named = f"<caption>{caption}</caption>" if caption else ""
     body = "".join(f'<tr role="row">{_row(headings, row)}</tr>' for row in rows)
     return (
-        f'<div class="table-scroll"><table class="{css_class}" role="table"><caption>{caption}</caption>'
+        f'<div class="table-scroll"><table class="{css_class}" role="table">{named}'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
         f'<tbody role="rowgroup">{body}</tbody></table></div>'
     )
@@ -83,6 +84,11 @@ def paragraph(markup: str, css_class: str = "") -> str:
 def figure(content: str, caption: str) -> str:
     """A chart with its caption, both markup."""
     return f"<figure>{content}<figcaption>{caption}</figcaption></figure>"
+
+
+def details(summary: str, content: str) -> str:
+    """Markup that opens on demand; ``summary`` is plain text."""
+    return f"<details><summary>{text(summary)}</summary>{content}</details>"
 
 
 def section(heading: str, content: Html | None) -> Html | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from seedtest_analytics.reporting import plain_words, wording
 from seedtest_analytics.reporting.document import ReportDocument, number_or_none
+from seedtest_analytics.reporting.language import SOURCE_LANGUAGE, current, marked, say, say_n
 from seedtest_analytics.reporting.summary import Z_95
 
 LOW_RISK, HIGH_RISK = 0.3, 0.7
@@ -60,19 +62,32 @@ def kpi_cards(document: ReportDocument) -> tuple[KpiCard, ...]:
 
 def _card(document: ReportDocument, key: str) -> KpiCard:
     definition, value = _DEFINITIONS[key], document.kpi(key)
-    reason = document.kpi_text(f"{key}_reason") or "no number was computed for this week"
+    scale = definition.scale
     return KpiCard(
         key,
-        definition.title,
-        headline="Not enough data" if value is None else definition.headline(value),
-        meaning=definition.meaning.format(horizon=document.kpi_count("S_horizon_days") or 14),
-        scale=definition.scale,
+        say(definition.title),
+        headline=say("Not enough data yet") if value is None else definition.headline(value),
+        meaning=say(definition.meaning, horizon=document.kpi_count("S_horizon_days") or 14),
+        scale=Scale(scale.low, scale.high, low_word=say(scale.low_word), high_word=say(scale.high_word)),
         value=value,
         limits=None if value is None else document.kpi_limits(key),
-        reason=reason if value is None else None,
+        reason=_reason(document, key) if value is None else None,
         evidence=tuple(line for line in definition.evidence(document) if line),
         history=_history(document, key),
     )
+
+
+def _reason(document: ReportDocument, key: str) -> str:
+    """Why there is no number, and what would be enough."""
+    known = plain_words.KPI_REASONS.get(document.kpi_text(f"{key}_reason_code") or "")
+    stored = document.kpi_text(f"{key}_reason")
+    if known is not None:
+        why = say(known)
+    elif stored is not None and current().code == SOURCE_LANGUAGE:  # a row from before there were codes
+        why = f"{stored[:1].upper()}{stored[1:]}."
+    else:
+        why = say("No number was computed for this week.")
+    return f"{why} {say(plain_words.ENOUGH[key])}"
 
 
 def _history(document: ReportDocument, key: str) -> tuple[float, ...]:
@@ -84,8 +99,8 @@ def _history(document: ReportDocument, key: str) -> tuple[float, ...]:
 
 
 def risk_word(risk: float) -> str:
-    """'low', 'medium' or 'high'; the cuts are the legacy report's."""
-    return "low" if risk < LOW_RISK else "medium" if risk < HIGH_RISK else "high"
+    """'low', 'medium' or 'high' in words; the cuts are the legacy report's."""
+    return say("low") if risk < LOW_RISK else say("medium") if risk < HIGH_RISK else say("high")
 
 
 def delta_interval(document: ReportDocument) -> tuple[float, float] | None:
@@ -103,38 +118,51 @@ def _window_counts(document: ReportDocument, key: str) -> tuple[int, int] | None
 def _improvement_evidence(document: ReportDocument) -> list[str | None]:
     counts, shown = _window_counts(document, "I_t"), None
     if counts is not None:
-        answers = wording.count(counts[0], "answer")
-        shown = f"From {answers} in the last 14 days and {counts[1]:,} in the 14 days before."
+        shown = say(
+            "From {answers} in the last 14 days and {previous} in the 14 days before.",
+            answers=wording.answers(counts[0]),
+            previous=wording.whole(counts[1]),
+        )
     return [shown, _improvement_method(document)]
 
 
 def _improvement_method(document: ReportDocument) -> str | None:
     mode, bounds, delta = document.kpi_text("I_t_mode"), delta_interval(document), document.kpi("delta_theta")
     if mode == "theta" and bounds and delta is not None:
-        chance = " Chance alone can do that." if bounds[0] <= 0 <= bounds[1] else ""
-        return f"Ability changed by {wording.signed(delta)} logit (95% interval {wording.interval(*bounds)}).{chance}"
+        changed = say(
+            "Ability changed by {change} logit (95% interval {interval}).",
+            change=wording.signed(delta),
+            interval=wording.interval(*bounds),
+        )
+        return f"{changed} {say('Chance alone can do that.')}" if bounds[0] <= 0 <= bounds[1] else changed
     change = document.kpi("delta_accuracy")
     if mode == "accuracy" and change is not None:
-        return (
-            f"Share of right answers changed by {wording.signed(100 * change, 0)} percentage points "
-            f"(how hard the questions were is not taken into account)."
+        return say(
+            "Share of right answers changed by {change} percentage points (how hard the questions were is not taken "
+            "into account).",
+            change=wording.signed(100 * change, 0),
         )
     return None
 
 
 def _efficiency_headline(value: float) -> str:
-    return f"{wording.percent(value)} faster" if round(100 * value) > 0 else "Not faster"
+    return say("{percent} faster", percent=wording.percent(value)) if round(100 * value) > 0 else say("Not faster")
 
 
 def _efficiency_evidence(document: ReportDocument) -> list[str | None]:
     change, counts = document.kpi("E_t_change"), _window_counts(document, "E_t")
     slower = shown = None
     if change is not None and round(-100 * change) > 0:
-        rise = wording.percent(-change)
-        slower = f"The typical time of a right answer rose by {rise}; harder questions take longer too."
+        slower = say(
+            "The typical time of a right answer rose by {percent}; harder questions take longer too.",
+            percent=wording.percent(-change),
+        )
     if counts is not None:
-        recent, previous = counts
-        shown = f"From {recent:,} timed right answers in the last 28 days and {previous:,} in the 28 days before."
+        shown = say(
+            "From {recent} timed right answers in the last 28 days and {previous} in the 28 days before.",
+            recent=wording.whole(counts[0]),
+            previous=wording.whole(counts[1]),
+        )
     return [slower, shown]
 
 
@@ -142,56 +170,79 @@ def _recovery_evidence(document: ReportDocument) -> list[str | None]:
     wrong, met = document.kpi_count("R_t_n_wrong"), document.kpi_count("R_t_n_met_again")
     if not wrong or met is None:
         return []
-    questions = wording.count(wrong, "question")
-    return [f"Of {questions} answered wrong in the earlier 28 days, {met:,} came up again in the last 28."]
+    return [
+        say(
+            "Of {questions} answered wrong in the earlier 28 days, {met} came up again in the last 28.",
+            questions=wording.questions(wrong),
+            met=wording.whole(met),
+        )
+    ]
 
 
 def _engagement_evidence(document: ReportDocument) -> list[str | None]:
     sessions, attempts = document.kpi_count("sessions"), document.kpi_count("A_t_n_attempts")
     counts = None
-    if sessions:
-        answers = f" with {wording.count(attempts, 'answer')}" if attempts is not None else ""
-        counts = f"From {wording.count(sessions, 'session')}{answers} in 28 days."
+    if sessions and attempts is not None:
+        counts = say(
+            "From {sessions} with {attempts} in 28 days.",
+            sessions=wording.sessions(sessions),
+            attempts=say_n("{n} attempt", "{n} attempts", attempts),
+        )
+    elif sessions:
+        counts = say("From {sessions} in 28 days.", sessions=wording.sessions(sessions))
     gap = document.kpi("mean_gap")
-    rhythm = f"On average {wording.decimal(gap, 1)} days from one session to the next." if gap is not None else None
+    rhythm = None
+    if gap is not None:
+        rhythm = say("On average {days} days from one session to the next.", days=wording.decimal(gap, 1))
     assumed = document.kpis.get("A_t_assumed")
     parts = plain_words.ENGAGEMENT_PARTS
-    names = [parts[a] for a in assumed if a in parts] if isinstance(assumed, list | tuple) else []
-    return [counts, rhythm, f"Not recorded and counted as middling: {', '.join(names)}." if names else None]
+    names = [say(parts[a]) for a in assumed if a in parts] if isinstance(assumed, list | tuple) else []
+    middling = say("Not recorded and counted as middling: {parts}.", parts=", ".join(names)) if names else None
+    return [counts, rhythm, middling]
 
 
 def _goal_evidence(document: ReportDocument) -> list[str | None]:
     target = document.kpi("P_target")
     whose = plain_words.GOAL_SOURCES.get(document.kpi_text("P_target_source") or "")
-    goal = f"Goal: ability {wording.decimal(target)}{f' ({whose})' if whose else ''}." if target is not None else None
-    fallback = "The growth model has nothing to say about this student and week."
+    goal = None
+    if target is not None and whose:
+        goal = say("Goal: ability {target} ({whose}).", target=wording.decimal(target), whose=say(whose))
+    elif target is not None:
+        goal = say("Goal: ability {target}.", target=wording.decimal(target))
+    fallback = say("The growth model has nothing to say about this student and week.")
+    earlier = say("The growth model is that of an earlier week.")
     return [
         _likely(document, "P"),
         _verdict(document, "P"),
         goal,
         _goal_method(document),
         _evidence_age(document),
-        _fallback(document, "P", model="growth", text=fallback),
+        _fallback(document, "P", fallback=fallback, earlier=earlier),
     ]
 
 
 def _likely(document: ReportDocument, key: str) -> str | None:
     limits = document.kpi_limits(key)
-    return None if document.kpi(key) is None or limits is None else f"Likely {wording.percent_interval(*limits)}."
+    if document.kpi(key) is None or limits is None:
+        return None
+    return say("Likely {interval}.", interval=wording.percent_interval(*limits))
 
 
 def _verdict(document: ReportDocument, key: str) -> str | None:
     """What past outcomes decided about the number, where they changed it or could not."""
-    return plain_words.VERDICTS.get(document.kpi_text(f"{key}_verdict") or "")
+    words = plain_words.VERDICTS.get(document.kpi_text(f"{key}_verdict") or "")
+    return say(words) if words else None
 
 
 def _goal_method(document: ReportDocument) -> str | None:
     answers = document.kpi_count("theta_n_answers")
-    source = f" from {wording.count(answers, 'answer')}" if answers else ""
     method = plain_words.GOAL_METHODS.get(document.kpi_text("P_method") or "")
     if document.kpi_text("P_assumption"):
         method = plain_words.GOAL_PROJECTED
-    return None if method is None else method.format(answers=source)
+    if method is None:
+        return None
+    source = say("(from {answers})", answers=wording.answers(answers)) if answers else ""
+    return re.sub(r"\s+(?=[.,;])", "", " ".join(say(method, answers=source).split()))
 
 
 def _evidence_age(document: ReportDocument) -> str | None:
@@ -201,84 +252,92 @@ def _evidence_age(document: ReportDocument) -> str | None:
     except ValueError:
         return None
     days = (document.week_end - newest.date()).days
-    return f"The newest answer is {wording.count(days, 'day')} old." if days > OLD_DAYS else None
+    return say("The newest answer is {days} old.", days=wording.days(days)) if days > OLD_DAYS else None
 
 
-def _fallback(document: ReportDocument, key: str, *, model: str, text: str) -> str | None:
-    """``text`` where the model gave no number, or a note where its fit is from an earlier week."""
+def _fallback(document: ReportDocument, key: str, *, fallback: str, earlier: str) -> str | None:
+    """``fallback`` where the model gave no number, or ``earlier`` where its fit is from an earlier week."""
     if document.kpi_text(f"{key}_method_reason"):
-        return text
-    return f"The {model} model is that of an earlier week." if document.kpi_text(f"{key}_fit_note") else None
+        return fallback
+    return earlier if document.kpi_text(f"{key}_fit_note") else None
 
 
 def _risk_headline(value: float) -> str:
-    short = wording.percent(value).replace("under ", "<").replace("over ", ">")
-    return f"{short} · {risk_word(value)}"
+    return f"{wording.percent(value)} · {risk_word(value)}"
 
 
 def _risk_evidence(document: ReportDocument) -> list[str | None]:
-    silent, sessions = document.kpi("S_days_silent"), document.kpi_count("S_n_sessions")
-    last = f"Last active {_days_ago(silent)} the end of the week" if silent is not None else None
-    counted = f"; {wording.count(sessions, 'session')} in 56 days." if sessions is not None else "."
     state = plain_words.RISK_STATES.get(document.kpi_text("S_state") or "")
     method = plain_words.RISK_METHODS.get(document.kpi_text("S_method") or "")
-    fallback = _fallback(document, "S", model="survival", text="The survival model could not be used for this week.")
+    fallback = say("The survival model could not be used for this week.")
+    earlier = say("The survival model is that of an earlier week.")
     return [
         _likely(document, "S"),
         _verdict(document, "S"),
-        state,
-        f"{last}{counted}" if last else None,
-        method,
-        fallback,
+        say(state) if state else None,
+        _last_active(document),
+        say(method) if method else None,
+        _fallback(document, "S", fallback=fallback, earlier=earlier),
     ]
 
 
-def _days_ago(days: float) -> str:
-    whole = math.floor(days)
-    return "less than a day before" if whole == 0 else f"{wording.count(whole, 'day')} before"
+def _last_active(document: ReportDocument) -> str | None:
+    silent, sessions = document.kpi("S_days_silent"), document.kpi_count("S_n_sessions")
+    if silent is None:
+        return None
+    days = math.floor(silent)
+    if days == 0:
+        last = say("Last active less than a day before the end of the week.")
+    else:
+        last = say("Last active {days} before the end of the week.", days=wording.days(days))
+    if sessions is None:
+        return last
+    return f"{last} {say('{sessions} in 56 days.', sessions=wording.sessions(sessions))}"
 
 
 _DEFINITIONS: dict[str, _Definition] = {
     "I_t": _Definition(
-        "Improvement",
-        "How the last 14 days compare with the 14 days before, toned down where there "
-        "are few answers. Above 0 is better than before.",
-        scale=Scale(-1, 1, low_word="worse", high_word="better"),
+        marked("Improvement"),
+        marked(
+            "How the last 14 days compare with the 14 days before, toned down where there are few answers. Above 0 is "
+            "better than before."
+        ),
+        scale=Scale(-1, 1, low_word=marked("worse"), high_word=marked("better")),
         headline=wording.signed,
         evidence=_improvement_evidence,
     ),
     "E_t": _Definition(
-        "Efficiency",
-        "How much less time a right answer takes in the last 28 days than in the 28 days before.",
-        scale=Scale(0, 1, low_word="as before", high_word="much faster"),
+        marked("Efficiency"),
+        marked("How much less time a right answer takes in the last 28 days than in the 28 days before."),
+        scale=Scale(0, 1, low_word=marked("as before"), high_word=marked("much faster")),
         headline=_efficiency_headline,
         evidence=_efficiency_evidence,
     ),
     "R_t": _Definition(
-        "Recovery",
-        "Of the questions answered wrong earlier and met again, the share that was right this time.",
-        scale=Scale(0, 1, low_word="none", high_word="all"),
+        marked("Recovery"),
+        marked("Of the questions answered wrong earlier and met again, the share that was right this time."),
+        scale=Scale(0, 1, low_word=marked("none"), high_word=marked("all")),
         headline=wording.percent,
         evidence=_recovery_evidence,
     ),
     "A_t": _Definition(
-        "Engagement",
-        "How regularly and independently this student works: sessions, gaps between them, hints, and time.",
-        scale=Scale(0, 1, low_word="little", high_word="a lot"),
-        headline=wording.points,
+        marked("Engagement"),
+        marked("How regularly and independently this student works: sessions, gaps between them, hints, and time."),
+        scale=Scale(0, 1, low_word=marked("little"), high_word=marked("a lot")),
+        headline=wording.points_of_hundred,
         evidence=_engagement_evidence,
     ),
     "P": _Definition(
-        "Goal probability",
-        "How likely it is that the goal is reached.",
-        scale=Scale(0, 1, low_word="unlikely", high_word="certain"),
+        marked("Goal probability"),
+        marked("How likely it is that the goal is reached."),
+        scale=Scale(0, 1, low_word=marked("unlikely"), high_word=marked("certain")),
         headline=wording.percent,
         evidence=_goal_evidence,
     ),
     "S": _Definition(
-        "Risk of a pause",
-        "The risk of a pause of {horizon} days or more from now. Here low is good.",
-        scale=Scale(0, 1, low_word="low: good", high_word="high"),
+        marked("Risk of a pause"),
+        marked("The risk of a pause of {horizon} days or more from now. Here low is good."),
+        scale=Scale(0, 1, low_word=marked("low: good"), high_word=marked("high")),
         headline=_risk_headline,
         evidence=_risk_evidence,
     ),

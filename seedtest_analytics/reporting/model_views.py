@@ -6,6 +6,7 @@ from seedtest_analytics.reporting import charts, plain_words, wording
 from seedtest_analytics.reporting.document import BayesianGrowth, ReportDocument
 from seedtest_analytics.reporting.html import Html, paragraph, text
 from seedtest_analytics.reporting.kpi_cards import risk_word
+from seedtest_analytics.reporting.language import SOURCE_LANGUAGE, current, say, say_n
 from seedtest_analytics.reporting.summary import Z_95
 
 SHOWN_REASONS = 3
@@ -21,35 +22,65 @@ def growth(document: ReportDocument) -> Html | None:
     if document.kpi_text("P_method") == "normal":
         detail = _growth_detail(fit)
         return Html(detail) if detail else None
-    bar = charts.gauge(fit.P, f"Goal probability {wording.percent(fit.P)}", limits=fit.limits)
-    likely = f", likely {wording.percent_interval(*fit.limits)}" if fit.limits is not None else ""
-    by = f" by {wording.day(fit.horizon_date, year=True)}" if fit.horizon_date is not None else ""
-    sentence = (
-        f"At this student's own pace the goal is reached{by} with a probability of {wording.percent(fit.P)}{likely}."
-    )
-    return Html(paragraph(text(sentence, 400), "finding") + f'<div class="big-gauge">{bar}</div>' + _growth_detail(fit))
+    title = say("Goal probability {percent}", percent=wording.percent(fit.P))
+    bar = charts.gauge(fit.P, title, limits=fit.limits)
+    sentence = paragraph(text(_goal_sentence(fit, fit.P), 400), "finding")
+    return Html(f'{sentence}<div class="big-gauge">{bar}</div>{_growth_detail(fit)}')
+
+
+def _goal_sentence(fit: BayesianGrowth, p: float) -> str:
+    if fit.horizon_date is None:
+        said = say(
+            "At this student's own pace the goal is reached with a probability of {percent}.",
+            percent=wording.percent(p),
+        )
+    else:
+        said = say(
+            "At this student's own pace the goal is reached by {day} with a probability of {percent}.",
+            day=wording.day(fit.horizon_date, year=True),
+            percent=wording.percent(p),
+        )
+    if fit.limits is None:
+        return said
+    return f"{said} {say('Likely {interval}.', interval=wording.percent_interval(*fit.limits))}"
 
 
 def _growth_detail(fit: BayesianGrowth) -> str:
-    score = "Share of right answers" if fit.is_share else "Ability"
-    lines = []
-    if fit.projected is not None:
-        bounds = ""
-        if fit.projected_lower is not None and fit.projected_upper is not None:
-            bounds = f" (95% interval {_score(fit, fit.projected_lower)} to {_score(fit, fit.projected_upper)})"
-        goal = f"; the goal is {_score(fit, fit.target)}" if fit.target is not None else ""
-        lines.append(f"{score} expected then: {_score(fit, fit.projected)}{bounds}{goal}.")
-    elif fit.sigma is not None:
-        lines.append(f"The projected score is known to about ± {_amount(fit, Z_95 * fit.sigma)}.")
-    if fit.slope_per_week is not None:
-        spread = f" ± {_amount(fit, Z_95 * fit.slope_sd)}" if fit.slope_sd is not None else ""
-        weeks = f", from {wording.count(fit.n_weeks, 'week')}" if fit.n_weeks is not None else ""
-        sign = "+" if fit.slope_per_week > 0 else ""
-        lines.append(f"Pace: {sign}{_amount(fit, fit.slope_per_week)}{spread} a week{weeks}.")
+    lines = [*_projection(fit), *_pace(fit)]
     why = plain_words.HORIZONS.get(fit.horizon_source or "")
     if why is not None and fit.horizon_date is not None:
-        lines.append(f"Why this day: {why}.")
+        lines.append(say(why))
     return paragraph(text(" ".join(lines), 600), "note") if lines else ""
+
+
+def _projection(fit: BayesianGrowth) -> list[str]:
+    if fit.projected is None:
+        if fit.sigma is None:
+            return []
+        spread = _amount(fit, Z_95 * fit.sigma)
+        return [say("The projected score is known to about ± {amount}.", amount=spread)]
+    score = _score(fit, fit.projected)
+    if fit.is_share:
+        lines = [say("Share of right answers expected then: {score}.", score=score)]
+    else:
+        lines = [say("Ability expected then: {score}.", score=score)]
+    if fit.projected_lower is not None and fit.projected_upper is not None:
+        interval = say("{low} to {high}", low=_score(fit, fit.projected_lower), high=_score(fit, fit.projected_upper))
+        lines.append(say("95% interval: {interval}.", interval=interval))
+    if fit.target is not None:
+        lines.append(say("The goal is {target}.", target=_score(fit, fit.target)))
+    return lines
+
+
+def _pace(fit: BayesianGrowth) -> list[str]:
+    if fit.slope_per_week is None:
+        return []
+    pace = ("+" if fit.slope_per_week > 0 else "") + _amount(fit, fit.slope_per_week)
+    if fit.slope_sd is not None:
+        pace = f"{pace} ± {_amount(fit, Z_95 * fit.slope_sd)}"
+    if fit.n_weeks is None:
+        return [say("Pace: {pace} a week.", pace=pace)]
+    return [say("Pace: {pace} a week, from {weeks}.", pace=pace, weeks=wording.weeks(fit.n_weeks))]
 
 
 def _score(fit: BayesianGrowth, value: float) -> str:
@@ -58,7 +89,9 @@ def _score(fit: BayesianGrowth, value: float) -> str:
 
 def _amount(fit: BayesianGrowth, value: float) -> str:
     """A difference between scores."""
-    return f"{wording.decimal(100 * value, 1)} points" if fit.is_share else wording.decimal(value)
+    if not fit.is_share:
+        return wording.decimal(value)
+    return say("{n} percentage points", n=wording.decimal(100 * value, 1))
 
 
 def risk(document: ReportDocument) -> Html | None:
@@ -67,35 +100,50 @@ def risk(document: ReportDocument) -> Html | None:
     if found is None or found.churn_risk is None:
         return None
     days, limits = document.kpi_count("S_horizon_days") or 14, document.kpi_limits("S")
-    likely = f" (95% interval {wording.percent_interval(*limits)})" if limits is not None else ""
-    sentence = (
-        f"The risk of a pause of {days} days or more is {wording.percent(found.churn_risk)}{likely}: "
-        f"{risk_word(found.churn_risk)}. Low is good."
+    sentence = say(
+        "The risk of a pause of {days} days or more is {percent}: {word}. Low is good.",
+        days=days,
+        percent=wording.percent(found.churn_risk),
+        word=risk_word(found.churn_risk),
     )
-    return Html(paragraph(text(sentence), "finding") + _reasons(document))
+    if limits is not None:
+        sentence = f"{sentence} {say('95% interval: {interval}.', interval=wording.percent_interval(*limits))}"
+    return Html(paragraph(text(sentence, 400), "finding") + _reasons(document))
 
 
 def _reasons(document: ReportDocument) -> str:
-    stored = document.kpis.get("S_reasons")
-    reasons = [r for r in stored if isinstance(r, str) and r] if isinstance(stored, list | tuple) else []
+    reasons = _known_reasons(document)[:SHOWN_REASONS]
     if not reasons:
         return ""
-    items = "".join(f"<li>{text(reason, 300)}</li>" for reason in reasons[:SHOWN_REASONS])
-    return f'<p>What speaks most for and against it:</p><ul class="reasons">{items}</ul>' + paragraph(
-        "In brackets what is typical of all students. The model sees what goes along with a pause, not what causes it.",
-        "note",
+    items = "".join(f"<li>{text(reason, 300)}</li>" for reason in reasons)
+    heading = paragraph(say("What speaks most for and against it:"))
+    note = say(
+        "In brackets what is typical of all students. The model sees what goes along with a pause, not what causes it."
     )
+    return f'{heading}<ul class="reasons">{items}</ul>{paragraph(note, "note")}'
+
+
+def _known_reasons(document: ReportDocument) -> list[str]:
+    """The reasons by their codes; the stored English sentences for a row from before there were codes."""
+    codes = document.kpis.get("S_reason_codes")
+    if isinstance(codes, list | tuple):
+        return [words for words in map(plain_words.churn_reason, codes) if words]
+    stored = document.kpis.get("S_reasons")
+    if current().code != SOURCE_LANGUAGE or not isinstance(stored, list | tuple):
+        return []
+    return [reason for reason in stored if isinstance(reason, str) and reason]
 
 
 def provenance(document: ReportDocument) -> Html:
     """When the numbers were made, and on which scale."""
-    lines = [
-        f"Days and weeks are those of the time zone {text(document.time_zone)}; later answers are not in this report."
-    ]
-    lines += _linking_lines(document)
+    zone = say(
+        "Days and weeks are those of the time zone {zone}; later answers are not in this report.",
+        zone=text(document.time_zone),
+    )
+    lines = [zone, *_linking_lines(document)]
     if (made := document.generated_at) is not None:
         at = f"{made:%H:%M} {made.tzname() or ''}"
-        lines.append(f"Data of {text(wording.day(made.date(), year=True))}, {text(at)}.")
+        lines.append(say("Data of {day}, {time}.", day=text(wording.day(made.date(), year=True)), time=text(at)))
     return Html("<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>")
 
 
@@ -103,8 +151,10 @@ def _linking_lines(document: ReportDocument) -> list[str]:
     link = document.linking_constants
     if link is None or link.A is None or link.B is None:
         return []
-    n_anchors = link.n_anchors_used
-    anchors = f" from {wording.count(n_anchors, 'anchor question')}" if n_anchors is not None else ""
     constant = f"{'−' if link.B < 0 else '+'} {wording.decimal(abs(link.B), 3)}"
     scale = f"θ* = {wording.decimal(link.A, 3)} θ {constant}"
-    return [text(f"The newest calibration was put on the common scale by {scale}{anchors}.", 400)]
+    said = say("The newest calibration was put on the common scale by {scale}.", scale=scale)
+    if link.n_anchors_used is not None:
+        n = link.n_anchors_used
+        said = f"{said} {say_n('It has {n} anchor question.', 'It has {n} anchor questions.', n)}"
+    return [text(said, 400)]

@@ -1,15 +1,27 @@
-"""Advice from rules on the data. A rule gives advice only with enough evidence, and states that evidence."""
+"""Advice from rules on the data, as codes with values. A rule speaks only with enough evidence, which its values state.
+
+``advice_words`` has the words. The family's page and the teacher's page show the same advice; rules about a risk are for
+the teacher alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from seedtest_analytics.reporting import wording
 from seedtest_analytics.reporting.document import ReportDocument
-from seedtest_analytics.reporting.html import name
 from seedtest_analytics.reporting.kpi_cards import HIGH_RISK, delta_interval
-from seedtest_analytics.reporting.summary import Tally, TopicSummary, known_days, tally, topic_summaries, week_tally
+from seedtest_analytics.reporting.levels import LOW_ABILITY, match, newest_ability, topic_levels
+from seedtest_analytics.reporting.summary import (
+    Tally,
+    TopicSummary,
+    known_days,
+    tally,
+    topic_summaries,
+    week_tally,
+    weekly_tallies,
+)
 
 MIN_TOPIC_ANSWERS = 8
 MIN_RETRIES = 5
@@ -22,58 +34,95 @@ UNLIKELY, UNLIKELY_UPPER = 0.4, 0.5
 SLOWDOWN = 0.25
 MIN_TIMED = 10
 SHOWN_TOPICS = 2
+MOSTLY, FAR_SHARE = 0.5, 0.6
+MIN_ANSWERS, LOW_SHARE = 10, 0.45
+ENOUGH_ANSWERS = 20
+DROP, MIN_USUAL = 0.5, 10
+
+HELP_RULES = frozenset({"no_answers", "practice_dropped", "too_hard", "low_accuracy", "basics", "ability_fell"})
+"""A student needs help where one of these rules applies: the one definition for all reports and messages."""
+TEACHER_RULES = frozenset({"high_risk"})
+_ORDER = {"do": 0, "note": 1, "keep": 2}
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """``advice`` and ``because`` are markup. ``tone`` is 'do', 'keep' or 'note' (to talk about)."""
+    """``tone`` is 'do', 'keep' or 'note' (to talk about); ``values`` are what the words need, as JSON has it."""
 
     rule: str
     tone: str
-    advice: str
-    because: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The element of `report_artifacts.advice`."""
+        return {"rule": self.rule, "tone": self.tone, "values": self.values}
 
 
 def recommendations(document: ReportDocument) -> tuple[Recommendation, ...]:
     """The advice of all rules, the most pressing first; empty where nothing stands out."""
-    return tuple(found for rule in _RULES for found in rule(document))
+    found = [made for rule in _RULES for made in rule(document)]
+    return tuple(sorted(found, key=lambda made: _ORDER[made.tone]))
+
+
+def family_recommendations(document: ReportDocument, *, limit: int) -> tuple[Recommendation, ...]:
+    """At most ``limit`` pieces of advice for the family, the last one of what goes well if anything does."""
+    found = [made for made in recommendations(document) if made.rule not in TEACHER_RULES]
+    if len(found) <= limit:
+        return tuple(found)
+    praise = [made for made in found if made.tone == "keep"][:1]
+    return (*[made for made in found if made.tone != "keep"][: limit - len(praise)], *praise)[:limit]
+
+
+def needs_help(document: ReportDocument) -> bool:
+    """Whether somebody should look after the student this week."""
+    return any(made.rule in HELP_RULES for made in recommendations(document))
 
 
 def _silence(document: ReportDocument) -> Iterator[Recommendation]:
     if not week_tally(document).attempts:
-        yield Recommendation(
-            "no_answers",
-            "do",
-            advice="Start with one short session of about ten questions.",
-            because="There are no answers in this week, so most numbers below speak of earlier weeks.",
-        )
+        yield Recommendation("no_answers", "do")
 
 
-def _high_risk(document: ReportDocument) -> Iterator[Recommendation]:
-    risk = document.kpi("S")
-    if risk is not None and risk >= HIGH_RISK:
-        yield Recommendation(
-            "high_risk",
-            "note",
-            advice="A short word from the teacher now may help more than later.",
-            because=f"The risk of a longer pause is high ({wording.percent(risk)}).",
-        )
+def _dropped(document: ReportDocument) -> Iterator[Recommendation]:
+    """Practice that is at most half of what it was in the weeks before."""
+    now = week_tally(document).attempts
+    earlier = [t.attempts for monday, t in weekly_tallies(known_days(document)) if monday < document.week_start]
+    usual = sum(earlier[-3:]) / 3
+    if 0 < now <= DROP * usual and usual >= MIN_USUAL:
+        yield Recommendation("practice_dropped", "do", {"answers": now, "usual": round(usual)})
+
+
+def _difficulty(document: ReportDocument) -> Iterator[Recommendation]:
+    found = match(document)
+    if found is None:
+        return
+    values = {"easy": found.easy, "right": found.right, "hard": found.hard, "questions": found.total}
+    if found.hard >= MOSTLY * found.total:
+        yield Recommendation("too_hard", "do", values)
+    elif found.easy >= MOSTLY * found.total:
+        yield Recommendation("too_easy", "do", values)
+    elif found.easy + found.hard >= FAR_SHARE * found.total:
+        yield Recommendation("uneven", "do", values)
 
 
 def _weak_topics(document: ReportDocument) -> Iterator[Recommendation]:
     total = tally(known_days(document))
     weak = [s for s in topic_summaries(document) if _is_clearly_weaker(s, total)]
     weak.sort(key=lambda s: (s.period.share or 0.0, s.topic_id))
-    for i, topic in enumerate(weak[:SHOWN_TOPICS]):
-        shown = name(topic.topic_id)
-        yield Recommendation(
-            "weak_topic",
-            "do",
-            advice=f"Work on {shown} first." if i == 0 else f"Then work on {shown}.",
-            because=f"{topic.period.correct} of {topic.period.attempts} right (likely "
-            f"{wording.percent_interval(*topic.period.interval)}), "
-            f"against {wording.percent(total.without(topic.period).share or 0.0)} in the other topics.",
-        )
+    for topic in weak[:SHOWN_TOPICS]:
+        values = {**_topic_values(topic), "elsewhere": total.without(topic.period).share or 0.0}
+        yield Recommendation("weak_topic", "do", values)
+    known = {topic.topic_id for topic in weak[:SHOWN_TOPICS]}
+    begun = [t for t, level in topic_levels(document) if level == "begun" and t.topic_id not in known]
+    begun.sort(key=lambda s: (s.theta if s.theta is not None else 0.0, s.period.share or 0.0, s.topic_id))
+    for topic in begun[: SHOWN_TOPICS - len(known)]:
+        yield Recommendation("begun_topic", "do", {**_topic_values(topic), "theta": topic.theta})
+
+
+def _topic_values(topic: TopicSummary) -> dict[str, Any]:
+    low, high = topic.period.interval
+    total = topic.period
+    return {"topic": topic.topic_id, "correct": total.correct, "answers": total.attempts, "low": low, "high": high}
 
 
 def _is_clearly_weaker(topic: TopicSummary, total: Tally) -> bool:
@@ -82,45 +131,46 @@ def _is_clearly_weaker(topic: TopicSummary, total: Tally) -> bool:
     return topic.period.attempts >= MIN_TOPIC_ANSWERS and elsewhere is not None and topic.period.interval[1] < elsewhere
 
 
+def _accuracy(document: ReportDocument) -> Iterator[Recommendation]:
+    """Few right answers, or an ability at which questions of middle difficulty are too hard."""
+    total, ability = tally(known_days(document)), newest_ability(document)
+    share = total.share
+    if share is not None and total.attempts >= MIN_ANSWERS and share <= LOW_SHARE:
+        yield Recommendation("low_accuracy", "do", {"correct": total.correct, "answers": total.attempts})
+    elif ability is not None and ability.theta < LOW_ABILITY:
+        yield Recommendation("basics", "do", {"theta": ability.theta})
+
+
+def _evidence(document: ReportDocument) -> Iterator[Recommendation]:
+    """Too few answers to say more."""
+    answers = tally(known_days(document)).attempts
+    if 0 < answers < ENOUGH_ANSWERS:
+        yield Recommendation("more_answers", "do", {"answers": answers, "missing": ENOUGH_ANSWERS - answers})
+
+
+def _high_risk(document: ReportDocument) -> Iterator[Recommendation]:
+    risk = document.kpi("S")
+    if risk is not None and risk >= HIGH_RISK:
+        yield Recommendation("high_risk", "note", {"risk": risk})
+
+
 def _recovery(document: ReportDocument) -> Iterator[Recommendation]:
     wrong, met, share = document.kpi_count("R_t_n_wrong"), document.kpi_count("R_t_n_met_again"), document.kpi("R_t")
     can_return = document.repeated_share is None or document.repeated_share >= ITEMS_RETURN_SHARE
     by_topic, answers = document.kpi("R_t_topic"), document.kpi_count("R_t_topic_n")
     if not can_return:
         if by_topic is not None and answers is not None and answers >= MIN_TOPIC_ANSWERS and by_topic < LOW_RECOVERY:
-            yield Recommendation(
-                "topics_of_mistakes",
-                "do",
-                advice="Go back to the topics of the questions that went wrong, from easier questions up.",
-                because=f"Of {answers} new answers in these topics, about {wording.percent(by_topic)} were right.",
-            )
+            yield Recommendation("topics_of_mistakes", "do", {"answers": answers, "share": by_topic})
     elif wrong is not None and wrong >= MIN_RETRIES and met == 0:
-        yield Recommendation(
-            "retry_mistakes",
-            "do",
-            advice="Try again some of the questions that went wrong.",
-            because=f"None of {wrong} questions answered wrong has been met again.",
-        )
+        yield Recommendation("retry_mistakes", "do", {"wrong": wrong})
     elif share is not None and met is not None and met >= MIN_RETRIES and share < LOW_RECOVERY:
-        right = wording.percent(share)
-        yield Recommendation(
-            "explain_mistakes",
-            "do",
-            advice="Read the explanation before you try a wrong question again.",
-            because=f"Of {met} questions met again after a wrong answer, {right} were right this time.",
-        )
+        yield Recommendation("explain_mistakes", "do", {"met": met, "share": share})
 
 
 def _rhythm(document: ReportDocument) -> Iterator[Recommendation]:
     gap, sessions = document.kpi("mean_gap"), document.kpi_count("sessions")
     if gap is not None and sessions is not None and gap > LONG_GAP_DAYS:
-        counted = wording.count(sessions, "session")
-        yield Recommendation(
-            "shorter_gaps",
-            "do",
-            advice="Shorter sessions, more often, are remembered better.",
-            because=f"{counted} in 28 days, {wording.decimal(gap, 1)} days apart on average.",
-        )
+        yield Recommendation("shorter_gaps", "do", {"sessions": sessions, "gap": gap})
 
 
 def _goal(document: ReportDocument) -> Iterator[Recommendation]:
@@ -128,63 +178,44 @@ def _goal(document: ReportDocument) -> Iterator[Recommendation]:
     probability, upper = document.kpi("P"), document.kpi("P_upper")
     is_likely = upper is not None and upper >= UNLIKELY_UPPER
     is_default = document.kpi_text("P_target_source") == "default"
-    if probability is None or probability >= UNLIKELY or is_likely or is_default:
-        return
-    growth = "" if document.kpi_text("P_method") == "bayesian" else " if nothing changes"
-    yield Recommendation(
-        "goal_ahead",
-        "note",
-        advice="Talk about the goal: more practice, more time, or a nearer step first.",
-        because=f"The goal is reached with a probability of {wording.percent(probability)}{growth}.",
-    )
+    if probability is not None and probability < UNLIKELY and not is_likely and not is_default:
+        is_growing = document.kpi_text("P_method") == "bayesian"
+        yield Recommendation("goal_ahead", "note", {"probability": probability, "is_growing": is_growing})
 
 
 def _change(document: ReportDocument) -> Iterator[Recommendation]:
-    bounds = delta_interval(document)
-    if bounds is None or bounds[0] <= 0 <= bounds[1]:
+    bounds, change = delta_interval(document), document.kpi("delta_theta")
+    if bounds is None or change is None or bounds[0] <= 0 <= bounds[1]:
         return
-    change = wording.signed(document.kpi("delta_theta") or 0.0)
-    rule, tone, advice = (
-        ("ability_rose", "keep", "Keep going like this: it works.")
-        if bounds[0] > 0
-        else ("ability_fell", "note", "Look together at what has changed in the last two weeks.")
-    )
-    because = f"Ability changed by {change} logit in two weeks, more than chance explains."
-    yield Recommendation(rule, tone, advice=advice, because=because)
+    rule, tone = ("ability_rose", "keep") if bounds[0] > 0 else ("ability_fell", "note")
+    yield Recommendation(rule, tone, {"change": change})
 
 
 def _slower(document: ReportDocument) -> Iterator[Recommendation]:
     change = document.kpi("E_t_change")
     counts = (document.kpi_count("E_t_n_recent") or 0, document.kpi_count("E_t_n_previous") or 0)
     if change is not None and change <= -SLOWDOWN and min(counts) >= MIN_TIMED:
-        yield Recommendation(
-            "slower",
-            "note",
-            advice="See whether the questions have become harder; if not, a short review of the basics may help.",
-            because=f"A right answer typically takes {wording.percent(-change)} longer than in the 28 days before.",
-        )
+        yield Recommendation("slower", "note", {"change": -change})
 
 
 def _strong_topics(document: ReportDocument) -> Iterator[Recommendation]:
     strong = [s for s in topic_summaries(document) if s.period.attempts and s.period.interval[0] >= STRONG_SHARE]
     for topic in strong[:SHOWN_TOPICS]:
-        likely = wording.percent_interval(*topic.period.interval)
-        yield Recommendation(
-            "strong_topic",
-            "keep",
-            advice=f"{name(topic.topic_id)} is ready for harder questions.",
-            because=f"{topic.period.correct} of {topic.period.attempts} right (likely {likely}).",
-        )
+        yield Recommendation("strong_topic", "keep", _topic_values(topic))
 
 
 _RULES: tuple[Callable[[ReportDocument], Iterator[Recommendation]], ...] = (
     _silence,
-    _high_risk,
+    _dropped,
+    _difficulty,
     _weak_topics,
+    _accuracy,
     _recovery,
     _rhythm,
-    _goal,
+    _evidence,
+    _high_risk,
     _change,
+    _goal,
     _slower,
     _strong_topics,
 )

@@ -1,4 +1,4 @@
-"""The parts of the page that the cells of ``weekly_report.qmd`` show, as HTML.
+"""The parts of the teacher's page of a student that every student has, as HTML; the header serves the family's page too.
 
 A part that every student has says in a sentence that its data is missing. A part that only some students have (growth,
 forecast, risk, segment) is None without its data, and the page then omits its heading too.
@@ -7,10 +7,11 @@ forecast, risk, segment) is None without its data, and the page then omits its h
 from __future__ import annotations
 
 from seedtest_analytics.reporting import charts, wording
+from seedtest_analytics.reporting.chart_tables import tally_table, trend_table
 from seedtest_analytics.reporting.document import AbilityPoint, Goal, ReportDocument
 from seedtest_analytics.reporting.html import Html, figure, name, paragraph, table, text
 from seedtest_analytics.reporting.kpi_cards import KpiCard, kpi_cards
-from seedtest_analytics.reporting.recommendations import recommendations
+from seedtest_analytics.reporting.language import marked, say, say_n
 from seedtest_analytics.reporting.summary import (
     Z_95,
     Tally,
@@ -25,7 +26,6 @@ from seedtest_analytics.reporting.summary import (
 
 TREND_WEEKS = 12
 SHOWN_TOPICS = 15
-TONES = {"do": "To do", "keep": "Going well", "note": "To talk about"}
 ABILITY = (charts.ChartStyle(700, 250, css_class="wide"), charts.ChartStyle(340, 220, css_class="narrow"))
 SHARE_RIGHT = (charts.ChartStyle(340, 210, is_percent=True, y_limits=(0.0, 1.0)),)
 
@@ -33,23 +33,24 @@ SHARE_RIGHT = (charts.ChartStyle(340, 210, is_percent=True, y_limits=(0.0, 1.0))
 def header(document: ReportDocument) -> Html:
     """The student, the week, and the week in one sentence."""
     facts = [
-        ("Student", f'<span class="student">{name(document.user_id)}</span>'),
-        ("Week", text(wording.week(document.week_start))),
+        (say("Student"), f'<span class="student">{name(document.student)}</span>'),
+        (say("Week"), text(wording.week(document.week_start))),
     ]
-    items = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in facts)
-    return Html(f'<dl class="facts">{items}</dl>{paragraph(_week_sentence(document), "lead")}')
+    items = "".join(f"<div><dt>{text(label)}</dt><dd>{value}</dd></div>" for label, value in facts)
+    return Html(f'<dl class="facts">{items}</dl>{paragraph(week_sentence(document), "lead")}')
 
 
-def _week_sentence(document: ReportDocument) -> str:
+def week_sentence(document: ReportDocument) -> str:
+    """The answers of the week in one sentence, as markup."""
     week = week_tally(document)
     if not week.attempts:
-        return "No answers were recorded in this week."
-    days = sum(1 for _, t in daily_tallies(document) if t.attempts)
-    topics = sum(1 for s in topic_summaries(document) if s.week.attempts)
-    share = wording.percent(week.share or 0.0)
-    return (
-        f"<strong>{wording.count(week.attempts, 'answer')}</strong> on {wording.count(days, 'day')} in "
-        f"{wording.count(topics, 'topic')}, <strong>{text(share)}</strong> right."
+        return text(say("No answers were recorded in this week."))
+    return say(
+        "{answers} on {days} in {topics}, {share} right.",
+        answers=f"<strong>{text(wording.answers(week.attempts))}</strong>",
+        days=text(wording.days(sum(1 for _, t in daily_tallies(document) if t.attempts))),
+        topics=text(wording.topics(sum(1 for s in topic_summaries(document) if s.week.attempts))),
+        share=f"<strong>{text(wording.percent(week.share or 0.0))}</strong>",
     )
 
 
@@ -61,8 +62,8 @@ def kpis(document: ReportDocument) -> Html:
 def _kpi_card(card: KpiCard) -> str:
     spark = ""
     if card.history:
-        weeks = wording.count(len(card.history), "week")
-        spark = charts.sparkline(card.history, f"{card.title} over {weeks}", low=card.scale.low, high=card.scale.high)
+        title = say("{name} over {weeks}", name=card.title, weeks=wording.weeks(len(card.history)))
+        spark = charts.sparkline(card.history, title, low=card.scale.low, high=card.scale.high)
     headline = paragraph(text(card.headline), "value" if card.value is not None else "value none")
     parts = [f"<h3>{text(card.title)}</h3>", f'<div class="value-row">{headline}{spark}</div>']
     if card.value is not None:
@@ -72,7 +73,7 @@ def _kpi_card(card: KpiCard) -> str:
         parts.append(f'{bar}<p class="ends" aria-hidden="true">{ends}</p>')
     parts.append(paragraph(text(card.meaning, 400), "meaning"))
     if card.reason:
-        parts.append(paragraph(text(f"{card.reason[:1].upper()}{card.reason[1:]}."), "evidence"))
+        parts.append(paragraph(text(card.reason, 400), "evidence"))
     parts += [paragraph(text(line, 400), "evidence") for line in card.evidence]
     return f'<article class="kpi" data-kpi="{text(card.key)}">{"".join(parts)}</article>'
 
@@ -83,7 +84,7 @@ def ability(document: ReportDocument) -> Html:
     if not newest:
         return Html(paragraph(text(_no_ability(document), 400), "missing"))
     if len(newest) == 1:
-        note = paragraph("The course over time appears from the second week on.", "note")
+        note = paragraph(text(say("The course over time appears from the second week on.")), "note")
         return Html(_ability_sentence(newest) + note)
     return Html(_ability_sentence(newest) + _ability_charts(document, newest))
 
@@ -91,58 +92,82 @@ def ability(document: ReportDocument) -> Html:
 def _no_ability(document: ReportDocument) -> str:
     known = document.kpi("theta")
     if known is None:
-        return "No ability has been estimated yet: that takes answers to questions whose difficulty is known."
+        return say("No ability has been estimated yet: that takes answers to questions whose difficulty is known.")
     answers = document.kpi_count("theta_n_answers")
-    source = f", from {wording.count(answers, 'answer')}" if answers else ""
-    return f"No ability was estimated in the last eight weeks. The last one known is {wording.decimal(known)}{source}."
+    none = say("No ability was estimated in the last eight weeks.")
+    if not answers:
+        return f"{none} {say('The last one known is {value}.', value=wording.decimal(known))}"
+    last = say(
+        "The last one known is {value}, from {answers}.", value=wording.decimal(known), answers=wording.answers(answers)
+    )
+    return f"{none} {last}"
 
 
 def _ability_sentence(points: list[AbilityPoint]) -> str:
     last = points[-1]
-    interval = f" (95% interval {wording.interval(*_ability_bounds(last))})" if last.se is not None else ""
-    known = f"Ability is {wording.decimal(last.theta)}{interval} as of {wording.day(last.date, year=True)}."
+    value, day = wording.decimal(last.theta), wording.day(last.date, year=True)
+    if last.se is None:
+        known = say("Ability is {value} as of {day}.", value=value, day=day)
+    else:
+        interval = wording.interval(*ability_bounds(last))
+        known = say(
+            "Ability is {value} (95% interval {interval}) as of {day}.", value=value, interval=interval, day=day
+        )
     return paragraph(text(known, 400), "finding")
 
 
-def _ability_bounds(point: AbilityPoint) -> tuple[float, float]:
+def ability_bounds(point: AbilityPoint) -> tuple[float, float]:
+    """The 95% interval of an ability in logits."""
     se = point.se or 0.0
     return point.theta - Z_95 * se, point.theta + Z_95 * se
 
 
 def _ability_charts(document: ReportDocument, points: list[AbilityPoint]) -> str:
     shown = [
-        charts.TrendPoint(p.date, p.theta, *(_ability_bounds(p) if p.se is not None else (None, None))) for p in points
+        charts.TrendPoint(p.date, p.theta, *(ability_bounds(p) if p.se is not None else (None, None))) for p in points
     ]
     target = document.kpi("P_target")
-    reference = (target, "goal") if target is not None else None
+    reference = (target, say("goal")) if target is not None else None
     described = charts.described(shown)
-    chart = charts.trend(shown, "Ability over time", description=described, styles=ABILITY, reference=reference)
-    goal = " The dashed line is the goal." if reference else ""
-    return figure(
-        chart,
-        "Ability on the logit scale; 0 is the average student when the scale was set. "
-        f"The band is the 95% interval.{goal}",
+    chart = charts.trend(shown, say("Ability over time"), description=described, styles=ABILITY, reference=reference)
+    caption = say(
+        "Ability on the logit scale; 0 is the average student when the scale was set. The band is the 95% interval."
     )
+    if reference:
+        caption = f"{caption} {say('The dashed line is the goal.')}"
+    return figure(chart, text(caption, 400)) + trend_table(shown, (say("Day"), say("Ability")))
 
 
 def practice(document: ReportDocument) -> Html:
     """The answers of the week by day, and the share right by week."""
     figures = [_daily_figure(document), _weekly_figure(document)]
     if not any(figures):
-        return Html(paragraph("No answers were recorded in this week or the weeks before.", "missing"))
-    return Html(f'<div class="pair">{"".join(figures)}</div>')
+        return Html(paragraph(text(say("No answers were recorded in this week or the weeks before.")), "missing"))
+    return Html(f'<div class="pair">{"".join(f"<div>{made}</div>" for made in figures if made)}</div>')
 
 
 def _daily_figure(document: ReportDocument) -> str:
     days = daily_tallies(document)
     if not week_tally(document).attempts:
-        return paragraph("No answers in this week.", "missing") if known_days(document) else ""
+        return paragraph(text(say("No answers in this week.")), "missing") if known_days(document) else ""
     described = "; ".join(
-        f"{wording.weekday(d)} {t.attempts} answers, {t.correct} right" for d, t in days if t.attempts
+        say(
+            "{day}: {answers}, {right} right",
+            day=wording.weekday(d),
+            answers=wording.answers(t.attempts),
+            right=wording.whole(t.correct),
+        )
+        for d, t in days
+        if t.attempts
     )
-    chart = charts.daily_bars(days, "Answers on each day of the week", description=described)
-    legend = '<span class="key right"></span> right &#8195;<span class="key wrong"></span> wrong'
-    return figure(f"<h3>Day by day</h3>{chart}", f"{legend}; below each day the share right.")
+    chart = charts.daily_bars(days, say("Answers on each day of the week"), description=described)
+    legend = (
+        f'<span class="key right"></span> {text(say("right"))} &#8195;'
+        f'<span class="key wrong"></span> {text(say("wrong"))}'
+    )
+    caption = f"{legend}; {text(say('below each day the share right.'))}"
+    numbers = tally_table(days, say("Day"), shown=lambda day: wording.day(day, weekday=True))
+    return figure(f"<h3>{text(say('Day by day'))}</h3>{chart}", caption) + numbers
 
 
 def _weekly_figure(document: ReportDocument) -> str:
@@ -150,13 +175,22 @@ def _weekly_figure(document: ReportDocument) -> str:
     if len(weeks) < 2:
         return ""
     points = [charts.TrendPoint(monday, t.share or 0.0, *t.interval) for monday, t in weeks]
-    described = "; ".join(f"week of {wording.day(m)}: {t.correct} of {t.attempts} right" for m, t in weeks)
-    chart = charts.trend(points, "Share right by week", description=described, styles=SHARE_RIGHT)
-    return figure(
-        f"<h3>Week by week</h3>{chart}",
-        "Share right in each week (by its Monday) with its 95% interval. How "
-        "hard the questions were is not taken into account.",
+    described = "; ".join(
+        say(
+            "week of {day}: {right} of {answers} right",
+            day=wording.day(m),
+            right=wording.whole(t.correct),
+            answers=wording.whole(t.attempts),
+        )
+        for m, t in weeks
     )
+    chart = charts.trend(points, say("Share right by week"), description=described, styles=SHARE_RIGHT)
+    caption = say(
+        "Share right in each week (by its Monday) with its 95% interval. How hard the questions were is not taken into "
+        "account."
+    )
+    numbers = tally_table(weeks, say("Week of"), shown=wording.day)
+    return figure(f"<h3>{text(say('Week by week'))}</h3>{chart}", text(caption, 400)) + numbers
 
 
 def topics(document: ReportDocument) -> Html | None:
@@ -167,36 +201,60 @@ def topics(document: ReportDocument) -> Html | None:
     shown, rest = found[:SHOWN_TOPICS], found[SHOWN_TOPICS:]
     first = min(row.date for row in known_days(document))
     columns = 6 if any(topic.theta is not None for topic in shown) else 5
-    headings = ("Topic", "Right this week", "Right overall", "Share right", "Typical time", "Ability")
-    plus_minus = "; ± half of it" if columns == 6 else ""
-    caption = (
-        f"Answers from {wording.day(first, year=True)} to {wording.day(document.week_end, year=True)}. "
-        f"Bar: 95% interval{plus_minus}; tick: one half."
+    caption = say(
+        "Answers from {first} to {last}. An answer to a question with several topics counts in each of them. Bar: 95% "
+        "interval; tick: one half. Time: mean of the daily medians.",
+        first=wording.day(first, year=True),
+        last=wording.day(document.week_end, year=True),
     )
-    more = ""
-    if rest:
-        answers = sum(s.period.attempts for s in rest)
-        topics_ = wording.count(len(rest), "more topic")
-        more = paragraph(f"And {topics_} with {wording.count(answers, 'answer')}.", "note")
-    rows = (_topic_row(topic)[:columns] for topic in shown)
-    return Html(table(headings[:columns], rows, caption=text(caption), css_class="topics") + more)
+    if columns == 6:
+        caption = f"{caption} {say('Ability: ± half of its 95% interval.')}"
+    rows = [_topic_row(document, topic)[:columns] for topic in shown]
+    headings = [text(say(heading)) for heading in _TOPIC_HEADINGS[:columns]]
+    return Html(table(headings, rows, caption=text(caption, 600), css_class="topics") + more_topics(rest))
 
 
-def _topic_row(topic: TopicSummary) -> list[str]:
+_TOPIC_HEADINGS = (
+    marked("Topic"),
+    marked("Right this week"),
+    marked("Right overall"),
+    marked("Share right"),
+    marked("Time"),
+    marked("Ability"),
+)
+
+
+def more_topics(rest: tuple[TopicSummary, ...]) -> str:
+    """The topics beyond those shown, in one sentence; empty without any."""
+    if not rest:
+        return ""
+    answers = wording.answers(sum(s.period.attempts for s in rest))
+    said = say_n(
+        "And {n} more topic with {answers}.", "And {n} more topics with {answers}.", len(rest), answers=answers
+    )
+    return paragraph(text(said), "note")
+
+
+def _topic_row(document: ReportDocument, topic: TopicSummary) -> list[str]:
     share = topic.period.share or 0.0
-    bar = charts.share_bar(topic.period, f"{topic.period.correct} of {topic.period.attempts} right")
+    bar = charts.share_bar(
+        topic.period, say("{part} right", part=wording.part_of(topic.period.correct, topic.period.attempts))
+    )
     return [
-        name(topic.topic_id),
-        _of(topic.week),
-        _of(topic.period),
+        name(document.topic(topic.topic_id)),
+        text(tally_cell(topic.week)),
+        text(tally_cell(topic.period)),
         f'<span class="share-cell">{bar}{text(wording.percent(share))}</span>',
         text(wording.seconds(topic.typical_time_ms)) if topic.typical_time_ms is not None else "–",
         _ability_cell(topic),
     ]
 
 
-def _of(total: Tally) -> str:
-    return f"{total.correct:,} of {total.attempts:,}" if total.attempts else "–"
+def tally_cell(total: Tally) -> str:
+    """``7 of 9`` for a table: right answers of all; a dash without an answer."""
+    if not total.attempts:
+        return "–"
+    return say("{right} of {answers}", right=wording.whole(total.correct), answers=wording.whole(total.attempts))
 
 
 def _ability_cell(topic: TopicSummary) -> str:
@@ -209,51 +267,57 @@ def _ability_cell(topic: TopicSummary) -> str:
 def goals(document: ReportDocument) -> Html:
     """The student's own targets beside the ability in each topic."""
     if not document.goals:
-        is_default = document.kpi_text("P_target_source") == "default"
-        used = " The goal probability is about the default goal." if is_default else ""
-        return Html(paragraph(f"No goal has been set.{used}", "missing"))
+        none = say("No goal has been set.")
+        if document.kpi_text("P_target_source") == "default":
+            none = f"{none} {say('The goal probability is about the default goal.')}"
+        return Html(paragraph(text(none, 400), "missing"))
     known = {s.topic_id: s for s in topic_summaries(document)}
     ordered = sorted(document.goals, key=lambda g: (-g.priority, g.topic_id))
-    rows = (_goal_row(goal, known.get(goal.topic_id)) for goal in ordered[:SHOWN_TOPICS])
-    headings = ("Topic", "Goal", "Ability now", "Where it stands", "Priority")
-    return Html(table(headings, rows, caption="Goals and abilities on the logit scale.", css_class="goals"))
+    rows = [_goal_row(document, goal, topic=known.get(goal.topic_id)) for goal in ordered[:SHOWN_TOPICS]]
+    headings = [text(say(heading)) for heading in _GOAL_HEADINGS]
+    return Html(table(headings, rows, caption=text(say("Goals and abilities on the logit scale.")), css_class="goals"))
 
 
-def _goal_row(goal: Goal, topic: TopicSummary | None) -> list[str]:
-    target = text(wording.decimal(goal.target_level)) if goal.target_level is not None else "no level set"
+_GOAL_HEADINGS = (marked("Topic"), marked("Goal"), marked("Ability now"), marked("Where it stands"), marked("Priority"))
+
+
+def _goal_row(document: ReportDocument, goal: Goal, *, topic: TopicSummary | None) -> list[str]:
+    target = wording.decimal(goal.target_level) if goal.target_level is not None else say("no level set")
     ability = _ability_cell(topic) if topic else "–"
-    return [name(goal.topic_id), target, ability, _distance(goal.target_level, topic), str(goal.priority)]
+    shown = name(document.topic(goal.topic_id))
+    return [shown, text(target), ability, text(_distance(goal.target_level, topic)), text(goal.priority)]
 
 
 def _distance(target: float | None, topic: TopicSummary | None) -> str:
     if target is None or topic is None or topic.theta is None:
-        return "not known yet"
+        return say("not known yet")
     gap, margin = target - topic.theta, Z_95 * (topic.theta_sd or 0.0)
     if abs(gap) <= margin:
-        return "close: within what the estimate can tell"
-    return f"{text(wording.decimal(abs(gap)))} {'to go' if gap > 0 else 'above the goal'}"
+        return say("close: within what the estimate can tell")
+    if gap > 0:
+        return say("{amount} to go", amount=wording.decimal(gap))
+    return say("{amount} above the goal", amount=wording.decimal(-gap))
 
 
-def advice(document: ReportDocument) -> Html:
-    """The recommendations of the rules, followed by those of other systems."""
-    made = [(r.tone, r.advice, r.because) for r in recommendations(document)]
-    made += [
-        ("do", _given(g.topic_id, g.reason), _given_evidence(g.total_correct, g.total_attempts))
-        for g in document.recommendations
-    ]
-    if not made:
-        return Html(paragraph("Nothing stands out this week: the data gives no reason to change anything.", "missing"))
-    items = "".join(
-        f'<li class="{tone}"><span class="tone">{TONES[tone]}</span> <strong>{what}</strong>'
-        f"{paragraph(because, 'because') if because else ''}</li>"
-        for tone, what, because in made
-    )
-    return Html(f'<ul class="advice">{items}</ul>')
+def about(document: ReportDocument) -> Html:
+    """What the numbers of the page mean and where they come from."""
+    from seedtest_analytics.reporting.model_views import provenance
+
+    return Html("".join(paragraph(text(say(line), 600)) for line in _ABOUT) + str(provenance(document)))
 
 
-def _given(topic_id: str | None, reason: str) -> str:
-    return f"{name(topic_id)}: {text(reason, 400)}" if topic_id else text(reason, 400)
-
-
-def _given_evidence(correct: int | None, attempts: int | None) -> str:
-    return f"{correct:,} of {attempts:,} right." if correct is not None and attempts is not None else ""
+_ABOUT = (
+    marked(
+        "Ability is estimated from right and wrong answers together with how hard each question is. It is given in "
+        "logits: 0 is the average student when the scale was set, and one logit more means odds of a right answer 2.7 "
+        "times as high."
+    ),
+    marked(
+        "Intervals say how sure a number is: the true value is inside a 95% interval 19 times out of 20. The fewer the "
+        "answers, the wider it is. Where there are too few answers, the report says so and gives no number."
+    ),
+    marked(
+        "Only answered questions count. A question left open is neither right nor wrong. Times are those that were "
+        "recorded."
+    ),
+)

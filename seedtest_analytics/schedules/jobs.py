@@ -122,7 +122,7 @@ write_weekly_messages = dg.define_asset_job(
 )
 generate_weekly_report = dg.define_asset_job(
     "generate_weekly_report",
-    selection=dg.AssetSelection.assets("weekly_report"),
+    selection=dg.AssetSelection.assets("weekly_report", "report_pages"),
     description="One report per student for the last closed week.",
 )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import field_validator
 
@@ -13,11 +12,21 @@ from seedtest_analytics.settings.group import SettingsGroup, option, variable
 class ReportSettings(SettingsGroup):
     """Weekly report (contract 8)."""
 
-    report_format: Literal["html"] = variable(
-        "html", "REPORT_FORMAT", description="html; pdf, which legacy jobs set, gives html and a warning."
+    report_format: Literal["html", "pdf", "both"] = variable(
+        "html", "REPORT_FORMAT", description="Format of the family's page: html, pdf or both."
     )
-    language: Literal["en", "ko"] = variable(
-        "en", "REPORT_LANGUAGE", description="Language of a reader for whom no other one is known: en or ko."
+    language: str = variable(
+        "en",
+        "REPORT_LANGUAGE",
+        description="Language of a reader without one in users.language: en, ko, or another catalogue.",
+    )
+    teacher_pages: bool = variable(
+        True, "REPORT_TEACHER_PAGES", description="Whether each student also has a page for teachers."
+    )
+    silent_students: Literal["page", "none"] = variable(
+        "page",
+        "REPORT_SILENT_STUDENTS",
+        description="What a student without an answer in the week gets: page (how to come back) or none.",
     )
     max_users: int | None = option(
         None,
@@ -29,10 +38,16 @@ class ReportSettings(SettingsGroup):
         None, "PARALLEL", ge=1, description="Reports rendered in parallel; if unset, the number of cores."
     )
 
-    @field_validator("report_format", mode="before")
+    @field_validator("language")
     @classmethod
-    def _html_for_pdf(cls, value: Any) -> Any:
-        if value != "pdf":
-            return value
-        warnings.warn("REPORT_FORMAT=pdf is retired; reports are rendered as html, which prints on A4", stacklevel=1)
-        return "html"
+    def _has_a_catalogue(cls, value: str) -> str:
+        from seedtest_analytics.reporting.language import languages
+
+        if value not in languages():
+            raise ValueError(f"there is no catalogue for it; use one of {', '.join(languages())}")
+        return value
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats of the family's page."""
+        return ("html", "pdf") if self.report_format == "both" else (self.report_format,)

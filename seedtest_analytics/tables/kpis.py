@@ -74,6 +74,11 @@ def _verdict(name: str) -> tuple[KpiKey, KpiKey]:
     )
 
 
+def _code(kpi: str, *codes: str) -> KpiKey:
+    """The reason of a missing KPI as a code, which reports put into the reader's language."""
+    return _word(f"{kpi}_reason_code", f"Code of {kpi}_reason.", *codes)
+
+
 _KEYS: dict[str, tuple[KpiKey, ...]] = {
     "I_t": (
         KpiKey(
@@ -85,6 +90,7 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
         _word("I_t_mode", "Unit of the change.", "theta", "accuracy"),
         _word("I_t_method", "Source of delta_theta: ability over time, or the two windows.", "dynamic", "static"),
         KpiKey("I_t_reason", "Why I_t is null.", type="string"),
+        _code("I_t", "no_answers_28d", "no_answers_14d", "no_answers_previous_14d"),
         KpiKey("I_t_n_recent", "Answers in the recent 14 days.", type="integer", minimum=0),
         KpiKey("I_t_n_previous", "Answers in the previous 14 days.", type="integer", minimum=0),
         KpiKey("delta_theta", "Ability in the recent window minus that in the previous one (logit)."),
@@ -102,6 +108,7 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
         ),
         KpiKey("E_t_change", "E_t before it is limited to 0..1; negative means slower."),
         KpiKey("E_t_reason", "Why E_t is null.", type="string"),
+        _code("E_t", "no_times_56d", "no_times_28d", "no_times_previous_28d", "zero_time"),
         KpiKey("E_t_n_recent", "Timed right answers in the recent 28 days.", type="integer", minimum=0),
         KpiKey("E_t_n_previous", "Timed right answers in the previous 28 days.", type="integer", minimum=0),
     ),
@@ -113,6 +120,7 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
             maximum=1,
         ),
         KpiKey("R_t_reason", "Why R_t is null.", type="string"),
+        _code("R_t", "no_mistakes", "not_met_again"),
         KpiKey("R_t_n_wrong", "Items answered wrong in the previous 28 days.", type="integer", minimum=0),
         KpiKey("R_t_n_met_again", "Of these, met again in the recent 28 days.", type="integer", minimum=0),
         KpiKey(
@@ -126,6 +134,7 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
     "A_t": (
         KpiKey("A_t", "Engagement over 28 days: sessions, gaps, hints and time.", minimum=0, maximum=1),
         KpiKey("A_t_reason", "Why A_t is null.", type="string"),
+        _code("A_t", "no_attempts_28d"),
         KpiKey("A_t_assumed", "Components without data, which count as 0.5.", type="array"),
         KpiKey("A_t_n_attempts", "Attempts in the 28 days.", type="integer", minimum=0),
         KpiKey("sessions", "Sessions in the 28 days.", type="integer", minimum=0),
@@ -149,6 +158,7 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
         KpiKey("P_fit_week", "Week of the growth fit used.", type="string"),
         KpiKey("P_fit_note", "Why the fit of the row's week is not used.", type="string"),
         KpiKey("P_reason", "Why P is null.", type="string"),
+        _code("P", "no_ability"),
         KpiKey("theta", "Current ability in P (logit)."),
         KpiKey("ability_estimate", "Same as theta, for older readers (logit)."),
         KpiKey("theta_n_answers", "Answers behind theta.", type="integer", minimum=0),
@@ -184,6 +194,11 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
         KpiKey("S_fit_run_id", "Churn fit used.", type="string"),
         KpiKey("S_fit_note", "Why the newest fit is not used.", type="string"),
         KpiKey("S_reasons", "The strongest reasons for a higher or lower S, in words.", type="array"),
+        KpiKey(
+            "S_reason_codes",
+            "The same as codes: [{raises_risk, parts: [{covariate, value, typical}]}]; value is null where not known.",
+            type="array",
+        ),
         KpiKey("S_horizon_days", "Horizon of S in days.", type="integer", minimum=1),
         KpiKey("S_days_silent", "Days since the last attempt.", minimum=0),
         KpiKey("S_n_sessions", "Sessions in the last 56 days.", type="integer", minimum=0),
@@ -214,7 +229,7 @@ _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("P_n_weeks", "assets.growth.bayesian.goals.predictions"),
         ("P_score_unit", "assets.growth.bayesian.scores.WeeklyScores.unit", _NORMAL),
         ("P_method", "sql/kpis/P.sql:insert_bayesian", _NORMAL),
-        ("P_reason", _NORMAL),
+        ("P_reason P_reason_code", _NORMAL),
         ("P_method_reason P_fit_run_id P_fit_week P_fit_note", "assets.kpis.goal.choose_fit"),
         ("P_lower P_upper", *PREDICTED_BY, _PUBLISHED),
         ("P_verdict P_verdict_reason theta_verdict theta_verdict_reason", _DECIDED),
@@ -238,7 +253,7 @@ _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("S_lower S_upper", "stats.survival.churn.ChurnModel.predict_silence", _PUBLISHED),
         ("S_verdict S_verdict_reason", _DECIDED),
         ("S_model", _APPLIED),
-        ("S_reasons", "stats.survival.churn.ChurnModel.reasons"),
+        ("S_reasons S_reason_codes", "stats.survival.churn.ChurnModel.reasons"),
         ("S_method", "assets.churn.scores.stage_churn_risk", "sql/kpis/S.sql"),
         ("S_method_reason S_fit_run_id S_fit_note", "assets.churn.scores.scorer_for"),
     ),

@@ -1,8 +1,16 @@
 """Rendered reports."""
 
-from sqlalchemy import BigInteger, Date, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Date, Index, Integer, Table, Text, UniqueConstraint
 
-from seedtest_analytics.tables.declare import column, computed_by, computed_column, metadata, student_column
+from seedtest_analytics.tables.declare import (
+    JSONB,
+    column,
+    computed_by,
+    computed_column,
+    metadata,
+    student_column,
+    week_column,
+)
 
 report_artifacts = Table(
     "report_artifacts",
@@ -22,6 +30,19 @@ report_artifacts = Table(
     column("sha256", Text, comment="Digest of the file."),
     column("size_bytes", Integer, comment="Size of the file.", unit="bytes", minimum=1),
     column("renderer", Text, comment="Renderer: 'quarto' or 'embedded'."),
+    column("language", Text, comment="Language of the report."),
+    column(
+        "advice",
+        JSONB,
+        comment="[{rule, tone, values}]: the advice as codes, the most pressing first; readers put it into words.",
+        derived_from=("weekly_kpi.kpis", "features_topic_daily.correct", "mirt_ability.theta"),
+    ),
+    column(
+        "needs_help",
+        Boolean,
+        comment="Somebody should look after the student: a rule of `reporting.recommendations.HELP_RULES` applies.",
+        derived_from=("weekly_kpi.kpis", "features_topic_daily.correct", "mirt_ability.theta"),
+    ),
     UniqueConstraint("user_id", "week_start", "format", name="uq_report_artifacts_user_week_format"),
     Index("ix_report_artifacts_user_week", "user_id", "week_start"),
     Index("ix_report_artifacts_generated_at", "generated_at"),
@@ -31,5 +52,41 @@ computed_by(
     report_artifacts,
     "assets.report_store.row_of",
     ("url", "resources.store.folder.FolderStore.url", "resources.store.s3.S3Store.url"),
-    ("sha256 size_bytes", "resources.quarto.renderer.RenderedReport"),
+    ("sha256 size_bytes", "resources.quarto.renderer.RenderedPage"),
+    ("advice", "reporting.recommendations.recommendations"),
+    ("needs_help", "reporting.recommendations.needs_help"),
+)
+
+report_pages = Table(
+    "report_pages",
+    metadata,
+    column(
+        "page",
+        Text,
+        comment="'teacher': the teacher's page of a student; 'index': the links of a week.",
+        primary_key=True,
+        allowed=("teacher", "index"),
+    ),
+    column(
+        "subject",
+        Text,
+        comment="Raw id of the student; empty for the index.",
+        primary_key=True,
+        pii="pseudonymous",
+        derived_from=("weekly_kpi.user_id",),
+    ),
+    week_column(primary_key=True),
+    column("language", Text, comment="Language of the page.", nullable=False),
+    column("url", Text, comment="Where the file is.", nullable=False, pii="pseudonymous"),
+    computed_column("generated_at", "When the content of the file last changed."),
+    column("sha256", Text, comment="Digest of the file.", nullable=False),
+    column("size_bytes", Integer, comment="Size of the file.", unit="bytes", minimum=1, nullable=False),
+    Index("ix_report_pages_week", "week_start"),
+    comment="HTML pages of a week besides the families' reports: of teachers, and the index.",
+)
+computed_by(
+    report_pages,
+    "assets.report_store.page_row_of",
+    ("url", "resources.store.folder.FolderStore.url", "resources.store.s3.S3Store.url"),
+    ("sha256 size_bytes", "resources.quarto.renderer.RenderedPage"),
 )

@@ -137,6 +137,23 @@ classroom = Table(
     comment="Classrooms of organisations.",
 )
 
+student_name = Table(
+    "student_name",
+    metadata,
+    student_column(None, primary_key=True),
+    column("name", Text, comment="Name that reports show instead of the id.", nullable=False, pii="free_text"),
+    comment="Names of students; a student without a row is shown by id.",
+)
+
+topic_name = Table(
+    "topic_name",
+    metadata,
+    column("topic_id", Text, comment="Topic.", primary_key=True),
+    column("language", Text, comment="Language of the name, such as 'ko'.", primary_key=True),
+    column("name", Text, comment="Name that reports show instead of the id.", nullable=False),
+    comment="Names of topics by language; a topic without a row is shown by id.",
+)
+
 load_rejects = Table(
     "load_rejects",
     metadata,
@@ -199,6 +216,8 @@ SOURCE_TABLES = (
     "session",
     "interest_goal",
     "classroom",
+    "student_name",
+    "topic_name",
     "load_rejects",
     "item_number",
     "message_consent",

@@ -53,6 +53,7 @@ SELECT
         + 0.2 * CASE WHEN c.mean_seconds IS NULL THEN 0.5 ELSE c.dwell END
     END) || jsonb_strip_nulls(jsonb_build_object(
         'A_t_reason', CASE WHEN c.user_id IS NULL THEN 'no attempt in the last 28 days' END,
+        'A_t_reason_code', CASE WHEN c.user_id IS NULL THEN 'no_attempts_28d' END,
         'A_t_assumed', CASE WHEN cardinality(c.assumed) > 0 THEN to_jsonb(c.assumed) END,
         'A_t_n_attempts', COALESCE(c.n_attempts, 0),
         'sessions', COALESCE(c.sessions, 0),

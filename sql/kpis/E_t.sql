@@ -35,6 +35,12 @@ SELECT
             WHEN n_previous = 0 THEN 'no timed right answer in the 28 days before the last 28'
             WHEN median_previous <= 0 THEN 'the median time of the previous 28 days is zero'
         END,
+        'E_t_reason_code', CASE
+            WHEN n_recent = 0 AND n_previous = 0 THEN 'no_times_56d'
+            WHEN n_recent = 0 THEN 'no_times_28d'
+            WHEN n_previous = 0 THEN 'no_times_previous_28d'
+            WHEN median_previous <= 0 THEN 'zero_time'
+        END,
         'E_t_n_recent', n_recent,
         'E_t_n_previous', n_previous
     )) AS kpis

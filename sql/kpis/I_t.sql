@@ -71,6 +71,11 @@ SELECT
             WHEN n_recent = 0 THEN 'no answer in the last 14 days'
             WHEN n_previous = 0 THEN 'no answer in the 14 days before the last 14'
         END,
+        'I_t_reason_code', CASE
+            WHEN n_recent = 0 AND n_previous = 0 THEN 'no_answers_28d'
+            WHEN n_recent = 0 THEN 'no_answers_14d'
+            WHEN n_previous = 0 THEN 'no_answers_previous_14d'
+        END,
         'I_t_n_recent', n_recent,
         'I_t_n_previous', n_previous,
         'delta_theta', delta_theta,

@@ -57,6 +57,7 @@ SELECT
             WHEN r.n_wrong IS NULL THEN 'no question answered wrong in the 28 days before the last 28'
             WHEN r.n_met_again = 0 THEN 'no question that went wrong came up again in the last 28 days'
         END,
+        'R_t_reason_code', CASE WHEN r.n_wrong IS NULL THEN 'no_mistakes' WHEN r.n_met_again = 0 THEN 'not_met_again' END,
         'R_t_n_wrong', COALESCE(r.n_wrong, 0),
         'R_t_n_met_again', COALESCE(r.n_met_again, 0),
         'R_t_topic', t.share,

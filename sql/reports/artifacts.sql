@@ -1,6 +1,6 @@
--- Rows of report_artifacts beside the objects of the store.
+-- Rows of report_artifacts and report_pages beside the objects of the store.
 -- Grain:  a student's report (of_week, of_student); all rows and all objects (orphans, examples).
--- Inputs: report_artifacts, and for orphans and examples the temporary table listed_object with the store's objects.
+-- Inputs: report_artifacts, report_pages, and for orphans and examples the temporary table listed_object with the store's objects.
 -- Params: week_start, format, verified (ids of students, as an array), user_id; most (of the examples).
 
 -- name: of_week
@@ -21,7 +21,11 @@ SELECT
     count(*) FILTER (WHERE o.url IS NULL) AS rows_without_object,
     count(*) FILTER (WHERE r.url IS NULL) AS objects_without_row,
     count(*) FILTER (WHERE r.size_bytes <> o.size_bytes) AS other_size
-FROM report_artifacts AS r
+FROM (
+    SELECT url, size_bytes FROM report_artifacts
+    UNION ALL
+    SELECT url, size_bytes FROM report_pages
+) AS r
 FULL JOIN listed_object AS o ON o.url = r.url;
 
 -- name: examples
@@ -32,7 +36,11 @@ SELECT
         ELSE 'another size'
     END AS kind,
     COALESCE(r.url, o.url) AS url
-FROM report_artifacts AS r
+FROM (
+    SELECT url, size_bytes FROM report_artifacts
+    UNION ALL
+    SELECT url, size_bytes FROM report_pages
+) AS r
 FULL JOIN listed_object AS o ON o.url = r.url
 WHERE r.url IS NULL OR o.url IS NULL OR r.size_bytes <> o.size_bytes
 ORDER BY kind, url

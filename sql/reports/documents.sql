@@ -2,7 +2,7 @@
 -- Grain:  student with a KPI row in the week.
 -- Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily, attempt, mirt_item_bank, mirt_fit_meta,
 --         growth_prediction, growth_brms_meta, survival_fit_meta, prophet_fit_meta, prophet_anomalies, user_segment,
---         segment_profile.
+--         segment_profile, segment_meta, ability_state, student_name.
 -- Params: week_start, as_of, timezone, max_users (the most active students; NULL: all), user_id (one student; NULL: all).
 -- Scale:  abilities, goals, discrimination and difficulty are on the platform's linked scale. linking_constants map the
 --         newest calibration's own scale to it: θ* = A θ + B.
@@ -113,7 +113,9 @@ SELECT
         'generated_at', CAST(:as_of AS timestamptz),
         'kpis', s.kpis,
         'kpi_history', COALESCE(h.value, '[]'::jsonb),
+        'student_name', n.name,
         'ability_trend', COALESCE(a.value, '[]'::jsonb),
+        'ability_pace', CASE WHEN e.user_id IS NOT NULL THEN jsonb_build_object('per_week', e.slope, 'se', e.slope_se) END,
         'goals', COALESCE(g.value, '[]'::jsonb),
         'topic_features', COALESCE(t.value, '[]'::jsonb),
         'item_params', COALESCE(i.value, '[]'::jsonb),
@@ -140,7 +142,8 @@ SELECT
         'repeated_share', (SELECT share FROM repeated),
         'user_segment', CASE WHEN u.user_id IS NOT NULL THEN jsonb_build_object(
             'segment_label', u.segment_label, 'segment_description', p.segment_description,
-            'features_snapshot', u.features_snapshot, 'assigned_at', u.assigned_at
+            'features_snapshot', u.features_snapshot, 'assigned_at', u.assigned_at,
+            'centre', COALESCE(p.centre, '{}'::jsonb), 'n_segments', m.n_clusters, 'jaccard', p.jaccard
         ) END
     )::text AS document
 FROM student AS s
@@ -153,6 +156,9 @@ LEFT JOIN growth_prediction AS w
 LEFT JOIN growth_brms_meta AS b ON b.run_id = w.run_id
 LEFT JOIN survival_fit_meta AS c ON c.run_id = s.kpis ->> 'S_fit_run_id'
 LEFT JOIN user_segment AS u ON u.user_id = s.user_id AND u.week_start <= :week_start
+LEFT JOIN segment_meta AS m ON m.run_id = u.run_id
+LEFT JOIN student_name AS n ON n.user_id = s.user_id
+LEFT JOIN ability_state AS e ON e.user_id = s.user_id AND e.week_start = CAST(:week_start AS date)
 LEFT JOIN segment_profile AS p ON p.run_id = u.run_id AND p.segment_id = u.segment_id
 LEFT JOIN LATERAL (
     SELECT

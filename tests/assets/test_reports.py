@@ -2,12 +2,15 @@
 
 import datetime as dt
 import errno
+import html
 import json
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 import numpy as np
@@ -27,6 +30,12 @@ from tests.assets._items import Bank, store_answers, week
 from tests.assets._week_runs import outcomes_of
 
 WEEK = "2026-03-02"
+
+
+@pytest.fixture(autouse=True)
+def one_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The family's page alone, which takes half the time."""
+    monkeypatch.setenv("REPORT_TEACHER_PAGES", "false")
 
 
 def made(engine: Engine, folder: Path, **config: Any) -> dg.ExecuteInProcessResult:
@@ -165,7 +174,8 @@ def test_the_page_of_the_asset_links_the_reports_and_a_hostile_name_stays_inside
     names = ["a](javascript:alert(1))", "../../etc/passwd", "<img src=x onerror=alert(1)>", "zoe"]
     store_kpis(database, names)
     result = made(database, tmp_path)
-    (event,) = result.asset_materializations_for_node("weekly_report")
+    events = result.asset_materializations_for_node("weekly_report")
+    (event,) = [event for event in events if event.asset_key == dg.AssetKey("weekly_report")]
     assert event.metadata["folder"] == dg.MetadataValue.path(str(tmp_path / "reports"))
     for number in (1, 2, 3):
         found = event.metadata[f"example_{number}"]
@@ -250,3 +260,90 @@ def test_an_old_week_shows_the_items_as_they_were_calibrated_then(database: Engi
     assert len(shown) == 24
     assert shown["3"] == pytest.approx(was["b"])
     assert current["b"] > was["b"] + 0.5
+
+
+def store_answers_of_the_week(engine: Engine, user: str) -> None:
+    execute(
+        engine,
+        "INSERT INTO features_topic_daily (user_id, topic_id, date, attempts, correct) VALUES (:user, 't-1', :day, 20, 6)",
+        {"user": user, "day": dt.date.fromisoformat(WEEK)},
+    )
+
+
+@pytest.fixture
+def users(database: Engine) -> Iterator[Engine]:
+    """A database in which a test may create the table users of the web application."""
+    yield database
+    execute(database, "DROP TABLE IF EXISTS users")
+
+
+def test_each_reader_gets_the_report_in_the_own_language_with_names(
+    database: Engine, users: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORT_LANGUAGE", "ko")
+    monkeypatch.setenv("REPORT_TEACHER_PAGES", "true")
+    store_kpis(database, ["anna", "ben", "cleo", "dan"])
+    execute(users, "CREATE TABLE users (id text, language text)")
+    execute(database, "INSERT INTO users VALUES ('anna', 'en-US'), ('ben', 'KO'), ('cleo', 'tlh'), ('gone', 'en')")
+    execute(database, "INSERT INTO student_name VALUES ('anna', 'Anna Kim'), ('ben', '김벤')")
+    execute(database, "INSERT INTO topic_name VALUES ('t-1', 'ko', '분수'), ('t-1', 'en', 'Fractions')")
+    for user in ("anna", "ben"):
+        store_answers_of_the_week(database, user)
+    assert made(database, tmp_path).success
+    rows = rows_of(database, "SELECT user_id, language, advice, needs_help FROM report_artifacts ORDER BY user_id")
+    assert [(row["user_id"], row["language"]) for row in rows] == [
+        ("anna", "en"),
+        ("ben", "ko"),
+        ("cleo", "ko"),
+        ("dan", "ko"),
+    ]
+    assert [one["rule"] for one in rows[0]["advice"]] == ["begun_topic", "low_accuracy"]
+    assert [row["needs_help"] for row in rows] == [True] * 4
+    for user, words in (("anna", ("Anna Kim", "Fractions", "Where you stand")), ("ben", ("김벤", "분수", "지금 수준"))):
+        page = html.unescape((tmp_path / "reports" / user / WEEK / "report.html").read_text())
+        assert all(word in page for word in words)
+        assert "t-1" not in page
+        assert user not in page
+    pages = rows_of(database, "SELECT page, subject, language, url FROM report_pages ORDER BY subject")
+    assert [(row["page"], row["subject"], row["language"]) for row in pages] == [
+        ("teacher", "anna", "en"),
+        ("teacher", "ben", "ko"),
+        ("teacher", "cleo", "ko"),
+        ("teacher", "dan", "ko"),
+    ]
+    for row in pages:
+        assert Path(unquote(urlsplit(row["url"]).path)).name == "teacher.html"
+        assert Path(unquote(urlsplit(row["url"]).path)).is_file()
+
+
+@pytest.mark.parametrize("columns", ["id text", "id uuid, region text", "language text"])
+def test_a_table_of_users_without_languages_is_passed_over(
+    database: Engine, users: Engine, tmp_path: Path, columns: str
+) -> None:
+    store_kpis(database, ["anna"])
+    execute(users, f"CREATE TABLE users ({columns})")
+    assert made(database, tmp_path).success
+    assert rows_of(database, "SELECT language FROM report_artifacts") == [{"language": "en"}]
+
+
+def test_a_student_without_answers_gets_no_report_by_the_setting(
+    database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORT_SILENT_STUDENTS", "none")
+    store_kpis(database, ["anna", "silent"])
+    store_answers_of_the_week(database, "anna")
+    assert made(database, tmp_path).success
+    assert rows_of(database, "SELECT user_id FROM report_artifacts") == [{"user_id": "anna"}]
+
+
+def test_both_formats_have_a_row_and_a_file_each(
+    database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORT_FORMAT", "both")
+    store_kpis(database, ["anna"])
+    assert made(database, tmp_path).success
+    rows = rows_of(database, "SELECT format, size_bytes FROM report_artifacts ORDER BY format")
+    assert [row["format"] for row in rows] == ["html", "pdf"]
+    folder = tmp_path / "reports" / "anna" / WEEK
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF-1.7")
+    assert (folder / "report.pdf").stat().st_size == rows[1]["size_bytes"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -17,12 +18,16 @@ def test_text_is_inert_and_loses_nothing_visible(raw: str) -> None:
     assert not set(shown) & set("<>\"'`{}[]$@\\*_|~")
     assert not any(c in shown for c in "\u202a\u202e\u2066\x00\n\r")
     visible = "".join(c for c in raw if not text(c).startswith("&#91;U"))
-    assert html.unescape(text(visible)) == visible
+    assert html.unescape(text(visible)) == unicodedata.normalize("NFC", visible)
 
 
 def test_names_are_isolated_and_cut() -> None:
     assert name("a\u202eb") == "<bdi>a&#91;U&#43;202E&#93;b</bdi>"
     assert len(html.unescape(text("x" * 5000))) == 200
+
+
+def test_jamo_of_a_syllable_become_the_syllable() -> None:
+    assert text("\u1100\u1161\u11a8") == "\uac01"
 
 
 def test_joiners_stay_and_directional_marks_do_not() -> None:

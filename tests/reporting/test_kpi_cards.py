@@ -53,9 +53,11 @@ def test_the_goal_says_what_it_assumes_and_how_old_its_evidence_is() -> None:
 
 
 def test_a_missing_kpi_gives_its_reason_and_no_number() -> None:
-    cards = {c.key: c for c in kpi_cards(document(kpis={"R_t": None, "R_t_reason": "no item was wrong"}))}
-    assert cards["R_t"].headline == "Not enough data"
-    assert cards["R_t"].reason == "no item was wrong"
+    kpis = {"R_t": None, "R_t_reason": "no item was wrong", "A_t_reason": "x", "A_t_reason_code": "no_attempts_28d"}
+    cards = {c.key: c for c in kpi_cards(document(kpis=kpis))}
+    assert cards["R_t"].headline == "Not enough data yet"
+    assert cards["R_t"].reason == "No item was wrong. One question that went wrong and comes up again is enough."
+    assert cards["A_t"].reason == "There is no attempt in the last 28 days. One session is enough."
     assert all(card.value is None and card.reason for card in cards.values())
 
 
@@ -105,7 +107,7 @@ def test_evidence_of_engagement_names_what_is_assumed() -> None:
     kpis = {"sessions": 1, "A_t_n_attempts": 9, "mean_gap": 2.04, "A_t_assumed": ["gap", "hints", "other"]}
     cards = {c.key: c for c in kpi_cards(document(kpis=kpis))}
     assert cards["A_t"].evidence == (
-        "From 1 session with 9 answers in 28 days.",
+        "From 1 session with 9 attempts in 28 days.",
         "On average 2.0 days from one session to the next.",
         "Not recorded and counted as middling: time between sessions, hints.",
     )
@@ -114,4 +116,4 @@ def test_evidence_of_engagement_names_what_is_assumed() -> None:
 def test_evidence_of_the_risk_says_when_the_student_was_last_active() -> None:
     for silent, shown in ((0.9, "less than a day before"), (1.9, "1 day before"), (20.0, "20 days before")):
         cards = {c.key: c for c in kpi_cards(document(kpis={"S_days_silent": silent, "S_n_sessions": 3}))}
-        assert cards["S"].evidence == (f"Last active {shown} the end of the week; 3 sessions in 56 days.",)
+        assert cards["S"].evidence == (f"Last active {shown} the end of the week. 3 sessions in 56 days.",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import get_args
 
 import pytest
@@ -11,11 +12,12 @@ from seedtest_analytics.assets.churn.panel import COLUMNS
 from seedtest_analytics.assets.churn.scores import FAMILIES
 from seedtest_analytics.reporting import plain_words
 from seedtest_analytics.reporting.document import Effect, ModelColumn
+from seedtest_analytics.reporting.language import speaking
 from seedtest_analytics.stats.segments import labels
 from seedtest_analytics.stats.segments.features import CONTRACT_FEATURES
 from seedtest_analytics.stats.survival import churn, reasons
 from seedtest_analytics.stats.survival.design import DesignColumn, possible_columns
-from seedtest_analytics.tables.kpis import KPI_KEYS
+from seedtest_analytics.tables.kpis import KPI_KEYS, REQUIRED_KEYS
 
 COVARIATES = tuple(dict.fromkeys((*churn.DEFAULT_COVARIATES, *COLUMNS)))
 POSSIBLE = [column for covariate in COVARIATES for column in possible_columns(covariate)]
@@ -33,6 +35,7 @@ WITHOUT_WORDS = {
     "I_t_mode": "chooses between two sentences",
     "I_t_method": "the change means the same by both",
     "P_score_unit": "chooses the unit of the numbers",
+    "theta_method": "the ability means the same by each",
 }
 
 
@@ -63,9 +66,29 @@ def test_every_covariate_has_a_subject_and_a_phrase_for_the_student(covariate: s
 
 @pytest.mark.parametrize("key", sorted(ALLOWED))
 def test_every_word_that_a_kpi_may_hold_has_words(key: str) -> None:
+    if key.endswith("_reason_code"):
+        return
     assert key in WORDS or key in WITHOUT_WORDS, f"say in plain_words what {key} means"
     if key in WORDS:
         assert set(WORDS[key]) == set(ALLOWED[key])
+
+
+def test_every_code_of_a_missing_kpi_has_words_and_every_kpi_says_what_is_enough() -> None:
+    codes = {code for key, allowed in ALLOWED.items() if key.endswith("_reason_code") for code in allowed}
+    assert codes == set(plain_words.KPI_REASONS)
+    assert set(plain_words.ENOUGH) == set(REQUIRED_KEYS)
+
+
+@pytest.mark.parametrize("covariate", COVARIATES)
+def test_a_code_of_a_reason_reads_as_the_stored_sentence(covariate: str) -> None:
+    for value, raises in ((0.4, True), (1.0, False), (12.0 if "days" in covariate else 0.6, True), (math.nan, True)):
+        part = reasons.Part(covariate, value, typical=0.5, log_hazard=-1.0 if raises else 1.0)
+        stored_words = reasons.phrase(covariate, value, typical=0.5)
+        known = None if math.isnan(value) else value
+        code = {"raises_risk": raises, "parts": [{"covariate": part.covariate, "value": known, "typical": 0.5}]}
+        start = "Raises" if raises else "Lowers"
+        if covariate in reasons.MISSING or known is not None:
+            assert plain_words.churn_reason(code) == f"{start} the risk: {stored_words}"
 
 
 def test_every_method_of_the_churn_model_has_words() -> None:
@@ -76,12 +99,11 @@ def test_every_method_of_the_churn_model_has_words() -> None:
 def test_every_label_of_a_segment_and_every_feature_reads_as_words() -> None:
     own = {labels.word(feature, side) for feature in CONTRACT_FEATURES for side in (1.0, -1.0)}
     made = {*labels.CONTRACT_RULES, *own, "average", "short_frequent_with_many_hints", "improving_2"}
-    assert {*labels.CONTRACT_RULES, "average"} == set(plain_words.SEGMENTS)
-    for label in made:
-        assert "_" not in plain_words.segment(label)
-    assert plain_words.segment("long_gaps_and_few_sessions_with_many_hints") == (
-        "long gaps and few sessions, many hints"
-    )
+    assert {*labels.CONTRACT_RULES, "average", *own} == set(plain_words.SEGMENTS)
+    with speaking("ko"):
+        for label in made:
+            assert not re.search("[a-z_]", plain_words.segment(label).replace("2", ""))
+    assert plain_words.segment("long_gaps_and_few_sessions_with_many_hints") == ("long gaps, few sessions, many hints")
     assert set(plain_words.HABITS) == set(CONTRACT_FEATURES)
 
 

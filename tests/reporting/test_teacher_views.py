@@ -68,15 +68,26 @@ def test_questions_are_counted_beside_the_ability() -> None:
 def test_habits_have_units_and_unknown_features_are_left_out() -> None:
     segment = {
         "segment_label": "efficient",
-        "segment_description": "Fast.",
+        "centre": {"gap": 2.5},
+        "n_segments": 3,
         "features_snapshot": {"gap": 1.8, "odd": 1, "sessions": None},
     }
     page = cell(teacher_views.habits(document(user_segment=segment)))
     assert "<bdi>getting faster, few hints</bdi>" in page
-    assert "The group: fast." in page
     assert page.count("<tr") == 2
     assert "1.8 days" in page
+    assert "2.5 days" in page
     assert "<table" not in str(teacher_views.habits(document(user_segment={"segment_label": "average"})))
+
+
+def test_one_group_is_no_group_and_an_unstable_one_is_not_shown() -> None:
+    for known, is_shown in (
+        ({"n_segments": 1}, False),
+        ({"n_segments": 3, "jaccard": 0.5}, False),
+        ({"n_segments": 3, "jaccard": 0.9}, True),
+    ):
+        made = teacher_views.habits(document(user_segment={"segment_label": "hint_heavy", **known}))
+        assert (made is not None) == is_shown
 
 
 def test_unusual_weeks_are_listed_by_their_distance() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from seedtest_analytics.partitions import DAY, Week
 from seedtest_analytics.settings import SurvivalSettings
 from seedtest_analytics.stats.survival.churn import ChurnModel
 from seedtest_analytics.stats.survival.panel import activity_states
+from seedtest_analytics.stats.survival.reasons import Reason
 from seedtest_analytics.stats.verification.recalibration import Decision, published
 from seedtest_analytics.stats.verification.verdict_words import BASE_RATE, WITHHELD
 from seedtest_analytics.tables.churn import survival_risk, survival_risk_history
@@ -247,6 +249,16 @@ def stage_churn_risk(run: WeekRun) -> None:
     connection.execute(statement(SQL, "merge_kpi"))
 
 
+def _code(found: Reason) -> dict[str, Any]:
+    """A reason as a code with its values, for readers of any language."""
+    parts = [{"covariate": p.covariate, "value": _known(p.value), "typical": _known(p.typical)} for p in found.parts]
+    return {"raises_risk": found.raises_risk, "parts": parts}
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
 def _kpi_rows(students: ScoredStudents, scorer: Scorer, *, horizon_days: int) -> pd.DataFrame:
     numbers = zip(*scorer.model.predict_silence(students.covariates, horizon_days), strict=True)
     reasons = scorer.model.reasons(students.covariates, SHOWN_REASONS)
@@ -260,6 +272,7 @@ def _kpi_rows(students: ScoredStudents, scorer: Scorer, *, horizon_days: int) ->
                 "S_method": FAMILIES[scorer.model.method],
                 "S_fit_run_id": scorer.run_id,
                 "S_reasons": [r.text for r in of_student],
+                "S_reason_codes": [_code(r) for r in of_student],
                 **note,
             }
         )

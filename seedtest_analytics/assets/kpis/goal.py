@@ -132,7 +132,7 @@ def _goal_keys(row: dict[str, Any], probability: float) -> dict[str, Any]:
     said = {"P_method_reason": row["method_reason"]} if row["method_reason"] else {}
     common = {"P_target": row["target"], "P_target_source": row["target_source"], **said}
     if probability != probability:  # NaN: no ability is known yet
-        return {"P": None, "P_reason": "no ability is known yet", **common}
+        return {"P": None, "P_reason": "no ability is known yet", "P_reason_code": "no_ability", **common}
     known: dict[str, Any] = {"P": float(probability), "sigma": float(row["expected_sd"])}
     known |= {"P_method": "normal", "P_score_unit": "logit"}
     ability = {"theta": row["theta"], "ability_estimate": row["theta"], "theta_n_answers": int(row["n_answers"])}

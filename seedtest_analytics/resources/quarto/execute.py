@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import contextvars
 import html
 import io
+import json
 import os
 import traceback
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from types import CodeType
 from typing import Any
 
 from seedtest_analytics.reporting.document import ReportDocumentError
+from seedtest_analytics.reporting.language import SOURCE_LANGUAGE, known_language
 from seedtest_analytics.resources.quarto.data_file import DATA_VARIABLE, private_data_file
 from seedtest_analytics.resources.quarto.errors import CellError, TemplateError
 from seedtest_analytics.resources.quarto.template import Cell, CompiledTemplate
@@ -51,15 +54,19 @@ def _runnable(template_name: str, cell: Cell) -> RunnableCell:
 
 def render_page(template: CompiledTemplate, cells: tuple[RunnableCell, ...], *, document: bytes) -> bytes:
     """The page of one document (the bytes of its data file); raises :class:`CellError`."""
-    namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
-    outputs = list[str]()
     with private_data_file(document) as path, _environment(DATA_VARIABLE, str(path)):
-        for cell in cells:
-            outputs.append(_run(template.name, cell, namespace=namespace))
-    page = [template.pieces[0]]
-    for output, piece in zip(outputs, template.pieces[1:], strict=True):
+        # In a separate context, so that the language that the first cell chooses ends with the page.
+        outputs = contextvars.copy_context().run(_run_all, template.name, cells)
+    pieces = template.spoken(known_language(json.loads(document).get("language"), SOURCE_LANGUAGE))
+    page = [pieces[0]]
+    for output, piece in zip(outputs, pieces[1:], strict=True):
         page += [output, piece]
     return "".join(page).encode()
+
+
+def _run_all(template_name: str, cells: tuple[RunnableCell, ...]) -> list[str]:
+    namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
+    return [_run(template_name, cell, namespace=namespace) for cell in cells]
 
 
 @contextlib.contextmanager

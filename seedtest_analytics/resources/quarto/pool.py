@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from seedtest_analytics.resources.quarto.errors import ReportError
-from seedtest_analytics.resources.quarto.worker import WorkerSetup
+from seedtest_analytics.resources.quarto.worker import Page, WorkerSetup
 from seedtest_analytics.scratch import sweep
 
 Key = TypeVar("Key")
@@ -104,8 +104,8 @@ class WorkerPool(Generic[Key]):
         while self._idle:
             self._idle.pop().close()
 
-    def map(self, jobs: Iterable[tuple[Key, bytes]]) -> Iterator[tuple[Key, bytes | str]]:
-        """Yield a page (bytes) or a failure (str) for each job as it finishes.
+    def map(self, jobs: Iterable[tuple[Key, bytes]]) -> Iterator[tuple[Key, list[Page] | str]]:
+        """Yield the pages or a failure (str) for each job as it finishes.
 
         Reads ``jobs`` as workers become free, so memory does not grow with their number. Leaving the loop early kills
         the busy workers.
@@ -139,7 +139,7 @@ class WorkerPool(Generic[Key]):
                 continue
             return worker
 
-    def _finished(self, busy: dict[Connection, tuple[Worker, Key]]) -> Iterator[tuple[Key, bytes | str]]:
+    def _finished(self, busy: dict[Connection, tuple[Worker, Key]]) -> Iterator[tuple[Key, list[Page] | str]]:
         """Wait until a worker answers, dies or runs out of time."""
         if not busy:
             return
@@ -154,9 +154,9 @@ class WorkerPool(Generic[Key]):
             worker.kill()
             yield key, f"it took longer than {self._timeout_s:g} s and was stopped"
 
-    def _answer(self, worker: Worker) -> bytes | str:
+    def _answer(self, worker: Worker) -> list[Page] | str:
         try:
-            answer: bytes | str = worker.connection.recv()[1]
+            answer: list[Page] | str = worker.connection.recv()[1]
         except (EOFError, OSError):
             reason = worker.exit_reason()
             worker.kill()

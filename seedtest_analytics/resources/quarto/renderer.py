@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
@@ -15,7 +15,7 @@ from seedtest_analytics.database.sql_files import top_folder
 from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.resources.quarto.errors import ReportError
 from seedtest_analytics.resources.quarto.pool import WorkerPool
-from seedtest_analytics.resources.quarto.template import compile_template, template_files
+from seedtest_analytics.resources.quarto.template import PAGES, compile_template, template_files
 from seedtest_analytics.resources.quarto.worker import WorkerSetup
 
 RendererName = Literal["quarto", "embedded"]
@@ -23,13 +23,12 @@ RendererChoice = Literal["auto", "quarto", "embedded"]
 
 
 @dataclass(frozen=True)
-class RenderedReport:
-    """A page and its columns of the table ``report_artifacts``."""
+class RenderedPage:
+    """A file of a report: the page ('family' or 'teacher') and its format ('html' or 'pdf')."""
 
-    user_id: str
-    week_start: dt.date
+    page: str
+    format: str
     content: bytes = field(repr=False)
-    renderer: RendererName
 
     @property
     def sha256(self) -> str:
@@ -40,6 +39,21 @@ class RenderedReport:
     def size_bytes(self) -> int:
         """Size of the page."""
         return len(self.content)
+
+
+@dataclass(frozen=True)
+class RenderedReport:
+    """The pages of one student and week."""
+
+    user_id: str
+    week_start: dt.date
+    pages: tuple[RenderedPage, ...]
+    renderer: RendererName
+
+    @property
+    def content(self) -> bytes:
+        """The first page in its first format."""
+        return self.pages[0].content
 
 
 @dataclass(frozen=True)
@@ -77,9 +91,12 @@ class ReportRenderer:
         *,
         timeout_s: float = 60.0,
         renderer: RendererChoice = "auto",
+        pages: Collection[str] = ("family",),
+        formats: tuple[str, ...] = ("html",),
     ) -> None:
         """Defaults: the platform's template and one worker per core; ``timeout_s`` is the time limit of one report.
 
+        ``pages`` are of :data:`.template.PAGES`; ``formats`` are those of the first one, the family's.
         'auto' uses the Quarto CLI if it is on the PATH. Raises :class:`.errors.TemplateError` for an unusable template and
         :class:`ReportError` if 'quarto' is requested but not installed.
         """
@@ -89,8 +106,9 @@ class ReportRenderer:
         template_files(self._folder)
         quarto = _chosen_quarto(renderer)
         self.renderer: RendererName = "embedded" if quarto is None else "quarto"
-        template = compile_template(self._folder) if quarto is None else None
-        setup = WorkerSetup(self._folder, quarto, template=template)
+        wanted = {page: PAGES[page] for page in PAGES if page in pages}
+        templates = {} if quarto else {page: compile_template(self._folder, main) for page, main in wanted.items()}
+        setup = WorkerSetup(self._folder, quarto, pages=wanted, formats=formats, templates=templates)
         self._pool: WorkerPool[tuple[str, dt.date]] = WorkerPool(
             setup, workers or available_cores(), timeout_s=timeout_s
         )
@@ -107,10 +125,11 @@ class ReportRenderer:
         """Yield one outcome per document as it finishes; reads ``documents`` as workers become free."""
         jobs = (((d.user_id, d.week_start), d.to_json()) for d in documents)
         for (user_id, week_start), answer in self._pool.map(jobs):
-            if isinstance(answer, bytes):
-                yield RenderedReport(user_id, week_start, content=answer, renderer=self.renderer)
-            else:
+            if isinstance(answer, str):
                 yield RenderFailure(user_id, week_start, message=answer)
+                continue
+            pages = tuple(RenderedPage(page, format_, content=content) for page, format_, content in answer)
+            yield RenderedReport(user_id, week_start, pages=pages, renderer=self.renderer)
 
     def render(self, document: ReportDocument) -> RenderedReport:
         """One report; raises :class:`ReportError` with the failure's message."""

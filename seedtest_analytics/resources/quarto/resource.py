@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
@@ -26,9 +26,20 @@ class QuartoResource(FixedResource):
     renderer: ClassVar[Literal["auto", "quarto", "embedded"]] = "auto"
 
     @contextmanager
-    def open(self, workers: int | None = None) -> Iterator[ReportRenderer]:
-        """A renderer; ``workers`` overrides the resource's own number."""
+    def open(
+        self,
+        workers: int | None = None,
+        *,
+        pages: Collection[str] = ("family",),
+        formats: tuple[str, ...] = ("html",),
+    ) -> Iterator[ReportRenderer]:
+        """A renderer of these pages and formats; ``workers`` overrides the resource's own number."""
         with ReportRenderer(
-            None, workers or self.workers, timeout_s=self.timeout_seconds, renderer=self.renderer
+            None,
+            workers or self.workers,
+            timeout_s=self.timeout_seconds,
+            renderer=self.renderer,
+            pages=pages,
+            formats=formats,
         ) as made:
             yield made

@@ -9,16 +9,22 @@ languages, inline code, and shortcodes other than ``include`` of a file in the s
 
 from __future__ import annotations
 
+import html
 import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seedtest_analytics.reporting.language import say, speaking
 from seedtest_analytics.resources.quarto.errors import TemplateError
 from seedtest_analytics.scratch import scratch_folder
 
 MAIN_FILE = "weekly_report.qmd"
+PAGES: dict[str, str] = {"family": MAIN_FILE, "teacher": "teacher_report.qmd"}
+"""The pages of a student and the file of each. A template folder may lack any but the first."""
+_TITLE, _LANGUAGE = "seedtest-report-title", "x-seedtest"
+"""Stand for the title and the language in a compiled page, which serves every language."""
 PANDOC_TIMEOUT_S = 120
 _INCLUDE = re.compile(r"^\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*$", re.MULTILINE)
 _SHORTCODE = re.compile(r"\{\{<.*?>\}\}", re.DOTALL)
@@ -42,42 +48,65 @@ class Cell:
 
 @dataclass(frozen=True)
 class CompiledTemplate:
-    """Static HTML pieces around the outputs of ``cells``: piece 0, cell 0, piece 1, …"""
+    """Static HTML pieces around the outputs of ``cells``: piece 0, cell 0, piece 1, …
+
+    ``title`` is a message; a page has it in the reader's language.
+    """
 
     name: str
+    title: str
     pieces: tuple[str, ...]
     cells: tuple[Cell, ...]
+
+    def spoken(self, code: str) -> tuple[str, ...]:
+        """The pieces with title and language in the language ``code``."""
+        with speaking(code):
+            title = html.escape(say(self.title))
+        return tuple(piece.replace(_TITLE, title).replace(_LANGUAGE, code) for piece in self.pieces)
 
 
 def template_files(folder: Path) -> tuple[Path, ...]:
     """The files of a template, sorted; raises :class:`TemplateError` if there is none."""
     if not (folder / MAIN_FILE).is_file():
         raise TemplateError(f"{MAIN_FILE} is not in the template folder {folder.name}/")
-    suffixes = {".qmd", ".css", ".html", ".yml", ".lua"}
+    suffixes = {".qmd", ".css", ".html", ".yml", ".lua", ".typ"}
     return tuple(sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in suffixes))
 
 
-def compile_template(folder: Path) -> CompiledTemplate:
-    """Read, check and convert the template; raises :class:`TemplateError`."""
-    import jupytext
+def front_matter(source: str, main: str) -> tuple[dict[str, Any], str]:
+    """The options of a template file and the rest of it; raises :class:`TemplateError`."""
     import yaml
 
-    template_files(folder)
-    source = expand_includes(_read(folder / MAIN_FILE), folder)
     header = _FRONT_MATTER.match(source)
     if header is None:
-        raise TemplateError(f"{MAIN_FILE} has no YAML header between two lines of ---")
-    options = yaml.safe_load(header[1]) or {}
+        raise TemplateError(f"{main} has no YAML header between two lines of ---")
+    return yaml.safe_load(header[1]) or {}, source[header.end() :]
+
+
+def compile_template(folder: Path, main: str = MAIN_FILE) -> CompiledTemplate:
+    """Read, check and convert a page of the template; raises :class:`TemplateError`."""
+    template_files(folder)
+    try:
+        return _compiled(folder, main)
+    except TemplateError as error:
+        raise TemplateError(str(error).replace(MAIN_FILE, main)) from None
+
+
+def _compiled(folder: Path, main: str) -> CompiledTemplate:
+    import jupytext
+
+    source = expand_includes(_read(folder / main), folder)
+    options, body = front_matter(source, main)
     foreign = _FOREIGN_CELL.search(source)
     if foreign is not None:
         raise TemplateError(f"{MAIN_FILE} has a cell in {foreign[1]}; only Python cells are supported")
-    notebook = jupytext.reads(source[header.end() :], fmt="Rmd")  # fmt="qmd" would call the quarto CLI
+    notebook = jupytext.reads(body, fmt="Rmd")  # fmt="qmd" would call the quarto CLI
     markdown, cells = _split(notebook.cells)
     pieces = _MARKED.split(_pandoc(markdown, options, folder=folder))
     order = [int(n) for n in pieces[1::2]]
     if order != list(range(len(cells))):
         raise TemplateError(f"{MAIN_FILE}: pandoc lost or moved a code cell; put each cell in a separate paragraph")
-    return CompiledTemplate(MAIN_FILE, tuple(pieces[::2]), cells=cells)
+    return CompiledTemplate(main, str(options.get("title", "")), pieces=tuple(pieces[::2]), cells=cells)
 
 
 def expand_includes(source: str, folder: Path, *, depth: int = 0) -> str:
@@ -136,11 +165,11 @@ def _pandoc(markdown: str, options: dict[str, Any], *, folder: Path) -> str:
     import pypandoc
     import yaml
 
-    html = (options.get("format") or {}).get("html") or {}
-    metadata = {"title": options.get("title", ""), "lang": options.get("lang", "en"), "document-css": False}
+    settings = (options.get("format") or {}).get("html") or {}
+    metadata = {"title": _TITLE, "lang": _LANGUAGE, "document-css": False}
     arguments = ["-f", "markdown", "-t", "html5", "--standalone", "--embed-resources", "--section-divs", "--mathml"]
-    arguments += [f"--css={path}" for path in _files(html.get("css"), folder)]
-    arguments += [f"--include-in-header={path}" for path in _files(html.get("include-in-header"), folder)]
+    for option in ("css", "include-in-header", "include-before-body", "include-after-body"):
+        arguments += [f"--{option}={path}" for path in _files(settings.get(option), folder)]
     source = f"---\n{yaml.safe_dump(metadata, allow_unicode=True)}---\n\n{markdown}\n"
     with scratch_folder("template") as scratch:
         done = subprocess.run(

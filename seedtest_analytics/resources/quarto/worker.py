@@ -2,7 +2,7 @@
 
 It is a separate program and not a multiprocessing child, so it neither imports the caller's main module nor depends on
 the caller's threads. It speaks pickles over an inherited socket: a :class:`WorkerSetup` is answered by
-``("ready", None)`` or ``("failed", message)``, then each ``bytes`` (a data file) by ``("done", page)`` or
+``("ready", None)`` or ``("failed", message)``, then each ``bytes`` (a data file) by ``("done", pages)`` or
 ``("failed", message)``. It ends when the socket closes.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,29 +20,60 @@ from seedtest_analytics.resources.quarto.errors import ReportError
 from seedtest_analytics.resources.quarto.execute import render_page, runnable_cells
 from seedtest_analytics.resources.quarto.template import CompiledTemplate
 
-PRELOADED = ("seedtest_analytics.reporting.views", "seedtest_analytics.reporting.model_views")
+PRELOADED = tuple(
+    f"seedtest_analytics.reporting.{name}" for name in ("family", "family_goal", "teacher_views", "model_views")
+)
+Page = tuple[str, str, bytes]
+"""Page, format ('html' or 'pdf') and content."""
 
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """How to render: with the Quarto CLI if ``quarto`` is its path, else from the compiled template."""
+    """How to render: with the Quarto CLI if ``quarto`` is its path, else from the compiled templates.
+
+    ``pages`` maps each page to its file, ``templates`` each page to its compiled template. ``formats`` are made of the
+    first page; the others are HTML.
+    """
 
     folder: Path
     quarto: str | None
-    template: CompiledTemplate | None
+    pages: Mapping[str, str]
+    formats: tuple[str, ...]
+    templates: Mapping[str, CompiledTemplate]
 
 
-def renderer(setup: WorkerSetup) -> Callable[[bytes], bytes]:
-    """The function from a data file to a page."""
+def renderer(setup: WorkerSetup) -> Callable[[bytes], list[Page]]:
+    """The function from a data file to its pages."""
+    makers = {page: _html_maker(setup, page) for page in setup.pages}
+    if "pdf" in setup.formats:
+        importlib.import_module(f"{__package__}.pdf")
+
+    def render(document: bytes) -> list[Page]:
+        made = list[Page]()
+        for number, (page, make) in enumerate(makers.items()):
+            content = make(document)
+            formats = setup.formats if number == 0 else ("html",)
+            made += [(page, format_, content if format_ == "html" else _pdf(content)) for format_ in formats]
+        return made
+
+    return render
+
+
+def _html_maker(setup: WorkerSetup, page: str) -> Callable[[bytes], bytes]:
     if setup.quarto is not None:
         quarto = setup.quarto
-        return lambda document: render_with_quarto(quarto, setup.folder, document=document)
-    template = setup.template
-    assert template is not None
+        return lambda document: render_with_quarto(quarto, setup.folder, main=setup.pages[page], document=document)
+    template = setup.templates[page]
     for module in PRELOADED:
         importlib.import_module(module)
     cells = runnable_cells(template)
     return lambda document: render_page(template, cells, document=document)
+
+
+def _pdf(page: bytes) -> bytes:
+    from seedtest_analytics.resources.quarto.pdf import pdf_of
+
+    return pdf_of(page)
 
 
 def serve(connection: Connection) -> None:
@@ -61,7 +92,7 @@ def serve(connection: Connection) -> None:
         connection.send(_answer(render, document))
 
 
-def _answer(render: Callable[[bytes], bytes], document: bytes) -> tuple[str, bytes | str]:
+def _answer(render: Callable[[bytes], list[Page]], document: bytes) -> tuple[str, list[Page] | str]:
     try:
         return "done", render(document)
     except ReportError as error:

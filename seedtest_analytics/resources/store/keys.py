@@ -1,7 +1,7 @@
 """Which report a file is, and under which key it is stored.
 
-A report's key is ``reports/{user_id}/{week_start}/report.{html|pdf}``. In ``user_id``, ``A-Z a-z 0-9 - _ @`` and a ``.``
-that is not the first character stay; each UTF-8 byte of any other character becomes ``~XX``. If the result is too long
+A report's key is ``reports/{user_id}/{week_start}/report.{html|pdf}``; the teacher's page is ``teacher.html`` beside it.
+In ``user_id``, ``A-Z a-z 0-9 - _ @`` and a ``.`` that is not the first character stay; each UTF-8 byte of any other character becomes ``~XX``. If the result is too long
 for a file name, ``~~`` and a digest replace its end. So two ids never share a key (on a case-sensitive file system), no
 id leaves its folder, and the key is the same text in S3, in the URL and as a file name. The escape is ``~`` because S3
 and browsers decode ``%`` in URLs.
@@ -16,8 +16,9 @@ import datetime as dt
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 CONTENT_TYPES = {"html": "text/html", "pdf": "application/pdf"}
 ROOT = "reports/"
@@ -33,6 +34,7 @@ class ReportKey:
     user_id: str
     week_start: dt.date
     format: Literal["html", "pdf"] = "html"
+    name: Literal["report", "teacher"] = "report"
 
     def __post_init__(self) -> None:
         if self.format not in CONTENT_TYPES:
@@ -47,7 +49,7 @@ class ReportKey:
 
     def path_with(self, secret: bytes | None) -> str:
         """The key: the same text in S3, in URLs and below the folder. A ``secret`` hides the student's id."""
-        return f"{user_prefix(self.user_id, secret)}{self.week_start.isoformat()}/report.{self.format}"
+        return f"{user_prefix(self.user_id, secret)}{self.week_start.isoformat()}/{self.name}.{self.format}"
 
     @property
     def content_type(self) -> str:
@@ -57,12 +59,13 @@ class ReportKey:
 
 @dataclass(frozen=True)
 class ReportFile:
-    """A rendered report: its key, its bytes and what is recorded of it."""
+    """A rendered page: its key, its bytes and what is recorded of it; ``note`` are further columns of its row."""
 
     key: ReportKey
     content: bytes = field(repr=False)
     renderer: str
     language: str
+    note: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:

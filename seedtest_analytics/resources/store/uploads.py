@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from seedtest_analytics.resources.store.base import ObjectStore, ObjectStoreError
 from seedtest_analytics.resources.store.keys import ReportFile, ReportKey
@@ -33,6 +34,8 @@ class Delivery:
     sha256: str
     size_bytes: int
     renderer: str
+    language: str
+    note: Mapping[str, Any]
     refusal: ObjectStoreError | None = None
 
     @property
@@ -156,4 +159,12 @@ def deliver_waiting(
 
 
 def _delivery(file: ReportFile, refusal: ObjectStoreError | None) -> Delivery:
-    return Delivery(file.key, file.sha256, len(file.content), renderer=file.renderer, refusal=refusal)
+    return Delivery(
+        file.key,
+        file.sha256,
+        len(file.content),
+        renderer=file.renderer,
+        language=file.language,
+        note=file.note,
+        refusal=refusal,
+    )

@@ -1,7 +1,7 @@
 """Rendered reports that the store has not taken yet: one private file each, below the platform's home.
 
 During an outage reports go here, and later into the store without being rendered again. A file has a line of JSON with
-the key, the renderer and the language, then the report's bytes; its name is a digest, so that no name has an id.
+the key, the renderer, the language and the note, then the report's bytes; its name is a digest, so that no name has an id.
 
 Two processes may meet here: a run that stores a newer version of a report, and one that delivers what waits. Each
 delivery of a waiting file excludes every other upload of this home, so the older version never comes last.
@@ -42,6 +42,8 @@ class WaitingReports:
             "format": key.format,
             "renderer": file.renderer,
             "language": file.language,
+            "name": key.name,
+            "note": dict(file.note),
         }
         try:
             self._files.write(_name(key), json.dumps(header).encode() + b"\n" + file.content)
@@ -67,8 +69,10 @@ class WaitingReports:
             return None
         header, _, content = stored.partition(b"\n")
         found = json.loads(header)
-        key = ReportKey(found["user_id"], dt.date.fromisoformat(found["week_start"]), format=found["format"])
-        return ReportFile(key, content, renderer=found["renderer"], language=found["language"])
+        key = ReportKey(
+            found["user_id"], dt.date.fromisoformat(found["week_start"]), format=found["format"], name=found["name"]
+        )
+        return ReportFile(key, content, renderer=found["renderer"], language=found["language"], note=found["note"])
 
     @contextlib.contextmanager
     def uploading(self) -> Iterator[None]:
@@ -94,5 +98,5 @@ class WaitingReports:
 
 
 def _name(key: ReportKey) -> str:
-    identity = json.dumps([key.user_id, key.week_start.isoformat(), key.format])
+    identity = json.dumps([key.user_id, key.week_start.isoformat(), key.name, key.format])
     return hashlib.sha256(identity.encode()).hexdigest() + _ENDING

@@ -49,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Reason:
-    """One subject's part in a student's risk.
+    """One subject's part in a student's risk; ``parts`` are the covariates that ``text`` names.
 
     ``silence_change`` is the probability of silence minus its value with this subject's covariates at their average;
     ``log_hazard`` is the contribution to the log hazard of returning (negative raises the risk).
@@ -60,6 +60,7 @@ class Reason:
     silence_change: float
     log_hazard: float
     text: str
+    parts: tuple[Part, ...] = ()
 
 
 _MORE_RETURNS_SOONER: Mapping[str, int] = {
@@ -149,11 +150,13 @@ def reason(subject: str, parts: Sequence[Part], *, silence_change: float) -> Rea
     )
     if not pulling:
         return None
-    words = " and ".join(phrase(part.covariate, part.value, typical=part.typical) for part in pulling[:2])
+    named = tuple(pulling[:2])
+    words = " and ".join(phrase(part.covariate, part.value, typical=part.typical) for part in named)
     return Reason(
         subject,
         raises,
         silence_change=silence_change,
         log_hazard=total,
         text=f"{'Raises' if raises else 'Lowers'} the risk: {words}",
+        parts=named,
     )

@@ -1,6 +1,6 @@
 """The weekly message: sentences, outbox and consent.
 
-Revision: 0023, after 0019.
+Revision: 0023, after 0021.
 """
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from seedtest_analytics.database.migrations import (
 )
 
 revision = "0023"
-down_revision = "0019"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 

@@ -19,6 +19,7 @@ from seedtest_analytics.assets.churn.stored_model import json_text, model_from_j
 from seedtest_analytics.assets.kpis.assets import weekly_kpi_s
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week, instant_of
+from seedtest_analytics.reporting import plain_words
 from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.settings import Settings, SurvivalSettings, load_settings
 from seedtest_analytics.stats.survival.churn import ChurnSettings
@@ -175,6 +176,9 @@ def test_the_graph_fits_scores_and_fills_s_and_twice_is_once(database: Engine) -
         assert row["kpis"]["I_t"] == 0.5
         assert (row["method"], row["kpis"]["S_method"]) == ("cox_efron", "cox")
         assert row["kpis"]["S_reasons"] == [reason["text"] for reason in row["reasons"]]
+        # The words of the codes are those of the sentences, so that older and newer readers read the same.
+        words = [plain_words.churn_reason(code) for code in row["kpis"]["S_reason_codes"]]
+        assert words == row["kpis"]["S_reasons"]
         assert row["state"] == ("stopped" if row["days_silent"] >= 14 else "active")
     assert any(row["reasons"] for row in risks)
     never = rows_of(database, "SELECT * FROM survival_risk_history WHERE state = 'never_started'")

@@ -119,12 +119,18 @@ CHANGES = {
         CALIBRATION | DRIFT,
     ),
     # The report: its template, its style, and the code that the template calls.
-    "the report's template": (file("quarto/_kpis.qmd", "in six numbers", "in numbers"), {"weekly_report"}),
-    "the report's style": (file("quarto/theme.css", r"\A", "p { color: red }\n"), {"weekly_report"}),
-    "a chart": (code("reporting/charts.py", "^DATE_LABEL_PX = .*", "DATE_LABEL_PX = 60"), {"weekly_report"}),
+    "the report's template": (
+        file("quarto/weekly_report.qmd", "What to do next", "What next"),
+        {"weekly_report", "report_pages"},
+    ),
+    "the report's style": (file("quarto/theme.css", r"\A", "p { color: red }\n"), {"weekly_report", "report_pages"}),
+    "a chart": (
+        code("reporting/charts.py", "^DATE_LABEL_PX = .*", "DATE_LABEL_PX = 60"),
+        {"weekly_report", "report_pages"},
+    ),
     "what teachers see": (
         code("reporting/teacher_views.py", "^SHOWN_ANOMALIES = .*", "SHOWN_ANOMALIES = 11"),
-        {"weekly_report"},
+        {"weekly_report", "report_pages"},
     ),
 }
 

@@ -157,6 +157,7 @@ def test_all_six_agree_with_plain_python(
         for name in ("I_t", "E_t", "R_t", "A_t", "P"):
             has_reason = f"{name}_reason" in found[user]
             assert (found[user][name] is None) == has_reason, name
+            assert has_reason == (f"{name}_reason_code" in found[user]), name
 
 
 @pytest.fixture
@@ -188,18 +189,18 @@ def test_windows_are_half_open_and_adjoin(database: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("days", "reason"),
+    ("days", "reason", "code"),
     [
-        ([60], "no answer in the last 28 days"),
-        ([20], "no answer in the last 14 days"),
-        ([3], "no answer in the 14 days before the last 14"),
+        ([60], "no answer in the last 28 days", "no_answers_28d"),
+        ([20], "no answer in the last 14 days", "no_answers_14d"),
+        ([3], "no answer in the 14 days before the last 14", "no_answers_previous_14d"),
     ],
 )
-def test_no_improvement_without_two_windows(database: Engine, days: list[float], reason: str) -> None:
+def test_no_improvement_without_two_windows(database: Engine, days: list[float], reason: str, code: str) -> None:
     store_attempts(database, [attempt(day) for day in days])
     compute(database, names=("I_t",))
     kim = stored(database)["kim"]
-    assert (kim["I_t"], kim["I_t_reason"]) == (None, reason)
+    assert (kim["I_t"], kim["I_t_reason"], kim["I_t_reason_code"]) == (None, reason, code)
     assert "I_t_mode" not in kim
 
 
@@ -306,6 +307,7 @@ def test_without_an_ability_there_is_no_probability(database: Engine) -> None:
     compute(database, names=("P",))
     kim = stored(database)["kim"]
     assert (kim["P"], kim["P_reason"]) == (None, "no ability is known yet")
+    assert kim["P_reason_code"] == "no_ability"
     assert "sigma" not in kim
 
 

@@ -67,6 +67,7 @@ def test_an_unknown_ability_has_a_reason_and_its_target(missing: str) -> None:
     assert keys_of(**{missing: None, "n_answers": None}) == {
         "P": None,
         "P_reason": "no ability is known yet",
+        "P_reason_code": "no_ability",
         "P_target": 0.0,
         "P_target_source": "goal",
     }

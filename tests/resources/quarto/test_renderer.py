@@ -78,6 +78,17 @@ def renderer() -> Iterator[ReportRenderer]:
         yield ready
 
 
+@pytest.fixture(scope="module")
+def teacher() -> Iterator[ReportRenderer]:
+    with ReportRenderer(workers=1, renderer="embedded", pages=("family", "teacher")) as ready:
+        yield ready
+
+
+def teachers(renderer: ReportRenderer, document: ReportDocument) -> bytes:
+    (page,) = [page for page in renderer.render(document).pages if page.page == "teacher"]
+    return page.content
+
+
 def write_template(folder: Path, *cells: str, header: str = HEADER) -> Path:
     blocks = "\n\n".join(f"```{{python}}\n{cell}\n```" for cell in cells)
     (folder / "weekly_report.qmd").write_text(header + blocks + "\n")
@@ -98,12 +109,45 @@ def outcomes(
 # --- the real template --------------------------------------------------------------------------------------
 
 
-def test_full_report_shows_every_part(renderer: ReportRenderer) -> None:
-    report = renderer.render(full_document())
+def test_the_familys_page_shows_the_students_own_words_and_no_model(renderer: ReportRenderer) -> None:
+    report = renderer.render(full_document().model_copy(update={"student_name": "Kim Minji"}))
     page = Page(report.content)
     assert page.headings == [
         "Weekly learning report",
         "What to do next",
+        "Where you stand",
+        "Topics",
+        "The goal",
+        "Practice",
+        "How to read this page",
+    ]
+    assert "Kim Minji" in page.text
+    assert "student-0412" not in page.text
+    assert "561 points" in page.text
+    for word in ("risk", "hazard", "segment", "group", "logit", "percentile", "class", "calibration", "cohort"):
+        assert word not in page.text.lower().replace("in the other topics", ""), word
+    assert (report.renderer, len(report.pages)) == ("embedded", 1)
+    (made,) = report.pages
+    assert (made.size_bytes, len(made.sha256)) == (len(report.content), 64)
+
+
+def test_a_student_without_answers_gets_another_page(renderer: ReportRenderer) -> None:
+    page = Page(renderer.render(empty_document()).content)
+    assert page.headings == [
+        "Weekly learning report",
+        "Since when",
+        "How to come back",
+        "Practice",
+        "How to read this page",
+    ]
+    assert "Start with one short session" in page.text
+
+
+def test_the_teachers_page_shows_every_part(teacher: ReportRenderer) -> None:
+    page = Page(teachers(teacher, full_document()))
+    assert page.headings == [
+        "Weekly report for teachers",
+        "What stands out, in the words of the family's page",
         "The week in six numbers",
         "Ability",
         "Practice",
@@ -111,26 +155,28 @@ def test_full_report_shows_every_part(renderer: ReportRenderer) -> None:
         "Goals",
         "Where this is heading",
         "Staying with it",
-        "For teachers",
+        "What the models saw",
         "About this report",
     ]
     assert "student-0412" in page.text
     assert "Mon 3 Nov – Sun 9 Nov 2025" in page.text
     assert "Asia/Seoul" in page.text
-    assert "likely 51 to 79%" in page.text
-    assert (report.renderer, report.size_bytes, len(report.sha256)) == ("embedded", len(report.content), 64)
+    assert "Likely 51 to 79%" in page.text
 
 
-def test_charts_have_title_and_description(renderer: ReportRenderer) -> None:
-    page = Page(renderer.render(full_document()).content)
-    names = [tag for tag, _ in page.tags]
-    assert names.count("svg") == names.count("desc") > 20
-    assert names.count("title") == names.count("svg") + 1
-    assert all(attributes.get("role") == "img" for tag, attributes in page.tags if tag == "svg")
+def test_charts_have_title_and_description_and_figures_their_numbers(teacher: ReportRenderer) -> None:
+    for made in teacher.render(full_document()).pages:
+        page = Page(made.content)
+        names = [tag for tag, _ in page.tags]
+        assert names.count("svg") == names.count("desc") > 2
+        assert names.count("title") == names.count("svg") + 1
+        assert names.count("main") == 1
+        assert names.count("details") == names.count("figure") > 2
+        assert all(attributes.get("role") == "img" for tag, attributes in page.tags if tag == "svg")
 
 
-def test_empty_report_says_what_is_missing(renderer: ReportRenderer) -> None:
-    page = Page(renderer.render(empty_document()).content)
+def test_empty_report_says_what_is_missing(teacher: ReportRenderer) -> None:
+    page = Page(teachers(teacher, empty_document()))
     for sentence in (
         "No answers were recorded in this week.",
         "Not enough data",
@@ -139,14 +185,23 @@ def test_empty_report_says_what_is_missing(renderer: ReportRenderer) -> None:
     ):
         assert sentence in page.text
     assert "svg" not in [tag for tag, _ in page.tags]
-    for absent in ("Topics", "Where this is heading", "Staying with it", "For teachers", "The whole group"):
+    for absent in ("Topics", "Where this is heading", "Staying with it", "What the models saw", "The whole group"):
         assert absent not in page.text
 
 
 @pytest.mark.parametrize("attack", HOSTILE)
-def test_hostile_content_is_inert(renderer: ReportRenderer, attack: str) -> None:
-    content = renderer.render(hostile_document(attack)).content
-    page, harmless = Page(content), Page(renderer.render(hostile_document("harmless")).content)
+def test_hostile_content_is_inert(teacher: ReportRenderer, harmless_pages: tuple[Page, ...], attack: str) -> None:
+    for made, harmless in zip(teacher.render(hostile_document(attack)).pages, harmless_pages, strict=True):
+        assert_inert(made.content, harmless, attack=attack)
+
+
+@pytest.fixture(scope="module")
+def harmless_pages(teacher: ReportRenderer) -> tuple[Page, ...]:
+    return tuple(Page(page.content) for page in teacher.render(hostile_document("harmless")).pages)
+
+
+def assert_inert(content: bytes, harmless: Page, *, attack: str) -> None:
+    page = Page(content)
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in harmless.tags]
     assert [sorted(a) for _, a in page.tags] == [sorted(a) for _, a in harmless.tags]
     for tag, attributes in page.tags:
@@ -181,8 +236,8 @@ def test_same_document_same_bytes_in_any_process(renderer: ReportRenderer) -> No
 
 def test_changing_the_qmd_changes_the_report(tmp_path: Path) -> None:
     folder = shutil.copytree(template_folder(), tmp_path / "quarto")
-    part = folder / "_about.qmd"
-    part.write_text(part.read_text().replace("## About this report", "## Small print"))
+    main = folder / "weekly_report.qmd"
+    main.write_text(main.read_text() + "\n## Small print\n")
     (outcome,) = outcomes(folder, [empty_document()])
     assert isinstance(outcome, RenderedReport)
     assert "Small print" in Page(outcome.content).text
@@ -373,6 +428,10 @@ def test_quarto_renders_in_a_copy_where_it_is_installed(quarto_on_path: Path) ->
         "report.html",
         "--no-execute-daemon",
         "--quiet",
+        "--metadata",
+        "title=Weekly learning report",
+        "--metadata",
+        "lang=en",
     ]
     assert told["python"] == sys.executable
     assert {"weekly_report.qmd", "theme.css", "_head.html"} <= set(told["files"])

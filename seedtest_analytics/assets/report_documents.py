@@ -1,0 +1,104 @@
+"""The documents of a week's reports, each in its reader's language."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from seedtest_analytics.assets.report_store import row_names
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import PLATFORM, Week
+from seedtest_analytics.reporting.document import ReportDocument, ReportDocumentError
+from seedtest_analytics.reporting.family import is_silent
+from seedtest_analytics.reporting.language import known_language
+from seedtest_analytics.reporting.recommendations import HELP_RULES, recommendations
+from seedtest_analytics.settings import ReportSettings
+
+SQL, READERS_SQL = "reports/documents.sql", "reports/readers.sql"
+_STREAM_ROWS = 200
+
+
+def documents(
+    engine: Engine,
+    week: Week,
+    *,
+    settings: ReportSettings,
+    withhold: Callable[[str], None],
+    skip: Callable[[], None],
+    user_id: str | None = None,
+) -> Iterator[ReportDocument]:
+    """The week's documents in their readers' languages, or that of one student.
+
+    One that breaks the contract is passed over, and ``withhold`` gets the reason. ``skip`` counts the students who get
+    none by the settings. They are streamed to a file without a name first: memory stays constant, and no transaction is
+    open while reports are rendered.
+    """
+    parameters = {
+        "week_start": week.start,
+        "as_of": week.as_of,
+        "timezone": PLATFORM.timezone,
+        "max_users": settings.max_users if user_id is None else None,
+        "user_id": user_id,
+    }
+    streamed = engine.connect().execution_options(stream_results=True, max_row_buffer=_STREAM_ROWS)
+    with tempfile.TemporaryFile() as spool, streamed as connection:
+        readers = _readers(connection, week, settings=settings)
+        spool.writelines(f"{line}\n".encode() for line in connection.execute(statement(SQL), parameters).scalars())
+        connection.rollback()
+        spool.seek(0)
+        for line in spool:
+            try:
+                document = readers.of(ReportDocument.from_json(line))
+            except ReportDocumentError as error:
+                row = row_names([json.loads(line)["user_id"]], week.start)
+                withhold(f"one report is withheld: {error}; correct the row of {row}")
+                continue
+            if user_id is None and settings.silent_students == "none" and is_silent(document):
+                skip()
+                continue
+            yield document
+
+
+def note_of(document: ReportDocument) -> dict[str, Any]:
+    """What is recorded of a report besides its file: language, advice as codes, and whether the student needs help."""
+    made = [recommendation.as_json() for recommendation in recommendations(document)]
+    return {
+        "language": document.language,
+        "advice": json.dumps(made),
+        "needs_help": any(one["rule"] in HELP_RULES for one in made),
+    }
+
+
+@dataclass(frozen=True)
+class _Readers:
+    """The language of each reader and the names of topics by language."""
+
+    default: str
+    languages: Mapping[str, str]
+    topics: Mapping[str, Mapping[str, str]]
+
+    def of(self, document: ReportDocument) -> ReportDocument:
+        """The document in its reader's language. A topic without a name in it is shown by any other name."""
+        code = known_language(self.languages.get(document.user_id), self.default)
+        ids = {row.topic_id for row in document.topic_features} | {goal.topic_id for goal in document.goals}
+        named = {}
+        for topic_id in ids & self.topics.keys():
+            names = self.topics[topic_id]
+            named[topic_id] = names.get(code) or names[min(names)]
+        return document.model_copy(update={"language": code, "topic_names": named})
+
+
+def _readers(connection: Connection, week: Week, *, settings: ReportSettings) -> _Readers:
+    languages: dict[str, str] = {}
+    if connection.execute(statement(READERS_SQL, "has_language")).scalar_one():
+        parameters = {"week_start": week.start, "default_language": settings.language}
+        languages = dict(connection.execute(statement(READERS_SQL, "languages"), parameters).tuples().all())
+    topics: dict[str, dict[str, str]] = {}
+    for language, topic_id, name in connection.execute(statement(READERS_SQL, "topics")).tuples():
+        topics.setdefault(topic_id, {})[language.lower()] = name
+    return _Readers(settings.language, languages, topics=topics)
