@@ -212,7 +212,7 @@ def _statement(mapping: ConnectMapping, *, kind: str, since: str | None) -> tupl
 
 
 def _literal(statement: str, *, keep: str | None = None) -> str:
-    """Escape colons of the mapping's own SQL, which are no parameters here."""
+    """Escape colons of the mapping's own SQL, which do not begin parameters here."""
     mark = "\x00"
     escaped = (statement.replace(keep, mark) if keep else statement).replace("::", "\x01").replace(":", "\\:")
     return escaped.replace("\x01", "\\:\\:").replace(mark, keep or "")
