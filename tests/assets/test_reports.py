@@ -23,6 +23,8 @@ from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.quarto.renderer import ReportRenderer
 from seedtest_analytics.resources.quarto.resource import QuartoResource
+from seedtest_analytics.resources.store.keys import ReportKey
+from seedtest_analytics.resources.store.uploads import Delivery
 from seedtest_analytics.settings import CalibrationSettings, Settings
 from tests._database import execute, rows_of
 from tests.assets._activity import postgres_of
@@ -67,13 +69,27 @@ def store_kpis(engine: Engine, users: list[str]) -> None:
     )
 
 
+def stored(n: int) -> list[Delivery]:
+    """So many stored reports, each with its teacher's page."""
+    names: tuple[Any, ...] = ("report", "teacher")
+    monday = dt.date.fromisoformat(WEEK)
+    return [
+        Delivery(ReportKey(f"u{number}", monday, name=name), "0" * 64, 1, renderer="embedded", language="en", note={})
+        for number in range(n)
+        for name in names
+    ]
+
+
 @pytest.mark.parametrize(
     ("rendered", "expected"),
     [
-        (_Rendered(rows=[{}] * 3), []),
+        (_Rendered(stored=stored(3)), []),
         (_Rendered(), ["no student has KPIs"]),
-        (_Rendered(rows=[{}], failures=["cell 'x' failed"]), ["1 of 2 reports could not be made; cell 'x' failed"]),
-        (_Rendered(rows=[{}] * 2, refusal="the disk is full"), ["2 reports are stored and recorded"]),
+        (
+            _Rendered(stored=stored(1), failures=["cell 'x' failed"]),
+            ["1 of 2 reports could not be made; cell 'x' failed"],
+        ),
+        (_Rendered(stored=stored(2), refusal="the disk is full"), ["2 reports are stored and recorded"]),
         (_Rendered(failures=["a"], refusal="b"), ["0 reports are stored", "1 of 1 reports could not be made; a"]),
     ],
 )

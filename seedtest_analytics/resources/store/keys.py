@@ -1,10 +1,10 @@
 """Which report a file is, and under which key it is stored.
 
 A report's key is ``reports/{user_id}/{week_start}/report.{html|pdf}``; the teacher's page is ``teacher.html`` beside it.
-In ``user_id``, ``A-Z a-z 0-9 - _ @`` and a ``.`` that is not the first character stay; each UTF-8 byte of any other character becomes ``~XX``. If the result is too long
-for a file name, ``~~`` and a digest replace its end. So two ids never share a key (on a case-sensitive file system), no
-id leaves its folder, and the key is the same text in S3, in the URL and as a file name. The escape is ``~`` because S3
-and browsers decode ``%`` in URLs.
+In ``user_id``, ``A-Z a-z 0-9 - _ @`` and a ``.`` that is not the first character stay; each UTF-8 byte of any other
+character becomes ``~XX``. If the result is too long for a file name, ``~~`` and a digest replace its end. So two ids
+never share a key (on a case-sensitive file system), no id leaves its folder, and the key is the same text in S3, in the
+URL and as a file name. The escape is ``~`` because S3 and browsers decode ``%`` in URLs.
 
 The contract puts the student's id into the key. With a secret (``REPORT_KEY_SECRET``), an HMAC of the id stands there
 instead, so a key says nothing to somebody who does not know the secret.
