@@ -1,10 +1,11 @@
 """Reports: one report for each student and week, rendered from the `.qmd` and put into the object store."""
 
+import datetime as dt
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -17,21 +18,22 @@ from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.preview import markdown_table
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
+from seedtest_analytics.assets.report_readers import load_readers
 from seedtest_analytics.database.publish import Published, publish, staged_from_frame
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, WEEKLY, Week
 from seedtest_analytics.reporting.document import ReportDocument, ReportDocumentError
 from seedtest_analytics.reporting.family import is_silent
-from seedtest_analytics.reporting.language import known_language
+from seedtest_analytics.reporting.index_page import IndexRow, index_page, index_row
 from seedtest_analytics.reporting.recommendations import HELP_RULES, recommendations
 from seedtest_analytics.resources.object_store import ObjectStore, ObjectStoreError, ObjectStoreResource, ReportKey
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.resources.quarto.renderer import RenderedPage, RenderedReport, RenderFailure
+from seedtest_analytics.resources.quarto.renderer import RenderedPage, RenderedReport, RenderFailure, template_folder
 from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.settings import ReportSettings, load_settings
 from seedtest_analytics.tables.reports import report_artifacts, report_pages
 
-SQL, READERS_SQL = "reports/documents.sql", "reports/readers.sql"
+SQL = "reports/documents.sql"
 ALL_RENDERED = Check(
     "all_rendered",
     "Every student with KPIs in the week has a report (REPORT_SILENT_STUDENTS may except those without an answer).",
@@ -52,6 +54,7 @@ class _Rendered:
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     pages: list[dict[str, Any]] = field(default_factory=list)
+    index: list[IndexRow] = field(default_factory=list)
     n_silent: int = 0
     """Students without an answer who get no report by the settings."""
     failures: list[str] = field(default_factory=list)
@@ -75,7 +78,8 @@ class _Rendered:
             report_pages,
             grain="page",
             description="The pages of a week besides the families' reports: the teacher's page of each student, rendered "
-            "from `quarto/teacher_report.qmd` and stored under `reports/{user_id}/{week_start}/teacher.html`.",
+            "from `quarto/teacher_report.qmd` and stored under `reports/{user_id}/{week_start}/teacher.html`, and the list "
+            "of the week's reports under `index/{week_start}/index.html`.",
         ),
         group="reports",
         kinds=("python", "html"),
@@ -160,7 +164,9 @@ def _render_week(
     pages = ("family", "teacher") if settings.teacher_pages else ("family",)
     notes: dict[str, dict[str, Any]] = {}
     with quarto.open(settings.parallel, pages=pages, formats=settings.formats) as renderer:
-        documents = _noted(_documents(postgres, week, settings=settings, rendered=rendered), notes)
+        documents = _noted(
+            _documents(postgres, week, settings=settings, rendered=rendered), notes, language=settings.language
+        )
         for outcome in renderer.render_many(documents):
             note = notes.pop(outcome.user_id, {})
             if isinstance(outcome, RenderFailure):
@@ -171,13 +177,31 @@ def _render_week(
             except ObjectStoreError as error:
                 rendered.refusal = str(error)
                 break
+    if rendered.index and rendered.refusal is None and settings.max_users is None:
+        _store_index(week, rendered, store=store, language=settings.language, dry=dry)
     return rendered
+
+
+def _store_index(week: Week, rendered: _Rendered, *, store: ObjectStore, language: str, dry: bool) -> None:
+    """Store the list of the week's reports. Its links are relative, so that they hold in a folder and in a bucket."""
+    style = (template_folder() / "theme.css").read_text(encoding="utf-8")
+    content = index_page(week.start, rendered.index, language=language, style=style).encode()
+    key = ReportKey("", week.start, name="index")
+    try:
+        if not dry:
+            store.put(key, content)
+    except ObjectStoreError as error:
+        rendered.refusal = str(error)
+        return
+    page = RenderedPage("index", "html", content=content)
+    rendered.pages.append(_page_row("", week.start, page=page, url=store.url(key), language=language))
 
 
 def _store(
     outcome: RenderedReport, note: dict[str, Any], *, store: ObjectStore | None, urls: ObjectStore, rendered: _Rendered
 ) -> None:
     """Store a student's pages and note their rows; ``store`` None stores nothing."""
+    links = list[tuple[str, str]]()
     for page in outcome.pages:
         is_family = page.page == "family"
         format_: Any = page.format
@@ -187,18 +211,28 @@ def _store(
         if is_family:
             rendered.rows.append(_row(outcome, page, url=urls.url(key), note=note))
         else:
-            rendered.pages.append(_page_row(outcome, page, url=urls.url(key), language=note.get("language", "")))
+            row = _page_row(
+                outcome.user_id, outcome.week_start, page=page, url=urls.url(key), language=note.get("language", "")
+            )
+            rendered.pages.append(row)
         rendered.size_bytes += page.size_bytes
+        links.append(("pdf" if page.format == "pdf" else page.page, f"../../{key.path}"))
+    if "index" in note:
+        rendered.index.append(replace(note["index"], links=tuple(links)))
 
 
-def _noted(documents: Iterator[ReportDocument], notes: dict[str, dict[str, Any]]) -> Iterator[ReportDocument]:
-    """The documents; ``notes`` gets the columns of each student's rows that come from the data alone."""
+def _noted(
+    documents: Iterator[ReportDocument], notes: dict[str, dict[str, Any]], *, language: str
+) -> Iterator[ReportDocument]:
+    """The documents; ``notes`` gets what each student's rows have from the data alone. ``language`` is the index's."""
     for document in documents:
-        made = [recommendation.as_json() for recommendation in recommendations(document)]
+        made = recommendations(document)
+        is_in_need = any(one.rule in HELP_RULES for one in made)
         notes[document.user_id] = {
             "language": document.language,
-            "advice": json.dumps(made),
-            "needs_help": any(one["rule"] in HELP_RULES for one in made),
+            "advice": json.dumps([one.as_json() for one in made]),
+            "needs_help": is_in_need,
+            "index": index_row(document, made, language=language, needs_help=is_in_need),
         }
         yield document
 
@@ -219,7 +253,7 @@ def _documents(
     }
     streamed = postgres.engine.connect().execution_options(stream_results=True, max_row_buffer=_STREAM_ROWS)
     with tempfile.TemporaryFile() as spool, streamed as connection:
-        readers = _readers(connection, week, settings=settings)
+        readers = load_readers(connection, week, settings=settings)
         spool.writelines(f"{line}\n".encode() for line in connection.execute(statement(SQL), parameters).scalars())
         connection.rollback()
         spool.seek(0)
@@ -235,36 +269,6 @@ def _documents(
                 rendered.n_silent += 1
                 continue
             yield document
-
-
-@dataclass(frozen=True)
-class _Readers:
-    """The language of each reader and the names of topics by language."""
-
-    default: str
-    languages: Mapping[str, str]
-    topics: Mapping[str, Mapping[str, str]]
-
-    def of(self, document: ReportDocument) -> ReportDocument:
-        """The document in its reader's language. A topic without a name in it is shown by any other name."""
-        code = known_language(self.languages.get(document.user_id), self.default)
-        ids = {row.topic_id for row in document.topic_features} | {goal.topic_id for goal in document.goals}
-        named = {}
-        for topic_id in ids & self.topics.keys():
-            names = self.topics[topic_id]
-            named[topic_id] = names.get(code) or names[min(names)]
-        return document.model_copy(update={"language": code, "topic_names": named})
-
-
-def _readers(connection: Connection, week: Week, *, settings: ReportSettings) -> _Readers:
-    languages: dict[str, str] = {}
-    if connection.execute(statement(READERS_SQL, "has_language")).scalar_one():
-        parameters = {"week_start": week.start, "default_language": settings.language}
-        languages = dict(connection.execute(statement(READERS_SQL, "languages"), parameters).tuples().all())
-    topics: dict[str, dict[str, str]] = {}
-    for language, topic_id, name in connection.execute(statement(READERS_SQL, "topics")).tuples():
-        topics.setdefault(topic_id, {})[language.lower()] = name
-    return _Readers(settings.language, languages, topics=topics)
 
 
 def _row_name(user_id: str, week: Week) -> str:
@@ -288,11 +292,11 @@ def _row(report: RenderedReport, page: RenderedPage, *, url: str, note: dict[str
     }
 
 
-def _page_row(report: RenderedReport, page: RenderedPage, *, url: str, language: str) -> dict[str, Any]:
+def _page_row(subject: str, week_start: dt.date, *, page: RenderedPage, url: str, language: str) -> dict[str, Any]:
     return {
         "page": page.page,
-        "subject": report.user_id,
-        "week_start": report.week_start,
+        "subject": subject,
+        "week_start": week_start,
         "language": language,
         "url": url,
         "sha256": page.sha256,
@@ -314,7 +318,7 @@ def _publish_week(
     is_whole = settings.max_users is None and not rendered.failures and rendered.refusal is None
     partition = "t.week_start = :week_start AND t.format = ANY(:formats)" if is_whole else "false"
     parameters = {"week_start": week.start, "formats": list(settings.formats)} if is_whole else {}
-    page_partition = "t.week_start = :week_start AND t.page = 'teacher'" if is_whole else "false"
+    page_partition = "t.week_start = :week_start AND t.page IN ('teacher', 'index')" if is_whole else "false"
     page_parameters = {"week_start": week.start} if is_whole else {}
     with postgres.transaction(f"report_artifacts:{week.key}", is_dry_run=dry) as connection:
         published = _publish(

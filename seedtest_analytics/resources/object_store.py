@@ -64,7 +64,8 @@ class ReportKey:
     user_id: str
     week_start: dt.date
     format: Literal["html", "pdf"] = "html"
-    name: Literal["report", "teacher"] = "report"
+    name: Literal["report", "teacher", "index"] = "report"
+    """'index' is the list of a week and has no student: ``index/{week_start}/index.html``."""
 
     def __post_init__(self) -> None:
         if self.format not in CONTENT_TYPES:
@@ -75,6 +76,8 @@ class ReportKey:
     @property
     def path(self) -> str:
         """The key: the same text in S3, in URLs and below the folder."""
+        if self.name == "index":
+            return f"index/{self.week_start.isoformat()}/index.{self.format}"
         return f"{user_prefix(self.user_id)}{self.week_start.isoformat()}/{self.name}.{self.format}"
 
     @property
