@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts/install-system-packages"
 PACKAGES = ["r-base-core", "r-cran-lme4", "r-cran-brms", "g++", "make", "chromium", "pgbouncer"]
+PACKAGES += ["poppler-utils", "fonts-nanum"]
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_only_what_is_missing_is_installed(machine):
     assert calls(machine).splitlines() == [
         "apt-get -o DPkg::Lock::Timeout=120 update -qq",
         "apt-get -o DPkg::Lock::Timeout=120 install -y -qq --no-install-recommends "
-        "r-cran-lme4 r-cran-brms g++ chromium pgbouncer",
+        "r-cran-lme4 r-cran-brms g++ chromium pgbouncer poppler-utils fonts-nanum",
     ]
 
 

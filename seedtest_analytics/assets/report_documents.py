@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
+from seedtest_analytics.assets.report_readers import load_readers
 from seedtest_analytics.assets.report_store import row_names
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, Week
 from seedtest_analytics.reporting.document import ReportDocument, ReportDocumentError
 from seedtest_analytics.reporting.family import is_silent
-from seedtest_analytics.reporting.language import known_language
 from seedtest_analytics.reporting.recommendations import HELP_RULES, recommendations
 from seedtest_analytics.settings import ReportSettings
 
-SQL, READERS_SQL = "reports/documents.sql", "reports/readers.sql"
+SQL = "reports/documents.sql"
 _STREAM_ROWS = 200
 
 
@@ -47,7 +46,7 @@ def documents(
     }
     streamed = engine.connect().execution_options(stream_results=True, max_row_buffer=_STREAM_ROWS)
     with tempfile.TemporaryFile() as spool, streamed as connection:
-        readers = _readers(connection, week, settings=settings)
+        readers = load_readers(connection, week, settings=settings)
         spool.writelines(f"{line}\n".encode() for line in connection.execute(statement(SQL), parameters).scalars())
         connection.rollback()
         spool.seek(0)
@@ -72,33 +71,3 @@ def note_of(document: ReportDocument) -> dict[str, Any]:
         "advice": json.dumps(made),
         "needs_help": any(one["rule"] in HELP_RULES for one in made),
     }
-
-
-@dataclass(frozen=True)
-class _Readers:
-    """The language of each reader and the names of topics by language."""
-
-    default: str
-    languages: Mapping[str, str]
-    topics: Mapping[str, Mapping[str, str]]
-
-    def of(self, document: ReportDocument) -> ReportDocument:
-        """The document in its reader's language. A topic without a name in it is shown by any other name."""
-        code = known_language(self.languages.get(document.user_id), self.default)
-        ids = {row.topic_id for row in document.topic_features} | {goal.topic_id for goal in document.goals}
-        named = {}
-        for topic_id in ids & self.topics.keys():
-            names = self.topics[topic_id]
-            named[topic_id] = names.get(code) or names[min(names)]
-        return document.model_copy(update={"language": code, "topic_names": named})
-
-
-def _readers(connection: Connection, week: Week, *, settings: ReportSettings) -> _Readers:
-    languages: dict[str, str] = {}
-    if connection.execute(statement(READERS_SQL, "has_language")).scalar_one():
-        parameters = {"week_start": week.start, "default_language": settings.language}
-        languages = dict(connection.execute(statement(READERS_SQL, "languages"), parameters).tuples().all())
-    topics: dict[str, dict[str, str]] = {}
-    for language, topic_id, name in connection.execute(statement(READERS_SQL, "topics")).tuples():
-        topics.setdefault(topic_id, {})[language.lower()] = name
-    return _Readers(settings.language, languages, topics=topics)

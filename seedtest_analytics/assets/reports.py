@@ -1,7 +1,7 @@
 """Reports: one report for each student and week, rendered from the `.qmd` and put into the object store."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -28,12 +28,14 @@ from seedtest_analytics.assets.report_store import (
 from seedtest_analytics.database.publish import Published
 from seedtest_analytics.partitions import WEEKLY, Week
 from seedtest_analytics.reporting.document import ReportDocument
+from seedtest_analytics.reporting.index_page import IndexRow, index_page, index_row
+from seedtest_analytics.reporting.recommendations import recommendations
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.resources.quarto.renderer import RenderedReport, RenderFailure
+from seedtest_analytics.resources.quarto.renderer import RenderedReport, RenderFailure, template_folder
 from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.resources.store.base import ObjectStore, ObjectStoreError
-from seedtest_analytics.resources.store.keys import ReportFile, ReportKey
+from seedtest_analytics.resources.store.keys import ROOT, ReportFile, ReportKey
 from seedtest_analytics.resources.store.uploads import Delivery
 from seedtest_analytics.settings import ReportSettings, load_settings
 from seedtest_analytics.tables.reports import report_artifacts, report_pages
@@ -97,7 +99,8 @@ class _Rendered:
             report_pages,
             grain="page",
             description="The pages of a week besides the families' reports: the teacher's page of each student, rendered "
-            "from `quarto/teacher_report.qmd` and stored under `reports/{user_id}/{week_start}/teacher.html`.",
+            "from `quarto/teacher_report.qmd` and stored under `reports/{user_id}/{week_start}/teacher.html`, and the list "
+            "of the week's reports under `index/{week_start}/index.html`.",
         ),
         group="reports",
         kinds=("python", "html"),
@@ -192,7 +195,8 @@ def _render_week(
     rendered = _Rendered()
     store = object_store.store()
     pages = ("family", "teacher") if settings.teacher_pages else ("family",)
-    notes: dict[str, dict[str, Any]] = {}
+    notes: dict[str, tuple[dict[str, Any], IndexRow]] = {}
+    index: list[IndexRow] = []
     with (
         quarto.open(settings.parallel, pages=pages, formats=settings.formats) as renderer,
         object_store.uploads() as uploads,
@@ -200,15 +204,20 @@ def _render_week(
         found = documents(
             postgres.engine, week, settings=settings, withhold=rendered.failures.append, skip=rendered.skip
         )
+        put = uploads.pretend if dry else uploads.put
         try:
-            for outcome in renderer.render_many(_noted(found, notes)):
-                note = notes.pop(outcome.user_id)
+            for outcome in renderer.render_many(_noted(found, notes, language=settings.language)):
+                note, row = notes.pop(outcome.user_id)
                 if isinstance(outcome, RenderFailure):
                     rendered.failures.append(outcome.message)
                     rendered.missing.append(outcome.user_id)
                 else:
-                    for file in files_of(outcome, note):
-                        (uploads.pretend if dry else uploads.put)(file)
+                    files = list(files_of(outcome, note))
+                    for file in files:
+                        put(file)
+                    index.append(replace(row, links=tuple(_relative_link(file.key, store) for file in files)))
+            if index and settings.max_users is None:
+                put(_index_file(week, index, language=settings.language))
             uploads.finish()
         except ObjectStoreError as error:
             rendered.refusal = str(error)
@@ -220,11 +229,28 @@ def _render_week(
     return rendered
 
 
-def _noted(found: Iterator[ReportDocument], notes: dict[str, dict[str, Any]]) -> Iterator[ReportDocument]:
-    """The documents; ``notes`` gets what is recorded of each."""
+def _noted(
+    found: Iterator[ReportDocument], notes: dict[str, tuple[dict[str, Any], IndexRow]], *, language: str
+) -> Iterator[ReportDocument]:
+    """The documents; ``notes`` gets what is recorded of each, and its row in the list, which is in ``language``."""
     for document in found:
-        notes[document.user_id] = note_of(document)
+        note = note_of(document)
+        row = index_row(document, recommendations(document), language=language, needs_help=note["needs_help"])
+        notes[document.user_id] = note, row
         yield document
+
+
+def _relative_link(key: ReportKey, store: ObjectStore) -> tuple[str, str]:
+    """Kind and address of a file as the list links it: relative, so that it holds in a folder and in a bucket."""
+    kind = "pdf" if key.format == "pdf" else "family" if key.name == "report" else key.name
+    return kind, f"../../{ROOT}{store.url(key).rpartition(f'/{ROOT}')[2]}"
+
+
+def _index_file(week: Week, rows: list[IndexRow], *, language: str) -> ReportFile:
+    """The list of the week's reports."""
+    style = (template_folder() / "theme.css").read_text(encoding="utf-8")
+    content = index_page(week.start, rows, language=language, style=style).encode()
+    return ReportFile(ReportKey("", week.start, name="index"), content, renderer="embedded", language=language)
 
 
 def files_of(report: RenderedReport, note: dict[str, Any]) -> Iterator[ReportFile]:
@@ -281,7 +307,7 @@ def _publish_week(
         users, formats = zip(*rendered.untrue, strict=True) if rendered.untrue else ((), ())
         parameters |= {"users": list(users), "of": list(formats)}
     of_pages: dict[str, Any] = {
-        "partition": "t.week_start = :week_start AND t.page = 'teacher'",
+        "partition": "t.week_start = :week_start AND t.page IN ('teacher', 'index')",
         "week_start": week.start,
     }
     with postgres.transaction(f"report_artifacts:{week.key}", is_dry_run=dry) as connection:

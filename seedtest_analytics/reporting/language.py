@@ -84,7 +84,7 @@ def current() -> Language:
 
 
 def use(code: str) -> None:
-    """Speak this language from now on: for the first cell of a template, which has a process or a namespace of its own."""
+    """Speak this language from now on: for the first cell of a template, which has its own process or context."""
     _current.set(language(code))
 
 

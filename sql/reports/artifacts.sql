@@ -24,7 +24,7 @@ SELECT
 FROM (
     SELECT url, size_bytes FROM report_artifacts
     UNION ALL
-    SELECT url, size_bytes FROM report_pages
+    SELECT url, size_bytes FROM report_pages WHERE page <> 'index'
 ) AS r
 FULL JOIN listed_object AS o ON o.url = r.url;
 
@@ -39,7 +39,7 @@ SELECT
 FROM (
     SELECT url, size_bytes FROM report_artifacts
     UNION ALL
-    SELECT url, size_bytes FROM report_pages
+    SELECT url, size_bytes FROM report_pages WHERE page <> 'index'
 ) AS r
 FULL JOIN listed_object AS o ON o.url = r.url
 WHERE r.url IS NULL OR o.url IS NULL OR r.size_bytes <> o.size_bytes

@@ -320,7 +320,16 @@ def test_each_reader_gets_the_report_in_the_own_language_with_names(
         assert all(word in page for word in words)
         assert "t-1" not in page
         assert user not in page
-    pages = rows_of(database, "SELECT page, subject, language, url FROM report_pages ORDER BY subject")
+    (listed,) = rows_of(database, "SELECT url, language FROM report_pages WHERE page = 'index' AND subject = ''")
+    index = html.unescape(Path(unquote(urlsplit(listed["url"]).path)).read_text())
+    assert "주간 리포트 목록" in index
+    assert "학생 4명 · 도움이 필요한 학생 4명" in index
+    links = re.findall(r'href="([^"]+)"', index)
+    assert len(links) == 8
+    assert all((tmp_path / "index" / WEEK / link).resolve().is_file() for link in links)
+    pages = rows_of(
+        database, "SELECT page, subject, language, url FROM report_pages WHERE page = 'teacher' ORDER BY subject"
+    )
     assert [(row["page"], row["subject"], row["language"]) for row in pages] == [
         ("teacher", "anna", "en"),
         ("teacher", "ben", "ko"),

@@ -30,7 +30,7 @@ def topic(n: int, right: int, theta: float | None = None, sd: float | None = Non
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
-        (topic(7, 7, 3.0, 0.1), None),  # too few answers, whatever they say
+        (topic(7, 7, 3.0, 0.1), None),  # too few answers
         (topic(8, 8, 1.4, 0.3), "secure"),
         (topic(8, 8, 1.4, 0.5), "nearly"),  # not certain enough
         (topic(8, 4, 0.0, 0.3), "nearly"),

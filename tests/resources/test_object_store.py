@@ -107,6 +107,12 @@ def test_other_formats_are_refused(format_: Any) -> None:
         ReportKey("u", WEEK, format=format_)
 
 
+def test_the_teachers_page_and_the_list_of_a_week_have_their_own_keys() -> None:
+    assert ReportKey("u", WEEK, name="teacher").path == f"reports/u/{WEEK}/teacher.html"
+    assert ReportKey("", WEEK, name="index").path == f"index/{WEEK}/index.html"
+    assert ReportKey("index", WEEK).path == f"reports/index/{WEEK}/report.html"
+
+
 def test_a_time_is_refused_as_week() -> None:
     with pytest.raises(ValueError, match="without a time"):
         ReportKey("u", dt.datetime(2024, 3, 4, tzinfo=dt.UTC))

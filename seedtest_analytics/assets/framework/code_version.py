@@ -28,6 +28,7 @@ import dagster as dg
 
 from seedtest_analytics.assets.framework.declare import CODE
 from seedtest_analytics.database.sql_files import SqlFileError, statements, top_folder
+from seedtest_analytics.reporting.language import CATALOGUES
 from seedtest_analytics.resources.quarto.template import MAIN_FILE, template_files
 
 PACKAGE = "seedtest_analytics"
@@ -199,7 +200,8 @@ class Code:
         return _Content("")
 
     def _read_template(self) -> _Content:
-        texts = [path.read_text(encoding="utf-8") for path in template_files(top_folder("quarto"))]
+        files = [*template_files(top_folder("quarto")), *sorted(CATALOGUES.glob("*.po"))]
+        texts = [path.read_text(encoding="utf-8") for path in files]
         cells = ast.parse("\n".join(cell for text in texts for cell in _CELL.findall(text))).body
         imports = _Module(self, "", body=(cell for cell in cells if isinstance(cell, ast.ImportFrom)))
         return _Content(_digest("\0".join(texts)), _Reader(self, imports).read(cells).uses)

@@ -1,10 +1,11 @@
 """Which report a file is, and under which key it is stored.
 
-A report's key is ``reports/{user_id}/{week_start}/report.{html|pdf}``; the teacher's page is ``teacher.html`` beside it.
-In ``user_id``, ``A-Z a-z 0-9 - _ @`` and a ``.`` that is not the first character stay; each UTF-8 byte of any other
-character becomes ``~XX``. If the result is too long for a file name, ``~~`` and a digest replace its end. So two ids
-never share a key (on a case-sensitive file system), no id leaves its folder, and the key is the same text in S3, in the
-URL and as a file name. The escape is ``~`` because S3 and browsers decode ``%`` in URLs.
+A report's key is ``reports/{user_id}/{week_start}/report.{html|pdf}``; the teacher's page is ``teacher.html`` beside it,
+and the list of a week is ``index/{week_start}/index.html``. In ``user_id``, ``A-Z a-z 0-9 - _ @`` and a ``.`` that is not
+the first character stay; each UTF-8 byte of any other character becomes ``~XX``. If the result is too long for a file
+name, ``~~`` and a digest replace its end. So two ids never share a key (on a case-sensitive file system), no id leaves
+its folder, and the key is the same text in S3, in the URL and as a file name. The escape is ``~`` because S3 and browsers
+decode ``%`` in URLs.
 
 The contract puts the student's id into the key. With a secret (``REPORT_KEY_SECRET``), an HMAC of the id stands there
 instead, so a key says nothing to somebody who does not know the secret.
@@ -34,7 +35,8 @@ class ReportKey:
     user_id: str
     week_start: dt.date
     format: Literal["html", "pdf"] = "html"
-    name: Literal["report", "teacher"] = "report"
+    name: Literal["report", "teacher", "index"] = "report"
+    """'index' is the list of a week and has no student."""
 
     def __post_init__(self) -> None:
         if self.format not in CONTENT_TYPES:
@@ -49,6 +51,8 @@ class ReportKey:
 
     def path_with(self, secret: bytes | None) -> str:
         """The key: the same text in S3, in URLs and below the folder. A ``secret`` hides the student's id."""
+        if self.name == "index":
+            return f"index/{self.week_start.isoformat()}/index.{self.format}"
         return f"{user_prefix(self.user_id, secret)}{self.week_start.isoformat()}/{self.name}.{self.format}"
 
     @property

@@ -124,6 +124,10 @@ CHANGES = {
         {"weekly_report", "report_pages"},
     ),
     "the report's style": (file("quarto/theme.css", r"\A", "p { color: red }\n"), {"weekly_report", "report_pages"}),
+    "a translation": (
+        file("seedtest_analytics/reporting/catalogues/ko.po", "다음에 할 일", "다음 할 일"),
+        {"weekly_report", "report_pages"},
+    ),
     "a chart": (
         code("reporting/charts.py", "^DATE_LABEL_PX = .*", "DATE_LABEL_PX = 60"),
         {"weekly_report", "report_pages"},

@@ -1,0 +1,47 @@
+"""Who reads the reports of a week: the language of each, and names of topics instead of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from seedtest_analytics.database.sql_files import statement
+from seedtest_analytics.partitions import Week
+from seedtest_analytics.reporting.document import ReportDocument
+from seedtest_analytics.reporting.language import known_language
+from seedtest_analytics.settings import ReportSettings
+
+SQL = "reports/readers.sql"
+
+
+@dataclass(frozen=True)
+class Readers:
+    """The language of each reader and the names of topics by language."""
+
+    default: str
+    languages: Mapping[str, str]
+    topics: Mapping[str, Mapping[str, str]]
+
+    def of(self, document: ReportDocument) -> ReportDocument:
+        """The document in its reader's language. A topic without a name in it is shown by any other name."""
+        code = known_language(self.languages.get(document.user_id), self.default)
+        ids = {row.topic_id for row in document.topic_features} | {goal.topic_id for goal in document.goals}
+        named = {}
+        for topic_id in ids & self.topics.keys():
+            names = self.topics[topic_id]
+            named[topic_id] = names.get(code) or names[min(names)]
+        return document.model_copy(update={"language": code, "topic_names": named})
+
+
+def load_readers(connection: Connection, week: Week, *, settings: ReportSettings) -> Readers:
+    """The readers of a week, from the tables that the customer fills."""
+    languages: dict[str, str] = {}
+    if connection.execute(statement(SQL, "has_language")).scalar_one():
+        parameters = {"week_start": week.start, "default_language": settings.language}
+        languages = dict(connection.execute(statement(SQL, "languages"), parameters).tuples().all())
+    topics: dict[str, dict[str, str]] = {}
+    for language, topic_id, name in connection.execute(statement(SQL, "topics")).tuples():
+        topics.setdefault(topic_id, {})[language.lower()] = name
+    return Readers(settings.language, languages, topics=topics)

@@ -1,0 +1,34 @@
+"""The index of a week: who needs help first, every link, and no name that is markup."""
+
+from __future__ import annotations
+
+import html
+
+from seedtest_analytics.reporting.index_page import IndexRow, index_page, index_row
+from seedtest_analytics.reporting.recommendations import recommendations
+from tests.reporting.documents import WEEK, document, topic_day
+
+
+def test_those_who_need_help_come_first_with_their_links() -> None:
+    rows = [
+        IndexRow("Anna", "a", needs_help=False, links=(("family", "../../reports/anna/2025-11-03/report.html"),)),
+        IndexRow("Zoe", "z", needs_help=True, links=(("family", "f"), ("pdf", "p"), ("teacher", "t"))),
+    ]
+    page = html.unescape(index_page(WEEK, rows, language="en", style="p{}"))
+    assert page.index("Zoe") < page.index("Anna")
+    assert "2 students · 1 needs help" in page
+    assert '<a href="p">PDF</a> · <a href="t">teacher</a>' in page
+    korean = html.unescape(index_page(WEEK, rows, language="ko", style=""))
+    assert '<html lang="ko">' in korean
+    assert "학생 2명 · 도움이 필요한 학생 1명" in korean
+    assert "0 need" not in index_page(WEEK, [rows[0]], language="en", style="")
+
+
+def test_a_hostile_name_is_text() -> None:
+    doc = document(
+        student_name="<script>x</script>", topic_features=[topic_day("<b>", 0, 30, 3)], topic_names={"<b>": "<i>t"}
+    )
+    row = index_row(doc, recommendations(doc), language="en", needs_help=True)
+    page = index_page(WEEK, [row], language="en", style="")
+    assert "<script" not in page
+    assert "<i>" not in page
