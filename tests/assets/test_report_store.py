@@ -14,7 +14,7 @@ from seedtest_analytics.assets.report_store import judge_store
 from seedtest_analytics.assets.reports import weekly_report
 from seedtest_analytics.cli.app import app
 from seedtest_analytics.resources.object_store import ObjectStoreResource
-from seedtest_analytics.resources.quarto.renderer import RenderedReport, ReportRenderer
+from seedtest_analytics.resources.quarto.renderer import RenderedPage, RenderedReport, ReportRenderer
 from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.schedules.report_uploads import upload_waiting_reports, upload_while_reports_wait
 from tests._database import rows_of
@@ -54,7 +54,8 @@ def renders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         for document in documents:
             made.append(document.user_id)
             content = f"<p>{document.user_id}</p>".encode()
-            yield RenderedReport(document.user_id, document.week_start, content=content, renderer="embedded")
+            page = RenderedPage("family", "html", content=content)
+            yield RenderedReport(document.user_id, document.week_start, pages=(page,), renderer="embedded")
 
     monkeypatch.setattr(ReportRenderer, "render_many", render_many)
     return made

@@ -588,7 +588,7 @@ def test_on_mondays_the_models_run_after_what_they_read_and_before_the_report() 
     assert links["fit_bayesian_growth"].after == (links["compute_daily_kpis"],)
     monday = dt.date(2026, 3, 2)
     for name in (*crons, "refresh_goal_probability"):
-        assert links[name].partitions(monday) == (LAST_WEEK, LAST_WEEK)
+        assert links[name].partitions(monday, monday) == (LAST_WEEK, LAST_WEEK)
         minute, hour = links[name].cron.split()[:2]
         assert (int(hour), int(minute)) < (6, 0)
     selected = jobs.fit_bayesian_growth.selection.resolve([bayesian_growth, growth_percentiles, weekly_kpi_p])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -14,7 +13,7 @@ from seedtest_analytics.assets.psychometrics.checks import SCALE_STABLE
 from seedtest_analytics.assets.psychometrics.statements import OUTCOMES, SCALE
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
-from seedtest_analytics.partitions import WEEK, Week, instant_of
+from seedtest_analytics.partitions import WEEK, Week
 from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
 MAX_MEAN_SHIFT_LOGIT = 0.3
@@ -59,10 +58,9 @@ def next_answer_scores(connection: Connection, week: Week) -> dict[str, Any]:
 
     The answers after this week are unknown at its as-of instant, so the week before is scored.
     """
-    starts_at = instant_of(week.start, ZoneInfo(week.timezone))
-    connection.execute(
-        statement(OUTCOMES, "next_answers"), {"week_start": week.start - WEEK, "as_of": starts_at, "until": week.as_of}
-    )
+    before = week.start - WEEK
+    of_one_week = {"first_week": before, "last_week": before, "known_by": week.start + WEEK, "timezone": week.timezone}
+    connection.execute(statement(OUTCOMES, "next_answers"), {**of_one_week, "method": None, "stride": 1})
     rows = copy_to_arrow(connection, statement(OUTCOMES, "rows"), dictionaries=("user_id",))
     connection.execute(statement(OUTCOMES, "drop_outcome"))
     if rows.num_rows == 0:
