@@ -125,7 +125,7 @@ ability_topic_state = Table(
         "next_right",
         Float,
         comment="Probability that the next answer in the topic is right, on the questions that the topic has asked in the "
-        "last 28 days; NULL without any. Below one half the student needs help in it.",
+        "last 28 days; NULL without any.",
         minimum=0,
         maximum=1,
         derived_from=_INPUTS,

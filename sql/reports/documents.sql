@@ -122,7 +122,11 @@ SELECT
         'linking_constants', (SELECT value FROM linking),
         -- From the fit that gave P, else from the week's own fit (METRICS_USE_BAYESIAN may be off).
         'bayesian_growth', CASE WHEN w.user_id IS NOT NULL THEN jsonb_build_object(
-            'P', w.p, 'P_lower', w.p_lower, 'P_upper', w.p_upper, 'sigma', w.sigma,
+            -- As published, so that a page has one goal probability: past outcomes may have corrected or withheld it.
+            'P', CASE WHEN s.kpis ->> 'P_method' = 'bayesian' THEN s.kpis -> 'P' ELSE to_jsonb(w.p) END,
+            'P_lower', CASE WHEN s.kpis ->> 'P_method' = 'bayesian' THEN s.kpis -> 'P_lower' ELSE to_jsonb(w.p_lower) END,
+            'P_upper', CASE WHEN s.kpis ->> 'P_method' = 'bayesian' THEN s.kpis -> 'P_upper' ELSE to_jsonb(w.p_upper) END,
+            'sigma', w.sigma,
             'slope_per_week', w.slope_mean, 'slope_sd', w.slope_sd, 'projected', w.projected,
             'projected_lower', w.projected_lower, 'projected_upper', w.projected_upper, 'target', w.target,
             'score_unit', COALESCE(b.model_spec ->> 'score_unit', 'logit'), 'horizon_date', w.horizon_date,

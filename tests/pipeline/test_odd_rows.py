@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from sqlalchemy import BigInteger, Engine, Text, text
+from sqlalchemy import BigInteger, Engine, Integer, Text, text
 
 from seedtest_analytics.build import build_definitions
 from seedtest_analytics.cli.steps import Step, plan
@@ -180,9 +180,7 @@ def add_odd_rows(engine: Engine) -> None:
                     if column.primary_key and isinstance(column.type, BigInteger):
                         values[column.name] = 10**9 + number
                     elif not column.nullable and column.server_default is None and column.name not in values:
-                        values[column.name] = {"started_at": "2026-06-27T12:00:00Z"}.get(
-                            column.name, "2026-06-27T12:00Z"
-                        )
+                        values[column.name] = 0 if isinstance(column.type, Integer) else "2026-06-27T12:00:00Z"
                 listed = ", ".join(values)
                 given = ", ".join(f":{column}" for column in values)
                 connection.execute(

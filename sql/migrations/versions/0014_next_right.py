@@ -24,7 +24,7 @@ def upgrade() -> None:
             sa.DOUBLE_PRECISION(),
             nullable=True,
             comment="Probability that the next answer in the topic is right, on the questions that the topic has asked in "
-            "the last 28 days; NULL without any. Below one half the student needs help in it.",
+            "the last 28 days; NULL without any.",
         ),
     )
 

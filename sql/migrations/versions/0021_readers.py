@@ -1,6 +1,6 @@
 """Readers of reports: names of students and topics, languages, advice as codes, and pages besides the families'.
 
-Revision: 0021, after 0019.
+Revision: 0021, after 0017.
 """
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from seedtest_analytics.database.migrations import (
 )
 
 revision = "0021"
-down_revision = "0019"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

@@ -97,7 +97,9 @@ def test_a_stan_fit_is_stored_in_the_contracts_shapes_and_feeds_p(database: Engi
     for user, row in predictions.items():
         keys = stored[user]
         assert (keys["P"], keys["sigma"]) == pytest.approx((row["p"], row["sigma"]))
-        assert keys["P_lower"] == pytest.approx(row["p_lower"])
+        # Nothing is known yet about what became of earlier predictions, so the published limits are wider.
+        assert keys["P_verdict"] == "too_early"
+        assert keys["P_lower"] <= row["p_lower"]
         assert row["p_lower"] <= row["p"] <= row["p_upper"]
         assert (keys["P_method"], keys["P_fit_run_id"]) == ("bayesian", meta["run_id"])
     easy, hard, other = (stored[user] for user in truth.users[:3])

@@ -1,6 +1,6 @@
 """Power of the drift comparison by item: no drift is not the same as nothing to judge by.
 
-Revision: 0019, after 0017.
+Revision: 0029, after 0028.
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from seedtest_analytics.database.migrations import add_column, begin_revision, undo_revision
 
-revision = "0019"
-down_revision = "0017"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
