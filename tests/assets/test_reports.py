@@ -70,7 +70,7 @@ def store_kpis(engine: Engine, users: list[str]) -> None:
 
 
 def stored(n: int) -> list[Delivery]:
-    """So many stored reports, each with its teacher's page."""
+    """N stored reports, each with its teacher's page."""
     names: tuple[Any, ...] = ("report", "teacher")
     monday = dt.date.fromisoformat(WEEK)
     return [
