@@ -39,8 +39,8 @@ class Check:
         return CheckOutcome(self, is_passed=False, description=text, metadata=metadata or {})
 
     def judged(self, text: str, *, is_passed: bool, metadata: Mapping[str, Any] | None = None) -> CheckOutcome:
-        """The check passes or fails with the same text."""
-        return CheckOutcome(self, is_passed=is_passed, description=text, metadata=metadata or {})
+        """The check passes or fails with the same text. Dagster refuses NumPy's bool, which comparisons of arrays give."""
+        return CheckOutcome(self, is_passed=bool(is_passed), description=text, metadata=metadata or {})
 
 
 @dataclass(frozen=True)
