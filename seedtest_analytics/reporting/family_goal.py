@@ -15,6 +15,7 @@ PACE_WORDS: Mapping[Verdict, str] = {
     "reached": marked("The level is already at the goal."),
     "ahead": marked("That is ahead of what the goal needs."),
     "on_the_way": marked("That is on the way to the goal."),
+    "open": marked("It is open whether that is enough."),
     "out_of_reach": marked("At this pace the goal needs more time or a nearer step first."),
 }
 

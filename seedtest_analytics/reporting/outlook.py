@@ -12,7 +12,7 @@ from seedtest_analytics.reporting.levels import newest_ability
 from seedtest_analytics.reporting.summary import Z_95
 
 DOTS = 50
-Verdict = Literal["reached", "ahead", "on_the_way", "out_of_reach"]
+Verdict = Literal["reached", "ahead", "on_the_way", "open", "out_of_reach"]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,9 @@ def _verdict(needed: float, low: float, *, high: float) -> Verdict:
         return "reached"
     if low >= needed:
         return "ahead"
-    return "on_the_way" if high >= needed else "out_of_reach"
+    if high < needed:
+        return "out_of_reach"
+    return "on_the_way" if (low + high) / 2 >= needed else "open"
 
 
 def _own_pace(document: ReportDocument) -> tuple[float, float] | None:

@@ -132,7 +132,8 @@ def found_quantiles() -> list[float]:
     ("slope", "se", "target", "expected"),
     [
         (0.1, 0.01, 0.5, "ahead"),
-        (0.02, 0.03, 0.5, "on_the_way"),
+        (0.06, 0.03, 0.5, "on_the_way"),
+        (0.02, 0.03, 0.5, "open"),
         (0.0, 0.01, 0.5, "out_of_reach"),
         (0.0, 0.01, 0.3, "reached"),
     ],
