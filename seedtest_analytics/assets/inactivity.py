@@ -13,7 +13,7 @@ from seedtest_analytics.assets.framework.preview import table_preview
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, now
 from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
-from seedtest_analytics.assets.running_week import STAGES, complete_rows, merge_stages
+from seedtest_analytics.assets.running_week import complete_rows, merge_stages
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, Week, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -76,6 +76,9 @@ def notice_inactivity(
 def _notice(
     context: dg.AssetExecutionContext, config: InactivityOptions, *, postgres: PostgresResource
 ) -> Iterator[Outcome]:
+    # Imported by name, so that the asset's code version follows the code behind both numbers.
+    from seedtest_analytics.assets.kpis.assets import stage_published_p, stage_published_s
+
     settings = load_settings().overridden("inactivity", config.model_dump())
     threshold = settings.inactivity.threshold_days
     week, dry = running_week(now(config)), is_dry_run(config)
@@ -83,7 +86,7 @@ def _notice(
     with postgres.transaction(lock, is_dry_run=dry) as connection:
         run = WeekRun(week, connection, settings=settings, log=context.log, is_dry_run=dry, lock=lock)
         connection.execute(statement(SQL, "population"), silence_window(week, threshold, kpis=settings.kpis))
-        refreshed = {name: STAGES[name] for name in ("P", "S")}
+        refreshed = {"P": stage_published_p, "S": stage_published_s}
         merge_stages(run, refreshed, is_whole=False)
         complete_rows(run, refreshed)
         connection.execute(

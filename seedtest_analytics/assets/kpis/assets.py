@@ -39,7 +39,8 @@ def _by_sql(path: str, parameters: Callable[[Week, Settings], Mapping[str, Any]]
     return stage
 
 
-def _stage_goal_probability(run: WeekRun) -> None:
+def stage_published_p(run: WeekRun) -> None:
+    """Stage P, as past outcomes let it be published."""
     from seedtest_analytics.assets.kpis.goal import stage_goal_probability
     from seedtest_analytics.assets.verdicts.publish import apply_verdicts
 
@@ -47,7 +48,8 @@ def _stage_goal_probability(run: WeekRun) -> None:
     apply_verdicts(run, "P")
 
 
-def _stage_churn_risk(run: WeekRun) -> None:
+def stage_published_s(run: WeekRun) -> None:
+    """Stage S, as past outcomes let it be published."""
     from seedtest_analytics.assets.churn.scores import stage_churn_risk
     from seedtest_analytics.assets.verdicts.publish import apply_verdicts
 
@@ -77,8 +79,8 @@ STAGES.update(
     E_t=_stage_efficiency,
     R_t=_stage_recovery,
     A_t=_stage_engagement,
-    P=_stage_goal_probability,
-    S=_stage_churn_risk,
+    P=stage_published_p,
+    S=stage_published_s,
 )
 
 
@@ -122,7 +124,7 @@ def weekly_kpi_of_attempts(
         _table_spec(
             "P",
             ["attempt", "mirt_ability", "ability_window", "ability_state", "interest_goal", "growth_prediction"],
-            code="_stage_goal_probability",
+            code="stage_published_p",
         ),
         group="kpis",
         partitions_def=WEEKLY,
@@ -139,7 +141,7 @@ def weekly_kpi_p(context: dg.AssetExecutionContext, config: KpiOptions, *, postg
         _table_spec(
             "S",
             ["attempt", "survival_fit_meta", *(dg.AssetKey(["weekly_kpi", name]) for name in ("A_t", "E_t", "R_t"))],
-            code="_stage_churn_risk",
+            code="stage_published_s",
         ),
         group="kpis",
         partitions_def=WEEKLY,
