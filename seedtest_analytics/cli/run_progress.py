@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -123,17 +123,26 @@ class Summary:
                 found[text.removeprefix(LEFT_OUT)].append(asset)
         return dict(found)
 
+    def _seconds_by_group(self) -> dict[tuple[str, ...], float]:
+        """Seconds of the assets that steps compute together; a step that only checks counts with them."""
+        found: dict[tuple[str, ...], float] = {}
+        for assets, seconds in self._seconds.items():
+            wider = (other for other in self._seconds if set(assets) < set(other))
+            group = next(wider, assets)
+            found[group] = found.get(group, 0.0) + seconds
+        return found
+
     def show(self, console: Console) -> None:
         """Print the table, the assets that were left out and the checks that found something."""
         table = Table(box=None, pad_edge=False)
         table.add_column("assets")
         for heading in ("rows", "checks", "seconds"):
             table.add_column(heading, justify="right")
-        for assets, seconds in self._seconds.items():
+        for assets, seconds in self._seconds_by_group().items():
             checks = [check for (asset, _), check in self._checks.items() if asset in assets]
             passed = sum(check.passed for check in checks)
-            rows = " + ".join(f"{sum(self._rows[asset].values()):,}" for asset in assets)
-            table.add_row(", ".join(assets), rows, f"{passed} of {len(checks)}", f"{seconds:.1f}")
+            counts = [sum(self._rows[asset].values()) for asset in assets]
+            table.add_row(", ".join(assets), _counted(counts), f"{passed} of {len(checks)}", f"{seconds:.1f}")
         console.print(table)
         for reason, names in self.left_out.items():
             _say(console, f"left out: {', '.join(names)}: {reason}")
@@ -142,6 +151,12 @@ class Summary:
             _say(console, f"check {asset} · {name}: {as_text(check.description or '')}")
         if len(failed) > SHOWN_CHECKS:
             _say(console, f"and {len(failed) - SHOWN_CHECKS} more; the page Checks of the asset shows them")
+
+
+def _counted(counts: Sequence[int]) -> str:
+    if len(counts) > 1 and len(set(counts)) == 1:
+        return f"{len(counts)} × {counts[0]:,}"
+    return " + ".join(f"{count:,}" for count in counts)
 
 
 def _say(console: Console, text: str) -> None:

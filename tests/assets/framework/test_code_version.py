@@ -65,7 +65,7 @@ CHANGES = {
     # Calibration scores for its report and for DIF, growth for its weekly scores.
     "points of an ability's grid": (
         code("stats/irt/ability_kernels.py", "^_LOCAL_POINTS = .*", "_LOCAL_POINTS = 91"),
-        CALIBRATION | SCORING | GROWTH,
+        CALIBRATION | SCORING | GROWTH | DRIFT,
     ),
     "a default prior of growth": (
         code("stats/growth/priors.py", r"lkj_eta: float = 1\.0", "lkj_eta: float = 2.0"),
