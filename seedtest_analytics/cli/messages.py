@@ -22,7 +22,7 @@ messages_app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
     no_args_is_help=True,
-    help="The weekly sentences and their outbox.",
+    help="The weekly sentences: send them, see the outbox, record what came back.",
 )
 
 

@@ -23,7 +23,7 @@ report_app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
     no_args_is_help=True,
-    help="One report, and the store of reports.",
+    help="One report: render it, get its address. The store of reports: check it, store what waits.",
 )
 
 User = Annotated[str, typer.Argument(help="Raw id of the student.", metavar="USER")]

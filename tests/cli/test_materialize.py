@@ -97,8 +97,8 @@ def test_assets_that_one_step_can_compute_alone_are_one_step() -> None:
     job = build_definitions().resolve_job_def("compute_daily_kpis")
     of_attempts, *others = [[key.path[-1] for key in step] for step in asset_steps(job)]
     assert of_attempts == ["A_t", "E_t", "I_t", "R_t"]
-    assert sorted(others) == [["P"], ["S"]]
-    assert len(job.nodes) == 3
+    assert sorted(others) == [["P"], ["S"], ["prediction_verdict"]]
+    assert len(job.nodes) == 4
 
 
 def test_an_empty_log_is_not_filled_and_the_command_says_so(
@@ -237,7 +237,8 @@ def test_s_is_computed_after_the_churn_fits_unless_its_job_is_named() -> None:
     assert steps["compute_daily_kpis"].without == ("weekly_kpi/S",)
     job = build_definitions().resolve_job_def("compute_daily_kpis")
     computed = [key.to_user_string() for keys in asset_steps(job, without=("weekly_kpi/S",)) for key in keys]
-    assert sorted(computed) == ["weekly_kpi/" + name for name in ("A_t", "E_t", "I_t", "P", "R_t")]
+    kpis = ["weekly_kpi/" + name for name in ("A_t", "E_t", "I_t", "P", "R_t")]
+    assert sorted(computed) == ["prediction_verdict", *kpis]
     assert chosen(steps.values(), ["compute_daily_kpis"])[0].without == ()
 
 
