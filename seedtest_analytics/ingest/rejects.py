@@ -111,10 +111,14 @@ class RejectTally:
 
 
 def offending_value(reject: Reject) -> str:
-    """The value that a reject is about, cut to 60 characters; the whole row where it could not be taken apart."""
+    """The value that a reject is about, cut to 60 characters. Messages quote no user, so ids and whole rows stay out."""
     row = json.loads(reject.raw_row)
     name = next((name for name in row if reject.reason.startswith(f"{name}_")), None)
-    value = row.get("text") if name is None else row[name]
+    if name is None:
+        return "(the whole row)"
+    if name == "user_id":
+        return "(a user id)"
+    value = row[name]
     text = "(nothing)" if value in (None, "") else str(value)
     return text if len(text) <= MAX_EXAMPLE_CHARACTERS else f"{text[:MAX_EXAMPLE_CHARACTERS]}…"
 

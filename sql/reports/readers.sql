@@ -1,5 +1,7 @@
 -- What the readers of a week's reports need besides the data: their language, and names of topics.
+-- Grain:  see each statement.
 -- Inputs: topic_name, weekly_kpi; users (of the web application, where it exists).
+-- Params: week_start, default_language.
 
 -- name: has_language
 -- Whether there is a table users with the columns id and language. Grain: one row.

@@ -26,7 +26,7 @@ COMMANDS = [
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log of one answer in the working folder."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "log.csv").write_text("user_id,item_id,correct,answered_at\nkim,1,1,2026-01-05T10:00:00Z\n")
+    (tmp_path / "log.csv").write_text("user_id,item_id,correct,completed_at\nkim,1,1,2026-01-05T10:00:00Z\n")
 
 
 def refused(seedtest: Seedtest, command: tuple[str, ...], url: str) -> str:

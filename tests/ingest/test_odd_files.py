@@ -281,7 +281,7 @@ REMEDIED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("hints_used_not_whole_number", {"hints_used": "1.5"}, {"hints_used": "2"}),
     ("hints_used_negative", {"hints_used": "-2"}, {"hints_used": ""}),
     ("completed_at_missing", {"completed_at": None}, {"completed_at": "2026-03-02"}),
-    ("completed_at_not_time", {"completed_at": "1772442000000"}, {"completed_at": "2026-03-02T09:30:00+09:00"}),
+    ("completed_at_not_time", {"completed_at": "soon"}, {"completed_at": "2026-03-02T09:30:00+09:00"}),
     ("completed_at_not_time", {"completed_at": "02/03/2026 10:00"}, {"completed_at": "2026-03-02 10:00"}),
     ("completed_at_implausible", {"completed_at": "9999-12-31T00:00:00Z"}, {"completed_at": "2199-01-01T00:00:00Z"}),
     ("rescored_at_not_time", {"rescored_at": "later"}, {"rescored_at": ""}),
