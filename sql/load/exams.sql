@@ -112,7 +112,10 @@ SELECT
     s.exam_session_id
 FROM load_stored AS s
 INNER JOIN exam_results AS e ON e.session_id = s.exam_session_id
-CROSS JOIN LATERAL jsonb_array_elements(e.result_json -> 'questions') AS element
+-- A plan may take exams apart before it joins them, also exams of another shape.
+CROSS JOIN LATERAL jsonb_array_elements(
+    CASE WHEN jsonb_typeof(e.result_json -> 'questions') = 'array' THEN e.result_json -> 'questions' ELSE '[]' END
+) AS element
 CROSS JOIN LATERAL jsonb_to_record(CASE WHEN element @? :readable THEN element ELSE '{}' END) AS q (
     question_id bigint, is_correct boolean, time_spent_sec double precision, used_hints integer,
     answered_at timestamptz, rescored_at timestamptz
