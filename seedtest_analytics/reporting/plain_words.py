@@ -51,10 +51,10 @@ RISK_METHODS: Mapping[str, str] = {
     "weibull": marked("From a survival model of when students come back."),
 }
 VERDICTS: Mapping[str, str] = {
-    "too_early": "Not yet checked: too little is known about what became of earlier predictions.",
+    "too_early": marked("Not yet checked: too little is known about what became of earlier predictions."),
     "as_is": "",
-    "recalibrated": "Corrected by what became of earlier predictions, which were off.",
-    "base_rate": "The share of all students: earlier predictions about single students were no better than it.",
+    "recalibrated": marked("Corrected by what became of earlier predictions, which were off."),
+    "base_rate": marked("The share of all students: earlier predictions about single students were no better than it."),
     "withheld": "",
 }
 """What past outcomes decided; a withheld number has its reason in place of the number."""

@@ -28,7 +28,6 @@ WORDS = {
     "P_horizon_source": plain_words.HORIZONS,
     "S_method": plain_words.RISK_METHODS,
     "S_state": plain_words.RISK_STATES,
-    "theta_method": plain_words.ABILITY_METHODS,
     **dict.fromkeys(("P_verdict", "S_verdict", "theta_verdict"), plain_words.VERDICTS),
 }
 WITHOUT_WORDS = {
