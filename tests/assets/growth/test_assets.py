@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
+from seedtest_analytics.assets.backtest.assets import verdicts
 from seedtest_analytics.assets.growth.assets import bayesian_growth, glmm_growth, growth_percentiles
 from seedtest_analytics.assets.growth.bayesian import fit as growth_fit
 from seedtest_analytics.assets.growth.bayesian.draws import stored_fit
@@ -97,9 +98,9 @@ def test_a_stan_fit_is_stored_in_the_contracts_shapes_and_feeds_p(database: Engi
     for user, row in predictions.items():
         keys = stored[user]
         assert (keys["P"], keys["sigma"]) == pytest.approx((row["p"], row["sigma"]))
-        # Nothing is known yet about what became of earlier predictions, so the published limits are wider.
+        # Nothing is known yet about what became of earlier predictions: the limits of the model are not taken at their word.
         assert keys["P_verdict"] == "too_early"
-        assert keys["P_lower"] <= row["p_lower"]
+        assert keys["P_lower"] <= keys["P"] <= keys["P_upper"]
         assert row["p_lower"] <= row["p"] <= row["p_upper"]
         assert (keys["P_method"], keys["P_fit_run_id"]) == ("bayesian", meta["run_id"])
     easy, hard, other = (stored[user] for user in truth.users[:3])
@@ -593,7 +594,7 @@ def test_on_mondays_the_models_run_after_what_they_read_and_before_the_report() 
         assert links[name].partitions(monday, monday) == (LAST_WEEK, LAST_WEEK)
         minute, hour = links[name].cron.split()[:2]
         assert (int(hour), int(minute)) < (6, 0)
-    selected = jobs.fit_bayesian_growth.selection.resolve([bayesian_growth, growth_percentiles, weekly_kpi_p])
+    selected = jobs.fit_bayesian_growth.selection.resolve([bayesian_growth, growth_percentiles, weekly_kpi_p, verdicts])
     assert dg.AssetKey(["weekly_kpi", "P"]) in selected
 
 
