@@ -21,7 +21,6 @@ KPI_RANGES: dict[str, tuple[float, float]] = {
 }
 """Closed ranges of the KPI numbers that a report shows."""
 
-
 STABLE_JACCARD = 0.6
 """Below this mean Jaccard similarity over bootstraps a segment is not stable (Hennig 2007)."""
 

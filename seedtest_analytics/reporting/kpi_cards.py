@@ -78,7 +78,7 @@ def _card(document: ReportDocument, key: str) -> KpiCard:
 
 
 def _reason(document: ReportDocument, key: str) -> str:
-    """Why there is no number, and what would be enough."""
+    """Why the number is missing, and which data would give it."""
     known = plain_words.KPI_REASONS.get(document.kpi_text(f"{key}_reason_code") or "")
     stored = document.kpi_text(f"{key}_reason")
     if known is not None:

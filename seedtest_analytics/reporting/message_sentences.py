@@ -7,10 +7,11 @@ value with the particle that its last sound asks for.
 from __future__ import annotations
 
 import datetime as dt
-import string
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
+
+from seedtest_analytics.reporting.particles import KoreanFormatter
 
 LANGUAGES = ("en", "ko")
 LONGEST_NAME = 60
@@ -110,28 +111,12 @@ _KOREAN = {
 _SENTENCES = {"en": _ENGLISH, "ko": _KOREAN}
 _SUBJECTS = {"en": "One sentence about the week", "ko": "이번 주 한 문장"}
 
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-_FIRST_SYLLABLE, _LAST_SYLLABLE, _FINALS = 0xAC00, 0xD7A3, 28
-_CONSONANT_SOUNDS = frozenset("013678LMNRlmnr")
-"""Digits as they are read (영, 일, 삼, 육, 칠, 팔), and letters as they are named (엘, 엠, 엔, 알), that end in a consonant."""
+_DAY_PATTERNS = {"en": "d MMMM", "ko": "M월 d일"}
 
 
 def sentence(code: str, language: str, *, values: Mapping[str, Any]) -> str:
     """The sentence of a code in a language. Raises KeyError for an unknown code, language or missing value."""
-    return _Formatter().vformat(_SENTENCES[language][code], (), _shown(values, language))
+    return KoreanFormatter().vformat(_SENTENCES[language][code], (), _shown(values, language))
 
 
 def subject(language: str) -> str:
@@ -150,8 +135,10 @@ def _shown(values: Mapping[str, Any], language: str) -> dict[str, Any]:
     if "topic" in shown:
         shown["topic"] = plain_name(str(shown["topic"]))
     if "since" in shown:
+        from babel.dates import format_date  # The tables read the languages of this module, and need no Babel.
+
         day = dt.date.fromisoformat(shown["since"])
-        shown["since"] = f"{day.month}월 {day.day}일" if language == "ko" else f"{day.day} {_MONTHS[day.month - 1]}"
+        shown["since"] = format_date(day, _DAY_PATTERNS[language], locale=language)
     if "answers" in shown:
         shown["answers_counted"] = f"{shown['answers']} question{'' if shown['answers'] == 1 else 's'}"
     return shown
@@ -163,22 +150,3 @@ def plain_name(name: str) -> str:
     kept = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in composed)
     words = " ".join(kept.split())
     return words if len(words) <= LONGEST_NAME else words[: LONGEST_NAME - 1].rstrip() + "…"
-
-
-def particle(word: str, forms: str) -> str:
-    """The form of ``forms`` ("을/를") after ``word``, the first after a consonant; both where its sound is not known."""
-    after_consonant, after_vowel = forms.split("/")
-    last = next((c for c in reversed(word) if c.isalnum()), "")
-    if last and _FIRST_SYLLABLE <= ord(last) <= _LAST_SYLLABLE:
-        return after_consonant if (ord(last) - _FIRST_SYLLABLE) % _FINALS else after_vowel
-    is_single = last.isascii() and (last.isdigit() or not word[:-1][-1:].isalpha())
-    if not last or not is_single:
-        return f"{after_consonant}({after_vowel})"
-    return after_consonant if last in _CONSONANT_SOUNDS else after_vowel
-
-
-class _Formatter(string.Formatter):
-    def format_field(self, value: Any, format_spec: str) -> str:
-        if "/" in format_spec:
-            return f"{value}{particle(str(value), format_spec)}"
-        return str(super().format_field(value, format_spec))

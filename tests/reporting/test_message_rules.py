@@ -17,11 +17,11 @@ from seedtest_analytics.reporting.message_sentences import (
     _SENTENCES,
     LANGUAGES,
     known_language,
-    particle,
     plain_name,
     sentence,
     subject,
 )
+from seedtest_analytics.reporting.particles import particle
 
 SUNDAY = dt.date(2026, 3, 1)
 QUIET = Evidence(answers=9, correct=5, days=2, answers_4w=9, correct_4w=5, usual=0.0, last_day=SUNDAY)
@@ -195,7 +195,7 @@ def test_korean_has_one_politeness_level_and_no_formal_ending() -> None:
         ("수학 A", "수학 A를", "수학 A는", "수학 A가"),
         ("수학 N", "수학 N을", "수학 N은", "수학 N이"),
         ("도형(평면)", "도형(평면)을", "도형(평면)은", "도형(평면)이"),
-        ("algebra", "algebra을(를)", "algebra은(는)", "algebra이(가)"),
+        ("algebra", "algebra를", "algebra는", "algebra가"),
         ("…", "…을(를)", "…은(는)", "…이(가)"),
     ],
 )
