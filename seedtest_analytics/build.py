@@ -12,7 +12,7 @@ from seedtest_analytics.assets.attempts import assets as attempts
 from seedtest_analytics.assets.backtest import assets as backtest
 from seedtest_analytics.assets.churn import assets as churn
 from seedtest_analytics.assets.forecasts import assets as forecasts
-from seedtest_analytics.assets.framework.code_version import versioned
+from seedtest_analytics.assets.framework.versions import versioned
 from seedtest_analytics.assets.growth import assets as growth
 from seedtest_analytics.assets.health import assets as health
 from seedtest_analytics.assets.kpis import assets as kpis

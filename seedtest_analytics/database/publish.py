@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Connection, Float, Numeric, Table, UniqueConstraint, text
 
-from seedtest_analytics.database.binary_copy import HEADER, TRAILER, encoded
-from seedtest_analytics.database.read import fields_of
 from seedtest_analytics.tables import contract_of
 
 if TYPE_CHECKING:
@@ -119,6 +117,9 @@ def copy_frame(connection: Connection, name: str, *, frame: pd.DataFrame) -> Non
 
 def copy_arrow(connection: Connection, name: str, *, rows: pa.Table) -> None:
     """COPY an Arrow table into a table, in binary. Raises BinaryCopyError for a value that a column's type lacks."""
+    from seedtest_analytics.database.binary_copy import HEADER, TRAILER, encoded
+    from seedtest_analytics.database.read import fields_of
+
     columns = ", ".join(quoted(column) for column in rows.column_names)
     cursor = connection.connection.cursor()  # the driver's own: SQLAlchemy has no COPY
     fields = fields_of(cursor, f"(SELECT {columns} FROM {quoted(name)}) AS described")  # noqa: S608

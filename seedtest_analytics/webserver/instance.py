@@ -1,4 +1,4 @@
-"""The Dagster instance of the platform: it puts the guard before the webserver, and cleans up after runs.
+"""The Dagster instance of the platform: it keeps connections, guards the webserver and cleans up after runs.
 
 `dagster.yaml` names the class. So every webserver that uses this instance is guarded, whoever starts it: `seedtest up`,
 `dagster dev`, `dg dev`, or the pod on Kubernetes.
@@ -11,13 +11,31 @@ from typing import Any
 
 from dagster import DagsterEvent, DagsterInstance, DagsterRun
 
-from seedtest_analytics.dagster_private import RunFailureReason, default_instance_parts, put_before_webserver
+from seedtest_analytics.dagster_private import (
+    RunFailureReason,
+    default_instance_parts,
+    put_before_webserver,
+    share_connections,
+)
 
 _log = logging.getLogger(__name__)
 
 
 class GuardedInstance(DagsterInstance):
     """Dagster's instance, whose webserver is guarded and whose dead runs leave nothing behind."""
+
+    def __init__(self, *parts: Any, **named: Any) -> None:
+        super().__init__(*parts, **named)
+        self._engines = share_connections((self.run_storage, self.event_log_storage, self.schedule_storage))
+
+    def dispose(self) -> None:
+        """Close what Dagster closes, and the kept connections."""
+        super().dispose()
+        self._close_connections()
+
+    def _close_connections(self) -> None:
+        for engine in self._engines:
+            engine.dispose()
 
     def report_run_failed(  # noqa: PLR0917 (Dagster's signature)
         self, dagster_run: DagsterRun, message: str | None = None, job_failure_data: Any = None
@@ -66,6 +84,7 @@ class GuardedInstance(DagsterInstance):
         from seedtest_analytics.webserver.metrics import Metrics
 
         super().optimize_for_webserver(*arguments, **named)
+        self._close_connections()
         settings = load_settings().ui
         put_before_webserver(
             Middleware(Guard, settings=settings),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import sqlalchemy
 import yaml
 from dagster_webserver.webserver import DagsterWebserver
 
@@ -74,3 +75,26 @@ def unguarded() -> Iterator[str]:
 def test_an_operators_own_instance_without_the_guard_is_named(unguarded: str, tmp_path: Path) -> None:
     problem = DevServer(tmp_path)._guard_problem(unguarded)
     assert problem == f"has no guard; copy `instance_class` of {PROJECT_FOLDER}/dagster.yaml into that of {tmp_path}"
+
+
+def test_connections_to_dagsters_storage_are_kept_and_replaced_when_the_server_ends_them(database_url: str) -> None:
+    address = sqlalchemy.make_url(database_url).set(drivername="postgresql+psycopg2")
+    storage = {"postgres": {"postgres_url": address.render_as_string(hide_password=False)}}
+    opened: list[object] = []
+    with dg.instance_for_test(overrides={"instance_class": INSTANCE_CLASS, "storage": storage}) as instance:
+        assert isinstance(instance, GuardedInstance)
+        (engine,) = instance._engines
+        sqlalchemy.event.listen(engine, "connect", lambda connection, _: opened.append(connection))
+        for _ in range(20):
+            instance.report_runless_asset_event(dg.AssetMaterialization("attempt"))
+        assert 1 <= len(opened) <= 2
+        with engine.connect() as connection:
+            connection.execute(
+                sqlalchemy.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+            instance.report_runless_asset_event(dg.AssetMaterialization("attempt"))
+        instance.report_runless_asset_event(dg.AssetMaterialization("attempt"))
+        assert len(instance.fetch_materializations(dg.AssetKey("attempt"), limit=100).records) == 22

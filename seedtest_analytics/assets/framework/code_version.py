@@ -15,18 +15,12 @@ which values are asked for, not how a value is computed.
 from __future__ import annotations
 
 import ast
-import contextlib
-import gc
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
-import dagster as dg
-
-from seedtest_analytics.assets.framework.declare import CODE
 from seedtest_analytics.database.sql_files import SqlFileError, statements, top_folder
 from seedtest_analytics.reporting.language import CATALOGUES
 from seedtest_analytics.resources.quarto.template import MAIN_FILE, template_files
@@ -45,7 +39,7 @@ NOT_COMPUTING = (
     f"{PACKAGE}.resources.object_store",
     f"{PACKAGE}.resources.store",
 )
-_ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[3]
 _C_COMMENT = (r'"(?:\\.|[^"\\])*"', r"//[^\n]*|/\*.*?\*/")
 _QUOTES_AND_COMMENTS = {
     ".sql": (r"'[^']*'", r"--[^\n]*|/\*.*?\*/"),
@@ -56,7 +50,6 @@ _QUOTES_AND_COMMENTS = {
 }
 PROGRAM_SUFFIXES = tuple(suffix for suffix in _QUOTES_AND_COMMENTS if suffix != ".sql")
 _CELL = re.compile(r"^```\{python\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_VERSION_CHARACTERS = 16
 _NOT_BEHAVIOUR = frozenset(("annotation", "returns", "ctx", "kind", "type_comment"))
 """Fields of a syntax tree that do not change what the code does."""
 
@@ -73,44 +66,6 @@ class Node:
     name: str
 
 
-def versioned(modules: Iterable[ModuleType]) -> list[dg.AssetsDefinition]:
-    """The asset definitions of the modules, each with its code version."""
-    code = Code()
-    found: dict[int, dg.AssetsDefinition] = {}
-    with _without_garbage_collection():
-        for module in modules:
-            for name, value in vars(module).items():
-                is_asset = isinstance(value, dg.AssetsDefinition) and not isinstance(value, dg.AssetChecksDefinition)
-                if is_asset and id(value) not in found:
-                    found[id(value)] = _with_version(value, code, module=module.__name__, name=name)
-    return list(found.values())
-
-
-@contextlib.contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Syntax trees are many objects without cycles: the collector would double the time and free nothing."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _with_version(assets: dg.AssetsDefinition, code: Code, *, module: str, name: str) -> dg.AssetsDefinition:
-    def versioned_spec(spec: dg.AssetSpec) -> dg.AssetSpec:
-        if not assets.is_materializable:
-            return spec
-        columns = ",".join(f"{c.name}:{c.type}" for c in spec.metadata["dagster/column_schema"].columns)
-        own = [spec.metadata[CODE]] if CODE in spec.metadata else []
-        text = f"{code.hash_of(module, name, *own)}\0{columns}"
-        version = hashlib.sha256(text.encode()).hexdigest()[:_VERSION_CHARACTERS]
-        return spec.replace_attributes(code_version=version)
-
-    return assets.map_asset_specs(versioned_spec)
-
-
 @dataclass(frozen=True)
 class _Content:
     """What a node says, as a digest, and what it uses. Annotations count only for an asset's own function."""
@@ -123,7 +78,7 @@ class _Content:
 class Code:
     """The package's sources below ``root``. Each file is parsed once and each definition is read once."""
 
-    def __init__(self, root: Path = _ROOT) -> None:
+    def __init__(self, root: Path = ROOT) -> None:
         self.root = root
         self._paths: dict[str, Path | None] = {}
         self._modules: dict[str, _Module] = {}
@@ -205,6 +160,12 @@ class Code:
         cells = ast.parse("\n".join(cell for text in texts for cell in _CELL.findall(text))).body
         imports = _Module(self, "", body=(cell for cell in cells if isinstance(cell, ast.ImportFrom)))
         return _Content(_digest("\0".join(texts)), _Reader(self, imports).read(cells).uses)
+
+
+def source_files() -> list[Path]:
+    """Every file that a hash can depend on: the package's code and programs, the SQL, the templates and catalogues."""
+    package = [path for suffix in (".py", ".po", *PROGRAM_SUFFIXES) for path in (ROOT / PACKAGE).rglob(f"*{suffix}")]
+    return sorted([*package, *top_folder("sql").rglob("*.sql"), *template_files(top_folder("quarto"))])
 
 
 class _Module:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-PLOTTED_WEEKS = 4
+PLOTTED_WEEKS = 2
 """Weeks of a range that have plots, the newest: drawing takes longer than most weeks' numbers."""
 
 

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from seedtest_analytics.resources.fixed import FixedResource
-from seedtest_analytics.resources.r.session import RSession
+
+if TYPE_CHECKING:
+    from seedtest_analytics.resources.r.session import RSession
 
 
 class RResource(FixedResource):
@@ -28,6 +30,8 @@ class RResource(FixedResource):
     @contextmanager
     def session(self, logger: logging.Logger | None = None) -> Iterator[RSession]:
         """One R for several calls. Loaded packages and global changes of a script stay between them."""
+        from seedtest_analytics.resources.r.session import RSession
+
         with RSession(
             self.timeout_seconds, logger, threads=self.threads, memory_limit_mb=self.memory_limit_mb
         ) as session:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from seedtest_analytics.resources.fixed import FixedResource
-from seedtest_analytics.resources.stan.data_file import write_stan_json
 from seedtest_analytics.resources.stan.executables import ExecutableCache, default_cache_dir
 from seedtest_analytics.resources.stan.toolchains import Toolchain, find_toolchain
 from seedtest_analytics.scratch import scratch_folder
@@ -75,6 +74,8 @@ class StanRunner:
             StanBuildError: the program does not compile.
             StanRunError: a chain failed or was stopped.
         """
+        from seedtest_analytics.resources.stan.data_file import write_stan_json
+
         cmdstanpy = import_cmdstanpy()
         executable = self.executable(program)
         with scratch_folder("sampling") as scratch, self._cmdstanpy_log():

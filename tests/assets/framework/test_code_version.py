@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from seedtest_analytics.assets.framework.code_version import Code, Node, versioned
+from seedtest_analytics.assets.framework.code_version import Code, Node
+from seedtest_analytics.assets.framework.versions import versioned
 from seedtest_analytics.build import ASSET_MODULES
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -166,7 +167,7 @@ COMPUTE = """
 import ast, functools, gc, json, pathlib, re, sys
 
 import seedtest_analytics
-from seedtest_analytics.assets.framework.code_version import versioned
+from seedtest_analytics.assets.framework.versions import versioned
 from seedtest_analytics.build import ASSET_MODULES
 from seedtest_analytics.database import sql_files
 
@@ -231,7 +232,8 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", COMPUTE],
         input=json.dumps([{name: in_a_wheel(edit) for name, edit in group.items()} for group in edits]),
-        env={**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
+        # With a home, so that hashes are kept: every edit must be noticed.
+        env={**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "DAGSTER_HOME": str(root)},
         cwd=root,
         capture_output=True,
         text=True,

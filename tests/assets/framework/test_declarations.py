@@ -44,6 +44,7 @@ HEAVY = (
     "numba",
     "httpstan",
     "scipy",
+    "numpy",
     "pandas",
     "pyarrow",
     "plotly",
