@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -17,21 +18,35 @@ SQL = "reports/readers.sql"
 
 
 @dataclass(frozen=True)
+class TopicNames:
+    """Names of topics by id and language, from the table that the customer fills."""
+
+    by_topic: Mapping[str, Mapping[str, str]]
+
+    def of(self, topic_id: str, language: str) -> str | None:
+        """The name in a language, else any other name; None for a topic without a name."""
+        names = self.by_topic.get(topic_id)
+        return names.get(language) or names[min(names)] if names else None
+
+    def in_values(self, values: Mapping[str, Any], language: str) -> dict[str, Any]:
+        """The values of a message, with the name of its topic in place of the id."""
+        name = self.of(values["topic"], language) if "topic" in values else None
+        return {**values, "topic": name} if name else dict(values)
+
+
+@dataclass(frozen=True)
 class Readers:
     """The language of each reader and the names of topics by language."""
 
     default: str
     languages: Mapping[str, str]
-    topics: Mapping[str, Mapping[str, str]]
+    topics: TopicNames
 
     def of(self, document: ReportDocument) -> ReportDocument:
         """The document in its reader's language. A topic without a name in it is shown by any other name."""
         code = known_language(self.languages.get(document.user_id), self.default)
         ids = {row.topic_id for row in document.topic_features} | {goal.topic_id for goal in document.goals}
-        named = {}
-        for topic_id in ids & self.topics.keys():
-            names = self.topics[topic_id]
-            named[topic_id] = names.get(code) or names[min(names)]
+        named = {topic_id: name for topic_id in ids if (name := self.topics.of(topic_id, code))}
         return document.model_copy(update={"language": code, "topic_names": named})
 
 
@@ -41,7 +56,12 @@ def load_readers(connection: Connection, week: Week, *, settings: ReportSettings
     if connection.execute(statement(SQL, "has_language")).scalar_one():
         parameters = {"week_start": week.start, "default_language": settings.language}
         languages = dict(connection.execute(statement(SQL, "languages"), parameters).tuples().all())
+    return Readers(settings.language, languages, topics=load_topic_names(connection))
+
+
+def load_topic_names(connection: Connection) -> TopicNames:
+    """Every name of a topic."""
     topics: dict[str, dict[str, str]] = {}
     for language, topic_id, name in connection.execute(statement(SQL, "topics")).tuples():
         topics.setdefault(topic_id, {})[language.lower()] = name
-    return Readers(settings.language, languages, topics=topics)
+    return TopicNames(topics)

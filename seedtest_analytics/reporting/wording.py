@@ -27,6 +27,11 @@ def day(date: dt.date, *, year: bool = False, weekday: bool = False) -> str:
     return _skeleton(pattern, date, locale=current().locale)
 
 
+def day_and_month(date: dt.date) -> str:
+    """``3 November``; Korean ``11월 3일``."""
+    return _skeleton("MMMMd", date, locale=current().locale)
+
+
 def week(start: dt.date) -> str:
     """``Mon 3 Nov – Sun 9 Nov 2025``; both years where the week crosses New Year. Korean has the year first."""
     end = start + dt.timedelta(days=6)

@@ -6,7 +6,6 @@ from sqlalchemy import Column, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import UUID
 
 from seedtest_analytics.reporting.message_rules import RECIPIENTS, RULES
-from seedtest_analytics.reporting.message_sentences import LANGUAGES
 from seedtest_analytics.tables.declare import (
     NOW,
     Instant,
@@ -38,7 +37,7 @@ def _content() -> tuple[Column[Any], ...]:
             allowed=tuple(RULES),
             derived_from=(*_ANSWERS, "weekly_kpi.kpis", "ability_state.change", "mirt_item_params.params"),
         ),
-        column("language", Text, comment="Language of the text.", nullable=False, allowed=LANGUAGES),
+        column("language", Text, comment="Language of the text.", nullable=False),
         column("text", Text, comment="The sentence, as the recipient reads it.", nullable=False, pii="free_text"),
         object_column("evidence", "Values that the sentence states.", derived_from=_ANSWERS),
     )

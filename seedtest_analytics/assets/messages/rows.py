@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from seedtest_analytics.assets.framework.json_text import json_text
+from seedtest_analytics.assets.report_readers import TopicNames
+from seedtest_analytics.reporting.language import known_language
 from seedtest_analytics.reporting.message_rules import RECIPIENTS, Evidence, TopicTally, choose
-from seedtest_analytics.reporting.message_sentences import known_language, sentence
+from seedtest_analytics.reporting.message_sentences import sentence
 
 COLUMNS = ["user_id", "week_start", "recipient", "code", "language", "text", "evidence"]
 
@@ -25,11 +27,12 @@ def message_rows(
     default_language: str,
     of_users: Mapping[str, str],
     of_recipients: Mapping[tuple[str, str], str],
+    topics: TopicNames,
 ) -> list[dict[str, Any]]:
     """One row for each recipient of each student for whom a rule applies.
 
-    A recipient's language is that of the consent, else the student's, else the default. Languages without sentences do
-    not count.
+    A recipient's language is that of the consent, else the student's, else the default. Languages without a catalogue
+    do not count. The evidence has the topic's id, the sentence its name.
     """
     rows = []
     for row in evidence:
@@ -37,11 +40,8 @@ def message_rows(
         if finding is None:
             continue
         for recipient in RECIPIENTS:
-            language = (
-                known_language(of_recipients.get((row["user_id"], recipient)))
-                or known_language(of_users.get(row["user_id"]))
-                or default_language
-            )
+            of_user = known_language(of_users.get(row["user_id"]), default_language)
+            language = known_language(of_recipients.get((row["user_id"], recipient)), of_user)
             rows.append(
                 {
                     "user_id": row["user_id"],
@@ -49,7 +49,9 @@ def message_rows(
                     "recipient": recipient,
                     "code": finding.code,
                     "language": language,
-                    "text": sentence(f"{recipient}.{finding.code}", language, values=finding.values),
+                    "text": sentence(
+                        f"{recipient}.{finding.code}", language, values=topics.in_values(finding.values, language)
+                    ),
                     "evidence": json_text(finding.values),
                 }
             )

@@ -15,6 +15,7 @@ from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.framework.week_run import WeekRun, publish_week
 from seedtest_analytics.assets.messages import checks
 from seedtest_analytics.assets.messages.rows import COLUMNS, message_rows
+from seedtest_analytics.assets.report_readers import load_topic_names
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK, Week, instant_of
 from seedtest_analytics.tables.messages import weekly_message
@@ -34,6 +35,7 @@ def write_week(run: WeekRun, *, now: dt.datetime) -> Sequence[Outcome]:
         default_language=run.settings.reports.language,
         of_users=languages_of_users(run.connection, run.week),
         of_recipients=languages_of_recipients(run.connection, run.week),
+        topics=load_topic_names(run.connection),
     )
     published = publish_week(run, weekly_message, rows=pd.DataFrame(rows, columns=COLUMNS))
     cancelled = run.connection.execute(statement(OUTBOX, "cancel"), {"week_start": run.week.start}).rowcount

@@ -171,6 +171,24 @@ def test_the_language_is_the_recipients_else_the_students_else_the_setting(datab
     assert texts(database)["cleo", "parent"] == "자녀가 지난주에 11문제 중 10문제를 맞혔으니, 칭찬해 주세요."
 
 
+def test_a_topic_has_its_name_in_the_readers_language_and_its_id_in_the_evidence(database: Engine) -> None:
+    in_kpis(database, "finn")
+    answer(database, "finn", day=2, right=3, wrong=7, topic="t-07")
+    answer(database, "finn", day=4, right=30, topic="angles", first_item=50)
+    write(database)
+    assert texts(database)["finn", "student"].startswith("Practise t-07 first")
+    execute(database, "INSERT INTO topic_name (language, topic_id, name) VALUES ('en', 't-07', 'fractions')")
+    write(database)
+    assert texts(database)["finn", "student"].startswith("Practise fractions first")
+    execute(database, "INSERT INTO topic_name (language, topic_id, name) VALUES ('KO', 't-07', '분수')")
+    write(database, language="ko")
+    assert "분수를 먼저 연습해 봐요" in texts(database)["finn", "student"]
+    (row,) = rows_of(database, "SELECT evidence FROM weekly_message WHERE recipient = 'student'")
+    assert row["evidence"]["topic"] == "t-07"
+    # The first two sentences were not sent: the correction takes their place.
+    assert [state for *_, state in outbox(database)] == ["cancelled", "cancelled", "new"] * 2
+
+
 def test_a_users_table_without_a_language_is_no_obstacle(database: Engine) -> None:
     execute(database, "CREATE TABLE users (id bigint)")
     try:
