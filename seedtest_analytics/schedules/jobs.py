@@ -92,8 +92,8 @@ fit_survival_churn = dg.define_asset_job(
 )
 backtest_predictions = dg.define_asset_job(
     "backtest_predictions",
-    selection=dg.AssetSelection.assets("prediction_backtest"),
-    description="Predictions of past weeks compared with the outcomes.",
+    selection=dg.AssetSelection.assets("prediction_backtest", "fairness_audit"),
+    description="Predictions of past weeks compared with the outcomes, also by group of students.",
 )
 forecast_prophet = dg.define_asset_job(
     "forecast_prophet",

@@ -98,6 +98,14 @@ item_calibration = Table(
         comment="What the comparison says of the item: moved; no_drift (power_b of 80 % or more, and no alert); or "
         "cannot_be_judged. Null in the baseline.",
     ),
+    _estimate(
+        "selection_gap",
+        "Share right less what ability says, of students who practise the item's topic more than is usual, less that of the "
+        "others; null without both.",
+        minimum=-2,
+        maximum=2,
+    ),
+    _estimate("selection_gap_se", "Its standard error.", minimum=0),
     column("info", JSONB, comment="{max, theta_at_max} of the item information within -3..3."),
     column("run_id", Text, comment="Comparison that the row belongs to.", nullable=False),
     week_column(),
@@ -112,6 +120,7 @@ computed_by(
     ("a_hat b_hat c_hat", "stats.irt.estimation.calibrate", "assets.psychometrics.drift.rows.calibration_rows"),
     ("n", "stats.irt.estimation.calibrate"),
     ("dif", "stats.irt.drift.item_drift"),
+    ("selection_gap selection_gap_se", "stats.irt.selection.selection_gaps"),
     ("minimum_detectable_b power_b drift_verdict", "stats.irt.drift.DriftResult"),
 )
 

@@ -1,7 +1,7 @@
 -- Predictions made at the end of a week, and what happened afterwards.
--- Grain:  student for silence and goal, answer for next_answers; see each of the other statements.
--- Inputs: weekly_kpi, attempt, ability_window, mirt_ability, mirt_fit_meta, mirt_item_bank, prophet_fit_meta,
---         prediction_backtest.
+-- Grain:  student for silence and goal, answer for next_answers and next_in_topic; see each of the other statements.
+-- Inputs: weekly_kpi, attempt, ability_window, ability_topic_state, mirt_ability, mirt_fit_meta, mirt_item_bank,
+--         prophet_fit_meta, prediction_backtest.
 -- Params: see each statement.
 -- Scale:  abilities and item parameters are on the platform's linked scale (psychometrics/scale.sql).
 
@@ -47,6 +47,16 @@ WHERE
 SELECT avg(CASE WHEN EXISTS (
     SELECT FROM attempt AS a WHERE a.user_id = k.user_id AND a.completed_at >= :as_of AND a.completed_at < :until
 ) THEN 0 ELSE 1 END)::float8
+FROM weekly_kpi AS k
+WHERE k.week_start = :week_start;
+
+-- name: silence_of_students
+-- Which students were silent after a week. Grain: student. Params: week_start, as_of, until (as silence_baseline).
+SELECT
+    k.user_id,
+    (NOT EXISTS (
+        SELECT FROM attempt AS a WHERE a.user_id = k.user_id AND a.completed_at >= :as_of AND a.completed_at < :until
+    ))::integer AS silent
 FROM weekly_kpi AS k
 WHERE k.week_start = :week_start;
 
@@ -154,6 +164,38 @@ SELECT
     7 AS horizon_days
 FROM answered AS a
 INNER JOIN bank AS linked ON linked.run_id = a.run_id AND linked.item_id = a.item_id;
+
+-- name: next_in_topic
+-- The probability of the next answer in a topic (ability_topic_state.next_right) against each answer in that topic in the
+-- seven days after a week.
+-- Params: first_week, last_week, known_by (the Monday at which all answers must be known), timezone, stride (one of this
+--         many students).
+CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
+SELECT
+    s.user_id,
+    s.week_start,
+    s.next_right AS predicted,
+    s.next_right AS model,
+    'next_right' AS method,
+    a.correct AS happened,
+    NULL::float8 AS baseline,
+    7 AS horizon_days
+FROM (
+    SELECT
+        user_id, topic_id, week_start, next_right,
+        (week_start + 7)::timestamp AT TIME ZONE :timezone AS as_of,
+        (week_start + 14)::timestamp AT TIME ZONE :timezone AS until
+    FROM ability_topic_state
+    WHERE
+        week_start BETWEEN :first_week AND :last_week
+        AND week_start + 14 <= CAST(:known_by AS date)
+        AND next_right IS NOT NULL
+        AND (CAST(:stride AS integer) = 1 OR hashtext(user_id) % CAST(:stride AS integer) = 0)
+    OFFSET 0
+) AS s
+INNER JOIN attempt AS a
+    ON a.user_id = s.user_id AND a.topic_id = s.topic_id AND a.completed_at >= s.as_of AND a.completed_at < s.until
+WHERE a.is_answered;
 
 -- name: forecasts
 -- The cohort's forecasts made in the week. Grain: metric. Params: week_start.

@@ -14,7 +14,7 @@ from seedtest_analytics.assets.verdicts.checks import MODELS_SPEAK
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import load_settings
-from seedtest_analytics.tables.backtest import prediction_backtest, prediction_verdict
+from seedtest_analytics.tables.backtest import fairness_audit, prediction_backtest, prediction_verdict
 
 
 @dg.multi_asset(
@@ -77,3 +77,34 @@ def verdicts(context: dg.AssetExecutionContext, config: RunOptions, *, postgres:
 
     step = WeeklyStep(context, config, postgres=postgres, settings=load_settings(), lock="prediction_verdict:{week}")
     yield from report(context, step.each_week(record_week))
+
+
+@dg.multi_asset(
+    **declared(
+        TableSpec(
+            fairness_audit,
+            grain="prediction_week_group",
+            description="P, S, theta and the next answer by group of DIF_COVARIATE: gaps of ranking (AUC, ABROCA with a "
+            "randomisation test) and of calibration, each with what could have been found. Without DIF_COVARIATE there are "
+            "no rows. An audit reads the weeks before it and outcomes known when the week began.",
+            checks=(checks.GROUPS_ALIKE,),
+        ),
+        group="backtest",
+        kinds=("postgres", "python"),
+        deps=[
+            "attempt",
+            "mirt_ability",
+            "ability_topic_state",
+            "ability_window",
+            dg.AssetKey(["weekly_kpi", "S"]),
+            dg.AssetKey(["weekly_kpi", "P"]),
+        ],
+        partitions_def=WEEKLY,
+    )
+)
+def fairness(context: dg.AssetExecutionContext, config: RunOptions, *, postgres: PostgresResource) -> Iterator[Any]:
+    """Audit the predictions of each week of the run."""
+    from seedtest_analytics.assets.backtest.fairness import audit_week
+
+    step = WeeklyStep(context, config, postgres=postgres, settings=load_settings(), lock="fairness_audit:{week}")
+    yield from report(context, step.each_week(audit_week))

@@ -12,3 +12,6 @@ BETTER_THAN_BASELINE = Check(
 NO_DRIFT = Check(
     "no_drift", "Observed and predicted shares are as far apart as in the weeks before.", needs_weeks=WINDOWS_WEEKS
 )
+GROUPS_ALIKE = Check(
+    "groups_alike", "No prediction ranks or is calibrated differently by group of DIF_COVARIATE, beyond chance."
+)

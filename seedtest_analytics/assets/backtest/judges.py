@@ -43,6 +43,9 @@ SCORES = (
     "ici",
     "auc",
     "auc_se",
+    "auc_baseline",
+    "auc_gain",
+    "auc_gain_se",
 )
 ANSWER_DAYS = 7
 MODEL = "_model"
@@ -87,13 +90,13 @@ def judge_silence(run: WeekRun, instant: dt.datetime) -> Judgements:
         statement(SQL, "silence_baseline"),
         {"week_start": known, "as_of": end_of(earlier), "until": days_after(earlier, horizon)},
     ).scalar_one()
-    connection.execute(statement(SQL, "silence"), {**_whole(week), "known_by": dt.date.max, "horizon_days": None})
+    connection.execute(statement(SQL, "silence"), {**whole_week(week), "known_by": dt.date.max, "horizon_days": None})
     text = (
         "the share of these very outcomes (no earlier week was known)"
         if share is None
         else f"the share {share:.3f} that fell silent from the week of {known}"
     )
-    found = _outcomes(connection, "silence_rows")
+    found = outcomes_of(connection, "silence_rows")
     return _both(
         found,
         "S",
@@ -113,12 +116,12 @@ def judge_goal(run: WeekRun, instant: dt.datetime) -> Judgements:
     connection.execute(
         statement(SQL, "goal"),
         {
-            **_whole(week),
+            **whole_week(week),
             "default_days": 7 * run.settings.backtest.ability_horizon_weeks,
             "last_closed_week": last_closed,
         },
     )
-    found = _outcomes(connection, "goal_rows")
+    found = outcomes_of(connection, "goal_rows")
     sigma, error = found.column("sigma"), found.column("error_sd")
     until = instant_of(last_closed + WEEK, zone)
     return _both(
@@ -152,9 +155,9 @@ def judge_abilities(run: WeekRun, instant: dt.datetime) -> Judgements:
     until = days_after(week, ANSWER_DAYS)
     if until > instant:
         return {"theta": NoResult(f"known on {until.date()}")}
-    connection.execute(statement(SQL, "next_answers"), {**_whole(week), "known_by": dt.date.max})
-    found = _outcomes(connection, "rows")
-    judged = _judged(
+    connection.execute(statement(SQL, "next_answers"), {**whole_week(week), "known_by": dt.date.max})
+    found = outcomes_of(connection, "rows")
+    judged = judged_as(
         found,
         "theta",
         predicted=found.column("predicted"),
@@ -168,21 +171,21 @@ def judge_abilities(run: WeekRun, instant: dt.datetime) -> Judgements:
 JUDGES = (judge_silence, judge_goal, judge_abilities)
 
 
-def _whole(week: Week) -> dict[str, Any]:
+def whole_week(week: Week) -> dict[str, Any]:
     """Parameters of a statement that reads all students of one week."""
     one = {"first_week": week.start, "last_week": week.start}
     return {**one, "timezone": week.timezone, "method": None, "stride": 1}
 
 
-def _both(found: _Outcomes, prediction: str, *, predicted: Any, model: Any, **how: Any) -> Judgements:
+def _both(found: Outcomes, prediction: str, *, predicted: Any, model: Any, **how: Any) -> Judgements:
     """Judge what was published and, where that is not the model's own number for all, the model as `<prediction>_model`."""
     is_shown = np.isfinite(predicted)
     judged = {
-        prediction: _judged(found.where(is_shown), prediction, predicted=predicted[is_shown], **_at(is_shown, how))
+        prediction: judged_as(found.where(is_shown), prediction, predicted=predicted[is_shown], **_at(is_shown, how))
     }
     if not np.array_equal(predicted, model, equal_nan=True):
         name = f"{prediction}{MODEL}"
-        judged[name] = _judged(found, name, predicted=model, **how)
+        judged[name] = judged_as(found, name, predicted=model, **how)
     return judged
 
 
@@ -193,7 +196,7 @@ def _at(rows: Any, how: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Outcomes:
+class Outcomes:
     """Predictions and outcomes: Arrow columns user_id, predicted, happened and further ones of the query."""
 
     rows: Any
@@ -203,21 +206,21 @@ class _Outcomes:
         """(n,) numbers."""
         return self.rows[name].to_numpy().astype(float)
 
-    def where(self, rows: Any) -> _Outcomes:
+    def where(self, rows: Any) -> Outcomes:
         """Some of the rows."""
-        return self if rows.all() else _Outcomes(self.rows.filter(rows), self.methods)
+        return self if rows.all() else Outcomes(self.rows.filter(rows), self.methods)
 
 
-def _outcomes(connection: Connection, query: str) -> _Outcomes:
+def outcomes_of(connection: Connection, query: str) -> Outcomes:
     """Read backtest_outcome and drop it."""
     rows = copy_to_arrow(connection, statement(SQL, query), dictionaries=("user_id",))
     methods = connection.execute(statement(SQL, "methods")).scalar_one()
     connection.execute(statement(SQL, "drop_outcome"))
-    return _Outcomes(rows, methods)
+    return Outcomes(rows, methods)
 
 
-def _judged(
-    found: _Outcomes,
+def judged_as(
+    found: Outcomes,
     prediction: str,
     *,
     predicted: Any,

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from seedtest_analytics.assets.backtest.checks import BETTER_THAN_BASELINE, NO_DRIFT
 from seedtest_analytics.assets.backtest.judges import JUDGES, MODEL, SQL, Judgement, end_of
 from seedtest_analytics.assets.backtest.series import judge_series
+from seedtest_analytics.assets.backtest.simple_rules import BY_RULE, judge_beside_rules, rule_is_better
 from seedtest_analytics.assets.churn.plots import calibration_plot
 from seedtest_analytics.assets.framework.checks import CheckOutcome
 from seedtest_analytics.assets.framework.preview import markdown_table
@@ -43,7 +44,9 @@ def judge_week(run: WeekRun, instant: dt.datetime) -> Sequence[Outcome]:
     """Judge one week by the outcomes known at ``instant`` and replace its rows."""
     results: dict[str, Judgement | NoResult] = {"all": NoResult("the week is not over")}
     if end_of(run.week) <= instant:
-        results = {name: found for judge in JUDGES for name, found in judge(run, instant).items()}
+        results = {
+            name: found for judge in (*JUDGES, judge_beside_rules) for name, found in judge(run, instant).items()
+        }
         results |= judge_series(run, instant)
     judged = [result for result in results.values() if isinstance(result, Judgement)]
     waiting = {name: result for name, result in results.items() if isinstance(result, NoResult)}
@@ -64,7 +67,8 @@ def drift_reasons(connection: Connection, week: Week) -> list[str]:
     """Predictions that have drifted from what happens, by all weeks up to this one."""
     rows = connection.execute(statement(SQL, "history"), {"week_start": week.start}).all()
     reasons: list[str] = []
-    for prediction in sorted({row.prediction for row in rows}):
+    # S beside a rule is S once more.
+    for prediction in sorted({row.prediction for row in rows if BY_RULE not in row.prediction}):
         own = [row for row in rows if row.prediction == prediction]
         verdict = judge_drift(
             [row.observed_share for row in own], [row.predicted_share for row in own], n=[row.n for row in own]
@@ -84,9 +88,11 @@ def _metadata(judged: Sequence[Judgement], waiting: Mapping[str, NoResult]) -> d
 
 
 def _checks(judged: Sequence[Judgement], drifts: Sequence[str]) -> list[CheckOutcome]:
-    # A model whose numbers are not published as they are has been judged already.
-    shown = [j for j in judged if not j.prediction.endswith(MODEL)]
+    # A model whose numbers are not published as they are has been judged already, and so has S beside a rule: only
+    # whether the rule is better is new.
+    shown = [j for j in judged if not j.prediction.endswith(MODEL) and BY_RULE not in j.prediction]
     faults = [f"{j.prediction}: {', '.join(json.loads(j.row['reasons']))}" for j in shown if not j.row["is_credible"]]
+    faults += [reason for j in judged if BY_RULE in j.prediction for reason in rule_is_better(j.row)]
     skills = ", ".join(f"{j.prediction} skill {j.row['brier_skill']:+.3f}" for j in judged if "brier_skill" in j.row)
     text = "; ".join(faults) or skills or "nothing to judge yet"
     return [

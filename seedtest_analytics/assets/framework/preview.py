@@ -132,13 +132,31 @@ def histogram(values: Sequence[float], title: str, *, label: str, bins: int = 40
 
 @dataclass(frozen=True)
 class Forest:
-    """Estimates with their intervals, one row each from top to bottom; ``is_marked`` rows are drawn in green."""
+    """Estimates with their intervals, one row each from top to bottom.
+
+    ``is_marked`` rows are drawn in green. ``is_open`` rows cannot be judged: hollow, with a dashed interval.
+    """
 
     labels: Sequence[str]
     estimate: Sequence[float]
     lower: Sequence[float]
     upper: Sequence[float]
     is_marked: Sequence[bool]
+    is_open: Sequence[bool] = ()
+
+
+_DASHED: dict[bool, Any] = {False: "solid", True: (0, (2, 2))}
+
+
+def _legend(axes: Any, entries: Mapping[str, tuple[str, bool]]) -> None:
+    """Below the axes, so that it hides no row. Each entry: a colour, and whether it is open."""
+    from matplotlib.lines import Line2D
+
+    lines = [
+        Line2D([], [], color=c, marker="o", markersize=4, markerfacecolor="white" if o else c, linestyle=_DASHED[o])
+        for c, o in entries.values()
+    ]
+    axes.figure.legend(lines, list(entries), loc="outside lower right", ncols=len(lines), fontsize=7, frameon=False)
 
 
 def forest_plot(
@@ -150,14 +168,23 @@ def forest_plot(
     limits: Sequence[float],
     no_effect: float = 0.0,
     is_log: bool = False,
+    marked: str = "",
+    unmarked: str = "",
 ) -> Plot:
-    """A forest plot. ``limits`` are dotted lines; ``no_effect`` is the solid line. ``is_log``: ratios on a log axis."""
+    """A forest plot. ``limits`` are dotted lines; ``no_effect`` is the solid line. ``is_log``: ratios on a log axis.
+
+    ``marked`` and ``unmarked`` say what the rows found, in a legend that is drawn with them and for open rows.
+    """
     n = len(forest.labels)
     figure, axes = new_figure(6.5, 1.2 + 0.2 * n)
     rows = range(n - 1, -1, -1)
     colours = [ACCENT if is_marked else MUTED for is_marked in forest.is_marked]
-    axes.hlines(rows, forest.lower, forest.upper, color=colours, linewidth=1.6)
-    axes.scatter(forest.estimate, rows, color=colours, s=14, zorder=3)
+    is_open = forest.is_open or [False] * n
+    axes.hlines(rows, forest.lower, forest.upper, color=colours, linewidth=1.6, linestyle=[_DASHED[o] for o in is_open])
+    faces = ["white" if o else colour for o, colour in zip(is_open, colours, strict=True)]
+    axes.scatter(forest.estimate, rows, color=faces, edgecolor=colours, s=14, zorder=3)
+    if marked or unmarked:
+        _legend(axes, {marked: (ACCENT, False), unmarked: (MUTED, False), "cannot be judged": (MUTED, True)})
     for limit in limits:
         axes.axvline(limit, color=INK, linewidth=0.7, linestyle=":")
     axes.axvline(no_effect, color=INK, linewidth=0.7)

@@ -41,13 +41,17 @@ def characteristic_curves(
 
 @dataclass(frozen=True, eq=False)
 class DriftForest:
-    """Changes of difficulty with 95 % intervals, alerts first, then by z; all (n_shown,)."""
+    """Changes of difficulty with 95 % intervals, alerts first, then by z; all (n_shown,).
+
+    ``is_judged``: an item that did not move would have been found if it had moved severely.
+    """
 
     item_ids: NDArray[Any]
     delta_b: Floats
     lower: Floats
     upper: Floats
     has_alert: NDArray[np.bool_]
+    is_judged: NDArray[np.bool_]
     threshold: float
 
 
@@ -68,5 +72,6 @@ def drift_forest(drift: DriftResult, n_shown: int = 30) -> DriftForest:
         lower=delta - half,
         upper=delta + half,
         has_alert=is_alerted[order],
+        is_judged=np.array(drift.verdicts)[order] != "cannot_be_judged",
         threshold=drift.thresholds.delta_b,
     )

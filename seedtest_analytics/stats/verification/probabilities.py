@@ -40,9 +40,9 @@ class ReliabilityCurve:
 class ProbabilityScore:
     """Scores of (n,) probabilities; NaN where a score is not defined, with the reason in ``notes``.
 
-    ``brier_gain`` is the baseline's mean Brier loss minus the model's (positive: the model is better), with a standard
-    error by cluster where clusters were given. ``deviation_z`` is the standardised difference of observed and expected
-    events.
+    ``brier_gain`` is the baseline's mean Brier loss minus the model's (positive: the model is better), and ``auc_gain`` the
+    model's AUC minus the baseline's, with standard errors by cluster where clusters were given. ``deviation_z`` is the
+    standardised difference of observed and expected events.
     """
 
     n: int
@@ -64,6 +64,9 @@ class ProbabilityScore:
     ici: float
     auc: float
     auc_se: float
+    auc_baseline: float
+    auc_gain: float
+    auc_gain_se: float
     deviation_z: float
     curve: ReliabilityCurve
     baseline: str
@@ -124,6 +127,7 @@ def score_probabilities(
         ici=_ici(p, y) if 0.0 < share < 1.0 else float("nan"),
         auc=area,
         auc_se=area_se,
+        **_auc_gain(p, reference, y=y, codes=codes),
         deviation_z=float((y - p).sum() / spread) if spread > 0 else float("nan"),
         curve=reliability_curve(p, y, n_groups=n_groups),
         baseline="share of these outcomes" if baseline is None else "given",
@@ -154,6 +158,15 @@ def _baseline(baseline: ArrayLike, shape: tuple[int, ...]) -> Floats:
 def _log_loss(p: Floats, y: Floats) -> float:
     inside = np.clip(p, CLIP, 1.0 - CLIP)
     return float(-(y * np.log(inside) + (1.0 - y) * np.log1p(-inside)).mean())
+
+
+def _auc_gain(p: Floats, reference: Floats, *, y: Floats, codes: NDArray[np.int64] | None) -> dict[str, float]:
+    area, influence = auc_influence(p, y)
+    base, of_base = auc_influence(reference, y)
+    difference = influence - of_base
+    sums = difference if codes is None else np.bincount(codes, weights=difference)
+    error = float(np.sqrt((sums**2).sum()))
+    return {"auc_baseline": base, "auc_gain": area - base, "auc_gain_se": error}
 
 
 def _skill(loss: float, baseline: float) -> float:
@@ -210,18 +223,44 @@ def auc(score: ArrayLike, outcome: ArrayLike) -> tuple[float, float]:
     Raises:
         ValueError: for missing or infinite scores, outcomes other than 0 and 1, or unequal lengths.
     """
+    area, influence = auc_influence(score, outcome)
+    positive = flags(outcome, "outcome", length=len(influence))
+    m, n = int(positive.sum()), int((~positive).sum())
+    if min(m, n) < 2:
+        return area, float("nan")
+    of_positive, of_negative = (influence[positive] ** 2).sum(), (influence[~positive] ** 2).sum()
+    return area, float(np.sqrt(of_positive * m / (m - 1) + of_negative * n / (n - 1)))
+
+
+def auc_influence(score: ArrayLike, outcome: ArrayLike) -> tuple[float, Floats]:
+    """AUC and (n,) what each row adds to its error (DeLong's components); NaN where all outcomes are alike.
+
+    Raises:
+        ValueError: for missing or infinite scores, outcomes other than 0 and 1, or unequal lengths.
+    """
     score = numbers(score, "score")
     positive = flags(outcome, "outcome", length=len(score))
     m, n = int(positive.sum()), int((~positive).sum())
     if m == 0 or n == 0:
-        return float("nan"), float("nan")
+        return float("nan"), np.full(len(score), np.nan)
     ranks = stats.rankdata(score)
     area = (ranks[positive].sum() - m * (m + 1) / 2) / (m * n)
-    of_positive = (ranks[positive] - stats.rankdata(score[positive])) / n
-    of_negative = 1.0 - (ranks[~positive] - stats.rankdata(score[~positive])) / m
-    if m < 2 or n < 2:
-        return float(area), float("nan")
-    return float(area), float(np.sqrt(of_positive.var(ddof=1) / m + of_negative.var(ddof=1) / n))
+    influence = np.empty(len(score))
+    influence[positive] = ((ranks[positive] - stats.rankdata(score[positive])) / n - area) / m
+    influence[~positive] = (1.0 - (ranks[~positive] - stats.rankdata(score[~positive])) / m - area) / n
+    return float(area), influence
+
+
+def clustered_auc(score: ArrayLike, outcome: ArrayLike, *, clusters: ArrayLike) -> tuple[float, float]:
+    """AUC and its standard error where the rows of one cluster depend on each other (Obuchowski 1997).
+
+    Raises:
+        ValueError: as :func:`auc_influence`, or for a missing cluster.
+    """
+    area, influence = auc_influence(score, outcome)
+    codes, n = label_codes(clusters, "cluster", length=len(influence))
+    sums = np.bincount(codes, weights=influence, minlength=n)
+    return area, float(np.sqrt(n / (n - 1) * (sums**2).sum())) if n > 1 else float("nan")
 
 
 def reliability_curve(p: ArrayLike, y: ArrayLike, *, n_groups: int = 10) -> ReliabilityCurve:

@@ -44,8 +44,8 @@ def judged(
 ) -> Any:
     users = pa.array([f"u{k // 2}" for k in range(len(happened))]).dictionary_encode()
     rows = pa.table({"user_id": pa.chunked_array([users]), "happened": happened})
-    found = judges._Outcomes(rows, methods)
-    return judges._judged(
+    found = judges.Outcomes(rows, methods)
+    return judges.judged_as(
         found, "P", predicted=np.array(predicted), baseline=baseline, until=UNTIL, baseline_text="half", **more
     )
 

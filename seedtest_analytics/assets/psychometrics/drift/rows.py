@@ -18,6 +18,7 @@ from seedtest_analytics.stats.irt.curves import drift_forest
 from seedtest_analytics.stats.irt.drift import DriftResult, DriftVerdict
 from seedtest_analytics.stats.irt.linking import Link
 from seedtest_analytics.stats.irt.model import ItemParameters, information
+from seedtest_analytics.stats.irt.selection import SelectionGaps
 from seedtest_analytics.stats.no_result import NoResult
 
 NORMAL_95 = 1.96
@@ -39,6 +40,8 @@ _CALIBRATION = (
     "minimum_detectable_b",
     "power_b",
     "drift_verdict",
+    "selection_gap",
+    "selection_gap_se",
     "info",
     "run_id",
     "week_start",
@@ -74,10 +77,13 @@ def calibration_rows(found: Comparison | NoResult, week: Week) -> pd.DataFrame:
         _window_items(old.items.frame(), found.baseline.id, link=Link.identity(), changes={}),
         _window_items(new.items.frame(), found.recent.id, link=found.drift.link, changes=_changes(found.drift)),
     ]
-    frame = pd.concat(frames, ignore_index=True).merge(_judged(found), how="left", on=["item_id", "window_id"])
+    frame = pd.concat(frames, ignore_index=True)
+    for more in (_judged(found), _selected(found)):
+        frame = frame.merge(more, how="left", on=["item_id", "window_id"])
     is_open = frame["drift_verdict"].isna() & (frame["window_id"] == found.recent.id)
     frame["drift_verdict"] = frame["drift_verdict"].mask(is_open, CANNOT_BE_JUDGED)
-    frame = frame.astype({"minimum_detectable_b": object, "power_b": object, "drift_verdict": object})
+    added = ("minimum_detectable_b", "power_b", "drift_verdict", "selection_gap", "selection_gap_se")
+    frame = frame.astype(dict.fromkeys(added, object))
     frame = frame.where(frame.notna(), None)
     frame["run_id"], frame["week_start"] = found.run_id, week.start
     return frame[list(_CALIBRATION)]
@@ -95,6 +101,19 @@ def _judged(found: Comparison) -> pd.DataFrame:
             "drift_verdict": drift.verdicts,
         }
     )
+
+
+def _selected(found: Comparison) -> pd.DataFrame:
+    """The selection effect of each item of the recent window."""
+    columns = ["item_id", "selection_gap", "selection_gap_se"]
+    gaps = found.selection
+    values = (
+        [[], [], []]
+        if isinstance(gaps, NoResult)
+        else [gaps.item_ids, *np.where(np.isfinite(gaps.se), [gaps.gap, gaps.se], np.nan)]
+    )
+    frame = pd.DataFrame(dict(zip(columns, values, strict=True))).astype({"item_id": np.int64})
+    return frame.assign(window_id=found.recent.id)
 
 
 def _window_items(items: pd.DataFrame, window_id: int, *, link: Link, changes: dict[int, str]) -> pd.DataFrame:
@@ -178,7 +197,23 @@ def drift_metadata(found: Comparison | NoResult) -> dict[str, Any]:
         "link": f"θ = {link.A:.3f} θ_recent + {link.B:.3f} by {link.n_anchors_used} items, {len(link.dropped)} left out",
         "alerts": markdown_table(header, rows),
         "forest": _forest(drift),
+        "selection": _selection(found.selection),
     }
+
+
+def _selection(found: SelectionGaps | NoResult) -> str:
+    """What the residuals say of students who choose, or get, topics that they are good at."""
+    if isinstance(found, NoResult):
+        return f"not judged: {found.reason}"
+    if not np.isfinite(found.overall):
+        return "not judged: no item has answers of students who practise its topic more than is usual, and of others"
+    clear = int((np.abs(found.gap) > NORMAL_95 * found.se).sum())
+    low, high = (100 * (found.overall + side * NORMAL_95 * found.overall_se) for side in (-1, 1))
+    return (
+        f"students who practise a topic more than is usual get {100 * found.overall:+.1f} of 100 of its questions more right "
+        f"than their ability says, compared with the others (95 % interval {low:+.1f} to {high:+.1f}); beyond chance for "
+        f"{clear} of {int(np.isfinite(found.gap).sum())} items"
+    )
 
 
 def _not_estimated(found: Comparison) -> str:
@@ -207,11 +242,15 @@ def _forest(drift: DriftResult) -> Plot:
         lower=clearest.lower.tolist(),
         upper=clearest.upper.tolist(),
         is_marked=clearest.has_alert.tolist(),
+        is_open=(~clearest.is_judged).tolist(),
     )
     return forest_plot(
         forest,
-        f"{len(clearest.item_ids)} clearest changes of {len(drift.item_ids)}, alerts in green",
+        f"{len(clearest.item_ids)} clearest changes of {len(drift.item_ids)}, "
+        f"{drift.verdicts.count(CANNOT_BE_JUDGED)} of them all cannot be judged",
         label="change of difficulty b (logit), 95 % interval; dotted: threshold",
         rows_are="item",
         limits=(-clearest.threshold, clearest.threshold),
+        marked="moved",
+        unmarked="no drift",
     )

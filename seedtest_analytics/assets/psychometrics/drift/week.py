@@ -22,6 +22,8 @@ from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.settings import CalibrationSettings
 from seedtest_analytics.stats.irt.drift import ENOUGH_POWER, DriftThresholds, item_drift
 from seedtest_analytics.stats.irt.errors import AnchorsDisagreeError, IrtDataError
+from seedtest_analytics.stats.irt.result import Calibration
+from seedtest_analytics.stats.irt.selection import SelectionGaps, selection_gaps
 from seedtest_analytics.stats.no_result import NoResult
 from seedtest_analytics.tables import drift as tables
 
@@ -116,7 +118,15 @@ def compare(run: WeekRun) -> Comparison:
         settings={"drift": settings.model_dump(mode="json"), "calibration": native.of_the_fit},
         data=[a.fingerprint for a in answers],
     )
-    return Comparison(run_id, baseline, recent=recent, calibrations=(old, new), drift=drift)
+    selection = _selection(answers[1], new)
+    return Comparison(run_id, baseline, recent=recent, calibrations=(old, new), drift=drift, selection=selection)
+
+
+def _selection(answers: Answers, recent: Calibration) -> SelectionGaps | NoResult:
+    try:
+        return selection_gaps(answers.data, recent.parameters)
+    except IrtDataError as error:
+        return NoResult(str(error))
 
 
 def _answers(run: WeekRun, window: Window, *, settings: CalibrationSettings) -> Answers:

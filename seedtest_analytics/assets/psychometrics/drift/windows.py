@@ -10,6 +10,8 @@ from seedtest_analytics.partitions import Week, instant_of
 from seedtest_analytics.settings import DriftSettings
 from seedtest_analytics.stats.irt.drift import DriftResult
 from seedtest_analytics.stats.irt.result import Calibration
+from seedtest_analytics.stats.irt.selection import SelectionGaps
+from seedtest_analytics.stats.no_result import NoResult
 
 BASELINE_DAYS_BEFORE = (120, 90)
 
@@ -30,7 +32,7 @@ class Window:
 class Comparison:
     """Two calibrated windows, each on its own scale, and their differences.
 
-    ``run_id`` identifies windows, settings and answers.
+    ``run_id`` identifies windows, settings and answers. ``selection`` is about the recent window.
     """
 
     run_id: str
@@ -38,6 +40,7 @@ class Comparison:
     recent: Window
     calibrations: tuple[Calibration, Calibration]
     drift: DriftResult
+    selection: SelectionGaps | NoResult
 
 
 def windows_of(week: Week, settings: DriftSettings) -> tuple[Window, Window]:

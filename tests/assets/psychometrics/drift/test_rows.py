@@ -39,7 +39,9 @@ def comparison(alerts: tuple[DriftAlert, ...] = (ALERT,)) -> Comparison:
     new = estimates([2, 3, 4], a=[2.0, 1.0, 1.0], b=[-0.5, 0.0, 0.0], flags=[None, "all wrong", "all wrong"])
     new.n_responses[:] = 500, 500, 50
     calibrations: Any = (SimpleNamespace(items=old), SimpleNamespace(items=new))
-    return Comparison("r", BASELINE, recent=RECENT, calibrations=calibrations, drift=drift)
+    return Comparison(
+        "r", BASELINE, recent=RECENT, calibrations=calibrations, drift=drift, selection=NoResult("one topic")
+    )
 
 
 def test_the_windows_say_to_what_they_are_limited() -> None:
