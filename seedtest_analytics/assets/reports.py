@@ -111,6 +111,7 @@ class _Rendered:
             "mirt_item_params",
             "interest_goal",
             "ability_state",
+            "ability_topic_state",
             "growth_prediction",
             "survival_fit_meta",
             "prophet_fit_meta",

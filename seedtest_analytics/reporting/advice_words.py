@@ -122,7 +122,20 @@ def _right(values: Values) -> str:
     return wording.part_of(values["correct"], values["answers"])
 
 
+def _next(values: Values) -> str:
+    """Answers of four weeks, and the probability of the next one."""
+    return say(
+        "{part} right in four weeks; of 100 more there about {n} would be right.", part=_right(values), n=_n(values)
+    )
+
+
+def _n(values: Values, key: str = "next_right") -> str:
+    return wording.whole(round(100 * values[key]))
+
+
 def _topic(values: Values) -> str:
+    if "next_right" in values:
+        return _next(values)
     likely = wording.percent_interval(values["low"], values["high"])
     return say("{part} right (likely {interval}).", part=_right(values), interval=likely)
 
@@ -137,11 +150,19 @@ def _begun_topic(values: Values) -> str:
 
 
 def _weak_topic(values: Values) -> str:
+    if "next_right" in values:
+        return f"{_next(values)} {say('In the other topics it is about {n} of 100.', n=_n(values, 'elsewhere'))}"
     other = say("In the other topics it is {percent}.", percent=wording.percent(values["elsewhere"]))
     return f"{_topic(values)} {other}"
 
 
 def _low_accuracy(values: Values) -> str:
+    if "next_right" in values:
+        return say(
+            "{part} right in four weeks; of 100 more like these about {n} would be right.",
+            part=_right(values),
+            n=_n(values),
+        )
     return say("{part} right in four weeks.", part=_right(values))
 
 

@@ -293,6 +293,8 @@ class ReportDocument(_Part):
     ability_pace: Pace | None = None
     goals: tuple[Goal, ...] = ()
     topic_features: tuple[TopicDay, ...] = ()
+    next_right: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    """P(the next answer in the topic is right) by topic, as of the week's end; empty where abilities are not dynamic."""
     item_params: tuple[ItemParameters, ...] = ()
     recommendations: tuple[GivenRecommendation, ...] = ()
     linking_constants: LinkingConstants | None = None

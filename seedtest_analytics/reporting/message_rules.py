@@ -7,34 +7,29 @@ A rule is a code with the values that its sentence states. :data:`RULES` is the 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from seedtest_analytics.reporting.summary import Z_95, Tally
+from seedtest_analytics.reporting.topic_rules import (
+    MIN_ANSWERS,
+    TopicTally,
+    expected_share,
+    is_low,
+    strong_topics,
+    weak_topics,
+)
 
-MIN_ANSWERS = 10
-MIN_TOPIC_ANSWERS = 8
 MIN_QUESTIONS = 10
 MOSTLY = 0.5
 """Share of the questions from which they are too hard, or too easy, as a whole."""
-LOW_SHARE = 0.45
 DROP, MIN_USUAL = 0.5, 10
 MIN_WRONG, ITEMS_RETURN_SHARE = 5, 0.02
-STRONG_SHARE = 0.85
 GOOD_SHARE = 0.7
 STEADY_DAYS = 4
 
 Values = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class TopicTally:
-    """Answers in a topic during the four weeks."""
-
-    topic_id: str
-    answers: int
-    correct: int
 
 
 @dataclass(frozen=True)
@@ -94,8 +89,16 @@ def _too_hard(e: Evidence) -> Values | None:
 
 
 def _low_accuracy(e: Evidence) -> Values | None:
-    is_so = e.answers > 0 and e.answers_4w >= MIN_ANSWERS and e.correct_4w <= LOW_SHARE * e.answers_4w
-    return {"correct": e.correct_4w, "answers": e.answers_4w} if is_so else None
+    if e.answers == 0 or not is_low(e.topics, Tally(e.answers_4w, e.correct_4w)):
+        return None
+    return _read(expected_share(e.topics), {"correct": e.correct_4w, "answers": e.answers_4w})
+
+
+def _read(next_right: float | None, counts: Values) -> Values:
+    """What the sentence states: the probability of the next answer in percent, or counts; and which of the two."""
+    if next_right is None:
+        return {**counts, "method": "share_right"}
+    return {"next": round(100 * next_right), "method": "next_answer"}
 
 
 def _practice_dropped(e: Evidence) -> Values | None:
@@ -119,17 +122,8 @@ def _ability_fell(e: Evidence) -> Values | None:
 
 
 def _weak_topic(e: Evidence) -> Values | None:
-    """The weakest topic whose whole interval lies below the share right in the other topics."""
-    if e.answers == 0:
-        return None
-    total = Tally(sum(t.answers for t in e.topics), sum(t.correct for t in e.topics))
-    weak = []
-    for topic in e.topics:
-        own = Tally(topic.answers, topic.correct)
-        elsewhere = total.without(own).share
-        if topic.answers >= MIN_TOPIC_ANSWERS and elsewhere is not None and own.interval[1] < elsewhere:
-            weak.append(topic)
-    return _topic_values(weak, key=lambda t: (t.correct / t.answers, -t.answers, t.topic_id))
+    weak = weak_topics(e.topics) if e.answers else []
+    return _topic_values(weak[0].topic) if weak else None
 
 
 def _retry_mistakes(e: Evidence) -> Values | None:
@@ -154,9 +148,9 @@ def _ability_rose(e: Evidence) -> Values | None:
 
 
 def _strong_topic(e: Evidence) -> Values | None:
-    """The topic with the most answers of those whose whole interval lies at or above 85 %."""
-    strong = [t for t in e.topics if Tally(t.answers, t.correct).interval[0] >= STRONG_SHARE]
-    return _topic_values(strong if e.answers else [], key=lambda t: (-t.answers, t.topic_id))
+    """The strong topic with the most answers."""
+    strong = strong_topics(e.topics) if e.answers else []
+    return _topic_values(min(strong, key=lambda t: (-t.answers, t.topic_id))) if strong else None
 
 
 def _good_week(e: Evidence) -> Values | None:
@@ -168,11 +162,8 @@ def _steady(e: Evidence) -> Values | None:
     return {"days": e.days} if e.days >= STEADY_DAYS else None
 
 
-def _topic_values(topics: Iterable[TopicTally], *, key: Callable[[TopicTally], Any]) -> Values | None:
-    first = min(topics, key=key, default=None)
-    if first is None:
-        return None
-    return {"topic": first.topic_id, "correct": first.correct, "answers": first.answers}
+def _topic_values(topic: TopicTally) -> Values:
+    return {"topic": topic.topic_id, **_read(topic.next_right, {"correct": topic.correct, "answers": topic.answers})}
 
 
 IMPROVE: dict[str, Rule] = {

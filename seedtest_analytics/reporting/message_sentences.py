@@ -1,6 +1,7 @@
 """The sentences of the weekly message, behind one function.
 
-A code is the recipient and the rule, such as ``parent.too_hard``. The catalogues have the translations; Korean is 해요체
+A code is the recipient and the rule, such as ``parent.too_hard``. With ``.next`` the rule has read the probability of the
+next answer. The catalogues have the translations; Korean is 해요체
 for both recipients.
 """
 
@@ -106,13 +107,36 @@ SENTENCES = {
     ),
     "student.steady": marked("You practised on {days} days last week, so keep this rhythm."),
     "parent.steady": marked("Your child practised on {days} days last week, which is worth a word of praise."),
+    "student.low_accuracy.next": marked(
+        "Of 100 more questions like those of the last four weeks you would get about {next} right, so "
+        "look at the wrong ones first and then practise with easier questions."
+    ),
+    "parent.low_accuracy.next": marked(
+        "Of 100 more questions like those of the last four weeks your child would get about {next} "
+        "right, so it helps to look at the wrong ones together first."
+    ),
+    "student.weak_topic.next": marked(
+        "Practise {topic} first this week, because of 100 more questions there you would get about "
+        "{next} right, fewer than in your other topics."
+    ),
+    "parent.weak_topic.next": marked(
+        "Please suggest {topic} first this week, because of 100 more questions there your child would "
+        "get about {next} right, fewer than in the other topics."
+    ),
+    "student.strong_topic.next": marked(
+        "Of 100 more questions in {topic} you would get about {next} right, so you are ready for harder ones there."
+    ),
+    "parent.strong_topic.next": marked(
+        "Of 100 more questions in {topic} your child would get about {next} right, which is worth a word of praise."
+    ),
 }
 
 
 def sentence(code: str, language: str, *, values: Mapping[str, Any]) -> str:
     """The sentence of a code in a language. Raises KeyError for an unknown code, language or missing value."""
+    key = f"{code}.next" if "next" in values else code
     with speaking(language):
-        return say(SENTENCES[code], **_shown(values))
+        return say(SENTENCES[key], **_shown(values))
 
 
 def subject(language: str) -> str:

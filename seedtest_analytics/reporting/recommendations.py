@@ -13,29 +13,28 @@ from typing import Any
 from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.reporting.kpi_cards import HIGH_RISK, delta_interval
 from seedtest_analytics.reporting.levels import LOW_ABILITY, match, newest_ability, topic_levels
-from seedtest_analytics.reporting.summary import (
-    Tally,
-    TopicSummary,
-    known_days,
-    tally,
-    topic_summaries,
-    week_tally,
-    weekly_tallies,
+from seedtest_analytics.reporting.summary import known_days, tally, topic_summaries, week_tally, weekly_tallies
+from seedtest_analytics.reporting.topic_rules import (
+    HALF,
+    MIN_TOPIC_ANSWERS,
+    TopicTally,
+    expected_share,
+    is_low,
+    method_of,
+    strong_topics,
+    weak_topics,
 )
 
-MIN_TOPIC_ANSWERS = 8
 MIN_RETRIES = 5
 LOW_RECOVERY = 0.5
 ITEMS_RETURN_SHARE = 0.02
 """Below this share items do not return, so nobody can try one again."""
-STRONG_SHARE = 0.85
 LONG_GAP_DAYS = 5.0
 UNLIKELY, UNLIKELY_UPPER = 0.4, 0.5
 SLOWDOWN = 0.25
 MIN_TIMED = 10
 SHOWN_TOPICS = 2
 MOSTLY, FAR_SHARE = 0.5, 0.6
-MIN_ANSWERS, LOW_SHARE = 10, 0.45
 ENOUGH_ANSWERS = 20
 DROP, MIN_USUAL = 0.5, 10
 
@@ -105,38 +104,56 @@ def _difficulty(document: ReportDocument) -> Iterator[Recommendation]:
         yield Recommendation("uneven", "do", values)
 
 
+def _topics(document: ReportDocument) -> list[TopicTally]:
+    """The topics of four weeks as the rules read them."""
+    known = document.next_right
+    return [
+        TopicTally(s.topic_id, s.period.attempts, correct=s.period.correct, next_right=known.get(s.topic_id))
+        for s in topic_summaries(document)
+    ]
+
+
 def _weak_topics(document: ReportDocument) -> Iterator[Recommendation]:
-    total = tally(known_days(document))
-    weak = [s for s in topic_summaries(document) if _is_clearly_weaker(s, total)]
-    weak.sort(key=lambda s: (s.period.share or 0.0, s.topic_id))
-    for topic in weak[:SHOWN_TOPICS]:
-        values = {**_topic_values(topic), "elsewhere": total.without(topic.period).share or 0.0}
-        yield Recommendation("weak_topic", "do", values)
-    known = {topic.topic_id for topic in weak[:SHOWN_TOPICS]}
-    begun = [t for t, level in topic_levels(document) if level == "begun" and t.topic_id not in known]
+    topics = _topics(document)
+    weak = weak_topics(topics)[:SHOWN_TOPICS]
+    for found in weak:
+        yield Recommendation("weak_topic", "do", {**_topic_values(found.topic), "elsewhere": found.elsewhere})
+    known = {found.topic.topic_id for found in weak}
+    for values in _begun(document, topics, known=known)[: SHOWN_TOPICS - len(known)]:
+        yield Recommendation("begun_topic", "do", values)
+
+
+def _begun(document: ReportDocument, topics: list[TopicTally], *, known: set[str]) -> list[dict[str, Any]]:
+    """Other topics in which fewer than half of the next answers will be right, or whose level is *begun*."""
+    if method_of(topics) == "next_answer":
+        low = [t for t in topics if t.answers >= MIN_TOPIC_ANSWERS and t.next_right is not None and t.next_right < HALF]
+        low.sort(key=lambda t: (t.next_right or 0.0, t.topic_id))
+        return [_topic_values(t) for t in low if t.topic_id not in known]
+    tallies = {t.topic_id: t for t in topics}
+    begun = [s for s, level in topic_levels(document) if level == "begun" and s.topic_id not in known]
     begun.sort(key=lambda s: (s.theta if s.theta is not None else 0.0, s.period.share or 0.0, s.topic_id))
-    for topic in begun[: SHOWN_TOPICS - len(known)]:
-        yield Recommendation("begun_topic", "do", {**_topic_values(topic), "theta": topic.theta})
+    return [{**_topic_values(tallies[s.topic_id]), "theta": s.theta} for s in begun]
 
 
-def _topic_values(topic: TopicSummary) -> dict[str, Any]:
-    low, high = topic.period.interval
-    total = topic.period
-    return {"topic": topic.topic_id, "correct": total.correct, "answers": total.attempts, "low": low, "high": high}
+def _topic_values(topic: TopicTally) -> dict[str, Any]:
+    low, high = topic.tally.interval
+    values = {"topic": topic.topic_id, "correct": topic.correct, "answers": topic.answers, "low": low, "high": high}
+    return values | _read(topic.next_right)
 
 
-def _is_clearly_weaker(topic: TopicSummary, total: Tally) -> bool:
-    """Whether the topic's whole interval is below the share right in the other topics."""
-    elsewhere = total.without(topic.period).share
-    return topic.period.attempts >= MIN_TOPIC_ANSWERS and elsewhere is not None and topic.period.interval[1] < elsewhere
+def _read(next_right: float | None) -> dict[str, Any]:
+    """What a rule has read: the method, and the probability of the next answer where it is that."""
+    if next_right is None:
+        return {"method": "share_right"}
+    return {"method": "next_answer", "next_right": next_right}
 
 
 def _accuracy(document: ReportDocument) -> Iterator[Recommendation]:
-    """Few right answers, or an ability at which questions of middle difficulty are too hard."""
-    total, ability = tally(known_days(document)), newest_ability(document)
-    share = total.share
-    if share is not None and total.attempts >= MIN_ANSWERS and share <= LOW_SHARE:
-        yield Recommendation("low_accuracy", "do", {"correct": total.correct, "answers": total.attempts})
+    """Few right answers to come, or an ability at which questions of middle difficulty are too hard."""
+    total, ability, topics = tally(known_days(document)), newest_ability(document), _topics(document)
+    if is_low(topics, total):
+        values = {"correct": total.correct, "answers": total.attempts, **_read(expected_share(topics))}
+        yield Recommendation("low_accuracy", "do", values)
     elif ability is not None and ability.theta < LOW_ABILITY:
         yield Recommendation("basics", "do", {"theta": ability.theta})
 
@@ -199,8 +216,7 @@ def _slower(document: ReportDocument) -> Iterator[Recommendation]:
 
 
 def _strong_topics(document: ReportDocument) -> Iterator[Recommendation]:
-    strong = [s for s in topic_summaries(document) if s.period.attempts and s.period.interval[0] >= STRONG_SHARE]
-    for topic in strong[:SHOWN_TOPICS]:
+    for topic in strong_topics(_topics(document))[:SHOWN_TOPICS]:
         yield Recommendation("strong_topic", "keep", _topic_values(topic))
 
 

@@ -20,6 +20,12 @@ class Tally:
     attempts: int = 0
     correct: int = 0
 
+    @classmethod
+    def sum(cls, tallies: Iterable[Tally]) -> Tally:
+        """The total of several."""
+        found = list(tallies)
+        return cls(sum(t.attempts for t in found), sum(t.correct for t in found))
+
     @property
     def share(self) -> float | None:
         """Share right; None without an answer."""

@@ -1,7 +1,7 @@
 -- What the rules of the weekly message look at, and the languages of the recipients.
 -- Grain:  student with a KPI row in the week (evidence); student (languages_of_users); student and recipient
 --         (languages_of_recipients); one row (has_languages).
--- Inputs: weekly_kpi, attempt, mirt_ability, ability_state, mirt_item_bank, mirt_fit_meta, message_consent; users where the
+-- Inputs: weekly_kpi, attempt, mirt_ability, ability_state, ability_topic_state, mirt_item_bank, mirt_fit_meta, message_consent; users where the
 --         web application has it.
 -- Params: week_start, since (the local start of the third week before), week_at (of the week), as_of, timezone.
 -- Scale:  abilities and difficulties are on the platform's linked scale; a logit is its unit.
@@ -35,14 +35,18 @@ total AS (
     GROUP BY user_id
 ),
 topic AS (
-    SELECT user_id, jsonb_agg(jsonb_build_array(topic_id, answers, correct) ORDER BY topic_id) AS topics
+    SELECT t.user_id, jsonb_agg(jsonb_build_array(t.topic_id, t.answers, t.correct, n.next_right) ORDER BY t.topic_id) AS topics
     FROM (
         SELECT user_id, topic_id, count(*) AS answers, count(*) FILTER (WHERE correct) AS correct
         FROM answer
         WHERE topic_id IS NOT NULL
         GROUP BY user_id, topic_id
     ) AS t
-    GROUP BY user_id
+    -- The probability of the next answer counts where the week's abilities are dynamic.
+    LEFT JOIN mirt_ability AS m ON m.user_id = t.user_id AND m.week_start = :week_start AND m.method = 'dynamic'
+    LEFT JOIN ability_topic_state AS n
+        ON n.user_id = m.user_id AND n.week_start = m.week_start AND n.topic_id = t.topic_id
+    GROUP BY t.user_id
 ),
 -- The calibration that the week was scored with; its parameters are on the linked scale.
 scale AS (

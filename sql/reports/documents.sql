@@ -2,7 +2,7 @@
 -- Grain:  student with a KPI row in the week.
 -- Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily, attempt, mirt_item_bank, mirt_fit_meta,
 --         growth_prediction, growth_brms_meta, survival_fit_meta, prophet_fit_meta, prophet_anomalies, user_segment,
---         segment_profile, segment_meta, ability_state, student_name.
+--         segment_profile, segment_meta, ability_state, ability_topic_state, student_name.
 -- Params: week_start, as_of, timezone, max_users (the most active students; NULL: all), user_id (one student; NULL: all).
 -- Scale:  abilities, goals, discrimination and difficulty are on the platform's linked scale. linking_constants map the
 --         newest calibration's own scale to it: θ* = A θ + B.
@@ -56,6 +56,14 @@ topic AS (
     FROM features_topic_daily AS f
     WHERE f.date >= CAST(:week_start AS date) - 21 AND f.date <= CAST(:week_start AS date) + 6
     GROUP BY f.user_id
+),
+-- Where the week's abilities are dynamic.
+next_right AS (
+    SELECT e.user_id, jsonb_object_agg(e.topic_id, e.next_right) AS value
+    FROM ability_topic_state AS e
+    INNER JOIN mirt_ability AS m ON m.user_id = e.user_id AND m.week_start = e.week_start AND m.method = 'dynamic'
+    WHERE e.week_start = :week_start AND e.next_right IS NOT NULL
+    GROUP BY e.user_id
 ),
 linking AS (
     SELECT model_spec -> 'linking_constants' || jsonb_build_object('_run_id', run_id, '_fitted_at', fitted_at) AS value
@@ -118,6 +126,7 @@ SELECT
         'ability_pace', CASE WHEN e.user_id IS NOT NULL THEN jsonb_build_object('per_week', e.slope, 'se', e.slope_se) END,
         'goals', COALESCE(g.value, '[]'::jsonb),
         'topic_features', COALESCE(t.value, '[]'::jsonb),
+        'next_right', COALESCE(x.value, '{}'::jsonb),
         'item_params', COALESCE(i.value, '[]'::jsonb),
         'linking_constants', (SELECT value FROM linking),
         -- From the fit that gave P, else from the week's own fit (METRICS_USE_BAYESIAN may be off).
@@ -155,6 +164,7 @@ LEFT JOIN history AS h ON h.user_id = s.user_id
 LEFT JOIN ability AS a ON a.user_id = s.user_id
 LEFT JOIN goal AS g ON g.user_id = s.user_id
 LEFT JOIN topic AS t ON t.user_id = s.user_id
+LEFT JOIN next_right AS x ON x.user_id = s.user_id
 LEFT JOIN growth_prediction AS w
     ON w.user_id = s.user_id AND w.week_start = s.fit_week AND w.week_start >= (SELECT min(fit_week) FROM student)
 LEFT JOIN growth_brms_meta AS b ON b.run_id = w.run_id

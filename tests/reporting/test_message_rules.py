@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from seedtest_analytics.reporting.language import language as spoken
 from seedtest_analytics.reporting.language import languages
-from seedtest_analytics.reporting.message_rules import IMPROVE, PRAISE, RULES, Evidence, Finding, TopicTally, choose
+from seedtest_analytics.reporting.message_rules import IMPROVE, PRAISE, RULES, Evidence, Finding, choose
 from seedtest_analytics.reporting.message_sentences import SENTENCES, plain_name, sentence, subject
 from seedtest_analytics.reporting.particles import particle
+from seedtest_analytics.reporting.topic_rules import TopicTally
 
 SUNDAY = dt.date(2026, 3, 1)
 QUIET = Evidence(answers=9, correct=5, days=2, answers_4w=9, correct_4w=5, usual=0.0, last_day=SUNDAY)
@@ -27,7 +28,11 @@ def week(**changes: Any) -> Evidence:
     return dataclasses.replace(QUIET, **changes)
 
 
-def topics(*found: tuple[str, int, int]) -> tuple[TopicTally, ...]:
+BY_SHARE = {"method": "share_right"}
+BY_NEXT = {"method": "next_answer"}
+
+
+def topics(*found: tuple[Any, ...]) -> tuple[TopicTally, ...]:
     return tuple(TopicTally(*topic) for topic in found)
 
 
@@ -35,17 +40,27 @@ TABLE: list[tuple[str, Evidence, dict[str, Any]]] = [
     # rule, evidence at the border where it just applies, the values it states
     ("no_answers", week(answers=0, days=0, last_day=dt.date(2026, 2, 3)), {"since": "2026-02-03"}),
     ("too_hard", week(questions=10, hard=5), {"hard": 5, "questions": 10}),
-    ("low_accuracy", week(answers_4w=20, correct_4w=9), {"correct": 9, "answers": 20}),
+    ("low_accuracy", week(answers_4w=20, correct_4w=9), {"correct": 9, "answers": 20, **BY_SHARE}),
     ("practice_dropped", week(answers=5, usual=10.0), {"answers": 5, "usual": 10}),
     ("ability_fell", week(change=-0.4, change_se=0.2), {"change": -0.4, "change_se": 0.2}),
-    ("weak_topic", week(topics=topics(("a", 8, 5), ("b", 40, 35))), {"topic": "a", "correct": 5, "answers": 8}),
+    (
+        "weak_topic",
+        week(topics=topics(("a", 8, 5), ("b", 40, 35))),
+        {"topic": "a", "correct": 5, "answers": 8, **BY_SHARE},
+    ),
     ("retry_mistakes", week(wrong=5, repeated_share=0.02), {"wrong": 5}),
     ("too_easy", week(questions=10, easy=5), {"easy": 5, "questions": 10}),
     ("one_day", week(answers=10, correct=6, days=1), {"answers": 10}),
     ("ability_rose", week(change=0.4, change_se=0.2), {"change": 0.4, "change_se": 0.2}),
-    ("strong_topic", week(topics=topics(("a", 22, 22))), {"topic": "a", "correct": 22, "answers": 22}),
+    ("strong_topic", week(topics=topics(("a", 22, 22))), {"topic": "a", "correct": 22, "answers": 22, **BY_SHARE}),
     ("good_week", week(answers=10, correct=7), {"correct": 7, "answers": 10}),
     ("steady", week(days=4), {"days": 4}),
+]
+NEXT: list[tuple[str, Evidence, dict[str, Any]]] = [
+    # the same rules where the probability of the next answer is known
+    ("low_accuracy", week(answers_4w=10, correct_4w=9, topics=topics(("a", 8, 7, 0.45))), {"next": 45, **BY_NEXT}),
+    ("weak_topic", week(topics=topics(("a", 8, 8, 0.59), ("b", 40, 5, 0.70))), {"topic": "a", "next": 59, **BY_NEXT}),
+    ("strong_topic", week(topics=topics(("a", 8, 4, 0.85))), {"topic": "a", "next": 85, **BY_NEXT}),
 ]
 JUST_NOT: list[tuple[str, Evidence]] = [
     ("no_answers", week(answers=0, days=0, last_day=None)),
@@ -61,6 +76,13 @@ JUST_NOT: list[tuple[str, Evidence]] = [
     ("weak_topic", week(topics=topics(("a", 7, 0), ("b", 40, 35)))),
     ("weak_topic", week(topics=topics(("a", 8, 6), ("b", 40, 35)))),
     ("weak_topic", week(topics=topics(("a", 8, 0)))),
+    ("low_accuracy", week(answers_4w=10, correct_4w=1, topics=topics(("a", 8, 1, 0.46)))),
+    ("low_accuracy", week(answers_4w=9, correct_4w=1, topics=topics(("a", 9, 1, 0.2)))),
+    ("weak_topic", week(topics=topics(("a", 7, 0, 0.2), ("b", 40, 35, 0.9)))),
+    ("weak_topic", week(topics=topics(("a", 20, 0, 0.61), ("b", 40, 35, 0.70)))),
+    ("weak_topic", week(topics=topics(("a", 20, 0, 0.2)))),
+    ("strong_topic", week(topics=topics(("a", 22, 22, 0.84)))),
+    ("strong_topic", week(topics=topics(("a", 7, 7, 0.9)))),
     ("retry_mistakes", week(wrong=4, repeated_share=0.5)),
     ("retry_mistakes", week(wrong=5, met_again=1, repeated_share=0.5)),
     ("retry_mistakes", week(wrong=5, repeated_share=0.019)),
@@ -89,6 +111,15 @@ def test_the_table_walks_through_every_rule_in_its_order() -> None:
 def test_a_rule_applies_at_its_border_alone(rule: str, evidence: Evidence, values: dict[str, Any]) -> None:
     assert choose(evidence) == Finding(rule, values)
     assert [code for code, other in RULES.items() if other(evidence) is not None] == [rule]
+
+
+@pytest.mark.parametrize(("rule", "evidence", "values"), NEXT)
+def test_where_the_next_answer_is_known_it_decides_and_not_the_share_right(
+    rule: str, evidence: Evidence, values: dict[str, Any]
+) -> None:
+    assert choose(evidence) == Finding(rule, values)
+    for who, language in itertools.product(("student", "parent"), languages()):
+        assert str(values["next"]) in sentence(f"{who}.{rule}", language, values=values)
 
 
 @pytest.mark.parametrize(("rule", "evidence"), JUST_NOT)
@@ -155,14 +186,15 @@ def templates_of(language: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("language", languages())
 def test_every_rule_has_a_sentence_for_both_recipients_that_states_its_values(language: str) -> None:
-    assert set(SENTENCES) == {f"{who}.{rule}" for who in ("student", "parent") for rule in RULES}
+    known = [*RULES, *(f"{rule}.next" for rule, _, _ in NEXT)]
+    assert set(SENTENCES) == {f"{who}.{rule}" for who in ("student", "parent") for rule in known}
     assert subject(language)
     templates = templates_of(language)
     for rule, _, values in TABLE:
         for who in ("student", "parent"):
             said = sentence(f"{who}.{rule}", language, values=values)
             assert "{" not in said
-            shown = {str(v) for k, v in values.items() if k not in ("since", "change", "change_se", "topic")}
+            shown = {str(v) for k, v in values.items() if k not in ("since", "change", "change_se", "topic", "method")}
             assert shown <= set(re.findall(r"\d+", said)), said
             # Numbers of the text itself stand in the template; there is no other one.
             template = "".join(text for text, *_ in string.Formatter().parse(templates[f"{who}.{rule}"]))

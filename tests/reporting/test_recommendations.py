@@ -11,7 +11,9 @@ import pytest
 from seedtest_analytics.reporting import advice_words
 from seedtest_analytics.reporting import recommendations as rules_module
 from seedtest_analytics.reporting.document import ReportDocument
+from seedtest_analytics.reporting.message_rules import RULES, Evidence
 from seedtest_analytics.reporting.recommendations import HELP_RULES, family_recommendations, needs_help, recommendations
+from seedtest_analytics.reporting.topic_rules import TopicTally
 from tests.reporting.documents import document, empty_document, full_document, topic_day
 
 
@@ -91,6 +93,41 @@ def test_low_accuracy_and_a_low_level_are_looked_at() -> None:
     assert rules(document(topic_features=ENOUGH, ability_trend=able(-0.49))) == []
 
 
+def test_where_the_next_answer_is_known_it_decides_and_not_the_share_right() -> None:
+    """Two topics with the same share right, one of which has harder questions to come; and the methods are named."""
+    rows = [topic_day("a", 0, 20, 14), topic_day("b", 1, 20, 14)]
+    assert rules(document(topic_features=rows)) == []
+    doc = document(topic_features=rows, next_right={"a": 0.55, "b": 0.66})
+    assert rules(doc) == ["weak_topic"]
+    (made,) = recommendations(doc)
+    assert made.values["method"] == "next_answer"
+    assert "14 of 20 right in four weeks; of 100 more there about 55 would be right." in shown(doc)
+    assert "In the other topics it is about 66 of 100." in shown(doc)
+    assert rules(document(topic_features=rows, next_right={"a": 0.57, "b": 0.66})) == []
+    assert rules(document(topic_features=rows, next_right={"a": 0.49, "b": 0.58})) == ["begun_topic"]
+    low = document(topic_features=rows, next_right={"a": 0.45, "b": 0.45})
+    assert rules(low) == ["begun_topic", "begun_topic", "low_accuracy"]
+    assert needs_help(low)
+    assert rules(document(topic_features=[topic_day(t, 0, 7, 3) for t in "abc"], next_right={"a": 0.6})) == []
+    assert rules(document(topic_features=rows, next_right={"a": 0.86, "b": 0.8})) == ["strong_topic"]
+    (other,) = recommendations(document(topic_features=[topic_day("a", 0, 40, 34), topic_day("b", 0, 20, 6)]))
+    assert other.values["method"] == "share_right"
+
+
+def test_the_weekly_sentence_and_the_report_agree_on_who_needs_help() -> None:
+    """Both read `topic_rules`, with the probability of the next answer and without."""
+    for counts in ([(30, 9), (20, 12)], [(30, 20), (20, 12)], [(4, 0), (5, 0)]):
+        for known in ({}, {"t0": 0.3, "t1": 0.5}, {"t0": 0.7, "t1": 0.5}):
+            rows = [topic_day(f"t{k}", 0, n, c) for k, (n, c) in enumerate(counts)]
+            said = "low_accuracy" in rules(document(topic_features=rows, next_right=known))
+            topics = tuple(
+                TopicTally(f"t{k}", n, correct=c, next_right=known.get(f"t{k}")) for k, (n, c) in enumerate(counts)
+            )
+            answers, correct = (sum(column) for column in zip(*counts, strict=True))
+            evidence = Evidence(answers=answers, answers_4w=answers, correct_4w=correct, topics=topics)
+            assert (RULES["low_accuracy"](evidence) is not None) == said
+
+
 def test_absence_is_looked_at() -> None:
     before = [topic_day("a", -7 * week, 40, 30) for week in (1, 2, 3)]
     assert rules(document(topic_features=[*before, topic_day("a", 0, 20, 15)])) == ["practice_dropped"]
@@ -153,8 +190,13 @@ def test_every_rule_has_words_and_the_help_rules_are_rules() -> None:
     assert {*HELP_RULES, *rules_module.TEACHER_RULES} <= set(advice_words._ADVICE)
 
 
-def simulated(theta: float, draw: np.random.Generator, *, far: float | None) -> ReportDocument:
-    """Four weeks of a student of true ability ``theta`` with questions as they come, or ``far`` of them far away."""
+def simulated(
+    theta: float, draw: np.random.Generator, *, far: float | None, knows_next: bool = False
+) -> ReportDocument:
+    """Four weeks of a student of true ability ``theta`` with questions as they come, or ``far`` of them far away.
+
+    ``knows_next``: with the probability of the next answer on the same questions, by the estimated ability.
+    """
     n = int(draw.integers(40, 90))
     difficulty = draw.normal(0.0, 1.0, n)
     if far is not None:
@@ -172,22 +214,29 @@ def simulated(theta: float, draw: np.random.Generator, *, far: float | None) -> 
                 estimate = theta + draw.normal(0, 0.4)
                 known = {"theta_estimate": estimate, "theta_sd": 0.4}
                 rows.append(topic_day(f"t{topic}", -7 * week, int(part.sum()), int(right[part].sum()), **known))
+    ability = theta + draw.normal(0, error)
+    guess = 1 / (1 + np.exp(difficulty - ability))
+    known = {f"t{topic}": float(guess[np.arange(n) % 4 == topic].mean()) for topic in range(4)} if knows_next else {}
     return document(
-        topic_features=rows, item_params=met(*difficulty.tolist()), ability_trend=able(theta + draw.normal(0, error))
+        next_right=known, topic_features=rows, item_params=met(*difficulty.tolist()), ability_trend=able(ability)
     )
 
 
-def test_no_student_of_the_worst_tenth_reads_that_nothing_stands_out() -> None:
+@pytest.mark.parametrize("knows_next", [False, True])
+def test_no_student_of_the_worst_tenth_reads_that_nothing_stands_out(knows_next: bool) -> None:
     draw = np.random.default_rng(20251103)
     theta = np.sort(draw.normal(0.0, 1.0, 2000))[:200]
-    silent = [t for t in theta if "Nothing stands out" in shown(simulated(float(t), draw, far=None))]
+    silent = [
+        t for t in theta if "Nothing stands out" in shown(simulated(float(t), draw, far=None, knows_next=knows_next))
+    ]
     assert silent == []
 
 
-def test_no_student_whose_questions_are_far_away_reads_that_nothing_stands_out() -> None:
+@pytest.mark.parametrize("knows_next", [False, True])
+def test_no_student_whose_questions_are_far_away_reads_that_nothing_stands_out(knows_next: bool) -> None:
     draw = np.random.default_rng(20251110)
     for theta in draw.normal(0.0, 1.0, 300):
-        doc = simulated(float(theta), draw, far=0.8)
+        doc = simulated(float(theta), draw, far=0.8, knows_next=knows_next)
         assert {"too_hard", "too_easy", "uneven"} & set(rules(doc))
         assert "Nothing stands out" not in str(advice_words.family_advice(doc))
 

@@ -33,7 +33,14 @@ class MessageOptions(RunOptions):
         ),
         group="messages",
         kinds=("postgres", "python"),
-        deps=["attempt", dg.AssetKey(["weekly_kpi", "R_t"]), "mirt_ability", "ability_state", "mirt_item_params"],
+        deps=[
+            "attempt",
+            dg.AssetKey(["weekly_kpi", "R_t"]),
+            "mirt_ability",
+            "ability_state",
+            "ability_topic_state",
+            "mirt_item_params",
+        ],
         partitions_def=WEEKLY,
     )
 )

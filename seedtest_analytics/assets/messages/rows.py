@@ -8,8 +8,9 @@ from typing import Any
 from seedtest_analytics.assets.framework.json_text import json_text
 from seedtest_analytics.assets.report_readers import TopicNames
 from seedtest_analytics.reporting.language import known_language
-from seedtest_analytics.reporting.message_rules import RECIPIENTS, Evidence, TopicTally, choose
+from seedtest_analytics.reporting.message_rules import RECIPIENTS, Evidence, choose
 from seedtest_analytics.reporting.message_sentences import sentence
+from seedtest_analytics.reporting.topic_rules import TopicTally
 
 COLUMNS = ["user_id", "week_start", "recipient", "code", "language", "text", "evidence"]
 

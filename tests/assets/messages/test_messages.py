@@ -108,7 +108,7 @@ def test_sentences_are_true_of_the_log(database: Engine) -> None:
     (row,) = rows_of(
         database, "SELECT code, evidence FROM weekly_message WHERE user_id = 'anna' AND recipient = 'student'"
     )
-    assert row == {"code": "low_accuracy", "evidence": {"correct": 8, "answers": 20}}
+    assert row == {"code": "low_accuracy", "evidence": {"correct": 8, "answers": 20, "method": "share_right"}}
 
 
 def test_questions_that_are_too_hard_are_counted_by_the_calibration_of_the_week(database: Engine) -> None:
