@@ -29,6 +29,10 @@ def data():
     return ResponseData.from_long(row, item, correct=correct)
 
 
+def with_topics():
+    return data().with_topics(np.arange(N_ITEMS), np.arange(N_ITEMS) % 2)
+
+
 @cache
 def items():
     from seedtest_analytics.stats.irt.model import ItemParameters
@@ -232,6 +236,7 @@ PROBES = {
         "theta_se": np.full(N, 0.3),
         "asymptote": 0.1,
     },
+    "irt.selection.selection_gaps": {"data": with_topics, "items": items, "prior_mean": 0.0, "prior_sd": 1.0},
     "irt.dif_groups.compare_groups": {
         "data": data,
         "items": items,

@@ -33,7 +33,27 @@ def forecast_score():
     return score_forecasts(UNIT, UNIT + 0.1, lower=UNIT - 1, upper=UNIT + 1, baseline=UNIT)
 
 
+def gap():
+    from seedtest_analytics.stats.verification.group_gaps import compare_group
+
+    return compare_group(
+        MANY, np.arange(60) % 2 == 0, is_focal=np.arange(60) % 3 == 0, clusters=np.arange(60), n_exchanges=19
+    )
+
+
 PROBES = {
+    "verification.group_gaps.abroca": {"score": UNIT, "outcome": HAPPENED, "is_focal": np.arange(N) % 2 == 0},
+    "verification.group_gaps.compare_group": {
+        "probability": MANY,
+        "outcome": np.arange(60) % 2 == 0,
+        "is_focal": np.arange(60) % 3 == 0,
+        "clusters": np.arange(60),
+        "n_exchanges": 19,
+        "seed": 1,
+    },
+    "verification.group_gaps.judge_gaps": {"gaps": lambda: [gap()]},
+    "verification.probabilities.auc_influence": {"score": UNIT, "outcome": HAPPENED},
+    "verification.probabilities.clustered_auc": {"score": UNIT, "outcome": HAPPENED, "clusters": np.arange(N) // 2},
     "verification.expectations.score_forecasts": {
         "expected": UNIT,
         "observed": UNIT + 0.1,
