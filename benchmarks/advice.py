@@ -94,8 +94,8 @@ def _counts(answers: Answers, start: float, *, until: float) -> pd.DataFrame:
 def _said(own: pd.DataFrame) -> pd.DataFrame:
     """One student at one landmark: the weak topics and the weakest one by either rule, and whether success is low."""
     by_next = [
-        TopicTally(str(r.topic), int(r.n), correct=int(r.right), next_right=None if np.isnan(r.next) else float(r.next))
-        for r in own.itertuples()
+        TopicTally(str(int(topic)), int(n), correct=int(right), next_right=None if np.isnan(p) else float(p))
+        for topic, n, right, p in own[["topic", "n", "right", "next"]].to_numpy(dtype=float)
     ]
     total = Tally.sum(t.tally for t in by_next)
     said = own.copy()

@@ -1,6 +1,7 @@
 """Tables and plots for the page of an asset."""
 
 import base64
+import dataclasses
 import struct
 from types import SimpleNamespace
 from typing import Any
@@ -155,6 +156,20 @@ def test_a_forest_plot_draws_a_row_for_each_estimate_from_top_to_bottom() -> Non
     assert green[1] > green[0]
     assert not np.allclose(green, grey)
     assert (axes.get_title(loc="left"), axes.get_xlabel(), axes.get_xscale()) == ("Items", "change of b", "linear")
+
+
+def test_a_row_that_cannot_be_judged_is_hollow_and_dashed_and_the_legend_says_so() -> None:
+    forest = dataclasses.replace(FOREST, is_marked=[True, False, False], is_open=[False, False, True])
+    plot = forest_plot(forest, "Items", label="b", rows_are="item", limits=(), marked="moved", unmarked="no drift")
+    (axes,) = plot.figure.axes
+    marked, judged, hollow = axes.collections[1].get_facecolors()
+    assert hollow[:3].tolist() == [1.0, 1.0, 1.0]
+    assert not np.allclose(marked, judged)
+    solid, also_solid, dashed = axes.collections[0].get_linestyles()
+    assert (solid[1], also_solid[1]) == (None, None)
+    assert dashed[1] is not None
+    (legend,) = plot.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["moved", "no drift", "cannot be judged"]
 
 
 def test_ratios_are_drawn_on_a_logarithmic_axis_with_round_ticks() -> None:

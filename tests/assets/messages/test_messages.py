@@ -1,6 +1,7 @@
 """A week's messages: their sentences are true of the log, and the outbox follows them without ever sending twice."""
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Iterator
 from functools import partial
@@ -16,6 +17,7 @@ from seedtest_analytics.assets.messages.assets import weekly_messages
 from seedtest_analytics.assets.messages.week import is_due, write_week
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
 from seedtest_analytics.database.publish import copy_frame
+from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import CalibrationSettings, ReportSettings, Settings
 from tests._database import execute, rows_of
@@ -109,6 +111,38 @@ def test_sentences_are_true_of_the_log(database: Engine) -> None:
         database, "SELECT code, evidence FROM weekly_message WHERE user_id = 'anna' AND recipient = 'student'"
     )
     assert row == {"code": "low_accuracy", "evidence": {"correct": 8, "answers": 20, "method": "share_right"}}
+
+
+def test_the_probability_of_the_next_answer_decides_where_abilities_are_dynamic(database: Engine) -> None:
+    """Half of the answers in either topic are right; the weak one is that with the lower probability."""
+    in_kpis(database, "anna", "ben")
+    for user in ("anna", "ben"):
+        answer(database, user, day=2, right=10, wrong=10, topic="fractions")
+        answer(database, user, day=4, right=10, wrong=10, topic="angles", first_item=50)
+    execute(
+        database,
+        "INSERT INTO mirt_ability (user_id, theta, se, version, fitted_at, week_start, method) "
+        "VALUES ('anna', 0, 0.3, 'v', now(), :week, 'dynamic'), ('ben', 0, 0.3, 'v', now(), :week, 'eap')",
+        {"week": AT.start},
+    )
+    execute(
+        database,
+        "INSERT INTO ability_topic_state (user_id, topic_id, week_start, deviation, deviation_se, ability, se, next_right, "
+        "n_answers, answered_at, fitted_at) SELECT u, t, :week, 0, 1, 0, 1, p, 20, now(), now() "
+        "FROM unnest(ARRAY['anna', 'ben']) AS u, (VALUES ('fractions', 0.7), ('angles', 0.4)) AS v (t, p)",
+        {"week": AT.start},
+    )
+    write(database)
+    rows = rows_of(database, "SELECT user_id, code, evidence FROM weekly_message WHERE recipient = 'student'")
+    assert rows == [
+        {"user_id": "anna", "code": "weak_topic", "evidence": {"topic": "angles", "next": 40, "method": "next_answer"}}
+    ]
+    parameters = {"week_start": AT.start, "as_of": AT.as_of, "timezone": "UTC", "max_users": None, "user_id": None}
+    with database.connect() as connection:
+        documents = [
+            json.loads(d) for d in connection.execute(statement("reports/documents.sql"), parameters).scalars()
+        ]
+    assert {d["user_id"]: d["next_right"] for d in documents} == {"anna": {"fractions": 0.7, "angles": 0.4}, "ben": {}}
 
 
 def test_questions_that_are_too_hard_are_counted_by_the_calibration_of_the_week(database: Engine) -> None:

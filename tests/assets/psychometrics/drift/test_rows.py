@@ -14,6 +14,7 @@ from seedtest_analytics.assets.psychometrics.drift.windows import Comparison, Wi
 from seedtest_analytics.settings import CalibrationSettings
 from seedtest_analytics.stats.irt.drift import DriftAlert, DriftResult, DriftThresholds
 from seedtest_analytics.stats.irt.linking import Link
+from seedtest_analytics.stats.irt.selection import SelectionGaps
 from seedtest_analytics.stats.no_result import NoResult
 from tests.assets.psychometrics._scale import WEEK, estimates
 
@@ -110,6 +111,29 @@ def test_an_alert_is_a_row_that_only_people_resolve() -> None:
     }
     assert np.isnan(row["resolved_at"])
     assert len(rows.alert_rows(comparison(alerts=()), WEEK)) == 0
+
+
+def test_the_selection_effect_stands_beside_the_drift_of_the_recent_window_only() -> None:
+    gaps = SelectionGaps(
+        np.array([2, 3]),
+        gap=np.array([0.1, np.nan]),
+        se=np.array([0.03, np.nan]),
+        n_frequent=np.array([40, 0]),
+        n_others=np.array([30, 50]),
+        overall=0.1,
+        overall_se=0.03,
+    )
+    found = dataclasses.replace(comparison(), selection=gaps)
+    frame = rows.calibration_rows(found, WEEK)
+    kept = frame[frame["selection_gap"].notna()]
+    assert kept[["item_id", "window_id", "selection_gap", "selection_gap_se"]].to_numpy().tolist() == [
+        [2, RECENT.id, 0.1, 0.03]
+    ]
+    assert rows.drift_metadata(found)["selection"] == (
+        "students who practise a topic more than is usual get +10.0 of 100 of its questions more right than their ability "
+        "says, compared with the others (95 % interval +4.1 to +15.9); beyond chance for 1 of 1 items"
+    )
+    assert rows.drift_metadata(comparison())["selection"] == "not judged: one topic"
 
 
 def test_the_metadata_names_the_items_that_only_one_window_could_estimate() -> None:
