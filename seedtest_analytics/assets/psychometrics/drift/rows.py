@@ -246,8 +246,8 @@ def _forest(drift: DriftResult) -> Plot:
     )
     return forest_plot(
         forest,
-        f"{len(clearest.item_ids)} clearest changes of {len(drift.item_ids)}, "
-        f"{drift.verdicts.count(CANNOT_BE_JUDGED)} of them all cannot be judged",
+        f"{len(clearest.item_ids)} clearest changes of {len(drift.item_ids)}; "
+        f"{drift.verdicts.count(CANNOT_BE_JUDGED)} items cannot be judged",
         label="change of difficulty b (logit), 95 % interval; dotted: threshold",
         rows_are="item",
         limits=(-clearest.threshold, clearest.threshold),
