@@ -1,4 +1,4 @@
-"""The audit by group and S beside a simple rule: what is told, and that it is known when the week begins."""
+"""The audit by group and S beside a simple rule: what it reports, from outcomes known when the week begins."""
 
 import datetime as dt
 import json

@@ -79,7 +79,7 @@ def test_groups_without_a_gap_have_nominal_false_alarms(made, n):
 
 
 def test_rows_of_one_student_are_not_taken_for_students():
-    """With each row as a student of its own the errors would be too small by about a fifth."""
+    """With each row as a separate student the errors would be too small by about a fifth."""
     p, y, _, student = students(1, rows=12)
     by_student, by_row = (clustered_auc(p, y, clusters=c)[1] for c in (student, np.arange(len(p))))
     assert by_student > 1.15 * by_row
