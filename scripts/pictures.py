@@ -2,6 +2,7 @@
 
     python scripts/pictures.py ui http://127.0.0.1:3000 docs/images
     python scripts/pictures.py report .dagster/reports/reports/STUDENT/WEEK/report.html docs/images
+    python scripts/pictures.py cohorts .dagster/reports/cohorts docs/images
 
 Look at each before it is committed.
 """
@@ -142,11 +143,22 @@ def take_report(report: Path, folder: Path) -> None:
         page.picture(folder / "report-phone.png")
 
 
+def take_cohorts(folder: Path, target: Path) -> None:
+    """The first part of the newest page of each scope."""
+    with browser() as page:
+        for scope in ("class", "organisation", "platform"):
+            newest = sorted(folder.glob(f"{scope}/**/report.html"))[-1]
+            page.open(newest.resolve().as_uri(), 860, height=1500, scale=1)
+            page.picture(target / f"{scope}.png")
+
+
 if __name__ == "__main__":
     what, source, target = sys.argv[1:]
     if what == "ui":
         take_ui(source.rstrip("/"), Path(target))
     elif what == "report":
         take_report(Path(source), Path(target))
+    elif what == "cohorts":
+        take_cohorts(Path(source), Path(target))
     else:
         sys.exit(__doc__)

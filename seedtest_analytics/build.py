@@ -11,6 +11,7 @@ from seedtest_analytics.assets import features, inactivity, reports, sources
 from seedtest_analytics.assets.attempts import assets as attempts
 from seedtest_analytics.assets.backtest import assets as backtest
 from seedtest_analytics.assets.churn import assets as churn
+from seedtest_analytics.assets.cohorts import assets as cohorts
 from seedtest_analytics.assets.forecasts import assets as forecasts
 from seedtest_analytics.assets.framework.versions import versioned
 from seedtest_analytics.assets.growth import assets as growth
@@ -48,6 +49,7 @@ ASSET_MODULES = [
     forecasts,
     segments,
     reports,
+    cohorts,
     messages,
     backtest,
     drift,

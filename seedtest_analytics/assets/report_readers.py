@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
+from seedtest_analytics.reporting.cohort_document import CohortDocument
 from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.reporting.language import known_language
 from seedtest_analytics.settings import ReportSettings
@@ -46,8 +47,16 @@ class Readers:
         """The document in its reader's language. A topic without a name in it is shown by any other name."""
         code = known_language(self.languages.get(document.user_id), self.default)
         ids = {row.topic_id for row in document.topic_features} | {goal.topic_id for goal in document.goals}
-        named = {topic_id: name for topic_id in ids if (name := self.topics.of(topic_id, code))}
-        return document.model_copy(update={"language": code, "topic_names": named})
+        return document.model_copy(update={"language": code, "topic_names": self.names(ids, code)})
+
+    def of_cohort(self, document: CohortDocument) -> CohortDocument:
+        """The document in the default language, because nobody says which one the readers of a group's page speak."""
+        named = self.names(document.topic_ids, self.default)
+        return document.model_copy(update={"language": self.default, "topic_names": named})
+
+    def names(self, topic_ids: Collection[str], language: str) -> dict[str, str]:
+        """The names of topics in a language; a topic without a name in it has any other name."""
+        return {topic_id: name for topic_id in topic_ids if (name := self.topics.of(topic_id, language))}
 
 
 def load_readers(connection: Connection, week: Week, *, settings: ReportSettings) -> Readers:

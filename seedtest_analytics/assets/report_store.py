@@ -15,13 +15,14 @@ from seedtest_analytics.database.engine import locked_transaction
 from seedtest_analytics.database.publish import Published, publish, staged_from_frame
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.resources.store.base import ObjectStore, ObjectStoreError
-from seedtest_analytics.resources.store.keys import ReportKey
+from seedtest_analytics.resources.store.keys import COHORTS, ReportKey
 from seedtest_analytics.resources.store.uploads import Delivery, deliver_waiting
 from seedtest_analytics.resources.store.waiting import WaitingReports
-from seedtest_analytics.tables.reports import report_artifacts, report_pages
+from seedtest_analytics.tables.reports import cohort_report, report_artifacts, report_pages
 
 SQL = "reports/artifacts.sql"
 COLUMNS = [column.name for column in report_artifacts.columns if column.name not in ("id", "generated_at")]
+COHORT_COLUMNS = [column.name for column in cohort_report.columns if column.name != "generated_at"]
 PAGE_COLUMNS = [column.name for column in report_pages.columns if column.name != "generated_at"]
 NAMED_ROWS = 5
 _THREADS = 8
@@ -79,6 +80,23 @@ def page_row_of(delivery: Delivery, store: ObjectStore) -> dict[str, Any]:
     }
 
 
+def cohort_row_of(delivery: Delivery, store: ObjectStore) -> dict[str, Any]:
+    """The row of cohort_report that a stored page of a group has."""
+    key = delivery.key
+    return {
+        "week_start": key.week_start,
+        "scope": key.name,
+        "subject": key.user_id,
+        "format": key.format,
+        "language": delivery.language,
+        "url": store.url(key),
+        "sha256": delivery.sha256,
+        "size_bytes": delivery.size_bytes,
+        "renderer": delivery.renderer,
+        **delivery.note,
+    }
+
+
 def publish_rows(
     connection: Connection, rows: Sequence[dict[str, Any]], *, partition: str = "false", **parameters: Any
 ) -> Published:
@@ -93,9 +111,18 @@ def publish_pages(
     return _publish(connection, report_pages, rows=rows, columns=PAGE_COLUMNS, partition=partition, **parameters)
 
 
+def publish_cohorts(
+    connection: Connection, rows: Sequence[dict[str, Any]], *, partition: str = "false", **parameters: Any
+) -> Published:
+    """Publish rows of cohort_report in place of those that satisfy ``partition``."""
+    return _publish(connection, cohort_report, rows=rows, columns=COHORT_COLUMNS, partition=partition, **parameters)
+
+
 def record(connection: Connection, deliveries: Sequence[Delivery], *, store: ObjectStore) -> None:
     """Publish the rows of stored reports and pages; other rows stay."""
-    reports, pages = apart(deliveries)
+    cohorts = [delivery for delivery in deliveries if delivery.key.name in COHORTS]
+    reports, pages = apart([delivery for delivery in deliveries if delivery.key.name not in COHORTS])
+    publish_cohorts(connection, [cohort_row_of(delivery, store) for delivery in cohorts])
     publish_rows(connection, [row_of(delivery, store) for delivery in reports])
     publish_pages(connection, [page_row_of(delivery, store) for delivery in pages])
 

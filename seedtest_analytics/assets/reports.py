@@ -15,6 +15,7 @@ from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
 from seedtest_analytics.assets.framework.untrusted import escaped
 from seedtest_analytics.assets.report_documents import documents, note_of
+from seedtest_analytics.assets.report_index import recorded_cohorts, relative
 from seedtest_analytics.assets.report_store import (
     apart,
     judge_store,
@@ -28,14 +29,14 @@ from seedtest_analytics.assets.report_store import (
 from seedtest_analytics.database.publish import Published
 from seedtest_analytics.partitions import WEEKLY, Week
 from seedtest_analytics.reporting.document import ReportDocument
-from seedtest_analytics.reporting.index_page import IndexRow, index_page, index_row
+from seedtest_analytics.reporting.index_page import CohortRow, IndexRow, index_page, index_row
 from seedtest_analytics.reporting.recommendations import recommendations
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.quarto.renderer import RenderedReport, RenderFailure, template_folder
 from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.resources.store.base import ObjectStore, ObjectStoreError
-from seedtest_analytics.resources.store.keys import ROOT, ReportFile, ReportKey
+from seedtest_analytics.resources.store.keys import ReportFile, ReportKey
 from seedtest_analytics.resources.store.uploads import Delivery
 from seedtest_analytics.settings import ReportSettings, load_settings
 from seedtest_analytics.tables.reports import report_artifacts, report_pages
@@ -218,7 +219,8 @@ def _render_week(
                         put(file)
                     index.append(replace(row, links=tuple(_relative_link(file.key, store) for file in files)))
             if index and settings.max_users is None:
-                put(_index_file(week, index, language=settings.language))
+                cohorts = recorded_cohorts(postgres.engine, week)
+                put(_index_file(week, index, language=settings.language, cohorts=cohorts))
             uploads.finish()
         except ObjectStoreError as error:
             rendered.refusal = str(error)
@@ -244,13 +246,13 @@ def _noted(
 def _relative_link(key: ReportKey, store: ObjectStore) -> tuple[str, str]:
     """Kind and address of a file as the list links it: relative, so that it holds in a folder and in a bucket."""
     kind = "pdf" if key.format == "pdf" else "family" if key.name == "report" else key.name
-    return kind, f"../../{ROOT}{store.url(key).rpartition(f'/{ROOT}')[2]}"
+    return kind, relative(store.url(key))
 
 
-def _index_file(week: Week, rows: list[IndexRow], *, language: str) -> ReportFile:
+def _index_file(week: Week, rows: list[IndexRow], *, language: str, cohorts: Sequence[CohortRow]) -> ReportFile:
     """The list of the week's reports."""
     style = (template_folder() / "theme.css").read_text(encoding="utf-8")
-    content = index_page(week.start, rows, language=language, style=style).encode()
+    content = index_page(week.start, rows, language=language, style=style, cohorts=cohorts).encode()
     return ReportFile(ReportKey("", week.start, name="index"), content, renderer="embedded", language=language)
 
 

@@ -82,6 +82,7 @@ def plan(
     yield Step("backtest_predictions", f"backtest, {weeks[0]} to {weeks[1]}", *weeks)
     if reports and has_closed:
         yield Step("generate_weekly_report", f"reports, week of {newest}", first=newest, last=newest)
+        yield Step("generate_cohort_reports", f"pages of classes, week of {newest}", first=newest, last=newest)
 
 
 def chosen(steps: Iterable[Step], only: Collection[str]) -> list[Step]:

@@ -43,8 +43,15 @@ _ADVICE: Mapping[str, str] = {
 def words(made: Recommendation, document: ReportDocument) -> tuple[str, str]:
     """What to do and why, as markup."""
     values = made.values
-    shown = {"topic": name(document.topic(str(values["topic"])))} if "topic" in values else {}
-    return say(_ADVICE[made.rule], **shown), text(_BECAUSE[made.rule](values), 400)
+    topic = document.topic(str(values["topic"])) if "topic" in values else None
+    return what_to_do(made.rule, topic), text(_BECAUSE[made.rule](values), 400)
+
+
+def what_to_do(rule: str, topic: str | None = None) -> str:
+    """What a rule advises, as markup. ``topic`` is the topic's name, untrusted; a rule that has no words is shown as is."""
+    if rule not in _ADVICE:
+        return name(rule)
+    return say(_ADVICE[rule], **({} if topic is None else {"topic": name(topic)}))
 
 
 def advice(document: ReportDocument) -> Html:

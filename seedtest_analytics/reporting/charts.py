@@ -115,15 +115,21 @@ def trend(
     styles: Sequence[ChartStyle],
     reference: tuple[float, str] | None = None,
     marks: Sequence[tuple[dt.date, float]] = (),
+    beside: Sequence[tuple[dt.date, float]] = (),
 ) -> str:
     """A line over calendar time with its interval as a band, once in each style; at least one point.
 
     ``reference`` is a dashed level with its name (plain text). ``marks`` are further points, drawn as hollow
-    diamonds.
+    diamonds. ``beside`` is a second, dashed line.
     """
     points = sorted(points, key=lambda p: p.date)
     return "".join(
-        svg(style, _trend_body(points, style, reference=reference, marks=marks), title=title, description=description)
+        svg(
+            style,
+            _trend_body(points, style, reference=reference, marks=marks, beside=sorted(beside)),
+            title=title,
+            description=description,
+        )
         for style in styles
     )
 
@@ -134,13 +140,15 @@ def _trend_body(
     *,
     reference: tuple[float, str] | None,
     marks: Sequence[tuple[dt.date, float]],
+    beside: Sequence[tuple[dt.date, float]],
 ) -> list[str]:
-    values = [v for p in points for v in (p.value, p.lower, p.upper) if v is not None] + [v for _, v in marks]
+    values = [v for p in points for v in (p.value, p.lower, p.upper) if v is not None]
+    values += [v for _, v in (*marks, *beside)]
     values += [reference[0]] if reference else []
     low, high = style.y_limits or (min(values), max(values))
     levels = ticks(low, high, wanted=6)
     y = Axis(levels[0], levels[-1], start=style.height - 30, end=14)
-    days = [p.date for p in points] + [day for day, _ in marks]
+    days = [p.date for p in points] + [day for day, _ in (*marks, *beside)]
     x = Axis(min(days).toordinal(), max(days).toordinal(), start=48, end=style.width - 44)
     place = [(x(p.date.toordinal()), y(p.value)) for p in points]
     body = [_grid(levels, y, style=style), _date_labels(days, x, style=style), _band(points, x, y=y)]
@@ -149,6 +157,9 @@ def _trend_body(
         body.append(line(48, level, x2=style.width - 44, y2=level, css_class="reference"))
         body.append(label(50, level - 5, shown=name, css_class="reference-label", anchor="start"))
     body.append(f'<polyline class="line" points="{_places(place)}"/>')
+    if beside:
+        second = [(x(day.toordinal()), y(value)) for day, value in beside]
+        body.append(f'<polyline class="beside" points="{_places(second)}"/>')
     body += [dot(px, py, radius=3.2) for px, py in place]
     body += [_diamond(x(day.toordinal()), y(value)) for day, value in marks]
     newest, (px, py) = points[-1].value, place[-1]

@@ -158,6 +158,30 @@ class BayesianGrowth(_Part):
         return _pair(self.P_lower, self.P_upper)
 
 
+class StudentGrowth(_Part):
+    """Growth beside others and beside the goal: the percentile with its 95% interval, and paces in logits a week.
+
+    ``percentile``: of students who were at the same level ``weeks`` ago, the share that is now at a lower one.
+    ``typical_pace`` is the median of students who start at the level of today, ``needed_pace`` reaches the goal on
+    ``horizon_date``, and ``needed_percentile`` is the percentile that keeps it. ``reason``: why there is no percentile.
+    """
+
+    weeks: Number = None
+    percentile: Number = None
+    percentile_lower: Number = None
+    percentile_upper: Number = None
+    pace: Number = None
+    pace_se: Number = None
+    typical_pace: Number = None
+    needed_pace: Number = None
+    needed_percentile: Number = None
+    distance: Number = None
+    horizon_date: dt.date | None = None
+    target_source: str | None = None
+    n_reference: Count | None = None
+    reason: str | None = None
+
+
 class ForecastPoint(_Part):
     """The expected value of a week and its interval."""
 
@@ -299,6 +323,7 @@ class ReportDocument(_Part):
     recommendations: tuple[GivenRecommendation, ...] = ()
     linking_constants: LinkingConstants | None = None
     bayesian_growth: BayesianGrowth | None = None
+    student_growth: StudentGrowth | None = None
     prophet_forecast: Forecast | None = None
     survival_risk: SurvivalRisk | None = None
     user_segment: UserSegment | None = None
@@ -324,7 +349,7 @@ class ReportDocument(_Part):
         try:
             return validate(data)
         except ValidationError as error:
-            raise ReportDocumentError(_explain(error)) from None
+            raise ReportDocumentError(explained(error)) from None
 
     @field_validator("week_start")
     @classmethod
@@ -394,7 +419,7 @@ def number_or_none(value: Any) -> float | None:
     return float(value) if is_number(value) else None
 
 
-def _explain(error: ValidationError) -> str:
+def explained(error: ValidationError) -> str:
     """Which fields are wrong and why, without their values: those are a student's data."""
     details = error.errors(include_input=False, include_context=False, include_url=False)
     shown = [f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in details[:5]]

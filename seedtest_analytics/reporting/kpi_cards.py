@@ -55,6 +55,11 @@ class _Definition:
     evidence: Callable[[ReportDocument], list[str | None]]
 
 
+def kpi_title(key: str) -> str:
+    """The name of a KPI in the reader's language; an unknown key as it is."""
+    return say(_DEFINITIONS[key].title) if key in _DEFINITIONS else key
+
+
 def kpi_cards(document: ReportDocument) -> tuple[KpiCard, ...]:
     """One card for each KPI, in the contract's order."""
     return tuple(_card(document, key) for key in _DEFINITIONS)

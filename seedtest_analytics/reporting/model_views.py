@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from seedtest_analytics.reporting import charts, plain_words, wording
-from seedtest_analytics.reporting.document import BayesianGrowth, ReportDocument
-from seedtest_analytics.reporting.html import Html, paragraph, text
+from seedtest_analytics.reporting.document import BayesianGrowth, ReportDocument, StudentGrowth
+from seedtest_analytics.reporting.html import Html, paragraph, table, text
 from seedtest_analytics.reporting.kpi_cards import risk_word
 from seedtest_analytics.reporting.language import SOURCE_LANGUAGE, current, say, say_n
 from seedtest_analytics.reporting.summary import Z_95
@@ -92,6 +92,68 @@ def _amount(fit: BayesianGrowth, value: float) -> str:
     if not fit.is_share:
         return wording.decimal(value)
     return say("{n} percentage points", n=wording.decimal(100 * value, 1))
+
+
+def growth_compared(document: ReportDocument) -> Html | None:
+    """The growth percentile with its interval, always beside what is typical and what the goal needs; None without.
+
+    For teachers: a percentile compares students, so the family's page never has it.
+    """
+    found = document.student_growth
+    if found is None:
+        return None
+    return Html(_percentile(found) + _paces(found) + _percentile_note(found))
+
+
+def _percentile(found: StudentGrowth) -> str:
+    if found.percentile is None:
+        reason = f'<bdi lang="en">{text(found.reason, 300)}</bdi>' if found.reason else text(say("not known"))
+        return paragraph(say("There is no growth percentile: {reason}.", reason=reason), "missing")
+    said = say(
+        "Growth percentile {percentile}: of 100 students who were at the same level {weeks} earlier, {percentile} are now at "
+        "a lower one.",
+        percentile=wording.whole(found.percentile),
+        weeks=wording.weeks(round(found.weeks or 0)),
+    )
+    if found.percentile_lower is not None and found.percentile_upper is not None:
+        limits = say(
+            "{low} to {high}", low=wording.whole(found.percentile_lower), high=wording.whole(found.percentile_upper)
+        )
+        said = f"{said} {say('95% interval: {interval}.', interval=limits)}"
+    return paragraph(text(said, 400), "finding")
+
+
+def _paces(found: StudentGrowth) -> str:
+    own = None
+    if found.pace is not None:
+        spread = "" if found.pace_se is None else f" ± {wording.decimal(Z_95 * found.pace_se, 3)}"
+        own = f"{wording.signed(found.pace, 3)}{spread}"
+    needed = None if found.needed_pace is None else wording.signed(found.needed_pace, 3)
+    if found.distance is not None and found.distance <= 0:
+        needed = say("none: the level is at the goal or above")
+    needs = say("Needed for the goal")
+    if found.horizon_date is not None:
+        needs = say("Needed for the goal by {day}", day=wording.day(found.horizon_date, year=True))
+    typical = None if found.typical_pace is None else wording.signed(found.typical_pace, 3)
+    percentile = None if found.needed_percentile is None else wording.whole(found.needed_percentile)
+    rows = [
+        (say("Own pace"), own),
+        (say("Typical of students at this level"), typical),
+        (needs, needed),
+        (say("Growth percentile that keeps the needed pace"), percentile),
+    ]
+    caption = text(say("Paces are in logits a week."))
+    headings = [text(say("Pace")), text(say("Value"))]
+    return table(headings, [[text(label), text(value or "–")] for label, value in rows], caption=caption)
+
+
+def _percentile_note(found: StudentGrowth) -> str:
+    default = say("The goal is the default one, because none is set.") if found.target_source == "default" else ""
+    note = say(
+        "A percentile says how usual the growth was, and the needed pace whether it is enough: a high percentile may fall "
+        "short of a far goal, and a low one may do. It compares students, so it is for teachers alone."
+    )
+    return paragraph(text(f"{note} {default}".strip(), 500), "note")
 
 
 def risk(document: ReportDocument) -> Html | None:

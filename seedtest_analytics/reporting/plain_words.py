@@ -147,14 +147,19 @@ _CHURN_PARTS: Mapping[str, str] = {
 }
 
 
-def churn_reason(code: Any) -> str | None:
-    """An element of `weekly_kpi.kpis.S_reason_codes` in words; None where it is not one."""
+def churn_circumstances(code: Any) -> str | None:
+    """The circumstances of an element of `weekly_kpi.kpis.S_reason_codes` in words; None where it is not one."""
     parts = code.get("parts") if isinstance(code, dict) else None
     said = [_churn_part(part) for part in parts or () if isinstance(part, dict)]
     known = [part for part in said if part]
-    if not known:
+    return say(" and ").join(known) if known else None
+
+
+def churn_reason(code: Any) -> str | None:
+    """The same with its direction."""
+    words = churn_circumstances(code)
+    if words is None:
         return None
-    words = say(" and ").join(known)
     if code.get("raises_risk"):
         return say("Raises the risk: {circumstances}", circumstances=words)
     return say("Lowers the risk: {circumstances}", circumstances=words)

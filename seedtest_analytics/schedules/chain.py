@@ -126,6 +126,10 @@ REPORT = Link(
     after=(CHURN, SEGMENTS, GOALS, FORECASTS),
     last_call="30 7 * * 1",
 )
+# Also after reports of which some failed: teachers of the other classes need their pages.
+COHORTS = Link(
+    jobs.generate_cohort_reports, "30 6 * * 1", closed_weeks, after=(REPORT, BACKTEST, DRIFT), last_call="0 8 * * 1"
+)
 LINKS = (
     CALIBRATION,
     FEATURES,
@@ -140,6 +144,7 @@ LINKS = (
     BACKTEST,
     DRIFT,
     REPORT,
+    COHORTS,
 )
 
 

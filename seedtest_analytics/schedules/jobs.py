@@ -125,6 +125,11 @@ generate_weekly_report = dg.define_asset_job(
     selection=dg.AssetSelection.assets("weekly_report", "report_pages"),
     description="One report per student for the last closed week.",
 )
+generate_cohort_reports = dg.define_asset_job(
+    "generate_cohort_reports",
+    selection=dg.AssetSelection.assets("cohort_report"),
+    description="The pages of classes, organisations and the platform for the last closed week, and the list of the week.",
+)
 
 JOBS = [
     observe_source_tables,
@@ -144,4 +149,5 @@ JOBS = [
     irt_drift_monitor,
     write_weekly_messages,
     generate_weekly_report,
+    generate_cohort_reports,
 ]

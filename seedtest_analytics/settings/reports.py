@@ -28,6 +28,12 @@ class ReportSettings(SettingsGroup):
         "REPORT_SILENT_STUDENTS",
         description="What a student without an answer in the week gets: page (how to come back) or none.",
     )
+    min_cohort: int = variable(
+        5,
+        "REPORT_MIN_COHORT",
+        ge=2,
+        description="Students that a class needs; the page of a smaller one shows no numbers.",
+    )
     max_users: int | None = option(
         None,
         "MAX_USERS",

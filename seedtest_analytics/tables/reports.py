@@ -90,3 +90,62 @@ computed_by(
     ("url", "resources.store.folder.FolderStore.url", "resources.store.s3.S3Store.url"),
     ("sha256 size_bytes", "resources.quarto.renderer.RenderedPage"),
 )
+
+COHORT_STATES = ("shown", "too_small")
+
+cohort_report = Table(
+    "cohort_report",
+    metadata,
+    week_column(primary_key=True),
+    column(
+        "scope",
+        Text,
+        comment="Whom the page is about: a class, an organisation or the platform as a whole.",
+        primary_key=True,
+        allowed=("class", "organisation", "platform"),
+    ),
+    column(
+        "subject",
+        Text,
+        comment="Key of the class or organisation; empty for the platform.",
+        primary_key=True,
+        derived_from=("attempt.session_id", "attempt.org_id"),
+    ),
+    column("format", Text, comment="'html' or 'pdf'.", primary_key=True, allowed=("html", "pdf")),
+    column("language", Text, comment="Language of the page.", nullable=False),
+    column(
+        "name",
+        Text,
+        comment="Name of the class; NULL where none is known.",
+        pii="free_text",
+        derived_from=("attempt.session_id",),
+    ),
+    column(
+        "status",
+        Text,
+        comment="'shown', or 'too_small': fewer students than REPORT_MIN_COHORT, and the page shows no numbers.",
+        nullable=False,
+        allowed=COHORT_STATES,
+    ),
+    column(
+        "students",
+        Integer,
+        comment="Students that the numbers are about; NULL for a page that is too small.",
+        minimum=0,
+        derived_from=("weekly_kpi.user_id",),
+    ),
+    column("url", Text, comment="Where the file is.", nullable=False),
+    computed_column("generated_at", "When the content of the file last changed."),
+    column("sha256", Text, comment="Digest of the file.", nullable=False),
+    column("size_bytes", Integer, comment="Size of the file.", unit="bytes", minimum=1, nullable=False),
+    column("renderer", Text, comment="Renderer: 'quarto' or 'embedded'.", nullable=False),
+    Index("ix_cohort_report_week", "week_start"),
+    comment="Weekly pages about groups of students: of each class, of each organisation, and of the platform for its operators.",
+)
+computed_by(
+    cohort_report,
+    "assets.report_store.cohort_row_of",
+    ("url", "resources.store.folder.FolderStore.url", "resources.store.s3.S3Store.url"),
+    ("sha256 size_bytes", "resources.quarto.renderer.RenderedPage"),
+    ("name status students", "sql/reports/cohort_pages.sql:pages"),
+)

@@ -1,6 +1,6 @@
--- Rows of report_artifacts and report_pages beside the objects of the store.
+-- Rows of report_artifacts, report_pages and cohort_report beside the objects of the store.
 -- Grain:  a student's report (of_week, of_student); all rows and all objects (orphans, examples).
--- Inputs: report_artifacts, report_pages, and for orphans and examples the temporary table listed_object with the store's objects.
+-- Inputs: report_artifacts, report_pages, cohort_report, and for orphans and examples the temporary table listed_object with the store's objects.
 -- Params: week_start, format, verified (ids of students, as an array), user_id; most (of the examples).
 
 -- name: of_week
@@ -25,6 +25,8 @@ FROM (
     SELECT url, size_bytes FROM report_artifacts
     UNION ALL
     SELECT url, size_bytes FROM report_pages WHERE page <> 'index'
+    UNION ALL
+    SELECT url, size_bytes FROM cohort_report
 ) AS r
 FULL JOIN listed_object AS o ON o.url = r.url;
 
@@ -40,6 +42,8 @@ FROM (
     SELECT url, size_bytes FROM report_artifacts
     UNION ALL
     SELECT url, size_bytes FROM report_pages WHERE page <> 'index'
+    UNION ALL
+    SELECT url, size_bytes FROM cohort_report
 ) AS r
 FULL JOIN listed_object AS o ON o.url = r.url
 WHERE r.url IS NULL OR o.url IS NULL OR r.size_bytes <> o.size_bytes

@@ -2,7 +2,7 @@
 -- Grain:  student with a KPI row in the week.
 -- Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily, attempt, mirt_item_bank, mirt_fit_meta,
 --         growth_prediction, growth_brms_meta, survival_fit_meta, prophet_fit_meta, prophet_anomalies, user_segment,
---         segment_profile, segment_meta, ability_state, ability_topic_state, student_name.
+--         segment_profile, segment_meta, ability_state, ability_topic_state, student_growth, student_name.
 -- Params: week_start, as_of, timezone, max_users (the most active students; NULL: all), user_id (one student; NULL: all).
 -- Scale:  abilities, goals, discrimination and difficulty are on the platform's linked scale. linking_constants map the
 --         newest calibration's own scale to it: θ* = A θ + B.
@@ -141,6 +141,12 @@ SELECT
             'score_unit', COALESCE(b.model_spec ->> 'score_unit', 'logit'), 'horizon_date', w.horizon_date,
             'horizon_source', w.horizon_source, 'n_weeks', w.n_weeks, 'fitted_at', b.fitted_at
         ) END,
+        'student_growth', CASE WHEN x.user_id IS NOT NULL THEN jsonb_build_object(
+            'weeks', x.weeks, 'percentile', x.percentile, 'percentile_lower', x.percentile_lower,
+            'percentile_upper', x.percentile_upper, 'pace', x.pace, 'pace_se', x.pace_se, 'typical_pace', x.typical_pace,
+            'needed_pace', x.needed_pace, 'needed_percentile', x.needed_percentile, 'distance', x.distance,
+            'horizon_date', x.horizon_date, 'target_source', x.target_source, 'n_reference', x.n_reference, 'reason', x.reason
+        ) END,
         'prophet_forecast', (SELECT value FROM cohort_forecast),
         'survival_risk', CASE WHEN c.run_id IS NOT NULL THEN jsonb_build_object(
             'churn_risk', s.kpis -> 'S',
@@ -173,6 +179,7 @@ LEFT JOIN user_segment AS u ON u.user_id = s.user_id AND u.week_start <= :week_s
 LEFT JOIN segment_meta AS m ON m.run_id = u.run_id
 LEFT JOIN student_name AS n ON n.user_id = s.user_id
 LEFT JOIN ability_state AS e ON e.user_id = s.user_id AND e.week_start = CAST(:week_start AS date)
+LEFT JOIN student_growth AS x ON x.user_id = s.user_id AND x.week_start = CAST(:week_start AS date)
 LEFT JOIN segment_profile AS p ON p.run_id = u.run_id AND p.segment_id = u.segment_id
 LEFT JOIN LATERAL (
     SELECT

@@ -372,3 +372,23 @@ def test_both_formats_have_a_row_and_a_file_each(
     folder = tmp_path / "reports" / "anna" / WEEK
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF-1.7")
     assert (folder / "report.pdf").stat().st_size == rows[1]["size_bytes"]
+
+
+def test_a_document_has_the_growth_of_its_own_week(database: Engine) -> None:
+    monday = dt.date.fromisoformat(WEEK)
+    store_kpis(database, ["anna", "ben"])
+    for start, percentile in ((monday, 62.0), (monday - dt.timedelta(days=7), 11.0)):
+        execute(
+            database,
+            "INSERT INTO student_growth (user_id, week_start, level, percentile, target, target_source, horizon_date, "
+            "horizon_source, distance, needed_pace, n_reference, method, fitted_at) VALUES ('anna', :week, 0.1, :p, 0.5, "
+            "'default', :week, 'configured', 0.4, 0.05, 90, 'm', now())",
+            {"week": start, "p": percentile},
+        )
+    as_of = dt.datetime.combine(monday + dt.timedelta(days=7), dt.time(), dt.UTC)
+    parameters = {"week_start": monday, "as_of": as_of, "timezone": "UTC", "max_users": None, "user_id": None}
+    with database.connect() as connection:
+        found = [json.loads(d) for d in connection.execute(statement("reports/documents.sql"), parameters).scalars()]
+    assert found[0]["student_growth"]["percentile"] == 62.0
+    assert found[0]["student_growth"]["needed_pace"] == 0.05
+    assert found[1]["student_growth"] is None

@@ -12,6 +12,7 @@ import pytest
 from scripts.chromium import Page, browser
 from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.resources.quarto.renderer import ReportRenderer
+from tests.reporting.cohorts import FULL, cohort, hostile, too_small
 from tests.reporting.documents import empty_document, full_document, hostile_document
 
 pytestmark = pytest.mark.browser
@@ -38,6 +39,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 report = renderer.render(document.model_copy(update={"language": code}))
                 for page in report.pages:
                     (folder / f"{student}-{page.page}-{code}.html").write_bytes(page.content)
+    with ReportRenderer(workers=1, renderer="embedded", pages=("cohort",)) as renderer:
+        documents = {f"full-{scope}": cohort(data()) for scope, data in FULL.items()}
+        documents["hostile-class"] = hostile("class", "<script>alert(1)</script> " + "x" * 300)
+        documents["small-class"] = too_small("class")
+        for name, document in documents.items():
+            spoken = [(code, document.model_copy(update={"language": code}).to_json()) for code in ("en", "ko")]
+            for code, pages in renderer.render_data(spoken):
+                assert not isinstance(pages, str)
+                (folder / f"{name}-{code}.html").write_bytes(pages[0].content)
     return folder
 
 

@@ -163,6 +163,21 @@ def full() -> dict[str, Any]:
             "horizon_source": "goal_date",
             "n_weeks": 11,
         },
+        "student_growth": {
+            "weeks": 8.0,
+            "percentile": 71.0,
+            "percentile_lower": 44.0,
+            "percentile_upper": 90.0,
+            "pace": 0.061,
+            "pace_se": 0.03,
+            "typical_pace": 0.042,
+            "needed_pace": 0.083,
+            "needed_percentile": 83.0,
+            "distance": 0.4,
+            "horizon_date": WEEK + dt.timedelta(weeks=5),
+            "target_source": "default",
+            "n_reference": 240,
+        },
         "prophet_forecast": {
             "fit_meta": {"status": "ok"},
             "forecast_data": [

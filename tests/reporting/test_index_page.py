@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from seedtest_analytics.reporting.index_page import IndexRow, index_page, index_row
+from seedtest_analytics.reporting.index_page import CohortRow, IndexRow, index_page, index_row
 from seedtest_analytics.reporting.recommendations import recommendations
 from tests.reporting.documents import WEEK, document, topic_day
 
@@ -32,3 +32,16 @@ def test_a_hostile_name_is_text() -> None:
     page = index_page(WEEK, [row], language="en", style="")
     assert "<script" not in page
     assert "<i>" not in page
+
+
+def test_the_pages_of_groups_come_first_and_their_names_are_text() -> None:
+    cohorts = [
+        CohortRow("class", "<b>3-B</b>", None, links=(("html", "c"),)),
+        CohortRow("platform", "", 58, links=(("html", "p"), ("pdf", "q"))),
+    ]
+    page = index_page(WEEK, [IndexRow("Anna", "a", needs_help=False)], language="en", style="", cohorts=cohorts)
+    shown = html.unescape(page)
+    assert shown.index("Operators") < shown.index("Class ") < shown.index("Anna")
+    assert '<a href="p">HTML</a> · <a href="q">PDF</a>' in shown
+    assert "too few for numbers" in shown
+    assert "<b>" not in page

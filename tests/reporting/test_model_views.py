@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 import pytest
 
@@ -65,3 +66,26 @@ def test_the_provenance_names_scale_time_and_zone() -> None:
     assert "by θ* = 1.021 θ − 0.044. It has 37 anchor questions." in page
     assert "Data of 10 Nov 2025, 04:00 UTC." in page
     assert cell(model_views.provenance(empty_document())).count("<li>") == 1
+
+
+def test_a_growth_percentile_comes_with_its_interval_and_with_what_the_goal_needs() -> None:
+    page = html.unescape(str(model_views.growth_compared(full_document())))
+    assert "Growth percentile 71: of 100 students who were at the same level 8 weeks earlier, 71 are now at" in page
+    assert "95% interval: 44 to 90." in page
+    cells = dict(re.findall(r'<th scope="row"[^>]*>(.*?)</th><td[^>]*>(.*?)</td>', page))
+    assert cells == {
+        "Own pace": "+0.061 ± 0.059",
+        "Typical of students at this level": "+0.042",
+        "Needed for the goal by 8 Dec 2025": "+0.083",
+        "Growth percentile that keeps the needed pace": "83",
+    }
+    assert "The goal is the default one" in page
+
+
+def test_without_a_percentile_the_reason_and_the_paces_stay() -> None:
+    found = {"reason": "no level 8 weeks ago", "needed_pace": 0.0, "distance": -0.1, "target_source": "interest_goal"}
+    page = html.unescape(str(model_views.growth_compared(document(student_growth=found))))
+    assert 'There is no growth percentile: <bdi lang="en">no level 8 weeks ago</bdi>.' in page
+    assert "none: the level is at the goal or above" in page
+    assert "None" not in page
+    assert model_views.growth_compared(document()) is None

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sqlalchemy import Connection
 
 from seedtest_analytics.assets.backtest.checks import GROUPS_ALIKE
 from seedtest_analytics.assets.backtest.judges import SQL
@@ -44,7 +43,6 @@ from seedtest_analytics.stats.verification.measured import probability_of_measur
 from seedtest_analytics.stats.verification.probabilities import clustered_auc, score_probabilities
 from seedtest_analytics.tables.backtest import fairness_audit
 
-FAIRNESS = "backtest/fairness.sql"
 PREDICTIONS: Mapping[str, tuple[str, str, int]] = {
     "S": ("silence", "silence_rows", 4000),
     "P": ("goal", "goal_rows", 4000),
@@ -266,15 +264,3 @@ def _forest(rows: Sequence[Mapping[str, Any]]) -> Plot:
         marked="gap found",
         unmarked="no gap found",
     )
-
-
-def operators_line(connection: Connection, week_start: Any) -> str:
-    """One line about the newest audit up to a week, for the operators' page."""
-    row = connection.execute(statement(FAIRNESS, "line"), {"week_start": week_start}).one_or_none()
-    if row is None:
-        return "No audit by group: DIF_COVARIATE is not set, or no outcome is known yet."
-    text = (
-        f"Audit by {row.covariate} (week of {row.week_start}, against {row.reference}): {row.comparisons} comparisons, "
-        f"{row.with_gap} with a gap, {row.not_judged} cannot be judged"
-    )
-    return f"{text}: {row.gaps}." if row.gaps else f"{text}."

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seedtest_analytics.reporting.cohort_document import CohortDocument
 from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.resources.quarto.errors import ReportError
 from seedtest_analytics.scratch import scratch_folder
@@ -20,10 +21,19 @@ DATA_VARIABLE = "SEEDTEST_REPORT_DATA"
 
 def load_document() -> ReportDocument:
     """The document that ``SEEDTEST_REPORT_DATA`` names, for the first cell of the template."""
+    return ReportDocument.from_json(_data())
+
+
+def load_cohort() -> CohortDocument:
+    """The same for the page of a group of students."""
+    return CohortDocument.from_json(_data())
+
+
+def _data() -> bytes:
     path = os.environ.get(DATA_VARIABLE)
     if not path:
         raise ReportError(f"{DATA_VARIABLE} is not set; it must name the report's data file (see docs/report.md)")
-    return ReportDocument.from_json(Path(path).read_bytes())
+    return Path(path).read_bytes()
 
 
 @contextmanager

@@ -34,6 +34,7 @@ text{fill:#51606e;font-family:NanumGothic,"DejaVu Sans";font-size:12px}
 .dot{fill:#1d5c99}.band{fill:#cfe0f0}.whisker{stroke:#1d5c99;stroke-width:2}
 .interval{stroke:#8db4d8;stroke-width:8;stroke-linecap:round}
 .reference{stroke:#8a4b00;stroke-width:1.5;stroke-dasharray:5 4}.mark{fill:#fff;stroke:#8a4b00;stroke-width:2}
+.beside{fill:none;stroke:#8a4b00;stroke-width:2.5;stroke-dasharray:2 4}
 .right{fill:#1d5c99}.wrong{fill:#d9a441}.bin,.fill{fill:#8db4d8}.track{fill:#e3e8ed}
 .reached{fill:#1d5c99;stroke:#1d5c99;stroke-width:1}.missed{fill:none;stroke:#76838f;stroke-width:1.3}
 """

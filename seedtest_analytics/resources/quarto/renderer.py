@@ -9,17 +9,18 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from seedtest_analytics.database.sql_files import top_folder
 from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.resources.quarto.errors import ReportError
 from seedtest_analytics.resources.quarto.pool import WorkerPool
-from seedtest_analytics.resources.quarto.template import PAGES, compile_template, template_files
+from seedtest_analytics.resources.quarto.template import FILES, compile_template, template_files
 from seedtest_analytics.resources.quarto.worker import WorkerSetup
 
 RendererName = Literal["quarto", "embedded"]
 RendererChoice = Literal["auto", "quarto", "embedded"]
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class ReportRenderer:
     ) -> None:
         """Defaults: the platform's template and one worker per core; ``timeout_s`` is the time limit of one report.
 
-        ``pages`` are of :data:`.template.PAGES`; ``formats`` are those of the first one, the family's.
+        ``pages`` are of :data:`.template.FILES`; ``formats`` are those of the first one, the family's.
         'auto' uses the Quarto CLI if it is on the PATH. Raises :class:`.errors.TemplateError` for an unusable template and
         :class:`ReportError` if 'quarto' is requested but not installed.
         """
@@ -106,12 +107,10 @@ class ReportRenderer:
         template_files(self._folder)
         quarto = _chosen_quarto(renderer)
         self.renderer: RendererName = "embedded" if quarto is None else "quarto"
-        wanted = {page: PAGES[page] for page in PAGES if page in pages}
+        wanted = {page: FILES[page] for page in FILES if page in pages}
         templates = {} if quarto else {page: compile_template(self._folder, main) for page, main in wanted.items()}
         setup = WorkerSetup(self._folder, quarto, pages=wanted, formats=formats, templates=templates)
-        self._pool: WorkerPool[tuple[str, dt.date]] = WorkerPool(
-            setup, workers or available_cores(), timeout_s=timeout_s
-        )
+        self._pool: WorkerPool[Any] = WorkerPool(setup, workers or available_cores(), timeout_s=timeout_s)
 
     def __enter__(self) -> Self:
         """Start nothing: workers start with the first document."""
@@ -124,12 +123,19 @@ class ReportRenderer:
     def render_many(self, documents: Iterable[ReportDocument]) -> Iterator[RenderOutcome]:
         """Yield one outcome per document as it finishes; reads ``documents`` as workers become free."""
         jobs = (((d.user_id, d.week_start), d.to_json()) for d in documents)
-        for (user_id, week_start), answer in self._pool.map(jobs):
+        for (user_id, week_start), answer in self.render_data(jobs):
             if isinstance(answer, str):
                 yield RenderFailure(user_id, week_start, message=answer)
-                continue
-            pages = tuple(RenderedPage(page, format_, content=content) for page, format_, content in answer)
-            yield RenderedReport(user_id, week_start, pages=pages, renderer=self.renderer)
+            else:
+                yield RenderedReport(user_id, week_start, pages=answer, renderer=self.renderer)
+
+    def render_data(self, jobs: Iterable[tuple[Key, bytes]]) -> Iterator[tuple[Key, tuple[RenderedPage, ...] | str]]:
+        """The pages of each data file, or why they could not be made, under the caller's key."""
+        for key, answer in self._pool.map(jobs):
+            if isinstance(answer, str):
+                yield key, answer
+            else:
+                yield key, tuple(RenderedPage(page, format_, content=content) for page, format_, content in answer)
 
     def render(self, document: ReportDocument) -> RenderedReport:
         """One report; raises :class:`ReportError` with the failure's message."""

@@ -23,6 +23,9 @@ from seedtest_analytics.scratch import scratch_folder
 MAIN_FILE = "weekly_report.qmd"
 PAGES: dict[str, str] = {"family": MAIN_FILE, "teacher": "teacher_report.qmd"}
 """The pages of a student and the file of each. A template folder may lack any but the first."""
+COHORT = "cohort"
+"""The page of a group of students, from another kind of document."""
+FILES: dict[str, str] = {**PAGES, COHORT: "cohort_page.qmd"}
 _TITLE, _LANGUAGE = "seedtest-report-title", "x-seedtest"
 """Stand for the title and the language in a compiled page, which serves every language."""
 PANDOC_TIMEOUT_S = 120

@@ -180,7 +180,7 @@ class TypstWriter:
         columns = len(head)
         cells = ", ".join(self._cell(cell) for row in body for cell in row)
         header = ", ".join(f"[{self._inside(cell).strip()}]" for cell in head)
-        kind = "calendar" if "calendar" in element.classes else "rows"
+        kind = next((name for name in ("calendar", "prose") if name in element.classes), "rows")
         made = f"#{kind}({columns}, ({header}{',' if header else ''}), ({cells}{',' if cells else ''}))"
         return f"{made}\n#note[{caption}]" if caption else made
 

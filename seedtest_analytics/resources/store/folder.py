@@ -11,7 +11,7 @@ from pathlib import Path
 
 from seedtest_analytics.private_files import AtomicFolder
 from seedtest_analytics.resources.store.base import ObjectStoreError, StoredObject
-from seedtest_analytics.resources.store.keys import ROOT, ReportKey, user_prefix
+from seedtest_analytics.resources.store.keys import ROOTS, ReportKey, user_prefix
 
 
 class FolderStore:
@@ -46,7 +46,7 @@ class FolderStore:
 
     def objects(self) -> Iterator[StoredObject]:
         with self._explained("cannot list the reports in"):
-            for path in (self.folder / ROOT).rglob("*"):
+            for path in (path for root in ROOTS for path in (self.folder / root).rglob("*")):
                 if path.is_file():
                     name = path.relative_to(self.folder).as_posix()
                     yield StoredObject(self._url_of(name), path.stat().st_size)

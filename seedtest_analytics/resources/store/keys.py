@@ -1,7 +1,9 @@
 """Which report a file is, and under which key it is stored.
 
 A report's key is ``reports/{user_id}/{week_start}/report.{html|pdf}``; the teacher's page is ``teacher.html`` beside it,
-and the list of a week is ``index/{week_start}/index.html``. In ``user_id``, ``A-Z a-z 0-9 - _ @`` and a ``.`` that is not
+and the list of a week is ``index/{week_start}/index.html``. The page of a class or an organisation is
+``cohorts/{class|organisation}/{id}/{week_start}/report.html``, that of the platform
+``cohorts/platform/{week_start}/report.html``. In ``user_id``, ``A-Z a-z 0-9 - _ @`` and a ``.`` that is not
 the first character stay; each UTF-8 byte of any other character becomes ``~XX``. If the result is too long for a file
 name, ``~~`` and a digest replace its end. So two ids never share a key (on a case-sensitive file system), no id leaves
 its folder, and the key is the same text in S3, in the URL and as a file name. The escape is ``~`` because S3 and browsers
@@ -23,6 +25,11 @@ from typing import Any, Literal
 
 CONTENT_TYPES = {"html": "text/html", "pdf": "application/pdf"}
 ROOT = "reports/"
+COHORT_ROOT = "cohorts/"
+ROOTS = (ROOT, COHORT_ROOT)
+"""The prefixes of everything that has a row."""
+COHORTS = ("class", "organisation", "platform")
+"""The names of pages about groups of students."""
 
 _ESCAPED = re.compile(rb"^\.|[^A-Za-z0-9._@-]")
 _LONGEST_SEGMENT = 150
@@ -30,13 +37,16 @@ _LONGEST_SEGMENT = 150
 
 @dataclass(frozen=True)
 class ReportKey:
-    """Identifies a report. ``week_start`` is the Monday of the reported week."""
+    """Identifies a report. ``week_start`` is the Monday of the reported week.
+
+    ``user_id`` is the subject: the student, the class or the organisation; empty for the list and for the platform.
+    """
 
     user_id: str
     week_start: dt.date
     format: Literal["html", "pdf"] = "html"
-    name: Literal["report", "teacher", "index"] = "report"
-    """'index' is the list of a week and has no student."""
+    name: Literal["report", "teacher", "index", "class", "organisation", "platform"] = "report"
+    """'index' is the list of a week; the last three are pages about a group of students."""
 
     def __post_init__(self) -> None:
         if self.format not in CONTENT_TYPES:
@@ -53,6 +63,9 @@ class ReportKey:
         """The key: the same text in S3, in URLs and below the folder. A ``secret`` hides the student's id."""
         if self.name == "index":
             return f"index/{self.week_start.isoformat()}/index.{self.format}"
+        if self.name in COHORTS:
+            subject = "" if self.name == "platform" else f"{_segment(self.user_id, secret)}/"
+            return f"{COHORT_ROOT}{self.name}/{subject}{self.week_start.isoformat()}/report.{self.format}"
         return f"{user_prefix(self.user_id, secret)}{self.week_start.isoformat()}/{self.name}.{self.format}"
 
     @property
@@ -79,10 +92,14 @@ class ReportFile:
 
 def user_prefix(user_id: str, secret: bytes | None = None) -> str:
     """Prefix of the keys of a student's reports, and of no other student's."""
-    raw = user_id.encode("utf-8", "surrogatepass")
+    return f"{ROOT}{_segment(user_id, secret)}/"
+
+
+def _segment(subject: str, secret: bytes | None) -> str:
+    raw = subject.encode("utf-8", "surrogatepass")
     if secret is not None:
-        return f"{ROOT}{hmac.new(secret, raw, hashlib.sha256).hexdigest()}/"
+        return hmac.new(secret, raw, hashlib.sha256).hexdigest()
     segment = _ESCAPED.sub(lambda found: b"~%02X" % found.group()[0], raw).decode("ascii")
     if not 0 < len(segment) <= _LONGEST_SEGMENT:
         segment = f"{segment[:80]}~~{hashlib.sha256(raw).hexdigest()}"
-    return f"{ROOT}{segment}/"
+    return segment

@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import Any
 
 from seedtest_analytics.resources.store.base import ObjectStoreError, StoredObject
-from seedtest_analytics.resources.store.keys import ROOT, ReportKey, user_prefix
+from seedtest_analytics.resources.store.keys import ROOTS, ReportKey, user_prefix
 
 MULTIPART_BYTES = 8 * 1024 * 1024
 """Larger reports are sent in parts of this size."""
@@ -144,8 +144,8 @@ class S3Store:
 
     def objects(self) -> Iterator[StoredObject]:
         with self._explained("cannot list the reports in"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=ROOT)
-            for page in pages:
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in (page for root in ROOTS for page in pages.paginate(Bucket=self.bucket, Prefix=root)):
                 for entry in page.get("Contents", []):
                     yield StoredObject(self._url_of(entry["Key"]), entry["Size"])
 

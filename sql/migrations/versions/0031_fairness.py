@@ -1,6 +1,6 @@
 """Audit of predictions by group of students, S beside a simple rule, and the selection effect of items.
 
-Revision: 0031, after 0029.
+Revision: 0031, after 0030.
 """
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from seedtest_analytics.database.migrations import (
 )
 
 revision = "0031"
-down_revision = "0029"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 

@@ -122,20 +122,23 @@ CHANGES = {
     # The report: its template, its style, and the code that the template calls.
     "the report's template": (
         file("quarto/weekly_report.qmd", "What to do next", "What next"),
-        {"weekly_report", "report_pages"},
+        {"weekly_report", "report_pages", "cohort_report"},
     ),
-    "the report's style": (file("quarto/theme.css", r"\A", "p { color: red }\n"), {"weekly_report", "report_pages"}),
+    "the report's style": (
+        file("quarto/theme.css", r"\A", "p { color: red }\n"),
+        {"weekly_report", "report_pages", "cohort_report"},
+    ),
     "a translation": (
         file("seedtest_analytics/reporting/catalogues/ko.po", "다음에 할 일", "다음 할 일"),
-        {"weekly_report", "report_pages"},
+        {"weekly_report", "report_pages", "cohort_report"},
     ),
     "a chart": (
         code("reporting/charts.py", "^DATE_LABEL_PX = .*", "DATE_LABEL_PX = 60"),
-        {"weekly_report", "report_pages"},
+        {"weekly_report", "report_pages", "cohort_report"},
     ),
     "what teachers see": (
         code("reporting/teacher_views.py", "^SHOWN_ANOMALIES = .*", "SHOWN_ANOMALIES = 11"),
-        {"weekly_report", "report_pages"},
+        {"weekly_report", "report_pages", "cohort_report"},
     ),
 }
 

@@ -154,6 +154,7 @@ def test_the_teachers_page_shows_every_part(teacher: ReportRenderer) -> None:
         "Topics",
         "Goals",
         "Where this is heading",
+        "Growth beside others and beside the goal",
         "Staying with it",
         "What the models saw",
         "About this report",

@@ -1,0 +1,1 @@
+"""The weekly pages about groups of students: classes, organisations, and the platform for its operators."""
