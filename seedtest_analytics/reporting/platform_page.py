@@ -253,7 +253,7 @@ def _audits(document: CohortDocument, found: Platform) -> str:
         marked("Area between the curves"),
         marked("Ranking"),
         marked("Calibration gap (logit)"),
-        marked("Calibration"),
+        marked("Agreement with outcomes"),
     )
     caption = say(
         "Predictions for each group by {covariate}, compared with {reference} (week of {day}). Above 0, the calibration gap "
