@@ -41,6 +41,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small cohorts, one log")
     parser.add_argument("--parts", default="next-answer,new-students,coverage,speed")
     parser.add_argument("--logs", default="ASSISTments,EdNet,Statics")
+    parser.add_argument("--students", type=int, default=1_000_000, help="students of the part speed")
+    parser.add_argument("--no-fit", action="store_true", help="the part speed without hyperparameters")
     parser.add_argument("--data", type=Path, default=SHARED, help="folder of the published logs")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
@@ -56,7 +58,7 @@ def main() -> None:
     if "coverage" in parts:
         coverage(1 if arguments.quick else 5)
     if "speed" in parts:
-        speed(20_000 if arguments.quick else 1_000_000)
+        speed(20_000 if arguments.quick else arguments.students, is_fitted=not arguments.no_fit)
 
 
 def next_answer(log: Log) -> None:
@@ -211,50 +213,50 @@ def _change(made: Cohort, known: KnownItems, weeks: int) -> tuple[Floats, Floats
     return np.array([np.nanmean(error[cell]) for cell in cells]), np.array([correlation])
 
 
-def speed(n_students: int) -> None:
+def speed(n_students: int, *, is_fitted: bool = True) -> None:
     """Print rates, wall time and memory with 30 answers a student, beside the limits. A ratio above 1 keeps the limit."""
     random = np.random.default_rng(5)
     n = 30 * n_students
-    item = random.integers(0, 20_000, n)
+    item = random.integers(0, 20_000, n, dtype=np.int32)
     answers = Answers.of(
-        random.integers(0, n_students, n),
+        random.integers(0, n_students, n, dtype=np.int32),
         item,
-        topic=item % 40,
+        topic=item % np.int32(40),
         day=np.sort(random.uniform(0, 84, n)),
-        correct=random.integers(0, 2, n),
+        correct=random.integers(0, 2, n, dtype=np.int8),
     )
+    del item
     h = replace(Hyperparameters(), level_walk=0.005)
     head = run_filter(answers.take(slice(0, 1000)), h)
-    smooth(head, [84.0])
+    smooth(head, [84.0], topic_weeks=False)
     learn_next(head)
     wall = time.perf_counter()
     steps = {}
-    started = time.process_time()
-    fit = fit_hyperparameters(answers)
-    steps["hyperparameters"] = time.process_time() - started
+    if is_fitted:
+        started = time.process_time()
+        fit = fit_hyperparameters(answers)
+        steps["hyperparameters"] = time.process_time() - started
+        print(f"hyperparameters from {fit.n_students} students, {fit.n_answers} answers")
     started = time.process_time()
     filtered = run_filter(answers, h)
     steps["filter"] = time.process_time() - started
     started = time.process_time()
-    smooth(filtered, [84.0])
+    smooth(filtered, [84.0], topic_weeks=False)
     steps["smoother"] = time.process_time() - started
     seconds = time.perf_counter() - wall
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     started = time.process_time()
     learn_next(filtered)
     steps["next answer"] = time.process_time() - started
-    print(
-        f"\n{n_students} students, {n} answers; hyperparameters from {fit.n_students} students, {fit.n_answers} answers"
-    )
+    print(f"\n{n_students} students, {n} answers")
     print("| | measured | limit | ratio |\n|---|---|---|---|")
     for name, used in steps.items():
         rate = n / used / 1e6
         limit = f"{RATE_LIMIT} | {rate / RATE_LIMIT:.2f}" if name in ("filter", "smoother") else "– | –"
         print(f"| {name}: million answers a second and core | {rate:.2f} ({used:.1f} s) | {limit} |")
     share = n_students / 1e6
-    print(
-        f"| hyperparameters, filter and smoother: s | {seconds:.1f} | {60 * share:.1f} | {60 * share / seconds:.2f} |"
-    )
+    whole = "hyperparameters, filter and smoother" if is_fitted else "filter and smoother"
+    print(f"| {whole}: s | {seconds:.1f} | {60 * share:.1f} | {60 * share / seconds:.2f} |")
     print(f"| memory of the process: GB | {memory:.2f} | {2 * share:.2f} | {2 * share / memory:.2f} |")
 
 

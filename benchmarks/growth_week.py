@@ -124,6 +124,7 @@ def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> lis
     from sqlalchemy import text
 
     from seedtest_analytics.assets.framework.week_run import WeekRun
+    from seedtest_analytics.assets.growth.bayesian.evidence import evidence_of
     from seedtest_analytics.assets.growth.bayesian.fit import Samplers
     from seedtest_analytics.assets.growth.bayesian.scores import read_scores
     from seedtest_analytics.assets.growth.bayesian.week import publish_growth
@@ -158,7 +159,7 @@ def week_of_growth(url: str, n_students: int, n_weeks: int, answers: str) -> lis
             is_dry_run=False,
             lock=lock,
         )
-        outcomes = publish_growth(run, scores, samplers=samplers)
+        outcomes = publish_growth(run, scores, evidence=evidence_of(run), samplers=samplers)
     laps.lap()
     assert all(check.is_passed for outcome in outcomes for check in outcome.checks), outcomes
     return [f"{n_scores:,}", *(f"{seconds:.1f}" for seconds in laps.seconds), f"{sum(laps.seconds):.1f}"]

@@ -71,7 +71,7 @@ CONTRACT = [
     ("glmm", ["GLMM_UPDATE_KPI"], "update_kpi", False, "true", True),
     ("glmm", ["R_GLMM_TIMEOUT_SECS", "GLMM_TIMEOUT_SECS"], "timeout_seconds", 300.0, "900", 900.0),
     ("growth", ["R_BRMS_TIMEOUT_SECS"], "brms_timeout_seconds", 600.0, "3600", 3600.0),
-    ("growth", ["BRMS_LOOKBACK_WEEKS", "LOOKBACK_WEEKS"], "lookback_weeks", 8, "12", 12),
+    ("growth", ["BRMS_LOOKBACK_WEEKS", "LOOKBACK_WEEKS"], "lookback_weeks", None, "12", 12),
     ("growth", ["BRMS_N_SAMPLES", "BRMS_ITER"], "n_samples", 1000, "2000", 2000),
     ("growth", ["BRMS_N_CHAINS", "BRMS_CHAINS"], "n_chains", 2, "4", 4),
     ("growth", ["BRMS_FAMILY"], "family", "gaussian", "binomial", "binomial"),

@@ -9,7 +9,7 @@ data {
   array[N] int<lower=0> right;
   vector[2] intercept_prior;
   vector[2] week_prior;
-  vector[2] sd_prior;
+  matrix[2, 2] sd_prior;
   real<lower=0> lkj_eta;
 }
 transformed data {
@@ -30,7 +30,7 @@ model {
   matrix[2, J] effects = diag_pre_multiply(tau, L) * z;
   Intercept ~ normal(intercept_prior[1], intercept_prior[2]);
   slope ~ normal(week_prior[1], week_prior[2]);
-  tau ~ cauchy(sd_prior[1], sd_prior[2]);
+  tau ~ cauchy(col(sd_prior, 1), col(sd_prior, 2));
   L ~ lkj_corr_cholesky(lkj_eta);
   to_vector(z) ~ std_normal();
   vector[J] r0 = effects[1]';

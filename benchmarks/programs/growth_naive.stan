@@ -8,7 +8,7 @@ data {
   vector[N] score;
   vector[2] intercept_prior;
   vector[2] week_prior;
-  vector[2] sd_prior;
+  matrix[2, 2] sd_prior;
   vector[2] sigma_prior;
   real<lower=0> lkj_eta;
 }
@@ -31,7 +31,7 @@ model {
   matrix[2, J] effects = diag_pre_multiply(tau, L) * z;
   Intercept ~ normal(intercept_prior[1], intercept_prior[2]);
   slope ~ normal(week_prior[1], week_prior[2]);
-  tau ~ cauchy(sd_prior[1], sd_prior[2]);
+  tau ~ cauchy(col(sd_prior, 1), col(sd_prior, 2));
   sigma ~ cauchy(sigma_prior[1], sigma_prior[2]);
   L ~ lkj_corr_cholesky(lkj_eta);
   to_vector(z) ~ std_normal();

@@ -49,13 +49,20 @@ class GlmmSettings(SettingsGroup):
 class GrowthSettings(SettingsGroup):
     """Bayesian growth and the probability of a goal (contract 4.9)."""
 
-    lookback_weeks: int = option(
-        8,
+    lookback_weeks: int | None = option(
+        None,
         "BRMS_LOOKBACK_WEEKS",
         "LOOKBACK_WEEKS",
         ge=1,
         le=260,
-        description="Calendar weeks of answers, including the week of the fit; a fit needs three weeks with answers.",
+        description="Calendar weeks of answers, including the week of the fit; a fit needs three weeks with answers. Unset: "
+        "half of the history, from 8 to 26 weeks.",
+    )
+    prior_source: Literal["history", "contract"] = option(
+        "history",
+        "GROWTH_PRIOR",
+        description="Priors of gains: 'history' takes them from the newest usable fit that shares no answer with the "
+        "look-back, 'contract' always takes the contract's. What BRMS_PRIORS gives stays in either case.",
     )
     n_samples: int = option(
         1000,
@@ -105,6 +112,11 @@ class GrowthSettings(SettingsGroup):
         "BRMS_PRIORS",
         description='JSON of the priors to change, such as {"week": {"dist": "normal", "mean": 0, "sd": 0.2}}.',
     )
+
+    @property
+    def oldest_fit_weeks(self) -> int:
+        """Weeks after which a fit serves no P: the look-back, and 8 where it grows with the history."""
+        return self.lookback_weeks or 8
 
     @field_validator("priors", mode="before")
     @classmethod

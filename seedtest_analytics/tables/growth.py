@@ -67,7 +67,7 @@ growth_brms_meta = Table(
     metadata,
     column("run_id", Text, comment="Fit; derived from its week, settings and data.", primary_key=True),
     column("formula", Text, comment="The model in R's notation.", nullable=False),
-    column("priors", JSONB, comment="Priors of the fit: {intercept, week, sd, sigma, cor}."),
+    column("priors", JSONB, comment="Priors of the fit: {intercept, week, sd, sigma, cor, sd_week}."),
     column(
         "posterior_summary",
         JSONB,
@@ -83,7 +83,8 @@ growth_brms_meta = Table(
     week_column(),
     column("is_usable", Boolean, comment="The diagnostics allow predictions; NULL: a row of the legacy pipeline."),
     object_column(
-        "model_spec", "{family, method, score_source, score_unit, lookback_weeks, first_week, students, seed, …}."
+        "model_spec",
+        "{family, method, score_source, score_unit, lookback_weeks, history_weeks, priors_from, first_week, students, …}.",
     ),
     column(
         "draws",
@@ -99,7 +100,7 @@ growth_brms_meta = Table(
 computed_by(
     growth_brms_meta,
     "assets.growth.bayesian.rows.meta_row",
-    ("priors", "assets.growth.bayesian.fit.priors_of"),
+    ("priors", "assets.growth.bayesian.evidence.evidence_of", "stats.growth.evidence.narrowed"),
     ("posterior_summary", "stats.growth.posterior.GrowthPosterior.summary"),
     ("diagnostics", "stats.growth.posterior.GrowthPosterior.diagnostics"),
     ("is_usable", "stats.growth.posterior.GrowthPosterior.verdict"),

@@ -92,14 +92,14 @@ def choose_fit(connection: Connection, week: Week, *, settings: GrowthSettings) 
     Fits belong to closed weeks, so the running week has the fit of the week before. Any other fit that is not the week's
     own has a note.
     """
-    oldest = week.start - settings.lookback_weeks * WEEK
+    oldest = week.start - settings.oldest_fit_weeks * WEEK
     parameters = {"week_start": week.start, "as_of": week.as_of, "oldest": oldest}
     fits = connection.execute(statement(SQL, "fits"), parameters).all()
     good = next((fit for fit in fits if fit.is_usable), None)
     if good is None:
         if not fits:
-            return None, f"there is no growth fit of the last {settings.lookback_weeks} weeks"
-        return None, f"{_shortfall(fits[0])}, and no fit of the {settings.lookback_weeks} weeks before is usable"
+            return None, f"there is no growth fit of the last {settings.oldest_fit_weeks} weeks"
+        return None, f"{_shortfall(fits[0])}, and no fit of the {settings.oldest_fit_weeks} weeks before is usable"
     unseen = "no score in the look-back of the growth fit"
     if good is fits[0] and (
         good.week_start == week.start or (week.is_running and good.week_start == week.start - WEEK)

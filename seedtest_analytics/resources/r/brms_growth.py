@@ -26,6 +26,8 @@ PRIOR_NUMBERS = (
     "sigma_location",
     "sigma_scale",
     "lkj_eta",
+    "sd_week_location",
+    "sd_week_scale",
 )
 
 
@@ -102,12 +104,14 @@ def sample_growth_with_brms(r: RCaller, rows: pd.DataFrame, *, options: BrmsOpti
 def _priors_used(table: pd.DataFrame, family: Family) -> dict[str, dict[str, Any]]:
     """The priors as Stan received them, in the contract's shape."""
     of = dict(zip(table["name"], table["value"].astype(float), strict=True))
+    sd, sd_week = (HalfCauchy(of[f"{name}_location"], of[f"{name}_scale"]) for name in ("sd", "sd_week"))
     used = GrowthPriors(
         intercept=Normal(of["intercept_mean"], of["intercept_sd"]),
         week=Normal(of["week_mean"], of["week_sd"]),
-        sd=HalfCauchy(of["sd_location"], of["sd_scale"]),
+        sd=sd,
         sigma=HalfCauchy(of["sigma_location"], of["sigma_scale"]),
         lkj_eta=of["lkj_eta"],
+        sd_week=None if sd_week == sd else sd_week,
     ).to_json()
     if family == "binomial":
         del used["sigma"]

@@ -54,8 +54,10 @@ _NEVER = -1e300
 
 
 def _gauss_hermite(n: int) -> tuple[Any, Any]:
+    """Nodes from 0 up, of an odd number, and their weights; each node above 0 stands for the one below it too."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(n)
-    return np.ascontiguousarray(nodes), np.ascontiguousarray(weights / weights.sum())
+    half = slice(n // 2, None)
+    return np.ascontiguousarray(nodes[half]), np.ascontiguousarray(weights[half] / weights.sum())
 
 
 _NODES, _WEIGHTS = _gauss_hermite(9)
@@ -75,22 +77,30 @@ def _answer_update(mean, variance, is_right) -> tuple[Any, Any, Any]:
         p = 1.0 / (1.0 + math.exp(-mean))
         return p, (1.0 - p if is_right == 1 else -p), p * (1.0 - p)
     sd = math.sqrt(variance)
-    z, first, second = 0.0, 0.0, 0.0
+    odds = math.exp(-sign * mean)
+    first, second = 0.0, 0.0
+    # Nodes are symmetric about 0, and exp(-x) = 1 / exp(x): one exponential serves two of them.
     if variance < _WIDE_ABOVE:
-        for q in range(9):
+        z = _WEIGHTS[0] / (1.0 + odds)
+        for q in range(1, 5):
             x = _NODES[q]
-            value = _WEIGHTS[q] / (1.0 + math.exp(-sign * (mean + sd * x)))
-            z += value
-            first += value * x
-            second += value * x * x
+            factor = math.exp(sd * x)
+            above = _WEIGHTS[q] * factor / (factor + odds)
+            below = _WEIGHTS[q] / (1.0 + odds * factor)
+            z += above + below
+            first += (above - below) * x
+            second += (above + below) * x * x
     else:
-        for q in range(17):
+        z = _WIDE_WEIGHTS[0] / (1.0 + odds)
+        for q in range(1, 9):
             x = _WIDE_NODES[q]
-            value = _WIDE_WEIGHTS[q] / (1.0 + math.exp(-sign * (mean + sd * x)))
-            z += value
-            first += value * x
-            second += value * x * x
-    shift = first / z
+            factor = math.exp(sd * x)
+            above = _WIDE_WEIGHTS[q] * factor / (factor + odds)
+            below = _WIDE_WEIGHTS[q] / (1.0 + odds * factor)
+            z += above + below
+            first += (above - below) * x
+            second += (above + below) * x * x
+    shift = sign * first / z
     return (z if is_right == 1 else 1.0 - z), shift / sd, (1.0 - (second / z - shift * shift)) / variance
 
 
@@ -234,7 +244,7 @@ def filter_answers(
 
     The last five arguments take results per answer; length 0 leaves them out.
     """
-    total = 0.0
+    total, product = 0.0, 1.0
     store = len(probability) > 0
     store_items = len(item_precision) > 0
     for n in range(len(student_code)):
@@ -263,12 +273,16 @@ def filter_answers(
             item[ITEM_RESIDUAL] += item[ITEM_MOVES] * h[ITEM_WALK] * max(day[n] - item[ITEM_DAY], 0.0)
         item[ITEM_DAY] = max(day[n], item[ITEM_DAY])
         a = discrimination[i]
-        mean, v, b, b_variance = _expected(student, pair, item, topic, a, h[REPETITION] * math.log1p(earlier[n]))
+        repetition = h[REPETITION] * math.log1p(earlier[n]) if earlier[n] > 0 else 0.0
+        mean, v, b, b_variance = _expected(student, pair, item, topic, a, repetition)
         theta, p11, p12, beta = student[THETA], student[P11], student[P12], pair[BETA]
         u = pair[ALPHA] + beta * theta
         item_beta, topic_variance = item[ITEM_BETA], topic[TOPIC_VARIANCE]
         p, g, curvature = _answer_update(mean, v, correct[n])
-        total += math.log(max(p if correct[n] == 1 else 1.0 - p, 1e-12))
+        product *= max(p if correct[n] == 1 else 1.0 - p, 1e-12)
+        if product < 1e-250:  # one logarithm for many answers
+            total += math.log(product)
+            product = 1.0
         if store:
             probability[n] = p
             logit[n] = mean
@@ -289,12 +303,13 @@ def filter_answers(
         pair[ALPHA] = u + u_cov * g - pair[BETA] * student[THETA]
         pair[COUNT] += 1.0
         # Practice moves θ by a known amount; the regressions of topics on θ follow.
-        gain = h[PRACTICE] * math.log((2.0 + student[ANSWERED]) / (1.0 + student[ANSWERED]))
         student[ANSWERED] += 1.0
-        student[THETA] += gain
-        pair[ALPHA] -= pair[BETA] * gain
-        student[A_SUM] -= student[R_SUM] * gain
-        pair[A_SEEN] = student[A_SUM]
+        if h[PRACTICE] != 0.0:
+            gain = h[PRACTICE] * math.log((1.0 + student[ANSWERED]) / student[ANSWERED])
+            student[THETA] += gain
+            pair[ALPHA] -= pair[BETA] * gain
+            student[A_SUM] -= student[R_SUM] * gain
+            pair[A_SEEN] = student[A_SUM]
 
         if store_items:
             # The answer's message to b: the posterior divided by the prior.
@@ -309,7 +324,7 @@ def filter_answers(
         item[ITEM_BETA] = b_topic / topic[TOPIC_VARIANCE] if topic[TOPIC_VARIANCE] > 0.0 else 0.0
         item[ITEM_RESIDUAL] = max(b_variance_new - item[ITEM_BETA] * b_topic, 0.0)
         item[ITEM_ALPHA] = b_new - item[ITEM_BETA] * topic[TOPIC_MEAN]
-    return total
+    return total + math.log(product)
 
 
 @njit(cache=True, nogil=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -123,8 +124,8 @@ class Filtered:
     earlier_in_topic: NDArray[np.int32]
     pair_slot: NDArray[np.int32]
     repeat_slot: NDArray[np.int32]
-    item_precision: Floats
-    item_shift: Floats
+    item_precision: NDArray[np.float32]
+    item_shift: NDArray[np.float32]
 
 
 def run_filter(answers: Answers, hyperparameters: Hyperparameters, *, items: KnownItems | None = None) -> Filtered:
@@ -155,7 +156,7 @@ def continue_filter(state: FilterState, answers: Answers) -> Filtered:
         )
     counted = _count(state, answers)
     n = len(answers)
-    out = tuple(np.empty(n) for _ in range(5))
+    out = _results(n)
     grown, log_likelihood = _pass(state, answers, counted=counted, out=out)
     new_state = FilterState(
         state.hyperparameters,
@@ -191,7 +192,7 @@ class PredictiveLikelihood:
 
     def __call__(self, hyperparameters: Hyperparameters) -> float:
         state = _empty_state(hyperparameters, self._items)
-        return _pass(state, self._answers, counted=self._counted, out=(np.empty(0),) * 5)[1]
+        return _pass(state, self._answers, counted=self._counted, out=_results(0))[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +227,9 @@ def _count(state: FilterState, answers: Answers) -> _Counted:
     )
 
 
-def _pass(state: FilterState, answers: Answers, *, counted: _Counted, out: tuple[Floats, ...]) -> tuple[_Grown, float]:
+def _pass(
+    state: FilterState, answers: Answers, *, counted: _Counted, out: tuple[NDArray[Any], ...]
+) -> tuple[_Grown, float]:
     """The state's arrays after the answers, and their log-likelihood; results per answer go to ``out``."""
     from seedtest_analytics.stats.ability import filter_kernels as kernels
 
@@ -308,7 +311,7 @@ def _empty_state(hyperparameters: Hyperparameters, items: KnownItems | None) -> 
         pair_keys=np.empty(0, dtype=np.int64),
         repeat_keys=np.empty(0, dtype=np.int64),
         repeat_counts=np.empty(0, dtype=np.int32),
-        items=_new_items(n_items, hyperparameters),
+        items=_extended(np.empty((0, kernels.N_ITEM)), n_items, row=_new_item(hyperparameters)),
         item_topic=np.full(n_items, -1, dtype=np.int32),
         discrimination=np.ones(n_items),
         topics=np.empty((0, 2)),
@@ -323,13 +326,12 @@ def _empty_state(hyperparameters: Hyperparameters, items: KnownItems | None) -> 
     return state
 
 
-def _new_items(n: int, h: Hyperparameters) -> Floats:
-    return np.tile([0.0, 1.0, h.item_spread, _NEVER, 1.0], (n, 1))
+def _new_item(h: Hyperparameters) -> list[float]:
+    return [0.0, 1.0, h.item_spread, _NEVER, 1.0]
 
 
-def _new_students(n: int, h: Hyperparameters) -> Floats:
-    row = [h.level_mean, h.slope_mean, h.level_variance, 0.0, h.slope_variance, _NEVER, 1.0, 0.0, 0.0, 0.0]
-    return np.tile(row, (n, 1))
+def _new_student(h: Hyperparameters) -> list[float]:
+    return [h.level_mean, h.slope_mean, h.level_variance, 0.0, h.slope_variance, _NEVER, 1.0, 0.0, 0.0, 0.0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,21 +354,32 @@ def _with_room(state: FilterState, answers: Answers, *, n_pairs: int) -> _Grown:
     n_topics = max(_needed(answers.topic, len(state.topics)), 1)
     new_pair = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, _NEVER, 0.0]
     return _Grown(
-        students=np.vstack([state.students, _new_students(n_students - len(state.students), h)]),
+        students=_extended(state.students, n_students, row=_new_student(h)),
         first_pair=_grown(state.first_pair, n_students, fill=-1),
-        pairs=np.vstack([state.pairs, np.tile(new_pair, (n_pairs - len(state.pairs), 1))]),
+        pairs=_extended(state.pairs, n_pairs, row=new_pair),
         next_pair=_grown(state.next_pair, n_pairs, fill=-1),
-        items=np.vstack([state.items, _new_items(n_items - len(state.items), h)]),
+        items=_extended(state.items, n_items, row=_new_item(h)),
         item_topic=_grown(state.item_topic, n_items, fill=-1),
         discrimination=np.append(state.discrimination, np.ones(n_items - len(state.items))),
-        topics=np.vstack(
-            [state.topics, np.tile([h.item_mean, h.item_topic_spread], (n_topics - len(state.topics), 1))]
-        ),
+        topics=_extended(state.topics, n_topics, row=[h.item_mean, h.item_topic_spread]),
     )
 
 
 def _needed(codes: NDArray[np.int32], known: int) -> int:
     return max(int(codes.max()) + 1, known) if len(codes) else known
+
+
+def _extended(rows: Floats, size: int, *, row: list[float]) -> Floats:
+    """A copy with ``row`` repeated behind the known rows, up to ``size`` rows."""
+    out = np.empty((size, rows.shape[1]))
+    out[: len(rows)] = rows
+    out[len(rows) :] = row
+    return out
+
+
+def _results(n: int) -> tuple[NDArray[Any], ...]:
+    """Room for probability, logit and variance of n answers, and in single precision for what they say about items."""
+    return (*(np.empty(n) for _ in range(3)), *(np.empty(n, dtype=np.float32) for _ in range(2)))
 
 
 def _grown(values: NDArray[np.int32], size: int, *, fill: int) -> NDArray[np.int32]:

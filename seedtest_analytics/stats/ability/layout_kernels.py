@@ -18,7 +18,7 @@ def group_by_student(student, n_students) -> Any:
     for s in range(n_students):
         start[s + 1] += start[s]
     place = start[:-1].copy()
-    order = np.empty(len(student), dtype=np.int64)
+    order = np.empty(len(student), dtype=np.int32)
     for n in range(len(student)):
         order[place[student[n]]] = n
         place[student[n]] += 1
@@ -29,7 +29,8 @@ def group_by_student(student, n_students) -> Any:
 def lay_out(rows, topic, day, origin, knot_days, topic_place):
     """Knots and cells of one student.
 
-    Returns knot_day (W,), topics (K,), cell_start (K + 1,), cell_knot (C,), answer_cell and the rows ordered by topic.
+    Returns knot_day (W,), topics (K,), cell_start (K + 1,), cell_knot (C,), answer_start (C + 1,) and the positions in
+    ``rows``, ordered by topic.
     ``topic_place`` is scratch by topic code, -1 everywhere before and after.
     """
     n = len(rows)
@@ -64,7 +65,7 @@ def lay_out(rows, topic, day, origin, knot_days, topic_place):
     knot_by_topic = np.empty(n, dtype=np.int32)
     following = place[:n_topics].copy()
     for r in range(n):
-        by_topic[following[local[r]]] = rows[r]
+        by_topic[following[local[r]]] = r
         knot_by_topic[following[local[r]]] = knot[r]
         following[local[r]] += 1
     cell_start = np.zeros(n_topics + 1, dtype=np.int64)

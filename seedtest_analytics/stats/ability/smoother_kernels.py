@@ -23,6 +23,8 @@ from seedtest_analytics.stats.ability.filter_kernels import (
     LEVEL_MEAN,
     LEVEL_VARIANCE,
     LEVEL_WALK,
+    PRACTICE,
+    REPETITION,
     SLOPE_MEAN,
     SLOPE_VARIANCE,
     SLOPE_WALK,
@@ -34,6 +36,10 @@ from seedtest_analytics.stats.ability.matrix_kernels import invert
 from seedtest_analytics.stats.irt.kernels import FASTMATH
 
 _PROBIT = math.pi / 8.0
+_EXACT = 1e-12
+"""An item of less variance is exact: no answer says anything about it."""
+DISCRIMINATION, DIFFICULTY, VARIANCE, LAST_DAY, WALK = range(5)
+"""Columns of an item: what all answers say of it on its last day; a day earlier its variance is larger by ``WALK``."""
 _MAX_ITERATIONS = 25
 _TOLERANCE = 1e-3
 _MAX_STEP = 1.5
@@ -85,8 +91,8 @@ def _level_prior(knot_day, h, n_slopes, precision) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH)
-def _student_posterior(knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h):
-    """Posterior of one student. ``slope`` and ``location`` by answer: P = logistic(slope · (θ + u) - location).
+def _student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, slope, location, h):
+    """Posterior of one student. By answer in the order of topics: ``correct``, and P = logistic(slope · (θ + u) - location).
 
     Returns the mean (d,) and covariance (d, d) of levels (W,) and of slopes in logits a day, one per quarter,
     and by cell: mean of u, its variance, its covariance with the level of its knot; and the number of iterations.
@@ -121,11 +127,10 @@ def _student_posterior(knot_day, cell_start, cell_knot, answer_start, by_topic, 
             total_g, total_d = 0.0, 0.0
             level = base[cell_knot[c]] + x[cell_knot[c]] + u[c]
             for r in range(answer_start[c], answer_start[c + 1]):
-                j = by_topic[r]
-                a = slope[j]
+                a = slope[r]
                 narrow = 1.0 / math.sqrt(1.0 + _PROBIT * a * a * cell_variance[c])
-                p = 1.0 / (1.0 + math.exp(-narrow * (a * level - location[j])))
-                total_g += a * (correct[j] - p)
+                p = 1.0 / (1.0 + math.exp(-narrow * (a * level - location[r])))
+                total_g += a * (correct[r] - p)
                 total_d += a * a * narrow * p * (1.0 - p)
             g[c], D[c] = total_g, total_d
         # A sum and a store share no loop: such a loop adds in another order where arrays happen to lie close together.
@@ -262,6 +267,41 @@ def _combine(knot_day, mean, covariance, dates, weights, h, coefficient) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def _answers_of(rows, by_topic, day, correct, item, earlier, item_precision, item_shift, items, logs, h):
+    """One student's answers: day and gain by practice up to each in the order of time; in the order of topics right or
+    wrong, slope and location. ``logs[k]`` is log(1 + k).
+
+    The item's difficulty is what all answers but this one say, with its error at the time of the answer.
+    """
+    n = len(rows)
+    own_day, gained = np.empty(n), np.empty(n)
+    right, slope, location = np.empty(n), np.empty(n), np.empty(n)
+    for r in range(n):
+        own_day[r] = day[rows[r]]
+        gained[r] = h[PRACTICE] * logs[r + 1]
+    for k in range(n):
+        r = by_topic[k]
+        row = rows[r]
+        known = items[item[row]]
+        a, difficulty = known[DISCRIMINATION], known[DIFFICULTY]
+        variance = known[VARIANCE] + known[WALK] * (known[LAST_DAY] - own_day[r])
+        if variance <= _EXACT:
+            variance = 0.0
+        else:
+            precision = 1.0 / variance
+            # Others' answers cannot say less than nothing; a tenth guards against an item that drew its knowledge elsewhere.
+            others = max(precision - item_precision[row], 0.1 * precision)
+            difficulty = (difficulty * precision - item_shift[row]) / others
+            variance = 1.0 / others
+        narrow = 1.0 / math.sqrt(1.0 + _PROBIT * a * a * variance)
+        effects = a * h[PRACTICE] * logs[r] + h[REPETITION] * math.log1p(earlier[row])
+        right[k] = correct[row]
+        slope[k] = narrow * a
+        location[k] = narrow * (a * difficulty - effects)
+    return own_day, gained, right, slope, location
+
+
+@njit(cache=True, nogil=True)
 def smooth_students(
     first,
     last,
@@ -270,9 +310,12 @@ def smooth_students(
     topic,
     day,
     correct,
-    slope,
-    location,
-    gained,
+    item,
+    earlier,
+    item_precision,
+    item_shift,
+    items,
+    logs,
     h,
     origin,
     knot_days,
@@ -291,8 +334,9 @@ def smooth_students(
 
     ``levels`` (rows, 5): level, its SE, slope, its SE, covariance of level and slope; the rows of student s are its last
     ``row_start[s + 1] - row_start[s]`` week ends. ``cells`` (rows, 5) and ``topic_rows`` (rows, 5): day, deviation, SE,
-    ability level + deviation, SE; codes hold student, topic. ``gained`` (n,): the level's gain by practice, this answer included.
+    ability level + deviation, SE; codes hold student, topic. No rows of ``cells`` leave them out.
     """
+    has_cells = len(cells) > 0
     place = np.full(n_topics, -1, dtype=np.int32)
     one_date, one_weight = np.empty(1), np.ones(1)
     most = 0
@@ -303,8 +347,11 @@ def smooth_students(
         knot_day, topics, cell_start, cell_knot, answer_start, by_topic = lay_out(
             rows, topic, day, origin, knot_days, place
         )
+        own_day, gained, right, slope, location = _answers_of(
+            rows, by_topic, day, correct, item, earlier, item_precision, item_shift, items, logs, h
+        )
         mean, covariance, u, u_variance, u_level, iterations = _student_posterior(
-            knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h
+            knot_day, cell_start, cell_knot, answer_start, right, slope, location, h
         )
         most = max(most, iterations)
         n = len(knot_day)
@@ -317,7 +364,7 @@ def smooth_students(
             levels[row, 1] = math.sqrt(variance)
             w = min(max(np.searchsorted(knot_day, one_date[0], side="right") - 1, 0), n - 1)
             silent = max(one_date[0] - knot_day[w], 0.0)
-            levels[row, 0] += gained[rows[np.searchsorted(day[rows], one_date[0]) - 1]]
+            levels[row, 0] += gained[np.searchsorted(own_day, one_date[0]) - 1]
             if len(mean) > n:
                 d = n + _pace(knot_day[w], knot_day[0])
                 levels[row, 2] = mean[d]
@@ -327,7 +374,7 @@ def smooth_students(
                 levels[row, 2], levels[row, 3], levels[row, 4] = h[SLOPE_MEAN], 0.0, 0.0
         end = week_ends[len(week_ends) - 1]
         for k in range(len(topics)):
-            for c in range(cell_start[k], cell_start[k + 1]):
+            for c in range(cell_start[k], cell_start[k + 1] if has_cells else cell_start[k]):
                 row = cell_offset[s] + c
                 w = cell_knot[c]
                 gain = gained[by_topic[answer_start[c + 1] - 1]]
@@ -350,7 +397,7 @@ def smooth_students(
             topic_rows[row, 0] = knot_day[w]
             topic_rows[row, 1] = u[c]
             topic_rows[row, 2] = math.sqrt(widened)
-            topic_rows[row, 3] = value + u[c] + gained[rows[len(rows) - 1]]
+            topic_rows[row, 3] = value + u[c] + gained[len(rows) - 1]
             topic_rows[row, 4] = math.sqrt(max(widened + variance + 2.0 * across, 0.0))
     return most
 
@@ -364,9 +411,12 @@ def combine_students(
     topic,
     day,
     correct,
-    slope,
-    location,
-    gained,
+    item,
+    earlier,
+    item_precision,
+    item_shift,
+    items,
+    logs,
     h,
     origin,
     knot_days,
@@ -384,11 +434,14 @@ def combine_students(
             values[s], variances[s] = np.nan, np.nan
             continue
         knot_day, _, cell_start, cell_knot, answer_start, by_topic = lay_out(rows, topic, day, origin, knot_days, place)
+        own_day, gained, right, slope, location = _answers_of(
+            rows, by_topic, day, correct, item, earlier, item_precision, item_shift, items, logs, h
+        )
         mean, covariance, _, _, _, _ = _student_posterior(
-            knot_day, cell_start, cell_knot, answer_start, by_topic, correct, slope, location, h
+            knot_day, cell_start, cell_knot, answer_start, right, slope, location, h
         )
         values[s], variances[s] = _combine(knot_day, mean, covariance, dates, weights, h, np.empty(len(mean)))
         for j in range(len(dates)):
-            before = np.searchsorted(day[rows], dates[j])
+            before = np.searchsorted(own_day, dates[j])
             if before > 0:
-                values[s] += weights[j] * gained[rows[before - 1]]
+                values[s] += weights[j] * gained[before - 1]

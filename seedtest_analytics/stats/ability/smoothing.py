@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.ability.data import LAST_DAY, Floats
 from seedtest_analytics.stats.ability.errors import AbilityDataError
-from seedtest_analytics.stats.ability.filtering import Filtered
+from seedtest_analytics.stats.ability.filtering import Filtered, FilterState
 from seedtest_analytics.stats.checks import array_of, count, numbers
 from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes, usable_cores
 
@@ -58,7 +58,8 @@ class TopicAbilities:
 
 @dataclass(frozen=True, eq=False)
 class Smoothed:
-    """``levels`` by week end, ``topic_weeks`` in every week with answers, ``topics`` at the last week end."""
+    """``levels`` by week end, ``topic_weeks`` in every week with answers (no rows where they are left out), and ``topics``
+    at the last week end."""
 
     levels: LevelWeeks
     topic_weeks: TopicAbilities
@@ -74,7 +75,9 @@ class Change:
     se: Floats
 
 
-def smooth(filtered: Filtered, week_ends: ArrayLike, *, threads: int | None = None) -> Smoothed:
+def smooth(
+    filtered: Filtered, week_ends: ArrayLike, *, topic_weeks: bool = True, threads: int | None = None
+) -> Smoothed:
     """Levels and topics of all students, given all answers of a pass of the filter.
 
     Items have the difficulties that all answers together give them, without the student's own answer, so that no answer
@@ -83,6 +86,7 @@ def smooth(filtered: Filtered, week_ends: ArrayLike, *, threads: int | None = No
     Args:
         filtered: a pass from the start, over the answers up to the last week end.
         week_ends: (n_weeks,) ascending days, as exclusive ends of weeks.
+        topic_weeks: whether the result has them; they are most of its memory.
         threads: None for all cores that the process may use. Results do not depend on it.
 
     Raises:
@@ -105,7 +109,7 @@ def smooth(filtered: Filtered, week_ends: ArrayLike, *, threads: int | None = No
     first_day[is_present] = answers.day[task.order[task.start[:-1][is_present]]]
     n_rows = np.where(is_present, len(ends) - np.searchsorted(ends, first_day, side="right"), 0)
     row_start = np.r_[0, np.cumsum(n_rows)]
-    n_cells, n_topics = task.counts(threads)
+    n_cells, n_topics = task.counts(threads) if topic_weeks else (np.zeros(0, dtype=np.int64), _topics_of(filtered))
     cell_start, topic_start = np.r_[0, np.cumsum(n_cells)], np.r_[0, np.cumsum(n_topics)]
     levels = np.empty((row_start[-1], 5))
     cell_codes, cells = np.empty((cell_start[-1], 2), dtype=np.int32), np.empty((cell_start[-1], 5))
@@ -146,6 +150,13 @@ def smooth(filtered: Filtered, week_ends: ArrayLike, *, threads: int | None = No
         topics=TopicAbilities(*topic_codes.T, *topics.T),
         n_iterations=max(iterations, default=0),
     )
+
+
+def _topics_of(filtered: Filtered) -> NDArray[np.int64]:
+    """(n_students,) number of topics that each student's answers have."""
+    is_seen = np.zeros(len(filtered.state.pair_keys), dtype=np.bool_)
+    is_seen[filtered.pair_slot] = True
+    return np.bincount(filtered.state.pair_keys[is_seen] >> 32, minlength=filtered.state.n_students)
 
 
 def _check_threads(threads: int | None) -> None:
@@ -215,21 +226,24 @@ class _Task:
     @classmethod
     def of(cls, filtered: Filtered, origin: float) -> _Task:
         from seedtest_analytics.stats.ability import layout_kernels as layout
-        from seedtest_analytics.stats.ability.filter_kernels import PRACTICE, REPETITION
 
         answers, state = filtered.answers, filtered.state
         h = state.hyperparameters.as_array()
         start, order = layout.group_by_student(answers.student, state.n_students)
-        difficulty, variance = _without_own_answer(filtered)
-        a = state.discrimination[answers.item]
-        narrow = 1.0 / np.sqrt(1.0 + np.pi / 8.0 * a * a * variance)
-        practice = h[PRACTICE]
-        count = np.empty(len(answers))
-        count[order] = np.arange(len(answers)) - np.repeat(start[:-1], np.diff(start))
-        effects = a * practice * np.log1p(count) + h[REPETITION] * np.log1p(filtered.earlier)
-        location = narrow * (a * difficulty - effects)
-        gained = practice * np.log1p(count + 1.0)
-        by_answer = (start, order, answers.topic, answers.day, answers.correct, narrow * a, location, gained)
+        most = int(np.diff(start).max(initial=0))
+        by_answer = (
+            start,
+            order,
+            answers.topic,
+            answers.day,
+            answers.correct,
+            answers.item,
+            filtered.earlier,
+            filtered.item_precision,
+            filtered.item_shift,
+            _items(state),
+            np.log1p(np.arange(most + 1.0)),
+        )
         return cls(
             state.n_students,
             start,
@@ -256,21 +270,13 @@ class _Task:
         return list(run_lanes(lambda lane: work(bounds[lane], bounds[lane + 1]), n_lanes, threads=threads))
 
 
-def _without_own_answer(filtered: Filtered) -> tuple[Floats, Floats]:
-    """(n,) mean and variance of each answer's item difficulty at its time, from all answers but this one."""
+def _items(state: FilterState) -> Floats:
+    """(n_items, 5) what all answers say of each item, in the columns of ``smoother_kernels``."""
     from seedtest_analytics.stats.ability.filter_kernels import ITEM_DAY, ITEM_MOVES
 
-    difficulty, error = filtered.state.difficulties()
-    item = filtered.answers.item
-    mean, variance = difficulty[item], error[item] ** 2
-    last_day, moves = filtered.state.items[item, ITEM_DAY], filtered.state.items[item, ITEM_MOVES]
-    variance = variance + moves * filtered.state.hyperparameters.item_walk * (last_day - filtered.answers.day)
-    is_exact = variance <= 1e-12
-    precision = 1.0 / np.where(is_exact, 1.0, variance)
-    # Others' answers cannot say less than nothing; a tenth guards against an item that drew its knowledge elsewhere.
-    others = np.maximum(precision - filtered.item_precision, 0.1 * precision)
-    other_mean = (mean * precision - filtered.item_shift) / others
-    return np.where(is_exact, mean, other_mean), np.where(is_exact, 0.0, 1.0 / others)
+    difficulty, error = state.difficulties()
+    walk = state.items[:, ITEM_MOVES] * state.hyperparameters.item_walk
+    return np.column_stack([state.discrimination, difficulty, error**2, state.items[:, ITEM_DAY], walk])
 
 
 def _refuse_later(filtered: Filtered, end: float, *, name: str) -> None:

@@ -35,7 +35,7 @@ class MarginalDensity:
         designs: shape (D, 9), see `GrowthData`.
         constants: shape (11,): week mean, reference intercept and slope, constant of the likelihood, and the
             seven totals.
-        priors: shape (9,), see `GrowthPriors.as_array`.
+        priors: shape (11,), see `GrowthPriors.as_array`.
     """
 
     designs: np.ndarray
@@ -177,7 +177,8 @@ def log_prior(theta, priors, has_sigma, gradient):  # type: ignore[no-untyped-de
     gradient[0] = -z0 / priors[1]
     gradient[1] = -z1 / priors[3]
     for k in range(2, 4):
-        density, slope = _cauchy(math.exp(theta[k]), priors[4], priors[5])
+        at = 4 if k == 2 else 9
+        density, slope = _cauchy(math.exp(theta[k]), priors[at], priors[at + 1])
         value += density + theta[k]
         gradient[k] = slope + 1.0
     size = abs(theta[4])

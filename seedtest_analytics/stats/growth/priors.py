@@ -66,6 +66,7 @@ class GrowthPriors:
         intercept: of the population's score at the mean week (logits in the binomial family).
         week: of the population's weekly slope.
         sd: of the students' SDs of intercept and of slope.
+        sd_week: of the SD of slope alone; None leaves it with `sd`.
         sigma: of the SD of a weekly score about its student's line; the binomial family has none.
         lkj_eta: shape of the LKJ prior of the correlation, above 0; 1 is uniform on (-1, 1).
     """
@@ -75,19 +76,22 @@ class GrowthPriors:
     sd: HalfCauchy = HalfCauchy(0.0, 1.0)
     sigma: HalfCauchy = HalfCauchy(0.0, 1.0)
     lkj_eta: float = 1.0
+    sd_week: HalfCauchy | None = None
 
     def __post_init__(self) -> None:
         if number(self.lkj_eta, "eta of the LKJ prior") <= 0:
             raise ValueError(f"the LKJ prior needs eta > 0, not {self.lkj_eta}")
 
     def to_json(self) -> Json:
-        """The contract's shape `{"intercept": …, "week": …, "sd": …}`, with `sigma` and `cor` beside them."""
+        """The contract's shape `{"intercept": …, "week": …, "sd": …}`, with `sigma`, `cor` and any `sd_week` beside them."""
+        own = {} if self.sd_week is None else {"sd_week": self.sd_week.to_json()}
         return {
             "intercept": self.intercept.to_json(),
             "week": self.week.to_json(),
             "sd": self.sd.to_json(),
             "sigma": self.sigma.to_json(),
             "cor": {"dist": "lkj", "eta": self.lkj_eta},
+            **own,
         }
 
     @classmethod
@@ -97,7 +101,13 @@ class GrowthPriors:
         Raises:
             ValueError: a key is unknown, or a prior has another `dist` or lacks a number.
         """
-        kinds: dict[str, type[_Prior]] = {"intercept": Normal, "week": Normal, "sd": HalfCauchy, "sigma": HalfCauchy}
+        kinds: dict[str, type[_Prior]] = {
+            "intercept": Normal,
+            "week": Normal,
+            "sd": HalfCauchy,
+            "sigma": HalfCauchy,
+            "sd_week": HalfCauchy,
+        }
         unknown = set(value) - {*kinds, "cor"}
         if unknown:
             raise ValueError(f"unknown priors {sorted(unknown)}; known: {', '.join(kinds)}, cor")
@@ -108,9 +118,10 @@ class GrowthPriors:
         return cls(**given)
 
     def as_array(self) -> np.ndarray:
-        """Shape (9,): intercept mean and sd, week mean and sd, sd and sigma location and scale, eta."""
+        """Shape (11,): intercept mean and sd, week mean and sd, sd and sigma location and scale, eta, sd_week's two."""
         parts = (self.intercept, self.week, self.sd, self.sigma)
-        return np.array([*(number for part in parts for number in astuple(part)), self.lkj_eta])
+        own = astuple(self.sd_week or self.sd)
+        return np.array([*(number for part in parts for number in astuple(part)), self.lkj_eta, *own])
 
 
 def _field(value: Mapping[str, Any], name: str) -> float:

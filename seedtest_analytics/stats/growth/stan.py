@@ -153,7 +153,7 @@ def prior_data(priors: GrowthPriors) -> dict[str, Any]:
     return {
         "intercept_prior": [priors.intercept.mean, priors.intercept.sd],
         "week_prior": [priors.week.mean, priors.week.sd],
-        "sd_prior": [priors.sd.location, priors.sd.scale],
+        "sd_prior": [[sd.location, sd.scale] for sd in (priors.sd, priors.sd_week or priors.sd)],
         "sigma_prior": [priors.sigma.location, priors.sigma.scale],
         "lkj_eta": priors.lkj_eta,
     }

@@ -183,7 +183,7 @@ def test_too_few_draws_are_mended_by_a_second_more_careful_run(
     score = level + gain * week + rng.normal(0, 0.65, len(week))
     with database.begin() as connection:
         scores = dataclasses.replace(
-            load_scores(connection, week_of(), settings=STAN),
+            load_scores(connection, week_of(), settings=GrowthSettings(lookback_weeks=8)),
             student=student,
             week=week,
             score=score,
@@ -516,7 +516,7 @@ def test_the_draws_are_stored_for_predictions_on_demand(database: Engine) -> Non
     fit(database, STAN)
     with database.connect() as connection:
         stored = stored_fit(connection)
-        scores = load_scores(connection, week_of(), settings=STAN)
+        scores = load_scores(connection, week_of(), settings=GrowthSettings(lookback_weeks=8))
     fresh = fit_growth(scores, STAN, samplers=samplers()).posterior
     for name, summary in fresh.summary().items():
         again = stored.posterior.summary()[name]

@@ -62,6 +62,8 @@ def test_contract_priors_are_sent_and_read_back(tmp_path):
         "sigma_location": 0.0,
         "sigma_scale": 1.0,
         "lkj_eta": 1.0,
+        "sd_week_location": 0.0,
+        "sd_week_scale": 1.0,
     }
     assert draws.priors == GrowthPriors().to_json()
 

@@ -96,6 +96,17 @@ def test_intervals_cover_where_nearly_every_item_is_rare() -> None:
     assert np.mean(np.abs(z) < 1.96) == pytest.approx(0.95, abs=0.03)
 
 
+def test_leaving_the_weeks_of_topics_out_changes_nothing_else() -> None:
+    cohort = simulate(TRUTH, seed=14, n_students=30, weeks=6)
+    filtered = run_filter(cohort.answers, TRUTH)
+    all_of_it, short = smooth(filtered, [21.0, 42.0]), smooth(filtered, [21.0, 42.0], topic_weeks=False)
+    assert len(all_of_it.topic_weeks.student) > len(all_of_it.topics.student) > 0
+    assert len(short.topic_weeks.student) == 0
+    for name in ("levels", "topics"):
+        for field, values in vars(getattr(all_of_it, name)).items():
+            np.testing.assert_array_equal(getattr(getattr(short, name), field), values)
+
+
 def test_without_new_answers_the_level_stays_and_widens() -> None:
     cohort = simulate(TRUTH, seed=14, n_students=30, weeks=6)
     filtered = run_filter(cohort.answers, TRUTH)

@@ -1,5 +1,7 @@
 """Priors as data: the contract's JSON, and that what is given is what is used."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,10 @@ def test_priors_survive_the_round_trip():
         Normal(0.3, 2.0), Normal(0.01, 0.1), sd=HalfCauchy(0.1, 0.2), sigma=HalfCauchy(0.0, 3.0), lkj_eta=2.5
     )
     assert GrowthPriors.from_json(priors.to_json()) == priors
-    np.testing.assert_array_equal(priors.as_array(), [0.3, 2.0, 0.01, 0.1, 0.1, 0.2, 0.0, 3.0, 2.5])
+    np.testing.assert_array_equal(priors.as_array(), [0.3, 2.0, 0.01, 0.1, 0.1, 0.2, 0.0, 3.0, 2.5, 0.1, 0.2])
+    own = dataclasses.replace(priors, sd_week=HalfCauchy(0.02, 0.01))
+    assert GrowthPriors.from_json(own.to_json()) == own
+    np.testing.assert_array_equal(own.as_array(), [*priors.as_array()[:9], 0.02, 0.01])
 
 
 @pytest.mark.parametrize(

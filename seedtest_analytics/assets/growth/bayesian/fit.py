@@ -61,13 +61,15 @@ def priors_of(settings: GrowthSettings) -> GrowthPriors:
         raise SettingsError(f"BRMS_PRIORS = {settings.priors!r} is not allowed: {error}") from None
 
 
-def fit_growth(scores: WeeklyScores, settings: GrowthSettings, *, samplers: Samplers) -> GrowthFit:
-    """Fit by ``settings.backend``; the verdict is in the result.
+def fit_growth(
+    scores: WeeklyScores, settings: GrowthSettings, *, samplers: Samplers, priors: GrowthPriors | None = None
+) -> GrowthFit:
+    """Fit by ``settings.backend``; the verdict is in the result. Without ``priors`` they are those of the settings.
 
     Raises GrowthDataError if the scores do not allow the model, SettingsError, and :class:`dagster.Failure` if a
     backend is missing or fails.
     """
-    priors = priors_of(settings)
+    priors = priors or priors_of(settings)
     with model_failures("R_BRMS_TIMEOUT_SECS"):
         if settings.backend == "brms":
             return _fit_brms(scores, settings, priors=priors, samplers=samplers)

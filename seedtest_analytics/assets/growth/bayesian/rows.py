@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from seedtest_analytics.assets.growth.bayesian.draws import draws_to_json
+from seedtest_analytics.assets.growth.bayesian.evidence import Evidence
 from seedtest_analytics.assets.growth.bayesian.fit import FORMULA, GrowthFit
 from seedtest_analytics.assets.growth.bayesian.scores import WeeklyScores
 from seedtest_analytics.partitions import Week
-from seedtest_analytics.settings import GrowthSettings
 from seedtest_analytics.stats.no_result import NoResult
 
 COLUMNS = (
@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def meta_row(
-    fit: GrowthFit | NoResult, scores: WeeklyScores, *, settings: GrowthSettings, week: Week, run_id: str
+    fit: GrowthFit | NoResult, scores: WeeklyScores, *, evidence: Evidence, week: Week, run_id: str
 ) -> pd.DataFrame:
     """The row of the fit; no row without a fit."""
     if isinstance(fit, NoResult):
@@ -46,14 +46,14 @@ def meta_row(
         "fitted_at": week.as_of,
         "week_start": week.start,
         "is_usable": verdict.usable,
-        "model_spec": _json(_spec(fit, scores, settings=settings)),
+        "model_spec": _json(_spec(fit, scores, evidence=evidence)),
         "draws": _json(draws_to_json(posterior)),
         "data_fingerprint": scores.fingerprint,
     }
     return pd.DataFrame([row], columns=list(COLUMNS))
 
 
-def _spec(fit: GrowthFit, scores: WeeklyScores, *, settings: GrowthSettings) -> dict[str, Any]:
+def _spec(fit: GrowthFit, scores: WeeklyScores, *, evidence: Evidence) -> dict[str, Any]:
     posterior = fit.posterior
     return {
         "family": posterior.family,
@@ -63,7 +63,9 @@ def _spec(fit: GrowthFit, scores: WeeklyScores, *, settings: GrowthSettings) -> 
         "score_unit": scores.unit,
         "scores_weighted": fit.is_weighted,
         "calibration": scores.scale.run_id if scores.scale else None,
-        "lookback_weeks": settings.lookback_weeks,
+        "lookback_weeks": evidence.lookback_weeks,
+        "history_weeks": evidence.history_weeks,
+        "priors_from": evidence.earlier.to_json() if evidence.earlier else None,
         "first_week": scores.first_monday.isoformat(),
         "students": posterior.n_students,
         "scores": posterior.n_scores,

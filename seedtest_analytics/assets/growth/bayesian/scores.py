@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.growth.lookback import first_monday_of, lookback_parameters
@@ -20,11 +20,14 @@ from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import GrowthSettings
 from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.model import ItemParameters
 from seedtest_analytics.stats.irt.scoring import score
 
 SQL = "growth/scores.sql"
 # A week whose answers hold less than this share of the prior's information says next to nothing about the ability.
-MIN_INFORMATION_SHARE = 0.02
+MIN_INFORMATION_SHARE = 0.001
+# A student's weeks are scored around the ability of the whole look-back, within this share of the population's SD.
+WEEK_SPREAD_SHARE = 0.5
 
 COUNT_TYPES: dict[str, DTypeLike] = {"week": np.int32, "answered": np.int32, "right": np.int32}
 ANSWER_TYPES: dict[str, DTypeLike] = {"week": np.int32, "item_id": np.int64, "correct": np.int32}
@@ -75,6 +78,12 @@ class WeeklyScores:
         return digest.hexdigest()
 
 
+def _lookback(settings: GrowthSettings) -> int:
+    if settings.lookback_weeks is None:
+        raise ValueError("the look-back is not known yet: evidence_of(run) gives it")
+    return settings.lookback_weeks
+
+
 def load_scores(connection: Connection, week: Week, *, settings: GrowthSettings) -> WeeklyScores:
     """The scores of the look-back. The binomial family always takes the counts behind accuracy."""
     stage_scores(connection, week, settings=settings)
@@ -83,9 +92,9 @@ def load_scores(connection: Connection, week: Week, *, settings: GrowthSettings)
 
 def stage_scores(connection: Connection, week: Week, *, settings: GrowthSettings) -> None:
     """Fill the temporary table growth_answer and, if the scores are shares, growth_count."""
-    parameters = lookback_parameters(week, settings.lookback_weeks)
+    parameters = lookback_parameters(week, _lookback(settings))
     connection.execute(statement(SQL, "answers"), parameters)
-    if _are_shares(settings):
+    if are_shares(settings):
         connection.execute(statement(SQL, "counts"), parameters)
 
 
@@ -94,8 +103,8 @@ def read_scores(connection: Connection, week: Week, *, settings: GrowthSettings)
     scale = scale_for(connection, week)
     items = copy_to_arrow(connection, statement(SQL, "items"))
     item_answers = (items["item_id"].to_numpy(), items["answers"].to_numpy())
-    first = first_monday_of(week, settings.lookback_weeks)
-    if _are_shares(settings):
+    first = first_monday_of(week, _lookback(settings))
+    if are_shares(settings):
         rows, users = _read(connection, "counts", types=COUNT_TYPES)
         return accuracy_scores(rows, users, first_monday=first, scale=scale, item_answers=item_answers)
     rows, users = _read(connection, "answers", types=ANSWER_TYPES)
@@ -116,7 +125,8 @@ def _read(
     return rows, users
 
 
-def _are_shares(settings: GrowthSettings) -> bool:
+def are_shares(settings: GrowthSettings) -> bool:
+    """Whether the scores are shares of right answers, or their counts."""
     return settings.family == "binomial" or settings.score_source == "accuracy"
 
 
@@ -155,10 +165,9 @@ def ability_scores(
 ) -> WeeklyScores:
     """The ability that each week's own answers imply, without the pull of the prior.
 
-    ``rows`` has the column student and the columns of ANSWER_TYPES.
-    The EAP of a week with few answers is pulled towards the population's mean, which would flatten every slope. The
-    posterior N(m, s²) under the prior N(m0, s0²) is that prior times a normal likelihood of precision
-    I = 1/s² − 1/s0² and centre (m/s² − m0/s0²) / I; this centre is the score and I its weight.
+    ``rows`` has the column student and the columns of ANSWER_TYPES. The score of a week is the centre of its normal
+    likelihood, and the weight is the precision. The likelihood is approximated around the student's own ability in the
+    look-back: around the population's mean, weeks that an able student answers all right would pull the student down.
     """
     student, week = rows["student"], rows["week"]
     empty = np.zeros(0)
@@ -177,30 +186,58 @@ def ability_scores(
             item_answers=item_answers,
         )
 
+    items = item_parameters(scale.items)
+    everything = ResponseData.from_long(student, rows["item_id"], correct=rows["correct"], duplicates="keep")
+    own = score(everything, items, prior_mean=scale.group_mean, prior_sd=scale.group_sd)
     data = ResponseData.from_long((student, week), rows["item_id"], correct=rows["correct"])
-    mean, sd = scale.group_mean, scale.group_sd
-    scores = score(data, item_parameters(scale.items), prior_mean=mean, prior_sd=sd)
-    prior_precision = 1 / sd**2
-    information = 1 / scores.se**2 - prior_precision
-    known = (scores.n_answers > 0) & (information > MIN_INFORMATION_SHARE * prior_precision)
-    student_of_row, week_of_row = (np.asarray(key)[known] for key in data.row_keys)
-    information = information[known]
-    centre = (scores.theta[known] / scores.se[known] ** 2 - mean * prior_precision) / information
-    answered = scores.n_answers[known].astype(np.int64)
+    student_of_row, week_of_row = (np.asarray(key) for key in data.row_keys)
+    around = own.theta[np.searchsorted(np.asarray(everything.row_ids), student_of_row)]
+    found = week_likelihoods(data, items, mean=around, sd=WEEK_SPREAD_SHARE * scale.group_sd)
+    known = found.is_known
+    answered = found.answered[known].astype(np.int64)
     return WeeklyScores(
         users=users,
-        student=student_of_row,
-        week=week_of_row.astype(float),
-        score=centre,
-        weight=_relative(information),
+        student=student_of_row[known],
+        week=week_of_row[known].astype(float),
+        score=found.centre[known],
+        weight=_relative(found.information[known]),
         answered=answered,
         right=np.zeros_like(answered),
         first_monday=first_monday,
         source="theta",
         scale=scale,
         item_answers=item_answers,
-        set_aside=int((~known & (scores.n_answers > 0)).sum()),
+        set_aside=int((~known & (found.answered > 0)).sum()),
     )
+
+
+@dataclass(frozen=True)
+class WeekLikelihoods:
+    """Normal likelihoods by student and week, each of shape (N,).
+
+    ``is_known`` is False where the answers say next to nothing; ``centre`` has no meaning there.
+    """
+
+    centre: np.ndarray
+    information: np.ndarray
+    answered: np.ndarray
+    is_known: np.ndarray
+
+
+def week_likelihoods(data: ResponseData, items: ItemParameters, *, mean: ArrayLike, sd: float) -> WeekLikelihoods:
+    """The likelihood of each row's answers, approximated where N(``mean``, ``sd``²) has its mass.
+
+    The EAP of few answers is pulled towards the prior's mean, which would flatten every slope. The posterior N(m, s²)
+    under the prior N(m0, s0²) is that prior times a normal likelihood of precision I = 1/s² − 1/s0² and centre
+    (m/s² − m0/s0²) / I.
+    """
+    scores = score(data, items, prior_mean=mean, prior_sd=sd)
+    prior_precision = 1 / sd**2
+    information = 1 / scores.se**2 - prior_precision
+    is_known = (scores.n_answers > 0) & (information > MIN_INFORMATION_SHARE * prior_precision)
+    shift = scores.theta / scores.se**2 - np.asarray(mean) * prior_precision
+    centre = np.divide(shift, information, out=np.zeros(data.n_rows), where=is_known)
+    return WeekLikelihoods(centre, information, answered=scores.n_answers, is_known=is_known)
 
 
 def expected_share(scores: WeeklyScores, ability: np.ndarray) -> np.ndarray:

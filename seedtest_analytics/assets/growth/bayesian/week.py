@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from seedtest_analytics.assets.framework.identity import fit_id
 from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.framework.week_run import WeekRun, publish_week
+from seedtest_analytics.assets.growth.bayesian.evidence import Evidence, evidence_of
 from seedtest_analytics.assets.growth.bayesian.fit import GrowthFit, Samplers, fit_growth
 from seedtest_analytics.assets.growth.bayesian.goals import Goals, load_goals, predictions
 from seedtest_analytics.assets.growth.bayesian.plots import fit_metadata, prediction_metadata
@@ -20,6 +22,7 @@ from seedtest_analytics.assets.growth.checks import BAYESIAN_FITTED, DIAGNOSTICS
 from seedtest_analytics.database.publish import Published, copy_frame, create_staging
 from seedtest_analytics.settings import GrowthSettings
 from seedtest_analytics.stats.growth.errors import GrowthDataError
+from seedtest_analytics.stats.growth.priors import GrowthPriors
 from seedtest_analytics.stats.mixed_model.data import MixedModelDataError
 from seedtest_analytics.stats.no_result import NoResult
 from seedtest_analytics.tables.growth import growth_brms_meta, growth_prediction
@@ -40,41 +43,44 @@ class _Predicted:
 
 def fit_bayesian_week(run: WeekRun, samplers: Samplers) -> Sequence[Outcome]:
     """Fit one week and publish the fit and, if it is usable, the predictions."""
-    return publish_growth(run, load_scores(run.connection, run.week, settings=run.settings.growth), samplers=samplers)
+    evidence = evidence_of(run)
+    known = {"lookback_weeks": evidence.lookback_weeks}
+    run = replace(run, settings=run.settings.overridden("growth", known))
+    scores = load_scores(run.connection, run.week, settings=run.settings.growth)
+    return publish_growth(run, scores, evidence=evidence, samplers=samplers)
 
 
-def publish_growth(run: WeekRun, scores: WeeklyScores, *, samplers: Samplers) -> Sequence[Outcome]:
+def publish_growth(run: WeekRun, scores: WeeklyScores, *, evidence: Evidence, samplers: Samplers) -> Sequence[Outcome]:
     """Fit the scores of a week, write the fit and its predictions, and report both."""
-    settings = run.settings.growth
-    run_id = growth_fit_id(run, settings, fingerprint=scores.fingerprint)
-    fit = _fit(run, scores, samplers=samplers)
+    run_id = growth_fit_id(run, run.settings.growth, fingerprint=scores.fingerprint, priors=evidence.priors)
+    fit = _fit(run, scores, priors=evidence.priors, samplers=samplers)
     predicted = _stage_predictions(run, fit, scores=scores, run_id=run_id)
     run.log.info(f"week of {run.week.key}: {predicted.n_students:,} students predicted")
     fits = publish_week(
-        run, growth_brms_meta, rows=meta_row(fit, scores, settings=settings, week=run.week, run_id=run_id)
+        run, growth_brms_meta, rows=meta_row(fit, scores, evidence=evidence, week=run.week, run_id=run_id)
     )
     rows = publish_week(run, growth_prediction, rows=_STAGED_PREDICTION)
     # Plots are made before the commit: a run that cannot show its result does not write it.
     return (
-        _fit_outcome(run, fits, fit=fit, scores=scores, run_id=run_id),
+        _fit_outcome(run, fits, fit=fit, scores=scores, evidence=evidence, run_id=run_id),
         _prediction_outcome(run, rows, fit=fit, predicted=predicted),
     )
 
 
-def growth_fit_id(run: WeekRun, settings: GrowthSettings, *, fingerprint: str) -> str:
-    """The id of the week's Bayesian fit."""
+def growth_fit_id(run: WeekRun, settings: GrowthSettings, *, fingerprint: str, priors: GrowthPriors) -> str:
+    """The id of the week's Bayesian fit: its settings, its scores, and its priors as the earlier fits gave them."""
     values = settings.model_dump(mode="json", exclude=_NOT_OF_THE_FIT)
-    return fit_id("brms", run.week, settings=values, data=[fingerprint])
+    return fit_id("brms", run.week, settings=values, data=[fingerprint, json.dumps(priors.to_json(), sort_keys=True)])
 
 
-def _fit(run: WeekRun, scores: WeeklyScores, *, samplers: Samplers) -> GrowthFit | NoResult:
+def _fit(run: WeekRun, scores: WeeklyScores, *, priors: GrowthPriors, samplers: Samplers) -> GrowthFit | NoResult:
     """The fit, or why the scores do not allow one."""
     if scores.source == "theta" and scores.scale is None:
         problem = "no usable calibration at or before the week, so there are no abilities to follow"
     else:
         try:
             with run.without_transaction():
-                fit = fit_growth(scores, run.settings.growth, samplers=samplers)
+                fit = fit_growth(scores, run.settings.growth, samplers=samplers, priors=priors)
         except (GrowthDataError, MixedModelDataError) as error:
             problem = str(error)
         else:
@@ -133,7 +139,13 @@ def _prediction_metadata(
 
 
 def _fit_outcome(
-    run: WeekRun, published: Published, *, fit: GrowthFit | NoResult, scores: WeeklyScores, run_id: str
+    run: WeekRun,
+    published: Published,
+    *,
+    fit: GrowthFit | NoResult,
+    scores: WeeklyScores,
+    evidence: Evidence,
+    run_id: str,
 ) -> Outcome:
     as_of = run.week.as_of.isoformat()
     if isinstance(fit, NoResult):
@@ -157,6 +169,8 @@ def _fit_outcome(
         "score": f"{scores.source} ({scores.unit})",
         "students": posterior.n_students,
         "weekly_scores": posterior.n_scores,
+        "lookback_weeks": evidence.lookback_weeks,
+        "priors_from": evidence.earlier.run_id if evidence.earlier else "contract or settings",
         **fit_metadata(fit, scores),
     }
     return run.outcome(published, metadata, checks=checks)

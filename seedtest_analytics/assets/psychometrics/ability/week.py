@@ -92,7 +92,7 @@ def _state(run: WeekRun, history: History, *, scale: Scale | None) -> WeekState:
         filtered = run_filter(history.answers, chosen.hyperparameters, items=items)
         end = day_of(run.week.as_of)
         earlier_end = days_of(run.week, before=run.settings.ability.growth_weeks * 7)
-        smoothed = smooth(filtered, [earlier_end, end])
+        smoothed = smooth(filtered, [earlier_end, end], topic_weeks=False)
         recent, previous = days_of(run.week, before=WINDOW_DAYS), days_of(run.week, before=2 * WINDOW_DAYS)
         change = change_between(filtered, (previous, recent), recent=(recent, end))
         gain = change_between(filtered, (earlier_end - 1, earlier_end), recent=(end - 1, end))

@@ -6,7 +6,7 @@
 GROUP <- "student_id"
 PRIOR_NUMBERS <- c(
   "intercept_mean", "intercept_sd", "week_mean", "week_sd",
-  "sd_location", "sd_scale", "sigma_location", "sigma_scale", "lkj_eta"
+  "sd_location", "sd_scale", "sigma_location", "sigma_scale", "lkj_eta", "sd_week_location", "sd_week_scale"
 )
 
 sample_growth <- function(data, prior_numbers, family, chains, warmup, draws, seed, cores, cache_folder) {
@@ -43,6 +43,7 @@ model_parts <- function(family) {
     brms::set_prior("normal(prior_intercept_mean, prior_intercept_sd)", class = "Intercept"),
     brms::set_prior("normal(prior_week_mean, prior_week_sd)", class = "b"),
     brms::set_prior("cauchy(prior_sd_location, prior_sd_scale)", class = "sd"),
+    brms::set_prior("cauchy(prior_sd_week_location, prior_sd_week_scale)", class = "sd", coef = "week", group = GROUP),
     brms::set_prior("lkj(prior_lkj_eta)", class = "cor")
   )
   # Invented data, because the compiled model in the shared folder includes the data it was built with.

@@ -18,7 +18,7 @@ data {
   matrix[5, 5] scale;
   vector[2] intercept_prior;               // normal: mean, sd
   vector[2] week_prior;                    // normal: mean, sd
-  vector[2] sd_prior;                      // half-Cauchy: location, scale
+  matrix[2, 2] sd_prior;                   // half-Cauchy of SD of intercept and of slope, by row: location, scale
   real<lower=0> lkj_eta;
 }
 parameters {
@@ -36,7 +36,7 @@ model {
   target += theta[3] + theta[4] + lkj_eta * log1m_rho2;
   Intercept ~ normal(intercept_prior[1], intercept_prior[2]);
   slope ~ normal(week_prior[1], week_prior[2]);
-  tau ~ cauchy(sd_prior[1], sd_prior[2]);
+  tau ~ cauchy(col(sd_prior, 1), col(sd_prior, 2));
 
   vector[5] effects;
   effects[1] = Intercept - slope * week_mean;

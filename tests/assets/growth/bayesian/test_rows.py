@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seedtest_analytics.assets.growth.bayesian.evidence import EarlierFit, Evidence
 from seedtest_analytics.assets.growth.bayesian.rows import COLUMNS, meta_row
-from seedtest_analytics.settings import GrowthSettings
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 from seedtest_analytics.stats.no_result import NoResult
 from tests.assets.psychometrics._scale import WEEK
 
+EVIDENCE = Evidence(21, 10, GrowthPriors(), earlier=EarlierFit("brms-1", dt.date(2025, 10, 27), weight=0.70711))
 SCORES: Any = SimpleNamespace(
     source="theta",
     unit="logit",
@@ -45,8 +46,7 @@ def fit(week_mean: float = 3.5) -> Any:
 
 
 def row_of(found: Any, scores: Any = SCORES) -> dict[str, Any]:
-    settings = GrowthSettings(lookback_weeks=10)
-    (row,) = meta_row(found, scores, settings=settings, week=WEEK, run_id="r").to_dict("records")
+    (row,) = meta_row(found, scores, evidence=EVIDENCE, week=WEEK, run_id="r").to_dict("records")
     return row
 
 
@@ -78,6 +78,8 @@ def test_the_specification_says_which_scores_were_fitted() -> None:
         "scores_weighted": True,
         "calibration": "irt-1",
         "lookback_weeks": 10,
+        "history_weeks": 21,
+        "priors_from": {"run_id": "brms-1", "week_start": "2025-10-27", "weight": 0.7071},
         "first_week": "2026-01-05",
         "students": 12,
         "scores": 90,
@@ -95,5 +97,5 @@ def test_a_number_that_is_not_finite_is_refused_before_the_database_sees_it() ->
 
 
 def test_without_a_fit_there_is_no_row() -> None:
-    frame = meta_row(NoResult("no scores"), SCORES, settings=GrowthSettings(), week=WEEK, run_id="r")
+    frame = meta_row(NoResult("no scores"), SCORES, evidence=EVIDENCE, week=WEEK, run_id="r")
     assert (len(frame), tuple(frame.columns)) == (0, COLUMNS)

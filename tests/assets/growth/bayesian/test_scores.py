@@ -51,6 +51,24 @@ def test_an_ability_is_not_pulled_towards_the_prior() -> None:
     assert (scores.unit, scores.set_aside) == ("logit", 0)
 
 
+def test_weeks_of_able_students_are_not_pulled_towards_the_population() -> None:
+    """300 students of ability 2.5 among a population N(0, 1), ten weeks of five answers (seed 12).
+
+    Around the population's mean the same answers give 2.25.
+    """
+    rng = np.random.default_rng(12)
+    difficulty = rng.normal(0.0, 1.0, 50)
+    student, item = (codes.ravel() for codes in np.indices((300, 50)))
+    right = rng.random(len(item)) < 1 / (1 + np.exp(difficulty[item] - 2.5))
+    rows = {"student": student, "week": item // 5, "item_id": item + 1, "correct": right.astype(np.int64)}
+    users = np.array([f"student {n}" for n in range(300)], dtype=object)
+    scores = ability_scores(
+        rows, users, first_monday=MONDAY, scale=scale_of(*difficulty), item_answers=(np.zeros(0), np.zeros(0))
+    )
+    assert np.average(scores.score, weights=scores.weight) == pytest.approx(2.5, abs=0.1)
+    assert scores.set_aside == 0
+
+
 def test_the_weight_follows_the_information_and_a_week_with_next_to_none_is_set_aside() -> None:
     scale = scale_of(0.0, 0.0, 0.0, 9.0)
     scores = abilities(scale, (0, 0, 1, 1), (0, 1, 1, 1), (0, 1, 2, 0), (0, 1, 3, 1), (1, 0, 4, 0))
