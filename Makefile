@@ -19,6 +19,8 @@ DATA ?=
 STUDENTS ?= 300
 WEEKS ?=
 PORT ?= 3000
+# The image's name.
+IMAGE ?= seedtest-analytics
 # One worker a core; tests of a module stay together because they share servers and compiled programs.
 PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 
@@ -79,6 +81,13 @@ coverage: system-packages install-dev ## the same tests with measured coverage; 
 
 test-slow: system-packages install-dev ## the long statistical studies
 	$(RUN)pytest -m slow $(PYTEST_ARGS)
+
+.PHONY: image try-image
+image: ## builds the image $(IMAGE) by docker or podman
+	deploy/build-image $(IMAGE)
+
+try-image: ## runs the image as a cluster does: a small cohort and its reports
+	deploy/try-image $(IMAGE)
 
 bench: install-dev ## the benchmarks, each prints its table
 	for name in pipeline load sync transfer irt item_bank growth risk; do $(RUN)python -m benchmarks.$$name --quick || exit 1; done

@@ -1,20 +1,20 @@
 """What is in deploy/: manifests are valid, runs become valid Jobs, the instance is the project's own.
 
-No image is built here and no cluster is asked.
+No image is built here and no cluster is asked. `make image try-image` builds and tries the image.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator
+import subprocess
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import kubernetes.client
-import kubernetes_validate
 import pytest
 import yaml
 from dagster_aws.s3 import S3ComputeLogManager
@@ -26,24 +26,23 @@ from seedtest_analytics.dev_server import CALM_DAEMON
 from seedtest_analytics.instance_home import STORAGE
 from seedtest_analytics.schedules.executors import k8s_config
 from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
-from seedtest_analytics.settings import load_settings
+from seedtest_analytics.settings import GROUPS, load_settings
+from tests._kustomize import pods_of, rendered, validate
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 KUSTOMIZATION = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
 INSTANCE = yaml.safe_load((KUBERNETES / "dagster.yaml").read_text())
-SERVER_VERSION = "1.30"
 PROGRAMS = ("dagster", "dagster-daemon", "dagster-webserver")
+OVERLAYS = ("kubernetes", "oidc", "kubernetes/secrets", "kubernetes/external-secrets")
 
 
-def manifests() -> Iterator[dict[str, Any]]:
-    for name in KUSTOMIZATION["resources"]:
-        yield from yaml.safe_load_all((KUBERNETES / name).read_text())
+def manifests() -> list[dict[str, Any]]:
+    return rendered(KUBERNETES)
 
 
 def pods() -> dict[str, dict[str, Any]]:
-    found = {m["metadata"]["name"]: m for m in manifests() if m["kind"] in ("Deployment", "Job")}
-    return {name: manifest["spec"]["template"]["spec"] for name, manifest in found.items()}
+    return pods_of(manifests())
 
 
 def run_job() -> dict[str, Any]:
@@ -65,14 +64,24 @@ def run_job() -> dict[str, Any]:
     return made
 
 
-@pytest.mark.parametrize("manifest", list(manifests()), ids=lambda m: f"{m['kind']}-{m['metadata']['name']}".lower())
-def test_manifests_are_valid(manifest: dict[str, Any]) -> None:
-    kubernetes_validate.validate(manifest, SERVER_VERSION, strict=True)
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_manifests_are_valid(folder: str) -> None:
+    found = rendered(ROOT / "deploy" / folder)
+    for manifest in found:
+        assert manifest["metadata"]["namespace"] == "seedtest"
+        if not manifest["apiVersion"].startswith("external-secrets.io/"):  # the operator's own kinds
+            validate(manifest)
+    assert len(found) >= 6
+
+
+def test_the_image_of_the_environment_is_that_of_every_pod() -> None:
+    images = {container["image"] for pod in pods().values() for container in pod["containers"]}
+    assert images == {literals()["SEEDTEST_IMAGE"]}
 
 
 def test_a_run_is_a_valid_job_with_the_rights_of_the_other_pods() -> None:
     job = run_job()
-    kubernetes_validate.validate(job, SERVER_VERSION, strict=True)
+    validate(job)
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert_least_rights(pod)
@@ -138,6 +147,14 @@ def literals() -> dict[str, str]:
     return dict(line.split("=", 1) for line in environment["literals"])
 
 
+def test_runs_have_the_image_of_the_code_that_defines_them() -> None:
+    """Also while an upgrade replaces it: the launcher's own image would come before that of the code location."""
+    assert "job_image" not in INSTANCE["run_launcher"]["config"]
+    (container,) = pods()["seedtest-code"]["containers"]
+    source = {"configMapKeyRef": {"name": "seedtest-environment", "key": "SEEDTEST_IMAGE"}}
+    assert {"name": "DAGSTER_CURRENT_IMAGE", "valueFrom": source} in container["env"]
+
+
 def test_what_the_instance_reads_from_the_environment_is_set() -> None:
     asked = set(re.findall(r"^ *env: (\w+)$", (KUBERNETES / "dagster.yaml").read_text(), re.MULTILINE))
     assert asked - {"DAGSTER_POSTGRES_URL"} <= set(literals())  # the URL holds a password: a secret
@@ -147,10 +164,20 @@ def test_the_image_is_made_of_what_the_build_may_see() -> None:
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
     seen = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = [line.split()[1:-1] for line in dockerfile.splitlines() if line.startswith("COPY ")]
-    sources = {source for line in copied for source in line if not source.startswith("--")} - {"/uv", "/opt/seedtest"}
-    assert sources == seen
+    sources = {Path(source) for line in copied if not line[0].startswith("--from") for source in line}
+    assert {name for name in seen if any(source.is_relative_to(name) for source in sources)} == seen
+    assert all(any(source.is_relative_to(name) for name in seen) for source in sources)
     assert all((ROOT / source).exists() for source in sources)
-    assert re.search(r"^USER 10001", dockerfile, re.MULTILINE)
+    assert re.findall(r"^USER .*", dockerfile, re.MULTILINE)[-1] == "USER 10001:10001"
+
+
+def test_the_image_has_the_packages_of_the_platform_and_none_of_the_tests() -> None:
+    """The Dockerfile leaves out the lines of the tests, and without R those of R."""
+    (without_tests,) = re.findall(r"sed -e '(.*?)' -e", (ROOT / "deploy" / "Dockerfile").read_text())
+    listed = (ROOT / "deploy" / "apt-packages.txt").read_text()
+    kept = subprocess.run(["sed", without_tests], input=listed, capture_output=True, text=True, check=True).stdout
+    names = {line.split()[0] for line in kept.splitlines() if not line.startswith("#")}
+    assert names == {"r-base-core", "r-cran-lme4", "r-cran-brms", "dpkg-dev", "g++", "make"}
 
 
 HOSTILE = [
@@ -208,7 +235,7 @@ def test_a_tag_of_a_run_changes_nothing_of_its_pod_but_its_size(config: dict[str
 def test_a_tag_of_a_run_may_change_the_size_of_its_pod() -> None:
     size = {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"cpu": "4", "memory": "16Gi"}}
     job = launched({"dagster-k8s/config": json.dumps({"container_config": {"resources": size}})})
-    kubernetes_validate.validate(job, SERVER_VERSION, strict=True)
+    validate(job)
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["resources"] == size
@@ -216,26 +243,16 @@ def test_a_tag_of_a_run_may_change_the_size_of_its_pod() -> None:
     assert container["image"] == "registry.example.com/seedtest:1"
 
 
-def test_the_proxy_that_logs_people_in_is_a_valid_sidecar() -> None:
-    """kustomize merges the patches by the names of containers and ports."""
-    folder = KUBERNETES / "oidc"
-    patches = yaml.safe_load((folder / "kustomization.yaml").read_text())["patches"]
-    base = {(m["kind"], m["metadata"]["name"]): m for m in manifests()}
-    for patch in (yaml.safe_load((folder / patch["path"]).read_text()) for patch in patches):
-        merged = base[patch["kind"], patch["metadata"]["name"]]
-        if patch["kind"] == "Deployment":
-            own, added = (m["spec"]["template"]["spec"]["containers"] for m in (merged, patch))
-            assert {c["name"] for c in own}.isdisjoint(c["name"] for c in added)
-            own += added
-        elif patch["kind"] == "Service":
-            assert merged["spec"]["ports"][0].keys() == patch["spec"]["ports"][0].keys()
-            merged["spec"]["ports"] = patch["spec"]["ports"]
-        else:
-            merged["spec"] |= patch["spec"]
-        kubernetes_validate.validate(merged, SERVER_VERSION, strict=True)
-        if patch["kind"] == "Deployment":
-            upstream = "--upstream=http://127.0.0.1:3000"
-            assert upstream in added[0]["args"], "a person's name is trusted inside the pod only"
+def test_the_proxy_that_logs_people_in_stands_before_the_ui() -> None:
+    manifests = rendered(ROOT / "deploy" / "oidc")
+    found = {(m["kind"], m["metadata"]["name"]): m["spec"] for m in manifests if "spec" in m}
+    containers = {c["name"]: c for c in pods_of(manifests)["seedtest-webserver"]["containers"]}
+    own, proxy = containers["webserver"], containers["oauth2-proxy"]
+    assert "--upstream=http://127.0.0.1:3000" in proxy["args"], "a person's name is trusted inside the pod only"
+    (port,) = found["Service", "seedtest-webserver"]["ports"]
+    assert (port["port"], port["targetPort"]) == (3000, 4180)
+    assert found["NetworkPolicy", "seedtest-webserver"]["ingress"] == [{"ports": [{"port": 4180}]}]
+    assert proxy["image"] != own["image"]
 
 
 def test_the_code_location_answers_to_the_platforms_pods_only() -> None:
@@ -298,3 +315,46 @@ def test_probes_use_a_name_that_the_guard_knows() -> None:
     (container,) = pods()["seedtest-webserver"]["containers"]
     for probe in ("readinessProbe", "startupProbe"):
         assert container[probe]["httpGet"]["httpHeaders"] == [{"name": "Host", "value": "localhost"}]
+
+
+def test_the_volume_gets_the_compiled_programs_once_and_secrets_become_variables(tmp_path: Path) -> None:
+    prepared, cache, secrets = tmp_path / "prepared", tmp_path / "cache", tmp_path / "secrets"
+    (prepared / "stan" / "growth-1").mkdir(parents=True)
+    (prepared / "stan" / "growth-1" / "growth").write_text("program")
+    (prepared / "build").write_text("1")
+    secrets.mkdir()
+    (secrets / "DATABASE_URL").write_text("postgresql://of a file")
+    (secrets / "s3.json").write_text("no variable")
+    script = (ROOT / "deploy" / "entry-point").read_text()
+    for place, here in (("/opt/seedtest-cache", prepared), ("/run/secrets", secrets)):
+        assert place in script
+        script = script.replace(place, str(here))
+
+    def start(*command: str) -> str:
+        environment = {"PATH": os.environ["PATH"], "SEEDTEST_CACHE_DIR": str(cache)}
+        done = subprocess.run(["sh", "-c", script, "entry", *command], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert start("sh", "-c", "echo $DATABASE_URL") == "postgresql://of a file\n"
+    copied = cache / "stan" / "growth-1" / "growth"
+    assert copied.read_text() == "program"
+    copied.write_text("a newer one of this volume")
+    start("true")
+    assert copied.read_text() == "a newer one of this volume"
+    (prepared / "build").write_text("2")
+    start("true")
+    assert copied.read_text() == "program"
+
+
+def test_every_secret_setting_is_in_a_secret_of_the_manifests() -> None:
+    """DATABASE_URL and the rest of what no ConfigMap may hold."""
+    declared = {
+        name
+        for group in GROUPS.values()
+        for name, field in group.variables().items()
+        if "SecretStr" in str(group.model_fields[field].annotation)
+    }
+    kept = {key for secret in rendered(KUBERNETES / "secrets") for key in secret["stringData"]}
+    assert declared <= kept
+    assert not declared & set(literals())

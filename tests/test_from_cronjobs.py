@@ -124,7 +124,7 @@ def test_a_deployed_platform_has_the_settings_of_the_cronjobs(name: str, value: 
 
 def test_the_deployed_settings_are_all_understood() -> None:
     known = {name for group in GROUPS.values() for name in group.variables()}
-    others = {"SEEDTEST_IMAGE", "SEEDTEST_NAMESPACE"}  # read by the instance
+    others = {"SEEDTEST_IMAGE", "SEEDTEST_NAMESPACE"}  # read by the manifests and the instance
     assert set(literals()) - known - others == set()
 
 

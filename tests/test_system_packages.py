@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts/install-system-packages"
-PACKAGES = ["r-base-core", "r-cran-lme4", "r-cran-brms", "g++", "make", "chromium", "pgbouncer"]
-PACKAGES += ["poppler-utils", "fonts-nanum"]
+PACKAGES = ["r-base-core", "r-cran-lme4", "r-cran-brms", "dpkg-dev", "g++", "make", "chromium"]
+PACKAGES += ["pgbouncer", "poppler-utils", "fonts-nanum"]
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def test_only_what_is_missing_is_installed(machine):
     debian(machine, ["r-base-core", "make"])
     result = run(machine)
     assert result.returncode == 0
-    assert "installing r-cran-lme4 r-cran-brms g++ chromium" in result.stdout
+    assert "installing r-cran-lme4 r-cran-brms dpkg-dev g++ chromium" in result.stdout
     assert calls(machine).splitlines() == [
         "apt-get -o DPkg::Lock::Timeout=120 update -qq",
         "apt-get -o DPkg::Lock::Timeout=120 install -y -qq --no-install-recommends "
-        "r-cran-lme4 r-cran-brms g++ chromium pgbouncer poppler-utils fonts-nanum",
+        "r-cran-lme4 r-cran-brms dpkg-dev g++ chromium pgbouncer poppler-utils fonts-nanum",
     ]
 
 
@@ -72,7 +72,10 @@ def test_without_rights_the_command_is_named(machine):
     debian(machine, ["make"], user_id=1000)
     result = run(machine)
     assert result.returncode == 1
-    assert "apt-get install --no-install-recommends r-base-core r-cran-lme4 r-cran-brms g++ chromium" in result.stderr
+    assert (
+        "apt-get install --no-install-recommends r-base-core r-cran-lme4 r-cran-brms dpkg-dev g++ chromium"
+        in result.stderr
+    )
 
 
 def test_without_apt_the_packages_are_named(machine):

@@ -22,6 +22,9 @@ from tests.schedules._on_kubernetes import POOL
 
 ROOT = Path(__file__).parents[2]
 DEPLOYED = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "dagster.yaml").read_text())
+COMPONENT = "app.kubernetes.io/component"
+_BUDGET = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "disruption.yaml").read_text())
+(PROTECTED,) = _BUDGET["spec"]["selector"]["matchExpressions"]
 GRACE_SECONDS = 3.0
 
 
@@ -109,6 +112,9 @@ def test_each_step_of_a_run_is_a_pod_of_its_own_size(
         "written": SMALL.resources,
         "reported": size_of("reports").resources,
     }
+    # Draining a node waits for what these labels select (deploy/kubernetes/disruption.yaml).
+    components = {job["spec"]["template"]["metadata"]["labels"][COMPONENT] for job in cluster.submitted}
+    assert components == set(PROTECTED["values"])
     (run_pod, *step_pods) = (job["spec"]["template"]["spec"] for job in cluster.submitted)
     assert run_pod["serviceAccountName"] == "seedtest-launcher"
     for pod in step_pods:

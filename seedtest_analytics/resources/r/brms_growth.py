@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from seedtest_analytics.resources.r.caller import RCaller
+from seedtest_analytics.resources.stan.executables import default_cache_dir
 from seedtest_analytics.stats.growth.priors import GrowthPriors, HalfCauchy, Normal
 from seedtest_analytics.stats.mixed_model.brms_draws import BrmsDraws, check_growth_rows
 from seedtest_analytics.stats.mixed_model.data import Family
@@ -54,6 +55,11 @@ class BrmsOptions:
     seed: int = 42
     cores: int = 1
     timeout_seconds: float | None = None
+
+
+def brms_cache_folder() -> Path:
+    """Where the compiled models are kept."""
+    return default_cache_dir() / "brms"
 
 
 def sample_growth_with_brms(r: RCaller, rows: pd.DataFrame, *, options: BrmsOptions) -> BrmsDraws:

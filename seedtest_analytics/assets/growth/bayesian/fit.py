@@ -10,9 +10,8 @@ import pandas as pd
 
 from seedtest_analytics.assets.growth.bayesian.scores import WeeklyScores
 from seedtest_analytics.assets.growth.failures import model_failures
-from seedtest_analytics.resources.r.brms_growth import BrmsOptions, sample_growth_with_brms
+from seedtest_analytics.resources.r.brms_growth import BrmsOptions, brms_cache_folder, sample_growth_with_brms
 from seedtest_analytics.resources.r.resource import RResource
-from seedtest_analytics.resources.stan.executables import default_cache_dir
 from seedtest_analytics.resources.stan.resource import StanResource
 from seedtest_analytics.settings import GrowthSettings, SettingsError
 from seedtest_analytics.stats.growth.binomial import default_draws, fit_binomial
@@ -143,7 +142,7 @@ def _fit_brms(scores: WeeklyScores, settings: GrowthSettings, *, priors: GrowthP
         data = growth_data(scores.student, scores.week, score=scores.score)
         rows |= {"score": scores.score}
     options = BrmsOptions(
-        default_cache_dir() / "brms",
+        brms_cache_folder(),
         settings.family,
         priors=priors,
         n_chains=settings.n_chains,
