@@ -27,6 +27,7 @@ from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.resources.r.resource import RResource
+from seedtest_analytics.resources.shard_results import SHARD_RESULTS, ShardResults
 from seedtest_analytics.resources.stan.resource import StanResource
 from seedtest_analytics.schedules import alerts, chain, jobs, report_uploads, run_history
 from seedtest_analytics.schedules import exam_results as sensors
@@ -66,6 +67,7 @@ def default_resources() -> dict[str, Any]:
         "stan": StanResource(),
         "r": RResource(),
         "io_manager": NoValues(),
+        SHARD_RESULTS: ShardResults(),
     }
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
 from dagster._config import process_config, resolve_to_config_type
 from dagster._config.pythonic_config import conversion_utils
 from dagster._core.definitions.observe import observe
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
-from dagster._core.events import EngineEventData, RunFailureReason
+from dagster._core.events import DagsterEventType, EngineEventData, RunFailureReason
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, LaunchRunContext, WorkerStatus
@@ -49,7 +50,9 @@ __all__ = [
     "cron_string_iterator",
     "default_instance_parts",
     "empty_workspace",
+    "handled_output_metadata",
     "latest_checks",
+    "look_after_steps_each_second",
     "monitor_runs",
     "newest_attempt",
     "observe",
@@ -156,6 +159,16 @@ def latest_checks(
     }
 
 
+def handled_output_metadata(instance: DagsterInstance, run_id: str, *, step: str) -> Mapping[str, Any]:
+    """Metadata that the I/O manager of a step's only output kept with its newest event in a run."""
+    entries = instance.all_logs(run_id, of_type=DagsterEventType.HANDLED_OUTPUT)
+    events = [entry.dagster_event for entry in entries if entry.step_key == step]
+    newest = events[-1] if events else None
+    if newest is None:
+        raise LookupError(f"run {run_id} kept no result of the step {step}")
+    return newest.event_specific_data.metadata  # type: ignore[union-attr]
+
+
 def newest_attempt(instance: DagsterInstance, key: AssetKey) -> str | None:
     """The newest run that planned to materialise an asset."""
     planned = instance.event_log_storage.get_latest_planned_materialization_info(key)
@@ -181,6 +194,14 @@ def monitor_runs(instance: DagsterInstance, logger: logging.Logger) -> list[Any]
 def reconstructable_job(module: str, job: str, *, folder: str) -> ReconstructableJob:
     """A job of the definitions ``defs`` of a module, as a launcher passes it to a run's process; for tests."""
     return ReconstructableRepository.for_module(module, "defs", folder).get_reconstructable_job(job)
+
+
+def look_after_steps_each_second() -> None:
+    """Let executors that start pods ask for dead ones each second instead of every 20 seconds, for tests."""
+    from dagster._core.executor.step_delegating import StepDelegatingExecutor
+
+    made = partialmethod(StepDelegatingExecutor.__init__, check_step_health_interval_seconds=1)
+    StepDelegatingExecutor.__init__ = made  # type: ignore[method-assign, assignment]
 
 
 _LONGEST_SLEEP_SECONDS = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from seedtest_analytics.assets.report_readers import load_readers
 from seedtest_analytics.database.sql_files import statement
@@ -47,12 +47,6 @@ def cohort_rows(connection: Connection, week: Week) -> list[CohortRow]:
         )
         for row in found
     ]
-
-
-def recorded_cohorts(engine: Engine, week: Week) -> list[CohortRow]:
-    """The same in a separate connection."""
-    with engine.connect() as connection:
-        return cohort_rows(connection, week)
 
 
 def relative(url: str) -> str:

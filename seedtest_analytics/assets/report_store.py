@@ -11,13 +11,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, text
 
-from seedtest_analytics.database.engine import locked_transaction
+from seedtest_analytics.assets.framework.shards import WHOLE, Shard
 from seedtest_analytics.database.publish import Published, publish, staged_from_frame
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.resources.store.base import ObjectStore, ObjectStoreError
 from seedtest_analytics.resources.store.keys import COHORTS, ReportKey
-from seedtest_analytics.resources.store.uploads import Delivery, deliver_waiting
-from seedtest_analytics.resources.store.waiting import WaitingReports
+from seedtest_analytics.resources.store.uploads import Delivery
 from seedtest_analytics.tables.reports import cohort_report, report_artifacts, report_pages
 
 SQL = "reports/artifacts.sql"
@@ -62,6 +61,8 @@ def row_of(delivery: Delivery, store: ObjectStore) -> dict[str, Any]:
         "size_bytes": delivery.size_bytes,
         "renderer": delivery.renderer,
         "language": delivery.language,
+        # A report that an earlier release left waiting has no digest of its inputs.
+        "inputs": None,
         **delivery.note,
     }
 
@@ -77,6 +78,7 @@ def page_row_of(delivery: Delivery, store: ObjectStore) -> dict[str, Any]:
         "url": store.url(key),
         "sha256": delivery.sha256,
         "size_bytes": delivery.size_bytes,
+        "inputs": delivery.note.get("inputs"),
     }
 
 
@@ -118,13 +120,17 @@ def publish_cohorts(
     return _publish(connection, cohort_report, rows=rows, columns=COHORT_COLUMNS, partition=partition, **parameters)
 
 
-def record(connection: Connection, deliveries: Sequence[Delivery], *, store: ObjectStore) -> None:
-    """Publish the rows of stored reports and pages; other rows stay."""
+def record(
+    connection: Connection, deliveries: Sequence[Delivery], *, store: ObjectStore
+) -> tuple[Published, Published]:
+    """Publish the rows of stored reports and pages; other rows stay. The counts are those of the students' two tables."""
     cohorts = [delivery for delivery in deliveries if delivery.key.name in COHORTS]
     reports, pages = apart([delivery for delivery in deliveries if delivery.key.name not in COHORTS])
     publish_cohorts(connection, [cohort_row_of(delivery, store) for delivery in cohorts])
-    publish_rows(connection, [row_of(delivery, store) for delivery in reports])
-    publish_pages(connection, [page_row_of(delivery, store) for delivery in pages])
+    return (
+        publish_rows(connection, [row_of(delivery, store) for delivery in reports]),
+        publish_pages(connection, [page_row_of(delivery, store) for delivery in pages]),
+    )
 
 
 def apart(deliveries: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
@@ -150,13 +156,20 @@ def _publish(
 
 
 def untrue_rows(
-    engine: Engine, store: ObjectStore, *, week_start: dt.date, report_format: str, verified: Collection[str]
+    engine: Engine,
+    store: ObjectStore,
+    *,
+    week_start: dt.date,
+    report_format: str,
+    verified: Collection[str],
+    shard: Shard = WHOLE,
 ) -> list[str]:
-    """Students whose row of the week has no object with its digest, among those that were not ``verified``.
+    """Students of the shard whose row of the week has no object with its digest, among those that were not ``verified``.
 
     Raises :class:`ObjectStoreError` if the store does not say.
     """
-    parameters = {"week_start": week_start, "format": report_format, "verified": list(verified)}
+    parameters: dict[str, Any] = {"week_start": week_start, "format": report_format, "verified": list(verified)}
+    parameters |= shard.parameters
     with engine.connect() as connection:
         rows = connection.execute(statement(SQL, "of_week"), parameters).all()
 
@@ -194,12 +207,17 @@ def orphan_examples(connection: Connection, limit: int) -> list[tuple[str, str]]
     return [(row.kind, row.url) for row in connection.execute(statement(SQL, "examples"), {"most": limit})]
 
 
-def row_names(users: Sequence[str], week_start: dt.date) -> str:
-    """Students' rows of weekly_kpi as a condition that finds them, without their ids."""
-    digests = [hashlib.md5(user.encode(), usedforsecurity=False).hexdigest() for user in users[:NAMED_ROWS]]
-    listed = ", ".join(f"'{digest}'" for digest in digests)
-    condition = f"= {listed}" if len(digests) == 1 else f"in ({listed})"
-    more = f" and {len(users) - NAMED_ROWS:,} more" if len(users) > NAMED_ROWS else ""
+def row_digest(user_id: str) -> str:
+    """A student's id as a message may show it."""
+    return hashlib.md5(user_id.encode(), usedforsecurity=False).hexdigest()
+
+
+def row_names(digests: Sequence[str], week_start: dt.date, *, total: int | None = None) -> str:
+    """Students' rows of weekly_kpi as a condition that finds them, without their ids; ``total``: how many there are."""
+    shown, total = digests[:NAMED_ROWS], len(digests) if total is None else total
+    listed = ", ".join(f"'{digest}'" for digest in shown)
+    condition = f"= {listed}" if len(shown) == 1 else f"in ({listed})"
+    more = f" and {total - len(shown):,} more" if total > len(shown) else ""
     return f"weekly_kpi where week_start = '{week_start}' and md5(user_id) {condition}{more}"
 
 
@@ -211,28 +229,3 @@ def judge_store(engine: Engine, store: ObjectStore) -> tuple[bool, str]:
     except ObjectStoreError as error:
         return False, f"not known: {error}"
     return found.are_none, str(found)
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """What a delivery of waiting reports did; ``refusal`` is the first reason for a report that still waits."""
-
-    stored: int
-    still_waiting: int
-    refusal: ObjectStoreError | None
-
-
-def deliver(engine: Engine, store: ObjectStore, *, waiting: WaitingReports, patience_seconds: float) -> Delivered:
-    """Store and record the reports that wait on disk, without rendering them again."""
-
-    def record_one(delivery: Delivery) -> None:
-        with locked_transaction(engine, f"report_artifacts:{delivery.key.week_start}") as connection:
-            record(connection, [delivery], store=store)
-
-    deliveries = list(deliver_waiting(store, waiting, record=record_one, patience_seconds=patience_seconds))
-    refusals = [delivery.refusal for delivery in deliveries if delivery.refusal is not None]
-    return Delivered(
-        stored=sum(delivery.is_stored for delivery in deliveries),
-        still_waiting=len(waiting.names()),
-        refusal=refusals[0] if refusals else None,
-    )

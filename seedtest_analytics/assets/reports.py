@@ -1,7 +1,7 @@
 """Reports: one report for each student and week, rendered from the `.qmd` and put into the object store."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -13,31 +13,16 @@ from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.preview import markdown_table
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
+from seedtest_analytics.assets.framework.shards import Result, Shard, sharded_asset
 from seedtest_analytics.assets.framework.untrusted import escaped
-from seedtest_analytics.assets.report_documents import documents, note_of
-from seedtest_analytics.assets.report_index import recorded_cohorts, relative
-from seedtest_analytics.assets.report_store import (
-    apart,
-    judge_store,
-    page_row_of,
-    publish_pages,
-    publish_rows,
-    row_names,
-    row_of,
-    untrue_rows,
-)
-from seedtest_analytics.database.publish import Published
+from seedtest_analytics.assets.report_index import index_file
+from seedtest_analytics.assets.report_store import judge_store, record, row_names
+from seedtest_analytics.assets.report_work import WeekResult, render_week, total
 from seedtest_analytics.partitions import WEEKLY, Week
-from seedtest_analytics.reporting.document import ReportDocument
-from seedtest_analytics.reporting.index_page import CohortRow, IndexRow, index_page, index_row
-from seedtest_analytics.reporting.recommendations import recommendations
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.postgres import PostgresResource
-from seedtest_analytics.resources.quarto.renderer import RenderedReport, RenderFailure, template_folder
 from seedtest_analytics.resources.quarto.resource import QuartoResource
-from seedtest_analytics.resources.store.base import ObjectStore, ObjectStoreError
-from seedtest_analytics.resources.store.keys import ReportFile, ReportKey
-from seedtest_analytics.resources.store.uploads import Delivery
+from seedtest_analytics.resources.store.base import ObjectStoreError
 from seedtest_analytics.settings import ReportSettings, load_settings
 from seedtest_analytics.tables.reports import report_artifacts, report_pages
 
@@ -47,8 +32,6 @@ ALL_RENDERED = Check(
 )
 ALL_STORED = Check("all_stored", "The store has every report of the week, with the digest of its row.")
 NO_ORPHANS = Check("no_orphans", "Every row of report_artifacts has its object in the store, and every object its row.")
-_SHOWN_FAILURES = 5
-_SHOWN_LINKS = 3
 
 
 @overrides(ReportSettings)
@@ -56,36 +39,32 @@ class ReportOptions(RunOptions):
     """Options of a report run."""
 
 
-@dataclass
-class _Rendered:
-    """The result of a week's rendering so far: what is stored and what is not, and messages of failures."""
-
-    stored: list[Delivery] = field(default_factory=list)
-    n_silent: int = 0
-    """Students without an answer who get no report by the settings."""
-    failures: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    """Students whose report could not be made."""
-    waiting: list[Delivery] = field(default_factory=list)
-    """Reports that are on disk because the store did not take them."""
-    untrue: list[tuple[str, str]] = field(default_factory=list)
-    """Students and formats whose earlier row has no object any more."""
-    unverified: str | None = None
-    """Why the store does not say whether earlier rows of the week are true."""
-    refusal: str | None = None
-    """Why a report can be neither stored nor kept on disk; the rest of the week was not tried."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Every report of the week was made and stored."""
-        return not self.failures and not self.waiting and self.refusal is None
-
-    def skip(self) -> None:
-        """Count a student who gets no report by the settings."""
-        self.n_silent += 1
+def render_shard(
+    context: dg.AssetExecutionContext,
+    config: ReportOptions,
+    *,
+    shard: Shard,
+    postgres: PostgresResource,
+    object_store: ObjectStoreResource,
+    quarto: QuartoResource,
+) -> Result:
+    """Render and store the reports of a shard's students in each week of the run."""
+    settings = load_settings().reports.overridden_by(config.model_dump())
+    done: Result = {}
+    for week in weeks(context, config):
+        result = render_week(
+            postgres, object_store, quarto=quarto, week=week, settings=settings, shard=shard, dry=is_dry_run(config)
+        )
+        for message in result.failures:
+            context.log.error(message)
+        done[week.key] = result.as_json()
+        if result.refusal is not None:
+            break
+    return done
 
 
-@dg.multi_asset(
+@sharded_asset(
+    render_shard,
     **declared(
         TableSpec(
             report_artifacts,
@@ -121,256 +100,147 @@ class _Rendered:
         ],
         partitions_def=WEEKLY,
         pool="report_rendering",
-    )
+        are_weeks_independent=True,
+    ),
 )
 def weekly_report(
     context: dg.AssetExecutionContext,
     config: ReportOptions,
     *,
+    results: Iterable[Result],
     postgres: PostgresResource,
     object_store: ObjectStoreResource,
-    quarto: QuartoResource,
 ) -> Iterator[Any]:
-    """Render and store the reports of each week of the run."""
-    yield from report(context, _weeks(context, config, postgres=postgres, object_store=object_store, quarto=quarto))
+    """List and report the reports of each week of the run."""
+    outcomes = _weeks(context, config, results=results, postgres=postgres, object_store=object_store)
+    yield from report(context, outcomes)
 
 
 def _weeks(
     context: dg.AssetExecutionContext,
     config: ReportOptions,
     *,
+    results: Iterable[Result],
     postgres: PostgresResource,
     object_store: ObjectStoreResource,
-    quarto: QuartoResource,
 ) -> Iterator[Outcome]:
     settings = load_settings().reports.overridden_by(config.model_dump())
     dry = is_dry_run(config)
+    shards = list(results)
     problems, is_worth_another_try = [], True
     for week in weeks(context, config):
-        rendered = _render_week(postgres, object_store, quarto=quarto, week=week, settings=settings, dry=dry)
-        for message in rendered.failures[:_SHOWN_FAILURES]:
-            context.log.error(message)
-        problems += _problem(week, rendered)
-        yield from _publish_week(
-            postgres, week, store=object_store.store(), settings=settings, rendered=rendered, dry=dry
-        )
-        is_worth_another_try &= not rendered.waiting and rendered.refusal is None
-        is_worth_another_try &= bool(rendered.stored or rendered.failures)
-        if rendered.refusal is not None:
+        found = total([WeekResult.from_json(shard[week.key]) for shard in shards if week.key in shard])
+        if found.made and settings.max_users is None and not dry:
+            found = _with_list(found, week, settings=settings, postgres=postgres, object_store=object_store)
+        problems += problem(week, found)
+        yield _reports_outcome(week, found, dry=dry)
+        yield Outcome(found.pages, {}, partition=week.key, is_dry_run=dry)
+        is_worth_another_try &= not found.waiting and found.refusal is None and bool(found.made or found.failed)
+        if found.refusal is not None:
             break
     # The finished reports are published. The run still fails, so that somebody learns of the others.
     if problems:
-        # Another try would render everything again, free no disk and create no missing KPI. What waits on disk is stored
-        # by the job upload_waiting_reports.
-        raise dg.Failure("; ".join(problems), allow_retries=is_worth_another_try)
+        # Another try would free no disk, create no missing KPI, and find the shards done. What waits on disk is stored by
+        # the job upload_waiting_reports.
+        raise dg.Failure("; ".join(problems), allow_retries=is_worth_another_try and len(shards) == 1)
 
 
-def _problem(week: Week, rendered: _Rendered) -> list[str]:
-    made, failed, waiting = _n_students(rendered.stored), len(rendered.failures), _n_students(rendered.waiting)
-    total = made + failed + waiting
-    found = []
-    if rendered.refusal is not None:
-        found.append(f"{made:,} reports are stored and recorded, the others are unchanged; {rendered.refusal}")
-    if waiting:
-        found.append(
-            f"{waiting:,} of {total:,} reports wait on disk until the store takes them (`seedtest report upload`, or the "
-            f"job upload_waiting_reports): {row_names([d.key.user_id for d in rendered.waiting], week.start)}; "
-            f"{rendered.waiting[0].refusal}{_earlier_text(rendered)}"
-        )
-    if failed:
-        names = f" ({row_names(rendered.missing, week.start)})" if rendered.missing else ""
-        found.append(f"{failed:,} of {total:,} reports could not be made{names}; {rendered.failures[0]}")
-    if not total and not found and not rendered.n_silent:
-        found.append("no student has KPIs, so there is nothing to report; compute the KPIs first")
-    return [f"week of {week.key}: {text}" for text in found]
-
-
-def _render_week(
+def _with_list(
+    found: WeekResult,
+    week: Week,
+    *,
+    settings: ReportSettings,
     postgres: PostgresResource,
     object_store: ObjectStoreResource,
-    *,
-    quarto: QuartoResource,
-    week: Week,
-    settings: ReportSettings,
-    dry: bool,
-) -> _Rendered:
-    rendered = _Rendered()
-    store = object_store.store()
-    pages = ("family", "teacher") if settings.teacher_pages else ("family",)
-    notes: dict[str, tuple[dict[str, Any], IndexRow]] = {}
-    index: list[IndexRow] = []
-    with (
-        quarto.open(settings.parallel, pages=pages, formats=settings.formats) as renderer,
-        object_store.uploads() as uploads,
-    ):
-        found = documents(
-            postgres.engine, week, settings=settings, withhold=rendered.failures.append, skip=rendered.skip
-        )
-        put = uploads.pretend if dry else uploads.put
+) -> WeekResult:
+    """The week's result after its list is stored and recorded."""
+    with postgres.engine.connect() as connection:
+        file = index_file(connection, week, store=object_store.store(), settings=settings)
+    if file is None:
+        return found
+    with object_store.uploads() as uploads:
         try:
-            for outcome in renderer.render_many(_noted(found, notes, language=settings.language)):
-                note, row = notes.pop(outcome.user_id)
-                if isinstance(outcome, RenderFailure):
-                    rendered.failures.append(outcome.message)
-                    rendered.missing.append(outcome.user_id)
-                else:
-                    files = list(files_of(outcome, note))
-                    for file in files:
-                        put(file)
-                    index.append(replace(row, links=tuple(_relative_link(file.key, store) for file in files)))
-            if index and settings.max_users is None:
-                cohorts = recorded_cohorts(postgres.engine, week)
-                put(_index_file(week, index, language=settings.language, cohorts=cohorts))
+            uploads.put(file)
             uploads.finish()
         except ObjectStoreError as error:
-            rendered.refusal = str(error)
-    deliveries = sorted(uploads.deliveries, key=lambda d: (d.key.user_id, d.key.name, d.key.format))
-    rendered.stored = [delivery for delivery in deliveries if delivery.is_stored]
-    rendered.waiting = [delivery for delivery in deliveries if not delivery.is_stored]
-    if not dry and not rendered.is_whole:
-        _look_at_earlier_rows(postgres, store, week=week, settings=settings, rendered=rendered)
-    return rendered
+            return replace(found, refusal=found.refusal or str(error))
+    (delivery,) = uploads.deliveries
+    if delivery.refusal is not None:
+        return found
+    with postgres.transaction(f"report_artifacts:{week.key}") as connection:
+        _, pages = record(connection, [delivery], store=object_store.store())
+    return found + WeekResult(pages=pages)
 
 
-def _noted(
-    found: Iterator[ReportDocument], notes: dict[str, tuple[dict[str, Any], IndexRow]], *, language: str
-) -> Iterator[ReportDocument]:
-    """The documents; ``notes`` gets what is recorded of each, and its row in the list, which is in ``language``."""
-    for document in found:
-        note = note_of(document)
-        row = index_row(document, recommendations(document), language=language, needs_help=note["needs_help"])
-        notes[document.user_id] = note, row
-        yield document
-
-
-def _relative_link(key: ReportKey, store: ObjectStore) -> tuple[str, str]:
-    """Kind and address of a file as the list links it: relative, so that it holds in a folder and in a bucket."""
-    kind = "pdf" if key.format == "pdf" else "family" if key.name == "report" else key.name
-    return kind, relative(store.url(key))
-
-
-def _index_file(week: Week, rows: list[IndexRow], *, language: str, cohorts: Sequence[CohortRow]) -> ReportFile:
-    """The list of the week's reports."""
-    style = (template_folder() / "theme.css").read_text(encoding="utf-8")
-    content = index_page(week.start, rows, language=language, style=style, cohorts=cohorts).encode()
-    return ReportFile(ReportKey("", week.start, name="index"), content, renderer="embedded", language=language)
-
-
-def files_of(report: RenderedReport, note: dict[str, Any]) -> Iterator[ReportFile]:
-    """The files of one student; only the family's report records the advice."""
-    language, columns = note["language"], {key: value for key, value in note.items() if key != "language"}
-    for page in report.pages:
-        is_family = page.page == "family"
-        format_: Any = page.format
-        key = ReportKey(report.user_id, report.week_start, format=format_, name="report" if is_family else "teacher")
-        yield ReportFile(
-            key, page.content, renderer=report.renderer, language=language, note=columns if is_family else {}
+def problem(week: Week, found: WeekResult) -> list[str]:
+    """What is missing of a week's reports, and why."""
+    everybody = found.made + found.failed + found.waiting
+    texts = []
+    if found.refusal is not None:
+        texts.append(f"{found.made:,} reports are stored and recorded, the others are unchanged; {found.refusal}")
+    if found.waiting:
+        texts.append(
+            f"{found.waiting:,} of {everybody:,} reports wait on disk until the store takes them (`seedtest report upload`, "
+            f"or the job upload_waiting_reports): {row_names(found.waiting_of, week.start, total=found.waiting)}; "
+            f"{found.waiting_because}{_earlier_text(found)}"
         )
+    if found.failed:
+        names = f" ({row_names(found.missing, week.start)})" if found.missing else ""
+        texts.append(f"{found.failed:,} of {everybody:,} reports could not be made{names}; {found.failures[0]}")
+    if not everybody and not texts and not found.silent:
+        texts.append("no student has KPIs, so there is nothing to report; compute the KPIs first")
+    return [f"week of {week.key}: {text}" for text in texts]
 
 
-def _look_at_earlier_rows(
-    postgres: PostgresResource, store: ObjectStore, *, week: Week, settings: ReportSettings, rendered: _Rendered
-) -> None:
-    """Find rows of earlier runs that are not true any more: their bucket or their object is gone."""
-    refusal = next((delivery.refusal for delivery in rendered.waiting), None)
-    if refusal is not None and refusal.code != "NoSuchBucket":
-        rendered.unverified = str(refusal)
-        return
-    reports, _ = apart(rendered.stored)
-    try:
-        for format_ in settings.formats:
-            verified = [delivery.key.user_id for delivery in reports if delivery.key.format == format_]
-            untrue = untrue_rows(
-                postgres.engine, store, week_start=week.start, report_format=format_, verified=verified
-            )
-            rendered.untrue += [(user_id, format_) for user_id in untrue]
-    except ObjectStoreError as error:
-        rendered.unverified = str(error)
-
-
-def _n_students(deliveries: Sequence[Delivery]) -> int:
-    return len({delivery.key.user_id for delivery in apart(deliveries)[0]})
-
-
-def _publish_week(
-    postgres: PostgresResource,
-    week: Week,
-    *,
-    store: ObjectStore,
-    settings: ReportSettings,
-    rendered: _Rendered,
-    dry: bool,
-) -> Iterator[Outcome]:
-    reports, teachers = apart(rendered.stored)
-    is_all = settings.max_users is None and rendered.is_whole
-    partition = "t.week_start = :week_start AND t.format = ANY(:formats)"
-    parameters: dict[str, Any] = {"week_start": week.start, "formats": list(settings.formats)}
-    if not is_all:
-        partition += " AND (t.user_id, t.format) IN (SELECT * FROM unnest(CAST(:users AS text[]), CAST(:of AS text[])))"
-        users, formats = zip(*rendered.untrue, strict=True) if rendered.untrue else ((), ())
-        parameters |= {"users": list(users), "of": list(formats)}
-    of_pages: dict[str, Any] = {
-        "partition": "t.week_start = :week_start AND t.page IN ('teacher', 'index')",
-        "week_start": week.start,
-    }
-    with postgres.transaction(f"report_artifacts:{week.key}", is_dry_run=dry) as connection:
-        rows = [row_of(delivery, store) for delivery in reports]
-        published = publish_rows(connection, rows, partition=partition, **parameters)
-        page_rows = [page_row_of(delivery, store) for delivery in teachers]
-        pages = publish_pages(connection, page_rows, **(of_pages if is_all else {}))
-    yield _reports_outcome(published, week, rows=rows, rendered=rendered, dry=dry)
-    yield Outcome(pages, {}, partition=week.key, is_dry_run=dry)
-
-
-def _reports_outcome(
-    published: Published, week: Week, *, rows: list[dict[str, Any]], rendered: _Rendered, dry: bool
-) -> Outcome:
-    made, waiting, failed = _n_students(rendered.stored), _n_students(rendered.waiting), len(rendered.failures)
+def _reports_outcome(week: Week, found: WeekResult, *, dry: bool) -> Outcome:
     summary = markdown_table(
         [
-            "students",
-            "failed",
+            "rendered",
+            "unchanged",
             "waiting",
+            "failed",
             "files new or changed",
-            "megabytes",
+            "megabytes rendered",
             "languages",
             "renderer",
             "no report: no answers",
         ],
         [
             [
-                made,
-                failed,
-                waiting,
-                published.inserted + published.updated,
-                sum(delivery.size_bytes for delivery in (*rendered.stored, *rendered.waiting)) / 1e6,
-                ", ".join(sorted({str(row["language"]) for row in rows})),
-                ", ".join(sorted({row["renderer"] for row in rows})),
-                rendered.n_silent,
+                found.rendered,
+                found.unchanged,
+                found.waiting,
+                found.failed,
+                found.reports.inserted + found.reports.updated,
+                found.size_bytes / 1e6,
+                ", ".join(found.languages),
+                ", ".join(found.renderers),
+                found.silent,
             ]
         ],
     )
+    counts = {"rendered": found.rendered, "unchanged": found.unchanged, "waiting": found.waiting}
     checks = [
         ALL_RENDERED.judged(
-            f"{made + waiting:,} reports, {failed:,} failed",
-            is_passed=failed == 0,
-            metadata={"reports": made + waiting, "failed": failed},
+            f"{found.rendered + found.waiting:,} reports rendered, {found.unchanged:,} unchanged, {found.failed:,} failed",
+            is_passed=found.failed == 0,
+            metadata={**counts, "failed": found.failed},
         ),
         ALL_STORED.judged(
-            f"{made:,} reports stored, {waiting:,} wait on disk{_earlier_text(rendered)}",
-            is_passed=not waiting and rendered.refusal is None,
-            metadata={"stored": made, "waiting": waiting, "rows_removed": len(rendered.untrue)},
+            f"{found.made:,} reports stored, {found.waiting:,} wait on disk{_earlier_text(found)}",
+            is_passed=not found.waiting and found.refusal is None,
+            metadata={"stored": found.made, "waiting": found.waiting, "rows_removed": found.n_untrue},
         ),
     ]
-    metadata = {"summary": summary, **_links([row["url"] for row in rows])}
-    return Outcome(published, metadata, checks=checks, partition=week.key, is_dry_run=dry, key=("weekly_report",))
+    metadata = {"summary": summary, **counts, **_links(found.urls)}
+    return Outcome(found.reports, metadata, checks=checks, partition=week.key, is_dry_run=dry, key=("weekly_report",))
 
 
-def _earlier_text(rendered: _Rendered) -> str:
-    if rendered.unverified:
-        return f"; earlier rows of the week are not verified: {rendered.unverified}"
-    if rendered.untrue:
-        return f"; {len(rendered.untrue):,} earlier rows had no object any more and were removed"
+def _earlier_text(found: WeekResult) -> str:
+    if found.unverified:
+        return f"; earlier rows of the week are not verified: {found.unverified}"
+    if found.n_untrue:
+        return f"; {found.n_untrue:,} earlier rows had no object any more and were removed"
     return ""
 
 
@@ -379,7 +249,7 @@ def _links(urls: Sequence[str]) -> dict[str, dg.MetadataValue]:
     if not urls:
         return {}
     folder = urls[0].rpartition("/reports/")[0] + "/reports"
-    examples = {f"example_{number}": _link(url) for number, url in enumerate(urls[:_SHOWN_LINKS], start=1)}
+    examples = {f"example_{number}": _link(url) for number, url in enumerate(urls, start=1)}
     return {"folder": _link(folder), **examples}
 
 

@@ -94,7 +94,7 @@ def render_command(
 @report_app.command("upload")
 def upload_command() -> None:
     """Store the reports that wait on disk since an outage of the store, without rendering them again."""
-    from seedtest_analytics.assets.report_store import deliver
+    from seedtest_analytics.assets.report_waiting import deliver
     from seedtest_analytics.resources.object_store import store_for, waiting_for
 
     storage = load_settings().storage
@@ -105,7 +105,13 @@ def upload_command() -> None:
     if load_settings().platform.dry_run:
         typer.echo(f"DRY_RUN is set: {len(waiting.names()):,} reports go on waiting")
         return
-    done = deliver(migrated_engine(), store_for(storage), waiting=waiting, patience_seconds=storage.patience_secs)
+    done = deliver(
+        migrated_engine(),
+        store_for(storage),
+        waiting=waiting,
+        patience_seconds=storage.patience_secs,
+        settings=load_settings().reports,
+    )
     typer.echo(f"{done.stored:,} reports stored, {done.still_waiting:,} still wait")
     if done.refusal is not None:
         Console(stderr=True, emoji=False).print(plain(str(done.refusal)), highlight=False, soft_wrap=True)
@@ -145,21 +151,23 @@ def _key(user: str, day: dt.datetime) -> ReportKey:
 def _rendered(user: str, week: Week) -> list[ReportFile]:
     """The report's files, the family's first. Raises typer.BadParameter without a row of weekly_kpi, or for a bad one."""
     from seedtest_analytics.assets.report_documents import documents, note_of
-    from seedtest_analytics.assets.reports import files_of
+    from seedtest_analytics.assets.report_inputs import Inputs
+    from seedtest_analytics.assets.report_work import files_of
     from seedtest_analytics.resources.quarto.errors import ReportError
     from seedtest_analytics.resources.quarto.resource import QuartoResource
 
-    settings, withheld = load_settings().reports, list[str]()
+    storage, settings, withheld = load_settings().storage, load_settings().reports, list[str]()
     found = list(
         documents(migrated_engine(), week, settings=settings, withhold=withheld.append, skip=lambda: None, user_id=user)
     )
     if not found:
         reason = f"that student has no KPIs in the week of {week.key}; compute them first"
         raise typer.BadParameter(withheld[0] if withheld else reason)
-    pages = ("family", "teacher") if settings.teacher_pages else ("family",)
-    with QuartoResource().open(1, pages=pages, formats=settings.formats) as renderer:
+    document = found[0].document
+    with QuartoResource().open(1, pages=settings.pages, formats=settings.formats) as renderer:
         try:
-            made = renderer.render(found[0])
+            made = renderer.render(document)
         except ReportError as error:
             raise typer.BadParameter(str(error)) from None
-    return list(files_of(made, note_of(found[0])))
+        inputs = Inputs(renderer.renderer, settings, storage=storage).digest(document)
+    return list(files_of(made, {**note_of(document), "inputs": inputs}))

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seedtest_analytics.reporting import wording
-from seedtest_analytics.reporting.advice_words import words
-from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.reporting.html import name, paragraph, table, text
 from seedtest_analytics.reporting.language import current, say, say_n, speaking
-from seedtest_analytics.reporting.recommendations import Recommendation
 
 _CSP = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -34,13 +31,6 @@ class CohortRow:
     name: str
     students: int | None
     links: tuple[tuple[str, str], ...] = ()
-
-
-def index_row(document: ReportDocument, made: Sequence[Recommendation], *, language: str, needs_help: bool) -> IndexRow:
-    """A student's line without its links, in the language of the index."""
-    with speaking(language):
-        step = words(made[0], document)[0] if made else "–"
-    return IndexRow(document.student, step, needs_help)
 
 
 def index_page(

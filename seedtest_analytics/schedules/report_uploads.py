@@ -3,7 +3,7 @@
 # Without postponed annotations: Dagster reads an op's resources from them.
 import dagster as dg
 
-from seedtest_analytics.assets.report_store import deliver
+from seedtest_analytics.assets.report_waiting import deliver
 from seedtest_analytics.partitions import PLATFORM
 from seedtest_analytics.resources.object_store import ObjectStoreResource, waiting_for
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -22,8 +22,14 @@ def store_waiting_reports(
     if load_settings().platform.dry_run:
         context.log.info(f"DRY_RUN is set: {len(waiting.names()):,} reports go on waiting")
         return
-    patience = load_settings().storage.patience_secs
-    done = deliver(postgres.engine, object_store.store(), waiting=waiting, patience_seconds=patience)
+    settings = load_settings()
+    done = deliver(
+        postgres.engine,
+        object_store.store(),
+        waiting=waiting,
+        patience_seconds=settings.storage.patience_secs,
+        settings=settings.reports,
+    )
     text = f"{done.stored:,} reports stored, {done.still_waiting:,} still wait"
     if done.refusal is not None:
         raise dg.Failure(f"{text}; {done.refusal}", allow_retries=False)

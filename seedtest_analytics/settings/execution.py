@@ -33,6 +33,21 @@ class ExecutionSettings(SettingsGroup):
         description="Steps of one run that execute at the same time; if unset, the number of cores, or no limit with 'k8s'. "
         "Pools limit them further.",
     )
+    shards: int = variable(
+        1,
+        "SEEDTEST_SHARDS",
+        ge=1,
+        le=64,
+        description="Steps over which the students of a week are spread in reports and messages. With 1 each of them is one "
+        "step. Processes that load the definitions must agree.",
+    )
+    weeks_per_run: int | None = variable(
+        None,
+        "SEEDTEST_BACKFILL_WEEKS",
+        ge=1,
+        description="Weeks of one run in a back-fill of reports or messages, whose weeks do not need each other; the runs go "
+        "on at the same time. If unset, one run computes all weeks in their order.",
+    )
     step_service_account: str | None = variable(
         None,
         "SEEDTEST_STEP_SERVICE_ACCOUNT",

@@ -57,3 +57,8 @@ class ReportSettings(SettingsGroup):
     def formats(self) -> tuple[str, ...]:
         """The formats of the family's page."""
         return ("html", "pdf") if self.report_format == "both" else (self.report_format,)
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """The pages of each student."""
+        return ("family", "teacher") if self.teacher_pages else ("family",)

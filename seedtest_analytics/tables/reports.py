@@ -12,6 +12,11 @@ from seedtest_analytics.tables.declare import (
     week_column,
 )
 
+INPUTS = (
+    "Digest of what the file was made from: data, template, catalogue, code, language, formats. While it is the same, the "
+    "file is not made again."
+)
+
 report_artifacts = Table(
     "report_artifacts",
     metadata,
@@ -43,6 +48,7 @@ report_artifacts = Table(
         comment="Somebody should look after the student: a rule of `reporting.recommendations.HELP_RULES` applies.",
         derived_from=("weekly_kpi.kpis", "features_topic_daily.correct", "mirt_ability.theta"),
     ),
+    column("inputs", Text, comment=INPUTS),
     UniqueConstraint("user_id", "week_start", "format", name="uq_report_artifacts_user_week_format"),
     Index("ix_report_artifacts_user_week", "user_id", "week_start"),
     Index("ix_report_artifacts_generated_at", "generated_at"),
@@ -55,6 +61,7 @@ computed_by(
     ("sha256 size_bytes", "resources.quarto.renderer.RenderedPage"),
     ("advice", "reporting.recommendations.recommendations"),
     ("needs_help", "reporting.recommendations.needs_help"),
+    ("inputs", "assets.report_inputs.Inputs"),
 )
 
 report_pages = Table(
@@ -81,6 +88,7 @@ report_pages = Table(
     computed_column("generated_at", "When the content of the file last changed."),
     column("sha256", Text, comment="Digest of the file.", nullable=False),
     column("size_bytes", Integer, comment="Size of the file.", unit="bytes", minimum=1, nullable=False),
+    column("inputs", Text, comment=f"{INPUTS} Null for the index."),
     Index("ix_report_pages_week", "week_start"),
     comment="HTML pages of a week besides the families' reports: of teachers, and the index.",
 )
@@ -89,6 +97,7 @@ computed_by(
     "assets.report_store.page_row_of",
     ("url", "resources.store.folder.FolderStore.url", "resources.store.s3.S3Store.url"),
     ("sha256 size_bytes", "resources.quarto.renderer.RenderedPage"),
+    ("inputs", "assets.report_inputs.Inputs"),
 )
 
 COHORT_STATES = ("shown", "too_small")

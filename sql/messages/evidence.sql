@@ -3,12 +3,17 @@
 --         (languages_of_recipients); one row (has_languages).
 -- Inputs: weekly_kpi, attempt, mirt_ability, ability_state, ability_topic_state, mirt_item_bank, mirt_fit_meta, message_consent; users where the
 --         web application has it.
--- Params: week_start, since (the local start of the third week before), week_at (of the week), as_of, timezone.
+-- Params: week_start, since (the local start of the third week before), week_at (of the week), as_of, timezone; shard and
+--         shards (the part of the students by a keyed hash; of 1: all) of the evidence.
 -- Scale:  abilities and difficulties are on the platform's linked scale; a logit is its unit.
 
 -- name: evidence
 WITH student AS (
-    SELECT user_id, kpis FROM weekly_kpi WHERE week_start = :week_start
+    SELECT user_id, kpis
+    FROM weekly_kpi
+    WHERE
+        week_start = :week_start
+        AND (CAST(:shards AS bigint) = 1 OR mod(hashtextextended(user_id, 20251103) & 2147483647, :shards) = :shard)
 ),
 answer AS MATERIALIZED (
     SELECT
@@ -19,7 +24,9 @@ answer AS MATERIALIZED (
         a.completed_at >= :week_at AS is_in_week,
         (a.completed_at AT TIME ZONE :timezone)::date AS day
     FROM attempt AS a
-    WHERE a.completed_at >= :since AND a.completed_at < :as_of AND a.is_answered
+    WHERE
+        a.completed_at >= :since AND a.completed_at < :as_of AND a.is_answered
+        AND a.user_id IN (SELECT user_id FROM student)
 ),
 total AS (
     SELECT

@@ -1,12 +1,14 @@
 -- Rows of report_artifacts, report_pages and cohort_report beside the objects of the store.
 -- Grain:  a student's report (of_week, of_student); all rows and all objects (orphans, examples).
 -- Inputs: report_artifacts, report_pages, cohort_report, and for orphans and examples the temporary table listed_object with the store's objects.
--- Params: week_start, format, verified (ids of students, as an array), user_id; most (of the examples).
+-- Params: week_start, format, verified (ids of students, as an array), shard, shards, user_id; most (of the examples).
 
 -- name: of_week
 SELECT user_id, sha256
 FROM report_artifacts
-WHERE week_start = :week_start AND format = :format AND NOT user_id = ANY(CAST(:verified AS text[]))
+WHERE
+    week_start = :week_start AND format = :format AND user_id <> ALL(CAST(:verified AS text[]))
+    AND (CAST(:shards AS bigint) = 1 OR mod(hashtextextended(user_id, 20251103) & 2147483647, :shards) = :shard)
 ORDER BY user_id;
 
 -- name: of_student

@@ -1,12 +1,15 @@
--- The data documents of a week's reports: one statement for all students, one JSON document in each row.
+-- The data documents of a week's reports: one statement for all students, one JSON document in each row, and the files
+-- that are stored of the student's report.
 -- Grain:  student with a KPI row in the week.
 -- Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily, attempt, mirt_item_bank, mirt_fit_meta,
 --         growth_prediction, growth_brms_meta, survival_fit_meta, prophet_fit_meta, prophet_anomalies, user_segment,
---         segment_profile, segment_meta, ability_state, ability_topic_state, student_growth, student_name.
--- Params: week_start, as_of, timezone, max_users (the most active students; NULL: all), user_id (one student; NULL: all).
+--         segment_profile, segment_meta, ability_state, ability_topic_state, student_growth, student_name,
+--         report_artifacts, report_pages.
+-- Params: week_start, as_of, timezone, max_users (the most active students; NULL: all), user_id (one student; NULL: all),
+--         shard, shards (the part of these students by a keyed hash; of 1: all).
 -- Scale:  abilities, goals, discrimination and difficulty are on the platform's linked scale. linking_constants map the
 --         newest calibration's own scale to it: θ* = A θ + B.
-WITH student AS (
+WITH of_week AS (
     SELECT user_id, kpis, COALESCE(fit.week_start, weekly_kpi.week_start) AS fit_week
     FROM weekly_kpi
     -- Compared as text: the cast of one student's KPI that is not a date would stop the reports of all.
@@ -17,10 +20,19 @@ WITH student AS (
         DESC NULLS LAST, user_id
     LIMIT :max_users
 ),
+student AS (
+    SELECT user_id, kpis, fit_week
+    FROM of_week
+    WHERE
+        CAST(:shards AS bigint) = 1
+        OR mod(hashtextextended(user_id, 20251103) & 2147483647, :shards) = :shard
+),
 history AS (
     SELECT k.user_id, jsonb_agg(jsonb_build_object('week_start', k.week_start, 'kpis', k.kpis) ORDER BY k.week_start) AS value
     FROM weekly_kpi AS k
-    WHERE k.week_start >= CAST(:week_start AS date) - 56 AND k.week_start < :week_start
+    WHERE
+        k.week_start >= CAST(:week_start AS date) - 56 AND k.week_start < :week_start
+        AND k.user_id IN (SELECT user_id FROM student)
     GROUP BY k.user_id
 ),
 ability AS (
@@ -31,7 +43,9 @@ ability AS (
             'date', ((m.fitted_at AT TIME ZONE :timezone) - INTERVAL '1 microsecond')::date, 'theta', m.theta, 'se', m.se
         ) ORDER BY m.fitted_at) AS value
     FROM mirt_ability AS m
-    WHERE m.week_start > CAST(:week_start AS date) - 56 AND m.week_start <= :week_start
+    WHERE
+        m.week_start > CAST(:week_start AS date) - 56 AND m.week_start <= :week_start
+        AND m.user_id IN (SELECT user_id FROM student)
     GROUP BY m.user_id
 ),
 goal AS (
@@ -40,7 +54,7 @@ goal AS (
         jsonb_agg(jsonb_build_object('topic_id', g.topic_id, 'target_level', g.target_level, 'priority', g.priority)
             ORDER BY g.priority DESC, g.topic_id) AS value
     FROM interest_goal AS g
-    WHERE g.created_at < :as_of
+    WHERE g.created_at < :as_of AND g.user_id IN (SELECT user_id FROM student)
     GROUP BY g.user_id
 ),
 topic AS (
@@ -54,7 +68,9 @@ topic AS (
             'theta_estimate', f.theta_estimate, 'theta_sd', f.theta_sd, 'improvement', f.improvement
         ) ORDER BY f.date, f.topic_id) AS value
     FROM features_topic_daily AS f
-    WHERE f.date >= CAST(:week_start AS date) - 21 AND f.date <= CAST(:week_start AS date) + 6
+    WHERE
+        f.date >= CAST(:week_start AS date) - 21 AND f.date <= CAST(:week_start AS date) + 6
+        AND f.user_id IN (SELECT user_id FROM student)
     GROUP BY f.user_id
 ),
 -- Where the week's abilities are dynamic.
@@ -62,7 +78,9 @@ next_right AS (
     SELECT e.user_id, jsonb_object_agg(e.topic_id, e.next_right) AS value
     FROM ability_topic_state AS e
     INNER JOIN mirt_ability AS m ON m.user_id = e.user_id AND m.week_start = e.week_start AND m.method = 'dynamic'
-    WHERE e.week_start = :week_start AND e.next_right IS NOT NULL
+    WHERE
+        e.week_start = :week_start AND e.next_right IS NOT NULL
+        AND e.user_id IN (SELECT user_id FROM student)
     GROUP BY e.user_id
 ),
 linking AS (
@@ -164,7 +182,17 @@ SELECT
             'features_snapshot', u.features_snapshot, 'assigned_at', u.assigned_at,
             'centre', COALESCE(p.centre, '{}'::jsonb), 'n_segments', m.n_clusters, 'jaccard', p.jaccard
         ) END
-    )::text AS document
+    )::text AS document,
+    COALESCE((
+        SELECT jsonb_agg(to_jsonb(f))
+        FROM (
+            SELECT 'report' AS name, format, inputs, sha256, url FROM report_artifacts
+            WHERE user_id = s.user_id AND week_start = :week_start AND inputs IS NOT NULL
+            UNION ALL
+            SELECT page, 'html', inputs, sha256, url FROM report_pages
+            WHERE page = 'teacher' AND subject = s.user_id AND week_start = :week_start AND inputs IS NOT NULL
+        ) AS f
+    ), '[]'::jsonb)::text AS files
 FROM student AS s
 LEFT JOIN history AS h ON h.user_id = s.user_id
 LEFT JOIN ability AS a ON a.user_id = s.user_id

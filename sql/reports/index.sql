@@ -21,7 +21,7 @@ FROM (
 ) AS r
 LEFT JOIN student_name AS n ON n.user_id = r.user_id
 GROUP BY r.user_id
-ORDER BY student;
+ORDER BY student, r.user_id;
 
 -- name: cohorts
 SELECT

@@ -14,13 +14,13 @@ from seedtest_analytics.assets.report_store import judge_store
 from seedtest_analytics.assets.reports import weekly_report
 from seedtest_analytics.cli.app import app
 from seedtest_analytics.resources.object_store import ObjectStoreResource
-from seedtest_analytics.resources.quarto.renderer import RenderedPage, RenderedReport, ReportRenderer
 from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.schedules.report_uploads import upload_waiting_reports, upload_while_reports_wait
 from tests._database import rows_of
 from tests._faulty_store import FaultyStore, faulty_store
 from tests._s3 import REGION
 from tests.assets._activity import postgres_of
+from tests.assets._reports import lines_instead_of_pages
 from tests.assets.test_reports import WEEK, failure_of, store_kpis
 
 USERS = ["anna", "ben", "cleo", "dora"]
@@ -47,18 +47,9 @@ def faulty(
 
 @pytest.fixture
 def renders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Render a line instead of a page, and note for whom."""
-    made: list[str] = []
-
-    def render_many(self: ReportRenderer, documents: Any) -> Iterator[RenderedReport]:
-        for document in documents:
-            made.append(document.user_id)
-            content = f"<p>{document.user_id}</p>".encode()
-            page = RenderedPage("family", "html", content=content)
-            yield RenderedReport(document.user_id, document.week_start, pages=(page,), renderer="embedded")
-
-    monkeypatch.setattr(ReportRenderer, "render_many", render_many)
-    return made
+    """A line in place of each family's page."""
+    monkeypatch.setenv("REPORT_TEACHER_PAGES", "false")
+    return lines_instead_of_pages(monkeypatch)
 
 
 def made(engine: Engine) -> dg.ExecuteInProcessResult:
@@ -112,6 +103,8 @@ def test_reports_of_an_outage_wait_and_are_stored_without_being_rendered_again(
     assert recorded(database) == digests(USERS)
     assert isinstance(upload_while_reports_wait(context), dg.SkipReason)
     assert len(list(bucket.objects.filter(Prefix="reports/"))) == 4
+    listed = bucket.Object(f"index/{WEEK}/index.html").get()["Body"].read().decode()
+    assert all(f"../../reports/{user}/{WEEK}/report.html" in listed for user in USERS)
 
 
 def test_a_job_that_still_cannot_store_fails_and_says_why(
@@ -123,7 +116,7 @@ def test_a_job_that_still_cannot_store_fails_and_says_why(
     assert recorded(database) == {}
     resources = {"postgres": postgres_of(database), "object_store": ObjectStoreResource()}
     result = upload_waiting_reports.execute_in_process(resources=resources, raise_on_error=False)
-    assert "0 reports stored, 2 still wait; cannot write" in failure_of(result)
+    assert "0 reports stored, 1 still wait; cannot write" in failure_of(result)
 
 
 def test_rows_of_a_bucket_that_is_gone_are_removed(

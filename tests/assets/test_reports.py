@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
+from seedtest_analytics.assets.framework.shards import WHOLE
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
-from seedtest_analytics.assets.reports import _link, _problem, _Rendered, weekly_report
+from seedtest_analytics.assets.report_work import WeekResult
+from seedtest_analytics.assets.reports import _link, problem, weekly_report
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.resources.object_store import ObjectStoreResource
 from seedtest_analytics.resources.quarto.renderer import ReportRenderer
 from seedtest_analytics.resources.quarto.resource import QuartoResource
-from seedtest_analytics.resources.store.keys import ReportKey
-from seedtest_analytics.resources.store.uploads import Delivery
 from seedtest_analytics.settings import CalibrationSettings, Settings
 from tests._database import execute, rows_of
 from tests.assets._activity import postgres_of
@@ -69,32 +69,25 @@ def store_kpis(engine: Engine, users: list[str]) -> None:
     )
 
 
-def stored(n: int) -> list[Delivery]:
-    """N stored reports, each with its teacher's page."""
-    names: tuple[Any, ...] = ("report", "teacher")
-    monday = dt.date.fromisoformat(WEEK)
-    return [
-        Delivery(ReportKey(f"u{number}", monday, name=name), "0" * 64, 1, renderer="embedded", language="en", note={})
-        for number in range(n)
-        for name in names
-    ]
-
-
 @pytest.mark.parametrize(
-    ("rendered", "expected"),
+    ("found_of_week", "expected"),
     [
-        (_Rendered(stored=stored(3)), []),
-        (_Rendered(), ["no student has KPIs"]),
+        (WeekResult(rendered=3), []),
+        (WeekResult(unchanged=3), []),
+        (WeekResult(), ["no student has KPIs"]),
         (
-            _Rendered(stored=stored(1), failures=["cell 'x' failed"]),
+            WeekResult(rendered=1, failed=1, failures=("cell 'x' failed",)),
             ["1 of 2 reports could not be made; cell 'x' failed"],
         ),
-        (_Rendered(stored=stored(2), refusal="the disk is full"), ["2 reports are stored and recorded"]),
-        (_Rendered(failures=["a"], refusal="b"), ["0 reports are stored", "1 of 1 reports could not be made; a"]),
+        (WeekResult(rendered=2, refusal="the disk is full"), ["2 reports are stored and recorded"]),
+        (
+            WeekResult(failed=1, failures=("a",), refusal="b"),
+            ["0 reports are stored", "1 of 1 reports could not be made; a"],
+        ),
     ],
 )
-def test_each_way_to_miss_a_report_is_one_problem(rendered: _Rendered, expected: list[str]) -> None:
-    found = _problem(week(0), rendered)
+def test_each_way_to_miss_a_report_is_one_problem(found_of_week: WeekResult, expected: list[str]) -> None:
+    found = problem(week(0), found_of_week)
     assert len(found) == len(expected)
     for text, part in zip(found, expected, strict=True):
         assert text.startswith(f"week of {week(0).key}: ")
@@ -265,7 +258,14 @@ def test_an_old_week_shows_the_items_as_they_were_calibrated_then(database: Engi
         "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES ('u0', :w, '{\"A_t\": 0.5}')",
         {"w": then.start},
     )
-    parameters = {"week_start": then.start, "as_of": then.as_of, "timezone": "UTC", "max_users": None, "user_id": None}
+    parameters = {
+        "week_start": then.start,
+        "as_of": then.as_of,
+        "timezone": "UTC",
+        "max_users": None,
+        "user_id": None,
+        **WHOLE.parameters,
+    }
     with database.connect() as connection:
         document = json.loads(connection.execute(statement("reports/documents.sql"), parameters).scalar_one())
     shown = {item["item_id"]: item["difficulty"] for item in document["item_params"]}

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, event, text
 
+from seedtest_analytics.assets.framework.shards import WHOLE
 from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.assets.growth.bayesian.scores import load_scores
 from seedtest_analytics.assets.growth.mixed_model.week import load_topic_weeks
@@ -190,7 +191,14 @@ def test_no_statement_of_the_growth_scores_scans_the_history(history: Engine) ->
 
 def test_the_reports_of_a_week_scan_no_history(history: Engine) -> None:
     at = dt.datetime.combine(WEEK + dt.timedelta(7), dt.time(), dt.UTC)
-    parameters = {"week_start": WEEK, "as_of": at, "timezone": "UTC", "max_users": None, "user_id": None}
+    parameters = {
+        "week_start": WEEK,
+        "as_of": at,
+        "timezone": "UTC",
+        "max_users": None,
+        "user_id": None,
+        **WHOLE.parameters,
+    }
     with history.connect() as connection, explained() as found:
         connection.execute(statement("reports/documents.sql"), parameters)
     assert found == []

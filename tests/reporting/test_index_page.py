@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 
-from seedtest_analytics.reporting.index_page import CohortRow, IndexRow, index_page, index_row
-from seedtest_analytics.reporting.recommendations import recommendations
-from tests.reporting.documents import WEEK, document, topic_day
+from seedtest_analytics.reporting.advice_words import what_to_do
+from seedtest_analytics.reporting.index_page import CohortRow, IndexRow, index_page
+from seedtest_analytics.reporting.language import speaking
+from tests.reporting.documents import WEEK
 
 
 def test_those_who_need_help_come_first_with_their_links() -> None:
@@ -25,10 +26,8 @@ def test_those_who_need_help_come_first_with_their_links() -> None:
 
 
 def test_a_hostile_name_is_text() -> None:
-    doc = document(
-        student_name="<script>x</script>", topic_features=[topic_day("<b>", 0, 30, 3)], topic_names={"<b>": "<i>t"}
-    )
-    row = index_row(doc, recommendations(doc), language="en", needs_help=True)
+    with speaking("en"):
+        row = IndexRow("<script>x</script>", what_to_do("weak_topic", "<i>t"), needs_help=True)
     page = index_page(WEEK, [row], language="en", style="")
     assert "<script" not in page
     assert "<i>" not in page

@@ -12,12 +12,17 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from sqlalchemy import Engine, create_engine
 
 from seedtest_analytics.assets.framework.sizes import SMALL, size_of
 from seedtest_analytics.dagster_private import LaunchRunContext, monitor_runs, reconstructable_job
 from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
-from tests._kubernetes import NAMESPACE, LoopbackKubernetes, serving
+from tests._database import execute
+from tests._kubernetes import NAMESPACE, LoopbackKubernetes, Pod, serving
 from tests._waits import wait_until
+from tests.assets.test_report_shards import counts, made, state
+from tests.assets.test_reports import WEEK, store_kpis
+from tests.schedules._lines import HELD, LinesInPlaceOfPages
 from tests.schedules._on_kubernetes import POOL
 
 ROOT = Path(__file__).parents[2]
@@ -65,11 +70,11 @@ def instance(
             yield found
 
 
-def launched(instance: dg.DagsterInstance, job: str) -> str:
-    """Launch a run of the small code location; return its id."""
-    reconstructable = reconstructable_job("tests.schedules._on_kubernetes", job, folder=str(ROOT))
+def launched(instance: dg.DagsterInstance, job: str, *, module: str = "_on_kubernetes", **tags: str) -> str:
+    """Launch a run of a small code location; return its id."""
+    reconstructable = reconstructable_job(f"tests.schedules.{module}", job, folder=str(ROOT))
     run = instance.create_run_for_job(
-        reconstructable.get_definition(), job_code_origin=reconstructable.get_python_origin()
+        reconstructable.get_definition(), job_code_origin=reconstructable.get_python_origin(), tags=tags
     )
     instance.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", job_name=job), run_id=run.run_id)
     instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
@@ -198,3 +203,73 @@ def test_an_api_that_answers_500_once_gets_the_job_all_the_same(
     cluster.faults += [("POST", 500)]
     launched(instance, "write")
     assert len(cluster.jobs) == 1
+
+
+@pytest.fixture
+def platform(
+    cluster: LoopbackKubernetes, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Engine]:
+    """A database and a folder of reports that the pods reach, and reports in two shards."""
+    environment = {
+        "DATABASE_URL": database_url,
+        "SEEDTEST_REPORT_DIR": str(tmp_path / "files"),
+        "SEEDTEST_SHARDS": "2",
+        "SEEDTEST_STEP_RESOURCES": '{"weekly_report": {"limits": {"memory": "6Gi"}}}',
+        "DAGSTER_STEP_DELEGATING_EXECUTOR_SLEEP_SECONDS": "0.3",
+    }
+    cluster.environment.update(environment)
+    for name, value in {**environment, "TEST_FOLDER": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    engine = create_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def pods_by_step(cluster: LoopbackKubernetes) -> list[tuple[str, Pod]]:
+    """The pods of steps in the order of their start."""
+    return [(pod.labels["dagster/op"], pod) for pod in cluster.started if "dagster/op" in pod.labels]
+
+
+@pytest.mark.long
+def test_a_killed_shard_of_the_reports_runs_again_alone_and_the_tables_are_those_of_an_undisturbed_run(
+    cluster: LoopbackKubernetes, instance: dg.DagsterInstance, platform: Engine, tmp_path: Path
+) -> None:
+    users = [f"u{number:02}" for number in range(6)]
+    store_kpis(platform, users)
+    (tmp_path / "hold").touch()
+    run_id = launched(instance, "report", module="_sharded_reports", **{"dagster/partition": WEEK})
+    wait_until((tmp_path / "held").exists)
+    # The other shard does not wait for this one.
+    wait_until(lambda: sorted(pod.phase for _, pod in pods_by_step(cluster)) == ["Running", "Succeeded"])
+    ((killed, pod),) = ((step, pod) for step, pod in pods_by_step(cluster) if pod.phase == "Running")
+    pod.kill()
+    (tmp_path / "hold").unlink()
+    wait_until(lambda: status(instance, run_id) in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE))
+    assert status(instance, run_id) == dg.DagsterRunStatus.SUCCESS, [p.log.read_text()[-2000:] for p in cluster.started]
+
+    steps = [step for step, _ in pods_by_step(cluster)]
+    assert steps[2:] == [killed, "weekly_report.publish"]
+    assert sorted(steps[:2]) == ["weekly_report.shard_1", "weekly_report.shard_2"]
+    sizes = resources_by_step(cluster)
+    assert sizes["weekly_report.publish"] == SMALL.resources
+    assert [sizes[step]["limits"]["memory"] for step in steps[:2]] == ["6Gi", "6Gi"]
+    assert slots(instance) == []
+
+    by_process: dict[str, list[str]] = {}
+    for line in (tmp_path / "rendered").read_text().splitlines():
+        process, user = line.split()
+        by_process.setdefault(process, []).append(user)
+    assert len(by_process) == 3
+    _, again = (rendered for rendered in by_process.values() if HELD in rendered)
+    (of_other_shard,) = (rendered for rendered in by_process.values() if HELD not in rendered)
+    assert sorted(again + of_other_shard) == users
+
+    files = tmp_path / "files"
+    after = state(platform, files)
+    assert len(after[0]) == len(users)
+    lines = LinesInPlaceOfPages()
+    assert counts(made(platform, files, quarto=lines)) == (0, len(users), 0)
+    assert state(platform, files) == after
+    execute(platform, "TRUNCATE report_artifacts, report_pages")
+    assert counts(made(platform, tmp_path / "undisturbed", quarto=lines)) == (len(users), 0, 0)
+    assert state(platform, tmp_path / "undisturbed") == after

@@ -279,6 +279,8 @@ class _Reader(ast.NodeVisitor):
         if called == "multi_asset":
             # The declaration of an asset does not change what it computes.
             return
+        if called == "sharded_asset":
+            node = ast.Call(node.func, node.args, [])
         if called in ("Check", "Field"):
             kept = [keyword for keyword in node.keywords if keyword.arg != "description"]
             node = ast.Call(node.func, node.args[:1], kept)

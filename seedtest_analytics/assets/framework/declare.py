@@ -20,6 +20,7 @@ from seedtest_analytics.assets.framework.report import CONTRACT_CHECK
 from seedtest_analytics.assets.framework.sizes import size_of
 from seedtest_analytics.dagster_private import options_without_environment
 from seedtest_analytics.partitions import PLATFORM
+from seedtest_analytics.settings import load_settings
 
 CODE = "stage"
 """Metadata of an asset: the name of the code that computes it alone."""
@@ -65,6 +66,7 @@ def declared(
     partitions_def: dg.PartitionsDefinition | None = None,
     pool: str = "postgres_write",
     can_subset: bool = False,
+    are_weeks_independent: bool = False,
 ) -> dict[str, Any]:
     """Arguments of ``dg.multi_asset`` for the assets that one step writes.
 
@@ -76,12 +78,13 @@ def declared(
         partitions_def: daily or weekly; None for a table that is kept as a whole.
         pool: steps of one pool wait for each other where the instance limits it.
         can_subset: a run may select some of the assets.
+        are_weeks_independent: no week reads another's rows, so SEEDTEST_BACKFILL_WEEKS may split a back-fill into runs.
     """
     return {
         "specs": [_asset_spec(spec, group, kinds=kinds, deps=deps, partitions_def=partitions_def) for spec in specs],
         "check_specs": [check for spec in specs for check in _check_specs(spec, partitions_def)],
         "partitions_def": partitions_def,
-        "backfill_policy": dg.BackfillPolicy.single_run() if partitions_def else None,
+        "backfill_policy": _backfill_policy(partitions_def, are_weeks_independent=are_weeks_independent),
         "pool": pool,
         "op_tags": size_of(group).op_tags,
         "can_subset": can_subset,
@@ -89,6 +92,15 @@ def declared(
             max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
         ),
     }
+
+
+def _backfill_policy(
+    partitions_def: dg.PartitionsDefinition | None, *, are_weeks_independent: bool
+) -> dg.BackfillPolicy | None:
+    if partitions_def is None:
+        return None
+    weeks = load_settings().execution.weeks_per_run if are_weeks_independent else None
+    return dg.BackfillPolicy.multi_run(weeks) if weeks else dg.BackfillPolicy.single_run()
 
 
 def _asset_spec(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,6 +113,17 @@ def report(context: dg.AssetExecutionContext, outcomes: Iterable[Outcome | NotCo
             yield from _report_left_out(key, sorted(declared[key]), reason=left_out[key])
         else:
             raise CheckDeclarationError(f"{key.to_user_string()}: the step yields neither Outcome nor NotComputed")
+
+
+@contextmanager
+def known_errors_as_failures() -> Iterator[None]:
+    """As :func:`report`, for a step that reports nothing: known errors become failures that say what to do."""
+    try:
+        yield
+    except ContractViolation as violation:
+        raise dg.Failure(str(violation), allow_retries=False) from None
+    except (SettingsError, DatabaseError, DBAPIError, PsycopgError) as error:
+        raise _failure_of(error) from None
 
 
 def _failure_of(error: SettingsError | DatabaseError | DBAPIError | PsycopgError) -> Exception:

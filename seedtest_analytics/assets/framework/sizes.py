@@ -53,3 +53,10 @@ SIZE_OF_GROUP = {
 def size_of(group: str) -> Size:
     """The size of the steps of a group."""
     return SIZE_OF_GROUP.get(group, SMALL)
+
+
+def resized(op_tags: dict[str, Any], changes: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Tags of a step whose pod has other requests or limits than its group; what is not changed stays."""
+    given = op_tags[K8S_CONFIG_TAG]["container_config"]["resources"]
+    resources = {kind: {**amounts, **changes.get(kind, {})} for kind, amounts in given.items()}
+    return {**op_tags, K8S_CONFIG_TAG: {"container_config": {"resources": resources}}}

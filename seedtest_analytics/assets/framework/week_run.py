@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 from sqlalchemy import Connection, Table
@@ -18,6 +18,7 @@ from seedtest_analytics.assets.framework.declare import RunOptions
 from seedtest_analytics.assets.framework.preview import Plot
 from seedtest_analytics.assets.framework.report import NotComputed, Outcome
 from seedtest_analytics.assets.framework.run_time import is_dry_run, weeks
+from seedtest_analytics.assets.framework.shards import WHOLE, Shard
 from seedtest_analytics.database.publish import Published, publish, staged_from_frame
 from seedtest_analytics.database.sessions import without_transaction
 from seedtest_analytics.database.sql_files import statement
@@ -118,8 +119,9 @@ def publish_week(
     rows: pd.DataFrame | str,
     replace: Replace = Replace.WEEK,
     update_only_if: str = "true",
+    shard: Shard = WHOLE,
 ) -> Published:
-    """Publish the week's rows: a frame, or the name of a temporary table that holds them already.
+    """Publish the rows of the week, or of a shard of its students: a frame, or the name of a temporary table with them.
 
     Raises :class:`seedtest_analytics.database.publish.ContractViolation` before anything is written.
     """
@@ -130,13 +132,14 @@ def publish_week(
         run.connection,
         table,
         staged=staged,
-        partition=replace.value,
-        parameters=run.parameters,
+        partition=replace.value if shard == WHOLE else f"{replace.value} AND {shard.condition('t.user_id')}",
+        parameters={**run.parameters, **shard.parameters},
         update_only_if=update_only_if,
     )
 
 
 WeekOutcomes = Sequence[Outcome | NotComputed]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,11 @@ class WeeklyStep:
 
     def each_week(self, compute: Callable[[WeekRun], WeekOutcomes]) -> Iterator[Outcome | NotComputed]:
         """Compute each week of the run, oldest first, in its own transaction; outcomes follow its commit."""
+        for _, outcomes in self.results(compute):
+            yield from outcomes
+
+    def results(self, compute: Callable[[WeekRun], Found]) -> Iterator[tuple[Week, Found]]:
+        """As :meth:`each_week`, with what ``compute`` returns of each week."""
         dry = is_dry_run(self.options)
         asset = current_work().name
         all_weeks = weeks(self.context, self.options)
@@ -162,7 +170,7 @@ class WeeklyStep:
             lock = self.lock.format(week=week.key)
             with working_on(f"{asset} {week.key}"), self.postgres.transaction(lock, is_dry_run=dry) as connection:
                 log = self.context.log
-                outcomes = compute(
+                found = compute(
                     WeekRun(
                         week,
                         connection,
@@ -173,4 +181,4 @@ class WeeklyStep:
                         draws_plots=week in all_weeks[-PLOTTED_WEEKS:],
                     )
                 )
-            yield from outcomes
+            yield week, found

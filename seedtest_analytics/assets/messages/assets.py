@@ -1,7 +1,7 @@
 """Messages: one true sentence a week for each student and parent."""
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
+from functools import reduce
 from typing import Any
 
 import dagster as dg
@@ -9,7 +9,8 @@ import dagster as dg
 from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, declared
 from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.run_time import now
-from seedtest_analytics.assets.framework.week_run import WeeklyStep
+from seedtest_analytics.assets.framework.shards import Result, Shard, sharded_asset
+from seedtest_analytics.assets.framework.week_run import WeeklyStep, WeekOutcomes, WeekRun
 from seedtest_analytics.assets.messages import checks
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -21,7 +22,19 @@ class MessageOptions(RunOptions):
     """Options of a run of the messages."""
 
 
-@dg.multi_asset(
+def write_shard(
+    context: dg.AssetExecutionContext, config: MessageOptions, *, shard: Shard, postgres: PostgresResource
+) -> Result:
+    """Write the sentences of a shard's students in each week of the run, oldest first."""
+    from seedtest_analytics.assets.messages.week import write_week
+
+    lock = f"weekly_message:{{week}}:{shard.name}/{shard.of}"
+    step = WeeklyStep(context, config, postgres=postgres, settings=load_settings(), lock=lock)
+    return {week.key: found.as_json() for week, found in step.results(lambda run: write_week(run, shard))}
+
+
+@sharded_asset(
+    write_shard,
     **declared(
         TableSpec(
             weekly_message,
@@ -42,13 +55,23 @@ class MessageOptions(RunOptions):
             "mirt_item_params",
         ],
         partitions_def=WEEKLY,
-    )
+    ),
 )
 def weekly_messages(
-    context: dg.AssetExecutionContext, config: MessageOptions, *, postgres: PostgresResource
+    context: dg.AssetExecutionContext, config: MessageOptions, *, results: Iterable[Result], postgres: PostgresResource
 ) -> Iterator[Any]:
-    """Write the sentences of each week of the run, oldest first."""
-    from seedtest_analytics.assets.messages.week import write_week
+    """Bring the outbox in line with the sentences of each week of the run, oldest first."""
+    from seedtest_analytics.assets.messages.week import WeekMessages, hand_over_week
 
     step = WeeklyStep(context, config, postgres=postgres, settings=load_settings(), lock="weekly_message:{week}")
-    yield from report(context, step.each_week(partial(write_week, now=now(config))))
+
+    def outcomes() -> Iterator[Any]:
+        shards = list(results)
+
+        def hand_over(run: WeekRun) -> WeekOutcomes:
+            found = (WeekMessages.from_json(shard[run.week.key]) for shard in shards)
+            return hand_over_week(run, reduce(WeekMessages.__add__, found), now=now(config))
+
+        yield from step.each_week(hand_over)
+
+    yield from report(context, outcomes())

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.framework.preview import markdown_table
 from seedtest_analytics.assets.framework.report import Outcome
+from seedtest_analytics.assets.framework.shards import WHOLE, Shard
 from seedtest_analytics.assets.framework.week_run import WeekRun, publish_week
 from seedtest_analytics.assets.messages import checks
 from seedtest_analytics.assets.messages.rows import COLUMNS, message_rows
 from seedtest_analytics.assets.report_readers import load_topic_names
+from seedtest_analytics.database.publish import Published
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK, Week, instant_of
 from seedtest_analytics.tables.messages import weekly_message
@@ -23,11 +26,40 @@ from seedtest_analytics.tables.messages import weekly_message
 EVIDENCE, OUTBOX, QUEUE = "messages/evidence.sql", "messages/outbox.sql", "messages/queue.sql"
 
 
-def write_week(run: WeekRun, *, now: dt.datetime) -> Sequence[Outcome]:
-    """Publish the sentences of the week. Only those of a closed week that is young enough go into the outbox."""
+@dataclass(frozen=True)
+class WeekMessages:
+    """What a shard wrote of a week. The results of shards add up."""
+
+    published: Published
+    students: int
+    active: int
+    sentences: Mapping[str, int]
+    """Students by rule."""
+
+    def __add__(self, other: WeekMessages) -> WeekMessages:
+        return WeekMessages(
+            self.published + other.published,
+            self.students + other.students,
+            active=self.active + other.active,
+            sentences=dict(Counter(self.sentences) + Counter(other.sentences)),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as it passes from step to step."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """The result that :meth:`as_json` gave."""
+        return cls(**value | {"published": Published(**value["published"])})
+
+
+def write_week(run: WeekRun, shard: Shard) -> WeekMessages:
+    """Publish the sentences of a shard's students."""
     import pandas as pd
 
-    found_rows = run.connection.execute(statement(EVIDENCE, "evidence"), evidence_parameters(run.week)).mappings()
+    parameters = evidence_parameters(run.week, shard)
+    found_rows = run.connection.execute(statement(EVIDENCE, "evidence"), parameters).mappings()
     evidence = [dict(row) for row in found_rows]
     rows = message_rows(
         evidence,
@@ -37,23 +69,33 @@ def write_week(run: WeekRun, *, now: dt.datetime) -> Sequence[Outcome]:
         of_recipients=languages_of_recipients(run.connection, run.week),
         topics=load_topic_names(run.connection),
     )
-    published = publish_week(run, weekly_message, rows=pd.DataFrame(rows, columns=COLUMNS))
+    published = publish_week(run, weekly_message, rows=pd.DataFrame(rows, columns=COLUMNS), shard=shard)
+    return WeekMessages(
+        published,
+        len(evidence),
+        active=sum(row["answers"] > 0 for row in evidence),
+        sentences=dict(Counter(row["code"] for row in rows if row["recipient"] == "student")),
+    )
+
+
+def hand_over_week(run: WeekRun, found: WeekMessages, *, now: dt.datetime) -> Sequence[Outcome]:
+    """Bring the outbox in line. Only the sentences of a closed week that is young enough go into it."""
     cancelled = run.connection.execute(statement(OUTBOX, "cancel"), {"week_start": run.week.start}).rowcount
     issued = 0
     if is_due(run.week, now, max_age_days=run.settings.messages.max_age_days):
         issued = run.connection.execute(statement(OUTBOX, "issue"), {"week_start": run.week.start}).rowcount
-    codes = Counter(row["code"] for row in rows if row["recipient"] == "student")
+    codes = Counter(found.sentences)
     metadata = {
         "sentences": markdown_table(["rule", "students"], [[code, n] for code, n in codes.most_common()]),
         "put_into_outbox": issued,
         "cancelled": cancelled,
     }
     counts = run.connection.execute(statement(QUEUE, "health"), {"now": now, "week_start": run.week.start}).one()
-    found = [
-        checks.spoken(len(evidence), sum(row["answers"] > 0 for row in evidence), n_spoken=codes.total()),
+    judged = [
+        checks.spoken(found.students, found.active, n_spoken=codes.total()),
         checks.delivered(counts.sent, counts.failed, n_stuck=counts.stuck),
     ]
-    return [run.outcome(published, metadata, checks=found)]
+    return [run.outcome(found.published, metadata, checks=judged)]
 
 
 def is_due(week: Week, now: dt.datetime, *, max_age_days: int) -> bool:
@@ -62,8 +104,8 @@ def is_due(week: Week, now: dt.datetime, *, max_age_days: int) -> bool:
     return not week.is_running and dt.timedelta(0) <= now - end <= dt.timedelta(days=max_age_days)
 
 
-def evidence_parameters(week: Week) -> dict[str, Any]:
-    """Parameters of the statement `evidence`: four weeks that end with the reported one."""
+def evidence_parameters(week: Week, shard: Shard = WHOLE) -> dict[str, Any]:
+    """Parameters of the statement `evidence`: a shard, and four weeks that end with the reported one."""
     zone = ZoneInfo(week.timezone)
     return {
         "week_start": week.start,
@@ -71,6 +113,7 @@ def evidence_parameters(week: Week) -> dict[str, Any]:
         "week_at": instant_of(week.start, zone),
         "as_of": week.as_of,
         "timezone": week.timezone,
+        **shard.parameters,
     }
 
 

@@ -76,7 +76,22 @@ class Uploads:
 
     def pretend(self, file: ReportFile) -> None:
         """Count a report as stored without storing it, for a dry run."""
-        self.deliveries.append(_delivery(file, None))
+        with self._guard:
+            self.deliveries.append(_delivery(file, None))
+
+    def holds(self, key: ReportKey, sha256: str) -> bool:
+        """Whether the store has this content; a version that still waits is forgotten then. Raises ObjectStoreError."""
+        with self._waiting.uploading() if self._waiting else contextlib.nullcontext():
+            is_stored = self._store.digest(key) == sha256
+            if is_stored and self._waiting:
+                self._waiting.discard(key)
+        return is_stored
+
+    def taken(self) -> list[Delivery]:
+        """The deliveries since the last call, so that a long run need not keep them all."""
+        with self._guard:
+            taken, self.deliveries = self.deliveries, []
+        return taken
 
     def finish(self) -> None:
         """Wait for the reports under way. Raises :class:`ObjectStoreError` if one can neither be stored nor kept."""
@@ -156,6 +171,11 @@ def deliver_waiting(
         yield delivery
         if refusal is not None and (refusal.is_for_all or lost >= patience_seconds):
             return
+
+
+def stored(file: ReportFile) -> Delivery:
+    """The delivery of a file that the store has."""
+    return _delivery(file, None)
 
 
 def _delivery(file: ReportFile, refusal: ObjectStoreError | None) -> Delivery:

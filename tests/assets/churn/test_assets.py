@@ -16,6 +16,7 @@ from seedtest_analytics.assets.churn.fit import fit_week
 from seedtest_analytics.assets.churn.panel import COLUMNS, load_panel, load_scored
 from seedtest_analytics.assets.churn.scores import score_week, stage_churn_risk
 from seedtest_analytics.assets.churn.stored_model import json_text, model_from_json, model_json
+from seedtest_analytics.assets.framework.shards import WHOLE
 from seedtest_analytics.assets.kpis.assets import weekly_kpi_s
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week, instant_of
@@ -415,7 +416,14 @@ def test_the_report_document_has_risk_forecast_and_segment_of_its_week(database:
         "scaled_centre, n, share, is_new) VALUES ('c', 3, :w, 'long_rare', 'Apart.', '{}', '{}', 1, 1, true)",
         keys,
     )
-    parameters = {"week_start": then.start, "as_of": then.as_of, "timezone": "UTC", "max_users": None, "user_id": None}
+    parameters = {
+        "week_start": then.start,
+        "as_of": then.as_of,
+        "timezone": "UTC",
+        "max_users": None,
+        "user_id": None,
+        **WHOLE.parameters,
+    }
     with database.connect() as connection:
         rows = connection.execute(statement("reports/documents.sql"), parameters).scalars().all()
     documents = {document.user_id: document for document in map(ReportDocument.from_json, rows)}

@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -13,8 +12,10 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
+from seedtest_analytics.assets.framework.shards import WHOLE
+from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.assets.messages.assets import weekly_messages
-from seedtest_analytics.assets.messages.week import is_due, write_week
+from seedtest_analytics.assets.messages.week import hand_over_week, is_due, write_week
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
 from seedtest_analytics.database.publish import copy_frame
 from seedtest_analytics.database.sql_files import statement
@@ -69,9 +70,15 @@ def in_kpis(engine: Engine, *users: str, at: Week = AT, kpis: str = "{}") -> Non
     )
 
 
-def write(engine: Engine, at: Week = AT, *, now: dt.datetime = MONDAY_MORNING, language: Any = "en") -> Any:
+def write(
+    engine: Engine, at: Week = AT, *, now: dt.datetime = MONDAY_MORNING, language: Any = "en", is_dry_run: bool = False
+) -> Any:
     settings = Settings(reports=ReportSettings(language=language))
-    (outcome,) = outcomes_of(engine, at, compute=partial(write_week, now=now), settings=settings)
+
+    def compute(run: WeekRun) -> Any:
+        return hand_over_week(run, write_week(run, WHOLE), now=now)
+
+    (outcome,) = outcomes_of(engine, at, compute=compute, settings=settings, is_dry_run=is_dry_run)
     return outcome
 
 
@@ -137,7 +144,14 @@ def test_the_probability_of_the_next_answer_decides_where_abilities_are_dynamic(
     assert rows == [
         {"user_id": "anna", "code": "weak_topic", "evidence": {"topic": "angles", "next": 40, "method": "next_answer"}}
     ]
-    parameters = {"week_start": AT.start, "as_of": AT.as_of, "timezone": "UTC", "max_users": None, "user_id": None}
+    parameters = {
+        "week_start": AT.start,
+        "as_of": AT.as_of,
+        "timezone": "UTC",
+        "max_users": None,
+        "user_id": None,
+        **WHOLE.parameters,
+    }
     with database.connect() as connection:
         documents = [
             json.loads(d) for d in connection.execute(statement("reports/documents.sql"), parameters).scalars()
@@ -306,7 +320,7 @@ def test_a_backfill_and_a_running_week_put_nothing_into_the_outbox(database: Eng
 def test_a_dry_run_writes_nothing(database: Engine) -> None:
     in_kpis(database, "anna")
     answer(database, "anna", day=1, right=10)
-    outcomes_of(database, AT, compute=partial(write_week, now=MONDAY_MORNING), is_dry_run=True)
+    write(database, is_dry_run=True)
     assert texts(database) == {}
     assert outbox(database) == []
 

@@ -11,7 +11,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -233,6 +233,26 @@ def test_same_document_same_bytes_in_any_process(renderer: ReportRenderer) -> No
     assert renderer.render(full_document()).content == first
     with ReportRenderer(workers=2, renderer="embedded") as other:
         assert {o.content for o in other.render_many([full_document()] * 4) if isinstance(o, RenderedReport)} == {first}
+
+
+@pytest.mark.long
+def test_files_depend_on_neither_the_order_nor_the_worker() -> None:
+    full, empty = full_document(), empty_document()
+    documents = [
+        document.model_copy(update={"user_id": f"{document.user_id}-{code}", "language": code})
+        for document in (full, empty)
+        for code in ("en", "ko")
+    ]
+
+    def files(in_order: Sequence[ReportDocument], workers: int) -> dict[tuple[str, str, str], bytes]:
+        kinds = {"pages": ("family", "teacher"), "formats": ("html", "pdf")}
+        with ReportRenderer(workers=workers, renderer="embedded", **kinds) as made:
+            outcomes = [one for one in made.render_many(in_order) if isinstance(one, RenderedReport)]
+        return {(one.user_id, page.page, page.format): page.content for one in outcomes for page in one.pages}
+
+    once = files(documents, 1)
+    assert len(once) == 3 * len(documents)
+    assert files(documents[::-1], 2) == once
 
 
 def test_changing_the_qmd_changes_the_report(tmp_path: Path) -> None:
