@@ -144,7 +144,7 @@ SELECT
         'ability_pace', CASE WHEN e.user_id IS NOT NULL THEN jsonb_build_object('per_week', e.slope, 'se', e.slope_se) END,
         'goals', COALESCE(g.value, '[]'::jsonb),
         'topic_features', COALESCE(t.value, '[]'::jsonb),
-        'next_right', COALESCE(x.value, '{}'::jsonb),
+        'next_right', COALESCE(nr.value, '{}'::jsonb),
         'item_params', COALESCE(i.value, '[]'::jsonb),
         'linking_constants', (SELECT value FROM linking),
         -- From the fit that gave P, else from the week's own fit (METRICS_USE_BAYESIAN may be off).
@@ -198,7 +198,7 @@ LEFT JOIN history AS h ON h.user_id = s.user_id
 LEFT JOIN ability AS a ON a.user_id = s.user_id
 LEFT JOIN goal AS g ON g.user_id = s.user_id
 LEFT JOIN topic AS t ON t.user_id = s.user_id
-LEFT JOIN next_right AS x ON x.user_id = s.user_id
+LEFT JOIN next_right AS nr ON nr.user_id = s.user_id
 LEFT JOIN growth_prediction AS w
     ON w.user_id = s.user_id AND w.week_start = s.fit_week AND w.week_start >= (SELECT min(fit_week) FROM student)
 LEFT JOIN growth_brms_meta AS b ON b.run_id = w.run_id
