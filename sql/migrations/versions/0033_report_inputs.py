@@ -1,6 +1,6 @@
 """What a report was made from, so that an unchanged one is not made again.
 
-Revision: 0033, after 0031.
+Revision: 0033, after 0032.
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from seedtest_analytics.database.migrations import add_column, begin_revision, undo_revision
 
 revision = "0033"
-down_revision = "0031"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
