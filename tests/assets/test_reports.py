@@ -386,7 +386,13 @@ def test_a_document_has_the_growth_of_its_own_week(database: Engine) -> None:
             {"week": start, "p": percentile},
         )
     as_of = dt.datetime.combine(monday + dt.timedelta(days=7), dt.time(), dt.UTC)
-    parameters = {"week_start": monday, "as_of": as_of, "timezone": "UTC", "max_users": None, "user_id": None}
+    parameters: dict[str, Any] = {
+        "week_start": monday,
+        "as_of": as_of,
+        "timezone": "UTC",
+        "max_users": None,
+        "user_id": None,
+    } | WHOLE.parameters
     with database.connect() as connection:
         found = [json.loads(d) for d in connection.execute(statement("reports/documents.sql"), parameters).scalars()]
     assert found[0]["student_growth"]["percentile"] == 62.0
