@@ -29,7 +29,7 @@ from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.shard_results import SHARD_RESULTS, ShardResults
 from seedtest_analytics.resources.stan.resource import StanResource
-from seedtest_analytics.schedules import alerts, chain, jobs, report_uploads, run_history
+from seedtest_analytics.schedules import alerts, chain, connections, jobs, report_uploads, run_history
 from seedtest_analytics.schedules import exam_results as sensors
 from seedtest_analytics.schedules import health as health_schedules
 from seedtest_analytics.schedules import inactivity as risk_schedules
@@ -81,7 +81,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         assets=dg.with_source_code_references(versioned(ASSET_MODULES)),
         asset_checks=dg.load_asset_checks_from_modules(ASSET_MODULES),
         resources={**default_resources(), **(resources or {})},
-        jobs=[*jobs.JOBS, *run_history.JOBS, *report_uploads.JOBS, *health_schedules.JOBS],
+        jobs=[*jobs.JOBS, *run_history.JOBS, *report_uploads.JOBS, *health_schedules.JOBS, *connections.JOBS],
         schedules=[
             *observe.SCHEDULES,
             *chain.SCHEDULES,
@@ -95,6 +95,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
             *chain.SENSORS,
             *risk_schedules.SENSORS,
             *alerts.sensors(settings.alerts),
+            *connections.sensors(settings.platform),
         ],
         executor=chosen_executor(settings.execution),
     )

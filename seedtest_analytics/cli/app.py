@@ -65,7 +65,7 @@ COMMANDS = {
     "load": Command(
         "load:load_command",
         DATA,
-        "Load attempt logs, one exam per session. A second load changes nothing; bad rows are kept with a reason.",
+        "Load attempt logs, one exam per session, and rosters. A second load changes nothing; bad rows are kept with a reason.",
     ),
     "connect": Command(
         "connect:connect_command", DATA, "Read new attempts from tables of your own PostgreSQL, as a mapping file says."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -11,13 +12,8 @@ from rich.console import Console
 from seedtest_analytics.cli.load import load_with_progress, print_summary
 from seedtest_analytics.cli.load_plan import ask, show_sample
 from seedtest_analytics.cli.migrate import migrated_engine
+from seedtest_analytics.cli.progress import progress_bar
 from seedtest_analytics.settings import load_settings
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from seedtest_analytics.ingest import LoadOptions
-    from seedtest_analytics.ingest.connect import ConnectMapping
 
 FIRST_ROWS = 5_000
 """Rows of the source that are tried before the first read."""
@@ -39,13 +35,21 @@ def connect_command(
     The first read shows twenty rows and what would be rejected, and asks.
     """
     from seedtest_analytics.ingest import LoadOptions
-    from seedtest_analytics.ingest.connect import extract_rows, file_name, last_cursor, read_mapping, remember_cursor
-    from seedtest_analytics.ingest.recognise import Given, recognise
+    from seedtest_analytics.ingest.connect import (
+        extract_rows,
+        file_name,
+        last_cursor,
+        load_new_rows,
+        read_mapping,
+        rules_of,
+        source_engine,
+    )
     from seedtest_analytics.scratch import scratch_folder
 
     mapping = read_mapping(file)
     platform = load_settings().platform.overridden_by({"timezone": mapping.timezone, "dry_run": dry_run})
-    engine, source = migrated_engine(is_writing=True), _source(mapping)
+    engine = migrated_engine(is_writing=True)
+    source = source_engine(mapping) or engine
     name, console = file.stem, Console(emoji=False)
     since = None if everything else last_cursor(engine, name)
     with scratch_folder("connect") as folder:
@@ -53,45 +57,32 @@ def connect_command(
         if first.rows == 0:
             console.print("no new rows")
             return
-        shown_name = file_name(name)
-        given = Given(time_unit=mapping.time_unit)
-        plan = recognise([first.path], given, names={first.path: shown_name}, zone=platform.zone, shown_rows=SHOWN_ROWS)
+        plan = rules_of(mapping, first.path, name=name, zone=platform.zone, shown_rows=SHOWN_ROWS)
         options = LoadOptions(timezone=platform.timezone, rules=plan.rules, is_dry_run=True)
         if since is None:
             show_sample(plan, console)
-            trial = load_with_progress(
-                engine, [first.path], options=_named(options, first.path, name=shown_name), console=console
-            )
-            print_summary(trial, console)
+            named = replace(options, names={first.path: file_name(name)})
+            print_summary(load_with_progress(engine, [first.path], options=named, console=console), console)
             if not (yes or platform.dry_run):
                 ask("Read all rows like this?", hint="Add --yes to accept that, or correct the mapping")
         if platform.dry_run:
             return
-        extract = extract_rows(source, mapping, since=since, path=folder / "rows.parquet")
-        options = LoadOptions(timezone=platform.timezone, rules=plan.rules, rejects_to=rejects)
-        summary = load_with_progress(
-            engine, [extract.path], options=_named(options, extract.path, name=shown_name), console=console
-        )
+        options = replace(options, is_dry_run=False, rejects_to=rejects)
+        with progress_bar(console) as progress:
+            summary = load_new_rows(
+                engine,
+                source,
+                mapping=mapping,
+                name=name,
+                since=since,
+                folder=folder,
+                options=options,
+                progress=progress,
+            )
+    if summary is None:
+        console.print("no new rows")
+        return
     print_summary(summary, console)
-    remember_cursor(engine, name, extract=extract)
     console.print("next: seedtest materialize", highlight=False)
     if summary.attempts == 0:
         raise typer.Exit(1)
-
-
-def _named(options: LoadOptions, path: Path, *, name: str) -> LoadOptions:
-    from dataclasses import replace
-
-    return replace(options, names={path: name})
-
-
-def _source(mapping: ConnectMapping) -> Engine:
-    from seedtest_analytics.cli.migrate import platform_engine
-    from seedtest_analytics.database.address import normalised_url
-    from seedtest_analytics.database.engine import connected_engine
-    from seedtest_analytics.ingest.connect import source_address
-
-    address = source_address(mapping)
-    if address is None:
-        return platform_engine()
-    return connected_engine(normalised_url(address, str(mapping.source)))

@@ -19,21 +19,27 @@ if TYPE_CHECKING:
     from seedtest_analytics.database.table_export import ExportColumn
 
 Blocks = Iterator[list[dict[str, Any]]]
-ExportFormat = Literal["csv", "parquet", "xlsx"]
+ExportFormat = Literal["csv", "parquet", "xlsx", "oneroster"]
 MAX_SHEET_ROWS = 1_048_575
 """Rows of a sheet below its header."""
 DICTIONARY = ("column", "meaning", "unit", "kind")
 
 
 def export_command(
-    table: Annotated[str, typer.Option(help="Table or view, such as weekly_kpi; the data dictionary lists all.")],
+    table: Annotated[
+        str, typer.Option(help="Table or view, such as weekly_kpi; the data dictionary lists all.")
+    ] = "weekly_kpi",
     format_: Annotated[ExportFormat, typer.Option("--format", help="Format of the file.")] = "csv",
     *,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: the table's name in this folder.")] = None,
     first: Annotated[str | None, typer.Option("--from", metavar="DATE", help="First week_start.")] = None,
     last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last week_start.")] = None,
 ) -> None:
-    """Write a table to a file, with a dictionary of its columns. Texts that begin like formulas are defused."""
+    """Write a table to a file, with a dictionary of its columns. Texts that begin like formulas are defused.
+
+    `--format oneroster` writes the weekly KPIs as results of classes, with line items and a manifest.
+    """
+    from seedtest_analytics.cli.oneroster import write_oneroster
     from seedtest_analytics.database.table_export import export_columns, export_rows, exportable
     from seedtest_analytics.tables import table_named
 
@@ -43,12 +49,24 @@ def export_command(
     weeks = parse_day(first, "--from"), parse_day(last, "--to")
     if any(weeks) and "week_start" not in declared.columns:
         raise typer.BadParameter(f"--from and --to select weeks, and {table} has no week_start")
+    console = Console(emoji=False, highlight=False, soft_wrap=True)
+    if format_ == "oneroster":
+        if table != "weekly_kpi":
+            raise typer.BadParameter(f"--format oneroster has the results of weekly_kpi, not {table}")
+        path = out or Path("oneroster.zip")
+        with migrated_engine().connect() as connection, os.fdopen(_private(path), "wb") as file:
+            written = write_oneroster(connection, file, first_week=weeks[0], last_week=weeks[1])
+        console.print(f"{written.results:,} results of {written.line_items:,} line items are in {plain(str(path))}")
+        if written.without_class:
+            console.print(
+                f"note: {written.without_class:,} students have no class in their weeks and are left out; load a roster"
+            )
+        return
     path = out or Path(f"{table}.{format_}")
     columns = export_columns(declared)
     with migrated_engine().connect() as connection:
         blocks = export_rows(connection, declared, columns=columns, first_week=weeks[0], last_week=weeks[1])
         rows = WRITERS[format_](path, columns, blocks=blocks)
-    console = Console(emoji=False, highlight=False, soft_wrap=True)
     console.print(f"{rows:,} rows of {table} are in {plain(str(path))}")
     if format_ != "xlsx":
         dictionary = path.with_name(f"{path.name}.dictionary.csv")

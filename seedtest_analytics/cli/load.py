@@ -16,6 +16,8 @@ from seedtest_analytics.cli.load_plan import confirmed
 from seedtest_analytics.cli.migrate import migrated_engine
 from seedtest_analytics.cli.plain_text import plain
 from seedtest_analytics.cli.progress import progress_bar
+from seedtest_analytics.cli.roster import load_rosters
+from seedtest_analytics.ingest.roster_files import UserIds
 from seedtest_analytics.ingest.value_rules import DateOrder, TimeUnit
 from seedtest_analytics.settings import PlatformSettings, load_settings
 
@@ -31,7 +33,9 @@ REJECTED_LIMIT = 0.5
 def load_command(  # noqa: PLR0913 (each is an option of the command)
     files: Annotated[
         list[str],
-        typer.Argument(help="CSV, Excel, JSON lines or Parquet, plain or packed; folders of them, or quoted globs."),
+        typer.Argument(
+            help="CSV, Excel, JSON lines or Parquet, plain or packed; folders of them, or quoted globs; OneRoster archives."
+        ),
     ],
     mapping: Annotated[
         list[str] | None,
@@ -63,11 +67,14 @@ def load_command(  # noqa: PLR0913 (each is an option of the command)
         Path | None,
         typer.Option(metavar="FILE", help="Write rejected rows to this CSV file, to be repaired and loaded again."),
     ] = None,
+    user_ids: Annotated[
+        UserIds, typer.Option(help="Column of a roster's users.csv that has the user ids of the attempts.")
+    ] = "sourcedId",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what was recognised without asking.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace whole exams instead of completing them.")] = False,
     dry_run: Annotated[bool | None, typer.Option(help="Report without writing; default: DRY_RUN.")] = None,
 ) -> None:
-    """Load attempt logs, one exam per session. A second load changes nothing; bad rows are kept with a reason."""
+    """Load attempt logs, one exam per session, and rosters. A second load changes nothing; bad rows are kept with a reason."""
     from seedtest_analytics.ingest import LoadOptions, parse_mapping
     from seedtest_analytics.ingest.recognise import Given
     from seedtest_analytics.ingest.sources import find_files
@@ -84,6 +91,9 @@ def load_command(  # noqa: PLR0913 (each is an option of the command)
         has_text_items=text_items,
     )
     console = Console(emoji=False)
+    files = load_rosters(files, user_ids=user_ids, is_dry_run=platform.dry_run, console=console)
+    if not files:
+        return
     with scratch_folder("load") as folder:
         found = unpack(find_files(files), folder, sheet=sheet)
         plan = confirmed(found, given, zone=platform.zone, is_accepted=yes, console=console)

@@ -14,6 +14,9 @@ REQUIRED = ("user_id", "item_id", "correct", "completed_at")
 OPTIONAL = ("session_id", "topic_id", "response_time_ms", "hints_used", "rescored_at")
 COLUMNS = (*REQUIRED, *OPTIONAL)
 
+PROBLEM = "(problem)"
+"""Column of rows that a known format cannot use: what is wrong, then the row as it was read on the following lines."""
+
 USUAL_NAMES = {
     "user_id": "user userid username student studentid studentnumber anonstudentid learner learnerid uid 학생 학생id "
     "학생번호 학번 학습자 학습자id 사용자 사용자id 회원 회원id 아이디 수험번호",

@@ -9,10 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,9 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from seedtest_analytics.database.address import normalised_url
+from seedtest_analytics.database.engine import connected_engine
 from seedtest_analytics.database.publish import quoted
 from seedtest_analytics.ingest.columns import COLUMNS, REQUIRED
-from seedtest_analytics.ingest.errors import LoadError
+from seedtest_analytics.ingest.errors import LoadError, Progress
+from seedtest_analytics.ingest.load import LoadOptions, LoadSummary, load_attempt_log, silent
+from seedtest_analytics.ingest.recognise import Given, Proposal, recognise
 from seedtest_analytics.ingest.value_rules import TimeUnit
 
 BLOCK_ROWS = 50_000
@@ -125,6 +129,12 @@ def source_address(mapping: ConnectMapping) -> str | None:
     return address
 
 
+def source_engine(mapping: ConnectMapping) -> Engine | None:
+    """An engine on the source that has answered once; None: the platform's own database."""
+    address = source_address(mapping)
+    return None if address is None else connected_engine(normalised_url(address, str(mapping.source)))
+
+
 def last_cursor(engine: Engine, name: str) -> str | None:
     """The cursor of the last read; None before the first."""
     with engine.connect() as connection:
@@ -165,6 +175,53 @@ def extract_rows(
         words = str(error.orig).splitlines()[0]
         raise LoadError(f"the source refuses the mapping: {words}. Correct the mapping. Nothing was loaded.") from None
     return found
+
+
+def newest_rows(engine: Engine, mapping: ConnectMapping, *, since: str) -> tuple[str, int]:
+    """The highest cursor, and the number of rows that the next read takes: both are the same only if nothing is new.
+
+    Raises :class:`LoadError` with the server's words if the mapping does not fit the source.
+    """
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SET TRANSACTION READ ONLY"))
+            connection.execute(text("SET LOCAL DateStyle = 'ISO'"))
+            statement, parameters = _statement(mapping, kind=_cursor_type(connection, mapping), since=since)
+            counted = f"SELECT max(seedtest_cursor), count(*) FROM ({statement}) AS new_rows"  # noqa: S608 (the mapping's own SQL)
+            newest, count = connection.execute(text(counted), parameters).one()
+            connection.rollback()
+    except DBAPIError as error:
+        words = str(error.orig).splitlines()[0]
+        raise LoadError(f"the source refuses the mapping: {words}. Correct the mapping.") from None
+    return str(newest), int(count)
+
+
+def load_new_rows(
+    engine: Engine,
+    source: Engine,
+    *,
+    mapping: ConnectMapping,
+    name: str,
+    since: str | None,
+    folder: Path,
+    options: LoadOptions,
+    progress: Progress = silent,
+) -> LoadSummary | None:
+    """Load the rows since a cursor and move it; None if there are none. ``folder`` is for the rows on their way."""
+    extract = extract_rows(source, mapping, since=since, path=folder / "rows.parquet")
+    if extract.rows == 0:
+        return None
+    named = replace(options, names={extract.path: file_name(name)})
+    summary = load_attempt_log(engine, [extract.path], options=named, progress=progress)
+    if not options.is_dry_run:
+        remember_cursor(engine, name, extract=extract)
+    return summary
+
+
+def rules_of(mapping: ConnectMapping, first: Path, *, name: str, zone: ZoneInfo, shown_rows: int = 1) -> Proposal:
+    """How the values of a source are read, from its first rows."""
+    given = Given(time_unit=mapping.time_unit)
+    return recognise([first], given, names={first: file_name(name)}, zone=zone, shown_rows=shown_rows)
 
 
 def _write(

@@ -120,12 +120,12 @@ class LoadSummary:
     is_dry_run: bool
 
 
-def _silent(stage: str, share: float, *, rows: int = 0) -> None:
+def silent(stage: str, share: float, *, rows: int = 0) -> None:
     """Report no progress."""
 
 
 def load_attempt_log(
-    engine: Engine, files: Sequence[str | Path], *, options: LoadOptions | None = None, progress: Progress = _silent
+    engine: Engine, files: Sequence[str | Path], *, options: LoadOptions | None = None, progress: Progress = silent
 ) -> LoadSummary:
     """Load attempt logs (files, folders or globs) into ``exam_results`` and ``question``.
 

@@ -25,6 +25,7 @@ MAX_SHOWN_CHARACTERS = 2000
 REMEDIES = {
     "row_malformed": "the row has more or fewer fields than the header; quote fields that contain the delimiter",
     "row_quote_unbalanced": 'close the quotation mark that opens a value; write a mark within a quoted value twice: ""',
+    "statement_invalid": "correct the statement, or ask its sender; the value says which rule of xAPI it breaks",
     "user_id_missing": "give every row its user",
     "user_id_absurd": TEXT_REMEDY,
     "session_id_absurd": TEXT_REMEDY,
@@ -113,6 +114,8 @@ class RejectTally:
 def offending_value(reject: Reject) -> str:
     """The value that a reject is about, cut to 60 characters. Messages quote no user, so ids and whole rows stay out."""
     row = json.loads(reject.raw_row)
+    if reject.reason == "statement_invalid":
+        return str(row["text"]).partition("\n")[0]
     name = next((name for name in row if reject.reason.startswith(f"{name}_")), None)
     if name is None:
         return "(the whole row)"

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from seedtest_analytics.ingest.columns import check_mapping, resolve_columns
+from seedtest_analytics.ingest.columns import PROBLEM, check_mapping, resolve_columns
 from seedtest_analytics.ingest.csv_records import (
     Records,
     RowTest,
@@ -221,12 +221,24 @@ def read_batches(log: LogFile) -> Iterator[Batch]:
 def _parquet_batches(log: LogFile) -> Iterator[Batch]:
     done = 0
     with pq.ParquetFile(log.path, pre_buffer=False) as file:
-        names = {our: file.schema_arrow.names[position] for our, position in log.columns.items()}
-        for rows in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(names.values()))):
-            columns = {our: _without_views(rows.column(name)) for our, name in names.items()}
+        found = file.schema_arrow.names
+        names = {our: found[position] for our, position in log.columns.items()}
+        used = [*names.values(), *(name for name in found if name == PROBLEM)]
+        for rows in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(used))):
             numbers = np.arange(done + 1, done + rows.num_rows + 1)
-            done += rows.num_rows
-            yield Batch(columns, numbers, malformed=(), units_done=rows.num_rows)
+            done, units = done + rows.num_rows, rows.num_rows
+            malformed: list[MalformedRow] = []
+            if PROBLEM in used:
+                problems = rows.column(PROBLEM)
+                is_bad = np.asarray(pc.is_valid(problems))
+                texts = problems.drop_null().to_pylist()
+                malformed = [
+                    MalformedRow(int(number), text.encode(), reason="statement_invalid")
+                    for number, text in zip(numbers[is_bad], texts, strict=True)
+                ]
+                rows, numbers = rows.filter(pa.array(~is_bad)), numbers[~is_bad]
+            columns = {our: _without_views(rows.column(name)) for our, name in names.items()}
+            yield Batch(columns, numbers, malformed=malformed, units_done=units)
 
 
 def _without_views(array: pa.Array) -> pa.Array:

@@ -14,6 +14,8 @@ MAX_TEXT_CHARACTERS = 200
 TEXT_REMEDY = "at most 200 characters, no control character or line break, valid UTF-8"
 Shown = bool | int | str | None
 _FORBIDDEN = r"[\x{0}-\x{1f}\x{7f}-\x{9f}\x{2028}\x{2029}]"
+FORBIDDEN_CHARACTERS = "[\x00-\x1f\x7f-\x9f\u2028\u2029]"
+"""The same for Python's regular expressions."""
 
 
 def is_plain(texts: pa.Array) -> Mask:

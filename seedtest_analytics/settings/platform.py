@@ -61,6 +61,11 @@ class PlatformSettings(SettingsGroup):
         le=LAST_DAY,
         description="First day with a partition (YYYY-MM-DD).",
     )
+    connect_mapping: str | None = variable(
+        None,
+        "SEEDTEST_CONNECT_MAPPING",
+        description="Mapping files of seedtest connect, separated by commas, whose new rows the daemon reads.",
+    )
     alert_webhook_url: SecretStr | None = variable(
         None, "SEEDTEST_ALERT_WEBHOOK_URL", description="URL that receives a JSON message when a run fails."
     )

@@ -145,6 +145,30 @@ student_name = Table(
     comment="Names of students; a student without a row is shown by id.",
 )
 
+enrolment = Table(
+    "enrolment",
+    metadata,
+    column("id", Text, comment="sourcedId of the enrolment in the roster.", primary_key=True),
+    column("classroom_id", Text, comment="Classroom.", nullable=False),
+    student_column(None, nullable=False),
+    column(
+        "user_source_id", Text, comment="sourcedId of the person in the roster.", nullable=False, pii="pseudonymous"
+    ),
+    column("role", Text, comment="Role in the class: student, teacher, or another of the roster.", nullable=False),
+    column(
+        "is_homeroom",
+        Boolean,
+        comment="The class is the student's homeroom; among several classes it is the one that groups the student.",
+        nullable=False,
+        server_default="false",
+    ),
+    column("begins_on", Date, comment="First day; NULL: always."),
+    column("ends_on", Date, comment="Day of the end, which no longer counts; NULL: none."),
+    Index("ix_enrolment_user_id", "user_id"),
+    Index("ix_enrolment_classroom_id", "classroom_id"),
+    comment="Who is in which class, from rosters.",
+)
+
 topic_name = Table(
     "topic_name",
     metadata,
@@ -217,6 +241,7 @@ SOURCE_TABLES = (
     "interest_goal",
     "classroom",
     "student_name",
+    "enrolment",
     "topic_name",
     "load_rejects",
     "item_number",

@@ -1,7 +1,9 @@
 """`seedtest export`: the same values in every format as in the table and its report, with a dictionary, and no formulas."""
 
 import csv
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +117,54 @@ def test_every_table_can_be_exported(seedtest: Seedtest, database: Engine, rows:
     code, output = seedtest("export", "--table", "students")
     assert code == 2
     assert "weekly_kpi" in output
+
+
+def test_oneroster_results_equal_the_table_and_lead_to_their_class(
+    seedtest: Seedtest, database: Engine, rows: Path
+) -> None:
+    with database.begin() as connection:
+        for statement in (
+            "INSERT INTO classroom (id, org_id, name) VALUES ('c1', 'o1', 'a'), ('c2', 'o1', 'b')",
+            "INSERT INTO enrolment (id, classroom_id, user_id, user_source_id, role, is_homeroom, ends_on) VALUES "
+            "('e1', 'c1', 'kim', 'source-kim', 'student', false, NULL), "
+            "('e2', 'c2', 'kim', 'source-kim', 'student', true, NULL), "
+            "('e3', 'c1', '이', 'source-lee', 'student', false, DATE '2026-03-09')",
+        ):
+            connection.execute(text(statement))
+    output = export(seedtest, database, "--format", "oneroster")
+    assert "6 results of 6 line items" in output
+    assert "2 students have no class" in output
+    path = rows / "oneroster.zip"
+    assert path.stat().st_mode & 0o077 == 0
+    with zipfile.ZipFile(path) as archive:
+        files = {
+            name.removesuffix(".csv"): list(csv.DictReader(io.StringIO(archive.read(name).decode())))
+            for name in archive.namelist()
+        }
+    declared = {row["propertyName"]: row["value"] for row in files.pop("manifest")}
+    assert declared["oneroster.version"] == "1.2"
+    assert {name for name, mode in declared.items() if mode == "bulk"} == {f"file.{name}" for name in files}
+    items = {row["sourcedId"]: row for row in files["lineItems"]}
+    found = {items[row["lineItemSourcedId"]]["title"]: row for row in files["results"]}
+    assert {title: float(row["score"]) for title, row in found.items()} == {
+        f"{name} 2026-W10": KPIS[name] for name in ("theta", "I_t", "R_t", "A_t", "P", "S")
+    }
+    theta, goal = found["theta 2026-W10"], found["P 2026-W10"]
+    assert (theta["studentSourcedId"], theta["classSourcedId"], theta["scoreDate"]) == (
+        "source-kim",
+        "c2",
+        "2026-03-08",
+    )
+    assert (theta["metadata.standardError"], theta["comment"]) == ("0.25", "standard error 0.25")
+    assert (goal["metadata.lower"], goal["metadata.upper"], goal["metadata.standardError"]) == ("0.3", "0.5", "")
+    sessions = {row["sourcedId"] for row in files["academicSessions"]}
+    categories = {row["sourcedId"] for row in files["categories"]}
+    for item in items.values():
+        assert item["academicSessionSourcedId"] in sessions
+        assert item["categorySourcedId"] in categories
+        assert item["schoolSourcedId"] == "o1"
+    first = path.read_bytes()
+    export(seedtest, database, "--format", "oneroster", "--from", "2026-03-09")
+    assert path.read_bytes() != first
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.read("results.csv").splitlines()) == 1

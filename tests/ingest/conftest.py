@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from seedtest_analytics.database.engine import engine_for, normalised_url
 
-TABLES = "exam_results, question, load_rejects, item_number, session, interest_goal"
+TABLES = "exam_results, question, load_rejects, item_number, session, interest_goal, classroom, student_name, enrolment"
 
 
 @pytest.fixture(scope="module")

@@ -1,26 +1,30 @@
 """Attempts from the tables of another program: shown and asked first, then only what is new or changed."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import typer
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
+from seedtest_analytics.build import build_definitions
 from seedtest_analytics.cli.connect import connect_command
 from seedtest_analytics.ingest import LoadError
 from seedtest_analytics.ingest.connect import read_mapping
 from seedtest_analytics.ingest.item_numbers import number_of
+from seedtest_analytics.resources.postgres import PostgresResource
+from seedtest_analytics.schedules.connections import connection_sensor
 from tests._database import execute, rows_of
 from tests.ingest.test_formats import stored
 
 app = typer.Typer()
 app.command()(connect_command)
 
-PAGE = (Path(__file__).parents[2] / "docs" / "input.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "connect.md").read_text(encoding="utf-8")
 MAPPING = PAGE.partition("```yaml\n")[2].partition("```")[0]
 """The example of the documentation."""
 EXERCISES = [str(uuid.UUID(int=n)) for n in range(1, 4)]
@@ -152,3 +156,71 @@ def test_a_query_with_colons_and_a_counter_as_cursor(
 def test_a_missing_address_is_named(connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SCHOOL_DATABASE_URL")
     assert "SCHOOL_DATABASE_URL" in str(connect("--yes").exception)
+
+
+@pytest.fixture
+def daemon(school: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
+    """``daemon()`` evaluates the sensor, executes each new run and returns the run keys; a skip raises its reason."""
+    monkeypatch.setenv("SEEDTEST_CONNECT_MAPPING", str(tmp_path / "school.yaml"))
+    postgres = PostgresResource.having(url=school.url.render_as_string(hide_password=False))
+    definitions = build_definitions({"postgres": postgres})
+    assert any(sensor.name == connection_sensor.name for sensor in definitions.sensors or [])
+    with dg.DagsterInstance.ephemeral() as instance:
+        done: set[str] = set()
+
+        def tick() -> list[str]:
+            with dg.build_sensor_context(instance=instance, resources={"postgres": postgres}) as context:
+                found: Any = connection_sensor(context)
+            if isinstance(found, dg.SkipReason):
+                raise LookupError(found.skip_message)
+            new = [request for request in found.run_requests if request.run_key not in done]
+            for request in new:
+                done.add(request.run_key)
+                job = definitions.resolve_job_def("read_connection")
+                assert job.execute_in_process(
+                    instance=instance, run_config=request.run_config, tags=request.tags
+                ).success
+            return [request.run_key for request in new]
+
+        yield tick
+
+
+def test_the_daemon_reads_what_is_new_and_corrects_what_changed_after_the_first_read(
+    daemon: Callable[[], list[str]], connect: Callable[..., Any], school: Engine
+) -> None:
+    with pytest.raises(LookupError, match=r"run `seedtest connect .*school.yaml` once"):
+        daemon()
+    assert stored(school) == []
+    assert connect("--yes").exit_code == 0
+    daemon()
+    versions = "SELECT id, xmin::text AS version FROM exam_results"
+    before = rows_of(school, versions)
+    assert daemon() == [], "the same rows are read once"
+    answer(school, 2, choice="c", is_right=False)
+    execute(school, "UPDATE school.answers SET choice = 'd', is_right = true, changed_at = now() WHERE choice IS NULL")
+    assert len(daemon()) == 1
+    later = ("kim", EXERCISES[2], False, "2026-03-02 09:32:00", 12.5, None, ["algebra"])
+    assert stored(school) == [FIRST[0], (*FIRST[1][:2], True, *FIRST[1][3:]), later]
+    assert rows_of(school, versions) != before
+    assert daemon() == []
+
+
+def test_the_daemon_quarantines_bad_rows_and_names_a_source_that_fails(
+    daemon: Callable[[], list[str]], connect: Callable[..., Any], school: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connect("--yes").exit_code == 0
+    execute(
+        school,
+        "INSERT INTO school.answers (exercise, choice, is_right, answered_at) VALUES (:id, 'a', true, now())",
+        {"id": EXERCISES[0]},
+    )
+    assert len(daemon()) == 1
+    assert [row["reason"] for row in rows_of(school, "SELECT reason FROM load_rejects")] == ["user_id_missing"]
+    execute(school, "ALTER TABLE school.answers RENAME COLUMN pupil TO learner")
+    with pytest.raises(LookupError, match=r"school: the source refuses the mapping: .*pupil"):
+        daemon()
+
+
+def test_without_a_mapping_there_is_no_sensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEEDTEST_CONNECT_MAPPING", raising=False)
+    assert not any(sensor.name == "connection_sensor" for sensor in build_definitions().sensors or [])

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from seedtest_analytics.ingest.formats import FORMATS
 from tests._database import rows_of
+from tests._shared import shared
 from tests.ingest.test_commands import run as run_fixture
 
 run = run_fixture
@@ -220,6 +221,13 @@ FILES: dict[str, tuple[dict[str, str], list[tuple[Any, ...]]]] = {
             ("p1", "i2", False, "2026-03-02 09:31:00", None, None, ["general"]),
         ],
     ),
+    "sequences of answers": (
+        {"statics.csv": table("user_id|item_id|skill_id|correct|position", "7|2|3|1|0", "7|5|3|false|1", "7|5|3|?|x")},
+        [
+            ("7", "2", True, "2024-01-01 00:00:00", None, None, ["3"]),
+            ("7", "5", False, "2024-01-01 00:01:00", None, None, ["3"]),
+        ],
+    ),
     "Moodle quiz export": (
         {
             "Algebra quiz-grades.csv": table(
@@ -326,3 +334,11 @@ def test_a_score_that_is_neither_right_nor_wrong_is_rejected_with_its_value(
     result = run("load", str(tmp_path / "irw.csv"))
     assert "correct_not_boolean" in result.output
     assert len(stored(database)) == 1
+
+
+@pytest.mark.reference
+def test_a_published_log_without_times_loads_whole(run: Any, database: Engine) -> None:
+    result = run("load", str(shared("data/statics_test.parquet")), "--dry-run")
+    assert result.exit_code == 0, repr(result.exception)
+    assert "is of the format sequences of answers" in result.output
+    assert "33,600 read, 33,600 attempts, 0 rejected" in result.output

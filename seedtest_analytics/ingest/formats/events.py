@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from seedtest_analytics.ingest.columns import PROBLEM
 from seedtest_analytics.ingest.formats.format import Format, Row, Source, attempt, names
+from seedtest_analytics.ingest.formats.xapi_rules import is_iri, problem_of
 
 _DURATION = re.compile(r"^P(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$")
 _ANSWERS = ("answered", "completed", "passed", "failed")
@@ -34,21 +36,25 @@ def edx(source: Source) -> Iterator[Row]:
 
 
 def xapi(source: Source) -> Iterator[Row]:
-    """Statements whose result says whether the answer was right; all others are left out."""
+    """Statements that say whether an answer was right; invalid ones are rejected, and all others are left out."""
     for statement in _expanded(source.rows, "statements"):
-        verb = str(_at(statement, "verb", "id") or "").rstrip("/").rsplit("/", 1)[-1]
-        right = _at(statement, "result", "success")
-        if verb not in _ANSWERS or not isinstance(right, bool):
+        verb = _at(statement, "verb", "id")
+        if is_iri(verb) and (
+            verb.rstrip("/").rsplit("/", 1)[-1] not in _ANSWERS or _at(statement, "result", "success") is None
+        ):
             continue
-        yield attempt(
+        problem = problem_of(statement)
+        right = _at(statement, "result", "success")
+        row = attempt(
             _actor(statement.get("actor")),
             _at(statement, "object", "id"),
-            correct=right,
+            correct=right if isinstance(right, bool) else None,
             completed_at=statement.get("timestamp") or statement.get("stored"),
             session_id=_at(statement, "context", "registration"),
             topic_id=_activity(statement),
             response_time_ms=_milliseconds(_at(statement, "result", "duration")),
         )
+        yield {**row, PROBLEM: f"{problem}\n{json.dumps(statement, ensure_ascii=False)}" if problem else None}
 
 
 def caliper(source: Source) -> Iterator[Row]:

@@ -110,6 +110,27 @@ class _Moodle(Format):
         return any(_QUESTION.match(name.strip()) for name in names)
 
 
+def in_sequence(source: Source) -> Iterator[Row]:
+    """Answers of students with their place in the student's sequence, as knowledge tracing publishes them."""
+    for row in source.rows:
+        place = str(first_of(row, "position") or "0").removesuffix(".0")
+        found = attempt(
+            row["user_id"],
+            row["item_id"],
+            correct=None,
+            topic_id=first_of(row, "topic_id", "skill_id"),
+            completed_at=in_order(int(place)) if re.fullmatch(r"\d{1,9}", place) else None,
+        )
+        yield {**found, "correct": row["correct"]}
+
+
+class _WithoutTimes(Format):
+    """A log of the loader's columns but the time."""
+
+    def fits(self, names: set[str]) -> bool:
+        return super().fits(names) and "completed_at" not in names
+
+
 OTHER_TABLES = (
     Format(
         "OULAD submissions",
@@ -137,5 +158,12 @@ OTHER_TABLES = (
         frozenset(),
         "full points are right; the time of the attempt is shared evenly by its questions",
         moodle,
+    ),
+    _WithoutTimes(
+        "sequences of answers",
+        "table",
+        names("user_id|item_id|correct|position"),
+        "the log has no times: answers stand one minute apart in their order, so weeks and growth mean nothing",
+        in_sequence,
     ),
 )
