@@ -1,6 +1,6 @@
 -- The data of the weekly pages of classes and organisations, as sets: no statement is about one student.
 -- Grain:  see each statement. A page is a scope ('class' or 'organisation') and its key.
--- Inputs: weekly_kpi, attempt, session, classroom, student_name, features_topic_daily, report_artifacts, ability_state,
+-- Inputs: weekly_kpi, attempt, session, classroom, enrolment, student_name, features_topic_daily, report_artifacts, ability_state,
 --         ability_topic_state, mirt_fit_meta, mirt_item_bank, mirt_item_params, item_calibration.
 -- Params: week_start, as_of, since (the first instant of four weeks), curves_since (of eight), member_since, timezone,
 --         minimum (students that a group needs).
@@ -12,7 +12,8 @@ SELECT to_regclass('session') IS NOT NULL AND to_regclass('classroom') IS NOT NU
 
 -- name: stage_members
 -- Class and organisation of each student with KPIs in the week: those of the newest session in member_since..as_of that
--- names a class; without one, the organisation of the newest exam. Grain: student.
+-- names a class; without one, the class in which a roster has the student in the week (the only one, else the homeroom);
+-- without that, the organisation of the newest exam. Grain: student.
 CREATE TEMP TABLE cohort_member ON COMMIT DROP AS
 WITH seen AS (
     SELECT user_id, session_id, org_id, max(completed_at) AS seen_at
@@ -31,15 +32,35 @@ of_class AS (
     WHERE s.classroom_id <> ''
     ORDER BY v.user_id, v.seen_at DESC, v.session_id DESC
 ),
+enrolled AS (
+    SELECT
+        user_id,
+        CASE
+            WHEN count(DISTINCT classroom_id) = 1 THEN min(classroom_id)
+            WHEN count(DISTINCT classroom_id) FILTER (WHERE is_homeroom) = 1
+                THEN min(classroom_id) FILTER (WHERE is_homeroom)
+        END AS class_id
+    FROM enrolment
+    WHERE
+        role = 'student'
+        AND COALESCE(begins_on, '-infinity') < CAST(:week_start AS date) + 7
+        AND COALESCE(ends_on, 'infinity') > :week_start
+    GROUP BY user_id
+),
 of_organisation AS (
     SELECT DISTINCT ON (user_id) user_id, org_id::text AS org_id
     FROM seen
     WHERE org_id IS NOT NULL
     ORDER BY user_id, seen_at DESC, session_id DESC
 )
-SELECT k.user_id, c.class_id, COALESCE(c.org_id, o.org_id) AS org_id
+SELECT
+    k.user_id,
+    COALESCE(c.class_id, n.class_id) AS class_id,
+    COALESCE(c.org_id, r.org_id, o.org_id) AS org_id
 FROM weekly_kpi AS k
 LEFT JOIN of_class AS c ON c.user_id = k.user_id
+LEFT JOIN enrolled AS n ON n.user_id = k.user_id AND c.class_id IS NULL
+LEFT JOIN classroom AS r ON r.id = n.class_id
 LEFT JOIN of_organisation AS o ON o.user_id = k.user_id
 WHERE k.week_start = :week_start;
 

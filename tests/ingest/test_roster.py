@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -242,20 +243,35 @@ def test_a_folder_with_another_manifest_is_no_roster(run: Any, database: Engine,
     assert "cannot be" in str(run("load", str(tmp_path / "logs.zip")).exception)
 
 
-def test_an_enrolment_groups_students_whose_sessions_have_no_class(run: Any, database: Engine, roster: Path) -> None:
+def test_an_enrolment_is_the_class_of_students_whose_sessions_have_none(
+    run: Any, database: Engine, roster: Path
+) -> None:
+    """Both for groups of students and for the pages of classes: the homeroom of u1, the only class of u2, none of u8."""
     run("load", str(roster))
+    execute(database, "INSERT INTO session (id, classroom_id) VALUES ('su9', 'c2')")
+    execute(database, "INSERT INTO enrolment VALUES ('e9', 'c1', 'u9', 'u9', 'student')")
+    execute(
+        database, "INSERT INTO enrolment VALUES ('e8', 'c1', 'u8', 'u8', 'student', false, NULL, DATE '2026-04-01')"
+    )
     execute(
         database,
-        "INSERT INTO exam_results (session_id, user_id, result_json, created_at) SELECT 's' || user_id, user_id, '{}', at "
-        "FROM (VALUES ('u1', timestamptz '2026-05-01'), ('u2', '2026-05-01'), ('u8', '2026-05-01')) AS v (user_id, at)",
+        "INSERT INTO exam_results (session_id, user_id, result_json, created_at) "
+        "SELECT 's' || user_id, user_id, '{}', TIMESTAMPTZ '2026-05-06' "
+        "FROM (VALUES ('u1'), ('u2'), ('u8'), ('u9')) AS v (user_id)",
     )
+    expected = [("u1", "c1"), ("u2", "c1"), ("u9", "c2")]
     with database.connect() as connection:
         connection.exec_driver_sql(
-            "CREATE TEMP VIEW attempt AS "
-            "SELECT user_id, id AS exam_result_id, created_at AS completed_at FROM exam_results"
+            "CREATE TEMP VIEW attempt AS SELECT user_id, id AS exam_result_id, session_id, org_id, "
+            "created_at AS completed_at FROM exam_results"
         )
-        found = connection.execute(
-            statement("psychometrics/dif.sql", "covariate"),
-            {"source": "classroom_id", "path": [], "from_at": None, "as_of": "2027-01-01"},
-        ).all()
-    assert sorted(tuple(row) for row in found) == [("u1", "c1"), ("u2", "c1")]
+        covariate = {"source": "classroom_id", "path": [], "from_at": None, "as_of": "2027-01-01"}
+        found = connection.execute(statement("psychometrics/dif.sql", "covariate"), covariate).all()
+        assert sorted(tuple(row) for row in found) == expected
+        connection.exec_driver_sql(
+            "INSERT INTO weekly_kpi (user_id, week_start, kpis) SELECT user_id, DATE '2026-05-04', '{}' FROM exam_results"
+        )
+        week = {"week_start": dt.date(2026, 5, 4), "member_since": "2026-01-01", "as_of": "2026-05-11"}
+        connection.execute(statement("reports/cohorts.sql", "stage_members"), week)
+        members = connection.exec_driver_sql("SELECT user_id, class_id FROM cohort_member ORDER BY 1").all()
+        assert [tuple(row) for row in members] == [*expected[:2], ("u8", None), expected[2]]

@@ -1,6 +1,6 @@
 """Who is in which class, from rosters.
 
-Revision: 0036, after 0031.
+Revision: 0036, after 0032.
 """
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from seedtest_analytics.database.migrations import (
 )
 
 revision = "0036"
-down_revision = "0031"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
