@@ -203,6 +203,13 @@ def test_the_daemon_reads_what_is_new_and_corrects_what_changed_after_the_first_
     assert stored(school) == [FIRST[0], (*FIRST[1][:2], True, *FIRST[1][3:]), later]
     assert rows_of(school, versions) != before
     assert daemon() == []
+    execute(
+        school,
+        "INSERT INTO school.answers (pupil, exercise, choice, is_right, answered_at, changed_at) SELECT 'lee', exercise, 'a', "
+        "true, answered_at, changed_at - interval '1 minute' FROM school.answers ORDER BY changed_at DESC LIMIT 1",
+    )
+    assert len(daemon()) == 1, "a row that was committed late has an older cursor"
+    assert {row[0] for row in stored(school)} == {"kim", "lee"}
 
 
 def test_the_daemon_quarantines_bad_rows_and_names_a_source_that_fails(
