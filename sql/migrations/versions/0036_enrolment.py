@@ -1,6 +1,6 @@
 """Who is in which class, from rosters.
 
-Revision: 0036, after 0032.
+Revision: 0036, after 0033.
 """
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from seedtest_analytics.database.migrations import (
 )
 
 revision = "0036"
-down_revision = "0032"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 
