@@ -1,7 +1,7 @@
 # Thin names over the real commands. `make demo` and `make test` do all set-up on a fresh machine.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-packages check test test-slow coverage docs dev down lint format bench clean
+.PHONY: help demo demo-packages check test test-slow test-faults coverage docs dev down lint format bench clean
 
 VENV := .venv
 TOOLS := .tools
@@ -21,6 +21,8 @@ WEEKS ?=
 PORT ?= 3000
 # The image's name.
 IMAGE ?= seedtest-analytics
+# How many materialisations the fault suite kills something in.
+KILLS ?= 50
 # One worker a core; tests of a module stay together because they share servers and compiled programs.
 PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 
@@ -71,13 +73,13 @@ format: install-dev ## write the format
 	$(RUN)ruff check --fix .
 
 check: lint docs ## lint, types and the quick tests: no R, no database
-	$(RUN)pytest -q -m "not (slow or long or database or stan or r or browser)" $(PYTEST_ARGS)
+	$(RUN)pytest -q -m "not (slow or faults or long or database or stan or r or browser)" $(PYTEST_ARGS)
 
 test: system-packages lint docs ## everything that CI runs
-	$(RUN)pytest -m "not slow" $(PYTEST_ARGS)
+	$(RUN)pytest -m "not (slow or faults)" $(PYTEST_ARGS)
 
 coverage: system-packages install-dev ## the same tests with measured coverage; fails below the floor in pyproject.toml
-	$(RUN)pytest -m "not slow" --cov --cov-report=term $(PYTEST_ARGS)
+	$(RUN)pytest -m "not (slow or faults)" --cov --cov-report=term $(PYTEST_ARGS)
 
 test-slow: system-packages install-dev ## the long statistical studies
 	$(RUN)pytest -m slow $(PYTEST_ARGS)
@@ -88,6 +90,9 @@ image: ## builds the image $(IMAGE) by docker or podman
 
 try-image: ## runs the image as a cluster does: a small cohort and its reports
 	deploy/try-image $(IMAGE)
+
+test-faults: install-dev ## kills at random instants and other faults, docs/faults.md; KILLS=50
+	$(RUN)pytest -v -s tests/faults --kills $(KILLS)
 
 bench: install-dev ## the benchmarks, each prints its table
 	for name in pipeline load sync transfer irt item_bank growth risk; do $(RUN)python -m benchmarks.$$name --quick || exit 1; done

@@ -28,6 +28,11 @@ LONGEST = ("test_first_hour.py", "pipeline/", "browser/", "assets/growth/", "tes
 """Where the longest tests are. They start first: at the end, one worker would run them while the other has nothing to do."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--kills N`: in how many materialisations the fault suite kills something."""
+    parser.addoption("--kills", type=int, default=50, help="materialisations of the fault suite with a kill")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by what they need, so that `make check` can leave them out, and begin with the longest."""
     folder = Path(__file__).parent.as_posix()

@@ -37,6 +37,11 @@ EMPTY_LOG_NOTE = (
     "or run this command without DRY_RUN."
 )
 
+DAGSTERS_DRIVER = "psycopg2.OperationalError:"
+STORAGE_LOST = (
+    "Dagster's storage cannot be used ({reason}). What the run had published stays. Check that the server of "
+    "DAGSTER_POSTGRES_URL runs and has room (`seedtest doctor`), and start the command again"
+)
 INTERRUPTED = "`seedtest materialize` was interrupted"
 NO_EXAMS = "there are no attempts; run `seedtest load FILE` or `seedtest simulate --load` first"
 LOG_IS_EMPTY = (
@@ -293,7 +298,7 @@ class Runner:
         causes = []
         for event in result.all_events:
             if event.is_step_failure:
-                cause = _first_cause(event.step_failure_data.error)
+                cause = first_cause(event.step_failure_data.error)
                 causes.append(cause)
                 self.console.print(f"[red]{event.step_key}[/]: {escape(cause)}", highlight=False, soft_wrap=True)
         self.console.print(f"run {result.run_id}; the UI shows its log", highlight=False)
@@ -327,8 +332,12 @@ def would_change(result: Any) -> dict[str, str]:
     }
 
 
-def _first_cause(error: Any) -> str:
+def first_cause(error: Any) -> str:
     """The root cause; Dagster's error about a step says only that it failed."""
     while error is not None and error.cause is not None:
         error = error.cause
-    return error.message.strip() if error is not None else "unknown cause"
+    cause = error.message.strip() if error is not None else "unknown cause"
+    if cause.startswith(DAGSTERS_DRIVER):
+        # The platform's sessions use another driver and explain their ends themselves.
+        return STORAGE_LOST.format(reason=cause.removeprefix(DAGSTERS_DRIVER).splitlines()[0].strip())
+    return cause

@@ -140,8 +140,7 @@ class _Settings:
         _watch.note(driver, _Use(self._engine, current_work()))
         if driver.autocommit:  # there is no transaction whose settings these could be
             return
-        cursor = connection.connection.cursor()
-        with contextlib.closing(cursor):
+        with _invalidating(connection, driver), contextlib.closing(driver.cursor()) as cursor:
             if self._known is None:
                 self._known = self._known_to(cursor)
             pairs = {**self._known, "application_name": current_work().application_name}
@@ -164,6 +163,17 @@ class _Settings:
             cursor.execute("SHOW search_path")
             known["search_path"] = f'"{self._schema}", {cursor.fetchone()[0]}'
         return known
+
+
+@contextlib.contextmanager
+def _invalidating(connection: Connection, driver: psycopg.Connection[Any]) -> Iterator[None]:
+    """Tell SQLAlchemy of a lost session. It sees the errors of its own statements only, and would go on to use this one."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if driver.closed:
+            connection.invalidate(error)
+        raise
 
 
 def _milliseconds(seconds: float) -> str:

@@ -6,12 +6,13 @@ import io
 import dagster as dg
 import pytest
 import typer
+from dagster_shared.error import SerializableErrorInfo
 from rich.console import Console
 from sqlalchemy import Engine
 
 from seedtest_analytics.assets.attempts.sync import sync_attempts
 from seedtest_analytics.build import build_definitions
-from seedtest_analytics.cli.materialize import Runner, asset_steps, console_log
+from seedtest_analytics.cli.materialize import Runner, asset_steps, console_log, first_cause
 from seedtest_analytics.cli.steps import Step, chosen, plan
 from seedtest_analytics.partitions import DAY, WEEK, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -265,3 +266,20 @@ def test_every_week_of_the_range_has_its_fits_and_the_demo_fits_the_newest(fits_
     assert {steps[job].n_weeks for job in FITS} == {n_weeks}
     assert {steps[job].last for job in FITS} == {last}
     assert steps["generate_weekly_report"].n_weeks == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("ValueError: no such week", "ValueError: no such week"),
+        (
+            "psycopg2.OperationalError: server closed the connection unexpectedly\n\tThis probably means ...",
+            "Dagster's storage cannot be used (server closed the connection unexpectedly). What the run had published "
+            "stays. Check that the server of DAGSTER_POSTGRES_URL runs and has room (`seedtest doctor`), and start the "
+            "command again",
+        ),
+    ],
+)
+def test_the_cause_of_a_failed_step_is_told_in_words(message: str, shown: str) -> None:
+    step = SerializableErrorInfo("DagsterError", [], None, cause=SerializableErrorInfo(message, [], None))
+    assert first_cause(step) == shown

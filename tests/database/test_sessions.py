@@ -214,3 +214,20 @@ def test_a_server_that_is_gone_may_come_back(database: Engine) -> None:
     assert isinstance(message, DatabaseError)
     assert message.may_pass
     assert "refused" in str(message)
+
+
+def test_a_session_that_is_lost_between_two_transactions_is_not_used_again(
+    database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = engine_for(database.url)
+    with engine.connect() as connection:
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        connection.rollback()
+        rows_of(database, "SELECT pg_terminate_backend(:pid, 60000)", pid=pid)
+        with pytest.raises(psycopg.OperationalError) as lost:
+            connection.execute(text("SELECT 1"))
+    assert explained(lost.value) is not None
+    assert "Exception during reset" not in caplog.text
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() != pid
+    engine.dispose()

@@ -1,0 +1,129 @@
+"""Kills at random instants, and servers, disks and neighbours that fail."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests._waits import wait_until
+from tests.faults import _faults as faults
+from tests.faults._faults import after, endure, nothing, recover
+from tests.faults._platform import Ended, Platform, small_platform
+from tests.faults._server import LAUNCHED, served
+
+SEED = 11
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    with small_platform() as made:
+        yield made
+
+
+def words(ended: Ended) -> str:
+    return " ".join(ended.output.split())
+
+
+@pytest.mark.long
+def test_kills_one_after_the_other(platform: Platform) -> None:
+    """Of the command, of the server, and of a worker: what each leaves is no hindrance for the next."""
+    ended = endure(platform, after(0.5, faults.kill_command), after(0.6, faults.kill_postgres))
+    assert [one.code for one in ended] == [-9, 1]
+    assert "PostgreSQL" in ended[1].output
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(0)
+def test_kills_at_random_instants(platform: Platform, pytestconfig: pytest.Config) -> None:
+    """Of `seedtest materialize`: the command, a process below it, PostgreSQL."""
+    rng = random.Random(SEED)
+    n_kills = pytestconfig.getoption("kills")
+    for number in range(n_kills - n_kills // 5):
+        name, fault = faults.random_kill(rng)
+        (ended,) = endure(platform, fault)
+        print(f"materialisation {number + 1}: {name}, exit code {ended.code}", flush=True)  # noqa: T201
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(0)
+def test_kills_at_the_server(platform: Platform, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of the kills: daemon, code server, webserver, run workers, steps and PostgreSQL behind `seedtest up`."""
+    rng = random.Random(SEED)
+    victims = ["daemon", "code server", "run worker", "step", "postgres", "webserver"]
+    with served(platform, monkeypatch) as server:
+        before = server.counts()
+        assert all(before.values()), before
+        for number in range(max(1, pytestconfig.getoption("kills") // 5)):
+            victim = victims[number % len(victims)]
+            platform.forget()
+            for job, days in LAUNCHED.items():
+                server.launch(job, *days)
+            if victim in ("run worker", "step"):
+                wait_until(lambda victim=victim: server.processes()[victim])  # type: ignore[misc]
+            time.sleep(rng.uniform(0, platform.seconds))
+            is_struck = server.kill(victim, rng)
+            server.settle(before)
+            recover(platform)
+            print(f"materialisation {number + 1}: {victim}, {'killed' if is_struck else 'had ended'}", flush=True)  # noqa: T201
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(0)
+class TestServer:
+    """PostgreSQL lives and does not do what it is asked."""
+
+    @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+    def test_cut_connections(self, platform: Platform, share: float) -> None:
+        (ended,) = endure(platform, after(share, faults.cut_connections))
+        assert ended.code in (0, 1)
+        assert ended.code == 0 or "the server ended the session of" in words(ended)
+
+    def test_read_only(self, platform: Platform) -> None:
+        (ended,) = endure(platform, nothing, around=faults.read_only)
+        assert ended.code == 1
+        assert "read-only" in words(ended)
+
+    def test_few_connections(self, platform: Platform) -> None:
+        (ended,) = endure(platform, nothing, around=faults.few_connections)
+        assert ended.code in (0, 1)
+        assert ended.code == 0 or "too many connections" in words(ended)
+
+    def test_locked_table(self, platform: Platform) -> None:
+        (ended,) = endure(platform, nothing, around=faults.locked_table, SEEDTEST_LOCK_TIMEOUT_SECS="1")
+        assert ended.code == 1
+        assert "'nightly backup'" in words(ended)
+        assert "SEEDTEST_LOCK_TIMEOUT_SECS" in words(ended)
+
+    def test_deadlock(self, platform: Platform) -> None:
+        (ended,) = endure(platform, faults.deadlock)
+        assert ended.code == 0, ended.output
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(0)
+class TestMachine:
+    """Disk, clock and neighbours."""
+
+    @pytest.mark.parametrize("share", [0.2, 0.6, 0.85])
+    def test_full_disk(self, platform: Platform, share: float) -> None:
+        if not platform.is_own_disk:
+            pytest.skip("only root can give the home a file system that may be filled")
+        (ended,) = endure(platform, after(share, faults.full_disk))
+        assert ended.code == 0 or "No space left on device" in words(ended) or "disk" in words(ended)
+
+    def test_files_that_cannot_be_written(self, platform: Platform) -> None:
+        (ended,) = endure(platform, nothing, before=faults.limit_files)
+        assert ended.code == 1
+        assert "File too large" in words(ended)
+
+    def test_jump_of_the_clock(self, platform: Platform) -> None:
+        (ended,) = endure(platform, nothing, before=faults.jump_of_clock)
+        assert ended.code == 0, ended.output
+
+    def test_two_commands_of_one_range(self, platform: Platform) -> None:
+        others: list[Ended] = []
+        (ended,) = endure(platform, faults.second_command(others))
+        assert [ended.code, others[0].code] == [0, 0], ended.output + others[0].output
