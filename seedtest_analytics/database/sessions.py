@@ -184,11 +184,15 @@ def _milliseconds(seconds: float) -> str:
 def locked_transaction(engine: Engine, lock: str, *, is_dry_run: bool = False) -> Iterator[Connection]:
     """A transaction with the advisory lock ``lock``, so that two writers of a partition wait for each other.
 
-    Waiting says for whom. A dry run is rolled back.
+    Waiting says for whom. A dry run is rolled back. An error of the server is raised as :func:`explained` states it, while
+    it is known what was computed and who is in the way.
     """
     with engine.connect() as connection:
         take_lock(connection, lock)
-        yield connection
+        try:
+            yield connection
+        except (DBAPIError, psycopg.Error) as error:
+            raise explained(error, engine) or error from None
         if is_dry_run:
             connection.rollback()
         else:
@@ -277,6 +281,17 @@ def explained(error: Exception, engine: Engine | None = None) -> DatabaseError |
             f"the server ended the session of {what} ({_first_line(cause)}). Nothing of it was written. An administrator, a "
             "restart or a time-out of the server did this; start the run again when the cause is gone",
             may_pass=False,
+        )
+    if isinstance(cause, errors.ReadOnlySqlTransaction):
+        return DatabaseError(
+            f"the server takes no writes of {what} ({_first_line(cause)}): it is a standby, or default_transaction_read_only "
+            "is on. Point DATABASE_URL at the primary server, or reset that setting, and start the run again",
+            may_pass=False,
+        )
+    if isinstance(cause, errors.DeadlockDetected):
+        return DatabaseError(
+            f"{what} and another session waited for each other, and the server ended the transaction of {what}. Nothing of it "
+            "was written; start the run again if it has not tried again by itself"
         )
     if isinstance(cause, errors.UndefinedTable | errors.UndefinedColumn):
         return DatabaseError(

@@ -168,6 +168,22 @@ def test_a_table_that_stays_locked_ends_the_statement_and_names_the_other_sessio
         assert part in str(message)
 
 
+def test_a_locked_transaction_tells_who_is_in_the_way_of_which_work(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEDTEST_LOCK_TIMEOUT_SECS", "0.1")
+    impatient = engine_for(database.url)
+    with (
+        other_session(database, "LOCK TABLE weekly_kpi"),
+        pytest.raises(DatabaseError) as error,
+        working_on("weekly_kpi/S"),
+        locked_transaction(impatient, "a week") as connection,
+    ):
+        connection.execute(text("DELETE FROM weekly_kpi"))
+    assert str(error.value).startswith("weekly_kpi/S waited")
+    assert "'nightly backup'" in str(error.value)
+
+
 def test_a_statement_that_takes_too_long_names_the_setting(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEEDTEST_STATEMENT_TIMEOUT_SECS", "0.1")
     message = explained(raised(engine_for(database.url), "SELECT pg_sleep(3600)"))
@@ -206,6 +222,21 @@ def test_a_missing_table_or_column_names_the_command(database: Engine, statement
     assert not message.may_pass
     assert "nowhere" in str(message)
     assert "seedtest migrate" in str(message)
+
+
+def test_a_server_that_takes_no_writes_is_not_tried_again(database: Engine) -> None:
+    message = explained(raised(database, "SET TRANSACTION READ ONLY; DELETE FROM weekly_kpi"))
+    assert isinstance(message, DatabaseError)
+    assert not message.may_pass
+    assert "read-only" in str(message)
+    assert "default_transaction_read_only" in str(message)
+
+
+def test_a_deadlock_says_what_happened_and_is_tried_again(database: Engine) -> None:
+    message = explained(raised(database, "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$"))
+    assert isinstance(message, DatabaseError)
+    assert message.may_pass
+    assert "another session waited for each other" in str(message)
 
 
 def test_a_server_that_is_gone_may_come_back(database: Engine) -> None:

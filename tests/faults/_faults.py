@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from tests._waits import wait_until
-from tests.faults._platform import MATERIALIZE, Command, Ended, Platform
+from tests.faults._platform import Command, Ended, Platform
 
 Fault = Callable[[Platform, Command], AbstractContextManager[None] | None]
 """Acts while the command runs. What it returns is ended after the command, and before the normal run."""
@@ -37,7 +37,7 @@ def endure(
     ended = []
     for fault in faults:
         with around(platform) if around is not None else contextlib.nullcontext():
-            command = platform.start(*MATERIALIZE, before=before, **settings)
+            command = platform.start(*platform.materialize, before=before, **settings)
             with fault(platform, command) or contextlib.nullcontext():
                 ended.append(command.wait())
     recover(platform)
@@ -48,7 +48,7 @@ def endure(
 
 def recover(platform: Platform) -> None:
     """Materialise normally. Fail if something is left or differs from what an undisturbed run gave."""
-    normal = platform.run(*MATERIALIZE)
+    normal = platform.run(*platform.materialize)
     assert normal.code == 0, normal.output
     assert platform.leftovers() == []
     found = platform.content()
@@ -74,6 +74,16 @@ def after(share: float, strike: Fault) -> Fault:
         while command.process.is_alive() and time.monotonic() < deadline:
             time.sleep(0.01)
         return strike(platform, command) if command.process.is_alive() else None
+
+    return wait
+
+
+def at(words: str, strike: Fault) -> Fault:
+    """Strike as soon as the command has printed these words."""
+
+    def wait(platform: Platform, command: Command) -> AbstractContextManager[None] | None:
+        wait_until(lambda: not command.process.is_alive() or words in command.output())
+        return strike(platform, command)
 
     return wait
 
@@ -187,7 +197,7 @@ def second_command(ends: list[Ended]) -> Fault:
 
     @contextlib.contextmanager
     def start(platform: Platform, command: Command) -> Iterator[None]:
-        other = platform.start(*MATERIALIZE)
+        other = platform.start(*platform.materialize)
         yield
         ends.append(other.wait())
 

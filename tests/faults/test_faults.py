@@ -27,14 +27,6 @@ def words(ended: Ended) -> str:
     return " ".join(ended.output.split())
 
 
-@pytest.mark.long
-def test_kills_one_after_the_other(platform: Platform) -> None:
-    """Of the command, of the server, and of a worker: what each leaves is no hindrance for the next."""
-    ended = endure(platform, after(0.5, faults.kill_command), after(0.6, faults.kill_postgres))
-    assert [one.code for one in ended] == [-9, 1]
-    assert "PostgreSQL" in ended[1].output
-
-
 @pytest.mark.faults
 @pytest.mark.timeout(0)
 def test_kills_at_random_instants(platform: Platform, pytestconfig: pytest.Config) -> None:
@@ -75,7 +67,7 @@ def test_kills_at_the_server(platform: Platform, pytestconfig: pytest.Config, mo
 class TestServer:
     """PostgreSQL lives and does not do what it is asked."""
 
-    @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+    @pytest.mark.parametrize("share", [0.2, 0.6])
     def test_cut_connections(self, platform: Platform, share: float) -> None:
         (ended,) = endure(platform, after(share, faults.cut_connections))
         assert ended.code in (0, 1)
@@ -84,7 +76,7 @@ class TestServer:
     def test_read_only(self, platform: Platform) -> None:
         (ended,) = endure(platform, nothing, around=faults.read_only)
         assert ended.code == 1
-        assert "read-only" in words(ended)
+        assert "the server takes no writes of" in words(ended)
 
     def test_few_connections(self, platform: Platform) -> None:
         (ended,) = endure(platform, nothing, around=faults.few_connections)
@@ -107,7 +99,7 @@ class TestServer:
 class TestMachine:
     """Disk, clock and neighbours."""
 
-    @pytest.mark.parametrize("share", [0.2, 0.6, 0.85])
+    @pytest.mark.parametrize("share", [0.3, 0.7])
     def test_full_disk(self, platform: Platform, share: float) -> None:
         if not platform.is_own_disk:
             pytest.skip("only root can give the home a file system that may be filled")
