@@ -1,6 +1,6 @@
-"""A platform with a small cohort, commands that compute it in processes of their own, and what a fault may not leave.
+"""A platform with a small cohort, commands that compute it each in a separate process, and what a fault may not leave.
 
-The Dagster home is on a small file system of its own where root runs the tests, so that a test can fill it.
+The Dagster home is on a separate small file system where root runs the tests, so that a test can fill it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Ended:
 
 @dataclass
 class Command:
-    """A command that runs in a process of its own, the leader of a session."""
+    """A command that runs in a separate process, the leader of a session."""
 
     process: Any
     log: Path

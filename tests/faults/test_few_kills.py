@@ -14,7 +14,7 @@ JOBS = ("sync_attempts", "aggregate_features_daily", "compute_daily_kpis")
 @pytest.mark.long
 @pytest.mark.database
 def test_kills_one_after_the_other() -> None:
-    """What the first kill leaves is no hindrance for the second, and nothing of both remains."""
+    """The second command starts beside what the first kill left. At the end nothing of either remains."""
     with small_platform(JOBS) as platform:
         killed, bereft = endure(
             platform, at("attempts:", faults.kill_command), at("daily features", faults.kill_postgres)
