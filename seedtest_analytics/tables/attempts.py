@@ -17,6 +17,9 @@ from seedtest_analytics.tables.declare import (
 )
 
 _ELEMENT = ("exam_results.result_json",)
+_TIME = ("exam_results.created_at", "exam_results.updated_at", *_ELEMENT)
+_VERSION_OF = ("user_id", "session_id", "exam_id", "org_id", "status", "created_at", "updated_at", "result_json")
+"""Columns of exam_results that the attempts of an exam use."""
 
 
 def _contract_columns() -> list[Column[Any]]:
@@ -56,13 +59,10 @@ def _contract_columns() -> list[Column[Any]]:
             Instant,
             comment="When the question was answered: its own time, else the time when the exam was first stored. "
             "A re-score does not move it.",
-            derived_from=("exam_results.created_at", "exam_results.updated_at", *_ELEMENT),
+            derived_from=_TIME,
         ),
         column(
-            "started_at",
-            Instant,
-            comment="completed_at minus the time spent, in whole seconds.",
-            derived_from=("exam_results.created_at", *_ELEMENT),
+            "started_at", Instant, comment="completed_at minus the time spent, in whole seconds.", derived_from=_TIME
         ),
         column(
             "attempt_no",
@@ -206,8 +206,15 @@ attempt_quarantine = Table(
         comment="Position in questions[], from 1; 0 for the exam as a whole.",
         primary_key=True,
         autoincrement=False,
+        derived_from=_ELEMENT,
     ),
-    column("reason", Text, comment="What is wrong, as a short code.", primary_key=True),
+    column(
+        "reason",
+        Text,
+        comment="What is wrong, as a short code.",
+        primary_key=True,
+        derived_from=("exam_results.user_id", "exam_results.session_id", *_TIME),
+    ),
     column(
         "is_excluded",
         Boolean,
@@ -230,7 +237,7 @@ attempt_quarantine = Table(
         pii="pseudonymous",
         derived_from=("exam_results.user_id",),
     ),
-    column("completed_at", Instant, comment="Time of the exam.", derived_from=("exam_results.created_at",)),
+    column("completed_at", Instant, comment="Time of the exam.", derived_from=_TIME),
     computed_column("detected_at", "When it was first found."),
     Index("ix_attempt_quarantine_reason", "reason"),
     comment="Malformed elements of exam_results with their reason. Nothing is lost, and no query breaks.",
@@ -245,20 +252,27 @@ computed_by(
 attempt_sync = Table(
     "attempt_sync",
     metadata,
-    column("exam_result_id", UUID, comment="Exam result.", primary_key=True),
+    column("exam_result_id", UUID, comment="Exam result.", primary_key=True, derived_from=("exam_results.id",)),
     column(
         "source_version",
         Text,
         comment="xmin of the exam result when its attempts were made; every update changes it.",
         nullable=False,
     ),
-    column("source_hash", UUID, comment="md5 of the columns of the exam result that its attempts use.", nullable=False),
+    column(
+        "source_hash",
+        UUID,
+        comment="md5 of the columns of the exam result that its attempts use.",
+        nullable=False,
+        derived_from=tuple(f"exam_results.{name}" for name in _VERSION_OF),
+    ),
     column(
         "n_elements",
         Integer,
         comment="Elements of questions[] in the exam result; 1 if no array of questions was understood.",
         nullable=False,
         minimum=0,
+        derived_from=("exam_results.id", "exam_results.status", *_ELEMENT),
     ),
     column("synced_at", Instant, comment="When its attempts were last made.", nullable=False, is_volatile=True),
     comment="The version of each exam result that the attempt log holds.",
@@ -275,7 +289,13 @@ attempt_touched_day = Table(
         primary_key=True,
         autoincrement=True,
     ),
-    column("day", Date, comment="Day in the platform's time zone whose attempts changed.", nullable=False),
+    column(
+        "day",
+        Date,
+        comment="Day in the platform's time zone whose attempts changed.",
+        nullable=False,
+        derived_from=("attempt_log.completed_at", *_TIME),
+    ),
     computed_column("touched_at", "When the last change was made."),
     column(
         "attempts",

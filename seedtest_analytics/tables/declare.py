@@ -114,6 +114,13 @@ def computed_by(table: Table, default: str, *parts: tuple[str, ...]) -> None:
         column.info["contract"] = replace(contract_of(column), computed_by=found)
 
 
+def copied_from(source: str, table: Table, *, names: str) -> None:
+    """Declare that columns, separated by spaces, are those of ``source`` under the same names."""
+    for name in names.split():
+        column = table.columns[name]
+        column.info["contract"] = replace(contract_of(column), derived_from=(f"{source}.{name}",))
+
+
 def contract_of(column: Column[Any]) -> ColumnContract:
     """The contract given to :func:`column`."""
     found: ColumnContract = column.info["contract"]

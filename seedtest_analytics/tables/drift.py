@@ -162,7 +162,7 @@ anchor_candidates = Table(
     week_column(primary_key=True),
     column("item_id", Text, comment="Item; question.id as text.", primary_key=True, derived_from=("attempt.item_id",)),
     column("run_id", Text, comment="Calibration; mirt_fit_meta.run_id.", nullable=False),
-    column("topic_id", Text, comment="Topic of the item."),
+    column("topic_id", Text, comment="Topic of the item.", derived_from=("question.topic_id",)),
     column(
         "a", Float, comment="Discrimination.", unit="1/logit", nullable=False, derived_from=("mirt_item_params.params",)
     ),
@@ -183,7 +183,7 @@ anchor_candidates = Table(
     column("has_discrimination", Boolean, comment="Discriminates enough.", nullable=False),
     column("is_stable", Boolean, comment="b is stable; false if that is unknown.", nullable=False),
     column("is_flagged", Boolean, comment="The calibration flags the item.", nullable=False),
-    column("is_tagged", Boolean, comment="It is an anchor already.", nullable=False),
+    column("is_tagged", Boolean, comment="It is an anchor already.", nullable=False, derived_from=("question.meta",)),
     column("rank", Integer, comment="Place among the chosen items, from 1; NULL if not chosen.", minimum=1),
     column("reason", Text, comment="First criterion that failed; NULL if none failed."),
     Index("ix_anchor_candidates_week", "week_start"),

@@ -6,6 +6,9 @@ from sqlalchemy import Column, Date, Index, Integer, Numeric, Table, Text
 
 from seedtest_analytics.tables.declare import Instant, column, computed_by, computed_column, metadata, student_column
 
+_TIMES = ("attempt.recorded_time_ms", "attempt.is_answered")
+_FIRST_TOPIC = ("attempt.topic_id", "attempt.topic_ids")
+
 
 def _count(name: str, comment: str, *origins: str) -> Column[Any]:
     return column(name, Integer, comment=comment, nullable=False, server_default="0", minimum=0, derived_from=origins)
@@ -16,7 +19,7 @@ def _count_once(name: str, comment: str, *origins: str) -> Column[Any]:
 
 
 def _time(name: str, comment: str) -> Column[Any]:
-    return column(name, Integer, comment=comment, unit="ms", minimum=0, derived_from=("attempt.recorded_time_ms",))
+    return column(name, Integer, comment=comment, unit="ms", minimum=0, derived_from=_TIMES)
 
 
 features_topic_daily = Table(
@@ -32,14 +35,14 @@ features_topic_daily = Table(
         derived_from=("attempt.completed_at",),
     ),
     _count("attempts", "Answered attempts of the day; one with several topics counts in each.", "attempt.is_answered"),
-    _count("correct", "Of these, right.", "attempt.correct"),
+    _count("correct", "Of these, right.", "attempt.correct", "attempt.is_answered"),
     _time("avg_time_ms", "Mean of the recorded times of answered attempts."),
     column(
         "theta_estimate",
         Numeric(6, 3),
         comment="Newest ability at the end of the day: in the topic if known, else overall.",
         unit="logit",
-        derived_from=("mirt_ability.theta",),
+        derived_from=("student_topic_theta.theta", "mirt_ability.theta"),
     ),
     column("last_seen_at", Instant, comment="Last attempt of the day.", derived_from=("attempt.completed_at",)),
     computed_column("computed_at", "When the row was computed."),
@@ -50,7 +53,7 @@ features_topic_daily = Table(
         comment="Posterior SD of theta_estimate.",
         unit="logit",
         minimum=0,
-        derived_from=("mirt_ability.se",),
+        derived_from=("student_topic_theta.theta", "student_topic_theta.se", "mirt_ability.se"),
     ),
     _time("rt_median", "Median of the recorded times of answered attempts."),
     column(
@@ -66,11 +69,16 @@ features_topic_daily = Table(
         Numeric(6, 3),
         comment="Same as theta_estimate, under the name that two other readers use.",
         unit="logit",
-        derived_from=("mirt_ability.theta",),
+        derived_from=("student_topic_theta.theta", "mirt_ability.theta"),
     ),
-    _count_once("attempts_once", "Attempts whose first topic this is: adds up over topics.", "attempt.topic_id"),
-    _count_once("correct_once", "Of these, right.", "attempt.correct"),
-    _count_once("hints_once", "Attempts with a hint whose first topic this is.", "attempt.hint_used"),
+    _count_once(
+        "attempts_once",
+        "Attempts whose first topic this is: adds up over topics.",
+        "attempt.is_answered",
+        *_FIRST_TOPIC,
+    ),
+    _count_once("correct_once", "Of these, right.", "attempt.correct", "attempt.is_answered", *_FIRST_TOPIC),
+    _count_once("hints_once", "Attempts with a hint whose first topic this is.", "attempt.hint_used", *_FIRST_TOPIC),
     Index("ix_features_topic_daily_topic_date", "topic_id", "date"),
     Index("ix_features_topic_daily_user_date", "user_id", "date"),
     Index("ix_features_topic_daily_date", "date"),

@@ -17,6 +17,22 @@ from seedtest_analytics.tables.declare import (
 from seedtest_analytics.tables.growth import PREDICTED_BY
 from seedtest_analytics.tables.psychometrics import SCORED_BY
 
+_KPI_ORIGINS = tuple(
+    f"{table}.{name}"
+    for table, names in {
+        "attempt": "user_id session_id item_id topic_ids correct is_answered completed_at recorded_time_ms hints_used",
+        "ability_window": "theta se",
+        "ability_state": "user_id change change_se level se slope answered_at",
+        "mirt_ability": "theta se n_answers method",
+        "growth_prediction": "run_id week_start p p_lower p_upper sigma target_level target_source projected horizon_date "
+        "horizon_source n_weeks",
+        "growth_brms_meta": "model_spec",
+        "interest_goal": "target_level target_date",
+        "survival_fit_meta": "model",
+    }.items()
+    for name in names.split()
+)
+
 weekly_kpi = Table(
     "weekly_kpi",
     metadata,
@@ -29,9 +45,7 @@ weekly_kpi = Table(
         derived_from=("attempt.completed_at",),
     ),
     object_column(
-        "kpis",
-        "I_t, E_t, R_t, A_t, P, S (number or null), their evidence and methods.",
-        derived_from=("attempt.correct", "attempt.completed_at"),
+        "kpis", "I_t, E_t, R_t, A_t, P, S (number or null), their evidence and methods.", derived_from=_KPI_ORIGINS
     ),
     computed_column("created_at", "When the row was first written."),
     computed_column("updated_at", "When a value last changed."),

@@ -12,6 +12,7 @@ from seedtest_analytics.tables.declare import (
     column,
     computed_by,
     computed_column,
+    copied_from,
     metadata,
     object_column,
     student_column,
@@ -71,9 +72,9 @@ message_outbox = Table(
         primary_key=True,
         server_default=text("gen_random_uuid()"),
     ),
-    student_column("weekly_message.user_id", nullable=False),
-    week_column(nullable=False, derived_from=("weekly_message.week_start",)),
-    _recipient(nullable=False, derived_from=("weekly_message.recipient",)),
+    student_column(None, nullable=False),
+    week_column(nullable=False),
+    _recipient(nullable=False),
     column(
         "revision",
         Integer,
@@ -107,6 +108,7 @@ message_outbox = Table(
     Index("ix_message_outbox_state", "state", "created_at"),
     comment="Messages to send: at most one that is not cancelled for each student, week and recipient.",
 )
+copied_from("weekly_message", message_outbox, names="user_id week_start recipient code language text evidence")
 computed_by(
     message_outbox,
     "sql/messages/outbox.sql:issue",

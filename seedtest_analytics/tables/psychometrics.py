@@ -13,6 +13,7 @@ from seedtest_analytics.tables.declare import (
     column,
     computed_by,
     computed_column,
+    copied_from,
     metadata,
     object_column,
     student_column,
@@ -90,6 +91,7 @@ mirt_item_params = Table(
     column("run_id", Text, comment="Calibration; mirt_fit_meta.run_id."),
     comment="The current parameters of each item on the platform scale, from the newest usable calibration that has the item.",
 )
+copied_from("mirt_fit_meta", mirt_item_params, names="version fitted_at run_id")
 computed_by(
     mirt_item_params,
     "sql/psychometrics/scale.sql:stage_current",
@@ -133,11 +135,16 @@ mirt_item_bank = Table(
     view_metadata,
     column("run_id", Text, comment="Usable calibration as of which the bank is; mirt_fit_meta.run_id."),
     week_column(),
-    column("item_id", Text, comment="Item; question.id as text.", derived_from=("mirt_item_params_history.item_id",)),
+    column(
+        "item_id",
+        Text,
+        comment="Item; question.id as text.",
+        derived_from=("mirt_item_params_history.item_id", "mirt_item_params.item_id"),
+    ),
     column("model", Text, comment="Rasch, 2PL or 3PL.", allowed=("Rasch", "2PL", "3PL")),
-    column("a", Float, comment="Discrimination.", unit="1/logit", derived_from=("mirt_item_params_history.a",)),
-    column("b", Float, comment="Difficulty.", unit="logit", derived_from=("mirt_item_params_history.b",)),
-    column("c", Float, comment="Lower asymptote.", minimum=0, maximum=1, derived_from=("mirt_item_params_history.c",)),
+    column("a", Float, comment="Discrimination.", unit="1/logit"),
+    column("b", Float, comment="Difficulty.", unit="logit"),
+    column("c", Float, comment="Lower asymptote.", minimum=0, maximum=1),
     column("se_a", Float, comment="Standard error of a.", unit="1/logit", minimum=0),
     column("se_b", Float, comment="Standard error of b.", unit="logit", minimum=0),
     column("se_c", Float, comment="Standard error of c.", minimum=0),
@@ -149,6 +156,7 @@ mirt_item_bank = Table(
         Text,
         comment="'estimated' or 'anchor' (held fixed) by this calibration; 'kept': the last usable parameters before it.",
         allowed=("estimated", "anchor", "kept"),
+        derived_from=("mirt_item_params_history.is_anchor",),
     ),
     column(
         "source_run_id",
@@ -156,12 +164,31 @@ mirt_item_bank = Table(
         comment="Calibration that the parameters come from.",
         derived_from=("mirt_item_params_history.run_id",),
     ),
-    column("source_week_start", Date, comment="Week of that calibration."),
-    column("estimated_at", Instant, comment="As-of instant of that calibration."),
-    column("age_days", Integer, comment="Age of the parameters as of this calibration.", unit="days", minimum=0),
+    column(
+        "source_week_start",
+        Date,
+        comment="Week of that calibration.",
+        derived_from=("mirt_item_params_history.week_start",),
+    ),
+    column(
+        "estimated_at", Instant, comment="As-of instant of that calibration.", derived_from=("mirt_fit_meta.fitted_at",)
+    ),
+    column(
+        "age_days",
+        Integer,
+        comment="Age of the parameters as of this calibration.",
+        unit="days",
+        minimum=0,
+        derived_from=("mirt_fit_meta.fitted_at",),
+    ),
     comment="The item bank as of each usable calibration, on one scale: its own parameters, and the last usable ones of items "
     "that it did not estimate.",
 )
+for _source, _names in (
+    ("mirt_item_params_history", "model a b c se_a se_b se_c n_responses p_correct flag"),
+    ("mirt_fit_meta", "run_id week_start"),
+):
+    copied_from(_source, mirt_item_bank, names=_names)
 computed_by(mirt_item_bank, "sql/psychometrics/item_bank.sql", ("a b c se_a se_b se_c", *PARAMETERS_BY))
 
 mirt_fit_meta = Table(
@@ -261,7 +288,12 @@ student_topic_theta = Table(
     _theta(_TOPIC_ABILITY),
     _se(),
     column(
-        "standard_error", Numeric, comment="Same as se, under the name of an older reader.", unit="logit", minimum=0
+        "standard_error",
+        Numeric,
+        comment="Same as se, under the name of an older reader.",
+        unit="logit",
+        minimum=0,
+        derived_from=(*_ANSWERS, *_ITEMS),
     ),
     column("model", Text, comment="Model of the item parameters.", nullable=False),
     column("version", Text, comment="ISO week that the ability belongs to."),

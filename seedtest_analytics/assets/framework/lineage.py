@@ -13,6 +13,7 @@ _ASSET_OF_TABLE = {
     "attempt_log": ("attempt",),
     "mirt_item_params_history": ("mirt_item_params",),
     "student_topic_theta_history": ("student_topic_theta",),
+    "survival_risk_history": ("survival_risk",),
     "report_artifacts": ("weekly_report",),
     "weekly_kpi": ("weekly_kpi", "I_t"),
 }
