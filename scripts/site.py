@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import data_dictionary
+import lineage
 import settings_table
 import yaml
 
@@ -16,7 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".site"
 SOURCE = BUILD / "source"
 PAGES_OF_THE_ROOT = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE")
-GENERATED = {"data-dictionary.md": data_dictionary.lines, "settings.md": settings_table.lines}
+GENERATED = {
+    "data-dictionary.md": data_dictionary.lines,
+    "settings.md": settings_table.lines,
+    "lineage.md": lineage.lines,
+}
 
 
 def copy_pages() -> None:

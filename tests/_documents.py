@@ -19,7 +19,7 @@ from seedtest_analytics.tables import metadata, view_metadata
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "seedtest_analytics"
-GENERATED = ("settings.md", "data-dictionary.md")
+GENERATED = ("settings.md", "data-dictionary.md", "lineage.md")
 SOURCES = ("*.py", "*.sql", "*.R", "*.stan", "*.hpp", "*.cpp", "*.qmd", "*.html", "*.toml", "*.yaml", "*.txt")
 SOURCE_FOLDERS = ("seedtest_analytics", "sql", "scripts", "benchmarks", "deploy", "quarto")
 TOP_PACKAGES = ("seedtest_analytics", "benchmarks", "scripts", "tests")
