@@ -29,7 +29,7 @@ from seedtest_analytics.resources.quarto.resource import QuartoResource
 from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.shard_results import SHARD_RESULTS, ShardResults
 from seedtest_analytics.resources.stan.resource import StanResource
-from seedtest_analytics.schedules import alerts, chain, connections, jobs, report_uploads, run_history
+from seedtest_analytics.schedules import alerts, chain, connections, jobs, open_lineage, report_uploads, run_history
 from seedtest_analytics.schedules import exam_results as sensors
 from seedtest_analytics.schedules import health as health_schedules
 from seedtest_analytics.schedules import inactivity as risk_schedules
@@ -96,6 +96,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
             *risk_schedules.SENSORS,
             *alerts.sensors(settings.alerts),
             *connections.sensors(settings.platform),
+            *open_lineage.sensors(settings.lineage),
         ],
         executor=chosen_executor(settings.execution),
     )

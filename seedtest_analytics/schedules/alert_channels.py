@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from seedtest_analytics.settings import AlertSettings, Settings
@@ -51,7 +51,9 @@ def _sends(name: str, send: Callable[[], None]) -> bool:
     return True
 
 
-def post(url: str, message: Message) -> None:
+def post(
+    url: str, message: Mapping[str, Any], *, headers: Mapping[str, str] | None = None, timeout: float = TIMEOUT_SECONDS
+) -> None:
     """POST the message as JSON. Raises OSError or ValueError unless the address answers with success.
 
     Redirects are refused: the address is a secret, and another server could receive the message.
@@ -63,10 +65,10 @@ def post(url: str, message: Message) -> None:
     _http_log.propagate = False  # urllib3 logs the address: each request at DEBUG, broken headers at WARNING.
     try:
         with requests.post(
-            url, json=dict(message), timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True
+            url, json=dict(message), headers=headers, timeout=timeout, allow_redirects=False, stream=True
         ) as response:
             if not 200 <= response.status_code < 300:
-                raise requests.HTTPError(f"status {response.status_code}")
+                raise requests.HTTPError(f"status {response.status_code}", response=response)
     finally:
         _http_log.propagate = True
 

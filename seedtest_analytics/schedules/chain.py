@@ -13,9 +13,8 @@ Why these are not automation conditions: docs/decisions/0015-why-not-declarative
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -23,12 +22,10 @@ import dagster as dg
 from seedtest_analytics.dagster_private import cron_string_iterator
 from seedtest_analytics.partitions import DAY, PLATFORM, WEEK, instant_of, monday_of
 from seedtest_analytics.schedules import jobs
+from seedtest_analytics.schedules.ended_runs import EndedRuns
 from seedtest_analytics.settings import load_settings
 
 DUE_TAG = "seedtest/due"
-LATE_COMMIT_SECONDS = 60.0
-"""How far the sensor looks behind the newest end that it has seen: an end may be committed late."""
-
 CATCH_UP_WEEKS = 8
 """How far back a link looks for its last success, and so the most that it computes after an outage. A longer gap is a
 backfill, which somebody should decide on."""
@@ -224,29 +221,6 @@ def _schedule(link: Link) -> dg.ScheduleDefinition:
     return evaluate
 
 
-@dataclass(frozen=True)
-class _Ended:
-    """What the sensor has seen: the newest end of a run, and the runs that ended shortly before it."""
-
-    until: float
-    seen: tuple[str, ...] = ()
-
-    @property
-    def since(self) -> float:
-        return self.until - LATE_COMMIT_SECONDS
-
-    def next_runs(self, instance: dg.DagsterInstance) -> tuple[list[dg.DagsterRun], _Ended]:
-        """Runs that have ended and were not seen yet, in the order of their ends, and what has then been seen."""
-        updated_after = dt.datetime.fromtimestamp(self.since, dt.UTC)
-        records = instance.get_run_records(dg.RunsFilter(statuses=jobs.FINISHED, updated_after=updated_after))
-        # A tag that a run gets later updates its record, and does not end the run again.
-        ends = {r.dagster_run.run_id: r.end_time or r.update_timestamp.timestamp() for r in records}
-        runs = sorted((record.dagster_run for record in records), key=lambda run: ends[run.run_id])
-        new = [run for run in runs if run.run_id not in self.seen and ends[run.run_id] > self.since]
-        until = max([self.until, *(ends[run.run_id] for run in new)])
-        return new, _Ended(until, tuple(id_ for id_, end in ends.items() if end > until - LATE_COMMIT_SECONDS))
-
-
 def following(
     instance: dg.DagsterInstance, run: dg.DagsterRun, *, now: dt.datetime
 ) -> list[dg.RunRequest | dg.SkipReason]:
@@ -268,14 +242,16 @@ def following(
 def chain_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """One sensor for every end of a run: each evaluation costs the idle daemon processor time."""
     now = clock()
-    seen = _Ended(**json.loads(context.cursor)) if context.cursor else _Ended(now.timestamp())
-    runs, seen = seen.next_runs(context.instance)
+    seen = EndedRuns.of(context.cursor, now)
+    ends = seen.later(context.instance)
     requests: dict[tuple[str | None, str], dg.RunRequest] = {}
-    for run in runs:
+    for run in ends.runs:
         for answer in following(context.instance, run, now=now):
             if isinstance(answer, dg.RunRequest):
                 requests.setdefault((answer.job_name, answer.tags[DUE_TAG]), answer)
-    return dg.SensorResult(run_requests=list(requests.values()), cursor=json.dumps(asdict(seen)))
+    return dg.SensorResult(
+        run_requests=list(requests.values()), cursor=seen.with_seen(ends, [run.run_id for run in ends.runs]).cursor
+    )
 
 
 SCHEDULES = [_schedule(link) for link in LINKS]

@@ -13,6 +13,7 @@ from seedtest_analytics.settings.forecasts import ForecastSettings
 from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
 from seedtest_analytics.settings.kpis import KPI_METRICS, FeatureSettings, KpiSettings
+from seedtest_analytics.settings.lineage import LineageSettings
 from seedtest_analytics.settings.load import GROUPS, Settings, load_settings
 from seedtest_analytics.settings.messages import MessageSettings
 from seedtest_analytics.settings.platform import PlatformSettings, StorageSettings
@@ -39,6 +40,7 @@ __all__ = [
     "GrowthSettings",
     "InactivitySettings",
     "KpiSettings",
+    "LineageSettings",
     "MessageSettings",
     "PlatformSettings",
     "ReportSettings",

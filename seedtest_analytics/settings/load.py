@@ -16,6 +16,7 @@ from seedtest_analytics.settings.forecasts import ForecastSettings
 from seedtest_analytics.settings.group import SettingsError, SettingsGroup
 from seedtest_analytics.settings.growth import GlmmSettings, GrowthSettings
 from seedtest_analytics.settings.kpis import FeatureSettings, KpiSettings
+from seedtest_analytics.settings.lineage import LineageSettings
 from seedtest_analytics.settings.messages import MessageSettings
 from seedtest_analytics.settings.platform import PlatformSettings, StorageSettings
 from seedtest_analytics.settings.psychometrics import AbilitySettings, CalibrationSettings, DifSettings, DriftSettings
@@ -34,6 +35,7 @@ class Settings(BaseModel):
     storage: StorageSettings = StorageSettings()
     ui: UiSettings = UiSettings()
     alerts: AlertSettings = AlertSettings()
+    lineage: LineageSettings = LineageSettings()
     execution: ExecutionSettings = ExecutionSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     ability: AbilitySettings = AbilitySettings()

@@ -19,7 +19,6 @@ from seedtest_analytics.partitions import DAY, PLATFORM, monday_of
 from seedtest_analytics.schedules import chain
 from seedtest_analytics.schedules.chain import (
     DUE_TAG,
-    LATE_COMMIT_SECONDS,
     LINKS,
     SCHEDULES,
     Link,
@@ -28,6 +27,7 @@ from seedtest_analytics.schedules.chain import (
     following,
     weeks_to_judge,
 )
+from seedtest_analytics.schedules.ended_runs import LATE_COMMIT_SECONDS
 from tests.schedules import _runs
 
 MONDAY, TUESDAY = dt.date(2026, 3, 9), dt.date(2026, 3, 10)
