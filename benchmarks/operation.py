@@ -1,9 +1,11 @@
-"""What operation costs: the steps of a run by executor, loading the definitions, and the idle daemon.
+"""What operation costs: steps of a run by executor, loading the definitions, state that grows, and the idle daemon.
 
-    python -m benchmarks.operation [executors] [definitions] [idle] [--seconds 120]
+    python -m benchmarks.operation [executors] [definitions] [state] [idle] [--seconds 120]
 
 Processor seconds include all descendants. `executors` runs the daily KPIs of one week of a small cohort as a launched
-run does. `idle` watches a webserver, a daemon and code servers that have nothing to do, after they have settled.
+run does. `state` runs the jobs of a day twice and measures what Dagster's storage, the home and the platform's tables
+gain the second time. `idle` watches a webserver, a daemon and code servers that have nothing to do, after they have
+settled.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -30,7 +33,13 @@ from benchmarks.pipeline import LAST_MONDAY, run_job
 
 JOB = "compute_daily_kpis"
 EXECUTORS = ("in_process", "multiprocess")
-PARTS = ("executors", "definitions", "idle")
+PARTS = ("executors", "definitions", "state", "idle")
+DAY = (
+    "observe_source_tables", "sync_attempts", "calibrate_irt", "aggregate_features_daily", "compute_daily_kpis",
+    "fit_survival_churn", "judge_health",
+)  # fmt: skip
+"""Jobs of an ordinary day."""
+STATE_ATTEMPTS, TICKS = 3_000, 500
 _REAP_ORPHANS = 36
 """PR_SET_CHILD_SUBREAPER of prctl(2): fork servers are counted too."""
 _SETTLE_SECONDS = 45
@@ -44,6 +53,20 @@ week = "{LAST_MONDAY}"
 job = reconstructable_job("seedtest_analytics.definitions", "{JOB}", folder=".")
 with dg.DagsterInstance.get() as instance:
     assert dg.execute_job(job, instance, tags=range_tags(week, week)).success
+"""
+
+RUN_DAY = f"""
+import sys
+import dagster as dg
+from seedtest_analytics.dagster_private import reconstructable_job
+from seedtest_analytics.schedules.jobs import range_tags
+week = "{LAST_MONDAY}"
+with dg.DagsterInstance.get() as instance:
+    for name in sys.argv[1:]:
+        job = reconstructable_job("seedtest_analytics.definitions", name, folder=".")
+        ranged = name not in ("observe_source_tables", "sync_attempts", "judge_health")
+        tags = range_tags(week, week) if ranged else {{}}
+        assert dg.execute_job(job, instance, tags=tags).success
 """
 
 
@@ -63,6 +86,9 @@ def main() -> None:
             console.print(definitions())
         if "executors" in parts:
             console.print(executors(folder))
+        if "state" in parts:
+            for table in state(folder / "state"):
+                console.print(table)
         if "idle" in parts:
             console.print(idle(folder / "home", arguments.seconds))
 
@@ -108,6 +134,90 @@ def executors(folder: Path) -> Table:
             times = [measured([sys.executable, "-c", RUN], environment) for _ in range(2)]
             table.add_row(executor, f"{times[1][0]:.1f}", f"{times[1][1]:.1f}")
     return table
+
+
+def state(home: Path) -> list[Table]:
+    """What an ordinary day adds, what a tick adds, and what a week of a student takes in the platform's tables."""
+    from sqlalchemy import create_engine
+
+    from seedtest_analytics.database.engine import connected_engine, database_url, normalised_url
+    from seedtest_analytics.database.migrations import migrate
+    from seedtest_analytics.instance_home import prepare_home
+
+    home.mkdir()
+    with in_environment(prepare_home(home)):
+        url = database_url()
+        platform, dagster = connected_engine(url), create_engine(normalised_url(os.environ["DAGSTER_POSTGRES_URL"]))
+        migrate(platform)
+        in_own_process(simulate, home / "cohort", STATE_ATTEMPTS, 1)
+        in_own_process(load, home / "cohort", url.render_as_string(hide_password=False))
+        sizes = []
+        for _ in range(2):
+            subprocess.run([sys.executable, "-c", RUN_DAY, *DAY], check=True, stderr=subprocess.DEVNULL)
+            sizes.append({**stored(dagster), "captured output": (0, folder_bytes(home / "storage"))})
+        before = stored(dagster)["job_ticks"]
+        add_ticks()
+        after = stored(dagster)["job_ticks"]
+        rows = stored(platform)
+        with platform.connect() as connection:
+            students = int(connection.exec_driver_sql("SELECT count(DISTINCT user_id) FROM weekly_kpi").scalar_one())
+    day = Table(f"a day of {len(DAY)} runs adds to", "rows", "kB", title=machine())
+    for name, (n, size) in sizes[1].items():
+        n_before, size_before = sizes[0].get(name, (0, 0))
+        if size > size_before:
+            day.add_row(name, f"{n - n_before:,}", f"{(size - size_before) / 1024:,.0f}")
+    day.add_row("temporary folders", "", f"{folder_bytes(home / 'scratch') / 1024:,.0f}")
+    ticks = Table("ticks", "bytes each")
+    ticks.add_row(f"{after[0] - before[0]}", f"{(after[1] - before[1]) / (after[0] - before[0]):,.0f}")
+    weekly = Table(f"a week of {students} students is in", "rows", "bytes a student")
+    for name, (n, size) in rows.items():
+        if n and name not in ("exam_results", "question"):
+            weekly.add_row(name, f"{n:,}", f"{size / students:,.0f}")
+    return [day, ticks, weekly]
+
+
+@contextlib.contextmanager
+def in_environment(variables: dict[str, str]) -> Iterator[None]:
+    """The variables are set for the block."""
+    before = dict(os.environ)
+    os.environ |= variables
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def stored(engine: Any) -> dict[str, tuple[int, int]]:
+    """Rows and bytes of the content of each table; space that a row leaves is used again, so it does not count."""
+    with engine.connect() as connection:
+        names = connection.exec_driver_sql(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace ORDER BY 1"
+        ).scalars()
+        query = 'SELECT count(*), COALESCE(sum(pg_column_size(t.*)), 0) FROM "{}" AS t'
+        found = {name: connection.exec_driver_sql(query.format(name)).one() for name in names.all()}
+    return {name: (int(n), int(size)) for name, (n, size) in found.items()}
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of the files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def add_ticks() -> None:
+    """Skipped ticks as a sensor leaves them."""
+    import dagster as dg
+    from dagster._core.definitions.run_request import InstigatorType
+    from dagster._core.scheduler.instigation import TickData, TickStatus
+
+    with dg.DagsterInstance.get() as instance:
+        for number in range(TICKS):
+            instance.create_tick(
+                TickData(
+                    "0" * 40, "chain_sensor", InstigatorType.SENSOR, TickStatus.SKIPPED, time.time() + 60 * number,
+                    skip_reason="Sensor function returned an empty result", selector_id="0" * 40, end_timestamp=time.time(),
+                )
+            )  # fmt: skip
 
 
 @contextlib.contextmanager
