@@ -35,6 +35,7 @@ UNDECIDED = {
     "drift_alerts.resolved_at",
     "the statement has it under another name, and Python renames it": "survival_risk_history.risk_score "
     "survival_risk_history.days_silent user_segment.features_snapshot",
+    "the statement has it inside a document": "cohort_report.name cohort_report.status cohort_report.students",
     "PostgreSQL fills in the default": "attempt_touched_day.id message_outbox.key message_outbox.created_at",
     "the pointer is a function; attempt_log.topic_ids, which it fills, is decided": "attempt.topic_ids",
 }
