@@ -167,13 +167,23 @@ def state(home: Path) -> list[Table]:
         if size > size_before:
             day.add_row(name, f"{n - n_before:,}", f"{(size - size_before) / 1024:,.0f}")
     day.add_row("temporary folders", "", f"{folder_bytes(home / 'scratch') / 1024:,.0f}")
-    ticks = Table("ticks", "bytes each")
-    ticks.add_row(f"{after[0] - before[0]}", f"{(after[1] - before[1]) / (after[0] - before[0]):,.0f}")
+    ticks = Table("ticks", "bytes each", "ticks of sensors a day")
+    ticks.add_row(
+        f"{after[0] - before[0]}", f"{(after[1] - before[1]) / (after[0] - before[0]):,.0f}", f"{ticks_a_day():,}"
+    )
     weekly = Table(f"a week of {students} students is in", "rows", "bytes a student")
     for name, (n, size) in rows.items():
         if n and name not in ("exam_results", "question"):
             weekly.add_row(name, f"{n:,}", f"{size / students:,.0f}")
     return [day, ticks, weekly]
+
+
+def ticks_a_day() -> int:
+    """Looks of all sensors, each at its interval."""
+    from seedtest_analytics.build import build_definitions
+
+    sensors = build_definitions().get_repository_def().sensor_defs
+    return sum(round(86_400 / (sensor.minimum_interval_seconds or 30)) for sensor in sensors)
 
 
 @contextlib.contextmanager
