@@ -12,6 +12,7 @@ from sqlalchemy import Engine, event, text
 
 from seedtest_analytics.assets.framework.shards import WHOLE
 from seedtest_analytics.assets.framework.week_run import WeekRun
+from seedtest_analytics.assets.growth.bayesian.evidence import evidence_of
 from seedtest_analytics.assets.growth.bayesian.scores import load_scores
 from seedtest_analytics.assets.growth.mixed_model.week import load_topic_weeks
 from seedtest_analytics.assets.psychometrics.calibration.week import calibrate_week
@@ -20,7 +21,7 @@ from seedtest_analytics.assets.psychometrics.scoring.week import score_week
 from seedtest_analytics.build import build_definitions
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
-from seedtest_analytics.settings import CalibrationSettings, Settings
+from seedtest_analytics.settings import CalibrationSettings, GrowthSettings, Settings
 from tests.assets._activity import postgres_of
 from tests.assets._week_runs import week_run
 
@@ -181,9 +182,11 @@ def test_no_statement_of_a_calibration_scans_the_history(history: Engine, comput
 
 
 def test_no_statement_of_the_growth_scores_scans_the_history(history: Engine) -> None:
+    """With a look-back of eight weeks; one that grows with the history reads up to 26."""
     at = Week(WEEK, dt.datetime.combine(WEEK + dt.timedelta(7), dt.time(), dt.UTC), timezone="UTC")
-    settings = Settings()
-    with explained() as found, week_run(history, at, is_dry_run=True) as run:
+    settings = Settings(growth=GrowthSettings(lookback_weeks=8))
+    with explained() as found, week_run(history, at, settings=settings, is_dry_run=True) as run:
+        evidence_of(run)
         load_scores(run.connection, at, settings=settings.growth)
         load_topic_weeks(run.connection, at, settings=settings.glmm)
     assert found == []
