@@ -100,7 +100,10 @@ def demo_command(
     summary.show(console)
     start(port)
     _say_where(engine, console, port=port)
-    _say(console, f"done in {time.monotonic() - started:.0f} s")
+    _say(
+        console,
+        f"done in {time.monotonic() - started:.0f} s; your own log: seedtest load FILE, then seedtest materialize",
+    )
 
 
 @contextmanager
@@ -272,7 +275,6 @@ def _say_where(engine: Engine, console: Console, *, port: int) -> None:
         ).one_or_none()
     if row is not None:
         _say(console, f"  one of {row[1]:,} reports {row[0]}")
-    _say(console, "your own log: seedtest load FILE, then seedtest materialize")
 
 
 def _say(console: Console, line: str) -> None:

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from rich.console import Console
@@ -138,11 +139,15 @@ class Summary:
         table.add_column("assets")
         for heading in ("rows", "checks", "seconds"):
             table.add_column(heading, justify="right")
+        # The tables of the web application are only looked at.
+        shown = {*self._rows, *chain.from_iterable(self.left_out.values())}
         for assets, seconds in self._seconds_by_group().items():
+            if not any(asset in shown for asset in assets):
+                continue
+            counts = [sum(self._rows[asset].values()) for asset in assets]
             checks = [check for (asset, _), check in self._checks.items() if asset in assets]
             passed = sum(check.passed for check in checks)
-            counts = [sum(self._rows[asset].values()) for asset in assets]
-            table.add_row(", ".join(assets), _counted(counts), f"{passed} of {len(checks)}", f"{seconds:.1f}")
+            table.add_row(_named(assets), _counted(counts), f"{passed} of {len(checks)}", f"{seconds:.1f}")
         console.print(table)
         for reason, names in self.left_out.items():
             _say(console, f"left out: {', '.join(names)}: {reason}")
@@ -151,6 +156,14 @@ class Summary:
             _say(console, f"check {asset} · {name}: {as_text(check.description or '')}")
         if len(failed) > SHOWN_CHECKS:
             _say(console, f"and {len(failed) - SHOWN_CHECKS} more; the page Checks of the asset shows them")
+
+
+def _named(assets: Sequence[str]) -> str:
+    """The names, with a folder that all share once: ``weekly_kpi/A_t, E_t``."""
+    folder, slash, _ = assets[0].rpartition("/")
+    if not slash or not all(asset.startswith(f"{folder}/") for asset in assets):
+        return ", ".join(assets)
+    return f"{folder}/{', '.join(asset.removeprefix(f'{folder}/') for asset in assets)}"
 
 
 def _counted(counts: Sequence[int]) -> str:

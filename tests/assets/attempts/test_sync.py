@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
-from sqlalchemy.exc import OperationalError
 
 from seedtest_analytics.assets.attempts.sync import SyncResult, sync_attempts
+from seedtest_analytics.database.address import DatabaseError
 from tests._database import execute, rows_of, snapshot
 from tests._exams import NOON, UTC, Exam, derived_attempts, question, store, student_uuid
 
@@ -803,7 +803,7 @@ def test_killed_in_the_middle_and_run_again_it_equals_a_clean_run(database: Engi
 
     event.listen(database, "before_cursor_execute", kill)
     try:
-        with pytest.raises(OperationalError):
+        with pytest.raises(DatabaseError, match="the server ended the session"):
             sync(database, batch_size=6)
     finally:
         event.remove(database, "before_cursor_execute", kill)

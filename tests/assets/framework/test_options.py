@@ -13,7 +13,7 @@ KEYS = {
     "features": "include_theta",
     "kpis": "use_irt_theta use_bayesian default_target churn_horizon_days",
     "glmm": "lookback_weeks formula family min_observations max_students update_kpi",
-    "growth": "lookback_weeks n_samples n_chains family score_source backend goal_horizon_weeks seed",
+    "growth": "lookback_weeks prior_source n_samples n_chains family score_source backend goal_horizon_weeks seed",
     "reports": "max_users parallel",
     "survival": "lookback_days event_threshold_days family",
     "inactivity": "threshold_days",
