@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError
 
+from seedtest_analytics.database.address import DatabaseError
 from seedtest_analytics.database.publish import (
     ContractViolation,
     Published,
@@ -321,7 +321,7 @@ def publish_until_killed(postgres: PostgresResource) -> None:
 def test_killed_in_the_middle_the_old_rows_stay_and_the_next_run_goes_through(postgres: PostgresResource) -> None:
     publish_rows(postgres, [feature_row("kim"), feature_row("lee")])
     before = snapshot(postgres.engine, "features_topic_daily")
-    with pytest.raises(OperationalError):
+    with pytest.raises(DatabaseError, match="the server ended the session"):
         publish_until_killed(postgres)
     assert snapshot(postgres.engine, "features_topic_daily") == before
     assert publish_rows(postgres, [feature_row("park")]).deleted == 2
