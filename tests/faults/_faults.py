@@ -17,6 +17,7 @@ import psutil
 from tests._waits import wait_until
 from tests.faults._platform import Command, Ended, Platform
 
+SETTLE_SECONDS = 60
 Fault = Callable[[Platform, Command], AbstractContextManager[None] | None]
 """Acts while the command runs. What it returns is ended after the command, and before the normal run."""
 
@@ -50,10 +51,18 @@ def recover(platform: Platform) -> None:
     """Materialise normally. Fail if something is left or differs from what an undisturbed run gave."""
     normal = platform.run(*platform.materialize)
     assert normal.code == 0, normal.output
-    assert platform.leftovers() == []
+    assert settled(platform) == []
     found = platform.content()
     different = {name: changes(rows, found[name]) for name, rows in platform.undisturbed.items() if found[name] != rows}
     assert different == {}
+
+
+def settled(platform: Platform) -> list[str]:
+    """What is left. The server notices a little after the command that its sessions have ended."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while (left := platform.leftovers()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return left
 
 
 def changes(expected: list[str], found: list[str]) -> list[str]:
