@@ -217,17 +217,11 @@ def folder_bytes(folder: Path) -> int:
 def add_ticks() -> None:
     """Skipped ticks as a sensor leaves them."""
     import dagster as dg
-    from dagster._core.definitions.run_request import InstigatorType
-    from dagster._core.scheduler.instigation import TickData, TickStatus
+
+    from seedtest_analytics.dagster_private import add_skipped_ticks
 
     with dg.DagsterInstance.get() as instance:
-        for number in range(TICKS):
-            instance.create_tick(
-                TickData(
-                    "0" * 40, "chain_sensor", InstigatorType.SENSOR, TickStatus.SKIPPED, time.time() + 60 * number,
-                    skip_reason="Sensor function returned an empty result", selector_id="0" * 40, end_timestamp=time.time(),
-                )
-            )  # fmt: skip
+        add_skipped_ticks(instance, "chain_sensor", n=TICKS)
 
 
 @contextlib.contextmanager

@@ -47,6 +47,7 @@ __all__ = [
     "LaunchRunContext",
     "RunFailureReason",
     "WorkerStatus",
+    "add_skipped_ticks",
     "cron_string_iterator",
     "default_instance_parts",
     "empty_workspace",
@@ -189,6 +190,25 @@ def monitor_runs(instance: DagsterInstance, logger: logging.Logger) -> list[Any]
     rounds = (execute_run_monitoring_iteration, execute_concurrency_slots_iteration)
     found = [error for iteration in rounds for error in iteration(empty_workspace(instance), logger)]
     return [error for error in found if error is not None]
+
+
+def add_skipped_ticks(instance: DagsterInstance, sensor: str, *, n: int) -> None:
+    """Ticks of a sensor that found nothing, a minute apart, for benchmarks."""
+    from dagster._core.definitions.run_request import InstigatorType
+    from dagster._core.scheduler.instigation import TickData, TickStatus
+
+    for number in range(n):
+        tick = TickData(
+            "0" * 40,
+            sensor,
+            InstigatorType.SENSOR,
+            TickStatus.SKIPPED,
+            time.time() + 60 * number,
+            skip_reason="Sensor function returned an empty result",
+            selector_id="0" * 40,
+            end_timestamp=time.time(),
+        )
+        instance.create_tick(tick)
 
 
 def reconstructable_job(module: str, job: str, *, folder: str) -> ReconstructableJob:

@@ -31,7 +31,7 @@ LAUNCH = """mutation($job: String!, $tags: [ExecutionTag!]) { launchRun(executio
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 LAUNCHED = {"calibrate_irt": (FIRST, "2026-03-23"), "aggregate_features_daily": (FIRST, UNTIL)}
 PROGRAMS = {
-    "daemon": "dagster._daemon",
+    "daemon": "_daemon run",
     "code server": "grpc",
     "run worker": "execute_run",
     "step": "execute_run",

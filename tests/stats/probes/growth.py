@@ -65,6 +65,13 @@ def count_posterior():
 
 
 @cache
+def growth_priors():
+    from seedtest_analytics.stats.growth.priors import GrowthPriors
+
+    return GrowthPriors()
+
+
+@cache
 def brms_draws():
     from seedtest_analytics.stats.growth.priors import GrowthPriors
     from seedtest_analytics.stats.mixed_model.brms_draws import BrmsDraws
@@ -110,6 +117,9 @@ PROBES = {
             "cor": {"dist": "lkj", "eta": 2.0},
         }
     },
+    "growth.evidence.lookback_weeks": {"history_weeks": 40},
+    "growth.evidence.weight_of": {"distance_weeks": 13.0},
+    "growth.evidence.narrowed": {"priors": growth_priors, "draws": RNG.normal(size=(60, 6)), "distance_weeks": 26.0},
     "growth.posterior.Thresholds": {
         "max_rhat": 1.01,
         "min_ess": 400.0,
