@@ -55,8 +55,8 @@ def plan(
 ) -> Iterator[Step]:
     """The steps after the sync of attempts, in the order of the graph.
 
-    ``fits_every_week=False`` fits growth, forecasts, segments and drift in the newest closed week alone; no other asset
-    needs the earlier ones.
+    ``fits_every_week=False`` fits growth, forecasts, segments and drift, and audits predictions by group, in the newest
+    closed week alone; no other asset needs the earlier ones.
     """
     from seedtest_analytics.partitions import WEEK, monday_of
 
@@ -79,7 +79,11 @@ def plan(
         yield Step("forecast_prophet", f"forecasts and anomalies, {closed[0]} to {newest}", *closed)
         yield Step("cluster_segments", f"segments, {closed[0]} to {newest}", *closed)
         yield Step("irt_drift_monitor", f"item drift, {closed[0]} to {newest}", *closed)
-    yield Step("backtest_predictions", f"backtest, {weeks[0]} to {weeks[1]}", *weeks)
+    audited = () if fits_every_week else ("fairness_audit",)
+    yield Step("backtest_predictions", f"backtest, {weeks[0]} to {weeks[1]}", *weeks, without=audited)
+    if audited and has_closed:
+        judged = ("prediction_backtest",)
+        yield Step("backtest_predictions", f"audit by group, week of {newest}", *closed, without=judged)
     if reports and has_closed:
         yield Step("generate_weekly_report", f"reports, week of {newest}", first=newest, last=newest)
         yield Step("generate_cohort_reports", f"pages of classes, week of {newest}", first=newest, last=newest)

@@ -23,7 +23,13 @@ HOST_TAG = "seedtest/host"
 CLOCK_SECONDS = 2.0
 """The start of a process counts clock ticks since the start of the system, so it may differ a little from the clock."""
 
-ACTIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+ACTIVE = [
+    # Killed, or without a storage, between the creation of the run and its start.
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 @dataclass(frozen=True)
@@ -66,14 +72,15 @@ def own_tags() -> dict[str, str]:
 
 
 def process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunProcess | None:
-    """The process that computes a run; None if the run does not tell."""
-    if PROCESS_TAG in run.tags:
+    """The process that computes a run; None if the run does not tell.
+
+    A launched run has the host of its launch. It may also have the tag of a command's run that it executes again.
+    """
+    if HOST_TAG not in run.tags:
         try:
             return RunProcess(**json.loads(run.tags[PROCESS_TAG]))
-        except (ValueError, TypeError):  # a tag of somebody else
+        except (ValueError, TypeError, KeyError):  # no tag, or that of somebody else
             return None
-    if HOST_TAG not in run.tags:
-        return None
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
         pid = _pid_in(entry)
         if pid is not None:

@@ -51,7 +51,8 @@ def recover(platform: Platform) -> None:
     """Materialise normally. Fail if something is left or differs from what an undisturbed run gave."""
     normal = platform.run(*platform.materialize)
     assert normal.code == 0, normal.output
-    assert settled(platform) == []
+    left = settled(platform)
+    assert not left, left
     found = platform.content()
     different = {name: changes(rows, found[name]) for name, rows in platform.undisturbed.items() if found[name] != rows}
     assert different == {}

@@ -157,6 +157,20 @@ def test_a_process_is_known_by_host_number_and_start(process: object, is_dead: b
     assert process().is_dead() is is_dead
 
 
+def test_a_run_whose_process_died_before_it_started_ends_too(instance: dg.DagsterInstance) -> None:
+    gone = json.dumps(asdict(RunProcess(socket.gethostname(), 2**22 - 1, time.time())))
+    job = DEFINITIONS.resolve_job_def("write")
+    run = instance.create_run_for_job(job, tags={PROCESS_TAG: gone})
+    own = instance.create_run_for_job(job, tags=own_tags())
+    again = instance.create_run_for_job(job, tags={PROCESS_TAG: gone, HOST_TAG: socket.gethostname()})
+    assert [dead.run_id for dead in end_dead_runs(instance)] == [run.run_id]
+    assert [instance.get_run_by_id(one.run_id).status for one in (run, own, again)] == [
+        dg.DagsterRunStatus.FAILURE,
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.NOT_STARTED,
+    ]
+
+
 def test_a_zombie_is_dead() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     process = RunProcess(socket.gethostname(), child.pid, time.time())

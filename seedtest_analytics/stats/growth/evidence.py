@@ -43,7 +43,7 @@ def weight_of(distance_weeks: float) -> float:
 def narrowed(priors: GrowthPriors, draws: np.ndarray, *, distance_weeks: float) -> GrowthPriors:
     """`priors` with those of `week` and `sd_week` from the draws of an earlier posterior, shape (K, P).
 
-    Raises ValueError for a distance below 0, missing draws, and an SD of gains that is no number.
+    Raises ValueError for a distance below 0, missing draws, and an SD of gains that is not a number.
     """
     weight = weight_of(distance_weeks)
     known = numbers(draws, "draws", ndim=2)
