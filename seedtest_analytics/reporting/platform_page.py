@@ -258,8 +258,8 @@ def _audits(document: CohortDocument, found: Platform) -> str:
     caption = say(
         "Predictions for each group by {covariate}, compared with {reference} (week of {day}). Above 0, the calibration gap "
         "says that the event happens more often than it is predicted.",
-        covariate=name(found.audits[0].covariate),
-        reference=name(found.audits[0].reference),
+        covariate=found.audits[0].covariate,
+        reference=found.audits[0].reference,
         day=wording.day(found.audits[0].week_start, year=True),
     )
     return _rows(headings, rows, caption=caption)
@@ -278,7 +278,7 @@ _GAP_VERDICTS: Mapping[str, str] = {
 
 def _dif(found: Platform) -> str:
     dif = None if found.calibration is None else found.calibration.metrics.dif
-    if dif is None:
+    if dif is None or not dif.n_tests:
         none = say(
             "Questions were not compared between groups: {setting} names no grouping, or the groups are small.",
             setting="DIF_COVARIATE",
@@ -345,6 +345,11 @@ def _prediction(code: str, document: CohortDocument) -> str:
         return say("Forecast: {series}", series=_series(code.removeprefix("forecast:"), document))
     if code == "theta":
         return say("The next answers")
+    if code == "next_answer":
+        return say("The next answers, by topic")
+    number, against, group = code.partition("_by_")
+    if against:
+        return say("{number}, against the share of {group}", number=kpi_title(number), group=group)
     if code.endswith("_model"):
         return say("{number}, before the verdict", number=kpi_title(code.removesuffix("_model")))
     return kpi_title(code)

@@ -361,6 +361,8 @@ def test_the_operators_page_counts_what_the_tables_hold(
     assert found.with_heading("Number", "Group") == [
         ["Risk of a pause", "17", "41", "−0.11", "0.13", "a gap", "0.31", "cannot be judged"]
     ]
+    page = pages_of(renderer, document)[0]
+    assert "by org_id, compared with 16" in html.unescape(page)
     assert found.with_heading("Segment")[0][1:] == ["12", "63%", "0.41", "not stable"]
     # No student has I_t, E_t, R_t, P or S.
     assert {(row[0], row[2]) for row in found.with_heading("Number", "Reason")} == {
