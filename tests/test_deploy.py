@@ -34,7 +34,7 @@ KUBERNETES = ROOT / "deploy" / "kubernetes"
 KUSTOMIZATION = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
 INSTANCE = yaml.safe_load((KUBERNETES / "dagster.yaml").read_text())
 PROGRAMS = ("dagster", "dagster-daemon", "dagster-webserver")
-OVERLAYS = ("kubernetes", "oidc", "kubernetes/secrets", "kubernetes/external-secrets")
+OVERLAYS = ("kubernetes", "kubernetes/secrets", "kubernetes/external-secrets")
 
 
 def manifests() -> list[dict[str, Any]]:
@@ -241,18 +241,6 @@ def test_a_tag_of_a_run_may_change_the_size_of_its_pod() -> None:
     assert container["resources"] == size
     assert_least_rights(pod)
     assert container["image"] == "registry.example.com/seedtest:1"
-
-
-def test_the_proxy_that_logs_people_in_stands_before_the_ui() -> None:
-    manifests = rendered(ROOT / "deploy" / "oidc")
-    found = {(m["kind"], m["metadata"]["name"]): m["spec"] for m in manifests if "spec" in m}
-    containers = {c["name"]: c for c in pods_of(manifests)["seedtest-webserver"]["containers"]}
-    own, proxy = containers["webserver"], containers["oauth2-proxy"]
-    assert "--upstream=http://127.0.0.1:3000" in proxy["args"], "a person's name is trusted inside the pod only"
-    (port,) = found["Service", "seedtest-webserver"]["ports"]
-    assert (port["port"], port["targetPort"]) == (3000, 4180)
-    assert found["NetworkPolicy", "seedtest-webserver"]["ingress"] == [{"ports": [{"port": 4180}]}]
-    assert proxy["image"] != own["image"]
 
 
 def test_the_code_location_answers_to_the_platforms_pods_only() -> None:

@@ -42,7 +42,7 @@ def alert_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
     ]
     partition = run.tags.get("dagster/partition") or run.tags.get("dagster/asset_partition_range_start") or ""
     cause = errors[0] if errors else first_line(context.failure_event.message or "no step ran")
-    ui_url = load_settings().alerts.ui_url
+    ui_url = load_settings().ui.url
     return {
         "job": run.job_name,
         "run_id": run.run_id,

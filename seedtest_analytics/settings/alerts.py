@@ -35,11 +35,6 @@ class AlertSettings(SettingsGroup):
     repeat_hours: float = variable(
         24.0, "SEEDTEST_ALERT_REPEAT_HOURS", gt=0, description="Hours before a cause that remains is alerted again."
     )
-    ui_url: str | None = variable(
-        None,
-        "SEEDTEST_UI_URL",
-        description="Address of the UI, for the link to the run, such as https://seedtest.example.com.",
-    )
     heartbeat_url: SecretStr | None = variable(
         None,
         "SEEDTEST_HEARTBEAT_URL",

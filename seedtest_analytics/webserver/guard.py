@@ -4,17 +4,13 @@ Dagster's webserver executes every request that reaches its port. The guard lets
 
 1. its Host is a name of this UI, so that a foreign name that is made to point here (DNS rebinding) reads nothing,
 2. its Origin, if a browser sends one, is this UI, also when it opens a websocket,
-3. its address contains no operation that changes something, because an image or a link can send that,
-4. its person is logged in, if the settings name accounts.
+3. its address contains no operation that changes something, because an image or a link can send that.
 
 Answers forbid other pages to frame or embed them, and the UI's pages to load pictures from elsewhere.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -22,11 +18,10 @@ from urllib.parse import urlsplit
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedtest_analytics.settings import UiSettings
-from seedtest_analytics.settings.ui import ANY_NAME
 
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "[::1]"))
 HEADERS = {
@@ -37,7 +32,6 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _SHOWN_CHARACTERS = 100
-_READER = "seedtest.reader"
 
 
 @dataclass(frozen=True)
@@ -65,33 +59,18 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        answer = self._answer(scope)
-        if answer is None:
+        refusal = self._refusal(HTTPConnection(scope))
+        if refusal is None:
             await self._app(scope, receive, _with_headers(send))
-        elif scope["type"] == "websocket":
-            # Before it is accepted, a closed websocket is a refused request.
-            await send({"type": "websocket.close", "code": 1008})
         else:
-            await answer(scope, receive, _with_headers(send))
+            await refuse(refusal.response(), scope, receive, _with_headers(send))
 
-    def _answer(self, scope: Scope) -> Response | None:
-        """The guard's own answer; None if the webserver may answer. Notes in ``scope`` who may only read."""
-        connection = HTTPConnection(scope)
-        refusal = (
+    def _refusal(self, connection: HTTPConnection) -> Refusal | None:
+        return (
             self._wrong_host(connection.headers)
-            or self._foreign_page(scope, connection.headers)
+            or self._foreign_page(connection.scope, connection.headers)
             or _change_by_address(connection)
         )
-        if refusal:
-            return refusal.response()
-        if self._settings.editors or self._settings.readers:
-            is_reader = self._is_reader(connection.headers.get("authorization", ""))
-            if is_reader is None:
-                # Probes and `seedtest status` ask whether the server is up, not which version it is.
-                is_probe = scope["type"] == "http" and connection.url.path == "/server_info"
-                return JSONResponse({}) if is_probe else _LOG_IN.response()
-            scope[_READER] = is_reader
-        return None
 
     def _wrong_host(self, headers: Headers) -> Refusal | None:
         hosts = headers.getlist("host")
@@ -109,27 +88,13 @@ class Guard:
             return Refusal(403, "another page may link to this UI, but not embed or ask it.")
         return None
 
-    def _is_reader(self, authorization: str) -> bool | None:
-        """Whether the account may only read; None if nobody is logged in."""
-        given = _credentials(authorization)
-        found = None
-        # Every account is compared, so that the time tells nothing about names.
-        for accounts, is_reader in ((self._settings.readers, True), (self._settings.editors, False)):
-            for name, password in accounts.items():
-                is_name = name == ANY_NAME or hmac.compare_digest(name.encode(), given[0])
-                if hmac.compare_digest(password.encode(), given[1]) and is_name:
-                    found = is_reader
-        return found
 
-
-def is_read_only(connection: HTTPConnection, settings: UiSettings) -> bool:
-    """Whether the webserver may only look things up for this request."""
-    return settings.read_only or bool(connection.scope.get(_READER))
-
-
-_LOG_IN = Refusal(
-    401, "Log in with an account of SEEDTEST_UI_AUTH.", {"WWW-Authenticate": 'Basic realm="seedtest", charset="UTF-8"'}
-)
+async def refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0917 (ASGI)
+    """Answer a request in place of the webserver. Before it is accepted, a closed websocket is a refused request."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+    else:
+        await answer(scope, receive, send)
 
 
 def _change_by_address(connection: HTTPConnection) -> Refusal | None:
@@ -146,17 +111,6 @@ def _changes(document: str) -> bool:
         # The webserver reads it with the same parser and refuses it too.
         return False
     return any(operation.operation is not OperationType.QUERY for operation in operations)
-
-
-def _credentials(authorization: str) -> tuple[bytes, bytes]:
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return b"", b""
-    try:
-        name, _, password = base64.b64decode(encoded, validate=True).partition(b":")
-    except binascii.Error:
-        return b"", b""
-    return name, password
 
 
 def _address(origin: str) -> str:

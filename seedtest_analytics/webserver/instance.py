@@ -80,7 +80,8 @@ class GuardedInstance(DagsterInstance):
         from starlette.middleware import Middleware
 
         from seedtest_analytics.settings import load_settings
-        from seedtest_analytics.webserver.guard import Guard, is_read_only
+        from seedtest_analytics.webserver.guard import Guard
+        from seedtest_analytics.webserver.log_in import LogIn, is_read_only
         from seedtest_analytics.webserver.metrics import Metrics
 
         super().optimize_for_webserver(*arguments, **named)
@@ -89,5 +90,5 @@ class GuardedInstance(DagsterInstance):
         put_before_webserver(
             Middleware(Guard, settings=settings),
             is_read_only=lambda connection: is_read_only(connection, settings),
-            inner=[Middleware(Metrics, instance=self)],
+            inner=[Middleware(LogIn, settings=settings), Middleware(Metrics, instance=self)],
         )

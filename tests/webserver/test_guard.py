@@ -1,84 +1,12 @@
-"""The guard before Dagster's own webserver: what a foreign page, a foreign name, a link or a stranger may do."""
+"""The guard before Dagster's own webserver: what a foreign page, a foreign name or a link may do."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import dagster as dg
 import pytest
-from starlette.middleware import Middleware
-from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from seedtest_analytics import dagster_private
-from seedtest_analytics.settings import SettingsError, UiSettings, load_settings
-from seedtest_analytics.webserver.guard import HEADERS, Guard, is_read_only
-
-DELETE = 'mutation { deletePipelineRun(runId: "%s") { __typename } }'
-WRITES = [
-    DELETE,
-    "mutation { setAutoMaterializePaused(paused: true) }",
-    'mutation { freeConcurrencySlots(runId: "x") }',
-    'mutation { setConcurrencyLimit(concurrencyKey: "postgres_write", limit: 0) }',
-    'mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["attempt"]}}]) { __typename } }',
-    'mutation { terminateRuns(runIds: ["%s"]) { ... on TerminateRunsResult { terminateRunResults {'
-    " __typename ... on TerminateRunFailure { message } } } } }",
-]
-EDITOR, READER, PROXY = (
-    ("ada", "analytical-engine"),
-    ("grace", "first-compiler-1952"),
-    ("ada@school", "shared-with-proxy"),
-)
-ACCOUNTS = {"SEEDTEST_UI_AUTH": ":".join(EDITOR), "SEEDTEST_UI_AUTH_READ_ONLY": ":".join(READER)}
-
-NewClient = Callable[..., TestClient]
-
-
-@pytest.fixture(scope="module")
-def workspace() -> Iterator[Any]:
-    with dg.instance_for_test() as instance, dagster_private.empty_workspace(instance) as context:
-        yield context
-
-
-@pytest.fixture
-def webserver(workspace: Any, monkeypatch: pytest.MonkeyPatch) -> NewClient:
-    """Makes Dagster's webserver over an instance without runs, guarded with the settings of an environment."""
-    from dagster_webserver.webserver import DagsterWebserver
-
-    for run in workspace.instance.get_runs():
-        workspace.instance.delete_run(run.run_id)
-    for name in ("build_middleware", "_make_request_context"):
-        monkeypatch.setattr(DagsterWebserver, name, getattr(DagsterWebserver, name))
-
-    def make(**environment: str) -> TestClient:
-        settings = load_settings(environment).ui
-        dagster_private.put_before_webserver(
-            Middleware(Guard, settings=settings), is_read_only=lambda c: is_read_only(c, settings)
-        )
-        client = TestClient(DagsterWebserver(workspace).create_asgi_app(), base_url="http://localhost:3000")
-        client.instance = workspace.instance  # type: ignore[attr-defined]
-        return client
-
-    return make
-
-
-def post(client: TestClient, query: str, **headers: str) -> Any:
-    return client.post("/graphql", json={"query": query}, headers=headers)
-
-
-def with_run(client: TestClient) -> str:
-    """The id of a run that hostile requests try to delete."""
-    return client.instance.add_run(dg.DagsterRun(job_name="victim")).run_id  # type: ignore[attr-defined]
-
-
-def runs(client: TestClient) -> list[str]:
-    return [run.run_id for run in client.instance.get_runs()]  # type: ignore[attr-defined]
-
-
-def basic(account: tuple[str, str]) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(":".join(account).encode()).decode()}
+from seedtest_analytics.webserver.guard import HEADERS
+from tests.webserver._webserver import DELETE, NewClient, post, runs, with_run
 
 
 def test_the_uis_own_page_reads_and_writes(webserver: NewClient) -> None:
@@ -202,74 +130,3 @@ def test_no_page_frames_the_ui_or_makes_it_load_pictures_from_elsewhere(webserve
     for answer in (client.get("/"), client.get("/graphql"), client.get("/", headers={"Host": "x"})):
         for name, value in HEADERS.items():
             assert value in answer.headers.get_list(name)[-1]
-
-
-# Log-in
-
-
-@pytest.mark.parametrize("path", ["/", "/graphql", "/runs", "/download_debug/x", "/logs/a/b/out", "/favicon.ico"])
-def test_a_stranger_sees_nothing(webserver: NewClient, path: str) -> None:
-    client = webserver(**ACCOUNTS)
-    answer = client.get(path)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"].startswith("Basic ")
-    assert post(client, "{ version }").status_code == 401
-    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/graphql", headers={"Host": "localhost"}):
-        pass
-    assert client.get("/server_info").json() == {}, "a probe learns that the server is up, and nothing else"
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "", "Basic", "Basic !!!", "Basic " + base64.b64encode(b"ada").decode(), "Bearer analytical-engine",
-        basic(("ada", "wrong"))["Authorization"], basic(("ada", READER[1]))["Authorization"],
-        basic(("", EDITOR[1]))["Authorization"], basic(("Ada", EDITOR[1]))["Authorization"],
-        "Basic " + base64.b64encode(b"ada\xff:\xff").decode(),
-    ],
-)  # fmt: skip
-def test_wrong_credentials_are_no_log_in(webserver: NewClient, header: str) -> None:
-    assert post(webserver(**ACCOUNTS), "{ version }", Authorization=header).status_code == 401
-
-
-def test_an_editor_writes_and_a_reader_only_reads(webserver: NewClient) -> None:
-    client = webserver(**ACCOUNTS)
-    run = with_run(client)
-    assert post(client, "{ version }", **basic(READER)).json()["data"]["version"]
-    for mutation in WRITES:
-        answer = post(client, mutation.replace("%s", run), **basic(READER)).json()
-        assert "UnauthorizedError" in str(answer) or "permission" in str(answer), answer
-    reported = client.post("/report_asset_materialization/attempt", headers=basic(READER))
-    assert reported.status_code == 401
-    assert "Not authorized" in reported.text
-    assert runs(client) == [run]
-    permissions = "{ permissions { permission value } }"
-    assert not any(p["value"] for p in post(client, permissions, **basic(READER)).json()["data"]["permissions"])
-    assert any(p["value"] for p in post(client, permissions, **basic(EDITOR)).json()["data"]["permissions"])
-    post(client, DELETE % run, **basic(EDITOR))
-    assert runs(client) == []
-
-
-def test_in_read_only_mode_nobody_writes(webserver: NewClient) -> None:
-    for environment in ({}, ACCOUNTS):
-        client = webserver(SEEDTEST_UI_READ_ONLY="true", **environment)
-        run = with_run(client)
-        assert "UnauthorizedError" in str(post(client, DELETE % run, **basic(EDITOR)).json())
-        assert run in runs(client)
-
-
-def test_a_proxy_logs_in_under_every_name(webserver: NewClient) -> None:
-    client = webserver(SEEDTEST_UI_AUTH=f"*:{PROXY[1]}")
-    assert post(client, "{ version }", **basic(PROXY)).status_code == 200
-    assert post(client, "{ version }", **basic(("ada@school", "guessed-by-ada"))).status_code == 401
-
-
-@pytest.mark.parametrize(
-    "accounts", ["ada", "ada:", "ada:short", ":analytical-engine", "ada:analytical-engine grace:x"]
-)
-def test_an_incomplete_account_is_refused_and_not_shown(accounts: str) -> None:
-    with pytest.raises(
-        SettingsError, match=r"SEEDTEST_UI_AUTH = \(hidden\) is not allowed: each account is name:password"
-    ) as error:
-        UiSettings.from_environment({"SEEDTEST_UI_AUTH": accounts})
-    assert "grace" not in str(error.value)

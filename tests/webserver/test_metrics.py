@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from seedtest_analytics.settings import load_settings
 from seedtest_analytics.tables.health import HEALTH_STATES
 from seedtest_analytics.webserver.guard import Guard
+from seedtest_analytics.webserver.log_in import LogIn
 from seedtest_analytics.webserver.metrics import STATES, Metrics, exposition
 from tests.schedules._runs import add_run
 
@@ -74,7 +75,11 @@ def test_whoever_may_read_the_ui_reads_the_metrics(instance: dg.DagsterInstance)
     settings = load_settings({"SEEDTEST_UI_AUTH_READ_ONLY": "prometheus:reads-the-metrics"}).ui
     app = Starlette(
         routes=[Route("/", lambda _: PlainTextResponse("the UI"))],
-        middleware=[Middleware(Guard, settings=settings), Middleware(Metrics, instance=instance)],
+        middleware=[
+            Middleware(Guard, settings=settings),
+            Middleware(LogIn, settings=settings),
+            Middleware(Metrics, instance=instance),
+        ],
     )
     client = TestClient(app, base_url="http://localhost:3000")
     assert client.get("/metrics").status_code == 401
