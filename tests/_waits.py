@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-LIMIT_SECONDS = 600
+LIMIT_SECONDS = 1800
 
 
 def wait_until(is_so: Callable[[], object]) -> None:

@@ -27,7 +27,7 @@ from seedtest_analytics.database.address import normalised_url
 from seedtest_analytics.dev_server import CALM_DAEMON
 from seedtest_analytics.settings import GROUPS
 from tests._s3 import moto_endpoint
-from tests._waits import wait_until
+from tests._waits import LIMIT_SECONDS, wait_until
 
 __all__ = ["moto_endpoint"]
 
@@ -219,7 +219,7 @@ def ask(here: Here, query: str, account: str | None = ACCOUNT) -> Any:
         headers["Authorization"] = f"Basic {b64encode(account.encode()).decode()}"
     url = f"http://localhost:{here.replaced['3000']}/graphql"
     request = urllib.request.Request(url, json.dumps({"query": query}).encode(), headers)
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=LIMIT_SECONDS) as answer:
         return json.load(answer)["data"]
 
 

@@ -1,5 +1,6 @@
 """Tests on a real server with a small code location: GraphQL requests, kills, restarts."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
 from seedtest_analytics.database.embedded_postgres_host import free_port
 from seedtest_analytics.dev_server import DevServer
 from seedtest_analytics.instance_home import PROJECT_FOLDER, STORAGE, WRITTEN, DevServerError, prepare_home
-from tests._waits import wait_until
+from tests._waits import LIMIT_SECONDS, wait_until
 from tests.conftest import remove_server
 
 DEFINITIONS = """
@@ -71,20 +71,19 @@ def graphql(server: DevServer, query: str) -> Any:
     request = urllib.request.Request(
         f"{server.status().url}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=LIMIT_SECONDS) as answer:
         return json.load(answer)["data"]
 
 
-def eventually(is_so: Callable[[], bool], seconds: float = 90) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if is_so():
-                return True
-        except OSError:
-            pass
-        time.sleep(0.2)
-    return False
+def wait_past_errors(is_so: Callable[[], bool]) -> None:
+    """Wait for a condition of a server that may not answer yet."""
+
+    def holds() -> bool:
+        with contextlib.suppress(OSError):
+            return is_so()
+        return False
+
+    wait_until(holds)
 
 
 def session(leader: int) -> list[psutil.Process]:
@@ -133,7 +132,7 @@ def test_life_of_a_server(folder: Path, server: DevServer, ignored_interrupts: N
     launched = graphql(server, LAUNCH)["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
     run_id = launched["run"]["runId"]
-    assert eventually(lambda: run_statuses(server)[run_id] == "SUCCESS"), run_statuses(server)
+    wait_past_errors(lambda: run_statuses(server)[run_id] == "SUCCESS")
     postgres = EmbeddedPostgres(server.home / "postgres")
     with psycopg.connect(postgres.url("dagster", driver="")) as connection:
         query = "SELECT status, (SELECT count(*) > 5 FROM event_logs WHERE run_id = r.run_id) FROM runs r"
@@ -148,13 +147,13 @@ def test_life_of_a_server(folder: Path, server: DevServer, ignored_interrupts: N
     # A killed PostgreSQL comes back.
     killed = postgres.status().pid or 0
     os.kill(killed, signal.SIGKILL)
-    assert eventually(lambda: postgres.status().state == "running" and postgres.status().pid != killed)
-    assert eventually(lambda: run_statuses(server) == {run_id: "SUCCESS"})
+    wait_past_errors(lambda: postgres.status().state == "running" and postgres.status().pid != killed)
+    wait_past_errors(lambda: run_statuses(server) == {run_id: "SUCCESS"})
 
     # After a kill of the supervisor, its orphans do not block the port of the next start. That start cannot load its
     # code, says so, and shuts down cleanly.
     os.kill(up.pid or 0, signal.SIGKILL)
-    assert eventually(lambda: server.status().state == "stopped")
+    wait_past_errors(lambda: server.status().state == "stopped")
     assert session(up.pid or 0)
     assert "services shut down" not in server.log.read_text()
     (folder / "small.py").write_text("raise ValueError('no such thing')")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from seedtest_analytics.database.embedded_postgres_host import free_port
+from tests._waits import LIMIT_SECONDS
 from tests.conftest import remove_server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,7 +80,7 @@ def ask(port: int, query: str) -> dict[str, object]:
     while True:
         request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=LIMIT_SECONDS) as response:
                 return json.load(response)["data"]
         except OSError:
             if time.monotonic() > deadline:

@@ -12,12 +12,10 @@ import pytest
 from sqlalchemy import Engine
 
 from tests._database import database, rows_of, shared_database
-from tests._waits import wait_until
+from tests._waits import LIMIT_SECONDS, wait_until
 
 __all__ = ["database", "shared_database"]
 
-LIMIT_SECONDS = 600
-"""For a machine under load; a command that ignores the signal would wait for an hour."""
 
 BEGIN = """
 import os, sys, threading, time

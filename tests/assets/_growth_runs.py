@@ -18,6 +18,7 @@ from seedtest_analytics.resources.r.resource import RResource
 from seedtest_analytics.resources.stan.resource import StanResource
 from seedtest_analytics.settings import GlmmSettings, GrowthSettings, KpiSettings, Settings
 from tests._database import execute
+from tests._waits import LIMIT_SECONDS
 from tests.assets._growth import LAST_WEEK, NOW, postgres_of, week_of
 from tests.assets._week_runs import outcomes_of
 
@@ -32,7 +33,7 @@ STAN = GrowthSettings()
 
 def samplers() -> Samplers:
     stan = StanResource.having(timeout_s=300)
-    return Samplers(stan, RResource.having(timeout_seconds=120), log=logging.getLogger(__name__))
+    return Samplers(stan, RResource.having(timeout_seconds=LIMIT_SECONDS), log=logging.getLogger(__name__))
 
 
 def fit(
@@ -58,7 +59,11 @@ def materialise(engine: Engine, assets: list[Any], **config: Any) -> tuple[dg.Ex
         assets,
         instance=instance,
         partition_key=LAST_WEEK.isoformat(),
-        resources={"postgres": postgres_of(engine), "stan": StanResource(), "r": RResource.having(timeout_seconds=120)},
+        resources={
+            "postgres": postgres_of(engine),
+            "stan": StanResource(),
+            "r": RResource.having(timeout_seconds=LIMIT_SECONDS),
+        },
         run_config={"ops": ops},
         raise_on_error=False,
     )
@@ -102,7 +107,7 @@ def store_fit(
 
 def fit_glmm(engine: Engine, dry: bool = False, **settings: Any) -> list[Any]:
     """The outcomes of a week; an asset that the settings leave out has none."""
-    r = RResource.having(timeout_seconds=120)
+    r = RResource.having(timeout_seconds=LIMIT_SECONDS)
     found = outcomes_of(
         engine,
         week_of(),

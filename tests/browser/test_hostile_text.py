@@ -17,6 +17,7 @@ from scripts.chromium import Page, browser
 from seedtest_analytics.database.embedded_postgres_host import free_port
 from seedtest_analytics.dev_server import DevServer
 from seedtest_analytics.settings import load_settings
+from tests._waits import LIMIT_SECONDS
 from tests.conftest import remove_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("ui")]
@@ -43,7 +44,8 @@ class Ui:
     def ask(self, query: str, **variables: Any) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
         headers = {"Content-Type": "application/json", **load_settings().ui.authorization}
-        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/graphql", body, headers), timeout=60) as answer:
+        request = urllib.request.Request(f"{self.url}/graphql", body, headers)
+        with urllib.request.urlopen(request, timeout=LIMIT_SECONDS) as answer:
             return json.load(answer)["data"]
 
     def finished(self, job: str) -> str:
@@ -51,7 +53,7 @@ class Ui:
         launched = self.ask(LAUNCH, job=job)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         run: str = launched["run"]["runId"]
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + LIMIT_SECONDS
         while (status := self.ask(STATUS, id=run)["runOrError"]["status"]) != "SUCCESS":
             assert status not in ("FAILURE", "CANCELED"), status
             assert time.monotonic() < deadline

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
+from tests._waits import LIMIT_SECONDS
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("ui")]
 
@@ -50,13 +51,13 @@ class Server:
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=LIMIT_SECONDS) as response:
             answer = json.load(response)
         assert "errors" not in answer, answer
         return answer["data"]
 
     def wait_for(self, query: str, field: str, good: str, bad: set[str], **variables: Any) -> None:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + LIMIT_SECONDS
         while (status := self.ask(query, **variables)[field]["status"]) != good:
             assert status not in bad, f"{field} ended as {status}"
             assert time.monotonic() < deadline, f"{field} is still {status} after five minutes"
@@ -75,7 +76,7 @@ def seedtest(home: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=LIMIT_SECONDS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -112,7 +113,7 @@ def test_a_materialisation_a_backfill_of_four_weeks_and_a_check(server: Server) 
 
     # The sensor on exam results asks for the weeks that read the days just loaded, these and perhaps more: while its
     # run is under way partitions and check are too.
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + LIMIT_SECONDS
     while (found := settled(server.ask(CHECKS, key=KPI)["assetNodeOrError"])) is None:
         assert time.monotonic() < deadline, "the weeks are still under way after five minutes"
         time.sleep(1)
@@ -162,4 +163,4 @@ def screenshot(chromium: str, url: str, target: Path) -> None:
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars", *quiet]
     flags.append("--virtual-time-budget=15000")
     flags += [f"--user-data-dir={profile}", "--window-size=1800,1100", f"--screenshot={target}"]
-    subprocess.run([chromium, *flags, url], check=True, capture_output=True, timeout=180)
+    subprocess.run([chromium, *flags, url], check=True, capture_output=True, timeout=LIMIT_SECONDS)

@@ -18,6 +18,7 @@ import pytest
 
 from seedtest_analytics.database import embedded_postgres, embedded_postgres_host
 from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from tests._waits import LIMIT_SECONDS
 from tests.conftest import remove_server
 
 pytestmark = pytest.mark.database
@@ -326,7 +327,7 @@ def test_processes_that_start_at_the_same_time_share_one_server(root: Path) -> N
     processes = [context.Process(target=start_and_report, args=(root, queue)) for _ in range(3)]
     for process in processes:
         process.start()
-    answers = {queue.get(timeout=120) for _ in processes}
+    answers = {queue.get(timeout=LIMIT_SECONDS) for _ in processes}
     for process in processes:
         process.join()
     status = EmbeddedPostgres(root).status()

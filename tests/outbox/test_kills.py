@@ -4,7 +4,6 @@ import multiprocessing
 import random
 from collections import Counter
 
-import pytest
 from sqlalchemy import Engine
 
 from tests._database import rows_of
@@ -46,7 +45,6 @@ def kill_senders(engine: Engine, receiver: Receiver, channel: str, *, seed: int)
     return killed
 
 
-@pytest.mark.timeout(300)
 def test_mails_are_sent_once_with_fifty_kills(database: Engine) -> None:
     keys = fill(database, MESSAGES, channel="smtp")
     with mail_server() as receiver:
@@ -68,7 +66,6 @@ def test_mails_are_sent_once_with_fifty_kills(database: Engine) -> None:
     assert states(database) == {"sent": MESSAGES}
 
 
-@pytest.mark.timeout(300)
 def test_a_webhook_that_knows_its_keys_gets_each_message_once_with_fifty_kills(database: Engine) -> None:
     keys = fill(database, MESSAGES, channel="webhook")
     with webhook() as receiver:

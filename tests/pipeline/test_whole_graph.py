@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from seedtest_analytics.stats.simulate import CohortConfig
 from seedtest_analytics.tables import contract_of, metadata
 from seedtest_analytics.tables.source import SOURCE_TABLES
 from tests._database import rows_of
+from tests._waits import wait_until
 
 FIRST, LAST, TODAY = dt.date(2026, 4, 20), dt.date(2026, 6, 28), dt.date(2026, 6, 29)
 ENVIRONMENT = {
@@ -174,11 +174,8 @@ def _run_until_killed(engine: Engine, url: str, home: Path) -> None:
     with subprocess.Popen(
         [*command, "materialize", *range_], env=environment, start_new_session=True, stdout=subprocess.DEVNULL
     ) as process:
-        deadline = time.monotonic() + 300
-        while _calibrated(engine) < 2:
-            assert process.poll() is None, f"materialize ended by itself with {process.returncode}"
-            assert time.monotonic() < deadline, "no week was calibrated in five minutes"
-            time.sleep(0.05)
+        wait_until(lambda: _calibrated(engine) >= 2 or process.poll() is not None)
+        assert process.poll() is None, f"materialize ended by itself with {process.returncode}"
         os.killpg(process.pid, signal.SIGKILL)
 
 

@@ -10,6 +10,7 @@ from seedtest_analytics.resources.r.brms_growth import BrmsOptions, sample_growt
 from seedtest_analytics.resources.r.session import RSession
 from seedtest_analytics.stats.growth.priors import GrowthPriors, Normal
 from tests._shared import shared
+from tests._waits import LIMIT_SECONDS
 
 
 class FakeR:
@@ -94,7 +95,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def of_reference(cache):
     rows = pd.read_csv(shared("reference/growth/growth_200.csv"))
-    with RSession(timeout_seconds=600) as r:
+    with RSession(timeout_seconds=LIMIT_SECONDS) as r:
         return sampled(r, rows, cache_folder=cache, n_chains=2, n_draws=1000, seed=7, cores=2)
 
 
@@ -133,7 +134,7 @@ class TestLive:
         assert of_reference.priors == GrowthPriors().to_json()
         rows = pd.read_csv(shared("reference/growth/growth_200.csv")).query("student_id <= 's00020'")
         strong = GrowthPriors(week=Normal(0.3, 0.005))
-        with RSession(timeout_seconds=300) as r:
+        with RSession(timeout_seconds=LIMIT_SECONDS) as r:
             draws = sampled(r, rows, cache_folder=cache, priors=strong, n_draws=200, n_warmup=300, seed=3)
         assert draws.is_model_from_cache
         assert draws.priors["week"] == {"dist": "normal", "mean": 0.3, "sd": 0.005}
@@ -143,7 +144,7 @@ class TestLive:
         (path,) = cache.glob("brms-*.rds")
         path.write_bytes(b"not a model")
         rows = pd.read_csv(shared("reference/growth/growth_200.csv")).query("student_id <= 's00010'")
-        with RSession(timeout_seconds=300) as r:
+        with RSession(timeout_seconds=LIMIT_SECONDS) as r:
             draws = sampled(r, rows, cache_folder=cache, n_draws=100, n_warmup=200)
         assert not draws.is_model_from_cache
         assert "cannot be read" in caplog.text
@@ -154,7 +155,7 @@ class TestLive:
         logit = 0.3 + 0.7 * rng.normal(size=60)[student] + (0.15 + 0.05 * rng.normal(size=60)[student]) * week
         rows = pd.DataFrame({"student_id": student, "week": week, "attempts": 10})
         rows["right"] = rng.binomial(10, 1 / (1 + np.exp(-logit)))
-        with RSession(timeout_seconds=300) as r:
+        with RSession(timeout_seconds=LIMIT_SECONDS) as r:
             draws = sampled(r, rows, cache_folder=cache, family="binomial", n_draws=500, cores=2)
         week_draws = draws.parameters["b_week"]
         assert abs(week_draws.mean() - 0.15) < 4 * week_draws.std()

@@ -27,6 +27,7 @@ from seedtest_analytics.stats.irt.config import Beta, CalibrationConfig, ItemPri
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.estimation import calibrate
 from tests._shared import shared
+from tests._waits import LIMIT_SECONDS
 
 
 def some_answers(n_users=40, n_items=5, seed=3):
@@ -118,7 +119,7 @@ def stand_in(tmp_path_factory):
     source = Path(__file__).with_name("fake_mirt")
     command = ["R", "CMD", "INSTALL", "--no-docs", f"--library={library}", str(source)]
     subprocess.run(command, check=True, capture_output=True)
-    with RSession(timeout_seconds=60, environment={**os.environ, "R_LIBS": str(library)}) as session:
+    with RSession(timeout_seconds=LIMIT_SECONDS, environment={**os.environ, "R_LIBS": str(library)}) as session:
         yield session
 
 
@@ -180,7 +181,7 @@ class TestStandIn:
 
 @pytest.fixture(scope="module")
 def r():
-    with RSession(timeout_seconds=300) as session:
+    with RSession(timeout_seconds=LIMIT_SECONDS) as session:
         yield session
 
 

@@ -12,6 +12,7 @@ from seedtest_analytics.resources.r.session import RSession
 from seedtest_analytics.stats.mixed_model.data import MixedModelDataError, held_out_rows
 from seedtest_analytics.stats.mixed_model.result import growth_slopes
 from tests._shared import shared
+from tests._waits import LIMIT_SECONDS
 
 pytestmark = pytest.mark.r
 
@@ -32,7 +33,7 @@ FOUR_DIGITS = 5e-5
 
 @pytest.fixture(scope="module")
 def r():
-    with RSession(timeout_seconds=120) as session:
+    with RSession(timeout_seconds=LIMIT_SECONDS) as session:
         yield session
 
 

@@ -25,6 +25,7 @@ from seedtest_analytics.resources.r.errors import (
 )
 from seedtest_analytics.resources.r.installation import find_r, install_command, r_environment
 from seedtest_analytics.resources.r.session import RSession
+from tests._waits import LIMIT_SECONDS, wait_until
 
 PROBE = Path(__file__).with_name("r_scripts") / "probe.R"
 
@@ -34,18 +35,13 @@ def through_the_wire(value):
     return frames.from_wire(wire.unpack(packed)["value"])
 
 
-def ends_within(pid: int, seconds: float) -> bool:
-    """Whether a process ends (or becomes a zombie) within the seconds."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except FileNotFoundError:
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.05)
-    return False
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended or is a zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state == "Z"
 
 
 class TestWire:
@@ -146,7 +142,7 @@ class TestInstallation:
 
 @pytest.fixture(scope="module")
 def r():
-    with RSession(timeout_seconds=60) as session:
+    with RSession(timeout_seconds=LIMIT_SECONDS) as session:
         yield session
 
 
@@ -265,20 +261,21 @@ class TestFaults:
         before = r.pid
         with pytest.raises(RTimeoutError, match="longer than its time-out of 1 s"):
             r.call(PROBE, function, timeout_seconds=1)
-        assert ends_within(before, 5)
+        wait_until(lambda: has_ended(before))
         assert r.call(PROBE, "echo", x=1).tolist() == [1]
 
     def test_time_out_ends_the_children_of_r(self, r, tmp_path):
         note = tmp_path / "pid"
+        r.call(PROBE, "echo", x=1)
         with pytest.raises(RTimeoutError):
             r.call(PROBE, "leave_child", path=note, timeout_seconds=5)
-        assert ends_within(int(note.read_text()), 5)
+        wait_until(lambda: has_ended(int(note.read_text())))
 
     def test_killed_in_mid_call(self, r):
         r.call(PROBE, "echo", x=1)
         threading.Timer(1, os.kill, (r.pid, signal.SIGKILL)).start()
         with pytest.raises(RCrashedError, match=r"R ended during sleep_for_ever of probe\.R: signal SIGKILL"):
-            r.call(PROBE, "sleep_for_ever", timeout_seconds=30)
+            r.call(PROBE, "sleep_for_ever", timeout_seconds=LIMIT_SECONDS)
         assert r.call(PROBE, "echo", x=2).tolist() == [2]
 
     def test_crash_shows_the_last_lines(self, r):
@@ -309,7 +306,7 @@ class TestFaults:
             time.sleep(1)
             os._exit(0)
         os.waitpid(child, 0)
-        assert ends_within(int((tmp_path / "pid").read_text()), 5)
+        wait_until(lambda: has_ended(int((tmp_path / "pid").read_text())))
         assert [p.name for p in tmp_path.iterdir()] == ["pid"]
 
 
