@@ -6,9 +6,9 @@ from collections.abc import Callable
 LIMIT_SECONDS = 1800
 
 
-def wait_until(is_so: Callable[[], object]) -> None:
-    """Return when the condition holds; fail the test if it never does."""
+def wait_until(is_so: Callable[[], object], *, tell: Callable[[], object] = lambda: "") -> None:
+    """Return when the condition holds; fail the test if it never does, with what ``tell`` then says."""
     deadline = time.monotonic() + LIMIT_SECONDS
     while not is_so():
-        assert time.monotonic() < deadline, "the condition never held"
+        assert time.monotonic() < deadline, f"the condition never held {tell()}"
         time.sleep(0.05)

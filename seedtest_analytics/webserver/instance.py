@@ -1,4 +1,4 @@
-"""The Dagster instance of the platform: it keeps connections, guards the webserver and cleans up after runs.
+"""The Dagster instance of the platform: it keeps connections, guards the webserver, has one daemon and cleans up after runs.
 
 `dagster.yaml` names the class. So every webserver that uses this instance is guarded, whoever starts it: `seedtest up`,
 `dagster dev`, `dg dev`, or the pod on Kubernetes.
@@ -17,6 +17,7 @@ from seedtest_analytics.dagster_private import (
     put_before_webserver,
     share_connections,
 )
+from seedtest_analytics.webserver.only_daemon import OnlyDaemon
 
 _log = logging.getLogger(__name__)
 
@@ -26,16 +27,29 @@ class GuardedInstance(DagsterInstance):
 
     def __init__(self, *parts: Any, **named: Any) -> None:
         super().__init__(*parts, **named)
-        self._engines = share_connections((self.run_storage, self.event_log_storage, self.schedule_storage))
+        self._engines = share_connections(self._storages)
+        self._daemons = [OnlyDaemon(engine) for engine in self._engines]
+
+    @property
+    def _storages(self) -> tuple[Any, ...]:
+        return self.run_storage, self.event_log_storage, self.schedule_storage
 
     def dispose(self) -> None:
         """Close what Dagster closes, and the kept connections."""
         super().dispose()
+        for daemon in self._daemons:
+            daemon.release()
         self._close_connections()
 
     def _close_connections(self) -> None:
         for engine in self._engines:
             engine.dispose()
+
+    def add_daemon_heartbeat(self, daemon_heartbeat: Any) -> None:
+        """Called by each thread of a daemon before its first work, and regularly afterwards: it is the only daemon."""
+        for daemon in self._daemons:
+            daemon.require()
+        super().add_daemon_heartbeat(daemon_heartbeat)
 
     def report_run_failed(  # noqa: PLR0917 (Dagster's signature)
         self, dagster_run: DagsterRun, message: str | None = None, job_failure_data: Any = None
@@ -72,7 +86,9 @@ class GuardedInstance(DagsterInstance):
         """Dagster's own parts."""
         return default_instance_parts(base_dir)
 
-    def optimize_for_webserver(self, *arguments: Any, **named: Any) -> None:
+    def optimize_for_webserver(  # noqa: PLR0917 (Dagster's signature)
+        self, statement_timeout: int, pool_recycle: int, max_overflow: int
+    ) -> None:
         """Called by Dagster's webserver before it makes its application, and by nothing else.
 
         Raises SettingsError, which ends the webserver, if a setting is wrong.
@@ -84,8 +100,11 @@ class GuardedInstance(DagsterInstance):
         from seedtest_analytics.webserver.log_in import LogIn, is_read_only
         from seedtest_analytics.webserver.metrics import Metrics
 
-        super().optimize_for_webserver(*arguments, **named)
+        super().optimize_for_webserver(statement_timeout, pool_recycle, max_overflow)
+        # Dagster's engine for the webserver uses a connection without a try, also after the server has ended it: the first
+        # request after a restart of PostgreSQL would fail.
         self._close_connections()
+        self._engines = share_connections(self._storages, statement_timeout=statement_timeout)
         settings = load_settings().ui
         put_before_webserver(
             Middleware(Guard, settings=settings),

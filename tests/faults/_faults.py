@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -53,9 +52,8 @@ def recover(platform: Platform) -> None:
     assert normal.code == 0, normal.output
     left = settled(platform)
     assert not left, left
-    found = platform.content()
-    different = {name: changes(rows, found[name]) for name, rows in platform.undisturbed.items() if found[name] != rows}
-    assert different == {}
+    different = platform.differences()
+    assert not different, different
 
 
 def settled(platform: Platform) -> list[str]:
@@ -64,12 +62,6 @@ def settled(platform: Platform) -> list[str]:
     while (left := platform.leftovers()) and time.monotonic() < deadline:
         time.sleep(0.2)
     return left
-
-
-def changes(expected: list[str], found: list[str]) -> list[str]:
-    """The first rows that are missing or too many."""
-    missing, many = Counter(expected) - Counter(found), Counter(found) - Counter(expected)
-    return [f"- {row}" for row in list(missing)[:3]] + [f"+ {row}" for row in list(many)[:3]]
 
 
 def nothing(platform: Platform, command: Command) -> None:
@@ -151,6 +143,22 @@ def few_connections(platform: Platform) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def low_max_connections(platform: Platform) -> Iterator[None]:
+    """The server has five connections for everybody, three of them for its administrators."""
+    overrides = platform.server.status().data_folder / "postgresql.auto.conf"
+    kept = overrides.read_text()
+    platform.server.stop()
+    overrides.write_text(kept + "max_connections = 5\n")
+    platform.server.start()
+    try:
+        yield
+    finally:
+        platform.server.stop()
+        overrides.write_text(kept)
+        platform.server.start()
+
+
+@contextlib.contextmanager
 def altered(platform: Platform, change: str, back: str) -> Iterator[None]:
     """A property of the platform's database, changed for a while."""
     platform.server.start()
@@ -222,7 +230,7 @@ def limit_files(size: int = 20_000) -> None:
 
 
 def jump_of_clock() -> Any:
-    """In a command's process: after half a second its clock goes back by two hours, and by a day forward afterwards."""
+    """In a command's process: its clock goes back by two hours after a second, and a second later forward by a day."""
     import threading
 
     import time_machine
@@ -230,6 +238,8 @@ def jump_of_clock() -> Any:
     def jump() -> None:
         for seconds in (-7200, 86400):
             time.sleep(1.0)
-            time_machine.travel(time.time() + seconds, tick=True).start()
+            before = time.time()
+            time_machine.travel(before + seconds, tick=True).start()
+            print(f"clock: {time.time() - before:+.0f} s", flush=True)  # noqa: T201
 
     threading.Thread(target=jump, daemon=True).start()

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,10 +104,13 @@ class Platform:
         """The home's PostgreSQL."""
         return EmbeddedPostgres(self.home / "postgres")
 
+    def url(self, database: str) -> str:
+        """The address of a database."""
+        return self.server.url(database, driver="")
+
     def connect(self, database: str = "seedtest") -> psycopg.Connection[Any]:
         """A session of the test."""
-        url = self.server.url(database, driver="")
-        return psycopg.connect(url, autocommit=True, application_name="the test")
+        return psycopg.connect(self.url(database), autocommit=True, application_name="the test")
 
     def start(self, *arguments: str, before: Callable[[], None] | None = None, **settings: str) -> Command:
         """Start a command of `seedtest`; ``before`` is called in its process."""
@@ -129,7 +133,11 @@ class Platform:
     @property
     def materialize(self) -> tuple[str, ...]:
         """The command that computes everything of this platform."""
-        return ("materialize", "--from", FIRST, *(part for job in self.jobs for part in ("--only", job)))
+        return self.command(self.jobs)
+
+    def command(self, jobs: Iterable[str]) -> tuple[str, ...]:
+        """The command that computes some jobs."""
+        return ("materialize", "--from", FIRST, *(part for job in jobs for part in ("--only", job)))
 
     def forget(self) -> None:
         """Take away everything that was computed."""
@@ -145,7 +153,7 @@ class Platform:
         from seedtest_analytics.database.engine import engine_for, normalised_url
         from seedtest_analytics.tables import metadata
 
-        engine = engine_for(normalised_url(self.server.url("seedtest")))
+        engine = engine_for(normalised_url(self.url("seedtest")))
         with engine.connect() as connection:
             found = {table.name: list(rows_of(connection, table)) for table in metadata.tables.values()}
         engine.dispose()
@@ -153,6 +161,11 @@ class Platform:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         found["files of reports"] = [f"{file.relative_to(folder)} {is_whole(file)}" for file in files]
         return found
+
+    def differences(self) -> dict[str, list[str]]:
+        """The tables and files that are not those of an undisturbed run, each with the first rows that differ."""
+        found = self.content()
+        return {name: changes(rows, found[name]) for name, rows in self.undisturbed.items() if found[name] != rows}
 
     def database_objects(self) -> set[str]:
         """Everything that is in the catalogue of the platform's database, and large objects."""
@@ -177,16 +190,19 @@ class Platform:
                 found += [row[0] for row in connection.execute(query)]
         with self.connect() as connection:
             for query in (
-                "SELECT 'lock: ' || locktype || ' ' || mode FROM pg_locks WHERE locktype = 'advisory'",
+                # Of this database: the daemon holds one in Dagster's.
+                "SELECT 'lock: ' || locktype || ' ' || mode FROM pg_locks WHERE locktype = 'advisory' "
+                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
                 "SELECT 'session: ' || application_name || ' ' || coalesce(state, '') FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
-                "SELECT 'prepared: ' || gid FROM pg_prepared_xacts",
             ):
                 found += [row[0] for row in connection.execute(query)]
         found += [f"object: {name}" for name in sorted(self.database_objects() ^ self.objects)]
         for folder in ("tmp", "scratch", ".partial", "reports/.partial", "waiting_reports"):
             # What an interrupted first start leaves in a hidden folder is not a file of ours.
-            found += [f"file: {path}" for path in (self.home / folder).rglob("*") if path.is_file()]
+            files = [path for path in (self.home / folder).rglob("*") if path.is_file()]
+            # `dagster dev` keeps its addresses of code servers there.
+            found += [f"file: {path}" for path in files if path.name != "workspace.yaml"]
             found += [f"folder: {path}" for path in (self.home / folder).glob("seedtest-*")]
         return found + [f"process: {name}" for name in self.processes()]
 
@@ -199,6 +215,12 @@ class Platform:
                 if is_ours:
                     found.append(f"{process.pid} {' '.join(process.cmdline())[:100]}")
         return found
+
+
+def changes(expected: list[str], found: list[str]) -> list[str]:
+    """The first rows that are missing or too many."""
+    missing, many = Counter(expected) - Counter(found), Counter(found) - Counter(expected)
+    return [f"- {row}" for row in list(missing)[:3]] + [f"+ {row}" for row in list(many)[:3]]
 
 
 def is_whole(file: Path) -> str:

@@ -6,10 +6,11 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
-import time
+import subprocess
+import sys
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 
 from seedtest_analytics.database.embedded_postgres_host import free_port
 from seedtest_analytics.dev_server import DevServer
+from seedtest_analytics.instance_home import prepare_home
 from tests._waits import wait_until
 from tests.faults._platform import FIRST, SETTINGS, UNTIL, Platform
 
@@ -29,15 +31,18 @@ LAUNCH = """mutation($job: String!, $tags: [ExecutionTag!]) { launchRun(executio
   selector: {repositoryLocationName: "served", repositoryName: "__repository__", jobName: $job},
   runConfigData: {}, executionMetadata: {tags: $tags}}) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-LAUNCHED = {"calibrate_irt": (FIRST, "2026-03-23"), "aggregate_features_daily": (FIRST, UNTIL)}
+JOBS = ("sync_attempts", "aggregate_features_daily", "compute_daily_kpis", "generate_weekly_report")
+BEFORE = ("sync_attempts", "compute_daily_kpis")
+LAUNCHED = {"aggregate_features_daily": (FIRST, UNTIL), "generate_weekly_report": ("2026-03-23", "2026-03-23")}
+"""What runs at the server, with ranges of partitions; a command computes what comes before."""
 PROGRAMS = {
-    "daemon": "_daemon run",
-    "code server": "grpc",
-    "run worker": "execute_run",
-    "step": "execute_run",
-    "webserver": "dagster_webserver",
+    "dagster dev": re.compile(r"-m dagster dev"),
+    "daemon": re.compile(r"_daemon run"),
+    "code server": re.compile(r"code-server start|api grpc"),
+    "webserver": re.compile(r"dagster_webserver"),
 }
-"""What is killed, and a word of its command line; a step is a process below a run worker."""
+"""What serves, by its command line."""
+VICTIMS = ("postgres", "webserver", "dagster dev", "daemon", "code server", "run worker", "step")
 
 
 class Served:
@@ -45,6 +50,17 @@ class Served:
 
     def __init__(self, platform: Platform, server: DevServer) -> None:
         self.platform, self.server = platform, server
+
+    def prepare(self) -> None:
+        """Take away what was computed, and compute by a command what the launched jobs need."""
+        self.platform.forget()
+        prepared = self.platform.run(*self.platform.command(BEFORE))
+        assert prepared.code == 0, prepared.output
+
+    def launch_all(self) -> None:
+        """Launch all jobs."""
+        for job, days in LAUNCHED.items():
+            self.launch(job, *days)
 
     def launch(self, job: str, first: str, last: str) -> None:
         """Launch a job over a range of partitions."""
@@ -58,24 +74,31 @@ class Served:
         assert found["data"]["launchRun"]["__typename"] == "LaunchRunSuccess", found
 
     def processes(self) -> dict[str, list[psutil.Process]]:
-        """The server's processes by what they are."""
-        found: dict[str, list[psutil.Process]] = {name: [] for name in PROGRAMS}
+        """The server's processes by what they are. A step is a process below the fork server of a run's process."""
+        found: dict[str, list[psutil.Process]] = {name: [] for name in (*PROGRAMS, "run worker", "step")}
         leader = self.server.status().pid
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 if os.getsid(process.pid) != leader or process.status() == psutil.STATUS_ZOMBIE:
                     continue
-                words = " ".join(process.cmdline())
-                name = next((name for name, word in PROGRAMS.items() if word in words), None)
+                command = " ".join(process.cmdline())
+                parent = " ".join(psutil.Process(process.ppid()).cmdline())
+                name = next((name for name, words in PROGRAMS.items() if words.search(command)), None)
+                if name is None and "spawn_main" in command and "forkserver" not in parent:
+                    name = "run worker"
+                if name is None and "forkserver" in parent:
+                    name = "step"
                 if name is not None:
                     found[name].append(process)
-                if name == "run worker":
-                    found["step"] += process.children(recursive=True)
         return found
 
-    def counts(self) -> Counter[str]:
-        """How many processes serve."""
-        return Counter({name: len(self.processes()[name]) for name in ("daemon", "code server", "webserver")})
+    def is_there(self, victim: str) -> bool:
+        """Whether there is something of this kind to kill."""
+        return victim == "postgres" or bool(self.processes()[victim])
+
+    def counts(self) -> dict[str, int]:
+        """How many processes there are of each kind."""
+        return {name: len(found) for name, found in self.processes().items()}
 
     def kill(self, name: str, rng: random.Random) -> bool:
         """Kill one process of this kind, or PostgreSQL; False if there is none."""
@@ -105,12 +128,32 @@ class Served:
         except psycopg.OperationalError:
             return False
 
-    def settle(self, before: Counter[str]) -> None:
-        """Wait until the server is as it was, and has nothing to do."""
-        wait_until(lambda: self.server.status().state == "running" and self.counts() == before)
+    def ends(self) -> str:
+        """How the runs that were launched here ended, the newest first."""
+        query = "SELECT pipeline_name || ' ' || status FROM runs WHERE pipeline_name = ANY(%s) ORDER BY id DESC LIMIT 4"
+        with self.platform.connect("dagster") as connection:
+            return ", ".join(text for (text,) in connection.execute(query, [list(LAUNCHED)]))
+
+    def second_daemon(self) -> subprocess.CompletedProcess[str]:
+        """Start another daemon of this home, and wait until it ends."""
+        command = [sys.executable, "-m", "dagster." + "_daemon", "run", "-w", str(self.server.workspace)]
+        environment = {**os.environ, **prepare_home(self.platform.home)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    def launched_runs(self) -> int:
+        """How many runs of the launched jobs a server has executed, of all times."""
+        query = (
+            "SELECT count(*) FROM runs AS r WHERE pipeline_name = ANY(%s) "
+            "AND EXISTS (SELECT FROM run_tags AS t WHERE t.run_id = r.run_id AND t.key = 'seedtest/host')"
+        )
+        with self.platform.connect("dagster") as connection:
+            (count,) = connection.execute(query, [list(LAUNCHED)]).fetchone() or (0,)
+            return int(count)
+
+    def settle(self, before: dict[str, int]) -> None:
+        """Wait until the server has nothing to do and has the processes that it had, neither fewer nor more."""
         wait_until(self.is_calm)
-        time.sleep(3)
-        assert self.counts() == before, self.counts()
+        wait_until(lambda: self.server.status().state == "running" and self.counts() == before, tell=self.counts)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,15 @@ import dagster as dg
 
 from seedtest_analytics.build import build_definitions
 
-_all = build_definitions()
-defs = dg.Definitions(
-    assets=_all.assets, asset_checks=_all.asset_checks, jobs=_all.jobs, resources=_all.resources, executor=_all.executor
-)
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Assets, checks, jobs and the executor as they are."""
+    whole = build_definitions()
+    return dg.Definitions(
+        assets=whole.assets,
+        asset_checks=whole.asset_checks,
+        jobs=whole.jobs,
+        resources=whole.resources,
+        executor=whole.executor,
+    )

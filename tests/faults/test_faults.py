@@ -10,9 +10,9 @@ import pytest
 
 from tests._waits import wait_until
 from tests.faults import _faults as faults
+from tests.faults import _server
 from tests.faults._faults import after, endure, nothing, recover
 from tests.faults._platform import Ended, Platform, small_platform
-from tests.faults._server import LAUNCHED, served
 
 SEED = 11
 
@@ -39,27 +39,53 @@ def test_kills_at_random_instants(platform: Platform, pytestconfig: pytest.Confi
         print(f"materialisation {number + 1}: {name}, exit code {ended.code}", flush=True)  # noqa: T201
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[_server.Served]:
+    with (
+        small_platform(_server.JOBS) as platform,
+        pytest.MonkeyPatch.context() as patch,
+        _server.served(platform, patch) as made,
+    ):
+        yield made
+
+
 @pytest.mark.faults
 @pytest.mark.timeout(0)
-def test_kills_at_the_server(platform: Platform, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fifth of the kills: daemon, code server, webserver, run workers, steps and PostgreSQL behind `seedtest up`."""
+def test_kills_at_the_server(server: _server.Served, pytestconfig: pytest.Config) -> None:
+    """A fifth of the kills: of every process behind `seedtest up`, and of PostgreSQL."""
     rng = random.Random(SEED)
-    victims = ["daemon", "code server", "run worker", "step", "postgres", "webserver"]
-    with served(platform, monkeypatch) as server:
-        before = server.counts()
-        assert all(before.values()), before
-        for number in range(max(1, pytestconfig.getoption("kills") // 5)):
-            victim = victims[number % len(victims)]
-            platform.forget()
-            for job, days in LAUNCHED.items():
-                server.launch(job, *days)
-            if victim in ("run worker", "step"):
-                wait_until(lambda victim=victim: server.processes()[victim])  # type: ignore[misc]
-            time.sleep(rng.uniform(0, platform.seconds))
-            is_struck = server.kill(victim, rng)
-            server.settle(before)
-            recover(platform)
-            print(f"materialisation {number + 1}: {victim}, {'killed' if is_struck else 'had ended'}", flush=True)  # noqa: T201
+    before = server.counts()
+    assert all(before[name] for name in _server.PROGRAMS), before
+    for number in range(max(1, pytestconfig.getoption("kills") // 5)):
+        victim = _server.VICTIMS[number % len(_server.VICTIMS)]
+        started = time.monotonic()
+        server.prepare()
+        server.launch_all()
+        time.sleep(rng.uniform(0, server.platform.seconds))
+        wait_until(lambda victim=victim: server.is_there(victim) or server.is_calm())  # type: ignore[misc]
+        is_struck = server.kill(victim, rng)
+        server.settle(before)
+        what = f"killed; runs {server.ends()}" if is_struck else "had ended"
+        recover(server.platform)
+        print(  # noqa: T201
+            f"materialisation {number + 1}: {victim}, {what}, {time.monotonic() - started:.0f} s", flush=True
+        )
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(0)
+def test_two_daemons(server: _server.Served) -> None:
+    """The second one ends, and each run is executed once."""
+    before = server.counts()
+    server.prepare()
+    n_before = server.launched_runs()
+    server.launch_all()
+    second = server.second_daemon()
+    server.settle(before)
+    assert second.returncode == 1, second.stdout
+    assert "another daemon uses this storage of Dagster" in second.stdout
+    assert server.launched_runs() - n_before == len(_server.LAUNCHED)
+    recover(server.platform)
 
 
 @pytest.mark.faults
@@ -82,6 +108,11 @@ class TestServer:
         (ended,) = endure(platform, nothing, around=faults.few_connections)
         assert ended.code in (0, 1)
         assert ended.code == 0 or "too many connections" in words(ended)
+
+    def test_low_max_connections(self, platform: Platform) -> None:
+        (ended,) = endure(platform, nothing, around=faults.low_max_connections)
+        assert ended.code in (0, 1)
+        assert ended.code == 0 or "remaining connection slots" in words(ended)
 
     def test_locked_table(self, platform: Platform) -> None:
         (ended,) = endure(platform, nothing, around=faults.locked_table, SEEDTEST_LOCK_TIMEOUT_SECS="1")
@@ -114,6 +145,9 @@ class TestMachine:
     def test_jump_of_the_clock(self, platform: Platform) -> None:
         (ended,) = endure(platform, nothing, before=faults.jump_of_clock)
         assert ended.code == 0, ended.output
+        # The first run began before the jumps, and the last ended after them.
+        assert "clock: -7200 s" in ended.output
+        assert "clock: +86400 s" in ended.output
 
     def test_two_commands_of_one_range(self, platform: Platform) -> None:
         others: list[Ended] = []

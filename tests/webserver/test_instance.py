@@ -77,11 +77,21 @@ def test_an_operators_own_instance_without_the_guard_is_named(unguarded: str, tm
     assert problem == f"has no guard; copy `instance_class` of {PROJECT_FOLDER}/dagster.yaml into that of {tmp_path}"
 
 
-def test_connections_to_dagsters_storage_are_kept_and_replaced_when_the_server_ends_them(database_url: str) -> None:
+def storage_in(database_url: str) -> dict[str, object]:
     address = sqlalchemy.make_url(database_url).set(drivername="postgresql+psycopg2")
-    storage = {"postgres": {"postgres_url": address.render_as_string(hide_password=False)}}
+    return {"postgres": {"postgres_url": address.render_as_string(hide_password=False)}}
+
+
+END_OTHERS = sqlalchemy.text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+def test_connections_to_dagsters_storage_are_kept_and_replaced_when_the_server_ends_them(database_url: str) -> None:
     opened: list[object] = []
-    with dg.instance_for_test(overrides={"instance_class": INSTANCE_CLASS, "storage": storage}) as instance:
+    overrides = {"instance_class": INSTANCE_CLASS, "storage": storage_in(database_url)}
+    with dg.instance_for_test(overrides=overrides) as instance:
         assert isinstance(instance, GuardedInstance)
         (engine,) = instance._engines
         sqlalchemy.event.listen(engine, "connect", lambda connection, _: opened.append(connection))
@@ -89,12 +99,24 @@ def test_connections_to_dagsters_storage_are_kept_and_replaced_when_the_server_e
             instance.report_runless_asset_event(dg.AssetMaterialization("attempt"))
         assert 1 <= len(opened) <= 2
         with engine.connect() as connection:
-            connection.execute(
-                sqlalchemy.text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
-            )
+            connection.execute(END_OTHERS)
             instance.report_runless_asset_event(dg.AssetMaterialization("attempt"))
         instance.report_runless_asset_event(dg.AssetMaterialization("attempt"))
         assert len(instance.fetch_materializations(dg.AssetKey("attempt"), limit=100).records) == 22
+
+
+def test_the_webserver_answers_after_the_server_has_ended_its_connections(database_url: str) -> None:
+    overrides = {"instance_class": INSTANCE_CLASS, "storage": storage_in(database_url)}
+    with dg.instance_for_test(overrides=overrides) as instance:
+        instance.optimize_for_webserver(statement_timeout=4321, pool_recycle=3600, max_overflow=20)
+        assert instance.get_runs() == []
+        other = sqlalchemy.create_engine(database_url)
+        with other.connect() as connection:
+            ended = connection.execute(END_OTHERS).all()
+        other.dispose()
+        assert ended
+        assert instance.get_runs() == []
+        assert instance.all_instigator_state() == []
+        assert instance.get_asset_keys() == []
+        with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
+            assert connection.execute(sqlalchemy.text("SHOW statement_timeout")).scalar_one() == "4321ms"
