@@ -56,8 +56,8 @@ __all__ = [
     "add_skipped_ticks",
     "cron_string_iterator",
     "daemon_rounds",
-    "delete_superseded_checks",
     "default_instance_parts",
+    "delete_superseded_checks",
     "empty_workspace",
     "handled_output_metadata",
     "latest_checks",
@@ -230,8 +230,9 @@ def daemon_rounds(instance: DagsterInstance, module: str, *, folder: str) -> Ite
     Yields a function that does one round of the daemon as of now: schedules, sensors, launches from the queue and
     retries. It returns the errors. Where a run computes is up to the instance's launcher.
     """
-    import threading
+    from unittest.mock import patch
 
+    from dagster._core.instance import DagsterInstance as Instance
     from dagster._core.remote_origin import InProcessCodeLocationOrigin
     from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
     from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
@@ -248,7 +249,9 @@ def daemon_rounds(instance: DagsterInstance, module: str, *, folder: str) -> Ite
     times: dict[str, Any] = {}
     queue, retries = QueuedRunCoordinatorDaemon(0), EventLogConsumerDaemon()
 
-    with WorkspaceProcessContext(instance, InProcessWorkspaceLoadTarget(origin)) as workspace:
+    # A code server makes an instance for each evaluation, which costs more than the evaluation.
+    shared = patch.object(Instance, "from_ref", staticmethod(lambda ref: contextlib.nullcontext(instance)))
+    with shared, WorkspaceProcessContext(instance, InProcessWorkspaceLoadTarget(origin)) as workspace:
 
         def one_round() -> list[str]:
             found = [

@@ -194,7 +194,7 @@ def _go_on(
     rest = [Range(**fields) for fields in cursor["then"]]
     if rest:
         return [r.request(cursor["round"]) for r in rest], {**cursor, "then": []}
-    cursor = _with_outcome(instance, cursor, now)
+    cursor = _with_outcome(instance, cursor, now=now)
     today = now.date()
     first_day = dt.date.fromisoformat(DAILY.get_first_partition_key() or today.isoformat())
     touched = connection.execute(
@@ -217,7 +217,7 @@ def _go_on(
 _NO_FAILURE: dict[str, Any] = {"again": [], "again_at": None, "failures": 0}
 
 
-def _with_outcome(instance: dg.DagsterInstance, cursor: dict[str, Any], now: dt.datetime) -> dict[str, Any]:
+def _with_outcome(instance: dg.DagsterInstance, cursor: dict[str, Any], *, now: dt.datetime) -> dict[str, Any]:
     """The cursor after a round has ended: the days of a failed one come again."""
     if not cursor["days"]:
         return cursor

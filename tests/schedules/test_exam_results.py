@@ -84,7 +84,7 @@ def sensor(database: Engine, instance: dg.DagsterInstance, monkeypatch: pytest.M
 
 
 def at_hours(hours: int, *, later_than: Sensor) -> dt.datetime:
-    """The instant so many hours and a minute after the last failure that the sensor has seen."""
+    """A minute after the pause of ``hours`` that follows the last failure that the sensor has seen."""
     again_at = dt.datetime.fromisoformat(json.loads(later_than.cursor or "")["again_at"])
     pause = dt.timedelta(hours=hours)
     assert abs(again_at - pause - later_than.seen_at) < dt.timedelta(minutes=5)
