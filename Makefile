@@ -94,6 +94,10 @@ try-image: ## runs the image as a cluster does: a small cohort and its reports
 test-faults: install-dev ## kills at random instants and other faults, docs/faults.md; KILLS=50
 	$(RUN)pytest -v -s tests/faults --kills $(KILLS)
 
+.PHONY: test-month
+test-month: system-packages install-dev ## four weeks of operation with a simulated clock, docs/operations.md
+	$(RUN)pytest -v -s tests/month
+
 bench: install-dev ## the benchmarks, each prints its table
 	for name in pipeline load sync transfer irt item_bank growth risk; do $(RUN)python -m benchmarks.$$name --quick || exit 1; done
 

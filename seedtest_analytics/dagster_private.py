@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,9 @@ from dagster._core.events import DagsterEventType, EngineEventData, RunFailureRe
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, LaunchRunContext, WorkerStatus
+from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
 from dagster._core.storage.defs_state.base import set_defs_state_storage
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -45,11 +49,15 @@ __all__ = [
     "EngineEventData",
     "InstanceConcurrencyContext",
     "LaunchRunContext",
+    "NoOpComputeLogManager",
     "RunFailureReason",
+    "SyncInMemoryRunLauncher",
     "WorkerStatus",
     "add_skipped_ticks",
     "cron_string_iterator",
+    "daemon_rounds",
     "default_instance_parts",
+    "delete_superseded_checks",
     "empty_workspace",
     "handled_output_metadata",
     "latest_checks",
@@ -178,6 +186,29 @@ def handled_output_metadata(instance: DagsterInstance, run_id: str, *, step: str
     return newest.event_specific_data.metadata  # type: ignore[union-attr]
 
 
+def delete_superseded_checks(instance: DagsterInstance, before: dt.datetime, *, is_dry_run: bool = False) -> int:
+    """Delete the results of checks from before an instant, except the newest of each check and partition.
+
+    Dagster deletes them neither with the events of their run nor with the run. Returns their number.
+    """
+    import sqlalchemy as sa
+    from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Results
+    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return 0
+    results = Results.c
+    newest = sa.select(sa.func.max(results.id)).group_by(results.asset_key, results.check_name, results.partition)
+    limit = before.astimezone(dt.UTC).replace(tzinfo=None)
+    is_superseded = sa.and_(results.create_timestamp < limit, results.id.not_in(newest))
+    with storage.index_connection() as connection:
+        number = connection.execute(sa.select(sa.func.count()).select_from(Results).where(is_superseded)).scalar_one()
+        if not is_dry_run:
+            connection.execute(Results.delete().where(is_superseded))
+    return int(number)
+
+
 def newest_attempt(instance: DagsterInstance, key: AssetKey) -> str | None:
     """The newest run that planned to materialise an asset."""
     planned = instance.event_log_storage.get_latest_planned_materialization_info(key)
@@ -198,6 +229,55 @@ def monitor_runs(instance: DagsterInstance, logger: logging.Logger) -> list[Any]
     rounds = (execute_run_monitoring_iteration, execute_concurrency_slots_iteration)
     found = [error for iteration in rounds for error in iteration(empty_workspace(instance), logger)]
     return [error for error in found if error is not None]
+
+
+@contextlib.contextmanager
+def daemon_rounds(instance: DagsterInstance, module: str, *, folder: str) -> Iterator[Callable[[], list[str]]]:
+    """A daemon and the code location ``module`` in this process, for tests that set the clock.
+
+    Yields a function that does one round of the daemon as of now: schedules, sensors, launches from the queue and
+    retries. It returns the errors. Where a run computes is up to the instance's launcher.
+    """
+    from unittest.mock import patch
+
+    from dagster._core.instance import DagsterInstance as Instance
+    from dagster._core.remote_origin import InProcessCodeLocationOrigin
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+    from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
+    from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
+    from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+    from dagster._daemon.sensor import execute_sensor_iteration
+    from dagster._scheduler.scheduler import launch_scheduled_runs
+    from dagster._time import get_current_datetime
+
+    target = LoadableTargetOrigin(module_name=module, working_directory=folder)
+    origin = InProcessCodeLocationOrigin(target, location_name=module.split(".")[0])
+    logger = logging.getLogger("dagster.daemon")
+    scheduler: Any = instance.scheduler
+    times: dict[str, Any] = {}
+    queue, retries = QueuedRunCoordinatorDaemon(0), EventLogConsumerDaemon()
+
+    # A code server makes an instance for each evaluation, which costs more than the evaluation.
+    shared = patch.object(Instance, "from_ref", staticmethod(lambda ref: contextlib.nullcontext(instance)))
+    with shared, WorkspaceProcessContext(instance, InProcessWorkspaceLoadTarget(origin)) as workspace:
+
+        def one_round() -> list[str]:
+            found = [
+                *launch_scheduled_runs(
+                    workspace,
+                    logger,
+                    end_datetime_utc=get_current_datetime(),
+                    iteration_times=times,
+                    max_catchup_runs=scheduler.max_catchup_runs,
+                    max_tick_retries=scheduler.max_tick_retries,
+                ),
+                *execute_sensor_iteration(workspace, logger, threadpool_executor=None, submit_threadpool_executor=None),
+            ]
+            for daemon in (queue, retries):
+                found += daemon.run_iteration(workspace)
+            return [error.to_string() for error in found if error is not None]
+
+        yield one_round
 
 
 def add_skipped_ticks(instance: DagsterInstance, sensor: str, *, n: int) -> None:

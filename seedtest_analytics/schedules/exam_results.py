@@ -6,14 +6,15 @@ KPIs of later weeks, which may read an earlier ability. Nothing is calibrated or
 again: a correction changes the observations, not the models of the time.
 
 The sensor runs one round at a time. What is touched meanwhile follows in one further round, so that a stream of late
-answers does not become a queue of runs.
+answers does not become a queue of runs. The days of a round that fails come again in a later one: nothing else would
+compute old weeks again.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ import dagster as dg
 from sqlalchemy import Connection
 
 from seedtest_analytics.assets.psychometrics.windows import WINDOW_DAYS
+from seedtest_analytics.dagster_private import ASSET_PARTITION_RANGE_START_TAG
 from seedtest_analytics.database.engine import DatabaseError
 from seedtest_analytics.database.sessions import explaining
 from seedtest_analytics.database.sql_files import statement
@@ -49,7 +51,11 @@ LATE_COMMIT = dt.timedelta(minutes=10)
 """How far the sensor looks behind its cursor: a result that is committed late has an older updated_at."""
 
 ROUND_TAG = "seedtest/touched"
-"""Tag on every run of a round: the id of the last touched day that the round covers."""
+"""Tag on every run of a round: the id of the last touched day that the round covers, and the number of its repetition."""
+
+REPEAT_AFTER = dt.timedelta(hours=1)
+LONGEST_PAUSE = DAY
+"""The days of a failed round come again after an hour, then two, four, and at last once a day."""
 
 _BEFORE_ALL = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
@@ -62,10 +68,10 @@ class Range:
     first: str
     last: str
 
-    def request(self, touched_id: int) -> dg.RunRequest:
-        """The run of this range in the round of ``touched_id``."""
-        key = f"touched:{touched_id}:{self.job}:{self.first}:{self.last}"
-        tags = {ROUND_TAG: str(touched_id), **jobs.range_tags(self.first, self.last)}
+    def request(self, round_id: str) -> dg.RunRequest:
+        """The run of this range in a round."""
+        key = f"touched:{round_id}:{self.job}:{self.first}:{self.last}"
+        tags = {ROUND_TAG: round_id, **jobs.range_tags(self.first, self.last)}
         return dg.RunRequest(run_key=key, job_name=self.job, tags=tags)
 
 
@@ -145,13 +151,17 @@ def _ranges(job: str, days: Iterable[dt.date], *, step: dt.timedelta) -> list[Ra
 def exam_results_sensor(
     context: dg.SensorEvaluationContext, postgres: PostgresResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Cursor: {"updated_at": newest change synced, "touched_id": last touched day handled, "then": the second step}."""
-    today = dt.datetime.now(PLATFORM.zone).date()
+    """The cursor has the newest change synced, the last touched day, and the round.
+
+    Of the round it has the id, the days, the second step ("then"), and the days of failed rounds with the instant at which
+    they come again and the number of failures.
+    """
+    now = dt.datetime.now(PLATFORM.zone)
     try:
         with explaining(), postgres.engine.connect() as connection:
             cursor = json.loads(context.cursor) if context.cursor else _first_cursor(connection)
             sync, cursor = _request_sync(connection, cursor)
-            requests, cursor = _go_on(context.instance, connection, cursor=cursor, today=today)
+            requests, cursor = _go_on(context.instance, connection, cursor=cursor, now=now)
     except DatabaseError as error:
         return dg.SkipReason(str(error))
     return dg.SensorResult(run_requests=[*sync, *requests], cursor=json.dumps(cursor))
@@ -160,7 +170,7 @@ def exam_results_sensor(
 def _first_cursor(connection: Connection) -> dict[str, Any]:
     """Start after the days touched so far: those belong to the backfill."""
     last = connection.execute(statement(SQL, "last_touched_id")).scalar_one()
-    return {"updated_at": None, "touched_id": last, "then": []}
+    return {"updated_at": None, "touched_id": last}
 
 
 def _request_sync(connection: Connection, cursor: dict[str, Any]) -> tuple[list[dg.RunRequest], dict[str, Any]]:
@@ -174,28 +184,68 @@ def _request_sync(connection: Connection, cursor: dict[str, Any]) -> tuple[list[
 
 
 def _go_on(
-    instance: dg.DagsterInstance, connection: Connection, *, cursor: dict[str, Any], today: dt.date
+    instance: dg.DagsterInstance, connection: Connection, *, cursor: dict[str, Any], now: dt.datetime
 ) -> tuple[list[dg.RunRequest], dict[str, Any]]:
     """The second step of a round once its first has ended, well or not; otherwise the first step of a new round."""
-    if is_under_way(instance, cursor["touched_id"]):
+    # The cursor of an earlier release has the first two fields, or three.
+    cursor = {"then": [], "round": str(cursor["touched_id"]), "days": [], **_NO_FAILURE, **cursor}
+    if is_under_way(instance, cursor["round"]):
         return [], cursor
-    # The cursor of an earlier release has no "then".
-    rest = [Range(**fields) for fields in cursor.get("then", [])]
+    rest = [Range(**fields) for fields in cursor["then"]]
     if rest:
-        return [r.request(cursor["touched_id"]) for r in rest], {**cursor, "then": []}
+        return [r.request(cursor["round"]) for r in rest], {**cursor, "then": []}
+    cursor = _with_outcome(instance, cursor, now=now)
+    today = now.date()
     first_day = dt.date.fromisoformat(DAILY.get_first_partition_key() or today.isoformat())
     touched = connection.execute(
         statement(SQL, "touched_days"), {"last_id": cursor["touched_id"], "first_day": first_day, "last_day": today}
     ).all()
-    if not touched:
+    is_repetition = cursor["again_at"] is not None and now >= dt.datetime.fromisoformat(cursor["again_at"])
+    again = [dt.date.fromisoformat(day) for day in cursor["again"]] if is_repetition else []
+    days = sorted({*again, *(row.day for row in touched)})
+    if not days:
         return [], cursor
-    last_id = max(row.last_id for row in touched)
-    first, then = steps_for([row.day for row in touched], today)
-    now, later = (first, then) if first else (then, [])
-    cursor = {**cursor, "touched_id": last_id, "then": [vars(r) for r in later]}
-    return [r.request(last_id) for r in now], cursor
+    last_id = max((row.last_id for row in touched), default=cursor["touched_id"])
+    round_id = f"{last_id}.{cursor['failures']}" if is_repetition else str(last_id)
+    first, then = steps_for(days, today)
+    asked, later = (first, then) if first else (then, [])
+    cursor |= {"touched_id": last_id, "round": round_id, "days": [str(day) for day in days]}
+    cursor |= {"then": [vars(r) for r in later]} | ({"again": [], "again_at": None} if is_repetition else {})
+    return [r.request(round_id) for r in asked], cursor
 
 
-def is_under_way(instance: dg.DagsterInstance, touched_id: int) -> bool:
+_NO_FAILURE: dict[str, Any] = {"again": [], "again_at": None, "failures": 0}
+
+
+def _with_outcome(instance: dg.DagsterInstance, cursor: dict[str, Any], *, now: dt.datetime) -> dict[str, Any]:
+    """The cursor after a round has ended: the days of a failed one come again."""
+    if not cursor["days"]:
+        return cursor
+    if has_failed(instance, cursor["round"]):
+        pause = min(REPEAT_AFTER * 2 ** min(cursor["failures"], 10), LONGEST_PAUSE)
+        failed = {
+            "again": sorted({*cursor["again"], *cursor["days"]}),
+            "again_at": (now + pause).isoformat(),
+            "failures": cursor["failures"] + 1,
+        }
+    else:
+        failed = {} if cursor["again"] else _NO_FAILURE
+    return {**cursor, "days": [], **failed}
+
+
+def _runs_of(instance: dg.DagsterInstance, round_id: str) -> Sequence[dg.DagsterRun]:
+    return instance.get_runs(dg.RunsFilter(tags={ROUND_TAG: round_id}))
+
+
+def is_under_way(instance: dg.DagsterInstance, round_id: str) -> bool:
     """A run of the round is queued, running or about to be retried."""
-    return any(map(jobs.is_under_way, instance.get_runs(dg.RunsFilter(tags={ROUND_TAG: str(touched_id)}))))
+    return any(map(jobs.is_under_way, _runs_of(instance, round_id)))
+
+
+def has_failed(instance: dg.DagsterInstance, round_id: str) -> bool:
+    """A range of the round was tried and not computed. A run that somebody cancelled is not tried again."""
+    computed: dict[tuple[str, str], bool] = {}
+    for run in _runs_of(instance, round_id):
+        range_ = (run.job_name, run.tags[ASSET_PARTITION_RANGE_START_TAG])
+        computed[range_] = computed.get(range_, False) or run.status != dg.DagsterRunStatus.FAILURE
+    return not all(computed.values())

@@ -1,4 +1,7 @@
-"""Delete old runs from Dagster's storage. Neither the platform's tables nor the state of a partition changes."""
+"""Delete old runs and results of checks from Dagster's storage.
+
+Neither the platform's tables nor the state of a partition changes.
+"""
 
 # Without postponed annotations: Dagster reads an op's configuration class from them.
 import datetime as dt
@@ -8,6 +11,7 @@ from functools import cache
 
 import dagster as dg
 
+from seedtest_analytics.dagster_private import delete_superseded_checks
 from seedtest_analytics.partitions import DAY, PLATFORM
 from seedtest_analytics.schedules.jobs import FINISHED
 from seedtest_analytics.settings import load_settings
@@ -80,7 +84,7 @@ class PruneOptions(dg.Config):
     dry_run: bool | None = None
 
 
-@dg.op(description="Deletes finished runs older than SEEDTEST_RUN_RETENTION_DAYS; 0 keeps every run.")
+@dg.op(description="Deletes finished runs and results of checks older than SEEDTEST_RUN_RETENTION_DAYS; 0 keeps all.")
 def delete_old_runs(context: dg.OpExecutionContext, config: PruneOptions) -> None:
     """Prune the history and log the counts."""
     platform = load_settings().platform.overridden_by(
@@ -91,14 +95,17 @@ def delete_old_runs(context: dg.OpExecutionContext, config: PruneOptions) -> Non
         return
     before = dt.datetime.now(dt.UTC) - platform.run_retention_days * DAY
     pruned = prune_runs(context.instance, before, log=context.log, is_dry_run=platform.dry_run)
+    checks = delete_superseded_checks(context.instance, before, is_dry_run=platform.dry_run)
     what = "would be deleted" if platform.dry_run else "deleted"
     context.log.info(
-        f"runs before {before.date()}: {pruned.deleted:,} {what}, {pruned.kept:,} kept with the newest event of a partition"
+        f"runs before {before.date()}: {pruned.deleted:,} {what}, {pruned.kept:,} kept with the newest event of a partition; "
+        f"results of checks: {checks:,} {what}"
     )
 
 
 @dg.job(
-    description="Deletes old finished runs from Dagster's storage, except those that a partition's state depends on.",
+    description="Deletes old finished runs and results of checks from Dagster's storage, except those that a partition's "
+    "state depends on.",
     tags={"domain": "automation"},
 )
 def prune_run_history() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import time_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
@@ -47,9 +48,11 @@ class Sensor:
         self.engine, self.instance = engine, instance
         self.cursor: str | None = None
         self.keys: set[str] = set()
+        self.seen_at = dt.datetime.now(UTC)
 
     def tick(self, status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS) -> Launched:
         """Job, first and last partition of each launched run; each gets ``status`` at once."""
+        self.seen_at = dt.datetime.now(UTC)
         result = evaluate(self.instance, self.engine.url.render_as_string(hide_password=False), self.cursor)
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
@@ -78,6 +81,14 @@ def sensor(database: Engine, instance: dg.DagsterInstance, monkeypatch: pytest.M
     """With abilities of a look-back, which end the reach of an answer."""
     monkeypatch.setenv("METRICS_ABILITY", "static")
     return Sensor(database, instance)
+
+
+def at_hours(hours: int, *, later_than: Sensor) -> dt.datetime:
+    """A minute after the pause of ``hours`` that follows the last failure that the sensor has seen."""
+    again_at = dt.datetime.fromisoformat(json.loads(later_than.cursor or "")["again_at"])
+    pause = dt.timedelta(hours=hours)
+    assert abs(again_at - pause - later_than.seen_at) < dt.timedelta(minutes=5)
+    return again_at + dt.timedelta(minutes=1)
 
 
 def exam_at(instant: dt.datetime, **fields: Any) -> Exam:
@@ -180,6 +191,47 @@ def test_what_reads_the_abilities_waits_for_them_however_they_end(
     assert [job for job, _, _ in sensor.tick()] == [FEATURES, KPIS]
 
 
+def test_the_days_of_a_failed_round_come_again(sensor: Sensor) -> None:
+    """Nothing else would compute old weeks again."""
+    late_correction(sensor)
+    failed = sensor.tick(dg.DagsterRunStatus.FAILURE)
+    assert [job for job, _, _ in failed] == [RESCORE]
+    then = sensor.tick()
+    assert sensor.tick() == []
+    for hours in (1, 2, 4):
+        with time_machine.travel(at_hours(hours, later_than=sensor), tick=True):
+            assert sensor.tick(dg.DagsterRunStatus.FAILURE) == failed, hours
+            assert sensor.tick() == then
+            assert sensor.tick() == []
+    with time_machine.travel(at_hours(8, later_than=sensor), tick=True):
+        assert sensor.tick() == failed
+        assert sensor.tick() == then
+        assert sensor.tick() == []
+    with time_machine.travel(NOW + 30 * DAY, tick=True):
+        assert sensor.tick() == []
+
+
+def test_what_is_touched_later_does_not_wait_for_a_failed_round(sensor: Sensor) -> None:
+    late_correction(sensor)
+    sensor.tick(dg.DagsterRunStatus.FAILURE)
+    sensor.tick()
+    store(sensor.engine, exam_at(NOW - DAY, updated_at=dt.datetime.now(UTC)))
+    sensor.tick()
+    sensor.sync()
+    (first, *_) = sensor.tick()
+    assert first[0] == RESCORE
+    assert first[1] == str(monday_of(TODAY - DAY))
+
+
+def test_a_round_that_somebody_cancels_does_not_come_again(sensor: Sensor) -> None:
+    late_correction(sensor)
+    sensor.tick(dg.DagsterRunStatus.CANCELED)
+    sensor.tick()
+    sensor.tick()
+    with time_machine.travel(NOW + DAY, tick=True):
+        assert sensor.tick() == []
+
+
 def test_a_crashed_run_that_is_tried_again_is_waited_for(sensor: Sensor) -> None:
     late_correction(sensor)
     sensor.tick(dg.DagsterRunStatus.STARTED)
@@ -263,7 +315,8 @@ def test_a_time_in_the_future_does_not_blind_the_sensor(sensor: Sensor, hostile:
 def test_the_cursor_is_readable(sensor: Sensor) -> None:
     store(sensor.engine, exam_at(NOW - DAY))
     sensor.tick()
-    assert set(json.loads(sensor.cursor or "")) == {"updated_at", "touched_id", "then"}
+    fields = {"updated_at", "touched_id", "round", "days", "then", "again", "again_at", "failures"}
+    assert set(json.loads(sensor.cursor or "")) == fields
 
 
 def test_a_database_that_is_down_skips_with_the_reason_and_keeps_the_cursor(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import create_engine, text
 
+from seedtest_analytics.dagster_private import delete_superseded_checks
 from seedtest_analytics.schedules import run_history
 from seedtest_analytics.schedules.run_history import Pruned, prune_run_history, prune_runs, prune_weekly
 
@@ -27,6 +28,11 @@ def whole() -> None: ...
 @dg.asset
 def failing() -> None:
     raise ValueError("always")
+
+
+@dg.asset_check(asset=daily, partitions_def=DAYS)
+def judged() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
 
 
 @pytest.fixture
@@ -53,6 +59,17 @@ class Ages:
             statement = text("UPDATE runs SET create_timestamp = :created WHERE run_id = :run_id")
             connection.execute(statement, {"created": created, "run_id": run_id})
         return run_id
+
+    def of_results(self, *run_ids: str, days: int) -> None:
+        """Make the results of these runs' checks ``days`` old."""
+        with self.engine.begin() as connection:
+            statement = text("UPDATE asset_check_executions SET create_timestamp = :at WHERE run_id = ANY(:run_ids)")
+            at = (NOW - dt.timedelta(days=days)).replace(tzinfo=None)
+            connection.execute(statement, {"at": at, "run_ids": list(run_ids)})
+
+    def runs_with_results(self) -> set[str]:
+        with self.engine.connect() as connection:
+            return set(connection.execute(text("SELECT run_id FROM asset_check_executions")).scalars())
 
 
 def run(instance: dg.DagsterInstance, asset: dg.AssetsDefinition, partition: str | None = None) -> str:
@@ -95,6 +112,21 @@ def test_no_partition_forgets_that_it_is_materialised(instance: dg.DagsterInstan
     assert prune(instance) == Pruned(deleted=2, kept=3)
     assert instance.get_materialized_partitions(daily.key) == {"2026-01-01", "2026-01-02"}
     assert instance.get_latest_materialization_event(whole.key) is not None
+
+
+def test_of_the_results_of_checks_the_newest_of_each_partition_stay(instance: dg.DagsterInstance, old: Ages) -> None:
+    def judge(day: str) -> str:
+        return dg.materialize([daily, judged], instance=instance, partition_key=day).run_id  # type: ignore[list-item]
+
+    superseded = [judge("2026-01-01"), judge("2026-01-01")]
+    newest = [judge("2026-01-01"), judge("2026-01-02")]
+    old.of_results(*superseded, *newest, days=150)
+    young = [judge("2026-01-03"), judge("2026-01-03")]
+    before = NOW - dt.timedelta(days=100)
+    assert delete_superseded_checks(instance, before, is_dry_run=True) == 2
+    assert old.runs_with_results() == {*superseded, *newest, *young}
+    assert delete_superseded_checks(instance, before) == 2
+    assert old.runs_with_results() == {*newest, *young}
 
 
 def test_a_run_under_way_stays_however_old(instance: dg.DagsterInstance, old: Ages) -> None:
