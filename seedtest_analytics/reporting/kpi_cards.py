@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from seedtest_analytics.reporting import plain_words, wording
-from seedtest_analytics.reporting.document import ReportDocument, number_or_none
+from seedtest_analytics.reporting.document import ReportDocument
+from seedtest_analytics.reporting.document_base import number_or_none
 from seedtest_analytics.reporting.language import SOURCE_LANGUAGE, current, marked, say, say_n
 from seedtest_analytics.reporting.summary import Z_95
 

@@ -11,7 +11,7 @@ from babel import Locale
 
 from seedtest_analytics.reporting import class_page, cohort_views, item_verdicts, organisation_page, platform_page
 from seedtest_analytics.reporting.cohort_document import CohortDocument, Item
-from seedtest_analytics.reporting.document import ReportDocumentError
+from seedtest_analytics.reporting.document_base import ReportDocumentError
 from seedtest_analytics.reporting.language import Language, languages, speaking
 from seedtest_analytics.reporting.recommendations import HELP_RULES
 from seedtest_analytics.resources.quarto.execute import render_page, runnable_cells
