@@ -15,11 +15,6 @@ SHOWN_TEXT = 400
 SHOWN_ROWS = 20
 
 
-def stored_text(stored: str) -> str:
-    """A sentence that a table stores, in English."""
-    return f'<bdi lang="en">{text(stored, SHOWN_TEXT)}</bdi>'
-
-
 def rows_table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", css_class: str = ""
 ) -> str:

@@ -10,8 +10,9 @@ from seedtest_analytics.reporting.cohort_views import facts_list
 from seedtest_analytics.reporting.html import name, text
 from seedtest_analytics.reporting.kpi_cards import kpi_title
 from seedtest_analytics.reporting.language import marked, say, say_n
-from seedtest_analytics.reporting.platform_cells import count, finding, missing, rows_table, stored_text
+from seedtest_analytics.reporting.platform_cells import count, finding, missing, rows_table
 from seedtest_analytics.reporting.platform_document import Counts, Platform
+from seedtest_analytics.reporting.stored_sentences import stored_text
 
 
 def pages(document: CohortDocument, found: Platform) -> str:
@@ -66,7 +67,7 @@ def _quarantine(found: Platform) -> str:
 def _rejects(found: Platform) -> str:
     if not found.rejects:
         return ""
-    rows = [[stored_text(r.reason), count(r.rows), count(r.excluded)] for r in found.rejects]
+    rows = [[name(r.reason), count(r.rows), count(r.excluded)] for r in found.rejects]
     headings = (marked("Reason"), marked("Rows of logs"), marked("Left out"))
     return rows_table(headings, rows, caption=say("Rows of attempt logs that were loaded in part or not at all."))
 

@@ -19,9 +19,9 @@ from seedtest_analytics.reporting.platform_cells import (
     prediction_name,
     rows_table,
     series_name,
-    stored_text,
 )
 from seedtest_analytics.reporting.platform_document import Backtest, Platform, SeriesForecast
+from seedtest_analytics.reporting.stored_sentences import stored_text
 
 
 def differences_of_predictions(document: CohortDocument, found: Platform) -> str:
@@ -181,7 +181,7 @@ def forecasts(document: CohortDocument, found: Platform) -> str:
             day_cell(a.week_start),
             number(a.value),
             number(a.expected),
-            "–" if a.anomaly_score is None else text(f"{wording.signed(a.anomaly_score, 1)} SD"),
+            "–" if a.anomaly_score is None else text(say("{n} SD", n=wording.signed(a.anomaly_score, 1))),
         ]
         for a in found.anomalies
     ]

@@ -17,9 +17,9 @@ from seedtest_analytics.reporting.platform_cells import (
     missing,
     number,
     rows_table,
-    stored_text,
 )
 from seedtest_analytics.reporting.platform_document import Drift, Platform
+from seedtest_analytics.reporting.stored_sentences import stored_text
 
 
 def calibration(document: CohortDocument, found: Platform) -> str:

@@ -199,7 +199,7 @@ def _anomalies(found: Forecast) -> str:
         [
             text(wording.day(a.week, year=True)),
             text(wording.signed(a.score)) if a.score is not None else "–",
-            text(f"{wording.signed(score, 1)} SD"),
+            text(say("{n} SD", n=wording.signed(score, 1))),
         ]
         for a, score in scored[:SHOWN_ANOMALIES]
     ]
