@@ -18,6 +18,11 @@ DAY = dt.timedelta(days=1)
 WEEK = dt.timedelta(days=7)
 
 
+def weeks_back(weeks: int) -> dg.TimeWindowPartitionMapping:
+    """A week reads its own week of an upstream and the ``weeks`` before it, as far as they exist."""
+    return dg.TimeWindowPartitionMapping(start_offset=-weeks, end_offset=0, allow_nonexistent_upstream_partitions=True)
+
+
 def monday_of(day: dt.date) -> dt.date:
     """Monday of the ISO week of ``day``."""
     return day - dt.timedelta(days=day.weekday())
@@ -89,3 +94,6 @@ PLATFORM = load_settings().platform
 
 DAILY = daily_partitions(PLATFORM)
 WEEKLY = weekly_partitions(PLATFORM)
+
+PAST_WEEKS = weeks_back(load_settings().backtest.lookback_weeks)
+"""The outcomes of these weeks decide about the predictions of a week (BACKTEST_LOOKBACK_WEEKS)."""

@@ -63,7 +63,20 @@ def count_due(connection: Connection, instant: dt.datetime) -> int:
             "students.",
         ),
         group="churn",
-        deps=["attempt", "survival_fit_meta", "mirt_ability", "ability_state", "interest_goal"],
+        deps=[
+            "attempt",
+            "interest_goal",
+            "mirt_item_params",
+            "mirt_fit_meta",
+            "mirt_ability",
+            "ability_hyperparameters",
+            "ability_state",
+            "ability_window",
+            "growth_brms_meta",
+            "growth_prediction",
+            "survival_fit_meta",
+            *(dg.AssetKey(["weekly_kpi", name]) for name in ("A_t", "E_t", "R_t", "P", "S")),
+        ],
     )
 )
 def notice_inactivity(

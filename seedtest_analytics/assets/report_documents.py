@@ -15,7 +15,8 @@ from seedtest_analytics.assets.report_readers import load_readers
 from seedtest_analytics.assets.report_store import row_digest, row_names
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, Week
-from seedtest_analytics.reporting.document import ReportDocument, ReportDocumentError
+from seedtest_analytics.reporting.document import ReportDocument
+from seedtest_analytics.reporting.document_base import ReportDocumentError
 from seedtest_analytics.reporting.family import is_silent
 from seedtest_analytics.reporting.recommendations import HELP_RULES, recommendations
 from seedtest_analytics.settings import ReportSettings

@@ -21,6 +21,24 @@ Stage = Callable[[WeekRun], None]
 """Fills the temporary table staged_kpi with one KPI of the students in ``population``."""
 STAGES: dict[str, Stage] = {}
 """Stage of each of the six KPIs. `assets/kpis` fills it; domains below it complete rows too, so it is kept here."""
+COMPLETED = dict.fromkeys(
+    (
+        "attempt",
+        "interest_goal",
+        "mirt_item_params",
+        "mirt_fit_meta",
+        "mirt_ability",
+        "ability_hyperparameters",
+        "ability_state",
+        "ability_window",
+        "growth_brms_meta",
+        "growth_prediction",
+        "survival_fit_meta",
+        *(f"weekly_kpi/{name}" for name in ("A_t", "E_t", "R_t", "P", "S")),
+    ),
+    "Only to complete rows of the running week. As dependencies, each KPI would wait for every other.",
+)
+"""Assets of whose tables the writer of a row reads what the row lacks, and why it does not depend on all of them."""
 READS_ROWS = ("S",)
 """KPIs that are computed from others of the same row, which have to be written first."""
 _QUIET = logging.getLogger(f"{__name__}.quiet")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Table, text
 
-from seedtest_analytics.database.publish import copy_arrow, create_staging
+from seedtest_analytics.database.publish import copy_arrow, create_staging, publish
 from seedtest_analytics.database.sessions import take_lock
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.load import LOCK, Written
@@ -28,6 +28,7 @@ from seedtest_analytics.ingest.roster_files import (
     read_roster,
     shown_name,
 )
+from seedtest_analytics.tables.source import classroom, enrolment, student_name
 
 _SQL = "load/roster.sql"
 _STAGED = {
@@ -191,14 +192,20 @@ def _published(connection: Connection, roster: Roster, *, is_dry_run: bool) -> R
     def run(name: str, **parameters: Any) -> Any:
         return connection.execute(statement(_SQL, name), parameters)
 
+    def written(table: Table, staged: str) -> Written:
+        found = publish(connection, table, staged=staged, partition="false")
+        return Written(found.staged, found.inserted, updated=found.updated)
+
     enrolments = roster.files.get("enrollments")
     is_whole = enrolments is not None and enrolments.mode == "bulk" and all(not r.reasons for r in enrolments.rows)
     run("name_classes")
     run("free_names")
-    classes = Written(*run("upsert_classes").one())
-    written = Written(*run("upsert_enrolments").one())
+    classes = written(classroom, "roster_class")
+    run("settle_kinds")
+    enrolled = written(enrolment, "roster_enrolment")
     removed = {"enrolments": run("remove_enrolments", is_whole=is_whole).scalar_one()}
-    names = Written(*run("upsert_names").one())
+    run("stage_names")
+    names = written(student_name, "roster_name")
     removed |= {kind: run(f"remove_{kind}").scalar_one() for kind in ("names", "classes")}
     found = run("students_with_exams").one()
     bad = [(file.name, row) for file in roster.files.values() for row in file.rows if row.reasons]
@@ -207,7 +214,7 @@ def _published(connection: Connection, roster: Roster, *, is_dry_run: bool) -> R
         roster,
         classes,
         names=names,
-        enrolments=written,
+        enrolments=enrolled,
         removed=removed,
         students=found.students,
         students_with_exams=found.with_exams,

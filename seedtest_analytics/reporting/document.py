@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, ConfigDict, Field, field_validator
+
+from seedtest_analytics.reporting.document_base import (
+    Count,
+    Document,
+    Number,
+    Part,
+    Share,
+    is_number,
+    none_for_not_finite,
+    number_or_none,
+)
 
 KPI_RANGES: dict[str, tuple[float, float]] = {
     "I_t": (-1.0, 1.0),
@@ -25,25 +35,7 @@ STABLE_JACCARD = 0.6
 """Below this mean Jaccard similarity over bootstraps a segment is not stable (Hennig 2007)."""
 
 
-class ReportDocumentError(ValueError):
-    """The data of a report breaks the contract. The message names fields and never quotes a student's values."""
-
-
-def _none_for_not_finite(value: Any) -> Any:
-    """Data frames write NaN or infinity for "missing"; a report has None there."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Number = Annotated[float | None, BeforeValidator(_none_for_not_finite)]
-Share = Annotated[float | None, Field(ge=0, le=1), BeforeValidator(_none_for_not_finite)]
-Count = Annotated[int, Field(ge=0)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-
-class AbilityPoint(_Part):
+class AbilityPoint(Part):
     """An ability and its posterior SD on a day, in logits on the platform's linked scale."""
 
     date: dt.date
@@ -51,14 +43,14 @@ class AbilityPoint(_Part):
     se: Number = None
 
 
-class Pace(_Part):
+class Pace(Part):
     """The student's own gain of ability a week, by the model of ability over time, and its standard error (logits)."""
 
     per_week: float = Field(allow_inf_nan=False)
     se: Number = None
 
 
-class Goal(_Part):
+class Goal(Part):
     """A target that the student set for a topic, in logits on the platform's linked scale."""
 
     topic_id: str
@@ -66,7 +58,7 @@ class Goal(_Part):
     priority: int = 0
 
 
-class TopicDay(_Part):
+class TopicDay(Part):
     """What a student did in a topic on a day; times in ms, abilities in logits.
 
     An attempt with several topics counts in each of them. ``attempts_once`` and ``correct_once`` count it in one of them,
@@ -94,7 +86,7 @@ class TopicDay(_Part):
         return correct
 
 
-class ItemParameters(_Part):
+class ItemParameters(Part):
     """An item that the student met in the last weeks, with its parameters on the platform's linked scale (logits)."""
 
     item_id: str
@@ -105,7 +97,7 @@ class ItemParameters(_Part):
     fitted_at: dt.datetime | None = None
 
 
-class GivenRecommendation(_Part):
+class GivenRecommendation(Part):
     """A recommendation that another system made; the report shows it unchanged."""
 
     topic_id: str | None = None
@@ -114,7 +106,7 @@ class GivenRecommendation(_Part):
     total_correct: Count | None = None
 
 
-class LinkingConstants(_Part):
+class LinkingConstants(Part):
     """θ* = A θ + B: from the newest calibration's own scale (θ) to the platform's linked scale (θ*)."""
 
     A: Number = None
@@ -124,7 +116,7 @@ class LinkingConstants(_Part):
     fitted_at: dt.datetime | None = Field(default=None, alias="_fitted_at")
 
 
-class BayesianGrowth(_Part):
+class BayesianGrowth(Part):
     """Goal probability at ``horizon_date`` from the growth posterior.
 
     ``score_unit`` ('logit' or 'share right') is the unit of ``projected`` with its 95% interval, ``target``,
@@ -158,7 +150,7 @@ class BayesianGrowth(_Part):
         return _pair(self.P_lower, self.P_upper)
 
 
-class StudentGrowth(_Part):
+class StudentGrowth(Part):
     """Growth beside others and beside the goal: the percentile with its 95% interval, and paces in logits a week.
 
     ``percentile``: of students who were at the same level ``weeks`` ago, the share that is now at a lower one.
@@ -182,7 +174,7 @@ class StudentGrowth(_Part):
     reason: str | None = None
 
 
-class ForecastPoint(_Part):
+class ForecastPoint(Part):
     """The expected value of a week and its interval."""
 
     ds: dt.date
@@ -191,7 +183,7 @@ class ForecastPoint(_Part):
     yhat_upper: Number = None
 
 
-class Anomaly(_Part):
+class Anomaly(Part):
     """A week that was far from its forecast; ``anomaly_score`` is a signed z score."""
 
     week: dt.date
@@ -199,7 +191,7 @@ class Anomaly(_Part):
     anomaly_score: Number = None
 
 
-class Forecast(_Part):
+class Forecast(Part):
     """Forecast of the mean improvement of the whole cohort, not of one student."""
 
     forecast_data: tuple[ForecastPoint, ...] = ()
@@ -208,7 +200,7 @@ class Forecast(_Part):
     fitted_at: dt.datetime | None = None
 
 
-class ModelColumn(_Part):
+class ModelColumn(Part):
     """A column of the churn model: a covariate's value, its excess over ``bend_at``, or whether it is missing.
 
     ``is_log``: the value enters as log(1 + x).
@@ -247,7 +239,7 @@ def _positive_pair(value: Any) -> tuple[float, float] | None:
     return None
 
 
-class SurvivalRisk(_Part):
+class SurvivalRisk(Part):
     """The week's churn model: the student's risk, and what raises or lowers it for all students.
 
     ``columns`` explain the keys of ``fit_meta.hazard_ratios``. A key without a column comes from a fit of the legacy
@@ -275,7 +267,7 @@ class SurvivalRisk(_Part):
         ]
 
 
-class UserSegment(_Part):
+class UserSegment(Part):
     """The student's group: students with similar habits."""
 
     segment_label: str
@@ -292,14 +284,14 @@ class UserSegment(_Part):
         return self.jaccard is None or self.jaccard >= STABLE_JACCARD
 
 
-class KpiWeek(_Part):
+class KpiWeek(Part):
     """KPIs of an earlier week, for the sparkline beside each number."""
 
     week_start: dt.date
     kpis: dict[str, Any]
 
 
-class ReportDocument(_Part):
+class ReportDocument(Document):
     """Everything that the report of one student and week shows."""
 
     model_config = ConfigDict(extra="forbid")
@@ -330,27 +322,6 @@ class ReportDocument(_Part):
     repeated_share: float | None = Field(default=None, ge=0, le=1)
     """Of all students' answers of the last 56 days, the share to items met before: whether questions return."""
 
-    @classmethod
-    def validated(cls, data: Any) -> Self:
-        """Check data from a database (dict, Decimal, date) or from JSON; raise :class:`ReportDocumentError`."""
-        return cls._checked(cls.model_validate, data)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read what :meth:`to_json` wrote; raise :class:`ReportDocumentError`."""
-        return cls._checked(cls.model_validate_json, text)
-
-    def to_json(self) -> bytes:
-        """The data file in UTF-8; equal documents give equal bytes."""
-        return self.model_dump_json(by_alias=True).encode()
-
-    @classmethod
-    def _checked(cls, validate: Callable[[Any], Self], data: Any) -> Self:
-        try:
-            return validate(data)
-        except ValidationError as error:
-            raise ReportDocumentError(explained(error)) from None
-
     @field_validator("week_start")
     @classmethod
     def _is_monday(cls, value: dt.date) -> dt.date:
@@ -361,7 +332,7 @@ class ReportDocument(_Part):
     @field_validator("kpis", mode="before")
     @classmethod
     def _finite_kpis(cls, value: Any) -> Any:
-        return {k: _none_for_not_finite(v) for k, v in value.items()} if isinstance(value, dict) else value
+        return {k: none_for_not_finite(v) for k, v in value.items()} if isinstance(value, dict) else value
 
     @field_validator("kpis")
     @classmethod
@@ -407,21 +378,3 @@ class ReportDocument(_Part):
 
 def _pair(lower: float | None, upper: float | None) -> tuple[float, float] | None:
     return None if lower is None or upper is None else (lower, upper)
-
-
-def is_number(value: Any) -> bool:
-    """Whether ``value`` is a finite number; a bool is not one."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def number_or_none(value: Any) -> float | None:
-    """``value`` as a float; None where it is not a finite number."""
-    return float(value) if is_number(value) else None
-
-
-def explained(error: ValidationError) -> str:
-    """Which fields are wrong and why, without their values: those are a student's data."""
-    details = error.errors(include_input=False, include_context=False, include_url=False)
-    shown = [f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in details[:5]]
-    more = f"; and {len(details) - 5} more" if len(details) > 5 else ""
-    return f"the report's data is not valid: {'; '.join(shown)}{more}"

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from seedtest_analytics.reporting import plain_words, wording
-from seedtest_analytics.reporting.document import ReportDocument, number_or_none
+from seedtest_analytics.reporting.document import ReportDocument
+from seedtest_analytics.reporting.document_base import number_or_none
 from seedtest_analytics.reporting.language import SOURCE_LANGUAGE, current, marked, say, say_n
+from seedtest_analytics.reporting.stored_sentences import reader_sentence
 from seedtest_analytics.reporting.summary import Z_95
 
 LOW_RISK, HIGH_RISK = 0.3, 0.7
@@ -90,6 +92,8 @@ def _reason(document: ReportDocument, key: str) -> str:
         why = say(known)
     elif stored is not None and current().code == SOURCE_LANGUAGE:  # a row from before there were codes
         why = f"{stored[:1].upper()}{stored[1:]}."
+    elif stored is not None and (translated := reader_sentence(stored)) is not None:
+        why = f"{translated}."
     else:
         why = say("No number was computed for this week.")
     return f"{why} {say(plain_words.ENOUGH[key])}"

@@ -7,6 +7,7 @@ from seedtest_analytics.reporting.document import BayesianGrowth, ReportDocument
 from seedtest_analytics.reporting.html import Html, paragraph, table, text
 from seedtest_analytics.reporting.kpi_cards import risk_word
 from seedtest_analytics.reporting.language import SOURCE_LANGUAGE, current, say, say_n
+from seedtest_analytics.reporting.stored_sentences import stored_text
 from seedtest_analytics.reporting.summary import Z_95
 
 SHOWN_REASONS = 3
@@ -107,7 +108,7 @@ def growth_compared(document: ReportDocument) -> Html | None:
 
 def _percentile(found: StudentGrowth) -> str:
     if found.percentile is None:
-        reason = f'<bdi lang="en">{text(found.reason, 300)}</bdi>' if found.reason else text(say("not known"))
+        reason = stored_text(found.reason) if found.reason else text(say("not known"))
         return paragraph(say("There is no growth percentile: {reason}.", reason=reason), "missing")
     said = say(
         "Growth percentile {percentile}: of 100 students who were at the same level {weeks} earlier, {percentile} are now at "

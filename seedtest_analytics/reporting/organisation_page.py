@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seedtest_analytics.reporting import wording
-from seedtest_analytics.reporting.cohort_document import CohortDocument, Part
+from seedtest_analytics.reporting.cohort_document import ClassOfOrganisation, CohortDocument
 from seedtest_analytics.reporting.cohort_views import interval, points
 from seedtest_analytics.reporting.html import Html, name, paragraph, table, text
 from seedtest_analytics.reporting.language import marked, say
@@ -38,7 +38,7 @@ _HEADINGS = (
 )
 
 
-def _row(document: CohortDocument, found: Part) -> list[str]:
+def _row(document: CohortDocument, found: ClassOfOrganisation) -> list[str]:
     shown = text(say("Students without a class")) if found.class_id is None else name(found.name or found.class_id)
     if found.grade is not None:
         shown = f"{shown} ({text(say('grade {n}', n=found.grade))})"

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from seedtest_analytics.reporting import wording
-from seedtest_analytics.reporting.document import Effect, is_number
+from seedtest_analytics.reporting.document import Effect
+from seedtest_analytics.reporting.document_base import is_number
 from seedtest_analytics.reporting.language import marked, say
 
 KPI_REASONS: Mapping[str, str] = {

@@ -8,7 +8,8 @@ from typing import Any
 
 from seedtest_analytics.reporting import charts, plain_words, wording
 from seedtest_analytics.reporting.chart_tables import histogram_table, trend_table
-from seedtest_analytics.reporting.document import Effect, Forecast, ReportDocument, is_number, number_or_none
+from seedtest_analytics.reporting.document import Effect, Forecast, ReportDocument
+from seedtest_analytics.reporting.document_base import is_number, number_or_none
 from seedtest_analytics.reporting.html import Html, figure, name, paragraph, table, text
 from seedtest_analytics.reporting.language import marked, say
 from seedtest_analytics.reporting.summary import known_abilities
@@ -198,7 +199,7 @@ def _anomalies(found: Forecast) -> str:
         [
             text(wording.day(a.week, year=True)),
             text(wording.signed(a.score)) if a.score is not None else "–",
-            text(f"{wording.signed(score, 1)} SD"),
+            text(say("{n} SD", n=wording.signed(score, 1))),
         ]
         for a, score in scored[:SHOWN_ANOMALIES]
     ]

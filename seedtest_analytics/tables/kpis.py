@@ -225,7 +225,7 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
 
 _NORMAL = "assets.kpis.goal.goal_rows"
 _DECIDED, _PUBLISHED = (f"stats.verification.recalibration.{name}" for name in ("decide", "published"))
-_APPLIED = "assets.verdicts.publish.apply_verdicts"
+_APPLIED = "assets.verdicts.publish.apply_{}_verdicts"
 _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "I_t": ("sql/kpis/I_t.sql",),
     "E_t": ("sql/kpis/E_t.sql",),
@@ -247,7 +247,7 @@ _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("P_method_reason P_fit_run_id P_fit_week P_fit_note", "assets.kpis.goal.choose_fit"),
         ("P_lower P_upper", *PREDICTED_BY, _PUBLISHED),
         ("P_verdict P_verdict_reason theta_verdict theta_verdict_reason", _DECIDED),
-        ("P_model sigma_model theta_se_model", _APPLIED),
+        ("P_model sigma_model theta_se_model", _APPLIED.format("goal")),
     ),
     "growth_slope": (
         "assets.growth.mixed_model.week.fit_mixed_model_week",
@@ -266,7 +266,7 @@ _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("S", "stats.survival.churn.ChurnModel.predict_silence", "sql/kpis/S.sql"),
         ("S_lower S_upper", "stats.survival.churn.ChurnModel.predict_silence", _PUBLISHED),
         ("S_verdict S_verdict_reason", _DECIDED),
-        ("S_model", _APPLIED),
+        ("S_model", _APPLIED.format("risk")),
         ("S_reasons S_reason_codes", "stats.survival.churn.ChurnModel.reasons"),
         ("S_method", "assets.churn.scores.stage_churn_risk", "sql/kpis/S.sql"),
         ("S_method_reason S_fit_run_id S_fit_note", "assets.churn.scores.scorer_for"),

@@ -1,4 +1,5 @@
--- Publishes a roster: classrooms, names of students, and enrolments.
+-- Prepares the rows of a roster for publication, and removes what the roster takes away: classrooms, names of students, and
+-- enrolments.
 -- Grain:   one record of the roster.
 -- Inputs:  the temporary tables roster_class, roster_person, roster_enrolment and roster_removed, which the loader fills.
 -- Params:  see each statement.
@@ -34,87 +35,27 @@ SET name = 'roster ' || t.id
 FROM roster_class AS c
 WHERE c.id = t.id AND (t.org_id, t.name) IS DISTINCT FROM (c.org_id, c.name);
 
--- name: upsert_classes
-WITH written AS (
-    INSERT INTO classroom AS t (id, org_id, name, grade)
-    SELECT id, org_id, name, grade FROM roster_class
-    ON CONFLICT (id) DO UPDATE
-    SET org_id = excluded.org_id, name = excluded.name, grade = excluded.grade
-    WHERE (t.org_id, t.name, t.grade) IS DISTINCT FROM (excluded.org_id, excluded.name, excluded.grade)
-    RETURNING xmax = 0 AS is_new
-)
-
-SELECT
-    (SELECT count(*) FROM roster_class) AS rows,
-    count(*) FILTER (WHERE is_new) AS inserted,
-    count(*) FILTER (WHERE NOT is_new) AS updated
-FROM written;
-
--- name: upsert_enrolments
+-- name: settle_kinds
 -- A class whose type the roster does not say keeps the one of its earlier enrolments.
-WITH kinds AS (
-    SELECT classroom_id, bool_or(is_homeroom) AS is_homeroom FROM enrolment GROUP BY classroom_id
-),
-
-written AS (
-    INSERT INTO enrolment AS t (id, classroom_id, user_id, user_source_id, role, is_homeroom, begins_on, ends_on)
-    SELECT
-        e.id, e.classroom_id, e.user_id, e.user_source_id, e.role,
-        COALESCE(e.is_homeroom, k.is_homeroom, false), e.begins_on, e.ends_on
-    FROM roster_enrolment AS e
-    LEFT JOIN kinds AS k ON k.classroom_id = e.classroom_id
-    ON CONFLICT (id) DO UPDATE
-    SET
-        classroom_id = excluded.classroom_id,
-        user_id = excluded.user_id,
-        user_source_id = excluded.user_source_id,
-        role = excluded.role,
-        is_homeroom = excluded.is_homeroom,
-        begins_on = excluded.begins_on,
-        ends_on = excluded.ends_on
-    WHERE
-        (t.classroom_id, t.user_id, t.user_source_id, t.role, t.is_homeroom, t.begins_on, t.ends_on)
-        IS DISTINCT FROM (
-            excluded.classroom_id, excluded.user_id, excluded.user_source_id, excluded.role, excluded.is_homeroom,
-            excluded.begins_on, excluded.ends_on
-        )
-    RETURNING xmax = 0 AS is_new
+UPDATE roster_enrolment AS e
+SET is_homeroom = COALESCE(
+    (SELECT bool_or(k.is_homeroom) FROM enrolment AS k WHERE k.classroom_id = e.classroom_id), false
 )
+WHERE e.is_homeroom IS NULL;
 
-SELECT
-    (SELECT count(*) FROM roster_enrolment) AS rows,
-    count(*) FILTER (WHERE is_new) AS inserted,
-    count(*) FILTER (WHERE NOT is_new) AS updated
-FROM written;
-
--- name: upsert_names
+-- name: stage_names
 -- Students have names in reports, teachers have none: a student has the role, an enrolment as one, a name or an exam.
-WITH named AS (
-    SELECT p.user_id, p.name
-    FROM roster_person AS p
-    WHERE
-        p.name <> ''
-        AND (
-            p.is_student
-            OR EXISTS (SELECT FROM enrolment AS e WHERE e.user_id = p.user_id AND e.role = 'student')
-            OR EXISTS (SELECT FROM student_name AS s WHERE s.user_id = p.user_id)
-            OR EXISTS (SELECT FROM exam_results AS r WHERE r.user_id = p.user_id)
-        )
-),
-
-written AS (
-    INSERT INTO student_name AS t (user_id, name)
-    SELECT user_id, name FROM named
-    ON CONFLICT (user_id) DO UPDATE SET name = excluded.name
-    WHERE t.name IS DISTINCT FROM excluded.name
-    RETURNING xmax = 0 AS is_new
-)
-
-SELECT
-    (SELECT count(*) FROM named) AS rows,
-    count(*) FILTER (WHERE is_new) AS inserted,
-    count(*) FILTER (WHERE NOT is_new) AS updated
-FROM written;
+CREATE TEMP TABLE roster_name ON COMMIT DROP AS
+SELECT p.user_id, p.name
+FROM roster_person AS p
+WHERE
+    p.name <> ''
+    AND (
+        p.is_student
+        OR EXISTS (SELECT FROM enrolment AS e WHERE e.user_id = p.user_id AND e.role = 'student')
+        OR EXISTS (SELECT FROM student_name AS s WHERE s.user_id = p.user_id)
+        OR EXISTS (SELECT FROM exam_results AS r WHERE r.user_id = p.user_id)
+    );
 
 -- name: remove_enrolments
 -- What is to be deleted; with is_whole also what a bulk file no longer has, in the organisations of its classes.

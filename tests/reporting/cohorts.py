@@ -158,7 +158,7 @@ def platform_data() -> dict[str, Any]:
         "counts": {"classes": 6, "small_classes": 1, "without_class": 4},
         "data": {"attempts": 1141, "unanswered": 25, "untimed": 22, "without_topic": 3, "elements": 16703},
         "quarantine": [{"reason": "no_item", "elements": 12, "excluded": 12, "of_week": 2}],
-        "rejects": [{"reason": "time is not an instant", "rows": 5, "excluded": 4}],
+        "rejects": [{"reason": "completed_at_not_instant", "rows": 5, "excluded": 4}],
         "calibration": {
             "week_start": WEEK,
             "is_usable": False,
@@ -174,7 +174,12 @@ def platform_data() -> dict[str, Any]:
             },
             "metrics": {
                 "converged": True,
-                "reasons": ["it did not converge"],
+                "reasons": [
+                    "not converged after 500 passes: the next step is 0.02 logits",
+                    "not linked to anchors: 3 common items with usable parameters, 5 are needed to link the scales; tag more "
+                    "anchors or lower the minimum",
+                ],
+                "warnings": ["12 items have no standard error"],
                 "group_mean": 0.64,
                 "group_sd": 1.7,
                 "dif": dif,
@@ -212,7 +217,7 @@ def platform_data() -> dict[str, Any]:
                 "method": "cox",
                 "n": 58,
                 "is_credible": prediction == "P",
-                "reasons": ["worse than the baseline"],
+                "reasons": ["its probabilities are too timid: calibration slope 2.63 (1 is right)"],
                 **scores,
             }
             for prediction, scores in (

@@ -11,7 +11,7 @@ from babel import Locale
 
 from seedtest_analytics.reporting import class_page, cohort_views, item_verdicts, organisation_page, platform_page
 from seedtest_analytics.reporting.cohort_document import CohortDocument, Item
-from seedtest_analytics.reporting.document import ReportDocumentError
+from seedtest_analytics.reporting.document_base import ReportDocumentError
 from seedtest_analytics.reporting.language import Language, languages, speaking
 from seedtest_analytics.reporting.recommendations import HELP_RULES
 from seedtest_analytics.resources.quarto.execute import render_page, runnable_cells
@@ -22,6 +22,7 @@ from tests.reporting.documents import HOSTILE
 from tests.reporting.test_language import Marking, Words
 
 SCOPES = tuple(FULL)
+TYPED = re.findall("[A-Za-z]+", "DIF_COVARIATE platform_health seedtest health REPORT_MIN_COHORT")
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +57,19 @@ def test_every_word_comes_from_the_catalogue(
     text = " ".join(Words(rendered(template, document)).found)
     while "⟦" in text:
         text = re.sub(r"⟦[^⟦⟧]*⟧", " ", text)
-    left = re.sub(r"θ\*?|SD|UTC|[년월일화수목금토]", " ", text)
+    left = re.sub(r"θ\*?|UTC|[년월일화수목금토]", " ", text)
     assert not re.search(r"[^\W\d_]", left), re.findall(r"[^\W\d_][^<>]{0,40}", left)[:5]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("made", ["full", "empty", "small"])
+def test_a_korean_page_has_no_english_words(template: CompiledTemplate, scope: str, made: str) -> None:
+    """But names, which stand in `bdi`, a time zone, and what an operator types: settings, commands, assets."""
+    document = {"full": cohort(FULL[scope]()), "empty": empty(scope), "small": too_small(scope)}[made]
+    page = rendered(template, document.model_copy(update={"language": "ko"}))
+    words = re.findall("[A-Za-z]{2,}", " ".join(Words(page).found))
+    assert set(words) <= {"UTC", *TYPED}
+    assert len(re.findall("[가-힣]", " ".join(Words(page).found))) > 40
 
 
 @pytest.mark.parametrize("code", languages())

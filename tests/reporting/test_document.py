@@ -9,16 +9,8 @@ from typing import Any
 
 import pytest
 
-from seedtest_analytics.reporting.document import (
-    KPI_RANGES,
-    Effect,
-    ModelColumn,
-    ReportDocument,
-    ReportDocumentError,
-    SurvivalRisk,
-    is_number,
-    number_or_none,
-)
+from seedtest_analytics.reporting.document import KPI_RANGES, Effect, ModelColumn, ReportDocument, SurvivalRisk
+from seedtest_analytics.reporting.document_base import ReportDocumentError, is_number, number_or_none
 from seedtest_analytics.tables.kpis import KPI_KEYS
 from tests.reporting.documents import FULL_KPIS, WEEK, document, full_document, topic_day
 

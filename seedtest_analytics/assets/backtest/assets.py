@@ -11,10 +11,16 @@ from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.run_time import now
 from seedtest_analytics.assets.framework.week_run import WeeklyStep
 from seedtest_analytics.assets.verdicts.checks import MODELS_SPEAK
-from seedtest_analytics.partitions import WEEKLY
+from seedtest_analytics.partitions import PAST_WEEKS, WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import load_settings
 from seedtest_analytics.tables.backtest import fairness_audit, prediction_backtest, prediction_verdict
+
+OUTCOMES = [
+    dg.AssetDep(dg.AssetKey.from_user_string(name), partition_mapping=PAST_WEEKS)
+    for name in ("mirt_item_params", "mirt_fit_meta", "mirt_ability", "ability_window", "weekly_kpi/S", "weekly_kpi/P")
+]
+"""Past predictions and what happened."""
 
 
 @dg.multi_asset(
@@ -31,11 +37,14 @@ from seedtest_analytics.tables.backtest import fairness_audit, prediction_backte
         kinds=("postgres", "python"),
         deps=[
             "attempt",
+            "exam_results",
+            "features_topic_daily",
+            "mirt_item_params",
+            "mirt_fit_meta",
             "mirt_ability",
             "ability_window",
             "prophet_fit_meta",
-            dg.AssetKey(["weekly_kpi", "S"]),
-            dg.AssetKey(["weekly_kpi", "P"]),
+            *(dg.AssetKey(["weekly_kpi", name]) for name in ("S", "P")),
         ],
         partitions_def=WEEKLY,
     )
@@ -61,13 +70,7 @@ def backtest(context: dg.AssetExecutionContext, config: RunOptions, *, postgres:
         ),
         group="backtest",
         kinds=("postgres", "python"),
-        deps=[
-            "attempt",
-            "mirt_ability",
-            "ability_window",
-            dg.AssetKey(["weekly_kpi", "S"]),
-            dg.AssetKey(["weekly_kpi", "P"]),
-        ],
+        deps=["attempt", *OUTCOMES],
         partitions_def=WEEKLY,
     )
 )
@@ -91,14 +94,7 @@ def verdicts(context: dg.AssetExecutionContext, config: RunOptions, *, postgres:
         ),
         group="backtest",
         kinds=("postgres", "python"),
-        deps=[
-            "attempt",
-            "mirt_ability",
-            "ability_topic_state",
-            "ability_window",
-            dg.AssetKey(["weekly_kpi", "S"]),
-            dg.AssetKey(["weekly_kpi", "P"]),
-        ],
+        deps=["attempt", "exam_results", *OUTCOMES, dg.AssetDep("ability_topic_state", partition_mapping=PAST_WEEKS)],
         partitions_def=WEEKLY,
     )
 )

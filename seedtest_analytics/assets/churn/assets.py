@@ -71,7 +71,7 @@ def survival_fit(
         ),
         group="churn",
         kinds=("postgres", "python"),
-        deps=["attempt", "survival_fit_meta", dg.AssetKey(["weekly_kpi", "S"]), *COVARIATES],
+        deps=["attempt", "interest_goal", "survival_fit_meta", dg.AssetKey(["weekly_kpi", "S"]), *COVARIATES],
         partitions_def=WEEKLY,
     )
 )

@@ -19,7 +19,7 @@ from seedtest_analytics.assets.framework.json_text import json_text
 from seedtest_analytics.assets.framework.preview import histogram, table_preview
 from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
-from seedtest_analytics.assets.verdicts.evidence import decide_for
+from seedtest_analytics.assets.verdicts.evidence import RISKS, decide_for
 from seedtest_analytics.database.publish import copy_frame, create_staging, staged_from_frame
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import DAY, Week
@@ -129,7 +129,7 @@ def _decision(run: WeekRun, scorer: Scorer) -> Decision | None:
     return decide_for(
         run.connection,
         run.week,
-        prediction="S",
+        past=RISKS,
         method=FAMILIES.get(scorer.model.method, scorer.model.method),
         horizon_days=run.settings.survival.event_threshold_days,
         settings=run.settings,

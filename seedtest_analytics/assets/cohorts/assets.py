@@ -35,7 +35,8 @@ class CohortOptions(RunOptions):
         kinds=("python", "html"),
         deps=[
             "weekly_report",
-            dg.AssetKey(["weekly_kpi", "S"]),
+            "report_pages",
+            *(dg.AssetKey(["weekly_kpi", name]) for name in ("I_t", "E_t", "R_t", "A_t", "P", "S")),
             "attempt",
             "attempt_quarantine",
             "features_topic_daily",

@@ -10,13 +10,13 @@ from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, d
 from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.week_run import WeeklyStep
-from seedtest_analytics.partitions import WEEKLY
+from seedtest_analytics.partitions import WEEKLY, weeks_back
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import ForecastSettings, load_settings
 from seedtest_analytics.tables import forecasts as tables
 from seedtest_analytics.tables.kpis import KPI_KEYS, weekly_kpi
 
-LOOK_BACK = dg.TimeWindowPartitionMapping(start_offset=-11, end_offset=0, allow_nonexistent_upstream_partitions=True)
+LOOK_BACK = weeks_back(11)
 """A series reaches back PROPHET_LOOKBACK_WEEKS weeks."""
 
 

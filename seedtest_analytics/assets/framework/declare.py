@@ -7,7 +7,7 @@ and the contract's check. The decorated function yields from
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,8 @@ from seedtest_analytics.settings import load_settings
 
 CODE = "stage"
 """Metadata of an asset: the name of the code that computes it alone."""
+ALSO_READS = "also_reads"
+"""Metadata of an asset: what it reads without depending on it, with the reason."""
 _WEEKLY_LATE_HOURS = 204
 _DAILY_LATE_HOURS = 36
 
@@ -66,6 +68,7 @@ def declared(
     partitions_def: dg.PartitionsDefinition | None = None,
     pool: str = "postgres_write",
     can_subset: bool = False,
+    also_reads: Mapping[str, str] | None = None,
     are_weeks_independent: bool = False,
 ) -> dict[str, Any]:
     """Arguments of ``dg.multi_asset`` for the assets that one step writes.
@@ -74,14 +77,20 @@ def declared(
         specs: one for each asset.
         group: the domain, in the words of the package's folders. It decides the size of the step's pod.
         kinds: what computes the assets, shown as icons.
-        deps: upstream assets that all specs share.
+        deps: upstream assets that all specs share: each asset of which a statement of the step reads a table. Rows that an
+            asset itself wrote earlier do not count, or every change of a week would make all later ones stale.
         partitions_def: daily or weekly; None for a table that is kept as a whole.
         pool: steps of one pool wait for each other where the instance limits it.
         can_subset: a run may select some of the assets.
+        also_reads: assets that the step reads although it cannot depend on them, each with the reason.
         are_weeks_independent: no week reads another's rows, so SEEDTEST_BACKFILL_WEEKS may split a back-fill into runs.
     """
+    shared = {ALSO_READS: dict(also_reads)} if also_reads else {}
     return {
-        "specs": [_asset_spec(spec, group, kinds=kinds, deps=deps, partitions_def=partitions_def) for spec in specs],
+        "specs": [
+            _asset_spec(spec, group, kinds=kinds, deps=deps, partitions_def=partitions_def, metadata=shared)
+            for spec in specs
+        ],
         "check_specs": [check for spec in specs for check in _check_specs(spec, partitions_def)],
         "partitions_def": partitions_def,
         "backfill_policy": _backfill_policy(partitions_def, are_weeks_independent=are_weeks_independent),
@@ -110,6 +119,7 @@ def _asset_spec(
     kinds: Iterable[str],
     deps: Sequence[Any],
     partitions_def: dg.PartitionsDefinition | None,
+    metadata: Mapping[str, Any],
 ) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=spec.asset_key,
@@ -120,7 +130,7 @@ def _asset_spec(
         kinds=set(kinds),
         tags={"domain": group, "grain": spec.grain, "pii": pii_class(spec.table)},
         freshness_policy=freshness(partitions_def),
-        metadata={"dagster/table_name": spec.table.name, "dagster/column_schema": column_schema(spec.table)}
+        metadata={"dagster/table_name": spec.table.name, "dagster/column_schema": column_schema(spec.table), **metadata}
         | ({CODE: spec.code} if spec.code else {}),
         # A dry run materialises nothing.
         skippable=True,

@@ -11,6 +11,7 @@ from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.week_run import WeeklyStep
 from seedtest_analytics.assets.growth import checks
+from seedtest_analytics.assets.running_week import COMPLETED
 from seedtest_analytics.partitions import WEEKLY
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.resources.r.resource import RResource
@@ -56,6 +57,7 @@ class GrowthOptions(RunOptions):
         deps=["attempt"],
         partitions_def=WEEKLY,
         pool=POOL,
+        also_reads=COMPLETED,
     )
 )
 def glmm_growth(

@@ -15,14 +15,16 @@ from seedtest_analytics.assets.framework.preview import histogram, table_preview
 from seedtest_analytics.assets.framework.report import Outcome, report, selected_assets
 from seedtest_analytics.assets.framework.week_run import WeeklyStep, WeekRun
 from seedtest_analytics.assets.kpis.checks import COVERAGE
-from seedtest_analytics.assets.running_week import STAGES, Stage, complete_rows, merge_stages
+from seedtest_analytics.assets.running_week import COMPLETED, STAGES, Stage, complete_rows, merge_stages
 from seedtest_analytics.database.publish import Published
 from seedtest_analytics.database.sql_files import statement
-from seedtest_analytics.partitions import WEEKLY, Week
+from seedtest_analytics.partitions import PAST_WEEKS, WEEKLY, Week
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import KpiSettings, Settings, load_settings
 from seedtest_analytics.tables.kpis import KPI_KEYS, weekly_kpi
 
+PAST = ("mirt_item_params", "mirt_fit_meta", "mirt_ability", "ability_window")
+"""P and theta also read the outcomes of past weeks."""
 MERGE_SQL = "kpis/merge.sql"
 
 
@@ -42,19 +44,19 @@ def _by_sql(path: str, parameters: Callable[[Week, Settings], Mapping[str, Any]]
 def stage_published_p(run: WeekRun) -> None:
     """Stage P, as past outcomes let it be published."""
     from seedtest_analytics.assets.kpis.goal import stage_goal_probability
-    from seedtest_analytics.assets.verdicts.publish import apply_verdicts
+    from seedtest_analytics.assets.verdicts.publish import apply_goal_verdicts
 
     stage_goal_probability(run)
-    apply_verdicts(run, "P")
+    apply_goal_verdicts(run)
 
 
 def stage_published_s(run: WeekRun) -> None:
     """Stage S, as past outcomes let it be published."""
     from seedtest_analytics.assets.churn.scores import stage_churn_risk
-    from seedtest_analytics.assets.verdicts.publish import apply_verdicts
+    from seedtest_analytics.assets.verdicts.publish import apply_risk_verdicts
 
     stage_churn_risk(run)
-    apply_verdicts(run, "S", horizon_days=run.settings.kpis.churn_horizon_days)
+    apply_risk_verdicts(run, horizon_days=run.settings.kpis.churn_horizon_days)
 
 
 _stage_improvement = _by_sql(
@@ -108,6 +110,7 @@ def _table_spec(name: str, deps: Sequence[Any], *, code: str) -> TableSpec:
         _table_spec("A_t", ["attempt"], code="_stage_engagement"),
         group="kpis",
         partitions_def=WEEKLY,
+        also_reads=COMPLETED,
         can_subset=True,
     ),
 )
@@ -123,11 +126,20 @@ def weekly_kpi_of_attempts(
     **declared(
         _table_spec(
             "P",
-            ["attempt", "mirt_ability", "ability_window", "ability_state", "interest_goal", "growth_prediction"],
+            [
+                "attempt",
+                "interest_goal",
+                *(dg.AssetDep(name, partition_mapping=PAST_WEEKS) for name in PAST),
+                "ability_hyperparameters",
+                "ability_state",
+                "growth_brms_meta",
+                "growth_prediction",
+            ],
             code="stage_published_p",
         ),
         group="kpis",
         partitions_def=WEEKLY,
+        also_reads=COMPLETED,
     ),
 )
 def weekly_kpi_p(context: dg.AssetExecutionContext, config: KpiOptions, *, postgres: PostgresResource) -> Iterator[Any]:
@@ -145,6 +157,7 @@ def weekly_kpi_p(context: dg.AssetExecutionContext, config: KpiOptions, *, postg
         ),
         group="kpis",
         partitions_def=WEEKLY,
+        also_reads=COMPLETED,
     ),
 )
 def weekly_kpi_s(context: dg.AssetExecutionContext, config: KpiOptions, *, postgres: PostgresResource) -> Iterator[Any]:

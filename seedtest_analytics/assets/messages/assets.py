@@ -53,6 +53,7 @@ def write_shard(
             "ability_state",
             "ability_topic_state",
             "mirt_item_params",
+            "mirt_fit_meta",
         ],
         partitions_def=WEEKLY,
     ),

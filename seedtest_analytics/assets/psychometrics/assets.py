@@ -132,7 +132,14 @@ def ability_over_time(
         ),
         group="psychometrics",
         kinds=("postgres", "python"),
-        deps=["attempt", "mirt_item_params", "mirt_fit_meta", "ability_state", "ability_topic_state"],
+        deps=[
+            "attempt",
+            "mirt_item_params",
+            "mirt_fit_meta",
+            "ability_hyperparameters",
+            "ability_state",
+            "ability_topic_state",
+        ],
         partitions_def=WEEKLY,
     )
 )

@@ -10,12 +10,12 @@ from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.report import report
 from seedtest_analytics.assets.framework.week_run import WeeklyStep
 from seedtest_analytics.assets.segments import checks
-from seedtest_analytics.partitions import WEEKLY
+from seedtest_analytics.partitions import WEEKLY, weeks_back
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import SegmentSettings, load_settings
 from seedtest_analytics.tables import segments as tables
 
-LOOK_BACK = dg.TimeWindowPartitionMapping(start_offset=-11, end_offset=0, allow_nonexistent_upstream_partitions=True)
+LOOK_BACK = weeks_back(11)
 """Features are means over CLUSTER_LOOKBACK_WEEKS weeks."""
 
 

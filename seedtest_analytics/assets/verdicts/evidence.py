@@ -6,7 +6,6 @@ backfill decides as the week itself did, in any order of weeks.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,13 +21,27 @@ from seedtest_analytics.stats.verification.recalibration import Decision, decide
 
 SQL = "verdicts/verdicts.sql"
 OUTCOMES = "backtest/outcomes.sql"
-STUDENTS = {"P": 2000, "S": 2000, "theta": 400}
-"""Students whose past decides; in a larger cohort, a fixed sample of about this size."""
-_STATEMENTS = {
-    "P": ("goal", "evidence_of_goals"),
-    "S": ("silence", "evidence"),
-    "theta": ("next_answers", "evidence_of_answers"),
-}
+
+
+@dataclass(frozen=True)
+class Past:
+    """A prediction, and the statements that read its past numbers with what happened.
+
+    Each is a constant that its readers name, so the code says which tables a step reads.
+    """
+
+    prediction: str
+    outcomes: str
+    """Statement of OUTCOMES."""
+    evidence: str
+    """Statement of SQL."""
+    students: int
+    """Students whose past decides; in a larger cohort, a fixed sample of about this size."""
+
+
+GOALS = Past("P", outcomes="goal", evidence="evidence_of_goals", students=2000)
+RISKS = Past("S", outcomes="silence", evidence="evidence", students=2000)
+ABILITIES = Past("theta", outcomes="next_answers", evidence="evidence_of_answers", students=400)
 
 
 @dataclass(frozen=True)
@@ -40,40 +53,31 @@ class Found:
 
 
 def decide_for(
-    connection: Connection,
-    week: Week,
-    *,
-    prediction: str,
-    method: str,
-    horizon_days: int | None = None,
-    settings: Settings,
+    connection: Connection, week: Week, *, past: Past, method: str, horizon_days: int | None = None, settings: Settings
 ) -> Found:
-    """What the outcomes known at the start of the week say about ``prediction`` ('P', 'S' or 'theta') by ``method``.
+    """What the outcomes known at the start of the week say about a prediction by ``method``.
 
     ``horizon_days`` is that of S: the risk of another horizon is another prediction.
     """
-    outcomes, evidence = _STATEMENTS[prediction]
     last = week.start - WEEK
     window = {"first_week": week.start - settings.backtest.lookback_weeks * WEEK, "last_week": last}
     students = connection.execute(statement(SQL, "students"), window).scalar_one()
-    parameters: dict[str, Any] = {
+    parameters = {
         **window,
         "timezone": week.timezone,
         "method": method,
-        "stride": max(1, -(-students // STUDENTS[prediction])),
+        "stride": max(1, -(-students // past.students)),
+        "known_by": week.start,
+        "last_closed_week": last,
+        "default_days": 7 * settings.backtest.ability_horizon_weeks,
+        "horizon_days": horizon_days,
     }
-    parameters |= _known_by(prediction, week.start, horizon_days=horizon_days, settings=settings)
-    connection.execute(statement(OUTCOMES, outcomes), parameters)
-    rows = copy_to_arrow(connection, statement(SQL, evidence))
+    wanted = statement(OUTCOMES, past.outcomes)
+    connection.execute(wanted, {name: parameters[name] for name in wanted.compile().params})
+    rows = copy_to_arrow(connection, statement(SQL, past.evidence))
     connection.execute(statement(OUTCOMES, "drop_outcome"))
     columns = {name: rows[name].to_numpy().astype(np.float64) for name in rows.column_names}
     return _decided(columns, widest=settings.backtest.widest_base_rate)
-
-
-def _known_by(prediction: str, start: dt.date, *, horizon_days: int | None, settings: Settings) -> Mapping[str, Any]:
-    if prediction == "P":
-        return {"last_closed_week": start - WEEK, "default_days": 7 * settings.backtest.ability_horizon_weeks}
-    return {"known_by": start} | ({"horizon_days": horizon_days} if prediction == "S" else {})
 
 
 def _decided(columns: Mapping[str, Any], *, widest: float) -> Found:

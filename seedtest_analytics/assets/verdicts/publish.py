@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from seedtest_analytics.assets.framework.json_text import finite_or_none
 from seedtest_analytics.assets.framework.week_run import WeekRun
-from seedtest_analytics.assets.verdicts.evidence import SQL, Found, decide_for
+from seedtest_analytics.assets.verdicts.evidence import ABILITIES, GOALS, RISKS, SQL, Found, Past, decide_for
 from seedtest_analytics.database.publish import copy_frame, create_staging
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
@@ -25,38 +25,33 @@ _BLOCK_STUDENTS = 50_000
 Keys = dict[str, Any]
 
 
-def apply_verdicts(run: WeekRun, name: str, *, horizon_days: int | None = None) -> None:
-    """Replace the staged numbers of ``name`` ('P', with theta, or 'S') by those that past outcomes allow.
+def apply_goal_verdicts(run: WeekRun) -> None:
+    """Replace the staged numbers of P and theta by those that past outcomes allow."""
+    _apply(run, ABILITIES, keys=_ability_keys, gone=())
+    _apply(run, GOALS, keys=_goal_keys, gone=("P_lower", "P_upper"))
 
-    BACKTEST_DECIDES=false publishes what the models say.
-    """
-    if not run.settings.backtest.decides:
-        return
-    if name == "S":
-        _apply(run, "S", keys=_risk_keys, gone=("S_lower", "S_upper"), horizon_days=horizon_days)
-    else:
-        _apply(run, "theta", keys=_ability_keys, gone=())
-        _apply(run, "P", keys=_goal_keys, gone=("P_lower", "P_upper"))
+
+def apply_risk_verdicts(run: WeekRun, *, horizon_days: int) -> None:
+    """Replace the staged S by the number that past outcomes allow."""
+    _apply(run, RISKS, keys=_risk_keys, gone=("S_lower", "S_upper"), horizon_days=horizon_days)
 
 
 def _apply(
     run: WeekRun,
-    prediction: str,
+    past: Past,
     *,
     keys: Callable[[pd.DataFrame, Found], list[Keys]],
     gone: tuple[str, ...],
     horizon_days: int | None = None,
 ) -> None:
-    connection = run.connection
+    """BACKTEST_DECIDES=false publishes what the models say."""
+    if not run.settings.backtest.decides:
+        return
+    connection, prediction = run.connection, past.prediction
     staged = copy_to_arrow(connection, statement(SQL, f"staged_{prediction.lower()}")).to_pandas()
     for method, of_method in staged.groupby("method"):
         found = decide_for(
-            connection,
-            run.week,
-            prediction=prediction,
-            method=str(method),
-            horizon_days=horizon_days,
-            settings=run.settings,
+            connection, run.week, past=past, method=str(method), horizon_days=horizon_days, settings=run.settings
         )
         decision = found.decision
         if decision.verdict not in (TOO_EARLY, AS_IS):

@@ -13,12 +13,13 @@ from seedtest_analytics.assets.framework.preview import markdown_table
 from seedtest_analytics.assets.framework.report import Outcome
 from seedtest_analytics.assets.framework.week_run import WeekRun, publish_week
 from seedtest_analytics.assets.verdicts.checks import MODELS_SPEAK
-from seedtest_analytics.assets.verdicts.evidence import SQL, decide_for
+from seedtest_analytics.assets.verdicts.evidence import ABILITIES, GOALS, RISKS, SQL, decide_for
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.stats.verification.recalibration import Decision
 from seedtest_analytics.stats.verification.verdict_words import BASE_RATE, WITHHELD
 from seedtest_analytics.tables.backtest import prediction_verdict
 
+PAST = {past.prediction: past for past in (GOALS, RISKS, ABILITIES)}
 SHOWN = ("prediction", "method", "students", "verdict", "slope", "n", "n_weeks", "reason")
 
 
@@ -29,7 +30,7 @@ def record_week(run: WeekRun) -> Sequence[Outcome]:
         decision = decide_for(
             run.connection,
             run.week,
-            prediction=found.prediction,
+            past=PAST[found.prediction],
             method=found.method,
             horizon_days=found.horizon_days,
             settings=run.settings,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from seedtest_analytics.reporting.document import ReportDocumentError
+from seedtest_analytics.reporting.document_base import ReportDocumentError
 from seedtest_analytics.reporting.language import SOURCE_LANGUAGE, known_language
 from seedtest_analytics.resources.quarto.data_file import DATA_VARIABLE, private_data_file
 from seedtest_analytics.resources.quarto.errors import CellError, TemplateError

@@ -208,8 +208,14 @@ def test_a_day_reads_the_ability_of_the_last_week_closed_at_its_end(day: str, we
 
 @pytest.mark.parametrize("name", ["I_t", "P"])
 def test_a_weeks_kpi_reads_the_same_week(name: str) -> None:
-    upstream = {"I_t": "ability_window", "P": "mirt_ability"}[name]
+    upstream = {"I_t": "ability_window", "P": "ability_state"}[name]
     assert upstream_of(f"weekly_kpi/{name}", upstream, "2026-03-02") == ["2026-03-02"]
+
+
+def test_p_reads_what_past_weeks_came_to() -> None:
+    weeks = upstream_of("weekly_kpi/P", "mirt_ability", "2026-11-30")
+    assert (len(weeks), weeks[0], weeks[-1]) == (27, "2026-06-01", "2026-11-30")
+    assert upstream_of("prediction_verdict", "weekly_kpi/P", "2026-11-30") == weeks
 
 
 def test_the_first_days_have_no_week_to_read_and_can_be_computed() -> None:

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, text
 from seedtest_analytics.assets.churn.scores import score_week
 from seedtest_analytics.assets.kpis.assets import compute_week
 from seedtest_analytics.assets.verdicts import publish
-from seedtest_analytics.assets.verdicts.evidence import Found, decide_for
-from seedtest_analytics.assets.verdicts.publish import apply_verdicts
+from seedtest_analytics.assets.verdicts.evidence import RISKS, Found, decide_for
+from seedtest_analytics.assets.verdicts.publish import apply_goal_verdicts, apply_risk_verdicts
 from seedtest_analytics.assets.verdicts.week import record_week
 from seedtest_analytics.database.publish import create_staging
 from seedtest_analytics.settings import BacktestSettings, Settings
@@ -65,7 +65,7 @@ def applied(
             text("INSERT INTO staged_kpi VALUES (:user, CAST(:kpis AS jsonb))"),
             [{"user": user, "kpis": json.dumps(keys)} for user, keys in rows.items()],
         )
-        apply_verdicts(run, name, horizon_days=7)
+        apply_risk_verdicts(run, horizon_days=7) if name == "S" else apply_goal_verdicts(run)
         return dict(run.connection.execute(text("SELECT user_id, kpis FROM staged_kpi")).tuples().all())
 
 
@@ -102,7 +102,7 @@ def test_a_risk_without_a_say_becomes_the_share_of_all_or_nothing(database: Engi
 def decision(engine: Engine, number: int = PUBLISHED_WEEK, method: str = "cox", horizon_days: int = 7) -> Any:
     with engine.connect() as connection:
         found = decide_for(
-            connection, week(number), prediction="S", method=method, horizon_days=horizon_days, settings=Settings()
+            connection, week(number), past=RISKS, method=method, horizon_days=horizon_days, settings=Settings()
         )
     return found.decision
 

@@ -1,0 +1,209 @@
+"""The compiled posterior of one student's levels, slopes and topic deviations given all of the answers.
+
+A knot is a week with answers; θ_w, δ_w are level and slope at the mean time of its answers, u_c the deviation of a topic in
+a week with answers to it (a cell). Prior: Gaussian chains. Answers: the Gaussian with
+
+    mean        Σ x (y - E logistic(η)) = prior precision · (mean - prior mean)
+    precision   prior precision + Σ a² x xᵀ E logistic'(η),     expectations under the Gaussian itself
+
+(the Gaussian variational posterior). Topics depend on each other only through the levels, so they are eliminated topic by
+topic, and one matrix of the size of the knots remains.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from seedtest_analytics.stats.ability.filter_kernels import (
+    GROWTH_DAYS,
+    LEVEL_MEAN,
+    LEVEL_VARIANCE,
+    LEVEL_WALK,
+    SLOPE_MEAN,
+    SLOPE_VARIANCE,
+    SLOPE_WALK,
+    TOPIC_SPREAD,
+    TOPIC_WALK,
+)
+from seedtest_analytics.stats.ability.matrix_kernels import invert
+from seedtest_analytics.stats.irt.kernels import FASTMATH
+
+PROBIT = math.pi / 8.0
+_MAX_ITERATIONS = 25
+_TOLERANCE = 1e-3
+_MAX_STEP = 1.5
+_FLOOR = 1e-7
+"""Least variance of a step between knots, in logits²: keeps matrices invertible where a walk is off."""
+_SLOPE_FLOOR = 1e-6
+_LEAST_SLOPE_VARIANCE = 1e-9
+"""Below this SD of 0.01 logits a year slopes do not differ, and the level has no slopes of its own."""
+SLOPE_DAYS = 91.0
+"""A slope holds for a quarter: it changes slowly, and each slope costs as much work as a week."""
+
+
+@njit(cache=True, nogil=True)
+def pace(day, first_day) -> Any:
+    """Position of the slope that holds at ``day``: a student has one slope per quarter."""
+    return int(max(day - first_day, 0.0) / SLOPE_DAYS)
+
+
+@njit(cache=True, nogil=True)
+def _level_prior(knot_day, h, n_slopes, precision) -> None:
+    """Prior precision of θ (W,) and, behind them, of slopes in units of their prior SD (n_slopes,)."""
+    n = len(knot_day)
+    precision[:] = 0.0
+    precision[0, 0] = 1.0 / h[LEVEL_VARIANCE]
+    unit = math.sqrt(h[SLOPE_VARIANCE])
+    for w in range(n - 1):
+        days = knot_day[w + 1] - knot_day[w]
+        p = 1.0 / max(h[LEVEL_WALK] * days, _FLOOR)
+        precision[w, w] += p
+        precision[w + 1, w + 1] += p
+        precision[w, w + 1] -= p
+        precision[w + 1, w] -= p
+        if n_slopes > 0:
+            g = min(days, h[GROWTH_DAYS]) * unit
+            d = n + pace(knot_day[w], knot_day[0])
+            precision[d, d] += p * g * g
+            precision[d, w] += p * g
+            precision[w, d] += p * g
+            precision[d, w + 1] -= p * g
+            precision[w + 1, d] -= p * g
+    if n_slopes > 0:
+        precision[n, n] += 1.0
+        p = 1.0 / max(h[SLOPE_WALK] * SLOPE_DAYS / h[SLOPE_VARIANCE], _SLOPE_FLOOR)
+        for d in range(n, n + n_slopes - 1):
+            precision[d, d] += p
+            precision[d + 1, d + 1] += p
+            precision[d, d + 1] -= p
+            precision[d + 1, d] -= p
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, slope, location, h):
+    """Posterior of one student. By answer in the order of topics: ``correct``, and P = logistic(slope · (θ + u) - location).
+
+    Returns the mean (d,) and covariance (d, d) of levels (W,) and of slopes in logits a day, one per quarter,
+    and by cell: mean of u, its variance, its covariance with the level of its knot; and the number of iterations.
+    """
+    n_knots, n_cells, n_topics = len(knot_day), len(cell_knot), len(cell_start) - 1
+    n_slopes = pace(knot_day[n_knots - 1], knot_day[0]) + 1 if h[SLOPE_VARIANCE] > _LEAST_SLOPE_VARIANCE else 0
+    size = n_knots + n_slopes
+    longest = 0
+    for k in range(n_topics):
+        longest = max(longest, cell_start[k + 1] - cell_start[k])
+    prior, covariance, work = np.empty((size, size)), np.zeros((size, size)), np.empty((size, size))
+    _level_prior(knot_day, h, n_slopes, prior)
+    base = np.zeros(size)
+    base[0] = h[LEVEL_MEAN]
+    for w in range(n_knots - 1):
+        base[w + 1] = base[w] + h[SLOPE_MEAN] * min(knot_day[w + 1] - knot_day[w], h[GROWTH_DAYS])
+    x, u = np.zeros(size), np.zeros(n_cells)
+    cell_variance = np.full(n_cells, h[LEVEL_VARIANCE] + h[TOPIC_SPREAD])
+    u_variance, u_level = np.empty(n_cells), np.empty(n_cells)
+    D, g = np.empty(n_cells), np.empty(n_cells)
+    inverse_start = np.zeros(n_topics + 1, dtype=np.int64)
+    for k in range(n_topics):
+        length = cell_start[k + 1] - cell_start[k]
+        inverse_start[k + 1] = inverse_start[k] + length * length
+    inverses = np.empty(inverse_start[n_topics])
+    T, small_work = np.empty((longest, longest)), np.empty((longest, longest))
+    right, weighted = np.empty(size), np.empty(longest)
+    iterations = 0
+    for _ in range(_MAX_ITERATIONS):
+        iterations += 1
+        for c in range(n_cells):
+            total_g, total_d = 0.0, 0.0
+            level = base[cell_knot[c]] + x[cell_knot[c]] + u[c]
+            for r in range(answer_start[c], answer_start[c + 1]):
+                a = slope[r]
+                narrow = 1.0 / math.sqrt(1.0 + PROBIT * a * a * cell_variance[c])
+                p = 1.0 / (1.0 + math.exp(-narrow * (a * level - location[r])))
+                total_g += a * (correct[r] - p)
+                total_d += a * a * narrow * p * (1.0 - p)
+            g[c], D[c] = total_g, total_d
+        # A sum and a store share no loop: such a loop adds in another order where arrays happen to lie close together.
+        covariance[:, :] = prior
+        for i in range(size):
+            total = 0.0
+            for j in range(size):
+                total -= prior[i, j] * x[j]
+            right[i] = total
+        for k in range(n_topics):
+            first, length = cell_start[k], cell_start[k + 1] - cell_start[k]
+            T[:length, :length] = 0.0
+            T[0, 0] = 1.0 / max(h[TOPIC_SPREAD], _FLOOR)
+            for c in range(length - 1):
+                days = knot_day[cell_knot[first + c + 1]] - knot_day[cell_knot[first + c]]
+                p = 1.0 / max(h[TOPIC_WALK] * days, _FLOOR)
+                T[c, c] += p
+                T[c + 1, c + 1] += p
+                T[c, c + 1] -= p
+                T[c + 1, c] -= p
+            # The gradient in u, kept in g: likelihood minus prior. The level's gradient needs the likelihood alone.
+            for c in range(length):
+                right[cell_knot[first + c]] += g[first + c]
+            for c in range(length):
+                total = 0.0
+                for e in range(length):
+                    total += T[c, e] * u[first + e]
+                g[first + c] -= total
+            for c in range(length):
+                T[c, c] += D[first + c]
+            invert(T, length, small_work)
+            for c in range(length):
+                w = cell_knot[first + c]
+                covariance[w, w] += D[first + c]
+                for e in range(length):
+                    inverses[inverse_start[k] + c * length + e] = T[c, e]
+                    covariance[w, cell_knot[first + e]] -= D[first + c] * T[c, e] * D[first + e]
+                    right[w] -= D[first + c] * T[c, e] * g[first + e]
+        invert(covariance, size, work)
+        largest = 0.0
+        for i in range(size):
+            total = 0.0
+            for j in range(size):
+                total += covariance[i, j] * right[j]
+            work[0, i] = total
+        for i in range(size):
+            largest = max(largest, abs(work[0, i]))
+        damping = min(1.0, _MAX_STEP / max(largest, 1e-12))
+        for i in range(size):
+            x[i] += damping * work[0, i]
+        for k in range(n_topics):
+            first, length = cell_start[k], cell_start[k + 1] - cell_start[k]
+            block = inverses[inverse_start[k] : inverse_start[k + 1]]
+            for c in range(length):
+                weighted[c] = g[first + c] - D[first + c] * work[0, cell_knot[first + c]]
+            for c in range(length):
+                total = 0.0
+                for e in range(length):
+                    total += block[c * length + e] * weighted[e]
+                u[first + c] += damping * total
+                largest = max(largest, abs(total))
+            for c in range(length):
+                w = cell_knot[first + c]
+                across, own = 0.0, 0.0
+                for e in range(length):
+                    gain = block[c * length + e] * D[first + e]
+                    v = cell_knot[first + e]
+                    across -= gain * covariance[v, w]
+                    for f in range(length):
+                        own += gain * covariance[v, cell_knot[first + f]] * D[first + f] * block[f * length + c]
+                u_variance[first + c] = block[c * length + c] + own
+                u_level[first + c] = across
+                total = covariance[w, w] + 2.0 * across + u_variance[first + c]
+                largest = max(largest, abs(total - cell_variance[first + c]))
+                cell_variance[first + c] = total
+        if largest < _TOLERANCE:
+            break
+    unit = math.sqrt(h[SLOPE_VARIANCE])
+    mean = base + x
+    mean[n_knots:] = h[SLOPE_MEAN] + unit * x[n_knots:]
+    covariance[n_knots:, :] *= unit
+    covariance[:, n_knots:] *= unit
+    return mean, covariance, u, u_variance, u_level, iterations
