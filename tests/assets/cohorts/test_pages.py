@@ -168,6 +168,11 @@ def test_every_figure_of_a_class_is_that_of_the_tables(
         check_topics(found, month, week=week)
         check_curves(found, school, users=users)
         check_items(found, school, users=users)
+    check_pdf(found, pdf)
+
+
+def check_pdf(found: Tables, pdf: bytes) -> None:
+    """The PDF has every cell and paragraph of the page."""
     words = re.sub(r"\s+", "", "".join(p.extract_text() for p in PdfReader(io.BytesIO(pdf)).pages))
     for cell in [cell for table in found.tables for row in table for cell in row] + found.paragraphs:
         assert re.sub(r"\s+", "", cell) in words, cell
@@ -237,7 +242,7 @@ def test_every_figure_of_an_organisation_is_that_of_its_classes(
     database: Engine, school: School, renderer: ReportRenderer, code: str
 ) -> None:
     (document,) = [d for d in documents(database) if d.scope == "organisation"]
-    page, _ = pages_of(renderer, document.model_copy(update={"language": code}))
+    page, pdf = pages_of(renderer, document.model_copy(update={"language": code}))
     found = Tables(page)
     groups = [school.classes["c-1"], school.classes["c-2"], None, school.without_class]
     with speaking(code):
@@ -265,6 +270,11 @@ def test_every_figure_of_an_organisation_is_that_of_its_classes(
         week = school.of(everybody, days=7)
         lead = next(p for p in found.paragraphs if wording.answers(len(week)) in p)
         assert {str(len(everybody)), "3"} <= set(re.findall(r"\d+", lead))
+        assert wording.percent(sum(a.is_right for a in week) / len(week)) in lead
+        check_growth(found, school, users=everybody)
+        check_topics(found, school.of(everybody, days=28), week=week)
+        check_curves(found, school, users=everybody)
+    check_pdf(found, pdf)
     assert "lone" not in page
 
 

@@ -94,6 +94,17 @@ def test_the_pdf_says_what_the_page_says(both: ReportRenderer, code: str, tmp_pa
                 assert all(line.split()[-5:-2] == ["yes", "yes", "yes"] for line in done.stdout.splitlines()[2:])
 
 
+def test_no_line_of_a_korean_paragraph_ends_inside_a_word() -> None:
+    sentence = "정답률이 높을수록 문제를 풀수록 수준을 알려면 목표까지 가까워졌습니다. "
+    paragraphs = [f"<p>{'가' * number} {sentence * 4}</p>" for number in range(1, 13)]
+    page = f'<html lang="ko"><head><title>제목</title></head><body><main>{"".join(paragraphs)}</main></body></html>'
+    lines = [line.split() for page in read(pdf_of(page.encode()))[0].pages for line in page.extract_text().splitlines()]
+    lines = [line for line in lines if line]
+    assert len(lines) > 2 * len(paragraphs)
+    known = set(sentence.split()) | {"가" * number for number in range(1, 13)}
+    assert {word for line in lines for word in line} <= known
+
+
 def test_fonts_are_subsets_and_the_file_is_small(both: ReportRenderer) -> None:
     _, pdf = made(both, full_document().model_copy(update={"language": "ko"}))
     assert re.findall(rb"/FontName/(\w{6}\+NanumGothic\w*)", pdf)
