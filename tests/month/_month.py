@@ -2,7 +2,7 @@
 
     python -m tests.month._month operate|compute|rescore FILE
 
-Each is a process of its own, because the platform reads its time zone when it is loaded. DATABASE_URL,
+Each is a separate process, because the platform reads its time zone when it is loaded. DATABASE_URL,
 DAGSTER_POSTGRES_URL and DAGSTER_HOME say on what, SEEDTEST_TIMEZONE in which zone. FILE gets what a test has to know.
 """
 
