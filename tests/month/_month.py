@@ -85,7 +85,7 @@ def load_source(engine: Engine) -> School:
     with TemporaryDirectory(prefix="seedtest-month-") as folder:
         write_cohort(config, Path(folder), progress=lambda *_, **__: None)
         load_cohort(engine, Path(folder), progress=lambda *_, **__: None)
-    school = School(engine)
+    school = School.of(engine.url)
     school.hold_back(at(0))
     for day in DELAYED:
         assert school.delay(at(day), n=3), f"nobody answered on day {day}"
@@ -157,7 +157,7 @@ def operate() -> dict[str, Any]:
 
     def measure() -> None:
         day = SimulatedClock.now().astimezone(PLATFORM.zone).date()
-        sizes.append(sizes_of(platform, storage, home=Path(os.environ["DAGSTER_HOME"]), day=day))
+        sizes.append(sizes_of(platform, storage, day=day))
 
     events: list[Event] = disturbances(school)
     events += [(at(day, *time), school.arrive) for day in range(DAYS + 1) for time in ARRIVALS]
