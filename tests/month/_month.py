@@ -2,7 +2,7 @@
 
     python -m tests.month._month operate|compute|rescore FILE
 
-Each is a process of its own, because the platform reads its time zone when it is loaded. DATABASE_URL,
+Each is a separate process, because the platform reads its time zone when it is loaded. DATABASE_URL,
 DAGSTER_POSTGRES_URL and DAGSTER_HOME say on what, SEEDTEST_TIMEZONE in which zone. FILE gets what a test has to know.
 """
 
@@ -14,7 +14,7 @@ import os
 import random
 import sys
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -85,7 +85,7 @@ def load_source(engine: Engine) -> School:
     with TemporaryDirectory(prefix="seedtest-month-") as folder:
         write_cohort(config, Path(folder), progress=lambda *_, **__: None)
         load_cohort(engine, Path(folder), progress=lambda *_, **__: None)
-    school = School(engine)
+    school = School.of(engine.url)
     school.hold_back(at(0))
     for day in DELAYED:
         assert school.delay(at(day), n=3), f"nobody answered on day {day}"
@@ -157,7 +157,7 @@ def operate() -> dict[str, Any]:
 
     def measure() -> None:
         day = SimulatedClock.now().astimezone(PLATFORM.zone).date()
-        sizes.append(sizes_of(platform, storage, home=Path(os.environ["DAGSTER_HOME"]), day=day))
+        sizes.append(sizes_of(platform, storage, day=day))
 
     events: list[Event] = disturbances(school)
     events += [(at(day, *time), school.arrive) for day in range(DAYS + 1) for time in ARRIVALS]
@@ -170,6 +170,8 @@ def operate() -> dict[str, Any]:
     ]
     with simulated_clock(at(0)) as clock, dg.DagsterInstance.get() as instance:
         clock.also_of(storage)
+        runs = Runs(instance)
+        events += [(at(day, 23, 55), runs.note) for day in range(DAYS)]
         materialize(FIRST, START - DAY, reports=False, includes_running_week=True, fits_every_week=False)
         with daemon_rounds(instance, "seedtest_analytics.definitions", folder=os.getcwd()) as one_round:
             operation = Operation(clock, instance, one_round, crons=crons_of(build_definitions()))
@@ -177,24 +179,40 @@ def operate() -> dict[str, Any]:
             operation.rest(at(OFF_DAYS[1], 12), events)
             operation.until(END, events)
         Console(width=140).print(table_of(sizes, f"kB at the start of a week, {PLATFORM.timezone}"))
-        return {"sizes": [asdict(each) for each in sizes], **history_of(instance, storage), "errors": operation.errors}
-
-
-def history_of(instance: dg.DagsterInstance, storage: Engine) -> dict[str, Any]:
-    """Runs by job, failed ones with their days, and ticks by result."""
-    records = instance.get_run_records(dg.RunsFilter())
-    failed = [
-        (dt.datetime.fromtimestamp(record.start_time or 0, PLATFORM.zone).date(), record.dagster_run.job_name)
-        for record in records
-        if not record.dagster_run.is_success
-    ]
-    with storage.connect() as connection:
-        ticks = connection.execute(text("SELECT type || ' ' || status, count(*) FROM job_ticks GROUP BY 1 ORDER BY 1"))
+        runs.note()
         return {
-            "runs": Counter(record.dagster_run.job_name for record in records),
-            "failed": sorted(((day - START).days, job) for day, job in failed),
-            "ticks": dict(map(tuple, ticks)),
+            "sizes": [asdict(each) for each in sizes],
+            "ticks": ticks_of(storage),
+            "errors": operation.errors,
+            **runs.told(),
         }
+
+
+@dataclass
+class Runs:
+    """Every run of the month by its id: the day from the start, its job and whether it succeeded."""
+
+    instance: dg.DagsterInstance
+    known: dict[str, tuple[int, str, bool]] = field(default_factory=dict)
+
+    def note(self) -> None:
+        """Read what there is. The job `prune_run_history` deletes runs after a week."""
+        for record in self.instance.get_run_records(dg.RunsFilter()):
+            run = record.dagster_run
+            day = dt.datetime.fromtimestamp(record.start_time or 0, PLATFORM.zone).date()
+            self.known[run.run_id] = ((day - START).days, run.job_name, run.is_success)
+
+    def told(self) -> dict[str, Any]:
+        """Runs by job, and the failed ones with their days."""
+        failed = sorted((day, job) for day, job, succeeded in self.known.values() if not succeeded)
+        return {"runs": Counter(job for _, job, _ in self.known.values()), "failed": failed}
+
+
+def ticks_of(storage: Engine) -> dict[str, int]:
+    """Numbers of ticks by kind and result."""
+    query = "SELECT type || ' ' || status, count(*) FROM job_ticks GROUP BY 1 ORDER BY 1"
+    with storage.connect() as connection:
+        return {name: number for name, number in connection.execute(text(query))}
 
 
 def compute() -> dict[str, Any]:

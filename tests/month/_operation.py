@@ -17,7 +17,7 @@ BETWEEN_ROUNDS = dt.timedelta(seconds=61)
 LONGEST_PAUSE = dt.timedelta(hours=4)
 """Between two looks of the sensors where nothing happens and nothing is due."""
 MOST_ROUNDS = 400
-"""Of one stop of the clock. More would be sensors that ask each other for ever."""
+"""Of one stop of the clock. More would be sensors that never stop asking."""
 
 Event = tuple[dt.datetime, Callable[[], object]]
 

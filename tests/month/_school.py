@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import URL, Engine, create_engine, text
 
 _HOLD_BACK = """
 CREATE SCHEMA IF NOT EXISTS held;
@@ -53,9 +53,15 @@ _DELETE = "DELETE FROM exam_results WHERE id IN ({of_day})"
 
 @dataclass(frozen=True)
 class School:
-    """The source tables of a database, which the platform's failing day does not stop."""
+    """The source tables of a database. The engine writes also while the database refuses the platform."""
 
     engine: Engine
+
+    @classmethod
+    def of(cls, url: URL) -> School:
+        """A school with a separate pool; sessions that ended are replaced."""
+        options = {"options": "-c default_transaction_read_only=off"}
+        return cls(create_engine(url, connect_args=options, pool_pre_ping=True))
 
     def hold_back(self, start: dt.datetime) -> None:
         """Take away what arrives from an instant on."""
@@ -63,7 +69,7 @@ class School:
 
     def delay(self, day: dt.datetime, *, n: int) -> int:
         """Let up to ``n`` exams of a day come late, also of days before the month."""
-        with self._writing() as connection:
+        with self.engine.begin() as connection:
             return sum(
                 connection.execute(text(_LATE.format(table=table)), {"day": day, "n": n}).rowcount
                 for table in ("held.exam", "exam_results")
@@ -91,26 +97,7 @@ class School:
 
     def _execute(self, statements: str, **parameters: object) -> int:
         parameters["now"] = dt.datetime.now(dt.UTC)
-        with self._writing() as connection:
+        with self.engine.begin() as connection:
             for one in statements.split(";\n"):
                 done = connection.execute(text(one), {k: v for k, v in parameters.items() if f":{k}" in one})
             return done.rowcount
-
-    def _writing(self) -> _Writing:
-        return _Writing(self.engine)
-
-
-class _Writing:
-    """A transaction that may write, also while the database is read-only for the platform."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def __enter__(self) -> Connection:
-        self._begun = self._engine.begin()
-        connection = self._begun.__enter__()
-        connection.execute(text("SET TRANSACTION READ WRITE"))
-        return connection
-
-    def __exit__(self, *error: object) -> None:
-        self._begun.__exit__(*error)  # type: ignore[arg-type]

@@ -1,16 +1,15 @@
-"""What the databases and the home hold, by what it is for."""
+"""What the databases hold, by what it is for."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from rich.table import Table
 from sqlalchemy import Engine, text
 
-from benchmarks.operation import folder_bytes, stored
+from benchmarks.operation import stored
 from seedtest_analytics.tables.source import SOURCE_TABLES
 
 EVENTS = ("event_logs", "asset_event_tags")
@@ -29,12 +28,11 @@ class Sizes:
     checks: int
     ticks: int
     other: int
-    captured: int
     platform_database: int
     dagster_database: int
 
 
-def sizes_of(platform: Engine, storage: Engine, *, home: Path, day: dt.date) -> Sizes:
+def sizes_of(platform: Engine, storage: Engine, *, day: dt.date) -> Sizes:
     """Measure."""
     ours, theirs = stored(platform), stored(storage)
     kinds = {"events": EVENTS, "checks": ("asset_check_executions",), "ticks": ("job_ticks",)}
@@ -46,7 +44,6 @@ def sizes_of(platform: Engine, storage: Engine, *, home: Path, day: dt.date) -> 
         platform=_kb(size for name, (_, size) in ours.items() if name not in SOURCE_TABLES),
         **{kind: _kb(theirs[name][1] for name in names if name in theirs) for kind, names in kinds.items()},
         other=_kb(size for name, (_, size) in theirs.items() if name not in known),
-        captured=_kb([folder_bytes(home / "storage")]),
         platform_database=_database(platform),
         dagster_database=_database(storage),
     )

@@ -88,7 +88,7 @@ class Month:
         return self.server.url(name)
 
     def run(self, part: str, url: str) -> dict[str, Any]:
-        """Run a part of the month on a database, in a process of its own."""
+        """Run a part of the month on a database, in a separate process."""
         return run(part, url, zone=self.zone, folder=self.folder / f"{part}-{url.rsplit('/', 1)[1]}")
 
 
