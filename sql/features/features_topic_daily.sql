@@ -111,6 +111,6 @@ LEFT JOIN LATERAL (
     SELECT m.theta, m.se
     FROM mirt_ability AS m
     WHERE :include_theta AND m.user_id = d.user_id AND m.week_start <= d.date - 6
-    ORDER BY m.fitted_at DESC
+    ORDER BY m.fitted_at DESC, m.week_start DESC
     LIMIT 1
 ) AS a ON true;

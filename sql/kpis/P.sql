@@ -15,7 +15,8 @@ WHERE week_start BETWEEN :oldest AND :week_start AND is_usable IS NOT NULL AND f
 ORDER BY week_start DESC;
 
 -- name: abilities
--- The newest ability of each student. Grain: student of the population.
+-- The newest ability of each student. On a Monday the running week's is as of the same instant as the week before.
+-- Grain:  student of the population.
 CREATE TEMP TABLE newest_ability ON COMMIT DROP AS
 SELECT p.user_id, m.theta, m.se, m.n_answers, m.method, m.week_start
 FROM population AS p
@@ -23,7 +24,7 @@ LEFT JOIN LATERAL (
     SELECT a.theta, a.se, a.n_answers, a.method, a.week_start
     FROM mirt_ability AS a
     WHERE a.user_id = p.user_id AND a.week_start <= :week_start AND a.fitted_at <= :as_of
-    ORDER BY a.fitted_at DESC
+    ORDER BY a.fitted_at DESC, a.week_start DESC
     LIMIT 1
 ) AS m ON true;
 

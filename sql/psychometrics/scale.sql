@@ -112,7 +112,7 @@ CROSS JOIN LATERAL (
     SELECT s.*
     FROM student_topic_theta_history AS s
     WHERE s.user_id = t.user_id AND s.topic_id = t.topic_id
-    ORDER BY s.fitted_at DESC
+    ORDER BY s.fitted_at DESC, s.week_start DESC
     LIMIT 1
 ) AS h;
 

@@ -41,7 +41,7 @@ ability AS (
         -- An ability as of Monday 00:00 has the date of the Sunday before.
         jsonb_agg(jsonb_build_object(
             'date', ((m.fitted_at AT TIME ZONE :timezone) - INTERVAL '1 microsecond')::date, 'theta', m.theta, 'se', m.se
-        ) ORDER BY m.fitted_at) AS value
+        ) ORDER BY m.fitted_at, m.week_start) AS value
     FROM mirt_ability AS m
     WHERE
         m.week_start > CAST(:week_start AS date) - 56 AND m.week_start <= :week_start

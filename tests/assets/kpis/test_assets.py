@@ -488,6 +488,18 @@ def test_as_of_an_earlier_day_later_abilities_are_not_read(database: Engine) -> 
     assert kim["I_t_mode"] == "theta"
 
 
+@pytest.mark.parametrize("first_stored", [0, 1])
+def test_on_a_monday_the_running_weeks_ability_counts(database: Engine, first_stored: int) -> None:
+    """Then it is as of the same instant as the closed week's: the start of today, which is the end of that week."""
+    monday = dt.datetime(2026, 3, 2, tzinfo=UTC)
+    store_attempts(database, [attempt(day, item_id=day) for day in (8, 9, 10, 11, 12)])
+    weeks = [(WEEK - dt.timedelta(days=7), 0.1), (WEEK, 0.2)]
+    for week, theta in (weeks[first_stored], weeks[1 - first_stored]):
+        store_abilities(database, {"kim": Ability(theta, 0.4)}, week, monday)
+    compute(database, now=monday + dt.timedelta(hours=9), names=("P",))
+    assert stored(database)["kim"]["theta"] == 0.2
+
+
 # ---- what Dagster shows ----
 
 
