@@ -205,6 +205,11 @@ def test_only_the_daemon_launches_and_pods_have_least_rights(overlay: list[dict[
     assert {"name": "DAGSTER_CURRENT_IMAGE", "value": literals()["SEEDTEST_IMAGE"]} in code["env"]
 
 
+def test_an_old_daemon_ends_before_the_new_one_starts(overlay: list[dict[str, Any]]) -> None:
+    (daemon,) = (m for m in overlay if m["metadata"]["name"] == f"{NAME}-daemon" and m["kind"] == "Deployment")
+    assert daemon["spec"]["strategy"] == {"type": "Recreate"}
+
+
 def test_network_policies_know_the_pods_of_the_chart(overlay: list[dict[str, Any]]) -> None:
     templates = [m["spec"]["template"] for m in overlay if m["kind"] == "Deployment"]
     apps = {template["metadata"]["labels"]["app"] for template in templates}
