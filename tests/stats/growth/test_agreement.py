@@ -58,9 +58,16 @@ def monte_carlo_error(posterior: GrowthPosterior, name: str) -> float:
 
 
 def sd_error(posterior: GrowthPosterior, name: str, *, effective: float | None = None) -> float:
-    """Relative Monte Carlo error of a posterior SD, by the delta method: sqrt((kurtosis - 1) / 4 n)."""
+    """Relative Monte Carlo error of a posterior SD, by the delta method: half that of the mean squared deviation.
+
+    Squared deviations of a chain mix more slowly than its draws, so they have an error of their own. With ``effective``
+    draws of another program the error is sqrt((kurtosis - 1) / 4 n).
+    """
     draws = posterior.parameters[name]
-    kurtosis = float(np.mean((draws - draws.mean()) ** 4) / draws.var() ** 2)
+    squares = (draws - draws.mean()) ** 2
+    if effective is None and posterior.importance is None:
+        return float(mcse_mean(squares) / (2 * squares.mean()))
+    kurtosis = float(np.mean(squares**2) / draws.var() ** 2)
     return float(np.sqrt((kurtosis - 1) / (4 * (effective or effective_draws(posterior, name)))))
 
 
