@@ -13,7 +13,7 @@ from seedtest_analytics.assets.framework.preview import table_preview
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.run_time import is_dry_run, now
 from seedtest_analytics.assets.framework.week_run import Replace, WeekRun, publish_week
-from seedtest_analytics.assets.running_week import complete_rows, merge_stages
+from seedtest_analytics.assets.running_week import COMPLETED, complete_rows, merge_stages
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import PLATFORM, Week, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -63,20 +63,8 @@ def count_due(connection: Connection, instant: dt.datetime) -> int:
             "students.",
         ),
         group="churn",
-        deps=[
-            "attempt",
-            "interest_goal",
-            "mirt_item_params",
-            "mirt_fit_meta",
-            "mirt_ability",
-            "ability_hyperparameters",
-            "ability_state",
-            "ability_window",
-            "growth_brms_meta",
-            "growth_prediction",
-            "survival_fit_meta",
-            *(dg.AssetKey(["weekly_kpi", name]) for name in ("A_t", "E_t", "R_t", "P", "S")),
-        ],
+        # It completes rows for students without one, and no KPI waits for it.
+        deps=[dg.AssetKey.from_user_string(name) for name in COMPLETED],
     )
 )
 def notice_inactivity(
