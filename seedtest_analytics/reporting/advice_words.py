@@ -132,7 +132,9 @@ def _right(values: Values) -> str:
 def _next(values: Values) -> str:
     """Answers of four weeks, and the probability of the next one."""
     return say(
-        "{part} right in four weeks; of 100 more there about {n} would be right.", part=_right(values), n=_n(values)
+        "{part} right in four weeks. Of the next 100 questions in this topic, about {n} would be right.",
+        part=_right(values),
+        n=_n(values),
     )
 
 
@@ -179,7 +181,7 @@ def _basics(values: Values) -> str:
 
 def _more_answers(values: Values) -> str:
     return say(
-        "{answers} in four weeks; with about {missing} more there is enough.",
+        "{answers} in four weeks. About {missing} more are enough.",
         answers=wording.answers(values["answers"]),
         missing=wording.whole(values["missing"]),
     )

@@ -101,7 +101,9 @@ def test_where_the_next_answer_is_known_it_decides_and_not_the_share_right() -> 
     assert rules(doc) == ["weak_topic"]
     (made,) = recommendations(doc)
     assert made.values["method"] == "next_answer"
-    assert "14 of 20 right in four weeks; of 100 more there about 55 would be right." in shown(doc)
+    assert "14 of 20 right in four weeks. Of the next 100 questions in this topic, about 55 would be right." in shown(
+        doc
+    )
     assert "In the other topics it is about 66 of 100." in shown(doc)
     assert rules(document(topic_features=rows, next_right={"a": 0.57, "b": 0.66})) == []
     assert rules(document(topic_features=rows, next_right={"a": 0.49, "b": 0.58})) == ["begun_topic"]
