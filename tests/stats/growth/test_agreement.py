@@ -60,7 +60,7 @@ def monte_carlo_error(posterior: GrowthPosterior, name: str) -> float:
 def sd_error(posterior: GrowthPosterior, name: str, *, effective: float | None = None) -> float:
     """Relative Monte Carlo error of a posterior SD, by the delta method: half that of the mean squared deviation.
 
-    Squared deviations of a chain mix more slowly than its draws, so they have an error of their own. With ``effective``
+    Squared deviations of a chain mix more slowly than its draws, so their error is larger. With ``effective``
     draws of another program the error is sqrt((kurtosis - 1) / 4 n).
     """
     draws = posterior.parameters[name]
