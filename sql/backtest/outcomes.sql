@@ -201,16 +201,21 @@ WHERE a.is_answered;
 -- The cohort's forecasts made in the week. Grain: metric. Params: week_start.
 SELECT metric, fit_meta, forecast FROM prophet_fit_meta WHERE week_start = :week_start AND user_id IS NULL ORDER BY metric;
 
+-- Sums of floats depend on the order of their terms, so the order of rows is total: equal rows may change places.
 -- name: rows
-SELECT user_id, predicted, model, happened::integer AS happened, baseline FROM backtest_outcome ORDER BY user_id;
+SELECT user_id, predicted, model, happened::integer AS happened, baseline
+FROM backtest_outcome
+ORDER BY user_id, predicted, happened, baseline;
 
 -- name: goal_rows
 SELECT user_id, predicted, model, sigma, model_sigma, error_sd, happened::integer AS happened, baseline
 FROM backtest_outcome
-ORDER BY user_id;
+ORDER BY user_id, predicted, sigma, error_sd, happened, baseline;
 
 -- name: silence_rows
-SELECT user_id, predicted, model, happened::integer AS happened FROM backtest_outcome ORDER BY user_id;
+SELECT user_id, predicted, model, happened::integer AS happened
+FROM backtest_outcome
+ORDER BY user_id, predicted, model, happened;
 
 -- name: methods
 SELECT string_agg(DISTINCT method, ', ' ORDER BY method) FROM backtest_outcome;

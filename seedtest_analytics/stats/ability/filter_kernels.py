@@ -17,7 +17,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from seedtest_analytics.stats.compiled import njit
 
 THETA, SLOPE, P11, P12, P22, LAST_DAY, R_SUM, A_SUM, W_SUM, ANSWERED = range(10)
 """Columns of a student. The sums compose the changes of (α, β, w) of its topics; see ``_advance_student``."""

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from seedtest_analytics.stats.compiled import njit
 
 
 @njit(cache=True, nogil=True)

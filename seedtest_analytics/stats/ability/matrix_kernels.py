@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.irt.kernels import FASTMATH
 
 

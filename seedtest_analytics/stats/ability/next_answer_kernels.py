@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.irt.kernels import FASTMATH
 
 RESULTS, ITEMS = 0, 5

@@ -16,7 +16,6 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from seedtest_analytics.stats.ability.filter_kernels import (
     GROWTH_DAYS,
@@ -30,11 +29,13 @@ from seedtest_analytics.stats.ability.filter_kernels import (
     TOPIC_WALK,
 )
 from seedtest_analytics.stats.ability.matrix_kernels import invert
+from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.irt.kernels import FASTMATH
 
 PROBIT = math.pi / 8.0
 _MAX_ITERATIONS = 25
 _TOLERANCE = 1e-3
+"""Largest next step of a level, a deviation or a variance, in logits, that is left out."""
 _MAX_STEP = 1.5
 _FLOOR = 1e-7
 """Least variance of a step between knots, in logits²: keeps matrices invertible where a walk is off."""
@@ -113,7 +114,7 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
     inverses = np.empty(inverse_start[n_topics])
     T, small_work = np.empty((longest, longest)), np.empty((longest, longest))
     right, weighted = np.empty(size), np.empty(longest)
-    iterations = 0
+    iterations, step_before = 0, 1e-12
     for _ in range(_MAX_ITERATIONS):
         iterations += 1
         for c in range(n_cells):
@@ -199,8 +200,10 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
                 total = covariance[w, w] + 2.0 * across + u_variance[first + c]
                 largest = max(largest, abs(total - cell_variance[first + c]))
                 cell_variance[first + c] = total
-        if largest < _TOLERANCE:
+        # Steps shrink at least as fast as the last one did, so the next step is at most this large.
+        if largest * min(largest / step_before, 1.0) < _TOLERANCE:
             break
+        step_before = largest
     unit = math.sqrt(h[SLOPE_VARIANCE])
     mean = base + x
     mean[n_knots:] = h[SLOPE_MEAN] + unit * x[n_knots:]

@@ -10,7 +10,6 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from seedtest_analytics.stats.ability.filter_kernels import (
     GROWTH_DAYS,
@@ -23,6 +22,7 @@ from seedtest_analytics.stats.ability.filter_kernels import (
 )
 from seedtest_analytics.stats.ability.layout_kernels import lay_out
 from seedtest_analytics.stats.ability.posterior_kernels import PROBIT, pace, student_posterior
+from seedtest_analytics.stats.compiled import njit
 
 _EXACT = 1e-12
 """An item of less variance is exact: no answer says anything about it."""
@@ -187,6 +187,8 @@ def smooth_students(
             else:
                 levels[row, 2], levels[row, 3], levels[row, 4] = h[SLOPE_MEAN], 0.0, 0.0
         end = week_ends[len(week_ends) - 1]
+        one_date[0] = end
+        value, variance = _combine(knot_day, mean, covariance, one_date, one_weight, h, scratch)
         for k in range(len(topics)):
             for c in range(cell_start[k], cell_start[k + 1] if has_cells else cell_start[k]):
                 row = cell_offset[s] + c
@@ -202,8 +204,6 @@ def smooth_students(
             c = cell_start[k + 1] - 1
             w = cell_knot[c]
             widened = u_variance[c] + h[TOPIC_WALK] * max(end - knot_day[w], 0.0)
-            one_date[0] = end
-            value, variance = _combine(knot_day, mean, covariance, one_date, one_weight, h, scratch)
             # cov(u_c, θ_last) = cov(u_c, θ_w) · cov(θ_w, θ_last) / var(θ_w): exact for a topic of one cell.
             across = u_level[c] * covariance[w, n - 1] / covariance[w, w]
             row = topic_offset[s] + k

@@ -8,11 +8,12 @@ There are no sufficient statistics, so the cost grows with the rows.
 
 import math
 
-import numba as nb
 import numpy as np
+from numba import prange
 from numpy.typing import ArrayLike
 
 from seedtest_analytics.stats.checks import count
+from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import check_finite
 from seedtest_analytics.stats.growth.density import is_far_outside, log_prior
@@ -187,7 +188,7 @@ def _starting_point(data: CountData) -> tuple[np.ndarray, np.ndarray]:
     return theta, np.array([1.0, 0.5 / spread, 1.0, 1.0, 1.0]) / math.sqrt(max(data.n_students, 4))
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _share_moments(means, sds):  # type: ignore[no-untyped-def]
     """Mean and SD of the logistic function of an equal mixture of normals."""
     first = 0.0
@@ -201,7 +202,7 @@ def _share_moments(means, sds):  # type: ignore[no-untyped-def]
     return first, math.sqrt(max(second / means.shape[0] - first * first, 0.0))
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _line_moments(out, draw, week, line):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Mean and SD of intercept, slope and their value at `week` from the moments of z, into line."""
     e0, e1, l11, l21, l22 = draw
@@ -219,14 +220,14 @@ def _line_moments(out, draw, week, line):  # type: ignore[no-untyped-def]  # noq
     line[5] = math.sqrt(x0 * x0 * v00 + 2.0 * x0 * x1 * v01 + x1 * x1 * v11)
 
 
-@nb.njit(nogil=True, parallel=True, cache=True)
+@njit(nogil=True, parallel=True, cache=True)
 def _predict_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     starts, week, answered, right, population, goal_weeks, logit_goals, quantiles, normal_quantiles
 ):
     n_students = starts.shape[0] - 1
     n_draws = population.shape[0]
     result = np.empty((n_students, 11))
-    for i in nb.prange(n_students):
+    for i in prange(n_students):
         rows = slice(starts[i], starts[i + 1])
         z = np.zeros(2)
         out = np.empty(10)

@@ -6,12 +6,12 @@ Students with equal (n, Σw, Σw²), a *design*, share one decomposition and ent
 
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from seedtest_analytics.stats.checks import LARGEST, array_of
+from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.growth.errors import GrowthDataError
 
 MIN_STUDENTS = 2
@@ -215,7 +215,7 @@ def _reference_line(week: np.ndarray, score: np.ndarray) -> tuple[float, float]:
     return float(score_mean - slope * week_mean), slope
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _student_sums(codes, week, score, weight, n_students, intercept, slope):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Sums per student of the residuals; a `weight` of length one applies to all rows."""
     sums = np.zeros((n_students, 6))
@@ -243,7 +243,7 @@ def _group_designs(statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return design, _design_sums(design, statistics, int(design.max()) + 1)
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _design_sums(design, statistics, n_designs):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     sums = np.zeros((9, n_designs))
     for i in range(design.shape[0]):

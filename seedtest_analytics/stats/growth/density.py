@@ -12,9 +12,10 @@ weekly SD. `programs/marginal_loglik.hpp` has the same likelihood for Stan; a te
 import math
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
+from numba import prange
 
+from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 
@@ -64,7 +65,7 @@ class MarginalDensity:
         return np.asarray(_log_posteriors(np.ascontiguousarray(theta), self.designs, self.constants, self.priors))
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def relative_factor(theta):  # type: ignore[no-untyped-def]
     """(l11, l21, l22, sigma) of theta, with the students' covariance = sigma^2 L L'."""
     sigma = math.exp(theta[5])
@@ -78,7 +79,7 @@ def relative_factor(theta):  # type: ignore[no-untyped-def]
     )
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def shrinkage(l11, l21, l22, A00, A01, A11):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """det C, K = L C^-1 (row by row) and M = K L' with C = I + L'A L.
 
@@ -97,7 +98,7 @@ def shrinkage(l11, l21, l22, A00, A01, A11):  # type: ignore[no-untyped-def]  # 
     return det, K00, K01, K10, K11, K00 * l11, K10 * l11, K10 * l21 + K11 * l22
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
 def _likelihood(e0, e1, l11, l21, l22, log_sigma, designs, constants, gradient):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Log likelihood; `gradient` gets d/d(e0, e1, l11, l21, l22, log sigma). Algebra: marginal_loglik.hpp."""
     inverse_variance = math.exp(-2.0 * log_sigma)
@@ -161,14 +162,14 @@ def _likelihood(e0, e1, l11, l21, l22, log_sigma, designs, constants, gradient):
     return constants[3] - n_scores * (HALF_LOG_2PI + log_sigma) - 0.5 * (log_det + quadratic)
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _cauchy(x, location, scale):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Log density up to a constant, and x times its derivative."""
     z = (x - location) / scale
     return -math.log1p(z * z), -2.0 * z / (1.0 + z * z) * x / scale
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def log_prior(theta, priors, has_sigma, gradient):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Log prior of theta with its Jacobian; sets `gradient`. Without sigma theta has five entries."""
     z0 = (theta[0] - priors[0]) / priors[1]
@@ -191,7 +192,7 @@ def log_prior(theta, priors, has_sigma, gradient):  # type: ignore[no-untyped-de
     return value
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def is_far_outside(theta):  # type: ignore[no-untyped-def]
     """Whether theta would overflow or is NaN."""
     for k in range(theta.shape[0]):
@@ -201,7 +202,7 @@ def is_far_outside(theta):  # type: ignore[no-untyped-def]
     return False
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _log_posterior(theta, designs, constants, priors, gradient):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     if is_far_outside(theta):
         gradient[:] = 0.0
@@ -223,9 +224,9 @@ def _log_posterior(theta, designs, constants, priors, gradient):  # type: ignore
     return value
 
 
-@nb.njit(nogil=True, parallel=True, cache=True)
+@njit(nogil=True, parallel=True, cache=True)
 def _log_posteriors(thetas, designs, constants, priors):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     values = np.empty(thetas.shape[0])
-    for i in nb.prange(thetas.shape[0]):
+    for i in prange(thetas.shape[0]):
         values[i] = _log_posterior(thetas[i], designs, constants, priors, np.empty(6))
     return values

@@ -2,8 +2,9 @@
 
 import math
 
-import numba as nb
 import numpy as np
+
+from seedtest_analytics.stats.compiled import njit
 
 QUANTILE_STEPS = 8
 QUANTILE_TOLERANCE = 1e-3
@@ -28,7 +29,7 @@ def _normal_table() -> np.ndarray:
 NORMAL_TABLE = _normal_table()
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def normal_cdf(x):  # type: ignore[no-untyped-def]
     """Standard normal distribution function to 2e-10 by cubic interpolation, five times as fast as erfc."""
     if x <= -TABLE_EDGE:
@@ -46,7 +47,7 @@ def normal_cdf(x):  # type: ignore[no-untyped-def]
     return low + t * (rise + (1.0 - t) * (a * (1.0 - t) + b * t))
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def mixture_moments(means, sds):  # type: ignore[no-untyped-def]
     """Mean and SD of an equal mixture of normals."""
     shift = means[0]
@@ -61,7 +62,7 @@ def mixture_moments(means, sds):  # type: ignore[no-untyped-def]
     return shift + first, math.sqrt(max(second / n - first * first, 0.0))
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def mixture_quantile(means, inverse_sds, probability, centre, spread, start):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Quantile of an equal mixture of normals by secant steps from `start`, each at most `spread`.
 
@@ -87,7 +88,7 @@ def mixture_quantile(means, inverse_sds, probability, centre, spread, start):  #
     return x
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _sorted_quantile(ascending, probability):  # type: ignore[no-untyped-def]
     position = probability * (ascending.shape[0] - 1)
     low = int(position)
@@ -95,7 +96,7 @@ def _sorted_quantile(ascending, probability):  # type: ignore[no-untyped-def]
     return ascending[low] + (position - low) * (ascending[high] - ascending[low])
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def level_probability(means, inverse_sds, goal, quantiles, z, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """P(mu >= goal) and quantiles over draws of its conditional value, into out; z is scratch.
 
@@ -111,7 +112,7 @@ def level_probability(means, inverse_sds, goal, quantiles, z, out):  # type: ign
     out[2] = max(out[0], normal_cdf(_sorted_quantile(z, quantiles[1])))
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def score_probability(means, sds, sigmas, goal, quantiles, normal_quantiles, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """P(y >= goal) and quantiles of Phi((mu - goal) / sigma), into out."""
     n = means.shape[0]

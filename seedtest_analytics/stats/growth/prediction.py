@@ -21,11 +21,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import numba as nb
 import numpy as np
+from numba import prange
 from numpy.typing import ArrayLike
 
 from seedtest_analytics.stats.checks import count, number, one_of
+from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.data import GrowthData, check_finite, name_rows, numeric
 from seedtest_analytics.stats.growth.density import relative_factor, shrinkage
@@ -244,7 +245,7 @@ def conditional_lines(theta: np.ndarray, data: GrowthData, *, student: int) -> t
     return mean, covariance * population[:, 5, None, None] ** 2
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _line_coefficients(population, reference, A00, A01, A11, week, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Per draw: intercept = out0 + out1 c0 + out2 c1, slope = out3 + out2 c0 + out4 c1, and from out5 the SDs
     of intercept, slope and level at `week` given the population, sigma, and 1 / SD of the level."""
@@ -267,7 +268,7 @@ def _line_coefficients(population, reference, A00, A01, A11, week, out):  # type
         out[k, 9] = 1.0 / out[k, 7]
 
 
-@nb.njit(nogil=True, parallel=True, cache=True)
+@njit(nogil=True, parallel=True, cache=True)
 def _predict(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     statistics, order, goal_weeks, goals, population, reference, quantiles, normal_quantiles, is_score
 ):
@@ -275,7 +276,7 @@ def _predict(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     n_students = statistics.shape[0]
     n_draws = population.shape[0]
     result = np.empty((n_students, 11))
-    for chunk in nb.prange((n_students + CHUNK_STUDENTS - 1) // CHUNK_STUDENTS):
+    for chunk in prange((n_students + CHUNK_STUDENTS - 1) // CHUNK_STUDENTS):
         line = np.empty((n_draws, 10))
         means = np.empty(n_draws)
         other = np.empty(n_draws)

@@ -10,8 +10,10 @@ gradient.
 
 import math
 
-import numba as nb
 import numpy as np
+from numba import prange
+
+from seedtest_analytics.stats.compiled import njit
 
 POINTS = 5
 NEWTON_STEPS = 50
@@ -31,7 +33,7 @@ def _grid() -> np.ndarray:
 GRID = _grid()
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _mode(week, answered, right, e0, e1, l11, l21, l22, z):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Newton to the mode of one student's z, in place; returns the negative Hessian there."""
     H00 = 1.0
@@ -71,7 +73,7 @@ def _mode(week, answered, right, e0, e1, l11, l21, l22, z):  # type: ignore[no-u
     return H00, H01, H11
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _log_joint(week, answered, right, c0, c1, z0, z1, residuals):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """log p(counts, z) without constants; `residuals` gets the sums of right - answered p, plain and times week."""
     value = -0.5 * (z0 * z0 + z1 * z1)
@@ -88,7 +90,7 @@ def _log_joint(week, answered, right, c0, c1, z0, z1, residuals):  # type: ignor
     return value
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def integrate_student(week, answered, right, e0, e1, l11, l21, l22, z, out):  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     """Log marginal likelihood of one student.
 
@@ -124,14 +126,14 @@ def integrate_student(week, answered, right, e0, e1, l11, l21, l22, z, out):  # 
     return at_mode + math.log(total) - math.log(R00 * R11) - math.log(math.pi)
 
 
-@nb.njit(nogil=True, parallel=True, cache=True)
+@njit(nogil=True, parallel=True, cache=True)
 def integrate_everyone(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     starts, week, answered, right, e0, e1, l11, l21, l22, modes, n_blocks
 ):
     """Sum of log marginals and of their gradients, shape (6,); `modes`, shape (J, 2), speeds up the next call."""
     n_students = starts.shape[0] - 1
     parts = np.zeros((n_blocks, 6))
-    for block in nb.prange(n_blocks):
+    for block in prange(n_blocks):
         out = np.empty(10)
         for i in range(block * n_students // n_blocks, (block + 1) * n_students // n_blocks):
             rows = slice(starts[i], starts[i + 1])

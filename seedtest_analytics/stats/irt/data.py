@@ -183,7 +183,8 @@ class ResponseData:
         """
         from seedtest_analytics.stats.irt import kernels
 
-        return kernels.item_components(self.row_start, self.answer_code, self.n_items)
+        components: NDArray[np.int64] = kernels.item_components(self.row_start, self.answer_code, self.n_items)
+        return components
 
 
 def _codes(values: ArrayLike, name: str) -> tuple[NDArray[np.int32], Ids]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.irt.grid_tables import BLOCK
 from seedtest_analytics.stats.irt.kernels import FASTMATH, row_posterior
 

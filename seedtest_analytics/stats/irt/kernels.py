@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.irt.grid_tables import BLOCK
 
 FASTMATH = {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}

@@ -11,8 +11,8 @@ item by item, which keeps the matrix row that it writes to in the cache: row by 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.irt.grid_tables import BLOCK
 from seedtest_analytics.stats.irt.kernels import FASTMATH, row_posterior
 

@@ -127,6 +127,10 @@ class CohortConfig:
             if not lowest <= number(value, name, error=SimulationError) <= highest:
                 raise SimulationError(f"{name} = {value} is not allowed; use {lowest:,} to {highest:,}")
             count(value, name, high=2**63, error=SimulationError)
+        if self.n_classrooms and not self.n_organisations:
+            raise SimulationError(
+                f"n_classrooms = {self.n_classrooms} needs organisations; use n_organisations = 1 or more, or no classrooms"
+            )
         if type(self.until) is not dt.date or not _FIRST_DAY <= self.until <= _LAST_DAY:
             raise SimulationError(f"until = {self.until} is not allowed; use {_FIRST_DAY} to {_LAST_DAY}")
         for name in (n for n in self.__dataclass_fields__ if n.startswith("share_") or n.endswith("_hazard")):

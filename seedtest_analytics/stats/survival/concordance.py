@@ -5,18 +5,18 @@ C = (concordant + tied / 2) / comparable pairs
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.checks import codes, flags, numbers
+from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.survival.errors import SurvivalDataError
 from seedtest_analytics.stats.survival.kaplan_meier import checked_entries
 
 Floats = NDArray[np.float64]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _move(tree, at_rank, rank, change):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Add (1) or remove (-1) a row of ``rank`` (from 1); ``tree[0]`` counts the rows inside."""
     tree[0] += change
@@ -26,7 +26,7 @@ def _move(tree, at_rank, rank, change):  # type: ignore[no-untyped-def]  # noqa:
         rank += rank & -rank
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _below(tree, rank):  # type: ignore[no-untyped-def]
     """Number of rows inside with a smaller rank."""
     count, position = 0, rank - 1
@@ -36,7 +36,7 @@ def _below(tree, rank):  # type: ignore[no-untyped-def]
     return count
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _counts(order, entry_order, times, entries, events, ranks, n_ranks):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Concordant, tied and comparable pairs of one stratum, from the latest time to the earliest.
 

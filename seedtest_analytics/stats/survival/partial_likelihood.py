@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from seedtest_analytics.stats.compiled import njit
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -80,7 +81,7 @@ class RiskSums:
     death_x: Floats
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _add_moments(x, weight, first, second):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Add ``weight x`` and the upper triangle of ``weight x x'``."""
     pair = 0
@@ -92,7 +93,7 @@ def _add_moments(x, weight, first, second):  # type: ignore[no-untyped-def]  # n
             pair += 1
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _accumulate(X, weights, linear, events, start, stop, first):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     n, p = X.shape
     n_cells, pairs = len(first), p * (p + 1) // 2
@@ -120,7 +121,7 @@ def _accumulate(X, weights, linear, events, start, stop, first):  # type: ignore
     return S0, S1, S2, D0, D1, D2, deaths, death_weight, death_x
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _efron_scalars(S0, D0, deaths, death_weight, is_efron):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     n_cells = len(S0)
     scalars = np.zeros((n_cells, 6))
@@ -180,7 +181,7 @@ def information(sums: RiskSums, scalars: Floats, *, cell_weights: Floats | None 
     return np.asarray(second - outer - (sums.D1 * (g * B2)[:, None]).T @ sums.D1)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _influence(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     X, weights, linear, events, start, stop, clusters, n_clusters, hazard, weighted_x, tie_hazard, tie_x, mean_x
 ):
@@ -238,7 +239,7 @@ def clustered_score_residuals(
     )
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _hazard_influence(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     weights, linear, events, start, stop, clusters, n_clusters, last_cells, cumulative, jump, tie
 ):

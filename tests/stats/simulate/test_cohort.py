@@ -221,6 +221,7 @@ def test_hostile_rows_hold_what_they_promise() -> None:
         ({"until": dt.date.min}, "until = 0001-01-01 is not allowed"),
         ({"model": "4PL"}, "model = '4PL' is not allowed; use 2PL or 3PL"),
         ({"stop_hazard": 1.0}, "stop_hazard = 1.0"),
+        ({"n_classrooms": 3}, "n_classrooms = 3 needs organisations"),
     ],
 )
 def test_cohorts_that_cannot_be(changes: dict[str, object], message: str) -> None:
@@ -229,7 +230,9 @@ def test_cohorts_that_cannot_be(changes: dict[str, object], message: str) -> Non
 
 
 def test_the_default_cohort_does_not_change_with_the_options_of_the_demo() -> None:
-    neutral = replace(SMALL, activity=(1, 1, 1), growth_logit=(0, 0), n_drifting_items=0, n_classrooms=4)
+    neutral = replace(
+        SMALL, activity=(1, 1, 1), growth_logit=(0, 0), n_drifting_items=0, n_organisations=2, n_classrooms=4
+    )
     before, after = (flat(list(simulate_cohort(config))) for config in (SMALL, neutral))
     for name, values in before.items():
         np.testing.assert_array_equal(after[name], values, err_msg=name)

@@ -1,0 +1,63 @@
+"""A compiled kernel follows every source that it is made of."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from seedtest_analytics.stats import compiled
+
+PACKAGE = Path(compiled.__file__).parents[1]
+PROGRAM = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+from seedtest_analytics.stats import compiled
+compiled._PACKAGE = Path({folder!r}) / "made"
+from made.outer import outer
+print(outer(1.0))
+"""
+
+
+def run(folder: Path) -> float:
+    program = PROGRAM.format(folder=str(folder))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def test_a_kernel_is_compiled_again_when_a_module_that_it_uses_changes(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "__init__.py").touch()
+    (made / "constants.py").write_text("STEP = 10.0\n")
+    header = "from seedtest_analytics.stats.compiled import njit\n"
+    (made / "inner.py").write_text(
+        f"{header}from made.constants import STEP\n\n@njit(cache=True)\ndef inner(x):\n    return x + STEP\n"
+    )
+    (made / "outer.py").write_text(
+        f"{header}from made.inner import inner\n\n@njit(cache=True)\ndef outer(x):\n    return 2.0 * inner(x)\n"
+    )
+    assert run(tmp_path) == 22.0
+    kept = {path: path.stat().st_mtime_ns for path in (made / "__pycache__").glob("*.nb?")}
+    assert len(kept) == 4
+    assert run(tmp_path) == 22.0
+    assert {path: path.stat().st_mtime_ns for path in (made / "__pycache__").glob("*.nb?")} == kept
+    (made / "constants.py").write_text("STEP = 20.0\n")
+    assert run(tmp_path) == 42.0
+    (made / "inner.py").write_text((made / "inner.py").read_text().replace("x + STEP", "x - STEP"))
+    assert run(tmp_path) == -38.0
+
+
+def test_every_kernel_of_the_package_is_kept_in_this_way() -> None:
+    direct = re.compile(r"^\s*(from numba\b(?! import prange$)|import numba\b)", flags=re.MULTILINE)
+    found = [str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if direct.search(path.read_text())]
+    assert found == ["stats/compiled.py"]
+
+
+def test_the_sources_of_a_kernel_are_those_that_it_imports_directly_and_through_others() -> None:
+    found = compiled.imported_sources(PACKAGE / "stats" / "ability" / "smoother_kernels.py")
+    names = {path.relative_to(PACKAGE / "stats").as_posix() for path in found}
+    assert {"ability/posterior_kernels.py", "ability/matrix_kernels.py", "irt/kernels.py", "compiled.py"} <= names
+    assert "survival/churn.py" not in names
