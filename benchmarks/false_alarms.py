@@ -1,8 +1,9 @@
-"""How often ordinary weeks are called anomalies, by kind of series.
+"""How often ordinary weeks are called anomalies, by kind of series, and how often a still anchor is dropped from a link.
 
-Usage: ``python -m benchmarks.false_alarms [--series 200] [--prophet]``. The local level forecasts, or with ``--prophet`` the
-better of both, which takes about a second for each series. ``--students`` scores 2,000 students together, as the expectation of
-I_t does. Seeds begin at 10,000: none of them served to choose a constant.
+Usage: ``python -m benchmarks.false_alarms [--series 200] [--prophet | --students | --anchors]``. The local level forecasts, or
+with ``--prophet`` the better of both, which takes about a second for each series. ``--students`` scores 2,000 students
+together, as the expectation of I_t does. ``--anchors`` screens anchors whose parameters differ by their standard errors alone,
+or one of which drifted. Seeds begin at 10,000: none of them served to choose a constant.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from seedtest_analytics.stats.forecasts.expectation import expect_students
 from seedtest_analytics.stats.forecasts.forecast import forecast_series
 from seedtest_analytics.stats.forecasts.series import ForecastSettings, weekly_series
+from seedtest_analytics.stats.irt.errors import AnchorsDisagreeError
+from seedtest_analytics.stats.irt.link_anchors import AnchorRule, CommonItems, screen_anchors
 
 Floats = NDArray[np.float64]
 
@@ -22,6 +25,7 @@ FIRST_SEED = 10_000
 WEEKS = 20
 SD = 0.05
 STUDENTS = 2_000
+ANCHORS, DRIFTS = (5, 8, 20, 40, 80), (0.5, 1.0, 1.5)
 
 
 def values_of(kind: str, rng: np.random.Generator) -> tuple[Floats, str]:
@@ -98,16 +102,51 @@ def students_false_alarms(kind: str, seed: int) -> tuple[float, float]:
     return float((np.abs(z) > ForecastSettings().anomaly_threshold).mean()), found.tail_degrees
 
 
+def common_items(n: int, rng: np.random.Generator, drift: float = 0.0) -> CommonItems:
+    """Anchors whose difficulties have standard errors of 0.05 to 0.4 on both sides; the first one moved by ``drift``."""
+    a, b = np.exp(rng.normal(0.0, 0.3, n)), rng.normal(0.0, 1.0, n)
+    sides = []
+    for moved in (0.0, drift):
+        se_b = np.exp(rng.uniform(np.log(0.05), np.log(0.4), n))
+        se_log_a = np.exp(rng.uniform(np.log(0.08), np.log(0.3), n))
+        found = np.column_stack([a * np.exp(se_log_a * rng.normal(size=n)), b + se_b * rng.normal(size=n), np.zeros(n)])
+        found[0, 1] += moved
+        variance = np.column_stack([(se_log_a * found[:, 0]) ** 2, se_b**2, np.zeros(n)])
+        sides.append((found, np.diag(variance.ravel())))
+    (old, covariance_old), (new, covariance_new) = sides
+    return CommonItems(np.arange(n), new, old=old, covariance_new=covariance_new, covariance_old=covariance_old)
+
+
+def anchors_dropped(n: int, n_links: int, drift: float = 0.0) -> tuple[float, float]:
+    """Share of links that drop a still anchor, and share that drop the first one."""
+    still, first = 0, 0
+    for seed in range(n_links):
+        try:
+            kept, _ = screen_anchors(common_items(n, np.random.default_rng(FIRST_SEED + seed), drift), AnchorRule())
+        except AnchorsDisagreeError:  # the link is refused, and drops nobody
+            continue
+        still += int(not kept[1:].all())
+        first += int(not kept[0])
+    return still / n_links, first / n_links
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=200)
     parser.add_argument("--prophet", action="store_true")
     parser.add_argument("--students", action="store_true")
+    parser.add_argument("--anchors", action="store_true")
     chosen = parser.parse_args()
     if chosen.students:
         for kind in KINDS[:-1]:
             share, degrees = students_false_alarms(kind, FIRST_SEED)
             print(f"{kind:<24} {share:.4f} of student-weeks; degrees of freedom {degrees:g}", flush=True)
+        return
+    if chosen.anchors:
+        for n in ANCHORS:
+            still, _ = anchors_dropped(n, chosen.series)
+            drifted = ", ".join(f"{anchors_dropped(n, chosen.series, d)[1]:.2f} of {d:g} logits" for d in DRIFTS)
+            print(f"{n:>3} anchors: a still one dropped in {still:.4f} of links; drifted ones: {drifted}", flush=True)
         return
     settings = ForecastSettings() if chosen.prophet else ForecastSettings(min_points=10_000)
     for kind in KINDS:

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 import seedtest_analytics.stats as package
+from seedtest_analytics.stats import compiled
 from tests.stats.probes import (
     ability,
     checks,
@@ -39,8 +40,13 @@ CHECKED_BY_CALLER = [row for domain in DOMAINS for row in domain.CHECKED_BY_CALL
 
 
 def defined():
-    """What is public in each module of the package and defined there, by qualified name."""
+    """What is public in each module of the package and defined there, by qualified name.
+
+    ``compiled`` gets functions and modules of the package, no data.
+    """
     for module in pkgutil.walk_packages(package.__path__, PREFIX):
+        if module.name == compiled.__name__:
+            continue
         for name, value in vars(importlib.import_module(module.name)).items():
             if not name.startswith("_") and getattr(value, "__module__", "") == module.name:
                 yield f"{module.name.removeprefix(PREFIX)}.{name}", value

@@ -22,21 +22,32 @@ class AnchorRule:
     """An anchor is dropped if its curve has moved by more than matters and by more than chance explains.
 
     That is, its shift in b exceeds ``min_shift_b`` (logits) or its log ratio of slopes ``min_log_ratio_a``, and the same
-    shift exceeds ``critical`` robust SDs of all anchors' shifts and, if known, ``critical`` of its standard errors. At
+    shift exceeds ``critical`` robust SDs of all anchors' shifts and, if known, ``critical`` of its standard errors.
+    ``critical`` follows from ``false_alarms``, the share of links without drift in which any anchor may be dropped, because
+    a calibration a week with dozens of anchors would meet three standard errors by chance every few weeks. At
     most ``max_share`` of the anchors may be dropped. A robust SD of the shifts in b above ``max_spread_b`` means that
     the two sides share no scale. Raises IrtDataError for negative numbers, or a share above 1.
     """
 
-    critical: float = 3.0
+    false_alarms: float = 0.01
     min_shift_b: float = 0.2
     min_log_ratio_a: float = 0.25
     max_share: float = 0.4
     max_spread_b: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("critical", "min_shift_b", "min_log_ratio_a", "max_spread_b"):
+        for name in ("min_shift_b", "min_log_ratio_a", "max_spread_b"):
             number(getattr(self, name), name, low=0.0, error=IrtDataError)
-        number(self.max_share, "max_share", low=0.0, high=1.0, error=IrtDataError)
+        for name in ("false_alarms", "max_share"):
+            number(getattr(self, name), name, low=0.0, high=1.0, error=IrtDataError)
+
+    def critical(self, n_anchors: int) -> float:
+        """How many SDs one of two shifts of one of ``n_anchors`` may have (Šidák); none is dropped with no false alarms."""
+        from scipy.special import ndtri
+
+        if self.false_alarms >= 1.0:
+            return 0.0
+        return float(-ndtri(-0.5 * np.expm1(np.log1p(-self.false_alarms) / (2 * n_anchors))))
 
 
 @dataclass(frozen=True)
@@ -75,11 +86,12 @@ def screen_anchors(pair: CommonItems, rule: AnchorRule) -> tuple[NDArray[np.bool
     n = len(pair.ids)
     kept = np.ones(n, dtype=bool)
     shift_b = log_ratio_a = np.zeros(n)
+    critical = rule.critical(n)
     for _ in range(_ROUNDS):
         shift_b, log_ratio_a, slope = _shifts(pair, kept)
         chance_b, chance_a = _chance(pair, slope, shift_b=shift_b, log_ratio_a=log_ratio_a, kept=kept)
-        off_b = np.abs(shift_b) > np.maximum(rule.min_shift_b, rule.critical * chance_b)
-        off_a = np.abs(log_ratio_a) > np.maximum(rule.min_log_ratio_a, rule.critical * chance_a)
+        off_b = np.abs(shift_b) > np.maximum(rule.min_shift_b, critical * chance_b)
+        off_a = np.abs(log_ratio_a) > np.maximum(rule.min_log_ratio_a, critical * chance_a)
         now = ~(off_b | off_a)
         if np.array_equal(now, kept):
             break

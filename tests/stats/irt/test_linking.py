@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from seedtest_analytics.stats.irt.errors import LinkingError
+from seedtest_analytics.stats.irt.link_anchors import AnchorRule
 from seedtest_analytics.stats.irt.linking import METHODS, Link, LinkGrid, LinkMethod, link
 from seedtest_analytics.stats.irt.model import ItemParameters
 from tests._shared import shared
@@ -156,6 +157,22 @@ def test_uncertain_anchors_are_not_called_drifted() -> None:
     covariance = np.zeros((20, 3, 3))
     covariance[3, 1, 1] = 0.4**2
     assert link(new, moved, covariance_old=covariance).dropped == ()
+
+
+@pytest.mark.parametrize("n_anchors", [10, 40])
+def test_one_link_in_a_hundred_drops_an_anchor_by_chance(n_anchors: int) -> None:
+    n_links, n_dropping = 1200, 0
+    for seed in range(n_links):
+        random = np.random.default_rng(20_000 + seed)
+        se = random.uniform(0.05, 0.3, (2, n_anchors))
+        b = random.normal(size=n_anchors)
+        ids, a, zero = np.arange(n_anchors), np.ones(n_anchors), np.zeros(n_anchors)
+        new, old = (ItemParameters(ids, a, b=b + s * random.normal(size=n_anchors), c=zero) for s in se)
+        covariances = np.zeros((2, n_anchors, 3, 3))
+        covariances[:, :, 1, 1] = se**2
+        found = link(new, old, covariance_new=covariances[0], covariance_old=covariances[1])
+        n_dropping += len(found.dropped) > 0
+    assert n_dropping / n_links < AnchorRule().false_alarms + 3 * np.sqrt(0.01 / n_links)
 
 
 def test_too_few_and_contradictory_anchors_are_refused() -> None:

@@ -164,6 +164,7 @@ CHECKED_BY_CALLER = [
     ("ability.filtering", "find_slots", "ability.data.Answers.of ability.filtering.expect"),
     ("ability.next_answer_kernels", "describe predict_and_learn", f"{DATA} ability.next_answer_effects.Effect"),
     ("ability.smoother_kernels", "combine_students smooth_students", SMOOTHER),
+    ("ability.posterior_kernels", "pace student_posterior", SMOOTHER),
     ("ability.layout_kernels", "count_cells group_by_student lay_out", SMOOTHER),
     ("ability.matrix_kernels", "invert", SMOOTHER),
 ]

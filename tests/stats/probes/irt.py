@@ -183,7 +183,7 @@ PROBES = {
     "irt.linking.LinkGrid": {"nodes": np.linspace(-2, 2, 5), "weights": np.full(5, 0.2)},
     "irt.linking.LinkGrid.normal": {"points": 21, "lower": -4.0, "upper": 4.0},
     "irt.link_anchors.AnchorRule": {
-        "critical": 3.0,
+        "false_alarms": 0.01,
         "min_shift_b": 0.2,
         "min_log_ratio_a": 0.25,
         "max_share": 0.4,

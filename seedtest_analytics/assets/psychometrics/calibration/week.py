@@ -183,7 +183,7 @@ def _checks(run: WeekRun, placed: PlacedCalibration, *, dif: DifOfWeek) -> list[
     min_anchors = run.settings.calibration.min_anchors
     anchors = f"{placed.n_anchors} anchors have answers, {min_anchors} are needed; {placed.description}"
     lost = [f"{anchor['item_id']}: {anchor['reason']}" for anchor in placed.lost_anchors]
-    excluded = f"{len(lost)} tagged anchors were excluded from the link; {'; '.join(lost[:10])}"
+    excluded = f"tagged anchors left out of the link: {len(lost)}. {'; '.join(lost[:10])}"
     warnings = placed.calibration.verdict.warnings
     return [
         USABLE.judged("; ".join(placed.reasons or warnings) or "converged", is_passed=not placed.reasons),
