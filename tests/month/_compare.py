@@ -1,10 +1,11 @@
-"""Two databases, table by table, without times of computation and counters."""
+"""Two databases, table by table, without times of computation and counters; numbers to twelve digits."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -12,6 +13,8 @@ from scripts.table_digests import rows_of
 from seedtest_analytics.tables import metadata
 
 SHOWN = 3
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{9,}(?:e-?\d+)?")
+"""The last digits of a sum depend on the order of its terms."""
 
 
 def differences(
@@ -27,7 +30,9 @@ def differences(
             left_out = (but or {}).get(name)
             rows = [
                 Counter(
-                    row for row in rows_of(connection, metadata.tables[name]) if not left_out or left_out not in row
+                    _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.12g}", row)
+                    for row in rows_of(connection, metadata.tables[name])
+                    if not left_out or left_out not in row
                 )
                 for connection in (ours, theirs)
             ]
@@ -45,3 +50,19 @@ def row_count(engine: Engine, table: str) -> int:
     assert re.fullmatch(r"\w+", table)
     with engine.connect() as connection:
         return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+
+def numbers_of(engine: Engine, table: str) -> dict[str, float]:
+    """Every number in the JSON columns ``metrics`` and ``model_spec`` of a table of fits, by week and path."""
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"SELECT week_start, model_spec, metrics FROM {table}").all()
+    found: dict[str, float] = {}
+    for week, *documents in rows:
+        waiting: list[tuple[str, Any]] = [(str(week), document) for document in documents]
+        while waiting:
+            path, value = waiting.pop()
+            if isinstance(value, dict):
+                waiting += [(f"{path}.{key}", below) for key, below in value.items()]
+            elif isinstance(value, int | float):
+                found[path] = float(value)
+    return found
