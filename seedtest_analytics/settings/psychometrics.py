@@ -92,7 +92,7 @@ class CalibrationSettings(SettingsGroup):
     priors: Literal["topic", "weak", "none"] = variable(
         "topic",
         "MIRT_PRIORS",
-        description="'weak': log a ~ N(0, 0.5²), b ~ N(0, 2²), so that items with few answers converge; 'topic': the same, "
+        description="'weak': log a ~ N(0.25, 0.5²), b ~ N(0, 2²), so that items with few answers converge; 'topic': the same, "
         "and items with fewer than 10 answers have a prior from their topic (native engine, whole history); 'none': no prior.",
     )
     linking: Literal["fixed", "mean-mean", "mean-sigma", "haebara", "stocking-lord"] = variable(

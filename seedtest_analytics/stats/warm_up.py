@@ -29,7 +29,7 @@ def calibration() -> None:
     theta, b = rng.normal(size=N_STUDENTS), rng.normal(size=N_ITEMS)
     correct = rng.random(len(student)) < 1 / (1 + np.exp(b[item] - theta[student]))
     data = ResponseData.from_long(student.astype(np.int32), item.astype(np.int64), correct=correct.astype(np.int32))
-    found = calibrate(data, CalibrationConfig(priors=ItemPriors(a=LogNormal(0.0, 0.5), b=Normal(0.0, 2.0))))
+    found = calibrate(data, CalibrationConfig(priors=ItemPriors(a=LogNormal(0.25, 0.5), b=Normal(0.0, 2.0))))
     item_fit(data, found)
     person_fit(data, found.parameters)
     score(data, found.parameters, prior_mean=np.zeros(data.n_rows), prior_sd=np.ones(data.n_rows))

@@ -104,11 +104,14 @@ def native_fit(calibration: Calibration, settings: CalibrationSettings) -> Fitte
 
 
 def item_priors(settings: CalibrationSettings) -> ItemPriors:
-    """Weak priors keep items with few answers finite, whose likelihood has no maximum. 3PL always has a prior on c."""
+    """Weak priors keep items with few answers finite, whose likelihood has no maximum. 3PL always has a prior on c.
+
+    The mode of a is exp(0.25 - 0.5²) = 1.
+    """
     c = Beta() if settings.model == "3PL" else None
     if settings.priors == "none":
         return ItemPriors(c=c)
-    return ItemPriors(a=None if settings.model == "Rasch" else LogNormal(0.0, 0.5), b=Normal(0.0, 2.0), c=c)
+    return ItemPriors(a=None if settings.model == "Rasch" else LogNormal(0.25, 0.5), b=Normal(0.0, 2.0), c=c)
 
 
 def priors_for_mirt(priors: ItemPriors) -> ItemPriors:

@@ -106,7 +106,8 @@ class CalibrationConfig:
         priors: None is flat for Rasch and 2PL and Beta(5, 17) on c for 3PL. 3PL without a prior on c is refused: it
             has no unique maximum on data of ordinary size.
         anchors: item parameters on the scale to reach, such as the platform scale. They are held fixed, and the
-            population mean and SD are free. Without anchors the calibration has its own scale: mean 0 and SD 1
+            population mean and SD are free. Priors of a and b hold where the population has mean 0 and SD 1, and so do not
+            move the scale (``anchored_scale``). Without anchors the calibration has its own scale: mean 0 and SD 1
             (Rasch: mean 0, SD free). Fewer than ``min_anchors`` anchors in the data raise AnchorError.
         tolerance: largest parameter step (logits) that may remain at the end.
         standard_errors: "full" inverts the observed information of all parameters, "block" that of each item, "none"

@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from seedtest_analytics.stats.irt.config import CalibrationConfig
+from seedtest_analytics.stats.irt.anchored_scale import Population, alternate
+from seedtest_analytics.stats.irt.config import CalibrationConfig, ItemPriors
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.errors import IrtDataError
 from seedtest_analytics.stats.irt.objective import FreeParameters, MarginalLikelihood, Parameters
@@ -81,6 +82,10 @@ class _Found:
     held: NDArray[np.bool_]
     pool: ItemPool | None = None
 
+    @property
+    def parameters(self) -> Parameters:
+        return self.optimum.parameters
+
 
 def _fit(
     used: ResponseData,
@@ -91,23 +96,48 @@ def _fit(
     is_rare: NDArray[np.bool_],
 ) -> _Found:
     """The maximum, with a pool where there are rare items (n_items,)."""
-
-    def fitted(priors: Priors, start: Parameters) -> _Found:
-        likelihood = MarginalLikelihood(used, config.quadrature.nodes, priors=priors, threads=config.threads)
-        optimum, held = _search(likelihood, start, free=free, config=config)
-        return _Found(likelihood, optimum, held)
-
     priors, topic = config.item_priors, used.topics()
+    has_anchored_scale = config.anchors is not None and priors.a is not None and priors.b is not None
+    fitted = _on_anchored_scale if has_anchored_scale else _maximum_of
     if not bool(is_rare.any()):
-        return fitted(priors, start)
+        return fitted(priors, start, used=used, free=free, config=config)
     code = used.answer_code
     rough = rough_pool(code >> 1, (code & 1).astype(np.float64), topic=topic, slope=ROUGH_SLOPE)
-    first = fitted(pooled_priors(priors, rough, topic=topic, is_rare=is_rare), start)
-    pool = pool_of(
-        used, first.optimum.parameters, is_rare=is_rare, model=config.model, is_standard=not free.groups[0].any()
-    )
-    final = fitted(pooled_priors(priors, pool, topic=topic, is_rare=is_rare), first.optimum.parameters)
+    rough_priors = pooled_priors(priors, rough, topic=topic, is_rare=is_rare)
+    first = fitted(rough_priors, start, used=used, free=free, config=config)
+    is_standard = has_anchored_scale or not free.groups[0].any()
+    pool = pool_of(used, first.parameters, is_rare=is_rare, model=config.model, is_standard=bool(is_standard))
+    final_priors = pooled_priors(priors, pool, topic=topic, is_rare=is_rare)
+    final = fitted(final_priors, first.parameters, used=used, free=free, config=config)
+    if has_anchored_scale:
+        population = Population.of(final.parameters)
+        pool = pool.on_scale(population.mean, population.sd)
     return replace(final, held=first.held | final.held, pool=pool)
+
+
+def _maximum_of(
+    priors: Priors, start: Parameters, *, used: ResponseData, free: FreeParameters, config: CalibrationConfig
+) -> _Found:
+    likelihood = MarginalLikelihood(used, config.quadrature.nodes, priors=priors, threads=config.threads)
+    optimum, held = _search(likelihood, start, free=free, config=config)
+    return _Found(likelihood, optimum, held)
+
+
+def _on_anchored_scale(
+    priors: Priors, start: Parameters, *, used: ResponseData, free: FreeParameters, config: CalibrationConfig
+) -> _Found:
+    """The maximum with priors that hold on the population's scale and do not move it (``anchored_scale``)."""
+    groups = free.groups.copy()
+    groups[0] = False
+    search = partial(_maximum_of, used=used, free=replace(free, groups=groups), config=config)
+    found, is_still = alternate(
+        search,
+        MarginalLikelihood(used, config.quadrature.nodes, priors=ItemPriors(), threads=config.threads),
+        priors=priors,
+        start=start,
+        is_anchor=~free.items[:, 1],
+    )
+    return replace(found, optimum=replace(found.optimum, converged=found.optimum.converged and is_still))
 
 
 def _starting_point(

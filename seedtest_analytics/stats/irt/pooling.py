@@ -61,6 +61,18 @@ class ItemPool:
         """Mean and SD of the difficulty of items whose topic codes (n,) are given, before any answer to them."""
         return self.topic_mean[topic], np.sqrt(self.spread**2 + self.topic_se[topic] ** 2)
 
+    def on_scale(self, mean: float, sd: float) -> ItemPool:
+        """The pool where the population has this mean and SD, if it was 0 and 1 so far."""
+        return ItemPool(
+            mean + sd * self.topic_mean,
+            sd * self.topic_se,
+            mean=mean + sd * self.mean,
+            topic_sd=sd * self.topic_sd,
+            spread=sd * self.spread,
+            slope=self.slope / sd,
+            slope_se=self.slope_se,
+        )
+
 
 def rough_pool(item: Codes, correct: Floats, *, topic: Codes, slope: float) -> ItemPool:
     """A start without abilities: the logit of each topic's share of right answers. ``topic`` (n_items,)."""

@@ -386,16 +386,16 @@ def test_priors_are_stored_and_those_of_mirt_are_what_it_was_given(two_cohorts: 
         return priors
 
     calibrated(two_cohorts, week(0))
-    slope = {"dist": "lognormal", "mean_log": 0.0, "sd_log": 0.5}
+    slope = {"dist": "lognormal", "mean_log": 0.25, "sd_log": 0.5}
     assert stored() == {"a": slope, "b": {"dist": "normal", "mean": 0.0, "sd": 2.0}}
     r = StandInR()
     by_mirt(two_cohorts, r, week(0))
-    intercept = {"dist": "normal", "mean": 0.0, "sd": pytest.approx(2 * np.exp(0.25))}
+    intercept = {"dist": "normal", "mean": 0.0, "sd": pytest.approx(2 * np.exp(0.5))}
     assert stored() == {"a": slope, "d": intercept}
     assert r.priors.to_dict("list") == {
         "parameter": ["a1", "d"],
         "type": ["lnorm", "norm"],
-        "first": [0.0, 0.0],
+        "first": [0.25, 0.0],
         "second": [0.5, intercept["sd"]],
     }
     by_mirt(two_cohorts, r, week(0), BY_MIRT.overridden_by({"priors": "none"}))

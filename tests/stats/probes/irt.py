@@ -280,6 +280,11 @@ CHECKED_BY_CALLER = [
         "item_derivatives curve_derivatives add_prior_information",
         "irt.data.ResponseData.from_long irt.config.CalibrationConfig",
     ),
+    (
+        "irt.anchored_scale",
+        "priors_for moved scale_gradient best_population alternate",
+        "irt.data.ResponseData.from_long irt.model.ItemParameters.of irt.config.CalibrationConfig",
+    ),
     ("irt.optimiser", "maximise", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),
     ("irt.priors", "evaluate_priors", "irt.config.Normal irt.config.LogNormal irt.config.Beta"),
     (
