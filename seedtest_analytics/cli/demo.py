@@ -48,7 +48,6 @@ DEMO_SETTINGS = {
 COHORT_SETTINGS = {
     # Compiling the Stan program takes longer than the rest of the demo, and needs a compiler.
     "GROWTH_BACKEND": "laplace",
-    "MIRT_LOOKBACK_DAYS": "60",
     "BRMS_LOOKBACK_WEEKS": "12",
     "CLUSTER_N_CLUSTERS": "3",
     "DIF_COVARIATE": "org_id",

@@ -143,7 +143,11 @@ class AbilitySettings(SettingsGroup):
         description="'dynamic': ability over time, from all answers; 'static': EAP of MIRT_SCORING_DAYS.",
     )
     refit_days: int = variable(
-        28, "ABILITY_REFIT_DAYS", ge=7, description="Days for which hyperparameters serve before they are fitted again."
+        28,
+        "ABILITY_REFIT_DAYS",
+        ge=7,
+        description="Days for which hyperparameters serve before they are fitted again; in a young log until the answers have "
+        "doubled.",
     )
     growth_weeks: int = variable(
         8,

@@ -21,8 +21,13 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """`numba.njit` for a kernel with ``cache=True``."""
-    compiler: Callable[[Callable[..., Any]], Any] = numba.njit(**options)
+    """`numba.njit` for a kernel with ``cache=True``.
+
+    With ``fastmath`` a kernel becomes a part of each kernel that calls it. As a separate function it would be optimised
+    once alone and once for its caller. A process that compiles would then call the first, one that reads the cache the second,
+    and the last digits of their sums would differ.
+    """
+    compiler: Callable[[Callable[..., Any]], Any] = numba.njit(**options, forceinline=bool(options.get("fastmath")))
     return compiler
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from seedtest_analytics.stats import compiled
 
@@ -13,6 +16,8 @@ PACKAGE = Path(compiled.__file__).parents[1]
 PROGRAM = """
 import sys
 from pathlib import Path
+
+import pytest
 sys.path.insert(0, {folder!r})
 from seedtest_analytics.stats import compiled
 compiled._PACKAGE = Path({folder!r}) / "made"
@@ -61,3 +66,43 @@ def test_the_sources_of_a_kernel_are_those_that_it_imports_directly_and_through_
     names = {path.relative_to(PACKAGE / "stats").as_posix() for path in found}
     assert {"ability/posterior_kernels.py", "ability/matrix_kernels.py", "irt/kernels.py", "compiled.py"} <= names
     assert "survival/churn.py" not in names
+
+
+ENGINES = """
+import numpy as np
+from seedtest_analytics.stats import warm_up
+from seedtest_analytics.stats.ability import filtering, smoothing
+from seedtest_analytics.stats.growth import laplace
+from seedtest_analytics.stats.irt import estimation, scoring
+
+def shown(module, name, value_of):
+    engine = getattr(module, name)
+
+    def told(*arguments, **options):
+        result = engine(*arguments, **options)
+        print(name, np.asarray(value_of(result), dtype=float).tobytes().hex())
+        return result
+
+    setattr(module, name, told)
+
+shown(estimation, "calibrate", lambda found: found.parameters.a)
+shown(scoring, "score", lambda found: found.theta)
+shown(filtering, "run_filter", lambda found: found.logit)
+shown(smoothing, "smooth", lambda found: found.levels.level)
+shown(laplace, "fit_laplace", lambda found: np.concatenate(list(found.parameters.values())))
+warm_up.{engine}()
+"""
+
+
+@pytest.mark.parametrize("engine", ["calibration", "ability", "growth"])
+def test_a_process_that_compiles_gives_the_same_digits_as_one_that_reads_the_cache(engine: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    told = []
+    for _ in range(2):
+        program = ENGINES.format(engine=engine)
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+        )
+        told.append(done.stdout)
+    assert told[0].count("\n") >= 1
+    assert told[0] == told[1]

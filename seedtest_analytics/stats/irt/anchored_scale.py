@@ -45,7 +45,7 @@ _Difficulty = TypeVar("_Difficulty", Normal, NormalByItem)
 SCALE_TOLERANCE = 1e-3
 """Largest change of mean and log SD, in logits, after which the two steps end."""
 MAX_ROUNDS = 15
-_WEAK_SD = np.array([4.0, 1.0])
+_WEAK_SD = np.array([2.0, 0.25])
 """SDs of a prior of mean and log SD around 0, which keeps a population finite of which the anchors say next to nothing."""
 _GRADIENT_TOLERANCE = 0.05
 _MAX_STEPS = 8

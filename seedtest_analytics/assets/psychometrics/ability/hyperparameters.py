@@ -16,6 +16,9 @@ from seedtest_analytics.stats.ability.data import Answers, KnownItems
 from seedtest_analytics.stats.ability.fitting import HyperparameterFit, fit_hyperparameters
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 
+GROWTH = 2
+ENOUGH_ANSWERS = 50_000
+"""A fit to fewer answers gives way as soon as there are twice as many: in a log's first weeks it is rough."""
 NAMES = frozenset(field.name for field in fields(Hyperparameters))
 
 
@@ -76,13 +79,16 @@ def earlier_fit(run: WeekRun, *, is_calibrated: bool) -> WeekHyperparameters | N
 def choose_hyperparameters(
     run: WeekRun, answers: Answers, *, items: KnownItems | None, earlier: WeekHyperparameters | None
 ) -> WeekHyperparameters:
-    """The earlier fit while it is younger than ABILITY_REFIT_DAYS; else a new one that starts there.
+    """The earlier fit while it is younger than ABILITY_REFIT_DAYS and the answers are not many more; else a new one that
+    starts there.
 
     If the new fit is not usable, the earlier one goes on and says so. No transaction needs to be open.
     """
     week = run.week.start
-    if earlier is not None and (week - earlier.fit_week).days < run.settings.ability.refit_days:
-        return earlier
+    if earlier is not None:
+        is_recent = (week - earlier.fit_week).days < run.settings.ability.refit_days
+        if is_recent and GROWTH * earlier.n_answers > min(len(answers), GROWTH * ENOUGH_ANSWERS):
+            return earlier
     fit = fit_hyperparameters(answers, items=items, start=None if earlier is None else earlier.hyperparameters)
     if fit.verdict.is_usable or earlier is None:
         return _of_fit(fit, week)

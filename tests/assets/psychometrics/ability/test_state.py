@@ -102,6 +102,15 @@ def test_a_repetition_writes_nothing_and_hyperparameters_serve_for_a_month(datab
     assert [row["fit_week"] for row in rows] == [week(n).start for n in (2, 2, 7)]
 
 
+def test_hyperparameters_of_a_young_log_serve_until_its_answers_have_doubled(database: Engine, cohort: Cohort) -> None:
+    store_cohort(database, cohort)
+    store_calibration(database, week(0), cohort.difficulty)
+    for number in (0, 3, 4):
+        computed(database, number)
+    rows = rows_of(database, "SELECT fit_week FROM ability_hyperparameters ORDER BY week_start")
+    assert [row["fit_week"] for row in rows] == [week(n).start for n in (0, 3, 3)]
+
+
 def test_rare_items_without_any_calibration_give_everybody_an_ability(database: Engine) -> None:
     rare = simulate(TRUTH, seed=302, n_students=60, n_items=6000, weeks=4)
     store_cohort(database, rare)
