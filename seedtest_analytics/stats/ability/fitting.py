@@ -26,6 +26,9 @@ _PRIOR_SD_LOG = 1.5
 _PRIOR_SD_EFFECT = 0.3
 _SLOPE_VARIANCE = 4e-6
 """Centre of the prior: (0.002 a day)², 0.7 logits a year."""
+_SLOPE_VARIANCE_START = 1e-4
+"""The search comes from above: the likelihood is flat in the logarithm of a small variance, and a search that starts there
+stays there."""
 _SLOPE_MEAN_SD = 0.005
 _SLOPE_LASTS_DAYS = 365.0
 """A slope gains its own variance once more in this time: growth of last year says half as much as growth of now."""
@@ -168,8 +171,8 @@ class _Space:
         effects, sd = (*effects, *means), [*sd, *([2.0] * len(means))]
         centre = np.log([getattr(usual, name) for name in variances])
         values = [max(getattr(start, name), 1e-12) for name in variances]
-        if with_slope and start.slope_variance == 0.0:
-            values[-1] = _SLOPE_VARIANCE
+        if with_slope:
+            values[-1] = max(values[-1], _SLOPE_VARIANCE_START)
         logs = np.clip(np.log(values), centre - _EDGE_LOG + 1.0, centre + _EDGE_LOG - 1.0)
         scaled = np.array([getattr(start, name) for name in effects]) / sd
         return cls(start, variances, effects=effects, effect_sd=np.array(sd), centre=centre, start=np.r_[logs, scaled])

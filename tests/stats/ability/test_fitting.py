@@ -42,6 +42,16 @@ def test_hyperparameters_come_back_and_larger_cohorts_tell_more(n_students: int,
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("before", [None, 1e-6])
+def test_slopes_that_differ_come_back_also_after_a_fit_that_saw_none(before: float | None) -> None:
+    truth = replace(TRUTH, slope_variance=1.5e-4, level_walk=0.002)
+    cohort = simulate(truth, seed=26, n_students=400, n_items=120, weeks=16)
+    start = None if before is None else replace(Hyperparameters(), slope_variance=before)
+    found = fit_hyperparameters(cohort.answers, items=cohort.known_items, start=start).hyperparameters
+    assert np.log(found.slope_variance / truth.slope_variance) == pytest.approx(0.0, abs=0.5)
+
+
+@pytest.mark.long
 def test_spread_of_items_within_and_between_topics_comes_back() -> None:
     truth = replace(TRUTH, level_mean=0.0, item_spread=0.5, item_topic_spread=1.0, slope_mean=0.0)
     cohort = simulate(truth, seed=22, n_students=300, n_items=600, n_topics=30, weeks=10)
