@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from seedtest_analytics.stats.ability.filter_kernels import (
-    GROWTH_DAYS,
     LEVEL_WALK,
     PRACTICE,
     REPETITION,
@@ -35,7 +34,7 @@ def _combine(knot_day, mean, covariance, dates, weights, h, coefficient) -> Any:
     """Mean and variance of Σ weight · θ(date). ``coefficient`` (d,) is scratch.
 
     Between knots θ is the line between them plus a Brownian bridge; before the first and after the last it stays, plus
-    a walk. After the last, the growth that may go on in silence widens the variance alone.
+    a walk. After the last, growth may go on in silence or not, which widens the variance alone.
     """
     n = len(knot_day)
     coefficient[:] = 0.0
@@ -58,7 +57,7 @@ def _combine(knot_day, mean, covariance, dates, weights, h, coefficient) -> Any:
     if len(mean) > n:
         for j in range(len(dates)):
             if interval[j] == n:
-                coefficient[len(mean) - 1] += weights[j] * min(dates[j] - knot_day[n - 1], h[GROWTH_DAYS])
+                coefficient[len(mean) - 1] += weights[j] * (dates[j] - knot_day[n - 1])
     variance = 0.0
     for i in range(len(mean)):
         if coefficient[i] != 0.0:
