@@ -94,6 +94,7 @@ warm_up.{engine}()
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["calibration", "ability", "growth"])
 def test_a_process_that_compiles_gives_the_same_digits_as_one_that_reads_the_cache(engine: str, tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
