@@ -51,7 +51,9 @@ CALM_DAEMON = {
 """Environment of the daemon: how often it looks for what is rare."""
 
 _WATCH_SECONDS = 1.0
-_RESTART_LIMIT = 5
+_QUICK_ENDS = 5
+_CALM_SECONDS = 60.0
+"""A server that lived so long was up. It may end as often as it will in a year; only quick ends in a row are hopeless."""
 _END_SECONDS = 10.0
 _SERVERS = {"dagster", "dagster_webserver"}
 """Packages whose programs serve: webserver, daemon and code servers. Runs are other programs, and go on."""
@@ -227,19 +229,23 @@ class _Supervisor:
         self._is_stopping = False
 
     def run(self) -> int:
-        """Return 0 after an interruption and 1 if ``dagster dev`` keeps dying."""
+        """Return 0 after an interruption and 1 if ``dagster dev`` keeps dying as soon as it starts."""
         # A shell starts background jobs with SIGINT ignored. Dagster copies that to SIGTERM, and without these handlers
         # nothing could stop its processes.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
-        for attempt in range(1, _RESTART_LIMIT + 1):
+        quick_ends = 0
+        while quick_ends < _QUICK_ENDS:
+            started = time.monotonic()
             dagster = subprocess.Popen(self._command)
             self._watch(dagster)
             end_servers()
             if self._is_stopping:
                 return 0
-            logger.error("dagster dev ended with exit code %s (start %d)", dagster.returncode, attempt)
-            time.sleep(attempt)
+            lived = time.monotonic() - started
+            quick_ends = quick_ends + 1 if lived < _CALM_SECONDS else 1
+            logger.error("dagster dev ended with exit code %s after %.0f s", dagster.returncode, lived)
+            time.sleep(quick_ends)
         return 1
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

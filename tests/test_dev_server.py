@@ -187,6 +187,36 @@ sys.exit(supervisor.run())
 """
 
 
+ENDS_SOON = """
+import sys
+from pathlib import Path
+from seedtest_analytics import dev_server
+dev_server.time.sleep = lambda seconds: None
+dev_server._CALM_SECONDS = float(sys.argv[1])
+supervisor = dev_server._Supervisor(Path("home"), 1, workspace=Path("w"))
+supervisor._postgres = None
+supervisor._command = [sys.executable, "-c", "open('starts', 'a').write('x')"]
+sys.exit(supervisor.run())
+"""
+
+
+def test_a_server_that_ends_as_soon_as_it_starts_is_given_up(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", ENDS_SOON, "1000"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert (tmp_path / "starts").read_text() == "x" * 5
+
+
+def test_a_server_that_was_up_is_started_again_however_often_it_ends(tmp_path: Path) -> None:
+    supervisor = subprocess.Popen([sys.executable, "-c", ENDS_SOON, "0"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    starts = tmp_path / "starts"
+    try:
+        wait_until(lambda: starts.exists() and len(starts.read_text()) > 7)
+        assert supervisor.poll() is None
+    finally:
+        supervisor.terminate()
+        assert supervisor.wait() == 0
+
+
 def test_after_a_kill_of_dagster_dev_its_servers_end_before_others_start_and_its_runs_go_on(tmp_path: Path) -> None:
     (tmp_path / "fake_dev.py").write_text(FAKE_DEV)
     for name in ("dagster_webserver.py", "run.py"):
