@@ -220,7 +220,8 @@ def load_new_rows(
 
 def rules_of(mapping: ConnectMapping, first: Path, *, name: str, zone: ZoneInfo, shown_rows: int = 1) -> Proposal:
     """How the values of a source are read, from its first rows."""
-    given = Given(time_unit=mapping.time_unit)
+    # A file decides by its share of texts. A read of a few new rows must not decide otherwise than the read before it.
+    given = Given(time_unit=mapping.time_unit, has_text_items=True)
     return recognise([first], given, names={first: file_name(name)}, zone=zone, shown_rows=shown_rows)
 
 

@@ -108,6 +108,23 @@ def test_a_later_read_takes_what_is_new_and_corrects_what_changed(connect: Calla
     assert numbers == [{"source_id": e, "item_id": number_of(e)} for e in EXERCISES]
 
 
+def test_one_text_id_among_many_numbers_is_an_item_too(connect: Callable[..., Any], school: Engine) -> None:
+    execute(school, "ALTER TABLE school.answers ALTER COLUMN exercise TYPE text")
+    execute(
+        school,
+        "INSERT INTO school.answers (pupil, exercise, choice, is_right, answered_at, chapter, took) SELECT 'lee', "
+        "CASE n WHEN 7 THEN 'A7' ELSE n::text END, 'a', true, TIMESTAMP '2026-03-03 18:00' + n * interval '1 minute', 1, 9 "
+        "FROM generate_series(1, 40) AS n",
+    )
+    execute(school, "DELETE FROM school.answers WHERE pupil = 'kim'")
+    assert connect("--yes").exit_code == 0
+    assert len(stored(school)) == 40
+    assert rows_of(school, "SELECT source_id, item_id FROM item_number") == [
+        {"source_id": "A7", "item_id": number_of("A7")}
+    ]
+    assert rows_of(school, "SELECT count(*) AS n FROM load_rejects") == [{"n": 0}]
+
+
 def test_only_rows_since_the_cursor_are_read(connect: Callable[..., Any], school: Engine, tmp_path: Path) -> None:
     assert connect("--yes").exit_code == 0
     execute(school, "UPDATE school.answers SET changed_at = now() - interval '1 day'")
