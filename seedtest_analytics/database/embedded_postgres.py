@@ -153,8 +153,10 @@ class EmbeddedPostgres:
         except (errors.DuplicateDatabase, errors.UniqueViolation):
             logger.info("another process created the database %s at the same time", name)
         except psycopg.Error as error:
-            message = f"cannot create the database {name!r}: {str(error).strip()}"
-            raise EmbeddedPostgresError(message) from error
+            raise EmbeddedPostgresError(
+                f"cannot create the database {name!r} on the embedded PostgreSQL: {str(error).strip()}. If the server has ended, "
+                "run the command again, which starts it"
+            ) from error
 
     @property
     def _data(self) -> Path:
