@@ -53,7 +53,7 @@ CALM_DAEMON = {
 _WATCH_SECONDS = 1.0
 _QUICK_ENDS = 5
 _CALM_SECONDS = 60.0
-"""A server that lived so long was up. It may end as often as it will in a year; only quick ends in a row are hopeless."""
+"""A server that ran for this long had started. Only a server that ends before that, time after time, is given up."""
 _END_SECONDS = 10.0
 _SERVERS = {"dagster", "dagster_webserver"}
 """Packages whose programs serve: webserver, daemon and code servers. Runs are other programs, and go on."""

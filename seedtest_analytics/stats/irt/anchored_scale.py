@@ -5,7 +5,7 @@ With fixed anchors and a free population, one change of all other items and the 
     θ → m + s (θ − μ) / σ,   a → a σ / s,   b → m + s (b − μ) / σ,
 
 leaves every answer to the others as likely as before. Only the answers to anchors contradict it. Priors on the anchors' scale
-contradict it too: those of two hundred items outweigh twenty anchors, and abilities are stretched by a fifth. So the
+contradict it too: those of two hundred items outweigh twenty anchors, and abilities are stretched. So the
 priors hold on the scale on which the population has mean 0 and SD 1, and move with the population:
 
 1. the other items maximise likelihood and priors for a given mean and SD of the population;

@@ -549,7 +549,7 @@ def upgrade() -> None:
         sa.Column("week_start", sa.Date(), nullable=False, comment="Monday of the week that lay far off."),
         sa.Column("metric", sa.Text(), nullable=False, comment="KPI or topic:<topic_id>."),
         sa.Column("value", sa.DOUBLE_PRECISION(), nullable=True, comment="What it was."),
-        sa.Column("expected", sa.DOUBLE_PRECISION(), nullable=True, comment="What the weeks before it foretold."),
+        sa.Column("expected", sa.DOUBLE_PRECISION(), nullable=True, comment="Forecast from the weeks before."),
         sa.Column(
             "anomaly_score",
             sa.DOUBLE_PRECISION(),

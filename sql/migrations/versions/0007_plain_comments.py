@@ -380,7 +380,6 @@ COMMENTS = (
     ),
     ("prophet_anomalies", "week_start", "Monday of the week that lay far off.", "Monday of the anomalous week."),
     ("prophet_anomalies", "value", "What it was.", "Observed value."),
-    ("prophet_anomalies", "expected", "What the weeks before it foretold.", "Forecast from the weeks before."),
     (
         "prophet_anomalies",
         "anomaly_score",
