@@ -1,4 +1,4 @@
-"""Two databases, table by table, without times of computation and counters; numbers to twelve digits."""
+"""Two databases, table by table, without times of computation and counters."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from scripts.table_digests import rows_of
 from seedtest_analytics.tables import metadata
 
 SHOWN = 3
-_LONG_NUMBER = re.compile(r"-?\d+\.\d{9,}(?:e-?\d+)?")
-"""The last digits of a sum depend on the order of its terms."""
 
 
 def differences(
@@ -30,9 +28,7 @@ def differences(
             left_out = (but or {}).get(name)
             rows = [
                 Counter(
-                    _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.12g}", row)
-                    for row in rows_of(connection, metadata.tables[name])
-                    if not left_out or left_out not in row
+                    row for row in rows_of(connection, metadata.tables[name]) if not left_out or left_out not in row
                 )
                 for connection in (ours, theirs)
             ]
