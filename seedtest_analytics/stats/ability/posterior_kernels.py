@@ -128,7 +128,9 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
                 total_d += a * a * narrow * p * (1.0 - p)
             g[c], D[c] = total_g, total_d
         # A sum and a store share no loop: such a loop adds in another order where arrays happen to lie close together.
-        covariance[:, :] = prior
+        for i in range(size):
+            for j in range(size):
+                covariance[i, j] = prior[i, j]
         for i in range(size):
             total = 0.0
             for j in range(size):
@@ -205,8 +207,12 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
             break
         step_before = largest
     unit = math.sqrt(h[SLOPE_VARIANCE])
-    mean = base + x
-    mean[n_knots:] = h[SLOPE_MEAN] + unit * x[n_knots:]
-    covariance[n_knots:, :] *= unit
-    covariance[:, n_knots:] *= unit
-    return mean, covariance, u, u_variance, u_level, iterations
+    for w in range(n_knots):
+        x[w] += base[w]
+    for d in range(n_knots, size):
+        x[d] = h[SLOPE_MEAN] + unit * x[d]
+        for i in range(size):
+            covariance[d, i] *= unit
+        for i in range(size):
+            covariance[i, d] *= unit
+    return x, covariance, u, u_variance, u_level, iterations

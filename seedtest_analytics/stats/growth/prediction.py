@@ -291,7 +291,8 @@ def _predict(  # type: ignore[no-untyped-def]  # noqa: PLR0917
             if is_new or statistics[previous, 2] != A11:
                 _line_coefficients(population, reference, A00, A01, A11, week, line)
                 for column in range(5):
-                    sds[column] = line[:, 5 + column]
+                    for k in range(n_draws):
+                        sds[column, k] = line[k, 5 + column]
             previous = i
             for k in range(n_draws):
                 means[k] = line[k, 0] + line[k, 1] * c0 + line[k, 2] * c1

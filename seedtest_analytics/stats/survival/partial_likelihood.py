@@ -137,7 +137,8 @@ def _efron_scalars(S0, D0, deaths, death_weight, is_efron):  # type: ignore[no-u
             scalars[cell, 3] += c * inverse * inverse
             scalars[cell, 4] += c * c * inverse * inverse
             scalars[cell, 5] += np.log(remaining)
-        scalars[cell] *= death_weight[cell] / d
+        for column in range(6):
+            scalars[cell, column] *= death_weight[cell] / d
     return scalars
 
 
