@@ -86,6 +86,13 @@ class CalibrationSettings(SettingsGroup):
         "MIRT_ATTEMPTS",
         description="'first': the first answer of each student to each item; 'all': every answer.",
     )
+    occasion_days: int = variable(
+        28,
+        "MIRT_OCCASION_DAYS",
+        ge=0,
+        description="Days of answers that share one ability in a calibration of items that are answered all the time, so that "
+        "growth does not blur them; 0: always all answers of a student.",
+    )
     backend: Literal["native", "mirt"] = option(
         "native", "MIRT_BACKEND", description="The 'native' engine or R's 'mirt'."
     )
@@ -146,8 +153,8 @@ class AbilitySettings(SettingsGroup):
         28,
         "ABILITY_REFIT_DAYS",
         ge=7,
-        description="Days for which hyperparameters serve before they are fitted again; in a young log until the answers have "
-        "doubled.",
+        description="Days for which hyperparameters serve before they are fitted again; in a young log until there are half as "
+        "many answers again.",
     )
     growth_weeks: int = variable(
         8,

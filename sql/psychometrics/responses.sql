@@ -8,7 +8,13 @@
 -- Grain: student and item; attempt if first_only is false.
 -- Params: from_at (NULL: the whole history), as_of, first_only, topic_id, subject_id, max_observations (NULL: all).
 CREATE TEMP TABLE calibration_answer ON COMMIT DROP AS
-SELECT a.user_id, a.item_id, a.correct, a.answer_no, a.topic_id
+SELECT
+    a.user_id,
+    a.item_id,
+    a.correct,
+    a.answer_no,
+    a.topic_id,
+    floor(extract(EPOCH FROM a.completed_at) / 86400)::integer AS day
 FROM attempt AS a
 WHERE
     a.completed_at >= COALESCE(CAST(:from_at AS timestamptz), '-infinity')
@@ -23,7 +29,9 @@ ORDER BY a.completed_at DESC, a.id
 LIMIT :max_observations;
 
 -- name: calibration_rows
-SELECT user_id, item_id, correct::integer AS correct, answer_no FROM calibration_answer ORDER BY user_id, item_id, answer_no;
+SELECT user_id, item_id, correct::integer AS correct, answer_no, day
+FROM calibration_answer
+ORDER BY user_id, item_id, answer_no;
 
 -- name: calibration_topics
 -- The topic of each item, from which rare items borrow. Grain: item.

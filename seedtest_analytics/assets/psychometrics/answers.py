@@ -18,14 +18,17 @@ from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import CalibrationSettings
 from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.occasions import MOST_EXPLAINED, explained_by_items, occasions
 
 
 @dataclass(frozen=True)
 class Answers:
     """Answers with the fingerprint that names them (hexadecimal, 128 bits).
 
-    ``users``: student ids (Arrow text); the first row key of ``data`` is the position in it. ``filter``: the topic or
-    subject that the answers are limited to; None for all. ``topics``: ids by the topic codes of ``data``; items without
+    ``data``: rows by student, number of the answer to the item, and occasion. ``users``: student ids (Arrow text); the first
+    row key of ``data`` is the position in it. ``filter``: the topic or
+    subject that the answers are limited to; None for all. ``occasion_days``: the length of an occasion; None where a student
+    has one ability for all answers. ``topics``: ids by the topic codes of ``data``; items without
     a topic have the code after the last one. Empty where no item borrows from its topic.
     """
 
@@ -33,7 +36,13 @@ class Answers:
     fingerprint: str
     users: pa.Array
     filter: dict[str, Any] | None
+    occasion_days: int | None = None
     topics: tuple[str, ...] = ()
+
+    @property
+    def by_student(self) -> ResponseData:
+        """The same answers with one ability for each student: for comparisons that need a student's whole record."""
+        return self.data.joined(2)
 
 
 def load_answers(connection: Connection, week: Week, *, settings: CalibrationSettings) -> Answers | None:
@@ -71,18 +80,27 @@ def load_between(
         return None
     users = rows["user_id"].combine_chunks()
     code = users.indices.to_numpy()
-    item, correct, answer_no = (rows[name].to_numpy() for name in ("item_id", "correct", "answer_no"))
+    item, correct, answer_no, day = (rows[name].to_numpy() for name in ("item_id", "correct", "answer_no", "day"))
+    days = _occasion_days(item, day, settings=settings)
+    occasion = occasions(code, day, days=days) if days else np.zeros(len(code), dtype=np.int64)
     # If all attempts count, each later answer of a student to an item gets its own row: the model has no memory, and
     # one ability cannot have two answers to one item.
-    key = code if settings.attempts == "first" else (code, answer_no)
-    data = ResponseData.from_long(key, item, correct=correct)
+    data = ResponseData.from_long((code, answer_no, occasion), item, correct=correct)
     names = users.dictionary
     if topics is None:
-        fingerprint = _fingerprint(names.to_pylist(), code, item, correct)
-        return Answers(data, fingerprint, users=names, filter=filter_of(settings))
-    fingerprint = _fingerprint([*names.to_pylist(), *topics.names], code, item, correct, topics.code)
+        fingerprint = _fingerprint(names.to_pylist(), code, item, correct, occasion)
+        return Answers(data, fingerprint, users=names, filter=filter_of(settings), occasion_days=days)
+    fingerprint = _fingerprint([*names.to_pylist(), *topics.names], code, item, correct, occasion, topics.code)
     data = data.with_topics(topics.item_ids, topics.code)
-    return Answers(data, fingerprint, users=names, filter=filter_of(settings), topics=topics.names)
+    return Answers(data, fingerprint, users=names, filter=filter_of(settings), occasion_days=days, topics=topics.names)
+
+
+def _occasion_days(item: np.ndarray, day: np.ndarray, *, settings: CalibrationSettings) -> int | None:
+    """The length of an occasion; None for one ability for all answers of a student."""
+    days = settings.occasion_days
+    if not days or np.ptp(day) < 2 * days or explained_by_items(item, day) > MOST_EXPLAINED:
+        return None
+    return days
 
 
 @dataclass(frozen=True, eq=False)

@@ -169,6 +169,24 @@ class ResponseData:
             row_group=None if self.row_group is None else self.row_group[keep],
         )
 
+    def joined(self, n_keys: int) -> ResponseData:
+        """The same answers, with the rows joined that agree in their first ``n_keys`` keys.
+
+        Weights and groups are those of the first of them.
+        """
+        keys = self.row_keys[:n_keys]
+        is_first = np.ones(self.n_rows, dtype=bool)
+        is_first[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+        row = np.repeat(np.cumsum(is_first) - 1, self.n_answers_by_row)
+        return replace(
+            self,
+            row_keys=tuple(key[is_first] for key in keys),
+            row_start=np.r_[0, np.cumsum(np.bincount(row, minlength=int(is_first.sum())))],
+            answer_code=self.answer_code[np.lexsort((self.answer_code, row))],
+            row_weight=None if self.row_weight is None else self.row_weight[is_first],
+            row_group=None if self.row_group is None else self.row_group[is_first],
+        )
+
     def rows_of_item(self, position: int) -> NDArray[np.bool_]:
         """(n_rows,) rows with an answer to the item at ``position``."""
         answers = np.flatnonzero(self.answer_code >> 1 == position)
@@ -177,13 +195,17 @@ class ResponseData:
         return has
 
     def components(self) -> NDArray[np.int64]:
-        """(n_items,) number of each item's connected part of the rows × items graph, from 0 in the order of items.
+        """(n_items,) number of each item's connected part of the students × items graph, from 0 in the order of items.
 
-        Items in different parts share no row, directly or through other items, so the answers do not link their scales.
+        Rows with the same first key belong to one student. Items in different parts share no student, directly or through
+        other items, so the answers do not link their scales.
         """
         from seedtest_analytics.stats.irt import kernels
 
-        components: NDArray[np.int64] = kernels.item_components(self.row_start, self.answer_code, self.n_items)
+        by_student = self if len(self.row_keys) == 1 else self.joined(1)
+        components: NDArray[np.int64] = kernels.item_components(
+            by_student.row_start, by_student.answer_code, self.n_items
+        )
         return components
 
 

@@ -142,6 +142,8 @@ PROBES = {
         "group": np.repeat([0, 1], 6),
         "duplicates": "error",
     },
+    "irt.occasions.occasions": {"student": np.arange(N) // 3, "day": 20 * np.arange(N), "days": 28, "min_answers": 2},
+    "irt.occasions.explained_by_items": {"item": np.arange(N) // 3, "day": 20.0 * np.arange(N)},
     "irt.model.ItemParameters.of": {
         "item_ids": np.arange(N),
         "a": np.ones(N),

@@ -16,9 +16,9 @@ from seedtest_analytics.stats.ability.data import Answers, KnownItems
 from seedtest_analytics.stats.ability.fitting import HyperparameterFit, fit_hyperparameters
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 
-GROWTH = 2
+GROWTH = 1.5
 ENOUGH_ANSWERS = 50_000
-"""A fit to fewer answers gives way as soon as there are twice as many: in a log's first weeks it is rough."""
+"""A fit to fewer answers gives way as soon as there are half as many again: in a log's first weeks it is rough."""
 NAMES = frozenset(field.name for field in fields(Hyperparameters))
 
 

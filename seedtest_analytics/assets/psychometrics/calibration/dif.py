@@ -45,10 +45,11 @@ def dif_of_week(run: WeekRun, answers: Answers, *, items: ItemParameters) -> Dif
     )
     value_of = {row.user_id: row.value for row in rows}
     labels = np.array([value_of.get(user) for user in answers.users.to_pylist()], dtype=object)
-    by_row = labels[answers.data.row_keys[0]]
+    data = answers.by_student
+    by_row = labels[data.row_keys[0]]
     try:
         found = compare_groups(
-            answers.data, items, labels=by_row, reference=settings.reference, min_responses=settings.min_sample
+            data, items, labels=by_row, reference=settings.reference, min_responses=settings.min_sample
         )
     except IrtDataError as error:
         run.warn(f"no DIF by {settings.covariate}: {error}")

@@ -15,13 +15,13 @@ from seedtest_analytics.stats.irt.model import ItemParameters, information
 _CURVES = 12
 
 
-def calibration_metadata(placed: PlacedCalibration) -> dict[str, Any]:
+def calibration_metadata(placed: PlacedCalibration, n_students: int) -> dict[str, Any]:
     """Characteristic curves, information where the students are, and a table of the parameters' quartiles."""
     items = placed.platform_items.loc[placed.platform_items["a"].notna()]
     metadata: dict[str, Any] = {"items": len(items), "scale": placed.description}
     if len(items):
         if len(placed.platform_parameters):
-            metadata["curves_and_information"] = _curves_and_information(placed)
+            metadata["curves_and_information"] = _curves_and_information(placed, n_students)
         a, b = (items[name].to_numpy(np.float64) for name in ("a", "b"))
         metadata["parameters"] = _quartiles(
             {"discrimination a": a, "difficulty b": b, "SE of b": items["se_b"].to_numpy()}
@@ -38,13 +38,13 @@ def _quartiles(columns: dict[str, np.ndarray]) -> Any:
     return markdown_table(["", "minimum", "quarter", "median", "three quarters", "maximum"], rows)
 
 
-def _curves_and_information(placed: PlacedCalibration) -> Any:
+def _curves_and_information(placed: PlacedCalibration, n_students: int) -> Any:
     """Left: curves of some items, from the easiest to the hardest. Right: the information of a test of ordinary length,
     and the distribution of the students. Information far from the students is useless.
     """
     figure, (left, right) = new_figures(2, 9.0, height=3.2)
     _curves(left, placed.platform_parameters)
-    _information(right, placed)
+    _information(right, placed, n_students=n_students)
     return Plot(figure)
 
 
@@ -66,9 +66,9 @@ def _curves(axes: Any, items: ItemParameters) -> None:
     )
 
 
-def _information(axes: Any, placed: PlacedCalibration) -> None:
+def _information(axes: Any, placed: PlacedCalibration, *, n_students: int) -> None:
     fit, items = placed.calibration, placed.platform_parameters
-    n_answers = fit.n_answers / max(fit.n_rows, 1)
+    n_answers = fit.n_answers / max(n_students, 1)
     theta = np.linspace(-4, 4, 161)
     measured = information(theta, items).sum(axis=0) * n_answers / len(items)
     density = np.exp(-0.5 * ((theta - placed.group_mean) / placed.group_sd) ** 2)

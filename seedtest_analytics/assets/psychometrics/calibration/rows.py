@@ -63,7 +63,9 @@ def fit_row(
         return pd.DataFrame(columns=list(_FIT))
     row = {
         "run_id": run_id,
-        "model_spec": json.dumps(model_spec(placed) | {"filter": answers.filter, "keeps_parameters": keeps_parameters}),
+        "model_spec": json.dumps(
+            model_spec(placed, answers) | {"filter": answers.filter, "keeps_parameters": keeps_parameters}
+        ),
         "metrics": json.dumps(metrics(placed) | _pool(placed, answers) | ({} if dif is None else {"dif": dif})),
         "fitted_at": week.as_of,
         "week_start": week.start,
@@ -82,12 +84,18 @@ def _pool(placed: PlacedCalibration, answers: Answers) -> dict[str, Any]:
     return {"pool": pool_spec(pool, answers.topics, below=RESPONSES_TO_LINK, constants=placed.constants)}
 
 
-def model_spec(placed: PlacedCalibration) -> dict[str, Any]:
-    """Contract keys model, n_persons, n_items, linking_constants, and everything else that was decided before the fit."""
+def model_spec(placed: PlacedCalibration, answers: Answers) -> dict[str, Any]:
+    """Contract keys model, n_persons, n_items, linking_constants, and everything else that was decided before the fit.
+
+    ``n_abilities``: the rows of the fit, one or more for each of ``n_persons`` students. ``occasion_days``: the days that
+    share an ability; null where a student has one for all answers.
+    """
     fit = placed.calibration
     return {
         "model": fit.model,
-        "n_persons": fit.n_rows,
+        "n_persons": len(answers.users),
+        "n_abilities": fit.n_rows,
+        "occasion_days": answers.occasion_days,
         "n_items": len(fit.parameters),
         "n_answers": fit.n_answers,
         "quadrature": {"points": fit.quadrature.points, "lower": fit.quadrature.lower, "upper": fit.quadrature.upper},

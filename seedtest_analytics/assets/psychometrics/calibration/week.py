@@ -76,7 +76,7 @@ def calibrate_week(run: WeekRun, r: RCaller | None = None) -> Sequence[Outcome]:
         _warn_of_meta(run)
     return (
         _parameters_outcome(run, parameters, placed=placed, answers=answers),
-        _fit_outcome(run, fits, placed=placed, run_id=run_id, dif=dif),
+        _fit_outcome(run, fits, placed=placed, answers=answers, run_id=run_id, dif=dif),
     )
 
 
@@ -150,13 +150,19 @@ def _parameters_outcome(
         f"{len(fit.parameters):,} of {len(fit.items.item_ids):,} items, with {share:.0%} of the answers; "
         f"set aside: {fit.set_aside}"
     )
-    metadata = calibration_metadata(placed) | item_fit_metadata(answers.data, fit)
+    metadata = calibration_metadata(placed, len(answers.users)) | item_fit_metadata(answers.data, fit)
     check = ITEMS_USABLE.judged(text, is_passed=share >= USABLE_SHARE, metadata={"share_usable": share})
     return run.outcome(published, metadata, checks=[check])
 
 
 def _fit_outcome(
-    run: WeekRun, published: Published, *, placed: PlacedCalibration | NoResult, run_id: str, dif: DifOfWeek
+    run: WeekRun,
+    published: Published,
+    *,
+    placed: PlacedCalibration | NoResult,
+    answers: Answers | None,
+    run_id: str,
+    dif: DifOfWeek,
 ) -> Outcome:
     as_of = run.week.as_of.isoformat()
     if isinstance(placed, NoResult):
@@ -169,7 +175,8 @@ def _fit_outcome(
     metadata: dict[str, Any] = {
         "run_id": run_id,
         "as_of": as_of,
-        "students": fit.n_rows,
+        "students": 0 if answers is None else len(answers.users),
+        "abilities": fit.n_rows,
         "answers": fit.n_answers,
         "log_likelihood": fit.log_likelihood,
         "iterations": fit.n_iterations,

@@ -124,7 +124,7 @@ def compare(run: WeekRun) -> Comparison:
 
 def _selection(answers: Answers, recent: Calibration) -> SelectionGaps | NoResult:
     try:
-        return selection_gaps(answers.data, recent.parameters)
+        return selection_gaps(answers.by_student, recent.parameters)
     except IrtDataError as error:
         return NoResult(str(error))
 

@@ -102,7 +102,9 @@ def test_a_repetition_writes_nothing_and_hyperparameters_serve_for_a_month(datab
     assert [row["fit_week"] for row in rows] == [week(n).start for n in (2, 2, 7)]
 
 
-def test_hyperparameters_of_a_young_log_serve_until_its_answers_have_doubled(database: Engine, cohort: Cohort) -> None:
+def test_hyperparameters_of_a_young_log_serve_until_it_has_half_as_many_answers_again(
+    database: Engine, cohort: Cohort
+) -> None:
     store_cohort(database, cohort)
     store_calibration(database, week(0), cohort.difficulty)
     for number in (0, 3, 4):

@@ -73,6 +73,26 @@ def test_retakes_count_where_all_attempts_are_asked_for(answers: Engine, attempt
     assert used(answers, attempts=attempts)["answers"] == 240 * 24 + retakes
 
 
+ANY_HALF, FIRST_ITEMS = "(item_id + substr(user_id, 2)::integer) % 2 = 0", "item_id <= 12"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "days", "abilities"),
+    [(ANY_HALF, 28, 2 * N_STUDENTS), (ANY_HALF, 0, N_STUDENTS), (FIRST_ITEMS, 28, N_STUDENTS)],
+)
+def test_students_have_an_ability_for_each_month_unless_items_follow_each_other(
+    database: Engine, earlier: str, days: int, abilities: int
+) -> None:
+    BANK.store(database)
+    store_answers(database, BANK, week(0), np.random.default_rng(6).normal(0.0, 1.0, N_STUDENTS), seed=7)
+    execute(database, f"UPDATE attempt_log SET completed_at = completed_at - INTERVAL '84 days' WHERE {earlier}")
+    asked = CalibrationSettings(occasion_days=days)
+    outcomes_of(database, week(0), compute=calibrate_week, settings=Settings(calibration=asked), is_dry_run=False)
+    (row,) = rows_of(database, "SELECT model_spec FROM mirt_fit_meta")
+    assert (row["model_spec"]["n_persons"], row["model_spec"]["n_abilities"]) == (N_STUDENTS, abilities)
+    assert row["model_spec"]["occasion_days"] == (28 if abilities > N_STUDENTS else None)
+
+
 def test_an_anchor_without_a_guessing_parameter_is_an_anchor(answers: Engine) -> None:
     execute(answers, "TRUNCATE question")
     BANK.store(answers, anchors=tuple(range(1, 13)))

@@ -86,7 +86,9 @@ def test_the_history_has_every_item_under_its_run_and_week() -> None:
 
 
 def fit_row(found: Any, dif: Any = None, **answers: Any) -> dict[str, Any]:
-    given: Any = SimpleNamespace(**{"filter": None, "fingerprint": "f", **answers})
+    given: Any = SimpleNamespace(
+        **{"filter": None, "fingerprint": "f", "users": ["x"] * 30, "occasion_days": 28, **answers}
+    )
     (row,) = rows.fit_row(found, WEEK, run_id="r", answers=given, dif=dif).to_dict("records")
     return row
 
@@ -97,7 +99,9 @@ def test_a_fit_is_stored_with_what_was_decided_before_it() -> None:
     assert (row["fitted_at"], row["data_fingerprint"], row["is_usable"]) == (WEEK.as_of, "f", True)
     assert json.loads(row["model_spec"]) == {
         "model": "2PL",
-        "n_persons": 40,
+        "n_persons": 30,
+        "n_abilities": 40,
+        "occasion_days": 28,
         "n_items": 2,
         "n_answers": 400,
         "quadrature": {"points": 41, "lower": -5.0, "upper": 5.0},
