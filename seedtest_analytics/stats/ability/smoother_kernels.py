@@ -145,8 +145,8 @@ def smooth_students(
 ) -> int:
     """Smooth students first..last and write their rows; returns the largest number of iterations.
 
-    ``levels`` (rows, 5): level, its SE, slope, its SE, covariance of level and slope; the rows of student s are its last
-    ``row_start[s + 1] - row_start[s]`` week ends. ``cells`` (rows, 5) and ``topic_rows`` (rows, 5): day, deviation, SE,
+    ``levels`` (rows, 6): level, its SE, slope, its SE, covariance of level and slope, days since the last answer; the rows of
+    student s are its last ``row_start[s + 1] - row_start[s]`` week ends. ``cells`` (rows, 5) and ``topic_rows`` (rows, 5): day, deviation, SE,
     ability level + deviation, SE; codes hold student, topic. No rows of ``cells`` leave them out.
     """
     has_cells = len(cells) > 0
@@ -177,7 +177,9 @@ def smooth_students(
             levels[row, 1] = math.sqrt(variance)
             w = min(max(np.searchsorted(knot_day, one_date[0], side="right") - 1, 0), n - 1)
             silent = max(one_date[0] - knot_day[w], 0.0)
-            levels[row, 0] += gained[np.searchsorted(own_day, one_date[0]) - 1]
+            newest = np.searchsorted(own_day, one_date[0]) - 1
+            levels[row, 0] += gained[newest]
+            levels[row, 5] = one_date[0] - own_day[newest]
             if len(mean) > n:
                 d = n + pace(knot_day[w], knot_day[0])
                 levels[row, 2] = mean[d]

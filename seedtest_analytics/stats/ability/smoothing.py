@@ -111,7 +111,7 @@ def smooth(
     row_start = np.r_[0, np.cumsum(n_rows)]
     n_cells, n_topics = task.counts(threads) if topic_weeks else (np.zeros(0, dtype=np.int64), _topics_of(filtered))
     cell_start, topic_start = np.r_[0, np.cumsum(n_cells)], np.r_[0, np.cumsum(n_topics)]
-    levels = np.empty((row_start[-1], 5))
+    levels = np.empty((row_start[-1], 6))
     cell_codes, cells = np.empty((cell_start[-1], 2), dtype=np.int32), np.empty((cell_start[-1], 5))
     topic_codes, topics = np.empty((topic_start[-1], 2), dtype=np.int32), np.empty((topic_start[-1], 5))
     kernel: Any = kernels.smooth_students
@@ -144,7 +144,7 @@ def smooth(
             slope=levels[:, 2],
             slope_se=levels[:, 3],
             level_slope_covariance=levels[:, 4],
-            silent_days=_silence(task, student, until=ends[week]),
+            silent_days=levels[:, 5],
         ),
         topic_weeks=TopicAbilities(*cell_codes.T, *cells.T),
         topics=TopicAbilities(*topic_codes.T, *topics.T),
@@ -218,7 +218,6 @@ class _Task:
     n_students: int
     start: NDArray[np.int64]
     order: NDArray[np.int64]
-    day: Floats
     answers: tuple[Any, ...]
     h: Floats
     settings: tuple[Any, ...]
@@ -248,7 +247,6 @@ class _Task:
             state.n_students,
             start,
             order=order,
-            day=answers.day,
             answers=by_answer,
             h=h,
             settings=(h, origin, WEEK, max(len(state.topics), 1)),
@@ -284,14 +282,3 @@ def _refuse_later(filtered: Filtered, end: float, *, name: str) -> None:
     n_late = len(answers) - int(np.searchsorted(answers.day, end, side="left"))
     if n_late:
         raise AbilityDataError(f"{n_late} answers are at or after {name} (day {end:g}); leave them out of the pass")
-
-
-def _silence(task: _Task, student: Codes, *, until: Floats) -> Floats:
-    """(rows,) days from the student's newest answer before ``until`` to ``until``."""
-    if len(student) == 0:
-        return np.empty(0)
-    day = task.day[task.order]
-    low, span = float(day.min()), float(max(day.max(), until.max()) - day.min()) + 1.0
-    owner = np.repeat(np.arange(task.n_students), np.diff(task.start))
-    newest = np.searchsorted(owner * span + (day - low), student * span + (until - low), side="left") - 1
-    return np.asarray(until - day[newest])
