@@ -21,7 +21,9 @@ from seedtest_analytics.stats.ability.next_answer_effects import EFFECTS, Effect
 from seedtest_analytics.stats.checks import array_of, count
 
 _CHUNK = 200_000
-"""Answers whose features are in memory at once."""
+_MOST_CHUNKS = 12
+"""The features of a chunk of answers are in memory at once, and each chunk copies the state. So a chunk has at least 200,000
+answers, and a long log has few chunks."""
 _COEFFICIENT_VARIANCE = 0.1
 
 
@@ -80,8 +82,9 @@ def continue_next(state: NextAnswerState, filtered: Filtered) -> NextAnswers:
     """Go on with the answers of ``continue_filter``. The result equals a pass from the start."""
     probability = np.empty(len(filtered.answers))
     total = 0.0
-    for first in range(0, len(probability), _CHUNK):
-        rows = slice(first, first + _CHUNK)
+    chunk = max(_CHUNK, -(-len(probability) // _MOST_CHUNKS))
+    for first in range(0, len(probability), chunk):
+        rows = slice(first, first + chunk)
         described = _describe(state, _rows_of(filtered, rows), learn=True)
         state, probability[rows], log_likelihood = _regress(described, learn=True)
         total += log_likelihood
