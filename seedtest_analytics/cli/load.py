@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -174,22 +175,14 @@ def print_summary(summary: LoadSummary, console: Console) -> None:
     console.print(facts)
     if not summary.rejects:
         return
-    table = Table(title="Rejected rows and fields (table load_rejects)")
-    table.add_column("because", no_wrap=True)
-    table.add_column("rows", justify="right")
+    table = Table(title="Rejected rows and fields (table load_rejects)", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("rows", justify="right", no_wrap=True)
     table.add_column("answers kept", justify="right")
-    table.add_column("e.g. value", overflow="fold")
-    table.add_column("e.g. file:row", overflow="fold")
-    table.add_column("remedy", overflow="fold")
+    table.add_column("because, with examples, and the remedy", overflow="fold")
     for count in summary.rejects:
-        table.add_row(
-            count.reason,
-            f"{count.rows:,}",
-            f"{count.kept:,}",
-            plain("\n".join(count.values)),
-            plain(", ".join(count.examples)),
-            plain(count.remedy),
-        )
+        values = f": {', '.join(count.values)}" if count.values else ""
+        lines = (f"{count.reason}{values}", f"in {', '.join(count.examples)}", count.remedy)
+        table.add_row(f"{count.rows:,}", f"{count.kept:,}", plain("\n".join(line for line in lines if line)))
     console.print(table)
 
 

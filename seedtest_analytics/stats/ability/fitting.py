@@ -29,7 +29,8 @@ _SLOPE_VARIANCE = 4e-6
 _SLOPE_VARIANCE_START = 1e-4
 """The search comes from above: the likelihood is flat in the logarithm of a small variance, and a search that starts there
 stays there."""
-_SLOPE_MEAN_SD = 0.002
+_SLOPE_MEAN_SD = 0.004
+"""SD of the prior of the mean slope: 1.5 logits a year. A narrower one leaves the levels of a growing cohort behind."""
 _SLOPE_LASTS_DAYS = 365.0
 """A slope gains its own variance once more in this time: growth of last year says half as much as growth of now."""
 _STEP = 1e-3

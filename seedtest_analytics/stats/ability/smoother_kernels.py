@@ -146,8 +146,8 @@ def smooth_students(
     """Smooth students first..last and write their rows; returns the largest number of iterations.
 
     ``levels`` (rows, 6): level, its SE, slope, its SE, covariance of level and slope, days since the last answer; the rows of
-    student s are its last ``row_start[s + 1] - row_start[s]`` week ends. ``cells`` (rows, 5) and ``topic_rows`` (rows, 5): day, deviation, SE,
-    ability level + deviation, SE; codes hold student, topic. No rows of ``cells`` leave them out.
+    student s are its last ``row_start[s + 1] - row_start[s]`` week ends. ``cells`` (rows, 5) and ``topic_rows`` (rows, 5): day,
+    deviation, SE, ability level + deviation, SE; codes hold student, topic. No rows of ``cells`` leave them out.
     """
     has_cells = len(cells) > 0
     place = np.full(n_topics, -1, dtype=np.int32)

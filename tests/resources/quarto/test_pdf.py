@@ -105,6 +105,18 @@ def test_no_line_of_a_korean_paragraph_ends_inside_a_word() -> None:
     assert {word for line in lines for word in line} <= known
 
 
+@pytest.mark.parametrize(("kind", "longest"), [("", 5), ("prose", 12)])
+def test_no_line_of_a_korean_table_ends_inside_a_word(kind: str, longest: int) -> None:
+    """Cells of a table of numbers are narrow, so only words of a date's length stay whole there."""
+    whole = ["가" * number for number in range(2, longest + 1)]
+    cells = "".join(f"<tr><th>{' '.join(whole)}</th><td>{' '.join(reversed(whole * 3))}</td></tr>" for _ in range(5))
+    table = f'<table class="{kind}"><thead><tr><th>단원</th><th>설명</th></tr></thead><tbody>{cells}</tbody></table>'
+    page = f'<html lang="ko"><head><title>제목</title></head><body><main>{table}</main></body></html>'
+    lines = [line.split() for page in read(pdf_of(page.encode()))[0].pages for line in page.extract_text().splitlines()]
+    assert len([line for line in lines if line]) > 10
+    assert {word for line in lines for word in line} <= {*whole, "단원", "설명"}
+
+
 def test_fonts_are_subsets_and_the_file_is_small(both: ReportRenderer) -> None:
     _, pdf = made(both, full_document().model_copy(update={"language": "ko"}))
     assert re.findall(rb"/FontName/(\w{6}\+NanumGothic\w*)", pdf)
