@@ -174,18 +174,22 @@ class ResponseData:
 
         Weights and groups are those of the first of them.
         """
-        keys = self.row_keys[:n_keys]
-        is_first = np.ones(self.n_rows, dtype=bool)
-        is_first[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
-        row = np.repeat(np.cumsum(is_first) - 1, self.n_answers_by_row)
+        is_first, row_start = self._starts(n_keys)
+        row = np.repeat(np.arange(len(row_start) - 1), np.diff(row_start))
         return replace(
             self,
-            row_keys=tuple(key[is_first] for key in keys),
-            row_start=np.r_[0, np.cumsum(np.bincount(row, minlength=int(is_first.sum())))],
+            row_keys=tuple(key[is_first] for key in self.row_keys[:n_keys]),
+            row_start=row_start,
             answer_code=self.answer_code[np.lexsort((self.answer_code, row))],
             row_weight=None if self.row_weight is None else self.row_weight[is_first],
             row_group=None if self.row_group is None else self.row_group[is_first],
         )
+
+    def _starts(self, n_keys: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """(n_rows,) whether a row is the first with its first ``n_keys`` keys, and where the answers of these rows start."""
+        is_first = np.ones(self.n_rows, dtype=bool)
+        is_first[1:] = np.any([key[1:] != key[:-1] for key in self.row_keys[:n_keys]], axis=0)
+        return is_first, np.r_[self.row_start[:-1][is_first], self.row_start[-1]]
 
     def rows_of_item(self, position: int) -> NDArray[np.bool_]:
         """(n_rows,) rows with an answer to the item at ``position``."""
@@ -202,10 +206,8 @@ class ResponseData:
         """
         from seedtest_analytics.stats.irt import kernels
 
-        by_student = self if len(self.row_keys) == 1 else self.joined(1)
-        components: NDArray[np.int64] = kernels.item_components(
-            by_student.row_start, by_student.answer_code, self.n_items
-        )
+        _, student_start = self._starts(1)
+        components: NDArray[np.int64] = kernels.item_components(student_start, self.answer_code, self.n_items)
         return components
 
 
