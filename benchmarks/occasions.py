@@ -1,6 +1,6 @@
 """What growing students do to items, and what occasions change (docs/decisions/0049-occasions.md).
 
-    python -m benchmarks.occasions [--cohorts 4]
+    python -m benchmarks.occasions [--cohorts 4] [--data FOLDER]
 
 An occasion is a row of the calibration: one ability. Bank: cohorts of 300 students over 40 weeks
 (`seedtest_analytics.stats.simulate`), a tenth of 240 items anchors with their true parameters, the first answer of each student
@@ -16,11 +16,13 @@ import argparse
 import datetime as dt
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks._next_answer import FILES, SHARED, forward_in_time
 from seedtest_analytics.stats.irt.config import CalibrationConfig, ItemPriors, LogNormal, Normal
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.estimation import calibrate
@@ -130,7 +132,12 @@ def measures(made: Cohort, days: int | None) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cohorts", type=int, default=4)
-    seeds = FIRST_SEED + np.arange(parser.parse_args().cohorts)
+    parser.add_argument("--data", type=Path, default=SHARED, help="folder of the published logs")
+    arguments = parser.parse_args()
+    for name in FILES:
+        log = forward_in_time(name, arguments.data).answers
+        print(f"{name}: items explain {explained_by_items(log.item, log.day):.2f} of the variance of answering times")
+    seeds = FIRST_SEED + np.arange(arguments.cohorts)
     for name, make in (("bank", bank), ("course", course)):
         cohorts = [make(seed) for seed in seeds.tolist()]
         explained = np.mean([made.explained for made in cohorts])

@@ -25,7 +25,11 @@ from seedtest_analytics.stats.verification.probabilities import score_probabilit
 FIRST_WEEKS = 4
 SEED = 20261130
 Z_95 = 1.959964
-LEVELS = "SELECT user_id, week_start, level, se, change, change_se FROM ability_state"
+LEVELS = "SELECT user_id, week_start, level, se, change, change_se, answered_at FROM ability_state"
+ITEMS = """
+    SELECT f.week_start, i.item_id::bigint, i.b FROM mirt_item_params_history AS i INNER JOIN mirt_fit_meta AS f USING (run_id)
+    WHERE NOT i.is_anchor AND i.b IS NOT NULL
+"""
 TOPICS = "SELECT user_id, topic_id, week_start, ability, se, n_answers FROM ability_topic_state"
 GOALS = """
     SELECT user_id, week_start, (kpis ->> 'P')::float8 AS p, (kpis ->> 'P_projected')::float8 AS projected,
@@ -57,6 +61,7 @@ def main() -> None:
         topics(engine, chosen, truth(home, "student_topics"))
         goals(engine, weeks, chosen)
     change(engine, weeks)
+    items(engine, pd.read_parquet(home / "cohort" / "truth" / "items.parquet"))
 
 
 def connected_engine_of(server: EmbeddedPostgres) -> Engine:
@@ -82,7 +87,13 @@ def row(name: str, error: pd.Series, se: pd.Series, more: str = "") -> None:
 
 def levels(engine: Engine, weeks: pd.DataFrame) -> None:
     found = read(engine, LEVELS).merge(weeks, on=["user_id", "week_start"])
-    row("level", found["level"] - found["truth"], found["se"])
+    error = found["level"] - found["truth"]
+    row("level", error, found["se"])
+    end = pd.to_datetime(found["week_start"]).dt.tz_localize("UTC") + pd.Timedelta(days=7)
+    silent = (end - pd.to_datetime(found["answered_at"], utc=True)).dt.days
+    for name, keep in (("an answer in the week", silent < 7), ("silent for more than 56 days", silent > 56)):
+        if keep.any():
+            row(f"level, {name}", error[keep], found["se"][keep])
 
 
 def topics(engine: Engine, weeks: pd.DataFrame, deviations: pd.DataFrame) -> None:
@@ -99,7 +110,7 @@ def goals(engine: Engine, weeks: pd.DataFrame, chosen: pd.DataFrame) -> None:
     """P by the Normal formula beside the truth in the week of the goal's day."""
     at_goal = weeks.rename(columns={"week_start": "goal_week"})
     found = read(engine, GOALS).merge(at_goal, on=["user_id", "goal_week"])
-    found = found[found["week_start"].isin(set(chosen["week_start"]))]
+    found = found[found["week_start"].isin(set(chosen["week_start"]))].sort_values(["week_start", "user_id"])
     if found.empty:
         return
     given = scored(found["p"], found["truth"] >= found["target"])
@@ -126,6 +137,14 @@ def change(engine: Engine, weeks: pd.DataFrame) -> None:
     correlation = np.corrcoef(found["change"], happened)[0, 1]
     print(f"\nchange in two weeks: n {len(found):,}, bias {(found['change'] - happened).mean():+.3f}, ", end="")
     print(f"correlation with the change of the truth {correlation:.2f}")
+
+
+def items(engine: Engine, bank: pd.DataFrame) -> None:
+    """How far the difficulties of each week's calibration spread beside the true ones; 1 is right."""
+    found = read(engine, ITEMS).merge(bank.astype({"item_id": "int64"}), on="item_id")
+    print("slope of b on the true b, anchors left out:")
+    for week, of in found.groupby("week_start"):
+        print(week, round(float(np.polyfit(of["difficulty_logit"], of["b"], 1)[0]), 2))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 Numba keeps a compiled kernel until the module of the kernel changes. It does not look at the functions and constants that the
 kernel takes from other modules, so after an upgrade a kernel could go on with those of the release before. Here a kernel is
 kept while its module and all modules of the package that it imports are the same.
+
+Kernels copy arrays by loops. The assignment of an array to a slice compiles the texts of its possible errors as well, which takes
+seconds.
 """
 
 from __future__ import annotations

@@ -26,10 +26,10 @@ class Answers:
     """Answers with the fingerprint that names them (hexadecimal, 128 bits).
 
     ``data``: rows by student, number of the answer to the item, and occasion. ``users``: student ids (Arrow text); the first
-    row key of ``data`` is the position in it. ``filter``: the topic or
-    subject that the answers are limited to; None for all. ``occasion_days``: the length of an occasion; None where a student
-    has one ability for all answers. ``topics``: ids by the topic codes of ``data``; items without
-    a topic have the code after the last one. Empty where no item borrows from its topic.
+    row key of ``data`` is the position in it. ``filter``: the topic or subject that the answers are limited to; None for
+    all. ``occasion_days``: the length of an occasion; None where a student has one ability for all answers. ``topics``: ids
+    by the topic codes of ``data``; items without a topic have the code after the last one. Empty where no item borrows from
+    its topic.
     """
 
     data: ResponseData

@@ -3,6 +3,10 @@
 A calibration gives each row one ability. Over months an ability moves, and a row of months mixes the student of the first
 week with that of the last: answers then seem to depend less on ability than they do. With the population free and anchors
 fixed, that draws difficulties and abilities together. A row for each occasion keeps them apart.
+
+Rows of different weeks are compared by their items alone. That is right where the same items are answered all the time. Where
+items follow each other, as in a course, the students who stay would make its last items look easy. There a student needs one
+ability for all answers, because it is what links the items.
 """
 
 from __future__ import annotations
