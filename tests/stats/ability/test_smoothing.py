@@ -61,6 +61,32 @@ def test_levels_agree_with_the_posterior_by_brute_force(seed: int) -> None:
         assert levels.level_se[0] == pytest.approx(sd[k], abs=0.03)
 
 
+@pytest.mark.parametrize("n_topics", [2, 5, 12])
+def test_levels_and_topics_agree_with_one_matrix_of_all(n_topics: int) -> None:
+    """The same equations without elimination of topics: with 12 answers to 12 topics, all have one cell."""
+    random = np.random.default_rng(60 + n_topics)
+    h = Hyperparameters(level_variance=0.8, level_walk=0.02, topic_spread=0.9, topic_walk=0.0)
+    days, n = np.array([3.0, 17.0, 24.0]), 12
+    week, b, topic = np.sort(np.arange(n) % 3), random.normal(0, 1, n), np.arange(n) % n_topics
+    correct = random.integers(0, 2, n)
+    answers = Answers.of(np.zeros(n, int), np.arange(n), topic=topic, day=days[week], correct=correct)
+    found = smooth(run_filter(answers, h, items=KnownItems.of(np.ones(n), b, se_b=np.zeros(n))), [24.0 + 1e-9])
+    design = np.hstack([np.eye(3)[week], np.eye(n_topics)[topic]])
+    prior = np.zeros((3 + n_topics, 3 + n_topics))
+    prior[:3, :3] = np.linalg.inv(h.level_variance + h.level_walk * (np.minimum.outer(days, days) - days[0]))
+    prior[3:, 3:] = np.eye(n_topics) / h.topic_spread
+    mean, covariance = np.zeros(len(prior)), np.linalg.inv(prior)
+    for _ in range(60):
+        narrow = 1 / np.sqrt(1 + np.pi / 8 * np.einsum("ni,ij,nj->n", design, covariance, design))
+        p = 1 / (1 + np.exp(-narrow * (design @ mean - b)))
+        covariance = np.linalg.inv(prior + (design.T * (narrow * p * (1 - p))) @ design)
+        mean = mean + covariance @ (design.T @ (correct - p) - prior @ mean)
+    sd = np.sqrt(np.diag(covariance))
+    assert (found.levels.level[0], found.levels.level_se[0]) == pytest.approx((mean[2], sd[2]), abs=2e-3)
+    assert found.topics.deviation == pytest.approx(mean[3:][found.topics.topic], abs=2e-3)
+    assert found.topics.deviation_se == pytest.approx(sd[3:][found.topics.topic], abs=2e-3)
+
+
 def weekly_errors(cohort: Cohort, filtered: Filtered, weeks: int) -> tuple[Floats, Floats]:
     ends = 7.0 * np.arange(1, weeks + 1)
     levels = smooth(filtered, ends).levels
