@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.error
@@ -46,6 +47,13 @@ STATUS = "{ runsOrError { ... on Runs { results { runId status } } } }"
 def test_the_file_is_valid() -> None:
     schemas = Path(check_jsonschema.__file__).parent / "builtin_schemas" / "vendor"
     jsonschema.validate(COMPOSE, json.loads((schemas / "compose-spec.json").read_text()))
+
+
+def test_foreign_images_are_pinned() -> None:
+    (base,) = re.findall(r"^ARG BASE_IMAGE=(.*)$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    foreign = {name: service["image"] for name, service in SERVICES.items() if name not in OURS}
+    for name, image in {"base": base, **foreign}.items():
+        assert re.fullmatch(r"[a-z/]+:[\w.-]+@sha256:[0-9a-f]{64}", image), name
 
 
 @pytest.mark.parametrize("name", OURS)

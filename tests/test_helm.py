@@ -1,17 +1,21 @@
 """The values for Dagster's own chart make the instance and the pods of the manifests.
 
-The chart itself is not here. What its templates make of the values is restated in `instance_of` and `chart`.
+No package registry has the chart, so `stand_in` restates what its templates make of the values. Where the folder of an
+unpacked chart is in `SEEDTEST_DAGSTER_CHART` and `helm` is installed, every test runs on the chart's own output, too.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster_postgres import PostgresEventLogStorage
 
 from seedtest_analytics.dagster_private import process_config, resolve_to_config_type
@@ -25,6 +29,12 @@ USER_CODE = VALUES["dagster-user-deployments"]
 NAME = VALUES["global"]["fullnameOverride"]
 OWN_NAMES = {"instance_config_map", "env_secrets", "postgres_password_secret", "volumes"}
 """Of the launcher: the chart's ConfigMap, and a password in place of a URL."""
+RELEASE = "dagster"
+IMMEDIATE = {
+    "module": "dagster._core.run_coordinator.sync_in_memory_run_coordinator",
+    "class": "SyncInMemoryRunCoordinator",
+}
+"""What the chart takes where its run coordinator is off: no queue."""
 
 
 def _snake(values: dict[str, Any]) -> dict[str, Any]:
@@ -34,8 +44,11 @@ def _snake(values: dict[str, Any]) -> dict[str, Any]:
 def instance_of(values: dict[str, Any]) -> dict[str, Any]:
     """The chart's dagster.yaml without its storage."""
     daemon = values["dagsterDaemon"]
+    coordinator = daemon["runCoordinator"]
+    queue = coordinator["config"]["customRunCoordinator"] if coordinator["enabled"] else IMMEDIATE
     retention = {name: _snake(part) for name, part in _snake(values["retention"]).items() if name != "enabled"}
     made = {
+        "run_coordinator": queue,
         "run_launcher": LAUNCHER,
         "compute_logs": values["computeLogManager"]["config"]["customComputeLogManager"],
         "run_monitoring": _snake(daemon["runMonitoring"]),
@@ -44,20 +57,37 @@ def instance_of(values: dict[str, Any]) -> dict[str, Any]:
         "telemetry": values["telemetry"],
         "retention": retention,
     }
-    assert not daemon["runCoordinator"]["enabled"]
     assert not daemon["runRetries"]["enabled"]
     assert not made.keys() & values["additionalInstanceConfig"].keys(), "a key would be there twice"
     return made | values["additionalInstanceConfig"]
 
 
-def test_the_instance_of_the_chart_is_that_of_the_manifests() -> None:
-    made = instance_of(VALUES)
+def _configuration(name: str, data: dict[str, str]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "seedtest"}, "data": data}
+
+
+def _is_part_of(part: Any, whole: Any) -> bool:
+    """Whether the chart only adds keys of its own defaults."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(key in whole and _is_part_of(value, whole[key]) for key, value in part.items())
+    return bool(part == whole)
+
+
+def test_the_instance_of_the_chart_is_that_of_the_manifests(made: list[dict[str, Any]]) -> None:
+    (text,) = (m["data"]["dagster.yaml"] for m in made if m["metadata"]["name"] == f"{NAME}-instance")
+    instance = yaml.safe_load(text)
     wanted = {key: value for key, value in INSTANCE.items() if key != "storage"}
-    assert {k: v for k, v in made.items() if k != "run_launcher"} == {
-        k: v for k, v in wanted.items() if k != "run_launcher"
+    for key in wanted.keys() - {"run_launcher"}:
+        assert _is_part_of(wanted[key], instance[key]), key
+    assert instance.keys() - wanted.keys() <= {"run_coordinator", "scheduler"} | {
+        f"{name}_storage" for name in ("schedule", "run", "event_log")
     }
-    own, manifests = LAUNCHER["config"], wanted["run_launcher"]["config"]
-    assert (LAUNCHER["module"], LAUNCHER["class"]) == (
+    # Limits of the platform's concurrency are those of the queue. Dagster refuses limits at two places.
+    assert instance["run_coordinator"]["class"] == QueuedRunCoordinator.__name__
+    assert not instance["run_coordinator"]["config"]
+    launcher = instance["run_launcher"]
+    own, manifests = launcher["config"], wanted["run_launcher"]["config"]
+    assert (launcher["module"], launcher["class"]) == (
         wanted["run_launcher"]["module"],
         PlatformK8sRunLauncher.__name__,
     )
@@ -141,31 +171,76 @@ def _pod(values: dict[str, Any], account: str, *, command: list[str], environmen
     }
 
 
-def chart(values: dict[str, Any]) -> list[dict[str, Any]]:
-    """The chart's Deployments, as far as the overlay patches them."""
+def _rights(account: str) -> list[dict[str, Any]]:
+    """What the chart and its subchart let an account do."""
+    api = "rbac.authorization.k8s.io"
+    name = f"{NAME}-{account}"
+    rule = {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete"]}
+    return [
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "Role",
+            "metadata": {"name": name, "namespace": "seedtest"},
+            "rules": [rule],
+        },
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": name, "namespace": "seedtest"},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "seedtest"}],
+            "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
+        },
+    ]
+
+
+def stand_in(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """The chart's manifests, as far as the overlay and the tests look at them."""
     password = {"secretKeyRef": {"name": values["global"]["postgresqlSecretName"], "key": "postgresql-password"}}
     environment: list[Any] = [{"name": "DAGSTER_PG_PASSWORD", "valueFrom": password}]
     account = values["serviceAccount"]["name"]
     webserver, daemon, (code,) = values["dagsterWebserver"], values["dagsterDaemon"], USER_CODE["deployments"]
     current = {"name": "DAGSTER_CURRENT_IMAGE", "value": "{repository}:{tag}".format(**code["image"])}
     pods = {
-        "dagster-webserver": (webserver, account, environment),
+        f"{RELEASE}-{webserver['nameOverride']}": (webserver, account, environment),
         f"{NAME}-daemon": (daemon, account, environment + daemon["env"]),
         f"{NAME}-{code['name']}": (code, USER_CODE["serviceAccount"]["name"], [current, *environment]),
     }
-    made = []
+    made = [_configuration(f"{NAME}-instance", {"dagster.yaml": yaml.safe_dump(instance_of(values))})]
     for name, (own, own_account, variables) in pods.items():
         labels = own.get("deploymentLabels", {"deployment": own.get("name", "")})
         pod = _pod(own, own_account, command=["/bin/bash"], environment=variables)
-        if own is webserver:
-            pod["automountServiceAccountToken"] = True
+        pod["automountServiceAccountToken"] = True
+        if own is not code:
+            pod["initContainers"] = [{"name": "check-db-ready", "image": "docker.io/library/postgres:14.6"}]
         made.append(_deployment(name, labels, pod, pod_labels=own["labels"]))
+    for own, name in ((values, account), (USER_CODE, USER_CODE["serviceAccount"]["name"])):
+        made += _rights(name) if own["rbacEnabled"] else []
     return made
 
 
+def _of_the_chart(folder: str) -> list[dict[str, Any]]:
+    """By Helm. Its check of the values needs the schemas of Kubernetes from the network."""
+    values = DEPLOY / "helm" / "values.yaml"
+    command = ["helm", "template", RELEASE, folder, "--namespace", "seedtest", "--values", values]
+    done = subprocess.run([*command, "--skip-schema-validation"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+@pytest.fixture(params=["stand-in", pytest.param("chart", marks=pytest.mark.slow)])
+def made(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """The manifests that the chart makes of the values."""
+    if request.param == "stand-in":
+        return stand_in(VALUES)
+    folder = os.environ.get("SEEDTEST_DAGSTER_CHART")
+    if not folder or not shutil.which("helm"):
+        pytest.skip("needs `helm`, and the folder of Dagster's chart in SEEDTEST_DAGSTER_CHART")
+    return _of_the_chart(folder)
+
+
 @pytest.fixture
-def overlay(tmp_path: Path) -> list[dict[str, Any]]:
-    """The manifests of the overlay with the stand-in for the chart."""
+def overlay(tmp_path: Path, made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The manifests of the overlay."""
     shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes")
     shutil.copytree(DEPLOY / "helm", tmp_path / "helm")
     path = tmp_path / "helm" / "kustomization.yaml"
@@ -173,7 +248,7 @@ def overlay(tmp_path: Path) -> list[dict[str, Any]]:
     del kustomization["helmCharts"]
     kustomization["resources"].append("chart.yaml")
     path.write_text(yaml.safe_dump(kustomization))
-    (tmp_path / "helm" / "chart.yaml").write_text(yaml.safe_dump_all(chart(VALUES)))
+    (tmp_path / "helm" / "chart.yaml").write_text(yaml.safe_dump_all(made))
     return rendered(tmp_path / "helm")
 
 
@@ -181,7 +256,9 @@ def test_the_overlay_is_valid_and_the_deployments_are_the_charts(overlay: list[d
     for manifest in overlay:
         validate(manifest)
     assert set(pods_of(overlay)) == {"seedtest-migrate", "dagster-webserver", f"{NAME}-daemon", f"{NAME}-seedtest"}
-    assert [m["metadata"]["name"] for m in overlay if m["kind"] in ("Service", "ConfigMap")] == ["seedtest-environment"]
+    names = {m["metadata"]["name"] for m in overlay}
+    assert "seedtest-environment" in names
+    assert not names & {"seedtest-workspace", "seedtest-instance", "seedtest-daemon"}
 
 
 def test_only_the_daemon_launches_and_pods_have_least_rights(overlay: list[dict[str, Any]]) -> None:
@@ -196,9 +273,13 @@ def test_only_the_daemon_launches_and_pods_have_least_rights(overlay: list[dict[
         "dagster-webserver",
         f"{NAME}-daemon",
     ]
+    # The manifests' own rights are all there are.
+    wanted = {m["metadata"]["name"] for m in rendered(DEPLOY / "kubernetes") if m["kind"] == "RoleBinding"}
+    assert {m["metadata"]["name"] for m in overlay if m["kind"] == "RoleBinding"} == wanted
     images = set()
     for pod in pods.values():
         assert_least_rights(pod)
+        assert "initContainers" not in pod, "an image that is not the platform's"
         images |= {container["image"] for container in pod["containers"]}
     assert images == {literals()["SEEDTEST_IMAGE"]}
     (code,) = pods[f"{NAME}-seedtest"]["containers"]
