@@ -218,6 +218,7 @@ def _owner_codes(
         "sequence 3": (2, answers.item),
         "sequence 4": (3, answers.item),
         "item and results": (kernels.FIRST_RESULTS, answers.item),
+        "item and counts": (kernels.TOPIC_COUNTS, answers.item),
         "pause of student": (kernels.STUDENT_PAUSE, answers.student),
         "repeated result of student": (kernels.REPEATED_RESULT, answers.student),
     }[owner]

@@ -19,6 +19,7 @@ Owner = Literal[
     "sequence 3",
     "sequence 4",
     "item and results",
+    "item and counts",
     "results",
     "pause in topic",
     "pause of item",
@@ -36,8 +37,9 @@ class Effect:
     rate a day instead.
 
     A repeat is a student's item. A sequence is an item after a given item, answered right or wrong, that was met one, two,
-    three or four answers before. Results are the last five of the student, with an item the last three. A pause is the time
-    since the last answer in the topic, to the item or of the student, by factors of e; in the first two with its result.
+    three or four answers before. Results are the last five of the student, with an item the last three. Counts are the
+    student's right and wrong answers in the topic, up to nine of each. A pause is the time since the last answer in the
+    topic, to the item or of the student, by factors of e; in the first two with its result.
 
     Raises AbilityDataError for another owner or loading, or a negative number.
     """
@@ -64,9 +66,11 @@ EFFECTS: dict[str, Effect] = {
     "topic after wrong answers": Effect("topic", "wrong in topic", variance=0.003),
     "pause in the topic": Effect("pause in topic", variance=0.002),
     "discrimination": Effect("item", "logit", variance=0.05),
+    "item of these weeks": Effect("item", variance=0.05, fade=0.02),
     "item after a right answer": Effect("item", "last", variance=0.05),
     "item after a right answer in the topic": Effect("item", "last in topic", variance=0.05),
     "item after results": Effect("item and results", variance=0.05),
+    "item after answers in the topic": Effect("item and counts", variance=0.05),
     "pause of the item": Effect("pause of item", variance=0.02),
     "item after an item": Effect("sequence", variance=0.1),
     "item two after an item": Effect("sequence 2", variance=0.1),

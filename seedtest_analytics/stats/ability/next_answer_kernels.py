@@ -29,8 +29,8 @@ PAUSE_SUM, PAUSE_WEIGHT = range(2)
 N_FEATURES = 24
 LOGIT, TOPIC_RIGHT, TOPIC_WRONG, LAST, LAST_IN_TOPIC, HAS_REPEAT, FORM = 1, 2, 3, 6, 7, 17, 20
 """Features that are loadings of effects too."""
-N_CONTEXTS = 10
-FIRST_RESULTS, LAST_RESULTS, TOPIC_PAUSE, ITEM_PAUSE, STUDENT_PAUSE, REPEATED_RESULT = range(4, 10)
+N_CONTEXTS = 11
+FIRST_RESULTS, LAST_RESULTS, TOPIC_PAUSE, ITEM_PAUSE, STUDENT_PAUSE, REPEATED_RESULT, TOPIC_COUNTS = range(4, 11)
 """Columns of the contexts; the first four are sequences by lag."""
 MEAN, VARIANCE, SEEN = range(3)
 """Columns of an effect."""
@@ -44,6 +44,8 @@ _LONGEST_PAUSE = 1800.0
 _DAY = 86400.0
 _PAUSES = 64
 """More bins than pauses have."""
+_MOST = 10
+"""Counts of answers in a topic from 9 on are one context."""
 NEW_STUDENT = [-1.0] * (N_RESULTS + N_ITEMS + 1) + [_NEVER, 0.0, 0.0, 0.0, 0.0]
 NEW_PAIR = [0.0, 0.0, -1.0, _NEVER]
 NEW_ITEM = [_USUAL_LOG_SECONDS * _USUAL_WEIGHT, _USUAL_WEIGHT]
@@ -170,6 +172,7 @@ def _fill_contexts(row, own, of_topic, of_item, now) -> None:
     row[ITEM_PAUSE] = 3 * _pause_bin(now, of_item[TIME]) + int(of_item[CORRECT]) + 1
     row[STUDENT_PAUSE] = _pause_bin(now, own[LAST_TIME])
     row[REPEATED_RESULT] = int(of_item[CORRECT])
+    row[TOPIC_COUNTS] = _MOST * min(int(of_topic[RIGHT]), _MOST - 1) + min(int(of_topic[WRONG]), _MOST - 1)
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH)

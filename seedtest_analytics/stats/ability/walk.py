@@ -68,8 +68,8 @@ def walk_forward(
 def split_by_student(answers: Answers, *, peers: Peers, n_folds: int = 2) -> Iterator[Block]:
     """Predict the students of each fold, every method fitted to the students of the other folds.
 
-    The other folds' answers come first, whenever they were given: so students are new and items are known. ``rows`` are
-    rows of ``answers``.
+    The other folds' answers come first, whenever they were given: so students are new and items are known. Items do not
+    drift, because there is no time between the two. ``rows`` are rows of ``answers``.
 
     Args:
         answers: in the order of time.
@@ -91,7 +91,7 @@ def split_by_student(answers: Answers, *, peers: Peers, n_folds: int = 2) -> Ite
         order = np.r_[np.flatnonzero(~is_test), rows]
         delay = float(answers.day[-1] - answers.day[0])
         seen = replace(answers.take(order), day=answers.day[order] + delay * is_test[order])
-        fitted = fit_hyperparameters(known).hyperparameters
+        fitted = replace(fit_hyperparameters(known).hyperparameters, item_walk=0.0)
         block = _predicted(seen, np.arange(len(order)) < len(known), fitted=fitted, peers=peers)
         yield replace(block, rows=rows)
 
