@@ -59,16 +59,12 @@ def install_wheel(folder: Path) -> Path:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder / "dist"]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = (folder / "dist").glob("*.whl")
-    locked = folder / "locked.txt"
-    export = [uv(), "export", "--frozen", "--no-dev", "--no-emit-project", "--no-hashes", "--output-file", locked]
-    subprocess.run(export, cwd=ROOT, check=True, capture_output=True)
-    subprocess.run([uv(), "venv", "--python", sys.executable, folder / "venv"], check=True, capture_output=True)
-    install = [uv(), "pip", "install", "--python", folder / "venv", "--no-deps", "--requirements", locked, wheel]
-    environment = os.environ | {"RPY2_CFFI_MODE": "ABI"}
-    # The packages are in uv's cache, because `make test` has installed them. A machine without that cache has a network.
-    done = subprocess.run([*install, "--offline"], env=environment, capture_output=True, check=False)
-    if done.returncode:
-        subprocess.run(install, env=environment, check=True, capture_output=True)
+    environment = os.environ | {"RPY2_CFFI_MODE": "ABI", "UV_PROJECT_ENVIRONMENT": str(folder / "venv")}
+    locked = [uv(), "sync", "--frozen", "--no-default-groups", "--no-install-project", "--python", sys.executable]
+    # By the lock's addresses uv finds in its cache what `make test` has installed, also without a network.
+    subprocess.run(locked, cwd=ROOT, env=environment, check=True, capture_output=True)
+    install = [uv(), "pip", "install", "--python", folder / "venv", "--no-deps", "--offline", wheel]
+    subprocess.run(install, check=True, capture_output=True)
     return folder / "venv" / "bin" / "seedtest"
 
 
