@@ -31,6 +31,12 @@ def is_ours(path: Path) -> bool:
     return found.st_uid in (os.geteuid(), 0) and stat.S_ISREG(found.st_mode) and not found.st_mode & stat.S_IWOTH
 
 
+def is_our_folder(path: Path) -> bool:
+    """Whether only this user or root can have put something into a folder, or a link in its place."""
+    link, found = path.lstat(), path.stat()
+    return {link.st_uid, found.st_uid} <= {os.geteuid(), 0} and not found.st_mode & stat.S_IWOTH
+
+
 class AtomicFolder:
     """A folder whose files are written completely or not at all, and which the first file creates.
 

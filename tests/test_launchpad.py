@@ -48,6 +48,20 @@ def test_no_resource_has_a_field_in_any_jobs_run_configuration(jobs: list[dg.Job
     assert {path for path in found if path[0:1] == ("resources",) and len(path) > 3} == set()
 
 
+@pytest.mark.parametrize("executor", ["in_process", "multiprocess", "k8s"])
+def test_a_run_chooses_no_process_and_no_pod(executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside its options, a run sets the level and the name of the log and nothing else."""
+    monkeypatch.setenv("SEEDTEST_EXECUTOR", executor)
+    for job in build_definitions().get_repository_def().get_all_jobs():
+        found = {path for path, _ in types_below(job.run_config_schema.config_type)}
+        others = {path for path in found if path[:1] not in ((), ("ops",), ("resources",))}
+        assert {path for path in others if len(path) > 2} <= {
+            ("loggers", "console", "config"),
+            ("loggers", "console", "config", "log_level"),
+            ("loggers", "console", "config", "name"),
+        }
+
+
 def test_no_option_reads_the_environment(jobs: list[dg.JobDefinition]) -> None:
     """Dagster offers `{env: NAME}` for texts, numbers and flags; then a run shows any variable of the process."""
     found = {path for job in jobs for path, _ in types_below(job.run_config_schema.config_type)}

@@ -199,7 +199,8 @@ def configure(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
-    use_home(home)
+    source = context.get_parameter_source("home")
+    use_home(home, is_chosen=source is not None and source.name != "DEFAULT")
     use_settings(settings or (), os.environ)
     for_process(context.invoked_subcommand)
     sweep()

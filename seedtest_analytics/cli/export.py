@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -154,7 +155,10 @@ WRITERS = {"csv": write_csv, "parquet": write_parquet, "xlsx": write_xlsx}
 def _private(path: Path) -> int:
     """A file that only its owner reads: it holds results of students. Raises typer.BadParameter."""
     try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # An earlier file keeps its mode.
+            os.fchmod(descriptor, 0o600)
+        return descriptor
     except OSError as error:
         raise typer.BadParameter(f"{path}: cannot be written: {error.strerror}; name another file with --out") from None
 

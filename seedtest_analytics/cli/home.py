@@ -8,13 +8,24 @@ import sys
 from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 
-from seedtest_analytics.private_files import is_ours, make_private
+from seedtest_analytics.private_files import is_our_folder, is_ours, make_private
 
 SETTINGS_FILE = "settings.env"
 
 
-def use_home(home: Path) -> None:
-    """Make ``home`` the Dagster home of the process. Its kept settings apply where the environment has none."""
+def use_home(home: Path, *, is_chosen: bool = True) -> None:
+    """Make ``home`` the Dagster home of the process. Its kept settings apply where the environment has none.
+
+    A home that nobody has chosen is below the working folder, which may be a stranger's. Raises DevServerError if it is:
+    the stranger's database would get the data, and the programs of the stranger's cache would run.
+    """
+    if not is_chosen and home.exists() and not is_our_folder(home):
+        from seedtest_analytics.instance_home import DevServerError
+
+        raise DevServerError(
+            f"another OS user may have written {home.resolve()}, which is the home only because it is in this folder: name "
+            "your own home with --home or DAGSTER_HOME"
+        )
     os.environ["DAGSTER_HOME"] = str(home.resolve())
     for name, value in kept_settings(home).items():
         os.environ.setdefault(name, value)

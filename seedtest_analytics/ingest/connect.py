@@ -246,8 +246,9 @@ def _write(
 
 def _cursor_type(connection: Connection, mapping: ConnectMapping) -> str:
     kind = f"SELECT pg_typeof(s.{quoted(mapping.cursor)})::text"
-    query = f"{kind} FROM (SELECT) AS one LEFT JOIN {mapping.relation} AS s ON true LIMIT 1"
-    return str(connection.execute(text(_literal(query))).scalar_one())
+    query = f"{kind} FROM (SELECT) AS one LEFT JOIN {mapping.relation} AS s ON true LIMIT :one"
+    # A statement with parameters is one statement: the mapping cannot end the transaction that only reads.
+    return str(connection.execute(text(_literal(query, keep=":one")), {"one": 1}).scalar_one())
 
 
 def _statement(mapping: ConnectMapping, *, kind: str, since: str | None) -> tuple[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from seedtest_analytics.ingest.encodings import guessed_encoding
 from seedtest_analytics.ingest.errors import LoadError
+from seedtest_analytics.ingest.expansion import Allowance
 from seedtest_analytics.ingest.text_rule import FORBIDDEN_CHARACTERS, MAX_TEXT_CHARACTERS
 
 Mode = Literal["bulk", "delta"]
@@ -45,7 +46,6 @@ REMEDIES = {
 """Reasons are a column and one of these words: classSourcedId_unknown."""
 _STATUSES = {"": ACTIVE, "active": ACTIVE, "inactive": REMOVED, "tobedeleted": REMOVED}
 _FORBIDDEN = re.compile(FORBIDDEN_CHARACTERS)
-_MAX_FILE_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,7 @@ def _reader(path: Path) -> Callable[[str], bytes]:
 
     def read(name: str) -> bytes:
         entry = inside[name]
-        if entry.file_size > _MAX_FILE_BYTES:
-            raise LoadError(f"{path.name}: {name} unpacks to {entry.file_size:,} bytes, which no roster does")
+        Allowance(path, path.name).take(entry.file_size)
         with ZipFile(path) as archive:
             return archive.read(entry)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,15 +23,19 @@ from seedtest_analytics.ingest.cells import cell_text
 from seedtest_analytics.ingest.csv_text import packing_of
 from seedtest_analytics.ingest.encodings import guessed_encoding
 from seedtest_analytics.ingest.errors import LoadError
+from seedtest_analytics.ingest.expansion import Allowance
 from seedtest_analytics.ingest.formats import Format, Source, format_of
 from seedtest_analytics.ingest.json_rows import begins_like_json, flat, json_objects
 from seedtest_analytics.ingest.sources import column_names
 
 BATCH_ROWS = 65_536
-MAX_EXPANSION = 200
-"""An archive that unpacks to more than this many times its size is refused."""
+MAX_CELLS = 50_000_000
+"""Cells of a workbook: its reader takes memory for each cell of the rectangle, also for empty ones."""
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _WORKBOOK_PARTS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
+_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
+_CELL = re.compile(rb'<c\b[^>]{0,99}?\br="([A-Z]{1,3})(\d{1,7})"')
+_CELL_BYTES = 128
 _COPY_BYTES = 1 << 20
 
 
@@ -47,20 +52,25 @@ def unpack(paths: list[Path], folder: Path, *, sheet: str | None = None) -> Unpa
     """Unpack what is not CSV or Parquet into ``folder``. Raises :class:`LoadError` with file, cause and remedy."""
     found = Unpacked()
     for path in paths:
-        _unpack_one(path, path.name, folder=folder, sheet=sheet, found=found)
+        _unpack_one(path, path.name, folder=folder, sheet=sheet, found=found, allowance=Allowance(path, path.name))
     return in_our_columns(found, folder)
 
 
-def _unpack_one(path: Path, name: str, *, folder: Path, sheet: str | None, found: Unpacked) -> None:
+def _unpack_one(
+    path: Path, name: str, *, folder: Path, sheet: str | None, found: Unpacked, allowance: Allowance
+) -> None:
     with path.open("rb") as file:
         magic = file.read(4)
     target = folder / f"{len(found.names)}.parquet"
     if magic == _OLE or (magic == _ZIP and _is_workbook(path)):
+        if magic == _ZIP:
+            _check_workbook(path, name, allowance=allowance)
         write_texts(target, _workbook_rows(path, name, sheet=sheet, notes=found.notes))
         found.names[target] = name
     elif magic == _ZIP:
-        for member in _members(path, name, folder=folder / f"zip{len(found.names)}"):
-            _unpack_one(member, f"{name}/{member.name}", folder=folder, sheet=sheet, found=found)
+        inside = Path(tempfile.mkdtemp(prefix="zip", dir=folder))
+        for member in _members(path, name, folder=inside, allowance=allowance):
+            _unpack_one(member, f"{name}/{member.name}", folder=folder, sheet=sheet, found=found, allowance=allowance)
     elif begins_like_json(path):
         found.json.add(path)
         found.names[path] = name
@@ -76,7 +86,33 @@ def _is_workbook(path: Path) -> bool:
         return False
 
 
-def _members(path: Path, name: str, *, folder: Path) -> Iterator[Path]:
+def _check_workbook(path: Path, name: str, *, allowance: Allowance) -> None:
+    """Raises :class:`LoadError` for a workbook that would use up the memory."""
+    with zipfile.ZipFile(path) as archive:
+        allowance.take(sum(entry.file_size for entry in archive.infolist()))
+        sheets = [entry for entry in archive.infolist() if _SHEET.fullmatch(entry.filename)]
+        for sheet in sheets:
+            rows, columns, end = 0, 0, b""
+            with archive.open(sheet) as file:
+                while chunk := file.read(_COPY_BYTES):
+                    for letters, number in _CELL.findall(end + chunk):
+                        rows, columns = max(rows, int(number)), max(columns, _column_number(letters))
+                    end = chunk[-_CELL_BYTES:]
+            if rows * columns > MAX_CELLS:
+                raise LoadError(
+                    f"{name}: a sheet has {rows:,} rows and {columns:,} columns, more than {MAX_CELLS:,} cells; save its rows "
+                    "as CSV"
+                )
+
+
+def _column_number(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - ord("A") + 1
+    return number
+
+
+def _members(path: Path, name: str, *, folder: Path, allowance: Allowance) -> Iterator[Path]:
     """The files of an archive, extracted under their base names; hidden files are left out."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -87,9 +123,7 @@ def _members(path: Path, name: str, *, folder: Path) -> Iterator[Path]:
                 and not PurePosixPath(entry.filename).name.startswith((".", "__"))
                 and "__MACOSX" not in entry.filename
             ]
-            size = sum(entry.file_size for entry in entries)
-            if size > MAX_EXPANSION * max(path.stat().st_size, _COPY_BYTES):
-                raise LoadError(f"{name}: unpacks to {size:,} bytes, which no log does; unpack it yourself")
+            allowance.take(sum(entry.file_size for entry in entries))
             for number, entry in enumerate(entries):
                 target = folder / str(number) / PurePosixPath(entry.filename).name
                 target.parent.mkdir(parents=True)
@@ -216,7 +250,7 @@ def write_texts(path: Path, rows: Iterator[Mapping[str, str | None]]) -> None:
         if writer is None:
             names = list(dict.fromkeys(name for row in batch for name in row))
             writer = pq.ParquetWriter(path, pa.schema([(name, pa.string()) for name in names or ["(nothing)"]]))
-        columns = [pa.array([row.get(name) for row in batch], pa.string()) for name in writer.schema.names]
+        columns = [_texts([row.get(name) for row in batch]) for name in writer.schema.names]
         writer.write_table(pa.Table.from_arrays(columns, schema=writer.schema))
         batch.clear()
 
@@ -227,3 +261,12 @@ def write_texts(path: Path, rows: Iterator[Mapping[str, str | None]]) -> None:
     flush()
     assert writer is not None
     writer.close()
+
+
+def _texts(values: list[str | None]) -> pa.Array:
+    """Half a surrogate pair, which JSON can have, becomes bytes that are not UTF-8; the reader rejects their row."""
+    try:
+        return pa.array(values, pa.string())
+    except UnicodeEncodeError:
+        raw = [None if value is None else value.encode("utf-8", "surrogatepass") for value in values]
+        return pa.array(raw, pa.binary()).cast(pa.string(), safe=False)

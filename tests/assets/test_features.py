@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 import random
+import string
 from collections import defaultdict
 from decimal import ROUND_HALF_UP, Decimal
 from statistics import mean, median
@@ -22,8 +23,10 @@ from seedtest_analytics.partitions import DAY, instant_of, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.tables.features import features_topic_daily as table
 from tests._database import empty_tables, execute, rows_of, snapshot
+from tests._exams import Exam, question, store
 from tests.assets._cohort import random_cohort, store_abilities, store_attempts
 from tests.assets._kpi_reference import Ability, Attempt, clamp
+from tests.assets.attempts.test_sync import sync
 
 UTC = dt.UTC
 LAST = dt.date(2026, 3, 15)
@@ -257,3 +260,13 @@ def test_the_asset_reports_rows_of_every_day_and_reconciles(database: Engine, da
     }
     assert all(check.passed for check in result.get_asset_check_evaluations())
     assert len(stored(database)) == {3: 3, 1: 2}[days]
+
+
+def test_a_long_topic_of_one_student_does_not_stop_the_day_of_all(database: Engine) -> None:
+    """8,000 characters that do not compress are more than an index takes; the old code publishes no row of the day."""
+    rng = random.Random(1)
+    long = "".join(rng.choice(string.ascii_letters + string.digits) for _ in range(8_000))
+    store(database, Exam((question(1, topic="algebra"),), user_id="lee"), Exam((question(2, topic=long),)))
+    sync(database)
+    compute(database, dt.date(2026, 1, 5), dt.date(2026, 1, 5), include_theta=False)
+    assert [row["user_id"] for row in rows_of(database, "SELECT user_id FROM features_topic_daily")] == ["lee"]

@@ -168,3 +168,16 @@ def test_oneroster_results_equal_the_table_and_lead_to_their_class(
     assert path.read_bytes() != first
     with zipfile.ZipFile(path) as archive:
         assert len(archive.read("results.csv").splitlines()) == 1
+
+
+@pytest.mark.parametrize("format_", ["csv", "parquet", "xlsx", "oneroster"])
+def test_an_earlier_file_that_all_could_read_becomes_private(
+    seedtest: Seedtest, database: Engine, rows: Path, format_: str
+) -> None:
+    out = rows / f"kpis.{format_}"
+    out.touch()
+    out.chmod(0o644)
+    url = database.url.render_as_string(hide_password=False)
+    code, output = seedtest("export", "--format", format_, "--out", str(out), DATABASE_URL=url)
+    assert code == 0, output
+    assert out.stat().st_mode & 0o077 == 0

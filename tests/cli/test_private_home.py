@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from seedtest_analytics.cli import app
 from seedtest_analytics.cli.home import kept_settings, use_home
 from seedtest_analytics.instance_home import DevServerError, _write_instance_file
 from seedtest_analytics.private_files import is_ours, make_private
@@ -64,6 +65,33 @@ def test_no_variable_but_a_setting_is_taken_from_a_home(
     error = capsys.readouterr().err
     assert name in error
     assert "/stranger" not in error
+
+
+@needs_root
+@pytest.mark.parametrize("kind", ["folder", "link", "writable"])
+def test_the_home_in_a_strangers_folder_is_not_used(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the old code the stranger's cached programs run, and the stranger's database gets the data."""
+    home, other = tmp_path / ".dagster", tmp_path / "other"
+    other.mkdir()
+    if kind == "link":
+        home.symlink_to(other)
+    else:
+        home.mkdir()
+    if kind == "writable":
+        home.chmod(0o777)
+    else:
+        os.lchown(home, STRANGER, STRANGER)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setattr("sys.argv", ["seedtest", "status"])
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 1
+    assert "name your own home with --home or DAGSTER_HOME" in " ".join(capsys.readouterr().err.split())
+    assert "DAGSTER_HOME" not in os.environ
+    assert not list(home.iterdir())
 
 
 @needs_root

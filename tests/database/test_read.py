@@ -156,3 +156,11 @@ def test_packed_records_become_columns(connection: Connection) -> None:
     assert (columns["a"].dtype, columns["b"].dtype) == (np.int32, np.int64)
     none = unpacked(copy_to_arrow(connection, text("SELECT NULL::bytea AS records"))["records"], types=types)
     assert {name: (len(c), c.dtype) for name, c in none.items()} == {"a": (0, np.int32), "b": (0, np.int64)}
+
+
+def test_line_breaks_in_more_than_a_megabyte_are_part_of_the_text(connection: Connection) -> None:
+    """A reader of CSV cuts its blocks at them: the old code raises an error that quotes the row."""
+    query = "SELECT n, 'user-' || n || chr(10) || repeat('b', 60) AS word FROM generate_series(1, 20000) AS n"
+    rows = copy_to_arrow(connection, text(query))
+    assert rows["word"].to_pylist() == [f"user-{n}\n{'b' * 60}" for n in rows["n"].to_pylist()]
+    assert rows.nbytes > 1 << 20

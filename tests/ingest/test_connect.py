@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from seedtest_analytics.build import build_definitions
 from seedtest_analytics.cli.connect import connect_command
 from seedtest_analytics.ingest import LoadError
-from seedtest_analytics.ingest.connect import read_mapping
+from seedtest_analytics.ingest.connect import ConnectMapping, extract_rows, read_mapping
 from seedtest_analytics.ingest.item_numbers import number_of
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.schedules.connections import connection_sensor
@@ -248,3 +248,16 @@ def test_the_daemon_quarantines_bad_rows_and_names_a_source_that_fails(
 def test_without_a_mapping_there_is_no_sensor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEEDTEST_CONNECT_MAPPING", raising=False)
     assert not any(sensor.name == "connection_sensor" for sensor in build_definitions().sensors or [])
+
+
+def test_the_query_of_a_mapping_cannot_end_the_transaction_that_only_reads(school: Engine, tmp_path: Path) -> None:
+    """On the old code the table is made, although the mapping is refused afterwards."""
+    query = (
+        "SELECT 1 AS c) AS s ON true LIMIT 1; COMMIT; CREATE TABLE school.taken (n int); "
+        "SELECT 'integer' FROM (SELECT) AS one LEFT JOIN (SELECT 1 AS c"
+    )
+    columns = dict.fromkeys(("user_id", "item_id", "correct", "completed_at"), "c")
+    mapping = ConnectMapping.model_validate({"query": query, "cursor": "c", "columns": columns})
+    with pytest.raises(LoadError, match="the source refuses the mapping"):
+        extract_rows(school, mapping, since=None, path=tmp_path / "rows.parquet")
+    assert rows_of(school, "SELECT to_regclass('school.taken') AS taken") == [{"taken": None}]

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from seedtest_analytics.private_files import is_ours
 from seedtest_analytics.resources.stan.toolchains import Toolchain
 
 MANIFEST = "manifest.json"
@@ -83,10 +84,10 @@ def _checksum(path: Path) -> str:
 
 
 def _is_sound(executable: Path) -> bool:
-    """Whether the executable is unchanged since its build and may be run."""
+    """Whether the executable is unchanged since its build, which was ours, and may be run."""
     try:
         manifest = json.loads((executable.parent / MANIFEST).read_text())
-        return manifest["sha256"] == _checksum(executable) and os.access(executable, os.X_OK)
+        return is_ours(executable) and manifest["sha256"] == _checksum(executable) and os.access(executable, os.X_OK)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

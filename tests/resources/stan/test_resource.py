@@ -126,6 +126,14 @@ class TestCache:
         assert executable.read_text() == tools.script
         assert "is damaged; building it again" in caplog.text
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+    def test_the_executable_of_another_user_is_never_run(self, tmp_path, program):
+        tools, cache = Scripts(), ExecutableCache(tmp_path / "cache")
+        executable = cache.executable(Scripts(script="#!/bin/sh\necho stranger\n"), program)
+        os.chown(executable, 12345, 12345)
+        assert cache.executable(tools, program).read_text() == tools.script
+        assert executable.stat().st_uid == os.geteuid()
+
     def test_a_failed_build_leaves_nothing(self, tmp_path, program):
         class Failing(Scripts):
             def build(self, program, header, executable):
