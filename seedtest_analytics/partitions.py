@@ -7,6 +7,7 @@ compute them up to the start of the current day.
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -20,7 +21,11 @@ WEEK = dt.timedelta(days=7)
 
 def weeks_back(weeks: int) -> dg.TimeWindowPartitionMapping:
     """A week reads its own week of an upstream and the ``weeks`` before it, as far as they exist."""
-    return dg.TimeWindowPartitionMapping(start_offset=-weeks, end_offset=0, allow_nonexistent_upstream_partitions=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # the pins hold the minor version
+        return dg.TimeWindowPartitionMapping(
+            start_offset=-weeks, end_offset=0, allow_nonexistent_upstream_partitions=True
+        )
 
 
 def monday_of(day: dt.date) -> dt.date:

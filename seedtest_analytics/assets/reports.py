@@ -89,6 +89,7 @@ def render_shard(
             "attempt",
             "features_topic_daily",
             "mirt_ability",
+            "student_topic_theta",
             "mirt_item_params",
             "mirt_fit_meta",
             "interest_goal",

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
-from seedtest_analytics.cli.home import use_home, use_settings
+from seedtest_analytics.cli.home import name_home, use_home, use_settings
 from seedtest_analytics.cli.plain_text import plain
 from seedtest_analytics.cli.terminal import make_printable
 from seedtest_analytics.database.work import for_process
@@ -201,6 +201,8 @@ def configure(
         raise typer.Exit
     source = context.get_parameter_source("home")
     use_home(home, is_chosen=source is not None and source.name != "DEFAULT")
+    if source is not None and source.name == "COMMANDLINE":
+        name_home(home)
     use_settings(settings or (), os.environ)
     for_process(context.invoked_subcommand)
     sweep()

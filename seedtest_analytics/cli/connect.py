@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from seedtest_analytics.cli.home import command
 from seedtest_analytics.cli.load import load_with_progress, print_summary
 from seedtest_analytics.cli.load_plan import ask, show_sample
 from seedtest_analytics.cli.migrate import migrated_engine
@@ -83,6 +84,6 @@ def connect_command(
         console.print("no new rows")
         return
     print_summary(summary, console)
-    console.print("next: seedtest materialize", highlight=False)
+    console.print(f"next: {command('materialize')}", highlight=False)
     if summary.attempts == 0:
         raise typer.Exit(1)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from seedtest_analytics.cli.home import current_home, keep_settings, kept_settings, use_instance
+from seedtest_analytics.cli.home import command, current_home, keep_settings, kept_settings, use_instance
 from seedtest_analytics.cli.load import load_with_progress, print_summary
 from seedtest_analytics.cli.materialize import materialize
 from seedtest_analytics.cli.migrate import platform_engine
@@ -101,7 +101,7 @@ def demo_command(
     _say_where(engine, console, port=port)
     _say(
         console,
-        f"done in {time.monotonic() - started:.0f} s; your own log: seedtest load FILE, then seedtest materialize",
+        f"done in {time.monotonic() - started:.0f} s; your own log: {command('load FILE')}, then {command('materialize')}",
     )
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seedtest_analytics.cli.home import command
 from seedtest_analytics.cli.migrate import platform_engine
 from seedtest_analytics.database.address import normalised_url, unencrypted_hosts
 from seedtest_analytics.database.embedded_postgres import EmbeddedPostgres
@@ -54,7 +55,7 @@ def doctor_command() -> None:
     if any(finding.state == "missing" for finding in findings):
         console.print("next: correct the missing parts, then seedtest doctor again", highlight=False)
         raise typer.Exit(1)
-    console.print("next: seedtest demo, or seedtest load FILE", highlight=False)
+    console.print(f"next: {command('demo')}, or {command('load FILE')}", highlight=False)
 
 
 def examine() -> list[Finding]:
@@ -236,8 +237,8 @@ def _r_packages() -> Finding:
     if rscript is None:
         return Finding("R packages", "optional", found="no R", remedy="install R first")
     code = (
-        "for (p in c('lme4', 'brms', 'mirt')) "
-        "cat(p, if (requireNamespace(p, quietly = TRUE)) format(packageVersion(p)) else 'missing', ';')"
+        "version <- function(p) if (requireNamespace(p, quietly = TRUE)) format(packageVersion(p)) else 'missing';"
+        "cat(paste(sapply(c('lme4', 'brms', 'mirt'), function(p) paste(p, version(p))), collapse = '; '))"
     )
     done = subprocess.run([rscript, "-e", code], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
     state = "optional" if "missing" in done.stdout else "ok"
@@ -246,7 +247,7 @@ def _r_packages() -> Finding:
         if state != "ok"
         else ""
     )
-    return Finding("R packages", state, found=done.stdout.strip().rstrip(";").strip(), remedy=remedy)
+    return Finding("R packages", state, found=done.stdout.strip(), remedy=remedy)
 
 
 def _quarto() -> Finding:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from seedtest_analytics.cli.home import command
 from seedtest_analytics.cli.migrate import migrated_engine
 
 SQL = "growth/calibration.sql"
@@ -72,7 +73,7 @@ def goal_probability_command(
     )
     typer.echo(json.dumps(answer))
     console.print(MEANING[event].format(interval=credible_interval), highlight=False)
-    console.print("next: seedtest goal-calibration shows how reliable P is", highlight=False)
+    console.print(f"next: {command('goal-calibration')} shows how reliable P is", highlight=False)
 
 
 def goal_calibration_command() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from seedtest_analytics.private_files import is_our_folder, is_ours, make_private
 
 SETTINGS_FILE = "settings.env"
+_named: list[Path] = []
+"""The home that the command line names."""
 
 
 def use_home(home: Path, *, is_chosen: bool = True) -> None:
@@ -29,6 +32,17 @@ def use_home(home: Path, *, is_chosen: bool = True) -> None:
     os.environ["DAGSTER_HOME"] = str(home.resolve())
     for name, value in kept_settings(home).items():
         os.environ.setdefault(name, value)
+
+
+def name_home(home: Path) -> None:
+    """Note that the command line names ``home``, so that proposed commands name it too."""
+    _named[:] = [home]
+
+
+def command(words: str) -> str:
+    """A command to propose, for the same home: ``seedtest down``, or ``seedtest --home FOLDER down``."""
+    chosen = f"--home {shlex.quote(str(_named[0]))} " if _named else ""
+    return f"seedtest {chosen}{words}"
 
 
 def use_settings(given: Iterable[str], environment: MutableMapping[str, str]) -> None:

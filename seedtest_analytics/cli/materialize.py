@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from seedtest_analytics.cli.dates import first_partition, parse_day, remedies
-from seedtest_analytics.cli.home import use_instance
+from seedtest_analytics.cli.home import command, use_instance
 from seedtest_analytics.cli.migrate import archive_note, log_awaits_sync, migrated_engine, platform_engine
 from seedtest_analytics.cli.run_problems import Problems
 from seedtest_analytics.cli.run_progress import Summary, outside_capture, run_bar
@@ -79,7 +79,7 @@ def materialize_command(
     failed = materialize(from_day, to_day, reports=reports, is_verbose=verbose, only=tuple(only or ()))
     if failed:
         raise typer.Exit(1)
-    Console(emoji=False).print("next: seedtest up   shows the results in the UI", highlight=False)
+    Console(emoji=False).print(f"next: {command('up')}   shows the results in the UI", highlight=False)
 
 
 def _refuse_impossible(first: dt.date | None, last: dt.date | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from seedtest_analytics.cli.home import command
 from seedtest_analytics.cli.migrate import migrated_engine
 from seedtest_analytics.cli.plain_text import plain
 from seedtest_analytics.settings import MessageSettings, load_settings
@@ -69,7 +70,7 @@ def send_command(
     found = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(done.items()))
     typer.echo(found or "nothing is due")
     if done["unclear"]:
-        typer.echo("next: seedtest messages status   names the messages that need a decision")
+        typer.echo(f"next: {command('messages status')}   names the messages that need a decision")
 
 
 @messages_app.command("status")

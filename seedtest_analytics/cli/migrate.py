@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from seedtest_analytics.cli.home import command
 from seedtest_analytics.settings import load_settings
 
 if TYPE_CHECKING:
@@ -53,11 +54,11 @@ def migrate_command(
     state = migrations.schema_state(engine)
     console.print(f"schema revision: {state.current or 'none'} (newest {state.newest})")
     if state.current != state.newest:
-        console.print("next: seedtest migrate   upgrades to the newest revision")
+        console.print(f"next: {command('migrate')}   upgrades to the newest revision")
     elif log_awaits_sync(engine):
         console.print(EMPTY_LOG)
     else:
-        console.print("next: seedtest load FILE   or seedtest up")
+        console.print(f"next: {command('load FILE')}   or {command('up')}")
 
 
 def _confirm_downgrade(engine: Engine, revision: str, *, is_confirmed: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from seedtest_analytics.cli.home import current_home, use_instance
+from seedtest_analytics.cli.home import command, current_home, use_instance
 from seedtest_analytics.cli.migrate import platform_engine
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI on 127.0.0.1.")]
@@ -28,7 +28,7 @@ def start(port: int) -> None:
 
     status = DevServer(current_home(), port=port).up()
     Console(emoji=False).print(
-        f"UI: {status.url}   log: {status.log}   stop: seedtest down", highlight=False, soft_wrap=True
+        f"UI: {status.url}   log: {status.log}   stop: {command('down')}", highlight=False, soft_wrap=True
     )
 
 
@@ -37,7 +37,7 @@ def down_command() -> None:
     from seedtest_analytics.dev_server import DevServer
 
     DevServer(current_home()).down()
-    Console(emoji=False).print("stopped; next: seedtest up starts it again")
+    Console(emoji=False).print(f"stopped; next: {command('up')} starts it again")
 
 
 def status_command() -> None:
@@ -51,6 +51,6 @@ def status_command() -> None:
     console.print(f"UI: {status.state} {status.url}")
     console.print(f"embedded PostgreSQL: {server.state}" + (f" on port {server.port}" if server.port else ""))
     is_running = status.state == "running"
-    console.print("next: seedtest down stops it" if is_running else "next: seedtest up")
+    console.print(f"next: {command('down')} stops it" if is_running else f"next: {command('up')}")
     if not is_running:
         raise typer.Exit(3)

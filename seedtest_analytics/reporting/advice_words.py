@@ -30,13 +30,13 @@ _ADVICE: Mapping[str, str] = {
     "topics_of_mistakes": marked("Go back to the topics of the questions that went wrong, from easier questions up."),
     "retry_mistakes": marked("Try again some of the questions that went wrong."),
     "explain_mistakes": marked("Read the explanation before you try a wrong question again."),
-    "shorter_gaps": marked("Shorter sessions, more often, are remembered better."),
+    "shorter_gaps": marked("What is learned in shorter sessions, more often, stays longer."),
     "high_risk": marked("A short word from the teacher now may help more than later."),
     "goal_ahead": marked("Talk about the goal: more practice, more time, or a nearer step first."),
     "ability_rose": marked("Keep going like this: it works."),
     "ability_fell": marked("Look together at what has changed in the last two weeks."),
     "slower": marked("See whether the questions have become harder; if not, a short review of the basics may help."),
-    "strong_topic": marked("{topic} is ready for harder questions."),
+    "strong_topic": marked("Ready for harder questions in {topic}."),
 }
 
 
@@ -94,7 +94,7 @@ def _no_answers(values: Values) -> str:
 
 def _practice_dropped(values: Values) -> str:
     return say(
-        "{answers} this week, against about {usual} a week before.",
+        "{answers} this week, against about {usual} a week in the three weeks before.",
         answers=wording.answers(values["answers"]),
         usual=wording.whole(values["usual"]),
     )
@@ -131,11 +131,21 @@ def _right(values: Values) -> str:
 
 def _next(values: Values) -> str:
     """Answers of four weeks, and the probability of the next one."""
-    return say(
+    said = say(
         "{part} right in four weeks. Of the next 100 questions in this topic, about {n} would be right.",
         part=_right(values),
         n=_n(values),
     )
+    return f"{said} {_unlike(values)}".strip()
+
+
+def _unlike(values: Values) -> str:
+    """Why the next answers differ from the ones that the reader sees beside them, where chance does not explain it."""
+    if values["next_right"] < values["low"]:
+        return say("The questions so far were easier than usual there.")
+    if values["next_right"] > values["high"]:
+        return say("The questions so far were harder than usual there.")
+    return ""
 
 
 def _n(values: Values, key: str = "next_right") -> str:

@@ -15,9 +15,16 @@ from seedtest_analytics.reporting.summary import Tally
 
 
 def trend_table(
-    points: Sequence[TrendPoint], headings: tuple[str, str], *, shown: Callable[[float], str] = wording.decimal
+    points: Sequence[TrendPoint],
+    headings: tuple[str, str],
+    *,
+    shown: Callable[[float], str] = wording.decimal,
+    level: float = 0.95,
 ) -> str:
-    """Day, value and interval of each point; ``headings`` are of the first two, ``shown`` gives a value as text."""
+    """Day, value and interval of each point; ``headings`` are of the first two, ``shown`` gives a value as text.
+
+    ``level`` is the share of cases that the interval is to cover.
+    """
     rows = [
         [
             text(wording.day(p.date, year=True)),
@@ -28,7 +35,12 @@ def trend_table(
         ]
         for p in sorted(points, key=lambda p: p.date)
     ]
-    return _opened([*headings, say("95% interval")], rows)
+    return _opened([*headings, interval_heading(level)], rows)
+
+
+def interval_heading(level: float) -> str:
+    """The heading of a column of intervals."""
+    return say("{level} interval", level=wording.percent(level))
 
 
 def tally_table(tallies: Sequence[tuple[dt.date, Tally]], heading: str, *, shown: Callable[[dt.date], str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -120,7 +121,7 @@ _STOPPED_HEADINGS = (
 def _last_answer(student: Student) -> str:
     if student.days_silent is None or student.days_silent < 0:
         return say("not known")
-    return say("{days} ago", days=wording.days(round(student.days_silent)))
+    return say("{days} ago", days=wording.days(math.floor(student.days_silent)))
 
 
 def _reasons(student: Student) -> str:

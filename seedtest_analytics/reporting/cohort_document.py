@@ -110,7 +110,7 @@ class Item(Part):
     """An item that the class met in four weeks.
 
     ``expected`` right answers with their ``variance`` are those of the ``n_expected`` answers whose probability was known
-    before; ``infit`` is of ``n_fit`` answers of all students in eight weeks.
+    before; ``infit`` with its standard error is of ``n_fit`` answers of all students in eight weeks.
     """
 
     item_id: str
@@ -123,6 +123,7 @@ class Item(Part):
     variance: Number = None
     n_fit: Count = 0
     infit: Number = None
+    infit_se: Number = None
     discrimination: Number = None
     difficulty: Number = None
     flag: str | None = None

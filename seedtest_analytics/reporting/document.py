@@ -31,6 +31,8 @@ KPI_RANGES: dict[str, tuple[float, float]] = {
 }
 """Closed ranges of the KPI numbers that a report shows."""
 
+FORECAST_LEVEL = 0.8
+"""Of the interval of a forecast whose fit does not say."""
 STABLE_JACCARD = 0.6
 """Below this mean Jaccard similarity over bootstraps a segment is not stable (Hennig 2007)."""
 
@@ -39,6 +41,13 @@ class AbilityPoint(Part):
     """An ability and its posterior SD on a day, in logits on the platform's linked scale."""
 
     date: dt.date
+    theta: float = Field(allow_inf_nan=False)
+    se: Number = None
+
+
+class TopicAbility(Part):
+    """An ability in a topic and its posterior SD at the end of the week, in logits on the platform's linked scale."""
+
     theta: float = Field(allow_inf_nan=False)
     se: Number = None
 
@@ -199,6 +208,13 @@ class Forecast(Part):
     fit_meta: dict[str, Any] = {}
     fitted_at: dt.datetime | None = None
 
+    @property
+    def interval_level(self) -> float:
+        """The share of weeks that the interval is to cover."""
+        score = self.fit_meta.get("score")
+        level = score.get("level") if isinstance(score, dict) else None
+        return float(level) if isinstance(level, int | float) and is_number(level) else FORECAST_LEVEL
+
 
 class ModelColumn(Part):
     """A column of the churn model: a covariate's value, its excess over ``bend_at``, or whether it is missing.
@@ -309,6 +325,7 @@ class ReportDocument(Document):
     ability_pace: Pace | None = None
     goals: tuple[Goal, ...] = ()
     topic_features: tuple[TopicDay, ...] = ()
+    topic_abilities: dict[str, TopicAbility] = {}
     next_right: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     """P(the next answer in the topic is right) by topic, as of the week's end; empty where abilities are not dynamic."""
     item_params: tuple[ItemParameters, ...] = ()

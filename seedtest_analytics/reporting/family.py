@@ -150,8 +150,13 @@ def about(document: ReportDocument) -> Html:
     """How to read the page."""
     lines = [text(say(line), 500) for line in _ABOUT]
     if (made := document.generated_at) is not None:
-        lines.append(text(say("Data up to {day}.", day=wording.day(made.date(), year=True))))
+        lines.append(text(say("Data up to {day}.", day=wording.day(_last_day(made), year=True))))
     return Html(paragraph(" ".join(lines)))
+
+
+def _last_day(made: dt.datetime) -> dt.date:
+    """The day of the newest answer that the page may have: the data end before ``made``, which is a midnight."""
+    return (made - dt.timedelta(microseconds=1)).date()
 
 
 _ABOUT = (

@@ -13,6 +13,7 @@ from seedtest_analytics.reporting.outlook import DOTS, Outlook, PaceNeeded, Verd
 
 PACE_WORDS: Mapping[Verdict, str] = {
     "reached": marked("The level is already at the goal."),
+    "near": marked("The level is about at the goal today."),
     "ahead": marked("That is ahead of what the goal needs."),
     "on_the_way": marked("That is on the way to the goal."),
     "open": marked("It is open whether that is enough."),
@@ -61,7 +62,7 @@ def _pace_line(needed: PaceNeeded) -> str:
         high=_points_a_week(needed.high),
     )
     verdict = say(PACE_WORDS[needed.verdict])
-    if needed.verdict == "reached":
+    if needed.verdict in ("reached", "near"):
         return f"{own} {verdict}"
     wanted = say("The goal needs {needed} a week.", needed=_points_a_week(needed.needed))
     return f"{own} {wanted} {verdict}"
@@ -108,7 +109,13 @@ def _projection(found: Outlook) -> str:
     unit = say("Share right") if found.is_share else say("Points")
     numbers = table([text(unit), text(say("Dots"))], rows, caption="", css_class="numbers")
     opened = details(say("The numbers of this chart"), numbers)
-    shown = text(f"{description} {caption}", 500)
+    if found.n_weeks is not None:
+        follows = say(
+            "They follow the line through {weeks}, which may lie above or below the newest level.",
+            weeks=wording.weeks(found.n_weeks),
+        )
+        caption = f"{caption} {follows}"
+    shown = text(f"{description} {caption}", 600)
     return f"<div>{figure(f'<h3>{text(title)}</h3>{chart}', shown)}{opened}</div>"
 
 

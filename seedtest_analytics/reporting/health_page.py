@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,13 +39,17 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [
         f"{text(row['asset'])}<br><small>{text(row['domain'])}, {text(row['owner'])}</small>",
         f'<span class="{text(row["state"])}">{text(row["state"])}</span>',
-        text(row["last_success_at"] or "–"),
-        text(row["fresh_until"] or "–"),
+        _time(row["last_success_at"]),
+        _time(row["fresh_until"]),
         "" if row["row_count"] is None else f"{row['row_count']:,}",
         _checks(row),
         text(", ".join(row["failed_partitions"]), LONGEST_TEXT),
         repair,
     ]
+
+
+def _time(at: Any) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if isinstance(at, dt.datetime) else text(at or "–")
 
 
 def _checks(row: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from seedtest_analytics.reporting.language import marked
 MIN_FIT_ANSWERS = 50
 """Fewer answers of all students say nothing about fit."""
 FIT_MARGIN, FIT_ERRORS = 0.3, 3.0
-"""Infit is far from 1 if it is so by 0.3 and by 3/√n; 1/√n is about its standard error (Smith, Schumacker & Bush 1998)."""
+"""Infit is far from 1 if it is so by 0.3 and by three of its standard errors."""
 MIN_CLASS_ANSWERS, FAR_Z = 10, 3.0
 """A class answers a question differently if the right answers are this many standard errors from what was expected."""
 OK, UNKNOWN = "works", "unknown"
@@ -27,7 +27,7 @@ VERDICTS: Mapping[str, str] = {
     "wrong_key": marked("Check the key: students who know more answer it wrong more often."),
     "differs": marked("At equal ability it is harder for one group of students: read its wording."),
     "moved": marked("It has become easier or harder over time: leaked or changed?"),
-    "erratic": marked("Answers hardly depend on ability, more than chance explains: read its wording."),
+    "erratic": marked("Answers fit the model worse than chance explains: read its wording."),
     "harder_here": marked("Much harder for this class than for others of the same ability."),
     "easier_here": marked("Much easier for this class than for others of the same ability."),
     "too_regular": marked("Answers are more alike than the model expects: it may repeat another question."),
@@ -58,8 +58,8 @@ def _findings(item: Item) -> list[str]:
         found.append("differs")
     if item.has_moved:
         found.append("moved")
-    if item.infit is not None and item.n_fit >= MIN_FIT_ANSWERS:
-        margin = max(FIT_MARGIN, FIT_ERRORS / math.sqrt(item.n_fit))
+    if item.infit is not None and item.infit_se is not None and item.n_fit >= MIN_FIT_ANSWERS:
+        margin = max(FIT_MARGIN, FIT_ERRORS * item.infit_se)
         if item.infit > 1 + margin:
             found.append("erratic")
         elif item.infit < 1 - margin:

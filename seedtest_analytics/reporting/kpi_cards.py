@@ -17,6 +17,8 @@ from seedtest_analytics.reporting.summary import Z_95
 
 LOW_RISK, HIGH_RISK = 0.3, 0.7
 OLD_DAYS = 7
+SAME_DAY = 0.05
+"""Mean days between sessions below this are no days to one digit."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _window_counts(document: ReportDocument, key: str) -> tuple[int, int] | None
 
 def _improvement_evidence(document: ReportDocument) -> list[str | None]:
     counts, shown = _window_counts(document, "I_t"), None
-    if counts is not None:
+    if counts is not None and document.kpi("I_t") is not None:
         shown = say(
             "From {answers} in the last 14 days and {previous} in the 14 days before.",
             answers=wording.answers(counts[0]),
@@ -166,7 +168,7 @@ def _efficiency_evidence(document: ReportDocument) -> list[str | None]:
             "The typical time of a right answer rose by {percent}; harder questions take longer too.",
             percent=wording.percent(-change),
         )
-    if counts is not None:
+    if counts is not None and document.kpi("E_t") is not None:
         shown = say(
             "From {recent} timed right answers in the last 28 days and {previous} in the 28 days before.",
             recent=wording.whole(counts[0]),
@@ -202,7 +204,10 @@ def _engagement_evidence(document: ReportDocument) -> list[str | None]:
     gap = document.kpi("mean_gap")
     rhythm = None
     if gap is not None:
-        rhythm = say("On average {days} days from one session to the next.", days=wording.decimal(gap, 1))
+        days = wording.decimal(gap, 1)
+        rhythm = say("On average {days} days from one session to the next.", days=days)
+        if gap < SAME_DAY:
+            rhythm = say("Sessions follow each other on one day.")
     assumed = document.kpis.get("A_t_assumed")
     parts = plain_words.ENGAGEMENT_PARTS
     names = [say(parts[a]) for a in assumed if a in parts] if isinstance(assumed, list | tuple) else []

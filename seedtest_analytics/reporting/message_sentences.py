@@ -41,12 +41,12 @@ SENTENCES = {
         " the wrong ones together first."
     ),
     "student.practice_dropped": marked(
-        "You answered {answers_counted} last week against about {usual} a week before, so plan a short "
-        "session every other day."
+        "You answered {answers_counted} last week, against about {usual} a week in the three weeks before, so plan a "
+        "short session every other day."
     ),
     "parent.practice_dropped": marked(
-        "Your child answered {answers_counted} last week against about {usual} a week before, so please plan "
-        "a short session every other day together."
+        "Your child answered {answers_counted} last week, against about {usual} a week in the three weeks before, so "
+        "please plan a short session every other day together."
     ),
     "student.ability_fell": marked(
         "In the last two weeks you got fewer questions of the same difficulty right than before, by more than"
@@ -80,12 +80,12 @@ SENTENCES = {
         "suggest harder ones this week."
     ),
     "student.one_day": marked(
-        "You answered all {answers} questions of last week on one day, and two or three shorter sessions are "
-        "remembered better."
+        "You answered all {answers} questions of last week on one day, and what you learn in two or three shorter "
+        "sessions stays longer."
     ),
     "parent.one_day": marked(
-        "Your child answered all {answers} questions of last week on one day, and two or three shorter "
-        "sessions are remembered better."
+        "Your child answered all {answers} questions of last week on one day, and what is learned in two or three "
+        "shorter sessions stays longer."
     ),
     "student.ability_rose": marked(
         "In the last two weeks you got more questions of the same difficulty right than before, by more than "
@@ -116,12 +116,12 @@ SENTENCES = {
         "right, so it helps to look at the wrong ones together first."
     ),
     "student.weak_topic.next": marked(
-        "Practise {topic} first this week, because of 100 more questions there you would get about "
-        "{next} right, fewer than in your other topics."
+        "Practise {topic} first this week, because you would get about {next} of 100 more questions there right, "
+        "fewer than in your other topics."
     ),
     "parent.weak_topic.next": marked(
-        "Please suggest {topic} first this week, because of 100 more questions there your child would "
-        "get about {next} right, fewer than in the other topics."
+        "Please suggest {topic} first this week, because your child would get about {next} of 100 more questions there "
+        "right, fewer than in the other topics."
     ),
     "student.strong_topic.next": marked(
         "Of 100 more questions in {topic} you would get about {next} right, so you are ready for harder ones there."

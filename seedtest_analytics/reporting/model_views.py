@@ -68,6 +68,13 @@ def _projection(fit: BayesianGrowth) -> list[str]:
     if fit.projected_lower is not None and fit.projected_upper is not None:
         interval = say("{low} to {high}", low=_score(fit, fit.projected_lower), high=_score(fit, fit.projected_upper))
         lines.append(say("95% interval: {interval}.", interval=interval))
+    if fit.n_weeks is not None:
+        lines.append(
+            say(
+                "It follows the line through {weeks}, which may lie above or below the newest ability.",
+                weeks=wording.weeks(fit.n_weeks),
+            )
+        )
     if fit.target is not None:
         lines.append(say("The goal is {target}.", target=_score(fit, fit.target)))
     return lines
@@ -80,8 +87,8 @@ def _pace(fit: BayesianGrowth) -> list[str]:
     if fit.slope_sd is not None:
         pace = f"{pace} ± {_amount(fit, Z_95 * fit.slope_sd)}"
     if fit.n_weeks is None:
-        return [say("Pace: {pace} a week.", pace=pace)]
-    return [say("Pace: {pace} a week, from {weeks}.", pace=pace, weeks=wording.weeks(fit.n_weeks))]
+        return [say("Pace of the growth model: {pace} a week.", pace=pace)]
+    return [say("Pace of the growth model: {pace} a week, from {weeks}.", pace=pace, weeks=wording.weeks(fit.n_weeks))]
 
 
 def _score(fit: BayesianGrowth, value: float) -> str:
@@ -138,7 +145,7 @@ def _paces(found: StudentGrowth) -> str:
     typical = None if found.typical_pace is None else wording.signed(found.typical_pace, 3)
     percentile = None if found.needed_percentile is None else wording.whole(found.needed_percentile)
     rows = [
-        (say("Own pace"), own),
+        (_own_pace_over(found), own),
         (say("Typical of students at this level"), typical),
         (needs, needed),
         (say("Growth percentile that keeps the needed pace"), percentile),
@@ -146,6 +153,12 @@ def _paces(found: StudentGrowth) -> str:
     caption = text(say("Paces are in logits a week."))
     headings = [text(say("Pace")), text(say("Value"))]
     return table(headings, [[text(label), text(value or "–")] for label, value in rows], caption=caption)
+
+
+def _own_pace_over(found: StudentGrowth) -> str:
+    if found.weeks is None:
+        return say("Own pace")
+    return say("Own pace over {weeks}", weeks=wording.weeks(round(found.weeks)))
 
 
 def _percentile_note(found: StudentGrowth) -> str:

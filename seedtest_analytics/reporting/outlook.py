@@ -12,7 +12,9 @@ from seedtest_analytics.reporting.levels import newest_ability
 from seedtest_analytics.reporting.summary import Z_95
 
 DOTS = 50
-Verdict = Literal["reached", "ahead", "on_the_way", "open", "out_of_reach"]
+Verdict = Literal["reached", "near", "ahead", "on_the_way", "open", "out_of_reach"]
+LIKELY, UNLIKELY = 0.8, 0.2
+"""Words about the pace agree with P: a goal is reached or out of reach only beyond these."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Outlook:
     date: dt.date | None
     is_share: bool
     is_own_goal: bool
+    n_weeks: int | None = None
+    """Weeks of the growth fit whose line the projection follows."""
 
     @property
     def filled(self) -> int:
@@ -84,6 +88,7 @@ def _of_fit(p: float, fit: BayesianGrowth, *, is_own: bool) -> Outlook:
         date=fit.horizon_date,
         is_share=fit.is_share,
         is_own_goal=is_own,
+        n_weeks=fit.n_weeks,
     )
 
 
@@ -99,23 +104,25 @@ def pace(document: ReportDocument) -> PaceNeeded | None:
     found, ability, own = outlook(document), newest_ability(document), _own_pace(document)
     if found is None or found.is_share or found.date is None or ability is None or own is None:
         return None
-    weeks = (found.date - document.week_end).days / 7
+    # From the instant that ends the week, as in `student_growth`.
+    weeks = ((found.date - document.week_end).days - 1) / 7
     if weeks < 1:
         return None
     needed = (found.target - ability.theta) / weeks
     per_week, se = own
     low, high = per_week - Z_95 * se, per_week + Z_95 * se
-    return PaceNeeded(needed, per_week, low=low, high=high, verdict=_verdict(needed, low, high=high))
+    return PaceNeeded(needed, per_week, low=low, high=high, verdict=_verdict(needed, low, high=high, p=found.p))
 
 
-def _verdict(needed: float, low: float, *, high: float) -> Verdict:
+def _verdict(needed: float, low: float, *, high: float, p: float) -> Verdict:
+    """The pace against what the goal needs, as far as the goal probability ``p`` says the same."""
     if needed <= 0:
-        return "reached"
-    if low >= needed:
-        return "ahead"
+        return "reached" if p >= LIKELY else "near"
     if high < needed:
-        return "out_of_reach"
-    return "on_the_way" if (low + high) / 2 >= needed else "open"
+        return "out_of_reach" if p < UNLIKELY else "open"
+    if p < 0.5 or (low + high) / 2 < needed:
+        return "open"
+    return "ahead" if low >= needed else "on_the_way"
 
 
 def _own_pace(document: ReportDocument) -> tuple[float, float] | None:

@@ -34,6 +34,8 @@ def ending(word: str) -> Ending:
     ㄹ, m, n and ng are consonants, and a stop after a short vowel is one ("book", "map"); others get a vowel ("test").
     """
     said = unicodedata.normalize("NFC", word).rstrip()
+    # The particle follows the word before a bracket: 11월 21일 (토).
+    said = re.sub(r"\s+\([^()]*\)$", "", said) or said
     while said and not (said[-1].isalnum() or said[-1] in _SYMBOLS):
         said = said[:-1].rstrip()
     if not said:

@@ -185,6 +185,8 @@ def _amount(covariate: str, value: Any) -> str:
         return f"{round(100 * value)}%"
     if covariate == "I_t":
         return wording.decimal(value)
+    if covariate == "days_since_last":
+        return wording.days(math.floor(value)) if value >= 1 else say("less than a day")
     rounded = round(value) if value >= 10 else round(value, 1)
     if rounded == round(rounded):
         return wording.sessions(round(rounded)) if "sessions_" in covariate else wording.days(round(rounded))

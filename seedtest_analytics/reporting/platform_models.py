@@ -6,8 +6,9 @@ import datetime as dt
 from collections.abc import Mapping
 
 from seedtest_analytics.reporting import plain_words, wording
+from seedtest_analytics.reporting.chart_tables import interval_heading
 from seedtest_analytics.reporting.cohort_document import CohortDocument
-from seedtest_analytics.reporting.document import STABLE_JACCARD
+from seedtest_analytics.reporting.document import FORECAST_LEVEL, STABLE_JACCARD
 from seedtest_analytics.reporting.html import name, text
 from seedtest_analytics.reporting.language import marked, say
 from seedtest_analytics.reporting.platform_cells import (
@@ -171,8 +172,8 @@ def forecasts(document: CohortDocument, found: Platform) -> str:
     if not found.forecasts:
         return missing(say("There is no forecast yet."))
     rows = [_forecast_row(document, forecast) for forecast in found.forecasts]
-    headings = (marked("Series"), marked("Method"), marked("Next week"), marked("Expected"), marked("80% interval"))
-    listed = rows_table(headings, rows)
+    headings = (marked("Series"), marked("Method"), marked("Next week"), marked("Expected"))
+    listed = rows_table((*headings, interval_heading(FORECAST_LEVEL)), rows)
     if not found.anomalies:
         return listed + finding(say("No week of the last eight was far from its forecast."))
     unusual = [
@@ -185,10 +186,8 @@ def forecasts(document: CohortDocument, found: Platform) -> str:
         ]
         for a in found.anomalies
     ]
-    headings = (marked("Series"), marked("Week of"), marked("Value"), marked("Expected"), marked("From the forecast"))
-    return listed + rows_table(
-        headings, unusual, caption=say("Weeks of the last eight that were unusual for the group.")
-    )
+    far = (marked("Series"), marked("Week of"), marked("Value"), marked("Expected"), marked("From the forecast"))
+    return listed + rows_table(far, unusual, caption=say("Weeks of the last eight that were unusual for the group."))
 
 
 def _forecast_row(document: CohortDocument, found: SeriesForecast) -> list[str]:

@@ -118,21 +118,32 @@ def topic_summaries(document: ReportDocument) -> tuple[TopicSummary, ...]:
     by_topic: dict[str, list[TopicDay]] = defaultdict(list)
     for row in known_days(document):
         by_topic[row.topic_id].append(row)
-    summaries = (_topic_summary(t, rows, week_start=document.week_start) for t, rows in by_topic.items())
+    summaries = (_topic_summary(document, t, rows=rows) for t, rows in by_topic.items())
     answered = (s for s in summaries if s.period.attempts)
     return tuple(sorted(answered, key=lambda s: (-s.week.attempts, -s.period.attempts, s.topic_id)))
 
 
-def _topic_summary(topic_id: str, rows: list[TopicDay], *, week_start: dt.date) -> TopicSummary:
-    newest = max((r for r in rows if r.theta_estimate is not None), key=lambda r: r.date, default=None)
+def _topic_summary(document: ReportDocument, topic_id: str, *, rows: list[TopicDay]) -> TopicSummary:
+    theta, theta_sd = _topic_ability(document, topic_id, rows=rows)
     return TopicSummary(
         topic_id,
-        topic_tally(r for r in rows if r.date >= week_start),
+        topic_tally(r for r in rows if r.date >= document.week_start),
         period=topic_tally(rows),
         typical_time_ms=_typical_time_ms(rows),
-        theta=newest.theta_estimate if newest else None,
-        theta_sd=newest.theta_sd if newest else None,
+        theta=theta,
+        theta_sd=theta_sd,
     )
+
+
+def _topic_ability(
+    document: ReportDocument, topic_id: str, *, rows: list[TopicDay]
+) -> tuple[float | None, float | None]:
+    """The ability at the end of the week; in a document of another system the newest of its days."""
+    known = document.topic_abilities.get(topic_id)
+    if known is not None:
+        return known.theta, known.se
+    newest = max((r for r in rows if r.theta_estimate is not None), key=lambda r: r.date, default=None)
+    return (newest.theta_estimate, newest.theta_sd) if newest else (None, None)
 
 
 def _typical_time_ms(rows: list[TopicDay]) -> float | None:

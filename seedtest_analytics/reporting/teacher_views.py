@@ -187,7 +187,8 @@ def _forecast_chart(found: Forecast) -> str:
     caption = say("Expected mean improvement of the group with its interval.")
     if marks:
         caption = f"{caption} {say('Diamonds are unusual weeks.')}"
-    return figure(chart, text(caption, 400)) + trend_table(points, (say("Week of"), say("Expected improvement")))
+    headings = (say("Week of"), say("Expected improvement"))
+    return figure(chart, text(caption, 400)) + trend_table(points, headings, level=found.interval_level)
 
 
 def _anomalies(found: Forecast) -> str:

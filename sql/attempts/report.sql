@@ -35,7 +35,7 @@ SELECT
     to_char(date_trunc('month', completed_at), 'YYYY-MM') AS month,
     count(*) AS attempts,
     count(DISTINCT user_id) AS students,
-    avg(correct::integer) FILTER (WHERE is_answered) AS share_right
+    round(avg(correct::integer) FILTER (WHERE is_answered), 4) AS share_right
 FROM attempt_log
 GROUP BY date_trunc('month', completed_at)
 ORDER BY month DESC

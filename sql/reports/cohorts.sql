@@ -298,14 +298,18 @@ GROUP BY p.scope, p.subject, a.topic_id, a.week_start;
 
 -- name: stage_items
 -- Items of four weeks of each class, beside what the answers of all students of eight weeks say of the item: infit is the
--- mean square of the residuals, weighted by their variance (Wright & Masters 1982); 1 is as the model says.
+-- mean square of the residuals, weighted by their variance (Wright & Masters 1982); 1 is as the model says. Its standard
+-- error is larger for easy and hard items.
 -- Grain: class and item.
 CREATE TEMP TABLE cohort_item ON COMMIT DROP AS
 WITH fit AS (
     SELECT
         item_id,
         count(expected) AS n_fit,
-        sum(power(correct::int - expected, 2)) / NULLIF(sum(expected * (1 - expected)), 0) AS infit
+        sum(power(correct::int - expected, 2)) / NULLIF(sum(expected * (1 - expected)), 0) AS infit,
+        -- With v = p (1 - p), the variance of a squared residual is v (1 - 4 v).
+        sqrt(sum(expected * (1 - expected) * (1 - 4 * expected * (1 - expected))))
+        / NULLIF(sum(expected * (1 - expected)), 0) AS infit_se
     FROM cohort_answer
     GROUP BY item_id
 ),
@@ -363,6 +367,7 @@ SELECT
     m.variance,
     f.n_fit,
     f.infit,
+    f.infit_se,
     b.a AS discrimination,
     b.b AS difficulty,
     n.flag,

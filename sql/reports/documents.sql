@@ -3,8 +3,8 @@
 -- Grain:  student with a KPI row in the week.
 -- Inputs: weekly_kpi, mirt_ability, interest_goal, features_topic_daily, attempt, mirt_item_bank, mirt_fit_meta,
 --         growth_prediction, growth_brms_meta, survival_fit_meta, prophet_fit_meta, prophet_anomalies, user_segment,
---         segment_profile, segment_meta, ability_state, ability_topic_state, student_growth, student_name,
---         report_artifacts, report_pages.
+--         segment_profile, segment_meta, ability_state, ability_topic_state, student_topic_theta_history, student_growth,
+--         student_name, report_artifacts, report_pages.
 -- Params: week_start, as_of, timezone, max_users (the most active students; NULL: all), user_id (one student; NULL: all),
 --         shard, shards (the part of these students by a keyed hash; of 1: all).
 -- Scale:  abilities, goals, discrimination and difficulty are on the platform's linked scale. linking_constants map the
@@ -72,6 +72,15 @@ topic AS (
         f.date >= CAST(:week_start AS date) - 21 AND f.date <= CAST(:week_start AS date) + 6
         AND f.user_id IN (SELECT user_id FROM student)
     GROUP BY f.user_id
+),
+-- As of the end of the week; a feature of the week has the ability of the week before.
+topic_ability AS (
+    SELECT
+        h.user_id,
+        jsonb_object_agg(h.topic_id, jsonb_build_object('theta', h.theta, 'se', h.se)) AS value
+    FROM student_topic_theta_history AS h
+    WHERE h.week_start = :week_start AND h.user_id IN (SELECT user_id FROM student)
+    GROUP BY h.user_id
 ),
 -- Where the week's abilities are dynamic.
 next_right AS (
@@ -144,6 +153,7 @@ SELECT
         'ability_pace', CASE WHEN e.user_id IS NOT NULL THEN jsonb_build_object('per_week', e.slope, 'se', e.slope_se) END,
         'goals', COALESCE(g.value, '[]'::jsonb),
         'topic_features', COALESCE(t.value, '[]'::jsonb),
+        'topic_abilities', COALESCE(ta.value, '{}'::jsonb),
         'next_right', COALESCE(nr.value, '{}'::jsonb),
         'item_params', COALESCE(i.value, '[]'::jsonb),
         'linking_constants', (SELECT value FROM linking),
@@ -198,6 +208,7 @@ LEFT JOIN history AS h ON h.user_id = s.user_id
 LEFT JOIN ability AS a ON a.user_id = s.user_id
 LEFT JOIN goal AS g ON g.user_id = s.user_id
 LEFT JOIN topic AS t ON t.user_id = s.user_id
+LEFT JOIN topic_ability AS ta ON ta.user_id = s.user_id
 LEFT JOIN next_right AS nr ON nr.user_id = s.user_id
 LEFT JOIN growth_prediction AS w
     ON w.user_id = s.user_id AND w.week_start = s.fit_week AND w.week_start >= (SELECT min(fit_week) FROM student)
@@ -216,10 +227,14 @@ LEFT JOIN LATERAL (
             'guessing', linked.c, 'model', linked.model, 'fitted_at', linked.estimated_at
         ) ORDER BY linked.item_id) AS value
     FROM (
-        SELECT DISTINCT l.item_id
+        -- The newest ones, so that the limit of the contract prefers no item.
+        SELECT l.item_id
         FROM attempt AS l
-        WHERE l.user_id = s.user_id AND l.completed_at >= :as_of - INTERVAL '28 days' AND l.completed_at < :as_of
-        ORDER BY l.item_id
+        WHERE
+            l.user_id = s.user_id AND l.is_answered
+            AND l.completed_at >= :as_of - INTERVAL '28 days' AND l.completed_at < :as_of
+        GROUP BY l.item_id
+        ORDER BY max(l.completed_at) DESC, l.item_id
         LIMIT 200
     ) AS met
     CROSS JOIN scale

@@ -24,6 +24,7 @@ def item(**parts: Any) -> dict[str, Any]:
         "variance": 2.8,
         "n_fit": 120,
         "infit": 1.02,
+        "infit_se": 0.09,
         "discrimination": 1.1,
         "difficulty": 0.25,
         **parts,

@@ -187,8 +187,9 @@ def test_a_small_class_of_an_organisation_has_its_name_alone() -> None:
         ({"infit": 1.31}, "erratic"),
         ({"infit": 1.29}, "works"),
         ({"infit": 0.69}, "too_regular"),
-        ({"infit": 1.31, "n_fit": 60}, "works"),
-        ({"infit": 1.40, "n_fit": 60}, "erratic"),
+        ({"infit": 1.31, "infit_se": 0.12}, "works"),
+        ({"infit": 1.40, "infit_se": 0.12}, "erratic"),
+        ({"infit": 1.40, "infit_se": None}, "works"),
         ({"n_expected_correct": 1}, "harder_here"),
         ({"n_expected_correct": 12}, "easier_here"),
         ({"n_expected_correct": 1, "n_expected": 9}, "works"),
@@ -204,7 +205,7 @@ def test_each_finding_about_a_question(parts: dict[str, object], expected: str) 
 def test_questions_with_a_finding_come_first_and_the_rest_is_counted() -> None:
     page = html.unescape(str(class_page.items(cohort(class_data()))))
     assert "The class met 29 questions in four weeks: 26 work as they should, 2 need a look, and 1 cannot" in page
-    assert page.index("Check the key") < page.index("Answers hardly depend") < page.index("It works as it should")
+    assert page.index("Check the key") < page.index("Answers fit the model worse") < page.index("It works as it should")
     assert "9 questions more, 0 of them with a finding." in page
 
 

@@ -129,19 +129,25 @@ def found_quantiles() -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("slope", "se", "target", "expected"),
+    ("slope", "se", "target", "p", "expected"),
     [
-        (0.1, 0.01, 0.5, "ahead"),
-        (0.06, 0.03, 0.5, "on_the_way"),
-        (0.02, 0.03, 0.5, "open"),
-        (0.0, 0.01, 0.5, "out_of_reach"),
-        (0.0, 0.01, 0.3, "reached"),
+        (0.1, 0.01, 0.5, 0.9, "ahead"),
+        (0.06, 0.03, 0.5, 0.6, "on_the_way"),
+        (0.02, 0.03, 0.5, 0.3, "open"),
+        (0.0, 0.01, 0.5, 0.1, "out_of_reach"),
+        (0.0, 0.01, 0.3, 0.9, "reached"),
+        # The words agree with the probability beside them.
+        (0.1, 0.01, 0.5, 0.4, "open"),
+        (0.0, 0.01, 0.5, 0.3, "open"),
+        (0.0, 0.01, 0.3, 0.6, "near"),
     ],
 )
-def test_the_pace_is_compared_with_what_the_goal_needs(slope: float, se: float, target: float, expected: str) -> None:
-    later = (WEEK + dt.timedelta(days=6 + 28)).isoformat()
+def test_the_pace_is_compared_with_what_the_goal_needs(
+    slope: float, se: float, target: float, p: float, expected: str
+) -> None:
+    later = (WEEK + dt.timedelta(days=7 + 28)).isoformat()
     data: dict[str, Any] = {
-        "kpis": {**GOAL, "P_target": target, "P_horizon_date": later},
+        "kpis": {**GOAL, "P": p, "P_target": target, "P_horizon_date": later},
         "ability_pace": {"per_week": slope, "se": se},
     }
     found = pace(document(**data))

@@ -118,9 +118,11 @@ def test_particles_follow_the_sound() -> None:
     assert [particle(w, "을/를") for w in ("각", "분수", "확률", "😀")] == ["을", "를", "을", "을(를)"]
     assert [particle(w, "으로/로") for w in ("각", "분수", "확률")] == ["으로", "로", "로"]
     with speaking("ko"):
-        markup = {"topic": "<bdi>확률&#40;1&#41;</bdi>"}
-        assert say("{topic} is ready for harder questions.", **markup).startswith(f"{markup['topic']}은 더")
-        assert say("{topic} is ready for harder questions.", topic="<bdi>분수</bdi>").startswith("<bdi>분수</bdi>는 더")
+        words = "You got {correct} of {answers} questions right in {topic}, so you are ready for harder ones there."
+        markup = "<bdi>확률&#40;1&#41;</bdi>"
+        assert say(words, topic=markup, correct=9, answers=9).startswith(f"{markup}은 9")
+        assert say(words, topic="<bdi>분수</bdi>", correct=9, answers=9).startswith("<bdi>분수</bdi>는 9")
+    assert particle("2026년 11월 21일 (토)", "이에요/예요") == "이에요", "the word before the bracket"
 
 
 def test_numbers_dates_and_plurals_are_the_languages_own() -> None:

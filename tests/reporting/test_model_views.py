@@ -50,13 +50,13 @@ def test_a_page_has_one_goal_probability() -> None:
     data["kpis"] = {**data["kpis"], "P_method": "normal"}
     page = cell(model_views.growth(ReportDocument.validated(data)))
     assert "Goal probability" not in page
-    assert "Pace: " in page
+    assert "Pace of the growth model: " in page
 
 
 def test_growth_without_a_projection_gives_its_spread() -> None:
     fit = {"P": 0.4, "sigma": 0.5, "slope_per_week": -0.1, "horizon_source": "configured"}
     page = cell(model_views.growth(document(bayesian_growth=fit, kpis={"P_method": "normal"})))
-    assert "The projected score is known to about ± 0.98. Pace: −0.10 a week." in page
+    assert "The projected score is known to about ± 0.98. Pace of the growth model: −0.10 a week." in page
     assert "no date is set" not in page
 
 
@@ -74,7 +74,7 @@ def test_a_growth_percentile_comes_with_its_interval_and_with_what_the_goal_need
     assert "95% interval: 44 to 90." in page
     cells = dict(re.findall(r'<th scope="row"[^>]*>(.*?)</th><td[^>]*>(.*?)</td>', page))
     assert cells == {
-        "Own pace": "+0.061 ± 0.059",
+        "Own pace over 8 weeks": "+0.061 ± 0.059",
         "Typical of students at this level": "+0.042",
         "Needed for the goal by 8 Dec 2025": "+0.083",
         "Growth percentile that keeps the needed pace": "83",

@@ -263,7 +263,7 @@ def _check_events(outcomes: Sequence[Outcome]) -> Iterator[_CheckEvent]:
         CONTRACT_CHECK,
         is_passed=True,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{rows:,} rows keep the contract",
+        description=f"{rows:,} {'row keeps' if rows == 1 else 'rows keep'} the contract",
         metadata={"rows": rows},
     )
     results: dict[Check, list[tuple[str | None, CheckOutcome]]] = {}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import io
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -44,7 +46,9 @@ def _caption(figure: Figure) -> str:
     """Label and range of the axes of the first plot; categories have no range."""
     axes = figure.axes[0]
     labels = {"→": axes.get_xlabel() or figure.get_supxlabel(), "↑": axes.get_ylabel() or figure.get_supylabel()}
-    limits = {"→": (axes.get_xlim(), axes.xaxis), "↑": (axes.get_ylim(), axes.yaxis)}
+    # The data's own ends: the limits of the axes have a margin, such as a probability of 1.05.
+    data = axes.dataLim
+    limits = {"→": (data.intervalx, axes.xaxis), "↑": (data.intervaly, axes.yaxis)}
     return " · ".join(f"{arrow} {_shown(label)}{_range(*limits[arrow])}" for arrow, label in labels.items())
 
 
@@ -53,11 +57,19 @@ def _shown(label: str) -> str:
     return escaped(label.replace(r"\$", "$"))
 
 
-def _range(limits: tuple[float, float], axis: Any) -> str:
+def _range(limits: Sequence[float], axis: Any) -> str:
+    from matplotlib.category import StrCategoryLocator
+    from matplotlib.dates import DateLocator, num2date
     from matplotlib.ticker import FixedLocator
 
-    is_numeric = not isinstance(axis.get_major_locator(), FixedLocator)
-    return f", {limits[0]:.3g} to {limits[1]:.3g}" if is_numeric else ""
+    locator = axis.get_major_locator()
+    if isinstance(locator, FixedLocator | StrCategoryLocator) or not all(math.isfinite(value) for value in limits):
+        return ""
+    if isinstance(locator, DateLocator):
+        first, last = (num2date(value).date().isoformat() for value in limits)  # type: ignore[no-untyped-call]
+    else:
+        first, last = (f"{value:.3g}".replace("-", "−") for value in limits)
+    return f", {first} to {last}"
 
 
 def _hide_text(figure: Figure) -> None:

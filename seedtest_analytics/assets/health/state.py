@@ -13,7 +13,8 @@ import dagster as dg
 from seedtest_analytics.dagster_private import latest_checks, newest_attempt, unmaterialised_attempts
 
 ENDED_BADLY = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-ROWS = "dagster/partition_row_count"
+ROWS = ("dagster/row_count", "dagster/partition_row_count")
+"""Of the whole table where the asset reports it, else of the newest partition."""
 COMMAND = "dagster asset materialize -m seedtest_analytics.definitions --select"
 
 
@@ -97,8 +98,8 @@ def _health(
 
 def _rows(newest: Any) -> int | None:
     materialization = newest.asset_materialization if newest is not None else None
-    found = materialization.metadata.get(ROWS) if materialization is not None else None
-    return int(found.value) if found is not None else None
+    known = materialization.metadata if materialization is not None else {}
+    return next((int(known[name].value) for name in ROWS if name in known), None)
 
 
 def _has_failed(instance: dg.DagsterInstance, key: dg.AssetKey, *, newest: Any) -> bool:

@@ -97,13 +97,19 @@ def describe(centre: Mapping[str, float], names: tuple[str, ...], *, scaled: Flo
 
 
 def distinct_labels(labels: list[str], names: tuple[str, ...], *, scaled: Floats) -> list[str]:
-    """Make the names of one run unique: a repeated name gets its largest difference from the first segment of that name."""
+    """Make the names of one run unique: a repeated name gets the segment's own feature that differs most from its namesake.
+
+    A segment without a distinct feature of its own gets a number: what only sets it apart from another segment is not true
+    of its students.
+    """
     out: list[str] = []
     for position, label in enumerate(labels):
         if label in out:
             difference = scaled[position] - scaled[out.index(label)]
-            j = int(np.argmax(np.abs(difference)))
-            label = f"{label}_with_{word(names[j], difference[j])}"
+            own = [j for j in _distinct(scaled[position]) if difference[j] * scaled[position][j] > 0]
+            if own:
+                j = max(own, key=lambda j: abs(difference[j]))
+                label = f"{label}_with_{word(names[j], scaled[position][j])}"
         while label in out:
             label = f"{label}_{position}"
         out.append(label)

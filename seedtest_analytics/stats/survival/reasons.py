@@ -123,6 +123,10 @@ def _amount(covariate: str, value: float) -> str:
         return f"{round(100 * value)}{_SHARES[covariate]}"
     if covariate not in _UNITS:
         return f"{value:.2f}"
+    if covariate == "days_since_last":
+        value = math.floor(value)  # as the page says the date
+        if value < 1:
+            return "less than a day"
     rounded = round(value) if value >= 10 else round(value, 1)
     singular, plural = _UNITS[covariate]
     return f"{rounded:g} {singular if rounded == 1 else plural}"

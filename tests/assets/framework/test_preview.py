@@ -93,7 +93,7 @@ def thumbnail_of(plot: Plot) -> str:
 def test_a_thumbnail_is_short_enough_to_be_shown_at_once_and_names_week_and_axes() -> None:
     values = np.random.default_rng(5).normal(size=400)
     markdown = thumbnail_of(histogram(list(values), "Ability", label="θ"))
-    assert markdown.startswith("week of 2026-09-14\n\n→ θ, -2.97 to 3.05 · ↑ students, 0 to ")
+    assert markdown.startswith("week of 2026-09-14\n\n→ θ, −2.7 to 2.77 · ↑ students, 0 to ")
     width, height = size_of(SimpleNamespace(value=markdown.rsplit("\n\n", 1)[1]))
     assert width >= 300
     assert height == pytest.approx(width * 2.8 / 6, abs=1)

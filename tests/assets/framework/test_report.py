@@ -191,7 +191,10 @@ def test_a_range_reports_each_partition_and_the_whole() -> None:
         assert metadata["dagster/partition_row_count"] == rows
         assert metadata["day"] == day
         assert run.checks(day)["fitted"].passed == is_fitted[day]
-        assert run.checks(day)["contract"].description == f"{rows} rows keep the contract"
+        assert (
+            run.checks(day)["contract"].description
+            == f"{rows} {'row keeps' if rows == 1 else 'rows keep'} the contract"
+        )
     whole = run.checks()
     assert whole["fitted"].description == ("2026-01-07: 3 rows; failed in 2 of 3 partitions: 2026-01-07, 2026-01-05")
     assert not whole["fitted"].passed

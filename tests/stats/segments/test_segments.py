@@ -258,8 +258,13 @@ def test_labels():
     assert not still_holds("short_frequent", {"gap": 4.2, "sessions": 9.0}, names=names, scaled=np.zeros(2))
     assert still_holds("disengaged", {}, names=names, scaled=np.array([-0.3, 0.0]))
     assert not still_holds("disengaged", {}, names=names, scaled=np.array([0.3, 0.0]))
-    twice = distinct_labels(["average", "average"], names, scaled=np.array([[0.0, 0.0], [0.0, -0.4]]))
-    assert twice == ["average", "average_with_short_gaps"]
+    twice = distinct_labels(["hint_heavy"] * 2, names, scaled=np.array([[0.0, 0.0], [0.0, -0.6]]))
+    assert twice == ["hint_heavy", "hint_heavy_with_short_gaps"]
+    # In the middle of all students, though shorter gaps than the namesake's: that is not a feature of its own.
+    assert distinct_labels(["average"] * 2, names, scaled=np.array([[0.0, 0.4], [0.0, 0.0]])) == [
+        "average",
+        "average_1",
+    ]
 
 
 def test_large_cohorts_run_on_mini_batches_with_the_same_result():

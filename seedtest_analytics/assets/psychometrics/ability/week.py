@@ -151,7 +151,7 @@ def _silent(run: WeekRun) -> CheckOutcome:
     parameters = {"week_start": run.week.start, "week_before": run.week.start - WEEK, "moved_limit": MOVED_LOGIT}
     found = run.connection.execute(statement(ABILITY, "silent"), parameters).one()
     if not found.students:
-        return SILENT_STAY.passed("nobody to compare: no silent student has a state in the week before")
+        return SILENT_STAY.passed("nobody to compare: nobody was silent, or the week before has another calibration")
     text = f"{found.moved:,} of {found.students:,} silent students moved by more than {MOVED_LOGIT} logits"
     numbers = {"silent": found.students, "moved": found.moved, "largest_move_logit": found.largest}
     return SILENT_STAY.judged(text, is_passed=found.moved <= MOVED_SHARE * found.students, metadata=numbers)

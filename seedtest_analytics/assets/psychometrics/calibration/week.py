@@ -146,9 +146,10 @@ def _parameters_outcome(
         return run.outcome(published, checks=[ITEMS_USABLE.passed(reason)])
     fit = placed.calibration
     share = fit.share_usable
+    aside = ", ".join(f"{reason} {n:,}" for reason, n in fit.set_aside.items()) or "none"
     text = (
         f"{len(fit.parameters):,} of {len(fit.items.item_ids):,} items, with {share:.0%} of the answers; "
-        f"set aside: {fit.set_aside}"
+        f"set aside: {aside}"
     )
     metadata = calibration_metadata(placed, len(answers.users)) | item_fit_metadata(answers.data, fit)
     check = ITEMS_USABLE.judged(text, is_passed=share >= USABLE_SHARE, metadata={"share_usable": share})
