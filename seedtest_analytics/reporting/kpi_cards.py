@@ -18,7 +18,7 @@ from seedtest_analytics.reporting.summary import Z_95
 LOW_RISK, HIGH_RISK = 0.3, 0.7
 OLD_DAYS = 7
 SAME_DAY = 0.05
-"""Mean days between sessions below this are no days to one digit."""
+"""A mean of fewer days between sessions is 0.0 to one digit."""
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,8 @@ def describe(centre: Mapping[str, float], names: tuple[str, ...], *, scaled: Flo
 def distinct_labels(labels: list[str], names: tuple[str, ...], *, scaled: Floats) -> list[str]:
     """Make the names of one run unique: a repeated name gets the segment's own feature that differs most from its namesake.
 
-    A segment without a distinct feature of its own gets a number: what only sets it apart from another segment is not true
-    of its students.
+    A segment that has no distinct feature itself gets a number: what only sets it apart from another segment is not true of
+    its students.
     """
     out: list[str] = []
     for position, label in enumerate(labels):

@@ -260,7 +260,7 @@ def test_labels():
     assert not still_holds("disengaged", {}, names=names, scaled=np.array([0.3, 0.0]))
     twice = distinct_labels(["hint_heavy"] * 2, names, scaled=np.array([[0.0, 0.0], [0.0, -0.6]]))
     assert twice == ["hint_heavy", "hint_heavy_with_short_gaps"]
-    # In the middle of all students, though shorter gaps than the namesake's: that is not a feature of its own.
+    # In the middle of all students, though shorter gaps than the namesake's: its students are not distinct in that.
     assert distinct_labels(["average"] * 2, names, scaled=np.array([[0.0, 0.4], [0.0, 0.0]])) == [
         "average",
         "average_1",
