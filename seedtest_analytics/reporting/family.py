@@ -120,12 +120,14 @@ def _topic_row(document: ReportDocument, topic: TopicSummary, *, level: Level | 
     return [name(document.topic(topic.topic_id)), shown, text(tally_cell(topic.period)), text(tally_cell(topic.week))]
 
 
-def calendar(document: ReportDocument) -> Html:
-    """The answers of each day of four weeks. The chart is its table."""
+def calendar(document: ReportDocument) -> Html | None:
+    """The answers of each day of four weeks; None without any. The chart is its table."""
     by_day: dict[dt.date, int] = {}
     for row in known_days(document):
         by_day[row.date] = by_day.get(row.date, 0) + tally([row]).attempts
     most = max(by_day.values(), default=0)
+    if not most:
+        return None
     mondays = [document.week_start - dt.timedelta(weeks=w) for w in reversed(range(CALENDAR_WEEKS))]
     days = [document.week_start + dt.timedelta(days=d) for d in range(7)]
     head = "".join(f'<th scope="col">{text(wording.weekday(day))}</th>' for day in days)

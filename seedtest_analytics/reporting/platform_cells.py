@@ -9,7 +9,7 @@ from seedtest_analytics.reporting import wording
 from seedtest_analytics.reporting.cohort_document import CohortDocument
 from seedtest_analytics.reporting.html import paragraph, table, text
 from seedtest_analytics.reporting.kpi_cards import kpi_title
-from seedtest_analytics.reporting.language import say
+from seedtest_analytics.reporting.language import marked, say
 
 SHOWN_TEXT = 400
 SHOWN_ROWS = 20
@@ -49,6 +49,10 @@ def day_cell(value: dt.date) -> str:
     return text(wording.day(value, year=True))
 
 
+_GROUPS = {"classroom_id": marked("the class"), "org_id": marked("the organisation")}
+"""Groupings of `seedtest_analytics/assets/backtest/simple_rules.py` in words."""
+
+
 def prediction_name(code: str, document: CohortDocument) -> str:
     """A prediction in words, as plain text."""
     if code.startswith("forecast:"):
@@ -59,7 +63,8 @@ def prediction_name(code: str, document: CohortDocument) -> str:
         return say("The next answers, by topic")
     number, against, group = code.partition("_by_")
     if against:
-        return say("{number}, against the share of {group}", number=kpi_title(number), group=group)
+        shown = say(_GROUPS[group]) if group in _GROUPS else group
+        return say("{number}, against the share of {group}", number=kpi_title(number), group=shown)
     if code.endswith("_model"):
         return say("{number}, before the verdict", number=kpi_title(code.removesuffix("_model")))
     return kpi_title(code)

@@ -53,7 +53,8 @@ def judge_week(run: WeekRun, instant: dt.datetime) -> Sequence[Outcome]:
     published = publish_week(run, prediction_backtest, rows=_frame(run.week, judged))
     drifts = drift_reasons(run.connection, run.week)
     metadata = _metadata(judged, waiting)
-    return [run.outcome(published, metadata, checks=_checks(judged, drifts))]
+    checks = [_better(judged, _newest_judged(run)), _no_drift(drifts)]
+    return [run.outcome(published, metadata, checks=checks)]
 
 
 def _frame(week: Week, judged: Sequence[Judgement]) -> pd.DataFrame:
@@ -87,21 +88,34 @@ def _metadata(judged: Sequence[Judgement], waiting: Mapping[str, NoResult]) -> d
     return metadata
 
 
-def _checks(judged: Sequence[Judgement], drifts: Sequence[str]) -> list[CheckOutcome]:
+def _newest_judged(run: WeekRun) -> Sequence[Mapping[str, Any]]:
+    """Rows of the newest earlier week that has been judged."""
+    rows = run.connection.execute(statement(SQL, "newest"), {"week_start": run.week.start}).mappings()
+    return [dict(row) for row in rows]
+
+
+def _better(judged: Sequence[Judgement], earlier: Sequence[Mapping[str, Any]]) -> CheckOutcome:
+    """The verdict of the week; while its outcomes are not known, that of the newest week whose outcomes are."""
+    if not judged and not earlier:
+        return BETTER_THAN_BASELINE.passed("nothing to judge yet")
+    rows = [
+        {**j.row, "prediction": j.prediction, "reasons": json.loads(j.row.get("reasons", "[]"))} for j in judged
+    ] or earlier
     # A model whose numbers are not published as they are has been judged already, and so has S beside a rule: only
     # whether the rule is better is new.
-    shown = [j for j in judged if not j.prediction.endswith(MODEL) and BY_RULE not in j.prediction]
-    faults = [f"{j.prediction}: {', '.join(json.loads(j.row['reasons']))}" for j in shown if not j.row["is_credible"]]
-    faults += [reason for j in judged if BY_RULE in j.prediction for reason in rule_is_better(j.row)]
-    skills = ", ".join(f"{j.prediction} skill {j.row['brier_skill']:+.3f}" for j in judged if "brier_skill" in j.row)
-    text = "; ".join(faults) or skills or "nothing to judge yet"
-    return [
-        BETTER_THAN_BASELINE.judged(
-            text,
-            is_passed=not faults,
-            metadata={f"brier_skill_{j.prediction}": j.row["brier_skill"] for j in judged if "brier_skill" in j.row},
-        ),
-        NO_DRIFT.judged(
-            "; ".join(drifts) or "no drift", is_passed=not drifts, metadata={"drifted_predictions": len(drifts)}
-        ),
-    ]
+    shown = [r for r in rows if not r["prediction"].endswith(MODEL) and BY_RULE not in r["prediction"]]
+    faults = [f"{r['prediction']}: {', '.join(r['reasons'])}" for r in shown if not r["is_credible"]]
+    faults += [reason for r in rows if BY_RULE in r["prediction"] for reason in rule_is_better(r)]
+    skills = {r["prediction"]: r["brier_skill"] for r in rows if r.get("brier_skill") is not None}
+    text = "; ".join(faults) or ", ".join(f"{name} skill {skill:+.3f}" for name, skill in skills.items())
+    text = text or "no worse than the baseline"
+    if not judged:
+        text = f"the newest week with known outcomes, {earlier[0]['week_start']}: {text}"
+    metadata = {f"brier_skill_{name}": skill for name, skill in skills.items()}
+    return BETTER_THAN_BASELINE.judged(text, is_passed=not faults, metadata=metadata)
+
+
+def _no_drift(drifts: Sequence[str]) -> CheckOutcome:
+    return NO_DRIFT.judged(
+        "; ".join(drifts) or "no drift", is_passed=not drifts, metadata={"drifted_predictions": len(drifts)}
+    )

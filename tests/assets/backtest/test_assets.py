@@ -95,6 +95,12 @@ def test_a_prediction_worse_than_its_baseline_is_told(database: Engine) -> None:
     assert row is not None
     assert row["brier_skill"] < 0
     assert not row["is_credible"]
+    # A week whose outcomes are not known yet does not hide it: it is the newest result that the UI shows.
+    (later,) = [c for c in judge(database, 14, week(14).as_of).checks if c.check.name == "better_than_baseline"]
+    assert not later.is_passed
+    known = f"the newest week with known outcomes, {week(12).start}: "
+    assert later.description == known + check.description
+    assert later.metadata == check.metadata
 
 
 def test_what_was_published_and_what_the_model_said_are_judged_apart(database: Engine) -> None:
