@@ -155,7 +155,7 @@ def _trend_body(
     if reference:
         level, name = y(reference[0]), reference[1]
         body.append(line(48, level, x2=style.width - 44, y2=level, css_class="reference"))
-        body.append(label(50, level - 5, shown=name, css_class="reference-label", anchor="start"))
+        body.append(_reference_label(level, name, place=place, style=style))
     body.append(f'<polyline class="line" points="{_places(place)}"/>')
     if beside:
         second = [(x(day.toordinal()), y(value)) for day, value in beside]
@@ -165,6 +165,15 @@ def _trend_body(
     newest, (px, py) = points[-1].value, place[-1]
     shown = wording.percent(newest) if style.is_percent else wording.decimal(newest, style.digits)
     return [*body, label(px + 7, py + 4, shown=shown, css_class="value-label", anchor="start")]
+
+
+def _reference_label(level: float, name: str, *, place: Sequence[tuple[float, float]], style: ChartStyle) -> str:
+    """The name of a level at the end where the curve is farther from it, on the side without the curve."""
+    (_, first), (_, last) = place[0], place[-1]
+    is_left = abs(first - level) >= abs(last - level)
+    shift = 13 if (first if is_left else last) < level else -5
+    x, anchor = (50, "start") if is_left else (style.width - 46, "end")
+    return label(x, level + shift, shown=name, css_class="reference-label", anchor=anchor)
 
 
 def _grid(levels: Sequence[float], y: Axis, *, style: ChartStyle) -> str:
