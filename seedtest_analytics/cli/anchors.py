@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from seedtest_analytics.cli.home import command
 from seedtest_analytics.cli.migrate import migrated_engine
 from seedtest_analytics.cli.plain_text import plain
 
@@ -79,7 +80,7 @@ def tag_anchors_command(
             has_met = _print_choice(console, choice, fresh=tag_anchors(connection, choice), only=only, dry_run=dry_run)
     if not has_met:
         raise typer.Exit(1)
-    following = "seedtest tag-anchors tag" if is_reading else "seedtest materialize --only calibrate_irt"
+    following = command("tag-anchors tag" if is_reading else "materialize --only calibrate_irt")
     console.print(f"next: {following}", highlight=False)
 
 

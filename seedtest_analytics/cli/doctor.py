@@ -53,7 +53,7 @@ def doctor_command() -> None:
     console = Console(emoji=False)
     console.print(table)
     if any(finding.state == "missing" for finding in findings):
-        console.print("next: correct the missing parts, then seedtest doctor again", highlight=False)
+        console.print(f"next: correct the missing parts, then {command('doctor')} again", highlight=False)
         raise typer.Exit(1)
     console.print(f"next: {command('demo')}, or {command('load FILE')}", highlight=False)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from seedtest_analytics.cli.dates import day_of, first_partition, remedies
+from seedtest_analytics.cli.home import command
 from seedtest_analytics.cli.load_plan import confirmed
 from seedtest_analytics.cli.migrate import migrated_engine
 from seedtest_analytics.cli.plain_text import plain
@@ -128,7 +129,7 @@ def load_command(  # noqa: PLR0913 (each is an option of the command)
         console.print(
             f"repair {plain(str(rejects))} and load it with the same options", highlight=False, soft_wrap=True
         )
-    following = "repeat the command without --dry-run" if summary.is_dry_run else "seedtest materialize"
+    following = "repeat the command without --dry-run" if summary.is_dry_run else command("materialize")
     console.print(f"next: {following}", highlight=False)
 
 

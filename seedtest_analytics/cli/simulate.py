@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from seedtest_analytics.cli.home import command
 from seedtest_analytics.cli.load import parse_date, print_summary
 from seedtest_analytics.cli.migrate import migrated_engine, platform_engine
 from seedtest_analytics.cli.plain_text import plain
@@ -56,7 +57,7 @@ def simulate_command(
     else:
         with TemporaryDirectory(prefix="seedtest-cohort-") as folder:
             simulate_into(config, Path(folder), is_loading=load, console=console)
-    following = "seedtest materialize" if load else "the same command with --load"
+    following = command("materialize") if load else "the same command with --load"
     console.print(f"next: {following}", highlight=False)
 
 
