@@ -171,7 +171,8 @@ def _reference_label(level: float, name: str, *, place: Sequence[tuple[float, fl
     """The name of a level at the end where the curve is farther from it, on the side without the curve."""
     (_, first), (_, last) = place[0], place[-1]
     is_left = abs(first - level) >= abs(last - level)
-    shift = 13 if (first if is_left else last) < level else -5
+    has_room_below = level + 13 < style.height - 30
+    shift = 13 if has_room_below and (first if is_left else last) < level else -5
     x, anchor = (50, "start") if is_left else (style.width - 46, "end")
     return label(x, level + shift, shown=name, css_class="reference-label", anchor=anchor)
 
