@@ -91,7 +91,9 @@ def _course(document: ReportDocument) -> str:
     ]
     described = charts.described(points, digits=0)
     chart = charts.trend(points, say("The level over time, in points"), description=described, styles=POINTS)
-    caption = text(say("The level over time, in points. The band shows how certain it is."))
+    caption = text(
+        say("Each point is the level as it was known at the end of that week. The band shows how certain it is.")
+    )
     return figure(chart, caption) + trend_table(points, (say("Day"), say("Points")), shown=wording.whole)
 
 

@@ -131,7 +131,8 @@ def _ability_charts(document: ReportDocument, points: list[AbilityPoint]) -> str
     described = charts.described(shown)
     chart = charts.trend(shown, say("Ability over time"), description=described, styles=ABILITY, reference=reference)
     caption = say(
-        "Ability on the logit scale; 0 is the average student when the scale was set. The band is the 95% interval."
+        "Ability on the logit scale; 0 is the average student when the scale was set. Each point is what was known at the end of "
+        "that week; the change in two weeks, above, comes from all answers. The band is the 95% interval."
     )
     if reference:
         caption = f"{caption} {say('The dashed line is the goal.')}"
