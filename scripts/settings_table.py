@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
 import sys
 import types
@@ -66,7 +67,7 @@ def _allowed(info: FieldInfo) -> str:
     if typing.get_origin(kind) in (types.UnionType, typing.Union) and len(options) == 1:
         kind = options[0]
     words = {
-        bool: "true, false", int: "whole number", float: "number", str: "text", SecretStr: "text, secret",
+        bool: "true, false", int: "whole number", float: "number", str: "text", dt.date: "date", SecretStr: "text, secret",
     }.get(kind, "text")  # fmt: skip
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     limits = [

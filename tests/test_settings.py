@@ -3,12 +3,13 @@
 The expected values are written by hand from sections 4, 6, 7 and 8 of the contract.
 """
 
+import datetime as dt
 import re
 import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -17,12 +18,16 @@ from seedtest_analytics.settings import (
     GROUPS,
     RETIRED_VARIABLES,
     CalibrationSettings,
+    DriftSettings,
     FeatureSettings,
     KpiSettings,
     PlatformSettings,
     SettingsError,
+    SettingsGroup,
     load_settings,
 )
+from seedtest_analytics.settings.group import MOST_DAYS, MOST_WEEKS
+from seedtest_analytics.settings.platform import FIRST_DAY, LAST_DAY
 
 CONTRACT = [
     # group, names in order of precedence, field, default, another value as text, that value typed
@@ -100,6 +105,18 @@ INVALID = [
     ("DRY_RUN", "maybe", "boolean"),
     ("SEEDTEST_TIMEZONE", "Asia/Nowhere", "IANA"),
     ("SEEDTEST_START_DATE", "30.02.2024", "date"),
+    ("SEEDTEST_START_DATE", "0", "a date of the form YYYY-MM-DD"),
+    ("SEEDTEST_START_DATE", "1767225600", "a date of the form YYYY-MM-DD"),
+    ("SEEDTEST_START_DATE", "20260101", "a date of the form YYYY-MM-DD"),
+    ("SEEDTEST_START_DATE", "2026-02-30", "a date of the form YYYY-MM-DD"),
+    ("SEEDTEST_START_DATE", "2026-01-01T00:00", "a date of the form YYYY-MM-DD"),
+    ("DRIFT_BASELINE_FROM", "0", "a date of the form YYYY-MM-DD"),
+    ("DRIFT_BASELINE_TO", "2026-W01-1", "a date of the form YYYY-MM-DD"),
+    ("DRIFT_BASELINE_TO", "9999-12-31", "less than or equal to 2199-12-31"),
+    ("SEEDTEST_LOCK_TIMEOUT_SECS", "1e308", "less than or equal to 2147483"),
+    ("KPI_USERS_SINCE_DAYS", "99999999999999999999", "less than or equal to 36500"),
+    ("PROPHET_FORECAST_WEEKS", "1000000", "less than or equal to 5200"),
+    ("METRICS_DEFAULT_TARGET", "1e308", "less than or equal to 100"),
     ("SEEDTEST_START_DATE", "9999-12-31", "less than or equal to 2199-12-31"),
     ("SEEDTEST_START_DATE", "0001-01-01", "greater than or equal to 1900-01-01"),
     ("MIRT_LOOKBACK_DAYS", "0", "greater than or equal to 1"),
@@ -208,6 +225,28 @@ def test_an_invalid_value_is_named_with_what_is_allowed(name: str, value: str, a
     message = str(error.value)
     assert f"environment variable {name} = {value!r}" in message
     assert allowed in message
+
+
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+def test_every_number_and_every_day_has_a_lower_and_an_upper_limit(group: type[SettingsGroup]) -> None:
+    """Without one, a value that no computation can use is refused only by the run, which does not name the setting."""
+    for name, field in group.model_fields.items():
+        if {field.annotation, *get_args(field.annotation)} & {int, float, dt.date}:
+            limits = {sign for sign in ("ge", "gt", "le", "lt") for limit in field.metadata if hasattr(limit, sign)}
+            assert limits & {"ge", "gt"}, f"{name} has no lower limit"
+            assert limits & {"le", "lt"}, f"{name} has no upper limit"
+
+
+def test_the_highest_lookbacks_and_horizons_stay_in_the_calendar() -> None:
+    assert FIRST_DAY - dt.timedelta(days=MOST_DAYS) > dt.date.min
+    assert LAST_DAY + dt.timedelta(weeks=MOST_WEEKS) < dt.date.max
+
+
+@pytest.mark.parametrize("value", [0, 1767225600, "20260101"])
+def test_a_day_of_the_run_configuration_has_one_form_too(value: object) -> None:
+    assert DriftSettings().overridden_by({"baseline_from": "2026-01-01"}).baseline_from == dt.date(2026, 1, 1)
+    with pytest.raises(SettingsError, match=r"baseline_from = .* a date of the form YYYY-MM-DD"):
+        DriftSettings().overridden_by({"baseline_from": value})
 
 
 def test_every_invalid_value_is_in_one_message() -> None:

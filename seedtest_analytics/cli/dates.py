@@ -7,13 +7,14 @@ import shlex
 
 import typer
 
+from seedtest_analytics.settings.group import iso_day
 from seedtest_analytics.settings.platform import FIRST_DAY, LAST_DAY
 
 
 def day_of(value: str, option: str) -> dt.date:
     """An ISO date within the days that options may name. Raises ValueError with a message that names the option."""
     try:
-        day = dt.date.fromisoformat(value)
+        day = iso_day(value)
     except ValueError:
         raise ValueError(f"{option} {value!r} is not a date; use YYYY-MM-DD, e.g. {option} 2026-03-01") from None
     if not FIRST_DAY <= day <= LAST_DAY:

@@ -30,10 +30,14 @@ class AlertSettings(SettingsGroup):
         description="Mail server: smtps://user:password@host:465, or smtp://user:password@host:587 with STARTTLS.",
     )
     after_failures: int = variable(
-        1, "SEEDTEST_ALERT_AFTER", ge=1, description="Failures of a job in a row before its first alert."
+        1, "SEEDTEST_ALERT_AFTER", ge=1, le=1000, description="Failures of a job in a row before its first alert."
     )
     repeat_hours: float = variable(
-        24.0, "SEEDTEST_ALERT_REPEAT_HOURS", gt=0, description="Hours before a cause that remains is alerted again."
+        24.0,
+        "SEEDTEST_ALERT_REPEAT_HOURS",
+        gt=0,
+        le=24 * 365,
+        description="Hours before a cause that remains is alerted again.",
     )
     heartbeat_url: SecretStr | None = variable(
         None,

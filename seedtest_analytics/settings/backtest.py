@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import MOST_WEEKS, SettingsGroup, variable
 
 
 class BacktestSettings(SettingsGroup):
@@ -12,6 +12,7 @@ class BacktestSettings(SettingsGroup):
         4,
         "BACKTEST_ABILITY_HORIZON_WEEKS",
         ge=1,
+        le=MOST_WEEKS,
         description="Weeks after which P is compared with the ability, for goals without a date.",
     )
     decides: bool = variable(

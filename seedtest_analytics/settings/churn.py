@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from seedtest_analytics.settings.group import SettingsGroup, option, variable
+from seedtest_analytics.settings.group import MOST_DAYS, SettingsGroup, option, variable
 
 
 class SurvivalSettings(SettingsGroup):
     """Churn model (contract 4.10)."""
 
     lookback_days: int = option(
-        90, "SURVIVAL_LOOKBACK_DAYS", ge=28, description="Days of weekly landmarks that a fit uses."
+        90, "SURVIVAL_LOOKBACK_DAYS", ge=28, le=MOST_DAYS, description="Days of weekly landmarks that a fit uses."
     )
     event_threshold_days: int = option(
         14,

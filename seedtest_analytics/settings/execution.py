@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import MOST_WEEKS, SettingsGroup, variable
 
 ExecutorName = Literal["in_process", "multiprocess", "k8s"]
 _QUANTITIES = {"cpu": re.compile(r"\d+(\.\d+)?|\d+m"), "memory": re.compile(r"\d+(\.\d+)?(Ki|Mi|Gi|Ti|k|M|G|T)?")}
@@ -30,6 +30,7 @@ class ExecutionSettings(SettingsGroup):
         None,
         "SEEDTEST_MAX_STEPS",
         ge=1,
+        le=1000,
         description="Steps of one run that execute at the same time; if unset, the number of cores, or no limit with 'k8s'. "
         "Pools limit them further.",
     )
@@ -45,6 +46,7 @@ class ExecutionSettings(SettingsGroup):
         None,
         "SEEDTEST_BACKFILL_WEEKS",
         ge=1,
+        le=MOST_WEEKS,
         description="Weeks of one run in a back-fill of reports or messages, whose weeks do not need each other; the runs go "
         "on at the same time. If unset, one run computes all weeks in their order.",
     )

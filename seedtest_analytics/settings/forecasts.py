@@ -7,16 +7,20 @@ import json
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, option, variable
+from seedtest_analytics.settings.group import MOST_WEEKS, SettingsGroup, option, variable
 from seedtest_analytics.settings.kpis import KPI_METRICS
 
 
 class ForecastSettings(SettingsGroup):
     """Forecasts and anomalies of weekly series (contract 4.11)."""
 
-    lookback_weeks: int = option(12, "PROPHET_LOOKBACK_WEEKS", ge=4, description="Closed weeks in a series.")
-    forecast_weeks: int = option(4, "PROPHET_FORECAST_WEEKS", ge=1, description="Weeks to forecast.")
-    anomaly_threshold: float = option(2.5, "PROPHET_ANOMALY_THRESHOLD", gt=0, description="Lowest |z| of an anomaly.")
+    lookback_weeks: int = option(
+        12, "PROPHET_LOOKBACK_WEEKS", ge=4, le=MOST_WEEKS, description="Closed weeks in a series."
+    )
+    forecast_weeks: int = option(4, "PROPHET_FORECAST_WEEKS", ge=1, le=MOST_WEEKS, description="Weeks to forecast.")
+    anomaly_threshold: float = option(
+        2.5, "PROPHET_ANOMALY_THRESHOLD", gt=0, le=1000, description="Lowest |z| of an anomaly."
+    )
     interval_level: float = variable(
         0.8, "PROPHET_INTERVAL_LEVEL", gt=0, lt=1, description="Probability that an interval contains the value."
     )
@@ -25,7 +29,7 @@ class ForecastSettings(SettingsGroup):
         "PROPHET_METRICS",
         description="Comma-separated series to forecast: I_t, E_t, R_t, A_t, P, S or topic:<topic_id>.",
     )
-    processes: int = variable(2, "PROPHET_PROCESSES", ge=1, description="Series forecast in parallel.")
+    processes: int = variable(2, "PROPHET_PROCESSES", ge=1, le=256, description="Series forecast in parallel.")
 
     holiday_countries: str = option(
         "",

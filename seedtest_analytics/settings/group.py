@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+MOST_DAYS, MOST_WEEKS = 36_500, 5_200
+"""A century: the calendar does not end within a century before or after a day of the log."""
+MOST_SECONDS = 2_147_483
+"""PostgreSQL counts the milliseconds of a time limit in an integer of four bytes."""
+MOST_ROWS = 2_147_483_647
+"""The largest integer of four bytes: for counts of rows, ids and seeds."""
 
 
 class SettingsError(ValueError):
@@ -16,6 +25,14 @@ class SettingsGroup(BaseModel):
     """Variables that belong together. A field's first alias is the current name of its variable."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _strict_days(cls, value: Any, info: ValidationInfo) -> Any:
+        # Pydantic takes a number for the seconds since 1970.
+        kind = cls.model_fields[info.field_name or ""].annotation
+        is_day = dt.date in (kind, *get_args(kind)) and isinstance(value, str | int | float)
+        return iso_day(str(value)) if is_day else value
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -60,6 +77,16 @@ class SettingsGroup(BaseModel):
         name = names[0] if names else location
         reason = error["msg"].removeprefix("Value error, ")
         return f"{what} {name} = {value} is not allowed: {reason}. {field.description or ''}".rstrip()
+
+
+def iso_day(text: str) -> dt.date:
+    """The day that a text of the form YYYY-MM-DD names. Raises ValueError for every other form."""
+    try:
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            return dt.date.fromisoformat(text)
+    except ValueError:
+        pass  # such as 2026-02-30
+    raise ValueError("it is not a date of the form YYYY-MM-DD, such as 2026-03-01")
 
 
 def _aliases(alias: Any) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, option, variable
+from seedtest_analytics.settings.group import MOST_ROWS, MOST_SECONDS, SettingsGroup, option, variable
 
 
 class GlmmSettings(SettingsGroup):
@@ -25,12 +25,13 @@ class GlmmSettings(SettingsGroup):
         "gaussian", "GLMM_FAMILY", description="'gaussian' for shares, or 'binomial' for counts of right answers."
     )
     min_observations: int = option(
-        10, "GLMM_MIN_OBSERVATIONS", ge=1, description="Answers that a student needs in the look-back."
+        10, "GLMM_MIN_OBSERVATIONS", ge=1, le=MOST_ROWS, description="Answers that a student needs in the look-back."
     )
     max_students: int = option(
         10_000,
         "GLMM_MAX_STUDENTS",
         ge=100,
+        le=MOST_ROWS,
         description="The model is fitted on a sample of at most this many students, stratified by their number of weeks. "
         "growth_slope is given for the sample.",
     )
@@ -42,6 +43,7 @@ class GlmmSettings(SettingsGroup):
         "R_GLMM_TIMEOUT_SECS",
         "GLMM_TIMEOUT_SECS",
         gt=0,
+        le=MOST_SECONDS,
         description="Time limit of the two R fits (all rows, and without the held-out rows).",
     )
 
@@ -69,6 +71,7 @@ class GrowthSettings(SettingsGroup):
         "BRMS_N_SAMPLES",
         "BRMS_ITER",
         ge=100,
+        le=100_000,
         description="Draws per chain after warm-up. 'laplace' takes the draws of all chains at once, or in the binomial "
         "family 2,000 (fewer for large cohorts). A fit with fewer than 400 effective draws is not used.",
     )
@@ -105,8 +108,10 @@ class GrowthSettings(SettingsGroup):
         le=104,
         description="Weeks after the as-of day that P looks ahead for students without a goal date.",
     )
-    brms_timeout_seconds: float = variable(600.0, "R_BRMS_TIMEOUT_SECS", gt=0, description="Time limit of a brms fit.")
-    seed: int = option(42, "BRMS_SEED", ge=1, description="Seed of the draws; stored with the fit.")
+    brms_timeout_seconds: float = variable(
+        600.0, "R_BRMS_TIMEOUT_SECS", gt=0, le=MOST_SECONDS, description="Time limit of a brms fit."
+    )
+    seed: int = option(42, "BRMS_SEED", ge=1, le=MOST_ROWS, description="Seed of the draws; stored with the fit.")
     priors: dict[str, dict[str, Any]] = variable(
         {},
         "BRMS_PRIORS",

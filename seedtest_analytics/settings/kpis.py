@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seedtest_analytics.settings.group import SettingsGroup, option, variable
+from seedtest_analytics.settings.group import MOST_DAYS, SettingsGroup, option, variable
 
 KPI_METRICS = ("I_t", "E_t", "R_t", "A_t", "P", "S")
 
@@ -11,7 +11,7 @@ class FeatureSettings(SettingsGroup):
     """Daily topic features (contract 4.5)."""
 
     lookback_days: int = variable(
-        7, "AGG_LOOKBACK_DAYS", ge=1, description="Days that each daily run aggregates again."
+        7, "AGG_LOOKBACK_DAYS", ge=1, le=MOST_DAYS, description="Days that each daily run aggregates again."
     )
     include_theta: bool = option(False, "AGG_INCLUDE_THETA", description="Fill theta_estimate and theta_sd.")
 
@@ -28,7 +28,11 @@ class KpiSettings(SettingsGroup):
         description="Compute P from the growth posterior, even if BRMS_UPDATE_KPI is off.",
     )
     default_target: float = option(
-        0.0, "METRICS_DEFAULT_TARGET", description="Target on the logit scale for students without a goal."
+        0.0,
+        "METRICS_DEFAULT_TARGET",
+        ge=-100,
+        le=100,
+        description="Target on the logit scale for students without a goal.",
     )
     churn_horizon_days: int = option(
         14,
@@ -38,8 +42,12 @@ class KpiSettings(SettingsGroup):
         description="S is the probability of no attempt during this many days.",
     )
     users_since_days: int = variable(
-        90, "KPI_USERS_SINCE_DAYS", ge=1, description="Students with an attempt in this many days get a row."
+        90,
+        "KPI_USERS_SINCE_DAYS",
+        ge=1,
+        le=MOST_DAYS,
+        description="Students with an attempt in this many days get a row.",
     )
     lookback_days: int = variable(
-        30, "KPI_LOOKBACK_DAYS", ge=1, description="Like KPI_USERS_SINCE_DAYS; the larger one applies."
+        30, "KPI_LOOKBACK_DAYS", ge=1, le=MOST_DAYS, description="Like KPI_USERS_SINCE_DAYS; the larger one applies."
     )

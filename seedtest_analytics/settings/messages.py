@@ -20,7 +20,9 @@ class MessageSettings(SettingsGroup):
         le=28,
         description="Days after the end of a week in which its sentences may be sent; later they are cancelled.",
     )
-    per_minute: int = variable(60, "MESSAGE_RATE_PER_MINUTE", ge=1, description="Messages sent in a minute at most.")
+    per_minute: int = variable(
+        60, "MESSAGE_RATE_PER_MINUTE", ge=1, le=1_000_000, description="Messages sent in a minute at most."
+    )
     tries: int = variable(8, "MESSAGE_TRIES", ge=1, le=20, description="Tries of a message before it has failed.")
     timeout_secs: float = variable(
         30.0, "MESSAGE_TIMEOUT_SECS", gt=0, le=300, description="Seconds that a receiver may take for one answer."

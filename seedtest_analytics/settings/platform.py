@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import SecretStr, ValidationInfo, field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, variable
+from seedtest_analytics.settings.group import MOST_DAYS, MOST_SECONDS, SettingsGroup, variable
 
 _SHORTEST_SECRET = 16
 FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
@@ -73,18 +73,21 @@ class PlatformSettings(SettingsGroup):
         180,
         "SEEDTEST_RUN_RETENTION_DAYS",
         ge=0,
+        le=MOST_DAYS,
         description="Days that Dagster keeps a finished run if its partition has a newer one; 0 keeps all.",
     )
     lock_timeout_secs: float = variable(
         60.0,
         "SEEDTEST_LOCK_TIMEOUT_SECS",
         ge=0,
+        le=MOST_SECONDS,
         description="Seconds that a statement waits for a table that another session locks; 0 waits without limit.",
     )
     statement_timeout_secs: float = variable(
         3600.0,
         "SEEDTEST_STATEMENT_TIMEOUT_SECS",
         ge=0,
+        le=MOST_SECONDS,
         description="Seconds that one statement may take; 0 sets no limit.",
     )
     owner: str = variable("team:learning-analytics", "SEEDTEST_OWNER", description="Owner shown on every asset.")
@@ -130,6 +133,7 @@ class StorageSettings(SettingsGroup):
         60.0,
         "REPORT_STORE_PATIENCE_SECS",
         ge=0,
+        le=MOST_SECONDS,
         description="Seconds of a run that failing uploads may take in all; after them the reports wait on disk.",
     )
     key_secret: SecretStr | None = variable(

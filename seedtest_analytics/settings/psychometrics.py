@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, option, variable
+from seedtest_analytics.settings.group import MOST_DAYS, MOST_ROWS, MOST_SECONDS, SettingsGroup, option, variable
+from seedtest_analytics.settings.platform import FIRST_DAY, LAST_DAY
 
 DIF_COLUMNS = ("org_id", "classroom_id", "grade")
 SCORING_DAYS = 30
@@ -24,6 +25,7 @@ class CalibrationSettings(SettingsGroup):
         "MIRT_LOOKBACK_DAYS",
         "IRT_CALIB_LOOKBACK_DAYS",
         ge=1,
+        le=MOST_DAYS,
         description="Days of answers from which items are estimated again; if unset, the whole history. Items outside keep "
         "their last usable parameters.",
     )
@@ -36,6 +38,7 @@ class CalibrationSettings(SettingsGroup):
         None,
         "MIRT_SCORING_DAYS",
         ge=1,
+        le=MOST_DAYS,
         description="Days of answers that an ability uses; if unset, MIRT_LOOKBACK_DAYS, or 30 without it.",
     )
     model: Literal["Rasch", "2PL", "3PL"] = option(
@@ -51,33 +54,43 @@ class CalibrationSettings(SettingsGroup):
         None,
         "MIRT_SUBJECT_ID",
         "IRT_SUBJECT_ID",
+        ge=-MOST_ROWS,
+        le=MOST_ROWS,
         description="Calibrate this exam_id only (an integer), with the limit of MIRT_TOPIC_ID.",
     )
     max_observations: int = option(
-        0, "MIRT_MAX_OBS", ge=0, description="Maximum number of answers; the newest are used; 0 means no limit."
+        0,
+        "MIRT_MAX_OBS",
+        ge=0,
+        le=MOST_ROWS,
+        description="Maximum number of answers; the newest are used; 0 means no limit.",
     )
     max_retries: int = variable(
         3,
         "MIRT_MAX_RETRIES",
         ge=1,
+        le=20,
         description="Tries of a calibration, by any backend, if memory runs out or R is killed.",
     )
     retry_delay_secs: float = variable(
         5.0,
         "MIRT_RETRY_DELAY_SECS",
         ge=0,
+        le=3600,
         description="Seconds before the second try; each further wait is twice as long.",
     )
     timeout_secs: float = variable(
         600.0,
         "MIRT_TIMEOUT_SECS",
         gt=0,
+        le=MOST_SECONDS,
         description="Time limit of a calibration by mirt. A time-out is not tried again.",
     )
     min_responses: int | None = option(
         None,
         "MIRT_MIN_RESPONSES",
         ge=1,
+        le=MOST_ROWS,
         description="Answers that an item needs to be calibrated; if unset, 1 where rare items borrow from their topic "
         "(MIRT_PRIORS=topic), 10 with MIRT_PRIORS=none, else 2, a right and a wrong one.",
     )
@@ -90,6 +103,7 @@ class CalibrationSettings(SettingsGroup):
         28,
         "MIRT_OCCASION_DAYS",
         ge=0,
+        le=MOST_DAYS,
         description="Days of answers that share one ability in a calibration of items that are answered all the time, so that "
         "growth does not blur them; 0: always all answers of a student.",
     )
@@ -105,7 +119,9 @@ class CalibrationSettings(SettingsGroup):
     linking: Literal["fixed", "mean-mean", "mean-sigma", "haebara", "stocking-lord"] = variable(
         "fixed", "MIRT_LINKING", description="How a calibration is linked to the scale of the anchors."
     )
-    min_anchors: int = variable(5, "MIRT_MIN_ANCHORS", ge=2, description="Usable anchors that a link needs.")
+    min_anchors: int = variable(
+        5, "MIRT_MIN_ANCHORS", ge=2, le=MOST_ROWS, description="Usable anchors that a link needs."
+    )
     update_question_meta: bool = variable(
         False, "IRT_UPDATE_QUESTION_META", description="Write parameters back into question.meta.irt."
     )
@@ -153,6 +169,7 @@ class AbilitySettings(SettingsGroup):
         28,
         "ABILITY_REFIT_DAYS",
         ge=7,
+        le=MOST_DAYS,
         description="Days for which hyperparameters serve before they are fitted again; in a young log until there are half as "
         "many answers again.",
     )
@@ -168,11 +185,17 @@ class AbilitySettings(SettingsGroup):
 class DriftSettings(SettingsGroup):
     """Item drift and anchor selection (contract 4.3, 4.13)."""
 
-    lookback_days: int = option(30, "DRIFT_LOOKBACK_DAYS", ge=1, description="Days of the recent window.")
-    min_sample: int = option(200, "DRIFT_MIN_SAMPLE", ge=10, description="Answers that an item needs in each window.")
-    threshold_delta_a: float = variable(0.20, "DRIFT_THRESHOLD_DELTA_A", gt=0, description="Alert above this |Δa|.")
-    threshold_delta_b: float = variable(0.25, "DRIFT_THRESHOLD_DELTA_B", gt=0, description="Alert above this |Δb|.")
-    threshold_delta_c: float = variable(0.03, "DRIFT_THRESHOLD_DELTA_C", gt=0, description="Alert above this Δc.")
+    lookback_days: int = option(30, "DRIFT_LOOKBACK_DAYS", ge=1, le=MOST_DAYS, description="Days of the recent window.")
+    min_sample: int = option(
+        200, "DRIFT_MIN_SAMPLE", ge=10, le=MOST_ROWS, description="Answers that an item needs in each window."
+    )
+    threshold_delta_a: float = variable(
+        0.20, "DRIFT_THRESHOLD_DELTA_A", gt=0, le=100, description="Alert above this |Δa|."
+    )
+    threshold_delta_b: float = variable(
+        0.25, "DRIFT_THRESHOLD_DELTA_B", gt=0, le=100, description="Alert above this |Δb|."
+    )
+    threshold_delta_c: float = variable(0.03, "DRIFT_THRESHOLD_DELTA_C", gt=0, le=1, description="Alert above this Δc.")
     max_share: float = variable(
         0.05,
         "DRIFT_MAX_SHARE",
@@ -180,8 +203,12 @@ class DriftSettings(SettingsGroup):
         le=1,
         description="The check of drift fails from this share of moved items on. Single moved items are alerts only.",
     )
-    baseline_from: dt.date | None = option(None, "DRIFT_BASELINE_FROM", description="First day of the baseline.")
-    baseline_to: dt.date | None = option(None, "DRIFT_BASELINE_TO", description="First day after the baseline.")
+    baseline_from: dt.date | None = option(
+        None, "DRIFT_BASELINE_FROM", ge=FIRST_DAY, le=LAST_DAY, description="First day of the baseline (YYYY-MM-DD)."
+    )
+    baseline_to: dt.date | None = option(
+        None, "DRIFT_BASELINE_TO", ge=FIRST_DAY, le=LAST_DAY, description="First day after the baseline (YYYY-MM-DD)."
+    )
 
 
 class DifSettings(SettingsGroup):
@@ -200,6 +227,7 @@ class DifSettings(SettingsGroup):
         100,
         "DIF_MIN_SAMPLE",
         ge=20,
+        le=MOST_ROWS,
         description="Students that a group needs, and answers that an item needs in each group.",
     )
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from seedtest_analytics.settings.group import SettingsGroup, option, variable
+from seedtest_analytics.settings.group import MOST_ROWS, SettingsGroup, option, variable
 
 
 class ReportSettings(SettingsGroup):
@@ -32,16 +32,18 @@ class ReportSettings(SettingsGroup):
         5,
         "REPORT_MIN_COHORT",
         ge=2,
+        le=MOST_ROWS,
         description="Students that a class needs; the page of a smaller one shows no numbers.",
     )
     max_users: int | None = option(
         None,
         "MAX_USERS",
         ge=1,
+        le=MOST_ROWS,
         description="Maximum number of reports a week, for the most active students; if unset, all.",
     )
     parallel: int | None = option(
-        None, "PARALLEL", ge=1, description="Reports rendered in parallel; if unset, the number of cores."
+        None, "PARALLEL", ge=1, le=256, description="Reports rendered in parallel; if unset, the number of cores."
     )
 
     @field_validator("language")
