@@ -43,7 +43,8 @@ def prepare_home(home: Path, project_folder: Path = PROJECT_FOLDER) -> dict[str,
     if storage_url:
         from seedtest_analytics.database.address import normalised_url
 
-        normalised_url(storage_url, "DAGSTER_POSTGRES_URL")
+        url = normalised_url(storage_url, "DAGSTER_POSTGRES_URL").set(drivername="postgresql+psycopg2")
+        storage_url = url.render_as_string(hide_password=False)
     if not os.environ.get("DATABASE_URL"):
         from seedtest_analytics.database.engine import embedded_server
 

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, MutableMapping
+from urllib.parse import unquote
 
+from psycopg.pq import Conninfo
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from seedtest_analytics.settings.platform import is_this_machine
 
 EXAMPLE = "postgresql://user:password@host:5432/database"
+IN_PLACE_OF = {
+    **dict.fromkeys(("schema", "currentSchema", "search_path"), "write options=-csearch_path%3DNAME in place of it"),
+    "ssl": "write sslmode=require in place of it",
+}
+"""Options that other drivers have in their URLs, and what libpq has."""
 ENCRYPTING_MODES = ("require", "verify-ca", "verify-full")
 
 
@@ -40,7 +47,25 @@ def normalised_url(url: str, variable: str = "DATABASE_URL") -> URL:
         raise DatabaseError(
             f"{variable} names {parsed.get_backend_name()!r}; the platform needs PostgreSQL (postgresql://…)"
         )
+    _refuse_options(parsed, variable)
     return parsed.set(drivername="postgresql+psycopg")
+
+
+def _refuse_options(url: URL, variable: str) -> None:
+    """Refuse the options that libpq does not know, and encodings in which a text of the platform may have no form."""
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    for name in sorted(url.query.keys() - known):
+        remedy = IN_PLACE_OF.get(name, "take it out of the URL")
+        raise DatabaseError(
+            f"{variable} has the option {name!r}, which the PostgreSQL client does not know: {remedy}", may_pass=False
+        )
+    encoding = str(url.query.get("client_encoding", "utf8"))
+    if encoding.lower() not in ("utf8", "utf-8", "unicode"):
+        raise DatabaseError(
+            f"{variable} has client_encoding={encoding}, and the platform speaks UTF-8 with every server: take it out of "
+            "the URL",
+            may_pass=False,
+        )
 
 
 def _refuse_raw_characters(url: str, variable: str) -> None:
@@ -58,11 +83,11 @@ def _refuse_raw_characters(url: str, variable: str) -> None:
 
 
 def _hosts_as_parameters(url: str) -> str:
-    """The URL in SQLAlchemy's form for several hosts: ``…@/database?host=one:5432&host=two:5432``."""
+    """The URL in SQLAlchemy's form for several hosts or the folder of a socket: ``…@/database?host=one:5432&host=two:5432``."""
     scheme, separator, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     credentials, at, hosts = authority.rpartition("@")
-    if "," not in hosts:
+    if "," not in hosts and not unquote(hosts).startswith(("/", "@")):
         return url
     if not separator or not all(hosts.split(",")):
         raise ValueError(hosts)

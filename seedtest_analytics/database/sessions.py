@@ -105,6 +105,8 @@ def engine_for(url: URL) -> Engine:
             "application_name": current_work().application_name,
             # A pooler in transaction mode does not know the statements that another session prepared.
             "prepare_threshold": None,
+            # PGCLIENTENCODING and the default of a database in SQL_ASCII would send bytes in place of texts.
+            "client_encoding": "utf8",
         },
     )
     settings = _Settings(engine)

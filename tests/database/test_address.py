@@ -1,7 +1,7 @@
 """Addresses of PostgreSQL: every form that operators use, and no part of a password in a message."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from seedtest_analytics.database.address import (
     DatabaseError,
@@ -69,6 +69,54 @@ def test_the_variable_is_named() -> None:
 )
 def test_several_hosts_are_kept(url: str, hosts: tuple[str, ...]) -> None:
     assert normalised_url(url).query["host"] == hosts
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "place"),
+    [
+        ("postgresql://u:p@%2Fvar%2Frun%2Fpostgresql/d", "/var/run/postgresql", "/var/run/postgresql"),
+        ("postgresql://%2fvar%2frun:5433/d?sslmode=disable", "/var/run:5433", "/var/run:5433"),
+        ("postgresql://u@%40abstract/d", "@abstract", "@abstract:5432"),
+    ],
+)
+def test_the_folder_of_a_socket_may_be_the_host(url: str, host: str, place: str) -> None:
+    found = normalised_url(url)
+    assert found.query["host"] == host
+    assert place_of(found) == place
+    assert unencrypted_hosts(found, {}) == []
+    # Dagster's storage gets the address as a text.
+    assert make_url(found.render_as_string(hide_password=False)) == found
+
+
+@pytest.mark.parametrize(
+    ("option", "remedy"),
+    [
+        ("schema=public", "option 'schema', .*: write options=-csearch_path%3DNAME in place of it"),
+        ("ssl=true", "option 'ssl', .*: write sslmode=require in place of it"),
+        ("pool_size=5", "option 'pool_size', .*: take it out of the URL"),
+        ("sslmode=require&autocommit=true", "option 'autocommit', .*: take it out of the URL"),
+        ("client_encoding=SQL_ASCII", "client_encoding=SQL_ASCII, .*: take it out of the URL"),
+        ("client_encoding=euc_kr", "client_encoding=euc_kr, .*: take it out of the URL"),
+    ],
+)
+def test_an_option_that_the_client_cannot_use_is_named_with_the_remedy(option: str, remedy: str) -> None:
+    with pytest.raises(DatabaseError, match=f"^DAGSTER_POSTGRES_URL has .*{remedy}"):
+        normalised_url(f"postgresql://u:p@h/d?{option}", "DAGSTER_POSTGRES_URL")
+
+
+def test_every_option_of_the_client_is_accepted() -> None:
+    options = (
+        "application_name=school&connect_timeout=3&sslrootcert=system&client_encoding=UTF8&target_session_attrs=any"
+    )
+    assert len(normalised_url(f"postgresql://u:p@h/d?{options}").query) == 5
+
+
+def test_texts_are_texts_whatever_encoding_the_environment_names(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+    with connected_engine(normalised_url(empty_database)).connect() as connection:
+        assert connection.execute(text("SELECT '학생'")).scalar_one() == "학생"
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:p@one,/d", "postgresql://u:p@,two/d", "postgresql://u:p@one,,two/d"])
