@@ -171,3 +171,20 @@ print((signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == bef
 """
     with running(program) as (_, line):
         assert line == "True -1"
+
+
+def test_ctrl_c_while_the_command_is_imported_ends_it_without_a_word() -> None:
+    program = """
+import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, *others):
+        if name == "seedtest_analytics.cli.app":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+from importlib.metadata import entry_points
+(command,) = entry_points(group="console_scripts", name="seedtest")
+sys.argv = ["seedtest", "--version"]
+command.load()()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")

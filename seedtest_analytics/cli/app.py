@@ -15,9 +15,16 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
-from seedtest_analytics.cli.home import name_home, use_home, use_settings
+from seedtest_analytics.cli.home import (
+    SETTINGS_PAGE,
+    explained_by_home,
+    name_home,
+    refuse_odd_home,
+    use_home,
+    use_settings,
+)
 from seedtest_analytics.cli.plain_text import plain
-from seedtest_analytics.cli.terminal import make_printable
+from seedtest_analytics.cli.terminal import forget_no_width, lasting_output, make_printable
 from seedtest_analytics.database.work import for_process
 from seedtest_analytics.interruption import interruptible
 from seedtest_analytics.scratch import sweep
@@ -122,6 +129,7 @@ KNOWN_ERRORS = frozenset(
         "EmbeddedPostgresError",
         "DevServerError",
         "ObjectStoreError",
+        "HomeError",
     }
 )
 """Errors of the platform whose message tells the user what to do, by name, because their modules load slowly."""
@@ -177,13 +185,14 @@ def _show_version(is_asked: bool) -> None:  # noqa: FBT001
 def configure(
     context: typer.Context,
     home: Annotated[
-        Path,
+        str,
         typer.Option(
             "--home",
             envvar="DAGSTER_HOME",
+            metavar="FOLDER",
             help="Folder of the Dagster instance, the embedded PostgreSQL, the reports and the kept settings.",
         ),
-    ] = Path(".dagster"),
+    ] = ".dagster",
     *,
     settings: Annotated[
         list[str] | None,
@@ -200,9 +209,10 @@ def configure(
         typer.echo(context.get_help())
         raise typer.Exit
     source = context.get_parameter_source("home")
-    use_home(home, is_chosen=source is not None and source.name != "DEFAULT")
+    refuse_odd_home(home)
+    use_home(Path(home), is_chosen=source is not None and source.name != "DEFAULT")
     if source is not None and source.name == "COMMANDLINE":
-        name_home(home)
+        name_home(Path(home))
     use_settings(settings or (), os.environ)
     for_process(context.invoked_subcommand)
     sweep()
@@ -219,19 +229,21 @@ def main() -> None:
     """Entry point of the `seedtest` command."""
     # Homes, logs and cohorts hold personal data: files are for their owner alone.
     os.umask(0o077)
-    make_printable(sys.stdout, sys.stderr)
-    try:
-        with interruptible():
-            app()
-    except Exception as found:
-        error = found if is_known(found) else explained_by_server(found)
-        if not is_known(error):
-            raise
-        console = Console(stderr=True, emoji=False)
-        console.print(f"[red]error:[/] {plain(str(error))}", highlight=False, soft_wrap=True)
-        if type(error).__name__ == "SettingsError":
-            console.print("docs/settings.md lists every setting and its values", highlight=False)
-        sys.exit(1)
+    forget_no_width(os.environ)
+    with lasting_output():
+        make_printable(sys.stdout, sys.stderr)
+        try:
+            with interruptible():
+                app()
+        except Exception as found:
+            error = found if is_known(found) else explained_by_home(found) or explained_by_server(found)
+            if not is_known(error):
+                raise
+            console = Console(stderr=True, emoji=False)
+            console.print(f"[red]error:[/] {plain(str(error))}", highlight=False, soft_wrap=True)
+            if type(error).__name__ == "SettingsError" and SETTINGS_PAGE not in str(error):
+                console.print(f"{SETTINGS_PAGE} lists every setting and its values", highlight=False)
+            sys.exit(1)
 
 
 def explained_by_server(error: Exception) -> Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import shlex
 import sys
@@ -12,8 +13,42 @@ from pathlib import Path
 from seedtest_analytics.private_files import is_our_folder, is_ours, make_private
 
 SETTINGS_FILE = "settings.env"
+SETTINGS_PAGE = "docs/settings.md"
+_OF_THE_FOLDER = (errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG)
 _named: list[Path] = []
 """The home that the command line names."""
+
+
+class HomeError(RuntimeError):
+    """The home cannot be used; the message names it, the cause and the remedy."""
+
+
+def refuse_odd_home(home: str) -> None:
+    """Refuse a home that an unset variable of a script gives, and a name that PostgreSQL refuses. Raises HomeError."""
+    if not home.strip():
+        raise HomeError("--home is empty: name a folder, or leave --home out for .dagster in the working folder")
+    if "\n" in home or "\r" in home:
+        raise HomeError(
+            f"the home {home!r} has a line break in its name: choose another folder with --home or DAGSTER_HOME"
+        )
+
+
+def explained_by_home(error: Exception) -> HomeError | None:
+    """The error that says why the home cannot be used; None if the cause is another one."""
+    home = Path(os.environ.get("DAGSTER_HOME", ""))
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.filename is not None:
+            place = Path(os.fsdecode(found.filename))
+            is_of_the_home = home.is_absolute() and (place.is_relative_to(home) or home.is_relative_to(place))
+            is_missing = found.errno == errno.ENOENT and not home.exists()
+            if is_of_the_home and (is_missing or found.errno in _OF_THE_FOLDER):
+                return HomeError(
+                    f"the home {home} cannot be used: {found.strerror} ({place}). Choose another folder with --home or "
+                    "DAGSTER_HOME"
+                )
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def use_home(home: Path, *, is_chosen: bool = True) -> None:
@@ -60,7 +95,7 @@ def use_settings(given: Iterable[str], environment: MutableMapping[str, str]) ->
         name, equals, value = pair.partition("=")
         if not equals or name not in fields:
             near = difflib.get_close_matches(name, fields, n=3)
-            known = f"Did you mean {' or '.join(near)}?" if near else "docs/settings.md lists the settings."
+            known = f"Did you mean {' or '.join(near)}?" if near else f"{SETTINGS_PAGE} lists the settings."
             raise SettingsError(f"--set {name}: {'unknown setting' if equals else 'use NAME=VALUE'}. {known}")
         for other, field in fields.items():
             if field == fields[name]:

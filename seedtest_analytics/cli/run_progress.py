@@ -20,6 +20,7 @@ from rich.table import Table
 
 from seedtest_analytics.assets.framework.untrusted import as_text
 from seedtest_analytics.cli.progress import pace
+from seedtest_analytics.cli.terminal import lasting
 
 SHOWN_CHECKS = 5
 LEFT_OUT = "not computed: "
@@ -78,9 +79,12 @@ def outside_capture(console: Console) -> Iterator[Console]:
     except (OSError, ValueError):  # not a file
         yield console
         return
-    encoding, errors = getattr(output, "encoding", "utf-8"), getattr(output, "errors", "replace")
-    with os.fdopen(descriptor, "w", encoding=encoding, errors=errors, buffering=1) as visible:
-        yield Console(file=visible, emoji=False)
+    visible, _ = lasting(descriptor, like=output)
+    try:
+        with visible:
+            yield Console(file=visible, emoji=False)
+    finally:
+        os.close(descriptor)
 
 
 class Summary:

@@ -373,6 +373,11 @@ class EmbeddedPostgres:
         try:
             yield
         except OSError as error:
+            if not os.path.isdir(self.root):  # Path.is_dir raises an error for a name that is too long
+                raise EmbeddedPostgresError(
+                    f"the home {self.root.parent} cannot be used: {error.strerror} ({error.filename}). Choose another folder "
+                    "with --home or DAGSTER_HOME"
+                ) from error
             if isinstance(error, PermissionError) and self.root.stat().st_uid != os.geteuid():
                 raise host.other_owner_error(self.root) from error
             raise self._failure("cannot be prepared", str(error)) from error

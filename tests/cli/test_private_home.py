@@ -1,7 +1,9 @@
 """The home: its files are for their owner alone, and those of a stranger are not read."""
 
 import os
+import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,49 @@ def test_only_files_of_this_user_or_root_are_ours(tmp_path: Path) -> None:
     path.chmod(0o622)
     assert not is_ours(path)
     assert not is_ours(tmp_path)
+
+
+@pytest.fixture
+def refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[[str], str]:
+    """``refused(home)`` returns the one sentence with which a command ends that needs the home."""
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.chdir(tmp_path)
+
+    def run(home: str) -> str:
+        for command in ("migrate", "up"):
+            monkeypatch.setattr("sys.argv", ["seedtest", "--home", home, command])
+            with pytest.raises(SystemExit) as ended:
+                app.main()
+            found = capsys.readouterr()
+            assert (ended.value.code, found.out, found.err.count("\n")) == (1, "", 1)
+        return found.err
+
+    return run
+
+
+@pytest.mark.parametrize("below", ["", "/home", "/other/home"])
+def test_a_file_is_no_home(below: str, tmp_path: Path, refused: Callable[[str], str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot be used: Not a directory" in (said := refused(f"{tmp_path}/file{below}"))
+    assert "Choose another folder with --home or DAGSTER_HOME" in said
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("home", ["/proc/home", "/proc/other/home"])
+def test_a_home_that_cannot_be_created_is_named(home: str, refused: Callable[[str], str]) -> None:
+    assert f"the home {home} cannot be used: No such file or directory" in refused(home)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "two\nlines"])
+def test_a_name_that_no_folder_can_have_is_refused(name: str, tmp_path: Path, refused: Callable[[str], str]) -> None:
+    assert re.search("File name too long|has a line break in its name", refused(f"{tmp_path}/{name}"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("home", ["", " "])
+def test_an_empty_home_is_not_the_working_folder(home: str, tmp_path: Path, refused: Callable[[str], str]) -> None:
+    assert "--home is empty" in refused(home)
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +68,47 @@ def test_the_help_of_every_command_reaches_an_ascii_terminal(command: str) -> No
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii()
+
+
+def command(*arguments: str, **environment: str) -> list[str]:
+    """The words of a shell that run `seedtest` in a new process."""
+    given = [f"{name}={value}" for name, value in environment.items()]
+    return ["env", *given, sys.executable, "-m", "seedtest_analytics.cli.app", *arguments]
+
+
+def test_a_full_disk_behind_the_output_is_named() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command("--help"), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: standard output cannot be written: No space left on device. The command has done its work all the same\n"
+    )
+
+
+def test_a_reader_that_leaves_ends_the_command_as_sigpipe_does(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        command(
+            "simulate", "--students", "3", "--weeks", "4", "--out", str(tmp_path / "cohort"), DAGSTER_HOME=str(tmp_path)
+        ),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+    assert (tmp_path / "cohort" / "cohort.json").exists()
+
+
+def test_an_error_keeps_its_message_and_its_code_where_nobody_reads_the_output() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command("--home", "", "status"), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: --home is empty")
+
+
+@pytest.mark.parametrize("columns", ["0", "00"])
+def test_a_width_of_no_columns_is_no_width(columns: str) -> None:
+    done = subprocess.run(command("lod", COLUMNS=columns), capture_output=True, text=True, check=False)
+    assert "No such command" in done.stderr
