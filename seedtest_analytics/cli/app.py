@@ -211,8 +211,7 @@ def configure(
     source = context.get_parameter_source("home")
     refuse_odd_home(home)
     use_home(Path(home), is_chosen=source is not None and source.name != "DEFAULT")
-    if source is not None and source.name == "COMMANDLINE":
-        name_home(Path(home))
+    name_home(Path(home) if source is not None and source.name == "COMMANDLINE" else None)
     use_settings(settings or (), os.environ)
     for_process(context.invoked_subcommand)
     sweep()

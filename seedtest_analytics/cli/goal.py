@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from enum import StrEnum
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from seedtest_analytics.cli.dates import parse_day
 from seedtest_analytics.cli.home import command
 from seedtest_analytics.cli.migrate import migrated_engine
 
@@ -40,10 +40,7 @@ def goal_probability_command(
     target_score: Annotated[float, typer.Option(help="Level to reach.")],
     credible_interval: Annotated[float, typer.Option(help="Probability of the interval, e.g. 0.95.")] = 0.95,
     week: Annotated[
-        dt.datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d"], metavar="DATE", help="Monday of the fit to use; default: the newest usable one."
-        ),
+        str | None, typer.Option(metavar="DATE", help="Monday of the fit to use; default: the newest usable one.")
     ] = None,
     event: Annotated[
         GoalEvent, typer.Option(help="'score': a weekly score reaches the target; 'level': the student's line does.")
@@ -53,9 +50,10 @@ def goal_probability_command(
     from seedtest_analytics.assets.growth.bayesian.draws import NoGrowthFitError, stored_fit
     from seedtest_analytics.stats.growth.goal import goal_probability
 
+    monday = parse_day(week, "--week")
     try:
         with migrated_engine().connect() as connection:
-            fit = stored_fit(connection, week.date() if week else None)
+            fit = stored_fit(connection, monday)
         answer = goal_probability(
             current_score,
             trend,

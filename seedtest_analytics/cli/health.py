@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from seedtest_analytics.cli.home import current_home, use_instance
+from seedtest_analytics.cli.home import command, current_home, use_instance
 
 BAD = ("failed", "stale")
 PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False}
@@ -35,8 +36,18 @@ def health_command(
         from seedtest_analytics.reporting.health_page import health_page
 
         page.write_text(health_page(rows, f"{now:%Y-%m-%d %H:%M} UTC"), encoding="utf-8")
-    if any(row["state"] in BAD for row in rows):
+    is_bad = any(row["state"] in BAD for row in rows)
+    console.print(f"next: {_what_next(rows, is_bad=is_bad)}", **PLAIN)
+    if is_bad:
         raise typer.Exit(1)
+
+
+def _what_next(rows: Sequence[Mapping[str, Any]], *, is_bad: bool) -> str:
+    if is_bad:
+        return f"repair what is failed or stale, then {command('health')} again"
+    if all(row["state"] == "never" for row in rows):
+        return f"{command('materialize')}   computes them"
+    return f"{command('up')}   shows them in the UI"
 
 
 def health_rows(now: dt.datetime) -> list[dict[str, Any]]:

@@ -69,9 +69,9 @@ def use_home(home: Path, *, is_chosen: bool = True) -> None:
         os.environ.setdefault(name, value)
 
 
-def name_home(home: Path) -> None:
-    """Note that the command line names ``home``, so that proposed commands name it too."""
-    _named[:] = [home]
+def name_home(home: Path | None) -> None:
+    """Note the home that the command line names, so that proposed commands name it too."""
+    _named[:] = [] if home is None else [home]
 
 
 def command(words: str) -> str:

@@ -55,7 +55,10 @@ PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False}
 
 def materialize_command(
     first: Annotated[
-        str | None, typer.Option("--from", metavar="DATE", help="First day; default: the day of the first attempt.")
+        str | None,
+        typer.Option(
+            "--from", metavar="DATE", help="First day; default: the day of the first attempt since SEEDTEST_START_DATE."
+        ),
     ] = None,
     last: Annotated[
         str | None,
@@ -148,7 +151,7 @@ def materialize(
             if is_dry_run and log_awaits_sync(engine):
                 console.print(EMPTY_LOG_NOTE)
                 return ()
-            days = _range(first, last, today=today)
+            days = _range(first, last, today=today, tell=lambda words: console.print(words, **PLAIN))
             steps = list(
                 plan(
                     *days,
@@ -166,26 +169,39 @@ def materialize(
     return tuple(runner.problems.failed)
 
 
-def _range(first: dt.date | None, last: dt.date | None, *, today: dt.date) -> tuple[dt.date, dt.date]:
+def _range(
+    first: dt.date | None, last: dt.date | None, *, today: dt.date, tell: Callable[[str], None]
+) -> tuple[dt.date, dt.date]:
+    """The days to compute; without ``first``, from the first attempt on that is in a partition.
+
+    Weeks before it have nothing to compute, and one attempt of decades ago would make hundreds of them.
+    """
     from sqlalchemy import text
 
-    from seedtest_analytics.partitions import PLATFORM, monday_of
+    from seedtest_analytics.partitions import PLATFORM, instant_of, monday_of
 
+    begin = monday_of(PLATFORM.start_date)
+    query = (
+        "SELECT (min(completed_at) AT TIME ZONE :zone)::date AS first, (max(completed_at) AT TIME ZONE :zone)::date AS last, "
+        "(SELECT (min(completed_at) AT TIME ZONE :zone)::date FROM attempt WHERE completed_at >= :begin) AS start, "
+        "(SELECT count(*) FROM attempt WHERE completed_at < :begin) AS n_before FROM attempt"
+    )
     with platform_engine().connect() as connection:
-        found = connection.execute(
-            text(
-                "SELECT (min(completed_at) AT TIME ZONE :zone)::date, (max(completed_at) AT TIME ZONE :zone)::date FROM attempt"
-            ),
-            {"zone": PLATFORM.timezone},
-        ).one()
-    if found[0] is None:
+        parameters = {"zone": PLATFORM.timezone, "begin": instant_of(begin, PLATFORM.zone)}
+        found = connection.execute(text(query), parameters).one()
+    if found.first is None:
         raise typer.BadParameter(LOG_IS_EMPTY)
-    start = max(first or found[0], monday_of(PLATFORM.start_date))
-    end = min(last or found[1], today - dt.timedelta(days=1))
+    start = max(first or found.start or begin, begin)
+    end = min(last or found.last, today - dt.timedelta(days=1))
     if start > end:
         raise typer.BadParameter(
-            f"no day to compute from {start} to {end}: attempts range from {found[0]} to {found[1]}, and partitions from "
+            f"no day to compute from {start} to {end}: attempts range from {found.first} to {found.last}, and partitions from "
             f"SEEDTEST_START_DATE ({PLATFORM.start_date}) to yesterday"
+        )
+    if first is None and found.n_before:
+        tell(
+            f"attempts before the week of SEEDTEST_START_DATE ({PLATFORM.start_date}): {found.n_before:,}, from {found.first} "
+            "on; their weeks are not computed"
         )
     return start, end
 

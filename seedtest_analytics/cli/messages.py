@@ -77,10 +77,18 @@ def send_command(
 def status_command(*, channel: ChannelOption = Channel.smtp) -> None:
     """Count the messages by state, and name those that were handed over and are not known to have arrived."""
     queue = _queue(channel)
-    for state, count in queue.counts().items():
+    counts, unresolved = queue.counts(), queue.unresolved()
+    for state, count in counts.items():
         typer.echo(f"{state.replace('_', ' ')}: {count:,}")
-    for key, found, at in queue.unresolved():
+    for key, found, at in unresolved:
         typer.echo(f"under way: {key}  {found}  since {at:%Y-%m-%d %H:%M:%S %Z}")
+    if unresolved:
+        following = f"{command('messages resolve --sent KEY…')}   if it has arrived, else with --again"
+    elif counts["with_consent"]:
+        following = f"{command(f'messages send --channel {channel.value}')}"
+    else:
+        following = f"{command('materialize')}   writes the messages of the next closed week"
+    typer.echo(f"next: {following}")
 
 
 @messages_app.command("resolve")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from seedtest_analytics.cli.dates import day_of
+from seedtest_analytics.cli.home import command
 from seedtest_analytics.cli.migrate import migrated_engine
 from seedtest_analytics.cli.plain_text import plain
 from seedtest_analytics.settings import load_settings
@@ -27,9 +29,17 @@ report_app = typer.Typer(
 )
 
 User = Annotated[str, typer.Argument(help="Raw id of the student.", metavar="USER")]
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return day_of(text, "WEEK")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 WeekDay = Annotated[
-    dt.datetime,
-    typer.Argument(help="A day of the reported week, such as its Monday.", formats=["%Y-%m-%d"], metavar="WEEK"),
+    dt.date, typer.Argument(help="A day of the reported week, such as its Monday.", parser=_day, metavar="WEEK")
 ]
 
 
@@ -48,8 +58,8 @@ def url_command(
     with migrated_engine().connect() as connection:
         if not is_recorded(connection, store, key=key):
             raise typer.BadParameter(
-                f"there is no report of that student for the week of {key.week_start}; make it: seedtest report render USER "
-                f"{key.week_start}"
+                f"there is no report of that student for the week of {key.week_start}; make it: "
+                f"{command(f'report render USER {key.week_start}')}"
             )
     typer.echo(store.shared_url(key, 60 * minutes))
 
@@ -131,17 +141,21 @@ def check_command(
         typer.echo(str(found))
         for kind, url in orphan_examples(connection, _LISTED) if show else ():
             typer.echo(f"{kind}: {url}")
-    if not found.are_none:
-        raise typer.Exit(1)
+    if found.are_none:
+        typer.echo(f"next: {command('report url USER WEEK')}   prints the address of a report")
+        return
+    renders = f"{command('report render USER WEEK')}   makes a missing report again; delete the objects of students who are gone"
+    typer.echo(f"next: {renders if show else command('report check --list') + '   names them'}")
+    raise typer.Exit(1)
 
 
-def _week(day: dt.datetime) -> Week:
+def _week(day: dt.date) -> Week:
     from seedtest_analytics.partitions import PLATFORM, monday_of, week_at
 
-    return week_at(monday_of(day.date()), dt.datetime.now(dt.UTC), platform=PLATFORM)
+    return week_at(monday_of(day), dt.datetime.now(dt.UTC), platform=PLATFORM)
 
 
-def _key(user: str, day: dt.datetime) -> ReportKey:
+def _key(user: str, day: dt.date) -> ReportKey:
     from seedtest_analytics.resources.store.keys import ReportKey
 
     format_: Any = load_settings().reports.formats[0]

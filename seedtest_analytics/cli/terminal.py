@@ -57,7 +57,7 @@ def _plain(character: str) -> str:
 
 
 def forget_no_width(environment: MutableMapping[str, str]) -> None:
-    """Take a width of zero columns out of the environment: it is no width, and Rich would print nothing."""
+    """Take a width of zero columns out of the environment. Rich would print nothing."""
     columns = environment.get("COLUMNS", "")
     if columns.isdecimal() and int(columns) == 0:
         del environment["COLUMNS"]

@@ -150,7 +150,9 @@ def test_orphans_are_found_both_ways(database: Engine, faulty: FaultyStore, rend
     made(database)
     store = ObjectStoreResource().store()
     assert judge_store(database, store)[0]
-    assert command("check").exit_code == 0
+    answer = command("check")
+    assert answer.exit_code == 0
+    assert answer.output.endswith("next: seedtest report url USER WEEK   prints the address of a report\n")
     bucket.Object(f"reports/anna/{WEEK}/report.html").delete()
     bucket.Object(f"reports/ben/{WEEK}/report.html").put(Body=b"other")
     bucket.Object(f"reports/zoe/{WEEK}/report.html").put(Body=b"x")
@@ -159,8 +161,10 @@ def test_orphans_are_found_both_ways(database: Engine, faulty: FaultyStore, rend
     assert text == (
         "4 rows and 4 objects: 1 rows without an object, 1 objects without a row, 1 objects of another size"
     )
+    assert command("check").output.endswith("next: seedtest report check --list   names them\n")
     answer = command("check", "--list")
     assert answer.exit_code == 1
+    assert "next: seedtest report render USER WEEK   makes a missing report again" in answer.output
     assert f"row without object: {faulty.url}/{bucket.name}/reports/anna/{WEEK}/report.html" in answer.output
     assert "object without row" in answer.output
     faulty.fault = lambda request: "403 AccessDenied"

@@ -34,6 +34,12 @@ def test_what_is_no_setting_is_refused_with_the_nearest_names(given: str, messag
     assert message in str(refusal.value)
 
 
+def test_the_page_of_the_settings_is_named_once(seedtest: Seedtest) -> None:
+    for unknown in ("FOO=1", "FOO", "MIRT_MODELL=2PL"):
+        code, output = seedtest("--set", unknown, "status")
+        assert (code, output.count("docs/settings.md")) == (1, 1)
+
+
 def test_the_command_refuses_a_value_that_is_not_allowed(seedtest: Seedtest, empty_database: str) -> None:
     code, output = seedtest("--set", "MIRT_MODEL=4PL", "materialize", DATABASE_URL=empty_database, MIRT_MODEL="2PL")
     assert code == 1

@@ -110,6 +110,7 @@ def test_without_a_usable_fit_it_says_what_to_run(command: Any, arguments: list[
         (["--weeks-remaining", "261"], "between 0 and 260"),
         (["--weeks-remaining", "8", "--credible-interval", "1"], "between 0 and 1"),
         (["--weeks-remaining", "nan"], "between 0 and 260"),
+        (["--weeks-remaining", "8", "--week", "2026-13-23"], "--week '2026-13-23' is not a date; use YYYY-MM-DD"),
     ],
 )
 def test_numbers_out_of_range_are_named(database: Engine, command: Any, arguments: list[str], said: str) -> None:

@@ -16,6 +16,7 @@ def test_it_prints_every_asset_and_writes_the_page(tmp_path: Path, monkeypatch: 
     result = CliRunner().invoke(app, ["--home", str(tmp_path), "health", "--page", str(page)])
     assert result.exit_code == 0, result.output
     assert "survival_fit_meta: never\n" in result.output
+    assert result.output.endswith(f"next: seedtest --home {tmp_path} materialize   computes them\n")
     assert "survival&#95;fit&#95;meta" in page.read_text(encoding="utf-8")
 
 
@@ -29,4 +30,7 @@ def test_a_failed_asset_is_named_with_its_repair_and_ends_with_1(
     monkeypatch.setattr("seedtest_analytics.cli.health.health_rows", lambda now: rows)
     result = CliRunner().invoke(app, ["--home", str(tmp_path), "health"])
     assert result.exit_code == 1
-    assert result.output == "a: failed, failed partitions 2026-03-02\n  repair it so\n"
+    assert result.output == (
+        "a: failed, failed partitions 2026-03-02\n  repair it so\n"
+        f"next: repair what is failed or stale, then seedtest --home {tmp_path} health again\n"
+    )

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from seedtest_analytics.assets.attempts.sync import sync_attempts
 from seedtest_analytics.build import build_definitions
-from seedtest_analytics.cli.materialize import Runner, asset_steps, console_log, first_cause
+from seedtest_analytics.cli.materialize import Runner, _range, asset_steps, console_log, first_cause
 from seedtest_analytics.cli.steps import Step, chosen, plan
 from seedtest_analytics.partitions import DAY, WEEK, monday_of
 from seedtest_analytics.resources.postgres import PostgresResource
@@ -128,6 +128,25 @@ def test_a_range_without_a_day_is_refused_with_what_there_is(seedtest: Seedtest,
     shown = " ".join(output.replace("│", " ").split())
     assert f"attempts range from {MONDAY} to" in shown
     assert "SEEDTEST_START_DATE" in shown
+
+
+def test_weeks_without_attempts_at_the_start_are_not_computed_and_the_attempts_before_are_counted(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row of 1995 made `materialize` compute every week since SEEDTEST_START_DATE."""
+    monkeypatch.setattr("seedtest_analytics.cli.materialize.platform_engine", lambda: database)
+    store_exams(database, 2)
+    store(database, Exam((question(1, is_correct=True),), "old", created_at=dt.datetime(1995, 3, 4, 12, tzinfo=dt.UTC)))
+    sync_attempts(database, dt.datetime.now(dt.UTC), timezone="UTC")
+    told: list[str] = []
+    today = MONDAY + 2 * WEEK
+    assert _range(None, None, today=today, tell=told.append) == (MONDAY, MONDAY + DAY)
+    assert told == [
+        "attempts before the week of SEEDTEST_START_DATE (2024-01-01): 1, from 1995-03-04 on; their weeks are not computed"
+    ]
+    asked = dt.date(2024, 1, 10)
+    assert _range(asked, None, today=today, tell=told.append) == (asked, MONDAY + DAY)
+    assert len(told) == 1
 
 
 def test_only_the_jobs_that_are_named() -> None:

@@ -127,3 +127,11 @@ def test_the_doctor_stops_the_database_that_it_starts(seedtest: Seedtest, tmp_pa
         assert server.status().state == "running"
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("command", ["url", "render"])
+@pytest.mark.parametrize("day", ["2026-13-23", "0", "20260302", ""])
+def test_a_week_of_a_report_that_is_no_date(seedtest: Seedtest, command: str, day: str) -> None:
+    code, output = seedtest("report", command, "kim", day)
+    assert code == 2
+    assert f"WEEK '{day}' is not a date; use YYYY-MM-DD" in output

@@ -336,12 +336,15 @@ def test_send_status_and_resolve(database: Engine, cli: Any) -> None:
         (key,) = [
             row["key"] for row in rows_of(database, "SELECT key::text FROM message_outbox WHERE state = 'sending'")
         ]
-        assert f"under way: {key}  smtp" in cli("status").output
+        assert f"under way: {key}  smtp" in (shown := cli("status").output)
+        assert shown.endswith("next: seedtest messages resolve --sent KEY…   if it has arrived, else with --again\n")
         assert "is not the key of a message" in cli("resolve", "x", "--sent").output
         assert cli("resolve", key, "--sent").output == f"{key}: sent\n"
         assert cli("resolve", key, "--again").output == f"{key}: not under way, unchanged\n"
         receiver.answer = lambda step, what: None
+        assert cli("status").output.endswith("next: seedtest messages send --channel smtp\n")
         assert cli("send", "--channel", "smtp", **smtp_environment(receiver)).output == "1 sent\n"
+    assert "next: seedtest materialize" in cli("status").output
     assert states(database) == {"sent": 3}
 
 
