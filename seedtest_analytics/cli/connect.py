@@ -70,7 +70,7 @@ def connect_command(
             return
         options = replace(options, is_dry_run=False, rejects_to=rejects)
         with progress_bar(console) as progress:
-            summary = load_new_rows(
+            found = load_new_rows(
                 engine,
                 source,
                 mapping=mapping,
@@ -80,10 +80,12 @@ def connect_command(
                 options=options,
                 progress=progress,
             )
-    if summary is None:
+    if found is None:
         console.print("no new rows")
         return
-    print_summary(summary, console)
+    print_summary(found.summary, console)
+    if found.note is not None:
+        console.print(f"[yellow]note[/]: {found.note}", highlight=False, soft_wrap=True)
     console.print(f"next: {command('materialize')}", highlight=False)
-    if summary.attempts == 0:
+    if found.summary.attempts == 0:
         raise typer.Exit(1)

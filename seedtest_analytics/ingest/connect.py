@@ -31,7 +31,9 @@ from seedtest_analytics.ingest.recognise import Given, Proposal, recognise
 from seedtest_analytics.ingest.value_rules import TimeUnit
 
 BLOCK_ROWS = 50_000
-_TIME_TYPES = ("timestamp with time zone", "timestamp without time zone")
+_TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
+_AHEAD = "now() + interval '1 day'"
+"""A time beyond it is a mark, such as 9999-12-31 or infinity. It is not when a row changed."""
 
 
 class ConnectMapping(BaseModel):
@@ -96,11 +98,33 @@ class ConnectMapping(BaseModel):
 
 @dataclass(frozen=True)
 class Extract:
-    """A file with the rows read, their number, and the highest cursor (None: no row has one)."""
+    """A file with the rows read, their number, and the highest cursor (None: no row has one).
+
+    ``ahead`` counts rows with a time in the future as their cursor. They do not move the cursor.
+    """
 
     path: Path
     rows: int
     cursor: str | None
+    ahead: int
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """What loading the rows of one read did. ``ahead`` is that of :class:`Extract`."""
+
+    summary: LoadSummary
+    ahead: int
+
+    @property
+    def note(self) -> str | None:
+        """What the operator should know about the cursors; None if they are as they should be."""
+        if not self.ahead:
+            return None
+        return (
+            f"{self.ahead:,} rows have a cursor in the future. They do not move the cursor, and every read takes them "
+            "again. Correct them, or choose another column as the cursor."
+        )
 
 
 def read_mapping(path: Path) -> ConnectMapping:
@@ -180,6 +204,8 @@ def extract_rows(
 def newest_rows(engine: Engine, mapping: ConnectMapping, *, since: str) -> tuple[str, int]:
     """The highest cursor, and the number of rows that the next read takes: both are the same only if nothing is new.
 
+    A cursor in the future is not the highest: it would hide all that follow.
+
     Raises :class:`LoadError` with the server's words if the mapping does not fit the source.
     """
     try:
@@ -187,13 +213,14 @@ def newest_rows(engine: Engine, mapping: ConnectMapping, *, since: str) -> tuple
             connection.execute(text("SET TRANSACTION READ ONLY"))
             connection.execute(text("SET LOCAL DateStyle = 'ISO'"))
             statement, parameters = _statement(mapping, kind=_cursor_type(connection, mapping), since=since)
-            counted = f"SELECT max(seedtest_cursor), count(*) FROM ({statement}) AS new_rows"  # noqa: S608 (the mapping's own SQL)
-            newest, count = connection.execute(text(counted), parameters).one()
+            newest = "max(seedtest_cursor) FILTER (WHERE seedtest_is_ahead IS NOT TRUE)"
+            counted = f"SELECT {newest}, count(*) FROM ({statement}) AS new_rows"  # noqa: S608 (the mapping's own SQL)
+            cursor, count = connection.execute(text(counted), parameters).one()
             connection.rollback()
     except DBAPIError as error:
         words = str(error.orig).splitlines()[0]
         raise LoadError(f"the source refuses the mapping: {words}. Correct the mapping.") from None
-    return str(newest), int(count)
+    return str(cursor), int(count)
 
 
 def load_new_rows(
@@ -206,7 +233,7 @@ def load_new_rows(
     folder: Path,
     options: LoadOptions,
     progress: Progress = silent,
-) -> LoadSummary | None:
+) -> NewRows | None:
     """Load the rows since a cursor and move it; None if there are none. ``folder`` is for the rows on their way."""
     extract = extract_rows(source, mapping, since=since, path=folder / "rows.parquet")
     if extract.rows == 0:
@@ -215,7 +242,7 @@ def load_new_rows(
     summary = load_attempt_log(engine, [extract.path], options=named, progress=progress)
     if not options.is_dry_run:
         remember_cursor(engine, name, extract=extract)
-    return summary
+    return NewRows(summary, extract.ahead)
 
 
 def rules_of(mapping: ConnectMapping, first: Path, *, name: str, zone: ZoneInfo, shown_rows: int = 1) -> Proposal:
@@ -233,15 +260,19 @@ def _write(
     if limit is not None:
         statement += f" LIMIT {limit}"
     schema = pa.schema([(name, pa.string()) for name in mapping.columns])
-    rows, cursor = 0, None
+    rows, cursor, ahead = 0, None, 0
     result = connection.execution_options(stream_results=True).execute(text(statement), parameters)
     with pq.ParquetWriter(path, schema) as writer:
         for block in result.mappings().partitions(BLOCK_ROWS):
             values = [_named_topic(dict(row), mapping.topics) for row in block]
             writer.write_table(pa.Table.from_pylist(values, schema))
             rows += len(block)
-            cursor = next((row["seedtest_cursor"] for row in reversed(values) if row["seedtest_cursor"]), cursor)
-    return Extract(path, rows, cursor)
+            known = [
+                row["seedtest_cursor"] for row in values if row["seedtest_cursor"] and not row["seedtest_is_ahead"]
+            ]
+            cursor = known[-1] if known else cursor
+            ahead += sum(bool(row["seedtest_is_ahead"]) for row in values)
+    return Extract(path, rows, cursor, ahead)
 
 
 def _cursor_type(connection: Connection, mapping: ConnectMapping) -> str:
@@ -260,12 +291,17 @@ def _statement(mapping: ConnectMapping, *, kind: str, since: str | None) -> tupl
     listed = ", ".join(f"{expression} AS {name}" for name, expression in shown.items())
     conditions = [f"({mapping.skip}) IS NOT TRUE"] if mapping.skip else []
     parameters: dict[str, Any] = {}
+    is_time = kind in _TIME_TYPES
     if since is not None:
-        back = f" - make_interval(mins => {mapping.overlap_minutes})" if kind in _TIME_TYPES else ""
-        conditions.append(f"({cursor} IS NULL OR {cursor} >= CAST(:since AS {kind}){back})")
+        last = f"CAST(:since AS {kind})"
+        back = f" - make_interval(mins => {mapping.overlap_minutes})" if is_time else ""
+        # An earlier release moved the cursor into the future, and then read nothing more.
+        again = f" OR {last} > {_AHEAD}" if is_time else ""
+        conditions.append(f"({cursor} IS NULL OR {cursor} >= {last}{back}{again})")
         parameters["since"] = since
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    columns = f"SELECT {listed}, {cursor}::text AS seedtest_cursor"
+    is_ahead = f"{cursor} > {_AHEAD}" if is_time else "false"
+    columns = f"SELECT {listed}, {cursor}::text AS seedtest_cursor, {is_ahead} AS seedtest_is_ahead"
     statement = f"{columns} FROM {mapping.relation} AS s{where} ORDER BY {cursor} NULLS FIRST"
     return _literal(statement, keep=":since"), parameters
 

@@ -75,19 +75,22 @@ def read_new_rows(context: dg.OpExecutionContext, config: ConnectionOptions, *, 
                 return
             plan = rules_of(mapping, first.path, name=config.name, zone=platform.zone)
             options = LoadOptions(timezone=platform.timezone, rules=plan.rules, is_dry_run=platform.dry_run)
-            summary = load_new_rows(
+            found = load_new_rows(
                 postgres.engine, source, mapping=mapping, name=config.name, since=since, folder=folder, options=options
             )
     except LoadError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    if summary is None:
+    if found is None:
         return
+    summary = found.summary
     context.log.info(
         f"{summary.rows_read:,} rows read, {summary.attempts:,} attempts, {summary.rows_rejected:,} rejected, "
         f"{summary.exams.inserted:,} exams new, {summary.exams.updated:,} changed"
     )
     for count in summary.rejects:
         context.log.warning(f"{count.rows:,} rows: {count.reason}; {count.remedy}")
+    if found.note is not None:
+        context.log.warning(found.note)
 
 
 @dg.job(description="Reads new rows of the customer's tables.", tags={"domain": "automation"})

@@ -170,6 +170,38 @@ def test_a_query_with_colons_and_a_counter_as_cursor(
     assert "2 read" in connect().output
 
 
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+@pytest.mark.parametrize("mark", ["9999-12-31", "infinity"])
+def test_a_cursor_in_the_future_does_not_hide_the_rows_after_it(
+    connect: Callable[..., Any], school: Engine, kind: str, mark: str
+) -> None:
+    execute(school, f"ALTER TABLE school.answers ALTER COLUMN changed_at TYPE {kind}")
+    execute(school, f"UPDATE school.answers SET changed_at = '{mark}' WHERE choice IS NULL")
+    first = connect("--yes")
+    assert first.exit_code == 0
+    assert "1 rows have a cursor in the future" in first.output
+    answer(school, 2)
+    second = connect()
+    assert second.exit_code == 0
+    assert "1 rows have a cursor in the future" in second.output
+    assert [row[1] for row in stored(school)] == EXERCISES
+    (row,) = rows_of(
+        school, "SELECT cursor_value::timestamptz < now() + interval '1 day' AS is_known FROM connect_cursor"
+    )
+    assert row["is_known"]
+
+
+def test_a_cursor_that_was_moved_into_the_future_reads_everything_once_more(
+    connect: Callable[..., Any], school: Engine
+) -> None:
+    assert connect("--yes").exit_code == 0
+    execute(school, "UPDATE connect_cursor SET cursor_value = 'infinity'")
+    answer(school, 2)
+    assert "3 read" in connect().output
+    execute(school, "UPDATE school.answers SET changed_at = now() - interval '1 day' WHERE choice IS NULL")
+    assert "2 read" in connect().output, "the cursor is back"
+
+
 def test_a_missing_address_is_named(connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SCHOOL_DATABASE_URL")
     assert "SCHOOL_DATABASE_URL" in str(connect("--yes").exception)
@@ -227,6 +259,27 @@ def test_the_daemon_reads_what_is_new_and_corrects_what_changed_after_the_first_
     )
     assert len(daemon()) == 1, "a row that was committed late has an older cursor"
     assert {row[0] for row in stored(school)} == {"kim", "lee"}
+
+
+def test_the_daemon_reads_on_beside_a_cursor_in_the_future(
+    daemon: Callable[[], list[str]], connect: Callable[..., Any], school: Engine
+) -> None:
+    """With the mark as the highest cursor, only the number of rows differs, and it repeats."""
+    execute(school, "UPDATE school.answers SET changed_at = '9999-12-31' WHERE choice IS NULL")
+    execute(school, "UPDATE school.answers SET changed_at = now() - interval '3 hours' WHERE choice = 'a'")
+    assert connect("--yes").exit_code == 0
+    daemon()
+    for exercise, hours in ((1, 2), (2, 1)):
+        answer(school, exercise, at=f"2026-03-03 18:3{exercise}:00")
+        execute(
+            school,
+            "UPDATE school.answers SET changed_at = now() - make_interval(hours => :hours) "
+            "WHERE answered_at > '2026-03-03' AND changed_at > now() - interval '30 minutes' AND changed_at < now()",
+            {"hours": hours},
+        )
+        assert len(daemon()) == 1
+        daemon()
+    assert len(stored(school)) == 4
 
 
 def test_the_daemon_quarantines_bad_rows_and_names_a_source_that_fails(
