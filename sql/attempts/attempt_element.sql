@@ -72,15 +72,15 @@ CROSS JOIN LATERAL (
                 WHEN NOT t.is_item THEN 'question_id_not_integer'
             END AS element_problem,
             t.question_text,
-            CASE WHEN t.is_item THEN t.question_text::bigint END AS item_id,
+            CASE WHEN t.is_item THEN split_part(t.question_text, '.', 1)::bigint END AS item_id,
             CASE WHEN jsonb_typeof(t.topic) IN ('string', 'number') THEN NULLIF(t.topic #>> '{}', '') ELSE t.topic_ids[1] END
                 AS topic_id,
-            t.answer IS NOT NULL AND t.answer_form AS is_answered,
-            CASE WHEN t.answer_form THEN t.answer::boolean END AS is_correct,
-            CASE WHEN NOT t.answer_form THEN 'answer_not_boolean' END AS answer_problem,
+            t.is_correct IS NOT NULL AS is_answered,
+            t.is_correct,
+            CASE WHEN t.answer <> '' AND t.is_correct IS NULL THEN 'answer_not_boolean' END AS answer_problem,
             CASE WHEN t.time_form THEN t.time_text::float8 END AS time_spent_sec,
             CASE WHEN NOT t.time_form THEN 'time_spent_not_number' END AS time_problem,
-            CASE WHEN t.hints_form THEN t.hints_text::integer END AS hints_used,
+            CASE WHEN t.hints_form THEN split_part(t.hints_text, '.', 1)::integer END AS hints_used,
             CASE WHEN NOT t.hints_form THEN 'hints_not_integer' END AS hints_problem,
             CASE WHEN t.at_form THEN t.at_text::timestamptz END AS answered_at,
             CASE WHEN NOT t.at_form THEN 'answered_at_not_instant' END AS answered_at_problem,
@@ -95,14 +95,24 @@ CROSS JOIN LATERAL (
                     WHEN r.topics IS NOT NULL OR r.topic IS NOT NULL THEN seedtest_topics(r.topic, r.topics)
                 END AS topic_ids,
                 CASE
-                    WHEN r.question_text ~ '^[ \t\n\v\f\r]*[+-]?[0-9]{1,18}[ \t\n\v\f\r]*$' THEN true
-                    WHEN r.question_text ~ '^[ \t\n\v\f\r]*[+-]?[0-9]{19}[ \t\n\v\f\r]*$'
+                    WHEN r.question_text ~ '^[ \t\n\v\f\r]*[+-]?[0-9]{1,18}(\.0+)?[ \t\n\v\f\r]*$' THEN true
+                    WHEN r.question_text ~ '^[ \t\n\v\f\r]*[+-]?[0-9]{19}(\.0+)?[ \t\n\v\f\r]*$'
                         THEN r.question_text::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
                     ELSE false
                 END AS is_item,
+                -- The words of the loader (TRUE_WORDS and FALSE_WORDS of seedtest_analytics.ingest.convert).
+                CASE
+                    WHEN r.answer IN (
+                        'true', 't', '1', 'yes', 'y', 'on', 'correct', 'right', 'o', '○', '◯', '〇', '✓', '✔',
+                        '정답', '맞음', '정', '예', '참', '맞았음'
+                    ) THEN true
+                    WHEN r.answer IN (
+                        'false', 'f', '0', 'no', 'n', 'off', 'incorrect', 'wrong', 'x', '×', '✗', '✘', '╳',
+                        '오답', '틀림', '오', '아니오', '아니요', '거짓', '틀렸음'
+                    ) THEN false
+                    WHEN r.answer ~ '^[01][.,]0+$' THEN left(r.answer, 1) = '1'
+                END AS is_correct,
                 -- NULL means absent, true means well formed, false means malformed.
-                r.answer IS NULL OR lower(r.answer) IN
-                    ('true', 't', 'yes', 'y', 'on', '1', 'false', 'f', 'no', 'n', 'off', '0') AS answer_form,
                 CASE
                     WHEN r.time_text ~ '^[ \t\n\v\f\r]*\+?[0-9]{1,12}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?[ \t\n\v\f\r]*$'
                         THEN r.time_text::numeric <= 2147483
@@ -110,7 +120,7 @@ CROSS JOIN LATERAL (
                 END AS time_form,
                 CASE
                     WHEN r.hints_text IS NOT NULL
-                    THEN r.hints_text ~ '^[ \t\n\v\f\r]*\+?[0-9]{1,9}[ \t\n\v\f\r]*$'
+                    THEN r.hints_text ~ '^[ \t\n\v\f\r]*\+?[0-9]{1,9}(\.0+)?[ \t\n\v\f\r]*$'
                 END AS hints_form,
                 CASE
                     WHEN r.at_text ~ ('^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
@@ -129,7 +139,9 @@ CROSS JOIN LATERAL (
                     u.element ->> 'question_id' AS question_text,
                     u.element -> 'topic' AS topic,
                     u.element -> 'topics' AS topics,
-                    COALESCE(NULLIF(u.element ->> 'is_correct', ''), NULLIF(u.element ->> 'correct', '')) AS answer,
+                    lower(btrim(
+                        COALESCE(NULLIF(u.element ->> 'is_correct', ''), u.element ->> 'correct'), E' \t\n\v\f\r'
+                    )) AS answer,
                     NULLIF(u.element ->> 'time_spent_sec', '') AS time_text,
                     NULLIF(u.element ->> 'used_hints', '') AS hints_text,
                     NULLIF(u.element ->> 'answered_at', '') AS at_text

@@ -20,6 +20,8 @@ $$;
 
 -- name: seedtest_exam_questions
 -- The array of questions of an exam; NULL or JSON null if it has none; any other value is one that was not understood.
+-- An object without the key has none if it is empty or has only other keys of the contract, such as a score alone. With a
+-- key that nobody knows, the questions may be there, so the object as a whole was not understood.
 CREATE OR REPLACE FUNCTION seedtest_exam_questions(result_json jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -30,6 +32,12 @@ BEGIN
     END IF;
     IF jsonb_typeof(result) <> 'object' THEN
         RETURN result;
+    END IF;
+    IF NOT result ? 'questions' THEN
+        result := result - ARRAY[
+            'score', 'topics', 'summary', 'recommendations', 'metadata', 'ability_estimate', 'standard_error', 'percentile'
+        ];
+        RETURN NULLIF(result, '{}');
     END IF;
     result := result -> 'questions';
     RETURN CASE WHEN jsonb_typeof(result) = 'string' THEN seedtest_json(result) ELSE result END;

@@ -1,5 +1,6 @@
 """Migrations on a real server: an empty database, one with the legacy tables, downgrades, races."""
 
+import datetime as dt
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +149,29 @@ def test_touched_days_that_were_logged_by_change_are_one_row_a_day(empty: Engine
     ] == [(2, "2026-01-06"), (4, "2026-01-07"), (5, "2026-01-05")]
     downgrade(empty, "0004")
     assert catalogue(empty) == before
+
+
+def test_exams_of_another_shape_are_read_again_and_the_way_back_has_the_old_parser(empty: Engine) -> None:
+    """They were in neither table, and a sync reads only what has changed."""
+    migrate(empty)
+    downgrade(empty, "0036")
+    old = catalogue(empty)
+    execute(
+        empty,
+        "INSERT INTO exam_results (session_id, user_id, result_json, created_at) VALUES "
+        """('s', 'kim', '{"items": [{"question_id": 1}]}', '2026-01-05')""",
+    )
+    in_quarantine = "SELECT reason FROM attempt_quarantine"
+    as_of = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
+    sync_attempts(empty, as_of, timezone="UTC")
+    assert rows_of(empty, in_quarantine) == []
+    migrate(empty)
+    sync_attempts(empty, as_of, timezone="UTC")
+    assert rows_of(empty, in_quarantine) == [{"reason": "questions_not_array"}]
+    downgrade(empty, "0036")
+    assert catalogue(empty) == old
+    sync_attempts(empty, as_of, timezone="UTC")
+    assert rows_of(empty, in_quarantine) == []
 
 
 def checks(engine: Engine) -> dict[str, tuple[str, bool]]:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, event, text
 
 from seedtest_analytics.assets.attempts.sync import SyncResult, sync_attempts
 from seedtest_analytics.database.address import DatabaseError
+from seedtest_analytics.ingest.convert import FALSE_WORDS, TRUE_WORDS
 from tests._database import execute, rows_of, snapshot
 from tests._exams import NOON, UTC, Exam, derived_attempts, question, store, student_uuid
 
@@ -285,7 +286,10 @@ def test_questions_that_are_no_array(database: Engine, questions: Any) -> None:
 
 @pytest.mark.parametrize(
     "result_json",
-    ["{}", '{"questions": null}', '{"questions": []}', "[]", "null", *map(json.dumps, ("{}", "[]", "null"))],
+    [
+        *("{}", '{"questions": null}', '{"questions": []}', "[]", "null", *map(json.dumps, ("{}", "[]", "null"))),
+        '{"score": {"raw": 3, "scaled": 60}, "topics": [{"topic": "algebra", "total": 5}], "metadata": {"version": "v1"}}',
+    ],
 )
 def test_an_exam_without_questions_says_nothing(database: Engine, result_json: str) -> None:
     execute(
@@ -370,6 +374,11 @@ def test_an_exam_is_understood_in_every_shape_that_drivers_store(database: Engin
         "NaN",
         "[" * 20_000,
         '{"a": "\\u0000"}',
+        {"result": WHOLE},
+        {"data": WHOLE, "score": {"raw": 1}},
+        {"Questions": ELEMENT_LIST},
+        {"items": ELEMENT_LIST},
+        json.dumps({"answers": ELEMENT_LIST}),
     ],
 )
 def test_an_exam_that_was_not_understood_is_in_quarantine(database: Engine, result_json: Any) -> None:
@@ -379,6 +388,36 @@ def test_an_exam_that_was_not_understood_is_in_quarantine(database: Engine, resu
     assert quarantine(database) == [{"question_ordinal": 0, "reason": "questions_not_array", "is_excluded": True}]
     assert [row["item_id"] for row in attempts(database)] == [5]
     assert_reconciled(database)
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_the_sync_reads_the_answers_that_the_loader_reads(database: Engine, is_right: bool) -> None:
+    words: list[Any] = [
+        *(TRUE_WORDS if is_right else FALSE_WORDS),
+        " True\n" if is_right else "FALSE ",
+        "O" if is_right else "X",
+    ]
+    words += [1, 1.0, "1.00", "1,0", is_right] if is_right else [0, 0.0, "0.00", "0,0", is_right]
+    store(database, Exam(tuple(question(n, is_correct=word) for n, word in enumerate(words))))
+    sync(database)
+    assert quarantine(database) == []
+    assert [row["correct"] for row in attempts(database, "correct")] == [is_right] * len(words)
+
+
+@pytest.mark.parametrize("blank", [" ", "\t\n"])
+def test_a_blank_answer_is_unanswered(database: Engine, blank: str) -> None:
+    store(database, Exam((question(1, is_correct=blank),)))
+    sync(database)
+    assert quarantine(database) == []
+    assert attempts(database, "is_answered") == [{"is_answered": False}]
+
+
+@pytest.mark.parametrize("number", [7.0, "7.0", " 7.00 ", "+7"])
+def test_a_whole_number_with_a_decimal_point_is_an_integer(database: Engine, number: Any) -> None:
+    store(database, Exam((question(number, used_hints=number),)))
+    sync(database)
+    assert quarantine(database) == []
+    assert attempts(database, "item_id, hints_used") == [{"item_id": 7, "hints_used": 7}]
 
 
 @pytest.mark.parametrize(
