@@ -16,7 +16,7 @@ from seedtest_analytics.ingest.value_rules import DateOrder
 
 _CLOCK = (
     r"(?:[\sT,]*(?P<before>오전|오후|AM|PM)?\s*(?P<hour>\d{1,2})\s*[:시]\s*(?P<minute>\d{1,2})\s*(?:[:분]\s*"
-    r"(?P<second>\d{1,2}(?:[.,]\d{1,9})?)?\s*초?)?\s*(?P<after>AM|PM)?\s*(?P<zone>Z|UTC|[+-]\d{2}:?\d{2})?)?"
+    r"(?P<second>\d{1,2}(?:[.,]\d{1,9})?)?\s*초?)?\s*(?P<after>AM|PM)?\s*(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?"
 )
 _YEAR_FIRST = re.compile(
     rf"(?P<year>\d{{4}})\s*[-/.년]\s*(?P<month>\d{{1,2}})\s*[-/.월]\s*(?P<day>\d{{1,2}})\s*[.일]?{_CLOCK}\s*"
@@ -32,7 +32,16 @@ _SERIALS = (20_000.0, 80_000.0)
 """Days of a spreadsheet from 1954 to 2118. Serial 0 is 30 December 1899."""
 _EPOCH, _SERIAL_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(1899, 12, 30)  # noqa: DTZ001 (local time)
 _HAS_NAME = re.compile(r"[a-z]{3}", re.IGNORECASE)
+_IS_YEAR_FIRST = re.compile(r"\D*\d{4}\D")
 _HAS_YEAR = re.compile(r"\b\d{4}\b")
+_ZONES = {
+    **{"UTC": 0, "GMT": 0, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "HKT": 8, "SGT": 8, "KST": 9, "JST": 9},
+    **{"AEST": 10, "AEDT": 11, "EDT": -4, "EST": -5, "PDT": -7, "PST": -8},
+}
+"""Hours east of UTC of names that mean one zone. CST and IST mean several, so a time with such a name is rejected."""
+_FROM_UTC = re.compile(r"\s*(?:UTC|GMT)\s*([+-])(\d{1,2})(?::?(\d\d))?(?!\d)", re.IGNORECASE)
+_ZONE = re.compile(rf"(?<=[\d\s])\(?({'|'.join(_ZONES)})\b\)?", re.IGNORECASE)
+_NAMED_AGAIN = re.compile(r"(Z|[+-]\d\d(?::?\d\d)?)\s*[(\[][^()\[\]]*[)\]]$", re.IGNORECASE)
 
 
 def as_iso(texts: pa.Array, order: DateOrder | None) -> pa.Array:
@@ -44,7 +53,7 @@ def as_iso(texts: pa.Array, order: DateOrder | None) -> pa.Array:
 
 def iso_time(text: str, order: DateOrder | None) -> str | None:
     """One text as ISO 8601, or None."""
-    stripped = text.strip()
+    stripped = _with_offset(text.strip())
     for read in (_year_first, _count, _compact, _serial, _year_last(order), _named(order)):
         try:
             found = read(stripped)
@@ -57,7 +66,7 @@ def iso_time(text: str, order: DateOrder | None) -> str | None:
 
 def has_two_meanings(text: str) -> bool:
     """Whether the day and the month of a date could change places."""
-    found = _YEAR_LAST.fullmatch(text.strip().upper())
+    found = _YEAR_LAST.fullmatch(_with_offset(text.strip().upper()))
     return (
         found is not None
         and int(found["first"]) <= 12
@@ -68,7 +77,7 @@ def has_two_meanings(text: str) -> bool:
 
 def order_of(texts: list[str]) -> DateOrder | None:
     """The order that dates beyond the twelfth show; None if they show none or both."""
-    found = [match for match in (_YEAR_LAST.fullmatch(text.strip().upper()) for text in texts) if match]
+    found = [match for match in (_YEAR_LAST.fullmatch(_with_offset(text.strip().upper())) for text in texts) if match]
     is_dmy = any(int(match["first"]) > 12 for match in found)
     is_mdy = any(int(match["other"]) > 12 for match in found)
     return None if is_dmy == is_mdy else "dmy" if is_dmy else "mdy"
@@ -129,14 +138,35 @@ def _named(order: DateOrder | None) -> Callable[[str], str | None]:
             return None
         from dateutil import parser
 
-        # Two defaults that differ in the day: a text without a day gives two results.
-        both = [
-            parser.parse(text, dayfirst=order == "dmy", default=dt.datetime(2000, 1, day))  # noqa: DTZ001 (local time)
+        orders = (False,) if _IS_YEAR_FIRST.match(text) else (False, True) if order is None else (order == "dmy",)
+        # Two defaults that differ in the day: a text without a day gives two results, as do days that may be months.
+        found = {
+            parser.parse(
+                text,
+                dayfirst=is_day_first,
+                default=dt.datetime(2000, 1, day),  # noqa: DTZ001 (local time)
+                tzinfos=_offset_of,
+            ).isoformat()
+            for is_day_first in orders
             for day in (1, 2)
-        ]
-        return both[0].isoformat() if both[0] == both[1] else None
+        }
+        return found.pop() if len(found) == 1 else None
 
     return read
+
+
+def _offset_of(name: str | None, offset: int | None) -> int | None:
+    """Seconds east of UTC. The parser itself ignores a name that it does not know."""
+    if name not in (None, "UTC"):  # the parser's own name of Z and of +00:00
+        raise ValueError(f"{name} is not a zone with one meaning")
+    return offset
+
+
+def _with_offset(text: str) -> str:
+    """The text with a number in place of its zone: GMT+0900 (KST), UTC+9, KST and +09:00[Asia/Seoul] are +09:00."""
+    text = _FROM_UTC.sub(lambda found: f"{found[1]}{found[2]:0>2}:{found[3] or '00'}", text)
+    text = _NAMED_AGAIN.sub(r"\1", text)
+    return _ZONE.sub(lambda found: f"{_ZONES[found[1].upper()]:+03}:00", text)
 
 
 def _joined(found: re.Match[str], *, month: int, day: int) -> str | None:

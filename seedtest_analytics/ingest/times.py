@@ -27,7 +27,7 @@ def parse_iso(texts: pa.Array) -> tuple[Micros, Mask, Mask]:
     """Instants in microseconds, and masks of the local times (without an offset) and of the valid times.
 
     ``texts`` is an Arrow string array; NULL is not a time. The digits are checked one by one, so 30 February is invalid
-    and nothing raises. A date alone means its first instant. Digits below 1 µs are truncated.
+    and nothing raises. A date alone means its first instant, and 24:00 is the end of a day. Digits below 1 µs are truncated.
     """
     fields = pc.extract_regex(texts, pattern=_ISO)
     is_time = mask_of(pc.is_valid(fields))
@@ -40,20 +40,25 @@ def parse_iso(texts: pa.Array) -> tuple[Micros, Mask, Mask]:
     year, month, day = number("year", 1970), number("month", 1), number("day", 1)
     hour, minute, second = number("hour"), number("minute"), number("second")
     is_time &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
-    is_time &= (hour < 24) & (minute < 60) & (second < 60)
+    fraction = _fractions(pc.struct_field(fields, "fraction"))
+    is_midnight = (hour == 24) & (minute == 0) & (second == 0) & (fraction == 0)
+    is_time &= ((hour < 24) & (minute < 60) & (second < 60)) | is_midnight
     safe_month = np.where(is_time, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     first = safe_month.astype("datetime64[D]")
     is_time &= day <= ((safe_month + 1).astype("datetime64[D]") - first).astype(np.int64)
-    fraction = pc.utf8_slice_codeunits(
-        pc.utf8_rpad(pc.fill_null(pc.struct_field(fields, "fraction"), ""), 9, "0"), 0, 6
-    )
     days = first.astype(np.int64) + day - 1
     micros = ((days * 24 + hour) * 60 + minute) * 60 + second
-    micros = micros * _MICROS + pc.cast(fraction, pa.int64()).to_numpy(zero_copy_only=False)
+    micros = micros * _MICROS + fraction
     zone = pc.fill_null(pc.struct_field(fields, "zone"), "")
     offset, is_offset = _offsets(zone)
     is_local = is_time & mask_of(pc.equal(zone, ""))
     return micros - offset * _MICROS, is_local, is_time & is_offset
+
+
+def _fractions(digits: pa.Array) -> Micros:
+    """Microseconds of the digits behind the second."""
+    six = pc.utf8_slice_codeunits(pc.utf8_rpad(pc.fill_null(digits, ""), 9, "0"), 0, 6)
+    return np.asarray(pc.cast(six, pa.int64()).to_numpy(zero_copy_only=False))
 
 
 def _offsets(zone: pa.Array) -> tuple[Micros, Mask]:

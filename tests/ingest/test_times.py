@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from seedtest_analytics.ingest import LoadOptions, load_attempt_log
+from seedtest_analytics.ingest.convert import Reading, convert_time
+from seedtest_analytics.ingest.other_times import has_two_meanings, order_of
 from seedtest_analytics.ingest.times import local_to_instant, parse_iso, whole_weeks_to
+from seedtest_analytics.ingest.value_rules import DateOrder, ValueRules
 from tests.ingest.conftest import write_log
 from tests.ingest.test_load import attempt
 
@@ -43,6 +46,61 @@ def test_iso_texts_are_read_as_python_reads_them(moment: dt.datetime, zone: str,
 @pytest.mark.parametrize("written", ["2025-02-29", "2026-13-01", "2026-00-10", "2026-01-00", "2026-1-1", "x", ""])
 def test_no_times(written: str) -> None:
     assert not parse_iso(pa.array([written]))[2][0]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("written", "instant"),
+    [
+        ("Mon Mar 02 2026 10:00:00 GMT+0900 (KST)", "01:00"),
+        ("Mon Mar 02 2026 10:00:00 GMT+0900 (대한민국 표준시)", "01:00"),
+        ("Mon Mar 02 10:00:00 KST 2026", "01:00"),
+        ("Mon, 02 Mar 2026 10:00:00 GMT", "10:00"),
+        ("Mon, 2 Mar 2026 10:00:00 +0900", "01:00"),
+        ("2 Mar 2026 10:00Z", "10:00"),
+        ("2026-03-02 10:00:00 UTC+9", "01:00"),
+        ("2026-03-02 10:00:00 GMT-03:30", "13:30"),
+        ("2026-03-02 10:00:00 KST", "01:00"),
+        ("2026-03-02 10:00:00KST", "01:00"),
+        ("2026. 3. 2. 오전 10:00 KST", "01:00"),
+        ("2026-03-02 10:00:00 EST", "15:00"),
+        ("2026-03-02 10:00:00 AM PST", "18:00"),
+        ("2 Mar 2026 10:00 pdt", "17:00"),
+        ("2026-03-02T10:00:00+09:00[Asia/Seoul]", "01:00"),
+        ("2026/3/1 24:00", "00:00"),
+        ("2026-03-01T24:00:00Z", "00:00"),
+    ],
+)
+@pytest.mark.parametrize("order", [None, "dmy"])
+def test_a_zone_is_what_its_name_says(written: str, instant: str, order: DateOrder | None) -> None:
+    read = convert_time(pa.array([written]), Reading(ZoneInfo("UTC"), ValueRules(date_order=order)))
+    assert read.values.to_pylist() == [dt.datetime.fromisoformat(f"2026-03-02T{instant}:00+00:00")]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-03-02 10:00:00 CST",
+        "Mon Mar 02 2026 10:00:00 IST",
+        "2 Mar 2026 10:00 FOO",
+        "2026-03-02T10:00:00[Asia/Seoul]",
+        "2026-03-02 10:00:00 GMT+99",
+        "Mon 03/04/2026 10:00",
+        "03/04/2026 10:00 KST",
+        "2026-03-02 24:00:01",
+        "2026-03-02T24:00:00.5Z",
+    ],
+)
+def test_a_time_of_several_meanings_is_rejected(written: str) -> None:
+    read = convert_time(pa.array([written]), Reading(ZoneInfo("UTC")))
+    assert read.values.to_pylist() == [None]
+    assert read.problems["not_time"].all()
+
+
+def test_a_zone_does_not_hide_that_day_and_month_could_change_places() -> None:
+    assert has_two_meanings("03/04/2026 10:00 KST")
+    assert order_of(["13/04/2026 10:00 GMT+9"]) == "dmy"
 
 
 @given(
