@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from seedtest_analytics.ingest.item_numbers import MAX_OWN_DIGITS, number_of
 from seedtest_analytics.ingest.other_times import as_iso
 from seedtest_analytics.ingest.text_rule import as_text, is_plain
-from seedtest_analytics.ingest.times import Mask, Micros, local_to_instant, mask_of, parse_iso
+from seedtest_analytics.ingest.times import PER_SECOND, Mask, Micros, local_to_instant, mask_of, parse_iso
 from seedtest_analytics.ingest.value_rules import DEFAULT_RULES, ValueRules
 
 TRUE_WORDS = (
@@ -33,6 +33,8 @@ FALSE_WORDS = (
 NULL_WORDS = ("", "na", "n/a", "nan", "null", "none", "\\n", "<na>", "nat")
 """How spreadsheets and data frames write a missing number, answer or time. Ids may be such words."""
 
+_DECIMAL_COMMA = r"^[+-]?(0,\d{1,9}|\d{1,18},(\d{1,2}|\d{4,9}))$"
+"""12,5 is 12.5. Not so 1,234, which may be a thousand."""
 _FIRST = int(np.datetime64("1900-01-01", "us").astype(np.int64))
 _END = int(np.datetime64("2200-01-01", "us").astype(np.int64))
 _INSTANT = pa.timestamp("us", "UTC")
@@ -143,30 +145,34 @@ def convert_correct(array: pa.Array, reading: Reading) -> Converted:
     return Converted(pa.array(is_true, mask=~is_known), {"not_boolean": ~is_known & ~missing})
 
 
-def _numbers(array: pa.Array) -> tuple[npt.NDArray[np.float64], Mask]:
+def numbers_of(array: pa.Array) -> tuple[npt.NDArray[np.float64], Mask]:
     """Numbers (NaN if missing), and a mask of the values that are not finite numbers."""
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
         values = np.array(pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=float)
         return values, np.isinf(values)
     words, missing, _ = _words(array)
+    has_comma = pc.match_substring_regex(words, _DECIMAL_COMMA)
+    words = pc.if_else(has_comma, pc.replace_substring(words, ",", "."), words)
     is_number = mask_of(pc.match_substring_regex(words, r"^[+-]?(\d{1,18}(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?$"))
     digits = pc.replace_substring_regex(_null_where(words, ~is_number), r"^\+", "")
     return np.array(pc.cast(digits, pa.float64()).to_numpy(zero_copy_only=False), dtype=float), ~is_number & ~missing
 
 
 def convert_response_time(array: pa.Array, reading: Reading) -> Converted:
-    """Seconds, from the unit of the file; 0 and very long times are kept."""
-    millis, bad = _numbers(array)
-    negative = millis < 0
-    missing = np.isnan(millis) | bad | negative
-    per_second = 1000.0 if reading.rules.time_unit == "ms" else 1.0
-    seconds = pa.array(millis / per_second, pa.float64(), mask=missing)
+    """Seconds, from the unit of the file, or of Arrow's duration; 0 and very long times are kept."""
+    per_second = 1000 if reading.rules.time_unit == "ms" else 1
+    if pa.types.is_duration(array.type):
+        per_second, array = PER_SECOND[array.type.unit], pc.cast(array, pa.int64())
+    counts, bad = numbers_of(array)
+    negative = counts < 0
+    missing = np.isnan(counts) | bad | negative
+    seconds = pa.array(counts / per_second, pa.float64(), mask=missing)
     return Converted(seconds, gaps={"not_number": bad, "negative": negative & ~bad})
 
 
 def convert_hints(array: pa.Array, reading: Reading) -> Converted:
     """A count of hints."""
-    hints, bad = _numbers(array)
+    hints, bad = numbers_of(array)
     fractional = bad | (hints != np.floor(hints)) & ~np.isnan(hints) | (hints > np.iinfo(np.int32).max)
     negative = (hints < 0) & ~fractional
     missing = np.isnan(hints) | fractional | negative
@@ -209,7 +215,7 @@ def _stored_times(array: pa.Array) -> tuple[Micros, Mask, Mask]:
         array = pc.cast(array, pa.timestamp("ms"))
     missing = mask_of(pc.is_null(array))
     counts = pc.fill_null(pc.cast(array, pa.int64()), 0).to_numpy(zero_copy_only=False)
-    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[array.type.unit]
+    per_second = PER_SECOND[array.type.unit]
     if per_second > 10**6:
         micros = counts // 1000
     else:

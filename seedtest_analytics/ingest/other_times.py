@@ -25,8 +25,8 @@ _YEAR_LAST = re.compile(rf"(?P<first>\d{{1,2}})[-/.](?P<other>\d{{1,2}})[-/.](?P
 _COMPACT = re.compile(
     r"(?P<year>(?:19|20|21)\d\d)(?P<month>\d\d)(?P<day>\d\d)(?:T?(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)?(?P<zone>Z)?)?"
 )
-_COUNT = re.compile(r"(\d{10}|\d{13}|\d{16})(?:\.(\d{1,9}))?")
-_PER_SECOND = {10: 1, 13: 10**3, 16: 10**6}
+_COUNT = re.compile(r"(\d{10}|\d{13}|\d{16})(?:\.(\d+))?")
+_MICROS_EACH = {10: 10**6, 13: 10**3, 16: 1}
 _SERIAL = re.compile(r"\d{5}(?:\.\d+)?")
 _SERIALS = (20_000.0, 80_000.0)
 """Days of a spreadsheet from 1954 to 2118. Serial 0 is 30 December 1899."""
@@ -102,11 +102,9 @@ def _count(text: str) -> str | None:
     found = _COUNT.fullmatch(text)
     if found is None:
         return None
-    seconds, rest = divmod(int(found[1]), _PER_SECOND[len(found[1])])
-    micros = rest * (10**6 // _PER_SECOND[len(found[1])])
-    if len(found[1]) == 10 and found[2]:
-        micros = int(found[2][:6].ljust(6, "0"))
-    return (_EPOCH + dt.timedelta(seconds=seconds, microseconds=micros)).isoformat()
+    each = _MICROS_EACH[len(found[1])]
+    below = (found[2] or "").ljust(9, "0")[: len(str(each)) - 1]
+    return (_EPOCH + dt.timedelta(microseconds=int(found[1]) * each + int(below or 0))).isoformat()
 
 
 def _serial(text: str) -> str | None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seedtest_analytics.ingest.columns import REQUIRED, propose_mapping
-from seedtest_analytics.ingest.convert import NULL_WORDS, convert_batch
+from seedtest_analytics.ingest.convert import NULL_WORDS, convert_batch, numbers_of
 from seedtest_analytics.ingest.csv_text import packing_of
 from seedtest_analytics.ingest.encodings import guessed_encoding
 from seedtest_analytics.ingest.errors import LoadError
@@ -141,16 +141,17 @@ def _share_of_texts(array: pa.Array) -> float:
 
 
 def _unit(array: pa.Array, column: str) -> tuple[TimeUnit, bool]:
-    """The unit by the column's name, else by the median; whether it is a guess."""
+    """The unit by the column's name, else by the median; whether it is a guess. Arrow's durations have their own."""
+    if pa.types.is_duration(array.type):
+        return "ms", False
     plain = column.lower()
     if re.search(r"(^|[^a-z])ms([^a-z]|$)|milli|밀리", plain):
         return "ms", False
     if re.search(r"sec|초", plain):
         return "s", False
-    texts = as_text(array)[0].to_pylist()
-    numbers = [float(text) for text in texts if text and re.fullmatch(r"\d{1,15}(\.\d+)?", text.strip())]
-    positive = [number for number in numbers if number > 0]
-    if not positive:
+    numbers, bad = numbers_of(array)
+    positive = numbers[(numbers > 0) & ~bad]
+    if not len(positive):
         return "ms", False
     median = float(np.median(positive))
     if SECONDS_BELOW <= median < MILLISECONDS_FROM:

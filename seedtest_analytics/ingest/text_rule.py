@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from seedtest_analytics.ingest.times import Mask, mask_of
+from seedtest_analytics.ingest.times import PER_SECOND, Mask, mask_of
 
 MAX_TEXT_CHARACTERS = 200
 TEXT_REMEDY = "at most 200 characters, no control character or line break, valid UTF-8"
@@ -25,12 +26,17 @@ def is_plain(texts: pa.Array) -> Mask:
 
 
 def as_text(array: pa.Array) -> tuple[pa.Array, Mask]:
-    """Any array as text, and a mask of the values that are not valid UTF-8 (they become empty)."""
+    """Any array as text, and a mask of the values that are not valid UTF-8 (they become empty).
+
+    The text of a value does not depend on the values beside it.
+    """
     array = _plain_array(array)
     if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
         return _decoded(array)
     if pa.types.is_floating(array.type):
-        array = _whole_floats_as_integers(array)
+        return _float_texts(array), np.zeros(len(array), bool)
+    if pa.types.is_decimal(array.type):
+        return _positional(pc.cast(array, pa.string())), np.zeros(len(array), bool)
     return pc.cast(array, pa.string()), np.zeros(len(array), bool)
 
 
@@ -75,7 +81,7 @@ def _plain_array(array: pa.Array) -> pa.Array:
 def _shown_times(array: pa.Array) -> list[Shown]:
     """ISO 8601, and the stored number for a time that no calendar of four digits has."""
     counts, unit = pc.cast(array, pa.int64()), array.type.unit
-    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    per_second = PER_SECOND[unit]
     texts = pc.cast(array, pa.string()).to_pylist()
     return [
         text
@@ -100,11 +106,26 @@ def _decoded(array: pa.Array) -> tuple[pa.Array, Mask]:
         return pa.array(values, pa.string()), bad
 
 
-def _whole_floats_as_integers(array: pa.Array) -> pa.Array:
-    """Integers with gaps are often stored as floats; 12.0 means 12."""
-    present = array.drop_null()
-    numbers = present.to_numpy(zero_copy_only=False)
-    is_whole = np.isnan(numbers) | ((np.abs(numbers) < 2**53) & (np.floor(numbers) == numbers))
-    if not is_whole.all():
-        return array
-    return pc.cast(pc.if_else(pc.is_nan(array), None, array), pa.int64())
+def _float_texts(array: pa.Array) -> pa.Array:
+    """Integers with gaps are often stored as floats: 12.0 means 12, and NaN means NULL."""
+    numbers = np.asarray(pc.fill_null(array, 0).to_numpy(zero_copy_only=False), dtype=float)
+    # A float that is larger holds no id exactly. It keeps its exponent, so that no item has such a number.
+    is_exact = np.abs(numbers) < 2**53
+    is_whole = is_exact & (np.floor(numbers) == numbers)
+    whole = pc.cast(pa.array(np.where(is_whole, numbers, 0).astype(np.int64)), pa.string())
+    others = pc.if_else(pa.array(is_whole | np.isnan(numbers)), None, pc.cast(array, pa.string()))
+    texts = pc.if_else(pa.array(is_whole), whole, _positional(others, ~is_exact))
+    return pc.if_else(pc.is_null(array), None, texts)
+
+
+def _positional(texts: pa.Array, untouched: Mask | None = None) -> pa.Array:
+    """Numbers as texts without exponents and without zeros at the end."""
+    has_exponent = mask_of(pc.match_substring(texts, "e", ignore_case=True))
+    if untouched is not None:
+        has_exponent &= ~untouched
+    if has_exponent.any():  # rare, so writing value by value is fast enough
+        values = texts.to_pylist()
+        for row in np.flatnonzero(has_exponent):
+            values[row] = format(Decimal(values[row]), "f")
+        texts = pa.array(values, pa.string())
+    return pc.replace_substring_regex(texts, r"^([+-]?\d+)(?:\.0*|(\.\d*?[1-9])0*)$", r"\1\2")

@@ -16,6 +16,8 @@ _ISO = (
     r"\s*(?P<zone>Z|z|UTC|[+-]\d{2}(?::?\d{2})?)?)?\s*$"
 )
 _MICROS = 1_000_000
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+"""Arrow's units of times and durations."""
 _QUARTER_HOUR = 900 * _MICROS  # since about 1900 every zone changes its offset at a multiple of it
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (counts wall-clock time)
 

@@ -40,7 +40,7 @@ BAD_ROWS = [
     ("ann,s1,7,t,1,1,0,", {"completed_at_missing"}),
     ("ann,s1,7,t,1,1,0,yesterday", {"completed_at_not_time"}),
     ("ann,s1,7,t,1,1,0,2026-02-30T09:00:00Z", {"completed_at_not_time"}),
-    ("ann,s1,7,t,1,1,0,2026-03-02T24:00:00Z", {"completed_at_not_time"}),
+    ("ann,s1,7,t,1,1,0,2026-03-02T24:30:00Z", {"completed_at_not_time"}),
     ("ann,s1,7,t,1,1,0,2026-03-02T09:00:00+25:00", {"completed_at_not_time"}),
     ("ann,s1,7,t,1,1,0,0226-03-02T09:00:00Z", {"completed_at_implausible"}),
     ("ann,s1,x,t,2,1,0,2026-03-02T09:00:00Z", {"item_id_not_integer", "correct_not_boolean"}),

@@ -276,7 +276,7 @@ REMEDIED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("item_id_missing", {"item_id": None}, {"item_id": 7}),
     ("correct_not_boolean", {"correct": "1.5"}, {"correct": "1.00"}),
     ("correct_not_boolean", {"correct": "half"}, {"correct": ""}),
-    ("response_time_ms_not_number", {"response_time_ms": "1,5"}, {"response_time_ms": "1.5"}),
+    ("response_time_ms_not_number", {"response_time_ms": "1,500"}, {"response_time_ms": "1500"}),
     ("response_time_ms_negative", {"response_time_ms": "-1"}, {"response_time_ms": ""}),
     ("hints_used_not_whole_number", {"hints_used": "1.5"}, {"hints_used": "2"}),
     ("hints_used_negative", {"hints_used": "-2"}, {"hints_used": ""}),
