@@ -55,7 +55,7 @@ def load_command(  # noqa: PLR0913 (each is an option of the command)
         str | None, typer.Option(help="IANA zone of times without an offset; default: SEEDTEST_TIMEZONE.")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Encoding of CSV files, e.g. cp949; default: recognised.")
+        str | None, typer.Option(help="Encoding of CSV and JSON files, e.g. cp949; default: recognised for each.")
     ] = None,
     time_unit: Annotated[TimeUnit | None, typer.Option(help="Unit of the response times; default: recognised.")] = None,
     dates: Annotated[
@@ -97,7 +97,7 @@ def load_command(  # noqa: PLR0913 (each is an option of the command)
     if not files:
         return
     with scratch_folder("load") as folder:
-        found = unpack(find_files(files), folder, sheet=sheet)
+        found = unpack(find_files(files), folder, sheet=sheet, encoding=encoding)
         plan = confirmed(found, given, zone=platform.zone, is_accepted=yes, console=console)
         options = LoadOptions(
             mapping=plan.mapping,
@@ -109,6 +109,7 @@ def load_command(  # noqa: PLR0913 (each is an option of the command)
             rules=plan.rules,
             rejects_to=rejects,
             names=found.names,
+            origins=found.origins,
         )
         engine = migrated_engine(is_writing=True)
         summary = load_with_progress(engine, list(found.names), options=options, console=console)

@@ -25,7 +25,7 @@ def confirmed(found: Unpacked, given: Given, *, zone: ZoneInfo, is_accepted: boo
     """
     from seedtest_analytics.ingest.recognise import recognise
 
-    plan = recognise(list(found.names), given, names=found.names, zone=zone)
+    plan = recognise(list(found.names), given, names=found.names, origins=found.origins, zone=zone)
     for note in (*found.notes, *plan.facts):
         console.print(f"[yellow]note[/]: {plain(note)}", highlight=False, soft_wrap=True)
     if plan.guesses:

@@ -15,7 +15,9 @@ OPTIONAL = ("session_id", "topic_id", "response_time_ms", "hints_used", "rescore
 COLUMNS = (*REQUIRED, *OPTIONAL)
 
 PROBLEM = "(problem)"
-"""Column of rows that a known format cannot use: what is wrong, then the row as it was read on the following lines."""
+"""Column of rows that cannot be used: the reason, then what is wrong or the row as it was read, line by line."""
+PROBLEM_REASONS = ("row_malformed", "row_quote_unbalanced", "row_not_json", "row_unusable", "statement_invalid")
+MAX_PROBLEM_CHARACTERS = 4_000
 
 USUAL_NAMES = {
     "user_id": "user userid username student studentid studentnumber anonstudentid learner learnerid uid 학생 학생id "
@@ -35,6 +37,11 @@ USUAL_NAMES = {
     "session_id": "session sessionid assignmentid 세션 세션id",
 }
 """Names of the columns in other systems, without case, spaces and punctuation, the most telling first."""
+
+
+def problem(reason: str, *lines: str) -> dict[str, str | None]:
+    """A row that only says why a row of the source cannot be used."""
+    return {PROBLEM: "\n".join((reason, *lines))[:MAX_PROBLEM_CHARACTERS]}
 
 
 def parse_mapping(pairs: Sequence[str]) -> dict[str, str]:

@@ -7,22 +7,53 @@ extend over a line that is a row by itself: its own line is rejected, and the fo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from seedtest_analytics.ingest.csv_text import Dialect
+from seedtest_analytics.ingest.other_times import iso_time
 
 MAX_VALUE_LINES = 500
 """A quoted value of more lines is taken for an unbalanced quotation mark."""
 
 _QUOTED = re.compile(rb'"(?:[^"]++|"")*+"')
 _CLOSING = re.compile(rb'(?:[^"]++|"")*+"')
-_INTEGER = re.compile(rb"\s*[+-]?\d+(\.0*)?\s*")
 _DATE = re.compile(rb"\s*\d{4}-\d{2}-\d{2}")
 
-RowTest = Callable[[bytes], bool]
+
+@dataclass(frozen=True)
+class RowTest:
+    """Whether a line is a row by itself: as many fields as the header, an item, and a time of any known form.
+
+    Without positions of item and time, the number of fields decides.
+    """
+
+    dialect: Dialect
+    n_fields: int
+    item: int | None = None
+    time: int | None = None
+
+    def __call__(self, line: bytes) -> bool:
+        """Whether the line is a row."""
+        mark = self.dialect.delimiter.encode()
+        if line.count(mark) < self.n_fields - 1 or (b'"' in line and _ends_in_quotes(line, self.dialect)):
+            return False
+        fields = _fields(line, mark)
+        if len(fields) != self.n_fields:
+            return False
+        return (self.item is None or bool(fields[self.item].strip())) and (
+            self.time is None or _is_time(fields[self.time])
+        )
+
+    def are_mostly_rows(self, lines: Sequence[bytes]) -> bool:
+        """Whether more than half of the lines have as many delimiters as the header.
+
+        This count knows nothing of marks and values, so it also finds rows whose times no reader knows.
+        """
+        mark = self.dialect.delimiter.encode()
+        return 2 * sum(line.count(mark) == self.n_fields - 1 for line in lines) > len(lines)
 
 
 @dataclass(frozen=True)
@@ -64,7 +95,7 @@ def _has_odd_line(block: bytes) -> bool:
     return bool((per_line % 2).any())
 
 
-def split_records(block: bytes, dialect: Dialect, *, is_row: RowTest, is_last: bool) -> Records:
+def split_records(block: bytes, *, is_row: RowTest, is_last: bool) -> Records:
     """Records of a block line by line. If ``is_last`` is false, an open record at the end is left for the next block."""
     lines = block.split(b"\n")[:-1]
     kept: list[bytes] = []
@@ -77,8 +108,8 @@ def split_records(block: bytes, dialect: Dialect, *, is_row: RowTest, is_last: b
             number += 1
             continue
         place = len(places) + len(unbalanced)
-        if b'"' in line and _ends_in_quotes(line, dialect):
-            found = _last_line(lines, number, dialect=dialect, is_row=is_row)
+        if b'"' in line and _ends_in_quotes(line, is_row.dialect):
+            found = _last_line(lines, number, is_row=is_row)
             if found is None and not is_last and len(lines) - number <= MAX_VALUE_LINES:
                 rest = b"\n".join(lines[number:]) + b"\n"
                 break
@@ -94,13 +125,13 @@ def split_records(block: bytes, dialect: Dialect, *, is_row: RowTest, is_last: b
     return Records(data, np.array(places, np.int64), unbalanced=unbalanced, rest=rest)
 
 
-def _last_line(lines: Sequence[bytes], first: int, *, dialect: Dialect, is_row: RowTest) -> int | None:
+def _last_line(lines: Sequence[bytes], first: int, *, is_row: RowTest) -> int | None:
     """The line that ends the record that begins at ``first``; 0 if it never ends, None if the lines do not tell."""
     for number in range(first + 1, min(len(lines), first + MAX_VALUE_LINES)):
         if is_row(lines[number]):
             return 0
-        if not _ends_in_quotes(lines[number], dialect, begins_in_quotes=True):
-            return number
+        if not _ends_in_quotes(lines[number], is_row.dialect, begins_in_quotes=True):
+            return 0 if is_row.are_mostly_rows(lines[first : number + 1]) else number
     return None
 
 
@@ -125,19 +156,11 @@ def _ends_in_quotes(line: bytes, dialect: Dialect, *, begins_in_quotes: bool = F
             return False
 
 
-def row_test(dialect: Dialect, *, n_fields: int, item: int, time: int) -> RowTest:
-    """A test whether a line is a row by itself: as many fields as the header, an item's number, and a date."""
-    mark = dialect.delimiter.encode()
-
-    def is_row(line: bytes) -> bool:
-        if line.count(mark) < n_fields - 1 or (b'"' in line and _ends_in_quotes(line, dialect)):
-            return False
-        fields = _fields(line, mark)
-        if len(fields) != n_fields:
-            return False
-        return _INTEGER.fullmatch(fields[item]) is not None and _DATE.match(fields[time]) is not None
-
-    return is_row
+def _is_time(value: bytes) -> bool:
+    if _DATE.match(value):
+        return True
+    text = value.decode("utf-8", "replace")
+    return any(iso_time(text, order) is not None for order in ("dmy", "mdy"))
 
 
 def _fields(line: bytes, mark: bytes) -> list[bytes]:

@@ -9,20 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
+from seedtest_analytics.ingest.encodings import MARKS, UNDECODABLE
 from seedtest_analytics.ingest.errors import LoadError
+from seedtest_analytics.ingest.packing import unpacked_stream
 
 MAX_LINE_BYTES = 64 << 20
 _DELIMITERS = ",;\t|"
-_PACKED = {b"\x1f\x8b": "gzip", b"BZ": "bz2", b"\x28\xb5": "zstd"}
-_BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _USUAL_ENCODINGS = {"cp949": "Korean Excel", "cp1252": "Western Excel"}
 _HEADER_LINES = 50
 _INVISIBLE = " \t\r\n\ufeff\u200b\u00a0"
-
-# What does not decode becomes a byte that is never valid in UTF-8, so the value is rejected and not the file.
-codecs.register_error("seedtest-undecodable", lambda error: ("\udcff", error.end))  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -42,18 +37,13 @@ class Header:
     rest: bytes
 
 
-def packing_of(first_bytes: bytes) -> str | None:
-    """The compression that a file's first bytes show; its name may say something else."""
-    return _PACKED.get(first_bytes[:2])
-
-
 def encoding_of(head: bytes, encoding: str, *, name: str) -> str:
     """The encoding of a file: its byte order mark, else the given one. Raises :class:`LoadError` if it cannot be right."""
     try:
         b"a".decode(encoding, "ignore")
     except (LookupError, UnicodeError):
         raise LoadError(f"--encoding {encoding!r} is unknown; use e.g. utf-8, cp949 or latin-1") from None
-    marked = next((found for mark, found in _BOMS.items() if head.startswith(mark)), None)
+    marked = next((found for mark, found in MARKS.items() if head.startswith(mark)), None)
     if marked is not None:
         return marked
     first_line = re.split(b"[\r\n]", head.lstrip(b"\r\n"), maxsplit=1)[0]
@@ -105,12 +95,10 @@ def _line_feeds(block: bytes) -> bytes:
 
 
 def _utf8_chunks(path: Path, *, encoding: str, chunk_bytes: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        packing = packing_of(file.read(2))
     is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
-    decoder = None if is_utf8 else codecs.getincrementaldecoder(encoding)("seedtest-undecodable")
+    decoder = None if is_utf8 else codecs.getincrementaldecoder(encoding)(UNDECODABLE)
     is_first = True
-    with pa.input_stream(str(path), compression=packing) as stream:
+    with unpacked_stream(path) as stream:
         while chunk := stream.read(chunk_bytes):
             data = chunk if decoder is None else _encoded(decoder.decode(chunk))
             if is_first:  # blank lines may come before the header

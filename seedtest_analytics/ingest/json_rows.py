@@ -8,48 +8,40 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from seedtest_analytics.ingest.cells import cell_text
-from seedtest_analytics.ingest.csv_text import packing_of
+from seedtest_analytics.ingest.columns import problem
+from seedtest_analytics.ingest.encodings import UNDECODABLE, guessed_encoding
 from seedtest_analytics.ingest.errors import LoadError
 from seedtest_analytics.ingest.expansion import Allowance
+from seedtest_analytics.ingest.packing import head_of, packing_of, refusing_damage, unpacked_stream
 
 MAX_JSON_BYTES = 1 << 30
 """An array, or one object over several lines, is read as a whole."""
 _DEEPEST_NAME = 10
+_MARGIN_BYTES = 4096
 
 
-def begins_like_json(path: Path) -> bool:
-    """Whether a file begins with an object or an array."""
-    with path.open("rb") as file:
-        packing = packing_of(file.read(2))
-    try:
-        with pa.input_stream(str(path), compression=packing) as stream:
-            return bool(stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["))
-    except (OSError, pa.ArrowException):
-        return False  # the reader says what is wrong
+def begins_like_json(head: bytes) -> bool:
+    """Whether a file with these first bytes begins with an object or an array."""
+    return head[:_MARGIN_BYTES].decode(guessed_encoding(head), "replace").lstrip("\ufeff \t\r\n")[:1] in ("{", "[")
 
 
-def json_objects(path: Path, name: str, *, notes: list[str]) -> Iterator[dict[str, Any]]:
-    """The objects; a line that is not an object gives an empty one, so that row numbers stay, and a note."""
-    with path.open("rb") as file:
-        packing = packing_of(file.read(2))
-    with pa.input_stream(str(path), compression=packing) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="\n")
-        lines = _Lines(text, Allowance(path, name) if packing else None)
+def json_objects(path: Path, name: str, *, encoding: str | None = None) -> Iterator[dict[str, Any]]:
+    """The objects; a line that is not an object gives a problem, so that row numbers stay. The encoding is guessed."""
+    known = encoding or guessed_encoding(head_of(path, name=name))
+    with refusing_damage(name), unpacked_stream(path) as stream:
+        text = io.TextIOWrapper(
+            stream, encoding="utf-8-sig" if known == "utf-8" else known, errors=UNDECODABLE, newline="\n"
+        )
+        lines = _Lines(text, Allowance(path, name) if packing_of(path) else None)
         first, second = lines.next_filled(), lines.next_filled()
         if first.lstrip()[:1] == "[" or (_object(first) is None and _object(second) is None):
             yield from _whole(first + second + lines.rest(), name)
             return
-        bad, number, line = 0, 0, first
+        line = first
         while line:
-            number += 1
             found = _object(line)
-            bad += found is None
-            if found is None and bad == 1:
-                notes.append(f"{name}: row {number} is not a JSON object, and has no values")
-            yield found or {}
+            yield problem("row_not_json", line.rstrip("\r\n")) if found is None else found
             line, second = second or lines.next_filled(), ""
 
 
@@ -83,7 +75,7 @@ def _whole(text: str, name: str) -> list[dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise LoadError(f"{name}: begins like JSON but cannot be read: {error}. Export JSON lines instead.") from None
     rows = found if isinstance(found, list) else [found]
-    return [row if isinstance(row, dict) else {} for row in rows]
+    return [row if isinstance(row, dict) else problem("row_not_json", str(row)) for row in rows]
 
 
 def _object(line: str) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from seedtest_analytics.database.sessions import take_lock
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.columns import check_mapping
 from seedtest_analytics.ingest.errors import LoadError, Progress
-from seedtest_analytics.ingest.rejects import RejectCount, RejectFile
+from seedtest_analytics.ingest.rejects import RejectCount, RejectFile, refuse_overwriting
 from seedtest_analytics.ingest.sources import LogFile, find_files, open_logs, read_batches
 from seedtest_analytics.ingest.staging import Staging
 from seedtest_analytics.ingest.times import whole_weeks_to
@@ -51,10 +51,11 @@ class LoadOptions:
             log that it does not have are removed.
         is_replacing: replace sessions whole. If false, a session keeps attempts of earlier loads that this log lacks.
         is_dry_run: do everything, then roll back.
-        encoding: encoding of CSV files.
+        encoding: encoding of CSV files; None: that of each file is guessed.
         rules: what values mean where several readings are possible.
         rejects_to: a CSV file that gets the rejected rows, to be repaired and loaded again.
         names: names of files as reports show them, where a file stands for another.
+        origins: the user's paths of these files, for remedies.
         now: attempts more than a day later do not decide the shift; default: the clock.
     """
 
@@ -63,10 +64,11 @@ class LoadOptions:
     shift_to: dt.date | None = None
     is_replacing: bool = False
     is_dry_run: bool = False
-    encoding: str = "utf-8"
+    encoding: str | None = "utf-8"
     rules: ValueRules = DEFAULT_RULES
     rejects_to: Path | None = None
     names: Mapping[Path, str] = field(default_factory=dict)
+    origins: Mapping[Path, Path] = field(default_factory=dict)
     now: dt.datetime | None = None
 
 
@@ -134,7 +136,10 @@ def load_attempt_log(
     """
     options = options or LoadOptions()
     check_mapping(options.mapping)
-    logs = open_logs(find_files(files), options.mapping, encoding=options.encoding, names=options.names)
+    paths = find_files(files)
+    if options.rejects_to is not None:
+        refuse_overwriting(options.rejects_to, [*paths, *options.origins.values()])
+    logs = open_logs(paths, options.mapping, encoding=options.encoding, names=options.names, origins=options.origins)
     with engine.connect() as connection, connection.begin() as transaction:
         _prepare(connection)
         staging = _stage(connection, logs, options=options, progress=progress)

@@ -6,7 +6,7 @@ All that is guessed is a proposal: the command shows it and asks once.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,9 @@ import pyarrow.compute as pc
 
 from seedtest_analytics.ingest.columns import REQUIRED, propose_mapping
 from seedtest_analytics.ingest.convert import NULL_WORDS, convert_batch, numbers_of
-from seedtest_analytics.ingest.csv_text import packing_of
-from seedtest_analytics.ingest.encodings import guessed_encoding
 from seedtest_analytics.ingest.errors import LoadError
 from seedtest_analytics.ingest.other_times import has_two_meanings, order_of
-from seedtest_analytics.ingest.sources import column_names, open_logs, read_batches
+from seedtest_analytics.ingest.sources import column_names, csv_encoding, is_parquet, open_logs, read_batches
 from seedtest_analytics.ingest.text_rule import as_text
 from seedtest_analytics.ingest.value_rules import DateOrder, TimeUnit, ValueRules
 
@@ -32,7 +30,6 @@ TEXT_SHARE = 0.1
 """Item ids are texts if more than this share of the sample is not a whole number."""
 SECONDS_BELOW, MILLISECONDS_FROM = 300.0, 1000.0
 """A median response time below 300 cannot be milliseconds, and from 1,000 on hardly seconds (17 minutes)."""
-_SNIFFED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -48,10 +45,13 @@ class Given:
 
 @dataclass(frozen=True)
 class Proposal:
-    """How the files are read. ``guesses`` need the user's word; ``facts`` are only told. ``sample`` shows first rows."""
+    """How the files are read. ``guesses`` need the user's word; ``facts`` are only told. ``sample`` shows first rows.
+
+    Without an ``encoding``, that of each file is guessed.
+    """
 
     mapping: dict[str, str]
-    encoding: str
+    encoding: str | None
     rules: ValueRules
     guesses: tuple[str, ...]
     facts: tuple[str, ...]
@@ -60,20 +60,29 @@ class Proposal:
 
 
 def recognise(
-    paths: Sequence[Path], given: Given, *, names: Mapping[Path, str], zone: ZoneInfo, shown_rows: int = SHOWN_ROWS
+    paths: Sequence[Path],
+    given: Given,
+    *,
+    names: Mapping[Path, str],
+    zone: ZoneInfo,
+    origins: Mapping[Path, Path] | None = None,
+    shown_rows: int = SHOWN_ROWS,
 ) -> Proposal:
     """Look into the first file; the others are read in the same way.
 
     Raises :class:`LoadError` if a required column is not found, or if dates have two meanings.
     """
     first = paths[0]
-    encoding, facts = _encoding(first, given.encoding, name=names[first])
+    encoding = given.encoding
+    facts = [] if encoding is not None else list(_encodings(paths, names))
     found = column_names(first, encoding=encoding, name=names[first])
     mapping = propose_mapping(found, given.mapping)
     if not all(name in mapping or name in [n.strip() for n in found] for name in REQUIRED):
-        open_logs([first], dict(given.mapping), encoding=encoding, names=names)  # raises, with the command to use
+        open_logs(
+            [first], dict(given.mapping), encoding=encoding, names=names, origins=origins
+        )  # raises, with the command
     guesses = [f"{name} is the column {column!r}" for name, column in mapping.items() if name not in given.mapping]
-    log = open_logs([first], mapping, encoding=encoding, names=names)[0]
+    log = open_logs([first], mapping, encoding=encoding, names=names, origins=origins)[0]
     batch = next(iter(read_batches(log)), None)
     columns = {} if batch is None else {name: array.slice(0, SAMPLE_ROWS) for name, array in batch.columns.items()}
     rules, guessed, told = _rules(columns, given, source=mapping)
@@ -88,18 +97,15 @@ def recognise(
     )
 
 
-def _encoding(path: Path, given: str | None, *, name: str) -> tuple[str, list[str]]:
-    if given is not None:
-        return given, []
-    with path.open("rb") as file:
-        packing = packing_of(file.read(2))
-    try:
-        with pa.input_stream(str(path), compression=packing) as stream:
-            head = stream.read(_SNIFFED_BYTES)
-    except (OSError, pa.ArrowException) as error:
-        raise LoadError(f"{name}: cannot be unpacked: {error}. Export or copy it again.") from None
-    found = guessed_encoding(head)
-    return found, [] if found in ("utf-8", "utf-16") else [f"{name}: read as {found}"]
+def _encodings(paths: Sequence[Path], names: Mapping[Path, str]) -> Iterator[str]:
+    """What is said about files whose encoding was guessed: the first name for each."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        if not is_parquet(path):
+            found.setdefault(csv_encoding(path, None, name=names[path]), []).append(names[path])
+    for encoding in (encoding for encoding in found if encoding not in ("utf-8", "utf-16")):
+        first, *others = found[encoding]
+        yield f"{first}{f' and {len(others):,} more' if others else ''}: read as {encoding}"
 
 
 def _rules(

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ MAX_SHOWN_CHARACTERS = 2000
 REMEDIES = {
     "row_malformed": "the row has more or fewer fields than the header; quote fields that contain the delimiter",
     "row_quote_unbalanced": 'close the quotation mark that opens a value; write a mark within a quoted value twice: ""',
+    "row_not_json": "each line is one JSON object; export the line again",
+    "row_unusable": "correct the value that is named, or ask the sender of the log; the row has not the form of its format",
     "statement_invalid": "correct the statement, or ask its sender; the value says which rule of xAPI it breaks",
     "user_id_missing": "give every row its user",
     "user_id_absurd": TEXT_REMEDY,
@@ -114,7 +116,7 @@ class RejectTally:
 def offending_value(reject: Reject) -> str:
     """The value that a reject is about, cut to 60 characters. Messages quote no user, so ids and whole rows stay out."""
     row = json.loads(reject.raw_row)
-    if reject.reason == "statement_invalid":
+    if reject.reason in ("statement_invalid", "row_unusable"):
         return str(row["text"]).partition("\n")[0]
     name = next((name for name in row if reject.reason.startswith(f"{name}_")), None)
     if name is None:
@@ -124,6 +126,12 @@ def offending_value(reject: Reject) -> str:
     value = row[name]
     text = "(nothing)" if value in (None, "") else str(value)
     return text if len(text) <= MAX_EXAMPLE_CHARACTERS else f"{text[:MAX_EXAMPLE_CHARACTERS]}…"
+
+
+def refuse_overwriting(rejects: Path, logs: Iterable[Path]) -> None:
+    """Raise :class:`LoadError` if the file of rejects is one of the logs, also by another name."""
+    if rejects.exists() and any(log.exists() and rejects.samefile(log) for log in logs):
+        raise LoadError(f"--rejects {rejects}: this is a log that is loaded, and would be lost; name another file")
 
 
 class RejectFile:

@@ -134,7 +134,7 @@ def _reader(path: Path) -> Callable[[str], bytes]:
         path = path.parent
     if path.is_dir():
         return lambda name: (path / name).read_bytes()
-    if not is_zipfile(path):
+    if not (path.is_file() and is_zipfile(path)):
         raise LoadError(f"{path.name}: neither a folder nor an archive")
     with ZipFile(path) as archive:
         inside = {entry.filename.rsplit("/", 1)[-1]: entry for entry in reversed(archive.infolist())}

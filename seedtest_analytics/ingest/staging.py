@@ -17,10 +17,10 @@ from sqlalchemy import Connection, text
 from seedtest_analytics.database.publish import copy_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.ingest.convert import Converted, convert_batch
+from seedtest_analytics.ingest.csv_table import Batch
 from seedtest_analytics.ingest.errors import LoadError
 from seedtest_analytics.ingest.item_numbers import remember_numbers
 from seedtest_analytics.ingest.rejects import Reject, RejectFile, RejectTally, raw_row, raw_rows
-from seedtest_analytics.ingest.sources import Batch
 from seedtest_analytics.ingest.value_rules import DEFAULT_RULES, ValueRules
 
 ROWS_PER_BUCKET = 250_000

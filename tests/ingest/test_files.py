@@ -269,7 +269,7 @@ def test_files_folders_and_globs(database: Engine, tmp_path: Path) -> None:
 
 
 def test_many_small_blocks_number_rows_right(database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seedtest_analytics.ingest.sources._CSV_BLOCK_BYTES", 700)
+    monkeypatch.setattr("seedtest_analytics.ingest.csv_table.BLOCK_BYTES", 700)
     monkeypatch.setattr("seedtest_analytics.ingest.staging.ROWS_PER_BUCKET", 20)
     lines = []
     for number in range(1, 121):

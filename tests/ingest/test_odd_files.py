@@ -63,6 +63,33 @@ def test_an_unbalanced_quote_costs_one_row(database: Engine, tmp_path: Path, clo
     assert reject_rows(database)[0][3] == {"text": lines[5]}
 
 
+ITEMS: dict[str, Callable[[int], str]] = {"number": str, "text": lambda n: f"Q{n}"}
+TIMES: dict[str, Callable[[int], str]] = {
+    "iso": lambda n: f"2026-03-02T10:{n % 60:02d}:00Z",
+    "milliseconds": lambda n: f"{1772445600000 + n * 1000}",
+    "korean": lambda n: f"2026. 3. 2. 오후 3:{n % 60:02d}",
+    "american": lambda n: f"3/13/2026 10:{n % 60:02d}",
+    "compact": lambda n: f"2026030210{n % 60:02d}05",
+    "unknown": lambda n: f"day 7 minute {n}",
+}
+
+
+@pytest.mark.parametrize("item", ITEMS)
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("first_line", ['"five', '"five""', '""five"', '"'])
+def test_a_pair_of_unbalanced_quotes_costs_one_row_whatever_ids_and_times_are(
+    tmp_path: Path, item: str, time: str, first_line: str
+) -> None:
+    lines = [f"u{n},{ITEMS[item](n)},1,{TIMES[time](n)},fine" for n in range(300)]
+    lines[5], lines[200] = lines[5].replace("fine", first_line), lines[200].replace("fine", 'nine"')
+    path = write(tmp_path, "\n".join([HEADER, *lines, ""]))
+    batches = list(read_batches(open_logs([path], {})[0]))
+    is_open = first_line != '""five"'
+    assert sum(len(batch.row_numbers) for batch in batches) == 300 - is_open
+    bad = [(row.row_number, row.reason) for batch in batches for row in batch.malformed]
+    assert bad == ([(6, "row_quote_unbalanced")] if is_open else [])
+
+
 @pytest.mark.parametrize(
     ("column", "bad"),
     [(0, '"ann'), (1, '"6'), (2, '"1'), (3, '"2026-03-02T10:00:00Z'), (4, 'said ""hi'), (4, '"said ""hi'), (4, '"')],
@@ -76,6 +103,19 @@ def test_an_unbalanced_quote_in_any_column_costs_at_most_its_row(
     assert summary.rows_read == 10
     assert summary.attempts >= 9
     assert {number for number, _ in reasons(database)} <= {4}
+
+
+@pytest.mark.parametrize("row", ['u7,7,1,,nine"', 'u7,,1,2026-03-02T10:07:00Z,nine"', 'u7,7,1,soon,nine"'])
+def test_a_row_without_item_or_time_is_not_swallowed(database: Engine, tmp_path: Path, row: str) -> None:
+    summary = load_lines(database, tmp_path, [line(5), line(6, '"five'), row, line(8)])
+    assert (summary.rows_read, summary.attempts) == (4, 2)
+    assert [number for number, _ in reasons(database)] == [2, 3]
+
+
+def test_a_value_of_the_first_or_a_middle_column_may_have_two_lines(database: Engine, tmp_path: Path) -> None:
+    header = "note,user_id,answer_text,item_id,correct,completed_at"
+    rows = [f'"first\nlast",u{n},"one,\ntwo, three",{n},1,2026-03-02T10:00:00Z' for n in range(3)]
+    assert load_lines(database, tmp_path, rows, header).attempts == 3
 
 
 def test_marks_in_the_middle_of_a_value_are_text(database: Engine, tmp_path: Path) -> None:
@@ -94,7 +134,7 @@ def test_line_breaks_within_quotes_are_part_of_the_value(database: Engine, tmp_p
 def test_a_quoted_value_may_cross_the_blocks_of_the_reader(
     database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seedtest_analytics.ingest.sources._CSV_BLOCK_BYTES", 64)
+    monkeypatch.setattr("seedtest_analytics.ingest.csv_table.BLOCK_BYTES", 64)
     essay = '"' + "\n".join(f"sentence {n}, and more" for n in range(40)) + '"'
     lines = [line(1), line(2, essay), line(3), line(4, '"open'), *(line(n) for n in range(5, 60))]
     summary = load_lines(database, tmp_path, lines)
@@ -116,12 +156,12 @@ def test_every_line_of_any_text_is_accounted_for(pieces: list[str], block_bytes:
     """Good rows between lines of any kind are all read, with any marks around them."""
     import tempfile
 
-    import seedtest_analytics.ingest.sources as sources
+    import seedtest_analytics.ingest.csv_table as csv_table
 
     body = "".join(pieces)
     expected = len(re.findall(rf"^{re.escape(line(7))}$", body, re.MULTILINE))
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "_CSV_BLOCK_BYTES", block_bytes)
+        patch.setattr(csv_table, "BLOCK_BYTES", block_bytes)
         path = write(Path(folder), HEADER + "\n" + line(1) + "\n" + body)
         batches = list(read_batches(open_logs([path], {})[0]))
     users = list(itertools.chain.from_iterable(batch.columns["user_id"].to_pylist() for batch in batches))
@@ -179,7 +219,7 @@ def test_a_line_end_on_the_border_of_two_blocks(
     database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for size in range(40, 120, 7):
-        monkeypatch.setattr("seedtest_analytics.ingest.sources._CSV_BLOCK_BYTES", size)
+        monkeypatch.setattr("seedtest_analytics.ingest.csv_table.BLOCK_BYTES", size)
         for form in ("crlf", "cr", "utf-16 with mark", "blank lines"):
             summary = load_attempt_log(
                 database, [write(tmp_path, FORMS[form](BODY))], options=LoadOptions(is_dry_run=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from seedtest_analytics.ingest.formats.format import (
     Format,
     Row,
     Source,
     attempt,
+    each,
     first_of,
     in_order,
     milliseconds,
     names,
+    number,
     of_epoch,
     share_right,
 )
@@ -20,21 +23,25 @@ from seedtest_analytics.ingest.formats.format import (
 
 def year_2009(source: Source) -> Iterator[Row]:
     """A row for each answer and skill, without times: ``order_id`` is the order."""
-    for row in source.rows:
+
+    def convert(row: Mapping[str, Any]) -> Iterator[Row]:
         yield attempt(
             row["user_id"],
             row["problem_id"],
             correct=share_right(row["correct"]),
             topic_id=first_of(row, "skill_name", "skill_id"),
-            completed_at=in_order(int(float(row["order_id"]))),
+            completed_at=in_order(int(number(row, "order_id"))),
             response_time_ms=row["ms_first_response"],
             hints_used=row["hint_count"],
         )
 
+    yield from each(source.rows, convert)
+
 
 def year_2012(source: Source) -> Iterator[Row]:
     """A row for each answer; ``end_time`` is a local time."""
-    for row in source.rows:
+
+    def convert(row: Mapping[str, Any]) -> Iterator[Row]:
         yield attempt(
             row["user_id"],
             row["problem_id"],
@@ -45,10 +52,13 @@ def year_2012(source: Source) -> Iterator[Row]:
             hints_used=row["hint_count"],
         )
 
+    yield from each(source.rows, convert)
+
 
 def year_2017(source: Source) -> Iterator[Row]:
     """A row for each problem of an assignment; times in seconds since 1970, ``timeTaken`` in seconds."""
-    for row in source.rows:
+
+    def convert(row: Mapping[str, Any]) -> Iterator[Row]:
         yield attempt(
             row["studentId"],
             row["problemId"],
@@ -58,6 +68,8 @@ def year_2017(source: Source) -> Iterator[Row]:
             response_time_ms=milliseconds(row["timeTaken"]),
             hints_used=row["hintCount"],
         )
+
+    yield from each(source.rows, convert)
 
 
 ASSISTMENTS = (

@@ -11,6 +11,7 @@ from seedtest_analytics.ingest.formats.format import (
     Source,
     attempt,
     by_topic,
+    each,
     first_of,
     milliseconds,
     names,
@@ -32,7 +33,8 @@ def _step(row: Mapping[str, Any]) -> str:
 
 def steps(source: Source) -> Iterator[Row]:
     """A row for each student and step, by the first attempt; a hint first is wrong."""
-    for row in source.rows:
+
+    def convert(row: Mapping[str, Any]) -> Iterator[Row]:
         first = first_of(row, "Correct First Attempt", "First Attempt")
         right = _OUTCOMES.get(str(first).lower(), None if first is None else str(first) == "1")
         values = {
@@ -42,13 +44,16 @@ def steps(source: Source) -> Iterator[Row]:
         }
         yield from by_topic(attempt(row["Anon Student Id"], _step(row), correct=right, **values), _topics(row))
 
+    yield from each(source.rows, convert)
+
 
 def transactions(source: Source) -> Iterator[Row]:
     """A row for each action; hints alone are not answers."""
-    for row in source.rows:
+
+    def convert(row: Mapping[str, Any]) -> Iterator[Row]:
         outcome = str(row["Outcome"] or "").lower()
         if outcome in ("", "hint") or outcome not in _OUTCOMES:
-            continue
+            return
         values = {
             "completed_at": row["Time"],
             "session_id": row.get("Session Id"),
@@ -56,6 +61,8 @@ def transactions(source: Source) -> Iterator[Row]:
         }
         right = _OUTCOMES[outcome]
         yield from by_topic(attempt(row["Anon Student Id"], _step(row), correct=right, **values), _topics(row))
+
+    yield from each(source.rows, convert)
 
 
 DATASHOP = (

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from seedtest_analytics.ingest.errors import LoadError
-from seedtest_analytics.ingest.formats.format import Format, Row, Source, attempt, by_topic, names, of_epoch
+from seedtest_analytics.ingest.formats.format import Format, Row, Source, attempt, by_topic, each, names, of_epoch
 
 QUESTIONS = "EdNet questions"
 
@@ -41,7 +41,8 @@ def _answered(
 def kt1(source: Source) -> Iterator[Row]:
     """A row is an answer. ``elapsed_time`` in ms is shared evenly by the questions of a bundle, as EdNet states it."""
     questions = _questions(source)
-    for row in source.rows:
+
+    def convert(row: Mapping[str, Any]) -> Iterator[Row]:
         yield from _answered(
             source,
             row,
@@ -51,12 +52,15 @@ def kt1(source: Source) -> Iterator[Row]:
             response_time_ms=row["elapsed_time"],
         )
 
+    yield from each(source.rows, convert)
+
 
 def kt4(source: Source) -> Iterator[Row]:
     """The last response to each question before its bundle is submitted is the answer."""
     questions = _questions(source)
     open_answers: dict[str, Mapping[str, Any]] = {}
-    for row in source.rows:
+
+    def convert(row: Mapping[str, Any]) -> Iterator[Row]:
         if row["action_type"] == "respond":
             open_answers[str(row["item_id"])] = row
         elif row["action_type"] == "submit":
@@ -66,6 +70,8 @@ def kt4(source: Source) -> Iterator[Row]:
                     source, answer, key=questions.get(question), item=question, completed_at=completed_at
                 )
             open_answers.clear()
+
+    yield from each(source.rows, convert)
 
 
 EDNET = (

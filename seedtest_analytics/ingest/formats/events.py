@@ -7,8 +7,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seedtest_analytics.ingest.columns import PROBLEM
-from seedtest_analytics.ingest.formats.format import Format, Row, Source, attempt, names
+from seedtest_analytics.ingest.columns import problem
+from seedtest_analytics.ingest.formats.format import (
+    Format,
+    Row,
+    Source,
+    UnusableRowError,
+    attempt,
+    each,
+    milliseconds,
+    names,
+)
 from seedtest_analytics.ingest.formats.xapi_rules import is_iri, problem_of
 
 _DURATION = re.compile(r"^P(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$")
@@ -17,76 +26,95 @@ _ANSWERS = ("answered", "completed", "passed", "failed")
 
 def edx(source: Source) -> Iterator[Row]:
     """``problem_check`` of the server: an item is an input of a problem."""
-    for event in source.rows:
-        if event.get("event_type") != "problem_check" or event.get("event_source") != "server":
-            continue
-        body, context = event.get("event"), event.get("context") or {}
-        body = _object(body) if isinstance(body, str) else body
-        if not isinstance(body, dict):
-            continue
-        user = context.get("user_id") or event.get("username")
-        values = {"completed_at": event.get("time"), "topic_id": context.get("course_id")}
-        submission = body.get("submission")
-        if isinstance(submission, dict) and submission:
-            for part, answer in submission.items():
-                right = answer.get("correct") if isinstance(answer, dict) else None
-                yield attempt(user, part, correct=right if isinstance(right, bool) else None, **values)
-        else:
-            yield attempt(user, body.get("problem_id"), correct=body.get("success") == "correct", **values)
+    yield from each(source.rows, _edx_answers)
+
+
+def _edx_answers(event: Mapping[str, Any]) -> Iterator[Row]:
+    if event.get("event_type") != "problem_check" or event.get("event_source") != "server":
+        return
+    body, context = event.get("event"), event.get("context") or {}
+    if not isinstance(context, dict):
+        raise UnusableRowError("context is not an object")
+    body = _object(body) if isinstance(body, str) else body
+    if not isinstance(body, dict):
+        raise UnusableRowError("event is not an object")
+    user = context.get("user_id") or event.get("username")
+    values = {"completed_at": event.get("time"), "topic_id": context.get("course_id")}
+    submission = body.get("submission")
+    if isinstance(submission, dict) and submission:
+        for part, answer in submission.items():
+            right = answer.get("correct") if isinstance(answer, dict) else None
+            yield attempt(user, part, correct=right if isinstance(right, bool) else None, **values)
+    else:
+        yield attempt(user, body.get("problem_id"), correct=body.get("success") == "correct", **values)
 
 
 def xapi(source: Source) -> Iterator[Row]:
     """Statements that say whether an answer was right; invalid ones are rejected, and all others are left out."""
-    for statement in _expanded(source.rows, "statements"):
-        verb = _at(statement, "verb", "id")
-        if is_iri(verb) and (
-            verb.rstrip("/").rsplit("/", 1)[-1] not in _ANSWERS or _at(statement, "result", "success") is None
-        ):
-            continue
-        problem = problem_of(statement)
-        right = _at(statement, "result", "success")
-        row = attempt(
-            _actor(statement.get("actor")),
-            _at(statement, "object", "id"),
-            correct=right if isinstance(right, bool) else None,
-            completed_at=statement.get("timestamp") or statement.get("stored"),
-            session_id=_at(statement, "context", "registration"),
-            topic_id=_activity(statement),
-            response_time_ms=_milliseconds(_at(statement, "result", "duration")),
-        )
-        yield {**row, PROBLEM: f"{problem}\n{json.dumps(statement, ensure_ascii=False)}" if problem else None}
+    yield from each(_expanded(source.rows, "statements"), _xapi_answer)
+
+
+def _xapi_answer(statement: Mapping[str, Any]) -> Iterator[Row]:
+    verb = _at(statement, "verb", "id")
+    if is_iri(verb) and (
+        verb.rstrip("/").rsplit("/", 1)[-1] not in _ANSWERS or _at(statement, "result", "success") is None
+    ):
+        return
+    broken = problem_of(statement)
+    if broken:
+        yield problem("statement_invalid", broken, json.dumps(statement, ensure_ascii=False))
+        return
+    right = _at(statement, "result", "success")
+    yield attempt(
+        _actor(statement.get("actor")),
+        _at(statement, "object", "id"),
+        correct=right if isinstance(right, bool) else None,
+        completed_at=statement.get("timestamp") or statement.get("stored"),
+        session_id=_at(statement, "context", "registration"),
+        topic_id=_activity(statement),
+        response_time_ms=_milliseconds(_at(statement, "result", "duration")),
+    )
 
 
 def caliper(source: Source) -> Iterator[Row]:
     """Completed items with the score of their attempt: in the event, or in a grade event of the same attempt."""
     completed: dict[str, Row] = {}
     scores: dict[str, bool] = {}
-    for event in _expanded(source.rows, "data"):
+
+    def note(event: Mapping[str, Any]) -> Iterator[Row]:
         kind, action = event.get("type"), event.get("action")
-        generated = event.get("generated")
         if kind == "GradeEvent" and action == "Graded":
-            right = _full_score(generated)
+            right = _full_score(event.get("generated"))
             if right is not None:
                 scores[_id(event.get("object"))] = right
         elif kind == "AssessmentItemEvent" and action in ("Completed", "Submitted"):
-            answer = generated if isinstance(generated, dict) else {}
-            of = answer.get("attempt")
-            key = _id(of) or f"{_id(event.get('actor'))} {_id(event.get('object'))} {event.get('eventTime')}"
-            right = _full_score(answer.get("score"))
+            key, right, row = _completed(event)
             if right is not None:
                 scores[key] = right
-            completed[key] = attempt(
-                _id(event.get("actor")),
-                _id(event.get("object")),
-                correct=None,
-                completed_at=event.get("eventTime"),
-                session_id=_id(event.get("session")) or None,
-                topic_id=_id(_at(event, "object", "isPartOf")) or None,
-                response_time_ms=_milliseconds(_at(answer, "duration") or _at(answer, "attempt", "duration")),
-            )
+            completed[key] = row
+        yield from ()
+
+    yield from each(_expanded(source.rows, "data"), note)
     for key, row in completed.items():
         if key in scores:
             yield {**row, "correct": str(int(scores[key]))}
+
+
+def _completed(event: Mapping[str, Any]) -> tuple[str, bool | None, Row]:
+    """The key of an attempt at an item, its score if the event has one, and its row."""
+    generated = event.get("generated")
+    answer = generated if isinstance(generated, dict) else {}
+    key = _id(answer.get("attempt")) or f"{_id(event.get('actor'))} {_id(event.get('object'))} {event.get('eventTime')}"
+    row = attempt(
+        _id(event.get("actor")),
+        _id(event.get("object")),
+        correct=None,
+        completed_at=event.get("eventTime"),
+        session_id=_id(event.get("session")) or None,
+        topic_id=_id(_at(event, "object", "isPartOf")) or None,
+        response_time_ms=_milliseconds(_at(answer, "duration") or _at(answer, "attempt", "duration")),
+    )
+    return key, _full_score(answer.get("score")), row
 
 
 def _expanded(rows: Any, key: str) -> Iterator[Mapping[str, Any]]:
@@ -135,13 +163,13 @@ def _milliseconds(duration: Any) -> str | None:
     if not found:
         return None
     days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return str(round(1000 * (((days * 24 + hours) * 60 + minutes) * 60 + seconds)))
+    return milliseconds(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 def _object(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

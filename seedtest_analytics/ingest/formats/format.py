@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from seedtest_analytics.ingest.columns import PROBLEM, problem
+from seedtest_analytics.ingest.errors import LoadError
 
 Row = dict[str, str | None]
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
@@ -38,10 +43,44 @@ class Format:
         """Whether a file with these columns or keys has the format."""
         return self.needs <= names
 
+    def uses(self, name: str) -> bool:
+        """Whether a column decides an attempt, so that it may not occur twice."""
+        return name in self.needs
+
     @property
     def is_companion(self) -> bool:
         """Whether it has no attempts itself."""
         return self.attempts is None
+
+
+class UnusableRowError(ValueError):
+    """A row has not the form of its format. The message names the column and its value."""
+
+
+_UNUSABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+
+
+def each(rows: Iterable[Mapping[str, Any]], convert: Callable[[Mapping[str, Any]], Iterable[Row]]) -> Iterator[Row]:
+    """What each row becomes. A row that cannot be converted becomes a problem, and stops no other."""
+    for row in rows:
+        if row.get(PROBLEM):
+            yield {PROBLEM: str(row[PROBLEM])}
+            continue
+        try:
+            found = list(convert(row))
+        except LoadError:
+            raise
+        except _UNUSABLE as error:
+            words = str(error) if isinstance(error, UnusableRowError) else "a value has an unexpected form"
+            found = [problem("row_unusable", words, _as_text(row))]
+        yield from found
+
+
+def _as_text(row: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(row, ensure_ascii=False, default=str)
+    except RecursionError:
+        return "(nested too deep)"
 
 
 def names(text: str) -> frozenset[str]:
@@ -71,13 +110,26 @@ def share_right(value: Any) -> bool | None:
         return None
 
 
-def milliseconds(seconds: Any) -> str | None:
-    """Seconds as milliseconds; None for what is not a number from 0."""
+def number(row: Mapping[str, Any], name: str) -> float:
+    """A finite number. Raises :class:`UnusableRowError` for anything else."""
     try:
-        value = float(str(seconds).strip())
+        value = float(str(row[name]).strip())
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UnusableRowError(f"{name} is {row[name]!r}, which is not a number")
+    return value
+
+
+def milliseconds(seconds: Any) -> str | None:
+    """Seconds as milliseconds; None for what is not a number from 0. An infinite number stays, and counts as a gap."""
+    try:
+        value = 1000 * float(str(seconds).strip())
     except ValueError:
         return None
-    return f"{round(value * 1000)}" if value >= 0 else None
+    if math.isinf(value):
+        return str(value)
+    return f"{round(value)}" if value >= 0 else None
 
 
 def of_epoch(count: Any, *, per_second: int = 1) -> str | None:
@@ -90,8 +142,14 @@ def of_epoch(count: Any, *, per_second: int = 1) -> str | None:
 
 
 def in_order(position: int) -> str:
-    """The time of an answer in a log that has an order but no times: a minute after the one before."""
-    return (START + dt.timedelta(minutes=position)).isoformat()
+    """The time of an answer in a log that has an order but no times: a minute after the one before.
+
+    Raises :class:`UnusableRowError` for a place that is too far.
+    """
+    try:
+        return (START + dt.timedelta(minutes=position)).isoformat()
+    except OverflowError:
+        raise UnusableRowError(f"the place {position} in the order is too large") from None
 
 
 def first_of(row: Mapping[str, Any], *candidates: str) -> Any:

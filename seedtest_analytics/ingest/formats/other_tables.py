@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,17 +13,20 @@ from seedtest_analytics.ingest.formats.format import (
     Format,
     Row,
     Source,
+    UnusableRowError,
     attempt,
+    each,
     first_of,
     in_order,
     milliseconds,
     names,
+    number,
 )
 
 ASSESSMENTS = "OULAD assessments"
 PASS_MARK = 40.0
 _MONTHS = {"B": 2, "J": 10}
-_QUESTION = re.compile(r"^Q\.?\s*(\d+)\s*/\s*([\d.,]+)$")
+_QUESTION = re.compile(r"^Q\.?\s*(\d+)\s*/\s*(\d+(?:[.,]\d*)?)$")
 _DURATION = re.compile(r"(\d+)\s*(day|hour|min|sec|일|시간|분|초)")
 _SECONDS = {"day": 86_400, "일": 86_400, "hour": 3600, "시간": 3600, "min": 60, "분": 60, "sec": 1, "초": 1}
 
@@ -35,44 +38,66 @@ def oulad(source: Source) -> Iterator[Row]:
         raise LoadError(
             f"{source.name}: OULAD's days count from assessments.csv; load it in the same command or archive"
         )
-    for row in source.rows:
+
+    def convert(row: Mapping[str, Any]) -> Iterator[Row]:
         assessment = found.get(str(row["id_assessment"]))
         score = first_of(row, "score")
-        right = None if score in (None, "?") else float(score) >= PASS_MARK
+        right = None if score in (None, "?") else number(row, "score") >= PASS_MARK
         day = None
         if assessment is not None:
-            presentation = str(assessment["code_presentation"])
-            start = dt.date(int(presentation[:4]), _MONTHS[presentation[4:5]], 1)
-            day = (start + dt.timedelta(days=int(float(row["date_submitted"])))).isoformat()
+            day = _day(str(assessment["code_presentation"]), number(row, "date_submitted"))
         topic = assessment["code_module"] if assessment else None
         yield attempt(row["id_student"], row["id_assessment"], correct=right, topic_id=topic, completed_at=day)
+
+    yield from each(source.rows, convert)
+
+
+def _day(presentation: str, days: float) -> str:
+    """The day of a submission, counted from the start of the module. Raises :class:`UnusableRowError` otherwise."""
+    found = re.fullmatch(r"(\d{4})([BJ])", presentation)
+    if found is None:
+        raise UnusableRowError(f"code_presentation is {presentation!r}, which is not a year with B or J")
+    try:
+        return (dt.date(int(found[1]), _MONTHS[found[2]], 1) + dt.timedelta(days=int(days))).isoformat()
+    except (ValueError, OverflowError):
+        raise UnusableRowError(f"date_submitted is {days:g}, which is not a day of the module {presentation}") from None
 
 
 def irw(source: Source) -> Iterator[Row]:
     """A row for each response. Only 0 and 1 are right or wrong; other scores are rejected with their value."""
-    for position, row in enumerate(source.rows):
+    place = 0
+
+    def counted() -> Iterator[Mapping[str, Any]]:
+        nonlocal place
+        for place, row in enumerate(source.rows):  # noqa: B007 (convert reads it)
+            yield row
+
+    def convert(row: Mapping[str, Any]) -> Iterator[Row]:
         resp = str(first_of(row, "resp") if first_of(row, "resp") is not None else "").strip()
         found = attempt(
             row["id"],
             row["item"],
             correct=None,
-            completed_at=first_of(row, "date") or in_order(position),
+            completed_at=first_of(row, "date") or in_order(place),
             response_time_ms=milliseconds(row.get("rt") or ""),
             topic_id=first_of(row, "itemcov_subdomain", "subtest"),
         )
         yield {**found, "correct": None if resp in ("", "NA") else resp}
 
+    yield from each(counted(), convert)
+
 
 def moodle(source: Source) -> Iterator[Row]:
     """A row for each student and quiz attempt with a column for each question, such as ``Q. 1 /1.00``."""
     quiz = PurePosixPath(source.name).name.rsplit(".", 1)[0]
-    for row in source.rows:
+
+    def convert(row: Mapping[str, Any]) -> Iterator[Row]:
         questions = {name: found for name in row if (found := _QUESTION.match(name.strip()))}
         user = first_of(row, "ID number", "Username", "Email address", "학번", "사용자 아이디", "이메일 주소")
         completed = first_of(row, "Completed", "Completed on", "완료", "완료일시")
         if user is None or completed in (None, "-"):
-            continue  # the line of averages, and attempts in progress
-        each = _seconds(first_of(row, "Time taken", "Duration", "소요 시간"))
+            return  # the line of averages, and attempts in progress
+        seconds = _seconds(first_of(row, "Time taken", "Duration", "소요 시간"))
         for name, found in questions.items():
             right, is_known = _points(row[name], found[2])
             if is_known:
@@ -83,17 +108,20 @@ def moodle(source: Source) -> Iterator[Row]:
                     topic_id=quiz,
                     session_id=f"{quiz} {user} {completed}"[:200],
                     completed_at=completed,
-                    response_time_ms=None if each is None else round(1000 * each / len(questions)),
+                    response_time_ms=None if seconds is None else round(1000 * seconds / len(questions)),
                 )
+
+    yield from each(source.rows, convert)
 
 
 def _points(value: Any, maximum: str) -> tuple[bool | None, bool]:
     """Right, wrong or unanswered (``-``), and whether the question is graded."""
     text = str(value or "").strip().replace(",", ".")
+    points = float(maximum.replace(",", "."))
     if text == "-" or text == "":
-        return None, True
+        return None, points > 0
     try:
-        return float(text) >= float(maximum.replace(",", ".")), True
+        return float(text) >= points, points > 0  # a question without points is not graded
     except ValueError:
         return None, False  # such as "Requires grading"
 
@@ -109,10 +137,14 @@ class _Moodle(Format):
     def fits(self, names: set[str]) -> bool:
         return any(_QUESTION.match(name.strip()) for name in names)
 
+    def uses(self, name: str) -> bool:
+        return _QUESTION.match(name.strip()) is not None
+
 
 def in_sequence(source: Source) -> Iterator[Row]:
     """Answers of students with their place in the student's sequence, as knowledge tracing publishes them."""
-    for row in source.rows:
+
+    def convert(row: Mapping[str, Any]) -> Iterator[Row]:
         place = str(first_of(row, "position") or "0").removesuffix(".0")
         found = attempt(
             row["user_id"],
@@ -122,6 +154,8 @@ def in_sequence(source: Source) -> Iterator[Row]:
             completed_at=in_order(int(place)) if re.fullmatch(r"\d{1,9}", place) else None,
         )
         yield {**found, "correct": row["correct"]}
+
+    yield from each(source.rows, convert)
 
 
 class _WithoutTimes(Format):
@@ -156,7 +190,7 @@ OTHER_TABLES = (
         "Moodle quiz export",
         "table",
         frozenset(),
-        "full points are right; the time of the attempt is shared evenly by its questions",
+        "full points are right, questions without points are left out; the time is shared evenly by the questions",
         moodle,
     ),
     _WithoutTimes(
