@@ -80,7 +80,7 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str], *, file_na
     missing = [
         name for name, column in resolved.items() if column not in found and (name in REQUIRED or name in mapping)
     ]
-    listed = ", ".join(repr(column) for column in found) or "none"
+    listed = ", ".join(repr(column) for column in found if column != PROBLEM) or "none"
     if missing:
         wanted = ", ".join(f"{name} (mapped to {resolved[name]!r})" if name in mapping else name for name in missing)
         raise LoadError(
@@ -95,7 +95,7 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str], *, file_na
 
 def propose_mapping(found: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
     """The mapping with a proposal for each column of ours that the file does not have by name, where one is likely."""
-    names = [name.strip() for name in found]
+    names = [name.strip() for name in found if name != PROBLEM]
     taken = {mapping.get(name, name) for name in COLUMNS} & set(names)
     pairs = {name: column for name, column in mapping.items() if column in names}
     for name in (name for name in COLUMNS if name not in pairs and name not in taken):

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from seedtest_analytics.ingest.columns import REQUIRED, propose_mapping
+from seedtest_analytics.ingest.columns import OPTIONAL, REQUIRED, propose_mapping
 from seedtest_analytics.ingest.convert import NULL_WORDS, convert_batch, numbers_of
 from seedtest_analytics.ingest.errors import LoadError
 from seedtest_analytics.ingest.other_times import has_two_meanings, order_of
@@ -28,6 +28,9 @@ SAMPLE_ROWS = 5_000
 SHOWN_ROWS = 5
 TEXT_SHARE = 0.1
 """Item ids are texts if more than this share of the sample is not a whole number."""
+POINTS_SHARE = 0.01
+"""A guessed column of right and wrong is refused if more than this share of the sample is another number than 0 and 1."""
+_POINTS = re.compile(r"-?\d{1,9}([.,]\d{1,9})?")
 SECONDS_BELOW, MILLISECONDS_FROM = 300.0, 1000.0
 """A median response time below 300 cannot be milliseconds, and from 1,000 on hardly seconds (17 minutes)."""
 
@@ -70,7 +73,8 @@ def recognise(
 ) -> Proposal:
     """Look into the first file; the others are read in the same way.
 
-    Raises :class:`LoadError` if a required column is not found, or if dates have two meanings.
+    Raises :class:`LoadError` if a required column is not found, if dates have two meanings, if a guessed column of right
+    and wrong has points, or if a file names optional columns otherwise than the first.
     """
     first = paths[0]
     encoding = given.encoding
@@ -81,10 +85,14 @@ def recognise(
         open_logs(
             [first], dict(given.mapping), encoding=encoding, names=names, origins=origins
         )  # raises, with the command
+    for path in paths[1:]:
+        _refuse_other_names(path, mapping, given=given, names=names)
     guesses = [f"{name} is the column {column!r}" for name, column in mapping.items() if name not in given.mapping]
     log = open_logs([first], mapping, encoding=encoding, names=names, origins=origins)[0]
     batch = next(iter(read_batches(log)), None)
     columns = {} if batch is None else {name: array.slice(0, SAMPLE_ROWS) for name, array in batch.columns.items()}
+    if "correct" in mapping and "correct" not in given.mapping:
+        _refuse_points(columns.get("correct"), mapping["correct"], name=names[first])
     rules, guessed, told = _rules(columns, given, source=mapping)
     return Proposal(
         mapping,
@@ -95,6 +103,31 @@ def recognise(
         sample=_sample(columns, rules, zone=zone, rows=shown_rows),
         file_columns={name: mapping.get(name, name) for name in columns},
     )
+
+
+def _refuse_other_names(path: Path, mapping: Mapping[str, str], *, given: Given, names: Mapping[Path, str]) -> None:
+    """Optional columns that the first file names otherwise would be lost without a word."""
+    found = column_names(path, encoding=given.encoding, name=names[path])
+    likely = propose_mapping(found, given.mapping)
+    known = {column.strip() for column in found}
+    for name, column in likely.items():
+        if name in OPTIONAL and mapping.get(name, name) not in known:
+            raise LoadError(
+                f"{names[path]}: {column!r} seems to be {name}, which the first file does not have by this name; "
+                "load the file in another command"
+            )
+
+
+def _refuse_points(array: pa.Array | None, column: str, *, name: str) -> None:
+    """A guess is wrong if the column has points or shares: 0 would be wrong, and all others but 1 rejected."""
+    texts = [text.strip() for text in as_text(array)[0].to_pylist() if text] if array is not None else []
+    points = [text for text in texts if _POINTS.fullmatch(text) and float(text.replace(",", ".")) not in (0.0, 1.0)]
+    if len(points) > POINTS_SHARE * len(texts):
+        examples = ", ".join(dict.fromkeys(points[:20]))
+        raise LoadError(
+            f"{name}: {column!r} has points ({examples}), not right and wrong; export 1 and 0, or name a column with "
+            "--map correct=COLUMN"
+        )
 
 
 def _encodings(paths: Sequence[Path], names: Mapping[Path, str]) -> Iterator[str]:

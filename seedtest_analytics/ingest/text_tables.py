@@ -53,12 +53,12 @@ def _text(value: bytes) -> str | None:
     return value.decode("utf-8", "surrogateescape") or None
 
 
-def write_texts(path: Path, rows: Iterable[Row], *, name: str) -> None:
-    """Write rows as Parquet with a column for each name that any row has.
+def write_texts(path: Path, rows: Iterable[Row], *, name: str, columns: Iterable[str] = ()) -> None:
+    """Write rows as Parquet with the given columns and one for each other name that any row has.
 
     Raises :class:`LoadError` for more than ``MAX_NAMES`` names.
     """
-    source, names, parts = iter(rows), dict[str, None](), list[Path]()
+    source, names, parts = iter(rows), dict.fromkeys(columns), list[Path]()
     writer: pq.ParquetWriter | None = None
     while (batch := list(islice(source, BATCH_ROWS))) or writer is None:
         new = dict.fromkeys(column for row in batch for column in row if column not in names)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from seedtest_analytics.ingest.columns import PROBLEM
+from seedtest_analytics.ingest.columns import PROBLEM, REQUIRED
 from seedtest_analytics.ingest.errors import LoadError
 from seedtest_analytics.ingest.expansion import Allowance
 from seedtest_analytics.ingest.formats import Format, Source, format_of
@@ -142,9 +142,8 @@ def in_our_columns(found: Unpacked, folder: Path, *, encoding: str | None = None
     for number, (path, name) in enumerate(found.names.items()):
         known, target, origin = formats[path], folder / f"rows-{number}.parquet", found.origins[path]
         if known is not None and known.attempts is not None:
-            write_texts(
-                target, known.attempts(Source(name, _rows(path, found, encoding=encoding), companions)), name=name
-            )
+            rows = known.attempts(Source(name, _rows(path, found, encoding=encoding), companions))
+            write_texts(target, rows, name=name, columns=REQUIRED)
             if known.name not in told:
                 told.add(known.name)
                 result.notes.append(f"{name} is of the format {known.name}: {known.about}")

@@ -193,3 +193,30 @@ def test_a_dry_run_shows_the_report_and_writes_nothing(run: Any, database: Engin
     assert re.search(r"user_id\s*│", result.output) or "= 학번" in result.output
     assert "3 read, 3 attempts" in result.output
     assert stored(database) == []
+
+
+@pytest.mark.parametrize("scores", [("0", "1", "2"), ("0", "50", "100"), ("0", "0.5", "1"), ("0,00", "2,50", "5,00")])
+def test_points_are_not_guessed_to_be_right_and_wrong(run: Any, tmp_path: Path, scores: tuple[str, ...]) -> None:
+    path = tmp_path / "log.csv"
+    rows = [f"u{n};1;{score};2026-03-02T10:00:00Z\n" for n, score in enumerate(scores * 5)]
+    path.write_text("student;item;score;time\n" + "".join(rows))
+    assert "'score' has points" in str(run("load", str(path), "--yes").exception)
+    assert "correct_not_boolean" in run("load", str(path), "--yes", "--map", "correct=score").output
+
+
+def test_one_odd_value_does_not_make_points(run: Any, database: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    rows = [f"u{n};1;{'2' if n == 50 else n % 2};2026-03-02T10:00:00Z\n" for n in range(200)]
+    path.write_text("student;item;score;time\n" + "".join(rows))
+    assert "200 read, 199 attempts, 1 rejected" in run("load", str(path), "--yes").output
+
+
+def test_a_second_file_with_other_names_loses_no_column(run: Any, database: Engine, tmp_path: Path) -> None:
+    header = "user_id,item_id,correct,completed_at"
+    for name, topic in (("a.csv", "topic_id"), ("b.csv", "skill"), ("c.csv", "topic_id"), ("d.csv", "note")):
+        (tmp_path / name).write_text(f"{header},{topic}\n{name},1,1,2026-03-02T10:00:00Z,algebra\n")
+    error = run("load", str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), "--yes").exception
+    assert "b.csv: 'skill' seems to be topic_id" in str(error)
+    others = [str(tmp_path / name) for name in ("a.csv", "c.csv", "d.csv")]
+    assert run("load", *others, "--yes").exit_code == 0
+    assert len(stored(database)) == 3

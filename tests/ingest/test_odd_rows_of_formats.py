@@ -59,6 +59,15 @@ def test_one_odd_row_is_one_reject(run: Any, database: Engine, tmp_path: Path, o
     assert reason in result.output
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_log_without_a_usable_row_says_why(run: Any, database: Engine, tmp_path: Path, order: int) -> None:
+    files = [ODD["score"][0], {"t.log": json.dumps({**EDX, "context": "none"}) + "\n"}][order]
+    files = {name: content.replace("1|11|18|0|78\n".replace("|", ","), "") for name, content in files.items()}
+    result = run("load", *write(tmp_path, files))  # type: ignore[arg-type]
+    assert result.exit_code == 1
+    assert "row_unusable" in result.output, repr(result.exception)
+
+
 def test_a_reject_names_the_value_and_keeps_the_row(run: Any, database: Engine, tmp_path: Path) -> None:
     files, _, _ = ODD["score"]
     assert "score is 'abc', which is not a number" in run("load", *write(tmp_path, files)).output  # type: ignore[arg-type]

@@ -109,6 +109,7 @@ def test_a_zone_does_not_hide_that_day_and_month_could_change_places() -> None:
 )
 @settings(max_examples=200, deadline=None)
 def test_local_times_are_read_as_zoneinfo_reads_them(local: dt.datetime, zone: str) -> None:
+    local = local.replace(fold=0)  # of a time that the end of summer repeats, a log can only mean the first
     given_micros = np.array([micros(local.replace(tzinfo=dt.UTC))])
     assert local_to_instant(given_micros, ZoneInfo(zone))[0] == micros(local.replace(tzinfo=ZoneInfo(zone)))
 
