@@ -39,7 +39,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
 def _csv_rows(path: Path, name: str, *, encoding: str | None) -> Iterator[Row]:
     found = csv_encoding(path, encoding, name=name)
     for batch in csv_batches(path, name, encoding=found):
-        values = zip(*(map(_text, array.to_pylist()) for array in batch.columns.values()), strict=True)
+        values = zip(*(_decoded(array) for array in batch.columns.values()), strict=True)
         records = (dict(zip(batch.columns, row, strict=True)) for row in values)
         rows: Iterator[tuple[int, Row]] = zip(batch.row_numbers.tolist(), records, strict=True)
         malformed = sorted(batch.malformed, key=lambda row: row.row_number)
@@ -48,9 +48,14 @@ def _csv_rows(path: Path, name: str, *, encoding: str | None) -> Iterator[Row]:
             yield row
 
 
-def _text(value: bytes) -> str | None:
-    """Bytes that are not UTF-8 stay such, so that the reader rejects their row."""
-    return value.decode("utf-8", "surrogateescape") or None
+def _decoded(array: pa.Array) -> list[str | None]:
+    """Bytes as texts. Bytes that are not UTF-8 stay such, so that the reader rejects their row."""
+    # NumPy makes Python objects of a column several times faster than Arrow.
+    try:
+        texts = array.cast(pa.string()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        texts = [value.decode("utf-8", "surrogateescape") for value in array.to_numpy(zero_copy_only=False)]
+    return [text or None for text in texts]
 
 
 def write_texts(path: Path, rows: Iterable[Row], *, name: str, columns: Iterable[str] = ()) -> None:
