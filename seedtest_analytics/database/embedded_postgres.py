@@ -375,8 +375,8 @@ class EmbeddedPostgres:
         except OSError as error:
             if not os.path.isdir(self.root):  # Path.is_dir raises an error for a name that is too long
                 raise EmbeddedPostgresError(
-                    f"the home {self.root.parent} cannot be used: {error.strerror} ({error.filename}). Choose another folder "
-                    "with --home or DAGSTER_HOME"
+                    f"the embedded PostgreSQL under {self.root} cannot be prepared: {error.strerror} ({error.filename}). Choose "
+                    "another home with --home or DAGSTER_HOME"
                 ) from error
             if isinstance(error, PermissionError) and self.root.stat().st_uid != os.geteuid():
                 raise host.other_owner_error(self.root) from error
