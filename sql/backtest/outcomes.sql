@@ -230,7 +230,7 @@ FROM prediction_backtest
 WHERE week_start <= :week_start AND observed_share IS NOT NULL
 ORDER BY prediction, week_start;
 
--- name: newest
+-- name: newest_judged
 -- The newest week before the given one that has been judged. Grain: prediction. Params: week_start.
 SELECT week_start, prediction, is_credible, reasons, brier_skill, brier, brier_baseline, brier_gain, brier_gain_se, baseline
 FROM prediction_backtest

@@ -90,7 +90,7 @@ def _metadata(judged: Sequence[Judgement], waiting: Mapping[str, NoResult]) -> d
 
 def _newest_judged(run: WeekRun) -> Sequence[Mapping[str, Any]]:
     """Rows of the newest earlier week that has been judged."""
-    rows = run.connection.execute(statement(SQL, "newest"), {"week_start": run.week.start}).mappings()
+    rows = run.connection.execute(statement(SQL, "newest_judged"), {"week_start": run.week.start}).mappings()
     return [dict(row) for row in rows]
 
 
