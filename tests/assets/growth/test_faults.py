@@ -171,7 +171,7 @@ def test_ended_in_the_middle_nothing_is_half_written(database: Engine, monkeypat
 ENDLESS = """
 from sqlalchemy import create_engine
 from tests.assets._growth_runs import bayesian_growth, materialise
-materialise(create_engine({url!r}), [bayesian_growth], bayesian_growth={{"n_samples": 1_000_000}})
+materialise(create_engine({url!r}), [bayesian_growth], bayesian_growth={{"n_samples": 100_000}})
 """
 
 
