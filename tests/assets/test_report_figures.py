@@ -238,7 +238,7 @@ def family_figures() -> list[list[str]]:
         by_topic(is_teacher=False),
         [points(KPIS["P_target"]), "12/15", dots[0], *dots, *map(points, spread)],
         [*(str(row[2]) for row in TOPICS), *mondays()],
-        [day(MONDAY + dt.timedelta(days=7))],
+        [day(MONDAY + dt.timedelta(days=6))],
     ]
 
 
@@ -286,7 +286,7 @@ CONSTANTS: dict[str, list[tuple[str, str]]] = {
         ("", ""),
         ("", "2"),
         ("14 14 14 14 0 28 28 28 28 28 100 28 56", "14 14 14 14 0 28 28 28 28 28 28 100 28 56"),
-        ("95 95 95 0", "95 95 95 0"),
+        ("95 95 95 0", "95 95 95 0 2"),
         ("95", "95"),
         ("95 95", "95 95 50"),
         ("", ""),

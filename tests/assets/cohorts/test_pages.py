@@ -163,7 +163,7 @@ def test_every_figure_of_a_class_is_that_of_the_tables(
         assert steps[0][3] == ", ".join(f"one-{n}" for n in range(1, 6))
         (stopped,) = found.with_heading(say("Student"), say("Last session"))
         silence = (AS_OF - max(a.at for a in school.answers if a.user == "one-6")).total_seconds() / 86_400
-        assert stopped[:3] == ["one-6", say("{days} ago", days=wording.days(round(silence))), "18"]
+        assert stopped[:3] == ["one-6", say("{days} ago", days=wording.days(int(silence))), "18"]
         check_growth(found, school, users=users)
         check_topics(found, month, week=week)
         check_curves(found, school, users=users)
