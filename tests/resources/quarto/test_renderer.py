@@ -137,7 +137,6 @@ def test_a_student_without_answers_gets_another_page(renderer: ReportRenderer) -
         "Weekly learning report",
         "Since when",
         "How to come back",
-        "Practice",
         "How to read this page",
     ]
     assert "Start with one short session" in page.text
