@@ -30,6 +30,16 @@ from tests.schedules._runs import add_run
 UTC = dt.UTC
 NOW = dt.datetime.now(UTC)
 TODAY = NOW.date()
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The day of each test, because the suite may go on over midnight."""
+    at = dt.datetime.now(UTC)
+    monkeypatch.setitem(globals(), "NOW", at)
+    monkeypatch.setitem(globals(), "TODAY", at.date())
+
+
 SYNC, RESCORE, FEATURES, KPIS = ("sync_attempts", "rescore_weeks", "aggregate_features_daily", "compute_daily_kpis")
 Launched = list[tuple[str, str | None, str | None]]
 
