@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import yaml
-from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster_postgres import PostgresEventLogStorage
 
 from seedtest_analytics.dagster_private import process_config, resolve_to_config_type
@@ -30,10 +29,7 @@ NAME = VALUES["global"]["fullnameOverride"]
 OWN_NAMES = {"instance_config_map", "env_secrets", "postgres_password_secret", "volumes"}
 """Of the launcher: the chart's ConfigMap, and a password in place of a URL."""
 RELEASE = "dagster"
-IMMEDIATE = {
-    "module": "dagster._core.run_coordinator.sync_in_memory_run_coordinator",
-    "class": "SyncInMemoryRunCoordinator",
-}
+IMMEDIATE = {"module": "dagster.core.run_coordinator", "class": "SyncInMemoryRunCoordinator", "config": {}}
 """What the chart takes where its run coordinator is off: no queue."""
 
 
@@ -83,7 +79,7 @@ def test_the_instance_of_the_chart_is_that_of_the_manifests(made: list[dict[str,
         f"{name}_storage" for name in ("schedule", "run", "event_log")
     }
     # Limits of the platform's concurrency are those of the queue. Dagster refuses limits at two places.
-    assert instance["run_coordinator"]["class"] == QueuedRunCoordinator.__name__
+    assert instance["run_coordinator"]["class"] == "QueuedRunCoordinator"
     assert not instance["run_coordinator"]["config"]
     launcher = instance["run_launcher"]
     own, manifests = launcher["config"], wanted["run_launcher"]["config"]
