@@ -68,8 +68,8 @@ def walk_forward(
 def split_by_student(answers: Answers, *, peers: Peers, n_folds: int = 2) -> Iterator[Block]:
     """Predict the students of each fold, every method fitted to the students of the other folds.
 
-    The other folds' answers come first, whenever they were given: so students are new and items are known. Items do not
-    drift, because there is no time between the two. ``rows`` are rows of ``answers``.
+    The other folds' answers come first, whenever they were given: so students are new and items are known. Items keep their
+    difficulties, because the days between the two parts are made up. Each block's ``rows`` are positions in ``answers``.
 
     Args:
         answers: in the order of time.
