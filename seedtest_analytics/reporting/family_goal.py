@@ -111,7 +111,7 @@ def _projection(found: Outlook) -> str:
     opened = details(say("The numbers of this chart"), numbers)
     if found.n_weeks is not None:
         follows = say(
-            "They follow the line through {weeks}, which may lie above or below the newest level.",
+            "The dots follow the line through {weeks}, which may lie above or below the newest level.",
             weeks=wording.weeks(found.n_weeks),
         )
         caption = f"{caption} {follows}"

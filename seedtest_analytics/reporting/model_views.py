@@ -71,7 +71,7 @@ def _projection(fit: BayesianGrowth) -> list[str]:
     if fit.n_weeks is not None:
         lines.append(
             say(
-                "It follows the line through {weeks}, which may lie above or below the newest ability.",
+                "This value follows the line through {weeks}, which may lie above or below the newest ability.",
                 weeks=wording.weeks(fit.n_weeks),
             )
         )
