@@ -1,7 +1,7 @@
 """The code version of each asset: a hash over its code and its columns.
 
-The hashes of code are kept in the Dagster home until a source file changes. Otherwise every process of every step would
-spend a quarter of its start on reading the whole package's syntax.
+The hashes of code are kept beside Python's compiled modules until a source file changes. Otherwise every process of every
+step would spend a third of its start on reading the whole package's syntax. The image has them, so a pod finds them too.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import importlib.util
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +24,15 @@ from seedtest_analytics.assets.framework.code_version import ROOT, Code, source_
 from seedtest_analytics.assets.framework.declare import CODE
 from seedtest_analytics.private_files import AtomicFolder, is_ours
 
+CACHE = Path(importlib.util.cache_from_source(__file__)).parent
+"""Folder of the compiled modules, by the rules of Python (PYTHONPYCACHEPREFIX)."""
 _FILE = "code_hashes.json"
 _VERSION_CHARACTERS = 16
 
 
 def versioned(modules: Iterable[ModuleType]) -> list[dg.AssetsDefinition]:
     """The asset definitions of the modules, each with its code version."""
-    home = os.environ.get("DAGSTER_HOME")
-    hashes = KeptHashes(Path(home) if home else None)
+    hashes = KeptHashes(CACHE)
     found: dict[int, dg.AssetsDefinition] = {}
     for module in modules:
         for name, value in vars(module).items():
@@ -54,10 +57,10 @@ def _with_version(assets: dg.AssetsDefinition, hashes: KeptHashes, *, module: st
 
 
 class KeptHashes:
-    """What :class:`Code` computes for the sources below the package's root. ``home`` None keeps nothing."""
+    """What :class:`Code` computes for the sources below the package's root, kept in ``folder``."""
 
-    def __init__(self, home: Path | None) -> None:
-        self._home = home
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._kept = self._read()
         self._is_changed = False
 
@@ -71,16 +74,14 @@ class KeptHashes:
         return self._kept[key]
 
     def keep(self) -> None:
-        """Write what is new. A home that cannot be written keeps nothing."""
-        if self._home is not None and self._is_changed:
+        """Write what is new. Where Python writes no compiled modules, or cannot, nothing is kept."""
+        if self._is_changed and not sys.dont_write_bytecode:
             content = json.dumps({"sources": self._sources, "hashes": self._kept})
             with contextlib.suppress(OSError):
-                AtomicFolder(self._home).write(_FILE, content.encode())
+                AtomicFolder(self._folder).write(_FILE, content.encode())
 
     def _read(self) -> dict[str, str]:
-        if self._home is None:
-            return {}
-        path = self._home / _FILE
+        path = self._folder / _FILE
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
             if is_ours(path) and (found := json.loads(path.read_bytes()))["sources"] == self._sources:
                 return dict(found["hashes"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.checks import count, number, numbers
 from seedtest_analytics.stats.verification.expectations import ForecastScore
@@ -79,11 +79,14 @@ def judge_coverage(score: ForecastScore) -> Verdict:
 def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, recent: int = 4, z: float = 3.0) -> Verdict:
     """Whether the gap between observed and predicted share has moved in the last ``recent`` weeks.
 
+    Weeks that follow each other are about the same students, and often about the same outcome: a goal's probability is
+    stated every week and comes true once. So the sampling error of ``recent`` weeks is that of one, while the spread
+    between weeks is each week's own.
+
     Args:
         observed, predicted, n: (weeks,) observed share, mean prediction and cases, oldest first.
         recent: weeks to compare with all earlier ones.
-        z: standard errors of the difference that count as drift. The error includes the spread between earlier weeks,
-            so ordinary week-to-week variation is not drift.
+        z: standard errors of the difference that count as drift.
 
     Raises:
         ValueError: for shares outside 0..1, negative numbers of cases, columns of unequal length, ``recent`` below 1 or a
@@ -107,7 +110,7 @@ def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, rece
     excess = max(0.0, float(np.average((gap[past] - centre) ** 2 - sampling[past], weights=size[past])))
     variance = excess + sampling
     mean_now, mean_past = (np.average(gap[part], weights=1 / variance[part]) for part in (now, past))
-    error = np.sqrt(1 / (1 / variance[now]).sum() + 1 / (1 / variance[past]).sum())
+    error = np.hypot(*(_error(sampling[part], excess, shared=recent) for part in (now, past)))
     distance = float((mean_now - mean_past) / error)
     if abs(distance) <= z:
         return Verdict()
@@ -117,3 +120,9 @@ def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, rece
         f"against the weeks before ({abs(distance):.1f} standard errors)"
     )
     return Verdict((reason,))
+
+
+def _error(sampling: NDArray[np.float64], excess: float, *, shared: int) -> float:
+    """Standard error of the mean gap of weeks, of which each ``shared`` in a row have one sampling error."""
+    weeks = len(sampling)
+    return float(np.sqrt(sampling.mean() * min(1.0, shared / weeks) + excess / weeks))

@@ -1,7 +1,10 @@
-"""Hashes of code are kept in the home while no source changes."""
+"""Hashes of code are kept beside the compiled modules while no source changes."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,22 +29,41 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def kept(home: Path | None) -> str:
-    hashes = KeptHashes(home)
+@pytest.fixture(autouse=True)
+def writes_compiled_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+
+def kept(folder: Path) -> str:
+    hashes = KeptHashes(folder)
     value = hashes.hash_of(MODULE, NAME)
     hashes.keep()
     return value
 
 
 def test_a_hash_is_computed_once(tmp_path: Path, computed: list[str]) -> None:
-    home = tmp_path / "home"
-    assert kept(home) == kept(home)
+    folder = tmp_path / "__pycache__"
+    assert kept(folder) == kept(folder)
     assert computed == [MODULE]
 
 
-def test_without_a_home_nothing_is_kept(computed: list[str]) -> None:
-    assert kept(None) == kept(None)
+def test_where_python_writes_no_compiled_modules_nothing_is_kept(
+    tmp_path: Path, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert kept(tmp_path) == kept(tmp_path)
     assert computed == [MODULE] * 2
+
+
+def test_processes_keep_the_hashes_by_the_rules_of_python(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run(
+        [sys.executable, "-c", "import seedtest_analytics.definitions"],
+        env=environment | {"PYTHONPYCACHEPREFIX": str(tmp_path)},
+        check=True,
+    )
+    (file,) = tmp_path.rglob("code_hashes.json")
+    assert MODULE in file.read_text()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"sources": "of another release", "hashes": {}}', "null"])
@@ -60,6 +82,6 @@ def test_a_file_that_others_may_have_written_is_not_read(tmp_path: Path, compute
     assert computed == [MODULE] * 2
 
 
-def test_a_home_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert kept(tmp_path / "file") == kept(None)
+    assert kept(tmp_path / "file") == kept(tmp_path)

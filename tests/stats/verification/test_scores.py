@@ -189,5 +189,17 @@ def test_drift_is_told_from_ordinary_weeks():
     assert seen >= 190
 
 
+def test_outcomes_that_weeks_share_are_not_drift():
+    """A goal's probability is stated every week for a period of weeks and comes true once (seeds 0..499)."""
+    alarms = 0
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        predicted = rng.beta(2, 2, 100)
+        periods = [(rng.random(100) < predicted).mean() for _ in range(3)]
+        observed = np.repeat(periods, 4)
+        alarms += not judge_drift(observed, np.full(12, predicted.mean()), n=np.full(12, 100)).is_credible
+    assert alarms <= 8
+
+
 def test_drift_needs_a_past():
     assert judge_drift([0.9] * 5, [0.1] * 5, n=[100] * 5).is_credible
