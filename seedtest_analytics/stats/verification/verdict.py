@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,7 +111,7 @@ def judge_drift(observed: ArrayLike, predicted: ArrayLike, *, n: ArrayLike, rece
     excess = max(0.0, float(np.average((gap[past] - centre) ** 2 - sampling[past], weights=size[past])))
     variance = excess + sampling
     mean_now, mean_past = (np.average(gap[part], weights=1 / variance[part]) for part in (now, past))
-    error = np.hypot(*(_error(sampling[part], excess, shared=recent) for part in (now, past)))
+    error = math.hypot(*(_error(sampling[part], excess, shared=recent) for part in (now, past)))
     distance = float((mean_now - mean_past) / error)
     if abs(distance) <= z:
         return Verdict()
