@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks._measure import machine
 from benchmarks._next_answer import FILES, SHARED, Log, forward_in_time, statics
 from seedtest_analytics.stats.ability.data import Answers, KnownItems
-from seedtest_analytics.stats.ability.filtering import run_filter
+from seedtest_analytics.stats.ability.filtering import gather_evidence, run_filter
 from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.ability.next_answer import fit_effects, learn_next
@@ -32,6 +32,8 @@ from seedtest_analytics.stats.verification.next_answer import PEERS, mixture
 from seedtest_analytics.stats.verification.probabilities import score_probabilities
 
 Floats = NDArray[np.float64]
+BLOCK = 50_000
+"""Students that are smoothed at once."""
 RATE_LIMIT = 2.0
 """Million answers a second and core that filter and smoother are to reach."""
 
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("--logs", default="ASSISTments,EdNet,Statics")
     parser.add_argument("--students", type=int, default=1_000_000, help="students of the part speed")
     parser.add_argument("--no-fit", action="store_true", help="the part speed without hyperparameters")
+    parser.add_argument("--no-next", action="store_true", help="the part speed without the next answer with history")
     parser.add_argument("--data", type=Path, default=SHARED, help="folder of the published logs")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
@@ -58,7 +61,8 @@ def main() -> None:
     if "coverage" in parts:
         coverage(1 if arguments.quick else 5)
     if "speed" in parts:
-        speed(20_000 if arguments.quick else arguments.students, is_fitted=not arguments.no_fit)
+        n_students = 20_000 if arguments.quick else arguments.students
+        speed(n_students, is_fitted=not arguments.no_fit, with_next=not arguments.no_next)
 
 
 def next_answer(log: Log) -> None:
@@ -169,9 +173,9 @@ def coverage(repetitions: int) -> None:
 
 def _coverage(made: Cohort, known: KnownItems | None, weeks: int) -> list[float]:
     fit = fit_hyperparameters(made.answers, items=known)
-    filtered = run_filter(made.answers, fit.hyperparameters, items=known)
+    evidence = gather_evidence(made.answers, fit.hyperparameters, items=known)
     ends = 7.0 * np.arange(1, weeks + 1)
-    smoothed = smooth(filtered, ends)
+    smoothed = smooth(evidence, ends)
     # Without calibrated items the origin is the first mean level of the cohort, by convention 0.
     origin = 0.0 if known is not None else float(made.level[:, 0].mean())
     levels, topics = smoothed.levels, smoothed.topics
@@ -201,8 +205,8 @@ def _change(made: Cohort, known: KnownItems, weeks: int) -> tuple[Floats, Floats
     is_recent = answers.day >= end - 14
     answers = answers.take((is_more == is_recent) | (random.random(len(answers)) < 0.4) | (answers.day < end - 28))
     fit = fit_hyperparameters(answers, items=known)
-    filtered = run_filter(answers, fit.hyperparameters, items=known)
-    change = change_between(filtered, (end - 28, end - 14), recent=(end - 14, end))
+    evidence = gather_evidence(answers, fit.hyperparameters, items=known)
+    change = change_between(evidence, (end - 28, end - 14), recent=(end - 14, end))
     first, last = int(end - 28), int(end)
     actual = made.level[:, last - 14 : last].mean(axis=1) - made.level[:, first : first + 14].mean(axis=1)
     error = change.difference - actual
@@ -213,7 +217,7 @@ def _change(made: Cohort, known: KnownItems, weeks: int) -> tuple[Floats, Floats
     return np.array([np.nanmean(error[cell]) for cell in cells]), np.array([correlation])
 
 
-def speed(n_students: int, *, is_fitted: bool = True) -> None:
+def speed(n_students: int, *, is_fitted: bool = True, with_next: bool = True) -> None:
     """Print rates, wall time and memory with 30 answers a student, beside the limits. A ratio above 1 keeps the limit."""
     random = np.random.default_rng(5)
     n = 30 * n_students
@@ -227,9 +231,9 @@ def speed(n_students: int, *, is_fitted: bool = True) -> None:
     )
     del item
     h = replace(Hyperparameters(), level_walk=0.005)
-    head = run_filter(answers.take(slice(0, 1000)), h)
-    smooth(head, [84.0], topic_weeks=False)
-    learn_next(head)
+    head = answers.take(slice(0, 1000))
+    smooth(gather_evidence(head, h), [84.0], topic_weeks=False)
+    learn_next(run_filter(head, h))
     wall = time.perf_counter()
     steps = {}
     if is_fitted:
@@ -238,16 +242,20 @@ def speed(n_students: int, *, is_fitted: bool = True) -> None:
         steps["hyperparameters"] = time.process_time() - started
         print(f"hyperparameters from {fit.n_students} students, {fit.n_answers} answers")
     started = time.process_time()
-    filtered = run_filter(answers, h)
+    evidence = gather_evidence(answers, h)
     steps["filter"] = time.process_time() - started
     started = time.process_time()
-    smooth(filtered, [84.0], topic_weeks=False)
+    for first in range(0, n_students, BLOCK):
+        smooth(evidence, [84.0], topic_weeks=False, students=(first, min(first + BLOCK, n_students)))
     steps["smoother"] = time.process_time() - started
     seconds = time.perf_counter() - wall
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    started = time.process_time()
-    learn_next(filtered)
-    steps["next answer"] = time.process_time() - started
+    del evidence
+    if with_next:
+        filtered = run_filter(answers, h)
+        started = time.process_time()
+        learn_next(filtered)
+        steps["next answer"] = time.process_time() - started
     print(f"\n{n_students} students, {n} answers")
     print("| | measured | limit | ratio |\n|---|---|---|---|")
     for name, used in steps.items():

@@ -33,8 +33,9 @@ from seedtest_analytics.reporting.topic_rules import (
     weak_topics,
 )
 from seedtest_analytics.stats.ability.data import Answers
-from seedtest_analytics.stats.ability.filtering import run_filter
+from seedtest_analytics.stats.ability.filtering import gather_evidence
 from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
+from seedtest_analytics.stats.ability.smoothing import smooth
 from seedtest_analytics.stats.ability.topic_success import next_in_topic
 from seedtest_analytics.stats.verification.probabilities import auc
 
@@ -76,11 +77,14 @@ def _advised(answers: Answers) -> Iterator[pd.DataFrame]:
     half = answers.day < np.quantile(answers.day, 0.5)
     fit = fit_hyperparameters(answers.take(half)).hyperparameters
     for day in np.quantile(answers.day, [0.5, 0.6, 0.7, 0.8]).tolist():
-        filtered = run_filter(answers.take(answers.day < day), fit)
+        evidence = gather_evidence(answers.take(answers.day < day), fit)
+        topics = smooth(evidence, [day], topic_weeks=False).topics
+        right = next_in_topic(evidence, topics, day=day, since=day - BEFORE)
+        expected = pd.DataFrame({"student": topics.student, "topic": topics.topic, "next": right})
         recent = _counts(answers, day - BEFORE, until=day)
         follows = _counts(answers, day, until=day + AHEAD).rename(columns={"n": "n_after", "right": "right_after"})
         rows = recent.merge(follows, how="left", on=["student", "topic"]).fillna({"n_after": 0, "right_after": 0})
-        rows["next"] = next_in_topic(filtered, rows.student, topic=rows.topic, day=day, since=day - BEFORE)
+        rows = rows.merge(expected, how="left", on=["student", "topic"])
         parts = [_said(own) for _, own in rows.groupby("student", sort=True)]
         yield pd.concat(parts, ignore_index=True)
 

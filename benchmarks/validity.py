@@ -27,7 +27,7 @@ from benchmarks._next_answer import FILES, SHARED, forward_in_time
 from benchmarks._sessions import simulated_sessions
 from benchmarks.ability import Cohort, cohort
 from seedtest_analytics.stats.ability.data import Answers, KnownItems
-from seedtest_analytics.stats.ability.filtering import run_filter
+from seedtest_analytics.stats.ability.filtering import gather_evidence, run_filter
 from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
 from seedtest_analytics.stats.ability.goals import goal_path
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
@@ -147,7 +147,7 @@ def _abilities(answers: Answers, truth: Cohort | None) -> dict[str, Judged]:
     half = answers.day < np.quantile(answers.day, 0.5)
     fit = fit_hyperparameters(answers.take(half)).hyperparameters
     ends = np.quantile(answers.day, [0.5, 0.6, 0.7, 0.8])
-    everything = run_filter(answers, fit)
+    everything = gather_evidence(answers, fit)
     days = np.unique(np.concatenate([ends, ends + AHEAD, [float(answers.day[-1]) + 1.0]]))
     later = smooth(everything, days).levels
     found: dict[str, list[Judged]] = {}
@@ -174,8 +174,8 @@ def _at(
 ) -> dict[str, Judged]:
     """Predictions at one landmark."""
     past = answers.take(answers.day < day)
-    known = run_filter(past, fit)
-    difficulty, error = known.state.difficulties()
+    known = gather_evidence(past, fit)
+    difficulty, error = known.difficulties()
     items = KnownItems.of(np.ones(len(difficulty)), difficulty, se_b=error)
     levels = smooth(known, [day]).levels
     is_judged = levels.silent_days <= RECENT
@@ -272,7 +272,7 @@ def _measured(answers: Answers, day: float, *, items: KnownItems, n_students: in
         return out, noise
     prior = Hyperparameters(level_walk=0.0, topic_spread=0.0, topic_walk=0.0, item_walk=0.0)
     window = answers.take(rows)
-    levels = smooth(run_filter(window, prior, items=items), [day + WINDOW]).levels
+    levels = smooth(gather_evidence(window, prior, items=items), [day + WINDOW]).levels
     reliability = 1.0 - levels.level_se**2 / prior.level_variance
     good = reliability >= 0.2
     out[levels.student[good]] = levels.level[good] / reliability[good]

@@ -39,9 +39,10 @@ def calibration() -> None:
 def ability() -> None:
     """The filter, the fit of its hyperparameters, and the smoother."""
     from seedtest_analytics.stats.ability.data import Answers, KnownItems
-    from seedtest_analytics.stats.ability.filtering import run_filter
+    from seedtest_analytics.stats.ability.filtering import gather_evidence
     from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
     from seedtest_analytics.stats.ability.smoothing import change_between, smooth
+    from seedtest_analytics.stats.ability.topic_success import next_in_topic
 
     rng = np.random.default_rng(SEED)
     n = 20 * N_STUDENTS
@@ -55,10 +56,11 @@ def ability() -> None:
     )
     items = KnownItems.of(np.ones(N_ITEMS), np.zeros(N_ITEMS), se_b=np.full(N_ITEMS, 0.1))
     fit = fit_hyperparameters(answers, items=items, max_passes=1)
-    filtered = run_filter(answers, fit.hyperparameters, items=items)
+    evidence = gather_evidence(answers, fit.hyperparameters, items=items)
     end = 7.0 * N_WEEKS
-    smooth(filtered, [end])
-    change_between(filtered, (end - 28, end - 14), recent=(end - 14, end))
+    topics = smooth(evidence, [end]).topics
+    next_in_topic(evidence, topics, day=end, since=0.0)
+    change_between(evidence, (end - 28, end - 14), recent=(end - 14, end))
 
 
 def growth() -> None:

@@ -87,7 +87,7 @@ def shown(module, name, value_of):
 
 shown(estimation, "calibrate", lambda found: found.parameters.a)
 shown(scoring, "score", lambda found: found.theta)
-shown(filtering, "run_filter", lambda found: found.logit)
+shown(filtering, "gather_evidence", lambda found: found.item_shift)
 shown(smoothing, "smooth", lambda found: found.levels.level)
 shown(laplace, "fit_laplace", lambda found: np.concatenate(list(found.parameters.values())))
 warm_up.{engine}()

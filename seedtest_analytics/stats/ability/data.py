@@ -25,7 +25,8 @@ class Answers:
     """Scored answers in the order of time; make them with ``Answers.of``.
 
     Every array is (n,). ``student``, ``item`` and ``topic`` are codes from 0 that mean the same in every call.
-    ``day`` is the time in days since any fixed origin. ``position`` is each answer's row in the caller's arrays.
+    ``day`` is the time in days since any fixed origin. ``position`` is each answer's row in the caller's arrays; None where
+    they were in the order of time.
     """
 
     student: Codes
@@ -33,7 +34,7 @@ class Answers:
     topic: Codes
     day: Floats
     correct: NDArray[np.int8]
-    position: NDArray[np.int64]
+    position: NDArray[np.int64] | None = None
 
     @classmethod
     def of(
@@ -51,8 +52,7 @@ class Answers:
         lengths = {len(students), len(items), len(topics), len(days), len(right)}
         if len(lengths) > 1:
             raise AbilityDataError(f"arrays differ in length: {sorted(lengths)}; give one entry per answer")
-        position = np.arange(len(days))
-        given = cls(students, items, topic=topics, day=days, correct=right, position=position)
+        given = cls(students, items, topic=topics, day=days, correct=right)
         if bool((days[1:] >= days[:-1]).all()):
             return given
         order = np.argsort(days, kind="stable")
@@ -62,18 +62,15 @@ class Answers:
         return len(self.day)
 
     def take(self, rows: NDArray[Any] | slice) -> Answers:
-        """The answers of a slice, of a mask, or at positions that keep the order of time; ``position`` starts again."""
+        """The answers of a slice, of a mask, or at positions that keep the order of time; they count as given in it."""
         return Answers(
-            self.student[rows],
-            self.item[rows],
-            topic=self.topic[rows],
-            day=self.day[rows],
-            correct=self.correct[rows],
-            position=np.arange(len(self.day[rows])),
+            self.student[rows], self.item[rows], topic=self.topic[rows], day=self.day[rows], correct=self.correct[rows]
         )
 
     def in_given_order(self, values: NDArray[Any]) -> NDArray[Any]:
         """(n,) values by answer, in the order of the arrays from which the answers were made."""
+        if self.position is None:
+            return values
         out = np.empty_like(values)
         out[self.position] = values
         return out
@@ -140,7 +137,7 @@ def _codes(values: ArrayLike, name: str) -> Codes:
 
 
 def _finite(values: ArrayLike, name: str) -> Floats:
-    array = floats(values, name, error=AbilityDataError).astype(np.float64)
+    array = floats(values, name, error=AbilityDataError).astype(np.float64, copy=False)
     if array.ndim != 1:
         raise AbilityDataError(f"{name} has {array.ndim} dimensions; give one entry per answer")
     bad = np.flatnonzero(~(np.abs(array) <= LAST_DAY))

@@ -68,7 +68,7 @@ _WIDE_ABOVE = 3.0
 
 
 @njit(cache=True, nogil=True)
-def _answer_update(mean, variance, is_right) -> tuple[Any, Any, Any]:
+def answer_update(mean, variance, is_right) -> tuple[Any, Any, Any]:
     """P(right), g = d log Z / d mean and h = -d² log Z / d mean² with Z = E P(answer | η), η ~ N(mean, variance).
 
     The posterior of η has mean + variance · g and variance - variance² · h (Gauss-Hermite).
@@ -207,6 +207,19 @@ def _rebase(student, pairs, next_pair, first_pair) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _free(slot, pairs, next_pair, first_pair, s) -> None:
+    """Take a pair out of the list of its student; the row is that of a new pair again."""
+    if first_pair[s] == slot:
+        first_pair[s] = next_pair[slot]
+    else:
+        before = first_pair[s]
+        while next_pair[before] != slot:
+            before = next_pair[before]
+        next_pair[before] = next_pair[slot]
+    pairs[slot, ALPHA], pairs[slot, BETA], pairs[slot, PAIR_DAY], pairs[slot, COUNT] = 0.0, 0.0, _NEVER, 0.0
+
+
+@njit(cache=True, nogil=True)
 def _expected(student, pair, item, topic, a, repetition) -> Any:
     """Mean and variance of η, mean and variance of b, for parts that are up to date."""
     theta, beta = student[THETA], pair[BETA]
@@ -243,14 +256,19 @@ def filter_answers(
 ) -> float:
     """Filter all rows in their order; the state arrays change in place. Returns Σ log P(answer).
 
-    The last five arguments take results per answer; length 0 leaves them out.
+    ``pair_slot`` is the row of ``pairs``, or ``~row`` at the last answer after which the row is free for another pair.
+    The last five arguments take results of as many of the last answers as they have room for.
     """
     total, product = 0.0, 1.0
-    store = len(probability) > 0
+    stored_from = len(student_code) - len(probability)
     store_items = len(item_precision) > 0
     for n in range(len(student_code)):
         s, i = student_code[n], item_code[n]
-        student, pair = students[s], pairs[pair_slot[n]]
+        slot = pair_slot[n]
+        is_freed = slot < 0
+        if is_freed:
+            slot = ~slot
+        student, pair = students[s], pairs[slot]
         if item_topic[i] < 0:
             item_topic[i] = topic_code[n]
         item, topic = items[i], topics[item_topic[i]]
@@ -263,8 +281,8 @@ def filter_answers(
         if pair[PAIR_DAY] == _NEVER:
             pair[RESIDUAL] = h[TOPIC_SPREAD]
             pair[R_SEEN], pair[A_SEEN], pair[W_SEEN] = student[R_SUM], student[A_SUM], student[W_SUM]
-            next_pair[pair_slot[n]] = first_pair[s]
-            first_pair[s] = pair_slot[n]
+            next_pair[slot] = first_pair[s]
+            first_pair[s] = slot
         else:
             _bring_up_to_date(pair, student)
             pair[RESIDUAL] += h[TOPIC_WALK] * max(day[n] - pair[PAIR_DAY], 0.0)
@@ -279,15 +297,15 @@ def filter_answers(
         theta, p11, p12, beta = student[THETA], student[P11], student[P12], pair[BETA]
         u = pair[ALPHA] + beta * theta
         item_beta, topic_variance = item[ITEM_BETA], topic[TOPIC_VARIANCE]
-        p, g, curvature = _answer_update(mean, v, correct[n])
+        p, g, curvature = answer_update(mean, v, correct[n])
         product *= max(p if correct[n] == 1 else 1.0 - p, 1e-12)
         if product < 1e-250:  # one logarithm for many answers
             total += math.log(product)
             product = 1.0
-        if store:
-            probability[n] = p
-            logit[n] = mean
-            variance[n] = v
+        if n >= stored_from:
+            probability[n - stored_from] = p
+            logit[n - stored_from] = mean
+            variance[n - stored_from] = v
 
         level_cov = a * (1.0 + beta) * p11
         slope_cov = a * (1.0 + beta) * p12
@@ -311,6 +329,8 @@ def filter_answers(
             pair[ALPHA] -= pair[BETA] * gain
             student[A_SUM] -= student[R_SUM] * gain
             pair[A_SEEN] = student[A_SUM]
+        if is_freed:
+            _free(slot, pairs, next_pair, first_pair, s)
 
         if store_items:
             # The answer's message to b: the posterior divided by the prior.
@@ -369,7 +389,7 @@ def predict_answers(
             item[ITEM_RESIDUAL] += item[ITEM_MOVES] * h[ITEM_WALK] * max(day[n] - item[ITEM_DAY], 0.0)
         mean, v, _, _ = _expected(student, pair, item, topic, discrimination[i], repetition)
         logit[n], variance[n] = mean, v
-        probability[n] = _answer_update(mean, v, 1)[0]
+        probability[n] = answer_update(mean, v, 1)[0]
     return probability, logit, variance
 
 

@@ -27,6 +27,62 @@ def group_by_student(student, n_students) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def link_answers(start, order, topic, item, n_topics, n_items) -> Any:
+    """(n,) each: the row of the student's answer before in the topic (-1 for none), earlier answers to the item, and whether
+    the answer is the last in the topic."""
+    n, n_students = len(order), len(start) - 1
+    before, earlier = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int32)
+    is_last = np.empty(n, dtype=np.bool_)
+    newest = np.full(n_topics, -1, dtype=np.int32)
+    seen = np.zeros(n_items, dtype=np.int32)
+    for s in range(n_students):
+        for r in range(start[s], start[s + 1]):
+            row = order[r]
+            k, i = topic[row], item[row]
+            before[row] = newest[k]
+            if newest[k] >= 0:
+                is_last[newest[k]] = False
+            is_last[row] = True
+            newest[k] = row
+            earlier[row] = seen[i]
+            seen[i] += 1
+        for r in range(start[s], start[s + 1]):
+            newest[topic[order[r]]] = -1
+            seen[item[order[r]]] = 0
+    return before, earlier, is_last
+
+
+@njit(cache=True, nogil=True)
+def reuse_slots(before, is_last) -> int:
+    """Turn the links of ``link_answers`` into the row of each answer's (student, topic), in place; returns the number of rows.
+
+    A row is free for another pair after the last answer of its own, which has the slot ``~row``.
+    """
+    free = np.empty(1024, dtype=np.int32)
+    n_free, n_rows = 0, 0
+    for n in range(len(before)):
+        if before[n] >= 0:
+            row = before[before[n]]
+        elif n_free > 0:
+            n_free -= 1
+            row = free[n_free]
+        else:
+            row = n_rows
+            n_rows += 1
+        if is_last[n]:
+            if n_free == len(free):
+                more = np.empty(2 * n_free, dtype=np.int32)
+                for k in range(n_free):
+                    more[k] = free[k]
+                free = more
+            free[n_free] = row
+            n_free += 1
+            row = ~row
+        before[n] = row
+    return n_rows
+
+
+@njit(cache=True, nogil=True)
 def lay_out(rows, topic, day, origin, knot_days, topic_place):
     """Knots and cells of one student.
 
@@ -100,3 +156,16 @@ def count_cells(first, last, start, order, topic, day, origin, knot_days, n_topi
             topics[s - first] = len(laid[1])
             cells[s - first] = len(laid[3])
     return cells, topics
+
+
+@njit(cache=True, nogil=True)
+def count_topics(start, order, topic, n_topics) -> Any:
+    """(n_students,) number of topics of each student."""
+    newest = np.full(n_topics, -1, dtype=np.int64)
+    found = np.zeros(len(start) - 1, dtype=np.int64)
+    for s in range(len(found)):
+        for r in range(start[s], start[s + 1]):
+            if newest[topic[order[r]]] != s:
+                newest[topic[order[r]]] = s
+                found[s] += 1
+    return found

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.ability.data import Answers, Floats
 from seedtest_analytics.stats.ability.errors import AbilityDataError
-from seedtest_analytics.stats.ability.filtering import Filtered, FilterState, expect, find_slots
+from seedtest_analytics.stats.ability.filter_state import FilterState
+from seedtest_analytics.stats.ability.filtering import Filtered, expect, find_slots
 from seedtest_analytics.stats.ability.next_answer_effects import EFFECTS, Effect, Loading, Owner
 from seedtest_analytics.stats.checks import array_of, count
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.ability.data import LAST_DAY, Floats
 from seedtest_analytics.stats.ability.errors import AbilityDataError
-from seedtest_analytics.stats.ability.filtering import Filtered, FilterState
+from seedtest_analytics.stats.ability.evidence import Evidence
 from seedtest_analytics.stats.checks import array_of, count, numbers
 from seedtest_analytics.stats.irt.threads import balanced_rows, run_lanes, usable_cores
 
@@ -55,6 +55,10 @@ class TopicAbilities:
     ability: Floats
     ability_se: Floats
 
+    def take(self, rows: NDArray[Any]) -> TopicAbilities:
+        """The rows of a mask, or at positions."""
+        return TopicAbilities(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
 
 @dataclass(frozen=True, eq=False)
 class Smoothed:
@@ -76,7 +80,12 @@ class Change:
 
 
 def smooth(
-    filtered: Filtered, week_ends: ArrayLike, *, topic_weeks: bool = True, threads: int | None = None
+    evidence: Evidence,
+    week_ends: ArrayLike,
+    *,
+    topic_weeks: bool = True,
+    students: tuple[int, int] | None = None,
+    threads: int | None = None,
 ) -> Smoothed:
     """Levels and topics of all students, given all answers of a pass of the filter.
 
@@ -84,14 +93,15 @@ def smooth(
     counts twice. A week end after the last answer keeps the last level; its interval widens.
 
     Args:
-        filtered: a pass from the start, over the answers up to the last week end.
+        evidence: of the answers up to the last week end.
         week_ends: (n_weeks,) ascending days, as exclusive ends of weeks.
         topic_weeks: whether the result has them; they are most of its memory.
+        students: the first code and the one after the last, where not all students are wanted at once.
         threads: None for all cores that the process may use. Results do not depend on it.
 
     Raises:
-        AbilityDataError: if week ends are not finite numbers that ascend, answers follow the last one, or ``threads`` is not
-            a whole number from 1.
+        AbilityDataError: if week ends are not finite numbers that ascend, answers follow the last one, ``students`` are not
+            two ascending codes, or ``threads`` is not a whole number from 1.
     """
     from seedtest_analytics.stats.ability import smoother_kernels as kernels
 
@@ -99,17 +109,18 @@ def smooth(
     ends = numbers(
         np.atleast_1d(array_of(week_ends, "week_ends", error=AbilityDataError)), "week end", error=AbilityDataError
     )
-    answers = filtered.answers
+    answers = evidence.answers
     if len(ends) == 0 or np.abs(ends).max() > LAST_DAY or not bool((np.diff(ends) > 0).all()):
         raise AbilityDataError("week_ends must be finite and ascend; give at least one")
-    _refuse_later(filtered, float(ends[-1]), name="the last week end")
-    task = _Task.of(filtered, origin=float(ends[0]))
-    is_present = np.diff(task.start) > 0
-    first_day = np.full(task.n_students, np.inf)
-    first_day[is_present] = answers.day[task.order[task.start[:-1][is_present]]]
+    _refuse_later(evidence, float(ends[-1]), name="the last week end")
+    task = _Task.of(evidence, origin=float(ends[0]), students=students)
+    start = task.start
+    is_present = np.diff(start) > 0
+    first_day = np.full(len(is_present), np.inf)
+    first_day[is_present] = answers.day[evidence.order[start[:-1][is_present]]]
     n_rows = np.where(is_present, len(ends) - np.searchsorted(ends, first_day, side="right"), 0)
     row_start = np.r_[0, np.cumsum(n_rows)]
-    n_cells, n_topics = task.counts(threads) if topic_weeks else (np.zeros(0, dtype=np.int64), _topics_of(filtered))
+    n_cells, n_topics = task.counts(threads, cells=topic_weeks)
     cell_start, topic_start = np.r_[0, np.cumsum(n_cells)], np.r_[0, np.cumsum(n_topics)]
     levels = np.empty((row_start[-1], 6))
     cell_codes, cells = np.empty((cell_start[-1], 2), dtype=np.int32), np.empty((cell_start[-1], 5))
@@ -133,7 +144,9 @@ def smooth(
         ),
         threads,
     )
-    student = np.repeat(np.arange(task.n_students, dtype=np.int32), n_rows)
+    for codes in (cell_codes, topic_codes):
+        codes[:, 0] += task.first
+    student = np.repeat(np.arange(len(n_rows), dtype=np.int32) + np.int32(task.first), n_rows)
     week = (np.arange(row_start[-1]) - np.repeat(row_start[1:], n_rows) + len(ends)).astype(np.int32)
     return Smoothed(
         LevelWeeks(
@@ -152,27 +165,20 @@ def smooth(
     )
 
 
-def _topics_of(filtered: Filtered) -> NDArray[np.int64]:
-    """(n_students,) number of topics that each student's answers have."""
-    is_seen = np.zeros(len(filtered.state.pair_keys), dtype=np.bool_)
-    is_seen[filtered.pair_slot] = True
-    return np.bincount(filtered.state.pair_keys[is_seen] >> 32, minlength=filtered.state.n_students)
-
-
 def _check_threads(threads: int | None) -> None:
     if threads is not None:
         count(threads, "threads", low=1, error=AbilityDataError)
 
 
 def change_between(
-    filtered: Filtered, earlier: tuple[float, float], *, recent: tuple[float, float], threads: int | None = None
+    evidence: Evidence, earlier: tuple[float, float], *, recent: tuple[float, float], threads: int | None = None
 ) -> Change:
     """Mean level in ``recent`` minus mean level in ``earlier``, given all answers, with the covariance of the two.
 
     Both levels use all answers, so the amount of practice in either window does not bias the difference.
 
     Args:
-        filtered: a pass from the start, over the answers up to the end of ``recent``.
+        evidence: of the answers up to the end of ``recent``.
         earlier, recent: first day and exclusive last day of each window.
 
     Raises:
@@ -186,14 +192,14 @@ def change_between(
         begin, end = numbers(window, name, like=(2,), low=-LAST_DAY, high=LAST_DAY, error=AbilityDataError).tolist()
         if not begin < end:
             raise AbilityDataError(f"the {name} window ends at day {end:g}, not after its begin at day {begin:g}")
-    _refuse_later(filtered, recent[1], name="the end of the recent window")
-    task = _Task.of(filtered, origin=recent[1])
+    _refuse_later(evidence, recent[1], name="the end of the recent window")
+    task = _Task.of(evidence, origin=recent[1])
     dates, weights = [], []
     for (begin, end), sign in ((earlier, -1.0), (recent, 1.0)):
         n = max(1, round(end - begin))
         dates.append(begin + (np.arange(n) + 0.5) * (end - begin) / n)
         weights.append(np.full(n, sign / n))
-    values, variances = np.empty(task.n_students), np.empty(task.n_students)
+    values, variances = (np.empty(evidence.n_students) for _ in range(2))
     kernel: Any = kernels.combine_students
     task.in_lanes(
         lambda first, last: kernel(
@@ -213,72 +219,62 @@ def change_between(
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """Answers by student, with what the smoother needs to know of each."""
+    """The answers of the students from ``first`` on, with what the smoother needs to know of each."""
 
-    n_students: int
+    first: int
     start: NDArray[np.int64]
-    order: NDArray[np.int64]
     answers: tuple[Any, ...]
-    h: Floats
     settings: tuple[Any, ...]
 
     @classmethod
-    def of(cls, filtered: Filtered, origin: float) -> _Task:
-        from seedtest_analytics.stats.ability import layout_kernels as layout
-
-        answers, state = filtered.answers, filtered.state
-        h = state.hyperparameters.as_array()
-        start, order = layout.group_by_student(answers.student, state.n_students)
+    def of(cls, evidence: Evidence, *, origin: float, students: tuple[int, int] | None = None) -> _Task:
+        answers, h = evidence.answers, evidence.hyperparameters.as_array()
+        first, last = (0, evidence.n_students) if students is None else _range_of(students, evidence.n_students)
+        start = evidence.start[first : last + 1]
         most = int(np.diff(start).max(initial=0))
         by_answer = (
             start,
-            order,
+            evidence.order,
             answers.topic,
             answers.day,
             answers.correct,
             answers.item,
-            filtered.earlier,
-            filtered.item_precision,
-            filtered.item_shift,
-            _items(state),
+            evidence.earlier,
+            evidence.item_precision,
+            evidence.item_shift,
+            evidence.items,
             np.log1p(np.arange(most + 1.0)),
         )
-        return cls(
-            state.n_students,
-            start,
-            order=order,
-            answers=by_answer,
-            h=h,
-            settings=(h, origin, WEEK, max(len(state.topics), 1)),
-        )
+        return cls(first, start, answers=by_answer, settings=(h, origin, WEEK, max(evidence.n_topics, 1)))
 
-    def counts(self, threads: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def counts(self, threads: int | None, *, cells: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """By student: topics and weeks with answers to them (no entries without ``cells``), and topics."""
         from seedtest_analytics.stats.ability import layout_kernels as layout
 
         start, order, topic, day = self.answers[:4]
+        if not cells:
+            return np.zeros(0, dtype=np.int64), layout.count_topics(start, order, topic, self.settings[-1])
         parts = self.in_lanes(
             lambda first, last: layout.count_cells(first, last, start, order, topic, day, *self.settings[1:]), threads
         )
-        cells, topics = (np.concatenate([part[k] for part in parts]) for k in range(2))
-        return cells, topics
+        n_cells, n_topics = (np.concatenate([part[k] for part in parts]) for k in range(2))
+        return n_cells, n_topics
 
     def in_lanes(self, work: Callable[[int, int], Any], threads: int | None) -> list[Any]:
         n_lanes = _LANES_PER_CORE * usable_cores()
-        bounds = balanced_rows(self.start, n_lanes)
+        bounds = balanced_rows(self.start - self.start[0], n_lanes)
         return list(run_lanes(lambda lane: work(bounds[lane], bounds[lane + 1]), n_lanes, threads=threads))
 
 
-def _items(state: FilterState) -> Floats:
-    """(n_items, 5) what all answers say of each item, in the columns of ``smoother_kernels``."""
-    from seedtest_analytics.stats.ability.filter_kernels import ITEM_DAY, ITEM_MOVES
-
-    difficulty, error = state.difficulties()
-    walk = state.items[:, ITEM_MOVES] * state.hyperparameters.item_walk
-    return np.column_stack([state.discrimination, difficulty, error**2, state.items[:, ITEM_DAY], walk])
+def _range_of(students: tuple[int, int], n_students: int) -> tuple[int, int]:
+    first, last = (int(code) for code in numbers(students, "students", like=(2,), error=AbilityDataError))
+    if not 0 <= first <= last <= n_students:
+        raise AbilityDataError(f"students must be two ascending codes from 0 to {n_students}, not {first} and {last}")
+    return first, last
 
 
-def _refuse_later(filtered: Filtered, end: float, *, name: str) -> None:
-    answers = filtered.answers
+def _refuse_later(evidence: Evidence, end: float, *, name: str) -> None:
+    answers = evidence.answers
     n_late = len(answers) - int(np.searchsorted(answers.day, end, side="left"))
     if n_late:
         raise AbilityDataError(f"{n_late} answers are at or after {name} (day {end:g}); leave them out of the pass")

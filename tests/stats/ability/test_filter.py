@@ -9,7 +9,8 @@ import pytest
 
 from seedtest_analytics.stats.ability.data import Answers, KnownItems
 from seedtest_analytics.stats.ability.errors import AbilityDataError
-from seedtest_analytics.stats.ability.filtering import FilterState, continue_filter, expect, run_filter
+from seedtest_analytics.stats.ability.filter_state import FilterState
+from seedtest_analytics.stats.ability.filtering import continue_filter, expect, gather_evidence, run_filter
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from tests.stats.ability._simulation import simulate
 
@@ -228,3 +229,33 @@ def test_rare_items_borrow_the_difficulty_of_their_topic() -> None:
     n = len(difficulty)
     error = (difficulty - cohort.difficulty[:n])[is_seen[:n]] / se[is_seen[:n]]
     assert np.mean(np.abs(error) < 1.96) == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize("h", [MOVING, replace(MOVING, practice=0.1, level_walk=0.5)], ids=["ordinary", "rebased"])
+def test_evidence_is_that_of_the_filter_bit_by_bit(h: Hyperparameters) -> None:
+    """Rows of topics that are used again change nothing. A strong walk brings all topics of a student up to date at once."""
+    answers = simulate(MOVING, seed=41, n_students=60, n_topics=12, weeks=30).answers
+    whole, evidence = run_filter(answers, h), gather_evidence(answers, h, n_predicted=100)
+    assert evidence.log_likelihood == whole.log_likelihood
+    np.testing.assert_array_equal(evidence.probability, whole.probability[-100:])
+    np.testing.assert_array_equal(evidence.earlier, whole.earlier)
+    for found, expected in zip(evidence.difficulties(), whole.state.difficulties(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+
+def test_what_answers_say_of_an_item_adds_up_to_what_the_filter_knows() -> None:
+    """The messages of an item's answers, with the prior, are its posterior; here all items are in one still topic."""
+    h = replace(STILL, item_walk=0.0, item_topic_spread=1e-12)
+    answers = simulate(h, seed=42, n_students=80, n_items=20, n_topics=1).answers
+    evidence = gather_evidence(answers, h)
+    precision = np.bincount(answers.item, evidence.item_precision) + 1 / h.item_spread
+    shift = np.bincount(answers.item, evidence.item_shift) + h.item_mean / h.item_spread
+    difficulty, error = evidence.difficulties()
+    np.testing.assert_allclose(error, precision**-0.5, rtol=1e-4)
+    np.testing.assert_allclose(difficulty, shift / precision, atol=1e-4)
+
+
+def test_evidence_refuses_more_predictions_than_answers() -> None:
+    answers = simulate(STILL, seed=11, n_students=5).answers
+    with pytest.raises(AbilityDataError, match="n_predicted must be"):
+        gather_evidence(answers, STILL, n_predicted=len(answers) + 1)

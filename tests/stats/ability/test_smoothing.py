@@ -9,7 +9,8 @@ import pytest
 
 from seedtest_analytics.stats.ability.data import Answers, Floats, KnownItems
 from seedtest_analytics.stats.ability.errors import AbilityDataError
-from seedtest_analytics.stats.ability.filtering import Filtered, run_filter
+from seedtest_analytics.stats.ability.evidence import Evidence
+from seedtest_analytics.stats.ability.filtering import gather_evidence
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.ability.smoothing import change_between, smooth
 from tests.stats.ability._simulation import Cohort, simulate
@@ -52,11 +53,11 @@ def test_levels_agree_with_the_posterior_by_brute_force(seed: int) -> None:
     answers = Answers.of(
         np.zeros(n, int), np.arange(n), topic=random.integers(0, 3, n), day=day, correct=random.integers(0, 2, n)
     )
-    filtered = run_filter(answers, h, items=KnownItems.of(np.ones(n), b, se_b=np.zeros(n)))
+    evidence = gather_evidence(answers, h, items=KnownItems.of(np.ones(n), b, se_b=np.zeros(n)))
     mean, sd = brute_force(answers, b, h, days)
     # A week end just behind the answers of that week.
     for k, until in enumerate(days):
-        levels = smooth(filtered, [until + 1e-9, 28.0]).levels if until < 24 else smooth(filtered, [24.0 + 1e-9]).levels
+        levels = smooth(evidence, [until + 1e-9, 28.0]).levels if until < 24 else smooth(evidence, [24.0 + 1e-9]).levels
         assert levels.level[0] == pytest.approx(mean[k], abs=0.03)
         assert levels.level_se[0] == pytest.approx(sd[k], abs=0.03)
 
@@ -70,7 +71,7 @@ def test_levels_and_topics_agree_with_one_matrix_of_all(n_topics: int) -> None:
     week, b, topic = np.sort(np.arange(n) % 3), random.normal(0, 1, n), np.arange(n) % n_topics
     correct = random.integers(0, 2, n)
     answers = Answers.of(np.zeros(n, int), np.arange(n), topic=topic, day=days[week], correct=correct)
-    found = smooth(run_filter(answers, h, items=KnownItems.of(np.ones(n), b, se_b=np.zeros(n))), [24.0 + 1e-9])
+    found = smooth(gather_evidence(answers, h, items=KnownItems.of(np.ones(n), b, se_b=np.zeros(n))), [24.0 + 1e-9])
     design = np.hstack([np.eye(3)[week], np.eye(n_topics)[topic]])
     prior = np.zeros((3 + n_topics, 3 + n_topics))
     prior[:3, :3] = np.linalg.inv(h.level_variance + h.level_walk * (np.minimum.outer(days, days) - days[0]))
@@ -87,9 +88,9 @@ def test_levels_and_topics_agree_with_one_matrix_of_all(n_topics: int) -> None:
     assert found.topics.deviation_se == pytest.approx(sd[3:][found.topics.topic], abs=2e-3)
 
 
-def weekly_errors(cohort: Cohort, filtered: Filtered, weeks: int) -> tuple[Floats, Floats]:
+def weekly_errors(cohort: Cohort, evidence: Evidence, weeks: int) -> tuple[Floats, Floats]:
     ends = 7.0 * np.arange(1, weeks + 1)
-    levels = smooth(filtered, ends).levels
+    levels = smooth(evidence, ends).levels
     error = levels.level - cohort.level[levels.student, ends[levels.week].astype(int)]
     return error, error / levels.level_se
 
@@ -98,11 +99,11 @@ def weekly_errors(cohort: Cohort, filtered: Filtered, weeks: int) -> tuple[Float
 @pytest.mark.parametrize("seed", [11, 12])
 def test_intervals_of_levels_and_topics_cover(seed: int) -> None:
     cohort = simulate(TRUTH, seed=seed, n_students=300, weeks=16)
-    filtered = run_filter(cohort.answers, TRUTH, items=cohort.known_items)
-    error, z = weekly_errors(cohort, filtered, 16)
+    evidence = gather_evidence(cohort.answers, TRUTH, items=cohort.known_items)
+    error, z = weekly_errors(cohort, evidence, 16)
     assert np.mean(np.abs(z) < 1.96) == pytest.approx(0.95, abs=0.02)
     assert np.mean(error) == pytest.approx(0.0, abs=0.06)
-    topics = smooth(filtered, [112.0]).topics
+    topics = smooth(evidence, [112.0]).topics
     truth = cohort.level[topics.student, 112] + cohort.deviation[topics.student, topics.topic]
     z = (topics.ability - truth) / topics.ability_se
     counts = np.zeros((300, 6))
@@ -117,15 +118,15 @@ def test_intervals_of_levels_and_topics_cover(seed: int) -> None:
 def test_intervals_cover_where_nearly_every_item_is_rare() -> None:
     """2.7 answers an item. An answer that counted twice, for its item and its student, would shrink the errors."""
     cohort = simulate(TRUTH, seed=13, n_students=120, n_items=12_000, n_topics=40, weeks=30, per_week=13)
-    filtered = run_filter(cohort.answers, TRUTH)
-    _, z = weekly_errors(cohort, filtered, 30)
+    evidence = gather_evidence(cohort.answers, TRUTH)
+    _, z = weekly_errors(cohort, evidence, 30)
     assert np.mean(np.abs(z) < 1.96) == pytest.approx(0.95, abs=0.03)
 
 
 def test_leaving_the_weeks_of_topics_out_changes_nothing_else() -> None:
     cohort = simulate(TRUTH, seed=14, n_students=30, weeks=6)
-    filtered = run_filter(cohort.answers, TRUTH)
-    all_of_it, short = smooth(filtered, [21.0, 42.0]), smooth(filtered, [21.0, 42.0], topic_weeks=False)
+    evidence = gather_evidence(cohort.answers, TRUTH)
+    all_of_it, short = smooth(evidence, [21.0, 42.0]), smooth(evidence, [21.0, 42.0], topic_weeks=False)
     assert len(all_of_it.topic_weeks.student) > len(all_of_it.topics.student) > 0
     assert len(short.topic_weeks.student) == 0
     for name in ("levels", "topics"):
@@ -135,8 +136,8 @@ def test_leaving_the_weeks_of_topics_out_changes_nothing_else() -> None:
 
 def test_without_new_answers_the_level_stays_and_widens() -> None:
     cohort = simulate(TRUTH, seed=14, n_students=30, weeks=6)
-    filtered = run_filter(cohort.answers, TRUTH)
-    short, long = smooth(filtered, [42.0]), smooth(filtered, [42.0, 49.0, 70.0, 365.0])
+    evidence = gather_evidence(cohort.answers, TRUTH)
+    short, long = smooth(evidence, [42.0]), smooth(evidence, [42.0, 49.0, 70.0, 365.0])
     for week in (1, 2, 3):
         later = long.levels.week == week
         np.testing.assert_allclose(long.levels.level[later], short.levels.level, atol=1e-9)
@@ -149,26 +150,39 @@ def test_without_new_answers_the_level_stays_and_widens() -> None:
 
 def test_every_student_with_an_answer_has_rows_from_the_first_week_on() -> None:
     answers = Answers.of([4, 4, 1], [0, 1, 0], topic=[0, 0, 0], day=[1.0, 15.0, 9.0], correct=[1, 0, 1])
-    levels = smooth(run_filter(answers, TRUTH), [7.0, 14.0, 21.0]).levels
+    levels = smooth(gather_evidence(answers, TRUTH), [7.0, 14.0, 21.0]).levels
     assert list(zip(levels.student, levels.week, strict=True)) == [(1, 1), (1, 2), (4, 0), (4, 1), (4, 2)]
     np.testing.assert_allclose(levels.silent_days, [5, 12, 6, 13, 6])
 
 
 def test_results_do_not_depend_on_threads() -> None:
-    filtered = run_filter(simulate(TRUTH, seed=15, n_students=50).answers, TRUTH)
-    one, two = (smooth(filtered, [42.0, 84.0], threads=n) for n in (1, 2))
+    evidence = gather_evidence(simulate(TRUTH, seed=15, n_students=50).answers, TRUTH)
+    one, two = (smooth(evidence, [42.0, 84.0], threads=n) for n in (1, 2))
     np.testing.assert_array_equal(one.levels.level, two.levels.level)
     np.testing.assert_array_equal(one.topics.ability_se, two.topics.ability_se)
 
 
 @pytest.mark.long
+def test_parts_of_the_students_are_the_whole() -> None:
+    evidence = gather_evidence(simulate(TRUTH, seed=15, n_students=50).answers, TRUTH)
+    whole = smooth(evidence, [42.0, 84.0])
+    parts = [smooth(evidence, [42.0, 84.0], students=bounds) for bounds in ((0, 7), (7, 7), (7, 50))]
+    for kind in ("levels", "topics", "topic_weeks"):
+        for name, expected in vars(getattr(whole, kind)).items():
+            found = np.concatenate([getattr(getattr(part, kind), name) for part in parts])
+            np.testing.assert_array_equal(found, expected)
+    for bounds in ((-1, 3), (5, 3), (0, 51)):
+        with pytest.raises(AbilityDataError, match="students must be two ascending codes"):
+            smooth(evidence, [84.0], students=bounds)
+
+
 def test_repetitions_are_equal_to_the_last_bit() -> None:
     """Threads lay arrays out in memory at will, and sums must not depend on it."""
     cohort = simulate(Hyperparameters(slope_variance=4e-6), seed=75, n_students=80, n_items=200, weeks=8)
-    filtered = run_filter(cohort.answers, cohort.truth, items=cohort.known_items)
-    first = smooth(filtered, [56.0])
+    evidence = gather_evidence(cohort.answers, cohort.truth, items=cohort.known_items)
+    first = smooth(evidence, [56.0])
     for _ in range(60):
-        again = smooth(filtered, [56.0])
+        again = smooth(evidence, [56.0])
         np.testing.assert_array_equal(again.levels.level, first.levels.level)
         np.testing.assert_array_equal(again.topics.ability, first.topics.ability)
 
@@ -182,7 +196,7 @@ def test_change_is_not_biased_by_how_much_was_practised() -> None:
     is_more = answers.student % 2 == 0
     is_recent = answers.day >= 42
     kept = answers.take((is_more == is_recent) | (random.random(len(answers)) < 0.25))
-    change = change_between(run_filter(kept, truth, items=cohort.known_items), (28.0, 42.0), recent=(42.0, 56.0))
+    change = change_between(gather_evidence(kept, truth, items=cohort.known_items), (28.0, 42.0), recent=(42.0, 56.0))
     actual = cohort.level[:, 42:56].mean(axis=1) - cohort.level[:, 28:42].mean(axis=1)
     error = change.difference - actual
     more = np.arange(1200) % 2 == 0
@@ -194,19 +208,19 @@ def test_change_is_not_biased_by_how_much_was_practised() -> None:
 
 def test_change_has_nothing_to_say_about_students_without_answers() -> None:
     answers = Answers.of([2], [0], topic=[0], day=[3.0], correct=[1])
-    change = change_between(run_filter(answers, TRUTH), (0.0, 7.0), recent=(7.0, 14.0))
+    change = change_between(gather_evidence(answers, TRUTH), (0.0, 7.0), recent=(7.0, 14.0))
     assert np.isnan(change.difference[:2]).all()
     assert change.difference[2] == pytest.approx(0.0)
     assert change.se[2] > 0
 
 
 def test_answers_after_the_end_are_refused() -> None:
-    filtered = run_filter(simulate(TRUTH, seed=17, n_students=5).answers, TRUTH)
+    evidence = gather_evidence(simulate(TRUTH, seed=17, n_students=5).answers, TRUTH)
     with pytest.raises(AbilityDataError, match="at or after the last week end"):
-        smooth(filtered, [7.0])
+        smooth(evidence, [7.0])
     with pytest.raises(AbilityDataError, match="ascend"):
-        smooth(filtered, [90.0, 85.0])
+        smooth(evidence, [90.0, 85.0])
     with pytest.raises(AbilityDataError, match="recent window"):
-        change_between(filtered, (0.0, 7.0), recent=(7.0, 14.0))
+        change_between(evidence, (0.0, 7.0), recent=(7.0, 14.0))
     with pytest.raises(AbilityDataError, match="earlier window ends"):
-        change_between(filtered, (7.0, 7.0), recent=(80.0, 94.0))
+        change_between(evidence, (7.0, 7.0), recent=(80.0, 94.0))

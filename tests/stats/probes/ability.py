@@ -75,10 +75,24 @@ def effects():
 
 
 @cache
+def evidence():
+    from seedtest_analytics.stats.ability.filtering import gather_evidence
+
+    return gather_evidence(answers(), hyperparameters())
+
+
+@cache
+def topics():
+    from seedtest_analytics.stats.ability.smoothing import smooth
+
+    return smooth(evidence(), [28.0]).topics
+
+
+@cache
 def levels():
     from seedtest_analytics.stats.ability.smoothing import smooth
 
-    return smooth(filtered(), [28.0]).levels
+    return smooth(evidence(), [28.0]).levels
 
 
 @cache
@@ -92,13 +106,7 @@ def long_log():
 PROBES = {
     "ability.data.Answers.of": {"student": STUDENT, "item": ITEM, "topic": ITEM % 2, "day": DAY, "correct": CORRECT},
     "ability.data.KnownItems.of": {"a": np.ones(3), "b": np.array([-1.0, 0.0, 1.0]), "se_b": np.full(3, 0.1)},
-    "ability.topic_success.next_in_topic": {
-        "filtered": filtered,
-        "student": np.array([0, 1, 9]),
-        "topic": np.array([0, 1, 0]),
-        "day": 28.0,
-        "since": 0.0,
-    },
+    "ability.topic_success.next_in_topic": {"evidence": evidence, "topics": topics, "day": 28.0, "since": 0.0},
     "ability.hyperparameters.Hyperparameters": {
         "level_mean": 0.0,
         "level_variance": 1.0,
@@ -121,9 +129,15 @@ PROBES = {
     "ability.filtering.FilterState.levels": {"self": state, "day": 30.0},
     "ability.filtering.expect": {"state": state, **NEXT},
     "ability.fitting.fit_hyperparameters": {"answers": answers, "max_answers": 40, "max_passes": 2, "threads": 1},
-    "ability.smoothing.smooth": {"filtered": filtered, "week_ends": np.array([7.0, 14.0, 28.0]), "threads": 1},
+    "ability.filtering.gather_evidence": {"answers": answers, "hyperparameters": hyperparameters, "n_predicted": 3},
+    "ability.smoothing.smooth": {
+        "evidence": evidence,
+        "week_ends": np.array([7.0, 14.0, 28.0]),
+        "students": np.array([0, 2]),
+        "threads": 1,
+    },
     "ability.smoothing.change_between": {
-        "filtered": filtered,
+        "evidence": evidence,
         "earlier": np.array([0.0, 14.0]),
         "recent": np.array([14.0, 28.0]),
         "threads": 1,

@@ -59,23 +59,17 @@ def level_rows(
     )
 
 
-def named_topics(topics: TopicAbilities, *, history: History, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(rows,) which topic abilities are published: present students, and topics that have a name."""
-    return present[topics.student] & (topics.topic < len(history.topics))
+def named_topics(topics: TopicAbilities, *, history: History, present: NDArray[np.bool_]) -> TopicAbilities:
+    """The topic abilities that are published: of present students, in topics that have a name."""
+    return topics.take(present[topics.student] & (topics.topic < len(history.topics)))
 
 
 def topic_rows(
-    topics: TopicAbilities,
-    next_right: NDArray[np.float64],
-    *,
-    history: History,
-    week: Week,
-    keep: NDArray[np.bool_],
-    run_id: str | None,
+    topics: TopicAbilities, next_right: NDArray[np.float64], *, history: History, week: Week, run_id: str | None
 ) -> pd.DataFrame:
-    """One row per kept student and topic; ``next_right`` (kept rows,) is P(the next answer in the topic is right)."""
+    """One row per student and topic; ``next_right`` (rows,) is P(the next answer in the topic is right)."""
     answers, n_codes = history.answers, len(history.topics) + 1
-    student, topic = topics.student[keep], topics.topic[keep]
+    student, topic = topics.student, topics.topic
     pair, at = np.unique(answers.student.astype(np.int64) * n_codes + answers.topic, return_inverse=True)
     newest = newest_day(answers, at, n=len(pair))
     slot = np.searchsorted(pair, student.astype(np.int64) * n_codes + topic)
@@ -84,10 +78,10 @@ def topic_rows(
             "user_id": history.users[student],
             "topic_id": history.topics[topic],
             "week_start": week.start,
-            "deviation": topics.deviation[keep],
-            "deviation_se": topics.deviation_se[keep],
-            "ability": topics.ability[keep],
-            "se": topics.ability_se[keep],
+            "deviation": topics.deviation,
+            "deviation_se": topics.deviation_se,
+            "ability": topics.ability,
+            "se": topics.ability_se,
             "next_right": next_right,
             "n_answers": np.bincount(at, minlength=len(pair))[slot],
             "answered_at": _instants(newest[slot]),

@@ -26,7 +26,8 @@ from seedtest_analytics.assets.psychometrics.statements import ABILITY
 from seedtest_analytics.assets.psychometrics.windows import WINDOW_DAYS
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK
-from seedtest_analytics.stats.ability.filtering import Filtered, run_filter
+from seedtest_analytics.stats.ability.evidence import Evidence
+from seedtest_analytics.stats.ability.filtering import gather_evidence
 from seedtest_analytics.stats.ability.smoothing import change_between, smooth
 from seedtest_analytics.stats.ability.topic_success import next_in_topic
 from seedtest_analytics.stats.verification.probabilities import score_probabilities
@@ -89,20 +90,19 @@ def _state(run: WeekRun, history: History, *, scale: Scale | None) -> WeekState:
         chosen = choose_hyperparameters(run, history.answers, items=items, earlier=earlier)
         if not chosen.is_usable:
             return _unusable(run, chosen, is_calibrated=scale is not None)
-        filtered = run_filter(history.answers, chosen.hyperparameters, items=items)
-        end = day_of(run.week.as_of)
+        end, lately = day_of(run.week.as_of), days_of(run.week, before=RECENT_DAYS)
+        n_recent = int((history.answers.day >= lately).sum())
+        evidence = gather_evidence(history.answers, chosen.hyperparameters, items=items, n_predicted=n_recent)
         earlier_end = days_of(run.week, before=run.settings.ability.growth_weeks * 7)
-        smoothed = smooth(filtered, [earlier_end, end], topic_weeks=False)
+        smoothed = smooth(evidence, [earlier_end, end], topic_weeks=False)
         recent, previous = days_of(run.week, before=WINDOW_DAYS), days_of(run.week, before=2 * WINDOW_DAYS)
-        change = change_between(filtered, (previous, recent), recent=(recent, end))
-        gain = change_between(filtered, (earlier_end - 1, earlier_end), recent=(end - 1, end))
-        lately = days_of(run.week, before=RECENT_DAYS)
-        scores = _next_answer_scores(filtered, since=lately)
+        change = change_between(evidence, (previous, recent), recent=(recent, end))
+        gain = change_between(evidence, (earlier_end - 1, earlier_end), recent=(end - 1, end))
+        scores = _next_answer_scores(evidence)
         days = max(run.settings.kpis.users_since_days, run.settings.calibration.days_to_score)
         present = history.newest >= days_of(run.week, before=days)
-        keep = named_topics(smoothed.topics, history=history, present=present)
-        student, topic = smoothed.topics.student[keep], smoothed.topics.topic[keep]
-        next_right = next_in_topic(filtered, student, topic=topic, day=end, since=lately)
+        topics = named_topics(smoothed.topics, history=history, present=present)
+        next_right = next_in_topic(evidence, topics, day=end, since=lately)
     run_id = scale.run_id if scale else None
     return WeekState(
         chosen.row(run.week.start, is_calibrated=scale is not None),
@@ -116,7 +116,7 @@ def _state(run: WeekRun, history: History, *, scale: Scale | None) -> WeekState:
             present=present,
             run_id=run_id,
         ),
-        topics=topic_rows(smoothed.topics, next_right, history=history, week=run.week, keep=keep, run_id=run_id),
+        topics=topic_rows(topics, next_right, history=history, week=run.week, run_id=run_id),
         verdict=_verdict(chosen),
         scores={**scores, "hyperparameters_of": chosen.fit_week.isoformat()},
     )
@@ -132,17 +132,14 @@ def _verdict(chosen: WeekHyperparameters) -> CheckOutcome:
     )
 
 
-def _next_answer_scores(filtered: Filtered, *, since: float) -> dict[str, Any]:
+def _next_answer_scores(evidence: Evidence) -> dict[str, Any]:
     """How the predictions made before each recent answer compare with the answers."""
-    recent = filtered.answers.day >= since
-    correct = filtered.answers.correct[recent].astype(float)
+    answers = evidence.answers.take(slice(len(evidence.answers) - len(evidence.probability), None))
+    correct = answers.correct.astype(float)
     if not 0 < correct.sum() < len(correct):
         return {"next_answers": len(correct)}
     score = score_probabilities(
-        filtered.probability[recent],
-        correct,
-        baseline=np.full(len(correct), correct.mean()),
-        clusters=filtered.answers.student[recent],
+        evidence.probability, correct, baseline=np.full(len(correct), correct.mean()), clusters=answers.student
     )
     return {"next_answers": len(correct), "next_answer_auc": score.auc, "next_answer_log_loss": score.log_score}
 
