@@ -9,7 +9,6 @@ platform reads it. Weeks before FIRST_WEEKS have few answers for each item and a
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +59,7 @@ def main() -> None:
         levels(engine, chosen)
         topics(engine, chosen, truth(home, "student_topics"))
         goals(engine, weeks, chosen)
-    change(engine, weeks)
+    change(engine, weeks, truth(home, "students"))
     items(engine, pd.read_parquet(home / "cohort" / "truth" / "items.parquet"))
 
 
@@ -128,21 +127,26 @@ def scored(probability: ArrayLike, happened: ArrayLike) -> str:
     return f"Brier {score.brier:.3f}, slope {score.calibration_slope:.2f} ± {score.calibration_slope_se:.2f}"
 
 
-def change(engine: Engine, weeks: pd.DataFrame) -> None:
-    """The change between windows beside the change of the truth in two weeks."""
-    earlier = weeks.assign(week_start=weeks["week_start"].map(lambda day: day + dt.timedelta(14)))
-    both = weeks.merge(earlier, on=["user_id", "week_start"], suffixes=("", "_before"))
-    found = read(engine, LEVELS).merge(both, on=["user_id", "week_start"])
-    happened = found["truth"] - found["truth_before"]
-    correlation = np.corrcoef(found["change"], happened)[0, 1]
-    print(f"\nchange in two weeks: n {len(found):,}, bias {(found['change'] - happened).mean():+.3f}, ", end="")
-    print(f"correlation with the change of the truth {correlation:.2f}")
+def change(engine: Engine, weeks: pd.DataFrame, students: pd.DataFrame) -> None:
+    """The change between windows of 14 days beside that of the truth.
+
+    A student's true ability is a line, and each week lies beside it by chance. The line is what lasts.
+    """
+    level = weeks.pivot_table(index="user_id", columns="week_start", values="truth")
+    window = level.T.rolling(2).mean().T
+    happened = (window - window.shift(2, axis=1)).stack().rename("happened").reset_index()
+    found = read(engine, LEVELS).dropna(subset=["change"]).merge(happened, on=["user_id", "week_start"])
+    lasting = 2.0 * found["user_id"].map(students.set_index("user_id")["slope_logit"])
+    print("\n| change in two weeks | n | bias | 95 % intervals cover | more |\n|---|---|---|---|---|")
+    for name, truth_of in (("the line", lasting), ("the weeks", found["happened"])):
+        correlation = np.corrcoef(found["change"], truth_of)[0, 1]
+        row(f"beside that of {name}", found["change"] - truth_of, found["change_se"], f"correlation {correlation:.2f}")
 
 
 def items(engine: Engine, bank: pd.DataFrame) -> None:
     """How far the difficulties of each week's calibration spread beside the true ones; 1 is right."""
     found = read(engine, ITEMS).merge(bank.astype({"item_id": "int64"}), on="item_id")
-    print("slope of b on the true b, anchors left out:")
+    print("\nslope of b on the true b, anchors left out:")
     for week, of in found.groupby("week_start"):
         print(week, round(float(np.polyfit(of["difficulty_logit"], of["b"], 1)[0]), 2))
 
