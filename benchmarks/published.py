@@ -134,7 +134,7 @@ def change(engine: Engine, weeks: pd.DataFrame, students: pd.DataFrame) -> None:
     """
     level = weeks.pivot_table(index="user_id", columns="week_start", values="truth")
     window = level.T.rolling(2).mean().T
-    happened = (window - window.shift(2, axis=1)).stack().rename("happened").reset_index()
+    happened = pd.Series((window - window.shift(2, axis=1)).stack(), name="happened").reset_index()
     found = read(engine, LEVELS).dropna(subset=["change"]).merge(happened, on=["user_id", "week_start"])
     lasting = 2.0 * found["user_id"].map(students.set_index("user_id")["slope_logit"])
     print("\n| change in two weeks | n | bias | 95 % intervals cover | more |\n|---|---|---|---|---|")

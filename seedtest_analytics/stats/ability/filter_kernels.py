@@ -2,13 +2,14 @@
 
 Belief before an answer of student s to item i of topic k, with all parts Gaussian:
 
-    student     (θ, δ) ~ N, level and slope, and u_k | θ ~ N(α_k + β_k θ, w_k), independent of other topics given θ
+    student     (θ, δ, e) ~ N, level, slope and form, L = θ + e, and u_k | L ~ N(α_k + β_k L, w_k), independent of other
+                topics given L
     item        M ~ N, the mean difficulty of the topic, and b_i | M ~ N(α_i + β_i M, w_i)
-    answer      η = a_i (θ + u_k - b_i) + repetition · log(1 + earlier answers to the item), P(right | η) = logistic(η)
+    answer      η = a_i (L + u_k - b_i) + repetition · log(1 + earlier answers to the item), P(right | η) = logistic(η)
 
 The answer replaces the belief about η by the Gaussian with the mean and variance of the exact posterior (assumed-density
-filtering). θ, δ, u_k, b_i and M follow by their covariances with η. Parts that are independent of η given θ or M, which
-are the other topics and items, need no work.
+filtering). θ, δ, e, u_k, b_i and M follow by their covariances with η. Parts that are independent of η given θ or M, which
+are the other topics and items, need no work. The form e fades within days: it is what sets one week apart from the next.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ import numpy as np
 
 from seedtest_analytics.stats.compiled import njit
 
-THETA, SLOPE, P11, P12, P22, LAST_DAY, R_SUM, A_SUM, W_SUM, ANSWERED = range(10)
-"""Columns of a student. The sums compose the changes of (α, β, w) of its topics; see ``_advance_student``."""
-N_STUDENT = 10
+THETA, SLOPE, P11, P12, P22, LAST_DAY, R_SUM, A_SUM, W_SUM, ANSWERED, FORM, P13, P23, P33 = range(14)
+"""Columns of a student; ``Pjk`` are the covariances of level, slope and form. The sums compose the changes of (α, β, w) of its
+topics; see ``_advance_student``."""
+N_STUDENT = 14
 ALPHA, BETA, RESIDUAL, R_SEEN, A_SEEN, W_SEEN, PAIR_DAY, COUNT = range(8)
 """Columns of a student's topic. ``*_SEEN`` are the student's sums when the topic was last up to date."""
 N_PAIR = 8
@@ -46,7 +48,9 @@ TOPIC_MEAN, TOPIC_VARIANCE = range(2)
     REPETITION,
     GROWTH_DAYS,
     ITEM_WALK,
-) = range(15)
+    FORM_VARIANCE,
+    FORM_DAYS,
+) = range(17)
 """Positions of the hyperparameters."""
 
 _REBASE_BELOW = 1e-3
@@ -106,59 +110,6 @@ def answer_update(mean, variance, is_right) -> tuple[Any, Any, Any]:
 
 
 @njit(cache=True, nogil=True)
-def find_slots(first, second, keys, table, n_known) -> Any:
-    """Slot of each pair (first, second), in the order of first appearance; ``keys`` and ``table`` are filled in place.
-
-    ``table`` is open addressing of a size that is a power of two, with -1 for free places; ``keys[slot]`` is the pair.
-    """
-    slots = np.empty(len(first), dtype=np.int32)
-    mask = np.uint64(len(table) - 1)
-    for r in range(len(first)):
-        key = (np.int64(first[r]) << np.int64(32)) | np.int64(second[r])
-        place = _hash(key) & mask
-        while True:
-            slot = table[place]
-            if slot < 0:
-                table[place] = n_known
-                keys[n_known] = key
-                slot = n_known
-                n_known += 1
-                break
-            if keys[slot] == key:
-                break
-            place = (place + np.uint64(1)) & mask
-        slots[r] = slot
-    return slots, n_known
-
-
-@njit(cache=True, nogil=True)
-def _hash(key) -> Any:
-    h = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
-    return h ^ (h >> np.uint64(29))
-
-
-@njit(cache=True, nogil=True)
-def fill_table(keys, n_known, table) -> None:
-    """Enter the known pairs into an empty table."""
-    mask = np.uint64(len(table) - 1)
-    for slot in range(n_known):
-        place = _hash(keys[slot]) & mask
-        while table[place] >= 0:
-            place = (place + np.uint64(1)) & mask
-        table[place] = slot
-
-
-@njit(cache=True, nogil=True)
-def earlier_counts(slots, counts) -> Any:
-    """(n,) how often each row's slot occurred before; ``counts`` goes on in place."""
-    before = np.empty(len(slots), dtype=np.int32)
-    for r in range(len(slots)):
-        before[r] = counts[slots[r]]
-        counts[slots[r]] += 1
-    return before
-
-
-@njit(cache=True, nogil=True)
 def _bring_up_to_date(pair, student) -> None:
     """Apply to one topic the moves of the level since the topic was last seen."""
     scale = student[R_SUM] / pair[R_SEEN]
@@ -174,7 +125,7 @@ def _bring_up_to_date(pair, student) -> None:
 def _advance_student(student, day, h) -> None:
     """Move level and slope to ``day``; note what the move does to (α, β, w) of every topic.
 
-    With r = cov(θ_new, θ_old) / var(θ_new), regression of u on θ_new instead of θ_old gives
+    With r = cov(L_new, L_old) / var(L_new), regression of u on L_new instead of L_old gives
     β → r β, α → α + β (m_old - r m_new), w → w + β² (P_old - r² P_new): three sums that compose.
     """
     days = max(day - student[LAST_DAY], 0.0)
@@ -183,15 +134,29 @@ def _advance_student(student, day, h) -> None:
         return
     growth = min(days, h[GROWTH_DAYS])
     old_mean, old_variance = student[THETA], student[P11]
-    new_mean = old_mean + growth * student[SLOPE]
+    new_theta = old_mean + growth * student[SLOPE]
+    new_mean = new_theta
     covariance = old_variance + growth * student[P12]
-    new_variance = covariance + growth * (student[P12] + growth * student[P22]) + h[LEVEL_WALK] * days
+    new_p11 = covariance + growth * (student[P12] + growth * student[P22]) + h[LEVEL_WALK] * days
+    new_variance = new_p11
+    if h[FORM_VARIANCE] > 0.0:
+        kept = math.exp(-days / h[FORM_DAYS])
+        old_mean += student[FORM]
+        old_variance += 2.0 * student[P13] + student[P33]
+        across = student[P13] + growth * student[P23]
+        covariance += across + kept * (student[P13] + student[P33])
+        student[FORM] *= kept
+        student[P13] = kept * across
+        student[P23] *= kept
+        student[P33] = kept * kept * student[P33] + (1.0 - kept * kept) * h[FORM_VARIANCE]
+        new_mean += student[FORM]
+        new_variance += 2.0 * student[P13] + student[P33]
     r = covariance / new_variance
     student[A_SUM] += student[R_SUM] * (old_mean - r * new_mean)
     student[W_SUM] += student[R_SUM] * student[R_SUM] * max(old_variance - r * r * new_variance, 0.0)
     student[R_SUM] *= r
-    student[THETA] = new_mean
-    student[P11] = new_variance
+    student[THETA] = new_theta
+    student[P11] = new_p11
     student[P12] += growth * student[P22]
     student[P22] += h[SLOPE_WALK] * days
 
@@ -222,11 +187,12 @@ def _free(slot, pairs, next_pair, first_pair, s) -> None:
 @njit(cache=True, nogil=True)
 def _expected(student, pair, item, topic, a, repetition) -> Any:
     """Mean and variance of η, mean and variance of b, for parts that are up to date."""
-    theta, beta = student[THETA], pair[BETA]
+    level, beta = student[THETA] + student[FORM], pair[BETA]
+    level_variance = student[P11] + 2.0 * student[P13] + student[P33]
     b = item[ITEM_ALPHA] + item[ITEM_BETA] * topic[TOPIC_MEAN]
     b_variance = item[ITEM_RESIDUAL] + item[ITEM_BETA] * item[ITEM_BETA] * topic[TOPIC_VARIANCE]
-    mean = a * (theta + pair[ALPHA] + beta * theta - b) + repetition
-    variance = a * a * ((1.0 + beta) * (1.0 + beta) * student[P11] + pair[RESIDUAL] + b_variance)
+    mean = a * (level + pair[ALPHA] + beta * level - b) + repetition
+    variance = a * a * ((1.0 + beta) * (1.0 + beta) * level_variance + pair[RESIDUAL] + b_variance)
     return mean, variance, b, b_variance
 
 
@@ -294,8 +260,9 @@ def filter_answers(
         a = discrimination[i]
         repetition = h[REPETITION] * math.log1p(earlier[n]) if earlier[n] > 0 else 0.0
         mean, v, b, b_variance = _expected(student, pair, item, topic, a, repetition)
-        theta, p11, p12, beta = student[THETA], student[P11], student[P12], pair[BETA]
-        u = pair[ALPHA] + beta * theta
+        p13, p23, p33, beta = student[P13], student[P23], student[P33], pair[BETA]
+        level, level_variance = student[THETA] + student[FORM], student[P11] + 2.0 * p13 + p33
+        u = pair[ALPHA] + beta * level
         item_beta, topic_variance = item[ITEM_BETA], topic[TOPIC_VARIANCE]
         p, g, curvature = answer_update(mean, v, correct[n])
         product *= max(p if correct[n] == 1 else 1.0 - p, 1e-12)
@@ -307,19 +274,24 @@ def filter_answers(
             logit[n - stored_from] = mean
             variance[n - stored_from] = v
 
-        level_cov = a * (1.0 + beta) * p11
-        slope_cov = a * (1.0 + beta) * p12
-        u_cov = a * (beta * (1.0 + beta) * p11 + pair[RESIDUAL])
-        u_variance = pair[RESIDUAL] + beta * beta * p11 - u_cov * u_cov * curvature
-        theta_u = beta * p11 - level_cov * u_cov * curvature
-        student[THETA] = theta + level_cov * g
+        steep = a * (1.0 + beta)
+        theta_cov, slope_cov, form_cov = steep * (student[P11] + p13), steep * (student[P12] + p23), steep * (p13 + p33)
+        level_cov = theta_cov + form_cov
+        u_cov = a * (beta * (1.0 + beta) * level_variance + pair[RESIDUAL])
+        u_variance = pair[RESIDUAL] + beta * beta * level_variance - u_cov * u_cov * curvature
+        level_u = beta * level_variance - level_cov * u_cov * curvature
+        student[THETA] += theta_cov * g
         student[SLOPE] += slope_cov * g
-        student[P11] = p11 - level_cov * level_cov * curvature
-        student[P12] = p12 - level_cov * slope_cov * curvature
+        student[FORM] += form_cov * g
+        student[P11] -= theta_cov * theta_cov * curvature
+        student[P12] -= theta_cov * slope_cov * curvature
         student[P22] -= slope_cov * slope_cov * curvature
-        pair[BETA] = theta_u / student[P11]
-        pair[RESIDUAL] = max(u_variance - pair[BETA] * theta_u, 0.0)
-        pair[ALPHA] = u + u_cov * g - pair[BETA] * student[THETA]
+        student[P13] -= theta_cov * form_cov * curvature
+        student[P23] -= slope_cov * form_cov * curvature
+        student[P33] -= form_cov * form_cov * curvature
+        pair[BETA] = level_u / (level_variance - level_cov * level_cov * curvature)
+        pair[RESIDUAL] = max(u_variance - pair[BETA] * level_u, 0.0)
+        pair[ALPHA] = u + u_cov * g - pair[BETA] * (level + level_cov * g)
         pair[COUNT] += 1.0
         # Practice moves θ by a known amount; the regressions of topics on θ follow.
         student[ANSWERED] += 1.0
@@ -395,11 +367,12 @@ def predict_answers(
 
 @njit(cache=True, nogil=True)
 def levels_at(students, day, h) -> Any:
-    """(n_students,) level and its variance at ``day``. Silence leaves the mean and widens the variance."""
+    """(n_students,) level and its variance at ``day``, that of the day's form included. Silence leaves the mean and widens the
+    variance."""
     level, variance = np.empty(len(students)), np.empty(len(students))
     for s in range(len(students)):
         days = 0.0 if students[s, LAST_DAY] == _NEVER else max(day - students[s, LAST_DAY], 0.0)
         growth = min(days, h[GROWTH_DAYS])
         level[s] = students[s, THETA]
-        variance[s] = students[s, P11] + h[LEVEL_WALK] * days + growth * growth * students[s, P22]
+        variance[s] = students[s, P11] + h[LEVEL_WALK] * days + growth * growth * students[s, P22] + h[FORM_VARIANCE]
     return level, variance

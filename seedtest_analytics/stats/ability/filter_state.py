@@ -20,7 +20,7 @@ NEVER = -1e300
 class Beliefs:
     """What the filter believes of students, their topics, items and topics.
 
-    ``students`` (n_students, 10), ``pairs`` (n_pairs, 8), ``items`` (n_items, 5) and ``topics`` (n_topics, 2) have the
+    ``students`` (n_students, 14), ``pairs`` (n_pairs, 8), ``items`` (n_items, 5) and ``topics`` (n_topics, 2) have the
     columns that ``filter_kernels`` names.
     """
 
@@ -146,7 +146,8 @@ def _new_item(h: Hyperparameters) -> list[float]:
 
 
 def _new_student(h: Hyperparameters) -> list[float]:
-    return [h.level_mean, h.slope_mean, h.level_variance, 0.0, h.slope_variance, NEVER, 1.0, 0.0, 0.0, 0.0]
+    level = [h.level_mean, h.slope_mean, h.level_variance, 0.0, h.slope_variance]
+    return [*level, NEVER, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, h.form_variance]
 
 
 def with_room(state: FilterState, answers: Answers, *, n_pairs: int) -> Beliefs:

@@ -170,13 +170,14 @@ class _Counted:
 
 
 def _count(state: FilterState, answers: Answers) -> _Counted:
-    from seedtest_analytics.stats.ability import filter_kernels as kernels
+    from seedtest_analytics.stats.ability import slot_kernels as kernels
+    from seedtest_analytics.stats.ability.filter_kernels import COUNT
 
     pair_slot, pair_keys = find_slots(answers.student, answers.topic, known=state.pair_keys)
     repeat_slot, repeat_keys = find_slots(answers.student, answers.item, known=state.repeat_keys)
     repeat_counts = grown(state.repeat_counts, len(repeat_keys), fill=0)
     earlier = kernels.earlier_counts(repeat_slot, repeat_counts)
-    pair_counts = grown(state.pairs[:, kernels.COUNT].astype(np.int32), len(pair_keys), fill=0)
+    pair_counts = grown(state.pairs[:, COUNT].astype(np.int32), len(pair_keys), fill=0)
     return _Counted(
         _Slots(pair_slot, earlier, n_pairs=len(pair_keys)),
         repeat_slot,
@@ -268,7 +269,7 @@ def find_slots(
     first: NDArray[np.int32], second: NDArray[np.int32], *, known: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """(n,) slot of each pair and the keys of all slots: the known ones, then new ones by first appearance."""
-    from seedtest_analytics.stats.ability import filter_kernels as kernels
+    from seedtest_analytics.stats.ability import slot_kernels as kernels
 
     keys = np.concatenate([known, np.empty(len(first), dtype=np.int64)])
     table = np.full(1 << max(4, int(1.5 * len(keys) + 1).bit_length()), -1, dtype=np.int32)

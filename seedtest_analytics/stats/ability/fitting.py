@@ -26,9 +26,12 @@ _PRIOR_SD_LOG = 1.5
 _PRIOR_SD_EFFECT = 0.3
 _SLOPE_VARIANCE = 4e-6
 """Centre of the prior: (0.002 a day)², 0.7 logits a year."""
+_FORM_VARIANCE = 0.01
+"""Centre of the prior: form of 0.1 logits."""
+_FORM_VARIANCE_START = 0.02
 _SLOPE_VARIANCE_START = 1e-4
-"""The search comes from above: the likelihood is flat in the logarithm of a small variance, and a search that starts there
-stays there."""
+"""The search for slopes and form comes from above: the likelihood is flat in the logarithm of a small variance, and a search
+that starts there stays there."""
 _SLOPE_MEAN_SD = 0.004
 """SD of the prior of the mean slope: 1.5 logits a year. A narrower one leaves the levels of a growing cohort behind."""
 _SLOPE_LASTS_DAYS = 365.0
@@ -41,6 +44,7 @@ _EDGE_LOG = 6.0
 _VARIANCES = (
     "level_variance",
     "level_walk",
+    "form_variance",
     "topic_spread",
     "topic_walk",
     "item_spread",
@@ -155,7 +159,7 @@ class _Space:
 
     @classmethod
     def of(cls, start: Hyperparameters, *, items: KnownItems | None, with_slope: bool) -> _Space:
-        usual = replace(Hyperparameters(), slope_variance=_SLOPE_VARIANCE)
+        usual = replace(Hyperparameters(), slope_variance=_SLOPE_VARIANCE, form_variance=_FORM_VARIANCE)
         variances: tuple[str, ...] = _VARIANCES
         effects: tuple[str, ...] = _EFFECTS
         sd = [_PRIOR_SD_EFFECT] * len(_EFFECTS)
@@ -167,9 +171,8 @@ class _Space:
         means = ("level_mean", "item_mean") if has_known else ("item_mean",)
         effects, sd = (*effects, *means), [*sd, *([2.0] * len(means))]
         centre = np.log([getattr(usual, name) for name in variances])
-        values = [max(getattr(start, name), 1e-12) for name in variances]
-        if with_slope:
-            values[-1] = max(values[-1], _SLOPE_VARIANCE_START)
+        least = {"slope_variance": _SLOPE_VARIANCE_START, "form_variance": _FORM_VARIANCE_START}
+        values = [max(getattr(start, name), least.get(name, 1e-12)) for name in variances]
         logs = np.clip(np.log(values), centre - _EDGE_LOG + 1.0, centre + _EDGE_LOG - 1.0)
         scaled = np.array([getattr(start, name) for name in effects]) / sd
         return cls(start, variances, effects=effects, effect_sd=np.array(sd), centre=centre, start=np.r_[logs, scaled])

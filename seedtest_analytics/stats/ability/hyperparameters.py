@@ -20,6 +20,8 @@ class Hyperparameters:
     Attributes:
         level_mean, level_variance: of a student's level at the first answer.
         level_walk: variance that a level gains per day.
+        form_variance: of a student's form, which passes while the level lasts. form_days: time in which it fades by a factor
+            of e.
         slope_mean, slope_variance: of a student's growth per day. slope_walk: variance that a slope gains per day.
         topic_spread: variance of a student's deviations between topics. topic_walk: variance that one gains per day.
         item_mean: mean difficulty of topics. item_topic_spread: variance of difficulty between topics.
@@ -48,6 +50,8 @@ class Hyperparameters:
     repetition: float = 0.0
     growth_days: float = 14.0
     item_walk: float = 0.0002
+    form_variance: float = 0.0
+    form_days: float = 4.0
 
     def __post_init__(self) -> None:
         values = asdict(self)
@@ -55,11 +59,12 @@ class Hyperparameters:
             number(value, f"hyperparameter {name}", error=AbilityDataError)
             if value < 0 and name.endswith(("variance", "walk", "spread", "days")):
                 raise AbilityDataError(f"hyperparameter {name} is {value}; it must not be negative")
-        if self.level_variance <= 0:
-            raise AbilityDataError("hyperparameter level_variance must be above 0")
+        for name in ("level_variance", "form_days"):
+            if values[name] <= 0:
+                raise AbilityDataError(f"hyperparameter {name} must be above 0")
 
     def as_array(self) -> Floats:
-        """(15,) values in the order that the kernels expect."""
+        """(17,) values in the order that the kernels expect."""
         return np.array([getattr(self, name) for name in _KERNEL_ORDER], dtype=np.float64)
 
 
@@ -79,5 +84,7 @@ _KERNEL_ORDER = (
     "repetition",
     "growth_days",
     "item_walk",
+    "form_variance",
+    "form_days",
 )
 assert set(_KERNEL_ORDER) == {field.name for field in fields(Hyperparameters)}

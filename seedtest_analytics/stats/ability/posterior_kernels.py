@@ -1,7 +1,8 @@
 """The compiled posterior of one student's levels, slopes and topic deviations given all of the answers.
 
-A knot is a week with answers; θ_w, δ_w are level and slope at the mean time of its answers, u_c the deviation of a topic in
-a week with answers to it (a cell). Prior: Gaussian chains. Answers: the Gaussian with
+A knot is a week with answers; θ_w, δ_w, e_w are level, slope and form at the mean time of its answers, u_c the deviation of a
+topic in a week with answers to it (a cell). Answers know L_w = θ_w + e_w. With form, L takes the place of θ until the end,
+where θ follows from L by their joint prior. Prior: Gaussian chains. Answers: the Gaussian with
 
     mean        Σ x (y - E logistic(η)) = prior precision · (mean - prior mean)
     precision   prior precision + Σ a² x xᵀ E logistic'(η),     expectations under the Gaussian itself
@@ -18,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from seedtest_analytics.stats.ability.filter_kernels import (
+    FORM_DAYS,
+    FORM_VARIANCE,
     GROWTH_DAYS,
     LEVEL_MEAN,
     LEVEL_VARIANCE,
@@ -84,6 +87,44 @@ def _level_prior(knot_day, h, n_slopes, precision) -> None:
             precision[d + 1, d] -= p
 
 
+@njit(cache=True, nogil=True)
+def _add_form(knot_day, h, size, precision, lasting, work) -> None:
+    """Turn the prior precision of (θ, δ) into that of (L, δ), in place; ``lasting`` takes the covariance of (θ, δ)."""
+    n = len(knot_day)
+    for i in range(size):
+        for j in range(size):
+            lasting[i, j] = precision[i, j]
+    invert(lasting, size, work)
+    for i in range(size):
+        for j in range(size):
+            precision[i, j] = lasting[i, j]
+    for i in range(n):
+        for j in range(n):
+            precision[i, j] += h[FORM_VARIANCE] * math.exp(-abs(knot_day[i] - knot_day[j]) / h[FORM_DAYS])
+    invert(precision, size, work)
+
+
+@njit(cache=True, nogil=True)
+def _leave_form(lasting, precision, x, covariance, cell_start, cell_knot, D, inverses, inverse_start, u_level) -> None:
+    """Turn the posterior of (L, δ) into that of (θ, δ), in place: θ = G L + a rest that the answers do not know.
+
+    G = ``lasting`` · ``precision``, with the prior covariance of (θ, δ) and the prior precision of (L, δ).
+    """
+    gain = lasting @ precision
+    across = covariance @ gain.T
+    rest = lasting - gain @ lasting
+    x[:] = gain @ x
+    covariance[:] = rest + gain @ across
+    for k in range(len(cell_start) - 1):
+        first, length = cell_start[k], cell_start[k + 1] - cell_start[k]
+        block = inverses[inverse_start[k] : inverse_start[k + 1]]
+        for c in range(length):
+            total = 0.0
+            for e in range(length):
+                total -= block[c * length + e] * D[first + e] * across[cell_knot[first + e], cell_knot[first + c]]
+            u_level[first + c] = total
+
+
 @njit(cache=True, nogil=True, fastmath=FASTMATH)
 def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, slope, location, h):
     """Posterior of one student. By answer in the order of topics: ``correct``, and P = logistic(slope · (θ + u) - location).
@@ -99,6 +140,9 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
         longest = max(longest, cell_start[k + 1] - cell_start[k])
     prior, covariance, work = np.empty((size, size)), np.zeros((size, size)), np.empty((size, size))
     _level_prior(knot_day, h, n_slopes, prior)
+    lasting = np.empty((size, size) if h[FORM_VARIANCE] > 0.0 else (0, 0))
+    if len(lasting) > 0:
+        _add_form(knot_day, h, size, prior, lasting, work)
     base = np.zeros(size)
     base[0] = h[LEVEL_MEAN]
     for w in range(n_knots - 1):
@@ -227,6 +271,8 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
         if largest * min(largest / step_before, 1.0) < _TOLERANCE:
             break
         step_before = largest
+    if len(lasting) > 0:
+        _leave_form(lasting, prior, x, covariance, cell_start, cell_knot, D, inverses, inverse_start, u_level)
     unit = math.sqrt(h[SLOPE_VARIANCE])
     for w in range(n_knots):
         x[w] += base[w]

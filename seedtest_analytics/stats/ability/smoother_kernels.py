@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from seedtest_analytics.stats.ability.filter_kernels import (
+    FORM_DAYS,
+    FORM_VARIANCE,
     LEVEL_WALK,
     PRACTICE,
     REPETITION,
@@ -174,7 +176,7 @@ def smooth_students(
             row = row_start[s] + k
             one_date[0] = week_ends[len(week_ends) - n_rows + k]
             levels[row, 0], variance = _combine(knot_day, mean, covariance, one_date, one_weight, h, scratch)
-            levels[row, 1] = math.sqrt(variance)
+            levels[row, 1] = math.sqrt(variance + h[FORM_VARIANCE])
             w = min(max(np.searchsorted(knot_day, one_date[0], side="right") - 1, 0), n - 1)
             silent = max(one_date[0] - knot_day[w], 0.0)
             newest = np.searchsorted(own_day, one_date[0]) - 1
@@ -200,7 +202,8 @@ def smooth_students(
                 cells[row, 1] = u[c]
                 cells[row, 2] = math.sqrt(u_variance[c])
                 cells[row, 3] = mean[w] + u[c] + gain
-                cells[row, 4] = math.sqrt(covariance[w, w] + u_variance[c] + 2.0 * u_level[c])
+                ability_variance = covariance[w, w] + u_variance[c] + 2.0 * u_level[c]
+                cells[row, 4] = math.sqrt(ability_variance + h[FORM_VARIANCE])
             # Now: the last deviation of the topic stays and widens; the level is that of the last knot.
             c = cell_start[k + 1] - 1
             w = cell_knot[c]
@@ -213,7 +216,7 @@ def smooth_students(
             topic_rows[row, 1] = u[c]
             topic_rows[row, 2] = math.sqrt(widened)
             topic_rows[row, 3] = value + u[c] + gained[len(rows) - 1]
-            topic_rows[row, 4] = math.sqrt(max(widened + variance + 2.0 * across, 0.0))
+            topic_rows[row, 4] = math.sqrt(max(widened + variance + 2.0 * across, 0.0) + h[FORM_VARIANCE])
     return most
 
 
@@ -242,6 +245,10 @@ def combine_students(
     variances,
 ) -> None:
     """Mean and variance of Σ weight · level(date) for students first..last; NaN for students without answers."""
+    of_form = 0.0
+    for j in range(len(dates)):
+        for k in range(len(dates)):
+            of_form += weights[j] * weights[k] * math.exp(-abs(dates[j] - dates[k]) / h[FORM_DAYS])
     place = np.full(n_topics, -1, dtype=np.int32)
     for s in range(first, last):
         rows = order[start[s] : start[s + 1]]
@@ -255,7 +262,8 @@ def combine_students(
         mean, covariance, _, _, _, _ = student_posterior(
             knot_day, cell_start, cell_knot, answer_start, right, slope, location, h
         )
-        values[s], variances[s] = _combine(knot_day, mean, covariance, dates, weights, h, np.empty(len(mean)))
+        values[s], lasting = _combine(knot_day, mean, covariance, dates, weights, h, np.empty(len(mean)))
+        variances[s] = lasting + h[FORM_VARIANCE] * of_form
         for j in range(len(dates)):
             before = np.searchsorted(own_day, dates[j])
             if before > 0:

@@ -38,7 +38,7 @@ def simulate(
     per_week: float = 8.0,
     active: float = 0.7,
 ) -> Cohort:
-    """Students answer in a share ``active`` of the weeks; growth and walk go on by calendar time."""
+    """Students answer in a share ``active`` of the weeks; growth and walk go on by calendar time. Levels hold the day's form."""
     random = np.random.default_rng(seed)
     days = 7 * weeks
     item_topic = np.arange(n_items) % n_topics
@@ -48,6 +48,11 @@ def simulate(
     steps = slope[:, None] + random.normal(0, truth.level_walk**0.5, (n_students, days))
     first = random.normal(truth.level_mean, truth.level_variance**0.5, (n_students, 1))
     level = np.cumsum(np.hstack([first, steps]), axis=1)
+    if truth.form_variance:
+        kept, form = np.exp(-1 / truth.form_days), random.standard_normal((n_students, days + 1))
+        for day in range(1, days + 1):
+            form[:, day] = kept * form[:, day - 1] + np.sqrt(1 - kept**2) * form[:, day]
+        level += np.sqrt(truth.form_variance) * form
     deviation = random.normal(0, truth.topic_spread**0.5, (n_students, n_topics))
     counts = random.poisson(per_week, (n_students, weeks)) * (random.random((n_students, weeks)) < active)
     student, week = (np.repeat(codes.ravel(), counts.ravel()) for codes in np.indices(counts.shape))

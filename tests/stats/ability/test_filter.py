@@ -259,3 +259,33 @@ def test_evidence_refuses_more_predictions_than_answers() -> None:
     answers = simulate(STILL, seed=11, n_students=5).answers
     with pytest.raises(AbilityDataError, match="n_predicted must be"):
         gather_evidence(answers, STILL, n_predicted=len(answers) + 1)
+
+
+def test_form_adds_to_the_level_of_one_time() -> None:
+    """Answers at one time cannot tell form from level."""
+    with_form = replace(STILL, level_variance=0.9, form_variance=0.3)
+    answers = Answers.of([0] * 5, np.arange(5), topic=[0, 1, 0, 2, 0], day=[4.0] * 5, correct=[1, 0, 1, 1, 1])
+    expected = run_filter(answers, STILL)
+    found = run_filter(answers, with_form)
+    np.testing.assert_allclose(found.probability, expected.probability, rtol=1e-12)
+    # The share of the level in the sum stays with the level.
+    (level,), (se,) = found.state.levels(4.0)
+    (both,), (error,) = expected.state.levels(4.0)
+    assert level == pytest.approx(0.75 * both)
+    assert se**2 == pytest.approx(0.9 - 0.75**2 * (1.2 - error**2) + 0.3)
+
+
+def test_form_is_forgotten() -> None:
+    """Much later only the level is left: the same as from an answer of which the form is noise."""
+    h = replace(STILL, form_variance=0.5)
+    answers = Answers.of([0, 0], [0, 1], topic=[0, 0], day=[0.0, 300.0], correct=[1, 1])
+    second = run_filter(answers, h).probability[1]
+    state = run_filter(answers.take(np.arange(1)), h).state
+    level, se = (values[0] for values in state.levels(0.0))
+    pair = state.pairs[0]
+    # u given the sum of level and form is a line, of which the level explains its share.
+    known = h.level_variance / (h.level_variance + h.form_variance)
+    assert second == pytest.approx(expect(state, [0], item=[1], topic=[0], day=[300.0]).probability[0], abs=1e-12)
+    assert level > 0
+    assert pair[0] + pair[1] * (level / known) > 0
+    assert se**2 < h.level_variance + h.form_variance

@@ -174,11 +174,15 @@ DATA = "ability.data.Answers.of ability.data.KnownItems.of ability.hyperparamete
 SMOOTHER = f"{DATA} ability.smoothing.smooth ability.smoothing.change_between"
 
 CHECKED_BY_CALLER = [
-    ("ability.filter_kernels", "earlier_counts fill_table filter_answers find_slots levels_at predict_answers", DATA),
+    ("ability.filter_kernels", "answer_update filter_answers levels_at predict_answers", DATA),
+    ("ability.slot_kernels", "earlier_counts fill_table find_slots", DATA),
     ("ability.filtering", "find_slots", "ability.data.Answers.of ability.filtering.expect"),
+    ("ability.filter_state", "empty_state grown needed with_room", DATA),
+    ("ability.evidence", "by_student items_of", DATA),
+    ("ability.success_kernels", "mean_success", "ability.topic_success.next_in_topic"),
     ("ability.next_answer_kernels", "describe predict_and_learn", f"{DATA} ability.next_answer_effects.Effect"),
     ("ability.smoother_kernels", "combine_students smooth_students", SMOOTHER),
     ("ability.posterior_kernels", "pace student_posterior", SMOOTHER),
-    ("ability.layout_kernels", "count_cells group_by_student lay_out", SMOOTHER),
+    ("ability.layout_kernels", "count_cells count_topics group_by_student lay_out link_answers reuse_slots", SMOOTHER),
     ("ability.matrix_kernels", "invert", SMOOTHER),
 ]
