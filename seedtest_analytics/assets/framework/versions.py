@@ -22,7 +22,7 @@ import dagster as dg
 
 from seedtest_analytics.assets.framework.code_version import ROOT, Code, source_files
 from seedtest_analytics.assets.framework.declare import CODE
-from seedtest_analytics.private_files import AtomicFolder, is_ours
+from seedtest_analytics.private_files import is_ours
 
 CACHE = Path(importlib.util.cache_from_source(__file__)).parent
 """Folder of the compiled modules, by the rules of Python (PYTHONPYCACHEPREFIX)."""
@@ -74,11 +74,13 @@ class KeptHashes:
         return self._kept[key]
 
     def keep(self) -> None:
-        """Write what is new. Where Python writes no compiled modules, or cannot, nothing is kept."""
+        """Write what is new, for everybody to read. Where Python writes no compiled modules, or cannot, nothing is kept."""
         if self._is_changed and not sys.dont_write_bytecode:
-            content = json.dumps({"sources": self._sources, "hashes": self._kept})
+            partial = self._folder / f"{_FILE}.{os.getpid()}"
             with contextlib.suppress(OSError):
-                AtomicFolder(self._folder).write(_FILE, content.encode())
+                self._folder.mkdir(parents=True, exist_ok=True)
+                partial.write_text(json.dumps({"sources": self._sources, "hashes": self._kept}))
+                partial.replace(self._folder / _FILE)
 
     def _read(self) -> dict[str, str]:
         path = self._folder / _FILE

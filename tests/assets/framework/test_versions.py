@@ -82,6 +82,13 @@ def test_a_file_that_others_may_have_written_is_not_read(tmp_path: Path, compute
     assert computed == [MODULE] * 2
 
 
+def test_other_users_read_the_hashes_of_an_image(tmp_path: Path) -> None:
+    """Root fills an image, and another user runs it."""
+    kept(tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o044 == 0o044
+
+
 def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert kept(tmp_path / "file") == kept(tmp_path)
