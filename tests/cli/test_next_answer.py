@@ -19,10 +19,10 @@ def test_one_row_for_each_method_the_best_first(seedtest: Seedtest, database: En
     rows = [
         line.strip()
         for line in output.splitlines()
-        if line.strip().startswith(("ability", "Elo", "Best", "PFA", "DAS3H", "item", "mixture of"))
+        if line.strip().startswith(("ability", "Elo", "Best", "PFA", "DAS3H", "static", "item", "mixture of"))
     ]
-    assert len(rows) == 15
-    forward, new_students = rows[:7], rows[7:]
+    assert len(rows) == 17
+    forward, new_students = rows[:8], rows[8:]
     assert forward[0].startswith("ability")
     assert any(row.startswith("mixture of all") for row in new_students)
     for table in (forward, new_students):

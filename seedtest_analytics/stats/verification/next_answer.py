@@ -1,7 +1,8 @@
-"""Peers that predict the next answer: item mean, Elo, PFA, Best-LR and DAS3H, with which a model of ability is compared.
+"""Peers that predict the next answer, with which a model of ability is compared: item mean, static EAP, Elo, PFA, Best-LR and
+DAS3H.
 
 Each takes answers in the order of time and a mask of the training rows, and returns P(right) for every answer. Elo goes on
-learning after the training rows, the others do not.
+learning after the training rows, and static EAP reads new answers with old items. The others do not.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from seedtest_analytics.stats.irt.config import CalibrationConfig, ItemPriors, LogNormal, Normal
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.errors import IrtDataError
+from seedtest_analytics.stats.irt.estimation import calibrate
+from seedtest_analytics.stats.irt.model import ItemParameters
+from seedtest_analytics.stats.irt.scoring import score
 from seedtest_analytics.stats.verification.logistic import clipped_logit, fit_logistic
 
 Floats = NDArray[np.float64]
@@ -46,6 +53,34 @@ def item_mean(answers: AnswerColumns, is_training: Mask) -> Floats:
     n_items = int(answers.item.max()) + 1
     right, count = np.bincount(item, weights=correct, minlength=n_items), np.bincount(item, minlength=n_items)
     return np.asarray(((right + 2 * correct.mean()) / (count + 2))[answers.item])
+
+
+def static_eap(answers: AnswerColumns, is_training: Mask) -> Floats:
+    """A 2PL calibrated on the training rows, and each week the EAP of the student's answers of the 60 days before.
+
+    An item without parameters has the mean difficulty and discrimination. Without an answer in 60 days the student has those
+    of the population.
+    """
+    items = _calibrated(answers, is_training)
+    n_items = int(answers.item.max()) + 1
+    a = np.full(n_items, np.exp(np.log(items.a).mean()) if len(items.a) else 1.0)
+    b = np.full(n_items, items.b.mean() if len(items.b) else -clipped_logit(answers.correct[is_training].mean()))
+    is_known = np.zeros(n_items, dtype=np.bool_)
+    a[items.item_ids], b[items.item_ids], is_known[items.item_ids] = items.a, items.b, True
+    week = np.floor((answers.day - answers.day[0]) / 7.0).astype(np.int64)
+    n_weeks = int(week[-1]) + 1
+    windows, own = np.unique(answers.student.astype(np.int64) * n_weeks + week, return_inverse=True)
+    start = float(answers.day[0]) + 7.0 * (windows % n_weeks)
+    rows, window = _answers_before(answers, windows // n_weeks, until=start, days=_LOOK_BACK_DAYS)
+    theta, variance = np.zeros(len(windows)), np.ones(len(windows))
+    known = is_known[answers.item[rows]]
+    if known.any():
+        rows, window = rows[known], window[known]
+        data = ResponseData.from_long(window, answers.item[rows], correct=answers.correct[rows], duplicates="keep")
+        found = score(data, items)
+        theta[data.row_ids], variance[data.row_ids] = found.theta, found.se**2
+    a, b = a[answers.item], b[answers.item]
+    return np.asarray(expit(a * (theta[own] - b) / np.sqrt(1.0 + np.pi / 8.0 * a**2 * variance[own])))
 
 
 def elo(answers: AnswerColumns, is_training: Mask) -> Floats:
@@ -118,11 +153,43 @@ def mixture(predictions: Mapping[str, Floats], outcomes: Floats, *, is_training:
 
 PEERS: Mapping[str, Callable[[AnswerColumns, Mask], Floats]] = {
     "item mean": item_mean,
+    "static EAP": static_eap,
     "Elo": elo,
     "PFA": pfa,
     "Best-LR": best_lr,
     "DAS3H": das3h,
 }
+
+
+_LOOK_BACK_DAYS = 60.0
+
+
+def _calibrated(answers: AnswerColumns, is_training: Mask) -> ItemParameters:
+    """A 2PL of the training rows, in which the abilities have mean 0 and SD 1. No items where none can be calibrated."""
+    training = np.flatnonzero(is_training)
+    data = ResponseData.from_long(
+        answers.student[training], answers.item[training], correct=answers.correct[training], duplicates="keep"
+    )
+    priors = ItemPriors(a=LogNormal(), b=Normal())
+    try:
+        return calibrate(data, CalibrationConfig(priors=priors, standard_errors="none")).parameters
+    except IrtDataError:
+        return ItemParameters.of(np.zeros(0, dtype=np.int64), a=np.zeros(0), b=np.zeros(0))
+
+
+def _answers_before(
+    answers: AnswerColumns, student: NDArray[np.int64], *, until: Floats, days: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of the answers of each student in the ``days`` before ``until``, and the position of the student's window."""
+    order = np.argsort(answers.student, kind="stable")
+    span = float(answers.day[-1] - answers.day[0]) + days + 1.0
+    place = answers.student[order] * span + (answers.day[order] - answers.day[0]) + days
+    end = student * span + (until - answers.day[0]) + days
+    first, last = np.searchsorted(place, end - days), np.searchsorted(place, end)
+    n = last - first
+    window = np.repeat(np.arange(len(student)), n)
+    rows = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + np.repeat(first, n)
+    return order[rows], window
 
 
 def _counts(answers: AnswerColumns, keys: list[tuple[str, ...]], *, by_topic: bool) -> list[Any]:

@@ -11,11 +11,16 @@ from seedtest_analytics.stats.ability.data import Answers
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.ability.walk import split_by_student, walk_forward
-from seedtest_analytics.stats.verification.next_answer import PEERS, das3h, elo, item_mean, mixture
+from seedtest_analytics.stats.irt.config import CalibrationConfig, ItemPriors, LogNormal, Normal
+from seedtest_analytics.stats.irt.data import ResponseData
+from seedtest_analytics.stats.irt.estimation import calibrate
+from seedtest_analytics.stats.verification.next_answer import PEERS, das3h, elo, item_mean, mixture, static_eap
 from seedtest_analytics.stats.verification.probabilities import auc
 from tests.stats.ability._simulation import Cohort, simulate
 
 pytestmark = pytest.mark.long
+
+READERS = {"Elo": elo, "item mean": item_mean, "static EAP": static_eap}
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +46,11 @@ def test_every_later_answer_is_predicted_once_and_better_than_by_peers(cohort: C
 def test_no_prediction_reads_a_later_answer(cohort: Cohort) -> None:
     """With other outcomes from the third block on, the first two blocks keep their predictions."""
     answers = cohort.answers
-    before = list(walk_forward(answers, peers={"Elo": elo, "item mean": item_mean}, block_days=21))
+    before = list(walk_forward(answers, peers=READERS, block_days=21))
     changed = answers.correct.copy()
     changed[before[2].rows[0] :] = 1 - changed[before[2].rows[0] :]
     other = replace(answers, correct=changed)
-    after = list(walk_forward(other, peers={"Elo": elo, "item mean": item_mean}, block_days=21))
+    after = list(walk_forward(other, peers=READERS, block_days=21))
     for old, new in zip(before[:2], after[:2], strict=True):
         for name, values in old.probability.items():
             np.testing.assert_array_equal(new.probability[name], values, err_msg=name)
@@ -93,6 +98,42 @@ def test_das3h_counts_what_the_window_holds() -> None:
     is_training = np.arange(len(answers)) < len(answers) // 2
     p = das3h(answers, is_training)
     assert auc(p[~is_training], answers.correct[~is_training])[0] > 0.75
+
+
+def test_static_eap_is_the_ability_of_the_60_days_before_the_week(cohort: Cohort) -> None:
+    """By a sum over a grid of abilities, for the last answers of some students."""
+    answers = cohort.answers
+    is_training = np.arange(len(answers)) < len(answers) // 2
+    p = static_eap(answers, is_training)
+    data = ResponseData.from_long(
+        *(values[is_training] for values in (answers.student, answers.item)),
+        correct=answers.correct[is_training],
+        duplicates="keep",
+    )
+    items = calibrate(data, CalibrationConfig(priors=ItemPriors(a=LogNormal(), b=Normal()))).parameters
+    a, b = (np.full(len(cohort.difficulty), np.nan) for _ in range(2))
+    a[items.item_ids], b[items.item_ids] = items.a, items.b
+    grid = np.linspace(-6, 6, 2001)
+    for row in range(len(answers) - 1, len(answers) - 40, -5):
+        start = answers.day[0] + 7 * np.floor((answers.day[row] - answers.day[0]) / 7)
+        own = (answers.student == answers.student[row]) & (answers.day < start) & (answers.day >= start - 60)
+        own &= np.isfinite(a[answers.item])
+        eta = a[answers.item[own], None] * (grid - b[answers.item[own], None])
+        log_mass = -np.logaddexp(0, np.where(answers.correct[own, None] == 1, -eta, eta)).sum(axis=0) - grid**2 / 2
+        mass = np.exp(log_mass - log_mass.max())
+        mean = np.average(grid, weights=mass)
+        variance = np.average((grid - mean) ** 2, weights=mass)
+        slope, difficulty = a[answers.item[row]], b[answers.item[row]]
+        expected = slope * (mean - difficulty) / np.sqrt(1 + np.pi / 8 * slope**2 * variance)
+        assert p[row] == pytest.approx(1 / (1 + np.exp(-expected)), abs=2e-3)
+
+
+def test_static_eap_of_a_log_without_calibrated_items_is_the_share() -> None:
+    code = np.arange(40)
+    answers = Answers.of(code % 4, code, topic=code * 0, day=code / 2, correct=(code % 4 > 0).astype(int))
+    p = static_eap(answers, code < 20)
+    assert p == pytest.approx(p[0])
+    assert 0.6 < p[0] < 0.75
 
 
 def test_a_mixture_follows_the_method_that_knows() -> None:

@@ -111,7 +111,7 @@ CHECKED_BY_CALLER = [
     ("verification.logistic", "clipped_logit fit_logistic", "verification.probabilities.score_probabilities"),
     (
         "verification.next_answer",
-        "item_mean elo pfa best_lr das3h mixture",
+        "item_mean static_eap elo pfa best_lr das3h mixture",
         "ability.data.Answers.of ability.walk.walk_forward ability.walk.split_by_student",
     ),
 ]
