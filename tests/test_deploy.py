@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 from importlib.metadata import entry_points
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import dagster as dg
@@ -85,6 +85,7 @@ def test_a_run_is_a_valid_job_with_the_rights_of_the_other_pods() -> None:
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert_least_rights(pod)
+    assert_home_is_writable(pod)
     assert "/var/lib/seedtest/dagster/dagster.yaml" in {m["mountPath"] for m in container["volumeMounts"]}
     assert container["resources"]["limits"]["memory"] == "1Gi"
 
@@ -104,6 +105,22 @@ def assert_least_rights(pod: dict[str, Any]) -> None:
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert {"/var/lib/seedtest", "/tmp"} <= {mount["mountPath"] for mount in container["volumeMounts"]}
         assert container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", list(pods()))
+def test_the_pods_user_may_write_into_the_home(name: str) -> None:
+    assert_home_is_writable(pods()[name])
+
+
+def assert_home_is_writable(pod: dict[str, Any]) -> None:
+    """Every folder on the way to a mount that is below a volume is a volume: Kubernetes makes missing ones for root."""
+    kinds = {volume["name"]: volume for volume in pod["volumes"]}
+    for container in pod["containers"]:
+        mounts = {PurePosixPath(mount["mountPath"]): mount["name"] for mount in container["volumeMounts"]}
+        assert "emptyDir" in kinds[mounts[PurePosixPath("/var/lib/seedtest/dagster")]]
+        for path in mounts:
+            volumes = mounts.keys() & set(path.parents)
+            assert not volumes or path.parent in volumes, f"root makes {path.parent}"
 
 
 def commands() -> list[list[str]]:

@@ -20,7 +20,7 @@ from dagster_postgres import PostgresEventLogStorage
 from seedtest_analytics.dagster_private import process_config, resolve_to_config_type
 from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
 from tests._kustomize import DEPLOY, ROOT, pods_of, rendered, validate
-from tests.test_deploy import INSTANCE, assert_least_rights, literals
+from tests.test_deploy import INSTANCE, assert_home_is_writable, assert_least_rights, literals
 
 VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
 LAUNCHER = VALUES["runLauncher"]["config"]["customRunLauncher"]
@@ -91,6 +91,7 @@ def test_the_instance_of_the_chart_is_that_of_the_manifests(made: list[dict[str,
     assert {k: v for k, v in own.items() if k not in OWN_NAMES} == {
         k: v for k, v in manifests.items() if k not in OWN_NAMES
     }
+    assert [volume["name"] for volume in own["volumes"]] == [volume["name"] for volume in manifests["volumes"]]
 
 
 def test_dagster_understands_launcher_and_storage(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +168,13 @@ def _pod(values: dict[str, Any], account: str, *, command: list[str], environmen
     }
 
 
+def _mount_instance(pod: dict[str, Any], home: str) -> None:
+    file = {"name": "dagster-instance", "mountPath": f"{home}/dagster.yaml", "subPath": "dagster.yaml"}
+    (container,) = pod["containers"]
+    container["volumeMounts"] = [file, *container["volumeMounts"]]
+    pod["volumes"] = [{"name": "dagster-instance", "configMap": {"name": f"{NAME}-instance"}}, *pod["volumes"]]
+
+
 def _rights(account: str) -> list[dict[str, Any]]:
     """What the chart and its subchart let an account do."""
     api = "rbac.authorization.k8s.io"
@@ -208,6 +216,7 @@ def stand_in(values: dict[str, Any]) -> list[dict[str, Any]]:
         pod["automountServiceAccountToken"] = True
         if own is not code:
             pod["initContainers"] = [{"name": "check-db-ready", "image": "docker.io/library/postgres:14.6"}]
+            _mount_instance(pod, values["global"]["dagsterHome"])
         made.append(_deployment(name, labels, pod, pod_labels=own["labels"]))
     for own, name in ((values, account), (USER_CODE, USER_CODE["serviceAccount"]["name"])):
         made += _rights(name) if own["rbacEnabled"] else []
@@ -275,6 +284,7 @@ def test_only_the_daemon_launches_and_pods_have_least_rights(overlay: list[dict[
     images = set()
     for pod in pods.values():
         assert_least_rights(pod)
+        assert_home_is_writable(pod)
         assert "initContainers" not in pod, "an image that is not the platform's"
         images |= {container["image"] for container in pod["containers"]}
     assert images == {literals()["SEEDTEST_IMAGE"]}
