@@ -29,6 +29,12 @@ NAME = VALUES["global"]["fullnameOverride"]
 OWN_NAMES = {"instance_config_map", "env_secrets", "postgres_password_secret", "volumes"}
 """Of the launcher: the chart's ConfigMap, and a password in place of a URL."""
 RELEASE = "dagster"
+CHARTS_NAMES = {
+    "seedtest-code": f"{NAME}-seedtest",
+    "seedtest-daemon": f"{NAME}-daemon",
+    "seedtest-webserver": f"{RELEASE}-webserver",
+}
+"""Deployments of the chart by those of the manifests."""
 IMMEDIATE = {"module": "dagster.core.run_coordinator", "class": "SyncInMemoryRunCoordinator", "config": {}}
 """What the chart takes where its run coordinator is off: no queue."""
 
@@ -290,6 +296,31 @@ def test_only_the_daemon_launches_and_pods_have_least_rights(overlay: list[dict[
     assert images == {literals()["SEEDTEST_IMAGE"]}
     (code,) = pods[f"{NAME}-seedtest"]["containers"]
     assert {"name": "DAGSTER_CURRENT_IMAGE", "value": literals()["SEEDTEST_IMAGE"]} in code["env"]
+
+
+def _secrets(pod: dict[str, Any]) -> set[tuple[str, bool]]:
+    """Name of each secret whose keys are variables, and whether the pod starts without it."""
+    (container,) = pod["containers"]
+    sources = [source["secretRef"] for source in container["envFrom"] if "secretRef" in source]
+    return {(source["name"], source.get("optional", False)) for source in sources}
+
+
+def test_pods_read_the_secrets_that_they_read_without_the_chart(overlay: list[dict[str, Any]]) -> None:
+    theirs, own = pods_of(overlay), pods_of(rendered(DEPLOY / "kubernetes"))
+    of_storage = {("seedtest-dagster-credentials", False)}
+    for manifest, chart in CHARTS_NAMES.items():
+        assert _secrets(theirs[chart]) | of_storage == _secrets(own[manifest]), chart
+
+
+def test_the_documentation_has_the_charts_name_of_everything_that_its_commands_name() -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    table = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE))
+    for manifest, chart in CHARTS_NAMES.items():
+        assert table[f"deployment/{manifest}"] == f"deployment/{chart}"
+    for document in (ROOT / "docs").glob("*.md"):
+        names = r"(?<!/)(?:deployment|service)/[\w-]+|--workspace [\w./-]+|--location \w+"
+        named = set(re.findall(names, document.read_text()))
+        assert named <= table.keys() | set(table.values()), document.name
 
 
 def test_an_old_daemon_ends_before_the_new_one_starts(overlay: list[dict[str, Any]]) -> None:
