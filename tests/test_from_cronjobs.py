@@ -16,6 +16,7 @@ import yaml
 from seedtest_analytics.schedules import jobs, run_history
 from seedtest_analytics.settings import GROUPS, load_settings
 from tests._shared import shared
+from tests.test_compose import defaults
 from tests.test_deploy import literals
 
 ROOT = Path(__file__).parents[1]
@@ -113,9 +114,13 @@ def legacy_values() -> list[tuple[str, str]]:
     return re.findall(r"`([A-Z_0-9]+)=([^`]*)`", table)
 
 
+DEPLOYED = {"kubernetes": literals(), "compose": defaults("code")}
+
+
+@pytest.mark.parametrize("where", DEPLOYED)
 @pytest.mark.parametrize(("name", "value"), legacy_values())
-def test_a_deployed_platform_has_the_settings_of_the_cronjobs(name: str, value: str) -> None:
-    deployed, legacy = load_settings(literals()), load_settings({name: value})
+def test_a_deployed_platform_has_the_settings_of_the_cronjobs(name: str, value: str, where: str) -> None:
+    deployed, legacy = load_settings(DEPLOYED[where]), load_settings({name: value})
     (group, field) = next(
         (group, declared.variables()[name]) for group, declared in GROUPS.items() if name in declared.variables()
     )
