@@ -75,7 +75,7 @@ def test_manifests_are_valid(folder: str) -> None:
 
 
 def test_the_image_of_the_environment_is_that_of_every_pod() -> None:
-    images = {container["image"] for pod in pods().values() for container in pod["containers"]}
+    images = {container["image"] for pod in pods().values() for container in containers_of(pod)}
     assert images == {literals()["SEEDTEST_IMAGE"]}
 
 
@@ -95,10 +95,15 @@ def test_pods_have_least_rights(name: str) -> None:
     assert_least_rights(pods()[name])
 
 
+def containers_of(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those that run before the others, too."""
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
 def assert_least_rights(pod: dict[str, Any]) -> None:
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] == 10001
-    for container in pod["containers"]:
+    for container in containers_of(pod):
         context = container["securityContext"]
         assert context["readOnlyRootFilesystem"] is True
         assert context["allowPrivilegeEscalation"] is False
@@ -115,12 +120,59 @@ def test_the_pods_user_may_write_into_the_home(name: str) -> None:
 def assert_home_is_writable(pod: dict[str, Any]) -> None:
     """Every folder on the way to a mount that is below a volume is a volume: Kubernetes makes missing ones for root."""
     kinds = {volume["name"]: volume for volume in pod["volumes"]}
-    for container in pod["containers"]:
+    for container in containers_of(pod):
         mounts = {PurePosixPath(mount["mountPath"]): mount["name"] for mount in container["volumeMounts"]}
         assert "emptyDir" in kinds[mounts[PurePosixPath("/var/lib/seedtest/dagster")]]
         for path in mounts:
             volumes = mounts.keys() & set(path.parents)
             assert not volumes or path.parent in volumes, f"root makes {path.parent}"
+
+
+def assert_waits_for_the_migration(pod: dict[str, Any]) -> None:
+    """Code of a release never meets the schema of another one."""
+    (waiting,) = pod["initContainers"]
+    (container,) = pod["containers"]
+    assert waiting["command"] == ["seedtest", "migrate", "--wait", "600"]
+    assert waiting["image"] == container["image"]
+    assert {"configMapRef": {"name": "seedtest-environment"}} in waiting["envFrom"]
+    assert {"secretRef": {"name": "seedtest-db-credentials"}} in waiting["envFrom"]
+
+
+@pytest.mark.parametrize("name", ["seedtest-code", "seedtest-daemon"])
+def test_new_code_waits_for_the_migration(name: str) -> None:
+    assert_waits_for_the_migration(pods()[name])
+
+
+def test_the_platforms_schema_is_migrated_last() -> None:
+    """The pods that wait look at its revision only."""
+    (container,) = pods()["seedtest-migrate"]["containers"]
+    assert container["command"][-1] == "dagster instance migrate && seedtest migrate"
+
+
+def test_the_migration_is_a_hook() -> None:
+    """Argo CD makes it again in each sync, before the wave of the Deployments."""
+    found = {m["metadata"]["name"]: m for m in manifests() if m["kind"] in ("Deployment", "Job")}
+    job = found.pop("seedtest-migrate")["metadata"]["annotations"]
+    assert job["argocd.argoproj.io/hook"] == "Sync"
+    assert job["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation"
+    wave = "argocd.argoproj.io/sync-wave"
+    assert wave not in job, "the first wave, with accounts and ConfigMaps"
+    assert {m["metadata"]["annotations"][wave] for m in found.values()} == {"1"}
+
+
+def test_an_upgrade_migrates_before_anything_else_changes() -> None:
+    """The selector of the documented command selects the Job and all that its pod needs."""
+    upgrade = (ROOT / "docs" / "kubernetes.md").read_text().split("\n## Upgrade\n")[1]
+    first, second = re.findall(r"^kubectl apply -k deploy/kubernetes(.*?)(?: +#.*)?$", upgrade, re.MULTILINE)
+    assert (first.strip(), second.strip()) == ("--selector phase=migration", "")
+    selected = [m for m in manifests() if m["metadata"].get("labels", {}).get("phase") == "migration"]
+    assert sorted((m["kind"], m["metadata"]["name"]) for m in selected) == [
+        ("ConfigMap", "seedtest-environment"),
+        ("ConfigMap", "seedtest-instance"),
+        ("ConfigMap", "seedtest-workspace"),
+        ("Job", "seedtest-migrate"),
+        ("ServiceAccount", "seedtest"),
+    ]
 
 
 def commands() -> list[list[str]]:

@@ -20,7 +20,14 @@ from dagster_postgres import PostgresEventLogStorage
 from seedtest_analytics.dagster_private import process_config, resolve_to_config_type
 from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
 from tests._kustomize import DEPLOY, ROOT, pods_of, rendered, validate
-from tests.test_deploy import INSTANCE, assert_home_is_writable, assert_least_rights, literals
+from tests.test_deploy import (
+    INSTANCE,
+    assert_home_is_writable,
+    assert_least_rights,
+    assert_waits_for_the_migration,
+    containers_of,
+    literals,
+)
 
 VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
 LAUNCHER = VALUES["runLauncher"]["config"]["customRunLauncher"]
@@ -29,6 +36,7 @@ NAME = VALUES["global"]["fullnameOverride"]
 OWN_NAMES = {"instance_config_map", "env_secrets", "postgres_password_secret", "volumes"}
 """Of the launcher: the chart's ConfigMap, and a password in place of a URL."""
 RELEASE = "dagster"
+WAVE = "argocd.argoproj.io/sync-wave"
 CHARTS_NAMES = {
     "seedtest-code": f"{NAME}-seedtest",
     "seedtest-daemon": f"{NAME}-daemon",
@@ -291,8 +299,7 @@ def test_only_the_daemon_launches_and_pods_have_least_rights(overlay: list[dict[
     for pod in pods.values():
         assert_least_rights(pod)
         assert_home_is_writable(pod)
-        assert "initContainers" not in pod, "an image that is not the platform's"
-        images |= {container["image"] for container in pod["containers"]}
+        images |= {container["image"] for container in containers_of(pod)}
     assert images == {literals()["SEEDTEST_IMAGE"]}
     (code,) = pods[f"{NAME}-seedtest"]["containers"]
     assert {"name": "DAGSTER_CURRENT_IMAGE", "value": literals()["SEEDTEST_IMAGE"]} in code["env"]
@@ -321,6 +328,15 @@ def test_the_documentation_has_the_charts_name_of_everything_that_its_commands_n
         names = r"(?<!/)(?:deployment|service)/[\w-]+|--workspace [\w./-]+|--location \w+"
         named = set(re.findall(names, document.read_text()))
         assert named <= table.keys() | set(table.values()), document.name
+
+
+def test_new_code_waits_for_the_migration(overlay: list[dict[str, Any]]) -> None:
+    pods = pods_of(overlay)
+    for name in (f"{NAME}-daemon", f"{NAME}-seedtest"):
+        assert_waits_for_the_migration(pods[name])
+    assert "initContainers" not in pods[f"{RELEASE}-webserver"]
+    waves = {m["metadata"].get("annotations", {}).get(WAVE) for m in overlay if m["kind"] == "Deployment"}
+    assert waves == {"1"}
 
 
 def test_an_old_daemon_ends_before_the_new_one_starts(overlay: list[dict[str, Any]]) -> None:
