@@ -29,6 +29,7 @@ from seedtest_analytics.dev_server import CALM_DAEMON
 from seedtest_analytics.settings import GROUPS
 from tests._s3 import moto_endpoint
 from tests._waits import LIMIT_SECONDS, wait_until
+from tests.test_deploy import SECONDS_BETWEEN_PROGRAMS
 
 __all__ = ["moto_endpoint"]
 
@@ -96,6 +97,15 @@ def test_a_setting_of_the_operator_reaches_every_service(name: str) -> None:
     assert fixed == of_the_services | CALM_DAEMON.keys()
     assert all(f"${{{key}:-" in SERVICES[name]["environment"][key] for key in defaults(name).keys() - fixed)
     assert subprocess.run(["git", "check-ignore", "-q", ROOT / "deploy" / ".env"], cwd=ROOT).returncode == 0
+
+
+def test_checks_of_health_are_cheap() -> None:
+    """Each starts a program of Dagster, except those of the webserver and of the foreign images."""
+    for name in ("code", "daemon"):
+        check = SERVICES[name]["healthcheck"]
+        assert check["interval"].endswith("m")
+        assert int(check["interval"][:-1]) * 60 >= SECONDS_BETWEEN_PROGRAMS
+        assert check["start_interval"].endswith("s"), "other services wait for the first good answer"
 
 
 def test_the_instance_is_the_projects_own_with_postgresql() -> None:

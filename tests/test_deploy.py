@@ -8,18 +8,22 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import dagster as dg
+import grpc
 import kubernetes.client
 import pytest
 import yaml
 from dagster_aws.s3 import S3ComputeLogManager
 from dagster_k8s import k8s_job_executor
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from seedtest_analytics.dagster_private import process_config, resolve_to_config_type
 from seedtest_analytics.dev_server import CALM_DAEMON
@@ -28,6 +32,7 @@ from seedtest_analytics.schedules.executors import k8s_config
 from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
 from seedtest_analytics.settings import GROUPS, load_settings
 from tests._kustomize import pods_of, rendered, validate
+from tests._waits import LIMIT_SECONDS
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -372,6 +377,44 @@ def test_probes_use_a_name_that_the_guard_knows() -> None:
     (container,) = pods()["seedtest-webserver"]["containers"]
     for probe in ("readinessProbe", "startupProbe"):
         assert container[probe]["httpGet"]["httpHeaders"] == [{"name": "Host", "value": "localhost"}]
+
+
+CODE_PROBE = {"port": 4000, "service": "DagsterApi"}
+SECONDS_BETWEEN_PROGRAMS = 300
+"""A program of Dagster takes two to three seconds of processor time for one look (docs/operations.md)."""
+
+
+def assert_probes_are_cheap(pod: dict[str, Any]) -> None:
+    """No probe starts a program often, once the pod has started."""
+    (container,) = pod["containers"]
+    for name in ("readinessProbe", "livenessProbe"):
+        probe = container.get(name, {})
+        assert "exec" not in probe or probe["periodSeconds"] >= SECONDS_BETWEEN_PROGRAMS, name
+
+
+@pytest.mark.parametrize("name", list(pods()))
+def test_probes_are_cheap(name: str) -> None:
+    assert_probes_are_cheap(pods()[name])
+
+
+def test_the_kubelet_asks_the_code_location_itself() -> None:
+    (container,) = pods()["seedtest-code"]["containers"]
+    assert container["readinessProbe"]["grpc"] == container["startupProbe"]["grpc"] == CODE_PROBE
+
+
+@pytest.mark.long
+def test_a_code_location_answers_the_probe(tmp_path: Path) -> None:
+    """By the protocol that the kubelet speaks."""
+    (tmp_path / "small.py").write_text("import dagster as dg\ndefs = dg.Definitions()\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "-m", "dagster", "api", "grpc", "--port", port, "--python-file", "small.py"]
+    with subprocess.Popen(command, cwd=tmp_path) as server, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        asked = health_pb2.HealthCheckRequest(service=CODE_PROBE["service"])
+        answer = health_pb2_grpc.HealthStub(channel).Check(asked, wait_for_ready=True, timeout=LIMIT_SECONDS)
+        server.terminate()
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_the_volume_gets_the_compiled_programs_once_and_secrets_become_variables(tmp_path: Path) -> None:

@@ -21,9 +21,11 @@ from seedtest_analytics.dagster_private import process_config, resolve_to_config
 from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
 from tests._kustomize import DEPLOY, ROOT, pods_of, rendered, validate
 from tests.test_deploy import (
+    CODE_PROBE,
     INSTANCE,
     assert_home_is_writable,
     assert_least_rights,
+    assert_probes_are_cheap,
     assert_waits_for_the_migration,
     containers_of,
     literals,
@@ -337,6 +339,16 @@ def test_new_code_waits_for_the_migration(overlay: list[dict[str, Any]]) -> None
     assert "initContainers" not in pods[f"{RELEASE}-webserver"]
     waves = {m["metadata"].get("annotations", {}).get(WAVE) for m in overlay if m["kind"] == "Deployment"}
     assert waves == {"1"}
+
+
+def test_probes_are_cheap(made: list[dict[str, Any]], overlay: list[dict[str, Any]]) -> None:
+    """Also where the values are used alone. The chart itself knows no native probe."""
+    for pods in (pods_of(made), pods_of(overlay)):
+        for pod in pods.values():
+            assert_probes_are_cheap(pod)
+    (code,) = pods_of(overlay)[f"{NAME}-seedtest"]["containers"]
+    assert code["readinessProbe"]["grpc"] == code["startupProbe"]["grpc"] == CODE_PROBE
+    assert not {"exec"} & (code["readinessProbe"].keys() | code["startupProbe"].keys())
 
 
 def test_an_old_daemon_ends_before_the_new_one_starts(overlay: list[dict[str, Any]]) -> None:
