@@ -35,27 +35,45 @@ def prepare_home(home: Path, project_folder: Path = PROJECT_FOLDER) -> dict[str,
     """Make a folder a Dagster home with a running PostgreSQL; return the environment variables to set.
 
     Dagster's storage is DAGSTER_POSTGRES_URL if set, else the database ``dagster`` on the server of DATABASE_URL or on
-    the embedded one. Raises :class:`DevServerError` and EmbeddedPostgresError.
+    the embedded one. An operator's own instance file with another storage gets none of these.
+    Raises :class:`DevServerError` and EmbeddedPostgresError.
     """
     home = home.resolve()
     _write_instance_file(home, project_folder / "dagster.yaml")
-    storage_url = os.environ.get("DAGSTER_POSTGRES_URL")
-    if storage_url:
-        from seedtest_analytics.database.address import normalised_url
-
-        url = normalised_url(storage_url, "DAGSTER_POSTGRES_URL").set(drivername="postgresql+psycopg2")
-        storage_url = url.render_as_string(hide_password=False)
+    storage = _storage_url(home) if _reads_storage_url(home) else {}
     if not os.environ.get("DATABASE_URL"):
         from seedtest_analytics.database.engine import embedded_server
 
+        embedded_server(home).ensure_database(PLATFORM_DATABASE)
+    return {"DAGSTER_HOME": str(home), **storage}
+
+
+def _reads_storage_url(home: Path) -> bool:
+    """Whether the instance file takes its storage from DAGSTER_POSTGRES_URL. The file of Dagster's Helm chart does not."""
+    import yaml
+
+    file = home / "dagster.yaml"
+    try:
+        return "DAGSTER_POSTGRES_URL" in str(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise DevServerError(f"{file} is not YAML: {error}. Correct it, or remove it to get the platform's") from error
+
+
+def _storage_url(home: Path) -> dict[str, str]:
+    """The variable with the address of Dagster's storage, whose database exists unless the variable was set before."""
+    from seedtest_analytics.database.address import normalised_url
+    from seedtest_analytics.database.engine import embedded_server
+
+    if given := os.environ.get("DAGSTER_POSTGRES_URL"):
+        url = normalised_url(given, "DAGSTER_POSTGRES_URL").set(drivername="postgresql+psycopg2")
+        found = url.render_as_string(hide_password=False)
+    elif platform := os.environ.get("DATABASE_URL"):
+        found = _database_beside(platform)
+    else:
         server = embedded_server(home)
-        server.ensure_database(PLATFORM_DATABASE)
-        if not storage_url:
-            server.ensure_database(DAGSTER_DATABASE)
-            storage_url = server.url(DAGSTER_DATABASE, driver="psycopg2")
-    elif not storage_url:
-        storage_url = _database_beside(os.environ["DATABASE_URL"])
-    return {"DAGSTER_HOME": str(home), "DAGSTER_POSTGRES_URL": storage_url}
+        server.ensure_database(DAGSTER_DATABASE)
+        found = server.url(DAGSTER_DATABASE, driver="psycopg2")
+    return {"DAGSTER_POSTGRES_URL": found}
 
 
 def _write_instance_file(home: Path, source: Path) -> None:

@@ -29,6 +29,7 @@ from seedtest_analytics.dev_server import CALM_DAEMON
 from seedtest_analytics.settings import GROUPS
 from tests._s3 import moto_endpoint
 from tests._waits import LIMIT_SECONDS, wait_until
+from tests.test_deploy import SECONDS_BETWEEN_PROGRAMS
 
 __all__ = ["moto_endpoint"]
 
@@ -42,6 +43,11 @@ LAUNCH = """mutation { launchRun(executionParams: {mode: "default", selector: {j
  ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 ACCOUNT = "admin:of-the-secret"
 STATUS = "{ runsOrError { ... on Runs { results { runId status } } } }"
+
+
+def defaults(service: str) -> dict[str, str]:
+    """The variables of a service where nobody sets another value."""
+    return {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in SERVICES[service]["environment"].items()}
 
 
 def test_the_file_is_valid() -> None:
@@ -79,6 +85,27 @@ def test_the_settings_are_understood_and_no_secret_is_in_the_file() -> None:
         assert environment.keys() - variables.keys() == CALM_DAEMON.keys()
         assert not environment.keys() & secret
     assert CALM_DAEMON.items() <= SERVICES["daemon"]["environment"].items()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_setting_of_the_operator_reaches_every_service(name: str) -> None:
+    """`.env` beside compose.yaml, which Compose reads for the values of compose.yaml, too."""
+    assert SERVICES[name]["env_file"] == [{"path": ".env", "required": False}]
+    # A value that is fixed here would win over the file's.
+    fixed = {key for key, value in SERVICES[name]["environment"].items() if value == defaults(name)[key]}
+    of_the_services = {"SEEDTEST_EXECUTOR", "S3_BUCKET", "S3_ENDPOINT_URL", "S3_ENCRYPTION"}
+    assert fixed == of_the_services | CALM_DAEMON.keys()
+    assert all(f"${{{key}:-" in SERVICES[name]["environment"][key] for key in defaults(name).keys() - fixed)
+    assert subprocess.run(["git", "check-ignore", "-q", ROOT / "deploy" / ".env"], cwd=ROOT).returncode == 0
+
+
+def test_checks_of_health_are_cheap() -> None:
+    """Each starts a program of Dagster, except those of the webserver and of the foreign images."""
+    for name in ("code", "daemon"):
+        check = SERVICES[name]["healthcheck"]
+        assert check["interval"].endswith("m")
+        assert int(check["interval"][:-1]) * 60 >= SECONDS_BETWEEN_PROGRAMS
+        assert check["start_interval"].endswith("s"), "other services wait for the first good answer"
 
 
 def test_the_instance_is_the_projects_own_with_postgresql() -> None:
@@ -177,10 +204,9 @@ def here(
     workspace = (FOLDER / "workspace.yaml").read_text().replace("host: code", "host: 127.0.0.1").replace("4000", code)
     (tmp_path / "workspace.yaml").write_text(workspace)
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "NUMBA_CACHE_DIR") if name in os.environ}
-    settings = {name: value.split(":-")[-1].rstrip("}") for name, value in SERVICES["code"]["environment"].items()}
     environment = (
         kept
-        | settings
+        | defaults("code")
         | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "APP_ENV": "production",

@@ -8,18 +8,22 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
+import sys
 from importlib.metadata import entry_points
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import dagster as dg
+import grpc
 import kubernetes.client
 import pytest
 import yaml
 from dagster_aws.s3 import S3ComputeLogManager
 from dagster_k8s import k8s_job_executor
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from seedtest_analytics.dagster_private import process_config, resolve_to_config_type
 from seedtest_analytics.dev_server import CALM_DAEMON
@@ -28,6 +32,7 @@ from seedtest_analytics.schedules.executors import k8s_config
 from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
 from seedtest_analytics.settings import GROUPS, load_settings
 from tests._kustomize import pods_of, rendered, validate
+from tests._waits import LIMIT_SECONDS
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -75,7 +80,7 @@ def test_manifests_are_valid(folder: str) -> None:
 
 
 def test_the_image_of_the_environment_is_that_of_every_pod() -> None:
-    images = {container["image"] for pod in pods().values() for container in pod["containers"]}
+    images = {container["image"] for pod in pods().values() for container in containers_of(pod)}
     assert images == {literals()["SEEDTEST_IMAGE"]}
 
 
@@ -85,6 +90,7 @@ def test_a_run_is_a_valid_job_with_the_rights_of_the_other_pods() -> None:
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert_least_rights(pod)
+    assert_home_is_writable(pod)
     assert "/var/lib/seedtest/dagster/dagster.yaml" in {m["mountPath"] for m in container["volumeMounts"]}
     assert container["resources"]["limits"]["memory"] == "1Gi"
 
@@ -94,16 +100,84 @@ def test_pods_have_least_rights(name: str) -> None:
     assert_least_rights(pods()[name])
 
 
+def containers_of(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those that run before the others, too."""
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
 def assert_least_rights(pod: dict[str, Any]) -> None:
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] == 10001
-    for container in pod["containers"]:
+    for container in containers_of(pod):
         context = container["securityContext"]
         assert context["readOnlyRootFilesystem"] is True
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert {"/var/lib/seedtest", "/tmp"} <= {mount["mountPath"] for mount in container["volumeMounts"]}
         assert container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", list(pods()))
+def test_the_pods_user_may_write_into_the_home(name: str) -> None:
+    assert_home_is_writable(pods()[name])
+
+
+def assert_home_is_writable(pod: dict[str, Any]) -> None:
+    """Every folder on the way to a mount that is below a volume is a volume: Kubernetes makes missing ones for root."""
+    kinds = {volume["name"]: volume for volume in pod["volumes"]}
+    for container in containers_of(pod):
+        mounts = {PurePosixPath(mount["mountPath"]): mount["name"] for mount in container["volumeMounts"]}
+        assert "emptyDir" in kinds[mounts[PurePosixPath("/var/lib/seedtest/dagster")]]
+        for path in mounts:
+            volumes = mounts.keys() & set(path.parents)
+            assert not volumes or path.parent in volumes, f"root makes {path.parent}"
+
+
+def assert_waits_for_the_migration(pod: dict[str, Any]) -> None:
+    """Code of a release never meets the schema of another one."""
+    (waiting,) = pod["initContainers"]
+    (container,) = pod["containers"]
+    assert waiting["command"] == ["seedtest", "migrate", "--wait", "600"]
+    assert waiting["image"] == container["image"]
+    assert {"configMapRef": {"name": "seedtest-environment"}} in waiting["envFrom"]
+    assert {"secretRef": {"name": "seedtest-db-credentials"}} in waiting["envFrom"]
+
+
+@pytest.mark.parametrize("name", ["seedtest-code", "seedtest-daemon"])
+def test_new_code_waits_for_the_migration(name: str) -> None:
+    assert_waits_for_the_migration(pods()[name])
+
+
+def test_the_platforms_schema_is_migrated_last() -> None:
+    """The pods that wait look at its revision only."""
+    (container,) = pods()["seedtest-migrate"]["containers"]
+    assert container["command"][-1] == "dagster instance migrate && seedtest migrate"
+
+
+def test_the_migration_is_a_hook() -> None:
+    """Argo CD makes it again in each sync, before the wave of the Deployments."""
+    found = {m["metadata"]["name"]: m for m in manifests() if m["kind"] in ("Deployment", "Job")}
+    job = found.pop("seedtest-migrate")["metadata"]["annotations"]
+    assert job["argocd.argoproj.io/hook"] == "Sync"
+    assert job["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation"
+    wave = "argocd.argoproj.io/sync-wave"
+    assert wave not in job, "the first wave, with accounts and ConfigMaps"
+    assert {m["metadata"]["annotations"][wave] for m in found.values()} == {"1"}
+
+
+def test_an_upgrade_migrates_before_anything_else_changes() -> None:
+    """The selector of the documented command selects the Job and all that its pod needs."""
+    upgrade = (ROOT / "docs" / "kubernetes.md").read_text().split("\n## Upgrade\n")[1]
+    first, second = re.findall(r"^kubectl apply -k deploy/kubernetes(.*?)(?: +#.*)?$", upgrade, re.MULTILINE)
+    assert (first.strip(), second.strip()) == ("--selector phase=migration", "")
+    selected = [m for m in manifests() if m["metadata"].get("labels", {}).get("phase") == "migration"]
+    assert sorted((m["kind"], m["metadata"]["name"]) for m in selected) == [
+        ("ConfigMap", "seedtest-environment"),
+        ("ConfigMap", "seedtest-instance"),
+        ("ConfigMap", "seedtest-workspace"),
+        ("Job", "seedtest-migrate"),
+        ("ServiceAccount", "seedtest"),
+    ]
 
 
 def commands() -> list[list[str]]:
@@ -303,6 +377,44 @@ def test_probes_use_a_name_that_the_guard_knows() -> None:
     (container,) = pods()["seedtest-webserver"]["containers"]
     for probe in ("readinessProbe", "startupProbe"):
         assert container[probe]["httpGet"]["httpHeaders"] == [{"name": "Host", "value": "localhost"}]
+
+
+CODE_PROBE = {"port": 4000, "service": "DagsterApi"}
+SECONDS_BETWEEN_PROGRAMS = 300
+"""A program of Dagster takes two to three seconds of processor time for one look (docs/operations.md)."""
+
+
+def assert_probes_are_cheap(pod: dict[str, Any]) -> None:
+    """No probe starts a program often, once the pod has started."""
+    (container,) = pod["containers"]
+    for name in ("readinessProbe", "livenessProbe"):
+        probe = container.get(name, {})
+        assert "exec" not in probe or probe["periodSeconds"] >= SECONDS_BETWEEN_PROGRAMS, name
+
+
+@pytest.mark.parametrize("name", list(pods()))
+def test_probes_are_cheap(name: str) -> None:
+    assert_probes_are_cheap(pods()[name])
+
+
+def test_the_kubelet_asks_the_code_location_itself() -> None:
+    (container,) = pods()["seedtest-code"]["containers"]
+    assert container["readinessProbe"]["grpc"] == container["startupProbe"]["grpc"] == CODE_PROBE
+
+
+@pytest.mark.long
+def test_a_code_location_answers_the_probe(tmp_path: Path) -> None:
+    """By the protocol that the kubelet speaks."""
+    (tmp_path / "small.py").write_text("import dagster as dg\ndefs = dg.Definitions()\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "-m", "dagster", "api", "grpc", "--port", port, "--python-file", "small.py"]
+    with subprocess.Popen(command, cwd=tmp_path) as server, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        asked = health_pb2.HealthCheckRequest(service=CODE_PROBE["service"])
+        answer = health_pb2_grpc.HealthStub(channel).Check(asked, wait_for_ready=True, timeout=LIMIT_SECONDS)
+        server.terminate()
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_the_volume_gets_the_compiled_programs_once_and_secrets_become_variables(tmp_path: Path) -> None:

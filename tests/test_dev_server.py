@@ -326,6 +326,34 @@ def test_an_operators_own_instance_file_stays(
     assert file.read_text() == WRITTEN + (PROJECT_FOLDER / "dagster.yaml").read_text() + STORAGE
 
 
+CHARTS = """
+run_storage:
+  module: dagster_postgres.run_storage
+  class: PostgresRunStorage
+  config:
+    postgres_db: {hostname: db.example.com, username: seedtest, password: {env: DAGSTER_PG_PASSWORD}, db_name: dagster}
+"""
+
+
+@pytest.mark.parametrize("text", [CHARTS, "telemetry: {enabled: false}  # no DAGSTER_POSTGRES_URL\n"])
+def test_a_given_instance_with_a_storage_of_its_own_gets_no_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Such as that of Dagster's own Helm chart."""
+    # Nobody answers there: a command that asks for Dagster's database fails.
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/school")
+    file = tmp_path / "dagster.yaml"
+    file.write_text(text)
+    assert prepare_home(tmp_path) == {"DAGSTER_HOME": str(tmp_path)}
+    assert file.read_text() == text
+
+
+def test_an_instance_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("storage: {")
+    with pytest.raises(DevServerError, match=r"dagster\.yaml is not YAML"):
+        prepare_home(tmp_path)
+
+
 def test_the_instance_that_dagster_yaml_describes(
     tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

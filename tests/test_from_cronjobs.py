@@ -16,6 +16,7 @@ import yaml
 from seedtest_analytics.schedules import jobs, run_history
 from seedtest_analytics.settings import GROUPS, load_settings
 from tests._shared import shared
+from tests.test_compose import defaults
 from tests.test_deploy import literals
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +33,8 @@ glmm-fit-progress-weekly fit-growth-glmm generate-weekly-report generate-weekly-
 forecast-prophet fit-survival-churn detect-inactivity cluster-segments irt-drift-monitor irt-calibration-monthly
 irt-calibration-brms-monthly irt-calibration-pymc-monthly seedtest-weekly-kpi-recompute irt_drift.cron
 calibrate-irt-now calibrate-irt-dryrun calibrate-irt-prod fit-bayesian-growth-now cluster-segments-now
-generate-weekly-report-now generate-weekly-report-test
+generate-weekly-report-now generate-weekly-report-test calibrate-irt-weekly-with-externalsecret
+s3://dreamseed-reports/irt-drift/
 """)
 PROGRAMS = words("""
 compute_daily_kpis recompute_weekly_kpi weekly_kpi_job aggregate_features_daily r-analytics-runner mirt_calibrate
@@ -63,6 +65,34 @@ def test_every_legacy_name_has_a_counterpart(name: str) -> None:
     rows = [line.split(" | ") for line in PAGE.splitlines() if line.startswith("| ")]
     exact = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-]|\.\w)")
     assert [row for row in rows if exact.search(row[0]) and row[1].strip(" |")]
+
+
+def rows_of(name: str) -> list[str]:
+    """The lines of the first table about a legacy job."""
+    return [line for line in PAGE.splitlines() if line.startswith("| ") and f"*{name}*" in line.split(" | ")[0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("calibrate-irt-now", {"lookback_days": 90}),
+        ("calibrate-irt-prod", {"lookback_days": 30, "max_observations": 500000}),
+        ("fit-bayesian-growth-now", {"lookback_weeks": 12, "n_samples": 2000, "n_chains": 4}),
+    ],
+)
+def test_the_values_of_the_one_shot_jobs_are_stated(name: str, values: dict[str, int]) -> None:
+    """As fields of the run's configuration, so that no setting of the platform has to change."""
+    fields = {field for group in GROUPS.values() for field in group.model_fields}
+    assert values.keys() <= fields
+    for field, value in values.items():
+        assert f"`{field}: {value}`" in "".join(rows_of(name))
+
+
+def test_the_reports_of_the_monthly_jobs_have_a_counterpart() -> None:
+    """The second line of irt_drift.cron renders the drift; the monthly calibration renders its result."""
+    for name in ("irt-calibration-monthly", "irt_drift.cron"):
+        assert "`run generate_cohort_reports " in "".join(rows_of(name))
+    assert [time for row in rows_of("irt_drift.cron") for time in re.findall(r"\d\d:\d\d", row)] == ["02:00", "06:00"]
 
 
 @pytest.mark.parametrize("name", QUERIED)
@@ -113,9 +143,13 @@ def legacy_values() -> list[tuple[str, str]]:
     return re.findall(r"`([A-Z_0-9]+)=([^`]*)`", table)
 
 
+DEPLOYED = {"kubernetes": literals(), "compose": defaults("code")}
+
+
+@pytest.mark.parametrize("where", DEPLOYED)
 @pytest.mark.parametrize(("name", "value"), legacy_values())
-def test_a_deployed_platform_has_the_settings_of_the_cronjobs(name: str, value: str) -> None:
-    deployed, legacy = load_settings(literals()), load_settings({name: value})
+def test_a_deployed_platform_has_the_settings_of_the_cronjobs(name: str, value: str, where: str) -> None:
+    deployed, legacy = load_settings(DEPLOYED[where]), load_settings({name: value})
     (group, field) = next(
         (group, declared.variables()[name]) for group, declared in GROUPS.items() if name in declared.variables()
     )

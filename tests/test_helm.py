@@ -20,7 +20,16 @@ from dagster_postgres import PostgresEventLogStorage
 from seedtest_analytics.dagster_private import process_config, resolve_to_config_type
 from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
 from tests._kustomize import DEPLOY, ROOT, pods_of, rendered, validate
-from tests.test_deploy import INSTANCE, assert_least_rights, literals
+from tests.test_deploy import (
+    CODE_PROBE,
+    INSTANCE,
+    assert_home_is_writable,
+    assert_least_rights,
+    assert_probes_are_cheap,
+    assert_waits_for_the_migration,
+    containers_of,
+    literals,
+)
 
 VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
 LAUNCHER = VALUES["runLauncher"]["config"]["customRunLauncher"]
@@ -29,6 +38,13 @@ NAME = VALUES["global"]["fullnameOverride"]
 OWN_NAMES = {"instance_config_map", "env_secrets", "postgres_password_secret", "volumes"}
 """Of the launcher: the chart's ConfigMap, and a password in place of a URL."""
 RELEASE = "dagster"
+WAVE = "argocd.argoproj.io/sync-wave"
+CHARTS_NAMES = {
+    "seedtest-code": f"{NAME}-seedtest",
+    "seedtest-daemon": f"{NAME}-daemon",
+    "seedtest-webserver": f"{RELEASE}-webserver",
+}
+"""Deployments of the chart by those of the manifests."""
 IMMEDIATE = {"module": "dagster.core.run_coordinator", "class": "SyncInMemoryRunCoordinator", "config": {}}
 """What the chart takes where its run coordinator is off: no queue."""
 
@@ -91,6 +107,7 @@ def test_the_instance_of_the_chart_is_that_of_the_manifests(made: list[dict[str,
     assert {k: v for k, v in own.items() if k not in OWN_NAMES} == {
         k: v for k, v in manifests.items() if k not in OWN_NAMES
     }
+    assert [volume["name"] for volume in own["volumes"]] == [volume["name"] for volume in manifests["volumes"]]
 
 
 def test_dagster_understands_launcher_and_storage(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +184,13 @@ def _pod(values: dict[str, Any], account: str, *, command: list[str], environmen
     }
 
 
+def _mount_instance(pod: dict[str, Any], home: str) -> None:
+    file = {"name": "dagster-instance", "mountPath": f"{home}/dagster.yaml", "subPath": "dagster.yaml"}
+    (container,) = pod["containers"]
+    container["volumeMounts"] = [file, *container["volumeMounts"]]
+    pod["volumes"] = [{"name": "dagster-instance", "configMap": {"name": f"{NAME}-instance"}}, *pod["volumes"]]
+
+
 def _rights(account: str) -> list[dict[str, Any]]:
     """What the chart and its subchart let an account do."""
     api = "rbac.authorization.k8s.io"
@@ -208,6 +232,7 @@ def stand_in(values: dict[str, Any]) -> list[dict[str, Any]]:
         pod["automountServiceAccountToken"] = True
         if own is not code:
             pod["initContainers"] = [{"name": "check-db-ready", "image": "docker.io/library/postgres:14.6"}]
+            _mount_instance(pod, values["global"]["dagsterHome"])
         made.append(_deployment(name, labels, pod, pod_labels=own["labels"]))
     for own, name in ((values, account), (USER_CODE, USER_CODE["serviceAccount"]["name"])):
         made += _rights(name) if own["rbacEnabled"] else []
@@ -275,11 +300,55 @@ def test_only_the_daemon_launches_and_pods_have_least_rights(overlay: list[dict[
     images = set()
     for pod in pods.values():
         assert_least_rights(pod)
-        assert "initContainers" not in pod, "an image that is not the platform's"
-        images |= {container["image"] for container in pod["containers"]}
+        assert_home_is_writable(pod)
+        images |= {container["image"] for container in containers_of(pod)}
     assert images == {literals()["SEEDTEST_IMAGE"]}
     (code,) = pods[f"{NAME}-seedtest"]["containers"]
     assert {"name": "DAGSTER_CURRENT_IMAGE", "value": literals()["SEEDTEST_IMAGE"]} in code["env"]
+
+
+def _secrets(pod: dict[str, Any]) -> set[tuple[str, bool]]:
+    """Name of each secret whose keys are variables, and whether the pod starts without it."""
+    (container,) = pod["containers"]
+    sources = [source["secretRef"] for source in container["envFrom"] if "secretRef" in source]
+    return {(source["name"], source.get("optional", False)) for source in sources}
+
+
+def test_pods_read_the_secrets_that_they_read_without_the_chart(overlay: list[dict[str, Any]]) -> None:
+    theirs, own = pods_of(overlay), pods_of(rendered(DEPLOY / "kubernetes"))
+    of_storage = {("seedtest-dagster-credentials", False)}
+    for manifest, chart in CHARTS_NAMES.items():
+        assert _secrets(theirs[chart]) | of_storage == _secrets(own[manifest]), chart
+
+
+def test_the_documentation_has_the_charts_name_of_everything_that_its_commands_name() -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    table = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE))
+    for manifest, chart in CHARTS_NAMES.items():
+        assert table[f"deployment/{manifest}"] == f"deployment/{chart}"
+    for document in (ROOT / "docs").glob("*.md"):
+        names = r"(?<!/)(?:deployment|service)/[\w-]+|--workspace [\w./-]+|--location \w+"
+        named = set(re.findall(names, document.read_text()))
+        assert named <= table.keys() | set(table.values()), document.name
+
+
+def test_new_code_waits_for_the_migration(overlay: list[dict[str, Any]]) -> None:
+    pods = pods_of(overlay)
+    for name in (f"{NAME}-daemon", f"{NAME}-seedtest"):
+        assert_waits_for_the_migration(pods[name])
+    assert "initContainers" not in pods[f"{RELEASE}-webserver"]
+    waves = {m["metadata"].get("annotations", {}).get(WAVE) for m in overlay if m["kind"] == "Deployment"}
+    assert waves == {"1"}
+
+
+def test_probes_are_cheap(made: list[dict[str, Any]], overlay: list[dict[str, Any]]) -> None:
+    """Also where the values are used alone. The chart itself knows no native probe."""
+    for pods in (pods_of(made), pods_of(overlay)):
+        for pod in pods.values():
+            assert_probes_are_cheap(pod)
+    (code,) = pods_of(overlay)[f"{NAME}-seedtest"]["containers"]
+    assert code["readinessProbe"]["grpc"] == code["startupProbe"]["grpc"] == CODE_PROBE
+    assert not {"exec"} & (code["readinessProbe"].keys() | code["startupProbe"].keys())
 
 
 def test_an_old_daemon_ends_before_the_new_one_starts(overlay: list[dict[str, Any]]) -> None:

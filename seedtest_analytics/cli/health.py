@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from seedtest_analytics.cli.home import command, current_home, use_instance
+from seedtest_analytics.cli.home import command, use_instance
 
 BAD = ("failed", "stale")
 PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False}
@@ -22,9 +21,7 @@ def health_command(
     page: Annotated[Path | None, typer.Option(help="Also write the result as an HTML page to this file.")] = None,
 ) -> None:
     """Print the state of every asset: last success, checks, failed partitions. The exit code is 1 if one failed or is stale."""
-    # In a pod the instance is given; the home there is not ours to prepare.
-    if not ("DAGSTER_POSTGRES_URL" in os.environ and (current_home() / "dagster.yaml").exists()):
-        use_instance()
+    use_instance()
     now = dt.datetime.now(dt.UTC)
     rows = health_rows(now)
     console = Console(emoji=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from seedtest_analytics.settings import load_settings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+POLL_SECONDS = 2.0
 EMPTY_LOG = (
     "There are exam results, but the attempt log is still empty. Next, either:\n"
     "  seedtest materialize   fills it and computes everything else\n"
@@ -33,12 +35,19 @@ def migrate_command(
         typer.Option(metavar="TABLE", help="Use and extend this table of another program; repeatable."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Downgrade without asking.")] = False,
+    wait: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="Change nothing: wait until another process has migrated."),
+    ] = None,
 ) -> None:
     """Upgrade the database schema to the newest revision."""
     from seedtest_analytics.database import migrations
 
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     engine = platform_engine()
+    if wait is not None:
+        _wait_for_newest(engine, seconds=wait)
+        return
     if load_settings().platform.dry_run:
         console.print(
             "DRY_RUN is set: the schema is unchanged. A migration would do this with the tables that are there:"
@@ -59,6 +68,22 @@ def migrate_command(
         console.print(EMPTY_LOG)
     else:
         console.print(f"next: {command('load FILE')}   or {command('up')}")
+
+
+def _wait_for_newest(engine: Engine, *, seconds: float) -> None:
+    """Return once the schema is the newest. Raises MigrationError if it is not within that time."""
+    from seedtest_analytics.database import migrations
+
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            migrations.require_newest(engine)
+        except migrations.MigrationError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(POLL_SECONDS)
+        else:
+            return
 
 
 def _confirm_downgrade(engine: Engine, revision: str, *, is_confirmed: bool) -> None:

@@ -1,6 +1,8 @@
 """`seedtest migrate` prints the revision of the schema and the next command."""
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -8,7 +10,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
 from seedtest_analytics.assets.attempts.sync import sync_attempts
-from seedtest_analytics.database.migrations import schema_state
+from seedtest_analytics.database.migrations import migrate, schema_state
 from tests._exams import NOON, Exam, question, store
 from tests.cli.conftest import Seedtest
 
@@ -45,6 +47,21 @@ def test_a_dry_run_changes_no_schema(seedtest: Seedtest, empty_database: str) ->
     assert "DRY_RUN is set: the schema is unchanged" in output
     assert "schema revision: none" in output
     assert schema_state(create_engine(empty_database)).current is None
+
+
+def test_waiting_ends_once_another_process_has_migrated_and_changes_nothing(
+    seedtest: Seedtest, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the pods do beside the Job that migrates."""
+    engine = create_engine(empty_database)
+    code, output = seedtest("migrate", "--wait", "0", DATABASE_URL=empty_database)
+    assert (code, schema_state(engine).current) == (1, None)
+    assert "is at revision none, this release needs" in output
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: migrate(engine))
+    monkeypatch.setattr("seedtest_analytics.cli.migrate.time", clock)
+    code, output = seedtest("migrate", "--wait", "600")
+    assert (code, output) == (0, "")
+    engine.dispose()
 
 
 def test_a_downgrade_asks_first(seedtest: Seedtest, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
