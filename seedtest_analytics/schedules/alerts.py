@@ -1,8 +1,9 @@
 """Alerts of failed runs: always in the log, and once for each cause by the configured channels.
 
 A cause is the first error of a run without its numbers, names of runs and dates. Runs that fail for the same cause,
-such as a database that does not answer, are one alert. It comes again when its job has succeeded in between, or after
-SEEDTEST_ALERT_REPEAT_HOURS. Tags of the runs hold what is known, so a restarted daemon repeats nothing.
+such as a database that does not answer, are one alert. It comes again when the job that alerted or the job that fails
+has succeeded in between, or after SEEDTEST_ALERT_REPEAT_HOURS. Tags of the runs hold what is known, so a restarted
+daemon repeats nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ HEARTBEAT_SECONDS = 300
 _CHANGING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|\d+", re.IGNORECASE)
 _FAILURE = re.compile(r"^dagster[\w.]*\.Failure: ")
 _LOOKED_AT = 50
-"""Runs of a job that are counted at most."""
+"""Runs that a question reads at most."""
 _log = logging.getLogger(__name__)
 
 
@@ -78,10 +79,22 @@ def silence(instance: dg.DagsterInstance, run: dg.DagsterRun, *, cause: str, set
     if len(failures) < settings.after_failures:
         return f"{len(failures)} failures in a row, SEEDTEST_ALERT_AFTER is {settings.after_failures}"
     since = dt.datetime.now(dt.UTC) - dt.timedelta(hours=settings.repeat_hours)
-    told = instance.get_runs(dg.RunsFilter(tags={ALERTED_TAG: cause_digest(cause)}, created_after=since), limit=1)
-    if told and (told[0].job_name != run.job_name or told[0].run_id in {earlier.run_id for earlier in in_a_row}):
-        return f"run {told[0].run_id[:8]} of {told[0].job_name} has alerted the same cause"
+    alerted = dg.RunsFilter(tags={ALERTED_TAG: cause_digest(cause)}, created_after=since)
+    for told in instance.get_run_records(alerted, limit=_LOOKED_AT):
+        names = {told.dagster_run.job_name, run.job_name}
+        if not any(_has_succeeded_since(instance, name, when=_end(told)) for name in names):
+            return f"run {told.dagster_run.run_id[:8]} of {told.dagster_run.job_name} has alerted the same cause"
     return None
+
+
+def _has_succeeded_since(instance: dg.DagsterInstance, job_name: str, *, when: dt.datetime) -> bool:
+    succeeded = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=when)
+    return any(_end(record) > when for record in instance.get_run_records(succeeded, limit=_LOOKED_AT))
+
+
+def _end(record: dg.RunRecord) -> dt.datetime:
+    # A tag that a run gets later updates its record, and does not end the run again.
+    return dt.datetime.fromtimestamp(record.end_time, dt.UTC) if record.end_time else record.update_timestamp
 
 
 @dg.run_failure_sensor(

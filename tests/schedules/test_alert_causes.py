@@ -13,7 +13,6 @@ from seedtest_analytics.build import build_definitions
 from seedtest_analytics.dagster_private import WILL_RETRY_TAG
 from seedtest_analytics.schedules.alerts import ALERTED_TAG, alert_on_run_failure, cause_digest, heartbeat, sensors
 from seedtest_analytics.settings import AlertSettings, SettingsError, load_settings
-from tests.schedules._runs import add_run
 from tests.schedules.test_alerts import SECRET, Webhook, closed_port
 
 
@@ -45,6 +44,20 @@ def fail(instance: dg.DagsterInstance, job_name: str, error: str, tags: dict[str
     return result.run_id
 
 
+def succeed(instance: dg.DagsterInstance, job_name: str) -> None:
+    """Run a job that succeeds."""
+
+    @dg.op
+    def works() -> None:
+        return
+
+    @dg.job(name=job_name)
+    def job() -> None:
+        works()
+
+    job.execute_in_process(instance=instance)
+
+
 def texts(slack: Webhook) -> list[str]:
     return [message["text"] for _, _, message in slack.received]
 
@@ -63,9 +76,44 @@ def test_jobs_that_fail_for_one_cause_are_one_alert(instance: dg.DagsterInstance
 
 def test_a_cause_that_returns_after_a_success_is_alerted_again(instance: dg.DagsterInstance, slack: Webhook) -> None:
     fail(instance, "calibrate_irt", "the disk is full")
-    add_run(instance, "calibrate_irt", status=dg.DagsterRunStatus.SUCCESS)
+    succeed(instance, "calibrate_irt")
     fail(instance, "calibrate_irt", "the disk is full")
     assert len(texts(slack)) == 2
+
+
+def test_a_second_outage_is_alerted_whichever_job_meets_it_first(instance: dg.DagsterInstance, slack: Webhook) -> None:
+    fail(instance, "calibrate_irt", "the disk is full")
+    fail(instance, "compute_daily_kpis", "the disk is full")
+    assert len(texts(slack)) == 1
+    for job_name in ("calibrate_irt", "compute_daily_kpis"):
+        succeed(instance, job_name)
+    fail(instance, "compute_daily_kpis", "the disk is full")
+    assert len(texts(slack)) == 2
+    fail(instance, "calibrate_irt", "the disk is full")
+    assert len(texts(slack)) == 2
+
+
+@pytest.mark.parametrize("recovered", ["calibrate_irt", "compute_daily_kpis"])
+def test_a_success_of_the_alerting_job_or_of_the_failing_one_ends_an_outage(
+    instance: dg.DagsterInstance, slack: Webhook, recovered: str
+) -> None:
+    fail(instance, "calibrate_irt", "the disk is full")
+    succeed(instance, recovered)
+    fail(instance, "compute_daily_kpis", "the disk is full")
+    assert len(texts(slack)) == 2
+
+
+def test_the_alert_of_a_job_that_never_recovered_silences_it_while_others_come_and_go(
+    instance: dg.DagsterInstance, slack: Webhook
+) -> None:
+    fail(instance, "calibrate_irt", "the disk is full")
+    for _ in range(2):
+        succeed(instance, "compute_daily_kpis")
+        fail(instance, "compute_daily_kpis", "the disk is full")
+    assert len(texts(slack)) == 3
+    succeed(instance, "compute_daily_kpis")
+    fail(instance, "calibrate_irt", "the disk is full")
+    assert len(texts(slack)) == 3
 
 
 def test_an_alert_comes_after_as_many_failures_as_the_setting_says(
@@ -75,7 +123,7 @@ def test_an_alert_comes_after_as_many_failures_as_the_setting_says(
     for expected in (0, 0, 1, 1):
         fail(instance, "calibrate_irt", "the disk is full")
         assert len(texts(slack)) == expected
-    add_run(instance, "calibrate_irt", status=dg.DagsterRunStatus.SUCCESS)
+    succeed(instance, "calibrate_irt")
     fail(instance, "calibrate_irt", "the disk is full")
     assert len(texts(slack)) == 1
 
