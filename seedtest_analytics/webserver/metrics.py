@@ -5,6 +5,7 @@ The health of assets is that of the table `platform_health`; runs and heartbeats
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -63,9 +64,16 @@ def _runs_and_daemons(instance: DagsterInstance, gauge: Callable[..., Any]) -> N
     runs = gauge("runs", "Unfinished runs by state.", "status")
     for status in waiting:
         runs.labels(status.value.lower()).set(counts[status])
-    age = gauge("daemon_heartbeat_age_seconds", "Seconds since the last sign of life of each daemon.", "daemon")
-    for name, heartbeat in instance.get_daemon_heartbeats().items():
-        age.labels(name.lower()).set(max(0.0, time.time() - heartbeat.timestamp))
+    age = gauge(
+        "daemon_heartbeat_age_seconds",
+        "Seconds since the last sign of life of each daemon that the instance needs.",
+        "daemon",
+    )
+    heartbeats = instance.get_daemon_heartbeats()
+    # The storage keeps the last sign of life of daemons that have been switched off, too.
+    for name in instance.get_required_daemon_types():
+        last = heartbeats[name].timestamp if name in heartbeats else -math.inf
+        age.labels(name.lower()).set(max(0.0, time.time() - last))
 
 
 def _health(gauge: Callable[..., Any]) -> None:

@@ -1,9 +1,12 @@
 """What Prometheus reads at /metrics, who may read it, and that dashboard and rules use what exists."""
 
 import json
+import math
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -61,6 +64,20 @@ def test_health_runs_and_database(instance: dg.DagsterInstance) -> None:
     assert found[f"seedtest_asset_failed_checks{{{of}}}"] == 1
     assert found[f"seedtest_asset_last_success_timestamp_seconds{{{of}}}"] == 1_772_409_600
     assert set(STATES) == set(HEALTH_STATES)
+
+
+@pytest.mark.usefixtures("filled")
+def test_only_the_daemons_that_this_instance_needs_have_an_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has been switched off gives no sign of life any more, and that is no fault."""
+    (tmp_path / "dagster.yaml").write_text("auto_materialize: {enabled: false, use_sensors: false}\n")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        heartbeats = {"SCHEDULER": SimpleNamespace(timestamp=time.time()), "ASSET": SimpleNamespace(timestamp=1.0)}
+        monkeypatch.setattr(instance, "get_daemon_heartbeats", lambda: heartbeats)
+        found = samples(exposition(instance))
+    ages = {name: age for name, age in found.items() if name.startswith("seedtest_daemon_heartbeat_age_seconds")}
+    assert 'seedtest_daemon_heartbeat_age_seconds{daemon="asset"}' not in ages
+    assert ages['seedtest_daemon_heartbeat_age_seconds{daemon="scheduler"}'] < 60
+    assert math.isinf(ages['seedtest_daemon_heartbeat_age_seconds{daemon="sensor"}']), "a daemon that never lived"
 
 
 def test_a_database_that_is_down_is_a_metric_and_no_error(
