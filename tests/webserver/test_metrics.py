@@ -68,7 +68,7 @@ def test_health_runs_and_database(instance: dg.DagsterInstance) -> None:
 
 @pytest.mark.usefixtures("filled")
 def test_only_the_daemons_that_this_instance_needs_have_an_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that has been switched off gives no sign of life any more, and that is no fault."""
+    """One that has been switched off gives no sign of life any more, and nothing is wrong."""
     (tmp_path / "dagster.yaml").write_text("auto_materialize: {enabled: false, use_sensors: false}\n")
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         heartbeats = {"SCHEDULER": SimpleNamespace(timestamp=time.time()), "ASSET": SimpleNamespace(timestamp=1.0)}
