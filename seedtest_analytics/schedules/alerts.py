@@ -1,4 +1,4 @@
-"""Alerts of failed runs: always in the log, and once for each cause by the configured channels.
+"""Alerts of failed runs, always in the log and once for each cause by the configured channels; and of stale assets.
 
 A cause is the first error of a run without its numbers, names of runs and dates. Runs that fail for the same cause,
 such as a database that does not answer, are one alert. It comes again when the job that alerted or the job that fails
@@ -12,20 +12,24 @@ import datetime as dt
 import hashlib
 import logging
 import re
+from collections.abc import Sequence
 from itertools import takewhile
 
 import dagster as dg
 
+from seedtest_analytics.assets.health.state import health_of
 from seedtest_analytics.dagster_private import WILL_RETRY_TAG
 from seedtest_analytics.partitions import PLATFORM
-from seedtest_analytics.schedules.alert_channels import deliver, post
+from seedtest_analytics.schedules.alert_channels import channels, deliver, post
 from seedtest_analytics.schedules.jobs import FINISHED
-from seedtest_analytics.settings import AlertSettings, load_settings
+from seedtest_analytics.settings import AlertSettings, Settings, load_settings
 
 ALERTED_TAG = "seedtest/alerted"
 """Tag of a failed run whose alert has been delivered: the digest of its cause."""
 
 HEARTBEAT_SECONDS = 300
+LOOK_SECONDS = 3600
+"""Between two looks for stale assets, which have had a day and a half."""
 _CHANGING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|\d+", re.IGNORECASE)
 _FAILURE = re.compile(r"^dagster[\w.]*\.Failure: ")
 _LOOKED_AT = 50
@@ -132,6 +136,43 @@ def heartbeat(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason("the sign of life was accepted")
 
 
-def sensors(settings: AlertSettings) -> list[dg.SensorDefinition]:
-    """The sensors of alerts; the sign of life only where it has an address, because an idle sensor costs too."""
-    return [alert_on_run_failure, *([heartbeat] if settings.heartbeat_url else [])]
+@dg.sensor(
+    minimum_interval_seconds=LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="One alert when assets are stale although none of their runs failed: a schedule is off, or runs wait.",
+    tags={"domain": "automation"},
+)
+def alert_on_stale_assets(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Send the names of stale assets, once until none is stale; the cursor is the instant of the alert."""
+    settings, now = load_settings(), _now()
+    if context.repository_def is None:
+        raise dg.DagsterInvariantViolationError("a sensor of a code location knows its repository")
+    found = health_of(context.instance, context.repository_def, now=now)
+    stale = [one.asset for one in found if one.state == "stale"]
+    if not stale:
+        context.update_cursor("")
+        return dg.SkipReason("no asset is stale")
+    repeat = dt.timedelta(hours=settings.alerts.repeat_hours)
+    if context.cursor and now - dt.datetime.fromisoformat(context.cursor) < repeat:
+        return dg.SkipReason(f"an alert has told that assets are stale; {len(stale)} are now")
+    if deliver(stale_message(stale), settings):
+        context.update_cursor(now.isoformat())
+    return dg.SkipReason(f"{len(stale)} assets are stale")
+
+
+def stale_message(stale: Sequence[str]) -> dict[str, str]:
+    """The fields of an alert, for assets without a recent success."""
+    cause = f"stale: {', '.join(stale)}"
+    text = f"{len(stale)} assets are {cause}. `seedtest health` prints the commands that renew them."
+    fields = dict.fromkeys(("run_id", "url", "partition", "steps"), "")
+    return {"job": "judge_health", "owner": PLATFORM.owner, "cause": cause, "text": text} | fields
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """The sensors of alerts; two only where they have an address, because an idle sensor costs too."""
+    late = [alert_on_stale_assets] if channels({}, settings) else []
+    return [alert_on_run_failure, *late, *([heartbeat] if settings.alerts.heartbeat_url else [])]
