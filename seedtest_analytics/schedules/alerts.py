@@ -162,8 +162,8 @@ def alert_on_stale_assets(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 def stale_message(stale: Sequence[str]) -> dict[str, str]:
     """The fields of an alert, for assets without a recent success."""
-    cause = f"stale: {', '.join(stale)}"
-    text = f"{len(stale)} assets are {cause}. `seedtest health` prints the commands that renew them."
+    cause = f"{len(stale)} assets are stale: {', '.join(stale)}"
+    text = f"{cause}. `seedtest health` prints the commands that renew them."
     fields = dict.fromkeys(("run_id", "url", "partition", "steps"), "")
     return {"job": "judge_health", "owner": PLATFORM.owner, "cause": cause, "text": text} | fields
 
