@@ -94,7 +94,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
             sensors.exam_results_sensor,
             *chain.SENSORS,
             *risk_schedules.SENSORS,
-            *alerts.sensors(settings.alerts),
+            *alerts.sensors(settings),
             *connections.sensors(settings.platform),
             *open_lineage.sensors(settings.lineage),
         ],

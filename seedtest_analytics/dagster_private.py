@@ -299,9 +299,10 @@ def add_skipped_ticks(instance: DagsterInstance, sensor: str, *, n: int) -> None
         instance.create_tick(tick)
 
 
-def reconstructable_job(module: str, job: str, *, folder: str) -> ReconstructableJob:
-    """A job of the definitions ``defs`` of a module, as a launcher passes it to a run's process; for tests."""
-    return ReconstructableRepository.for_module(module, "defs", folder).get_reconstructable_job(job)
+def reconstructable_job(module: str, job: str, *, folder: str, image: str | None = None) -> ReconstructableJob:
+    """A job of the definitions ``defs`` of a module, as a launcher passes it to a run's process or pod; for tests."""
+    repository = ReconstructableRepository.for_module(module, "defs", folder, container_image=image)
+    return repository.get_reconstructable_job(job)
 
 
 def look_after_steps_each_second() -> None:

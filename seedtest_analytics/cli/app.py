@@ -92,6 +92,11 @@ COMMANDS = {
         COMPUTE,
         "Compute the whole graph over a range of days, oldest week first. A second run gives the same numbers.",
     ),
+    "run": Command(
+        "run:run_command",
+        COMPUTE,
+        "Run one job now over a range of its partitions. On Kubernetes the run is queued and has its own pods.",
+    ),
     "report": Command(
         "report:report_app",
         COMPUTE,

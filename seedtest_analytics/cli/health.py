@@ -28,7 +28,7 @@ def health_command(
     for row in rows:
         console.print(health_line(row), **PLAIN)
         if row["repair"] and row["state"] in BAD:
-            console.print(f"  {row['repair']}", **PLAIN)
+            console.print(f"  {command(row['repair'].removeprefix('seedtest '))}", **PLAIN)
     if page is not None:
         from seedtest_analytics.reporting.health_page import health_page
 
@@ -54,9 +54,9 @@ def health_rows(now: dt.datetime) -> list[dict[str, Any]]:
     from seedtest_analytics.assets.health.state import health_of
     from seedtest_analytics.build import build_definitions
 
-    graph = build_definitions().resolve_asset_graph()
+    repository = build_definitions().get_repository_def()
     with dg.DagsterInstance.get() as instance:
-        found = health_of(instance, graph, now=now)
+        found = health_of(instance, repository, now=now)
     derived = ("state", "checks_passed", "repair")
     return [asdict(one) | {name: getattr(one, name) for name in derived} for one in found]
 

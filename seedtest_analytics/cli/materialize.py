@@ -117,14 +117,8 @@ def materialize(
     import dagster as dg
 
     from seedtest_analytics.build import build_definitions
-    from seedtest_analytics.cli.run_waits import tell_dead_runs
-    from seedtest_analytics.dagster_private import sleep_between_claims
     from seedtest_analytics.partitions import PLATFORM
 
-    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
-    warnings.filterwarnings("ignore", category=dg.BetaWarning)
-    logging.getLogger("dagster").setLevel(logging.WARNING)
-    sleep_between_claims()
     is_dry_run = load_settings().platform.dry_run
     engine = migrated_engine(is_writing=True)
     _refuse_old_log(engine)
@@ -137,7 +131,7 @@ def materialize(
     if note := archive_note(engine):
         console.print(note, **PLAIN)
     with dg.DagsterInstance.get() as instance:
-        tell_dead_runs(instance, lambda words: console.print(words, **PLAIN))
+        ready_to_run(instance, console)
         run_config = console_log("DEBUG" if is_verbose else log_level)
         runner = Runner(
             definitions, instance, console=console, run_config=run_config, is_dry_run=is_dry_run, summary=summary
@@ -167,6 +161,20 @@ def materialize(
             if summary is None:
                 runner.problems.show(console)
     return tuple(runner.problems.failed)
+
+
+def ready_to_run(instance: Any, console: Console) -> None:
+    """Silence what Dagster says about itself, and tell which runs have died, before runs in this process."""
+    import dagster as dg
+
+    from seedtest_analytics.cli.run_waits import tell_dead_runs
+    from seedtest_analytics.dagster_private import sleep_between_claims
+
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    logging.getLogger("dagster").setLevel(logging.WARNING)
+    sleep_between_claims()
+    tell_dead_runs(instance, lambda words: console.print(words, **PLAIN))
 
 
 def _range(
@@ -254,7 +262,7 @@ class Runner:
         steps = asset_steps(job, without=step.without)
         selections: list[list[Any] | None] = [None]
         if self.is_dry_run:
-            selections = [*steps]
+            selections = [*steps] or selections
         elif step.without:
             selections = [[key for keys in steps for key in keys]]
         with self._shown(step, len(steps)) as on_event:

@@ -1,8 +1,9 @@
-"""Alerts of failed runs: always in the log, and once for each cause by the configured channels.
+"""Alerts of failed runs, always in the log and once for each cause by the configured channels; and of stale assets.
 
 A cause is the first error of a run without its numbers, names of runs and dates. Runs that fail for the same cause,
-such as a database that does not answer, are one alert. It comes again when its job has succeeded in between, or after
-SEEDTEST_ALERT_REPEAT_HOURS. Tags of the runs hold what is known, so a restarted daemon repeats nothing.
+such as a database that does not answer, are one alert. It comes again when the job that alerted or the job that fails
+has succeeded in between, or after SEEDTEST_ALERT_REPEAT_HOURS. Tags of the runs hold what is known, so a restarted
+daemon repeats nothing.
 """
 
 from __future__ import annotations
@@ -11,24 +12,28 @@ import datetime as dt
 import hashlib
 import logging
 import re
+from collections.abc import Sequence
 from itertools import takewhile
 
 import dagster as dg
 
+from seedtest_analytics.assets.health.state import health_of
 from seedtest_analytics.dagster_private import WILL_RETRY_TAG
 from seedtest_analytics.partitions import PLATFORM
-from seedtest_analytics.schedules.alert_channels import deliver, post
+from seedtest_analytics.schedules.alert_channels import channels, deliver, post
 from seedtest_analytics.schedules.jobs import FINISHED
-from seedtest_analytics.settings import AlertSettings, load_settings
+from seedtest_analytics.settings import AlertSettings, Settings, load_settings
 
 ALERTED_TAG = "seedtest/alerted"
 """Tag of a failed run whose alert has been delivered: the digest of its cause."""
 
 HEARTBEAT_SECONDS = 300
+LOOK_SECONDS = 3600
+"""Between two looks for stale assets, which have had a day and a half."""
 _CHANGING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|\d+", re.IGNORECASE)
 _FAILURE = re.compile(r"^dagster[\w.]*\.Failure: ")
 _LOOKED_AT = 50
-"""Runs of a job that are counted at most."""
+"""Runs that a question reads at most."""
 _log = logging.getLogger(__name__)
 
 
@@ -78,10 +83,22 @@ def silence(instance: dg.DagsterInstance, run: dg.DagsterRun, *, cause: str, set
     if len(failures) < settings.after_failures:
         return f"{len(failures)} failures in a row, SEEDTEST_ALERT_AFTER is {settings.after_failures}"
     since = dt.datetime.now(dt.UTC) - dt.timedelta(hours=settings.repeat_hours)
-    told = instance.get_runs(dg.RunsFilter(tags={ALERTED_TAG: cause_digest(cause)}, created_after=since), limit=1)
-    if told and (told[0].job_name != run.job_name or told[0].run_id in {earlier.run_id for earlier in in_a_row}):
-        return f"run {told[0].run_id[:8]} of {told[0].job_name} has alerted the same cause"
+    alerted = dg.RunsFilter(tags={ALERTED_TAG: cause_digest(cause)}, created_after=since)
+    for told in instance.get_run_records(alerted, limit=_LOOKED_AT):
+        names = {told.dagster_run.job_name, run.job_name}
+        if not any(_has_succeeded_since(instance, name, when=_end(told)) for name in names):
+            return f"run {told.dagster_run.run_id[:8]} of {told.dagster_run.job_name} has alerted the same cause"
     return None
+
+
+def _has_succeeded_since(instance: dg.DagsterInstance, job_name: str, *, when: dt.datetime) -> bool:
+    succeeded = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=when)
+    return any(_end(record) > when for record in instance.get_run_records(succeeded, limit=_LOOKED_AT))
+
+
+def _end(record: dg.RunRecord) -> dt.datetime:
+    # A tag that a run gets later updates its record, and does not end the run again.
+    return dt.datetime.fromtimestamp(record.end_time, dt.UTC) if record.end_time else record.update_timestamp
 
 
 @dg.run_failure_sensor(
@@ -119,6 +136,43 @@ def heartbeat(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason("the sign of life was accepted")
 
 
-def sensors(settings: AlertSettings) -> list[dg.SensorDefinition]:
-    """The sensors of alerts; the sign of life only where it has an address, because an idle sensor costs too."""
-    return [alert_on_run_failure, *([heartbeat] if settings.heartbeat_url else [])]
+@dg.sensor(
+    minimum_interval_seconds=LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="One alert when assets are stale although none of their runs failed: a schedule is off, or runs wait.",
+    tags={"domain": "automation"},
+)
+def alert_on_stale_assets(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Send the names of stale assets, once until none is stale; the cursor is the instant of the alert."""
+    settings, now = load_settings(), _now()
+    if context.repository_def is None:
+        raise dg.DagsterInvariantViolationError("a sensor of a code location knows its repository")
+    found = health_of(context.instance, context.repository_def, now=now)
+    stale = [one.asset for one in found if one.state == "stale"]
+    if not stale:
+        context.update_cursor("")
+        return dg.SkipReason("no asset is stale")
+    repeat = dt.timedelta(hours=settings.alerts.repeat_hours)
+    if context.cursor and now - dt.datetime.fromisoformat(context.cursor) < repeat:
+        return dg.SkipReason(f"an alert has told that assets are stale; {len(stale)} are now")
+    if deliver(stale_message(stale), settings):
+        context.update_cursor(now.isoformat())
+    return dg.SkipReason(f"{len(stale)} assets are stale")
+
+
+def stale_message(stale: Sequence[str]) -> dict[str, str]:
+    """The fields of an alert, for assets without a recent success."""
+    cause = f"{len(stale)} assets are stale: {', '.join(stale)}"
+    text = f"{cause}. `seedtest health` prints the commands that renew them."
+    fields = dict.fromkeys(("run_id", "url", "partition", "steps"), "")
+    return {"job": "judge_health", "owner": PLATFORM.owner, "cause": cause, "text": text} | fields
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """The sensors of alerts; two only where they have an address, because an idle sensor costs too."""
+    late = [alert_on_stale_assets] if channels({}, settings) else []
+    return [alert_on_run_failure, *late, *([heartbeat] if settings.alerts.heartbeat_url else [])]

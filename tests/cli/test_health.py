@@ -25,12 +25,13 @@ def test_a_failed_asset_is_named_with_its_repair_and_ends_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = {"asset": "a", "state": "failed", "last_success_at": None, "row_count": None, "failed_checks": {}}
-    rows = [{**row, "failed_partitions": ["2026-03-02"], "repair": "repair it so"}]
+    rows = [{**row, "failed_partitions": ["2026-03-02"], "repair": "seedtest run compute_daily_kpis 2026-03-02"}]
     monkeypatch.setattr("seedtest_analytics.cli.health.use_instance", lambda: None)
     monkeypatch.setattr("seedtest_analytics.cli.health.health_rows", lambda now: rows)
     result = CliRunner().invoke(app, ["--home", str(tmp_path), "health"])
     assert result.exit_code == 1
     assert result.output == (
-        "a: failed, failed partitions 2026-03-02\n  repair it so\n"
+        "a: failed, failed partitions 2026-03-02\n"
+        f"  seedtest --home {tmp_path} run compute_daily_kpis 2026-03-02\n"
         f"next: repair what is failed or stale, then seedtest --home {tmp_path} health again\n"
     )

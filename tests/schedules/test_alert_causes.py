@@ -1,5 +1,6 @@
 """One cause, one alert; by Slack and by mail; and the sign of life."""
 
+import datetime as dt
 import logging
 import socketserver
 import threading
@@ -9,11 +10,19 @@ from contextlib import contextmanager
 import dagster as dg
 import pytest
 
+from seedtest_analytics.assets.framework.declare import freshness
 from seedtest_analytics.build import build_definitions
 from seedtest_analytics.dagster_private import WILL_RETRY_TAG
-from seedtest_analytics.schedules.alerts import ALERTED_TAG, alert_on_run_failure, cause_digest, heartbeat, sensors
-from seedtest_analytics.settings import AlertSettings, SettingsError, load_settings
-from tests.schedules._runs import add_run
+from seedtest_analytics.schedules import alerts
+from seedtest_analytics.schedules.alerts import (
+    ALERTED_TAG,
+    alert_on_run_failure,
+    alert_on_stale_assets,
+    cause_digest,
+    heartbeat,
+    sensors,
+)
+from seedtest_analytics.settings import SettingsError, load_settings
 from tests.schedules.test_alerts import SECRET, Webhook, closed_port
 
 
@@ -45,6 +54,20 @@ def fail(instance: dg.DagsterInstance, job_name: str, error: str, tags: dict[str
     return result.run_id
 
 
+def succeed(instance: dg.DagsterInstance, job_name: str) -> None:
+    """Run a job that succeeds."""
+
+    @dg.op
+    def works() -> None:
+        return
+
+    @dg.job(name=job_name)
+    def job() -> None:
+        works()
+
+    job.execute_in_process(instance=instance)
+
+
 def texts(slack: Webhook) -> list[str]:
     return [message["text"] for _, _, message in slack.received]
 
@@ -63,9 +86,44 @@ def test_jobs_that_fail_for_one_cause_are_one_alert(instance: dg.DagsterInstance
 
 def test_a_cause_that_returns_after_a_success_is_alerted_again(instance: dg.DagsterInstance, slack: Webhook) -> None:
     fail(instance, "calibrate_irt", "the disk is full")
-    add_run(instance, "calibrate_irt", status=dg.DagsterRunStatus.SUCCESS)
+    succeed(instance, "calibrate_irt")
     fail(instance, "calibrate_irt", "the disk is full")
     assert len(texts(slack)) == 2
+
+
+def test_a_second_outage_is_alerted_whichever_job_meets_it_first(instance: dg.DagsterInstance, slack: Webhook) -> None:
+    fail(instance, "calibrate_irt", "the disk is full")
+    fail(instance, "compute_daily_kpis", "the disk is full")
+    assert len(texts(slack)) == 1
+    for job_name in ("calibrate_irt", "compute_daily_kpis"):
+        succeed(instance, job_name)
+    fail(instance, "compute_daily_kpis", "the disk is full")
+    assert len(texts(slack)) == 2
+    fail(instance, "calibrate_irt", "the disk is full")
+    assert len(texts(slack)) == 2
+
+
+@pytest.mark.parametrize("recovered", ["calibrate_irt", "compute_daily_kpis"])
+def test_a_success_of_the_alerting_job_or_of_the_failing_one_ends_an_outage(
+    instance: dg.DagsterInstance, slack: Webhook, recovered: str
+) -> None:
+    fail(instance, "calibrate_irt", "the disk is full")
+    succeed(instance, recovered)
+    fail(instance, "compute_daily_kpis", "the disk is full")
+    assert len(texts(slack)) == 2
+
+
+def test_the_alert_of_a_job_that_never_recovered_silences_it_while_others_come_and_go(
+    instance: dg.DagsterInstance, slack: Webhook
+) -> None:
+    fail(instance, "calibrate_irt", "the disk is full")
+    for _ in range(2):
+        succeed(instance, "compute_daily_kpis")
+        fail(instance, "compute_daily_kpis", "the disk is full")
+    assert len(texts(slack)) == 3
+    succeed(instance, "compute_daily_kpis")
+    fail(instance, "calibrate_irt", "the disk is full")
+    assert len(texts(slack)) == 3
 
 
 def test_an_alert_comes_after_as_many_failures_as_the_setting_says(
@@ -75,7 +133,7 @@ def test_an_alert_comes_after_as_many_failures_as_the_setting_says(
     for expected in (0, 0, 1, 1):
         fail(instance, "calibrate_irt", "the disk is full")
         assert len(texts(slack)) == expected
-    add_run(instance, "calibrate_irt", status=dg.DagsterRunStatus.SUCCESS)
+    succeed(instance, "calibrate_irt")
     fail(instance, "calibrate_irt", "the disk is full")
     assert len(texts(slack)) == 1
 
@@ -173,7 +231,7 @@ def test_an_address_that_would_not_be_private_is_refused(name: str, value: str) 
 
 
 def test_the_sign_of_life_is_sent_where_it_has_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert heartbeat not in sensors(AlertSettings())
+    assert heartbeat not in sensors(load_settings({}))
     with Webhook() as service:
         monkeypatch.setenv("SEEDTEST_HEARTBEAT_URL", service.url)
         assert heartbeat.name in {sensor.name for sensor in build_definitions().sensors or ()}
@@ -186,6 +244,54 @@ def test_the_sign_of_life_is_sent_where_it_has_an_address(monkeypatch: pytest.Mo
     assert isinstance(refused, dg.SkipReason)
     assert SECRET not in (refused.skip_message or "")
     assert "ConnectionError" in (refused.skip_message or "")
+
+
+@dg.asset(freshness_policy=freshness(None))
+def late() -> None:
+    """Due each day."""
+
+
+def test_stale_assets_are_one_alert_until_all_are_fresh_again(
+    instance: dg.DagsterInstance, slack: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No run fails when none is launched, so nothing else tells."""
+    repository = dg.Definitions([late]).get_repository_def()
+    dg.materialize([late], instance=instance)
+    cursor: str | None = None
+
+    def look(days_later: float) -> int:
+        nonlocal cursor
+        monkeypatch.setattr(alerts, "_now", lambda: dt.datetime.now(dt.UTC) + dt.timedelta(days=days_later))
+        context = dg.build_sensor_context(instance, cursor=cursor, repository_def=repository)
+        alert_on_stale_assets(context)
+        cursor = context.cursor
+        return len(texts(slack))
+
+    assert look(1) == 0
+    assert look(3) == 1
+    assert "late" in texts(slack)[0]
+    assert "seedtest health" in texts(slack)[0]
+    assert look(3.5) == 1
+    assert look(4.5) == 2, "after SEEDTEST_ALERT_REPEAT_HOURS"
+    assert look(0) == 2
+    assert look(4.6) == 3, "late again"
+
+
+def test_an_alert_of_stale_assets_that_nobody_took_is_sent_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEDTEST_ALERT_SLACK_URL", f"http://127.0.0.1:{closed_port()}/{SECRET}")
+    monkeypatch.setattr(alerts, "_now", lambda: dt.datetime.now(dt.UTC) + dt.timedelta(days=3))
+    dg.materialize([late], instance=instance)
+    context = dg.build_sensor_context(instance, repository_def=dg.Definitions([late]).get_repository_def())
+    alert_on_stale_assets(context)
+    assert not context.cursor
+
+
+def test_stale_assets_are_looked_for_where_a_channel_is_set() -> None:
+    assert alert_on_stale_assets not in sensors(load_settings({}))
+    for name in ("SEEDTEST_ALERT_SLACK_URL", "SEEDTEST_ALERT_WEBHOOK_URL"):
+        assert alert_on_stale_assets in sensors(load_settings({name: "https://hooks.example.com/x"}))
 
 
 def test_a_cause_is_an_error_without_step_numbers_and_dates() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +16,15 @@ import dagster as dg
 import pytest
 import yaml
 from sqlalchemy import Engine, create_engine
+from typer.testing import CliRunner
 
 from seedtest_analytics.assets.framework.sizes import SMALL, size_of
+from seedtest_analytics.cli.app import app
 from seedtest_analytics.dagster_private import LaunchRunContext, monitor_runs, reconstructable_job
+from seedtest_analytics.schedules.jobs import FINISHED
 from seedtest_analytics.schedules.run_pods import PlatformK8sRunLauncher
-from tests._database import execute
+from tests._database import execute, rows_of
+from tests._exams import Exam, question, store
 from tests._kubernetes import NAMESPACE, LoopbackKubernetes, Pod, serving
 from tests._waits import wait_until
 from tests.assets.test_report_shards import counts, made, state
@@ -31,6 +38,8 @@ COMPONENT = "app.kubernetes.io/component"
 _BUDGET = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "disruption.yaml").read_text())
 (PROTECTED,) = _BUDGET["spec"]["selector"]["matchExpressions"]
 GRACE_SECONDS = 3.0
+IMAGE = "registry.example.com/seedtest:1"
+"""The image of the code location, which is that of its runs: the launcher has none of its own."""
 
 
 @pytest.fixture
@@ -57,8 +66,8 @@ def instance(
     with serving(cluster) as kubeconfig:
         launcher = dict(DEPLOYED["run_launcher"])
         reached = {"load_incluster_config": False, "kubeconfig_file": str(kubeconfig)}
-        named = {"job_namespace": NAMESPACE, "job_image": "registry.example.com/seedtest:1"}
-        launcher["config"] = launcher["config"] | named | reached | {"dagster_home": str(tmp_path)}
+        own = {"job_namespace": NAMESPACE, "dagster_home": str(tmp_path)}
+        launcher["config"] = launcher["config"] | own | reached
         kept = ("instance_class", "run_monitoring", "concurrency", "telemetry")
         # Nothing in this test may wait for its time to come.
         times = ("start_timeout_seconds", "cancel_timeout_seconds", "free_slots_after_run_end_seconds")
@@ -72,7 +81,7 @@ def instance(
 
 def launched(instance: dg.DagsterInstance, job: str, *, module: str = "_on_kubernetes", **tags: str) -> str:
     """Launch a run of a small code location; return its id."""
-    reconstructable = reconstructable_job(f"tests.schedules.{module}", job, folder=str(ROOT))
+    reconstructable = reconstructable_job(f"tests.schedules.{module}", job, folder=str(ROOT), image=IMAGE)
     run = instance.create_run_for_job(
         reconstructable.get_definition(), job_code_origin=reconstructable.get_python_origin(), tags=tags
     )
@@ -273,3 +282,73 @@ def test_a_killed_shard_of_the_reports_runs_again_alone_and_the_tables_are_those
     execute(platform, "TRUNCATE report_artifacts, report_pages")
     assert counts(made(platform, tmp_path / "undisturbed", quarto=lines)) == (len(users), 0, 0)
     assert state(platform, tmp_path / "undisturbed") == after
+
+
+@pytest.fixture
+def deployed(
+    cluster: LoopbackKubernetes, instance: dg.DagsterInstance, platform: Engine, tmp_path: Path
+) -> Iterator[Path]:
+    """Code server and daemon of the platform; yields the workspace file of the daemon's pod."""
+    file = tmp_path / "dagster.yaml"
+    # This daemon monitors runs by itself, with the time that a pod may take.
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"run_monitoring": DEPLOYED["run_monitoring"]}))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    workspace = tmp_path / "workspace.yaml"
+    served = {"host": "127.0.0.1", "port": port, "location_name": "seedtest_analytics"}
+    workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": served}]}))
+    module = ["--module-name", "seedtest_analytics.definitions"]
+    commands = (
+        ["dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(port), *module],
+        ["dagster-daemon", "run", "--workspace", str(workspace)],
+    )
+    environment = cluster.environment | {"DAGSTER_CURRENT_IMAGE": IMAGE}
+    with (tmp_path / "deployed.log").open("wb") as log:
+        started = [
+            subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT)
+            for command in commands
+        ]
+        yield workspace
+        for process in reversed(started):
+            process.terminate()
+            process.wait()
+
+
+@pytest.mark.long
+def test_an_operator_in_the_pod_of_the_daemon_runs_a_job_in_pods_of_its_own(
+    cluster: LoopbackKubernetes,
+    instance: dg.DagsterInstance,
+    deployed: Path,
+    platform: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("seedtest_analytics.cli.run.WORKSPACES", (deployed,))
+    monkeypatch.setenv("SEEDTEST_EXECUTOR", "k8s")
+    store(platform, Exam((question(1, is_correct=True),), "u1"))
+
+    def run(*arguments: str) -> dg.DagsterRun:
+        found: list[str] = []
+
+        def is_queued() -> bool:
+            output = CliRunner().invoke(app, ["--home", str(tmp_path), *arguments, "sync_attempts"]).output
+            found.extend(re.findall("queued run (.*) of sync_attempts", output))
+            return bool(found)
+
+        wait_until(is_queued)
+        (run_id,) = found
+        wait_until(lambda: status(instance, run_id) in FINISHED, tell=(tmp_path / "deployed.log").read_text)
+        logs = [pod.log.read_text()[-2000:] for pod in cluster.started]
+        assert status(instance, run_id) == dg.DagsterRunStatus.SUCCESS, logs
+        ended = instance.get_run_by_id(run_id)
+        assert ended is not None
+        return ended
+
+    dry = run("--set", "DRY_RUN=true", "run")
+    assert rows_of(platform, "SELECT count(*) FROM attempt") == [{"count": 0}]
+    assert dry.run_config == {"ops": {"attempts": {"config": {"dry_run": True}}}}
+    wet = run("--set", "DRY_RUN=false", "run")
+    assert rows_of(platform, "SELECT count(*) FROM attempt") == [{"count": 1}]
+    own = [job for job in cluster.submitted if job["metadata"]["labels"]["dagster/run-id"] in (dry.run_id, wet.run_id)]
+    assert [job["spec"]["template"]["spec"]["containers"][0]["image"] for job in own] == [IMAGE] * 4

@@ -46,8 +46,8 @@ def _judge(
     from seedtest_analytics.database.publish import publish, staged_from_frame
 
     instant, dry = now(config), is_dry_run(config)
-    graph = context.repository_def.asset_graph
-    found = [one for one in health_of(context.instance, graph, now=instant) if one.asset != table.name]
+    everything = health_of(context.instance, context.repository_def, now=instant)
+    found = [one for one in everything if one.asset != table.name]
     with postgres.transaction("platform_health", is_dry_run=dry) as connection:
         staged_from_frame(connection, "staged_health", table=table, frame=frame_of(found, instant))
         published = publish(connection, table, staged="staged_health", partition="true")

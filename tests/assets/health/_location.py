@@ -41,8 +41,13 @@ def unseen() -> None:
 
 
 SMALL = [kept, whole, unseen, dg.AssetSpec("outside")]
+JOBS = [
+    dg.define_asset_job("compute_kept", ["kept"]),
+    dg.define_asset_job("compute_whole", ["whole"]),
+    dg.define_asset_job("compute_both", ["whole", "unseen"]),
+]
 defs = dg.Definitions(
     [*SMALL, health_assets.platform_health],
-    jobs=[dg.define_asset_job("judge", ["platform_health"], executor_def=dg.in_process_executor)],
+    jobs=[*JOBS, dg.define_asset_job("judge", ["platform_health"], executor_def=dg.in_process_executor)],
     resources={"postgres": PostgresResource()},
 )

@@ -9,12 +9,13 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from seedtest_analytics.assets.health.state import COMMAND, Health, health_of
+from seedtest_analytics.assets.health.state import Health, health_of, smallest_jobs
+from seedtest_analytics.build import build_definitions
 from seedtest_analytics.dagster_private import reconstructable_job
 from seedtest_analytics.reporting.health_page import health_page
-from tests.assets.health._location import BROKEN, SMALL, kept, whole
+from tests.assets.health._location import BROKEN, JOBS, SMALL, kept, whole
 
-DEFINITIONS = dg.Definitions(SMALL)
+DEFINITIONS = dg.Definitions(SMALL, jobs=JOBS)
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def run(instance: dg.DagsterInstance, asset: Any, partition: str | None = None) 
 
 def judged(instance: dg.DagsterInstance, *, days_later: float = 0) -> dict[str, Health]:
     now = dt.datetime.now(dt.UTC) + dt.timedelta(days=days_later)
-    return {one.asset: one for one in health_of(instance, DEFINITIONS.resolve_asset_graph(), now=now)}
+    return {one.asset: one for one in health_of(instance, DEFINITIONS.get_repository_def(), now=now)}
 
 
 def test_what_is_never_computed_fresh_stale_or_warned_about(instance: dg.DagsterInstance) -> None:
@@ -39,12 +40,14 @@ def test_what_is_never_computed_fresh_stale_or_warned_about(instance: dg.Dagster
     assert {name: one.state for name, one in found.items()} == {"kept": "ok", "whole": "never", "unseen": "never"}
     assert (found["kept"].row_count, found["kept"].checks_passed, found["kept"].repair) == (7, 1, None)
     assert (found["kept"].domain, found["kept"].owner) == ("kpis", "team:learning-analytics")
-    assert judged(instance, days_later=3)["kept"].state == "stale"
+    late = judged(instance, days_later=3)["kept"]
+    assert (late.state, late.repair) == ("stale", "seedtest run compute_kept 2026-03-02 2026-03-04")
     assert judged(instance, days_later=1)["kept"].state == "ok"
     run(instance, kept, "2026-03-03")
     warned = judged(instance)["kept"]
     assert (warned.state, warned.failed_checks) == ("warning", {"usable": "too few <answers>"})
-    assert found["whole"].repair == f"{COMMAND} whole"
+    assert found["whole"].repair == "seedtest run compute_whole"
+    assert found["unseen"].repair == "seedtest run compute_both"
 
 
 def test_failed_partitions_and_the_command_that_repairs_them(instance: dg.DagsterInstance) -> None:
@@ -55,13 +58,21 @@ def test_failed_partitions_and_the_command_that_repairs_them(instance: dg.Dagste
     run(instance, whole)
     found = judged(instance)
     assert (found["kept"].state, list(found["kept"].failed_partitions)) == ("failed", ["2026-03-02", "2026-03-04"])
-    assert found["kept"].repair == f"{COMMAND} kept --partition-range 2026-03-02...2026-03-04"
-    assert (found["whole"].state, found["whole"].repair) == ("failed", f"{COMMAND} whole")
+    assert found["kept"].repair == "seedtest run compute_kept 2026-03-02 2026-03-04"
+    assert (found["whole"].state, found["whole"].repair) == ("failed", "seedtest run compute_whole")
     BROKEN.clear()
     for partition in ("2026-03-02", "2026-03-04"):
         run(instance, kept, partition)
     run(instance, whole)
     assert {one.state for one in judged(instance).values()} == {"ok", "never"}
+
+
+def test_a_job_repairs_every_asset_of_the_platform() -> None:
+    definitions = build_definitions()
+    jobs = smallest_jobs(definitions.get_repository_def())
+    assert jobs.keys() >= definitions.resolve_asset_graph().materializable_asset_keys
+    assert jobs[dg.AssetKey("survival_risk")] == "fit_survival_churn"
+    assert jobs[dg.AssetKey(["weekly_kpi", "P"])] == "refresh_goal_probability"
 
 
 def test_the_page_shows_the_worst_first_and_escapes_what_it_shows() -> None:
@@ -74,7 +85,7 @@ def test_the_page_shows_the_worst_first_and_escapes_what_it_shows() -> None:
         "verdicts": {"usable": "<script>alert(1)</script>"},
         "failed_checks": {"usable": "<script>alert(1)</script>"},
         "failed_partitions": ["2026-03-02"],
-        "repair": f"{COMMAND} a",
+        "repair": "seedtest run a",
     }
     page = health_page([{**row, "asset": "fine", "state": "ok"}, {**row, "asset": "broken", "state": "failed"}], "now")
     assert "<script>" not in page
