@@ -44,6 +44,8 @@ from seedtest_analytics.stats.verification.verdict_words import WITHHELD
 Floats = NDArray[np.float64]
 AHEAD, WINDOW, RECENT = 28.0, 14.0, 28.0
 """Days: horizon of P and growth, window of the measurement after it, longest silence of a judged student."""
+FEWEST = 20
+"""Students, of fewer than which nothing is said."""
 SEED = 20_261_129
 
 
@@ -97,11 +99,14 @@ def _print_all(answers: Answers, log: ActivityLog, *, resamples: int, truth: Coh
     parts = {**_abilities(answers, truth), "S": _silence(log)}
     print("| number | row | n | students | error | AUC or correlation |\n|---|---|---|---|---|---|")
     for number, judged in parts.items():
+        n_judged = len(np.unique(judged.student))
+        if n_judged < FEWEST:
+            print(f"| {number} | too few to judge | {len(judged.seen):,} | {n_judged:,} | – | – |", flush=True)
+            continue
         for row, said in judged.said.items():
             error = _interval(judged, (said - judged.seen) ** 2, resamples=resamples)
             rank = _rank_interval(judged, said, resamples=resamples)
-            n_students = len(np.unique(judged.student))
-            print(f"| {number} | {row} | {len(said):,} | {n_students:,} | {error} | {rank} |", flush=True)
+            print(f"| {number} | {row} | {len(said):,} | {n_judged:,} | {error} | {rank} |", flush=True)
     print()
 
 
