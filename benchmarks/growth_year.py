@@ -9,7 +9,10 @@ goals without a day. Rows:
     history         the look-back by the history, and scores approximated around each student's own ability
     earlier fits    the same, with priors of gains from the newest fit of earlier weeks that shares no answer
     true spread     the same, with the cohort's true parameters in place of a fit: what no fit can better
-    … free goals    goals that are independent of the student in place of the cohort's, for the row above them
+    … practising    only students with a score in the last 14 days, for the row above them
+    … free goals    goals that are independent of the student in place of the cohort's, for the same row
+
+Simulated levels go on growing while students are silent. P does not expect that.
 
 Brier scores and slopes have their standard errors, coverage its 95 % interval, all over students.
 """
@@ -99,7 +102,7 @@ def year(arguments: argparse.Namespace) -> Table:
         for week in WEEKS:
             for method in METHODS:
                 fits = [fitted(made, week, method) for made in years]
-                kinds = ("own", "free") if method in ("earlier fits", "true spread") else ("own",)
+                kinds = ("own", "practising", "free") if method in ("earlier fits", "true spread") else ("own",)
                 for goals in kinds:
                     judged = [judge(made, week, *fit, goals=goals) for made, fit in zip(years, fits, strict=True)]
                     table.add_row(f"{n_students:,}", str(week), method, goals, *_scores(judged))
@@ -250,16 +253,18 @@ def weekly_scores(made: Year, week: int, lookback: int, *, around_population: bo
 
 def judge(made: Year, week: int, data: GrowthData, posterior: GrowthPosterior, first: int, *, goals: str) -> Judged:
     """P and interval of every student of the fit beside the truth, HORIZON_WEEKS after the week."""
-    from seedtest_analytics.stats.growth.prediction import predict_blocks
+    from seedtest_analytics.stats.growth.prediction import GROWTH_WEEKS, HALF_WEEK, predict_blocks
 
     student = np.asarray(data.students)
-    goal = (made.goals if goals == "own" else made.free_goals)[student]
+    goal = (made.free_goals if goals == "free" else made.goals)[student]
     # A line has its week's value in mid-week.
     day = week + HORIZON_WEEKS - 0.5
     level = made.lines[student, 0] + made.lines[student, 1] * day
-    (found,) = predict_blocks(posterior, data, goal_week=day - first, goal=goal, n_hyper_draws=1000)
+    as_of = week - first - HALF_WEEK
+    (found,) = predict_blocks(posterior, data, goal_week=day - first, goal=goal, as_of_week=as_of, n_hyper_draws=1000)
     is_inside = (found.projected_lower <= level) & (level <= found.projected_upper)
-    return Judged(found.P, level >= goal, is_inside=is_inside)
+    kept = (data.last_week + GROWTH_WEEKS >= as_of) | (goals != "practising")
+    return Judged(found.P[kept], (level >= goal)[kept], is_inside=is_inside[kept])
 
 
 def _scores(judged: list[Judged]) -> list[str]:

@@ -250,8 +250,9 @@ def _verdict(document: ReportDocument, key: str) -> str | None:
 
 def _goal_method(document: ReportDocument) -> str | None:
     answers = document.kpi_count("theta_n_answers")
-    method = plain_words.GOAL_METHODS.get(document.kpi_text("P_method") or "")
-    if document.kpi_text("P_assumption"):
+    method_name = document.kpi_text("P_method") or ""
+    method = plain_words.GOAL_METHODS.get(method_name)
+    if method_name == "normal" and document.kpi_text("P_assumption"):
         method = plain_words.GOAL_PROJECTED
     if method is None:
         return None

@@ -32,12 +32,12 @@ def growth(document: ReportDocument) -> Html | None:
 def _goal_sentence(fit: BayesianGrowth, p: float) -> str:
     if fit.horizon_date is None:
         said = say(
-            "At this student's own pace the goal is reached with a probability of {percent}.",
+            "If practice continues at this student's own pace, the goal is reached with a probability of {percent}.",
             percent=wording.percent(p),
         )
     else:
         said = say(
-            "At this student's own pace the goal is reached by {day} with a probability of {percent}.",
+            "If practice continues at this student's own pace, the goal is reached by {day} with a probability of {percent}.",
             day=wording.day(fit.horizon_date, year=True),
             percent=wording.percent(p),
         )

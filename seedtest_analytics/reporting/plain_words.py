@@ -41,11 +41,14 @@ ENOUGH: Mapping[str, str] = {
 """What it takes for each KPI to have a number."""
 GOAL_METHODS: Mapping[str, str] = {
     "normal": marked("Compares the goal with today's ability {answers}; further growth is not assumed."),
-    "bayesian": marked("From the growth model, which projects this student's own pace to the goal date."),
+    "bayesian": marked(
+        "From the growth model, which projects this student's own pace to the goal date, if practice continues."
+    ),
 }
 GOAL_PROJECTED = marked(
     "Projects today's ability {answers} to the goal date at this student's own pace, if practice continues."
 )
+"""For `normal` where the ability is projected."""
 RISK_METHODS: Mapping[str, str] = {
     "heuristic": marked("A rule of thumb from silence, gaps and sessions, not a calibrated probability."),
     "cox": marked("From a survival model of when students come back."),

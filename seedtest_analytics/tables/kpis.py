@@ -235,7 +235,7 @@ _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         "assets.kpis.goal.stage_goal_probability",
         ("P", *PREDICTED_BY, "stats.kpi.goal.normal_goal_probability"),
         ("P_projected sigma", *PREDICTED_BY, "stats.ability.goals.goal_path"),
-        ("P_assumption", "stats.ability.goals.goal_path"),
+        ("P_assumption", "stats.ability.goals.goal_path", "sql/kpis/P.sql:insert_bayesian"),
         ("theta ability_estimate theta_n_answers theta_se theta_method", *SCORED_BY),
         ("theta_answered_at", "assets.psychometrics.ability.rows.level_rows"),
         ("P_target P_target_source", "assets.growth.bayesian.goals.load_goals", "sql/kpis/P.sql:rest"),

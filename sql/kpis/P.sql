@@ -3,7 +3,7 @@
 -- Grain:  student of the population. Inputs: population, student_goal, mirt_ability, ability_state,
 --         ability_hyperparameters, growth_brms_meta, growth_prediction.
 -- Params: as_of, week_start, default_target; oldest (first week whose fit may be used); fit_week, run_id and note of the
---         fit; as_of_date (the first day whose data is not visible); reason and reason_passed (why a student gets the
+--         fit; assumption of its projections; as_of_date (the first day whose data is not visible); reason and reason_passed (why a student gets the
 --         approximation); configured_date (horizon without a goal's date), last_date (latest horizon), use_states, timezone.
 -- Scale:  abilities and targets are on the platform's linked scale (logits), predictions in the fit's score_unit.
 
@@ -37,6 +37,7 @@ SELECT
     jsonb_strip_nulls(jsonb_build_object(
         'P', g.p, 'P_lower', g.p_lower, 'P_upper', g.p_upper, 'sigma', g.sigma, 'P_method', 'bayesian',
         'P_target', g.target_level, 'P_target_source', g.target_source, 'P_projected', g.projected,
+        'P_assumption', CAST(:assumption AS text),
         'P_score_unit', f.model_spec ->> 'score_unit', 'P_horizon_date', g.horizon_date,
         'P_horizon_source', g.horizon_source, 'P_n_weeks', g.n_weeks, 'P_fit_run_id', g.run_id,
         'P_fit_week', g.week_start, 'P_fit_note', CAST(:note AS text),

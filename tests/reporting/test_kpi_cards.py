@@ -42,7 +42,13 @@ def test_cards_state_evidence_interval_and_method() -> None:
 
 def test_the_goal_says_what_it_assumes_and_how_old_its_evidence_is() -> None:
     normal = {"P": 0.4, "P_method": "normal", "theta_n_answers": 12}
+    bayesian = {"P_method": "bayesian", "P_assumption": "practice continues"}
     for kpis, said, age in (
+        (
+            bayesian,
+            "From the growth model, which projects this student's own pace to the goal date, if practice",
+            False,
+        ),
         ({}, "further growth is not assumed", False),
         ({"P_assumption": "practice continues"}, "if practice continues", False),
         ({"theta_answered_at": (WEEK - dt.timedelta(days=30)).isoformat()}, "further growth is not assumed", True),

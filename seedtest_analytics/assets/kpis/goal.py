@@ -23,6 +23,7 @@ from seedtest_analytics.settings import GrowthSettings
 from seedtest_analytics.stats.ability.goals import goal_path
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.ability.smoothing import LevelWeeks
+from seedtest_analytics.stats.growth.prediction import ASSUMPTION as PROJECTION_ASSUMPTION
 from seedtest_analytics.stats.kpi.goal import normal_goal_probability
 
 SQL = "kpis/P.sql"
@@ -58,7 +59,8 @@ def stage_goal_probability(run: WeekRun) -> None:
         fit, reason = choose_fit(connection, week, settings=run.settings.growth)
         if fit is not None:
             parameters = {"fit_week": fit.week_start, "run_id": fit.run_id, "as_of_date": as_of_date(week)}
-            n = connection.execute(statement(SQL, "insert_bayesian"), {**parameters, "note": fit.note}).rowcount
+            said = {"note": fit.note, "assumption": PROJECTION_ASSUMPTION}
+            n = connection.execute(statement(SQL, "insert_bayesian"), {**parameters, **said}).rowcount
             run.log.info(f"week of {week.key}: updated P and sigma for {n:,} users from growth fit {fit.run_id}")
             if fit.note:
                 run.warn(fit.note)

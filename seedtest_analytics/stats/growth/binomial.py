@@ -26,7 +26,13 @@ from seedtest_analytics.stats.growth.mixture import (
 )
 from seedtest_analytics.stats.growth.mode import Mode, find_mode
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, Thresholds
-from seedtest_analytics.stats.growth.prediction import RESULT_COLUMNS, StudentPredictions, check_fit, spread_goals
+from seedtest_analytics.stats.growth.prediction import (
+    RESULT_COLUMNS,
+    StudentPredictions,
+    check_fit,
+    spread_goals,
+    weeks_without_growth,
+)
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 from seedtest_analytics.stats.growth.quadrature import integrate_everyone, integrate_student
 
@@ -123,6 +129,7 @@ def predict_counts(
     *,
     goal_week: ArrayLike,
     goal: ArrayLike,
+    as_of_week: float | None = None,
     level: float = 0.95,
     n_hyper_draws: int | None = None,
 ) -> StudentPredictions:
@@ -135,15 +142,18 @@ def predict_counts(
         data: what was fitted.
         goal_week: one for all or shape (J,), counted from the origin of the data.
         goal: share of right answers to reach, strictly between 0 and 1, one for all or shape (J,).
+        as_of_week: as `predict_blocks` has it.
         level: probability inside the credible intervals.
         n_hyper_draws: posterior draws to average over.
 
     Raises:
         UnusablePosteriorError: the fit's diagnostics fall short.
-        ValueError: posterior and data do not match, or goals are out of range.
+        ValueError: posterior and data do not match, goals are out of range, or the as-of week is before the newest
+            scored week.
     """
     check_fit(posterior, data, family="binomial", level=level)
     goal_weeks, goals = spread_goals(goal_week, goal, data=data)
+    silent = weeks_without_growth(goal_weeks, last_week=data.last_week, data=data, as_of_week=as_of_week)
     if ((goals <= 0) | (goals >= 1)).any():
         raise ValueError("a goal of the binomial family is a share of right answers, strictly between 0 and 1")
     size = HYPER_DRAWS_TIMES_STUDENTS // data.n_students
@@ -159,6 +169,7 @@ def predict_counts(
         data.right,
         population,
         goal_weeks,
+        silent,
         logit_goals,
         quantiles,
         normal_quantile(quantiles),
@@ -221,8 +232,8 @@ def _line_moments(out, draw, week, line):  # type: ignore[no-untyped-def]  # noq
 
 
 @njit(nogil=True, parallel=True, cache=True)
-def _predict_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    starts, week, answered, right, population, goal_weeks, logit_goals, quantiles, normal_quantiles
+def _predict_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
+    starts, week, answered, right, population, goal_weeks, silent_weeks, logit_goals, quantiles, normal_quantiles
 ):
     n_students = starts.shape[0] - 1
     n_draws = population.shape[0]
@@ -241,6 +252,7 @@ def _predict_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         row = result[i]
         row[0], row[1] = mixture_moments(lines[0], lines[1])
         row[2], row[3] = mixture_moments(lines[2], lines[3])
+        lines[4] -= silent_weeks[i] * row[2]
         row[4], row[5] = _share_moments(lines[4], lines[5])
         centre, spread = mixture_moments(lines[4], lines[5])
         inverse_sds = 1.0 / lines[5]

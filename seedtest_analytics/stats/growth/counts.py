@@ -48,6 +48,11 @@ class CountData:
         """Students in the fit."""
         return len(self.students)
 
+    @property
+    def last_week(self) -> np.ndarray:
+        """Last week of each student, shape (J,)."""
+        return np.asarray(self.week[self.starts[1:] - 1])
+
 
 def count_data(student: ArrayLike, week: ArrayLike, *, answered: ArrayLike, right: ArrayLike) -> CountData:
     """Check and sort long arrays of weekly counts.

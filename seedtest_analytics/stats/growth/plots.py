@@ -10,7 +10,7 @@ from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.diagnostics import chains_of
 from seedtest_analytics.stats.growth.mixture import mixture_moments, mixture_quantile, normal_quantile
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, weighted_quantile
-from seedtest_analytics.stats.growth.prediction import conditional_lines
+from seedtest_analytics.stats.growth.prediction import conditional_lines, weeks_without_growth
 
 INNER_LEVEL, OUTER_LEVEL = 0.5, 0.95
 CHECK_DRAWS, CHECK_STUDENTS = 60, 2000
@@ -183,13 +183,21 @@ def _weekly_moments(score: np.ndarray, weight: np.ndarray, *, position: np.ndarr
 
 
 def student_fans(
-    posterior: GrowthPosterior, data: GrowthData, *, students: ArrayLike, weeks: ArrayLike, n_hyper_draws: int = 400
+    posterior: GrowthPosterior,
+    data: GrowthData,
+    *,
+    students: ArrayLike,
+    weeks: ArrayLike,
+    as_of_week: float | None = None,
+    n_hyper_draws: int = 400,
 ) -> list[Fan]:
     """Lines of a few students (rows of `data.students`) over `weeks`, past and future, with exact mixture quantiles.
 
+    They rest in silence as predictions do; `as_of_week` is that of `predict_blocks`.
+
     Raises:
-        ValueError: for students that are not rows of the data, weeks that are not finite, or draws that are not whole and
-            above 0.
+        ValueError: for students that are not rows of the data, weeks that are not finite, an as-of week before the newest
+            scored week, or draws that are not whole and above 0.
     """
     rows = numbers(students, "student", low=0, high=data.n_students - 1)
     refuse(rows % 1 != 0, "a student that is not a row of the data", need="give positions")
@@ -200,10 +208,13 @@ def student_fans(
     fans = []
     for student in rows.astype(int).tolist():
         mean, covariance = conditional_lines(theta, data, student=student)
+        last = data.last_week[student]
+        silent = weeks_without_growth(weeks, last_week=last, data=data, as_of_week=as_of_week)
+        not_gained = silent * mean[:, 1].mean()
         table = np.empty((len(weeks), 5))
         for row, week in enumerate(weeks):
             x = np.array([1.0, week])
-            means, sds = mean @ x, np.sqrt(np.einsum("i,kij,j->k", x, covariance, x))
+            means, sds = mean @ x - not_gained[row], np.sqrt(np.einsum("i,kij,j->k", x, covariance, x))
             centre, spread = mixture_moments(means, sds)
             table[row, 0] = centre
             for column, (probability, z) in enumerate(zip(probabilities, normal, strict=True), start=1):

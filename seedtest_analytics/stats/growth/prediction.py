@@ -7,6 +7,10 @@ Given the population, a student's line is Gaussian in closed form. So every resu
 posterior draws: expectations average conditional expectations, quantiles are the mixture's, and no random number is
 drawn.
 
+Silence is not a change. A student who has no score for longer than `GROWTH_WEEKS` grows no more until the as-of week:
+mu_i loses the student's mean gain of those weeks and keeps its spread, so its interval widens with time. From the
+as-of week on practice continues (`ASSUMPTION`).
+
 Three quantities that are easily confused:
     P(mu >= goal)           event "level": has the student's underlying level reached the goal?
     P(y >= goal)            event "score": will a weekly score, with its noise, reach it?
@@ -25,6 +29,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import ArrayLike
 
+from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.checks import count, number, one_of
 from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.growth.counts import CountData
@@ -41,6 +46,12 @@ from seedtest_analytics.stats.growth.posterior import Family, GrowthPosterior
 
 Event = Literal["level", "score"]
 
+GROWTH_WEEKS = Hyperparameters.growth_days / 7
+"""A line grows this long after the last scored week, as a level of `stats.ability` does after the last answer."""
+ASSUMPTION = "practice continues, and the student keeps the pace of the weekly scores"
+"""What a projection from the as-of week on takes for granted."""
+# A score belongs to the middle of its week.
+HALF_WEEK = 0.5
 BLOCK_STUDENTS = 65_536
 CHUNK_STUDENTS = 256
 # P varies less over draws of the population in a large cohort, so fewer draws give P to 0.002.
@@ -105,6 +116,7 @@ def predict_blocks(
     *,
     goal_week: ArrayLike,
     goal: ArrayLike,
+    as_of_week: float | None = None,
     event: Event = "level",
     level: float = 0.95,
     n_hyper_draws: int | None = None,
@@ -117,6 +129,7 @@ def predict_blocks(
         data: what was fitted.
         goal_week: week at which the goal is due, one for all or shape (J,), counted from the origin of the data.
         goal: score to reach, one for all or shape (J,).
+        as_of_week: week from which practice continues. None is the end of the newest scored week.
         event: which probability is P.
         level: probability inside the credible intervals.
         n_hyper_draws: posterior draws to average over; None takes as many as P needs for an error of 0.002.
@@ -124,13 +137,15 @@ def predict_blocks(
 
     Raises:
         UnusablePosteriorError: the fit's diagnostics fall short.
-        ValueError: posterior and data do not match, goals are out of range or of another shape, the event is unknown, the
-            level is not a probability, or a number of draws or students is not whole and above 0.
+        ValueError: posterior and data do not match, goals are out of range or of another shape, the as-of week is before
+            the newest scored week, the event is unknown, the level is not a probability, or a number of draws or students
+            is not whole and above 0.
     """
     one_of(event, "event", choices=("level", "score"))
     count(block_students, "block_students", low=1)
     check_fit(posterior, data, family="gaussian", level=level)
     goal_weeks, goals = spread_goals(goal_week, goal, data=data)
+    silent = weeks_without_growth(goal_weeks, last_week=data.last_week, data=data, as_of_week=as_of_week)
     theta = posterior.hyper_draws(n_hyper_draws or hyper_draws_needed(data.n_students))
     population = _population_draws(theta, data)
     quantiles = np.array([(1 - level) / 2, (1 + level) / 2])
@@ -141,6 +156,7 @@ def predict_blocks(
             data.statistics[block],
             order,
             goal_weeks[block],
+            silent[block],
             goals[block],
             population,
             np.array(data.reference),
@@ -202,6 +218,21 @@ def spread_goals(
             f"({name_rows(far)}); count goal weeks from the same origin as the scores' weeks"
         )
     return goal_weeks, goals
+
+
+def weeks_without_growth(
+    weeks: np.ndarray, *, last_week: np.ndarray, data: GrowthData | CountData, as_of_week: float | None
+) -> np.ndarray:
+    """How many weeks before each of `weeks` count for no growth: those of silence, up to the as-of week.
+
+    `last_week` is the last scored week of the student or students; `as_of_week` is that of `predict_blocks`.
+    """
+    newest = float(data.weeks[-1])
+    if as_of_week is None:
+        as_of = newest + HALF_WEEK
+    else:
+        as_of = number(as_of_week, "as_of_week", low=newest - HALF_WEEK, high=newest + MAX_HORIZON_WEEKS)
+    return np.asarray(np.maximum(np.minimum(weeks, as_of) - (last_week + GROWTH_WEEKS), 0.0))
 
 
 def _for_each_student(name: str, values: ArrayLike, *, shape: tuple[int]) -> np.ndarray:
@@ -269,8 +300,8 @@ def _line_coefficients(population, reference, A00, A01, A11, week, out):  # type
 
 
 @njit(nogil=True, parallel=True, cache=True)
-def _predict(  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    statistics, order, goal_weeks, goals, population, reference, quantiles, normal_quantiles, is_score
+def _predict(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
+    statistics, order, goal_weeks, silent_weeks, goals, population, reference, quantiles, normal_quantiles, is_score
 ):
     """Results, shape (J, 11), for students visited in `order`, which groups equal designs and weeks."""
     n_students = statistics.shape[0]
@@ -300,8 +331,9 @@ def _predict(  # type: ignore[no-untyped-def]  # noqa: PLR0917
             row = result[i]
             row[0], row[1] = mixture_moments(means, sds[0])
             row[2], row[3] = mixture_moments(other, sds[1])
+            not_gained = silent_weeks[i] * row[2]
             for k in range(n_draws):
-                means[k] += week * other[k]
+                means[k] += week * other[k] - not_gained
             row[4], row[5] = mixture_moments(means, sds[2])
             for side in range(2):
                 start = row[4] + row[5] * normal_quantiles[side]

@@ -103,6 +103,7 @@ def test_a_stan_fit_is_stored_in_the_contracts_shapes_and_feeds_p(database: Engi
         assert keys["P_lower"] <= keys["P"] <= keys["P_upper"]
         assert row["p_lower"] <= row["p"] <= row["p_upper"]
         assert (keys["P_method"], keys["P_fit_run_id"]) == ("bayesian", meta["run_id"])
+        assert keys["P_assumption"].startswith("practice continues")
     easy, hard, other = (stored[user] for user in truth.users[:3])
     assert easy["P"] > 0.999
     assert hard["P"] < 0.001
@@ -425,6 +426,7 @@ def test_goals_are_combined_by_priority_and_the_nearest_day_counts(database: Eng
     assert goals.horizon_date[5] == as_of + 7 * MAX_HORIZON_WEEKS
     # A week's score stands for its middle: the day after week 0 is week 0.5.
     assert goals.week[0] == pytest.approx(13 - 0.5)
+    assert goals.as_of_week == pytest.approx(8 - 0.5)
 
 
 def test_the_furthest_horizon_is_that_of_goals_and_is_predicted(database: Engine) -> None:
@@ -435,6 +437,28 @@ def test_the_furthest_horizon_is_that_of_goals_and_is_predicted(database: Engine
     fit(database, LAPLACE.overridden_by({"goal_horizon_weeks": MAX_HORIZON_WEEKS}))
     days = rows_of(database, "SELECT DISTINCT horizon_date FROM growth_prediction")
     assert days == [{"horizon_date": week_of().as_of.date() + dt.timedelta(weeks=MAX_HORIZON_WEEKS)}]
+
+
+def test_a_silent_student_stays_until_the_week_and_grows_from_there(database: Engine) -> None:
+    """Silent from week 3 on, as of the end of week 7; growth goes on for two weeks, and for the four weeks ahead."""
+    truth = store_cohort(database)
+    silent, other = truth.users[2], truth.users[3]
+    execute(
+        database,
+        "DELETE FROM attempt_log WHERE user_id = :user AND completed_at >= '2026-01-26' AND completed_at < '2026-03-02'",
+        {"user": silent},
+    )
+    fit(database)
+    rows = {row["user_id"]: row for row in rows_of(database, "SELECT * FROM growth_prediction")}
+    last = "SELECT user_id, (max(completed_at)::date - CAST(:first AS date)) / 7 AS week FROM attempt GROUP BY user_id"
+    weeks = {row["user_id"]: row["week"] for row in rows_of(database, last, first=FIRST_MONDAY)}
+    assert weeks[silent] <= 2
+    assert weeks[other] >= 6
+    expected = {silent: weeks[silent] + 2.0 + 4.0, other: 7.5 + 4.0}
+    for user, week in expected.items():
+        row = rows[user]
+        assert row["projected"] == pytest.approx(row["intercept_mean"] + week * row["slope_mean"])
+    assert rows[silent]["sigma"] > rows[other]["sigma"]
 
 
 def test_the_score_of_a_week_has_the_pull_of_the_prior_taken_out(database: Engine) -> None:

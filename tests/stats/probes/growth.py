@@ -145,6 +145,7 @@ PROBES = {
         "data": counts,
         "goal_week": np.full(STUDENTS, 10.0),
         "goal": np.full(STUDENTS, 0.6),
+        "as_of_week": 8.0,
         "level": 0.9,
         "n_hyper_draws": 20,
     },
@@ -169,6 +170,7 @@ PROBES = {
         "data": data,
         "goal_week": np.full(STUDENTS, 10.0),
         "goal": np.full(STUDENTS, 0.6),
+        "as_of_week": 8.0,
         "event": "score",
         "level": 0.9,
         "n_hyper_draws": 20,
@@ -204,6 +206,7 @@ PROBES = {
         "data": data,
         "students": np.array([0, 3]),
         "weeks": np.arange(3.0),
+        "as_of_week": 8.0,
         "n_hyper_draws": 20,
     },
     "growth.plots.probability_histogram": {"probability": RNG.random(N), "n_bins": 4},
@@ -235,7 +238,7 @@ CHECKED_BY_CALLER = [
     ),
     (
         "growth.prediction",
-        "check_fit check_level spread_goals relative_covariance conditional_lines",
+        "check_fit check_level spread_goals weeks_without_growth relative_covariance conditional_lines",
         "growth.prediction.predict_blocks growth.binomial.predict_counts growth.plots.student_fans",
     ),
     (

@@ -19,7 +19,7 @@ from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.stats.growth.binomial import predict_counts
 from seedtest_analytics.stats.growth.counts import CountData
-from seedtest_analytics.stats.growth.prediction import StudentPredictions, predict_blocks
+from seedtest_analytics.stats.growth.prediction import HALF_WEEK, StudentPredictions, predict_blocks
 
 SQL = "growth/goals.sql"
 # Two years. A straight line says nothing about a date further ahead.
@@ -39,10 +39,12 @@ class StudentGoals:
 
 @dataclass(frozen=True)
 class Goals(StudentGoals):
-    """Goals in the order of a fit; ``target`` is a score, and ``week`` counts from the fit's first Monday."""
+    """Goals in the order of a fit; ``target`` is a score, and ``week`` counts from the fit's first Monday as ``as_of_week``
+    does."""
 
     target: np.ndarray
     week: np.ndarray
+    as_of_week: float
 
 
 def as_of_date(week: Week) -> dt.date:
@@ -68,10 +70,15 @@ def load_goals(
     goals = student_goals(
         connection, week, users=scores.users[students], default_target=default_target, horizon_weeks=horizon_weeks
     )
-    # The score of a week belongs to the middle of that week.
-    weeks = (goals.horizon_date - np.datetime64(scores.first_monday, "D")).astype(float) / 7 - 0.5
+    weeks = week_numbers(goals.horizon_date, scores.first_monday)
     target = goals.level if scores.source == "theta" else expected_share(scores, goals.level)
-    return Goals(**vars(goals), target=target, week=weeks)
+    as_of = float(week_numbers(np.datetime64(as_of_date(week), "D"), scores.first_monday))
+    return Goals(**vars(goals), target=target, week=weeks, as_of_week=as_of)
+
+
+def week_numbers(days: np.ndarray | np.datetime64, first_monday: dt.date) -> np.ndarray:
+    """Weeks of the starts of days: the score of a week belongs to the middle of that week."""
+    return np.asarray((days - np.datetime64(first_monday, "D")).astype(float) / 7 - HALF_WEEK)
 
 
 def student_goals(
@@ -107,9 +114,12 @@ def predictions(
     n_answers = np.bincount(scores.student, scores.answered, minlength=len(scores.users)).astype(np.int64)
     if isinstance(fit.data, CountData):
         inside = np.clip(goals.target, SHARE_MARGIN, 1 - SHARE_MARGIN)
-        blocks = iter([predict_counts(fit.posterior, fit.data, goal_week=goals.week, goal=inside)])
+        found = predict_counts(fit.posterior, fit.data, goal_week=goals.week, goal=inside, as_of_week=goals.as_of_week)
+        blocks = iter([found])
     else:
-        blocks = predict_blocks(fit.posterior, fit.data, goal_week=goals.week, goal=goals.target)
+        blocks = predict_blocks(
+            fit.posterior, fit.data, goal_week=goals.week, goal=goals.target, as_of_week=goals.as_of_week
+        )
     start = 0
     for block in blocks:
         rows = slice(start, start + len(block.students))

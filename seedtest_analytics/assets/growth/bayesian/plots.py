@@ -147,9 +147,8 @@ def _fans(posterior: GrowthPosterior, data: GrowthData, *, scores: WeeklyScores,
     last = float(max(data.last_week[chosen].max(), goals.week[chosen].max()))
     weeks = np.linspace(float(data.weeks[0]), last, 40)
     figure, axes = _panels(len(chosen), columns=3, height=1.6)
-    for number, (panel, fan) in enumerate(
-        zip(axes, student_fans(posterior, data, students=list(chosen), weeks=weeks), strict=True), 1
-    ):
+    fans = student_fans(posterior, data, students=list(chosen), weeks=weeks, as_of_week=goals.as_of_week)
+    for number, (panel, fan) in enumerate(zip(axes, fans, strict=True), 1):
         row = chosen[number - 1]
         own = scores.student == data.students[row]
         panel.fill_between(fan.weeks, fan.outer_lower, fan.outer_upper, color=BAND)
