@@ -166,7 +166,7 @@ _ITEM_HEADINGS = (
 def _item_sentence(codes: Sequence[str]) -> str:
     counts = Counter(codes)
     findings = sum(counts[code] for code in item_verdicts.FINDINGS)
-    works = counts[item_verdicts.OK]
+    works = counts[item_verdicts.OK] + counts[item_verdicts.OK_NOW]
     return say(
         "The class met {questions} in four weeks: {works} work as they should, {findings} need a look, and {unknown} cannot "
         "be judged yet.",

@@ -128,6 +128,7 @@ class Item(Part):
     difficulty: Number = None
     flag: str | None = None
     has_moved: bool = False
+    is_drift_judged: bool = True
     differs_by_group: bool = False
 
 

@@ -14,7 +14,7 @@ FIT_MARGIN, FIT_ERRORS = 0.3, 3.0
 """Infit is far from 1 if it is so by 0.3 and by three of its standard errors."""
 MIN_CLASS_ANSWERS, FAR_Z = 10, 3.0
 """A class answers a question differently if the right answers are this many standard errors from what was expected."""
-OK, UNKNOWN = "works", "unknown"
+OK, OK_NOW, UNKNOWN = "works", "works_now", "unknown"
 _BY_FLAG = {
     "negative_discrimination": "wrong_key",
     "discrimination_at_limit": "at_limit",
@@ -36,20 +36,24 @@ VERDICTS: Mapping[str, str] = {
     "extreme": marked("Far too easy or far too hard to tell anything."),
     "all_alike": marked("All students have answered it alike so far, so nothing can be said."),
     UNKNOWN: marked("Too few answers to judge it."),
+    OK_NOW: marked("It works as it should. Too few answers to see a change over time."),
     OK: marked("It works as it should."),
 }
 """The most pressing first."""
-FINDINGS = tuple(code for code in VERDICTS if code not in (OK, UNKNOWN, "all_alike"))
+FINDINGS = tuple(code for code in VERDICTS if code not in (OK, OK_NOW, UNKNOWN, "all_alike"))
 
 
 def verdict(item: Item) -> str:
-    """The code of the most pressing finding about a question; 'works' without one, 'unknown' without enough answers."""
+    """The code of the most pressing finding about a question; 'works' without one, 'works_now' if drift could not be judged,
+    'unknown' without enough answers."""
     found = set(_findings(item))
     for code in VERDICTS:
         if code in found:
             return code
     is_known = item.difficulty is not None and item.n_fit >= MIN_FIT_ANSWERS
-    return OK if is_known else UNKNOWN
+    if not is_known:
+        return UNKNOWN
+    return OK if item.is_drift_judged else OK_NOW
 
 
 def _findings(item: Item) -> list[str]:

@@ -372,6 +372,7 @@ SELECT
     b.b AS difficulty,
     n.flag,
     COALESCE(d.drift_verdict = 'moved', false) AS has_moved,
+    COALESCE(d.drift_verdict IN ('moved', 'no_drift'), false) AS is_drift_judged,
     x.item_id IS NOT NULL AS differs_by_group
 FROM met AS m
 INNER JOIN fit AS f ON f.item_id = m.item_id

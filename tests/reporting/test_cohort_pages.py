@@ -175,6 +175,8 @@ def test_a_small_class_of_an_organisation_has_its_name_alone() -> None:
     [
         ({}, "works"),
         ({"n_fit": 49}, "unknown"),
+        ({"is_drift_judged": False}, "works_now"),
+        ({"is_drift_judged": False, "n_fit": 49}, "unknown"),
         ({"difficulty": None}, "unknown"),
         ({"flag": "negative_discrimination", "has_moved": True}, "wrong_key"),
         ({"flag": "discrimination_at_limit"}, "at_limit"),
