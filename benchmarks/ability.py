@@ -230,7 +230,7 @@ def speed(n_students: int, *, is_fitted: bool = True, with_next: bool = True) ->
         correct=random.integers(0, 2, n, dtype=np.int8),
     )
     del item
-    h = replace(Hyperparameters(), level_walk=0.005)
+    h = replace(Hyperparameters(), level_walk=0.005, form_variance=0.02)
     head = answers.take(slice(0, 1000))
     smooth(gather_evidence(head, h), [84.0], topic_weeks=False)
     learn_next(run_filter(head, h))
