@@ -40,6 +40,8 @@ _STEP = 1e-4
 """Of the forward difference; its error moves the maximum by less than a thousandth of a prior SD."""
 _EDGE_LOG = 6.0
 """Log-variances this far from the centre of the prior are at the edge of the search."""
+_LARGEST_VARIANCE = 4.0
+"""So are variances of (2 logits)²: answers that follow a pattern would give abilities that nobody has."""
 
 _VARIANCES = (
     "level_variance",
@@ -173,13 +175,13 @@ class _Space:
         centre = np.log([getattr(usual, name) for name in variances])
         least = {"slope_variance": _SLOPE_VARIANCE_START, "form_variance": _FORM_VARIANCE_START}
         values = [max(getattr(start, name), least.get(name, 1e-12)) for name in variances]
-        logs = np.clip(np.log(values), centre - _EDGE_LOG + 1.0, centre + _EDGE_LOG - 1.0)
+        logs = np.clip(np.log(values), centre - _EDGE_LOG + 1.0, _upper(centre) - 1.0)
         scaled = np.array([getattr(start, name) for name in effects]) / sd
         return cls(start, variances, effects=effects, effect_sd=np.array(sd), centre=centre, start=np.r_[logs, scaled])
 
     @property
     def bounds(self) -> list[tuple[float, float]]:
-        logs = [(centre - _EDGE_LOG, centre + _EDGE_LOG) for centre in self.centre]
+        logs = list(zip(self.centre - _EDGE_LOG, _upper(self.centre), strict=True))
         return logs + [(-10.0, 10.0)] * len(self.effects)
 
     def at(self, x: Floats) -> Hyperparameters:
@@ -196,8 +198,12 @@ class _Space:
 
     def at_edge(self, x: Floats) -> tuple[str, ...]:
         """Names of variances at the upper edge; the lower one means that there is nothing to see."""
-        is_high = x[: len(self.variances)] > self.centre + _EDGE_LOG - 0.05
+        is_high = x[: len(self.variances)] > _upper(self.centre) - 0.05
         return tuple(name for name, high in zip(self.variances, is_high, strict=True) if high)
+
+
+def _upper(centre: Floats) -> Floats:
+    return np.minimum(centre + _EDGE_LOG, np.log(_LARGEST_VARIANCE))
 
 
 def _thinned(answers: Answers, max_answers: int) -> Answers:

@@ -9,9 +9,10 @@ import pytest
 
 from seedtest_analytics.stats.ability.data import Answers
 from seedtest_analytics.stats.ability.errors import AbilityDataError
-from seedtest_analytics.stats.ability.filtering import run_filter
+from seedtest_analytics.stats.ability.filtering import gather_evidence, run_filter
 from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
+from seedtest_analytics.stats.ability.smoothing import smooth
 from tests.stats.ability._simulation import simulate
 
 TRUTH = Hyperparameters(
@@ -118,3 +119,19 @@ def test_the_fit_is_the_same_with_any_number_of_threads() -> None:
     one, four = (fit_hyperparameters(answers, max_passes=70, threads=n) for n in (1, 4))
     assert one.hyperparameters == four.hyperparameters
     assert one.n_passes == four.n_passes > 30
+
+
+def test_answers_that_follow_a_pattern_give_no_abilities_that_nobody_has() -> None:
+    """60 students in 40 weeks: all alike in every third week, else every third answer is wrong."""
+    week, student, answer = (code.ravel() for code in np.indices((40, 60, 10)))
+    answers = Answers.of(
+        student,
+        (student * 7 + week * 11 + answer) % 300,
+        topic=answer % 3,
+        day=7.0 * week + student / 24 + answer / 1440,
+        correct=((student + week * answer) % 3 > 0).astype(int),
+    )
+    fit = fit_hyperparameters(answers)
+    assert fit.verdict.warnings
+    topics = smooth(gather_evidence(answers, fit.hyperparameters), [280.0]).topics
+    assert np.abs(topics.ability).max() < 12
