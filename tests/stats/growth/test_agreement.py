@@ -91,7 +91,10 @@ class TestAgainstBrms:
         data, brms = reference
         theirs = pd.DataFrame(brms["students"]).set_index("student_id").loc[list(data.students)]
         ours = predict_students(request.getfixturevalue(backend), data, goal_week=15, goal=0.7)
-        assert np.abs(ours.P - theirs["p_mu15_gt_0.7"]).max() < 0.02
+        # brms projects the line itself, which is ours where the student was not silent at the end.
+        practises = data.last_week >= data.weeks[-1] - 1
+        assert practises.mean() > 0.5
+        assert np.abs(ours.P - theirs["p_mu15_gt_0.7"])[practises].max() < 0.02
         for mean, sd, name in (
             (ours.intercept_mean, ours.intercept_sd, "intercept"),
             (ours.slope_mean, ours.slope_sd, "slope"),
@@ -99,7 +102,7 @@ class TestAgainstBrms:
         ):
             # Half of brms's 8,000 draws taken as effective; 600 comparisons, so four errors.
             z = (mean - theirs[f"{name}_mean"]) / (theirs[f"{name}_sd"] / np.sqrt(4000))
-            assert np.abs(z).max() < 4, name
+            assert np.abs(z)[practises | (name != "mu15")].max() < 4, name
             np.testing.assert_allclose(sd, theirs[f"{name}_sd"], rtol=0.05)
 
 
