@@ -27,9 +27,8 @@ PATH = "/metrics"
 STATES = ("ok", "warning", "stale", "failed", "never")
 _LOOKED_AT = 1_000
 """Unfinished runs that are counted at most."""
-
-
 _KEPT_SECONDS = 60.0
+"""So long a look at the health of all assets serves."""
 
 
 class AssetHealth:
