@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from seedtest_analytics import interruption
 from seedtest_analytics.database.address import DatabaseError
@@ -142,7 +142,7 @@ class _Settings:
         _watch.note(driver, _Use(self._engine, current_work()))
         if driver.autocommit:  # there is no transaction whose settings these could be
             return
-        with _invalidating(connection, driver), contextlib.closing(driver.cursor()) as cursor:
+        with _raised_by_sqlalchemy(connection, driver), contextlib.closing(driver.cursor()) as cursor:
             if self._known is None:
                 self._known = self._known_to(cursor)
             pairs = {**self._known, "application_name": current_work().application_name}
@@ -168,14 +168,19 @@ class _Settings:
 
 
 @contextlib.contextmanager
-def _invalidating(connection: Connection, driver: psycopg.Connection[Any]) -> Iterator[None]:
-    """Tell SQLAlchemy of a lost session. It sees the errors of its own statements only, and would go on to use this one."""
+def _raised_by_sqlalchemy(connection: Connection, driver: psycopg.Connection[Any]) -> Iterator[None]:
+    """Raise an error of the driver as SQLAlchemy raises those of its own statements, and tell it of a lost session.
+
+    It would go on to use the session, and callers expect no errors but SQLAlchemy's when a transaction begins.
+    """
     try:
         yield
     except psycopg.Error as error:
-        if driver.closed:
+        if is_lost := driver.closed:
             connection.invalidate(error)
-        raise
+        raise DBAPIError.instance(
+            None, None, error, psycopg.Error, connection_invalidated=is_lost, dialect=connection.dialect
+        ) from error
 
 
 def _milliseconds(seconds: float) -> str:
@@ -300,7 +305,7 @@ def explained(error: Exception, engine: Engine | None = None) -> DatabaseError |
             f"the database schema does not match this release ({_first_line(cause)}); run `seedtest migrate`",
             may_pass=False,
         )
-    if isinstance(error, OperationalError):
+    if isinstance(cause, psycopg.OperationalError):
         return DatabaseError(
             f"{what} cannot go on without PostgreSQL ({_first_line(cause or error)}): check that the server runs and has room "
             "(`seedtest doctor`), and start it again"
@@ -313,7 +318,7 @@ def explaining() -> Iterator[None]:
     """Raise errors of the server as :func:`explained` states them."""
     try:
         yield
-    except DBAPIError as error:
+    except (DBAPIError, psycopg.Error) as error:
         raise explained(error) or error from None
 
 

@@ -3,16 +3,17 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from seedtest_analytics.database import sessions
 from seedtest_analytics.database.address import DatabaseError
-from seedtest_analytics.database.engine import engine_for
-from seedtest_analytics.database.sessions import blockers, explained, lock_held, locked_transaction
+from seedtest_analytics.database.engine import connected_engine, engine_for
+from seedtest_analytics.database.sessions import blockers, explained, explaining, lock_held, locked_transaction
 from seedtest_analytics.database.work import working_on
 from tests._database import database, rows_of, shared_database
 from tests._waits import wait_until
@@ -255,10 +256,32 @@ def test_a_session_that_is_lost_between_two_transactions_is_not_used_again(
         pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
         connection.rollback()
         rows_of(database, "SELECT pg_terminate_backend(:pid, 60000)", pid=pid)
-        with pytest.raises(psycopg.OperationalError) as lost:
+        with pytest.raises(OperationalError) as lost:
             connection.execute(text("SELECT 1"))
+    assert lost.value.connection_invalidated
     assert explained(lost.value) is not None
     assert "Exception during reset" not in caplog.text
     with engine.connect() as connection:
         assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() != pid
     engine.dispose()
+
+
+def test_a_server_that_dies_before_the_first_transaction_refuses_the_database(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies while it is asked which settings it knows."""
+    known_to = sessions._Settings._known_to
+
+    def dying(self: Any, cursor: psycopg.Cursor[Any]) -> dict[str, str]:
+        rows_of(database, "SELECT pg_terminate_backend(:pid, 60000)", pid=cursor.connection.info.backend_pid)
+        return known_to(self, cursor)
+
+    monkeypatch.setattr(sessions._Settings, "_known_to", dying)
+    with pytest.raises(DatabaseError, match=r"refuses: .*terminat"):
+        connected_engine(database.url)
+
+
+def test_an_error_of_the_driver_is_explained_like_one_of_sqlalchemy() -> None:
+    """COPY goes to the driver itself."""
+    with pytest.raises(DatabaseError, match="cannot go on without PostgreSQL"), explaining():
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
