@@ -2,14 +2,15 @@
 
 Belief before an answer of student s to item i of topic k, with all parts Gaussian:
 
-    student     (θ, δ, e) ~ N, level, slope and form, L = θ + e, and u_k | L ~ N(α_k + β_k L, w_k), independent of other
-                topics given L
+    student     (θ, δ, e) ~ N, level, slope and form, and u_k | θ, e ~ N(α_k + β_k θ + γ_k e, w_k), independent of other
+                topics given θ and e
     item        M ~ N, the mean difficulty of the topic, and b_i | M ~ N(α_i + β_i M, w_i)
-    answer      η = a_i (L + u_k - b_i) + repetition · log(1 + earlier answers to the item), P(right | η) = logistic(η)
+    answer      η = a_i (θ + e + u_k - b_i) + repetition · log(1 + earlier answers to the item), P(right | η) = logistic(η)
 
 The answer replaces the belief about η by the Gaussian with the mean and variance of the exact posterior (assumed-density
-filtering). θ, δ, e, u_k, b_i and M follow by their covariances with η. Parts that are independent of η given θ or M, which
-are the other topics and items, need no work. The form e fades within days: it is what sets one week apart from the next.
+filtering). θ, δ, e, u_k, b_i and M follow by their covariances with η. Parts that are independent of η given θ and e or M,
+which are the other topics and items, need no work. The form e fades within days: it is what sets one week apart from the
+next. Topics know level and form apart. Given their sum alone they would forget the level as fast as the form fades.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from typing import Any
 import numpy as np
 
 from seedtest_analytics.stats.compiled import njit
+from seedtest_analytics.stats.irt.kernels import FASTMATH
 
-THETA, SLOPE, P11, P12, P22, LAST_DAY, R_SUM, A_SUM, W_SUM, ANSWERED, FORM, P13, P23, P33 = range(14)
-"""Columns of a student; ``Pjk`` are the covariances of level, slope and form. The sums compose the changes of (α, β, w) of its
-topics; see ``_advance_student``."""
-N_STUDENT = 14
-ALPHA, BETA, RESIDUAL, R_SEEN, A_SEEN, W_SEEN, PAIR_DAY, COUNT = range(8)
-"""Columns of a student's topic. ``*_SEEN`` are the student's sums when the topic was last up to date."""
-N_PAIR = 8
+THETA, SLOPE, P11, P12, P22, LAST_DAY, ANSWERED, FORM, P13, P23, P33 = range(11)
+R11, R12, R21, R22, A1, A2, W11, W12, W22 = range(11, 20)
+"""Columns of a student; ``Pjk`` are the covariances of level, slope and form. R (2, 2), A (2,) and W (2, 2) compose the changes
+of (β, γ), α and w of its topics since they were last brought up to date; see ``_advance_student``."""
+N_STUDENT = 20
+ALPHA, BETA, GAMMA, RESIDUAL, PAIR_DAY, COUNT = range(6)
+"""Columns of a student's topic, without the student's R, A and W: with β = (β, γ), the topic has Rᵀ β, α + β·A and w + βᵀ W β."""
+N_PAIR = 6
 ITEM_ALPHA, ITEM_BETA, ITEM_RESIDUAL, ITEM_DAY, ITEM_MOVES = range(5)
 """``ITEM_MOVES`` is 1 where the difficulty may drift, 0 where a calibration holds it."""
 N_ITEM = 5
@@ -53,8 +56,8 @@ TOPIC_MEAN, TOPIC_VARIANCE = range(2)
 ) = range(17)
 """Positions of the hyperparameters."""
 
-_REBASE_BELOW = 1e-3
-"""β of a topic that waited is β · R / R_SEEN; below this R all topics of the student are brought up to date."""
+_REBASE_BELOW = 1e-4
+"""Below this determinant of R, which a topic is divided by, all topics of the student are brought up to date."""
 _NEVER = -1e300
 
 
@@ -71,7 +74,7 @@ _WIDE_ABOVE = 3.0
 """Above this variance 9 points leave an error of more than 0.001."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
 def answer_update(mean, variance, is_right) -> tuple[Any, Any, Any]:
     """P(right), g = d log Z / d mean and h = -d² log Z / d mean² with Z = E P(answer | η), η ~ N(mean, variance).
 
@@ -109,69 +112,93 @@ def answer_update(mean, variance, is_right) -> tuple[Any, Any, Any]:
     return (z if is_right == 1 else 1.0 - z), shift / sd, (1.0 - (second / z - shift * shift)) / variance
 
 
-@njit(cache=True, nogil=True)
-def _bring_up_to_date(pair, student) -> None:
-    """Apply to one topic the moves of the level since the topic was last seen."""
-    scale = student[R_SUM] / pair[R_SEEN]
-    beta = pair[BETA]
-    weight = beta / pair[R_SEEN]
-    pair[ALPHA] += weight * (student[A_SUM] - pair[A_SEEN])
-    pair[RESIDUAL] += weight * weight * (student[W_SUM] - pair[W_SEEN])
-    pair[BETA] = beta * scale
-    pair[R_SEEN], pair[A_SEEN], pair[W_SEEN] = student[R_SUM], student[A_SUM], student[W_SUM]
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def _topic_of(pair, student) -> tuple[Any, Any, Any, Any]:
+    """α, β, γ and w of a topic now."""
+    b, c = pair[BETA], pair[GAMMA]
+    return (
+        pair[ALPHA] + b * student[A1] + c * student[A2],
+        b * student[R11] + c * student[R21],
+        b * student[R12] + c * student[R22],
+        pair[RESIDUAL] + b * b * student[W11] + 2.0 * b * c * student[W12] + c * c * student[W22],
+    )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def _keep_topic(pair, student, alpha, beta, gamma, residual) -> None:
+    """Store what a topic has now: the inverse of ``_topic_of``."""
+    scale = 1.0 / (student[R11] * student[R22] - student[R12] * student[R21])
+    b = (beta * student[R22] - gamma * student[R21]) * scale
+    c = (gamma * student[R11] - beta * student[R12]) * scale
+    residual -= b * b * student[W11] + 2.0 * b * c * student[W12] + c * c * student[W22]
+    alpha -= b * student[A1] + c * student[A2]
+    pair[ALPHA], pair[BETA], pair[GAMMA], pair[RESIDUAL] = alpha, b, c, residual
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
 def _advance_student(student, day, h) -> None:
-    """Move level and slope to ``day``; note what the move does to (α, β, w) of every topic.
+    """Move level, slope and form to ``day``; note what the move does to (α, β, γ, w) of every topic.
 
-    With r = cov(L_new, L_old) / var(L_new), regression of u on L_new instead of L_old gives
-    β → r β, α → α + β (m_old - r m_new), w → w + β² (P_old - r² P_new): three sums that compose.
+    With z = (θ, e) and C = cov(z_old, z_new) var(z_new)⁻¹, regression of u on z_new instead of z_old gives
+    β → Cᵀ β, α → α + β·(m_old - C m_new), w → w + βᵀ (P_old - C var(z_new) Cᵀ) β: three sums that compose.
     """
     days = max(day - student[LAST_DAY], 0.0)
     student[LAST_DAY] = max(day, student[LAST_DAY])
     if days == 0.0:
         return
     growth = min(days, h[GROWTH_DAYS])
-    old_mean, old_variance = student[THETA], student[P11]
-    new_theta = old_mean + growth * student[SLOPE]
-    new_mean = new_theta
-    covariance = old_variance + growth * student[P12]
-    new_p11 = covariance + growth * (student[P12] + growth * student[P22]) + h[LEVEL_WALK] * days
-    new_variance = new_p11
+    theta, slope, form = student[THETA], student[SLOPE], student[FORM]
+    p11, p12, p22 = student[P11], student[P12], student[P22]
+    p13, p23, p33 = student[P13], student[P23], student[P33]
+    c11 = p11 + growth * p12
+    n11 = c11 + growth * (p12 + growth * p22) + h[LEVEL_WALK] * days
+    r11, r12, r21, r22 = c11 / n11, 0.0, 0.0, 1.0
+    v11, v12, v22 = p11 - r11 * c11, 0.0, 0.0
+    new_theta, new_form = theta + growth * slope, 0.0
     if h[FORM_VARIANCE] > 0.0:
         kept = math.exp(-days / h[FORM_DAYS])
-        old_mean += student[FORM]
-        old_variance += 2.0 * student[P13] + student[P33]
-        across = student[P13] + growth * student[P23]
-        covariance += across + kept * (student[P13] + student[P33])
-        student[FORM] *= kept
-        student[P13] = kept * across
-        student[P23] *= kept
-        student[P33] = kept * kept * student[P33] + (1.0 - kept * kept) * h[FORM_VARIANCE]
-        new_mean += student[FORM]
-        new_variance += 2.0 * student[P13] + student[P33]
-    r = covariance / new_variance
-    student[A_SUM] += student[R_SUM] * (old_mean - r * new_mean)
-    student[W_SUM] += student[R_SUM] * student[R_SUM] * max(old_variance - r * r * new_variance, 0.0)
-    student[R_SUM] *= r
-    student[THETA] = new_theta
-    student[P11] = new_p11
-    student[P12] += growth * student[P22]
-    student[P22] += h[SLOPE_WALK] * days
+        c21 = p13 + growth * p23
+        c12, c22 = kept * p13, kept * p33
+        n13, n33 = kept * c21, kept * c22 + (1.0 - kept * kept) * h[FORM_VARIANCE]
+        scale = 1.0 / (n11 * n33 - n13 * n13)
+        r11, r12 = (c11 * n33 - c12 * n13) * scale, (c12 * n11 - c11 * n13) * scale
+        r21, r22 = (c21 * n33 - c22 * n13) * scale, (c22 * n11 - c21 * n13) * scale
+        v11 = p11 - r11 * c11 - r12 * c12
+        v12 = p13 - r11 * c21 - r12 * c22
+        v22 = p33 - r21 * c21 - r22 * c22
+        new_form = kept * form
+        student[FORM], student[P13], student[P23], student[P33] = new_form, n13, kept * p23, n33
+    student[THETA], student[P11], student[P12] = new_theta, n11, p12 + growth * p22
+    student[P22] = p22 + h[SLOPE_WALK] * days
+    m1 = theta - r11 * new_theta - r12 * new_form
+    m2 = form - r21 * new_theta - r22 * new_form
+    a, b, c, d = student[R11], student[R12], student[R21], student[R22]
+    student[A1] += a * m1 + b * m2
+    student[A2] += c * m1 + d * m2
+    av1, av2 = a * v11 + b * v12, a * v12 + b * v22
+    student[W11] += av1 * a + av2 * b
+    student[W12] += av1 * c + av2 * d
+    student[W22] += (c * v11 + d * v12) * c + (c * v12 + d * v22) * d
+    student[R11], student[R12] = a * r11 + b * r21, a * r12 + b * r22
+    student[R21], student[R22] = c * r11 + d * r21, c * r12 + d * r22
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
 def _rebase(student, pairs, next_pair, first_pair) -> None:
+    """Bring all topics of the student up to date where R is nearly singular."""
+    if abs(student[R11] * student[R22] - student[R12] * student[R21]) > _REBASE_BELOW:
+        return
     slot = first_pair
     while slot >= 0:
-        _bring_up_to_date(pairs[slot], student)
-        pairs[slot, R_SEEN], pairs[slot, A_SEEN], pairs[slot, W_SEEN] = 1.0, 0.0, 0.0
+        pair = pairs[slot]
+        pair[ALPHA], pair[BETA], pair[GAMMA], pair[RESIDUAL] = _topic_of(pair, student)
         slot = next_pair[slot]
-    student[R_SUM], student[A_SUM], student[W_SUM] = 1.0, 0.0, 0.0
+    for column in range(R11, N_STUDENT):
+        student[column] = 0.0
+    student[R11], student[R22] = 1.0, 1.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
 def _free(slot, pairs, next_pair, first_pair, s) -> None:
     """Take a pair out of the list of its student; the row is that of a new pair again."""
     if first_pair[s] == slot:
@@ -181,22 +208,25 @@ def _free(slot, pairs, next_pair, first_pair, s) -> None:
         while next_pair[before] != slot:
             before = next_pair[before]
         next_pair[before] = next_pair[slot]
-    pairs[slot, ALPHA], pairs[slot, BETA], pairs[slot, PAIR_DAY], pairs[slot, COUNT] = 0.0, 0.0, _NEVER, 0.0
+    for column in range(N_PAIR):
+        pairs[slot, column] = 0.0
+    pairs[slot, PAIR_DAY] = _NEVER
 
 
-@njit(cache=True, nogil=True)
-def _expected(student, pair, item, topic, a, repetition) -> Any:
-    """Mean and variance of η, mean and variance of b, for parts that are up to date."""
-    level, beta = student[THETA] + student[FORM], pair[BETA]
-    level_variance = student[P11] + 2.0 * student[P13] + student[P33]
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def _expected(student, alpha, beta, gamma, residual, item, topic, a, repetition) -> Any:
+    """Mean and variance of η, its covariances with level and form, mean and variance of b."""
+    steep, form_steep = a * (1.0 + beta), a * (1.0 + gamma)
     b = item[ITEM_ALPHA] + item[ITEM_BETA] * topic[TOPIC_MEAN]
     b_variance = item[ITEM_RESIDUAL] + item[ITEM_BETA] * item[ITEM_BETA] * topic[TOPIC_VARIANCE]
-    mean = a * (level + pair[ALPHA] + beta * level - b) + repetition
-    variance = a * a * ((1.0 + beta) * (1.0 + beta) * level_variance + pair[RESIDUAL] + b_variance)
-    return mean, variance, b, b_variance
+    mean = steep * student[THETA] + form_steep * student[FORM] + a * (alpha - b) + repetition
+    theta_cov = steep * student[P11] + form_steep * student[P13]
+    form_cov = steep * student[P13] + form_steep * student[P33]
+    variance = steep * theta_cov + form_steep * form_cov + a * a * (residual + b_variance)
+    return mean, variance, theta_cov, form_cov, b, b_variance
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
 def filter_answers(
     student_code,
     item_code,
@@ -242,15 +272,12 @@ def filter_answers(
             student[LAST_DAY] = day[n]
         else:
             _advance_student(student, day[n], h)
-            if abs(student[R_SUM]) < _REBASE_BELOW:
-                _rebase(student, pairs, next_pair, first_pair[s])
+            _rebase(student, pairs, next_pair, first_pair[s])
         if pair[PAIR_DAY] == _NEVER:
             pair[RESIDUAL] = h[TOPIC_SPREAD]
-            pair[R_SEEN], pair[A_SEEN], pair[W_SEEN] = student[R_SUM], student[A_SUM], student[W_SUM]
             next_pair[slot] = first_pair[s]
             first_pair[s] = slot
         else:
-            _bring_up_to_date(pair, student)
             pair[RESIDUAL] += h[TOPIC_WALK] * max(day[n] - pair[PAIR_DAY], 0.0)
         pair[PAIR_DAY] = max(day[n], pair[PAIR_DAY])
 
@@ -259,10 +286,10 @@ def filter_answers(
         item[ITEM_DAY] = max(day[n], item[ITEM_DAY])
         a = discrimination[i]
         repetition = h[REPETITION] * math.log1p(earlier[n]) if earlier[n] > 0 else 0.0
-        mean, v, b, b_variance = _expected(student, pair, item, topic, a, repetition)
-        p13, p23, p33, beta = student[P13], student[P23], student[P33], pair[BETA]
-        level, level_variance = student[THETA] + student[FORM], student[P11] + 2.0 * p13 + p33
-        u = pair[ALPHA] + beta * level
+        alpha, beta, gamma, residual = _topic_of(pair, student)
+        mean, v, theta_cov, form_cov, b, b_variance = _expected(
+            student, alpha, beta, gamma, residual, item, topic, a, repetition
+        )
         item_beta, topic_variance = item[ITEM_BETA], topic[TOPIC_VARIANCE]
         p, g, curvature = answer_update(mean, v, correct[n])
         product *= max(p if correct[n] == 1 else 1.0 - p, 1e-12)
@@ -274,33 +301,34 @@ def filter_answers(
             logit[n - stored_from] = mean
             variance[n - stored_from] = v
 
-        steep = a * (1.0 + beta)
-        theta_cov, slope_cov, form_cov = steep * (student[P11] + p13), steep * (student[P12] + p23), steep * (p13 + p33)
-        level_cov = theta_cov + form_cov
-        u_cov = a * (beta * (1.0 + beta) * level_variance + pair[RESIDUAL])
-        u_variance = pair[RESIDUAL] + beta * beta * level_variance - u_cov * u_cov * curvature
-        level_u = beta * level_variance - level_cov * u_cov * curvature
-        student[THETA] += theta_cov * g
+        # Given level and form, the answer says of η what is left of its precision by their variance.
+        others = v - a * a * (residual + b_variance)
+        shrink = a * a * residual * curvature / (1.0 - others * curvature)
+        p11, p12, p22 = student[P11], student[P12], student[P22]
+        p13, p23, p33 = student[P13], student[P23], student[P33]
+        slope_cov = a * ((1.0 + beta) * p12 + (1.0 + gamma) * p23)
+        theta, form = student[THETA], student[FORM]
+        u = alpha + beta * theta + gamma * form + (beta * theta_cov + gamma * form_cov + a * residual) * g
+        theta, form = theta + theta_cov * g, form + form_cov * g
+        student[THETA], student[FORM] = theta, form
         student[SLOPE] += slope_cov * g
-        student[FORM] += form_cov * g
-        student[P11] -= theta_cov * theta_cov * curvature
-        student[P12] -= theta_cov * slope_cov * curvature
-        student[P22] -= slope_cov * slope_cov * curvature
-        student[P13] -= theta_cov * form_cov * curvature
-        student[P23] -= slope_cov * form_cov * curvature
-        student[P33] -= form_cov * form_cov * curvature
-        pair[BETA] = level_u / (level_variance - level_cov * level_cov * curvature)
-        pair[RESIDUAL] = max(u_variance - pair[BETA] * level_u, 0.0)
-        pair[ALPHA] = u + u_cov * g - pair[BETA] * (level + level_cov * g)
+        theta_drop, form_drop, slope_drop = theta_cov * curvature, form_cov * curvature, slope_cov * curvature
+        student[P11] = p11 - theta_cov * theta_drop
+        student[P12] = p12 - slope_cov * theta_drop
+        student[P22] = p22 - slope_cov * slope_drop
+        student[P13] = p13 - form_cov * theta_drop
+        student[P23] = p23 - form_cov * slope_drop
+        student[P33] = p33 - form_cov * form_drop
+        beta, gamma = beta - shrink * (1.0 + beta), gamma - shrink * (1.0 + gamma)
+        _keep_topic(pair, student, u - beta * theta - gamma * form, beta, gamma, residual * (1.0 - shrink))
         pair[COUNT] += 1.0
-        # Practice moves θ by a known amount; the regressions of topics on θ follow.
+        # Practice moves θ by a known amount; the regressions of all topics on θ follow.
         student[ANSWERED] += 1.0
         if h[PRACTICE] != 0.0:
             gain = h[PRACTICE] * math.log((1.0 + student[ANSWERED]) / student[ANSWERED])
             student[THETA] += gain
-            pair[ALPHA] -= pair[BETA] * gain
-            student[A_SUM] -= student[R_SUM] * gain
-            pair[A_SEEN] = student[A_SUM]
+            student[A1] -= student[R11] * gain
+            student[A2] -= student[R21] * gain
         if is_freed:
             _free(slot, pairs, next_pair, first_pair, s)
 
@@ -320,7 +348,7 @@ def filter_answers(
     return total + math.log(product)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
 def predict_answers(
     student_code,
     item_code,
@@ -351,7 +379,6 @@ def predict_answers(
             pair[RESIDUAL] = h[TOPIC_SPREAD]
         else:
             pair[:] = pairs[pair_slot[n]]
-            _bring_up_to_date(pair, student)
             pair[RESIDUAL] += h[TOPIC_WALK] * max(day[n] - pair[PAIR_DAY], 0.0)
         i = item_code[n]
         topic = topics[item_topic[i] if item_topic[i] >= 0 else topic_code[n]]
@@ -359,13 +386,16 @@ def predict_answers(
         item = items[i].copy()
         if item[ITEM_DAY] != _NEVER:
             item[ITEM_RESIDUAL] += item[ITEM_MOVES] * h[ITEM_WALK] * max(day[n] - item[ITEM_DAY], 0.0)
-        mean, v, _, _ = _expected(student, pair, item, topic, discrimination[i], repetition)
+        alpha, beta, gamma, residual = _topic_of(pair, student)
+        mean, v, _, _, _, _ = _expected(
+            student, alpha, beta, gamma, residual, item, topic, discrimination[i], repetition
+        )
         logit[n], variance[n] = mean, v
         probability[n] = answer_update(mean, v, 1)[0]
     return probability, logit, variance
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
 def levels_at(students, day, h) -> Any:
     """(n_students,) level and its variance at ``day``, that of the day's form included. Silence leaves the mean and widens the
     variance."""

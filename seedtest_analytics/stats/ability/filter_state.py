@@ -20,7 +20,7 @@ NEVER = -1e300
 class Beliefs:
     """What the filter believes of students, their topics, items and topics.
 
-    ``students`` (n_students, 14), ``pairs`` (n_pairs, 8), ``items`` (n_items, 5) and ``topics`` (n_topics, 2) have the
+    ``students`` (n_students, 20), ``pairs`` (n_pairs, 6), ``items`` (n_items, 5) and ``topics`` (n_topics, 2) have the
     columns that ``filter_kernels`` names.
     """
 
@@ -147,7 +147,9 @@ def _new_item(h: Hyperparameters) -> list[float]:
 
 def _new_student(h: Hyperparameters) -> list[float]:
     level = [h.level_mean, h.slope_mean, h.level_variance, 0.0, h.slope_variance]
-    return [*level, NEVER, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, h.form_variance]
+    form = [0.0, 0.0, 0.0, h.form_variance]
+    unmoved = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    return [*level, NEVER, 0.0, *form, *unmoved]
 
 
 def with_room(state: FilterState, answers: Answers, *, n_pairs: int) -> Beliefs:
@@ -156,7 +158,7 @@ def with_room(state: FilterState, answers: Answers, *, n_pairs: int) -> Beliefs:
     n_students = needed(answers.student, len(state.students))
     n_items = needed(answers.item, len(state.items))
     n_topics = max(needed(answers.topic, len(state.topics)), 1)
-    new_pair = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, NEVER, 0.0]
+    new_pair = [0.0, 0.0, 0.0, 0.0, NEVER, 0.0]
     return Beliefs(
         h,
         students=_extended(state.students, n_students, row=_new_student(h)),

@@ -138,6 +138,14 @@ class PredictiveLikelihood:
         state = empty_state(hyperparameters, self._items)
         return _pass(state, self._answers, slots=self._slots, out=_results(n_predicted=0, n_weighed=0))[1]
 
+    def by_student(self, hyperparameters: Hyperparameters) -> Floats:
+        """(n_students,) each student's part of the sum."""
+        answers, state = self._answers, empty_state(hyperparameters, self._items)
+        probability, *rest = _results(n_predicted=len(answers), n_weighed=0)
+        _pass(state, answers, slots=self._slots, out=(probability, *rest))
+        logs: Floats = np.log(np.where(answers.correct == 1, probability, 1.0 - probability))
+        return np.bincount(answers.student, logs).astype(np.float64)
+
 
 @dataclass(frozen=True, eq=False)
 class _Slots:

@@ -1,6 +1,9 @@
 """Hyperparameters by predictive likelihood, with a verdict.
 
-maximise  Σ_n log P(answer n | answers before n) + log prior
+maximise  Σ_n log P(answer n | answers before n) + log prior,  then  variance = exp(log-variance + SD² / 2)
+
+The second step goes from the likeliest variance to the expected one. SD is the posterior's, from the scores of students: few
+students leave a variance uncertain, and intervals that take the likeliest one as known are too narrow.
 
 The prior is weak and proper: log-variances N(log of the default, 1.5²), effects N(0, 0.3²). It decides where the answers
 say nothing, so that thin data give ordinary values.
@@ -29,6 +32,8 @@ _SLOPE_VARIANCE = 4e-6
 _FORM_VARIANCE = 0.01
 """Centre of the prior: form of 0.1 logits."""
 _FORM_VARIANCE_START = 0.02
+_LEVEL_WALK = 0.001
+"""Centre of the prior: 0.6 logits a year by chance. Form takes what passes, so the walk is what lasts."""
 _SLOPE_VARIANCE_START = 1e-4
 """The search for slopes and form comes from above: the likelihood is flat in the logarithm of a small variance, and a search
 that starts there stays there."""
@@ -135,7 +140,9 @@ def fit_hyperparameters(
         bounds=space.bounds,
         options={"maxiter": max(1, max_passes // (len(x0) + 1)), "ftol": 1e-8, "gtol": 2e-5},
     )
-    best = space.at(found.x)
+    information = _information(likelihood, space, x=found.x, threads=threads)
+    best = space.at(space.expected(found.x, information))
+    passes += 1 + len(x0)
     fit = HyperparameterFit(
         best,
         log_likelihood=likelihood(best) / n,
@@ -146,6 +153,15 @@ def fit_hyperparameters(
         verdict=AbilityVerdict(is_usable=False),
     )
     return replace(fit, verdict=_judge(fit, has_converged=bool(found.status == 0), at_edge=space.at_edge(found.x)))
+
+
+def _information(likelihood: PredictiveLikelihood, space: _Space, *, x: Floats, threads: int | None) -> Floats:
+    """(m, m) what the answers say about the vector at ``x``: the sum of squares of the students' scores."""
+    points = x + np.r_[np.zeros((1, len(x))), _STEP * np.eye(len(x))]
+    here, *ahead = run_lanes(lambda k: likelihood.by_student(space.at(points[k])), len(points), threads=threads)
+    scores = (np.array(ahead) - here) / _STEP
+    scores -= scores.mean(axis=1, keepdims=True)
+    return np.asarray(scores @ scores.T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +177,9 @@ class _Space:
 
     @classmethod
     def of(cls, start: Hyperparameters, *, items: KnownItems | None, with_slope: bool) -> _Space:
-        usual = replace(Hyperparameters(), slope_variance=_SLOPE_VARIANCE, form_variance=_FORM_VARIANCE)
+        usual = replace(
+            Hyperparameters(), slope_variance=_SLOPE_VARIANCE, form_variance=_FORM_VARIANCE, level_walk=_LEVEL_WALK
+        )
         variances: tuple[str, ...] = _VARIANCES
         effects: tuple[str, ...] = _EFFECTS
         sd = [_PRIOR_SD_EFFECT] * len(_EFFECTS)
@@ -195,6 +213,13 @@ class _Space:
     def log_prior(self, x: Floats) -> float:
         n = len(self.variances)
         return float(-0.5 * (((x[:n] - self.centre) / _PRIOR_SD_LOG) ** 2).sum() - 0.5 * (x[n:] ** 2).sum())
+
+    def expected(self, x: Floats, information: Floats) -> Floats:
+        """The vector with log-variances that give the mean of each variance, as if its logarithm were Gaussian."""
+        n = len(self.variances)
+        prior = np.r_[np.full(n, _PRIOR_SD_LOG**-2), np.ones(len(x) - n)]
+        spread = np.diag(np.linalg.inv(information + np.diag(prior)))[:n]
+        return np.concatenate([np.minimum(x[:n] + 0.5 * spread, _upper(self.centre)), x[n:]])
 
     def at_edge(self, x: Floats) -> tuple[str, ...]:
         """Names of variances at the upper edge; the lower one means that there is nothing to see."""

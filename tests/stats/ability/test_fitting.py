@@ -9,8 +9,8 @@ import pytest
 
 from seedtest_analytics.stats.ability.data import Answers
 from seedtest_analytics.stats.ability.errors import AbilityDataError
-from seedtest_analytics.stats.ability.filtering import gather_evidence, run_filter
-from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
+from seedtest_analytics.stats.ability.filtering import PredictiveLikelihood, gather_evidence, run_filter
+from seedtest_analytics.stats.ability.fitting import _Space, fit_hyperparameters
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.ability.smoothing import smooth
 from tests.stats.ability._simulation import simulate
@@ -50,6 +50,34 @@ def test_slopes_that_differ_come_back_also_after_a_fit_that_saw_none(before: flo
     start = None if before is None else replace(Hyperparameters(), slope_variance=before)
     found = fit_hyperparameters(cohort.answers, items=cohort.known_items, start=start).hyperparameters
     assert np.log(found.slope_variance / truth.slope_variance) == pytest.approx(0.0, abs=0.5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [41, 42])
+def test_the_truth_is_as_likely_as_the_estimate(seed: int) -> None:
+    """Form, growth and eight topics together: what the filter leaves out would make the truth unlikely. 800 students."""
+    truth = replace(
+        TRUTH, form_variance=0.1, slope_variance=1e-5, slope_walk=1e-5 / 365, topic_spread=0.4, growth_days=1000
+    )
+    cohort = simulate(truth, seed=seed, n_students=800, weeks=16, n_topics=8)
+    items = cohort.known_items
+    fitted = fit_hyperparameters(cohort.answers, items=items, start=truth).hyperparameters
+    likelihood = PredictiveLikelihood(cohort.answers, items)
+    assert likelihood(truth) - likelihood(fitted) > -6.0
+    for name in ("form_variance", "slope_variance"):
+        assert np.log(getattr(fitted, name) / getattr(truth, name)) == pytest.approx(0.0, abs=0.8), name
+
+
+@pytest.mark.parametrize(("information", "spread"), [(0.0, 1.5**2), (4.0, 1 / (4.0 + 1.5**-2)), (1e9, 0.0)])
+def test_a_variance_is_the_expected_one(information: float, spread: float) -> None:
+    """The mean of a log-normal number; the prior alone has an SD of 1.5, and effects stay."""
+    space = _Space.of(Hyperparameters(), items=None, with_slope=True)
+    x = np.r_[space.centre - 2.0, np.full(len(space.effects), 0.3)]
+    found = space.expected(x, information * np.eye(len(x)))
+    n = len(space.variances)
+    assert found[:n] == pytest.approx(x[:n] + 0.5 * spread, abs=1e-8)
+    assert found[n:] == pytest.approx(x[n:])
+    assert space.expected(np.full(len(x), 9.0), information * np.eye(len(x)))[:n].max() <= np.log(4.0)
 
 
 @pytest.mark.long
