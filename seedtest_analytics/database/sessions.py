@@ -169,10 +169,7 @@ class _Settings:
 
 @contextlib.contextmanager
 def _raised_by_sqlalchemy(connection: Connection, driver: psycopg.Connection[Any]) -> Iterator[None]:
-    """Raise an error of the driver as SQLAlchemy raises those of its own statements, and tell it of a lost session.
-
-    It would go on to use the session, and callers expect no errors but SQLAlchemy's when a transaction begins.
-    """
+    """Raise the driver's error as SQLAlchemy's own, as callers expect, and tell it of a lost session: it would go on to use it."""
     try:
         yield
     except psycopg.Error as error:

@@ -21,7 +21,8 @@ _KPI_ORIGINS = tuple(
     f"{table}.{name}"
     for table, names in {
         "attempt": "user_id session_id item_id topic_ids correct is_answered completed_at recorded_time_ms hints_used",
-        "ability_window": "theta se",
+        "ability_window": "theta se run_id",
+        "mirt_fit_meta": "metrics run_id",
         "ability_state": "user_id change change_se level se slope answered_at",
         "mirt_ability": "theta se n_answers method",
         "growth_prediction": "run_id week_start p p_lower p_upper sigma target_level target_source projected horizon_date "

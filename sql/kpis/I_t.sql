@@ -2,8 +2,11 @@
 -- By ability (mode theta), I_t = Δθ · min(1, n / 30) · (1 − min(0.5, 1.96 · se of θ)); by accuracy, I_t has Δp and the
 -- standard error of p instead. NULL with a reason where a window has no answer.
 -- Δθ is the change of ability over time, which uses all answers (METRICS_ABILITY=dynamic), else the difference of the two
--- windows' abilities, which are shrunk by unequal amounts.
--- Grain:  student of the population. Inputs: population, attempt, ability_window, ability_state.
+-- windows' abilities. An EAP lies nearer to the mean of the population the fewer answers it has, so the difference of two
+-- shows who practised more. Here both windows are taken as if they had the mean error variance v of the two: from an EAP θ with
+-- error s under the prior N(m, S²), the answers alone say N(x, 1 / l) with l = 1 / s² - 1 / S² and x = (θ / s² - m / S²) / l.
+-- Δθ = S² / (S² + v) · (x_recent - x_previous), se² = 2 S² v / (S² + v). Windows with equal errors keep the difference as it is.
+-- Grain:  student of the population. Inputs: population, attempt, ability_window, ability_state, mirt_fit_meta.
 -- Params: week_start, as_of, days_14, days_28 (instants that many local days before as_of), use_theta, use_states.
 -- Scale:  both windows of a week are scored by one run, so Δθ is on one scale, the platform's linked scale.
 CREATE TEMP TABLE staged_kpi ON COMMIT DROP AS
@@ -21,8 +24,34 @@ WITH answers AS (
 -- Only windows that end at exactly this instant. A run for an earlier instant must not read later data, and abilities of an
 -- earlier day must not be combined with today's counts; such a student gets the mode accuracy.
 window_known AS (
-    SELECT user_id, window_name, theta, se FROM ability_window
-    WHERE week_start = :week_start AND window_end_at IN (:as_of, :days_14)
+    SELECT
+        w.user_id,
+        w.window_name,
+        w.se,
+        x.prior_variance,
+        1 / l.precision AS variance,
+        (w.theta / (w.se * w.se) - x.prior_mean / x.prior_variance) / l.precision AS said
+    FROM ability_window AS w
+    INNER JOIN mirt_fit_meta AS f ON f.run_id = w.run_id
+    CROSS JOIN LATERAL (
+        SELECT (f.metrics ->> 'group_mean')::float8 AS prior_mean, ((f.metrics ->> 'group_sd')::float8) ^ 2 AS prior_variance
+    ) AS x
+    -- Answers that say next to nothing leave the error of the prior.
+    CROSS JOIN LATERAL (SELECT GREATEST(1 / (w.se * w.se) - 1 / x.prior_variance, 1e-6) AS precision) AS l
+    WHERE w.week_start = :week_start AND w.window_end_at IN (:as_of, :days_14)
+),
+window_change AS (
+    SELECT
+        r.user_id,
+        r.se AS se_recent,
+        v.shared * (r.said - q.said) AS delta_theta,
+        sqrt(v.shared * (r.variance + q.variance)) AS delta_theta_se
+    FROM window_known AS r
+    INNER JOIN window_known AS q ON q.user_id = r.user_id AND q.window_name = 'previous'
+    CROSS JOIN LATERAL (
+        SELECT r.prior_variance / (r.prior_variance + (r.variance + q.variance) / 2) AS shared
+    ) AS v
+    WHERE r.window_name = 'recent'
 ),
 state_known AS (
     SELECT user_id, change, change_se, se FROM ability_state
@@ -37,16 +66,14 @@ joined AS (
         a.right_previous::float8 / NULLIF(a.n_previous, 0) AS p_previous,
         LEAST(1, COALESCE(a.n_recent, 0) / 30.0)::float8 AS exposure,
         s.user_id IS NOT NULL AS has_state,
-        COALESCE(s.change, r.theta - q.theta) AS delta_theta,
-        COALESCE(s.change_se, sqrt(r.se * r.se + q.se * q.se)) AS delta_theta_se,
-        COALESCE(s.se, r.se) AS se_recent,
-        :use_theta AND COALESCE(a.n_recent, 0) >= 5
-        AND (s.user_id IS NOT NULL OR (r.theta IS NOT NULL AND q.theta IS NOT NULL)) AS is_theta_mode
+        COALESCE(s.change, w.delta_theta) AS delta_theta,
+        COALESCE(s.change_se, w.delta_theta_se) AS delta_theta_se,
+        COALESCE(s.se, w.se_recent) AS se_recent,
+        :use_theta AND COALESCE(a.n_recent, 0) >= 5 AND (s.user_id IS NOT NULL OR w.user_id IS NOT NULL) AS is_theta_mode
     FROM population AS p
     LEFT JOIN answers AS a ON a.user_id = p.user_id
     LEFT JOIN state_known AS s ON s.user_id = p.user_id
-    LEFT JOIN window_known AS r ON r.user_id = p.user_id AND r.window_name = 'recent'
-    LEFT JOIN window_known AS q ON q.user_id = p.user_id AND q.window_name = 'previous'
+    LEFT JOIN window_change AS w ON w.user_id = p.user_id
 ),
 improvement AS (
     SELECT

@@ -119,7 +119,7 @@ def store_windows(
     name: str,
     edges: tuple[dt.datetime, dt.datetime],
 ) -> None:
-    """Rows of ability_window for one week and window."""
+    """Rows of ability_window for one week and window, of a calibration whose population is N(0, 1)."""
     rows: list[dict[str, Any]] = [
         {
             "user": user,
@@ -135,6 +135,14 @@ def store_windows(
     ]
     if rows:
         with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO mirt_fit_meta (run_id, model_spec, metrics, fitted_at, week_start, version, is_usable, "
+                    "data_fingerprint) VALUES ('r', '{}', '{\"group_mean\": 0, \"group_sd\": 1}', :at, :week, 'v', true, "
+                    "md5('r')::uuid) ON CONFLICT DO NOTHING"
+                ),
+                {"at": edges[1], "week": week_start},
+            )
             connection.execute(
                 text(
                     "INSERT INTO ability_window (user_id, week_start, window_name, window_start_at, window_end_at, "

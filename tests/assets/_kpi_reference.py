@@ -52,6 +52,15 @@ def share_right(attempts: list[Attempt]) -> float:
     return sum(a.correct is True for a in attempts) / len(attempts)
 
 
+def equally_shrunk(recent: Ability, previous: Ability) -> tuple[float, float]:
+    """Difference and its SE of two EAPs under N(0, 1), as if both had the mean error variance of the two."""
+    precision = [max(a.se**-2 - 1, 1e-6) for a in (recent, previous)]
+    said = [a.theta * a.se**-2 / p for a, p in zip((recent, previous), precision, strict=True)]
+    mean_variance = sum(1 / p for p in precision) / 2
+    shrunk_to = 1 / (1 + mean_variance)
+    return shrunk_to * (said[0] - said[1]), math.sqrt(2 * shrunk_to * mean_variance)
+
+
 def improvement(
     mine: list[Attempt],
     as_of: dt.datetime,
@@ -65,8 +74,7 @@ def improvement(
     previous = [a for a in within(mine, first, middle) if a.correct is not None]
     keys: dict[str, Any] = {"I_t": None, "I_t_n_recent": len(recent), "I_t_n_previous": len(previous)}
     if recent_ability and previous_ability:
-        keys["delta_theta"] = recent_ability.theta - previous_ability.theta
-        keys["delta_theta_se"] = math.hypot(recent_ability.se, previous_ability.se)
+        keys["delta_theta"], keys["delta_theta_se"] = equally_shrunk(recent_ability, previous_ability)
     if not recent or not previous:
         return keys
     p, before = share_right(recent), share_right(previous)

@@ -104,7 +104,11 @@ def _table_spec(name: str, deps: Sequence[Any], *, code: str) -> TableSpec:
 @dg.multi_asset(
     name="weekly_kpi_of_attempts",
     **declared(
-        _table_spec("I_t", ["attempt", "ability_window", "ability_state"], code="_stage_improvement"),
+        _table_spec(
+            "I_t",
+            ["attempt", "ability_window", "ability_state", dg.AssetDep("mirt_fit_meta", partition_mapping=PAST_WEEKS)],
+            code="_stage_improvement",
+        ),
         _table_spec("E_t", ["attempt"], code="_stage_efficiency"),
         _table_spec("R_t", ["attempt"], code="_stage_recovery"),
         _table_spec("A_t", ["attempt"], code="_stage_engagement"),

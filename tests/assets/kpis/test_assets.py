@@ -211,7 +211,7 @@ def test_theta_mode_needs_five_recent_answers(database: Engine) -> None:
     store_attempts(database, four + five)
     ability = {"kim": Ability(1.0, 0.2), "lee": Ability(1.0, 0.2)}
     store_windows(database, ability, WEEK, "recent", (middle, end))
-    store_windows(database, {user: Ability(0.5, 0.3) for user in ability}, WEEK, "previous", (middle, middle))
+    store_windows(database, {user: Ability(0.5, 0.2) for user in ability}, WEEK, "previous", (middle, middle))
     compute(database, names=("I_t",), use_irt_theta=True)
     found = stored(database)
     assert (found["kim"]["I_t_mode"], found["lee"]["I_t_mode"]) == ("accuracy", "theta")
