@@ -90,7 +90,7 @@ def _verdict(name: str) -> tuple[KpiKey, KpiKey]:
 
 def _code(kpi: str, *codes: str) -> KpiKey:
     """The reason of a missing KPI as a code, which reports put into the reader's language."""
-    return _word(f"{kpi}_reason_code", f"Code of {kpi}_reason.", *codes)
+    return _word(f"{kpi}_reason_code", f"Code of {kpi}_reason.", *codes, "quarantined")
 
 
 _KEYS: dict[str, tuple[KpiKey, ...]] = {

@@ -119,8 +119,8 @@ def _fit(run: WeekRun, answers: Answers | None, *, r: RCaller | None) -> PlacedC
 def _publish(
     run: WeekRun, placed: PlacedCalibration | NoResult, *, run_id: str, answers: Answers | None, dif: DifOfWeek
 ) -> tuple[Published, Published]:
-    history = history_rows(placed, run.week, run_id=run_id)
-    publish_week(run, tables.mirt_item_params_history, rows=history)
+    rows = history_rows(placed, run.week, run_id=run_id)
+    history = publish_week(run, tables.mirt_item_params_history, rows=rows)
     fit = fit_row(
         placed,
         run.week,
@@ -135,7 +135,7 @@ def _publish(
     current = publish_week(
         run, tables.mirt_item_params, rows="staged_current", replace=Replace.NOTHING, update_only_if=_KEEP_NEWER
     )
-    return current, fits
+    return current.with_quarantine_of(history), fits
 
 
 def _parameters_outcome(

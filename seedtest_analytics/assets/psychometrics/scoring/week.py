@@ -165,4 +165,4 @@ def _publish(run: WeekRun, scores: WeekScores, *, is_dynamic: bool) -> tuple[Pub
     topics = publish_week(run, history, rows="state_as_topic_ability" if is_dynamic else scores.topics)
     run.connection.execute(statement(SCALE, "stage_current_topics"), run.parameters)
     current = publish_week(run, tables.student_topic_theta, rows="staged_current_topic", replace=Replace.VERSION)
-    return ability, window, current, topics.staged
+    return ability, window, current.with_quarantine_of(topics), topics.staged

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
+from seedtest_analytics.assets.psychometrics.ability import week as ability_week
 from seedtest_analytics.assets.psychometrics.ability.week import compute_state
 from seedtest_analytics.assets.psychometrics.scoring.week import score_week
 from seedtest_analytics.settings import AbilitySettings, CalibrationSettings, KpiSettings, Settings
@@ -67,6 +68,27 @@ def test_levels_and_topics_cover_the_truth_on_the_calibrations_scale(database: E
     assert len(topics) > 400
     assert share > 0.95 - 4 * np.sqrt(0.95 * 0.05 / len(topics))
     assert {row["run_id"] for row in topics} == {"run-1"}
+
+
+def test_one_level_beyond_the_limits_is_set_aside_and_the_others_are_published(
+    database: Engine, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It once cost the level, and so the page, of every student."""
+    store_cohort(database, cohort)
+    store_calibration(database, week(0), cohort.difficulty)
+    rows_in_limits = ability_week.level_rows
+
+    def with_one_beyond(*args: Any, **named: Any) -> Any:
+        rows = rows_in_limits(*args, **named)
+        return rows.assign(level=rows["level"].mask(rows["user_id"] == rows["user_id"].min(), 12.5))
+
+    monkeypatch.setattr(ability_week, "level_rows", with_one_beyond)
+    _, levels, _ = computed(database, WEEKS - 1)
+    abilities, _, _ = scored(database, WEEKS - 1)
+    assert (levels.published.staged, levels.published.quarantined) == (79, 1)
+    assert abilities.published.staged == 79
+    (row,) = rows_of(database, "SELECT asset, reason, element ->> 'level' AS level FROM row_quarantine")
+    assert row == {"asset": "ability_state", "reason": "level: must be at most 12", "level": "12.5"}
 
 
 def test_without_an_answer_the_level_stays_and_its_error_grows(database: Engine, cohort: Cohort) -> None:
