@@ -204,7 +204,12 @@ def test_the_topics_ability_comes_before_the_overall_one(database: Engine) -> No
     store_attempts(database, [attempt(LAST), attempt(LAST, 13, topic="geometry")])
     store_abilities(database, {"kim": Ability(1.0, 0.25)}, week, instant_of(week + 7 * DAY, ZoneInfo("UTC")))
     topic_ability(database, week, 0.0)
+    topic_at, overall_at = (instant_of(LAST - days * DAY, ZoneInfo("UTC")) for days in (30, 5))
+    execute(database, "UPDATE student_topic_theta_history SET method = 'EAP', answered_at = :at", {"at": topic_at})
+    execute(database, "UPDATE mirt_ability SET method = 'dynamic', answered_at = :at", {"at": overall_at})
     compute(database, LAST, LAST)
+    evidence = {key[1]: (row["theta_method"], row["theta_answered_at"]) for key, row in stored(database).items()}
+    assert evidence == {"algebra": ("EAP", topic_at), "geometry": ("dynamic", overall_at)}
     found = {key[1]: (row["theta_estimate"], row["theta_sd"]) for key, row in stored(database).items()}
     # An ability of exactly 0 is known, not missing (fault 35).
     assert found == {"algebra": (Decimal("0.000"), Decimal("0.200")), "geometry": (Decimal("1.000"), Decimal("0.250"))}

@@ -153,16 +153,20 @@ def test_the_setting_decides_which_ability_is_published(database: Engine, cohort
     store_calibration(database, week(0), cohort.difficulty)
     computed(database, 7)
     scored(database, 7)
-    query = "SELECT user_id, theta, se, method FROM mirt_ability"
+    query = "SELECT user_id, theta, se, method, answered_at FROM mirt_ability"
     dynamic = {row["user_id"]: row for row in rows_of(database, query)}
     found = states(database, 7)
-    assert {user: (row["theta"], row["se"]) for user, row in dynamic.items()} == {
-        user: (row["level"], row["se"]) for user, row in found.items()
+    assert {user: (row["theta"], row["se"], row["answered_at"]) for user, row in dynamic.items()} == {
+        user: (row["level"], row["se"], row["answered_at"]) for user, row in found.items()
     }
     scored(database, 7, STATIC)
     static = {row["user_id"]: row for row in rows_of(database, query)}
     assert {row["method"] for row in static.values()} == {"EAP"}
     assert rows_of(database, "SELECT DISTINCT method FROM student_topic_theta") == [{"method": "EAP"}]
+    newest = rows_of(database, "SELECT user_id, max(completed_at) AS at FROM attempt WHERE answer_no = 1 GROUP BY 1")
+    first_answers = {row["user_id"]: row["at"] for row in newest}
+    assert {user: row["answered_at"] for user, row in static.items()} == {user: first_answers[user] for user in static}
+    assert rows_of(database, "SELECT 1 FROM student_topic_theta WHERE answered_at IS NULL") == []
     shared = sorted(set(static) & set(dynamic))
     assert np.corrcoef([static[u]["theta"] for u in shared], [dynamic[u]["theta"] for u in shared])[0, 1] > 0.9
 
