@@ -37,11 +37,12 @@ FROM staged_row AS s
 WHERE NOT EXISTS (SELECT FROM weekly_kpi AS t WHERE t.user_id = s.user_id AND t.week_start = :week_start);
 
 -- name: withhold
--- Instead of the week's rows in quarantine: no number, with the reason. Params: asset, week_start (text), kpis.
+-- Instead of the rows that this transaction has set aside: no number, with the reason.
+-- Params: asset, week_start (text), kpis.
 INSERT INTO staged_kpi (user_id, kpis)
 SELECT q.element ->> 'user_id', CAST(:kpis AS jsonb)
 FROM row_quarantine AS q
-WHERE q.asset = :asset AND q.element ->> 'week_start' = :week_start;
+WHERE q.asset = :asset AND q.element ->> 'week_start' = :week_start AND q.detected_at = now();
 
 -- name: unknown_keys
 SELECT DISTINCT k.key
