@@ -33,9 +33,8 @@ PARAMETERS_BY = (
 _NEWEST = "assets.psychometrics.scoring.rows.newest_answers"
 ANSWERED_BY = ("assets.psychometrics.ability.rows.level_rows", _NEWEST)
 _TOPIC_ANSWERED_BY = ("assets.psychometrics.ability.rows.topic_rows", _NEWEST)
-"""By METRICS_ABILITY, as the next."""
 SCORED_BY = ("stats.ability.smoothing.smooth", "stats.irt.scoring.score")
-"""By METRICS_ABILITY."""
+"""These three by METRICS_ABILITY."""
 
 
 def _theta(meaning: str) -> Column[Any]:

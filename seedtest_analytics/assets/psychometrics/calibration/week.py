@@ -191,10 +191,9 @@ def _checks(run: WeekRun, placed: PlacedCalibration, *, dif: DifOfWeek) -> list[
     min_anchors = run.settings.calibration.min_anchors
     anchors = f"{placed.n_anchors} anchors have answers, {min_anchors} are needed; {placed.description}"
     lost = [f"{anchor['item_id']}: {anchor['reason']}" for anchor in placed.lost_anchors]
-    excluded = f"tagged anchors left out of the link: {len(lost)}. {'; '.join(lost[:10])}"
+    faults = [f"tagged anchors left out of the link: {len(lost)}. {'; '.join(lost[:10])}"] if lost else []
     if placed.anchors_refused is not None:
-        excluded = f"the anchors are not the scale's any more: {placed.anchors_refused}. {excluded}"
-    are_stable = not lost and placed.anchors_refused is None
+        faults.append(f"the anchors do not define the scale: {placed.anchors_refused}")
     warnings = placed.calibration.verdict.warnings
     return [
         USABLE.judged("; ".join(placed.reasons or warnings) or "converged", is_passed=not placed.reasons),
@@ -205,7 +204,7 @@ def _checks(run: WeekRun, placed: PlacedCalibration, *, dif: DifOfWeek) -> list[
             metadata={"anchors": placed.n_anchors, "needed": min_anchors},
         ),
         ANCHORS_STABLE.judged(
-            placed.description if are_stable else excluded, is_passed=are_stable, metadata={"excluded": len(lost)}
+            ". ".join(faults) or placed.description, is_passed=not faults, metadata={"excluded": len(lost)}
         ),
         dif_check(dif),
     ]
