@@ -37,9 +37,10 @@ WITHOUT_ASSET = frozenset(
         "load_rejects",
         "item_number",
         "connect_cursor",
+        "row_quarantine",
     ]
 )
-"""Tables that the customer or a command fills."""
+"""Tables that the customer, a command or every publication fills."""
 COMPLETING = ("seedtest_analytics.assets.running_week", "complete_rows")
 """It runs the stages of `STAGES`, which no name leads to."""
 STAGES_OF = "seedtest_analytics.assets.kpis.assets"

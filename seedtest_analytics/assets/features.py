@@ -28,7 +28,9 @@ ABILITY_OF_CLOSED_WEEK = dg.TimeWindowPartitionMapping(
 
 The offsets are days: that week contains the sixth day before.
 """
-RECONCILED = Check("reconciled", "Every answered attempt with a topic is in exactly one row.", is_blocking=True)
+RECONCILED = Check(
+    "reconciled", "Every answered attempt with a topic is in exactly one row, here or in quarantine.", is_blocking=True
+)
 
 
 @overrides(FeatureSettings)

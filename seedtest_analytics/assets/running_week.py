@@ -48,10 +48,11 @@ _QUIET.propagate = False
 
 def merge_stages(run: WeekRun, stages: Mapping[str, Stage], *, is_whole: bool) -> dict[str, Published]:
     """Stage KPIs of the students in ``population`` and merge them, each row once; what was published, by name."""
+    kept = {}
     for name, stage in stages.items():
         stage(run)
-        keep_staged(run.connection, name)
-    return merge_kpis(run.connection, list(stages), week_start=run.week.start, is_whole=is_whole)
+        kept[name] = keep_staged(run.connection, name, week_start=run.week.start)
+    return merge_kpis(run.connection, kept, week_start=run.week.start, is_whole=is_whole)
 
 
 def complete_rows(run: WeekRun, computed: Collection[str]) -> None:
@@ -72,13 +73,12 @@ def complete_rows(run: WeekRun, computed: Collection[str]) -> None:
 
 def _complete(run: WeekRun, names: Sequence[str]) -> None:
     """Merge the named KPIs of the students whose rows lack them, each row once."""
-    connection, staged = run.connection, []
+    connection, kept = run.connection, {}
     for name in names:
         parameters = {"week_start": run.week.start, "key": name, "reason_key": f"{name}_reason"}
         if connection.execute(statement(SQL, "incomplete"), parameters).rowcount:
             STAGES[name](run)
-            keep_staged(connection, name)
-            staged.append(name)
+            kept[name] = keep_staged(connection, name, week_start=run.week.start)
         connection.execute(text("DROP TABLE population"))
-    if staged:
-        merge_kpis(connection, staged, week_start=run.week.start, is_whole=False)
+    if kept:
+        merge_kpis(connection, kept, week_start=run.week.start, is_whole=False)

@@ -6,12 +6,13 @@ real change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Connection, Float, Numeric, Table, UniqueConstraint, text
 
+from seedtest_analytics.database.quarantine import RowRule, Violation, joined, keep_good_rows
 from seedtest_analytics.tables import contract_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class Published:
     inserted: int
     updated: int
     deleted: int
+    quarantined: int = 0
+    broken_rules: str = ""
+    """Rules that the rows in quarantine break, in words."""
 
     @property
     def unchanged(self) -> int:
@@ -43,33 +47,13 @@ class Published:
             inserted=self.inserted + other.inserted,
             updated=self.updated + other.updated,
             deleted=self.deleted + other.deleted,
-        )
+        ).with_quarantine_of(self, other)
 
-
-@dataclass(frozen=True)
-class Violation:
-    """A rule of the contract that staged rows break."""
-
-    column: str
-    rule: str
-    rows: int
-
-    def __str__(self) -> str:
-        return f"{self.column}: {self.rule} ({self.rows:,} rows)"
-
-
-class ContractViolation(ValueError):  # noqa: N818 (the name says that rows violate the contract)
-    """Staged rows break the table's contract; nothing was written.
-
-    ``asset`` is the key of the asset where several write the table.
-    """
-
-    def __init__(self, table: str, violations: Sequence[Violation], *, asset: tuple[str, ...] = ()) -> None:
-        self.table, self.asset = table, asset
-        self.violations = tuple(violations)
-        super().__init__(
-            f"{table}: nothing was written, the last good rows stay; " + "; ".join(str(v) for v in violations)
-        )
+    def with_quarantine_of(self, *others: Published) -> Published:
+        """The same with the rows that other publications of its asset set aside."""
+        rules = [published.broken_rules for published in (self, *others) if published.broken_rules]
+        quarantined = self.quarantined + sum(other.quarantined for other in others)
+        return replace(self, quarantined=quarantined, broken_rules="; ".join(rules))
 
 
 def quoted(name: str) -> str:
@@ -95,8 +79,11 @@ def create_staging(connection: Connection, name: str, *, columns: Mapping[str, s
 
 def staged_type(column: Column[Any], connection: Connection) -> str:
     """SQL type of a staged column: that of the table, and float8 for numeric, which frames do not have."""
-    is_decimal = isinstance(column.type, Numeric) and not isinstance(column.type, Float)
-    return "double precision" if is_decimal else column.type.compile(connection.dialect)
+    return "double precision" if _is_decimal(column) else column.type.compile(connection.dialect)
+
+
+def _is_decimal(column: Column[Any]) -> bool:
+    return isinstance(column.type, Numeric) and not isinstance(column.type, Float)
 
 
 def staged_from_frame(connection: Connection, name: str, *, table: Table, frame: pd.DataFrame) -> None:
@@ -130,21 +117,13 @@ def copy_arrow(connection: Connection, name: str, *, rows: pa.Table) -> None:
     cursor.close()
 
 
-def contract_violations(connection: Connection, table: Table, *, staged: str) -> list[Violation]:
-    """Rules of ``table`` that rows of the temporary table ``staged`` break, each with its number of rows.
-
-    Checks required columns, NOT NULL, inclusive ranges, allowed values, finite numbers and uniqueness of the key.
-    """
-    present = _columns_of(connection, staged)
-    rules = [rule for column in table.columns if column.name in present for rule in _rules(column)]
-    found: list[Violation] = []
-    if rules:
-        counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)
-        row = connection.execute(text(f"SELECT {counts} FROM {quoted(staged)}")).one()  # noqa: S608
-        found = [Violation(c, rule, rows=n) for (c, rule, _), n in zip(rules, row, strict=True) if n]
+def _violations_of_all(
+    connection: Connection, table: Table, *, staged: str, present: Collection[str]
+) -> list[Violation]:
+    """What no single row is to blame for: required columns that are absent, and keys that occur more than once."""
     total = connection.execute(text(f"SELECT count(*) FROM {quoted(staged)}")).scalar_one()  # noqa: S608
     absent = [column.name for column in table.columns if column.name not in present and _is_required(column)]
-    found += [Violation(name, "is required and was not given", rows=total) for name in absent if total]
+    found = [Violation(name, "is required and was not given", rows=total) for name in absent if total]
     keys = [key for key in key_columns(table) if key in present]
     if not keys:
         return found
@@ -161,8 +140,7 @@ def _is_required(column: Any) -> bool:
     return not column.nullable and not has_default
 
 
-def _rules(column: Any) -> list[tuple[str, str, str]]:
-    """Column, rule, and the SQL condition of a violation."""
+def _rules(column: Any) -> list[RowRule]:
     name, contract = quoted(column.name), contract_of(column)
     rules = {} if column.nullable else {"must not be NULL": f"{name} IS NULL"}
     if contract.minimum is not None:
@@ -174,7 +152,7 @@ def _rules(column: Any) -> list[tuple[str, str, str]]:
     if contract.allowed is not None:
         values = ", ".join(f"'{value}'" for value in contract.allowed)
         rules[f"must be one of {values}"] = f"{name} NOT IN ({values})"
-    return [(column.name, rule, condition) for rule, condition in rules.items()]
+    return [RowRule(column.name, rule, is_broken) for rule, is_broken in rules.items()]
 
 
 def _columns_of(connection: Connection, staged: str) -> set[str]:
@@ -200,16 +178,23 @@ def publish(
 
     ``partition`` is a SQL condition on the target, aliased ``t``; ``"false"`` deletes nothing (an upsert).
     ``update_only_if`` is an additional condition on ``t`` and ``excluded`` for updates.
-    Raises :class:`ContractViolation` before it writes.
+    A few rows that break the contract go to `row_quarantine` instead; they leave ``staged``.
+    Raises :class:`seedtest_analytics.database.quarantine.ContractViolation` before it writes if the table is to blame.
     """
-    violations = contract_violations(connection, table, staged=staged)
-    if violations:
-        raise ContractViolation(table.name, violations)
     target, source, keys = quoted(table.name), quoted(staged), key_columns(table)
     present = _columns_of(connection, staged)
     columns = [column for column in table.columns if column.name in present]
     same_key = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in keys)
     is_staged = f"EXISTS (SELECT FROM {source} AS s WHERE {same_key})"
+    bad = keep_good_rows(
+        connection,
+        (table.name,),
+        source=source,
+        rules=[rule for column in columns for rule in _rules(column)],
+        others=_violations_of_all(connection, table, staged=staged, present=present),
+        replaced=_is_in_part(table, f"({partition}) OR {is_staged}"),
+        parameters=dict(parameters or {}),
+    )
     delete = f"DELETE FROM {target} AS t WHERE ({partition}) AND NOT {is_staged}"  # noqa: S608 (quoted names)
     deleted = connection.execute(text(delete), dict(parameters or {})).rowcount
     settled = [c.name for c in columns if c.name not in keys and not contract_of(c).is_volatile]
@@ -227,7 +212,25 @@ def publish(
         )
     ).one()
     total = connection.execute(text(f"SELECT count(*) FROM {source}")).scalar_one()  # noqa: S608
-    return Published(table.name, total, inserted=counts[0], updated=counts[1], deleted=deleted)
+    return Published(
+        table.name,
+        total,
+        inserted=counts[0],
+        updated=counts[1],
+        deleted=deleted,
+        quarantined=bad.broken,
+        broken_rules=joined(bad.violations),
+    )
+
+
+def _is_in_part(table: Table, condition: str) -> str:
+    """A condition over `row_quarantine`, aliased ``q``: its row satisfies a condition over ``table``, aliased ``t``.
+
+    Decimals are left out: a value in quarantine may be one that they cannot hold.
+    """
+    decimals = ", ".join(f"'{column.name}'" for column in table.columns if _is_decimal(column))
+    element = f"q.element - CAST(ARRAY[{decimals}] AS text[])"
+    return f"EXISTS (SELECT FROM jsonb_populate_record(NULL::{quoted(table.name)}, {element}) AS t WHERE {condition})"
 
 
 def _row_differs(left: str, right: str, *, columns: Sequence[str]) -> str:

@@ -169,7 +169,7 @@ class _Settings:
 
 @contextlib.contextmanager
 def _raised_by_sqlalchemy(connection: Connection, driver: psycopg.Connection[Any]) -> Iterator[None]:
-    """Raise the driver's error as SQLAlchemy's own, as callers expect, and tell it of a lost session: it would go on to use it."""
+    """Raise the driver's error as SQLAlchemy's own, as callers expect; tell it of a lost session, which it would use again."""
     try:
         yield
     except psycopg.Error as error:

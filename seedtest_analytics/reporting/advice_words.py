@@ -231,9 +231,9 @@ def _high_risk(values: Values) -> str:
 
 def _goal_ahead(values: Values) -> str:
     percent = wording.percent(values["probability"])
-    if values["is_growing"]:
-        return say("The goal is reached with a probability of {percent}.", percent=percent)
-    return say("If nothing changes, the goal is reached with a probability of {percent}.", percent=percent)
+    if values["assumes_practice"]:
+        return say("If practice continues, the goal is reached with a probability of {percent}.", percent=percent)
+    return say("The goal is reached with a probability of {percent}.", percent=percent)
 
 
 def _ability_change(values: Values) -> str:

@@ -82,6 +82,8 @@ def _chance(found: Outlook) -> str:
         total=DOTS,
         n=found.filled,
     )
+    if found.assumes_practice:
+        caption = f"{caption} {say('This is so if practice continues.')}"
     rows = [
         [text(say("Goal reached")), wording.whole(found.filled)],
         [text(say("Not yet")), wording.whole(DOTS - found.filled)],

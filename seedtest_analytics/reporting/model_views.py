@@ -7,6 +7,7 @@ from seedtest_analytics.reporting.document import BayesianGrowth, ReportDocument
 from seedtest_analytics.reporting.html import Html, paragraph, table, text
 from seedtest_analytics.reporting.kpi_cards import risk_word
 from seedtest_analytics.reporting.language import SOURCE_LANGUAGE, current, say, say_n
+from seedtest_analytics.reporting.outlook import assumes_practice
 from seedtest_analytics.reporting.stored_sentences import stored_text
 from seedtest_analytics.reporting.summary import Z_95
 
@@ -25,12 +26,14 @@ def growth(document: ReportDocument) -> Html | None:
         return Html(detail) if detail else None
     title = say("Goal probability {percent}", percent=wording.percent(fit.P))
     bar = charts.gauge(fit.P, title, limits=fit.limits)
-    sentence = paragraph(text(_goal_sentence(fit, fit.P), 400), "finding")
+    sentence = paragraph(text(_goal_sentence(fit, fit.P, assumes=assumes_practice(document)), 400), "finding")
     return Html(f'{sentence}<div class="big-gauge">{bar}</div>{_growth_detail(fit)}')
 
 
-def _goal_sentence(fit: BayesianGrowth, p: float) -> str:
-    if fit.horizon_date is None:
+def _goal_sentence(fit: BayesianGrowth, p: float, *, assumes: bool) -> str:
+    if not assumes:
+        said = say("The goal is reached with a probability of {percent}.", percent=wording.percent(p))
+    elif fit.horizon_date is None:
         said = say(
             "If practice continues at this student's own pace, the goal is reached with a probability of {percent}.",
             percent=wording.percent(p),

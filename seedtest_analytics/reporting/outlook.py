@@ -10,6 +10,7 @@ from typing import Literal
 from seedtest_analytics.reporting.document import BayesianGrowth, ReportDocument
 from seedtest_analytics.reporting.levels import newest_ability
 from seedtest_analytics.reporting.summary import Z_95
+from seedtest_analytics.stats.verification.verdict_words import BASE_RATE
 
 DOTS = 50
 Verdict = Literal["reached", "near", "ahead", "on_the_way", "open", "out_of_reach"]
@@ -28,6 +29,7 @@ class Outlook:
     date: dt.date | None
     is_share: bool
     is_own_goal: bool
+    assumes_practice: bool
     n_weeks: int | None = None
     """Weeks of the growth fit whose line the projection follows."""
 
@@ -56,14 +58,23 @@ class PaceNeeded:
     verdict: Verdict
 
 
+def assumes_practice(document: ReportDocument) -> bool:
+    """Whether P projects the student's own growth, so that its sentences say "if practice continues".
+
+    An ability of today grows by nothing, and the share of all (by its verdict) is about no student.
+    """
+    is_projected = document.kpi_text("P_method") == "bayesian" or document.kpi_text("P_assumption") is not None
+    return is_projected and document.kpi_text("P_verdict") != BASE_RATE
+
+
 def outlook(document: ReportDocument) -> Outlook | None:
     """The outlook behind P of the week; None without P or a target."""
     p, fit = document.kpi("P"), document.bayesian_growth
     if p is None:
         return None
-    is_own = document.kpi_text("P_target_source") == "interest_goal"
+    is_own, assumes = document.kpi_text("P_target_source") == "interest_goal", assumes_practice(document)
     if document.kpi_text("P_method") == "bayesian" and fit is not None and fit.target is not None:
-        return _of_fit(p, fit, is_own=is_own)
+        return _of_fit(p, fit, is_own=is_own, assumes=assumes)
     target, expected = document.kpi("P_target"), document.kpi("P_projected")
     if target is None:
         return None
@@ -75,10 +86,11 @@ def outlook(document: ReportDocument) -> Outlook | None:
         date=_date(document.kpi_text("P_horizon_date")),
         is_share=False,
         is_own_goal=is_own,
+        assumes_practice=assumes,
     )
 
 
-def _of_fit(p: float, fit: BayesianGrowth, *, is_own: bool) -> Outlook:
+def _of_fit(p: float, fit: BayesianGrowth, *, is_own: bool, assumes: bool) -> Outlook:
     assert fit.target is not None
     return Outlook(
         p,
@@ -88,6 +100,7 @@ def _of_fit(p: float, fit: BayesianGrowth, *, is_own: bool) -> Outlook:
         date=fit.horizon_date,
         is_share=fit.is_share,
         is_own_goal=is_own,
+        assumes_practice=assumes,
         n_weeks=fit.n_weeks,
     )
 

@@ -28,6 +28,7 @@ KPI_REASONS: Mapping[str, str] = {
     "not_met_again": marked("No question that went wrong came up again in the last 28 days."),
     "no_attempts_28d": marked("There is no attempt in the last 28 days."),
     "no_ability": marked("No ability is known yet."),
+    "quarantined": marked("The computed number is outside its limits, so it is withheld."),
 }
 """The codes of `weekly_kpi.kpis.*_reason_code`."""
 ENOUGH: Mapping[str, str] = {

@@ -13,6 +13,7 @@ from typing import Any
 from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.reporting.kpi_cards import HIGH_RISK, delta_interval
 from seedtest_analytics.reporting.levels import LOW_ABILITY, match, newest_ability, topic_levels
+from seedtest_analytics.reporting.outlook import assumes_practice
 from seedtest_analytics.reporting.summary import known_days, tally, topic_summaries, week_tally, weekly_tallies
 from seedtest_analytics.reporting.topic_rules import (
     HALF,
@@ -196,8 +197,8 @@ def _goal(document: ReportDocument) -> Iterator[Recommendation]:
     is_likely = upper is not None and upper >= UNLIKELY_UPPER
     is_default = document.kpi_text("P_target_source") == "default"
     if probability is not None and probability < UNLIKELY and not is_likely and not is_default:
-        is_growing = document.kpi_text("P_method") == "bayesian"
-        yield Recommendation("goal_ahead", "note", {"probability": probability, "is_growing": is_growing})
+        values = {"probability": probability, "assumes_practice": assumes_practice(document)}
+        yield Recommendation("goal_ahead", "note", values)
 
 
 def _change(document: ReportDocument) -> Iterator[Recommendation]:

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Column, Date, Index, Integer, Numeric, Table, Text
 
 from seedtest_analytics.tables.declare import Instant, column, computed_by, computed_column, metadata, student_column
+from seedtest_analytics.tables.psychometrics import SCORED_BY
 
 _TIMES = ("attempt.recorded_time_ms", "attempt.is_answered")
 _FIRST_TOPIC = ("attempt.topic_id", "attempt.topic_ids")
@@ -79,6 +80,19 @@ features_topic_daily = Table(
     ),
     _count_once("correct_once", "Of these, right.", "attempt.correct", "attempt.is_answered", *_FIRST_TOPIC),
     _count_once("hints_once", "Attempts with a hint whose first topic this is.", "attempt.hint_used", *_FIRST_TOPIC),
+    column(
+        "theta_method",
+        Text,
+        comment="Estimator of theta_estimate: EAP of the look-back, or dynamic (ability over time, from all answers).",
+        allowed=("EAP", "MAP", "WLE", "dynamic"),
+        derived_from=("student_topic_theta.theta", "student_topic_theta.method", "mirt_ability.method"),
+    ),
+    column(
+        "theta_answered_at",
+        Instant,
+        comment="The newest answer behind theta_estimate: the age of the evidence.",
+        derived_from=("student_topic_theta.theta", "student_topic_theta.answered_at", "mirt_ability.answered_at"),
+    ),
     Index("ix_features_topic_daily_topic_date", "topic_id", "date"),
     Index("ix_features_topic_daily_user_date", "user_id", "date"),
     Index("ix_features_topic_daily_date", "date"),
@@ -87,5 +101,5 @@ features_topic_daily = Table(
 computed_by(
     features_topic_daily,
     "sql/features/features_topic_daily.sql",
-    ("theta_estimate theta_sd theta_mean", "stats.irt.scoring.score", "sql/features/features_topic_daily.sql"),
+    ("theta_estimate theta_sd theta_mean", *SCORED_BY, "sql/features/features_topic_daily.sql"),
 )

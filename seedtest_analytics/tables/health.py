@@ -1,8 +1,9 @@
-"""The health of the platform's own assets."""
+"""The health of the platform's own assets, and the rows that they could not publish."""
 
-from sqlalchemy import BigInteger, Integer, Table, Text
+from sqlalchemy import BigInteger, Index, Integer, Table, Text
 
 from seedtest_analytics.tables.declare import (
+    JSONB,
     Instant,
     array_column,
     column,
@@ -40,3 +41,23 @@ platform_health = Table(
     comment="State of each asset as Dagster's storage has it; one row for each asset.",
 )
 computed_by(platform_health, "assets.health.state.health_of")
+
+row_quarantine = Table(
+    "row_quarantine",
+    metadata,
+    column("id", BigInteger, comment="Key.", primary_key=True, autoincrement=True),
+    column("asset", Text, comment="Table of the row, or asset such as weekly_kpi/P.", nullable=False),
+    column("reason", Text, comment="The columns and the rules that the row breaks.", nullable=False),
+    column(
+        "element",
+        JSONB,
+        comment="The row as computed; numbers that are not finite are text.",
+        pii="pseudonymous",
+        nullable=False,
+    ),
+    computed_column("detected_at", "When the row was set aside."),
+    Index("ix_row_quarantine_asset", "asset"),
+    comment="Computed rows that break the contract of their table, with the reason. The other rows are published. The next "
+    "computation of the same part replaces them.",
+)
+computed_by(row_quarantine, "database.quarantine.keep_good_rows")

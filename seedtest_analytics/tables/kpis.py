@@ -15,7 +15,7 @@ from seedtest_analytics.tables.declare import (
     student_column,
 )
 from seedtest_analytics.tables.growth import PREDICTED_BY
-from seedtest_analytics.tables.psychometrics import SCORED_BY
+from seedtest_analytics.tables.psychometrics import ANSWERED_BY, SCORED_BY
 
 _KPI_ORIGINS = tuple(
     f"{table}.{name}"
@@ -23,8 +23,8 @@ _KPI_ORIGINS = tuple(
         "attempt": "user_id session_id item_id topic_ids correct is_answered completed_at recorded_time_ms hints_used",
         "ability_window": "theta se run_id",
         "mirt_fit_meta": "metrics run_id",
-        "ability_state": "user_id change change_se level se slope answered_at",
-        "mirt_ability": "theta se n_answers method",
+        "ability_state": "user_id change change_se level se slope",
+        "mirt_ability": "theta se n_answers answered_at method",
         "growth_prediction": "run_id week_start p p_lower p_upper sigma target_level target_source projected horizon_date "
         "horizon_source n_weeks",
         "growth_brms_meta": "model_spec",
@@ -91,7 +91,7 @@ def _verdict(name: str) -> tuple[KpiKey, KpiKey]:
 
 def _code(kpi: str, *codes: str) -> KpiKey:
     """The reason of a missing KPI as a code, which reports put into the reader's language."""
-    return _word(f"{kpi}_reason_code", f"Code of {kpi}_reason.", *codes)
+    return _word(f"{kpi}_reason_code", f"Code of {kpi}_reason.", *codes, "quarantined")
 
 
 _KEYS: dict[str, tuple[KpiKey, ...]] = {
@@ -238,7 +238,7 @@ _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("P_projected sigma", *PREDICTED_BY, "stats.ability.goals.goal_path"),
         ("P_assumption", "stats.ability.goals.goal_path", "sql/kpis/P.sql:insert_bayesian"),
         ("theta ability_estimate theta_n_answers theta_se theta_method", *SCORED_BY),
-        ("theta_answered_at", "assets.psychometrics.ability.rows.level_rows"),
+        ("theta_answered_at", *ANSWERED_BY),
         ("P_target P_target_source", "assets.growth.bayesian.goals.load_goals", "sql/kpis/P.sql:rest"),
         ("P_horizon_date P_horizon_source", "assets.growth.bayesian.goals.load_goals", "sql/kpis/P.sql:rest"),
         ("P_n_weeks", "assets.growth.bayesian.goals.predictions"),

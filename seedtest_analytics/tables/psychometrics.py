@@ -30,8 +30,11 @@ PARAMETERS_BY = (
     "assets.psychometrics.scale.placement.place_on_scale",
 )
 """The first two by MIRT_BACKEND."""
+_NEWEST = "assets.psychometrics.scoring.rows.newest_answers"
+ANSWERED_BY = ("assets.psychometrics.ability.rows.level_rows", _NEWEST)
+_TOPIC_ANSWERED_BY = ("assets.psychometrics.ability.rows.topic_rows", _NEWEST)
 SCORED_BY = ("stats.ability.smoothing.smooth", "stats.irt.scoring.score")
-"""By METRICS_ABILITY."""
+"""These three by METRICS_ABILITY."""
 
 
 def _theta(meaning: str) -> Column[Any]:
@@ -50,6 +53,15 @@ def _theta(meaning: str) -> Column[Any]:
 
 def _se(meaning: str = "Posterior SD.", **arguments: Any) -> Column[Any]:
     return column("se", Float, comment=meaning, unit="logit", minimum=0, derived_from=(*_ANSWERS, *_ITEMS), **arguments)
+
+
+def _answered_at() -> Column[Any]:
+    return column(
+        "answered_at",
+        Instant,
+        comment="The newest answer behind the ability: the age of the evidence; NULL in rows of earlier releases.",
+        derived_from=("attempt.completed_at",),
+    )
 
 
 def _method(*allowed: str) -> Column[Any]:
@@ -241,13 +253,19 @@ mirt_ability = Table(
     _calibration(),
     week_column(),
     column("n_answers", Integer, comment="Answers behind the ability.", minimum=1, derived_from=_ANSWERS),
+    _answered_at(),
     _method("EAP", "MAP", "WLE", "dynamic"),
     PrimaryKeyConstraint("user_id", "version", name="pk_mirt_ability"),
     Index("ix_mirt_ability_user_fitted_at", "user_id", "fitted_at"),
     Index("ix_mirt_ability_week", "week_start"),
     comment="Abilities of students, week by week; the newest row by fitted_at is the current one.",
 )
-computed_by(mirt_ability, "assets.psychometrics.scoring.rows.overall_rows", ("theta se n_answers", *SCORED_BY))
+computed_by(
+    mirt_ability,
+    "assets.psychometrics.scoring.rows.overall_rows",
+    ("theta se n_answers", *SCORED_BY),
+    ("answered_at", *ANSWERED_BY),
+)
 
 ability_window = Table(
     "ability_window",
@@ -306,6 +324,7 @@ student_topic_theta = Table(
         server_default=NOW,
     ),
     column("n_answers", Integer, comment="Answers in the topic.", minimum=1, derived_from=_ANSWERS),
+    _answered_at(),
     _calibration(),
     _method("EAP", "dynamic"),
     comment="Current ability of each student in each topic.",
@@ -314,6 +333,7 @@ computed_by(
     student_topic_theta,
     "sql/psychometrics/scale.sql:stage_current_topics",
     ("theta se standard_error n_answers", *SCORED_BY),
+    ("answered_at", *_TOPIC_ANSWERED_BY),
 )
 
 student_topic_theta_history = Table(
@@ -327,11 +347,15 @@ student_topic_theta_history = Table(
     column("version", Text, comment="ISO week that the ability belongs to.", nullable=False),
     column("fitted_at", Instant, comment="As-of instant.", nullable=False),
     column("n_answers", Integer, comment="Answers in the topic.", nullable=False, minimum=1, derived_from=_ANSWERS),
+    _answered_at(),
     _calibration(),
     _method("EAP", "dynamic"),
     Index("ix_student_topic_theta_history_week", "week_start"),
     comment="Abilities in topics week by week; student_topic_theta holds the newest of each.",
 )
 computed_by(
-    student_topic_theta_history, "assets.psychometrics.scoring.rows.topic_rows", ("theta se n_answers", *SCORED_BY)
+    student_topic_theta_history,
+    "assets.psychometrics.scoring.rows.topic_rows",
+    ("theta se n_answers", *SCORED_BY),
+    ("answered_at", *_TOPIC_ANSWERED_BY),
 )

@@ -97,18 +97,20 @@ SELECT
     COALESCE(t.theta, a.theta)::numeric(6, 3) AS theta_mean,
     d.attempts_once,
     d.correct_once,
-    d.hints_once
+    d.hints_once,
+    CASE WHEN t.theta IS NULL THEN a.method ELSE t.method END AS theta_method,
+    CASE WHEN t.theta IS NULL THEN a.answered_at ELSE t.answered_at END AS theta_answered_at
 FROM daily AS d
 LEFT JOIN improvement AS i ON i.user_id = d.user_id AND i.topic_id = d.topic_id AND i.date = d.date
 LEFT JOIN LATERAL (
-    SELECT h.theta, h.se
+    SELECT h.theta, h.se, h.method, h.answered_at
     FROM student_topic_theta_history AS h
     WHERE :include_theta AND h.user_id = d.user_id AND h.topic_id = d.topic_id AND h.week_start <= d.date - 6
     ORDER BY h.week_start DESC
     LIMIT 1
 ) AS t ON true
 LEFT JOIN LATERAL (
-    SELECT m.theta, m.se
+    SELECT m.theta, m.se, m.method, m.answered_at
     FROM mirt_ability AS m
     WHERE :include_theta AND m.user_id = d.user_id AND m.week_start <= d.date - 6
     ORDER BY m.fitted_at DESC, m.week_start DESC

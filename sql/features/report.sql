@@ -1,5 +1,5 @@
 -- A summary of the computed days for the asset's metadata and check.
--- Grain:  see each statement. Inputs: features_topic_daily, attempt.
+-- Grain:  see each statement. Inputs: features_topic_daily, attempt, row_quarantine.
 -- Params: first_day, last_day; from_at, to_at (the same range as instants).
 
 -- name: by_day
@@ -23,7 +23,7 @@ LIMIT 14;
 SELECT date, count(*) AS rows FROM features_topic_daily WHERE date BETWEEN :first_day AND :last_day GROUP BY date;
 
 -- name: unexplained
--- The number of answered attempts with a topic in the range that are missing from the rows. Grain: one row.
+-- The number of answered attempts with a topic in the range that are missing from the rows, those in quarantine included. Grain: one row.
 SELECT
     (
         SELECT count(*) FROM attempt
@@ -32,4 +32,8 @@ SELECT
         SELECT COALESCE(sum(COALESCE(attempts_once, attempts)), 0)
         FROM features_topic_daily
         WHERE date BETWEEN :first_day AND :last_day
+    ) - (
+        SELECT COALESCE(sum((element ->> 'attempts_once')::bigint), 0)
+        FROM row_quarantine
+        WHERE asset = 'features_topic_daily' AND (element ->> 'date')::date BETWEEN :first_day AND :last_day
     ) AS attempts;

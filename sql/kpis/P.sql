@@ -19,10 +19,10 @@ ORDER BY week_start DESC;
 -- The newest ability of each student. On a Monday the running week's is as of the same instant as the week before.
 -- Grain:  student of the population.
 CREATE TEMP TABLE newest_ability ON COMMIT DROP AS
-SELECT p.user_id, m.theta, m.se, m.n_answers, m.method, m.week_start
+SELECT p.user_id, m.theta, m.se, m.n_answers, m.answered_at, m.method, m.week_start
 FROM population AS p
 LEFT JOIN LATERAL (
-    SELECT a.theta, a.se, a.n_answers, a.method, a.week_start
+    SELECT a.theta, a.se, a.n_answers, a.answered_at, a.method, a.week_start
     FROM mirt_ability AS a
     WHERE a.user_id = p.user_id AND a.week_start <= :week_start AND a.fitted_at <= :as_of
     ORDER BY a.fitted_at DESC, a.week_start DESC
@@ -43,12 +43,11 @@ SELECT
         'P_horizon_source', g.horizon_source, 'P_n_weeks', g.n_weeks, 'P_fit_run_id', g.run_id,
         'P_fit_week', g.week_start, 'P_fit_note', CAST(:note AS text),
         'theta', a.theta, 'ability_estimate', a.theta, 'theta_n_answers', a.n_answers, 'theta_se', a.se,
-        'theta_method', a.method, 'theta_answered_at', s.answered_at
+        'theta_method', a.method, 'theta_answered_at', a.answered_at
     ))
 FROM newest_ability AS a
 INNER JOIN growth_prediction AS g ON g.user_id = a.user_id AND g.week_start = :fit_week AND g.run_id = :run_id
 INNER JOIN growth_brms_meta AS f ON f.run_id = g.run_id
-LEFT JOIN ability_state AS s ON a.method = 'dynamic' AND s.user_id = a.user_id AND s.week_start = a.week_start
 WHERE g.horizon_date >= CAST(:as_of_date AS date);
 
 -- name: rest
@@ -59,12 +58,12 @@ SELECT
     a.theta,
     a.se,
     a.n_answers,
+    a.answered_at,
     a.method,
     s.week_start AS state_week,
     s.slope,
     s.slope_se,
     s.level_slope_covariance,
-    s.answered_at,
     COALESCE(g.target, :default_target) AS target,
     CASE WHEN g.target IS NULL THEN 'default' ELSE 'interest_goal' END AS target_source,
     h.horizon_date,

@@ -1,5 +1,6 @@
 -- Merges the keys of one or more assets into weekly_kpi, each row once; keys of other assets stay.
--- Grain:  student and week. Inputs: staged_row (user_id, kpis, owned), staged_kpi (user_id, kpis), weekly_kpi.
+-- Grain:  student and week. Inputs: staged_row (user_id, kpis, owned), staged_kpi (user_id, kpis), weekly_kpi,
+--         row_quarantine.
 -- Params: week_start, owned (keys of an asset), required (the six keys with null); key and reason_key (of the asset's
 --         summary).
 
@@ -34,6 +35,14 @@ INSERT INTO weekly_kpi (user_id, week_start, kpis, created_at, updated_at)
 SELECT s.user_id, :week_start, CAST(:required AS jsonb) || s.kpis, now(), now()
 FROM staged_row AS s
 WHERE NOT EXISTS (SELECT FROM weekly_kpi AS t WHERE t.user_id = s.user_id AND t.week_start = :week_start);
+
+-- name: withhold
+-- Instead of the rows that this transaction has set aside: no number, with the reason.
+-- Params: asset, week_start (text), kpis.
+INSERT INTO staged_kpi (user_id, kpis)
+SELECT q.element ->> 'user_id', CAST(:kpis AS jsonb)
+FROM row_quarantine AS q
+WHERE q.asset = :asset AND q.element ->> 'week_start' = :week_start AND q.detected_at = now();
 
 -- name: unknown_keys
 SELECT DISTINCT k.key

@@ -68,6 +68,7 @@ SELECT
     run_id,
     week_start,
     n_answers,
+    answered_at,
     'dynamic' AS method
 FROM ability_state
 WHERE week_start = :week_start;
@@ -85,6 +86,7 @@ SELECT
     CAST(:version AS text) AS version,
     fitted_at,
     n_answers,
+    answered_at,
     run_id,
     'dynamic' AS method
 FROM ability_topic_state

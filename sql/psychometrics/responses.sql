@@ -44,16 +44,16 @@ DROP TABLE calibration_answer;
 -- First answers that an ability uses.
 -- Grain: student and item. Params: from_at, as_of.
 CREATE TEMP TABLE scoring_answer ON COMMIT DROP AS
-SELECT user_id, item_id, correct, topic_ids
+SELECT user_id, item_id, correct, topic_ids, completed_at
 FROM attempt
 WHERE completed_at >= :from_at AND completed_at < :as_of AND is_answered AND answer_no = 1;
 
 -- name: overall_rows
-SELECT user_id, item_id, correct::integer AS correct FROM scoring_answer ORDER BY user_id, item_id;
+SELECT user_id, item_id, correct::integer AS correct, completed_at FROM scoring_answer ORDER BY user_id, item_id;
 
 -- name: topic_rows
 -- An answer counts in each of its topics. Grain: student, topic and item.
-SELECT a.user_id, a.item_id, a.correct::integer AS correct, t.topic_id
+SELECT a.user_id, a.item_id, a.correct::integer AS correct, a.completed_at, t.topic_id
 FROM scoring_answer AS a
 CROSS JOIN LATERAL unnest(a.topic_ids) AS t (topic_id)
 ORDER BY a.user_id, t.topic_id, a.item_id;

@@ -105,6 +105,7 @@ SELECT
     h.fitted_at,
     h.fitted_at AS updated_at,
     h.n_answers,
+    h.answered_at,
     h.run_id,
     h.method
 FROM touched AS t

@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from seedtest_analytics.assets.features import features_topic_daily
 from seedtest_analytics.database.publish import Published, publish
@@ -204,7 +204,12 @@ def test_the_topics_ability_comes_before_the_overall_one(database: Engine) -> No
     store_attempts(database, [attempt(LAST), attempt(LAST, 13, topic="geometry")])
     store_abilities(database, {"kim": Ability(1.0, 0.25)}, week, instant_of(week + 7 * DAY, ZoneInfo("UTC")))
     topic_ability(database, week, 0.0)
+    topic_at, overall_at = (instant_of(LAST - days * DAY, ZoneInfo("UTC")) for days in (30, 5))
+    execute(database, "UPDATE student_topic_theta_history SET method = 'EAP', answered_at = :at", {"at": topic_at})
+    execute(database, "UPDATE mirt_ability SET method = 'dynamic', answered_at = :at", {"at": overall_at})
     compute(database, LAST, LAST)
+    evidence = {key[1]: (row["theta_method"], row["theta_answered_at"]) for key, row in stored(database).items()}
+    assert evidence == {"algebra": ("EAP", topic_at), "geometry": ("dynamic", overall_at)}
     found = {key[1]: (row["theta_estimate"], row["theta_sd"]) for key, row in stored(database).items()}
     # An ability of exactly 0 is known, not missing (fault 35).
     assert found == {"algebra": (Decimal("0.000"), Decimal("0.200")), "geometry": (Decimal("1.000"), Decimal("0.250"))}
@@ -260,6 +265,27 @@ def test_the_asset_reports_rows_of_every_day_and_reconciles(database: Engine, da
     }
     assert all(check.passed for check in result.get_asset_check_evaluations())
     assert len(stored(database)) == {3: 3, 1: 2}[days]
+
+
+def test_an_answer_whose_row_is_in_quarantine_is_not_missing(database: Engine) -> None:
+    store_attempts(database, [attempt(LAST), attempt(LAST, topic="geometry")])
+    compute(database, LAST, LAST)
+    execute(
+        database,
+        "WITH bad AS (DELETE FROM features_topic_daily WHERE topic_id = 'geometry' RETURNING *) "
+        "INSERT INTO row_quarantine (asset, reason, element) SELECT 'features_topic_daily', 'bad', to_jsonb(bad) FROM bad",
+    )
+    place = ZoneInfo("UTC")
+    day = {
+        "first_day": LAST,
+        "last_day": LAST,
+        "from_at": instant_of(LAST, place),
+        "to_at": instant_of(LAST + DAY, place),
+    }
+    with database.connect() as connection:
+        assert connection.execute(statement("features/report.sql", "unexplained"), day).scalar_one() == 0
+        connection.execute(text("DELETE FROM row_quarantine"))
+        assert connection.execute(statement("features/report.sql", "unexplained"), day).scalar_one() == 1
 
 
 def test_a_long_topic_of_one_student_does_not_stop_the_day_of_all(database: Engine) -> None:

@@ -15,7 +15,6 @@ from sqlalchemy import Engine, text
 
 from seedtest_analytics.database.address import DatabaseError
 from seedtest_analytics.database.publish import (
-    ContractViolation,
     Published,
     copy_frame,
     create_staging,
@@ -23,6 +22,7 @@ from seedtest_analytics.database.publish import (
     publish,
     staged_from_frame,
 )
+from seedtest_analytics.database.quarantine import ContractViolation
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.tables import metadata
 from seedtest_analytics.tables.features import features_topic_daily as features
@@ -184,7 +184,7 @@ def test_a_counter_is_no_key_and_its_row_keeps_its_number(postgres: PostgresReso
 
 @pytest.mark.parametrize("table", metadata.tables.values(), ids=lambda table: table.name)
 def test_every_table_that_is_published_has_a_key(table: Any) -> None:
-    if table.name != "attempt_touched_day":  # appended to, never published
+    if table.name not in ("attempt_touched_day", "row_quarantine"):  # appended to, never published
         assert key_columns(table)
 
 
@@ -218,6 +218,63 @@ def test_a_broken_rule_is_named_with_its_rows_and_nothing_is_written(
 def test_every_broken_rule_is_in_one_message(postgres: PostgresResource) -> None:
     found = violations(postgres, [item_row(a=math.inf, model="4PL", n_responses=-1, p_correct=2.0)], items)
     assert set(found) == {"a", "model", "n_responses", "p_correct"}
+
+
+def quarantine(postgres: PostgresResource) -> list[tuple[str, str, Any]]:
+    rows = rows_of(postgres.engine, "SELECT asset, reason, element FROM row_quarantine ORDER BY id")
+    return [(row["asset"], row["reason"], row["element"]) for row in rows]
+
+
+def students_of(postgres: PostgresResource) -> list[str]:
+    return [r["user_id"] for r in rows_of(postgres.engine, "SELECT user_id FROM features_topic_daily ORDER BY user_id")]
+
+
+def test_one_bad_row_goes_to_quarantine_and_the_others_are_published(postgres: PostgresResource) -> None:
+    result = publish_rows(
+        postgres, [feature_row("kim"), feature_row("lee", improvement=1.5, attempts=-1), feature_row("park")]
+    )
+    assert (result.staged, result.inserted, result.quarantined) == (2, 2, 1)
+    assert result.broken_rules == "attempts: must be at least 0 (1 row); improvement: must be at most 1 (1 row)"
+    assert students_of(postgres) == ["kim", "park"]
+    ((asset, reason, element),) = quarantine(postgres)
+    assert (asset, reason) == ("features_topic_daily", "attempts: must be at least 0; improvement: must be at most 1")
+    assert (element["user_id"], element["improvement"]) == ("lee", 1.5)
+
+
+def test_a_corrected_row_leaves_the_quarantine_and_rows_of_another_day_stay_there(postgres: PostgresResource) -> None:
+    tomorrow = DAY + dt.timedelta(days=1)
+    publish_rows(postgres, [feature_row("kim"), feature_row("lee", attempts=-1)])
+    publish_rows(
+        postgres, [feature_row("kim", date=tomorrow), feature_row("lee", date=tomorrow, hints=-1)], partition="false"
+    )
+    publish_rows(postgres, [feature_row("kim"), feature_row("lee")])
+    assert [reason for _, reason, _ in quarantine(postgres)] == ["hints: must be at least 0"]
+
+
+def test_a_bad_row_takes_the_place_of_its_last_good_one(postgres: PostgresResource) -> None:
+    publish_rows(postgres, [feature_row("kim"), feature_row("lee")])
+    assert publish_rows(postgres, [feature_row("kim"), feature_row("lee", attempts=-1)]).deleted == 1
+    assert students_of(postgres) == ["kim"]
+
+
+def test_a_decimal_that_its_column_cannot_hold_leaves_the_quarantine_too(postgres: PostgresResource) -> None:
+    publish_rows(postgres, [feature_row("kim"), feature_row("lee", theta_estimate=math.inf)])
+    ((_, reason, element),) = quarantine(postgres)
+    assert (reason, element["theta_estimate"]) == ("theta_estimate: must be finite", "Infinity")
+    publish_rows(postgres, [feature_row("kim"), feature_row("lee")])
+    assert quarantine(postgres) == []
+
+
+@pytest.mark.parametrize(("bad", "good"), [(1, 0), (2, 37), (3, 40)])
+def test_many_bad_rows_are_a_fault_of_the_computation(postgres: PostgresResource, bad: int, good: int) -> None:
+    rows = [feature_row(f"bad{n}", attempts=-1) for n in range(bad)] + [feature_row(f"good{n}") for n in range(good)]
+    assert violations(postgres, rows) == {"attempts": ("must be at least 0", bad)}
+    assert (students_of(postgres), quarantine(postgres)) == ([], [])
+
+
+def test_a_bad_row_saves_no_table_whose_keys_occur_twice(postgres: PostgresResource) -> None:
+    rows = [feature_row("kim"), feature_row("kim"), feature_row("lee", attempts=-1)]
+    assert set(violations(postgres, rows)) == {"user_id+topic_id+date", "attempts"}
 
 
 def publish_nan(postgres: PostgresResource, table: Any, column: str, type_: str) -> None:

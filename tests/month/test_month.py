@@ -59,7 +59,7 @@ FOLLOWING = (
 """What answers and stored fits give."""
 OF_OPERATION = (
     "attempt_touched_day", "cohort_report", "inactivity_notice", "message_outbox", "platform_health", "report_artifacts",
-    "report_pages", "weekly_message",
+    "report_pages", "row_quarantine", "weekly_message",
 )  # fmt: skip
 """What operation notes, sends and renders; a backfill of numbers does not write it."""
 ITERATED = "growth_glmm_meta"

@@ -114,6 +114,12 @@ def test_the_dots_are_those_of_p_and_their_table_says_the_same(p: float, filled:
     assert f">{DOTS - filled}</td>" in made
 
 
+@pytest.mark.parametrize("assumption", [None, "practice continues"])
+def test_the_dots_say_what_a_projection_assumes(assumption: str | None) -> None:
+    made = shown(family_goal.goal(document(kpis={**GOAL, "P": 0.6, "P_assumption": assumption})))
+    assert ("This is so if practice continues." in made) == (assumption is not None)
+
+
 def test_the_dots_of_the_projection_are_those_of_their_table() -> None:
     made = str(family_goal.goal(full_document()))
     plot = made[made.rindex("<svg") :]

@@ -53,6 +53,16 @@ def test_a_page_has_one_goal_probability() -> None:
     assert "Pace of the growth model: " in page
 
 
+def test_the_share_of_all_is_no_projection_of_the_students_pace() -> None:
+    data = full()
+    page = cell(model_views.growth(ReportDocument.validated(data)))
+    assert "If practice continues at this student's own pace, the goal is reached by " in page
+    data["kpis"] = {**data["kpis"], "P_verdict": "base_rate"}
+    page = cell(model_views.growth(ReportDocument.validated(data)))
+    assert "If practice continues" not in page
+    assert "The goal is reached with a probability of " in page
+
+
 def test_growth_without_a_projection_gives_its_spread() -> None:
     fit = {"P": 0.4, "sigma": 0.5, "slope_per_week": -0.1, "horizon_source": "configured"}
     page = cell(model_views.growth(document(bayesian_growth=fit, kpis={"P_method": "normal"})))

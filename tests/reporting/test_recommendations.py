@@ -11,6 +11,7 @@ import pytest
 from seedtest_analytics.reporting import advice_words
 from seedtest_analytics.reporting import recommendations as rules_module
 from seedtest_analytics.reporting.document import ReportDocument
+from seedtest_analytics.reporting.language import speaking
 from seedtest_analytics.reporting.message_rules import RULES, Evidence
 from seedtest_analytics.reporting.recommendations import HELP_RULES, family_recommendations, needs_help, recommendations
 from seedtest_analytics.reporting.topic_rules import TopicTally
@@ -157,6 +158,32 @@ def test_each_remaining_rule_speaks_at_its_threshold() -> None:
     for kpis, expected in cases:
         assert rules(document(kpis=kpis, topic_features=ENOUGH)) == expected, kpis
     assert rules(empty_document()) == ["no_answers"]
+
+
+ASSUMED = "If practice continues, the goal is reached with a probability of 30%."
+BARE = "The goal is reached with a probability of 30%."
+
+
+@pytest.mark.parametrize(
+    ("kpis", "expected"),
+    [
+        ({"P_method": "bayesian"}, ASSUMED),
+        ({"P_method": "normal", "P_assumption": "practice continues"}, ASSUMED),
+        ({"P_method": "normal"}, BARE),
+        ({"P_method": "bayesian", "P_verdict": "base_rate"}, BARE),
+        ({"P_method": "bayesian", "P_verdict": "recalibrated"}, ASSUMED),
+    ],
+)
+def test_a_projection_says_what_it_assumes_and_nothing_else_does(kpis: dict[str, Any], expected: str) -> None:
+    page = shown(document(kpis={"P": 0.3, **kpis}, topic_features=ENOUGH))
+    assert f">{expected}<" in page
+    assert "nothing changes" not in page
+
+
+def test_the_assumption_is_in_the_readers_language() -> None:
+    with speaking("ko"):
+        page = shown(document(kpis={"P": 0.3, "P_method": "bayesian"}, topic_features=ENOUGH))
+    assert "학습을 계속하면 목표에 도달할 확률은 30%예요." in page
 
 
 def test_where_questions_do_not_return_nobody_is_asked_to_try_one_again() -> None:

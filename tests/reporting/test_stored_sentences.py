@@ -23,7 +23,7 @@ SOURCES = {
     f"{NAME}stats.irt.standard_errors": "_full",
     f"{NAME}stats.irt.linking": "_require _screened _Criterion",
     f"{NAME}assets.psychometrics.engine": "shortfall_of calibration_from_mirt",
-    f"{NAME}assets.psychometrics.scale.placement": "_unlinked",
+    f"{NAME}assets.psychometrics.scale.placement": "_not_linked",
     f"{NAME}assets.growth.percentiles.rows": "NO_LEVEL NO_ANSWER",
     f"{NAME}assets.growth.percentiles.week": "_compare",
     f"{NAME}stats.growth.percentiles": "growth_percentiles",

@@ -119,7 +119,7 @@ def score_week(run: WeekRun) -> Sequence[Outcome]:
         metadata["verdict"] = f"{decision.verdict}: {decision.reason}"
     if len(risks) and np.isfinite(risks).all():
         metadata["risk"] = histogram(risks.tolist(), "Risk of silence", label="probability")
-    return [run.outcome(current, metadata, checks=[check])]
+    return [run.outcome(current.with_quarantine_of(history), metadata, checks=[check])]
 
 
 def _decision(run: WeekRun, scorer: Scorer) -> Decision | None:

@@ -45,8 +45,9 @@ def forecast_week(run: WeekRun) -> Sequence[Outcome]:
 def expect_week(run: WeekRun) -> Sequence[Outcome]:
     """Merge the expectation of each student's I_t into the week's KPIs."""
     numbers = stage_expectations(run.connection, run.week, lookback_weeks=run.settings.forecast.lookback_weeks)
-    keep_staged(run.connection, "I_t_expected")
-    published = merge_kpis(run.connection, ["I_t_expected"], week_start=run.week.start, is_whole=False)["I_t_expected"]
+    week_start = run.week.start
+    kept = {"I_t_expected": keep_staged(run.connection, "I_t_expected", week_start=week_start)}
+    published = merge_kpis(run.connection, kept, week_start=week_start, is_whole=False)["I_t_expected"]
     return [run.outcome(published, {"students_with_an_expectation": numbers}, key=("weekly_kpi", "I_t_expected"))]
 
 

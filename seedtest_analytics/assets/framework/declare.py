@@ -141,7 +141,8 @@ def _check_specs(spec: TableSpec, partitions_def: dg.PartitionsDefinition | None
     contract = Check(
         CONTRACT_CHECK,
         f"Rows of {spec.table.name} keep the contract before they are published: keys, NOT NULL, ranges, allowed and "
-        "finite values. If the check fails, nothing is written and the last good rows stay.",
+        "finite values. A few rows that do not are in `row_quarantine`, and the check warns. If many do not, or a key occurs "
+        "twice, nothing is written and the last good rows stay.",
         is_blocking=True,
     )
     for check in (contract, *spec.checks):

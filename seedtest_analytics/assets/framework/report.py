@@ -21,7 +21,8 @@ from seedtest_analytics.assets.framework.checks import Check, CheckOutcome
 from seedtest_analytics.assets.framework.lineage import asset_key_of, column_lineage
 from seedtest_analytics.assets.framework.untrusted import escaped
 from seedtest_analytics.database.engine import DatabaseError
-from seedtest_analytics.database.publish import ContractViolation, Published
+from seedtest_analytics.database.publish import Published
+from seedtest_analytics.database.quarantine import ContractViolation
 from seedtest_analytics.database.sessions import explained
 from seedtest_analytics.database.work import working_on
 from seedtest_analytics.settings import SettingsError
@@ -182,9 +183,7 @@ def _failed_contract(keys: Sequence[dg.AssetKey], violation: ContractViolation) 
 def _report_asset(
     context: dg.AssetExecutionContext, key: dg.AssetKey, *, outcomes: Sequence[Outcome]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    total = outcomes[0].published
-    for outcome in outcomes[1:]:
-        total = total + outcome.published
+    total = _total(outcomes)
     is_dry_run = outcomes[0].is_dry_run
     verb = f"would change ({DRY_RUN})" if is_dry_run else "changed"
     context.log.info(f"{key.to_user_string()} {verb}: {changes(total)}")
@@ -206,6 +205,10 @@ def _report_asset(
             # There is no materialisation to hold it.
             metadata={**event.metadata, WOULD_CHANGE: changes(total)} if is_dry_run else event.metadata,
         )
+
+
+def _total(outcomes: Sequence[Outcome]) -> Published:
+    return sum((outcome.published for outcome in outcomes[1:]), outcomes[0].published)
 
 
 def changes(published: Published) -> str:
@@ -258,20 +261,30 @@ def _log_partition(
 
 
 def _check_events(outcomes: Sequence[Outcome]) -> Iterator[_CheckEvent]:
-    rows = sum(o.published.staged for o in outcomes)
-    yield _CheckEvent(
-        CONTRACT_CHECK,
-        is_passed=True,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{rows:,} {'row keeps' if rows == 1 else 'rows keep'} the contract",
-        metadata={"rows": rows},
-    )
+    yield _contract_event(_total(outcomes))
     results: dict[Check, list[tuple[str | None, CheckOutcome]]] = {}
     for outcome in outcomes:
         for result in outcome.checks:
             results.setdefault(result.check, []).append((outcome.partition, result))
     for check, found in results.items():
         yield _check_event(check, found)
+
+
+def _contract_event(published: Published) -> _CheckEvent:
+    """A row in quarantine is a warning: later assets go on with the others."""
+    rows, bad = published.staged, published.quarantined
+    text = f"{rows:,} {'row keeps' if rows == 1 else 'rows keep'} the contract"
+    metadata: dict[str, Any] = {"rows": rows}
+    if bad:
+        text += f"; {bad:,} {'is' if bad == 1 else 'are'} in row_quarantine: {published.broken_rules}"
+        metadata["quarantined"] = bad
+    return _CheckEvent(
+        CONTRACT_CHECK,
+        is_passed=not bad,
+        severity=dg.AssetCheckSeverity.WARN if bad else dg.AssetCheckSeverity.ERROR,
+        description=escaped(text),
+        metadata=metadata,
+    )
 
 
 def _check_event(check: Check, found: Sequence[tuple[str | None, CheckOutcome]]) -> _CheckEvent:

@@ -123,7 +123,7 @@ def publish_week(
 ) -> Published:
     """Publish the rows of the week, or of a shard of its students: a frame, or the name of a temporary table with them.
 
-    Raises :class:`seedtest_analytics.database.publish.ContractViolation` before anything is written.
+    Raises :class:`seedtest_analytics.database.quarantine.ContractViolation` before anything is written.
     """
     staged = rows if isinstance(rows, str) else f"staged_{table.name}"
     if not isinstance(rows, str):

@@ -14,7 +14,7 @@ from seedtest_analytics.assets.framework.options import overrides
 from seedtest_analytics.assets.framework.preview import histogram, table_preview
 from seedtest_analytics.assets.framework.report import Outcome, report, selected_assets
 from seedtest_analytics.assets.framework.week_run import WeeklyStep, WeekRun
-from seedtest_analytics.assets.kpis.checks import COVERAGE
+from seedtest_analytics.assets.kpis.checks import COVERAGE, SILENT_P_STAYS
 from seedtest_analytics.assets.running_week import COMPLETED, STAGES, Stage, complete_rows, merge_stages
 from seedtest_analytics.database.publish import Published
 from seedtest_analytics.database.sql_files import statement
@@ -95,7 +95,7 @@ def _table_spec(name: str, deps: Sequence[Any], *, code: str) -> TableSpec:
         key=("weekly_kpi", name),
         description=f"{KPI_KEYS[name][0].meaning}\n\nMerges its own keys into `weekly_kpi.kpis` and touches no "
         f"other:\n\n{keys}",
-        checks=(COVERAGE,),
+        checks=(COVERAGE, SILENT_P_STAYS) if name == "P" else (COVERAGE,),
         deps=deps,
         code=code,
     )
@@ -193,8 +193,12 @@ def _outcome(run: WeekRun, name: str, *, published: Published) -> Outcome:
     metadata, numbers = _week_metadata(run, name)
     text = f"{numbers:,} of {published.staged:,} students have a number"
     counts = {"students_with_a_number": numbers, "students": published.staged}
-    check = COVERAGE.judged(text, is_passed=numbers > 0 or published.staged == 0, metadata=counts)
-    return run.outcome(published, metadata, checks=[check], key=("weekly_kpi", name))
+    checks = [COVERAGE.judged(text, is_passed=numbers > 0 or published.staged == 0, metadata=counts)]
+    if name == "P":
+        from seedtest_analytics.assets.kpis.silence import silent_p
+
+        checks.append(silent_p(run))
+    return run.outcome(published, metadata, checks=checks, key=("weekly_kpi", name))
 
 
 def _week_metadata(run: WeekRun, name: str) -> tuple[Mapping[str, Any], int]:

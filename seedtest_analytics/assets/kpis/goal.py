@@ -139,10 +139,11 @@ def _goal_keys(row: dict[str, Any], probability: float) -> dict[str, Any]:
     known |= {"P_method": "normal", "P_score_unit": "logit"}
     ability = {"theta": row["theta"], "ability_estimate": row["theta"], "theta_n_answers": int(row["n_answers"])}
     ability |= {"theta_se": row["se"], "theta_method": row["method"]} if row["method"] else {}
+    if not pd.isna(row["answered_at"]):
+        ability |= {"theta_answered_at": row["answered_at"].isoformat()}
     if row["assumption"]:
         known |= {"P_projected": float(row["expected"]), "P_assumption": row["assumption"]}
         known |= {"P_horizon_date": row["horizon_date"].isoformat(), "P_horizon_source": row["horizon_source"]}
-        ability |= {"theta_answered_at": row["answered_at"].isoformat()}
     return {**known, **common, **ability}
 
 

@@ -22,7 +22,8 @@ ANCHORS_ENOUGH = Check(
 ANCHORS_STABLE = Check(
     "anchors_stable",
     "No tagged anchor has drifted or has unusable parameters in `question.meta.irt`. Such an anchor is neither fixed nor "
-    "part of the link: it is estimated like any item, and `model_spec.linking_constants.dropped` says why.",
+    "part of the link: it is estimated like any item, and `model_spec.linking_constants.dropped` says why. The check fails too "
+    "if the anchors as a whole are refused and the scale is kept by the last usable calibration.",
 )
 DIF_SMALL = Check(
     "dif_small", "At equal ability, no item differs by group (ETS class C) for the covariate of DIF_COVARIATE."

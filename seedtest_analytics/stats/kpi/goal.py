@@ -1,4 +1,4 @@
-"""P, the probability that a student's ability reaches the goal."""
+"""P, the probability that a student's ability reaches the goal, and what it becomes without a new answer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.checks import numbers
+
+_SUREST = 1e-9
 
 
 def normal_goal_probability(mean: ArrayLike, sd: ArrayLike, *, target: ArrayLike) -> NDArray[np.float64]:
@@ -27,4 +29,29 @@ def normal_goal_probability(mean: ArrayLike, sd: ArrayLike, *, target: ArrayLike
     with np.errstate(over="ignore"):
         np.divide(mean - target, sd, out=z, where=known)
     probability: NDArray[np.float64] = ndtr(z)
+    return probability
+
+
+def goal_probability_after(
+    before: ArrayLike, *, sd_before: ArrayLike, sd: ArrayLike, pace: ArrayLike, weeks: ArrayLike
+) -> NDArray[np.float64]:
+    """What P becomes without a new answer: the expected score moves by the time to the goal alone.
+
+    P = Φ((sd₀ Φ⁻¹(P₀) + pace · weeks) / s), where s is sd if the goal's day has come nearer, else max(sd, sd₀): a
+    projection over the same time does not become surer in silence.
+
+    Args:
+        before: P₀ of an earlier instant, each array (n,).
+        sd_before, sd: SD of the projected score then and now, above 0.
+        pace: gain of the score a week.
+        weeks: by how much the time to the goal's day has grown (negative: the day has come nearer).
+    """
+    from scipy.special import ndtr, ndtri
+
+    before, sd_before, sd, pace, weeks = (
+        numbers(values, name, ndim=1)
+        for values, name in ((before, "before"), (sd_before, "sd_before"), (sd, "sd"), (pace, "pace"), (weeks, "weeks"))
+    )
+    expected = sd_before * ndtri(np.clip(before, _SUREST, 1.0 - _SUREST)) + pace * weeks
+    probability: NDArray[np.float64] = ndtr(expected / np.where(weeks < 0, sd, np.maximum(sd, sd_before)))
     return probability

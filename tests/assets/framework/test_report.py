@@ -1,6 +1,7 @@
 """What a step reports, seen in a real Dagster run of assets that compute nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -14,7 +15,8 @@ from seedtest_analytics.assets.framework.checks import Check
 from seedtest_analytics.assets.framework.declare import TableSpec, declared
 from seedtest_analytics.assets.framework.report import CheckDeclarationError, NotComputed, Outcome, report
 from seedtest_analytics.database.engine import DatabaseError
-from seedtest_analytics.database.publish import ContractViolation, Published, Violation
+from seedtest_analytics.database.publish import Published
+from seedtest_analytics.database.quarantine import ContractViolation, Violation
 from seedtest_analytics.settings import SettingsError
 from seedtest_analytics.tables.psychometrics import mirt_ability, mirt_fit_meta, mirt_item_params
 
@@ -98,7 +100,7 @@ def published(table: Table = mirt_ability, rows: int = 3) -> Published:
 
 def outcome(rows: int = 3, *, fitted: bool = True, **fields: Any) -> Outcome:
     checks = (FITTED.judged(f"{rows} rows", is_passed=fitted), FULL.passed("all"))
-    return Outcome(published(rows=rows), **{"checks": checks, **fields})
+    return Outcome(**{"published": published(rows=rows), "checks": checks, **fields})
 
 
 # ---- declared checks and outcomes ----
@@ -287,6 +289,16 @@ def test_a_broken_contract_fails_its_blocking_check_and_the_step_without_another
     (event,) = run.result.get_step_failure_events()
     assert event.step_failure_data.user_failure_data.description == str(violation)
     assert run.materialisations() == []
+
+
+def test_a_row_in_quarantine_is_a_warning_of_the_contract_that_stops_nothing() -> None:
+    bad = replace(published(), quarantined=1, broken_rules="theta: must be at most 12 (1 row)")
+    run = Run([outcome(), outcome(published=bad)])
+    assert run.result.success
+    check = run.checks()["contract"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == ("6 rows keep the contract; 1 is in row_quarantine: theta: must be at most 12 (1 row)")
+    assert check.metadata["quarantined"].value == 1
 
 
 def missing_table() -> ProgrammingError:

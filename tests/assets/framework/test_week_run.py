@@ -17,7 +17,8 @@ from seedtest_analytics.assets.framework.declare import RunOptions, TableSpec, d
 from seedtest_analytics.assets.framework.preview import histogram
 from seedtest_analytics.assets.framework.report import Outcome, report
 from seedtest_analytics.assets.framework.week_run import Replace, WeeklyStep, WeekRun, publish_week
-from seedtest_analytics.database.publish import ContractViolation, Published
+from seedtest_analytics.database.publish import Published
+from seedtest_analytics.database.quarantine import ContractViolation
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.resources.postgres import PostgresResource
 from seedtest_analytics.settings import Settings

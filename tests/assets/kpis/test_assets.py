@@ -532,6 +532,34 @@ def test_a_number_out_of_range_fails_the_check_and_nothing_is_written(
     assert snapshot(database, "weekly_kpi") == before
 
 
+def test_one_number_out_of_range_is_withheld_and_the_others_are_published(
+    database: Engine, cohort: list[Attempt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute(database)
+    before = stored(database)
+    bad = min(before)
+    keys_of = goal._goal_keys
+
+    def keys(row: dict[str, Any], probability: float) -> dict[str, Any]:
+        return {**keys_of(row, probability), **({"P": 1.5} if row["user_id"] == bad else {})}
+
+    monkeypatch.setattr(goal, "_goal_keys", keys)
+    compute(database, names=("P",))
+    after = stored(database)
+    assert {user: row for user, row in after.items() if user != bad} == {
+        user: row for user, row in before.items() if user != bad
+    }
+    assert (after[bad]["P"], after[bad]["P_reason_code"]) == (None, "quarantined")
+    assert after[bad]["A_t"] == before[bad]["A_t"]
+    (row,) = rows_of(database, "SELECT asset, reason, element FROM row_quarantine")
+    assert (row["asset"], row["reason"]) == ("weekly_kpi/P", "P: must be at most 1")
+    assert (row["element"]["user_id"], row["element"]["kpis"]["P"]) == (bad, 1.5)
+    monkeypatch.undo()
+    compute(database, names=("P",))
+    assert stored(database) == before
+    assert rows_of(database, "SELECT * FROM row_quarantine") == []
+
+
 # ---- the running week ----
 
 

@@ -36,6 +36,7 @@ def keys_of(**fields: Any) -> dict[str, Any]:
         "target_source": "goal",
         "method_reason": None,
         "method": "EAP",
+        "answered_at": None,
         "state_week": None,
         **fields,
     }
@@ -60,6 +61,12 @@ def test_a_known_ability_has_a_probability_with_its_evidence() -> None:
         "theta_se": 0.5,
         "theta_method": "EAP",
     }
+
+
+def test_an_ability_of_the_look_back_has_the_age_of_its_evidence() -> None:
+    keys = keys_of(answered_at=STATE["answered_at"])
+    assert (keys["theta_method"], keys["theta_answered_at"]) == ("EAP", "2026-03-07T09:00:00+00:00")
+    assert "theta_answered_at" not in keys_of()
 
 
 @pytest.mark.parametrize("missing", ["theta", "se"])

@@ -169,25 +169,69 @@ def test_a_drifted_anchor_is_not_fixed_but_estimated_anew(two_cohorts: Engine) -
     assert check(calibrated(two_cohorts, week(0)), "anchors_stable").is_passed
 
 
-def test_anchors_that_moved_apart_are_refused_and_the_week_is_scored_with_the_calibration_before(
-    two_cohorts: Engine,
-) -> None:
-    with two_cohorts.begin() as connection:
+def with_anchors_that_moved_apart(engine: Engine) -> Week:
+    """Of ten tagged anchors seven have moved in a later week, in two directions."""
+    with engine.begin() as connection:
         connection.exec_driver_sql("TRUNCATE question")
-    BANK.store(two_cohorts, tuple(range(1, 11)))
-    calibrated(two_cohorts, week(0))
+    BANK.store(engine, tuple(range(1, 11)))
     drifted = BANK.moved(dict.fromkeys(range(1, 6), 1.5) | dict.fromkeys(range(6, 8), -1.5))
-    store_answers(two_cohorts, drifted, week(2), THETA, seed=31, prefix="w")
-    outcomes = calibrated(two_cohorts, week(2))
+    store_answers(engine, drifted, week(2), THETA, seed=31, prefix="w")
+    return week(2)
+
+
+def test_anchors_that_moved_apart_give_way_to_the_last_usable_calibration(two_cohorts: Engine) -> None:
+    """The scale stays: by the items that have not moved, anchors or not. Once the week was lost."""
+    later = with_anchors_that_moved_apart(two_cohorts)
+    calibrated(two_cohorts, week(0))
+    outcomes = calibrated(two_cohorts, later)
+    assert check(outcomes, "on_the_scale").is_passed
+    assert check(outcomes, "usable").is_passed
+    found = constants(two_cohorts, later)
+    (first,) = rows_of(two_cohorts, "SELECT run_id FROM mirt_fit_meta WHERE week_start = :w", w=week(0).start)
+    assert (found["method"], found["onto_run_id"]) == ("stocking-lord", first["run_id"])
+    moved = {int(d["item_id"]) for d in found["dropped"]}
+    assert moved <= set(range(1, 8))
+    assert len(moved) >= 6
+    assert "anchors" in found["refused"]
+    error = (difficulties(two_cohorts, later) - BANK.b)[7:]
+    assert np.sqrt(np.mean(error**2)) < 0.3
+    stable = check(outcomes, "anchors_stable")
+    assert not stable.is_passed
+    assert found["refused"] in stable.description
+    scored(two_cohorts, later)
+    (row,) = rows_of(two_cohorts, "SELECT DISTINCT run_id FROM mirt_ability WHERE week_start = :w", w=later.start)
+    assert row["run_id"] != first["run_id"]
+
+
+def test_refused_anchors_without_an_earlier_calibration_leave_the_week_off_the_scale(two_cohorts: Engine) -> None:
+    later = with_anchors_that_moved_apart(two_cohorts)
+    outcomes = calibrated(two_cohorts, later)
     assert not check(outcomes, "on_the_scale").is_passed
     assert not check(outcomes, "usable").is_passed
     assert "anchors" in check(outcomes, "usable").description
-    found = constants(two_cohorts, week(2))
+    found = constants(two_cohorts, later)
     assert (found["A"], found["n_anchors_used"], found["method"]) == (None, 0, "fixed")
     assert "anchors" in found["refused"]
-    scored(two_cohorts, week(2))
-    (row,) = rows_of(two_cohorts, "SELECT DISTINCT run_id FROM mirt_ability WHERE week_start = :w", w=week(2).start)
-    assert "2025-W10" in row["run_id"]
+    assert not check(outcomes, "anchors_stable").is_passed
+
+
+def test_anchors_of_one_difficulty_give_way_where_the_link_needs_their_spread(two_cohorts: Engine) -> None:
+    settings = SETTINGS.overridden_by({"linking": "mean-sigma"})
+    calibrated(two_cohorts, week(0), settings)
+    with two_cohorts.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE question")
+    BANK.store(two_cohorts, tuple(range(5, 15)))
+    execute(
+        two_cohorts,
+        "UPDATE question SET meta = jsonb_set(meta, '{irt,b}', '0.5') WHERE meta -> 'tags' @> '[\"anchor\"]'",
+    )
+    outcomes = calibrated(two_cohorts, week(1), settings)
+    found = constants(two_cohorts, week(1))
+    assert check(outcomes, "usable").is_passed
+    assert (found["onto"], found["method"]) == ("2025-W10", "mean-sigma")
+    assert found["A"] == pytest.approx(0.7, abs=0.15)
+    assert check(outcomes, "anchors_enough").is_passed
+    assert not check(outcomes, "anchors_stable").is_passed
 
 
 def test_anchors_with_few_answers_carry_no_scale(two_cohorts: Engine) -> None:

@@ -171,8 +171,8 @@ def _merge_slopes(run: WeekRun, fit: MixedModelFit | NoResult, *, rows: TopicWee
     create_staging(connection, "staged_kpi", columns={"user_id": "text", "kpis": "jsonb"})
     frame = pd.DataFrame({"user_id": population, "kpis": [keys.get(user, absent) for user in population]})
     copy_frame(connection, "staged_kpi", frame=frame)
-    keep_staged(connection, "growth_slope")
-    published = merge_kpis(connection, ["growth_slope"], week_start=week.start)
+    kept = {"growth_slope": keep_staged(connection, "growth_slope", week_start=week.start)}
+    published = merge_kpis(connection, kept, week_start=week.start)
     complete_rows(run, ())
     return published["growth_slope"]
 

@@ -119,8 +119,8 @@ def _fit(run: WeekRun, answers: Answers | None, *, r: RCaller | None) -> PlacedC
 def _publish(
     run: WeekRun, placed: PlacedCalibration | NoResult, *, run_id: str, answers: Answers | None, dif: DifOfWeek
 ) -> tuple[Published, Published]:
-    history = history_rows(placed, run.week, run_id=run_id)
-    publish_week(run, tables.mirt_item_params_history, rows=history)
+    rows = history_rows(placed, run.week, run_id=run_id)
+    history = publish_week(run, tables.mirt_item_params_history, rows=rows)
     fit = fit_row(
         placed,
         run.week,
@@ -135,7 +135,7 @@ def _publish(
     current = publish_week(
         run, tables.mirt_item_params, rows="staged_current", replace=Replace.NOTHING, update_only_if=_KEEP_NEWER
     )
-    return current, fits
+    return current.with_quarantine_of(history), fits
 
 
 def _parameters_outcome(
@@ -191,7 +191,9 @@ def _checks(run: WeekRun, placed: PlacedCalibration, *, dif: DifOfWeek) -> list[
     min_anchors = run.settings.calibration.min_anchors
     anchors = f"{placed.n_anchors} anchors have answers, {min_anchors} are needed; {placed.description}"
     lost = [f"{anchor['item_id']}: {anchor['reason']}" for anchor in placed.lost_anchors]
-    excluded = f"tagged anchors left out of the link: {len(lost)}. {'; '.join(lost[:10])}"
+    faults = [f"tagged anchors left out of the link: {len(lost)}. {'; '.join(lost[:10])}"] if lost else []
+    if placed.anchors_refused is not None:
+        faults.append(f"the anchors do not define the scale: {placed.anchors_refused}")
     warnings = placed.calibration.verdict.warnings
     return [
         USABLE.judged("; ".join(placed.reasons or warnings) or "converged", is_passed=not placed.reasons),
@@ -202,7 +204,7 @@ def _checks(run: WeekRun, placed: PlacedCalibration, *, dif: DifOfWeek) -> list[
             metadata={"anchors": placed.n_anchors, "needed": min_anchors},
         ),
         ANCHORS_STABLE.judged(
-            excluded if lost else placed.description, is_passed=not lost, metadata={"excluded": len(lost)}
+            ". ".join(faults) or placed.description, is_passed=not faults, metadata={"excluded": len(lost)}
         ),
         dif_check(dif),
     ]

@@ -116,8 +116,11 @@ def fixed_constants(n_fixed: int, n_screened: int, *, dropped: Sequence[DroppedA
     )
 
 
-def constants_of(link: Link, reference: Reference, *, n_common: int) -> dict[str, Any]:
-    """Contract keys A, B, slope, intercept, n_anchors_used; standard errors, method, the dropped anchors and why."""
+def constants_of(link: Link, reference: Reference, *, n_common: int, refused: str = "") -> dict[str, Any]:
+    """Contract keys A, B, slope, intercept, n_anchors_used; standard errors, method, the dropped anchors and why.
+
+    ``refused`` names better references that allow no link, and why.
+    """
     return _constants(
         link.A,
         link.B,
@@ -130,6 +133,7 @@ def constants_of(link: Link, reference: Reference, *, n_common: int) -> dict[str
         onto_run_id=reference.run_id,
         n_common=n_common,
         dropped=[dropped_row(anchor) for anchor in link.dropped],
+        **({"refused": refused} if refused else {}),
     )
 
 

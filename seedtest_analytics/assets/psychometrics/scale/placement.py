@@ -10,7 +10,7 @@ import pandas as pd
 
 from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.assets.psychometrics.answer_filter import filter_of
-from seedtest_analytics.assets.psychometrics.engine import NATIVE, Fit, Fitted, native_fit
+from seedtest_analytics.assets.psychometrics.engine import Fit, Fitted
 from seedtest_analytics.assets.psychometrics.scale.anchor_screen import (
     answered_anchors,
     count_testable,
@@ -39,6 +39,9 @@ from seedtest_analytics.stats.irt.errors import LinkingError
 from seedtest_analytics.stats.irt.model import ItemParameters
 from seedtest_analytics.stats.irt.result import Calibration
 
+Refused = tuple[Reference, str]
+"""A reference that allows no link, and why."""
+
 
 @dataclass(frozen=True, eq=False)
 class PlacedCalibration:
@@ -52,6 +55,8 @@ class PlacedCalibration:
         scale: the name of the scale that the parameters are on.
         references: fingerprints of the parameters that decided the scale, in the order in which they were tried.
         n_anchors: tagged anchors with enough answers to be estimated.
+        anchors_refused: why the scale is not that of the anchors, although enough have answers; None where it is, or where
+            there are too few.
         unusable_anchors: tagged items with invalid stored parameters, as rows for the table.
     """
 
@@ -65,6 +70,7 @@ class PlacedCalibration:
     scale: str
     references: tuple[str, ...] = ()
     n_anchors: int = 0
+    anchors_refused: str | None = None
     constants: dict[str, Any] | None = None
     unusable_anchors: tuple[dict[str, Any], ...] = ()
 
@@ -103,8 +109,9 @@ def place_on_scale(run: WeekRun, data: ResponseData, *, fit: Fit) -> PlacedCalib
 
     With enough anchors that have ``responses_to_link`` answers, and ``MIRT_LINKING=fixed``, the parameters of the
     anchors that have not drifted are fixed. Otherwise the fit is linked by that method (Stocking-Lord for ``fixed``): to
-    the anchors if there are enough, else to the scale of the last usable calibration. Only where no usable calibration is
-    stored is the fit the origin of a scale. Anchors with invalid stored parameters are left out and named.
+    the anchors if there are enough, else to the scale of the last usable calibration. The same holds for anchors that are
+    refused: a scale that loses its anchors stays. Only where no usable calibration is stored and too few anchors are
+    known is the fit the origin of a scale. Anchors with invalid stored parameters are left out and named.
     """
     tagged = tagged_anchors(run.connection)
     for anchor in tagged.unusable:
@@ -125,19 +132,25 @@ def _placed(run: WeekRun, data: ResponseData, *, fit: Fit, tagged: Reference) ->
     settings, week = run.settings.calibration, run.week
     anchors = answered_anchors(tagged.parameters, data)
     n_anchors = count_testable(anchors, data, min_responses=settings.responses_to_link)
-    if n_anchors >= settings.min_anchors and settings.linking == "fixed":
-        return _fixed(run, data, anchors=anchors, tagged=tagged, fit=fit, n_anchors=n_anchors)
+    is_anchored = n_anchors >= settings.min_anchors
+    refused: list[Refused] = []
+    if is_anchored and settings.linking == "fixed":
+        try:
+            return _fixed(run, data, anchors=anchors, tagged=tagged, fit=fit, n_anchors=n_anchors)
+        except LinkingError as error:
+            run.log.warning(f"the anchors cannot be fixed: {error}")
+            refused.append((tagged, str(error)))
     fitted = fit(data, None)
-    if n_anchors >= settings.min_anchors:
-        return _linked(fitted, [tagged], settings=settings, n_anchors=n_anchors)
-    references = _stored_references(run)
-    if not references:
+    stored = _stored_references(run)
+    if not is_anchored and not stored:
         return _own(fitted, week, n_anchors=n_anchors)
-    run.log.info(
-        f"week of {week.key}: {n_anchors} anchors have {settings.responses_to_link} answers or more, "
-        f"{settings.min_anchors} are needed; linking to the scale {references[0].scale}"
-    )
-    return _linked(fitted, references, settings=settings, n_anchors=n_anchors)
+    if not is_anchored:
+        run.log.info(
+            f"week of {week.key}: {n_anchors} anchors have {settings.responses_to_link} answers or more, "
+            f"{settings.min_anchors} are needed; linking to the scale {stored[0].scale}"
+        )
+    references = [tagged, *stored] if is_anchored and not refused else stored
+    return _linked(fitted, references, refused=refused, settings=settings, n_anchors=n_anchors)
 
 
 def _stored_references(run: WeekRun) -> list[Reference]:
@@ -184,16 +197,11 @@ def _own(fitted: Fitted, week: Week, *, n_anchors: int) -> PlacedCalibration:
 def _fixed(
     run: WeekRun, data: ResponseData, *, anchors: ItemParameters, tagged: Reference, fit: Fit, n_anchors: int
 ) -> PlacedCalibration:
-    """Hold the anchors that have not drifted; not on the scale if too few are left."""
+    """Hold the anchors that have not drifted. Raises LinkingError if too few are left."""
     settings = run.settings.calibration
     with run.without_transaction():
         free = free_calibration(data, settings)
-    try:
-        screened = screen(free, anchors, tagged=tagged, min_anchors=settings.min_anchors)
-    except LinkingError as error:
-        run.log.warning(f"the anchors cannot be fixed: {error}")
-        fitted = native_fit(free, settings) if settings.backend == NATIVE else fit(data, None)
-        return _unlinked(fitted, "fixed", references=[tagged], reasons=[str(error)], n_anchors=n_anchors)
+    screened = screen(free, anchors, tagged=tagged, min_anchors=settings.min_anchors)
     fitted = fit(data, screened.held)
     mean, sd = _group(fitted.calibration)
     n_held = len(screened.held)
@@ -219,13 +227,18 @@ def _fixed(
 
 
 def _linked(
-    fitted: Fitted, references: Sequence[Reference], *, settings: CalibrationSettings, n_anchors: int
+    fitted: Fitted,
+    references: Sequence[Reference],
+    *,
+    refused: Sequence[Refused],
+    settings: CalibrationSettings,
+    n_anchors: int,
 ) -> PlacedCalibration:
-    """Link to the scale of the first reference that allows it; if none does, say why."""
+    """Link to the scale of the first reference that allows it; if none does, say why. Some may be refused already."""
     mean, sd = _group(fitted.calibration)
     items = fitted.calibration.items.frame()
     method = method_for(fitted.calibration.model, settings.linking)
-    refused: list[str] = []
+    refused = list(refused)
     for reference in references:
         try:
             link, n_common = link_onto(
@@ -237,9 +250,9 @@ def _linked(
             )
             break
         except LinkingError as error:
-            refused.append(str(error))
+            refused.append((reference, str(error)))
     else:
-        return _unlinked(fitted, method, references=references, reasons=refused, n_anchors=n_anchors)
+        return _unlinked(fitted, method if references else settings.linking, refused=refused, n_anchors=n_anchors)
     items["a"], items["se_a"] = items["a"] / link.A, items["se_a"] / link.A
     items["b"], items["se_b"] = items["b"] * link.A + link.B, items["se_b"] * link.A
     text = (
@@ -253,23 +266,18 @@ def _linked(
         version=reference.version,
         group_mean=link.A * mean + link.B,
         group_sd=link.A * sd,
-        description=text,
+        description=f"{text}; {_not_linked(refused)}" if refused else text,
         scale=reference.scale,
-        references=tuple(r.fingerprint for r in references[: len(refused) + 1]),
+        references=tuple(r.fingerprint for r in (*(r for r, _ in refused), reference)),
         n_anchors=n_anchors,
-        constants=constants_of(link, reference, n_common=n_common),
+        anchors_refused=_of_anchors(refused),
+        constants=constants_of(link, reference, n_common=n_common, refused=_why(refused)),
     )
 
 
-def _unlinked(
-    fitted: Fitted, method: str, *, references: Sequence[Reference], reasons: Sequence[str], n_anchors: int
-) -> PlacedCalibration:
-    """Not on the platform scale. ``reasons``: why each reference was refused."""
+def _unlinked(fitted: Fitted, method: str, *, refused: Sequence[Refused], n_anchors: int) -> PlacedCalibration:
+    """Not on the platform scale."""
     mean, sd = _group(fitted.calibration)
-    reason = "; ".join(
-        why if r.run_id is None else f"{r.run_id}: {why}" for r, why in zip(references, reasons, strict=True)
-    )
-    text = f"not linked to {references[0].version}: {reason}"
     return PlacedCalibration(
         fitted,
         fitted.calibration.items.frame(),
@@ -277,9 +285,23 @@ def _unlinked(
         version="unlinked",
         group_mean=mean,
         group_sd=sd,
-        description=text,
+        description=_not_linked(refused),
         scale="unlinked",
-        references=tuple(r.fingerprint for r in references),
+        references=tuple(r.fingerprint for r, _ in refused),
         n_anchors=n_anchors,
-        constants=refusal(method, references[0], reason=reason),
+        anchors_refused=_of_anchors(refused),
+        constants=refusal(method, refused[0][0], reason=_why(refused)),
     )
+
+
+def _why(refused: Sequence[Refused]) -> str:
+    return "; ".join(why if r.run_id is None else f"{r.run_id}: {why}" for r, why in refused)
+
+
+def _not_linked(refused: Sequence[Refused]) -> str:
+    reason = _why(refused)
+    return f"not linked to {refused[0][0].version}: {reason}"
+
+
+def _of_anchors(refused: Sequence[Refused]) -> str | None:
+    return next((why for r, why in refused if r.origin == "anchors"), None)

@@ -59,6 +59,17 @@ def overall_rows(users: np.ndarray, data: ResponseData, *, scale: Scale, week: W
     return frame
 
 
+def newest_answers(answers: pa.Table, scale: Scale, *, rows: pd.DataFrame, by: list[str]) -> pd.Series:
+    """(n_rows,) instant of the newest answer behind each row of abilities; ``by`` names its columns that are its key.
+
+    Answers to items without parameters count in no ability.
+    """
+    known = answers.filter(np.isin(answers["item_id"].to_numpy(), item_parameters(scale.items).item_ids))
+    newest = known.group_by(by).aggregate([("completed_at", "max")]).to_pandas()
+    keys = {name: newest[name].astype(object) for name in by}
+    return rows[by].merge(newest.assign(**keys), on=by, how="left")["completed_at_max"]
+
+
 def window_rows(answers: pa.Table, scale: Scale, *, week: Week, window_days: int) -> pd.DataFrame:
     """Rows of ability_window: EAP of each student in the recent and in the previous window, scored at once."""
     codes, users = _codes(answers["user_id"])

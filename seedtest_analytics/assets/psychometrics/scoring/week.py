@@ -22,6 +22,7 @@ from seedtest_analytics.assets.psychometrics.scale.current import Scale, scale_f
 from seedtest_analytics.assets.psychometrics.scoring.checks import next_answer_scores, scale_stability
 from seedtest_analytics.assets.psychometrics.scoring.rows import (
     item_parameters,
+    newest_answers,
     overall_responses,
     overall_rows,
     topic_rows,
@@ -132,10 +133,12 @@ def _scores(run: WeekRun, scale: Scale | None) -> WeekScores:
     window_answers = copy_to_arrow(connection, statement(RESPONSES, "window_rows"), dictionaries=("user_id",))
     users, data = overall_responses(overall_answers)
     overall = overall_rows(users, data, scale=scale, week=week)
+    topics = topic_rows(topic_answers, overall, scale=scale, week=week, topic_spread=_topic_spread(run))
+    topic = ["user_id", "topic_id"]
     return WeekScores(
-        overall,
+        overall.assign(answered_at=newest_answers(overall_answers, scale, rows=overall, by=["user_id"])),
         window_rows(window_answers, scale, week=week, window_days=WINDOW_DAYS),
-        topics=topic_rows(topic_answers, overall, scale=scale, week=week, topic_spread=_topic_spread(run)),
+        topics=topics.assign(answered_at=newest_answers(topic_answers, scale, rows=topics, by=topic)),
         fit=person_fit_metadata(
             data, item_parameters(scale.items), group_mean=scale.group_mean, group_sd=scale.group_sd
         ),
@@ -165,4 +168,4 @@ def _publish(run: WeekRun, scores: WeekScores, *, is_dynamic: bool) -> tuple[Pub
     topics = publish_week(run, history, rows="state_as_topic_ability" if is_dynamic else scores.topics)
     run.connection.execute(statement(SCALE, "stage_current_topics"), run.parameters)
     current = publish_week(run, tables.student_topic_theta, rows="staged_current_topic", replace=Replace.VERSION)
-    return ability, window, current, topics.staged
+    return ability, window, current.with_quarantine_of(topics), topics.staged

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
+from seedtest_analytics.assets.psychometrics.ability import week as ability_week
 from seedtest_analytics.assets.psychometrics.ability.week import compute_state
 from seedtest_analytics.assets.psychometrics.scoring.week import score_week
 from seedtest_analytics.settings import AbilitySettings, CalibrationSettings, KpiSettings, Settings
@@ -67,6 +68,27 @@ def test_levels_and_topics_cover_the_truth_on_the_calibrations_scale(database: E
     assert len(topics) > 400
     assert share > 0.95 - 4 * np.sqrt(0.95 * 0.05 / len(topics))
     assert {row["run_id"] for row in topics} == {"run-1"}
+
+
+def test_one_level_beyond_the_limits_is_set_aside_and_the_others_are_published(
+    database: Engine, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It once cost the level, and so the page, of every student."""
+    store_cohort(database, cohort)
+    store_calibration(database, week(0), cohort.difficulty)
+    rows_in_limits = ability_week.level_rows
+
+    def with_one_beyond(*args: Any, **named: Any) -> Any:
+        rows = rows_in_limits(*args, **named)
+        return rows.assign(level=rows["level"].mask(rows["user_id"] == rows["user_id"].min(), 12.5))
+
+    monkeypatch.setattr(ability_week, "level_rows", with_one_beyond)
+    _, levels, _ = computed(database, WEEKS - 1)
+    abilities, _, _ = scored(database, WEEKS - 1)
+    assert (levels.published.staged, levels.published.quarantined) == (79, 1)
+    assert abilities.published.staged == 79
+    (row,) = rows_of(database, "SELECT asset, reason, element ->> 'level' AS level FROM row_quarantine")
+    assert row == {"asset": "ability_state", "reason": "level: must be at most 12", "level": "12.5"}
 
 
 def test_without_an_answer_the_level_stays_and_its_error_grows(database: Engine, cohort: Cohort) -> None:
@@ -131,16 +153,20 @@ def test_the_setting_decides_which_ability_is_published(database: Engine, cohort
     store_calibration(database, week(0), cohort.difficulty)
     computed(database, 7)
     scored(database, 7)
-    query = "SELECT user_id, theta, se, method FROM mirt_ability"
+    query = "SELECT user_id, theta, se, method, answered_at FROM mirt_ability"
     dynamic = {row["user_id"]: row for row in rows_of(database, query)}
     found = states(database, 7)
-    assert {user: (row["theta"], row["se"]) for user, row in dynamic.items()} == {
-        user: (row["level"], row["se"]) for user, row in found.items()
+    assert {user: (row["theta"], row["se"], row["answered_at"]) for user, row in dynamic.items()} == {
+        user: (row["level"], row["se"], row["answered_at"]) for user, row in found.items()
     }
     scored(database, 7, STATIC)
     static = {row["user_id"]: row for row in rows_of(database, query)}
     assert {row["method"] for row in static.values()} == {"EAP"}
     assert rows_of(database, "SELECT DISTINCT method FROM student_topic_theta") == [{"method": "EAP"}]
+    newest = rows_of(database, "SELECT user_id, max(completed_at) AS at FROM attempt WHERE answer_no = 1 GROUP BY 1")
+    first_answers = {row["user_id"]: row["at"] for row in newest}
+    assert {user: row["answered_at"] for user, row in static.items()} == {user: first_answers[user] for user in static}
+    assert rows_of(database, "SELECT 1 FROM student_topic_theta WHERE answered_at IS NULL") == []
     shared = sorted(set(static) & set(dynamic))
     assert np.corrcoef([static[u]["theta"] for u in shared], [dynamic[u]["theta"] for u in shared])[0, 1] > 0.9
 

@@ -9,6 +9,7 @@ import pytest
 
 from seedtest_analytics.assets.psychometrics.scoring.rows import (
     item_parameters,
+    newest_answers,
     overall_responses,
     overall_rows,
     topic_rows,
@@ -43,6 +44,23 @@ def test_a_students_ability_follows_the_answers_from_the_populations_prior() -> 
     assert 0.5 < lee["theta"] < 1.0
     assert (lee["n_answers"], lee["method"], lee["model"], lee["run_id"]) == (2, "EAP", "2PL", "run-1")
     assert (lee["version"], lee["week_start"], lee["fitted_at"]) == ("2026-W10", WEEK.start, WEEK.as_of)
+
+
+def test_the_age_of_an_ability_is_that_of_its_newest_answer_to_a_known_item() -> None:
+    days = [dt.datetime(2026, 3, day, 12, tzinfo=dt.UTC) for day in range(1, 6)]
+    table = answers(
+        user_id=["kim", "kim", "kim", "lee", "lee"],
+        topic_id=["algebra", "geometry", "algebra", "algebra", None],
+        item_id=[1, 2, 99, 3, 4],
+        correct=[True, False, True, True, True],
+        completed_at=[days[1], days[0], days[4], days[2], days[3]],
+    )
+    rows = pd.DataFrame({"user_id": ["lee", "kim"]})
+    assert newest_answers(table, SCALE, rows=rows, by=["user_id"]).tolist() == [days[3], days[1]]
+    rows = pd.DataFrame({"user_id": ["kim", "kim", "lee"], "topic_id": ["geometry", "algebra", "algebra"]})
+    found = newest_answers(table, SCALE, rows=rows, by=["user_id", "topic_id"])
+    assert found.tolist() == [days[0], days[1], days[2]]
+    assert len(newest_answers(table.slice(0, 0), SCALE, rows=rows.iloc[:0], by=["user_id"])) == 0
 
 
 def test_windows_are_scored_apart_and_know_their_bounds() -> None:
