@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, text
 
+from seedtest_analytics.assets.growth.bayesian.fit import GrowthFit
+from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, Thresholds
+from seedtest_analytics.stats.growth.prediction import hyper_draws_needed
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 
-STORED_DRAWS = 400
-DIGITS = 8
+LEAST_DRAWS, DIGITS = 400, 8
 COLUMNS = ("intercept_at_week_mean", "week", "log_sd_intercept", "log_sd_week", "atanh_correlation", "log_sigma")
 
 _NEWEST_USABLE = text("""
-SELECT run_id, week_start, priors, model_spec, draws
+SELECT run_id, week_start, fitted_at, priors, model_spec, draws
 FROM growth_brms_meta
 WHERE is_usable AND draws IS NOT NULL AND model_spec ->> 'family' = 'gaussian'
     AND (CAST(:week_start AS date) IS NULL OR week_start = :week_start)
@@ -32,23 +34,36 @@ class NoGrowthFitError(LookupError):
 
 @dataclass(frozen=True)
 class StoredFit:
-    """A usable fit as read back. ``score_unit`` is the unit of its scores."""
+    """A usable fit as read back.
+
+    Attributes:
+        run_id, week_start, fitted_at: as in growth_brms_meta.
+        first_monday: of the look-back; week 0.
+        score_unit: the unit of its scores.
+        reference: the line that the sums in growth_prediction are residuals from; None in fits that stored no sums.
+        posterior: the draws that its predictions used.
+    """
 
     run_id: str
     week_start: dt.date
+    fitted_at: dt.datetime
+    first_monday: dt.date
     score_unit: str
+    reference: tuple[float, float] | None
     posterior: GrowthPosterior
 
 
-def draws_to_json(posterior: GrowthPosterior) -> dict[str, Any]:
-    """Equally weighted draws that represent the posterior."""
-    theta = posterior.hyper_draws(STORED_DRAWS)
+def draws_to_json(fit: GrowthFit) -> dict[str, Any]:
+    """Equally weighted draws, no fewer than predictions use, and the line that the stored sums are residuals from."""
+    posterior = fit.posterior
+    theta = posterior.hyper_draws(max(LEAST_DRAWS, hyper_draws_needed(posterior.n_students)))
     rounded = [[float(f"{value:.{DIGITS}g}") for value in row] for row in theta]
     return {
         "columns": list(COLUMNS[: theta.shape[1]]),
         "theta": rounded,
         "week_mean": posterior.week_mean,
         "last_week": posterior.last_week,
+        "reference": None if isinstance(fit.data, CountData) else list(fit.data.reference),
     }
 
 
@@ -76,4 +91,13 @@ def stored_fit(connection: Connection, week_start: dt.date | None = None) -> Sto
         n_scores=spec["scores"],
         thresholds=judged,
     )
-    return StoredFit(row.run_id, row.week_start, score_unit=spec["score_unit"], posterior=posterior)
+    reference = row.draws.get("reference")
+    return StoredFit(
+        row.run_id,
+        row.week_start,
+        row.fitted_at,
+        first_monday=dt.date.fromisoformat(spec["first_week"]),
+        score_unit=spec["score_unit"],
+        reference=None if reference is None else (reference[0], reference[1]),
+        posterior=posterior,
+    )
