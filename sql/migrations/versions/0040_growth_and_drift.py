@@ -1,10 +1,11 @@
-"""Predictions of growth keep what moves them to a later day: the sums of each student's scores and the last scored week.
+"""Predictions of growth keep what moves them to a later day, and items their drift beside that of their topic.
 
 Revision: 0040, after 0037.
 """
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 from seedtest_analytics.database.migrations import add_column, begin_revision, replace_comments, undo_revision
 
@@ -19,6 +20,11 @@ SUMS = (
     ("sum_week_squared", "Sum of v w²."),
     ("sum_residual", "Sum of v e, with e the score less the line draws.reference of the fit."),
     ("sum_week_residual", "Sum of v w e."),
+)
+IN_TOPIC = (
+    "{origin, topic_delta, topic_se, apart, apart_se, gap_change, gap_change_se, n_others}: the change of b beside that of "
+    "the topic's other items, and of the topic's selection gap. origin of a moved item: item, who_answers, topic, or "
+    "cannot_be_told."
 )
 COMMENTS = (
     (
@@ -36,6 +42,7 @@ def upgrade() -> None:
     sums = (sa.Column(name, sa.DOUBLE_PRECISION(), comment=comment) for name, comment in SUMS)
     for column in (last_week, *sums):
         add_column(op, "growth_prediction", column=column)
+    add_column(op, "item_calibration", column=sa.Column("drift_in_topic", postgresql.JSONB(), comment=IN_TOPIC))
     replace_comments(op, COMMENTS)
 
 
