@@ -67,6 +67,9 @@ WHERE g.sum_weight IS NOT NULL AND h.horizon_date >= CAST(:as_of_date AS date);
 -- name: movable_rows
 SELECT * FROM movable_prediction ORDER BY user_id;
 
+-- name: draws
+SELECT draws, (model_spec ->> 'first_week')::date AS first_monday FROM growth_brms_meta WHERE run_id = :run_id;
+
 -- name: insert_bayesian
 -- Predictions as moved to as_of, else as stored. Predictions for a day before the as-of day have expired; an older fit does not look as far ahead. A prediction for the
 -- as-of day itself counts, because nothing of that day is visible yet (the same holds for goals, growth/goals.sql).

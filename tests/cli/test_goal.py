@@ -44,7 +44,6 @@ def draws() -> np.ndarray:
 def store_fit(engine: Engine, week: str, is_usable: bool = True) -> None:
     values = {"theta": draws().tolist(), "columns": [], "week_mean": 3.5, "last_week": 7.0}
     spec = {"family": "gaussian", "method": "stan", "seed": 1, "students": 60, "scores": 400, "score_unit": "logit"}
-    spec["first_week"] = "2026-01-05"
     execute(
         engine,
         "INSERT INTO growth_brms_meta (run_id, formula, priors, fitted_at, week_start, is_usable, model_spec, "

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from seedtest_analytics.assets.framework.week_run import WeekRun
-from seedtest_analytics.assets.growth.bayesian.draws import stored_fit
 from seedtest_analytics.assets.growth.bayesian.goals import SUMS, as_of_date, week_numbers
 from seedtest_analytics.database.publish import copy_frame, create_staging
 from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK, Week
-from seedtest_analytics.stats.growth.moving import predict_moved
+from seedtest_analytics.stats.growth.moving import weeks_rested
+from seedtest_analytics.stats.growth.prediction import predict_sums
 
 SQL = "kpis/P.sql"
 _MOVED = {"projected": "projected", "sigma": "sigma", "P": "p", "P_lower": "p_lower", "P_upper": "p_upper"}
@@ -51,22 +51,26 @@ def stage_moved(run: WeekRun, *, run_id: str, fit_week: dt.date, fitted_at: dt.d
     rows = copy_to_arrow(connection, statement(SQL, "movable_rows")).to_pandas()
     if rows.empty:
         return
-    fit = stored_fit(connection, fit_week)
-    assert fit.reference is not None  # it is stored with the sums
+    fit = connection.execute(statement(SQL, "draws"), {"run_id": run_id}).one()
     goal_week, (fitted_week, as_of_week) = (
         week_numbers(np.asarray(days, "datetime64[D]"), fit.first_monday)
         for days in (rows["horizon_date"], [as_of_date(Week(fit_week, fitted_at, week.timezone)), as_of_date(week)])
     )
-    found = predict_moved(
-        fit.posterior,
-        rows[list(SUMS)].to_numpy(np.float64),
-        reference=fit.reference,
+    silent = weeks_rested(
+        goal_week,
         last_week=rows["last_week"].to_numpy(np.float64),
         returned_week=rows["returned_week"].to_numpy(np.float64),
-        goal_week=goal_week,
-        goal=rows["target"].to_numpy(np.float64),
         fitted_week=float(fitted_week),
         as_of_week=float(as_of_week),
+    )
+    found = predict_sums(
+        np.array(fit.draws["theta"]),
+        rows[list(SUMS)].to_numpy(np.float64),
+        week_mean=fit.draws["week_mean"],
+        reference=tuple(fit.draws["reference"]),
+        goal_week=goal_week,
+        silent_weeks=silent,
+        goal=rows["target"].to_numpy(np.float64),
     )
     moved = {column: found[name] for name, column in _MOVED.items()}
     copy_frame(connection, "moved_prediction", frame=pd.DataFrame({**rows[["user_id", "horizon_date"]], **moved}))

@@ -8,8 +8,9 @@ from scipy import stats
 
 from seedtest_analytics.stats.growth.data import GrowthData, growth_data
 from seedtest_analytics.stats.growth.laplace import fit_laplace
-from seedtest_analytics.stats.growth.moving import predict_moved
+from seedtest_analytics.stats.growth.moving import weeks_rested
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior
+from seedtest_analytics.stats.growth.prediction import hyper_draws_needed, predict_sums
 from tests.stats.growth.support import predict_students
 
 N_STUDENTS, N_WEEKS, GOAL, AHEAD = 60, 8, 0.9, 4.0
@@ -29,16 +30,19 @@ class Fit:
     posterior: GrowthPosterior
 
     def moved(self, as_of: float, returned: np.ndarray = NOBODY) -> dict[str, np.ndarray]:
-        return predict_moved(
-            self.posterior,
+        goal_week = np.full(N_STUDENTS, as_of + AHEAD)
+        last_week = self.data.last_week
+        silent = weeks_rested(
+            goal_week, last_week=last_week, returned_week=returned, fitted_week=FITTED, as_of_week=as_of
+        )
+        return predict_sums(
+            self.posterior.hyper_draws(hyper_draws_needed(N_STUDENTS)),
             np.ascontiguousarray(self.data.statistics[:, :5]),
+            week_mean=self.posterior.week_mean,
             reference=self.data.reference,
-            last_week=self.data.last_week,
-            returned_week=returned,
-            goal_week=np.full(N_STUDENTS, as_of + AHEAD),
+            goal_week=goal_week,
+            silent_weeks=silent,
             goal=np.full(N_STUDENTS, GOAL),
-            fitted_week=FITTED,
-            as_of_week=as_of,
         )
 
 

@@ -241,7 +241,7 @@ CHECKED_BY_CALLER = [
         "check_fit check_level spread_goals weeks_without_growth silence relative_covariance conditional_lines predict_sums",
         "growth.prediction.predict_blocks growth.binomial.predict_counts growth.plots.student_fans",
     ),
-    ("growth.moving", "predict_moved", f"{DATA_AND_PRIORS} growth.prediction.hyper_draws_needed"),
+    ("growth.moving", "weeks_rested", "growth.prediction.predict_blocks"),
     (
         "growth.stan",
         "fit_stan marginal_data count_inputs prior_data",

@@ -19,7 +19,7 @@ LEAST_DRAWS, DIGITS = 400, 8
 COLUMNS = ("intercept_at_week_mean", "week", "log_sd_intercept", "log_sd_week", "atanh_correlation", "log_sigma")
 
 _NEWEST_USABLE = text("""
-SELECT run_id, week_start, fitted_at, priors, model_spec, draws
+SELECT run_id, week_start, priors, model_spec, draws
 FROM growth_brms_meta
 WHERE is_usable AND draws IS NOT NULL AND model_spec ->> 'family' = 'gaussian'
     AND (CAST(:week_start AS date) IS NULL OR week_start = :week_start)
@@ -34,22 +34,11 @@ class NoGrowthFitError(LookupError):
 
 @dataclass(frozen=True)
 class StoredFit:
-    """A usable fit as read back.
-
-    Attributes:
-        run_id, week_start, fitted_at: as in growth_brms_meta.
-        first_monday: of the look-back; week 0.
-        score_unit: the unit of its scores.
-        reference: the line that the sums in growth_prediction are residuals from; None in fits that stored no sums.
-        posterior: the draws that its predictions used.
-    """
+    """A usable fit as read back. ``score_unit`` is the unit of its scores."""
 
     run_id: str
     week_start: dt.date
-    fitted_at: dt.datetime
-    first_monday: dt.date
     score_unit: str
-    reference: tuple[float, float] | None
     posterior: GrowthPosterior
 
 
@@ -91,13 +80,4 @@ def stored_fit(connection: Connection, week_start: dt.date | None = None) -> Sto
         n_scores=spec["scores"],
         thresholds=judged,
     )
-    reference = row.draws.get("reference")
-    return StoredFit(
-        row.run_id,
-        row.week_start,
-        row.fitted_at,
-        first_monday=dt.date.fromisoformat(spec["first_week"]),
-        score_unit=spec["score_unit"],
-        reference=None if reference is None else (reference[0], reference[1]),
-        posterior=posterior,
-    )
+    return StoredFit(row.run_id, row.week_start, score_unit=spec["score_unit"], posterior=posterior)
