@@ -6,7 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from seedtest_analytics.reporting import item_verdicts, plain_words, wording
+from seedtest_analytics.reporting import cohort_views, item_verdicts, plain_words, wording
 from seedtest_analytics.reporting.advice_words import what_to_do
 from seedtest_analytics.reporting.cohort_document import CohortDocument, Item, Student
 from seedtest_analytics.reporting.html import Html, name, paragraph, table, text
@@ -142,11 +142,12 @@ def items(document: CohortDocument) -> Html:
     caption = say(
         "Expected: right answers that the model expects of these students. Difficulty in points: at an ability of this many "
         "points half of the answers are right. Discrimination: 1 is usual, below 0.2 a question tells little. Fit: 1 is as "
-        "the model says, more is erratic, less is too regular; from the answers of all students in eight weeks."
+        "the model says, more is erratic, less is too regular; from the answers of all students in eight weeks. Change over "
+        "time: of the difficulty, against some months ago, or what would show in four of five such comparisons."
     )
     return Html(
         paragraph(text(_item_sentence([code for code, _ in judged]), 400), "finding")
-        + table(headings, rows, caption=text(caption, 600), css_class="items prose")
+        + table(headings, rows, caption=text(caption, 800), css_class="items prose")
         + _more_items([code for code, _ in judged[SHOWN_ITEMS:]])
     )
 
@@ -159,8 +160,25 @@ _ITEM_HEADINGS = (
     marked("Difficulty"),
     marked("Discrimination"),
     marked("Fit"),
+    marked("Change over time"),
     marked("Verdict"),
 )
+
+
+def _drift(item: Item) -> str:
+    """The change of difficulty in points, or what the comparison could have seen; a dash without a comparison."""
+    if item.has_moved and item.drift is not None:
+        return say("{points} points", points=cohort_views.points(item.drift))
+    if item.drift_found_from is None or item.drift_power is None:
+        return "–"
+    least = wording.whole(round(wording.POINTS_PER_LOGIT * item.drift_found_from))
+    if item.is_drift_judged:
+        return say("none; {points} points or more would show", points=least)
+    return say(
+        "cannot be judged: only {points} points or more would show, and a severe change in {percent} of cases",
+        points=least,
+        percent=wording.percent(item.drift_power),
+    )
 
 
 def _item_sentence(codes: Sequence[str]) -> str:
@@ -205,5 +223,6 @@ def _item_row(document: CohortDocument, item: Item, *, code: str) -> list[str]:
         "–" if item.difficulty is None else text(wording.score(item.difficulty)),
         "–" if item.discrimination is None else text(wording.decimal(item.discrimination)),
         text(fit),
+        text(_drift(item), 200),
         text(say(item_verdicts.VERDICTS[code]), 300),
     ]

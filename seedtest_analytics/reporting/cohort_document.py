@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict
 
-from seedtest_analytics.reporting.document_base import Count, Document, Number, Part
+from seedtest_analytics.reporting.document_base import Count, Document, Number, Part, Share
 from seedtest_analytics.reporting.found_values import FoundObject, FoundText, object_or_none
 from seedtest_analytics.reporting.platform_document import Platform
 from seedtest_analytics.reporting.summary import Tally
@@ -110,7 +110,9 @@ class Item(Part):
     """An item that the class met in four weeks.
 
     ``expected`` right answers with their ``variance`` are those of the ``n_expected`` answers whose probability was known
-    before; ``infit`` with its standard error is of ``n_fit`` answers of all students in eight weeks.
+    before; ``infit`` with its standard error is of ``n_fit`` answers of all students in eight weeks. ``drift`` is the change
+    of difficulty in the newest comparison, which finds one of ``drift_found_from`` in 80 % of cases and a severe one with
+    ``drift_power`` (logits); ``drift_origin`` says whether it moved alone or with its topic.
     """
 
     item_id: str
@@ -129,6 +131,10 @@ class Item(Part):
     flag: str | None = None
     has_moved: bool = False
     is_drift_judged: bool = True
+    drift: Number = None
+    drift_origin: str | None = None
+    drift_found_from: Number = None
+    drift_power: Share = None
     differs_by_group: bool = False
 
 

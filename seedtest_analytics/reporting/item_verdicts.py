@@ -22,11 +22,14 @@ _BY_FLAG = {
     "low_discrimination": "says_little",
     "extreme_difficulty": "extreme",
 }
+_BY_ORIGIN = {"topic": "moved_with_topic", "who_answers": "others_answer"}
 
 VERDICTS: Mapping[str, str] = {
     "wrong_key": marked("Check the key: students who know more answer it wrong more often."),
     "differs": marked("At equal ability it is harder for one group of students: read its wording."),
     "moved": marked("It has become easier or harder over time: leaked or changed?"),
+    "moved_with_topic": marked("Its whole topic has become easier or harder: taught otherwise, or answered by others?"),
+    "others_answer": marked("It looks easier or harder because other students answer its topic than before."),
     "erratic": marked("Answers fit the model worse than chance explains: read its wording."),
     "harder_here": marked("Much harder for this class than for others of the same ability."),
     "easier_here": marked("Much easier for this class than for others of the same ability."),
@@ -61,7 +64,7 @@ def _findings(item: Item) -> list[str]:
     if item.differs_by_group:
         found.append("differs")
     if item.has_moved:
-        found.append("moved")
+        found.append(_BY_ORIGIN.get(item.drift_origin or "", "moved"))
     if item.infit is not None and item.infit_se is not None and item.n_fit >= MIN_FIT_ANSWERS:
         margin = max(FIT_MARGIN, FIT_ERRORS * item.infit_se)
         if item.infit > 1 + margin:

@@ -57,6 +57,15 @@ def _growth_detail(fit: BayesianGrowth) -> str:
     return paragraph(text(" ".join(lines), 600), "note") if lines else ""
 
 
+def _interval(fit: BayesianGrowth) -> tuple[float, float] | None:
+    """The 95% interval of the projected score. One that was moved to the week's date has its SD alone."""
+    if fit.projected_lower is not None and fit.projected_upper is not None:
+        return fit.projected_lower, fit.projected_upper
+    if fit.projected is None or fit.sigma is None:
+        return None
+    return fit.projected - Z_95 * fit.sigma, fit.projected + Z_95 * fit.sigma
+
+
 def _projection(fit: BayesianGrowth) -> list[str]:
     if fit.projected is None:
         if fit.sigma is None:
@@ -68,8 +77,10 @@ def _projection(fit: BayesianGrowth) -> list[str]:
         lines = [say("Share of right answers expected then: {score}.", score=score)]
     else:
         lines = [say("Ability expected then: {score}.", score=score)]
-    if fit.projected_lower is not None and fit.projected_upper is not None:
-        interval = say("{low} to {high}", low=_score(fit, fit.projected_lower), high=_score(fit, fit.projected_upper))
+    known = _interval(fit)
+    if known is not None:
+        low, high = known
+        interval = say("{low} to {high}", low=_score(fit, low), high=_score(fit, high))
         lines.append(say("95% interval: {interval}.", interval=interval))
     if fit.n_weeks is not None:
         lines.append(

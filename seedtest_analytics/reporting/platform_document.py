@@ -121,6 +121,30 @@ class DriftAlert(Part):
     severity: str
 
 
+class DriftPower(Part):
+    """What the comparisons of a verdict find: medians of the smallest change (logits) and of the power for a severe one."""
+
+    found_from: Number = None
+    power: Number = None
+
+
+class DriftQuestion(DriftPower):
+    """A question that moved or cannot be judged, beside the median change of its topic's other questions.
+
+    ``gap_change``: by how much more of the answers are right, from then to now, for students who practise the topic more than
+    is usual, compared with the others of the same ability.
+    """
+
+    item_id: str
+    verdict: str
+    answers: Count | None = None
+    change: Number = None
+    origin: str | None = None
+    topic_change: Number = None
+    gap_change: Number = None
+    gap_change_se: Number = None
+
+
 class Drift(Part):
     """The newest comparison of item parameters."""
 
@@ -128,6 +152,8 @@ class Drift(Part):
     moved: Count = 0
     no_drift: Count = 0
     cannot_be_judged: Count = 0
+    power: dict[str, DriftPower] = {}
+    questions: tuple[DriftQuestion, ...] = ()
     alerts: tuple[DriftAlert, ...] = ()
 
 

@@ -18,8 +18,9 @@ from seedtest_analytics.reporting.platform_cells import (
     number,
     rows_table,
 )
-from seedtest_analytics.reporting.platform_document import Drift, Platform
+from seedtest_analytics.reporting.platform_document import Drift, DriftQuestion, Platform
 from seedtest_analytics.reporting.stored_sentences import stored_text
+from seedtest_analytics.reporting.summary import Z_95
 
 
 def calibration(document: CohortDocument, found: Platform) -> str:
@@ -98,7 +99,113 @@ def drift(document: CohortDocument, found: Platform) -> str:
     )
     if not judged:
         said = f"{said} {say('So the absence of alerts means nothing here.')}"
-    return finding(said) + _alerts(drift)
+    return finding(said) + _drift_power(drift) + _moved(drift) + _not_judged(drift) + _alerts(drift)
+
+
+_DRIFT_VERDICTS: Mapping[str, str] = {
+    "moved": marked("moved"),
+    "no_drift": marked("did not move"),
+    "cannot_be_judged": marked("cannot be judged"),
+}
+_FOUND_FROM, _SEVERE_FOUND = marked("Found from"), marked("Severe one found")
+
+
+def _drift_power(drift: Drift) -> str:
+    """What the comparisons of each verdict could have found."""
+    rows = [
+        [
+            text(say(words)),
+            count(getattr(drift, code)),
+            number(drift.power[code].found_from),
+            _share(drift.power[code].power),
+        ]
+        for code, words in _DRIFT_VERDICTS.items()
+        if code in drift.power
+    ]
+    if not rows:
+        return ""
+    caption = say(
+        "Found from: the change of difficulty (logits) that a comparison finds in four of five cases. Severe one found: the "
+        "share of comparisons that find a severe change. Both are medians. Only with four of five or more does no alert mean no "
+        "drift."
+    )
+    return rows_table((marked("Verdict"), marked("Questions"), _FOUND_FROM, _SEVERE_FOUND), rows, caption=caption)
+
+
+def _moved(drift: Drift) -> str:
+    """The questions that moved, and whether they did so alone or with their topic."""
+    rows = [
+        [
+            name(question.item_id),
+            _signed(question.change),
+            number(question.found_from),
+            _signed(question.topic_change),
+            _gap(question),
+            text(say(_ORIGINS_OF_DRIFT.get(question.origin or "", _NO_ORIGIN)), 200),
+        ]
+        for question in drift.questions
+        if question.verdict == "moved"
+    ]
+    if not rows:
+        return ""
+    caption = say(
+        "The greatest changes of difficulty, at most ten. Their topic: median of its other questions. Students choose topics, "
+        "so other students move all questions of a topic alike. Choice: how much more right students get who practise the topic "
+        "more than is usual, at equal ability, now less then (of 100 answers, 95% interval). The log does not say who chose a "
+        "question: a plan that assigns strong topics, and learning, leave the same trace."
+    )
+    return rows_table(_MOVED_HEADINGS, rows, caption=caption)
+
+
+_MOVED_HEADINGS = (
+    marked("Question"),
+    marked("Change"),
+    _FOUND_FROM,
+    marked("Their topic"),
+    marked("Choice"),
+    marked("What moved"),
+)
+_ORIGINS_OF_DRIFT: Mapping[str, str] = {
+    "item": marked("the question itself"),
+    "who_answers": marked("other students answer the topic"),
+    "topic": marked("the whole topic: taught otherwise, or answered by others"),
+    "cannot_be_told": marked("cannot be told"),
+}
+_NO_ORIGIN = marked("not compared with its topic")
+
+
+def _not_judged(drift: Drift) -> str:
+    """The questions whose comparison would have missed a severe change."""
+    rows = [
+        [
+            name(question.item_id),
+            count(question.answers),
+            _signed(question.change),
+            number(question.found_from),
+            _share(question.power),
+        ]
+        for question in drift.questions
+        if question.verdict == "cannot_be_judged"
+    ]
+    headings = (marked("Question"), marked("Answers"), marked("Change"), _FOUND_FROM, _SEVERE_FOUND)
+    caption = say("Questions that cannot be judged, those with most answers, at most ten.")
+    return rows_table(headings, rows, caption=caption) if rows else ""
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else text(wording.signed(value))
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else text(wording.percent(value))
+
+
+def _gap(question: DriftQuestion) -> str:
+    if question.gap_change is None or question.gap_change_se is None:
+        return "–"
+    middle, half = 100 * question.gap_change, 100 * Z_95 * question.gap_change_se
+    low, high = (wording.signed(value, 0) for value in (middle - half, middle + half))
+    return text(say("{value} ({low} to {high})", value=wording.signed(middle, 0), low=low, high=high))
 
 
 def _alerts(drift: Drift) -> str:
@@ -108,7 +215,7 @@ def _alerts(drift: Drift) -> str:
         [
             name(alert.item_id),
             text(say(_PARAMETERS[alert.metric])) if alert.metric in _PARAMETERS else name(alert.metric),
-            "–" if alert.value is None else text(wording.signed(alert.value)),
+            _signed(alert.value),
             text(say(_SEVERITIES[alert.severity])) if alert.severity in _SEVERITIES else name(alert.severity),
         ]
         for alert in drift.alerts

@@ -106,6 +106,14 @@ item_calibration = Table(
         maximum=2,
     ),
     _estimate("selection_gap_se", "Its standard error.", minimum=0),
+    column(
+        "drift_in_topic",
+        JSONB,
+        comment="{origin, topic_delta, topic_se, apart, apart_se, gap_change, gap_change_se, n_others}: the change of b beside "
+        "that of the topic's other items, and of the topic's selection gap. origin of a moved item: item, who_answers, topic, "
+        "or cannot_be_told.",
+        derived_from=_ANSWERS,
+    ),
     column("info", JSONB, comment="{max, theta_at_max} of the item information within -3..3."),
     column("run_id", Text, comment="Comparison that the row belongs to.", nullable=False),
     week_column(),
@@ -122,6 +130,7 @@ computed_by(
     ("dif", "stats.irt.drift.item_drift"),
     ("selection_gap selection_gap_se", "stats.irt.selection.selection_gaps"),
     ("minimum_detectable_b power_b drift_verdict", "stats.irt.drift.DriftResult"),
+    ("drift_in_topic", "stats.irt.drift_in_topic.drift_in_topic"),
 )
 
 drift_alerts = Table(

@@ -29,6 +29,11 @@ def _line(name: str, comment: str, **arguments: Any) -> Column[Any]:
     return column(name, Float, comment=comment, nullable=False, **{"unit": "score", **arguments})
 
 
+def _sum(name: str, comment: str, **arguments: Any) -> Column[Any]:
+    """A sum over a student's weekly scores."""
+    return column(name, Float, comment=comment, derived_from=_SCORES, **arguments)
+
+
 growth_glmm_meta = Table(
     "growth_glmm_meta",
     metadata,
@@ -89,7 +94,7 @@ growth_brms_meta = Table(
     column(
         "draws",
         JSONB,
-        comment="Up to 400 draws {columns, theta, week_mean, last_week}, for predictions on demand.",
+        comment="400 to 4,000 draws for later predictions: {columns, theta, week_mean, last_week, reference}.",
         derived_from=_SCORES,
     ),
     column("data_fingerprint", UUID, comment="Hash over the scores used.", derived_from=_SCORES),
@@ -175,6 +180,16 @@ growth_prediction = Table(
         minimum=1,
         derived_from=_ANSWERS,
     ),
+    column("last_week", Date, comment="Monday of the last scored week.", derived_from=("attempt.completed_at",)),
+    _sum(
+        "sum_weight",
+        "Sum of the weights v of the scores; the sums predict a later day. NULL: binomial or older fits.",
+        minimum=0,
+    ),
+    _sum("sum_week", "Sum of v w, with w the week from the look-back's first.", minimum=0),
+    _sum("sum_week_squared", "Sum of v w².", minimum=0),
+    _sum("sum_residual", "Sum of v e, with e the score less the line draws.reference of the fit."),
+    _sum("sum_week_residual", "Sum of v w e."),
     Index("ix_growth_prediction_week", "week_start"),
     comment="Prediction of the usable growth fit of a week for each student: line, projected score, probability of the goal.",
 )
@@ -302,4 +317,9 @@ computed_by(
     ("sigma p p_lower p_upper", *PREDICTED_BY),
     ("target target_level target_source", "sql/growth/goals.sql:stage", "assets.growth.bayesian.goals.load_goals"),
     ("horizon_date horizon_source", "assets.growth.bayesian.goals.load_goals"),
+    (
+        "last_week sum_weight sum_week sum_week_squared sum_residual sum_week_residual",
+        "stats.growth.data.growth_data",
+        "assets.growth.bayesian.goals.predictions",
+    ),
 )

@@ -225,6 +225,7 @@ _KEYS: dict[str, tuple[KpiKey, ...]] = {
 }
 
 _NORMAL = "assets.kpis.goal.goal_rows"
+_MOVED = "assets.kpis.moved_goal.stage_moved"
 _DECIDED, _PUBLISHED = (f"stats.verification.recalibration.{name}" for name in ("decide", "published"))
 _APPLIED = "assets.verdicts.publish.apply_{}_verdicts"
 _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
@@ -234,19 +235,20 @@ _COMPUTED_BY: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "A_t": ("sql/kpis/A_t.sql",),
     "P": (
         "assets.kpis.goal.stage_goal_probability",
-        ("P", *PREDICTED_BY, "stats.kpi.goal.normal_goal_probability"),
-        ("P_projected sigma", *PREDICTED_BY, "stats.ability.goals.goal_path"),
+        ("P", *PREDICTED_BY, _MOVED, "stats.kpi.goal.normal_goal_probability"),
+        ("P_projected sigma", *PREDICTED_BY, _MOVED, "stats.ability.goals.goal_path"),
         ("P_assumption", "stats.ability.goals.goal_path", "sql/kpis/P.sql:insert_bayesian"),
         ("theta ability_estimate theta_n_answers theta_se theta_method", *SCORED_BY),
         ("theta_answered_at", *ANSWERED_BY),
         ("P_target P_target_source", "assets.growth.bayesian.goals.load_goals", "sql/kpis/P.sql:rest"),
-        ("P_horizon_date P_horizon_source", "assets.growth.bayesian.goals.load_goals", "sql/kpis/P.sql:rest"),
+        ("P_horizon_source", "assets.growth.bayesian.goals.load_goals", "sql/kpis/P.sql:rest"),
+        ("P_horizon_date", "assets.growth.bayesian.goals.load_goals", "sql/kpis/P.sql:movable", "sql/kpis/P.sql:rest"),
         ("P_n_weeks", "assets.growth.bayesian.goals.predictions"),
         ("P_score_unit", "assets.growth.bayesian.scores.WeeklyScores.unit", _NORMAL),
         ("P_method", "sql/kpis/P.sql:insert_bayesian", _NORMAL),
         ("P_reason P_reason_code", _NORMAL),
         ("P_method_reason P_fit_run_id P_fit_week P_fit_note", "assets.kpis.goal.choose_fit"),
-        ("P_lower P_upper", *PREDICTED_BY, _PUBLISHED),
+        ("P_lower P_upper", *PREDICTED_BY, _MOVED, _PUBLISHED),
         ("P_verdict P_verdict_reason theta_verdict theta_verdict_reason", _DECIDED),
         ("P_model sigma_model theta_se_model", _APPLIED.format("goal")),
     ),

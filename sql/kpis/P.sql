@@ -2,15 +2,15 @@
 -- Normal approximation.
 -- Grain:  student of the population. Inputs: population, student_goal, mirt_ability, ability_state,
 --         ability_hyperparameters, growth_brms_meta, growth_prediction.
--- Params: as_of, week_start, default_target; oldest (first week whose fit may be used); fit_week, run_id and note of the
---         fit; assumption of its projections; as_of_date (the first day whose data is not visible); reason and
+-- Params: as_of, week_start, default_target; oldest (first week whose fit may be used); fit_week, run_id, fitted_at and note
+--         of the fit; assumption of its projections; as_of_date (the first day whose data is not visible); reason and
 --         reason_passed (why a student gets the approximation); configured_date (horizon without a goal's date),
 --         last_date (latest horizon), use_states, timezone.
 -- Scale:  abilities and targets are on the platform's linked scale (logits), predictions in the fit's score_unit.
 
 -- name: fits
 -- The week's own fit and the earlier fits that may replace it, newest first. Grain: fit.
-SELECT run_id, week_start, is_usable, diagnostics -> 'reasons' AS reasons
+SELECT run_id, week_start, fitted_at, is_usable, diagnostics -> 'reasons' AS reasons
 FROM growth_brms_meta
 WHERE week_start BETWEEN :oldest AND :week_start AND is_usable IS NOT NULL AND fitted_at <= :as_of
 ORDER BY week_start DESC;
@@ -29,17 +29,60 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS m ON true;
 
+-- name: movable
+-- Predictions of a fit that saw less than as_of, with what is needed to move them there. A day of the settings moves along, a
+-- goal's day stays. Weeks count from the fit's look-back; returned_week is that of the last first answer since the fit.
+-- Grain:  student of the population in the fit.
+CREATE TEMP TABLE movable_prediction ON COMMIT DROP AS
+SELECT
+    g.user_id,
+    g.sum_weight,
+    g.sum_week,
+    g.sum_week_squared,
+    g.sum_residual,
+    g.sum_week_residual,
+    ((g.last_week - f.first_monday) / 7)::float8 AS last_week,
+    (((r.answered_at AT TIME ZONE :timezone)::date - f.first_monday) / 7)::float8 AS returned_week,
+    g.target,
+    h.horizon_date
+FROM newest_ability AS a
+INNER JOIN growth_prediction AS g ON g.user_id = a.user_id AND g.week_start = :fit_week AND g.run_id = :run_id
+CROSS JOIN LATERAL (
+    SELECT (model_spec ->> 'first_week')::date AS first_monday FROM growth_brms_meta WHERE run_id = g.run_id
+) AS f
+CROSS JOIN LATERAL (
+    SELECT
+        CASE
+            WHEN g.horizon_source = 'configured' THEN CAST(:configured_date AS date) ELSE g.horizon_date
+        END AS horizon_date
+) AS h
+LEFT JOIN (
+    SELECT user_id, max(completed_at) AS answered_at
+    FROM attempt
+    WHERE completed_at >= :fitted_at AND completed_at < :as_of AND is_answered AND answer_no = 1
+    GROUP BY user_id
+) AS r ON r.user_id = g.user_id
+WHERE g.sum_weight IS NOT NULL AND h.horizon_date >= CAST(:as_of_date AS date);
+
+-- name: movable_rows
+SELECT * FROM movable_prediction ORDER BY user_id;
+
+-- name: draws
+SELECT draws, (model_spec ->> 'first_week')::date AS first_monday FROM growth_brms_meta WHERE run_id = :run_id;
+
 -- name: insert_bayesian
--- Predictions for a day before the as-of day have expired; an older fit does not look as far ahead. A prediction for the
--- as-of day itself counts, because nothing of that day is visible yet (the same holds for goals, growth/goals.sql).
+-- Predictions as moved to as_of, else as stored. Predictions for a day before the as-of day have expired; an older fit does
+-- not look as far ahead. A prediction for the as-of day itself counts, because nothing of that day is visible yet (the same
+-- holds for goals, growth/goals.sql).
 INSERT INTO staged_kpi (user_id, kpis)
 SELECT
     a.user_id,
     jsonb_strip_nulls(jsonb_build_object(
-        'P', g.p, 'P_lower', g.p_lower, 'P_upper', g.p_upper, 'sigma', g.sigma, 'P_method', 'bayesian',
-        'P_target', g.target_level, 'P_target_source', g.target_source, 'P_projected', g.projected,
+        'P', COALESCE(m.p, g.p), 'P_lower', COALESCE(m.p_lower, g.p_lower), 'P_upper', COALESCE(m.p_upper, g.p_upper),
+        'sigma', COALESCE(m.sigma, g.sigma), 'P_method', 'bayesian',
+        'P_target', g.target_level, 'P_target_source', g.target_source, 'P_projected', COALESCE(m.projected, g.projected),
         'P_assumption', CAST(:assumption AS text),
-        'P_score_unit', f.model_spec ->> 'score_unit', 'P_horizon_date', g.horizon_date,
+        'P_score_unit', f.model_spec ->> 'score_unit', 'P_horizon_date', COALESCE(m.horizon_date, g.horizon_date),
         'P_horizon_source', g.horizon_source, 'P_n_weeks', g.n_weeks, 'P_fit_run_id', g.run_id,
         'P_fit_week', g.week_start, 'P_fit_note', CAST(:note AS text),
         'theta', a.theta, 'ability_estimate', a.theta, 'theta_n_answers', a.n_answers, 'theta_se', a.se,
@@ -48,7 +91,8 @@ SELECT
 FROM newest_ability AS a
 INNER JOIN growth_prediction AS g ON g.user_id = a.user_id AND g.week_start = :fit_week AND g.run_id = :run_id
 INNER JOIN growth_brms_meta AS f ON f.run_id = g.run_id
-WHERE g.horizon_date >= CAST(:as_of_date AS date);
+LEFT JOIN moved_prediction AS m ON m.user_id = a.user_id
+WHERE COALESCE(m.horizon_date, g.horizon_date) >= CAST(:as_of_date AS date);
 
 -- name: rest
 -- The students without a valid prediction. Those in the fit have one for a day that has passed. With a state, the ability is

@@ -341,7 +341,8 @@ bank AS (
     SELECT b.item_id, b.a, b.b FROM cohort_scale AS s INNER JOIN mirt_item_bank AS b ON b.run_id = s.run_id
 ),
 drift AS (
-    SELECT DISTINCT ON (item_id) item_id, drift_verdict
+    SELECT DISTINCT ON (item_id)
+        item_id, drift_verdict, dif -> 'delta_b' AS change, minimum_detectable_b, power_b, drift_in_topic ->> 'origin' AS origin
     FROM item_calibration
     WHERE week_start <= :week_start AND drift_verdict IS NOT NULL
     ORDER BY item_id, week_start DESC
@@ -373,6 +374,10 @@ SELECT
     n.flag,
     COALESCE(d.drift_verdict = 'moved', false) AS has_moved,
     COALESCE(d.drift_verdict IN ('moved', 'no_drift'), false) AS is_drift_judged,
+    d.change AS drift,
+    d.origin AS drift_origin,
+    d.minimum_detectable_b AS drift_found_from,
+    d.power_b AS drift_power,
     x.item_id IS NOT NULL AS differs_by_group
 FROM met AS m
 INNER JOIN fit AS f ON f.item_id = m.item_id

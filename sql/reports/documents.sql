@@ -163,10 +163,13 @@ SELECT
             'P', CASE WHEN s.kpis ->> 'P_method' = 'bayesian' THEN s.kpis -> 'P' ELSE to_jsonb(w.p) END,
             'P_lower', CASE WHEN s.kpis ->> 'P_method' = 'bayesian' THEN s.kpis -> 'P_lower' ELSE to_jsonb(w.p_lower) END,
             'P_upper', CASE WHEN s.kpis ->> 'P_method' = 'bayesian' THEN s.kpis -> 'P_upper' ELSE to_jsonb(w.p_upper) END,
-            'sigma', w.sigma,
-            'slope_per_week', w.slope_mean, 'slope_sd', w.slope_sd, 'projected', w.projected,
-            'projected_lower', w.projected_lower, 'projected_upper', w.projected_upper, 'target', w.target,
-            'score_unit', COALESCE(b.model_spec ->> 'score_unit', 'logit'), 'horizon_date', w.horizon_date,
+            'sigma', CASE WHEN v.is_moved THEN s.kpis -> 'sigma' ELSE to_jsonb(w.sigma) END,
+            'slope_per_week', w.slope_mean, 'slope_sd', w.slope_sd,
+            'projected', CASE WHEN v.is_moved THEN s.kpis -> 'P_projected' ELSE to_jsonb(w.projected) END,
+            'projected_lower', CASE WHEN NOT v.is_moved THEN w.projected_lower END,
+            'projected_upper', CASE WHEN NOT v.is_moved THEN w.projected_upper END, 'target', w.target,
+            'score_unit', COALESCE(b.model_spec ->> 'score_unit', 'logit'),
+            'horizon_date', CASE WHEN v.is_moved THEN s.kpis -> 'P_horizon_date' ELSE to_jsonb(w.horizon_date) END,
             'horizon_source', w.horizon_source, 'n_weeks', w.n_weeks, 'fitted_at', b.fitted_at
         ) END,
         'student_growth', CASE WHEN x.user_id IS NOT NULL THEN jsonb_build_object(
@@ -212,6 +215,12 @@ LEFT JOIN topic_ability AS ta ON ta.user_id = s.user_id
 LEFT JOIN next_right AS nr ON nr.user_id = s.user_id
 LEFT JOIN growth_prediction AS w
     ON w.user_id = s.user_id AND w.week_start = s.fit_week AND w.week_start >= (SELECT min(fit_week) FROM student)
+-- P of an earlier fit is moved to this week's date where the fit has sums (kpis/P.sql).
+CROSS JOIN LATERAL (
+    SELECT
+        COALESCE(s.kpis ->> 'P_method' = 'bayesian' AND s.fit_week <> :week_start AND w.sum_weight IS NOT NULL, false)
+            AS is_moved
+) AS v
 LEFT JOIN growth_brms_meta AS b ON b.run_id = w.run_id
 LEFT JOIN survival_fit_meta AS c ON c.run_id = s.kpis ->> 'S_fit_run_id'
 LEFT JOIN user_segment AS u ON u.user_id = s.user_id AND u.week_start <= :week_start

@@ -77,6 +77,37 @@ SELECT (
         'moved', count(*) FILTER (WHERE c.drift_verdict = 'moved'),
         'no_drift', count(*) FILTER (WHERE c.drift_verdict = 'no_drift'),
         'cannot_be_judged', count(*) FILTER (WHERE c.drift_verdict = 'cannot_be_judged'),
+        'questions', COALESCE((
+            SELECT jsonb_agg(to_jsonb(q) ORDER BY q.verdict DESC, q.rank)
+            FROM (
+                SELECT
+                    item_id::text AS item_id, drift_verdict AS verdict, n AS answers, dif -> 'delta_b' AS change,
+                    minimum_detectable_b AS found_from, power_b AS power, drift_in_topic ->> 'origin' AS origin,
+                    drift_in_topic -> 'topic_delta' AS topic_change, drift_in_topic -> 'gap_change' AS gap_change,
+                    drift_in_topic -> 'gap_change_se' AS gap_change_se,
+                    row_number() OVER (
+                        PARTITION BY drift_verdict
+                        ORDER BY
+                            CASE WHEN drift_verdict = 'moved' THEN abs((dif ->> 'delta_b')::float8) END DESC NULLS LAST,
+                            n DESC NULLS LAST, item_id
+                    ) AS rank
+                FROM item_calibration
+                WHERE week_start = c.week_start AND drift_verdict IN ('moved', 'cannot_be_judged')
+            ) AS q
+            WHERE q.rank <= 10
+        ), '[]'::jsonb),
+        'power', (
+            SELECT jsonb_object_agg(p.verdict, to_jsonb(p) - 'verdict')
+            FROM (
+                SELECT
+                    drift_verdict AS verdict,
+                    percentile_cont(0.5) WITHIN GROUP (ORDER BY minimum_detectable_b) AS found_from,
+                    percentile_cont(0.5) WITHIN GROUP (ORDER BY power_b) AS power
+                FROM item_calibration
+                WHERE week_start = c.week_start AND drift_verdict IS NOT NULL
+                GROUP BY drift_verdict
+            ) AS p
+        ),
         'alerts', COALESCE((
             SELECT jsonb_agg(to_jsonb(a) ORDER BY a.rank)
             FROM (

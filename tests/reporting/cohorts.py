@@ -119,9 +119,11 @@ def class_data() -> dict[str, Any]:
         "curves": curves(),
         "items": [
             item(item_id="1", flag="negative_discrimination"),
-            item(item_id="2", infit=1.9),
+            item(item_id="2", infit=1.9, drift=0.1, drift_found_from=0.44, drift_power=0.9),
             item(item_id="3", difficulty=None, discrimination=None, n_fit=9, infit=None, expected=None),
-            *[item(item_id=str(n)) for n in range(4, 30)],
+            item(item_id="4", answers=40, is_drift_judged=False, drift_found_from=1.2, drift_power=0.16),
+            item(item_id="5", has_moved=True, drift=-0.62, drift_origin="who_answers"),
+            *[item(item_id=str(n)) for n in range(6, 30)],
         ],
     }
 
@@ -192,6 +194,35 @@ def platform_data() -> dict[str, Any]:
             "moved": 3,
             "no_drift": 40,
             "cannot_be_judged": 194,
+            "power": {
+                "moved": {"found_from": 0.41, "power": 0.93},
+                "no_drift": {"found_from": 0.44, "power": 0.9},
+                "cannot_be_judged": {"found_from": 1.13, "power": 0.18},
+            },
+            "questions": [
+                {
+                    "item_id": "5",
+                    "verdict": "moved",
+                    "answers": 412,
+                    "change": 0.71,
+                    "found_from": 0.4,
+                    "power": 0.94,
+                    "origin": "item",
+                    "topic_change": -0.03,
+                    "gap_change": 0.004,
+                    "gap_change_se": 0.01,
+                },
+                {"item_id": "6", "verdict": "moved", "change": -0.6, "origin": "odd"},
+                {
+                    "item_id": "7",
+                    "verdict": "cannot_be_judged",
+                    "answers": 71,
+                    "change": 0.2,
+                    "found_from": 1.2,
+                    "power": 0.16,
+                },
+                {"item_id": "8", "verdict": "cannot_be_judged"},
+            ],
             "alerts": [
                 {"item_id": "5", "metric": "delta_b", "value": 0.71, "severity": "severe"},
                 {"item_id": "6", "metric": "delta_x", "value": None, "severity": "odd"},

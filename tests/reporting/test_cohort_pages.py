@@ -186,6 +186,10 @@ def test_a_small_class_of_an_organisation_has_its_name_alone() -> None:
         ({"flag": "a flag of the future"}, "works"),
         ({"differs_by_group": True, "infit": 2.0}, "differs"),
         ({"has_moved": True}, "moved"),
+        ({"has_moved": True, "drift_origin": "item"}, "moved"),
+        ({"has_moved": True, "drift_origin": "topic"}, "moved_with_topic"),
+        ({"has_moved": True, "drift_origin": "who_answers"}, "others_answer"),
+        ({"drift_origin": "who_answers"}, "works"),
         ({"infit": 1.31}, "erratic"),
         ({"infit": 1.29}, "works"),
         ({"infit": 0.69}, "too_regular"),
@@ -204,9 +208,39 @@ def test_each_finding_about_a_question(parts: dict[str, object], expected: str) 
     assert item_verdicts.verdict(found) == expected
 
 
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({}, "–"),
+        ({"has_moved": True, "drift": -0.62}, "−62 points"),
+        ({"drift": 0.1, "drift_found_from": 0.44, "drift_power": 0.9}, "none; 44 points or more would show"),
+        (
+            {"is_drift_judged": False, "drift": 0.4, "drift_found_from": 1.2, "drift_power": 0.16},
+            "cannot be judged: only 120 points or more would show, and a severe change in 16% of cases",
+        ),
+    ],
+)
+def test_no_drift_differs_from_what_cannot_be_judged(parts: dict[str, object], expected: str) -> None:
+    page = html.unescape(str(class_page.items(cohort(class_data(), items=[item(**parts)]))))
+    assert re.findall(r'<td role="cell"[^>]*>(.*?)</td>', page)[-2] == expected
+
+
+def test_operators_see_what_each_comparison_could_find_and_what_moved() -> None:
+    page = html.unescape(str(platform_page.sections(cohort(FULL["platform"]()))))
+    rows = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in re.findall(r"<tr.*?</tr>", page)]
+    plain = [[re.sub("<[^>]*>", "", cell) for cell in row] for row in rows]
+    assert ["did not move", "40", "0.44", "90%"] in plain
+    assert ["cannot be judged", "194", "1.13", "18%"] in plain
+    assert ["5", "+0.71", "0.40", "−0.03", "0 (−2 to +2)", "the question itself"] in plain
+    assert ["6", "−0.60", "–", "–", "–", "not compared with its topic"] in plain
+    assert ["7", "71", "+0.20", "1.20", "16%"] in plain
+    assert ["8", "–", "–", "–", "–"] in plain
+    assert "The log does not say who chose a question" in page
+
+
 def test_questions_with_a_finding_come_first_and_the_rest_is_counted() -> None:
     page = html.unescape(str(class_page.items(cohort(class_data()))))
-    assert "The class met 29 questions in four weeks: 26 work as they should, 2 need a look, and 1 cannot" in page
+    assert "The class met 29 questions in four weeks: 25 work as they should, 3 need a look, and 1 cannot" in page
     assert page.index("Check the key") < page.index("Answers fit the model worse") < page.index("It works as it should")
     assert "9 questions more, 0 of them with a finding." in page
 

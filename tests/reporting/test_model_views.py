@@ -63,6 +63,13 @@ def test_the_share_of_all_is_no_projection_of_the_students_pace() -> None:
     assert "The goal is reached with a probability of " in page
 
 
+def test_a_projection_moved_to_the_week_has_the_interval_of_its_spread() -> None:
+    """0.86 ± 1.96 · 0.5."""
+    fit = {"P": 0.4, "sigma": 0.5, "projected": 0.86, "horizon_date": "2025-12-08"}
+    page = cell(model_views.growth(document(bayesian_growth=fit, kpis={"P_method": "bayesian"})))
+    assert "95% interval: −0.12 to 1.84." in page
+
+
 def test_growth_without_a_projection_gives_its_spread() -> None:
     fit = {"P": 0.4, "sigma": 0.5, "slope_per_week": -0.1, "horizon_source": "configured"}
     page = cell(model_views.growth(document(bayesian_growth=fit, kpis={"P_method": "normal"})))

@@ -32,7 +32,7 @@ STAGED = {
 UNDECIDED = {
     "Python has a part in it": "growth_prediction.target growth_prediction.target_level growth_prediction.target_source "
     "student_growth.target student_growth.target_source survival_risk_history.state weekly_kpi.kpis weekly_kpi.updated_at "
-    "drift_alerts.resolved_at",
+    "drift_alerts.resolved_at weekly_kpi.created_at weekly_kpi.week_start",
     "the statement has it under another name, and Python renames it": "survival_risk_history.risk_score "
     "survival_risk_history.days_silent user_segment.features_snapshot",
     "the statement has it inside a document": "cohort_report.name cohort_report.status cohort_report.students",

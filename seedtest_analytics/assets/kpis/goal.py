@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.assets.growth.bayesian.goals import MAX_HORIZON_WEEKS, as_of_date, stage_goals
+from seedtest_analytics.assets.kpis.moved_goal import SQL, configured_date, stage_moved
 from seedtest_analytics.assets.psychometrics.ability.hyperparameters import values_of
 from seedtest_analytics.assets.psychometrics.ability.rows import DAYS_PER_WEEK
 from seedtest_analytics.database.publish import copy_frame, create_staging
@@ -26,13 +27,12 @@ from seedtest_analytics.stats.ability.smoothing import LevelWeeks
 from seedtest_analytics.stats.growth.prediction import ASSUMPTION as PROJECTION_ASSUMPTION
 from seedtest_analytics.stats.kpi.goal import normal_goal_probability
 
-SQL = "kpis/P.sql"
 PASSED = "is about a day that has passed"
 
 
 @dataclass(frozen=True)
 class ChosenFit:
-    """The growth fit that P of a week comes from.
+    """The growth fit that P of a week comes from. It read the answers before ``fitted_at``.
 
     ``passed`` is the reason for students whose predicted day is before the as-of day and who get no prediction.
     ``note`` says why the fit is not the one of the week.
@@ -40,6 +40,7 @@ class ChosenFit:
 
     run_id: str
     week_start: dt.date
+    fitted_at: dt.datetime
     passed: str
     note: str | None = None
 
@@ -58,6 +59,7 @@ def stage_goal_probability(run: WeekRun) -> None:
     if settings.use_bayesian or run.settings.growth.update_kpi:
         fit, reason = choose_fit(connection, week, settings=run.settings.growth)
         if fit is not None:
+            stage_moved(run, run_id=fit.run_id, fit_week=fit.week_start, fitted_at=fit.fitted_at)
             parameters = {"fit_week": fit.week_start, "run_id": fit.run_id, "as_of_date": as_of_date(week)}
             said = {"note": fit.note, "assumption": PROJECTION_ASSUMPTION}
             n = connection.execute(statement(SQL, "insert_bayesian"), {**parameters, **said}).rowcount
@@ -74,7 +76,7 @@ def stage_goal_probability(run: WeekRun) -> None:
             "reason_passed": None if fit is None else fit.passed,
             "as_of_date": as_of_date(week),
             "last_date": as_of_date(week) + MAX_HORIZON_WEEKS * WEEK,
-            "configured_date": as_of_date(week) + run.settings.growth.goal_horizon_weeks * WEEK,
+            "configured_date": configured_date(run),
             "timezone": week.timezone,
             "use_states": run.settings.ability.method == "dynamic",
         },
@@ -106,10 +108,14 @@ def choose_fit(connection: Connection, week: Week, *, settings: GrowthSettings) 
     if good is fits[0] and (
         good.week_start == week.start or (week.is_running and good.week_start == week.start - WEEK)
     ):
-        return ChosenFit(good.run_id, good.week_start, passed=f"the growth fit of {good.week_start} {PASSED}"), unseen
+        return ChosenFit(
+            good.run_id, good.week_start, good.fitted_at, passed=f"the growth fit of {good.week_start} {PASSED}"
+        ), unseen
     why = "the week has no growth fit" if good is fits[0] else _shortfall(fits[0])
     stand_in = f"{why}; the last good one, of {good.week_start},"
-    return ChosenFit(good.run_id, good.week_start, passed=f"{stand_in} {PASSED}", note=f"{stand_in} is used"), unseen
+    return ChosenFit(
+        good.run_id, good.week_start, good.fitted_at, passed=f"{stand_in} {PASSED}", note=f"{stand_in} is used"
+    ), unseen
 
 
 def _shortfall(fit: Any) -> str:

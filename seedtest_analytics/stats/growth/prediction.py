@@ -147,32 +147,67 @@ def predict_blocks(
     goal_weeks, goals = spread_goals(goal_week, goal, data=data)
     silent = weeks_without_growth(goal_weeks, last_week=data.last_week, data=data, as_of_week=as_of_week)
     theta = posterior.hyper_draws(n_hyper_draws or hyper_draws_needed(data.n_students))
-    population = _population_draws(theta, data)
-    quantiles = np.array([(1 - level) / 2, (1 + level) / 2])
     for start in range(0, data.n_students, block_students):
         block = slice(start, min(start + block_students, data.n_students))
-        order = np.lexsort((goal_weeks[block], data.design[block]))
-        result = _predict(
+        result = predict_sums(
+            theta,
             data.statistics[block],
-            order,
-            goal_weeks[block],
-            silent[block],
-            goals[block],
-            population,
-            np.array(data.reference),
-            quantiles,
-            normal_quantile(quantiles),
-            event == "score",
+            week_mean=data.week_mean,
+            reference=data.reference,
+            goal_week=goal_weeks[block],
+            silent_weeks=silent[block],
+            goal=goals[block],
+            event=event,
+            level=level,
         )
         yield StudentPredictions(
             students=data.students[block],
             goal_week=goal_weeks[block],
             goal=goals[block],
-            **dict(zip(RESULT_COLUMNS, result.T, strict=True)),
+            **result,
             event=event,
             level=level,
             n_hyper_draws=len(theta),
         )
+
+
+def predict_sums(
+    theta: np.ndarray,
+    sums: np.ndarray,
+    *,
+    week_mean: float,
+    reference: tuple[float, float],
+    goal_week: np.ndarray,
+    silent_weeks: np.ndarray,
+    goal: np.ndarray,
+    event: Event = "level",
+    level: float = 0.95,
+) -> dict[str, np.ndarray]:
+    """RESULT_COLUMNS of students with these sums of scores, each of shape (J,); the arguments are those of a fit.
+
+    Args:
+        theta: draws of the population, shape (K, 6).
+        sums: the first five of `GrowthData.statistics`, or all, shape (J, 5 or 6).
+        week_mean, reference: of the data of the fit.
+        goal_week, goal: of each student.
+        silent_weeks: weeks before `goal_week` without growth, of each student.
+        event, level: as in `predict_blocks`.
+    """
+    order = np.lexsort((goal_week, *sums[:, :3].T))
+    quantiles = np.array([(1 - level) / 2, (1 + level) / 2])
+    result = _predict(
+        sums,
+        order,
+        goal_week,
+        silent_weeks,
+        goal,
+        _population_draws(theta, week_mean),
+        np.array(reference),
+        quantiles,
+        normal_quantile(quantiles),
+        event == "score",
+    )
+    return dict(zip(RESULT_COLUMNS, result.T, strict=True))
 
 
 def hyper_draws_needed(n_students: int) -> int:
@@ -232,6 +267,11 @@ def weeks_without_growth(
         as_of = newest + HALF_WEEK
     else:
         as_of = number(as_of_week, "as_of_week", low=newest - HALF_WEEK, high=newest + MAX_HORIZON_WEEKS)
+    return silence(weeks, last_week=last_week, as_of=as_of)
+
+
+def silence(weeks: np.ndarray, *, last_week: np.ndarray, as_of: float) -> np.ndarray:
+    """Weeks before each of `weeks`, and before the as-of week, in which the line rests: from `GROWTH_WEEKS` after `last_week`."""
     return np.asarray(np.maximum(np.minimum(weeks, as_of) - (last_week + GROWTH_WEEKS), 0.0))
 
 
@@ -242,10 +282,10 @@ def _for_each_student(name: str, values: ArrayLike, *, shape: tuple[int]) -> np.
     return np.array(np.broadcast_to(given, shape))  # a view that is read-only would have the kernels compiled twice
 
 
-def _population_draws(theta: np.ndarray, data: GrowthData) -> np.ndarray:
+def _population_draws(theta: np.ndarray, week_mean: float) -> np.ndarray:
     """Shape (K, 6): intercept at week 0, slope, l11, l21, l22 and sigma of each draw."""
     factors = np.array([relative_factor(row) for row in theta])
-    return np.column_stack([theta[:, 0] - theta[:, 1] * data.week_mean, theta[:, 1], factors])
+    return np.column_stack([theta[:, 0] - theta[:, 1] * week_mean, theta[:, 1], factors])
 
 
 def relative_covariance(population: np.ndarray, design: np.ndarray) -> np.ndarray:
@@ -266,7 +306,7 @@ def conditional_lines(theta: np.ndarray, data: GrowthData, *, student: int) -> t
 
     In plain NumPy, for a few students; `predict_blocks` does the same for all. `student` is a row of `data.students`.
     """
-    population = _population_draws(theta, data)
+    population = _population_draws(theta, data.week_mean)
     A00, A01, A11, c0, c1 = data.statistics[student, :5]
     design = np.array([[A00, A01], [A01, A11]])
     covariance = relative_covariance(population, design)

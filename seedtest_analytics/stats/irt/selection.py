@@ -29,7 +29,8 @@ Floats = NDArray[np.float64]
 class SelectionGaps:
     """Residual accuracy of frequent students less that of the others; arrays are (n_items,), NaN without both kinds.
 
-    ``overall`` is the mean over the answers of frequent students, with an error by student.
+    ``overall`` is the mean over the answers of frequent students, with an error by student; ``topic_gap`` is the same over
+    the items of the item's topic.
     """
 
     item_ids: NDArray[Any]
@@ -37,6 +38,8 @@ class SelectionGaps:
     se: Floats
     n_frequent: NDArray[np.int64]
     n_others: NDArray[np.int64]
+    topic_gap: Floats
+    topic_gap_se: Floats
     overall: float
     overall_se: float
 
@@ -66,15 +69,21 @@ def selection_gaps(
         _means(item[rows], residual[rows], n=known.n_items) for rows in (is_frequent, ~is_frequent)
     )
     gap = frequent - others
-    overall, overall_se = _overall(gap, item=item, row=row, residual=residual, is_frequent=is_frequent)
+
+    def together(group: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        return _together(gap, group, item=item, row=row, residual=residual, is_frequent=is_frequent)
+
+    (by_topic, by_topic_se), (overall, overall_se) = together(topic), together(np.zeros_like(topic))
     return SelectionGaps(
         known.item_ids,
         gap,
         np.hypot(error, error_others),
         n_frequent=n_frequent,
         n_others=n_others,
-        overall=overall,
-        overall_se=overall_se,
+        topic_gap=by_topic[topic],
+        topic_gap_se=by_topic_se[topic],
+        overall=float(overall[0]),
+        overall_se=float(overall_se[0]),
     )
 
 
@@ -96,24 +105,30 @@ def _means(item: NDArray[Any], residual: Floats, *, n: int) -> tuple[NDArray[np.
     return count, np.where(is_known, mean, np.nan), np.where(is_known, error, np.nan)
 
 
-def _overall(
-    gap: Floats, *, item: NDArray[Any], row: NDArray[Any], residual: Floats, is_frequent: NDArray[np.bool_]
-) -> tuple[float, float]:
-    """Mean gap, weighted by the answers of frequent students, and its error over students."""
-    is_known = np.isfinite(gap)
-    weight = np.where(is_known, np.bincount(item[is_frequent], minlength=len(gap)), 0.0)
-    if not weight.sum():
-        return float("nan"), float("nan")
-    weight /= weight.sum()
-    count = [np.bincount(item[rows], minlength=len(gap)) for rows in (is_frequent, ~is_frequent)]
-    share = [np.divide(weight, c, out=np.zeros(len(gap)), where=c > 0) for c in count]
-    signed = np.where(is_frequent, share[0][item], -share[1][item])
-    means = [
-        np.divide(
-            np.bincount(item[rows], weights=residual[rows], minlength=len(gap)), c, out=np.zeros(len(gap)), where=c > 0
-        )
-        for rows, c in zip((is_frequent, ~is_frequent), count, strict=True)
-    ]
-    centred = residual - np.where(is_frequent, means[0][item], means[1][item])
-    by_student = np.bincount(row, weights=signed * centred)
-    return float(weight[is_known] @ gap[is_known]), float(np.sqrt((by_student**2).sum()))
+def _together(
+    gap: Floats,
+    group: NDArray[np.int64],
+    *,
+    item: NDArray[Any],
+    row: NDArray[Any],
+    residual: Floats,
+    is_frequent: NDArray[np.bool_],
+) -> tuple[Floats, Floats]:
+    """(n_groups,) mean gap of each group of items, weighted by the answers of frequent students, and its error over students.
+
+    ``group`` is (n_items,); a group without a gap is NaN.
+    """
+    n_items, n_groups = len(gap), int(group.max()) + 1
+    weight = np.where(np.isfinite(gap), np.bincount(item[is_frequent], minlength=n_items), 0.0)
+    total = np.bincount(group, weights=weight)
+    weight = np.divide(weight, total[group], out=np.zeros(n_items), where=total[group] > 0)
+    side = np.where(is_frequent, 0, 1)
+    cell = item * 2 + side
+    count = np.maximum(np.bincount(cell, minlength=2 * n_items), 1)
+    mean = np.bincount(cell, weights=residual, minlength=2 * n_items) / count
+    signed = np.where(is_frequent, 1.0, -1.0) * weight[item] / count[cell] * (residual - mean[cell])
+    by_student = np.bincount(row * n_groups + group[item], weights=signed)
+    padded = np.pad(by_student, (0, -len(by_student) % n_groups)).reshape(-1, n_groups)
+    value = np.bincount(group, weights=weight * np.nan_to_num(gap), minlength=n_groups)
+    is_known = total > 0
+    return np.where(is_known, value, np.nan), np.where(is_known, np.sqrt((padded**2).sum(axis=0)), np.nan)

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from typing import Any
 
+import numpy as np
 from pypdf import PdfReader
 from sqlalchemy import Engine
 
@@ -49,6 +50,7 @@ JUDGED = {
 UNUSUAL = {"value": 0.41, "expected": 0.77, "anomaly_score": -2.64}
 SEGMENT = {"n": 12, "share": 0.63, "jaccard": 0.41}
 ALERT = {"metric": "delta_b", "value": 0.713, "threshold": 0.5}
+IN_TOPIC = {"topic_delta": 0.37, "gap_change": 0.06, "gap_change_se": 0.01}
 GROWTH = {"level": 0, "target": 0, "distance": 0, "needed_pace": 0, "n_reference": 1}
 EXAM = "00000000-0000-0000-0000-00000000000"
 ROWS: list[tuple[str, dict[str, Any]]] = [
@@ -64,7 +66,10 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
                              "has_discrimination": True, "is_stable": n > 1, "is_flagged": n < 1, "is_tagged": n < 11,
                              "rank": n if n < 7 else None}) for n in range(29)),
     *(("item_calibration", {"item_id": str(n), "window_id": 1, "run_id": "d", "week_start": monday(2),
-                            "drift_verdict": "moved" if n < 3 else "no_drift" if n < 16 else "cannot_be_judged"})
+                            "drift_verdict": "moved" if n < 3 else "no_drift" if n < 16 else "cannot_be_judged",
+                            "n": 200 + n, "dif": json.dumps({"delta_b": 0.5 + n / 100}),
+                            "minimum_detectable_b": 0.4 + n / 100, "power_b": (92 - n) / 100,
+                            "drift_in_topic": json.dumps({"origin": "topic" if n < 3 else None, **IN_TOPIC})})
       for n in range(47)),
     ("drift_alerts", {"item_id": 5, "window_id": 1, "run_id": "d", "severity": "severe", "week_start": monday(2), **ALERT}),
     ("fairness_audit", {"week_start": monday(3), "prediction": "S", "group_name": "north", "covariate": "org_id",
@@ -91,7 +96,7 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
 CONSTANTS = {
     # What the prose of the sections says of itself, in English and in Korean.
     3: ("2", "2"),  # The model's name, 2PL.
-    5: ("", "10"),
+    5: ("100 95", "100 95 10 10 10"),
     6: ("0", "0"),
     8: ("1 1", "1 1"),
     9: ("80", "80 8"),
@@ -121,6 +126,23 @@ def n_of(table: str, **having: Any) -> str:
     return str(sum(all(row[name] == value for name, value in having.items()) for row in rows_of(table)))
 
 
+def drifted(counts: list[str]) -> list[str]:
+    """What the comparisons could find, by verdict; the three that moved; and of the others the ten with most answers."""
+    found = []
+    for verdict, n in zip(("moved", "no_drift", "cannot_be_judged"), counts, strict=True):
+        of_verdict = [row for row in rows_of("item_calibration") if row["drift_verdict"] == verdict]
+        medians = (np.median([row[name] for row in of_verdict]) for name in ("minimum_detectable_b", "power_b"))
+        found += [n, plain(next(medians)), percent(next(medians))]
+    of_topic = [signed(IN_TOPIC["topic_delta"]), *(signed(value, 0) for value in (6, 4.04, 7.96))]
+    for row in rows_of("item_calibration"):
+        change, least = signed(json.loads(row["dif"])["delta_b"]), plain(row["minimum_detectable_b"])
+        if row["drift_verdict"] == "moved":
+            found += [row["item_id"], change, least, *of_topic]
+        elif int(row["item_id"]) >= 37:
+            found += [row["item_id"], str(row["n"]), change, least, percent(row["power_b"])]
+    return found
+
+
 def expected(school: School) -> list[list[str]]:
     """The figures of each section."""
     users, week = school.users, school.of(school.users, days=7)
@@ -147,7 +169,7 @@ def expected(school: School) -> list[list[str]]:
         [day(monday(1)), str(len(candidates)), str(len(tagged)), str(sum(not row["is_stable"] for row in tagged)),
          str(sum(row["is_flagged"] for row in tagged)), str(sum(row["rank"] is not None for row in candidates)),
          n_of("anchor_candidates", has_responses=False)],
-        [day(monday(2)), *moved, "5", signed(ALERT["value"])],
+        [day(monday(2)), *moved, "5", signed(ALERT["value"]), *drifted(moved)],
         [day(monday(3)), str(dif["n_tests"]), *map(str, dif["classes"].values()), str(AUDIT["n_students"]),
          *(plain(AUDIT[name]) for name in ("auc_gap", "abroca", "calibration_gap"))],
         [*(str(VERDICT[name]) for name in ("students", "n", "n_weeks")), plain(VERDICT["brier_model"], 3),

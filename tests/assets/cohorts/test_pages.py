@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import html
 import io
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -235,6 +236,36 @@ def check_items(found: Tables, school: School, *, users: tuple[str, ...]) -> Non
             wording.decimal(a),
             wording.decimal(infit) if len(everybody) >= 50 else "–",
         ]
+
+
+def test_the_newest_drift_of_each_question_stands_in_the_item_report(
+    database: Engine, school: School, renderer: ReportRenderer
+) -> None:
+    """The first three questions; a comparison of an earlier week says that all moved."""
+    items = sorted({a.item for a in school.of(school.classes["c-1"], days=28)}, key=str)[:3]
+    newest = (
+        {"v": "moved", "change": -0.62, "least": 0.4, "power": 0.95, "topic": {"origin": "who_answers"}},
+        {"v": "no_drift", "change": 0.1, "least": 0.44, "power": 0.9, "topic": {"origin": None}},
+        {"v": "cannot_be_judged", "change": 0.4, "least": 1.2, "power": 0.16, "topic": None},
+    )
+    earlier = {"v": "moved", "change": 0.9, "least": 0.4, "power": 0.95, "topic": {"origin": "item"}}
+    for item, row in zip(items, newest, strict=True):
+        for week, values in ((monday(3), earlier), (monday(0), row)):
+            execute(
+                database,
+                "INSERT INTO item_calibration (item_id, window_id, run_id, week_start, drift_verdict, dif, "
+                "minimum_detectable_b, power_b, drift_in_topic) VALUES (:item, 1, :run, :week, :v, "
+                "jsonb_build_object('delta_b', CAST(:change AS float8)), :least, :power, CAST(:topic AS jsonb))",
+                {**values, "item": item, "week": week, "run": str(week), "topic": json.dumps(values["topic"])},
+            )
+    (document,) = [d for d in documents(database) if d.subject == "c-1"]
+    rows = {row[0]: row for row in Tables(pages_of(renderer, document)[0]).with_heading("Question", "Topic")}
+    assert [rows[str(item)][7] for item in items] == [
+        "−62 points",
+        "none; 44 points or more would show",
+        "cannot be judged: only 120 points or more would show, and a severe change in 16% of cases",
+    ]
+    assert rows[str(items[0])][8] == "It looks easier or harder because other students answer its topic than before."
 
 
 @pytest.mark.parametrize("code", ["en", "ko"])

@@ -238,9 +238,10 @@ CHECKED_BY_CALLER = [
     ),
     (
         "growth.prediction",
-        "check_fit check_level spread_goals weeks_without_growth relative_covariance conditional_lines",
+        "check_fit check_level spread_goals weeks_without_growth silence relative_covariance conditional_lines predict_sums",
         "growth.prediction.predict_blocks growth.binomial.predict_counts growth.plots.student_fans",
     ),
+    ("growth.moving", "weeks_rested", "growth.prediction.predict_blocks"),
     (
         "growth.stan",
         "fit_stan marginal_data count_inputs prior_data",

@@ -295,6 +295,7 @@ CHECKED_BY_CALLER = [
         "irt.pooling.fit_pool irt.data.ResponseData.from_long irt.config.CalibrationConfig",
     ),
     ("irt.pool_fit", "pool_of", "irt.pooling.fit_pool irt.data.ResponseData.from_long"),
+    ("irt.drift_in_topic", "drift_in_topic", "irt.selection.selection_gaps irt.drift.item_drift"),
     ("irt.screening", "screen", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),
     ("irt.standard_errors", "standard_errors", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),
     ("irt.threads", "run_lanes balanced_rows", "irt.data.ResponseData.from_long irt.config.CalibrationConfig"),

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, text
 
+from seedtest_analytics.assets.growth.bayesian.fit import GrowthFit
+from seedtest_analytics.stats.growth.counts import CountData
 from seedtest_analytics.stats.growth.posterior import GrowthPosterior, Thresholds
+from seedtest_analytics.stats.growth.prediction import hyper_draws_needed
 from seedtest_analytics.stats.growth.priors import GrowthPriors
 
-STORED_DRAWS = 400
-DIGITS = 8
+LEAST_DRAWS, DIGITS = 400, 8
 COLUMNS = ("intercept_at_week_mean", "week", "log_sd_intercept", "log_sd_week", "atanh_correlation", "log_sigma")
 
 _NEWEST_USABLE = text("""
@@ -40,15 +42,17 @@ class StoredFit:
     posterior: GrowthPosterior
 
 
-def draws_to_json(posterior: GrowthPosterior) -> dict[str, Any]:
-    """Equally weighted draws that represent the posterior."""
-    theta = posterior.hyper_draws(STORED_DRAWS)
+def draws_to_json(fit: GrowthFit) -> dict[str, Any]:
+    """Equally weighted draws, no fewer than predictions use, and the line that the stored sums are residuals from."""
+    posterior = fit.posterior
+    theta = posterior.hyper_draws(max(LEAST_DRAWS, hyper_draws_needed(posterior.n_students)))
     rounded = [[float(f"{value:.{DIGITS}g}") for value in row] for row in theta]
     return {
         "columns": list(COLUMNS[: theta.shape[1]]),
         "theta": rounded,
         "week_mean": posterior.week_mean,
         "last_week": posterior.last_week,
+        "reference": None if isinstance(fit.data, CountData) else list(fit.data.reference),
     }
 
 

@@ -19,12 +19,15 @@ from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import Week
 from seedtest_analytics.stats.growth.binomial import predict_counts
 from seedtest_analytics.stats.growth.counts import CountData
+from seedtest_analytics.stats.growth.data import GrowthData
 from seedtest_analytics.stats.growth.prediction import HALF_WEEK, StudentPredictions, predict_blocks
 
 SQL = "growth/goals.sql"
 # Two years. A straight line says nothing about a date further ahead.
 MAX_HORIZON_WEEKS = 104
 SHARE_MARGIN = 1e-6
+SUMS = ("sum_weight", "sum_week", "sum_week_squared", "sum_residual", "sum_week_residual")
+"""Columns of growth_prediction: the first of `GrowthData.statistics`, from which a later day can be predicted."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +123,24 @@ def predictions(
         blocks = predict_blocks(
             fit.posterior, fit.data, goal_week=goals.week, goal=goals.target, as_of_week=goals.as_of_week
         )
+    last_week = np.datetime64(scores.first_monday, "D") + 7 * np.asarray(fit.data.last_week).astype(int)
     start = 0
     for block in blocks:
         rows = slice(start, start + len(block.students))
         start = rows.stop
         yield _frame(block, goals, rows=rows, users=scores.users, week=week, run_id=run_id).assign(
-            n_weeks=n_weeks[block.students], n_answers=n_answers[block.students]
+            n_weeks=n_weeks[block.students],
+            n_answers=n_answers[block.students],
+            last_week=last_week[rows].astype(str),
+            **_sums(fit.data, rows),
         )
+
+
+def _sums(data: GrowthData | CountData, rows: slice) -> dict[str, np.ndarray | None]:
+    """The columns SUMS; counts have no such sums."""
+    if isinstance(data, CountData):
+        return dict.fromkeys(SUMS)
+    return dict(zip(SUMS, data.statistics[rows].T, strict=False))
 
 
 def _frame(

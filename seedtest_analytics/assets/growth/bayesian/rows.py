@@ -47,7 +47,7 @@ def meta_row(
         "week_start": week.start,
         "is_usable": verdict.usable,
         "model_spec": _json(_spec(fit, scores, evidence=evidence)),
-        "draws": _json(draws_to_json(posterior)),
+        "draws": _json(draws_to_json(fit)),
         "data_fingerprint": scores.fingerprint,
     }
     return pd.DataFrame([row], columns=list(COLUMNS))

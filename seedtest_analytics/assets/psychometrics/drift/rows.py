@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from seedtest_analytics.partitions import Week
 from seedtest_analytics.settings import CalibrationSettings
 from seedtest_analytics.stats.irt.curves import drift_forest
 from seedtest_analytics.stats.irt.drift import DriftResult, DriftVerdict
+from seedtest_analytics.stats.irt.drift_in_topic import DriftOrigin
 from seedtest_analytics.stats.irt.linking import Link
 from seedtest_analytics.stats.irt.model import ItemParameters, information
 from seedtest_analytics.stats.irt.selection import SelectionGaps
@@ -23,6 +25,7 @@ from seedtest_analytics.stats.no_result import NoResult
 
 NORMAL_95 = 1.96
 CANNOT_BE_JUDGED: DriftVerdict = "cannot_be_judged"
+SHOWN_ITEMS = 100
 _CALIBRATION = (
     "item_id",
     "window_id",
@@ -42,6 +45,7 @@ _CALIBRATION = (
     "drift_verdict",
     "selection_gap",
     "selection_gap_se",
+    "drift_in_topic",
     "info",
     "run_id",
     "week_start",
@@ -78,11 +82,11 @@ def calibration_rows(found: Comparison | NoResult, week: Week) -> pd.DataFrame:
         _window_items(new.items.frame(), found.recent.id, link=found.drift.link, changes=_changes(found.drift)),
     ]
     frame = pd.concat(frames, ignore_index=True)
-    for more in (_judged(found), _selected(found)):
+    for more in (_judged(found), _selected(found), _beside_topic(found)):
         frame = frame.merge(more, how="left", on=["item_id", "window_id"])
     is_open = frame["drift_verdict"].isna() & (frame["window_id"] == found.recent.id)
     frame["drift_verdict"] = frame["drift_verdict"].mask(is_open, CANNOT_BE_JUDGED)
-    added = ("minimum_detectable_b", "power_b", "drift_verdict", "selection_gap", "selection_gap_se")
+    added = ("minimum_detectable_b", "power_b", "drift_verdict", "selection_gap", "selection_gap_se", "drift_in_topic")
     frame = frame.astype(dict.fromkeys(added, object))
     frame = frame.where(frame.notna(), None)
     frame["run_id"], frame["week_start"] = found.run_id, week.start
@@ -114,6 +118,21 @@ def _selected(found: Comparison) -> pd.DataFrame:
     )
     frame = pd.DataFrame(dict(zip(columns, values, strict=True))).astype({"item_id": np.int64})
     return frame.assign(window_id=found.recent.id)
+
+
+def _beside_topic(found: Comparison) -> pd.DataFrame:
+    """Each compared item beside the others of its topic, and where the change of a moved one comes from."""
+    beside, moved = found.in_topic, _moved(found.drift)
+    values: dict[int, str] = {}
+    if not isinstance(beside, NoResult):
+        for item, origin, numbers in zip(beside.item_ids.tolist(), beside.origins, beside.rows(), strict=True):
+            values[item] = json_text({"origin": origin if item in moved else None, **numbers})
+    frame = pd.DataFrame({"item_id": list(values), "drift_in_topic": list(values.values())})
+    return frame.astype({"item_id": np.int64}).assign(window_id=found.recent.id)
+
+
+def _moved(drift: DriftResult) -> set[int]:
+    return {alert.item_id for alert in drift.alerts}
 
 
 def _window_items(items: pd.DataFrame, window_id: int, *, link: Link, changes: dict[int, str]) -> pd.DataFrame:
@@ -196,9 +215,42 @@ def drift_metadata(found: Comparison | NoResult) -> dict[str, Any]:
         "items_without_an_estimate": _not_estimated(found),
         "link": f"θ = {link.A:.3f} θ_recent + {link.B:.3f} by {link.n_anchors_used} items, {len(link.dropped)} left out",
         "alerts": markdown_table(header, rows),
+        "items": _items(drift),
         "forest": _forest(drift),
         "selection": _selection(found.selection),
+        "moved_by": _origins(found),
     }
+
+
+def _items(drift: DriftResult) -> Any:
+    """What each comparison could have found: items that moved first, then those that cannot be judged."""
+    verdicts, change = drift.verdicts, drift.delta[:, 1].tolist()
+    least, power = drift.minimum_detectable.tolist(), drift.power.tolist()
+    order = sorted(range(len(verdicts)), key=lambda k: (_PRESSING.index(verdicts[k]), -abs(change[k])))
+    rows = [
+        [str(drift.item_ids[k]), verdicts[k].replace("_", " "), change[k], least[k], power[k]]
+        for k in order[:SHOWN_ITEMS]
+    ]
+    return markdown_table(["item", "verdict", "change of b", "found from", "power for a severe change"], rows)
+
+
+_PRESSING: tuple[DriftVerdict, ...] = ("moved", CANNOT_BE_JUDGED, "no_drift")
+_ORIGINS: Mapping[DriftOrigin, str] = {
+    "item": "of the item alone",
+    "who_answers": "with their topic, which other students answer than before",
+    "topic": "with their topic: taught otherwise, or answered by others",
+    "cannot_be_told": "for a reason that cannot be told",
+}
+
+
+def _origins(found: Comparison) -> str:
+    """How many of the items that moved did so alone or with their topic. The log does not say who chose a question."""
+    if isinstance(found.in_topic, NoResult):
+        return f"not judged: {found.in_topic.reason}"
+    moved = _moved(found.drift)
+    by_item = zip(found.in_topic.item_ids.tolist(), found.in_topic.origins, strict=True)
+    counts = Counter(origin for item, origin in by_item if item in moved)
+    return "; ".join(f"{counts[code]} {words}" for code, words in _ORIGINS.items() if counts[code]) or "no item moved"
 
 
 def _selection(found: SelectionGaps | NoResult) -> str:

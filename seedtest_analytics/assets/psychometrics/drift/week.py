@@ -20,7 +20,8 @@ from seedtest_analytics.assets.psychometrics.statements import DRIFT
 from seedtest_analytics.database.publish import staged_from_frame
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.settings import CalibrationSettings
-from seedtest_analytics.stats.irt.drift import ENOUGH_POWER, DriftThresholds, item_drift
+from seedtest_analytics.stats.irt.drift import ENOUGH_POWER, DriftResult, DriftThresholds, item_drift
+from seedtest_analytics.stats.irt.drift_in_topic import NO_TOPIC, DriftInTopic, drift_in_topic
 from seedtest_analytics.stats.irt.errors import AnchorsDisagreeError, IrtDataError
 from seedtest_analytics.stats.irt.result import Calibration
 from seedtest_analytics.stats.irt.selection import SelectionGaps, selection_gaps
@@ -118,15 +119,34 @@ def compare(run: WeekRun) -> Comparison:
         settings={"drift": settings.model_dump(mode="json"), "calibration": native.of_the_fit},
         data=[a.fingerprint for a in answers],
     )
-    selection = _selection(answers[1], new)
-    return Comparison(run_id, baseline, recent=recent, calibrations=(old, new), drift=drift, selection=selection)
+    before, now = (_selection(a, fitted) for a, fitted in zip(answers, (old, new), strict=True))
+    return Comparison(
+        run_id,
+        baseline,
+        recent=recent,
+        calibrations=(old, new),
+        drift=drift,
+        selection=now,
+        in_topic=_in_topic(drift, answers[1], before=before, now=now),
+    )
 
 
-def _selection(answers: Answers, recent: Calibration) -> SelectionGaps | NoResult:
+def _selection(answers: Answers, fitted: Calibration) -> SelectionGaps | NoResult:
     try:
-        return selection_gaps(answers.by_student, recent.parameters)
+        return selection_gaps(answers.by_student, fitted.parameters)
     except IrtDataError as error:
         return NoResult(str(error))
+
+
+def _in_topic(
+    drift: DriftResult, recent: Answers, *, before: SelectionGaps | NoResult, now: SelectionGaps | NoResult
+) -> DriftInTopic | NoResult:
+    """The compared items beside the others of their topic. Items without a topic are in none."""
+    if isinstance(before, NoResult) or isinstance(now, NoResult):
+        return next(gaps for gaps in (before, now) if isinstance(gaps, NoResult))
+    code = recent.data.topics()[np.searchsorted(recent.data.item_ids, drift.item_ids)]
+    topic = np.where(code < len(recent.topics), code, NO_TOPIC)
+    return drift_in_topic(drift, topic, baseline=before, recent=now)
 
 
 def _answers(run: WeekRun, window: Window, *, settings: CalibrationSettings) -> Answers:

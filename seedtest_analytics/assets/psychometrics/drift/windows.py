@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from seedtest_analytics.partitions import Week, instant_of
 from seedtest_analytics.settings import DriftSettings
 from seedtest_analytics.stats.irt.drift import DriftResult
+from seedtest_analytics.stats.irt.drift_in_topic import DriftInTopic
 from seedtest_analytics.stats.irt.result import Calibration
 from seedtest_analytics.stats.irt.selection import SelectionGaps
 from seedtest_analytics.stats.no_result import NoResult
@@ -32,7 +33,8 @@ class Window:
 class Comparison:
     """Two calibrated windows, each on its own scale, and their differences.
 
-    ``run_id`` identifies windows, settings and answers. ``selection`` is about the recent window.
+    ``run_id`` identifies windows, settings and answers. ``selection`` is about the recent window, and ``in_topic`` compares
+    each item with the others of its topic.
     """
 
     run_id: str
@@ -41,6 +43,7 @@ class Comparison:
     calibrations: tuple[Calibration, Calibration]
     drift: DriftResult
     selection: SelectionGaps | NoResult
+    in_topic: DriftInTopic | NoResult
 
 
 def windows_of(week: Week, settings: DriftSettings) -> tuple[Window, Window]:

@@ -42,7 +42,7 @@ def fit(week_mean: float = 3.5) -> Any:
         diagnostics=lambda: {"max_rhat": 1.2},
         hyper_draws=lambda n: np.array([[0.123456789012, 1.0, -1.0, 0.0, 0.5, -0.25]]),
     )
-    return SimpleNamespace(posterior=posterior, is_weighted=True)
+    return SimpleNamespace(posterior=posterior, data=SimpleNamespace(reference=(0.5, 0.125)), is_weighted=True)
 
 
 def row_of(found: Any, scores: Any = SCORES) -> dict[str, Any]:
@@ -66,6 +66,7 @@ def test_a_fit_is_stored_with_priors_verdict_and_draws() -> None:
     draws = json.loads(row["draws"])
     assert draws["theta"] == [[0.12345679, 1.0, -1.0, 0.0, 0.5, -0.25]]
     assert (len(draws["columns"]), draws["week_mean"], draws["last_week"]) == (6, 3.5, 9.0)
+    assert draws["reference"] == [0.5, 0.125]
 
 
 def test_the_specification_says_which_scores_were_fitted() -> None:

@@ -73,6 +73,9 @@ def test_only_the_item_that_moved_is_alerted_and_twice_changes_nothing(abler: En
         assert new["dif"]["delta_b"] == pytest.approx(new["b_hat"] - old["b_hat"])
         assert old["b_l95"] < old["b_hat"] < old["b_u95"]
         assert -3 <= new["info"]["theta_at_max"] <= 3
+        assert old["drift_in_topic"] is None
+        assert new["drift_in_topic"]["origin"] == ("item" if new["item_id"] == 4 else None)
+        assert new["drift_in_topic"]["n_others"] == sum(i % 3 == new["item_id"] % 3 for i in range(1, 21)) - 1
     execute(abler, "UPDATE drift_alerts SET resolved_at = now()")
     before = snapshot(abler, *TABLES)
     compared(abler)

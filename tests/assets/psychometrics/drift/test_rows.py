@@ -13,6 +13,7 @@ from seedtest_analytics.assets.psychometrics.drift import rows
 from seedtest_analytics.assets.psychometrics.drift.windows import Comparison, Window
 from seedtest_analytics.settings import CalibrationSettings
 from seedtest_analytics.stats.irt.drift import DriftAlert, DriftResult, DriftThresholds
+from seedtest_analytics.stats.irt.drift_in_topic import DriftInTopic
 from seedtest_analytics.stats.irt.linking import Link
 from seedtest_analytics.stats.irt.selection import SelectionGaps
 from seedtest_analytics.stats.no_result import NoResult
@@ -40,8 +41,9 @@ def comparison(alerts: tuple[DriftAlert, ...] = (ALERT,)) -> Comparison:
     new = estimates([2, 3, 4], a=[2.0, 1.0, 1.0], b=[-0.5, 0.0, 0.0], flags=[None, "all wrong", "all wrong"])
     new.n_responses[:] = 500, 500, 50
     calibrations: Any = (SimpleNamespace(items=old), SimpleNamespace(items=new))
+    nothing = NoResult("one topic")
     return Comparison(
-        "r", BASELINE, recent=RECENT, calibrations=calibrations, drift=drift, selection=NoResult("one topic")
+        "r", BASELINE, recent=RECENT, calibrations=calibrations, drift=drift, selection=nothing, in_topic=nothing
     )
 
 
@@ -120,6 +122,8 @@ def test_the_selection_effect_stands_beside_the_drift_of_the_recent_window_only(
         se=np.array([0.03, np.nan]),
         n_frequent=np.array([40, 0]),
         n_others=np.array([30, 50]),
+        topic_gap=np.array([0.1, np.nan]),
+        topic_gap_se=np.array([0.03, np.nan]),
         overall=0.1,
         overall_se=0.03,
     )
@@ -134,6 +138,49 @@ def test_the_selection_effect_stands_beside_the_drift_of_the_recent_window_only(
         "says, compared with the others (95 % interval +4.1 to +15.9); beyond chance for 1 of 1 items"
     )
     assert rows.drift_metadata(comparison())["selection"] == "not judged: one topic"
+
+
+def test_the_drift_beside_that_of_the_topic_is_stored_and_a_moved_item_has_its_origin() -> None:
+    """Item 2 moved by 0.5, its topic by 0.1; 0.4 is 4 of its errors."""
+    one, nothing = np.ones(1), np.full(1, np.nan)
+    beside = DriftInTopic(
+        np.array([2]),
+        0.1 * one,
+        topic_se=0.1 * one,
+        apart=0.4 * one,
+        apart_se=0.1 * one,
+        gap_change=nothing,
+        gap_change_se=nothing,
+        n_others=np.array([7]),
+    )
+    found = dataclasses.replace(comparison(), in_topic=beside)
+    stored = rows.calibration_rows(found, WEEK)["drift_in_topic"]
+    assert stored.tolist()[:4] == [None] * 4
+    assert json.loads(stored[4]) == {
+        "origin": "item",
+        "topic_delta": 0.1,
+        "topic_se": 0.1,
+        "apart": 0.4,
+        "apart_se": 0.1,
+        "gap_change": None,
+        "gap_change_se": None,
+        "n_others": 7,
+    }
+    assert rows.drift_metadata(found)["moved_by"] == "1 of the item alone"
+    quiet = dataclasses.replace(comparison(alerts=()), in_topic=beside)
+    assert json.loads(rows.calibration_rows(quiet, WEEK)["drift_in_topic"][4])["origin"] is None
+    assert rows.drift_metadata(quiet)["moved_by"] == "no item moved"
+    assert rows.drift_metadata(comparison())["moved_by"] == "not judged: one topic"
+    assert rows.calibration_rows(comparison(), WEEK)["drift_in_topic"].tolist() == [None] * 5
+
+
+def test_the_metadata_has_what_each_comparison_could_have_found() -> None:
+    """An error of 0.5 and three tests: found from 1.2 on, and a severe change in a fifth of such comparisons."""
+    drift = comparison(alerts=()).drift
+    table = rows.drift_metadata(comparison(alerts=()))["items"].value
+    assert "| item | 2 |\n| verdict | cannot be judged |\n| change of b | 0.5 |" in table
+    assert f"{drift.minimum_detectable[0]:.3f}"[:4] in table
+    assert f"{drift.power[0]:.3f}"[:4] in table
 
 
 def test_the_metadata_names_the_items_that_only_one_window_could_estimate() -> None:
