@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from seedtest_analytics.stats.ability.filter_kernels import REPETITION, answer_update
+from seedtest_analytics.stats.ability.answer_kernels import answer_update
+from seedtest_analytics.stats.ability.filter_kernels import REPETITION
 from seedtest_analytics.stats.ability.smoother_kernels import DIFFICULTY, DISCRIMINATION, LAST_DAY, VARIANCE, WALK
 from seedtest_analytics.stats.compiled import njit
 

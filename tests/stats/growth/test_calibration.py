@@ -77,7 +77,8 @@ def test_ranks_are_uniform_under_stan(stan_runner):
     ranks, unusable = [], 0
     for replication in range(200):
         truth, rows, line = draw_cohort(rng)
-        data = growth_data(*rows)
+        student, week, score = rows
+        data = growth_data(student, week, score=score)
         settings = StanSettings(chains=2, warmup=400, draws=990, seed=replication + 1, adapt_delta=0.95)
         posterior = fit_stan(data, stan_runner, priors=PRIORS, settings=settings, thresholds=RANKS_NEED)
         unusable += not posterior.verdict.usable
@@ -98,7 +99,8 @@ def test_the_quick_looks_gate_lets_only_good_approximations_through(stan_runner)
     passed = 0
     for replication in range(60):
         _, rows, _ = draw_cohort(rng)
-        data = growth_data(*rows)
+        student, week, score = rows
+        data = growth_data(student, week, score=score)
         quick = fit_laplace(data, PRIORS, n_draws=8000, seed=replication)
         if not quick.verdict.usable:
             continue

@@ -174,7 +174,8 @@ DATA = "ability.data.Answers.of ability.data.KnownItems.of ability.hyperparamete
 SMOOTHER = f"{DATA} ability.smoothing.smooth ability.smoothing.change_between"
 
 CHECKED_BY_CALLER = [
-    ("ability.filter_kernels", "answer_update filter_answers levels_at predict_answers", DATA),
+    ("ability.answer_kernels", "answer_update", DATA),
+    ("ability.filter_kernels", "filter_answers levels_at predict_answers", DATA),
     ("ability.slot_kernels", "earlier_counts fill_table find_slots", DATA),
     ("ability.filtering", "find_slots", "ability.data.Answers.of ability.filtering.expect"),
     ("ability.filter_state", "empty_state grown needed with_room", DATA),
