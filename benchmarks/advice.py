@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks._judged import cell
 from benchmarks._measure import machine
-from benchmarks._next_answer import SHARED, forward_in_time
+from benchmarks._next_answer import FILES, SHARED, forward_in_time
 from benchmarks.ability import cohort
 from seedtest_analytics.reporting.summary import Tally
 from seedtest_analytics.reporting.topic_rules import (
@@ -38,11 +39,21 @@ from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
 from seedtest_analytics.stats.ability.smoothing import smooth
 from seedtest_analytics.stats.ability.topic_success import next_in_topic
 from seedtest_analytics.stats.verification.probabilities import auc
+from seedtest_analytics.stats.verification.resampling import Students
 
 Floats = NDArray[np.float64]
 BEFORE, AHEAD = 28.0, 28.0
 SEED = 20_261_201
 RULES = ("share right", "next answer")
+ABOUT = """## Advice
+
+The topics that the reports advise are compared with what follows: the share right in the next 28 days, in the advised
+topics and in the student's other topics. *Next answer* is the present rule, *share right* the one for static abilities
+([report](report.md#what-the-advice-depends-on)).
+*Weakest* is the topic that either ranks last, whether it is advised or not.
+The second table is the rule `low_accuracy`, which says that a student needs help.
+`python -m benchmarks.advice` prints this part alone.
+"""
 
 
 def main() -> None:
@@ -53,23 +64,22 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=500)
     arguments = parser.parse_args()
     started = time.perf_counter()
-    print(f"{machine()}\n")
-    for name in filter(None, arguments.logs.split(",")):
-        _print(name, list(_advised(forward_in_time(name, arguments.data).answers)), resamples=arguments.resamples)
-    made = (
-        cohort(SEED + k, n_students=400, n_items=400, n_topics=8, weeks=24, per_week=10.0)
-        for k in range(arguments.cohorts)
-    )
+    print_advice(arguments.logs.split(","), arguments.data, cohorts=arguments.cohorts, resamples=arguments.resamples)
+    print(f"Run time: {time.perf_counter() - started:.0f} s on {machine()}.")
+
+
+def print_advice(logs: Sequence[str], folder: Path, *, cohorts: int = 3, resamples: int = 500) -> None:
+    """Two tables for each log that has dates, and two for all simulated cohorts together."""
+    print(ABOUT)
+    for name in FILES:
+        if name in logs:
+            _print(name, list(_advised(forward_in_time(name, folder).answers)), resamples=resamples)
+    made = (cohort(SEED + k, n_students=400, n_items=400, n_topics=8, weeks=24, per_week=10.0) for k in range(cohorts))
     frames = [
         frame.assign(student=frame.student + 10_000 * k) for k, c in enumerate(made) for frame in _advised(c.answers)
     ]
     if frames:
-        _print(
-            f"Simulated cohorts (seed {SEED}, {arguments.cohorts} of 400 students)",
-            frames,
-            resamples=arguments.resamples,
-        )
-    print(f"Run time: {time.perf_counter() - started:.0f} s.")
+        _print(f"{cohorts} simulated cohorts of 400 students, seed {SEED}", frames, resamples=resamples)
 
 
 def _advised(answers: Answers) -> Iterator[pd.DataFrame]:
@@ -119,7 +129,7 @@ def _said(own: pd.DataFrame) -> pd.DataFrame:
 
 def _print(name: str, frames: list[pd.DataFrame], *, resamples: int) -> None:
     found = pd.concat([frame.assign(landmark=k) for k, frame in enumerate(frames)], ignore_index=True)
-    print(f"## {name}\n\n| advised | topics | students | right afterwards | in the other topics | difference |")
+    print(f"### {name}\n\n| advised | topics | students | right afterwards | in the other topics | difference |")
     print("|---|---|---|---|---|---|")
     for rule in (*RULES, *(f"weakest by {rule}" for rule in RULES)):
         _print_topics(found, rule, resamples=resamples)
@@ -150,14 +160,13 @@ def _print_topics(found: pd.DataFrame, rule: str, *, resamples: int) -> None:
         return
     wide = wide[(wide["n_after", True] > 0) & (wide["n_after", False] > 0)]
     here, there = (wide["right_after", side] / wide["n_after", side] for side in (True, False))
-    difference = (here - there).groupby("student").agg(["sum", "size"]).to_numpy(dtype=float)
-    random = np.random.default_rng(SEED)
-    drawn = difference[random.integers(0, len(difference), (resamples, len(difference)))].sum(axis=1)
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
+    students = Students.of(wide.index.get_level_values("student"))
+    measure = students.mean_of((here - there).to_numpy())
+    (found_difference,) = students.intervals([measure], resamples=resamples, seed=SEED)
     n_topics = int(found.loc[found[rule].astype(bool) & (found.n_after > 0)].shape[0])
     print(
-        f"| {rule} | {n_topics:,} | {len(difference):,} | {here.mean():.3f} | {there.mean():.3f} | "
-        f"{(here - there).mean():+.3f} [{low:+.3f}, {high:+.3f}] |"
+        f"| {rule} | {n_topics:,} | {students.n_students:,} | {here.mean():.3f} | {there.mean():.3f} | "
+        f"{cell(found_difference, '+.3f')} |"
     )
 
 

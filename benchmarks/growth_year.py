@@ -194,11 +194,11 @@ def fitted(made: Year, week: int, method: str) -> tuple[GrowthData, GrowthPoster
     if method == "earlier fits" and first >= evidence.LEAST_LOOKBACK_WEEKS:
         earlier = fitted(made, first, method)[1]
         priors = evidence.narrowed(priors, earlier.hyper_draws(400), distance_weeks=lookback)
-    return data, _usable(fit_laplace(data, priors, n_draws=N_DRAWS, seed=week)), first
+    return data, accepted(fit_laplace(data, priors, n_draws=N_DRAWS, seed=week)), first
 
 
-def _usable(posterior: GrowthPosterior) -> GrowthPosterior:
-    """Judged by its Pareto k alone: a cohort that the quick look refuses is sampled by Stan on the platform."""
+def accepted(posterior: GrowthPosterior) -> GrowthPosterior:
+    """With any verdict: a cohort that the quick look refuses is sampled by Stan on the platform."""
     from seedtest_analytics.stats.growth.posterior import Thresholds
 
     return replace(posterior, thresholds=Thresholds(max_pareto_k=np.inf, min_effective_share=0.0, min_ess=0.0))
@@ -218,7 +218,7 @@ def true_parameters(made: Year, data: GrowthData, first: int) -> GrowthPosterior
     theta[..., 1] = truth["gain"]
     theta[..., 2], theta[..., 3] = np.log(sd), np.log(truth["sd_gain"])
     theta[..., 4] = np.arctanh(covariance / (sd * truth["sd_gain"]))
-    return _usable(replace(found, theta=theta))
+    return accepted(replace(found, theta=theta))
 
 
 def weekly_scores(made: Year, week: int, lookback: int, *, around_population: bool) -> WeeklyScores:

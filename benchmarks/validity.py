@@ -1,18 +1,16 @@
-"""Validity of theta, the next answer, P, S and growth, forward in time: the tables of docs/validity.md.
+"""Prints docs/validity.md: validity of theta, the next answer, P, S, growth and advice, forward in time.
 
-    python -m benchmarks.validity [--logs ASSISTments,EdNet] [--data FOLDER] [--cohorts 1] [--resamples 200] [--most 100]
+    python -m benchmarks.validity > docs/validity.md
+    python -m benchmarks.validity [--logs ASSISTments,EdNet,Statics] [--data FOLDER] [--cohorts 2] [--resamples 200] [--most 100]
 
 Each number is predicted at landmarks from earlier answers alone and compared with what followed. `do nothing` is what is
-known without a model; `cheating` has seen what it predicts, so it bounds what the outcome allows. Intervals are 2.5 and
-97.5 % of resamples of students.
+known without a model; `cheating` has seen what it predicts, so it bounds what the outcome allows.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
+from benchmarks._bayesian_p import bayesian_p
+from benchmarks._judged import Judged, joined, print_table
 from benchmarks._landmarks import ActivityLog, activity_log, landmark_panel
 from benchmarks._measure import machine
-from benchmarks._next_answer import FILES, SHARED, forward_in_time
+from benchmarks._next_answer import FILES, SHARED, forward_in_time, statics
 from benchmarks._sessions import simulated_sessions
 from benchmarks.ability import Cohort, cohort
+from benchmarks.advice import print_advice
 from seedtest_analytics.stats.ability.data import Answers, KnownItems
 from seedtest_analytics.stats.ability.filtering import gather_evidence, run_filter
 from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
@@ -37,46 +38,85 @@ from seedtest_analytics.stats.survival.churn import ChurnSettings
 from seedtest_analytics.stats.survival.churn_fit import fit_churn
 from seedtest_analytics.stats.verification.measured import probability_of_measured
 from seedtest_analytics.stats.verification.next_answer import item_mean
-from seedtest_analytics.stats.verification.probabilities import auc
 from seedtest_analytics.stats.verification.recalibration import decide, published
 from seedtest_analytics.stats.verification.verdict_words import WITHHELD
 
 Floats = NDArray[np.float64]
 AHEAD, WINDOW, RECENT = 28.0, 14.0, 28.0
 """Days: horizon of P and growth, window of the measurement after it, longest silence of a judged student."""
-FEWEST = 20
-"""Students, of fewer than which nothing is said."""
 SEED = 20_261_129
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Predictions by row of the table, outcomes and students, all (n,)."""
+ABOUT = """# Validity
 
-    said: Mapping[str, Floats]
-    seen: Floats
-    student: NDArray[Any]
+How well theta, the next answer, P, S and growth predict what follows, forward in time.
+One command prints this page:
+
+```
+python -m benchmarks.validity > docs/validity.md
+```
+
+Published logs are read from `shared/data` beside the checkout, or from `--data`. `--cohorts` simulated cohorts follow.
+Of each student of ASSISTments and EdNet the first `--most` answers count.
+
+## What is compared
+
+Every number is predicted at four landmarks in the second half of a log, from earlier answers alone.
+Hyperparameters are learned from the first half. S has nine landmarks, and its model is fitted again at each.
+
+| number | outcome | do nothing | cheating |
+|---|---|---|---|
+| next answer | each answer of the next 28 days | the item's share right | the level that knows all answers |
+| theta | the share right in the next seven days | the items' difficulty alone | the level that knows all answers |
+| P | the ability 28 to 42 days later is at today's median | the share that is there today | P from the later level |
+| S | no session in the next 14 days | the share of earlier landmarks | the first seven of these days |
+| growth | the ability 28 to 42 days later less that of today | nobody changes | the change of the later level |
+
+* *Do nothing* is what is known without a model.
+  *Cheating* has seen what it predicts.
+  Its level is not the best guess of an answer: it knows no topic and no history.
+* P, growth and theta are judged for students with an answer in the last 28 days and a measurement.
+* *P, Bayesian* is the growth model on weekly abilities, fitted at each landmark by the quick look with the contract's
+  priors and the look-back of the platform. A student who is not in that fit has *P, Normal*, as on the platform.
+* The outcome of theta, P and growth in a simulated cohort is the true level. There *do nothing* for theta is the
+  cohort's mean.
+* `S, as published` is decided by earlier landmarks ([backtest](backtest.md#what-outcomes-decide)). Where a risk is
+  withheld, its row counts the share of all.
+* The error is the Brier score of P, S and the next answer, and the mean squared error of theta and growth.
+* Brackets hold 95 % of resamples of students.
+* Statics has the order of its answers and no dates, so its next answer alone is judged, on the published split by
+  student.
+"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--logs", default="ASSISTments,EdNet")
+    parser.add_argument("--logs", default="ASSISTments,EdNet,Statics")
     parser.add_argument("--data", type=Path, default=SHARED, help="folder of the published logs")
-    parser.add_argument("--cohorts", type=int, default=1, help="simulated cohorts")
+    parser.add_argument("--cohorts", type=int, default=2, help="simulated cohorts")
     parser.add_argument("--resamples", type=int, default=200)
     parser.add_argument("--most", type=int, default=100, help="first answers of each student that count")
     arguments = parser.parse_args()
-    started = time.perf_counter()
-    print(f"{machine()}\n")
+    started = time.process_time()
+    print(ABOUT)
     for name in filter(None, arguments.logs.split(",")):
-        answers = _first(forward_in_time(name, arguments.data).answers, arguments.most)
+        parts: dict[str, Judged] = {}
+        if name == "Statics":
+            answers, parts["next answer"] = _by_student_split(arguments.data)
+        else:
+            answers = _first(forward_in_time(name, arguments.data).answers, arguments.most)
+            parts = {**_abilities(answers, None), "S": _silence(_activity(arguments.data / FILES[name]))}
         print(f"## {name}\n\n{len(answers):,} answers of {len(np.unique(answers.student)):,} students.\n")
-        _print_all(answers, _activity(arguments.data / FILES[name]), resamples=arguments.resamples)
-    for k in range(arguments.cohorts):
-        made = cohort(SEED + k, n_students=300, n_items=400, n_topics=8, weeks=24, per_week=10.0)
-        print(f"## Simulated cohort {k + 1}\n\nSeed {SEED + k}; 300 students, 24 weeks, true levels known.\n")
-        _print_all(made.answers, _simulated_activity(SEED + k), resamples=arguments.resamples, truth=made)
-    print(f"Run time: {time.perf_counter() - started:.0f} s.")
+        print_table(parts, resamples=arguments.resamples, seed=SEED)
+    for seed in range(SEED, SEED + arguments.cohorts):
+        made = cohort(seed, n_students=300, n_items=400, n_topics=8, weeks=24, per_week=10.0)
+        print(
+            f"## Simulated cohort, seed {seed}\n\n300 students, 24 weeks, true levels known. S has 600 other students.\n"
+        )
+        parts = {**_abilities(made.answers, made), "S": _silence(_simulated_activity(seed))}
+        print_table(parts, resamples=arguments.resamples, seed=SEED)
+    print_advice(arguments.logs.split(","), arguments.data)
+    print(f"This page took {(time.process_time() - started) / 60:.0f} minutes of processor time on {machine()}.")
 
 
 def _first(answers: Answers, most: int) -> Answers:
@@ -95,59 +135,6 @@ def _simulated_activity(seed: int) -> ActivityLog:
     return activity_log(*simulated_sessions(600, seed), n_users=600)
 
 
-def _print_all(answers: Answers, log: ActivityLog, *, resamples: int, truth: Cohort | None = None) -> None:
-    parts = {**_abilities(answers, truth), "S": _silence(log)}
-    print("| number | row | n | students | error | AUC or correlation |\n|---|---|---|---|---|---|")
-    for number, judged in parts.items():
-        n_judged = len(np.unique(judged.student))
-        if n_judged < FEWEST:
-            print(f"| {number} | too few to judge | {len(judged.seen):,} | {n_judged:,} | – | – |", flush=True)
-            continue
-        for row, said in judged.said.items():
-            error = _interval(judged, (said - judged.seen) ** 2, resamples=resamples)
-            rank = _rank_interval(judged, said, resamples=resamples)
-            print(f"| {number} | {row} | {len(said):,} | {n_judged:,} | {error} | {rank} |", flush=True)
-    print()
-
-
-def _resamples(judged: Judged, resamples: int) -> Iterator[NDArray[np.int64]]:
-    """Rows of students drawn with replacement."""
-    random = np.random.default_rng(SEED)
-    order = np.argsort(judged.student, kind="stable")
-    _, first, count = np.unique(judged.student[order], return_index=True, return_counts=True)
-    for _ in range(resamples):
-        drawn = random.integers(0, len(first), len(first))
-        starts, sizes = first[drawn], count[drawn]
-        offset = np.repeat(starts - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes)
-        yield order[offset + np.arange(sizes.sum())]
-
-
-def _interval(judged: Judged, losses: Floats, *, resamples: int) -> str:
-    _, student = np.unique(judged.student, return_inverse=True)
-    total, count = np.bincount(student, weights=losses), np.bincount(student)
-    random = np.random.default_rng(SEED)
-    drawn = random.integers(0, len(total), (resamples, len(total)))
-    means = total[drawn].sum(axis=1) / count[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return f"{losses.mean():.4f} [{low:.4f}, {high:.4f}]"
-
-
-def _rank_interval(judged: Judged, said: Floats, *, resamples: int) -> str:
-    if np.ptp(said) < 1e-12:
-        return "–"
-    rows = np.arange(len(said))
-    found = [_rank(said[drawn], judged.seen[drawn]) for drawn in _resamples(judged, min(resamples, 100))]
-    low, high = np.nanquantile(found, [0.025, 0.975])
-    return f"{_rank(said[rows], judged.seen[rows]):.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _rank(said: Floats, seen: Floats) -> float:
-    """AUC of outcomes of 0 and 1, else the correlation."""
-    if np.isin(seen, (0.0, 1.0)).all():
-        return auc(said, seen)[0]
-    return float(np.corrcoef(said, seen)[0, 1])
-
-
 def _abilities(answers: Answers, truth: Cohort | None) -> dict[str, Judged]:
     half = answers.day < np.quantile(answers.day, 0.5)
     fit = fit_hyperparameters(answers.take(half)).hyperparameters
@@ -160,12 +147,7 @@ def _abilities(answers: Answers, truth: Cohort | None) -> dict[str, Judged]:
         position = int(np.searchsorted(days, day)), int(np.searchsorted(days, day + AHEAD))
         for name, judged in _at(answers, fit, day=day, later=later, position=position, truth=truth).items():
             found.setdefault(name, []).append(judged)
-    return {name: _joined(parts) for name, parts in found.items()}
-
-
-def _joined(parts: list[Judged]) -> Judged:
-    said = {row: np.concatenate([part.said[row] for part in parts]) for row in parts[0].said}
-    return Judged(said, *(np.concatenate([getattr(p, name) for p in parts]) for name in ("seen", "student")))
+    return {name: joined(parts) for name, parts in found.items()}
 
 
 def _at(
@@ -180,8 +162,8 @@ def _at(
     """Predictions at one landmark."""
     past = answers.take(answers.day < day)
     known = gather_evidence(past, fit)
-    difficulty, error = known.difficulties()
-    items = KnownItems.of(np.ones(len(difficulty)), difficulty, se_b=error)
+    difficulty, se_b = known.difficulties()
+    items = KnownItems.of(np.ones(len(difficulty)), difficulty, se_b=se_b)
     levels = smooth(known, [day]).levels
     is_judged = levels.silent_days <= RECENT
     student, level, se = levels.student[is_judged], levels.level[is_judged], levels.level_se[is_judged]
@@ -202,9 +184,14 @@ def _at(
     mean, spread = path.level[is_judged][is_known], path.se[is_judged][is_known]
     target, seen = float(np.median(level)), measured[who]
     happened = (seen >= target).astype(np.float64)
+    normal = ndtr((mean - target) / spread)
+    fitted, error = bayesian_p(past, levels, difficulty=difficulty, day=day, days_ahead=AHEAD, target=target)
+    is_fitted = np.isfinite(fitted[who])
+    bayesian = np.where(is_fitted, fitted[who], normal), np.where(is_fitted, error[who], spread)
     said = {
         "do nothing": np.full(len(who), float((level >= target).mean())),
-        "P": probability_of_measured(ndtr((mean - target) / spread), spread, error_sd=noise[who]),
+        "P, Normal": probability_of_measured(normal, spread, error_sd=noise[who]),
+        "P, Bayesian": probability_of_measured(*bayesian, error_sd=noise[who]),
         "cheating": ndtr((then[who] - target) / np.hypot(0.1, noise[who])),
     }
     found["P"] = Judged(said, happened, who)
@@ -234,6 +221,16 @@ def _next_answers(answers: Answers, fit: Hyperparameters, *, day: float, now: Fl
     said = {"do nothing": nothing, **ability, "cheating": np.nan_to_num(cheating, nan=0.5)}
     test = ~training
     return Judged({row: p[test] for row, p in said.items()}, seen.correct[test].astype(float), seen.student[test])
+
+
+def _by_student_split(folder: Path) -> tuple[Answers, Judged]:
+    """The next answer of Statics' test students, whose answers come after those of the others."""
+    log = statics(folder)
+    fit = fit_hyperparameters(log.answers.take(~log.is_test), with_slope=False).hyperparameters
+    end = float(log.answers.day[-1]) + 1.0
+    now = _by_student(smooth(gather_evidence(log.answers, fit), [end]).levels, 0)
+    first = float(log.answers.day[log.is_test][0])
+    return log.answers, _next_answers(log.answers, fit, day=first, now=now)
 
 
 def _theta(
@@ -311,7 +308,7 @@ def _silence(log: ActivityLog, horizon: int = 14) -> Judged:
         parts.append(Judged(said, silent, now.user.astype(np.int64)))
         for name, values in (("p", risk), ("y", silent), ("week", np.full(len(risk), as_of // 7, float))):
             past[name].append(np.asarray(values, np.float64))
-    return _joined(parts)
+    return joined(parts)
 
 
 if __name__ == "__main__":

@@ -67,18 +67,20 @@ LEGEND = (
 
 
 def backtest_command(
-    weeks: Annotated[int, typer.Option(min=1, help="Weeks to look back from today.")] = 53,
+    weeks: Annotated[
+        int, typer.Option(min=1, help="Weeks to look back from today; with --next-answer from the newest answer.")
+    ] = 53,
     *,
     next_answer: Annotated[
         bool,
-        typer.Option("--next-answer", help="Predict every answer of the second half of the log, beside other methods."),
+        typer.Option("--next-answer", help="Predict every answer of these weeks, week by week, beside other methods."),
     ] = False,
 ) -> None:
     """Print how predictions of past weeks (P, S, abilities, forecasts) compare with outcomes."""
     if next_answer:
         from seedtest_analytics.cli.next_answer import print_next_answer
 
-        print_next_answer(migrated_engine(), Console(emoji=False))
+        print_next_answer(migrated_engine(), Console(emoji=False), weeks=weeks)
         return
     from seedtest_analytics.assets.backtest.judges import SQL
     from seedtest_analytics.database.sql_files import statement

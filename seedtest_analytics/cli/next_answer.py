@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,13 +15,20 @@ from rich.table import Table
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from seedtest_analytics.stats.ability.data import Answers, Floats
+    from seedtest_analytics.assets.psychometrics.ability.history import History
+    from seedtest_analytics.stats.ability.data import Answers, KnownItems
     from seedtest_analytics.stats.ability.walk import Block
+    from seedtest_analytics.stats.verification.resampling import Interval
 
-COLUMNS = ("method", "AUC", "±", "log loss", "Brier", "slope", "±", "ICI")
+HEADINGS = ("method", "AUC", "log loss", "Brier", "slope", "ICI")
 LEGEND = (
-    "AUC: 0.5 is chance. log loss, Brier: less is better. slope: 1 is ideal, below 1 too extreme. ICI: mean distance "
-    "between said and seen. ±: standard error over students. Each method was fitted to the answers before each block."
+    "AUC: 0.5 is chance. log loss, Brier: less is better. slope: 1 is ideal, below 1 too extreme. ICI: mean distance between "
+    "said and seen. Below each: 95 % limits over students. ability knows what the platform knew when the week began and each "
+    "answer since; item mean and static EAP learn from every week, regressions when hyperparameters are fitted."
+)
+LEFT_OUT = (
+    "{weeks} not predicted: without answers, after fewer than 500, or without usable hyperparameters "
+    "(check hyperparameters_usable)."
 )
 SPLIT_LEGEND = (
     "Each half of the students is predicted by methods fitted to the other half, whose answers come first. "
@@ -30,8 +36,8 @@ SPLIT_LEGEND = (
 )
 
 
-def print_next_answer(engine: Engine, console: Console) -> None:
-    """Walk forward through the log and split it by student; print a table of each with one row for each method."""
+def print_next_answer(engine: Engine, console: Console, *, weeks: int) -> None:
+    """Walk forward through the last weeks of the log and split it by student; print a table of each, a row for each method."""
     from seedtest_analytics.assets.psychometrics.ability.history import load_history
     from seedtest_analytics.stats.ability.errors import AbilityDataError
 
@@ -39,31 +45,72 @@ def print_next_answer(engine: Engine, console: Console) -> None:
         history = load_history(connection, dt.datetime.now(dt.UTC))
     if history is None:
         raise typer.BadParameter("the attempt log is empty: run `seedtest load FILE`, then `seedtest materialize`")
+    answers = history.answers
     try:
-        forward = _forward(history.answers, console)
-        new_students = _new_students(history.answers, console)
+        mondays = _last_mondays(answers, weeks)
+        blocks = _week_by_week(engine, history, mondays=mondays, console=console)
+        new_students = _new_students(answers, console)
     except AbilityDataError as error:
         raise typer.BadParameter(str(error)) from None
-    console.print(_table("forward in time", history.answers.take(forward.rows), probability=forward.probability))
+    console.print(_table(f"week by week, {_counted(len(blocks), 'week')}", answers, predicted=_joined(blocks)))
     console.print(LEGEND, highlight=False)
-    console.print(_table("new students", history.answers.take(new_students.rows), probability=new_students.probability))
+    if len(blocks) < len(mondays):
+        console.print(LEFT_OUT.format(weeks=_counted(len(mondays) - len(blocks), "week")), highlight=False)
+    console.print(_table("new students", answers, predicted=new_students))
     console.print(SPLIT_LEGEND, highlight=False)
-    console.print("next: docs/ability.md explains the model", highlight=False)
+    console.print("next: docs/backtest.md explains how to read it", highlight=False)
 
 
-def _forward(answers: Answers, console: Console) -> Block:
-    from seedtest_analytics.stats.ability.walk import Block, walk_forward
-    from seedtest_analytics.stats.verification.next_answer import PEERS
+def _last_mondays(answers: Answers, weeks: int) -> list[dt.date]:
+    """Mondays of the last weeks up to the newest answer, not before the first one."""
+    from seedtest_analytics.partitions import PLATFORM, WEEK, monday_of
 
-    rows: list[np.ndarray] = []
-    by_method: dict[str, list[Floats]] = defaultdict(list)
-    with console.status("predicting the second half of the log") as status:
-        for number, block in enumerate(walk_forward(answers, peers=PEERS), start=1):
-            rows.append(block.rows)
-            for name, values in block.probability.items():
-                by_method[name].append(values)
-            status.update(f"predicting the second half of the log: block {number}, {sum(map(len, rows)):,} answers")
-    return Block(np.concatenate(rows), {name: np.concatenate(parts) for name, parts in by_method.items()})
+    days = answers.day[[0, -1]].tolist()
+    first, last = (monday_of(dt.datetime.fromtimestamp(day * 86400.0, PLATFORM.zone).date()) for day in days)
+    n_weeks = min(weeks, (last - first) // WEEK + 1)
+    return [last - k * WEEK for k in reversed(range(n_weeks))]
+
+
+def _week_by_week(engine: Engine, history: History, *, mondays: Sequence[dt.date], console: Console) -> list[Block]:
+    """The predicted answers of each week that begins on one of the Mondays."""
+    from seedtest_analytics.assets.psychometrics.ability.history import day_of
+    from seedtest_analytics.partitions import PLATFORM, instant_of
+    from seedtest_analytics.settings import load_settings
+    from seedtest_analytics.stats.ability.walk import walk_forward
+    from seedtest_analytics.stats.verification.next_answer import REFITTED_PEERS, WEEKLY_PEERS
+
+    blocks: list[Block] = []
+    n_answers = 0
+    with console.status("predicting week by week") as status:
+        for block in walk_forward(
+            history.answers,
+            np.array([day_of(instant_of(monday, PLATFORM.zone)) for monday in mondays]),
+            refitted=REFITTED_PEERS,
+            weekly=WEEKLY_PEERS,
+            items=lambda week: _known_before(mondays[week], engine, history=history),
+            refit_days=load_settings().ability.refit_days,
+        ):
+            blocks.append(block)
+            n_answers += len(block.rows)
+            status.update(f"predicting week by week: {_counted(len(blocks), 'week')}, {n_answers:,} answers")
+    return blocks
+
+
+def _known_before(monday: dt.date, engine: Engine, *, history: History) -> KnownItems | None:
+    """The items of the calibration that the platform had when the week began; None without one that the model can use."""
+    from seedtest_analytics.assets.psychometrics.scale.current import scale_for
+    from seedtest_analytics.partitions import PLATFORM, WEEK, week_at
+
+    with engine.connect() as connection:
+        scale = scale_for(connection, week_at(monday - WEEK, dt.datetime.now(dt.UTC), platform=PLATFORM))
+    return None if scale is None or scale.has_guessing else history.known_items(scale)
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    from seedtest_analytics.stats.ability.walk import Block
+
+    found = {name: np.concatenate([block.probability[name] for block in blocks]) for name in blocks[0].probability}
+    return Block(np.concatenate([block.rows for block in blocks]), found)
 
 
 def _new_students(answers: Answers, console: Console) -> Block:
@@ -73,28 +120,37 @@ def _new_students(answers: Answers, console: Console) -> Block:
 
     with console.status("predicting each half of the students by the other"):
         folds = list(split_by_student(answers, peers=PEERS))
-    rows = np.concatenate([fold.rows for fold in folds])
-    found = {name: np.concatenate([fold.probability[name] for fold in folds]) for name in folds[0].probability}
+    joined = _joined(folds)
+    rows, found = joined.rows, joined.probability
     is_first = np.arange(len(rows)) < len(folds[0].rows)
     outcomes = answers.correct[rows].astype(np.float64)
     mixed = [mixture(found, outcomes, is_training=is_training) for is_training in (~is_first, is_first)]
     return Block(rows, {**found, "mixture of all": np.where(is_first, *mixed)})
 
 
-def _table(split: str, tested: Answers, *, probability: Mapping[str, Floats]) -> Table:
-    from seedtest_analytics.stats.verification.probabilities import score_probabilities
+def _table(split: str, answers: Answers, *, predicted: Block) -> Table:
+    """One row for each method, the best first; below each measure its limits."""
+    from seedtest_analytics.stats.verification.resampling import MEASURES, prediction_intervals
 
-    title = f"the next answer, {split}: {len(tested):,} answers"
-    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for position, heading in enumerate(COLUMNS):
+    tested = answers.take(predicted.rows)
+    students = _counted(len(np.unique(tested.student)), "student")
+    title = f"the next answer, {split}: {_counted(len(tested), 'answer')} of {students}"
+    # Without padding and edges the table has 79 columns.
+    table = Table(title=title, box=SIMPLE_HEAD, show_edge=False, padding=0)
+    for position, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="right" if position else "left", no_wrap=True)
-    correct = tested.correct.astype(float)
-    baseline = np.full(len(correct), correct.mean())
     scored = {
-        name: score_probabilities(values, correct, baseline=baseline, clusters=tested.student)
-        for name, values in probability.items()
+        name: prediction_intervals(values, tested.correct, clusters=tested.student)
+        for name, values in predicted.probability.items()
     }
-    for name, score in sorted(scored.items(), key=lambda item: -item[1].auc):
-        numbers = (score.auc, score.auc_se, score.log_score, score.brier, score.calibration_slope)
-        table.add_row(name, *(f"{value:.3f}" for value in (*numbers, score.calibration_slope_se, score.ici)))
+    for name, score in sorted(scored.items(), key=lambda item: -item[1]["auc"].value):
+        table.add_row(name, *(_cell(score[measure]) for measure in MEASURES))
     return table
+
+
+def _cell(interval: Interval) -> str:
+    return f"{interval.value:.3f}\n{interval.lower:.3f}–{interval.upper:.3f}"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

@@ -25,6 +25,9 @@ from seedtest_analytics.stats.irt.threads import run_lanes
 
 MIN_ANSWERS = 500
 MIN_STUDENTS = 20
+GROWTH = 1.5
+ENOUGH_ANSWERS = 50_000
+"""A fit to fewer answers gives way as soon as there are half as many again: in a log's first weeks it is rough."""
 _PRIOR_SD_LOG = 1.5
 _PRIOR_SD_EFFECT = 0.3
 _SLOPE_VARIANCE = 4e-6
@@ -82,6 +85,12 @@ class HyperparameterFit:
     n_students: int
     n_passes: int
     verdict: AbilityVerdict
+
+
+def still_serves(fitted_answers: int, *, age_days: float, n_answers: int, refit_days: int) -> bool:
+    """Whether a fit to ``fitted_answers`` serves a log that has ``n_answers`` now: younger than ``refit_days``, and the answers
+    are not many more."""
+    return age_days < refit_days and GROWTH * fitted_answers > min(n_answers, GROWTH * ENOUGH_ANSWERS)
 
 
 def fit_hyperparameters(

@@ -1,68 +1,124 @@
-"""Predictions of answers that no method has seen: forward in time as they would have been made, and for new students."""
+"""Predictions of answers that no method has seen: forward in time week by week as the platform runs, and for new students."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from seedtest_analytics.stats.ability.data import Answers, Floats
+from seedtest_analytics.stats.ability.data import Answers, Floats, KnownItems
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.filtering import run_filter
-from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
+from seedtest_analytics.stats.ability.fitting import fit_hyperparameters, still_serves
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.ability.next_answer import fit_effects, learn_next
-from seedtest_analytics.stats.checks import count, number
+from seedtest_analytics.stats.ability.next_answer_effects import Effect
+from seedtest_analytics.stats.checks import count, numbers
 
 MIN_TRAINING = 500
 Peers = Mapping[str, Callable[[Answers, NDArray[np.bool_]], Floats]]
+ItemsOfWeek = Callable[[int], KnownItems | None]
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Answers ``rows`` (m,) of the log between two fits, and P(right) of each by method (m,)."""
+    """Answers ``rows`` (m,) of the log that are predicted together, and P(right) of each by method (m,)."""
 
     rows: NDArray[np.int64]
     probability: Mapping[str, Floats]
 
 
 def walk_forward(
-    answers: Answers, *, peers: Peers, training_share: float = 0.5, block_days: float = 28.0, max_blocks: int = 12
+    answers: Answers,
+    week_starts: ArrayLike,
+    *,
+    refitted: Peers,
+    weekly: Peers,
+    items: ItemsOfWeek = lambda week: None,
+    refit_days: int = 28,
 ) -> Iterator[Block]:
-    """Predict block after block. Before each, every method is fitted to the answers before it.
+    """Predict week after week, each answer from the answers before it and from what was fitted before its week.
 
-    The ability goes on learning within a block, answer by answer, and so does a peer that learns online.
+    Hyperparameters and effects are fitted when the platform would fit them (``still_serves``), from where they were, and a fit
+    that is not usable does not replace one that is. The ability goes on learning within a week, answer by answer, and so does a
+    peer that learns online. A week without answers or before the first usable fit has no block.
 
     Args:
         answers: in the order of time.
-        peers: methods by name; each takes answers and a mask of the training rows.
-        training_share: share of the answers before the first block.
-        block_days: days between two fits; longer where more than ``max_blocks`` would be needed.
+        week_starts: (W,) days at which weeks begin, ascending; the last week ends with the answers.
+        refitted: methods by name that are fitted whenever the hyperparameters are. Each takes answers and a mask of the
+            training rows and returns P(right) of all; it may learn online, but not read an answer before it is predicted.
+        weekly: methods that are fitted every week.
+        items: parameters of the calibration that is known when week w (0..W-1) begins, if there is one.
+        refit_days: days for which a fit serves.
 
     Raises:
-        AbilityDataError: for fewer than 500 training answers, or no answer after them.
+        AbilityDataError: for weeks that are not ascending numbers, fewer than 500 answers before the last week, no usable fit,
+            or ``refit_days`` that are not a whole number from 1.
     """
-    share = number(training_share, "training_share", low=0.01, high=0.99, error=AbilityDataError)
-    n_blocks = count(max_blocks, "max_blocks", low=1, error=AbilityDataError)
-    days = number(block_days, "block_days", low=1.0, high=3650.0, error=AbilityDataError)
-    n_training = int(share * len(answers))
+    starts = numbers(week_starts, "week_starts", error=AbilityDataError).astype(np.float64)
+    if len(starts) == 0 or (np.diff(starts) <= 0).any():
+        raise AbilityDataError("week_starts need one ascending day or more")
+    count(refit_days, "refit_days", low=1, error=AbilityDataError)
+    edges = [*np.searchsorted(answers.day, starts).tolist(), len(answers)]
+    n_training = edges[-2]
     if n_training < MIN_TRAINING:
-        raise AbilityDataError(f"{n_training} training answers are fewer than {MIN_TRAINING}; use a longer log")
-    first, last = float(answers.day[n_training]), float(answers.day[-1])
-    length = max(days, (last - first) / n_blocks * (1 + 1e-9))
-    fitted: Hyperparameters | None = None
-    begin = first
-    while begin <= last:
-        training = int(np.searchsorted(answers.day, begin))
-        end = int(np.searchsorted(answers.day, begin + length))
-        begin += length
-        if end == training:
+        raise AbilityDataError(
+            f"{n_training} answers before the last week are fewer than {MIN_TRAINING}; use a longer log"
+        )
+    fits: dict[bool, _Fit] = {}
+    learned: dict[str, Floats] = {}
+    for week, (first, end) in enumerate(pairwise(edges)):
+        if first < MIN_TRAINING or first == end:
             continue
-        seen, known = answers.take(slice(0, end)), answers.take(slice(0, training))
-        fitted = fit_hyperparameters(known, start=fitted).hyperparameters
-        yield _predicted(seen, np.arange(end) < training, fitted=fitted, peers=peers)
+        calibrated = items(week)
+        # On another scale the values of an earlier fit say nothing.
+        earlier = fits.get(calibrated is not None)
+        known, day = answers.take(slice(0, first)), float(starts[week])
+        fit = _fit_of(known, day, earlier=earlier, items=calibrated, refit_days=refit_days)
+        if fit is None:
+            continue
+        is_training = np.arange(len(answers)) < first
+        if fit is not earlier:
+            fits[calibrated is not None] = fit
+            learned |= {name: peer(answers, is_training) for name, peer in refitted.items()}
+        learned |= {name: peer(answers, is_training) for name, peer in weekly.items()}
+        seen, rows = answers.take(slice(0, end)), np.arange(first, end)
+        found = _of_ability(seen, fit.hyperparameters, effects=fit.effects, items=calibrated) | learned
+        yield Block(rows, {name: values[rows] for name, values in found.items()})
+    if not fits:
+        raise AbilityDataError(
+            "no week of the log has usable hyperparameters; use a log with more students and answers"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """What was fitted on ``day``, and to how many answers."""
+
+    day: float
+    hyperparameters: Hyperparameters
+    effects: dict[str, Effect]
+    n_answers: int
+
+
+def _fit_of(
+    known: Answers, day: float, *, earlier: _Fit | None, items: KnownItems | None, refit_days: int
+) -> _Fit | None:
+    """The earlier fit while it serves, else a new one; None while none is usable."""
+    if earlier is not None:
+        # A week in which the clocks change is an hour shorter or longer.
+        age = round(day - earlier.day)
+        if still_serves(earlier.n_answers, age_days=age, n_answers=len(known), refit_days=refit_days):
+            return earlier
+    fit = fit_hyperparameters(known, items=items, start=None if earlier is None else earlier.hyperparameters)
+    if not fit.verdict.is_usable:
+        return earlier
+    effects = fit_effects(run_filter(known, fit.hyperparameters, items=items))
+    return _Fit(day, fit.hyperparameters, effects, n_answers=fit.n_answers)
 
 
 def split_by_student(answers: Answers, *, peers: Peers, n_folds: int = 2) -> Iterator[Block]:
@@ -73,7 +129,7 @@ def split_by_student(answers: Answers, *, peers: Peers, n_folds: int = 2) -> Ite
 
     Args:
         answers: in the order of time.
-        peers: as in ``walk_forward``.
+        peers: methods by name; each takes answers and a mask of the training rows.
         n_folds: students belong to the fold of their code modulo this number.
 
     Raises:
@@ -92,15 +148,15 @@ def split_by_student(answers: Answers, *, peers: Peers, n_folds: int = 2) -> Ite
         delay = float(answers.day[-1] - answers.day[0])
         seen = replace(answers.take(order), day=answers.day[order] + delay * is_test[order])
         fitted = replace(fit_hyperparameters(known).hyperparameters, item_walk=0.0)
-        block = _predicted(seen, np.arange(len(order)) < len(known), fitted=fitted, peers=peers)
-        yield replace(block, rows=rows)
+        is_training = np.arange(len(order)) < len(known)
+        found = _of_ability(seen, fitted, effects=fit_effects(run_filter(known, fitted)))
+        found |= {name: peer(seen, is_training) for name, peer in peers.items()}
+        yield Block(rows, {name: values[len(known) :] for name, values in found.items()})
 
 
-def _predicted(seen: Answers, is_training: NDArray[np.bool_], *, fitted: Hyperparameters, peers: Peers) -> Block:
-    """P(right) of the answers after the training rows, which come first."""
-    filtered = run_filter(seen, fitted)
-    effects = fit_effects(run_filter(seen.take(is_training), fitted))
-    found = {"ability": filtered.probability, "ability and history": learn_next(filtered, effects).probability}
-    found |= {name: peer(seen, is_training) for name, peer in peers.items()}
-    rows = np.flatnonzero(~is_training)
-    return Block(rows, {name: values[rows] for name, values in found.items()})
+def _of_ability(
+    seen: Answers, fitted: Hyperparameters, *, effects: dict[str, Effect], items: KnownItems | None = None
+) -> dict[str, Floats]:
+    """P(right) of every answer by the ability alone, and with what the history says besides."""
+    filtered = run_filter(seen, fitted, items=items)
+    return {"ability": filtered.probability, "ability and history": learn_next(filtered, effects).probability}

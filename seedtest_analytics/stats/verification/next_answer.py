@@ -151,14 +151,12 @@ def mixture(predictions: Mapping[str, Floats], outcomes: Floats, *, is_training:
     return np.asarray(expit(logits @ fitted.coefficients))
 
 
-PEERS: Mapping[str, Callable[[AnswerColumns, Mask], Floats]] = {
-    "item mean": item_mean,
-    "static EAP": static_eap,
-    "Elo": elo,
-    "PFA": pfa,
-    "Best-LR": best_lr,
-    "DAS3H": das3h,
-}
+Peers = Mapping[str, Callable[[AnswerColumns, Mask], Floats]]
+WEEKLY_PEERS: Peers = {"item mean": item_mean, "static EAP": static_eap}
+"""Peers that learn from each week. The platform calibrates its items every week too."""
+REFITTED_PEERS: Peers = {"Elo": elo, "PFA": pfa, "Best-LR": best_lr, "DAS3H": das3h}
+"""Regressions, which are fitted as rarely as the hyperparameters of ability, and Elo, which needs no fit."""
+PEERS: Peers = {**WEEKLY_PEERS, **REFITTED_PEERS}
 
 
 _LOOK_BACK_DAYS = 60.0

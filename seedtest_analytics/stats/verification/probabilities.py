@@ -23,6 +23,8 @@ from seedtest_analytics.stats.verification.logistic import CLIP, clipped_logit, 
 
 Floats = NDArray[np.float64]
 Z95 = 1.959963984540054
+CURVE_RIDGE = 1e-7
+"""Ridge of the smooth calibration curve, whose spline may have columns that are nearly alike."""
 
 
 @dataclass(frozen=True)
@@ -204,15 +206,19 @@ def _recalibration(
 
 
 def _ici(p: Floats, y: Floats) -> float:
-    """Mean |p - smooth curve(p)|; the curve is a logistic regression on a restricted cubic spline of the logit.
+    """Mean |p - smooth curve(p)|; the curve is a logistic regression on ``calibration_basis``."""
+    basis = calibration_basis(p)
+    linear = basis @ fit_logistic(basis, y, ridge=CURVE_RIDGE).coefficients
+    return float(np.abs(p - 1.0 / (1.0 + np.exp(-linear))).mean())
+
+
+def calibration_basis(p: Floats) -> Floats:
+    """(n, K) restricted cubic spline of the logit of (n,) probabilities.
 
     Five knots at Harrell's quantiles (5, 27.5, 50, 72.5, 95 %); fewer where predictions coincide, a line below 3.
     """
     logit = clipped_logit(p)
-    knots = np.unique(np.round(np.quantile(logit, [0.05, 0.275, 0.5, 0.725, 0.95]), 9))
-    basis = spline_basis(logit, knots)
-    linear = basis @ fit_logistic(basis, y, ridge=1e-7).coefficients
-    return float(np.abs(p - 1.0 / (1.0 + np.exp(-linear))).mean())
+    return spline_basis(logit, np.unique(np.round(np.quantile(logit, [0.05, 0.275, 0.5, 0.725, 0.95]), 9)))
 
 
 def auc(score: ArrayLike, outcome: ArrayLike) -> tuple[float, float]:

@@ -1,26 +1,36 @@
-"""Walking forward: every later answer is predicted once, from the answers before it alone."""
+"""Walking forward: every answer of a week is predicted once, from the answers before it alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from seedtest_analytics.stats.ability.data import Answers
+from seedtest_analytics.stats.ability.data import Answers, KnownItems
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
-from seedtest_analytics.stats.ability.walk import split_by_student, walk_forward
+from seedtest_analytics.stats.ability.walk import Block, split_by_student, walk_forward
 from seedtest_analytics.stats.irt.config import CalibrationConfig, ItemPriors, LogNormal, Normal
 from seedtest_analytics.stats.irt.data import ResponseData
 from seedtest_analytics.stats.irt.estimation import calibrate
-from seedtest_analytics.stats.verification.next_answer import PEERS, das3h, elo, item_mean, mixture, static_eap
+from seedtest_analytics.stats.verification.next_answer import (
+    PEERS,
+    REFITTED_PEERS,
+    WEEKLY_PEERS,
+    das3h,
+    elo,
+    item_mean,
+    mixture,
+    static_eap,
+)
 from seedtest_analytics.stats.verification.probabilities import auc
 from tests.stats.ability._simulation import Cohort, simulate
 
 pytestmark = pytest.mark.long
-
-READERS = {"Elo": elo, "item mean": item_mean, "static EAP": static_eap}
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +38,21 @@ def cohort() -> Cohort:
     return simulate(Hyperparameters(level_walk=0.01), seed=81, n_students=60, n_items=80, weeks=16)
 
 
-def test_every_later_answer_is_predicted_once_and_better_than_by_peers(cohort: Cohort) -> None:
+def walked(answers: Answers, **options: Any) -> list[Block]:
+    """Weeks of seven days from the first day on."""
+    defaults = {"refitted": {"Elo": elo}, "weekly": {"item mean": item_mean, "static EAP": static_eap}}
+    return list(walk_forward(answers, np.arange(0.0, answers.day[-1], 7.0), **(defaults | options)))
+
+
+def test_every_week_is_predicted_once_and_better_than_by_peers(cohort: Cohort) -> None:
     answers = cohort.answers
-    blocks = list(walk_forward(answers, peers=PEERS, block_days=21))
+    blocks = walked(answers, refitted=REFITTED_PEERS, weekly=WEEKLY_PEERS)
     rows = np.concatenate([block.rows for block in blocks])
-    assert rows.tolist() == list(range(int(0.5 * len(answers)), len(answers)))
-    assert len(blocks) > 2
+    weeks = [np.unique(answers.day[block.rows] // 7) for block in blocks]
+    assert [len(week) for week in weeks] == [1] * len(blocks)
+    assert rows.tolist() == list(range(rows[0], len(answers)))
+    # The first week that begins with 500 answers.
+    assert rows[0] >= 500 > np.searchsorted(answers.day, answers.day[rows[0]] // 7 * 7 - 7)
     correct = answers.correct[rows]
     scores = {
         name: auc(np.concatenate([block.probability[name] for block in blocks]), correct)[0]
@@ -44,22 +63,76 @@ def test_every_later_answer_is_predicted_once_and_better_than_by_peers(cohort: C
 
 
 def test_no_prediction_reads_a_later_answer(cohort: Cohort) -> None:
-    """With other outcomes from the third block on, the first two blocks keep their predictions."""
+    """With other outcomes from the middle of the third week on, all predictions before stay."""
     answers = cohort.answers
-    before = list(walk_forward(answers, peers=READERS, block_days=21))
+    options = {"refitted": {name: peer for name, peer in REFITTED_PEERS.items() if name != "DAS3H"}}
+    before = walked(answers, **options)[:3]
+    middle = int(before[2].rows[len(before[2].rows) // 2])
     changed = answers.correct.copy()
-    changed[before[2].rows[0] :] = 1 - changed[before[2].rows[0] :]
-    other = replace(answers, correct=changed)
-    after = list(walk_forward(other, peers=READERS, block_days=21))
-    for old, new in zip(before[:2], after[:2], strict=True):
+    changed[middle:] = 1 - changed[middle:]
+    after = walked(replace(answers, correct=changed), **options)[:3]
+    for old, new in zip(before, after, strict=True):
+        earlier = old.rows <= middle
         for name, values in old.probability.items():
-            np.testing.assert_array_equal(new.probability[name], values, err_msg=name)
+            np.testing.assert_allclose(new.probability[name][earlier], values[earlier], rtol=1e-12, err_msg=name)
     assert (after[2].probability["ability"] != before[2].probability["ability"]).any()
 
 
-def test_a_short_log_is_refused(cohort: Cohort) -> None:
+def test_fits_are_as_rare_as_on_the_platform_and_the_others_learn_every_week(cohort: Cohort) -> None:
+    """A peer is fitted with the hyperparameters: again with half as many answers again, or after ``refit_days``."""
+    sizes: dict[str, list[int]] = {"rare": [], "weekly": []}
+
+    def noting(name: str) -> Callable[[Answers, NDArray[np.bool_]], NDArray[np.float64]]:
+        def peer(answers: Answers, is_training: NDArray[np.bool_]) -> NDArray[np.float64]:
+            sizes[name].append(int(is_training.sum()))
+            return np.full(len(answers), 0.5)
+
+        return peer
+
+    blocks = walked(cohort.answers, refitted={"a": noting("rare")}, weekly={"b": noting("weekly")}, refit_days=10_000)
+    assert sizes["weekly"] == [int(block.rows[0]) for block in blocks]
+    growth = np.divide(sizes["rare"][1:], sizes["rare"][:-1])
+    assert 1 < len(sizes["rare"]) < len(blocks)
+    assert (growth >= 1.5).all()
+    sizes["rare"].clear()
+    walked(cohort.answers, refitted={"a": noting("rare")}, weekly={}, refit_days=7)
+    assert len(sizes["rare"]) == len(blocks)
+
+
+def test_each_week_reads_the_calibration_that_is_known_when_it_begins(cohort: Cohort) -> None:
+    """The true difficulties are known from the fifth week of the walk on."""
+    answers, ones = cohort.answers, np.ones(len(cohort.difficulty))
+    known = KnownItems.of(ones, cohort.difficulty, se_b=0 * ones)
+    plain = walked(answers, refitted={}, weekly={})
+    first = int(answers.day[plain[4].rows[0]] // 7)
+    read = walked(answers, refitted={}, weekly={}, items=lambda week: known if week >= first else None)
+    for old, new in zip(plain[:4], read[:4], strict=True):
+        np.testing.assert_array_equal(new.probability["ability"], old.probability["ability"])
+    rows = np.concatenate([block.rows for block in plain[4:]])
+    before, after = (np.concatenate([block.probability["ability"] for block in blocks[4:]]) for blocks in (plain, read))
+    assert auc(after, answers.correct[rows])[0] > auc(before, answers.correct[rows])[0] + 0.003
+
+
+def test_a_week_whose_hyperparameters_are_not_usable_is_not_predicted(cohort: Cohort) -> None:
+    """Difficulties upside down predict worse than the item's share of right answers."""
+    answers, ones = cohort.answers, np.ones(len(cohort.difficulty))
+    wrong = KnownItems.of(ones, -3 * cohort.difficulty, se_b=0 * ones)
+    plain = walked(answers, refitted={}, weekly={})
+    last = int(answers.day[plain[-1].rows[0]] // 7)
+    read = walked(answers, refitted={}, weekly={}, items=lambda week: wrong if week == last else None)
+    assert [block.rows.tolist() for block in read] == [block.rows.tolist() for block in plain[:-1]]
+
+
+def test_a_log_that_nothing_can_be_learned_from_is_refused(cohort: Cohort) -> None:
+    answers = cohort.answers
     with pytest.raises(AbilityDataError, match="fewer than 500; use a longer log"):
-        next(walk_forward(cohort.answers.take(slice(0, 900)), peers={}))
+        walked(answers.take(slice(0, 500)))
+    few = answers.take(answers.student < 19)
+    assert len(few) > 1000
+    with pytest.raises(AbilityDataError, match="no week of the log has usable hyperparameters"):
+        walked(few)
+    with pytest.raises(AbilityDataError, match="ascending"):
+        next(walk_forward(answers, [7.0, 7.0], refitted={}, weekly={}))
 
 
 def test_every_student_is_predicted_once_and_no_prediction_reads_a_later_answer_of_its_fold(cohort: Cohort) -> None:

@@ -151,10 +151,10 @@ PROBES = {
     },
     "ability.walk.walk_forward": {
         "answers": long_log,
-        "peers": {},
-        "training_share": 0.9,
-        "block_days": 28.0,
-        "max_blocks": 1,
+        "week_starts": lambda: long_log().day[[0, 600]] + [0, 0.001],
+        "refitted": {},
+        "weekly": {},
+        "refit_days": 28,
     },
     "ability.walk.split_by_student": {"answers": long_log, "peers": {}, "n_folds": 2},
     "ability.next_answer_effects.Effect": {
@@ -177,6 +177,7 @@ CHECKED_BY_CALLER = [
     ("ability.answer_kernels", "answer_update", DATA),
     ("ability.filter_kernels", "filter_answers levels_at predict_answers", DATA),
     ("ability.slot_kernels", "earlier_counts fill_table find_slots", DATA),
+    ("ability.fitting", "still_serves", "ability.fitting.fit_hyperparameters ability.walk.walk_forward"),
     ("ability.filtering", "find_slots", "ability.data.Answers.of ability.filtering.expect"),
     ("ability.filter_state", "empty_state grown needed with_room", DATA),
     ("ability.evidence", "by_student items_of", DATA),

@@ -90,6 +90,14 @@ PROBES = {
     "verification.probabilities.auc": {"score": NORMAL, "outcome": HAPPENED},
     "verification.probabilities.reliability_curve": {"p": UNIT, "y": HAPPENED, "n_groups": 3},
     "verification.probabilities.wilson_interval": {"share": UNIT, "n": TIMES},
+    "verification.resampling.Students.of": {"clusters": np.arange(N) // 2},
+    "verification.resampling.prediction_intervals": {
+        "probability": UNIT,
+        "outcome": HAPPENED,
+        "clusters": np.arange(N) // 2,
+        "resamples": 9,
+        "seed": 1,
+    },
     "verification.verdict.judge_drift": {
         "observed": UNIT,
         "predicted": UNIT[::-1],
@@ -108,6 +116,11 @@ PROBES = {
 }
 
 CHECKED_BY_CALLER = [
+    (
+        "verification.probabilities",
+        "calibration_basis",
+        "verification.probabilities.score_probabilities verification.resampling.prediction_intervals",
+    ),
     ("verification.logistic", "clipped_logit fit_logistic", "verification.probabilities.score_probabilities"),
     (
         "verification.next_answer",

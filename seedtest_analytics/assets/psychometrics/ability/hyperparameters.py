@@ -13,12 +13,9 @@ from seedtest_analytics.assets.framework.week_run import WeekRun
 from seedtest_analytics.assets.psychometrics.statements import ABILITY
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.stats.ability.data import Answers, KnownItems
-from seedtest_analytics.stats.ability.fitting import HyperparameterFit, fit_hyperparameters
+from seedtest_analytics.stats.ability.fitting import HyperparameterFit, fit_hyperparameters, still_serves
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 
-GROWTH = 1.5
-ENOUGH_ANSWERS = 50_000
-"""A fit to fewer answers gives way as soon as there are half as many again: in a log's first weeks it is rough."""
 NAMES = frozenset(field.name for field in fields(Hyperparameters))
 
 
@@ -86,8 +83,8 @@ def choose_hyperparameters(
     """
     week = run.week.start
     if earlier is not None:
-        is_recent = (week - earlier.fit_week).days < run.settings.ability.refit_days
-        if is_recent and GROWTH * earlier.n_answers > min(len(answers), GROWTH * ENOUGH_ANSWERS):
+        age, refit_days = (week - earlier.fit_week).days, run.settings.ability.refit_days
+        if still_serves(earlier.n_answers, age_days=age, n_answers=len(answers), refit_days=refit_days):
             return earlier
     fit = fit_hyperparameters(answers, items=items, start=None if earlier is None else earlier.hyperparameters)
     if fit.verdict.is_usable or earlier is None:
