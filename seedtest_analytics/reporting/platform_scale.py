@@ -107,7 +107,7 @@ _DRIFT_VERDICTS: Mapping[str, str] = {
     "no_drift": marked("did not move"),
     "cannot_be_judged": marked("cannot be judged"),
 }
-_FOUND_FROM, _SEVERE_FOUND = marked("Found from"), marked("Severe one found")
+_FOUND_FROM, _POWER = marked("Smallest change seen"), marked("Power")
 
 
 def _drift_power(drift: Drift) -> str:
@@ -125,11 +125,10 @@ def _drift_power(drift: Drift) -> str:
     if not rows:
         return ""
     caption = say(
-        "Found from: the change of difficulty (logits) that a comparison finds in four of five cases. Severe one found: the "
-        "share of comparisons that find a severe change. Both are medians. Only with four of five or more does no alert mean no "
-        "drift."
+        "Smallest change seen: the change of difficulty (logits) that a comparison sees in four of five cases. Power: the share "
+        "of comparisons that see a severe change. Both are medians. No alert means no drift only with a power of four in five."
     )
-    return rows_table((marked("Verdict"), marked("Questions"), _FOUND_FROM, _SEVERE_FOUND), rows, caption=caption)
+    return rows_table((marked("Verdict"), marked("Questions"), _FOUND_FROM, _POWER), rows, caption=caption)
 
 
 def _moved(drift: Drift) -> str:
@@ -187,7 +186,7 @@ def _not_judged(drift: Drift) -> str:
         for question in drift.questions
         if question.verdict == "cannot_be_judged"
     ]
-    headings = (marked("Question"), marked("Answers"), marked("Change"), _FOUND_FROM, _SEVERE_FOUND)
+    headings = (marked("Question"), marked("Answers"), marked("Change"), _FOUND_FROM, _POWER)
     caption = say("Questions that cannot be judged, those with most answers, at most ten.")
     return rows_table(headings, rows, caption=caption) if rows else ""
 
