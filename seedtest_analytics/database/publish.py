@@ -62,13 +62,13 @@ def quoted(name: str) -> str:
 
 
 def key_columns(table: Table) -> tuple[str, ...]:
-    """Columns that identify a row: the primary key unless it is a counter, else the unique constraint or index."""
+    """Columns that identify a row: the primary key, but a counter only without a unique constraint or index."""
     primary = list(table.primary_key.columns)
     if primary and primary[0].autoincrement is not True:
         return tuple(column.name for column in primary)
-    constraints = [c.columns for c in table.constraints if isinstance(c, UniqueConstraint)]
-    indexes = [index.columns for index in table.indexes if index.unique]
-    return tuple(column.name for column in [*constraints, *indexes][0])
+    constraints = [list(c.columns) for c in table.constraints if isinstance(c, UniqueConstraint)]
+    indexes = [list(index.columns) for index in table.indexes if index.unique]
+    return tuple(column.name for column in [*constraints, *indexes, primary][0])
 
 
 def create_staging(connection: Connection, name: str, *, columns: Mapping[str, str]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from seedtest_analytics import interruption
 from seedtest_analytics.database.address import DatabaseError
@@ -302,7 +302,8 @@ def explained(error: Exception, engine: Engine | None = None) -> DatabaseError |
             f"the database schema does not match this release ({_first_line(cause)}); run `seedtest migrate`",
             may_pass=False,
         )
-    if isinstance(cause, psycopg.OperationalError):
+    # Dagster's storage has another driver.
+    if isinstance(error, OperationalError | psycopg.OperationalError):
         return DatabaseError(
             f"{what} cannot go on without PostgreSQL ({_first_line(cause or error)}): check that the server runs and has room "
             "(`seedtest doctor`), and start it again"
