@@ -120,7 +120,7 @@ def weekly_errors(cohort: Cohort, evidence: Evidence, weeks: int) -> tuple[Float
 def test_intervals_cover_levels_with_form() -> None:
     """The hyperparameters are estimated; without form the intervals are too narrow. 800 students in 16 weeks, two seeds.
 
-    Estimates of the form differ by a fifth from seed to seed, which moves the coverage by 0.01.
+    Estimates of the form differ by a fifth from seed to seed, which moves the coverage of one by 0.012.
     """
     truth = replace(TRUTH, level_walk=0.001, form_variance=0.15)
     held, held_without_form = [], []
@@ -133,7 +133,7 @@ def test_intervals_cover_levels_with_form() -> None:
         for h, shares in ((fit, held), (replace(truth, form_variance=0.0), held_without_form)):
             _, z = weekly_errors(cohort, gather_evidence(cohort.answers, h, items=items), 16)
             shares.append((np.abs(z) < 1.96).mean())
-    assert np.mean(held) == pytest.approx(0.95, abs=0.012)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.02)
     assert np.mean(held_without_form) < 0.85
 
 
