@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from seedtest_analytics.stats.checks import numbers
 
-_SUREST = 1e-9
+_SUREST, _LEAST_SD = 1e-9, 1e-9
 
 
 def normal_goal_probability(mean: ArrayLike, sd: ArrayLike, *, target: ArrayLike) -> NDArray[np.float64]:
@@ -45,13 +45,19 @@ def goal_probability_after(
         sd_before, sd: SD of the projected score then and now, above 0.
         pace: gain of the score a week.
         weeks: by how much the time to the goal's day has grown (negative: the day has come nearer).
+
+    Raises:
+        ValueError: for arrays of different lengths, entries that are missing, infinite or not numeric, probabilities outside
+            0..1, or an SD that is not above 0.
     """
     from scipy.special import ndtr, ndtri
 
-    before, sd_before, sd, pace, weeks = (
-        numbers(values, name, ndim=1)
-        for values, name in ((before, "before"), (sd_before, "sd_before"), (sd, "sd"), (pace, "pace"), (weeks, "weeks"))
+    before = numbers(before, "before", low=0.0, high=1.0)
+    sd_before, sd = (
+        numbers(values, name, like=before.shape, low=_LEAST_SD)
+        for values, name in ((sd_before, "sd_before"), (sd, "sd"))
     )
+    pace, weeks = (numbers(values, name, like=before.shape) for values, name in ((pace, "pace"), (weeks, "weeks")))
     expected = sd_before * ndtri(np.clip(before, _SUREST, 1.0 - _SUREST)) + pace * weeks
     probability: NDArray[np.float64] = ndtr(expected / np.where(weeks < 0, sd, np.maximum(sd, sd_before)))
     return probability

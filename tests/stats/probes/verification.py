@@ -113,6 +113,13 @@ PROBES = {
     "verification.verdict.judge_forecasts": {"score": forecast_score},
     "verification.verdict.judge_coverage": {"score": forecast_score},
     "kpi.goal.normal_goal_probability": {"mean": NORMAL, "sd": UNIT, "target": NORMAL[::-1]},
+    "kpi.goal.goal_probability_after": {
+        "before": UNIT,
+        "sd_before": UNIT[::-1],
+        "sd": UNIT,
+        "pace": NORMAL,
+        "weeks": NORMAL[::-1],
+    },
 }
 
 CHECKED_BY_CALLER = [
