@@ -37,26 +37,18 @@ def answer_update(mean, variance, is_right) -> tuple[Any, Any, Any]:
     sd = math.sqrt(variance)
     odds = math.exp(-sign * mean)
     first, second = 0.0, 0.0
+    nodes, weights = _NODES, _WEIGHTS
+    if variance >= _WIDE_ABOVE:
+        nodes, weights = _WIDE_NODES, _WIDE_WEIGHTS
+    z = weights[0] / (1.0 + odds)
     # Nodes are symmetric about 0, and exp(-x) = 1 / exp(x): one exponential serves two of them.
-    if variance < _WIDE_ABOVE:
-        z = _WEIGHTS[0] / (1.0 + odds)
-        for q in range(1, 5):
-            x = _NODES[q]
-            factor = math.exp(sd * x)
-            above = _WEIGHTS[q] * factor / (factor + odds)
-            below = _WEIGHTS[q] / (1.0 + odds * factor)
-            z += above + below
-            first += (above - below) * x
-            second += (above + below) * x * x
-    else:
-        z = _WIDE_WEIGHTS[0] / (1.0 + odds)
-        for q in range(1, 9):
-            x = _WIDE_NODES[q]
-            factor = math.exp(sd * x)
-            above = _WIDE_WEIGHTS[q] * factor / (factor + odds)
-            below = _WIDE_WEIGHTS[q] / (1.0 + odds * factor)
-            z += above + below
-            first += (above - below) * x
-            second += (above + below) * x * x
+    for q in range(1, len(nodes)):
+        x = nodes[q]
+        factor = math.exp(sd * x)
+        above = weights[q] * factor / (factor + odds)
+        below = weights[q] / (1.0 + odds * factor)
+        z += above + below
+        first += (above - below) * x
+        second += (above + below) * x * x
     shift = sign * first / z
     return (z if is_right == 1 else 1.0 - z), shift / sd, (1.0 - (second / z - shift * shift)) / variance

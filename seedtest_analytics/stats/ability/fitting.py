@@ -135,7 +135,7 @@ def fit_hyperparameters(
 
     def loss_and_gradient(x: Floats) -> tuple[float, Floats]:
         nonlocal passes
-        points = x + np.r_[np.zeros((1, len(x))), _STEP * np.eye(len(x))]
+        points = _steps_from(x)
         passes += len(points)
         here, *ahead = run_lanes(lambda k: loss(points[k]), len(points), threads=threads)
         return here, (np.array(ahead) - here) / _STEP
@@ -165,12 +165,17 @@ def fit_hyperparameters(
 
 
 def _information(likelihood: PredictiveLikelihood, space: _Space, *, x: Floats, threads: int | None) -> Floats:
-    """(m, m) what the answers say about the vector at ``x``: the sum of squares of the students' scores."""
-    points = x + np.r_[np.zeros((1, len(x))), _STEP * np.eye(len(x))]
+    """(m, m) what the answers say about the vector at ``x``: the students' scores, squared about their mean and summed."""
+    points = _steps_from(x)
     here, *ahead = run_lanes(lambda k: likelihood.by_student(space.at(points[k])), len(points), threads=threads)
     scores = (np.array(ahead) - here) / _STEP
     scores -= scores.mean(axis=1, keepdims=True)
     return np.asarray(scores @ scores.T)
+
+
+def _steps_from(x: Floats) -> Floats:
+    """(m + 1, m) the vector, and the vector with a step in each direction."""
+    return np.asarray(x + np.vstack([np.zeros(len(x)), _STEP * np.eye(len(x))]))
 
 
 @dataclass(frozen=True, eq=False)

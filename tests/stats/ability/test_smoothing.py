@@ -118,13 +118,13 @@ def weekly_errors(cohort: Cohort, evidence: Evidence, weeks: int) -> tuple[Float
 
 @pytest.mark.long
 def test_intervals_cover_levels_with_form() -> None:
-    """The hyperparameters are estimated; without form the intervals are too narrow. 800 students in 16 weeks, two seeds.
+    """The hyperparameters are estimated; without form the intervals are too narrow. 800 students in 16 weeks, four seeds.
 
-    Estimates of the form differ by a fifth from seed to seed, which moves the coverage of one by 0.012.
+    Estimates of the form differ by a fifth from seed to seed, which moves the coverage of one by 0.012, that of four by 0.006.
     """
     truth = replace(TRUTH, level_walk=0.001, form_variance=0.15)
     held, held_without_form = [], []
-    for seed in (31, 32):
+    for seed in (31, 32, 33, 34):
         cohort = simulate(truth, seed=seed, n_students=800, weeks=16)
         items = cohort.known_items
         fit = fit_hyperparameters(cohort.answers, items=items, with_slope=False).hyperparameters
@@ -133,7 +133,7 @@ def test_intervals_cover_levels_with_form() -> None:
         for h, shares in ((fit, held), (replace(truth, form_variance=0.0), held_without_form)):
             _, z = weekly_errors(cohort, gather_evidence(cohort.answers, h, items=items), 16)
             shares.append((np.abs(z) < 1.96).mean())
-    assert np.mean(held) == pytest.approx(0.95, abs=0.02)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.015)
     assert np.mean(held_without_form) < 0.85
 
 
@@ -154,7 +154,7 @@ def test_intervals_of_levels_and_topics_cover(seed: int) -> None:
     cohort = simulate(TRUTH, seed=seed, n_students=300, weeks=16)
     evidence = gather_evidence(cohort.answers, TRUTH, items=cohort.known_items)
     error, z = weekly_errors(cohort, evidence, 16)
-    assert np.mean(np.abs(z) < 1.96) == pytest.approx(0.95, abs=0.02)
+    assert np.mean(np.abs(z) < 1.96) == pytest.approx(0.95, abs=0.015)
     assert np.mean(error) == pytest.approx(0.0, abs=0.06)
     topics = smooth(evidence, [112.0]).topics
     truth = cohort.level[topics.student, 112] + cohort.deviation[topics.student, topics.topic]
@@ -256,7 +256,7 @@ def test_change_is_not_biased_by_how_much_was_practised() -> None:
     able = cohort.level[:, 35] > 0
     for cell in (more & able, more & ~able, ~more & able, ~more & ~able):
         assert abs(error[cell].mean()) < 0.05
-    assert np.mean(np.abs(error / change.se) < 1.96) == pytest.approx(0.95, abs=0.02)
+    assert np.mean(np.abs(error / change.se) < 1.96) == pytest.approx(0.95, abs=0.015)
 
 
 def test_change_has_nothing_to_say_about_students_without_answers() -> None:

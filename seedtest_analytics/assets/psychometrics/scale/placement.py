@@ -299,8 +299,7 @@ def _why(refused: Sequence[Refused]) -> str:
 
 
 def _not_linked(refused: Sequence[Refused]) -> str:
-    reason = _why(refused)
-    return f"not linked to {refused[0][0].version}: {reason}"
+    return f"not linked to {refused[0][0].version}: {_why(refused)}"
 
 
 def _of_anchors(refused: Sequence[Refused]) -> str | None:
