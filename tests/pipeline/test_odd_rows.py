@@ -209,11 +209,12 @@ def test_odd_texts_stop_nothing_and_change_no_number_of_anybody_else(
     add_odd_rows(engine)
     run_graph(definitions)
 
+    # Other names change the order of sums, and a search stops within 1e-6 of its end.
     after = numbers(engine, others, {})
     assert after.keys() == before.keys()
-    assert after == pytest.approx(before, abs=1e-6, nan_ok=True)
+    assert after == pytest.approx(before, abs=1e-5, nan_ok=True)
     found = numbers(engine, list(renamed.values()), {})
-    assert {key: value for key, value in found.items() if key in of_renamed} == pytest.approx(of_renamed, abs=1e-6)
+    assert {key: value for key, value in found.items() if key in of_renamed} == pytest.approx(of_renamed, abs=1e-5)
     accounted = rows_of(
         engine,
         "SELECT user_id FROM attempt UNION SELECT e.user_id FROM attempt_quarantine AS q "

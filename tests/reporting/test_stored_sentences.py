@@ -32,12 +32,13 @@ SOURCES = {
 NAMED = {
     "why": ["past outcomes do not contradict the model"],
     "reason": ["no level 1 weeks ago"],
+    "_why": ["no level 1 weeks ago"],
     "said": ["too extreme", "too timid"],
     "too": ["too extreme", "too timid"],
     "shift": ["", " and too low", " and too high"],
     "what": ["the share of all", "what is known without it", "common items with usable parameters"],
 }
-"""Values of variables that are words themselves; the others are numbers or names."""
+"""Values of variables and functions that are words themselves; the others are numbers or names."""
 ELSEWHERE = {
     "the last value that was known",
     "no closed week of the forecast has a value and an interval",
@@ -81,7 +82,8 @@ def choices(part: ast.expr) -> Iterator[str]:
     if isinstance(part, ast.Constant):
         yield str(part.value)
     elif isinstance(part, ast.FormattedValue):
-        named = NAMED.get(part.value.id) if isinstance(part.value, ast.Name) else None
+        value = part.value.func if isinstance(part.value, ast.Call) else part.value
+        named = NAMED.get(value.id) if isinstance(value, ast.Name) else None
         words = [
             one.value for one in ast.walk(part.value) if isinstance(one, ast.Constant) and isinstance(one.value, str)
         ]

@@ -327,7 +327,8 @@ def test_an_operator_in_the_pod_of_the_daemon_runs_a_job_in_pods_of_its_own(
     monkeypatch.setattr("seedtest_analytics.cli.run.WORKSPACES", (deployed,))
     monkeypatch.setenv("SEEDTEST_EXECUTOR", "k8s")
     # It would request another sync, which writes.
-    stop = ["dagster", "sensor", "stop", "exam_results_sensor", "--workspace", str(deployed)]
+    sensor = ["sensor", "stop", "exam_results_sensor", "--workspace", str(deployed)]
+    stop = [sys.executable, "-m", "dagster", *sensor]  # as the pod's image would find it, in any PATH
     wait_until(lambda: subprocess.run(stop, check=False, capture_output=True).returncode == 0)
     store(platform, Exam((question(1, is_correct=True),), "u1"))
 
