@@ -1,4 +1,4 @@
-"""The compiled inverse of small symmetric matrices."""
+"""Compiled inverse and product of small square matrices."""
 
 from __future__ import annotations
 
@@ -43,3 +43,14 @@ def invert(matrix, n, work) -> None:
     for i in range(n):
         for j in range(i):
             matrix[j, i] = matrix[i, j]
+
+
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
+def multiply(left, right, product) -> None:
+    """Add ``left`` · ``right`` to ``product``. A library call would take longer than the sums of so small a matrix."""
+    n = len(product)
+    for i in range(n):
+        for k in range(n):
+            factor = left[i, k]
+            for j in range(n):
+                product[i, j] += factor * right[k, j]

@@ -31,7 +31,7 @@ from seedtest_analytics.stats.ability.filter_kernels import (
     TOPIC_SPREAD,
     TOPIC_WALK,
 )
-from seedtest_analytics.stats.ability.matrix_kernels import invert
+from seedtest_analytics.stats.ability.matrix_kernels import invert, multiply
 from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.irt.kernels import FASTMATH
 
@@ -56,73 +56,86 @@ def pace(day, first_day) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _level_prior(knot_day, h, n_slopes, precision) -> None:
-    """Prior precision of θ (W,) and, behind them, of slopes in units of their prior SD (n_slopes,)."""
+def _lasting_prior(knot_day, h, n_slopes, covariance) -> None:
+    """Prior covariance of θ (W,) and, behind them, of slopes in units of their prior SD (n_slopes,)."""
     n = len(knot_day)
-    precision[:] = 0.0
-    precision[0, 0] = 1.0 / h[LEVEL_VARIANCE]
     unit = math.sqrt(h[SLOPE_VARIANCE])
-    for w in range(n - 1):
-        days = knot_day[w + 1] - knot_day[w]
-        p = 1.0 / max(h[LEVEL_WALK] * days, _FLOOR)
-        precision[w, w] += p
-        precision[w + 1, w + 1] += p
-        precision[w, w + 1] -= p
-        precision[w + 1, w] -= p
-        if n_slopes > 0:
-            g = min(days, h[GROWTH_DAYS]) * unit
-            d = n + pace(knot_day[w], knot_day[0])
-            precision[d, d] += p * g * g
-            precision[d, w] += p * g
-            precision[w, d] += p * g
-            precision[d, w + 1] -= p * g
-            precision[w + 1, d] -= p * g
-    if n_slopes > 0:
-        precision[n, n] += 1.0
-        p = 1.0 / max(h[SLOPE_WALK] * SLOPE_DAYS / h[SLOPE_VARIANCE], _SLOPE_FLOOR)
-        for d in range(n, n + n_slopes - 1):
-            precision[d, d] += p
-            precision[d + 1, d + 1] += p
-            precision[d, d + 1] -= p
-            precision[d + 1, d] -= p
+    step = max(h[SLOPE_WALK] * SLOPE_DAYS / h[SLOPE_VARIANCE], _SLOPE_FLOOR) if n_slopes > 1 else 0.0
+    for d in range(n_slopes):
+        for e in range(n_slopes):
+            covariance[n + d, n + e] = 1.0 + step * min(d, e)
+        covariance[0, n + d] = covariance[n + d, 0] = 0.0
+    covariance[0, 0] = h[LEVEL_VARIANCE]
+    for w in range(1, n):
+        days = knot_day[w] - knot_day[w - 1]
+        g = min(days, h[GROWTH_DAYS]) * unit
+        d = n + pace(knot_day[w - 1], knot_day[0])
+        # θ_w = θ_(w-1) + g δ_d + a step, so its covariances follow from those of θ_(w-1) and δ_d.
+        for j in range(w):
+            covariance[w, j] = covariance[w - 1, j] + (g * covariance[d, j] if n_slopes > 0 else 0.0)
+            covariance[j, w] = covariance[w, j]
+        for e in range(n, n + n_slopes):
+            covariance[w, e] = covariance[w - 1, e] + g * covariance[d, e]
+            covariance[e, w] = covariance[w, e]
+        of_growth = g * covariance[w, d] if n_slopes > 0 else 0.0
+        covariance[w, w] = covariance[w, w - 1] + of_growth + max(h[LEVEL_WALK] * days, _FLOOR)
 
 
 @njit(cache=True, nogil=True)
-def _add_form(knot_day, h, size, precision, lasting, work) -> None:
-    """Turn the prior precision of (θ, δ) into that of (L, δ), in place; ``lasting`` takes the covariance of (θ, δ)."""
-    n = len(knot_day)
-    for i in range(size):
-        for j in range(size):
-            lasting[i, j] = precision[i, j]
-    invert(lasting, size, work)
+def _prior_precision(knot_day, h, lasting, precision, work) -> None:
+    """Prior precision of (L, δ), from the covariance ``lasting`` of (θ, δ)."""
+    n, size = len(knot_day), len(lasting)
     for i in range(size):
         for j in range(size):
             precision[i, j] = lasting[i, j]
+    form = work[0]
     for i in range(n):
-        for j in range(n):
-            precision[i, j] += h[FORM_VARIANCE] * math.exp(-abs(knot_day[i] - knot_day[j]) / h[FORM_DAYS])
+        faded = math.exp((knot_day[i - 1] - knot_day[i]) / h[FORM_DAYS]) if i > 0 else 0.0
+        for j in range(i):
+            form[j] *= faded
+            precision[i, j] += form[j]
+            precision[j, i] = precision[i, j]
+        form[i] = h[FORM_VARIANCE]
+        precision[i, i] += form[i]
     invert(precision, size, work)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FASTMATH)
 def _leave_form(lasting, precision, x, covariance, cell_start, cell_knot, D, inverses, inverse_start, u_level) -> None:
     """Turn the posterior of (L, δ) into that of (θ, δ), in place: θ = G L + a rest that the answers do not know.
 
     G = ``lasting`` · ``precision``, with the prior covariance of (θ, δ) and the prior precision of (L, δ).
     """
-    gain = lasting @ precision
-    across = covariance @ gain.T
-    rest = lasting - gain @ lasting
-    x[:] = gain @ x
-    covariance[:] = rest + gain @ across
+    size = len(x)
+    gain, across = np.zeros((size, size)), np.zeros((size, size))
+    multiply(lasting, precision, gain)
+    multiply(gain, covariance, across)
+    moved = np.empty(size)
+    for i in range(size):
+        total = 0.0
+        for j in range(size):
+            total += gain[i, j] * x[j]
+        moved[i] = total
+    for i in range(size):
+        x[i] = moved[i]
     for k in range(len(cell_start) - 1):
         first, length = cell_start[k], cell_start[k + 1] - cell_start[k]
         block = inverses[inverse_start[k] : inverse_start[k + 1]]
         for c in range(length):
             total = 0.0
             for e in range(length):
-                total -= block[c * length + e] * D[first + e] * across[cell_knot[first + e], cell_knot[first + c]]
+                total -= block[c * length + e] * D[first + e] * across[cell_knot[first + c], cell_knot[first + e]]
             u_level[first + c] = total
+    for i in range(size):
+        for j in range(size):
+            across[i, j] -= lasting[i, j]
+    for i in range(size):
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(size):
+                total += gain[i, k] * across[j, k]
+            covariance[i, j] = lasting[i, j] + total
+            covariance[j, i] = covariance[i, j]
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH)
@@ -139,10 +152,9 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
     for k in range(n_topics):
         longest = max(longest, cell_start[k + 1] - cell_start[k])
     prior, covariance, work = np.empty((size, size)), np.zeros((size, size)), np.empty((size, size))
-    _level_prior(knot_day, h, n_slopes, prior)
-    lasting = np.empty((size, size) if h[FORM_VARIANCE] > 0.0 else (0, 0))
-    if len(lasting) > 0:
-        _add_form(knot_day, h, size, prior, lasting, work)
+    lasting = np.empty((size, size))
+    _lasting_prior(knot_day, h, n_slopes, lasting)
+    _prior_precision(knot_day, h, lasting, prior, work)
     base = np.zeros(size)
     base[0] = h[LEVEL_MEAN]
     for w in range(n_knots - 1):
@@ -271,7 +283,7 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
         if largest * min(largest / step_before, 1.0) < _TOLERANCE:
             break
         step_before = largest
-    if len(lasting) > 0:
+    if h[FORM_VARIANCE] > 0.0:
         _leave_form(lasting, prior, x, covariance, cell_start, cell_knot, D, inverses, inverse_start, u_level)
     unit = math.sqrt(h[SLOPE_VARIANCE])
     for w in range(n_knots):
