@@ -25,7 +25,7 @@ from seedtest_analytics.stats.ability.data import Answers, KnownItems
 from seedtest_analytics.stats.ability.filtering import gather_evidence, run_filter
 from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
-from seedtest_analytics.stats.ability.next_answer import fit_effects, learn_next
+from seedtest_analytics.stats.ability.next_answer import fit_next, learn_next
 from seedtest_analytics.stats.ability.smoothing import change_between, smooth
 from seedtest_analytics.stats.ability.walk import split_by_student
 from seedtest_analytics.stats.verification.next_answer import PEERS, mixture
@@ -75,13 +75,13 @@ def next_answer(log: Log) -> None:
     started = time.process_time()
     train = answers.take(~test)
     fit = fit_hyperparameters(train, with_slope=log.name in FILES)
-    effects = fit_effects(run_filter(train, fit.hyperparameters))
-    filtered = run_filter(answers, fit.hyperparameters)
-    _row("ability alone", filtered.probability, log)
-    _row("ability and history", learn_next(filtered, effects).probability, log)
+    following = fit_next(train, fit.hyperparameters)
+    _row("ability alone", run_filter(answers, fit.hyperparameters).probability, log)
+    _row("ability and history", following.learn(answers).probability, log)
     print(f"fit and passes: {time.process_time() - started:.1f} s of processor time; {fit.verdict}")
     print({name: float(f"{value:.3g}") for name, value in vars(fit.hyperparameters).items()})
-    print({name: (float(f"{e.variance:.3g}"), float(f"{e.walk:.3g}")) for name, e in effects.items()})
+    print(f"the history starts from a form variance of {following.hyperparameters.form_variance:.3g}")
+    print({name: (float(f"{e.variance:.3g}"), float(f"{e.walk:.3g}")) for name, e in following.effects.items()})
 
 
 def new_students(log: Log) -> None:

@@ -32,7 +32,7 @@ from seedtest_analytics.stats.ability.filtering import gather_evidence, run_filt
 from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
 from seedtest_analytics.stats.ability.goals import goal_path
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
-from seedtest_analytics.stats.ability.next_answer import fit_effects, learn_next
+from seedtest_analytics.stats.ability.next_answer import fit_next
 from seedtest_analytics.stats.ability.smoothing import LevelWeeks, smooth
 from seedtest_analytics.stats.survival.churn import ChurnSettings
 from seedtest_analytics.stats.survival.churn_fit import fit_churn
@@ -116,7 +116,7 @@ def main() -> None:
         parts = {**_abilities(made.answers, made), "S": _silence(_simulated_activity(seed))}
         print_table(parts, resamples=arguments.resamples, seed=SEED)
     print_advice(arguments.logs.split(","), arguments.data)
-    print(f"This page took {(time.process_time() - started) / 60:.0f} minutes of processor time on {machine()}.")
+    print(f"This page took {time.process_time() - started:.0f} s of processor time on {machine()}.")
 
 
 def _first(answers: Answers, most: int) -> Answers:
@@ -213,10 +213,10 @@ def _next_answers(answers: Answers, fit: Hyperparameters, *, day: float, now: Fl
     end = int(np.searchsorted(answers.day, day + AHEAD))
     seen, training = answers.take(slice(0, end)), answers.day[:end] < day
     filtered = run_filter(seen, fit)
-    effects = fit_effects(run_filter(seen.take(training), fit))
+    following = fit_next(seen.take(training), fit)
     nothing = item_mean(seen, training)
     difficulty = filtered.state.difficulties()[0]
-    ability = {"ability": filtered.probability, "ability and history": learn_next(filtered, effects).probability}
+    ability = {"ability": filtered.probability, "ability and history": following.learn(seen).probability}
     cheating = expit(now[seen.student] - difficulty[seen.item])
     said = {"do nothing": nothing, **ability, "cheating": np.nan_to_num(cheating, nan=0.5)}
     test = ~training

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from seedtest_analytics.stats.ability.data import Answers, Floats
 from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.filter_state import FilterState
-from seedtest_analytics.stats.ability.filtering import Filtered, expect, find_slots
+from seedtest_analytics.stats.ability.filtering import Filtered, expect, find_slots, run_filter
+from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
 from seedtest_analytics.stats.ability.next_answer_effects import EFFECTS, Effect, Loading, Owner
 from seedtest_analytics.stats.checks import array_of, count
 
@@ -32,9 +33,9 @@ _COEFFICIENT_VARIANCE = 0.1
 class NextAnswerState:
     """What the second layer knows after its answers.
 
-    ``beliefs`` has one (n, 3) array per effect of ``effects``; ``keys`` has the codes of owners that are pairs, by owner, in
-    the order of first appearance. ``students``, ``pairs``, ``repeats`` and ``items`` are histories, whose columns
-    ``next_answer_kernels`` names.
+    ``beliefs`` has one (n, 3) array per effect of ``effects``. ``coefficients`` are of the features and of the weights of
+    ``effects``, with their ``covariance``. ``keys`` has the codes of owners that are pairs, by owner, in the order of first
+    appearance. ``students``, ``pairs``, ``repeats`` and ``items`` are histories, whose columns ``next_answer_kernels`` names.
     """
 
     effects: dict[str, Effect]
@@ -65,7 +66,7 @@ def learn_next(filtered: Filtered, effects: dict[str, Effect] | None = None) -> 
 def _empty(effects: dict[str, Effect]) -> NextAnswerState:
     from seedtest_analytics.stats.ability import next_answer_kernels as kernels
 
-    n = kernels.N_FEATURES
+    n = kernels.N_FEATURES + len(effects)
     return NextAnswerState(
         dict(effects),
         students=np.empty((0, kernels.N_STUDENT)),
@@ -218,6 +219,10 @@ def _owner_codes(
         "sequence 2": (1, answers.item),
         "sequence 3": (2, answers.item),
         "sequence 4": (3, answers.item),
+        "topic sequence": (4, answers.topic),
+        "topic sequence 2": (5, answers.topic),
+        "topic sequence 3": (6, answers.topic),
+        "topic sequence 4": (7, answers.topic),
         "item and results": (kernels.FIRST_RESULTS, answers.item),
         "item and counts": (kernels.TOPIC_COUNTS, answers.item),
         "pause of student": (kernels.STUDENT_PAUSE, answers.student),
@@ -277,10 +282,43 @@ def _loading_columns() -> dict[Loading, int]:
         "last in topic": kernels.LAST_IN_TOPIC,
         "right in topic": kernels.TOPIC_RIGHT,
         "wrong in topic": kernels.TOPIC_WRONG,
+        "same topic": kernels.SAME_TOPIC,
+        "last of same topic": kernels.LAST_OF_SAME_TOPIC,
+        "slowness": kernels.SLOWNESS_OF_STUDENT,
         "form": kernels.FORM,
     }
 
 
+@dataclass(frozen=True)
+class NextAnswerFit:
+    """What predicts the next answer: the ability with or without form, and the effects on top of it."""
+
+    hyperparameters: Hyperparameters
+    effects: dict[str, Effect]
+
+    def learn(self, answers: Answers) -> NextAnswers:
+        """Predict and learn all answers from the start."""
+        return learn_next(run_filter(answers, self.hyperparameters), self.effects)
+
+
+def fit_next(answers: Answers, hyperparameters: Hyperparameters) -> NextAnswerFit:
+    """Choose whether the ability keeps its form, and scale the effects; both by predictive likelihood.
+
+    The effects know the form of the day, too. Where a log has little else, the ability's belief of it is the better one. Where
+    much else passes, form takes what the effects explain better.
+
+    Args:
+        answers: in the order of time; the first 100,000 count.
+        hyperparameters: fitted without known items.
+    """
+    head = answers.take(slice(0, _MOST_FITTED))
+    without = replace(hyperparameters, form_variance=0.0)
+    passes = [run_filter(head, h) for h in (hyperparameters, without)]
+    best = max(passes, key=lambda filtered: learn_next(filtered).log_likelihood)
+    return NextAnswerFit(best.state.hyperparameters, fit_effects(best))
+
+
+_MOST_FITTED = 100_000
 _SCALE = 2.0
 _PRIOR_SD_LOG = 1.5
 """SD of the log of a scale around the default, as of the hyperparameters: a factor of 4 must earn 0.4 nats."""
@@ -293,7 +331,7 @@ def _extended(values: Floats, codes: NDArray[Any], *, row: list[float]) -> Float
 
 
 def fit_effects(
-    filtered: Filtered, *, effects: dict[str, Effect] | None = None, max_answers: int = 100_000, rounds: int = 6
+    filtered: Filtered, *, effects: dict[str, Effect] | None = None, max_answers: int = _MOST_FITTED, rounds: int = 6
 ) -> dict[str, Effect]:
     """Scale the variance and walk of every effect by predictive likelihood, one effect after the other.
 

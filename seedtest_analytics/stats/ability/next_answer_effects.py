@@ -18,6 +18,10 @@ Owner = Literal[
     "sequence 2",
     "sequence 3",
     "sequence 4",
+    "topic sequence",
+    "topic sequence 2",
+    "topic sequence 3",
+    "topic sequence 4",
     "item and results",
     "item and counts",
     "results",
@@ -26,7 +30,18 @@ Owner = Literal[
     "pause of student",
     "repeated result of student",
 ]
-Loading = Literal["one", "logit", "last", "last in topic", "right in topic", "wrong in topic", "form"]
+Loading = Literal[
+    "one",
+    "logit",
+    "last",
+    "last in topic",
+    "right in topic",
+    "wrong in topic",
+    "same topic",
+    "last of same topic",
+    "form",
+    "slowness",
+]
 
 
 @dataclass(frozen=True)
@@ -37,9 +52,9 @@ class Effect:
     rate a day instead.
 
     A repeat is a student's item. A sequence is an item after a given item, answered right or wrong, that was met one, two,
-    three or four answers before. Results are the last five of the student, with an item the last three. Counts are the
-    student's right and wrong answers in the topic, up to nine of each. A pause is the time since the last answer in the
-    topic, to the item or of the student, by factors of e; in the first two with its result.
+    three or four answers before; a topic sequence is the same with topics. Results are the last five of the student, with an
+    item the last three. Counts are the student's right and wrong answers in the topic, up to nine of each. A pause is the
+    time since the last answer in the topic, to the item or of the student, by factors of e; in the first two with its result.
 
     Raises AbilityDataError for another owner or loading, or a negative number.
     """
@@ -64,6 +79,12 @@ EFFECTS: dict[str, Effect] = {
     "topic, ability": Effect("topic", "logit", variance=0.05),
     "topic after right answers": Effect("topic", "right in topic", variance=0.003),
     "topic after wrong answers": Effect("topic", "wrong in topic", variance=0.003),
+    "topic after a right answer in it": Effect("topic", "last of same topic", variance=0.01),
+    "topic after slow answers": Effect("topic", "slowness", variance=0.01),
+    "topic after a topic": Effect("topic sequence", variance=0.005),
+    "topic two after a topic": Effect("topic sequence 2", variance=0.005),
+    "topic three after a topic": Effect("topic sequence 3", variance=0.005),
+    "topic four after a topic": Effect("topic sequence 4", variance=0.005),
     "pause in the topic": Effect("pause in topic", variance=0.002),
     "discrimination": Effect("item", "logit", variance=0.05),
     "item of these weeks": Effect("item", variance=0.05, fade=0.02),
@@ -81,8 +102,10 @@ EFFECTS: dict[str, Effect] = {
     "form of a quarter of an hour": Effect("student", variance=0.05, fade=100.0),
     "form of a minute": Effect("student", variance=0.03, fade=1000.0),
     "student, ability": Effect("student", "logit", variance=0.05, fade=0.1),
+    "student in the same topic": Effect("student", "same topic", variance=0.01),
     "student after a right answer": Effect("student", "last", variance=0.05),
     "student after surprises": Effect("student", "form", variance=0.05),
+    "student after slow answers": Effect("student", "slowness", variance=0.05, fade=1.0),
     "pause of the student": Effect("pause of student", variance=0.006),
     "item of a student": Effect("repeat", variance=0.3),
     "repeated result of the student": Effect("repeated result of student", variance=0.1),

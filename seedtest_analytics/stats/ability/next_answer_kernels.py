@@ -1,10 +1,11 @@
 """The compiled second layer: what an answer's history says about it, and the online regression on top of the ability.
 
-logit P(right) = η + Σ coefficient · feature + Σ loading · effect
+logit P(right) = η + Σ coefficient · feature + Σ (1 + weight of the kind) · loading · effect
 
-η is the ability's expectation. The coefficients are common to all, with a joint Gaussian belief; effects belong to an item, a
-student, a sequence and so on, with independent Gaussian beliefs that drift or fade. Everything is learned in the same pass:
-predict, then update by the answer.
+η is the ability's expectation. Coefficients and the weights of kinds are common to all, with a joint Gaussian belief; effects
+belong to an item, a student, a sequence and so on, with independent Gaussian beliefs that drift or fade. They take turns to
+explain the same answers, and a weight corrects what they claim together. Everything is learned in the same pass: predict, then
+update by the answer.
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ import numpy as np
 from seedtest_analytics.stats.compiled import njit
 from seedtest_analytics.stats.irt.kernels import FASTMATH
 
-RESULTS, ITEMS = 0, 5
-"""First columns of a student's last five results and last four items, the newest first; -1 where there is none."""
+RESULTS, ITEMS, TOPICS = 0, 5, 9
+"""First columns of a student's last five results, last four items and their topics, the newest first; -1 for none."""
 N_RESULTS, N_ITEMS = 5, 4
-LAST_TOPIC, LAST_TIME, ANSWERED, SURPRISE, SURPRISE_WEIGHT, SLOWNESS = range(9, 15)
+LAST_TIME, ANSWERED, SURPRISE, SURPRISE_WEIGHT, SLOWNESS = range(13, 18)
 """``SURPRISE`` is the faded sum of answer - P(right) by ability, ``SLOWNESS`` the faded mean of log pause over the item's."""
-N_STUDENT = 15
+N_STUDENT = 18
 RIGHT, WRONG, CORRECT, TIME = range(4)
 """Columns of the history of a student's topic or item."""
 PAUSE_SUM, PAUSE_WEIGHT = range(2)
 """Columns of an item: log seconds until the next answer."""
 N_FEATURES = 24
-LOGIT, TOPIC_RIGHT, TOPIC_WRONG, LAST, LAST_IN_TOPIC, HAS_REPEAT, FORM = 1, 2, 3, 6, 7, 17, 20
+LOGIT, TOPIC_RIGHT, TOPIC_WRONG, LAST, LAST_IN_TOPIC, SAME_TOPIC, LAST_OF_SAME_TOPIC = 1, 2, 3, 6, 7, 10, 11
+HAS_REPEAT, FORM, SLOWNESS_OF_STUDENT = 17, 20, 23
 """Features that are loadings of effects too."""
-N_CONTEXTS = 11
-FIRST_RESULTS, LAST_RESULTS, TOPIC_PAUSE, ITEM_PAUSE, STUDENT_PAUSE, REPEATED_RESULT, TOPIC_COUNTS = range(4, 11)
-"""Columns of the contexts; the first four are sequences by lag."""
+N_CONTEXTS = 15
+FIRST_RESULTS, LAST_RESULTS, TOPIC_PAUSE, ITEM_PAUSE, STUDENT_PAUSE, REPEATED_RESULT, TOPIC_COUNTS = range(8, 15)
+"""Columns of the contexts; before them are the items and the topics of the last four answers with their results."""
 MEAN, VARIANCE, SEEN = range(3)
 """Columns of an effect."""
 _NEVER = -1e300
@@ -46,7 +48,7 @@ _PAUSES = 64
 """More bins than pauses have."""
 _MOST = 10
 """Counts of answers in a topic from 9 on are one context."""
-NEW_STUDENT = [-1.0] * (N_RESULTS + N_ITEMS + 1) + [_NEVER, 0.0, 0.0, 0.0, 0.0]
+NEW_STUDENT = [-1.0] * (N_RESULTS + 2 * N_ITEMS) + [_NEVER, 0.0, 0.0, 0.0, 0.0]
 NEW_PAIR = [0.0, 0.0, -1.0, _NEVER]
 NEW_ITEM = [_USUAL_LOG_SECONDS * _USUAL_WEIGHT, _USUAL_WEIGHT]
 NEW_EFFECT = [0.0, 0.0, _NEVER]
@@ -97,7 +99,7 @@ def describe(
     """
     for n in range(len(student)):
         own, of_topic, of_item = students[student[n]], pairs[pair[n]], repeats[repeat[n]]
-        same = 1.0 if own[LAST_TOPIC] == topic[n] else 0.0
+        same = 1.0 if own[TOPICS] == topic[n] else 0.0
         last, last_in_topic, last_to_item = _sign(own[RESULTS]), _sign(of_topic[CORRECT]), _sign(of_item[CORRECT])
         pause, pause_of_item = _pause(day[n], own[LAST_TIME]), _pause(day[n], of_item[TIME])
         slow, log_seconds = 0.0, -1.0
@@ -119,8 +121,8 @@ def describe(
         row[LAST_IN_TOPIC] = last_in_topic
         row[8] = last_to_item
         row[9] = _sign(own[RESULTS + 1])
-        row[10] = same
-        row[11] = last * same
+        row[SAME_TOPIC] = same
+        row[LAST_OF_SAME_TOPIC] = last * same
         row[12] = pause
         row[13] = _pause(day[n], of_topic[TIME])
         row[14] = pause_of_item
@@ -132,7 +134,7 @@ def describe(
         row[FORM] = own[SURPRISE] / (own[SURPRISE_WEIGHT] + 1.0)
         row[21] = slow
         row[22] = slow * last
-        row[23] = slowness
+        row[SLOWNESS_OF_STUDENT] = slowness
         _fill_contexts(contexts[n], own, of_topic, of_item, day[n])
         if learn:
             y = float(correct[n])
@@ -153,7 +155,8 @@ def describe(
                 own[RESULTS + k] = own[RESULTS + k - 1]
             for k in range(N_ITEMS - 1, 0, -1):
                 own[ITEMS + k] = own[ITEMS + k - 1]
-            own[RESULTS], own[ITEMS], own[LAST_TOPIC] = y, item[n], topic[n]
+                own[TOPICS + k] = own[TOPICS + k - 1]
+            own[RESULTS], own[ITEMS], own[TOPICS] = y, item[n], topic[n]
             own[LAST_TIME] = day[n]
             own[ANSWERED] += 1.0
 
@@ -161,7 +164,9 @@ def describe(
 @njit(cache=True, nogil=True)
 def _fill_contexts(row, own, of_topic, of_item, now) -> None:
     for k in range(N_ITEMS):
-        row[k] = -1 if own[RESULTS + k] < 0.0 else 2 * int(own[ITEMS + k]) + int(own[RESULTS + k])
+        is_known = own[RESULTS + k] >= 0.0
+        row[k] = 2 * int(own[ITEMS + k]) + int(own[RESULTS + k]) if is_known else -1
+        row[N_ITEMS + k] = 2 * int(own[TOPICS + k]) + int(own[RESULTS + k]) if is_known else -1
     code = 0
     for k in range(N_RESULTS):
         code = 3 * code + int(own[RESULTS + k]) + 1
@@ -183,14 +188,19 @@ def predict_and_learn(
 
     ``codes`` (n, C) are rows of ``effects`` (all effects of all kinds, 3), -1 for none. ``loadings`` (C,) are the columns of
     ``features`` that multiply the effects; the first is 1. ``settings`` (C, 3): first variance, variance a day, and rate of
-    fading a day; an effect that fades gains no variance beyond the first.
+    fading a day; an effect that fades gains no variance beyond the first. ``coefficients`` and ``covariance`` are of the
+    features and, behind them, of the weights of the C kinds.
     """
     n_kinds, n_features = codes.shape[1], features.shape[1]
-    gain = np.empty(n_features)
+    n_common = n_features + n_kinds
+    row, gain = np.empty(n_common), np.empty(n_common)
     total = 0.0
     for n in range(len(logit)):
         mean, v = logit[n], variance[n]
+        for f in range(n_features):
+            row[f] = features[n, f]
         for c in range(n_kinds):
+            row[n_features + c] = 0.0
             if codes[n, c] < 0:
                 continue
             effect = effects[codes[n, c]]
@@ -207,17 +217,18 @@ def predict_and_learn(
                     spread += settings[c, 1] * days
             if learn:
                 effect[MEAN], effect[VARIANCE], effect[SEEN] = average, spread, day[n]
-            loading = features[n, loadings[c]]
+            loading = row[loadings[c]]
+            row[n_features + c] = loading * average
             mean += loading * average
             v += loading * loading * spread
-        for f in range(n_features):
-            mean += coefficients[f] * features[n, f]
+        for f in range(n_common):
+            mean += coefficients[f] * row[f]
             through = 0.0
-            for g in range(n_features):
-                through += covariance[f, g] * features[n, g]
+            for g in range(n_common):
+                through += covariance[f, g] * row[g]
             gain[f] = through
-        for f in range(n_features):
-            v += gain[f] * features[n, f]
+        for f in range(n_common):
+            v += gain[f] * row[f]
         narrow = 1.0 / math.sqrt(1.0 + _PROBIT * v)
         p[n] = 1.0 / (1.0 + math.exp(-narrow * mean))
         if not learn:
@@ -229,11 +240,11 @@ def predict_and_learn(
         for c in range(n_kinds):
             if codes[n, c] >= 0:
                 effect = effects[codes[n, c]]
-                across = features[n, loadings[c]] * effect[VARIANCE]
+                across = row[loadings[c]] * effect[VARIANCE]
                 effect[MEAN] += across * step
                 effect[VARIANCE] -= across * across * curvature
-        for f in range(n_features):
+        for f in range(n_common):
             coefficients[f] += gain[f] * step
-            for g in range(n_features):
+            for g in range(n_common):
                 covariance[f, g] -= gain[f] * gain[g] * curvature
     return total

@@ -14,8 +14,7 @@ from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.filtering import run_filter
 from seedtest_analytics.stats.ability.fitting import fit_hyperparameters, still_serves
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
-from seedtest_analytics.stats.ability.next_answer import fit_effects, learn_next
-from seedtest_analytics.stats.ability.next_answer_effects import Effect
+from seedtest_analytics.stats.ability.next_answer import NextAnswerFit, fit_next
 from seedtest_analytics.stats.checks import count, numbers
 
 MIN_TRAINING = 500
@@ -87,7 +86,7 @@ def walk_forward(
             learned |= {name: peer(answers, is_training) for name, peer in refitted.items()}
         learned |= {name: peer(answers, is_training) for name, peer in weekly.items()}
         seen, rows = answers.take(slice(0, end)), np.arange(first, end)
-        found = _of_ability(seen, fit.hyperparameters, effects=fit.effects, items=calibrated) | learned
+        found = _of_ability(seen, fit.hyperparameters, following=fit.following, items=calibrated) | learned
         yield Block(rows, {name: values[rows] for name, values in found.items()})
     if not fits:
         raise AbilityDataError(
@@ -101,7 +100,7 @@ class _Fit:
 
     day: float
     hyperparameters: Hyperparameters
-    effects: dict[str, Effect]
+    following: NextAnswerFit
     n_answers: int
 
 
@@ -117,8 +116,8 @@ def _fit_of(
     fit = fit_hyperparameters(known, items=items, start=None if earlier is None else earlier.hyperparameters)
     if not fit.verdict.is_usable:
         return earlier
-    effects = fit_effects(run_filter(known, fit.hyperparameters, items=items))
-    return _Fit(day, fit.hyperparameters, effects, n_answers=fit.n_answers)
+    own = fit if items is None else fit_hyperparameters(known)
+    return _Fit(day, fit.hyperparameters, fit_next(known, own.hyperparameters), n_answers=fit.n_answers)
 
 
 def split_by_student(answers: Answers, *, peers: Peers, n_folds: int = 2) -> Iterator[Block]:
@@ -149,14 +148,18 @@ def split_by_student(answers: Answers, *, peers: Peers, n_folds: int = 2) -> Ite
         seen = replace(answers.take(order), day=answers.day[order] + delay * is_test[order])
         fitted = replace(fit_hyperparameters(known).hyperparameters, item_walk=0.0)
         is_training = np.arange(len(order)) < len(known)
-        found = _of_ability(seen, fitted, effects=fit_effects(run_filter(known, fitted)))
+        found = _of_ability(seen, fitted, following=fit_next(known, fitted))
         found |= {name: peer(seen, is_training) for name, peer in peers.items()}
         yield Block(rows, {name: values[len(known) :] for name, values in found.items()})
 
 
 def _of_ability(
-    seen: Answers, fitted: Hyperparameters, *, effects: dict[str, Effect], items: KnownItems | None = None
+    seen: Answers, fitted: Hyperparameters, *, following: NextAnswerFit, items: KnownItems | None = None
 ) -> dict[str, Floats]:
-    """P(right) of every answer by the ability alone, and with what the history says besides."""
-    filtered = run_filter(seen, fitted, items=items)
-    return {"ability": filtered.probability, "ability and history": learn_next(filtered, effects).probability}
+    """P(right) of every answer by the ability alone, and with what the history says besides.
+
+    The history learns its items itself. A calibration knows the answers that the history learns from: it would see too few
+    surprises there, and trust itself too much in the new week.
+    """
+    ability = run_filter(seen, fitted, items=items).probability
+    return {"ability": ability, "ability and history": following.learn(seen).probability}

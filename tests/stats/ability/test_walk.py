@@ -111,6 +111,11 @@ def test_each_week_reads_the_calibration_that_is_known_when_it_begins(cohort: Co
     rows = np.concatenate([block.rows for block in plain[4:]])
     before, after = (np.concatenate([block.probability["ability"] for block in blocks[4:]]) for blocks in (plain, read))
     assert auc(after, answers.correct[rows])[0] > auc(before, answers.correct[rows])[0] + 0.003
+    # The history learns from the answers that a calibration knows already, so it learns the items itself.
+    history = [
+        np.concatenate([block.probability["ability and history"] for block in blocks[4:]]) for blocks in (plain, read)
+    ]
+    assert np.abs(history[1] - history[0]).mean() < 0.01 < np.abs(after - before).mean()
 
 
 def test_a_week_whose_hyperparameters_are_not_usable_is_not_predicted(cohort: Cohort) -> None:

@@ -166,6 +166,7 @@ PROBES = {
         "walk": 0.001,
         "fade": 0.1,
     },
+    "ability.next_answer.fit_next": {"answers": answers, "hyperparameters": hyperparameters},
     "ability.next_answer.learn_next": {"filtered": filtered, "effects": effects},
     "ability.next_answer.continue_next": {"state": next_state, "filtered": filtered_later},
     "ability.next_answer.predict_next": {"ability": state, "state": next_state, **NEXT},
@@ -188,5 +189,5 @@ CHECKED_BY_CALLER = [
     ("ability.smoother_kernels", "combine_students smooth_students", SMOOTHER),
     ("ability.posterior_kernels", "pace student_posterior", SMOOTHER),
     ("ability.layout_kernels", "count_cells count_topics group_by_student lay_out link_answers reuse_slots", SMOOTHER),
-    ("ability.matrix_kernels", "invert", SMOOTHER),
+    ("ability.matrix_kernels", "invert multiply", SMOOTHER),
 ]
