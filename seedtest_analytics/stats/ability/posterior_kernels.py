@@ -40,6 +40,8 @@ _MAX_ITERATIONS = 25
 _TOLERANCE = 1e-3
 """Largest next step of a level, a deviation or a variance, in logits, that is left out."""
 _MAX_STEP = 1.5
+_FIRST_SHARE = 0.6
+"""Share of the prior's variance at which the search begins: answers leave about as much."""
 _FLOOR = 1e-7
 """Least variance of a step between knots, in logits²: keeps matrices invertible where a walk is off."""
 _SLOPE_FLOOR = 1e-6
@@ -88,7 +90,7 @@ def _prior_precision(knot_day, h, lasting, precision, work) -> None:
     for i in range(size):
         for j in range(size):
             precision[i, j] = lasting[i, j]
-    form = work[0]
+    form = work
     for i in range(n):
         faded = math.exp((knot_day[i - 1] - knot_day[i]) / h[FORM_DAYS]) if i > 0 else 0.0
         for j in range(i):
@@ -151,7 +153,7 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
     longest = 0
     for k in range(n_topics):
         longest = max(longest, cell_start[k + 1] - cell_start[k])
-    prior, covariance, work = np.empty((size, size)), np.zeros((size, size)), np.empty((size, size))
+    prior, covariance, work = np.empty((size, size)), np.zeros((size, size)), np.empty(size)
     lasting = np.empty((size, size))
     _lasting_prior(knot_day, h, n_slopes, lasting)
     _prior_precision(knot_day, h, lasting, prior, work)
@@ -160,7 +162,7 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
     for w in range(n_knots - 1):
         base[w + 1] = base[w] + h[SLOPE_MEAN] * min(knot_day[w + 1] - knot_day[w], h[GROWTH_DAYS])
     x, u = np.zeros(size), np.zeros(n_cells)
-    cell_variance = np.full(n_cells, h[LEVEL_VARIANCE] + h[TOPIC_SPREAD])
+    cell_variance = np.full(n_cells, _FIRST_SHARE * (h[LEVEL_VARIANCE] + h[TOPIC_SPREAD]))
     u_variance, u_level = np.empty(n_cells), np.empty(n_cells)
     D, g = np.empty(n_cells), np.empty(n_cells)
     inverse_start = np.zeros(n_topics + 1, dtype=np.int64)
@@ -168,7 +170,7 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
         length = cell_start[k + 1] - cell_start[k]
         inverse_start[k + 1] = inverse_start[k] + length * length
     inverses = np.empty(inverse_start[n_topics])
-    T, small_work = np.empty((longest, longest)), np.empty((longest, longest))
+    T, small_work = np.empty((longest, longest)), np.empty(longest)
     right, weighted = np.empty(size), np.empty(longest)
     iterations, step_before = 0, 1e-12
     for _ in range(_MAX_ITERATIONS):
@@ -237,17 +239,17 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
             total = 0.0
             for j in range(size):
                 total += covariance[i, j] * right[j]
-            work[0, i] = total
+            work[i] = total
         for i in range(size):
-            largest = max(largest, abs(work[0, i]))
+            largest = max(largest, abs(work[i]))
         damping = min(1.0, _MAX_STEP / max(largest, 1e-12))
         for i in range(size):
-            x[i] += damping * work[0, i]
+            x[i] += damping * work[i]
         for k in range(n_topics):
             first, length = cell_start[k], cell_start[k + 1] - cell_start[k]
             if length == 1:
                 w, inverse = cell_knot[first], inverses[inverse_start[k]]
-                step = inverse * (g[first] - D[first] * work[0, w])
+                step = inverse * (g[first] - D[first] * work[w])
                 u[first] += damping * step
                 gain = inverse * D[first]
                 u_level[first] = -gain * covariance[w, w]
@@ -258,7 +260,7 @@ def student_posterior(knot_day, cell_start, cell_knot, answer_start, correct, sl
                 continue
             block = inverses[inverse_start[k] : inverse_start[k + 1]]
             for c in range(length):
-                weighted[c] = g[first + c] - D[first + c] * work[0, cell_knot[first + c]]
+                weighted[c] = g[first + c] - D[first + c] * work[cell_knot[first + c]]
             for c in range(length):
                 total = 0.0
                 for e in range(length):
