@@ -156,6 +156,10 @@ OF_COHORT = Hyperparameters(
 """What ``cohort`` simulates, where items are known."""
 
 
+BIAS = 3
+"""Place of the bias among the results of a cohort."""
+
+
 def coverage(repetitions: int) -> None:
     """Print coverage of 95 % intervals, bias, and the mean error of change by cell, over cohorts with other seeds."""
     cases = {
@@ -179,7 +183,10 @@ def coverage(repetitions: int) -> None:
             if known is not None:
                 cells.append(_change(made, known, int(size["weeks"])))
                 best.append(_change(made, known, int(size["weeks"]), truth=OF_COHORT))
-        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in np.nanmean(rows, axis=0)) + " |", flush=True)
+        shown = [f"{value:.3f}" for value in np.nanmean(rows, axis=0)]
+        if repetitions > 1:
+            shown[BIAS] += f" ± {np.std(rows, axis=0, ddof=1)[BIAS] / np.sqrt(repetitions):.3f}"
+        print(f"| {name} | " + " | ".join(shown) + " |", flush=True)
     if cells:
         print("\nI_t, mean error: much practice of able, much of weak, little of able, little of weak students")
         for name, found in (("fitted", cells), ("with the cohort's parameters, which no fit can better", best)):
