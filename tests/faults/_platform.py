@@ -51,7 +51,8 @@ PRELOADED = [
     "seedtest_analytics.assets.psychometrics.ability.week",
     "dagster_postgres",
 ]
-DISK_BYTES = 700_000_000
+DISK_BYTES = 3_000_000_000
+"""More than the 2 GB of WAL that a fast machine may write between two checkpoints."""
 
 
 @dataclass(frozen=True)
