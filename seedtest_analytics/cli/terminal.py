@@ -64,12 +64,15 @@ def forget_no_width(environment: MutableMapping[str, str]) -> None:
 
 
 class _Outlet(io.FileIO):
-    """A file that takes everything: what it cannot pass on after a failure is dropped, and the command goes on."""
+    """A file that takes everything: what it cannot pass on is dropped, and the command goes on.
+
+    A reader that has left stays away. A full disk may have room again, or Dagster had sent the output to a file on it.
+    """
 
     failure: OSError | None = None
 
     def write(self, data: ReadableBuffer, /) -> int:
-        if self.failure is None:
+        if self.failure is None or self.failure.errno != errno.EPIPE:
             try:
                 return super().write(data)
             except OSError as error:

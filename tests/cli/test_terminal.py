@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seedtest_analytics.cli.app import COMMANDS
-from seedtest_analytics.cli.terminal import make_printable
+from seedtest_analytics.cli.terminal import lasting, make_printable
 
 PACKAGE = Path(__file__).parents[2] / "seedtest_analytics"
 
@@ -112,3 +112,16 @@ def test_an_error_keeps_its_message_and_its_code_where_nobody_reads_the_output()
 def test_a_width_of_no_columns_is_no_width(columns: str) -> None:
     done = subprocess.run(command("lod", COLUMNS=columns), capture_output=True, text=True, check=False)
     assert "No such command" in done.stderr
+
+
+def test_what_follows_a_full_disk_is_printed(tmp_path: Path) -> None:
+    """Dagster sends the output of a step to a file, whose disk may be full, and back."""
+    with (tmp_path / "output").open("wb") as output, Path("/dev/full").open("wb") as full:
+        descriptor = os.dup(full.fileno())
+        stream, outlet = lasting(descriptor, like=sys.stdout)
+        print("lost", file=stream)
+        os.dup2(output.fileno(), descriptor)
+        print("error: No space left on device", file=stream)
+        os.close(descriptor)
+    assert outlet.failure is not None
+    assert (tmp_path / "output").read_text() == "error: No space left on device\n"
