@@ -49,7 +49,10 @@ def _parent() -> Path:
 
 
 def _is_old(folder: Path) -> bool:
-    return folder.exists() and folder.stat().st_mtime < time.time() - NAMED_WITHIN_SECONDS
+    try:
+        return folder.stat().st_mtime < time.time() - NAMED_WITHIN_SECONDS
+    except FileNotFoundError:  # it has its name now
+        return False
 
 
 def sweep() -> None:

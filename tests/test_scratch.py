@@ -103,3 +103,23 @@ def test_what_is_no_scratch_folder_stays(temporary_folder: Path) -> None:
     with scratch_folder("test"):
         pass
     assert {p.name for p in temporary_folder.iterdir()} == {"seedtest-scratch-file", "another", "seedtest-scratch-link"}
+
+
+def test_a_folder_may_get_its_name_while_another_process_looks_at_it(
+    temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unnamed = temporary_folder / ".seedtest-scratch-test-1"
+    unnamed.mkdir()
+    look = Path.stat
+
+    def look_before_it_is_named(path: Path, **options: bool) -> os.stat_result:
+        found = look(path, **options)
+        if path == unnamed:
+            unnamed.rename(temporary_folder / "named")
+        return found
+
+    monkeypatch.setattr(Path, "stat", look_before_it_is_named)
+    sweep()
+    unnamed.with_name(".seedtest-scratch-test-2").symlink_to(unnamed)  # a folder that is gone after it was listed
+    sweep()
+    assert (temporary_folder / "named").is_dir()
