@@ -315,8 +315,8 @@ def _delta_covariance(pair: CommonItems, eta: Floats, *, criterion: _Criterion) 
     for side, covariance in (("new", pair.covariance_new), ("old", pair.covariance_old)):
         if covariance is None:
             continue
-        by_parameters = np.empty((2, pair.new.size))
-        for k in range(pair.new.size):
+        by_parameters = np.zeros((2, pair.new.size))
+        for k in np.flatnonzero(covariance.any(axis=0)):  # an exact parameter adds nothing
             values = []
             for sign in (1.0, -1.0):
                 moved = {"new": pair.new.copy(), "old": pair.old.copy()}

@@ -159,7 +159,7 @@ def test_uncertain_anchors_are_not_called_drifted() -> None:
     assert link(new, moved, covariance_old=covariance).dropped == ()
 
 
-@pytest.mark.parametrize("n_anchors", [10, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_anchors", [10, 40])
 def test_one_link_in_a_hundred_drops_an_anchor_by_chance(n_anchors: int) -> None:
     n_links, n_dropping = 1200, 0
     for seed in range(n_links):
