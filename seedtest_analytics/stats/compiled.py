@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import caching
+from llvmlite import ir
+from numba.core import caching, cgutils, types
+from numba.extending import intrinsic
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -32,6 +34,28 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
     compiler: Callable[[Callable[..., Any]], Any] = numba.njit(**options, forceinline=bool(options.get("fastmath")))
     return compiler
+
+
+def _request(_: Any, values: Any, position: Any, /) -> Any:
+    return types.void(values, position), _prefetch
+
+
+def _prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: PLR0917  numba calls it
+    array_type, position_type = signature.args
+    array = context.make_array(array_type)(context, builder, arguments[0])
+    index = context.cast(builder, arguments[1], position_type, types.intp)
+    pointer_to: Any = cgutils.get_item_pointer
+    element = pointer_to(context, builder, array_type, array, [index], wraparound=False)
+    number = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+    prefetch = builder.module.declare_intrinsic("llvm.prefetch", (cgutils.voidptr_t,), kind)
+    to_write, into_all_caches, data = number(1), number(3), number(1)
+    builder.call(prefetch, [builder.bitcast(element, cgutils.voidptr_t), to_write, into_all_caches, data])
+    return context.get_dummy_value()
+
+
+ask_for: Any = intrinsic(_request)
+"""In a kernel, ``ask_for(values, position)`` loads that place of a one-dimensional array in the background."""
 
 
 def imported_sources(module: Path) -> set[Path]:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 
 from seedtest_analytics.stats import compiled
@@ -66,6 +68,22 @@ def test_the_sources_of_a_kernel_are_those_that_it_imports_directly_and_through_
     names = {path.relative_to(PACKAGE / "stats").as_posix() for path in found}
     assert {"ability/posterior_kernels.py", "ability/matrix_kernels.py", "irt/kernels.py", "compiled.py"} <= names
     assert "survival/churn.py" not in names
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32, np.int8])
+def test_a_kernel_asks_for_a_place_before_it_needs_it_and_no_number_changes(dtype: type) -> None:
+    @numba.njit
+    def total(values, places):  # type: ignore[no-untyped-def]
+        found = 0.0
+        for n in range(len(places)):
+            compiled.ask_for(values, places[min(n + 2, len(places) - 1)])
+            found += values[places[n]]
+        return found
+
+    values = np.arange(100).astype(dtype)
+    assert total(values[::3], np.array([4, 0, 33])) == 3 * (4 + 0 + 33)
+    assert total(values[:0], np.array([], dtype=np.int64)) == 0.0
+    assert all("call void @llvm.prefetch" in code for code in total.inspect_llvm().values())
 
 
 ENGINES = """

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from seedtest_analytics.stats.ability.answer_kernels import answer_update
-from seedtest_analytics.stats.compiled import njit
+from seedtest_analytics.stats.ability.memory_kernels import AHEAD, ask_for_row
+from seedtest_analytics.stats.compiled import ask_for, njit
 from seedtest_analytics.stats.irt.kernels import FASTMATH
 
 THETA, SLOPE, P11, P12, P22, LAST_DAY, ANSWERED, FORM, P13, P23, P33 = range(11)
@@ -210,6 +211,14 @@ def filter_answers(
     store_items = len(item_precision) > 0
     for n in range(len(student_code)):
         s, i = student_code[n], item_code[n]
+        if n + AHEAD < len(student_code):
+            later, later_slot = student_code[n + AHEAD], pair_slot[n + AHEAD]
+            if later_slot < 0:
+                later_slot = ~later_slot
+            ask_for_row(students[later])
+            ask_for(first_pair, later)
+            ask_for_row(pairs[later_slot])
+            ask_for(next_pair, later_slot)
         slot = pair_slot[n]
         is_freed = slot < 0
         if is_freed:

@@ -23,7 +23,7 @@ from seedtest_analytics.stats.ability.filter_kernels import (
 )
 from seedtest_analytics.stats.ability.layout_kernels import lay_out
 from seedtest_analytics.stats.ability.posterior_kernels import PROBIT, pace, student_posterior
-from seedtest_analytics.stats.compiled import njit
+from seedtest_analytics.stats.compiled import ask_for, njit
 
 _EXACT = 1e-12
 """An item of less variance is exact: no answer says anything about it."""
@@ -117,6 +117,20 @@ def _answers_of(rows, by_topic, day, correct, item, earlier, item_precision, ite
 
 
 @njit(cache=True, nogil=True)
+def _ask_for_next(s, last, start, order, topic, day, correct, item, earlier, item_precision, item_shift) -> None:
+    """Load the answers of the student after s in the background."""
+    if s + 1 < last:
+        for row in order[start[s + 1] : start[s + 2]]:
+            ask_for(topic, row)
+            ask_for(day, row)
+            ask_for(correct, row)
+            ask_for(item, row)
+            ask_for(earlier, row)
+            ask_for(item_precision, row)
+            ask_for(item_shift, row)
+
+
+@njit(cache=True, nogil=True)
 def smooth_students(
     first,
     last,
@@ -157,6 +171,7 @@ def smooth_students(
     most = 0
     for s in range(first, last):
         rows = order[start[s] : start[s + 1]]
+        _ask_for_next(s, last, start, order, topic, day, correct, item, earlier, item_precision, item_shift)
         if len(rows) == 0:
             continue
         knot_day, topics, cell_start, cell_knot, answer_start, by_topic = lay_out(
@@ -252,6 +267,7 @@ def combine_students(
     place = np.full(n_topics, -1, dtype=np.int32)
     for s in range(first, last):
         rows = order[start[s] : start[s + 1]]
+        _ask_for_next(s, last, start, order, topic, day, correct, item, earlier, item_precision, item_shift)
         if len(rows) == 0:
             values[s], variances[s] = np.nan, np.nan
             continue

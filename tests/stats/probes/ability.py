@@ -179,6 +179,7 @@ SMOOTHER = f"{DATA} ability.smoothing.smooth ability.smoothing.change_between"
 CHECKED_BY_CALLER = [
     ("ability.answer_kernels", "answer_update", DATA),
     ("ability.filter_kernels", "filter_answers levels_at predict_answers", DATA),
+    ("ability.memory_kernels", "ask_for_row", DATA),
     ("ability.slot_kernels", "earlier_counts fill_table find_slots", DATA),
     ("ability.fitting", "still_serves", "ability.fitting.fit_hyperparameters ability.walk.walk_forward"),
     ("ability.filtering", "find_slots", "ability.data.Answers.of ability.filtering.expect"),
