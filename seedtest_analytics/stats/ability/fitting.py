@@ -150,7 +150,7 @@ def fit_hyperparameters(
         options={"maxiter": max(1, max_passes // (len(x0) + 1)), "ftol": 1e-8, "gtol": 2e-5},
     )
     information = _information(likelihood, space, x=found.x, threads=threads)
-    best = space.at(space.expected(found.x, information))
+    best = space.expected(found.x, information)
     passes += 1 + len(x0)
     fit = HyperparameterFit(
         best,
@@ -228,12 +228,14 @@ class _Space:
         n = len(self.variances)
         return float(-0.5 * (((x[:n] - self.centre) / _PRIOR_SD_LOG) ** 2).sum() - 0.5 * (x[n:] ** 2).sum())
 
-    def expected(self, x: Floats, information: Floats) -> Floats:
-        """The vector with log-variances that give the mean of each variance, as if its logarithm were Gaussian."""
+    def expected(self, x: Floats, information: Floats) -> Hyperparameters:
+        """The mean of each variance, as if its logarithm were Gaussian, and how uncertain the mean slope is."""
         n = len(self.variances)
         prior = np.r_[np.full(n, _PRIOR_SD_LOG**-2), np.ones(len(x) - n)]
-        spread = np.diag(np.linalg.inv(information + np.diag(prior)))[:n]
-        return np.concatenate([np.minimum(x[:n] + 0.5 * spread, _upper(self.centre)), x[n:]])
+        spread = np.diag(np.linalg.inv(information + np.diag(prior)))
+        best = self.at(np.concatenate([np.minimum(x[:n] + 0.5 * spread[:n], _upper(self.centre)), x[n:]]))
+        of_slope = dict(zip(self.effects, spread[n:] * self.effect_sd**2, strict=True)).get("slope_mean", 0.0)
+        return replace(best, slope_mean_variance=float(of_slope))
 
     def at_edge(self, x: Floats) -> tuple[str, ...]:
         """Names of variances at the upper edge; the lower one means that there is nothing to see."""

@@ -1,8 +1,10 @@
 """The expected level on a later date, and the probability that it reaches a target.
 
-level(t + d) ~ N(level + d · slope, V + 2 d C + d² V_slope + level_walk · d + slope_walk · d³ / 3)
+level(t + d) ~ N(level + d · slope, V + 2 d C + d² V_slope + level_walk · d + slope_walk · d³ / 3 + m² V_mean)
 
-with V, V_slope, C the variances and covariance of level and slope at t.
+with V, V_slope, C the variances and covariance of level and slope at t, V_mean the variance of the cohort's mean slope, and
+m = (C + d V_slope) / slope_variance what a step of that mean moves the expected level. In a log's first weeks a student's slope
+is the cohort's, and nobody knows that yet; later it is the student's own, and m is small.
 """
 
 from __future__ import annotations
@@ -66,10 +68,12 @@ def goal_path(
     if pace == "own":
         mean = levels.level + days * levels.slope
         variance = variance + days**2 * levels.slope_se**2 + 2.0 * days * levels.level_slope_covariance
-        variance = variance + h.slope_walk * days**3 / 3.0
+        variance = (
+            variance + h.slope_walk * days**3 / 3.0 + _moved_by_mean(levels, h, days=days) ** 2 * h.slope_mean_variance
+        )
     elif pace == "cohort":
         mean = levels.level + days * h.slope_mean
-        variance = variance + days**2 * h.slope_variance
+        variance = variance + days**2 * (h.slope_variance + h.slope_mean_variance)
     else:
         mean = levels.level
     se = np.sqrt(np.maximum(variance, 0.0))
@@ -81,6 +85,13 @@ def goal_path(
         gap = mean - goals
         probability = np.where(se > 0, ndtr(gap / np.where(se > 0, se, 1.0)), (gap >= 0).astype(np.float64))
     return GoalPath(mean, se, probability=probability, assumption=ASSUMPTIONS[pace])
+
+
+def _moved_by_mean(levels: LevelWeeks, h: Hyperparameters, *, days: Floats) -> Floats:
+    """(rows,) days of growth at the cohort's pace in the expected level."""
+    if h.slope_variance == 0.0:
+        return days
+    return (levels.level_slope_covariance + days * levels.slope_se**2) / h.slope_variance
 
 
 def _by_row(values: ArrayLike, name: str, *, n_rows: int) -> Floats:

@@ -23,6 +23,7 @@ class Hyperparameters:
         form_variance: of a student's form, which passes while the level lasts. form_days: time in which it fades by a factor
             of e.
         slope_mean, slope_variance: of a student's growth per day. slope_walk: variance that a slope gains per day.
+        slope_mean_variance: how uncertain the fit is about slope_mean. Projections hold it; the model does not use it.
         topic_spread: variance of a student's deviations between topics. topic_walk: variance that one gains per day.
         item_mean: mean difficulty of topics. item_topic_spread: variance of difficulty between topics.
         item_spread: variance of item difficulties within a topic.
@@ -52,6 +53,7 @@ class Hyperparameters:
     item_walk: float = 0.0002
     form_variance: float = 0.0
     form_days: float = 4.0
+    slope_mean_variance: float = 0.0
 
     def __post_init__(self) -> None:
         values = asdict(self)
@@ -87,4 +89,4 @@ _KERNEL_ORDER = (
     "form_variance",
     "form_days",
 )
-assert set(_KERNEL_ORDER) == {field.name for field in fields(Hyperparameters)}
+assert {*_KERNEL_ORDER, "slope_mean_variance"} == {field.name for field in fields(Hyperparameters)}

@@ -9,9 +9,7 @@ import pytest
 
 from seedtest_analytics.stats.ability.data import Answers, KnownItems
 from seedtest_analytics.stats.ability.errors import AbilityDataError
-from seedtest_analytics.stats.ability.goals import goal_path
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
-from seedtest_analytics.stats.ability.smoothing import LevelWeeks
 
 GOOD: dict[str, Any] = {"student": [0, 1], "item": [0, 0], "topic": [0, 0], "day": [0.0, 1.0], "correct": [1, 0]}
 
@@ -68,38 +66,3 @@ def test_items_without_parameters_need_no_discrimination() -> None:
 def test_bad_hyperparameters(values: dict[str, float]) -> None:
     with pytest.raises(AbilityDataError, match=next(iter(values))):
         Hyperparameters(**values)
-
-
-def levels(level: float = 0.5, slope: float = 0.01) -> LevelWeeks:
-    one = np.ones(1)
-    return LevelWeeks(
-        one.astype(np.int32),
-        one.astype(np.int32),
-        level=level * one,
-        level_se=0.3 * one,
-        slope=slope * one,
-        slope_se=0.005 * one,
-        level_slope_covariance=0.0005 * one,
-        silent_days=one,
-    )
-
-
-def test_goal_path_by_pace() -> None:
-    h = Hyperparameters(level_walk=0.002, slope_mean=0.004, slope_variance=4e-6, slope_walk=1e-8)
-    own = goal_path(levels(), h, days_ahead=50, target=1.0)
-    assert own.level[0] == pytest.approx(1.0)
-    assert own.se[0] ** 2 == pytest.approx(0.09 + 0.1 + 2500 * 25e-6 + 100 * 0.0005 + 1e-8 * 125000 / 3)
-    assert own.probability[0] == pytest.approx(0.5)
-    cohort = goal_path(levels(), h, days_ahead=50, pace="cohort")
-    assert cohort.level[0] == pytest.approx(0.7)
-    assert np.isnan(cohort.probability[0])
-    none = goal_path(levels(), h, days_ahead=50, pace="none")
-    assert none.level[0] == 0.5
-    assert "practice continues" in own.assumption
-    assert len({own.assumption, cohort.assumption, none.assumption}) == 3
-
-
-@pytest.mark.parametrize(("days", "pace"), [(-1.0, "own"), (np.nan, "own"), (5.0, "fast")])
-def test_goal_path_refuses(days: float, pace: Any) -> None:
-    with pytest.raises(AbilityDataError):
-        goal_path(levels(), Hyperparameters(), days_ahead=days, pace=pace)

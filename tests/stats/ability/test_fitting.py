@@ -74,10 +74,27 @@ def test_a_variance_is_the_expected_one(information: float, spread: float) -> No
     space = _Space.of(Hyperparameters(), items=None, with_slope=True)
     x = np.r_[space.centre - 2.0, np.full(len(space.effects), 0.3)]
     found = space.expected(x, information * np.eye(len(x)))
-    n = len(space.variances)
-    assert found[:n] == pytest.approx(x[:n] + 0.5 * spread, abs=1e-8)
-    assert found[n:] == pytest.approx(x[n:])
-    assert space.expected(np.full(len(x), 9.0), information * np.eye(len(x)))[:n].max() <= np.log(4.0)
+    for name, log in zip(space.variances, x, strict=False):
+        assert np.log(getattr(found, name)) == pytest.approx(log + 0.5 * spread, abs=1e-8)
+    effects = space.at(x)
+    assert all(getattr(found, name) == getattr(effects, name) for name in space.effects)
+    at_edge = space.expected(np.full(len(x), 9.0), information * np.eye(len(x)))
+    assert max(getattr(at_edge, name) for name in space.variances) <= 4.0 + 1e-9
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("n_students", "weeks", "largest_sd"), [(100, 4, 0.004), (400, 8, 0.0025)])
+def test_the_error_of_the_mean_slope_is_what_it_says(n_students: int, weeks: int, largest_sd: float) -> None:
+    """Eight cohorts with other mean slopes; the prior alone has an SD of 0.004 logits a day."""
+    off, errors = [], []
+    for k, slope in enumerate(np.random.default_rng(31).normal(0.0, 0.004, 8)):
+        truth = replace(TRUTH, slope_mean=float(slope), slope_variance=1e-5)
+        cohort = simulate(truth, seed=1700 + k, n_students=n_students, n_items=120, weeks=weeks)
+        found = fit_hyperparameters(cohort.answers, items=cohort.known_items).hyperparameters
+        off.append(found.slope_mean - slope)
+        errors.append(np.sqrt(found.slope_mean_variance))
+    assert max(errors) < largest_sd
+    assert 0.5 < np.sqrt(np.mean(np.divide(off, errors) ** 2)) < 1.5
 
 
 @pytest.mark.long
