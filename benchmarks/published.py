@@ -3,7 +3,8 @@
     make demo && python -m benchmarks.published .dagster
 
 The home's cohort was simulated, so the truth of every student and week is in its folder `cohort/truth`. Nothing of the
-platform reads it. Weeks before FIRST_WEEKS have few answers for each item and are printed apart.
+platform reads it. Weeks before FIRST_WEEKS have few answers for each item and are printed apart. Each standard error counts a
+student once. What all students share, such as the scale of the calibration, comes on top.
 """
 
 from __future__ import annotations
@@ -80,19 +81,30 @@ def read(engine: Engine, query: str) -> pd.DataFrame:
         return pd.read_sql(text(query), connection)
 
 
-def row(name: str, error: pd.Series, se: pd.Series, more: str = "") -> None:
-    print(f"| {name} | {len(error):,} | {error.mean():+.3f} | {(error.abs() < Z_95 * se).mean():.3f} | {more} |")
+def row(name: str, found: pd.DataFrame, *, error: pd.Series, se: pd.Series, more: str = "") -> None:
+    """Print the bias and the coverage of ``found``, which has a column user_id."""
+    bias, covered = (of_students(values, found["user_id"]) for values in (error, error.abs() < Z_95 * se))
+    print(
+        f"| {name} | {len(error):,} | {bias[0]:+.3f} ± {bias[1]:.3f} | {covered[0]:.3f} ± {covered[1]:.3f} | {more} |"
+    )
+
+
+def of_students(values: pd.Series, user: pd.Series) -> tuple[float, float]:
+    """The mean and its standard error, where a student's values go together."""
+    mean = float(values.mean())
+    off = (values - mean).groupby(user).sum()
+    return mean, float(np.sqrt((off**2).sum() * len(off) / max(len(off) - 1, 1)) / len(values))
 
 
 def levels(engine: Engine, weeks: pd.DataFrame) -> None:
     found = read(engine, LEVELS).merge(weeks, on=["user_id", "week_start"])
     error = found["level"] - found["truth"]
-    row("level", error, found["se"])
+    row("level", found, error=error, se=found["se"])
     end = pd.to_datetime(found["week_start"]).dt.tz_localize("UTC") + pd.Timedelta(days=7)
     silent = (end - pd.to_datetime(found["answered_at"], utc=True)).dt.days
     for name, keep in (("an answer in the week", silent < 7), ("silent for more than 56 days", silent > 56)):
         if keep.any():
-            row(f"level, {name}", error[keep], found["se"][keep])
+            row(f"level, {name}", found[keep], error=error[keep], se=found["se"][keep])
 
 
 def topics(engine: Engine, weeks: pd.DataFrame, deviations: pd.DataFrame) -> None:
@@ -102,7 +114,7 @@ def topics(engine: Engine, weeks: pd.DataFrame, deviations: pd.DataFrame) -> Non
     error = found["ability"] - found["truth"] - found["deviation_logit"]
     for name, low, high in (("1 to 4", 1, 4), ("5 to 19", 5, 19), ("20 or more", 20, np.inf)):
         band = found["n_answers"].between(low, high)
-        row(f"topic, {name} answers", error[band], found["se"][band])
+        row(f"topic, {name} answers", found[band], error=error[band], se=found["se"][band])
 
 
 def goals(engine: Engine, weeks: pd.DataFrame, chosen: pd.DataFrame) -> None:
@@ -112,18 +124,20 @@ def goals(engine: Engine, weeks: pd.DataFrame, chosen: pd.DataFrame) -> None:
     found = found[found["week_start"].isin(set(chosen["week_start"]))].sort_values(["week_start", "user_id"])
     if found.empty:
         return
-    given = scored(found["p"], found["truth"] >= found["target"])
+    given = scored(found["p"], found["truth"] >= found["target"], found["user_id"])
     # The goals of a simulated cohort lie about 0.8 above the student's first level, and P does not learn from that.
     free = np.random.default_rng(SEED).normal(found["truth"].mean(), found["truth"].std(), len(found))
     of_free = norm.cdf((found["projected"] - free) / found["sigma"])
-    more = f"{given}; with free goals {scored(of_free, found['truth'] >= free)}"
-    row("expected level on the goal's day, and P", found["projected"] - found["truth"], found["sigma"], more)
+    more = f"{given}; with free goals {scored(of_free, found['truth'] >= free, found['user_id'])}"
+    error = found["projected"] - found["truth"]
+    row("expected level on the goal's day, and P", found, error=error, se=found["sigma"], more=more)
 
 
-def scored(probability: ArrayLike, happened: ArrayLike) -> str:
+def scored(probability: ArrayLike, happened: ArrayLike, user: pd.Series) -> str:
     outcome = np.asarray(happened, dtype=np.float64)
     clipped = np.clip(probability, 1e-9, 1 - 1e-9)
-    score = score_probabilities(clipped, outcome, baseline=np.full(len(outcome), outcome.mean()))
+    base = np.full(len(outcome), outcome.mean())
+    score = score_probabilities(clipped, outcome, baseline=base, clusters=user.to_numpy())
     return f"Brier {score.brier:.3f}, slope {score.calibration_slope:.2f} ± {score.calibration_slope_se:.2f}"
 
 
@@ -140,15 +154,16 @@ def change(engine: Engine, weeks: pd.DataFrame, students: pd.DataFrame) -> None:
     print("\n| change in two weeks | n | bias | 95 % intervals cover | more |\n|---|---|---|---|---|")
     for name, truth_of in (("the line", lasting), ("the weeks", found["happened"])):
         correlation = np.corrcoef(found["change"], truth_of)[0, 1]
-        row(f"beside that of {name}", found["change"] - truth_of, found["change_se"], f"correlation {correlation:.2f}")
+        error, more = found["change"] - truth_of, f"correlation {correlation:.2f}"
+        row(f"beside that of {name}", found, error=error, se=found["change_se"], more=more)
 
 
 def items(engine: Engine, bank: pd.DataFrame) -> None:
-    """How far the difficulties of each week's calibration spread beside the true ones; 1 is right."""
+    """The slope of the true difficulties on those of each week's calibration, which are posterior means; 1 is right."""
     found = read(engine, ITEMS).merge(bank.astype({"item_id": "int64"}), on="item_id")
-    print("\nslope of b on the true b, anchors left out:")
+    print("\nslope of the true b on b, anchors left out:")
     for week, of in found.groupby("week_start"):
-        print(week, round(float(np.polyfit(of["difficulty_logit"], of["b"], 1)[0]), 2))
+        print(week, round(float(np.polyfit(of["b"], of["difficulty_logit"], 1)[0]), 2))
 
 
 if __name__ == "__main__":
