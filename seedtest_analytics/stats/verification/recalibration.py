@@ -21,10 +21,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from scipy.special import expit, ndtr, ndtri
+from scipy.special import expit
 
 from seedtest_analytics.stats.checks import flags, number, numbers
-from seedtest_analytics.stats.verification.logistic import CLIP, clipped_logit
+from seedtest_analytics.stats.verification.calibration_slope import (
+    IDENTITY,
+    PRIOR_SD,
+    PastRows,
+    fit_slope,
+    probability_of_outcome,
+)
+from seedtest_analytics.stats.verification.logistic import clipped_logit
 from seedtest_analytics.stats.verification.verdict_words import AS_IS, BASE_RATE, RECALIBRATED, TOO_EARLY, WITHHELD
 
 Floats = NDArray[np.float64]
@@ -34,10 +41,6 @@ MIN_EVENTS = 10
 """Outcomes of either kind below which nothing is decided."""
 MIN_COMPARED = 3
 """Weeks that must be predictable from earlier ones before the base rate may replace the model."""
-PRIOR_SD = (0.4, 0.4)
-"""Standard deviations of intercept and slope before there are outcomes: models that were judged here had slopes of 0.3 to
-1.5 in their first weeks.
-"""
 PRIOR_WEEK_SD = (0.25, 0.1)
 PRIOR_WEEKS = 2.0
 """Weeks that the prior of the spread between weeks counts for."""
@@ -115,7 +118,7 @@ def decide(
     events = int(y.sum())
     if min(events, len(y) - events) < MIN_EVENTS:
         return _too_early(len(y), events, n_weeks=len(calendar))
-    rows = _Rows(clipped_logit(p), y, code=code, ratio=np.broadcast_to(ratio, p.shape).astype(np.float64))
+    rows = PastRows(clipped_logit(p), y, code=code, ratio=np.broadcast_to(ratio, p.shape).astype(np.float64))
     return _decided(rows, calendar, reference=other, overlap=overlap, widest=widest)
 
 
@@ -153,68 +156,6 @@ def published(
     return shown, np.minimum(expit(centre - half), shown), np.maximum(expit(centre + half), shown)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Logits (n,) of the model, outcomes, codes of weeks in order of time, and error ratios."""
-
-    x: Floats
-    y: Floats
-    code: NDArray[np.intp]
-    ratio: Floats
-
-    def at(self, beta: Floats) -> tuple[Floats, Floats, Floats]:
-        """Probability (n,) of the measured outcome, and each week's score (K, 2) and information (K, 2, 2)."""
-        m, slope_a, slope_b = _measured(self.x, self.ratio, beta=beta)
-        weight = 1.0 / np.maximum(m * (1.0 - m), CLIP)
-        jacobian = np.column_stack([slope_a, slope_b])
-        n_weeks = int(self.code.max()) + 1
-        score = np.column_stack([self._sum(jacobian[:, j] * weight * (self.y - m), n_weeks) for j in range(2)])
-        information = np.empty((n_weeks, 2, 2))
-        for i in range(2):
-            for j in range(2):
-                information[:, i, j] = self._sum(jacobian[:, i] * jacobian[:, j] * weight, n_weeks)
-        return m, score, information
-
-    def _sum(self, values: Floats, n_weeks: int) -> Floats:
-        return np.bincount(self.code, weights=values, minlength=n_weeks).astype(np.float64)
-
-
-def _measured(x: Floats, ratio: Floats, *, beta: Floats) -> tuple[Floats, Floats, Floats]:
-    """P(measured outcome) and its derivatives by intercept and slope.
-
-    The recalibrated truth has probability p = expit(a + b x) and, on the Normal scale, the model's spread divided by b. So
-    an error of ``ratio`` times the model's spread gives Phi(Phi⁻¹(p) / sqrt(1 + b² ratio²)); without error it is p.
-    """
-    a, b = beta
-    p = np.clip(expit(a + b * x), CLIP, 1.0 - CLIP)
-    q = ndtri(p)
-    spread = np.sqrt(1.0 + (b * ratio) ** 2)
-    m = ndtr(q / spread)
-    density = np.exp(-0.5 * (q / spread) ** 2)
-    by_logit = p * (1.0 - p) / np.exp(-0.5 * q**2)
-    slope_a = density * by_logit / spread
-    slope_b = slope_a * x - density * q * b * ratio**2 / spread**3 / np.sqrt(2.0 * np.pi)
-    return np.clip(m, CLIP, 1.0 - CLIP), slope_a, slope_b
-
-
-def _fit(rows: _Rows) -> tuple[Floats, Floats, Floats]:
-    """Intercept and slope by Fisher scoring, with the score and information of each week there.
-
-    A prior of sixteen times the usual variance keeps separated outcomes finite.
-    """
-    prior = np.diag(1.0 / (16.0 * np.square(PRIOR_SD)))
-    beta, identity = np.array([0.0, 1.0]), np.array([0.0, 1.0])
-    score, information = rows.at(beta)[1:]
-    for _ in range(50):
-        gradient = score.sum(axis=0) - prior @ (beta - identity)
-        step = np.linalg.solve(information.sum(axis=0) + prior, gradient)
-        beta = beta + step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-300))
-        score, information = rows.at(beta)[1:]
-        if np.abs(step).max() < 1e-8:
-            break
-    return beta, score, information
-
-
 def _between_weeks(deviation: Floats, variance: Floats, *, prior_sd: float, overlap: float) -> float:
     """Variance between weeks by moments of the (K,) deviations, the prior counting as ``PRIOR_WEEKS`` weeks."""
     is_known = np.isfinite(variance) & (variance > 0) & (variance < 1e3)
@@ -227,8 +168,8 @@ def _between_weeks(deviation: Floats, variance: Floats, *, prior_sd: float, over
     return (PRIOR_WEEKS * prior_sd**2 + windows * found) / (PRIOR_WEEKS + windows)
 
 
-def _decided(rows: _Rows, calendar: Floats, *, reference: Floats | None, overlap: float, widest: float) -> Decision:
-    beta, score, information = _fit(rows)
+def _decided(rows: PastRows, calendar: Floats, *, reference: Floats | None, overlap: float, widest: float) -> Decision:
+    beta, score, information = fit_slope(rows)
     total = information.sum(axis=0)
     single = np.array([np.linalg.pinv(one) for one in information])
     deviation = np.einsum("kij,kj->ki", single, score)
@@ -245,10 +186,10 @@ def _decided(rows: _Rows, calendar: Floats, *, reference: Floats | None, overlap
     inverse = np.linalg.inv(total)
     spread = np.einsum("kij,jl,klm->im", information, np.diag(between), information)
     covariance = overlap * inverse @ (total + spread) @ inverse
-    away = beta - np.array([0.0, 1.0])
+    away = beta - IDENTITY
     wald = float(away @ np.linalg.solve(covariance, away))
     kept = max(0.0, 1.0 - 2.0 / wald) if wald > 0 else 0.0
-    corrected = np.array([0.0, 1.0]) + kept * away
+    corrected = IDENTITY + kept * away
     with_prior = np.linalg.inv(np.linalg.inv(covariance) + np.diag(1.0 / np.square(PRIOR_SD)))
     degrees = PRIOR_WEEKS + max(0.0, len(calendar) / overlap - 1.0)
     quantile = float(stats.t.ppf(0.975, degrees))
@@ -334,7 +275,7 @@ def _too_early(n: int, n_events: int, *, n_weeks: int) -> Decision:
     )
 
 
-def _base_rate(rows: _Rows, *, overlap: float, quantile: float) -> tuple[float, float, float]:
+def _base_rate(rows: PastRows, *, overlap: float, quantile: float) -> tuple[float, float, float]:
     """Share of events over all weeks, and 95 % limits for the share of a new week."""
     n = np.bincount(rows.code).astype(np.float64)
     events = np.bincount(rows.code, weights=rows.y)
@@ -367,11 +308,11 @@ class _Known:
     def beta_at(self, week: float) -> Floats:
         """One Newton step from the fit of all weeks to that of the weeks known at ``week``, with the usual prior."""
         known, prior = self.before(week), np.diag(1.0 / np.square(PRIOR_SD))
-        gradient = self.score[known].sum(axis=0) / self.overlap - prior @ (self.beta - np.array([0.0, 1.0]))
+        gradient = self.score[known].sum(axis=0) / self.overlap - prior @ (self.beta - IDENTITY)
         return self.beta + np.linalg.solve(self.information[known].sum(axis=0) / self.overlap + prior, gradient)
 
 
-def _forward_briers(rows: _Rows, known: _Known, *, reference: Floats | None) -> tuple[float, float, float]:
+def _forward_briers(rows: PastRows, known: _Known, *, reference: Floats | None) -> tuple[float, float, float]:
     """Brier scores of the model, recalibrated and reference, each week predicted from what was known at its start."""
     n, events = np.bincount(rows.code).astype(np.float64), np.bincount(rows.code, weights=rows.y)
     n_weeks = len(known.calendar)
@@ -386,8 +327,8 @@ def _forward_briers(rows: _Rows, known: _Known, *, reference: Floats | None) -> 
         return (float("nan"),) * 3
     row = is_compared[rows.code]
     x, y, ratio, code = rows.x[row], rows.y[row], rows.ratio[row], rows.code[row]
-    model = _measured(x, ratio, beta=np.array([0.0, 1.0]))[0]
-    changed = _measured(x, ratio, beta=at_week[code].T)[0]
+    model = probability_of_outcome(x, ratio, beta=IDENTITY)[0]
+    changed = probability_of_outcome(x, ratio, beta=at_week[code].T)[0]
     other = share[code] if reference is None else reference[row]
     brier = [float(((said - y) ** 2).mean()) for said in (model, changed, other)]
     return brier[0], brier[1], brier[2]

@@ -128,6 +128,7 @@ CHECKED_BY_CALLER = [
         "calibration_basis",
         "verification.probabilities.score_probabilities verification.resampling.prediction_intervals",
     ),
+    ("verification.calibration_slope", "probability_of_outcome fit_slope", "verification.recalibration.decide"),
     ("verification.logistic", "clipped_logit fit_logistic", "verification.probabilities.score_probabilities"),
     (
         "verification.next_answer",

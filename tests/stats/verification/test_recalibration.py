@@ -7,6 +7,8 @@ import pytest
 from scipy import optimize
 from scipy.special import expit, ndtr, ndtri
 
+from seedtest_analytics.stats.verification.calibration_slope import PastRows, fit_slope
+from seedtest_analytics.stats.verification.logistic import clipped_logit
 from seedtest_analytics.stats.verification.measured import widened_error
 from seedtest_analytics.stats.verification.recalibration import MIN_EVENTS, decide, published
 from seedtest_analytics.stats.verification.verdict_words import AS_IS, BASE_RATE, RECALIBRATED, TOO_EARLY, WITHHELD
@@ -20,18 +22,19 @@ def weeks_of(
     intercept: float = 0.0,
     slope: float = 1.0,
     week_sd: float = 0.0,
-    ratio: float = 0.0,
+    ratio: Any = 0.0,
+    spread: float = 2.0,
 ) -> dict[str, Any]:
-    """Arguments of ``decide``: logit truth = intercept + u_week + slope · logit p, with p's logits of SD 2."""
+    """Arguments of ``decide``: logit truth = intercept + u_week + slope · logit p, with p's logits of SD ``spread``."""
     random = np.random.default_rng(seed)
-    x = random.normal(0, 2, (n_weeks, n))
+    x = random.normal(0, spread, (n_weeks, n))
     truth = expit(intercept + random.normal(0, week_sd, (n_weeks, 1)) + slope * x)
     measured = ndtr(ndtri(truth) / np.sqrt(1 + (slope * ratio) ** 2))
     return {
         "probability": expit(x).ravel(),
         "outcome": (random.random((n_weeks, n)) < measured).ravel(),
         "week": np.repeat(np.arange(n_weeks), n),
-        "error_ratio": ratio,
+        "error_ratio": np.broadcast_to(ratio, (n_weeks, n)).ravel(),
     }
 
 
@@ -74,6 +77,36 @@ def test_the_fit_is_that_of_a_general_optimiser() -> None:
     kept = (found.slope - 1) / (best[1] - 1)
     assert 0.9 < kept < 1
     assert found.intercept == pytest.approx(kept * best[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("spread", [2.0, 8.0])
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("slope", [0.0, 0.5, 1.0, 1.5])
+def test_the_fit_behind_errors_of_measurement_is_the_highest(spread: float, ratio: float, slope: float) -> None:
+    """Extreme probabilities of a measured outcome: the search once left for a slope of 27."""
+
+    def depth(beta: Any, rows: PastRows) -> float:
+        return -rows.height(beta)
+
+    for seed in range(6310, 6314):
+        weeks = weeks_of(seed, n_weeks=3, n=150, slope=slope, ratio=ratio, spread=spread)
+        x = clipped_logit(weeks["probability"])
+        y, code = weeks["outcome"].astype(float), np.repeat(np.arange(3), 150)
+        rows = PastRows(x, y, code=code, ratio=np.full(len(x), ratio))
+        found = fit_slope(rows)[0]
+        starts = ([0.0, 1.0], [0.0, 0.0], [0.0, 3.0], found)
+        best = max(-optimize.minimize(depth, start, args=(rows,), method="Nelder-Mead").fun for start in starts)
+        assert rows.height(found) > best - 0.05, (seed, found)
+
+
+def test_a_right_model_with_extreme_numbers_and_rough_measurements_is_not_made_more_extreme() -> None:
+    """As of P in a young cohort: 640 outcomes in five weeks that overlap, measured with errors of up to four spreads."""
+    random = np.random.default_rng(6320)
+    slopes = []
+    for seed in range(6320, 6340):
+        weeks = weeks_of(seed, n_weeks=5, n=128, ratio=random.uniform(0.5, 3.0, (5, 128)), spread=8.0)
+        slopes.append(decide(**weeks, overlap=4.0).slope)
+    assert max(slopes) < 1.6
 
 
 def test_a_correction_is_shrunk_by_the_evidence_against_the_model() -> None:
