@@ -16,7 +16,7 @@ k = 0 keeps the model's number exactly. Intervals add the variance of (a, b), th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,7 @@ from seedtest_analytics.stats.verification.calibration_slope import (
     probability_of_outcome,
 )
 from seedtest_analytics.stats.verification.logistic import clipped_logit
+from seedtest_analytics.stats.verification.measured import variance_ratio
 from seedtest_analytics.stats.verification.verdict_words import AS_IS, BASE_RATE, RECALIBRATED, TOO_EARLY, WITHHELD
 
 Floats = NDArray[np.float64]
@@ -120,6 +121,57 @@ def decide(
         return _too_early(len(y), events, n_weeks=len(calendar))
     rows = PastRows(clipped_logit(p), y, code=code, ratio=np.broadcast_to(ratio, p.shape).astype(np.float64))
     return _decided(rows, calendar, reference=other, overlap=overlap, widest=widest)
+
+
+def decide_errors(
+    decision: Decision,
+    *,
+    probability: ArrayLike,
+    outcome: ArrayLike,
+    sensitivity: ArrayLike,
+    se: ArrayLike,
+    student: ArrayLike,
+    week: ArrayLike,
+    topic: ArrayLike,
+) -> Decision:
+    """What is published of abilities that ``decision`` does not withhold: their errors, divided by its slope.
+
+    Errors are widened, and never narrowed, by the evidence that the true ones are larger
+    (:func:`~seedtest_analytics.stats.verification.measured.variance_ratio`). Probabilities of answers may be too extreme for
+    other reasons, such as errors of items, so ``decision`` corrects them first.
+
+    Args:
+        decision: of the next answers against the reference.
+        probability, outcome: (n,) of the next answers, as :func:`decide` gets them.
+        sensitivity: (n,) derivative of the probability by the ability, per logit.
+        se, student, week, topic: as for ``variance_ratio``.
+
+    Raises:
+        ValueError: for a probability outside 0..1, an outcome other than 0 and 1, or what ``variance_ratio`` refuses.
+    """
+    p = numbers(probability, "probability", low=0.0, high=1.0).astype(np.float64)
+    y = flags(outcome, "outcome", length=len(p)).astype(np.float64)
+    x = clipped_logit(p)
+    changed = np.asarray(expit(decision.intercept + decision.slope * x))
+    steeper = decision.slope * changed * (1.0 - changed) / (expit(x) * expit(-x))
+    by_ability = numbers(sensitivity, "sensitivity", like=p.shape)
+    ratio, error = variance_ratio(
+        y - changed, sensitivity=steeper * by_ability, se=se, student=student, week=week, topic=topic
+    )
+    kept = max(0.0, 1.0 - 2.0 * (error / (ratio - 1.0)) ** 2) if ratio > 1.0 else 0.0
+    if kept == 0.0:
+        return replace(decision, verdict=AS_IS, reason=NO_FAULT, intercept=0.0, slope=1.0)
+    wider = 1.0 + kept * (ratio - 1.0)
+    reason = f"in past weeks abilities were less certain than their errors said; the errors are multiplied by {wider**0.5:.2f}"
+    slope_se = error / (2.0 * wider**1.5)
+    return replace(
+        decision,
+        verdict=RECALIBRATED,
+        reason=reason,
+        intercept=0.0,
+        slope=wider**-0.5,
+        covariance=(0.0, 0.0, slope_se**2),
+    )
 
 
 def published(

@@ -9,8 +9,8 @@ from scipy.special import expit, ndtr, ndtri
 
 from seedtest_analytics.stats.verification.calibration_slope import PastRows, fit_slope
 from seedtest_analytics.stats.verification.logistic import clipped_logit
-from seedtest_analytics.stats.verification.measured import widened_error
-from seedtest_analytics.stats.verification.recalibration import MIN_EVENTS, decide, published
+from seedtest_analytics.stats.verification.measured import variance_ratio
+from seedtest_analytics.stats.verification.recalibration import MIN_EVENTS, NO_FAULT, decide, decide_errors, published
 from seedtest_analytics.stats.verification.verdict_words import AS_IS, BASE_RATE, RECALIBRATED, TOO_EARLY, WITHHELD
 
 
@@ -185,12 +185,61 @@ def test_windows_that_overlap_count_once() -> None:
     assert abs(1 - fourfold.slope) < abs(1 - single.slope)
 
 
-def test_a_wider_error_flattens_the_answers_by_the_slope() -> None:
-    se = np.array([0.0, 0.4, np.nan])
-    wider = widened_error(se, 0.8, discrimination=1.3)
-    c = np.pi * 1.3**2 / 8
-    assert np.sqrt(1 + c * wider[:2] ** 2) == pytest.approx(np.sqrt(1 + c * se[:2] ** 2) / 0.8)
-    assert widened_error(se, 1.2)[:2] == pytest.approx(se[:2])
+def answers_of(seed: int, *, error: float, topic_sd: float = 0.0, item_sd: float = 0.0, flat: float = 1.0) -> Any:
+    """Arguments of ``decide_errors``: 300 students, 6 weeks, 12 answers in 3 topics each week, published error 0.4.
+
+    ``error``: SD of the true errors; ``topic_sd``: of topics' deviations; ``item_sd``: of errors of difficulties; ``flat``:
+    what the logits of the published probabilities are divided by.
+    """
+    random = np.random.default_rng(seed)
+    student, week, answer = (axis.ravel() for axis in np.indices((300, 6, 12)))
+    topic = answer % 3
+    z = random.normal(0, 1.2, len(student))
+    off = random.normal(0, error, (300, 6))[student, week] + random.normal(0, topic_sd, (300, 3))[student, topic]
+    f = 1 / np.sqrt(1 + np.pi * 0.16 / 8) / flat
+    p = expit(f * z)
+    return {
+        "probability": p,
+        "outcome": random.random(len(z)) < expit(z + off + random.normal(0, item_sd, len(z))),
+        "sensitivity": f * p * (1 - p),
+        "se": np.full(len(z), 0.4),
+        "student": student,
+        "week": week,
+        "topic": topic,
+    }
+
+
+@pytest.mark.parametrize("true", [0.0, 0.4, 0.8])
+def test_the_variance_of_the_errors_is_recovered(true: float) -> None:
+    found = []
+    for seed in range(6800, 6830):
+        answers = answers_of(seed, error=true)
+        residual = answers.pop("outcome") - answers.pop("probability")
+        found.append(variance_ratio(residual, **answers))
+    ratios, errors = np.array(found).T
+    assert np.mean(ratios) == pytest.approx((true / 0.4) ** 2, rel=0.1, abs=0.1)
+    assert 0.6 < ((ratios - np.mean(ratios)) / errors).std() < 1.5
+
+
+@pytest.mark.parametrize(("true", "widened"), [(0.4, 1.0), (0.8, 2.0)])
+@pytest.mark.parametrize("wrong", [{}, {"topic_sd": 0.7, "item_sd": 0.7, "flat": 0.8}])
+def test_errors_are_widened_as_far_as_they_are_too_small(wrong: dict[str, float], true: float, widened: float) -> None:
+    """Also where items and topics are wrong: too extreme probabilities once tripled the errors of right abilities."""
+    factors = []
+    for seed in range(6850, 6860):
+        answers = answers_of(seed, error=true, **wrong)
+        next_answers = decide(answers["probability"], answers["outcome"], week=answers["week"])
+        decided = decide_errors(next_answers, **answers)
+        assert decided.verdict == (AS_IS if decided.slope == 1.0 else RECALIBRATED)
+        factors.append(1.0 / decided.slope)
+    assert np.mean(factors) == pytest.approx(widened, abs=0.2)
+    assert min(factors) >= 1.0
+
+
+def test_without_answers_in_two_topics_nothing_tells_the_errors() -> None:
+    answers = {**answers_of(6870, error=2.0), "topic": np.zeros(300 * 6 * 12)}
+    decided = decide_errors(decide(**weeks_of(6871)), **answers)
+    assert (decided.verdict, decided.slope, decided.reason) == (AS_IS, 1.0, NO_FAULT)
 
 
 @pytest.mark.parametrize(
