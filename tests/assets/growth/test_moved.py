@@ -119,6 +119,38 @@ def test_who_answers_after_the_fit_is_not_silent(fitted: Engine) -> None:
     assert after["student 001"]["P"] == before["student 001"]["P"]
 
 
+SHORT = LAPLACE.overridden_by({"lookback_weeks": 4})
+SEEN_BY, AFTER = dt.date(2026, 1, 19), (dt.date(2026, 2, 9), dt.date(2026, 2, 16))
+"""The first fit with the last score of the silent students, one whose look-back has a single one, and one that has none."""
+
+
+def test_p_of_a_silent_student_stays_with_the_fit_that_has_the_last_score(fitted: Engine) -> None:
+    """The look-back of later fits slides off the scores of students 001 and 002."""
+    silent, practising = "student 001", "student 003"
+    execute(fitted, "TRUNCATE growth_brms_meta, growth_prediction")
+    fit(fitted, SHORT, target=TARGET, monday=SEEN_BY)
+    day = AFTER[1] + dt.timedelta(days=7)
+    alone = p_as_of(fitted, day)
+    for monday in AFTER:
+        fit(fitted, SHORT, target=TARGET, monday=monday)
+    found = p_as_of(fitted, day)
+    same = ("P", "P_lower", "P_upper", "sigma", "P_projected", "P_fit_week")
+    assert {name: found[silent][name] for name in same} == {name: alone[silent][name] for name in same}
+    assert found[silent]["P_fit_note"] == f"no score since the growth fit of {SEEN_BY}, which stays"
+    assert found[practising]["P_fit_week"] == str(AFTER[1])
+    assert "P_fit_note" not in found[practising]
+
+
+def test_a_new_goal_of_a_silent_student_has_the_newest_fit(fitted: Engine) -> None:
+    execute(fitted, "TRUNCATE growth_brms_meta, growth_prediction")
+    fit(fitted, SHORT, target=TARGET, monday=SEEN_BY)
+    store_goal(fitted, "student 001", "algebra", 1.5)
+    fit(fitted, SHORT, target=TARGET, monday=AFTER[0])
+    found = p_as_of(fitted, AFTER[1])
+    assert [found[f"student 00{n}"]["P_fit_week"] for n in (1, 2)] == [str(AFTER[0]), str(SEEN_BY)]
+    assert found["student 001"]["P_target"] == 1.5
+
+
 def test_a_fit_without_sums_stays_at_its_day(fitted: Engine) -> None:
     execute(fitted, "UPDATE growth_prediction SET sum_weight = NULL")
     found = p_as_of(fitted, AS_OF[0])["student 003"]
