@@ -55,9 +55,9 @@ class Decision:
         verdict: one of ``verdict_words.VERDICTS``.
         reason: a sentence for readers.
         intercept, slope: what is published is expit(intercept + slope · logit p); (0, 1) keeps p.
-        covariance: (2, 2) of the estimated intercept and slope, prior included.
+        covariance: (2, 2) of intercept and slope around what is published, prior included.
         week_variance: variances of intercept and slope between weeks.
-        quantile: of Student's t, for 95 % limits.
+        degrees: of freedom of ``week_variance``.
         base: base rate and its 95 % limits for a new week; NaN if too early.
         briers: forward Brier scores of the model, the recalibrated model and the base rate; NaN if not compared.
         n, n_events, n_weeks: evidence.
@@ -69,7 +69,7 @@ class Decision:
     slope: float
     covariance: tuple[float, float, float]
     week_variance: tuple[float, float]
-    quantile: float
+    degrees: float
     base: tuple[float, float, float]
     briers: tuple[float, float, float]
     n: int
@@ -203,8 +203,9 @@ def published(
     shown = p if (decision.intercept, decision.slope) == (0.0, 1.0) else np.asarray(expit(centre))
     v0, v01, v1 = decision.covariance
     s0, s1 = decision.week_variance
-    variance = v0 + s0 + 2.0 * v01 * x + (v1 + s1) * x**2 + (decision.slope * own) ** 2
-    half = decision.quantile * np.sqrt(variance)
+    of_weeks = s0 + s1 * x**2
+    variance = of_weeks + v0 + 2.0 * v01 * x + v1 * x**2 + (decision.slope * own) ** 2
+    half = _half_width(variance, of_weeks, degrees=decision.degrees)
     return shown, np.minimum(expit(centre - half), shown), np.maximum(expit(centre + half), shown)
 
 
@@ -218,6 +219,12 @@ def _between_weeks(deviation: Floats, variance: Floats, *, prior_sd: float, over
         found = max(0.0, excess / float(weight.sum() - (weight**2).sum() / weight.sum()))
     windows = max(0.0, len(d) / overlap - 1.0)
     return (PRIOR_WEEKS * prior_sd**2 + windows * found) / (PRIOR_WEEKS + windows)
+
+
+def _half_width(variance: Floats, of_weeks: Floats, *, degrees: float) -> Floats:
+    """Half of a 95 % interval of which only the part ``of_weeks`` is estimated with few ``degrees`` (Satterthwaite 1946)."""
+    freedom = degrees * np.square(variance / of_weeks)
+    return np.asarray(stats.t.ppf(0.975, freedom) * np.sqrt(variance))
 
 
 def _decided(rows: PastRows, calendar: Floats, *, reference: Floats | None, overlap: float, widest: float) -> Decision:
@@ -244,23 +251,25 @@ def _decided(rows: PastRows, calendar: Floats, *, reference: Floats | None, over
     corrected = IDENTITY + kept * away
     with_prior = np.linalg.inv(np.linalg.inv(covariance) + np.diag(1.0 / np.square(PRIOR_SD)))
     degrees = PRIOR_WEEKS + max(0.0, len(calendar) / overlap - 1.0)
-    quantile = float(stats.t.ppf(0.975, degrees))
-    base = _base_rate(rows, overlap=overlap, quantile=quantile)
+    base = _base_rate(rows, overlap=overlap, degrees=degrees)
     known = _Known(calendar, beta, score=score, information=information, overlap=overlap)
     briers = _forward_briers(rows, known, reference=reference)
     n, events = len(rows.y), int(rows.y.sum())
-    slope_limit = float(beta[1] + quantile * np.sqrt(covariance[1, 1]))
+    slope_limit = float(beta[1] + stats.t.ppf(0.975, degrees) * np.sqrt(covariance[1, 1]))
     rival = base if reference is None else None
     verdict, reason = _verdict(corrected, kept, base=rival, briers=briers, slope_limit=slope_limit, widest=widest)
-    is_kept = verdict in (BASE_RATE, WITHHELD, AS_IS)
+    shown = corrected if verdict == RECALIBRATED else IDENTITY
+    # What the evidence says with the prior, and what is shown, differ by the shrinkage.
+    missed = IDENTITY + with_prior @ np.linalg.solve(covariance, away) - shown
+    around = with_prior + np.outer(missed, missed)
     return Decision(
         verdict,
         reason,
-        0.0 if is_kept else float(corrected[0]),
-        1.0 if is_kept else float(corrected[1]),
-        (float(with_prior[0, 0]), float(with_prior[0, 1]), float(with_prior[1, 1])),
+        float(shown[0]),
+        float(shown[1]),
+        (float(around[0, 0]), float(around[0, 1]), float(around[1, 1])),
         between,
-        quantile,
+        degrees,
         base,
         briers,
         n,
@@ -318,7 +327,7 @@ def _too_early(n: int, n_events: int, *, n_weeks: int) -> Decision:
         1.0,
         (PRIOR_SD[0] ** 2, 0.0, PRIOR_SD[1] ** 2),
         (PRIOR_WEEK_SD[0] ** 2, PRIOR_WEEK_SD[1] ** 2),
-        float(stats.norm.ppf(0.975)),
+        PRIOR_WEEKS,
         unknown,
         unknown,
         n,
@@ -327,7 +336,7 @@ def _too_early(n: int, n_events: int, *, n_weeks: int) -> Decision:
     )
 
 
-def _base_rate(rows: PastRows, *, overlap: float, quantile: float) -> tuple[float, float, float]:
+def _base_rate(rows: PastRows, *, overlap: float, degrees: float) -> tuple[float, float, float]:
     """Share of events over all weeks, and 95 % limits for the share of a new week."""
     n = np.bincount(rows.code).astype(np.float64)
     events = np.bincount(rows.code, weights=rows.y)
@@ -336,7 +345,8 @@ def _base_rate(rows: PastRows, *, overlap: float, quantile: float) -> tuple[floa
     between = _between_weeks((events - n * share) / weight, 1.0 / weight, prior_sd=PRIOR_WEEK_SD[0], overlap=overlap)
     total = weight.sum()
     variance = overlap * (total + between * (weight**2).sum()) / total**2 + between
-    centre, half = np.log(share / (1.0 - share)), quantile * np.sqrt(variance)
+    centre = np.log(share / (1.0 - share))
+    half = _half_width(np.asarray(variance), np.asarray(between), degrees=degrees)
     return share, float(expit(centre - half)), float(expit(centre + half))
 
 

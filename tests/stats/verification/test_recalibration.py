@@ -153,6 +153,23 @@ def test_limits_of_a_drifting_share_are_never_narrow() -> None:
     assert width["wild"] > 0.7
 
 
+@pytest.mark.parametrize(("n_weeks", "overlap"), [(1, 4.0), (3, 4.0), (12, 4.0), (3, 1.0)])
+def test_limits_hold_a_new_week_and_say_something_from_the_first_outcomes_on(n_weeks: int, overlap: float) -> None:
+    """Models whose faults are as usual. The limits once had a mean width of 0.8 with one window of outcomes."""
+    random = np.random.default_rng(6600)
+    inside, widths = [], []
+    for seed in range(6600, 6680):
+        fault = {"intercept": random.normal(0, 0.4), "slope": max(0.1, random.normal(1, 0.4))}
+        weeks = weeks_of(seed, n_weeks=n_weeks, n=130, week_sd=0.25, ratio=1.0, **fault)
+        x = random.normal(0, 2, 50)
+        truth = expit(fault["intercept"] + random.normal(0, 0.25) + fault["slope"] * x)
+        _, lower, upper = published(decide(**weeks, overlap=overlap), expit(x))
+        inside.append((lower <= truth) & (truth <= upper))
+        widths.append(upper - lower)
+    assert 0.9 < np.mean(inside) < 0.99
+    assert np.mean(widths) < 0.5
+
+
 def test_it_is_too_early_below_ten_outcomes_of_either_kind() -> None:
     weeks = weeks_of(6801, n_weeks=1, n=60)
     rare = np.zeros(60, bool)
