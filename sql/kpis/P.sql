@@ -36,8 +36,13 @@ LEFT JOIN LATERAL (
 CREATE TEMP TABLE chosen_prediction ON COMMIT DROP AS
 SELECT DISTINCT ON (g.user_id) g.user_id, g.week_start, g.run_id, f.fitted_at
 FROM newest_ability AS a
+LEFT JOIN growth_prediction AS n ON n.user_id = a.user_id AND n.week_start = CAST(:fit_week AS date) AND n.run_id = :run_id
 INNER JOIN growth_prediction AS g
-    ON g.user_id = a.user_id AND g.week_start BETWEEN :oldest_silent AND CAST(:fit_week AS date)
+    ON
+        g.user_id = a.user_id
+        AND g.week_start BETWEEN :oldest_silent AND CAST(:fit_week AS date)
+        -- Who has a score in the newest fit's own week needs no earlier one.
+        AND (g.week_start = CAST(:fit_week AS date) OR n.last_week IS DISTINCT FROM CAST(:fit_week AS date))
 INNER JOIN growth_brms_meta AS f ON f.run_id = g.run_id
 LEFT JOIN student_goal AS s ON s.user_id = a.user_id
 WHERE
