@@ -126,10 +126,10 @@ class LinkingConstants(Part):
 
 
 class BayesianGrowth(Part):
-    """Goal probability at ``horizon_date`` from the growth posterior.
+    """The student's line in the growth posterior, and the goal probability at ``horizon_date`` if it comes from there.
 
-    ``score_unit`` ('logit' or 'share right') is the unit of ``projected`` with its 95% interval, ``target``,
-    ``slope_per_week``, ``slope_sd`` and ``sigma`` (the posterior SD of the projected score).
+    ``score_unit`` ('logit' or 'share right') is the unit of ``projected``, ``target``, ``slope_per_week``, ``slope_sd`` and
+    ``sigma`` (the SD of the projected score that belongs to ``P``).
     """
 
     P: Share = None
@@ -139,8 +139,6 @@ class BayesianGrowth(Part):
     slope_per_week: Number = None
     slope_sd: Number = None
     projected: Number = None
-    projected_lower: Number = None
-    projected_upper: Number = None
     target: Number = None
     score_unit: str = "logit"
     horizon_date: dt.date | None = None

@@ -14,6 +14,7 @@ from seedtest_analytics.reporting.document_base import number_or_none
 from seedtest_analytics.reporting.language import SOURCE_LANGUAGE, current, marked, say, say_n
 from seedtest_analytics.reporting.stored_sentences import reader_sentence
 from seedtest_analytics.reporting.summary import Z_95
+from seedtest_analytics.stats.verification.verdict_words import BASE_RATE, WITHHELD
 
 LOW_RISK, HIGH_RISK = 0.3, 0.7
 OLD_DAYS = 7
@@ -225,14 +226,17 @@ def _goal_evidence(document: ReportDocument) -> list[str | None]:
         goal = say("Goal: ability {target}.", target=wording.decimal(target))
     fallback = say("The growth model has nothing to say about this student and week.")
     earlier = say("The growth model is that of an earlier week.")
-    return [
-        _likely(document, "P"),
-        _verdict(document, "P"),
-        goal,
+    how = [
         _goal_method(document),
         _evidence_age(document),
         _fallback(document, "P", fallback=fallback, earlier=earlier),
     ]
+    return [_likely(document, "P"), _verdict(document, "P"), goal, *_of_model(document, "P", lines=how)]
+
+
+def _of_model(document: ReportDocument, key: str, *, lines: list[str | None]) -> list[str | None]:
+    """How the number was made; nothing where no model made it."""
+    return [] if document.kpi_text(f"{key}_verdict") in (BASE_RATE, WITHHELD) else lines
 
 
 def _likely(document: ReportDocument, key: str) -> str | None:
@@ -286,13 +290,13 @@ def _risk_evidence(document: ReportDocument) -> list[str | None]:
     method = plain_words.RISK_METHODS.get(document.kpi_text("S_method") or "")
     fallback = say("The survival model could not be used for this week.")
     earlier = say("The survival model is that of an earlier week.")
+    how = [say(method) if method else None, _fallback(document, "S", fallback=fallback, earlier=earlier)]
     return [
         _likely(document, "S"),
         _verdict(document, "S"),
         say(state) if state else None,
         _last_active(document),
-        say(method) if method else None,
-        _fallback(document, "S", fallback=fallback, earlier=earlier),
+        *_of_model(document, "S", lines=how),
     ]
 
 

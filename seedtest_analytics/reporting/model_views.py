@@ -15,19 +15,20 @@ SHOWN_REASONS = 3
 
 
 def growth(document: ReportDocument) -> Html | None:
-    """The growth model's goal probability and pace; None without a fit. Where P at the top is by another method, the page
-    has that one probability, and only the pace is shown.
+    """The growth model's goal probability and pace; None without a fit. Where P at the top is by another method or withheld,
+    only the pace is shown.
     """
     fit = document.bayesian_growth
-    if fit is None or fit.P is None:
+    if fit is None:
         return None
-    if document.kpi_text("P_method") == "normal":
-        detail = _growth_detail(fit)
-        return Html(detail) if detail else None
+    if fit.P is None or document.kpi_text("P_method") == "normal":
+        return Html(_note(_pace(fit))) if fit.slope_per_week is not None else None
     title = say("Goal probability {percent}", percent=wording.percent(fit.P))
     bar = charts.gauge(fit.P, title, limits=fit.limits)
     sentence = paragraph(text(_goal_sentence(fit, fit.P, assumes=assumes_practice(document)), 400), "finding")
-    return Html(f'{sentence}<div class="big-gauge">{bar}</div>{_growth_detail(fit)}')
+    why = plain_words.HORIZONS.get(fit.horizon_source or "")
+    day = [say(why)] if why is not None and fit.horizon_date is not None else []
+    return Html(f'{sentence}<div class="big-gauge">{bar}</div>{_note([*_projection(fit), *_pace(fit), *day])}')
 
 
 def _goal_sentence(fit: BayesianGrowth, p: float, *, assumes: bool) -> str:
@@ -49,21 +50,8 @@ def _goal_sentence(fit: BayesianGrowth, p: float, *, assumes: bool) -> str:
     return f"{said} {say('Likely {interval}.', interval=wording.percent_interval(*fit.limits))}"
 
 
-def _growth_detail(fit: BayesianGrowth) -> str:
-    lines = [*_projection(fit), *_pace(fit)]
-    why = plain_words.HORIZONS.get(fit.horizon_source or "")
-    if why is not None and fit.horizon_date is not None:
-        lines.append(say(why))
+def _note(lines: list[str]) -> str:
     return paragraph(text(" ".join(lines), 600), "note") if lines else ""
-
-
-def _interval(fit: BayesianGrowth) -> tuple[float, float] | None:
-    """The 95% interval of the projected score. One that was moved to the week's date has its SD alone."""
-    if fit.projected_lower is not None and fit.projected_upper is not None:
-        return fit.projected_lower, fit.projected_upper
-    if fit.projected is None or fit.sigma is None:
-        return None
-    return fit.projected - Z_95 * fit.sigma, fit.projected + Z_95 * fit.sigma
 
 
 def _projection(fit: BayesianGrowth) -> list[str]:
@@ -77,9 +65,8 @@ def _projection(fit: BayesianGrowth) -> list[str]:
         lines = [say("Share of right answers expected then: {score}.", score=score)]
     else:
         lines = [say("Ability expected then: {score}.", score=score)]
-    known = _interval(fit)
-    if known is not None:
-        low, high = known
+    if fit.sigma is not None:
+        low, high = (fit.projected + sign * Z_95 * fit.sigma for sign in (-1.0, 1.0))
         interval = say("{low} to {high}", low=_score(fit, low), high=_score(fit, high))
         lines.append(say("95% interval: {interval}.", interval=interval))
     if fit.n_weeks is not None:

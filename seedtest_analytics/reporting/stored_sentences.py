@@ -33,6 +33,7 @@ MESSAGES: tuple[str, ...] = (
     marked("{why}, and that share itself may be {low} to {high} in a new week"),
     marked("{why}; every student is shown that share, {share}"),
     marked("in past weeks the model's probabilities were {fault}; corrected by slope {slope} and shift {shift} logits"),
+    marked("in past weeks abilities were less certain than their errors said; the errors are multiplied by {factor}"),
     marked("too extreme"),
     marked("too timid"),
     marked("too extreme and too low"),

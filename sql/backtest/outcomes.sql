@@ -119,7 +119,7 @@ WHERE
 -- The probability of each first answer in the seven days after a week:
 -- c + (1 - c) / (1 + exp(-a (θ - b) / sqrt(1 + π a² se² / 8))). θ, se, a and b come from the run that scored the week and
 -- are on the linked scale. The root flattens the curve by the uncertainty of the ability (probit approximation of the
--- logistic-normal integral, MacKay 1992, Neural Computation 4:720).
+-- logistic-normal integral, MacKay 1992, Neural Computation 4:720). sensitivity is the derivative by θ.
 -- Params: first_week, last_week, known_by (the Monday at which all answers must be known), timezone, method (of the
 --         ability; NULL: any), stride (one of this many students).
 CREATE TEMP TABLE backtest_outcome ON COMMIT DROP AS
@@ -137,7 +137,7 @@ WITH ability AS MATERIALIZED (
 ),
 -- Before the items: joined to all items of their runs first, the abilities would look up each pair's answers.
 answered AS MATERIALIZED (
-    SELECT a.user_id, a.item_id::text AS item_id, a.correct, m.week_start, m.run_id, m.theta, m.se
+    SELECT a.user_id, a.item_id::text AS item_id, a.topic_id, a.correct, m.week_start, m.run_id, m.theta, m.se
     FROM ability AS m
     INNER JOIN attempt AS a ON a.user_id = m.user_id AND a.completed_at >= m.as_of AND a.completed_at < m.until
     WHERE a.is_answered AND a.answer_no = 1
@@ -151,19 +151,19 @@ bank AS MATERIALIZED (
 SELECT
     a.user_id,
     a.week_start,
-    linked.c0 + (1 - linked.c0) / (
-        1 + exp(-linked.a * (a.theta - linked.b) / sqrt(1 + pi() * linked.a * linked.a * a.se * a.se / 8))
-    ) AS predicted,
-    linked.c0 + (1 - linked.c0) / (
-        1 + exp(-linked.a * (a.theta - linked.b) / sqrt(1 + pi() * linked.a * linked.a * a.se * a.se / 8))
-    ) AS model,
+    a.topic_id,
+    a.se,
+    linked.c0 + (1 - linked.c0) * logistic.p AS predicted,
+    linked.c0 + (1 - linked.c0) * logistic.p AS model,
+    (1 - linked.c0) * flat.a * logistic.p * (1 - logistic.p) AS sensitivity,
     linked.model AS method,
     a.correct AS happened,
     linked.p_correct AS baseline,
-    linked.a AS discrimination,
     7 AS horizon_days
 FROM answered AS a
-INNER JOIN bank AS linked ON linked.run_id = a.run_id AND linked.item_id = a.item_id;
+INNER JOIN bank AS linked ON linked.run_id = a.run_id AND linked.item_id = a.item_id
+CROSS JOIN LATERAL (SELECT linked.a / sqrt(1 + pi() * linked.a * linked.a * a.se * a.se / 8) AS a) AS flat
+CROSS JOIN LATERAL (SELECT 1 / (1 + exp(-flat.a * (a.theta - linked.b))) AS p) AS logistic;
 
 -- name: next_in_topic
 -- The probability of the next answer in a topic (ability_topic_state.next_right) against each answer in that topic in the

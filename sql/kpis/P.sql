@@ -3,7 +3,7 @@
 -- Grain:  student of the population. Inputs: population, student_goal, mirt_ability, ability_state,
 --         ability_hyperparameters, growth_brms_meta, growth_prediction.
 -- Params: as_of, week_start, default_target; oldest (first week whose fit may be used); fit_week, run_id, fitted_at and note
---         of the fit; assumption of its projections; as_of_date (the first day whose data is not visible); reason and
+--         of the fit; oldest_silent (first week whose fit may serve silent students); assumption of its projections; as_of_date (the first day whose data is not visible); reason and
 --         reason_passed (why a student gets the approximation); configured_date (horizon without a goal's date),
 --         last_date (latest horizon), use_states, timezone.
 -- Scale:  abilities and targets are on the platform's linked scale (logits), predictions in the fit's score_unit.
@@ -29,6 +29,38 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS m ON true;
 
+-- name: chosen
+-- The fit of each student: the newest one. For a student without a score since an earlier one, the first that has the last
+-- score. Later fits look back on less of such a student, so P would move without an answer. Its goal must be today's.
+-- Grain:  student of the population in a fit.
+CREATE TEMP TABLE chosen_prediction ON COMMIT DROP AS
+SELECT DISTINCT ON (g.user_id) g.user_id, g.week_start, g.run_id, f.fitted_at
+FROM newest_ability AS a
+LEFT JOIN growth_prediction AS n ON n.user_id = a.user_id AND n.week_start = CAST(:fit_week AS date) AND n.run_id = :run_id
+INNER JOIN growth_prediction AS g
+    ON
+        g.user_id = a.user_id
+        AND g.week_start BETWEEN :oldest_silent AND CAST(:fit_week AS date)
+        -- Who has a score in the newest fit's own week needs no earlier one.
+        AND (g.week_start = CAST(:fit_week AS date) OR n.last_week IS DISTINCT FROM CAST(:fit_week AS date))
+INNER JOIN growth_brms_meta AS f ON f.run_id = g.run_id
+LEFT JOIN student_goal AS s ON s.user_id = a.user_id
+WHERE
+    g.run_id = :run_id
+    OR (
+        g.week_start < :fit_week AND f.is_usable AND f.fitted_at <= :as_of AND g.sum_weight IS NOT NULL
+        AND g.target_level = COALESCE(s.target, :default_target)
+        AND CASE
+            WHEN g.horizon_source = 'configured' THEN s.goal_date IS NULL
+            ELSE g.horizon_date = LEAST(s.goal_date, CAST(:last_date AS date))
+        END
+    )
+ORDER BY g.user_id ASC, g.last_week DESC, g.week_start ASC;
+
+-- name: chosen_fits
+-- Grain: fit.
+SELECT DISTINCT run_id, week_start, fitted_at FROM chosen_prediction ORDER BY week_start;
+
 -- name: movable
 -- Predictions of a fit that saw less than as_of, with what is needed to move them there. A day of the settings moves along, a
 -- goal's day stays. Weeks count from the fit's look-back; returned_week is that of the last first answer since the fit.
@@ -46,6 +78,7 @@ SELECT
     g.target,
     h.horizon_date
 FROM newest_ability AS a
+INNER JOIN chosen_prediction AS c ON c.user_id = a.user_id AND c.run_id = :run_id
 INNER JOIN growth_prediction AS g ON g.user_id = a.user_id AND g.week_start = :fit_week AND g.run_id = :run_id
 CROSS JOIN LATERAL (
     SELECT (model_spec ->> 'first_week')::date AS first_monday FROM growth_brms_meta WHERE run_id = g.run_id
@@ -67,6 +100,9 @@ WHERE g.sum_weight IS NOT NULL AND h.horizon_date >= CAST(:as_of_date AS date);
 -- name: movable_rows
 SELECT * FROM movable_prediction ORDER BY user_id;
 
+-- name: drop_movable
+DROP TABLE movable_prediction;
+
 -- name: draws
 SELECT draws, (model_spec ->> 'first_week')::date AS first_monday FROM growth_brms_meta WHERE run_id = :run_id;
 
@@ -84,12 +120,17 @@ SELECT
         'P_assumption', CAST(:assumption AS text),
         'P_score_unit', f.model_spec ->> 'score_unit', 'P_horizon_date', COALESCE(m.horizon_date, g.horizon_date),
         'P_horizon_source', g.horizon_source, 'P_n_weeks', g.n_weeks, 'P_fit_run_id', g.run_id,
-        'P_fit_week', g.week_start, 'P_fit_note', CAST(:note AS text),
+        'P_fit_week', g.week_start,
+        'P_fit_note', CASE
+            WHEN g.week_start = :fit_week THEN CAST(:note AS text)
+            ELSE 'no score since the growth fit of ' || g.week_start || ', which stays'
+        END,
         'theta', a.theta, 'ability_estimate', a.theta, 'theta_n_answers', a.n_answers, 'theta_se', a.se,
         'theta_method', a.method, 'theta_answered_at', a.answered_at
     ))
 FROM newest_ability AS a
-INNER JOIN growth_prediction AS g ON g.user_id = a.user_id AND g.week_start = :fit_week AND g.run_id = :run_id
+INNER JOIN chosen_prediction AS c ON c.user_id = a.user_id
+INNER JOIN growth_prediction AS g ON g.user_id = c.user_id AND g.week_start = c.week_start AND g.run_id = c.run_id
 INNER JOIN growth_brms_meta AS f ON f.run_id = g.run_id
 LEFT JOIN moved_prediction AS m ON m.user_id = a.user_id
 WHERE COALESCE(m.horizon_date, g.horizon_date) >= CAST(:as_of_date AS date);
@@ -123,8 +164,7 @@ CROSS JOIN LATERAL (
 ) AS h
 LEFT JOIN ability_state AS s
     ON :use_states AND a.method = 'dynamic' AND s.user_id = a.user_id AND s.week_start = a.week_start
-LEFT JOIN growth_prediction AS p
-    ON p.user_id = a.user_id AND p.week_start = CAST(:fit_week AS date) AND p.run_id = CAST(:run_id AS text)
+LEFT JOIN chosen_prediction AS p ON p.user_id = a.user_id
 WHERE NOT EXISTS (SELECT FROM staged_kpi AS k WHERE k.user_id = a.user_id)
 ORDER BY a.user_id;
 

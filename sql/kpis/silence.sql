@@ -7,7 +7,7 @@
 -- name: stage
 -- P and sigma are the model's: what past outcomes decide is another reason. ``weeks`` is by how much the goal's day has gone
 -- away (negative: come nearer), and ``pace`` the score's gain a week. A P of the same fit as the week before is not projected
--- again.
+-- again, if the fit has no sums to move it by.
 CREATE TEMP TABLE silent_p ON COMMIT DROP AS
 WITH known AS (
     SELECT
@@ -28,7 +28,10 @@ SELECT
     b.p AS p_before,
     n.sd,
     b.sd AS sd_before,
-    COALESCE(CASE WHEN n.method = 'normal' THEN s.slope WHEN n.fit <> b.fit THEN g.slope_mean END, 0) AS pace,
+    COALESCE(CASE
+        WHEN n.method = 'normal' THEN s.slope
+        WHEN n.fit <> b.fit OR g.sum_weight IS NOT NULL THEN g.slope_mean
+    END, 0) AS pace,
     COALESCE((n.horizon - CAST(:as_of_date AS date)) - (b.horizon - n.week_start), 0) / 7.0::float8 AS weeks
 FROM known AS n
 INNER JOIN known AS b ON b.user_id = n.user_id AND b.answered_at = n.answered_at AND b.kind = n.kind

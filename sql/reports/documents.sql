@@ -157,21 +157,16 @@ SELECT
         'next_right', COALESCE(nr.value, '{}'::jsonb),
         'item_params', COALESCE(i.value, '[]'::jsonb),
         'linking_constants', (SELECT value FROM linking),
-        -- From the fit that gave P, else from the week's own fit (METRICS_USE_BAYESIAN may be off).
+        -- The pace of the fit that gave P, else of the week's own fit (METRICS_USE_BAYESIAN may be off). P and its projection
+        -- are those of the week's KPIs: moved to its date, and corrected or withheld as past outcomes decide.
         'bayesian_growth', CASE WHEN w.user_id IS NOT NULL THEN jsonb_build_object(
-            -- As published, so that a page has one goal probability: past outcomes may have corrected or withheld it.
-            'P', CASE WHEN s.kpis ->> 'P_method' = 'bayesian' THEN s.kpis -> 'P' ELSE to_jsonb(w.p) END,
-            'P_lower', CASE WHEN s.kpis ->> 'P_method' = 'bayesian' THEN s.kpis -> 'P_lower' ELSE to_jsonb(w.p_lower) END,
-            'P_upper', CASE WHEN s.kpis ->> 'P_method' = 'bayesian' THEN s.kpis -> 'P_upper' ELSE to_jsonb(w.p_upper) END,
-            'sigma', CASE WHEN v.is_moved THEN s.kpis -> 'sigma' ELSE to_jsonb(w.sigma) END,
-            'slope_per_week', w.slope_mean, 'slope_sd', w.slope_sd,
-            'projected', CASE WHEN v.is_moved THEN s.kpis -> 'P_projected' ELSE to_jsonb(w.projected) END,
-            'projected_lower', CASE WHEN NOT v.is_moved THEN w.projected_lower END,
-            'projected_upper', CASE WHEN NOT v.is_moved THEN w.projected_upper END, 'target', w.target,
+            'slope_per_week', w.slope_mean, 'slope_sd', w.slope_sd, 'target', w.target,
             'score_unit', COALESCE(b.model_spec ->> 'score_unit', 'logit'),
-            'horizon_date', CASE WHEN v.is_moved THEN s.kpis -> 'P_horizon_date' ELSE to_jsonb(w.horizon_date) END,
             'horizon_source', w.horizon_source, 'n_weeks', w.n_weeks, 'fitted_at', b.fitted_at
-        ) END,
+        ) || CASE WHEN s.kpis ->> 'P_method' = 'bayesian' THEN jsonb_build_object(
+            'P', s.kpis -> 'P', 'P_lower', s.kpis -> 'P_lower', 'P_upper', s.kpis -> 'P_upper', 'sigma', s.kpis -> 'sigma',
+            'projected', s.kpis -> 'P_projected', 'horizon_date', s.kpis -> 'P_horizon_date'
+        ) ELSE '{}'::jsonb END END,
         'student_growth', CASE WHEN x.user_id IS NOT NULL THEN jsonb_build_object(
             'weeks', x.weeks, 'percentile', x.percentile, 'percentile_lower', x.percentile_lower,
             'percentile_upper', x.percentile_upper, 'pace', x.pace, 'pace_se', x.pace_se, 'typical_pace', x.typical_pace,
@@ -215,12 +210,6 @@ LEFT JOIN topic_ability AS ta ON ta.user_id = s.user_id
 LEFT JOIN next_right AS nr ON nr.user_id = s.user_id
 LEFT JOIN growth_prediction AS w
     ON w.user_id = s.user_id AND w.week_start = s.fit_week AND w.week_start >= (SELECT min(fit_week) FROM student)
--- P of an earlier fit is moved to this week's date where the fit has sums (kpis/P.sql).
-CROSS JOIN LATERAL (
-    SELECT
-        COALESCE(s.kpis ->> 'P_method' = 'bayesian' AND s.fit_week <> :week_start AND w.sum_weight IS NOT NULL, false)
-            AS is_moved
-) AS v
 LEFT JOIN growth_brms_meta AS b ON b.run_id = w.run_id
 LEFT JOIN survival_fit_meta AS c ON c.run_id = s.kpis ->> 'S_fit_run_id'
 LEFT JOIN user_segment AS u ON u.user_id = s.user_id AND u.week_start <= :week_start

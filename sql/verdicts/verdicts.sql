@@ -35,9 +35,12 @@ SELECT
     happened::integer AS happened,
     horizon_days::float8 AS horizon_days,
     baseline AS reference,
-    discrimination
+    se,
+    sensitivity,
+    dense_rank() OVER (ORDER BY user_id) AS student,
+    dense_rank() OVER (ORDER BY topic_id) AS topic
 FROM backtest_outcome
-ORDER BY week_start, user_id, model, happened;
+ORDER BY week_start, user_id, model, happened, topic_id;
 
 -- name: staged_s
 SELECT

@@ -155,8 +155,6 @@ def full() -> dict[str, Any]:
             "slope_per_week": 0.07,
             "slope_sd": 0.02,
             "projected": 0.63,
-            "projected_lower": 0.02,
-            "projected_upper": 1.24,
             "target": 0.5,
             "score_unit": "logit",
             "horizon_date": WEEK + dt.timedelta(weeks=5),

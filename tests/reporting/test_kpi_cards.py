@@ -9,6 +9,7 @@ import pytest
 from seedtest_analytics.reporting import plain_words
 from seedtest_analytics.reporting.document import ReportDocument
 from seedtest_analytics.reporting.kpi_cards import delta_interval, kpi_cards, risk_word
+from seedtest_analytics.stats.verification.verdict_words import BASE_RATE, WITHHELD
 from seedtest_analytics.tables.kpis import KPI_KEYS
 from tests.reporting.documents import WEEK, document, full, full_document
 
@@ -80,6 +81,18 @@ def test_a_card_tells_how_the_risk_was_made(method: str) -> None:
     data["kpis"] = {**data["kpis"], "S_method": method}
     cards = {card.key: card for card in kpi_cards(ReportDocument.validated(data))}
     assert plain_words.RISK_METHODS[method] in cards["S"].evidence
+
+
+@pytest.mark.parametrize("verdict", [BASE_RATE, WITHHELD])
+def test_no_method_is_told_where_no_model_made_the_number(verdict: str) -> None:
+    """The share of all students projects nobody's own pace."""
+    data = full()
+    data["kpis"] = {**data["kpis"], **dict.fromkeys(("P_verdict", "S_verdict"), verdict), "S_method_reason": "no fit"}
+    cards = {card.key: card for card in kpi_cards(ReportDocument.validated(data))}
+    told = [*plain_words.GOAL_METHODS.values(), *plain_words.RISK_METHODS.values(), "growth model", "survival model"]
+    evidence = " ".join((*cards["P"].evidence, *cards["S"].evidence))
+    assert [words for words in told if words.split("{")[0] in evidence] == []
+    assert ("The share of all students" in evidence) == (verdict == BASE_RATE)
 
 
 def test_a_card_tells_that_an_earlier_fit_stands_in() -> None:

@@ -45,9 +45,18 @@ def test_growth_speaks_in_the_unit_of_the_fit(unit: str, shown: str) -> None:
 
 
 def test_a_page_has_one_goal_probability() -> None:
-    """P at the top is by another method, so the growth model shows its pace alone."""
+    """P at the top is by another method, so the growth model shows its pace alone: a projection implies another P."""
     data = full()
     data["kpis"] = {**data["kpis"], "P_method": "normal"}
+    page = cell(model_views.growth(ReportDocument.validated(data)))
+    assert "Goal probability" not in page
+    assert "Ability expected" not in page
+    assert "Pace of the growth model: " in page
+
+
+def test_a_withheld_probability_leaves_the_pace() -> None:
+    data = full()
+    data["bayesian_growth"] = {**data["bayesian_growth"], "P": None, "projected": None, "sigma": None}
     page = cell(model_views.growth(ReportDocument.validated(data)))
     assert "Goal probability" not in page
     assert "Pace of the growth model: " in page
@@ -63,7 +72,7 @@ def test_the_share_of_all_is_no_projection_of_the_students_pace() -> None:
     assert "The goal is reached with a probability of " in page
 
 
-def test_a_projection_moved_to_the_week_has_the_interval_of_its_spread() -> None:
+def test_a_projection_has_the_interval_of_its_spread() -> None:
     """0.86 ± 1.96 · 0.5."""
     fit = {"P": 0.4, "sigma": 0.5, "projected": 0.86, "horizon_date": "2025-12-08"}
     page = cell(model_views.growth(document(bayesian_growth=fit, kpis={"P_method": "bayesian"})))
@@ -72,7 +81,7 @@ def test_a_projection_moved_to_the_week_has_the_interval_of_its_spread() -> None
 
 def test_growth_without_a_projection_gives_its_spread() -> None:
     fit = {"P": 0.4, "sigma": 0.5, "slope_per_week": -0.1, "horizon_source": "configured"}
-    page = cell(model_views.growth(document(bayesian_growth=fit, kpis={"P_method": "normal"})))
+    page = cell(model_views.growth(document(bayesian_growth=fit, kpis={"P_method": "bayesian"})))
     assert "The projected score is known to about ± 0.98. Pace of the growth model: −0.10 a week." in page
     assert "no date is set" not in page
 

@@ -16,7 +16,7 @@ from seedtest_analytics.reporting.stored_sentences import reader_sentence, store
 
 NAME = "seedtest_analytics."
 SOURCES = {
-    f"{NAME}stats.verification.recalibration": "NO_FAULT _verdict _fault _too_early",
+    f"{NAME}stats.verification.recalibration": "NO_FAULT _verdict _fault _too_early decide_errors",
     f"{NAME}stats.verification.verdict": "judge_probabilities judge_forecasts judge_coverage",
     f"{NAME}assets.backtest.series": "_judge",
     f"{NAME}stats.irt.verdict": "judge _gaps_of_information _warnings",

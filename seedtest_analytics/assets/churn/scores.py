@@ -133,7 +133,7 @@ def _decision(run: WeekRun, scorer: Scorer) -> Decision | None:
         method=FAMILIES.get(scorer.model.method, scorer.model.method),
         horizon_days=run.settings.survival.event_threshold_days,
         settings=run.settings,
-    ).decision
+    )
 
 
 def _warn(run: WeekRun, scorer: Scorer, *, what: str) -> None:

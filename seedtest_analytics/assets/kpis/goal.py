@@ -32,7 +32,7 @@ PASSED = "is about a day that has passed"
 
 @dataclass(frozen=True)
 class ChosenFit:
-    """The growth fit that P of a week comes from. It read the answers before ``fitted_at``.
+    """The growth fit that P of a week comes from, but for students who are silent since an earlier one.
 
     ``passed`` is the reason for students whose predicted day is before the as-of day and who get no prediction.
     ``note`` says why the fit is not the one of the week.
@@ -40,7 +40,6 @@ class ChosenFit:
 
     run_id: str
     week_start: dt.date
-    fitted_at: dt.datetime
     passed: str
     note: str | None = None
 
@@ -58,20 +57,19 @@ def stage_goal_probability(run: WeekRun) -> None:
     reason = None
     if settings.use_bayesian or run.settings.growth.update_kpi:
         fit, reason = choose_fit(connection, week, settings=run.settings.growth)
-        if fit is not None:
-            stage_moved(run, run_id=fit.run_id, fit_week=fit.week_start, fitted_at=fit.fitted_at)
-            parameters = {"fit_week": fit.week_start, "run_id": fit.run_id, "as_of_date": as_of_date(week)}
-            said = {"note": fit.note, "assumption": PROJECTION_ASSUMPTION}
-            n = connection.execute(statement(SQL, "insert_bayesian"), {**parameters, **said}).rowcount
-            run.log.info(f"week of {week.key}: updated P and sigma for {n:,} users from growth fit {fit.run_id}")
-            if fit.note:
-                run.warn(fit.note)
+    _choose_predictions(run, fit)
+    if fit is not None:
+        stage_moved(run)
+        parameters = {"fit_week": fit.week_start, "as_of_date": as_of_date(week)}
+        said = {"note": fit.note, "assumption": PROJECTION_ASSUMPTION}
+        n = connection.execute(statement(SQL, "insert_bayesian"), {**parameters, **said}).rowcount
+        run.log.info(f"week of {week.key}: updated P and sigma for {n:,} users from growth fit {fit.run_id}")
+        if fit.note:
+            run.warn(fit.note)
     result = connection.execute(
         statement(SQL, "rest"),
         {
             "default_target": settings.default_target,
-            "fit_week": None if fit is None else fit.week_start,
-            "run_id": None if fit is None else fit.run_id,
             "reason": reason,
             "reason_passed": None if fit is None else fit.passed,
             "as_of_date": as_of_date(week),
@@ -88,6 +86,22 @@ def stage_goal_probability(run: WeekRun) -> None:
     stored = connection.execute(statement(SQL, "hyperparameters"), {"weeks": weeks}).all()
     fits = {row.week_start: values_of(row.hyperparameters) for row in stored}
     copy_frame(connection, "staged_kpi", frame=goal_rows(with_expectation(loaded, fits)))
+
+
+def _choose_predictions(run: WeekRun, fit: ChosenFit | None) -> None:
+    """Fill chosen_prediction: the growth fit of each student; nobody's without one."""
+    days = max(run.settings.kpis.users_since_days, run.settings.kpis.lookback_days)
+    run.connection.execute(
+        statement(SQL, "chosen"),
+        {
+            "fit_week": None if fit is None else fit.week_start,
+            "run_id": None if fit is None else fit.run_id,
+            "oldest_silent": run.week.start - (days // 7 + 1) * WEEK,
+            "as_of": run.week.as_of,
+            "default_target": run.settings.kpis.default_target,
+            "last_date": as_of_date(run.week) + MAX_HORIZON_WEEKS * WEEK,
+        },
+    )
 
 
 def choose_fit(connection: Connection, week: Week, *, settings: GrowthSettings) -> tuple[ChosenFit | None, str]:
@@ -108,14 +122,10 @@ def choose_fit(connection: Connection, week: Week, *, settings: GrowthSettings) 
     if good is fits[0] and (
         good.week_start == week.start or (week.is_running and good.week_start == week.start - WEEK)
     ):
-        return ChosenFit(
-            good.run_id, good.week_start, good.fitted_at, passed=f"the growth fit of {good.week_start} {PASSED}"
-        ), unseen
+        return ChosenFit(good.run_id, good.week_start, passed=f"the growth fit of {good.week_start} {PASSED}"), unseen
     why = "the week has no growth fit" if good is fits[0] else _shortfall(fits[0])
     stand_in = f"{why}; the last good one, of {good.week_start},"
-    return ChosenFit(
-        good.run_id, good.week_start, good.fitted_at, passed=f"{stand_in} {PASSED}", note=f"{stand_in} is used"
-    ), unseen
+    return ChosenFit(good.run_id, good.week_start, passed=f"{stand_in} {PASSED}", note=f"{stand_in} is used"), unseen
 
 
 def _shortfall(fit: Any) -> str:

@@ -26,16 +26,21 @@ def configured_date(run: WeekRun) -> dt.date:
     return as_of_date(run.week) + run.settings.growth.goal_horizon_weeks * WEEK
 
 
-def stage_moved(run: WeekRun, *, run_id: str, fit_week: dt.date, fitted_at: dt.datetime) -> None:
-    """Fill moved_prediction with what the fit says as of the week; nothing for the week's own fit, which says it already.
+def stage_moved(run: WeekRun) -> None:
+    """Fill moved_prediction with what the fits of chosen_prediction say as of the week; nothing by the week's own fit, which
+    says it already.
 
     Fits that stored no sums of scores (the binomial family, and earlier releases) stay at their day.
     """
-    connection, week = run.connection, run.week
     numbers = dict.fromkeys(_MOVED.values(), "float8")
-    create_staging(connection, "moved_prediction", columns={"user_id": "text", "horizon_date": "date", **numbers})
-    if fitted_at == week.as_of:
-        return
+    create_staging(run.connection, "moved_prediction", columns={"user_id": "text", "horizon_date": "date", **numbers})
+    for fit in run.connection.execute(statement(SQL, "chosen_fits")).all():
+        if fit.fitted_at != run.week.as_of:
+            _stage_of_fit(run, run_id=fit.run_id, fit_week=fit.week_start, fitted_at=fit.fitted_at)
+
+
+def _stage_of_fit(run: WeekRun, *, run_id: str, fit_week: dt.date, fitted_at: dt.datetime) -> None:
+    connection, week = run.connection, run.week
     connection.execute(
         statement(SQL, "movable"),
         {
@@ -49,6 +54,7 @@ def stage_moved(run: WeekRun, *, run_id: str, fit_week: dt.date, fitted_at: dt.d
         },
     )
     rows = copy_to_arrow(connection, statement(SQL, "movable_rows")).to_pandas()
+    connection.execute(statement(SQL, "drop_movable"))
     if rows.empty:
         return
     fit = connection.execute(statement(SQL, "draws"), {"run_id": run_id}).one()

@@ -17,7 +17,8 @@ from seedtest_analytics.database.read import copy_to_arrow
 from seedtest_analytics.database.sql_files import statement
 from seedtest_analytics.partitions import WEEK, Week
 from seedtest_analytics.settings import Settings
-from seedtest_analytics.stats.verification.recalibration import Decision, decide
+from seedtest_analytics.stats.verification.recalibration import Decision, decide, decide_errors
+from seedtest_analytics.stats.verification.verdict_words import TOO_EARLY, WITHHELD
 
 SQL = "verdicts/verdicts.sql"
 OUTCOMES = "backtest/outcomes.sql"
@@ -44,17 +45,9 @@ RISKS = Past("S", outcomes="silence", evidence="evidence", students=2000)
 ABILITIES = Past("theta", outcomes="next_answers", evidence="evidence_of_answers", students=400)
 
 
-@dataclass(frozen=True)
-class Found:
-    """A decision; ``discrimination`` is the root mean square of the answered items', 1 where no items are involved."""
-
-    decision: Decision
-    discrimination: float = 1.0
-
-
 def decide_for(
     connection: Connection, week: Week, *, past: Past, method: str, horizon_days: int | None = None, settings: Settings
-) -> Found:
+) -> Decision:
     """What the outcomes known at the start of the week say about a prediction by ``method``.
 
     ``horizon_days`` is that of S: the risk of another horizon is another prediction.
@@ -80,9 +73,8 @@ def decide_for(
     return _decided(columns, widest=settings.backtest.widest_base_rate)
 
 
-def _decided(columns: Mapping[str, Any], *, widest: float) -> Found:
+def _decided(columns: Mapping[str, Any], *, widest: float) -> Decision:
     horizon = columns["horizon_days"]
-    discrimination = columns.get("discrimination")
     decision = decide(
         columns["probability"],
         columns["happened"],
@@ -92,6 +84,7 @@ def _decided(columns: Mapping[str, Any], *, widest: float) -> Found:
         reference=columns.get("reference"),
         widest=widest,
     )
-    if discrimination is None or not len(discrimination):
-        return Found(decision)
-    return Found(decision, float(np.sqrt(np.mean(discrimination**2))))
+    if "sensitivity" not in columns or decision.verdict in (TOO_EARLY, WITHHELD):
+        return decision
+    where = {name: columns[name] for name in ("sensitivity", "se", "student", "week", "topic")}
+    return decide_errors(decision, probability=columns["probability"], outcome=columns["happened"], **where)

@@ -34,7 +34,7 @@ def record_week(run: WeekRun) -> Sequence[Outcome]:
             method=found.method,
             horizon_days=found.horizon_days,
             settings=run.settings,
-        ).decision
+        )
         key = {"prediction": found.prediction, "method": found.method, "students": found.students}
         rows.append({"week_start": run.week.start, **key, **_numbers(decision)})
     columns = [column.name for column in prediction_verdict.columns if column.name != "computed_at"]

@@ -130,16 +130,11 @@ def item_drift(
     Δ = (a / A, A b + B, c) of ``recent`` − (a, b, c) of ``baseline``, z = Δ / SE(Δ), with A and B of ``link``, which maps
     the recent scale to the baseline's (``Link.identity()`` for a shared scale).
 
-    An alert needs a change that matters (its threshold) and that chance does not explain (adjusted p below alpha). Raises
-    IrtDataError if no item can be compared.
+    An alert needs a change that matters (its threshold) and that chance does not explain (adjusted p below alpha). Where no
+    item has enough answers, all are in ``skipped``.
     """
     limits = thresholds or DriftThresholds()
     here, there, skipped = _comparable(baseline, recent, limits=limits)
-    if not len(here):
-        raise IrtDataError(
-            f"no item has {limits.min_responses} answers and standard errors in both calibrations "
-            f"({len(skipped)} are in both); widen the periods or lower min_responses"
-        )
     old = np.stack([baseline.a[here], baseline.b[here], baseline.c[here]], axis=1)
     new = np.stack([recent.a[there], recent.b[there], recent.c[there]], axis=1)
     moved = np.stack([new[:, 0] / link.A, link.A * new[:, 1] + link.B, new[:, 2]], axis=1)

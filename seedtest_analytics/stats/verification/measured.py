@@ -2,6 +2,8 @@
 
 truth ~ N(mu, sd²):        P(truth >= t) = Phi((mu - t) / sd)
 measured = truth + error:  P(measured >= t) = Phi((mu - t) / sqrt(sd² + error_sd²))
+
+And whether the errors of abilities are as large as they say.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seedtest_analytics.stats.checks import numbers, positive
+from seedtest_analytics.stats.checks import codes, numbers
 
 Floats = NDArray[np.float64]
 
@@ -43,18 +45,40 @@ def probability_of_measured(probability: ArrayLike, sd: ArrayLike, *, error_sd: 
     return np.asarray(np.where(is_known, shrunken, p))
 
 
-def widened_error(se: ArrayLike, slope: float, *, discrimination: float = 1.0) -> Floats:
-    """(n,) standard errors of abilities that make predicted answers with calibration ``slope`` below 1 right.
+def variance_ratio(
+    residual: ArrayLike, *, sensitivity: ArrayLike, se: ArrayLike, student: ArrayLike, week: ArrayLike, topic: ArrayLike
+) -> tuple[float, float]:
+    """The variance of abilities' true errors divided by ``se``², and its standard error by student.
 
-    The curve of an answer is flattened by sqrt(1 + pi a² se² / 8) (MacKay 1992). A wider error flattens it by 1 / slope
-    more: se'² = ((1 + c se²) / slope² - 1) / c with c = pi a² / 8. A slope of 1 or more keeps the errors.
+    An ability that is off shifts all answers of the student in the week together. So over pairs i, j of answers in
+    different topics, E(residual_i residual_j) = ratio · se² · sensitivity_i · sensitivity_j. What is wrong with single
+    items or with the student's topics does not enter.
+
+    Args:
+        residual: (n,) right (1 or 0) less its predicted probability.
+        sensitivity: (n,) derivative of the probability by the ability, per logit.
+        se: (n,) published standard error of the ability, in logits, the same for a student in a week.
+        student, week, topic: (n,) names or codes.
+
+    Returns:
+        (NaN, NaN) without a student who answered in two topics in a week.
 
     Raises:
-        ValueError: for a negative error, or a slope or discrimination that is not above 0.
+        ValueError: for values that are not finite, a negative error, or unequal lengths.
     """
-    error = numbers(se, "se", low=0.0, is_missing_allowed=True)
-    positive(slope, "slope")
-    positive(discrimination, "discrimination")
-    c = np.pi * discrimination**2 / 8.0
-    flattened = (1.0 + c * error**2) / min(1.0, slope) ** 2
-    return np.asarray(np.sqrt((flattened - 1.0) / c))
+    r = numbers(residual, "residual")
+    d = numbers(sensitivity, "sensitivity", like=r.shape)
+    error = numbers(se, "se", like=r.shape, low=0.0)
+    (who, n_students), (when, n_weeks), (what, n_topics) = (
+        codes(values, name, length=len(r)) for name, values in (("student", student), ("week", week), ("topic", topic))
+    )
+    cell, at = np.unique((who.astype(np.int64) * n_weeks + when) * n_topics + what, return_inverse=True)
+    found, expected = (np.bincount(at, weights=values, minlength=len(cell)) for values in (r, d * error))
+    group, at = np.unique(cell // n_topics, return_inverse=True)
+    products = [np.bincount(at, weights=sums) ** 2 - np.bincount(at, weights=sums**2) for sums in (found, expected)]
+    pairs, model = (np.bincount(group // n_weeks, weights=values, minlength=n_students) for values in products)
+    total = float(model.sum())
+    if not total > 0:
+        return float("nan"), float("nan")
+    ratio = float(pairs.sum() / total)
+    return ratio, float(np.sqrt(((pairs - ratio * model) ** 2).sum()) / total)

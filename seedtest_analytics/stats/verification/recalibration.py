@@ -16,15 +16,23 @@ k = 0 keeps the model's number exactly. Intervals add the variance of (a, b), th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from scipy.special import expit, ndtr, ndtri
+from scipy.special import expit
 
 from seedtest_analytics.stats.checks import flags, number, numbers
-from seedtest_analytics.stats.verification.logistic import CLIP, clipped_logit
+from seedtest_analytics.stats.verification.calibration_slope import (
+    IDENTITY,
+    PRIOR_SD,
+    PastRows,
+    fit_slope,
+    probability_of_outcome,
+)
+from seedtest_analytics.stats.verification.logistic import clipped_logit
+from seedtest_analytics.stats.verification.measured import variance_ratio
 from seedtest_analytics.stats.verification.verdict_words import AS_IS, BASE_RATE, RECALIBRATED, TOO_EARLY, WITHHELD
 
 Floats = NDArray[np.float64]
@@ -34,10 +42,6 @@ MIN_EVENTS = 10
 """Outcomes of either kind below which nothing is decided."""
 MIN_COMPARED = 3
 """Weeks that must be predictable from earlier ones before the base rate may replace the model."""
-PRIOR_SD = (0.4, 0.4)
-"""Standard deviations of intercept and slope before there are outcomes: models that were judged here had slopes of 0.3 to
-1.5 in their first weeks.
-"""
 PRIOR_WEEK_SD = (0.25, 0.1)
 PRIOR_WEEKS = 2.0
 """Weeks that the prior of the spread between weeks counts for."""
@@ -51,9 +55,9 @@ class Decision:
         verdict: one of ``verdict_words.VERDICTS``.
         reason: a sentence for readers.
         intercept, slope: what is published is expit(intercept + slope · logit p); (0, 1) keeps p.
-        covariance: (2, 2) of the estimated intercept and slope, prior included.
+        covariance: (2, 2) of intercept and slope around what is published, prior included.
         week_variance: variances of intercept and slope between weeks.
-        quantile: of Student's t, for 95 % limits.
+        degrees: of freedom of ``week_variance``.
         base: base rate and its 95 % limits for a new week; NaN if too early.
         briers: forward Brier scores of the model, the recalibrated model and the base rate; NaN if not compared.
         n, n_events, n_weeks: evidence.
@@ -65,7 +69,7 @@ class Decision:
     slope: float
     covariance: tuple[float, float, float]
     week_variance: tuple[float, float]
-    quantile: float
+    degrees: float
     base: tuple[float, float, float]
     briers: tuple[float, float, float]
     n: int
@@ -115,8 +119,59 @@ def decide(
     events = int(y.sum())
     if min(events, len(y) - events) < MIN_EVENTS:
         return _too_early(len(y), events, n_weeks=len(calendar))
-    rows = _Rows(clipped_logit(p), y, code=code, ratio=np.broadcast_to(ratio, p.shape).astype(np.float64))
+    rows = PastRows(clipped_logit(p), y, code=code, ratio=np.broadcast_to(ratio, p.shape).astype(np.float64))
     return _decided(rows, calendar, reference=other, overlap=overlap, widest=widest)
+
+
+def decide_errors(
+    decision: Decision,
+    *,
+    probability: ArrayLike,
+    outcome: ArrayLike,
+    sensitivity: ArrayLike,
+    se: ArrayLike,
+    student: ArrayLike,
+    week: ArrayLike,
+    topic: ArrayLike,
+) -> Decision:
+    """What is published of abilities that ``decision`` does not withhold: their errors, divided by its slope.
+
+    Errors are widened, and never narrowed, by the evidence that the true ones are larger
+    (:func:`~seedtest_analytics.stats.verification.measured.variance_ratio`). Probabilities of answers may be too extreme for
+    other reasons, such as errors of items, so ``decision`` corrects them first.
+
+    Args:
+        decision: of the next answers against the reference.
+        probability, outcome: (n,) of the next answers, as :func:`decide` gets them.
+        sensitivity: (n,) derivative of the probability by the ability, per logit.
+        se, student, week, topic: as for ``variance_ratio``.
+
+    Raises:
+        ValueError: for a probability outside 0..1, an outcome other than 0 and 1, or what ``variance_ratio`` refuses.
+    """
+    p = numbers(probability, "probability", low=0.0, high=1.0).astype(np.float64)
+    y = flags(outcome, "outcome", length=len(p)).astype(np.float64)
+    x = clipped_logit(p)
+    changed = np.asarray(expit(decision.intercept + decision.slope * x))
+    steeper = decision.slope * changed * (1.0 - changed) / (expit(x) * expit(-x))
+    by_ability = numbers(sensitivity, "sensitivity", like=p.shape)
+    ratio, error = variance_ratio(
+        y - changed, sensitivity=steeper * by_ability, se=se, student=student, week=week, topic=topic
+    )
+    kept = max(0.0, 1.0 - 2.0 * (error / (ratio - 1.0)) ** 2) if ratio > 1.0 else 0.0
+    if kept == 0.0:
+        return replace(decision, verdict=AS_IS, reason=NO_FAULT, intercept=0.0, slope=1.0)
+    wider = 1.0 + kept * (ratio - 1.0)
+    reason = f"in past weeks abilities were less certain than their errors said; the errors are multiplied by {wider**0.5:.2f}"
+    slope_se = error / (2.0 * wider**1.5)
+    return replace(
+        decision,
+        verdict=RECALIBRATED,
+        reason=reason,
+        intercept=0.0,
+        slope=wider**-0.5,
+        covariance=(0.0, 0.0, slope_se**2),
+    )
 
 
 def published(
@@ -148,71 +203,10 @@ def published(
     shown = p if (decision.intercept, decision.slope) == (0.0, 1.0) else np.asarray(expit(centre))
     v0, v01, v1 = decision.covariance
     s0, s1 = decision.week_variance
-    variance = v0 + s0 + 2.0 * v01 * x + (v1 + s1) * x**2 + (decision.slope * own) ** 2
-    half = decision.quantile * np.sqrt(variance)
+    of_weeks = s0 + s1 * x**2
+    variance = of_weeks + v0 + 2.0 * v01 * x + v1 * x**2 + (decision.slope * own) ** 2
+    half = _half_width(variance, of_weeks, degrees=decision.degrees)
     return shown, np.minimum(expit(centre - half), shown), np.maximum(expit(centre + half), shown)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Logits (n,) of the model, outcomes, codes of weeks in order of time, and error ratios."""
-
-    x: Floats
-    y: Floats
-    code: NDArray[np.intp]
-    ratio: Floats
-
-    def at(self, beta: Floats) -> tuple[Floats, Floats, Floats]:
-        """Probability (n,) of the measured outcome, and each week's score (K, 2) and information (K, 2, 2)."""
-        m, slope_a, slope_b = _measured(self.x, self.ratio, beta=beta)
-        weight = 1.0 / np.maximum(m * (1.0 - m), CLIP)
-        jacobian = np.column_stack([slope_a, slope_b])
-        n_weeks = int(self.code.max()) + 1
-        score = np.column_stack([self._sum(jacobian[:, j] * weight * (self.y - m), n_weeks) for j in range(2)])
-        information = np.empty((n_weeks, 2, 2))
-        for i in range(2):
-            for j in range(2):
-                information[:, i, j] = self._sum(jacobian[:, i] * jacobian[:, j] * weight, n_weeks)
-        return m, score, information
-
-    def _sum(self, values: Floats, n_weeks: int) -> Floats:
-        return np.bincount(self.code, weights=values, minlength=n_weeks).astype(np.float64)
-
-
-def _measured(x: Floats, ratio: Floats, *, beta: Floats) -> tuple[Floats, Floats, Floats]:
-    """P(measured outcome) and its derivatives by intercept and slope.
-
-    The recalibrated truth has probability p = expit(a + b x) and, on the Normal scale, the model's spread divided by b. So
-    an error of ``ratio`` times the model's spread gives Phi(Phi⁻¹(p) / sqrt(1 + b² ratio²)); without error it is p.
-    """
-    a, b = beta
-    p = np.clip(expit(a + b * x), CLIP, 1.0 - CLIP)
-    q = ndtri(p)
-    spread = np.sqrt(1.0 + (b * ratio) ** 2)
-    m = ndtr(q / spread)
-    density = np.exp(-0.5 * (q / spread) ** 2)
-    by_logit = p * (1.0 - p) / np.exp(-0.5 * q**2)
-    slope_a = density * by_logit / spread
-    slope_b = slope_a * x - density * q * b * ratio**2 / spread**3 / np.sqrt(2.0 * np.pi)
-    return np.clip(m, CLIP, 1.0 - CLIP), slope_a, slope_b
-
-
-def _fit(rows: _Rows) -> tuple[Floats, Floats, Floats]:
-    """Intercept and slope by Fisher scoring, with the score and information of each week there.
-
-    A prior of sixteen times the usual variance keeps separated outcomes finite.
-    """
-    prior = np.diag(1.0 / (16.0 * np.square(PRIOR_SD)))
-    beta, identity = np.array([0.0, 1.0]), np.array([0.0, 1.0])
-    score, information = rows.at(beta)[1:]
-    for _ in range(50):
-        gradient = score.sum(axis=0) - prior @ (beta - identity)
-        step = np.linalg.solve(information.sum(axis=0) + prior, gradient)
-        beta = beta + step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-300))
-        score, information = rows.at(beta)[1:]
-        if np.abs(step).max() < 1e-8:
-            break
-    return beta, score, information
 
 
 def _between_weeks(deviation: Floats, variance: Floats, *, prior_sd: float, overlap: float) -> float:
@@ -227,8 +221,14 @@ def _between_weeks(deviation: Floats, variance: Floats, *, prior_sd: float, over
     return (PRIOR_WEEKS * prior_sd**2 + windows * found) / (PRIOR_WEEKS + windows)
 
 
-def _decided(rows: _Rows, calendar: Floats, *, reference: Floats | None, overlap: float, widest: float) -> Decision:
-    beta, score, information = _fit(rows)
+def _half_width(variance: Floats, of_weeks: Floats, *, degrees: float) -> Floats:
+    """Half of a 95 % interval of which only the part ``of_weeks`` is estimated with few ``degrees`` (Satterthwaite 1946)."""
+    freedom = degrees * np.square(variance / of_weeks)
+    return np.asarray(stats.t.ppf(0.975, freedom) * np.sqrt(variance))
+
+
+def _decided(rows: PastRows, calendar: Floats, *, reference: Floats | None, overlap: float, widest: float) -> Decision:
+    beta, score, information = fit_slope(rows)
     total = information.sum(axis=0)
     single = np.array([np.linalg.pinv(one) for one in information])
     deviation = np.einsum("kij,kj->ki", single, score)
@@ -245,29 +245,31 @@ def _decided(rows: _Rows, calendar: Floats, *, reference: Floats | None, overlap
     inverse = np.linalg.inv(total)
     spread = np.einsum("kij,jl,klm->im", information, np.diag(between), information)
     covariance = overlap * inverse @ (total + spread) @ inverse
-    away = beta - np.array([0.0, 1.0])
+    away = beta - IDENTITY
     wald = float(away @ np.linalg.solve(covariance, away))
     kept = max(0.0, 1.0 - 2.0 / wald) if wald > 0 else 0.0
-    corrected = np.array([0.0, 1.0]) + kept * away
+    corrected = IDENTITY + kept * away
     with_prior = np.linalg.inv(np.linalg.inv(covariance) + np.diag(1.0 / np.square(PRIOR_SD)))
     degrees = PRIOR_WEEKS + max(0.0, len(calendar) / overlap - 1.0)
-    quantile = float(stats.t.ppf(0.975, degrees))
-    base = _base_rate(rows, overlap=overlap, quantile=quantile)
+    base = _base_rate(rows, overlap=overlap, degrees=degrees)
     known = _Known(calendar, beta, score=score, information=information, overlap=overlap)
     briers = _forward_briers(rows, known, reference=reference)
     n, events = len(rows.y), int(rows.y.sum())
-    slope_limit = float(beta[1] + quantile * np.sqrt(covariance[1, 1]))
+    slope_limit = float(beta[1] + stats.t.ppf(0.975, degrees) * np.sqrt(covariance[1, 1]))
     rival = base if reference is None else None
     verdict, reason = _verdict(corrected, kept, base=rival, briers=briers, slope_limit=slope_limit, widest=widest)
-    is_kept = verdict in (BASE_RATE, WITHHELD, AS_IS)
+    shown = corrected if verdict == RECALIBRATED else IDENTITY
+    # What the evidence says with the prior, and what is shown, differ by the shrinkage.
+    missed = IDENTITY + with_prior @ np.linalg.solve(covariance, away) - shown
+    around = with_prior + np.outer(missed, missed)
     return Decision(
         verdict,
         reason,
-        0.0 if is_kept else float(corrected[0]),
-        1.0 if is_kept else float(corrected[1]),
-        (float(with_prior[0, 0]), float(with_prior[0, 1]), float(with_prior[1, 1])),
+        float(shown[0]),
+        float(shown[1]),
+        (float(around[0, 0]), float(around[0, 1]), float(around[1, 1])),
         between,
-        quantile,
+        degrees,
         base,
         briers,
         n,
@@ -325,7 +327,7 @@ def _too_early(n: int, n_events: int, *, n_weeks: int) -> Decision:
         1.0,
         (PRIOR_SD[0] ** 2, 0.0, PRIOR_SD[1] ** 2),
         (PRIOR_WEEK_SD[0] ** 2, PRIOR_WEEK_SD[1] ** 2),
-        float(stats.norm.ppf(0.975)),
+        PRIOR_WEEKS,
         unknown,
         unknown,
         n,
@@ -334,7 +336,7 @@ def _too_early(n: int, n_events: int, *, n_weeks: int) -> Decision:
     )
 
 
-def _base_rate(rows: _Rows, *, overlap: float, quantile: float) -> tuple[float, float, float]:
+def _base_rate(rows: PastRows, *, overlap: float, degrees: float) -> tuple[float, float, float]:
     """Share of events over all weeks, and 95 % limits for the share of a new week."""
     n = np.bincount(rows.code).astype(np.float64)
     events = np.bincount(rows.code, weights=rows.y)
@@ -343,7 +345,8 @@ def _base_rate(rows: _Rows, *, overlap: float, quantile: float) -> tuple[float, 
     between = _between_weeks((events - n * share) / weight, 1.0 / weight, prior_sd=PRIOR_WEEK_SD[0], overlap=overlap)
     total = weight.sum()
     variance = overlap * (total + between * (weight**2).sum()) / total**2 + between
-    centre, half = np.log(share / (1.0 - share)), quantile * np.sqrt(variance)
+    centre = np.log(share / (1.0 - share))
+    half = _half_width(np.asarray(variance), np.asarray(between), degrees=degrees)
     return share, float(expit(centre - half)), float(expit(centre + half))
 
 
@@ -367,11 +370,11 @@ class _Known:
     def beta_at(self, week: float) -> Floats:
         """One Newton step from the fit of all weeks to that of the weeks known at ``week``, with the usual prior."""
         known, prior = self.before(week), np.diag(1.0 / np.square(PRIOR_SD))
-        gradient = self.score[known].sum(axis=0) / self.overlap - prior @ (self.beta - np.array([0.0, 1.0]))
+        gradient = self.score[known].sum(axis=0) / self.overlap - prior @ (self.beta - IDENTITY)
         return self.beta + np.linalg.solve(self.information[known].sum(axis=0) / self.overlap + prior, gradient)
 
 
-def _forward_briers(rows: _Rows, known: _Known, *, reference: Floats | None) -> tuple[float, float, float]:
+def _forward_briers(rows: PastRows, known: _Known, *, reference: Floats | None) -> tuple[float, float, float]:
     """Brier scores of the model, recalibrated and reference, each week predicted from what was known at its start."""
     n, events = np.bincount(rows.code).astype(np.float64), np.bincount(rows.code, weights=rows.y)
     n_weeks = len(known.calendar)
@@ -386,8 +389,8 @@ def _forward_briers(rows: _Rows, known: _Known, *, reference: Floats | None) -> 
         return (float("nan"),) * 3
     row = is_compared[rows.code]
     x, y, ratio, code = rows.x[row], rows.y[row], rows.ratio[row], rows.code[row]
-    model = _measured(x, ratio, beta=np.array([0.0, 1.0]))[0]
-    changed = _measured(x, ratio, beta=at_week[code].T)[0]
+    model = probability_of_outcome(x, ratio, beta=IDENTITY)[0]
+    changed = probability_of_outcome(x, ratio, beta=at_week[code].T)[0]
     other = share[code] if reference is None else reference[row]
     brier = [float(((said - y) ** 2).mean()) for said in (model, changed, other)]
     return brier[0], brier[1], brier[2]

@@ -119,32 +119,76 @@ def test_who_answers_after_the_fit_is_not_silent(fitted: Engine) -> None:
     assert after["student 001"]["P"] == before["student 001"]["P"]
 
 
+SHORT = LAPLACE.overridden_by({"lookback_weeks": 4})
+SEEN_BY, AFTER = dt.date(2026, 1, 19), (dt.date(2026, 2, 9), dt.date(2026, 2, 16))
+"""The first fit with the last score of the silent students, one whose look-back has a single one, and one that has none."""
+
+
+def test_p_of_a_silent_student_stays_with_the_fit_that_has_the_last_score(fitted: Engine) -> None:
+    """The look-back of later fits slides off the scores of students 001 and 002."""
+    silent, practising = "student 001", "student 003"
+    execute(fitted, "TRUNCATE growth_brms_meta, growth_prediction")
+    fit(fitted, SHORT, target=TARGET, monday=SEEN_BY)
+    day = AFTER[1] + dt.timedelta(days=7)
+    alone = p_as_of(fitted, day)
+    for monday in AFTER:
+        fit(fitted, SHORT, target=TARGET, monday=monday)
+    found = p_as_of(fitted, day)
+    same = ("P", "P_lower", "P_upper", "sigma", "P_projected", "P_fit_week")
+    assert {name: found[silent][name] for name in same} == {name: alone[silent][name] for name in same}
+    assert found[silent]["P_fit_note"] == f"no score since the growth fit of {SEEN_BY}, which stays"
+    assert found[practising]["P_fit_week"] == str(AFTER[1])
+    assert "P_fit_note" not in found[practising]
+
+
+def test_a_new_goal_of_a_silent_student_has_the_newest_fit(fitted: Engine) -> None:
+    execute(fitted, "TRUNCATE growth_brms_meta, growth_prediction")
+    fit(fitted, SHORT, target=TARGET, monday=SEEN_BY)
+    store_goal(fitted, "student 001", "algebra", 1.5)
+    fit(fitted, SHORT, target=TARGET, monday=AFTER[0])
+    found = p_as_of(fitted, AFTER[1])
+    assert [found[f"student 00{n}"]["P_fit_week"] for n in (1, 2)] == [str(AFTER[0]), str(SEEN_BY)]
+    assert found["student 001"]["P_target"] == 1.5
+
+
 def test_a_fit_without_sums_stays_at_its_day(fitted: Engine) -> None:
     execute(fitted, "UPDATE growth_prediction SET sum_weight = NULL")
     found = p_as_of(fitted, AS_OF[0])["student 003"]
     assert found["P_horizon_date"] == str(LAST_WEEK + dt.timedelta(weeks=5))
 
 
-def test_the_page_shows_the_moved_projection_with_p(fitted: Engine) -> None:
-    """The week of 9 March, which has no fit: its P, expected score and day are of one question."""
-    day, monday = dt.date(2026, 3, 16), dt.date(2026, 3, 9)
-    user = "student 003"
-    keys = p_as_of(fitted, day)[user]
-    execute(
-        fitted,
-        "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES (:user, :week, CAST(:keys AS jsonb)), "
-        "(:user, :fitted, CAST(:keys AS jsonb))",
-        {"user": user, "week": monday, "fitted": LAST_WEEK, "keys": json.dumps(keys)},
-    )
-    pages = {}
-    with fitted.begin() as connection:
-        for week in (monday, LAST_WEEK):
-            parameters = {"week_start": week, "as_of": at(week + dt.timedelta(days=7)), "timezone": "UTC"}
-            everybody = {"max_users": None, "user_id": None, **WHOLE.parameters}
-            found = connection.execute(statement("reports/documents.sql"), {**parameters, **everybody})
-            pages[week] = json.loads(found.scalar_one())["bayesian_growth"]
-    moved, stored = pages[monday], pages[LAST_WEEK]
+@pytest.mark.parametrize("week", [dt.date(2026, 3, 9), LAST_WEEK])
+def test_the_page_shows_the_projection_that_is_published_with_p(fitted: Engine, week: dt.date) -> None:
+    """P, its expected score and day are of one question, with the week's own fit and with a moved one, also where past
+    outcomes corrected them.
+    """
+    user, published = "student 003", {"P": 0.31, "sigma": 0.9, "P_projected": 0.05}
+    keys = {**p_as_of(fitted, week + dt.timedelta(days=7))[user], **published}
     names = {"P": "P", "projected": "P_projected", "sigma": "sigma", "horizon_date": "P_horizon_date"}
-    assert {name: moved[name] for name in names} == {name: keys[key] for name, key in names.items()}
-    assert (moved["horizon_date"], moved["projected_lower"]) == ("2026-04-13", None)
-    assert (stored["horizon_date"], stored["projected_lower"] is None) == ("2026-03-30", False)
+    found = page_of(fitted, user, week=week, keys=keys)
+    assert {name: found[name] for name in names} == {name: keys[key] for name, key in names.items()}
+
+
+@pytest.mark.parametrize("changes", [{"P_method": "normal"}, {"P": None, "sigma": None, "P_projected": None}])
+def test_a_page_has_no_projection_beside_another_p(fitted: Engine, changes: dict[str, Any]) -> None:
+    """P is by the Normal formula, or withheld: of the fit the page has the pace alone."""
+    user = "student 003"
+    keys = {**p_as_of(fitted, LAST_WEEK + dt.timedelta(days=7))[user], **changes}
+    found = page_of(fitted, user, week=LAST_WEEK, keys=keys)
+    assert [found.get(name) for name in ("P", "projected", "sigma")] == [None, None, None]
+    assert found["slope_per_week"] is not None
+
+
+def page_of(engine: Engine, user: str, *, week: dt.date, keys: dict[str, Any]) -> dict[str, Any]:
+    """The growth model in the report's document of a week with these KPIs."""
+    execute(
+        engine,
+        "INSERT INTO weekly_kpi (user_id, week_start, kpis) VALUES (:user, :week, CAST(:keys AS jsonb))",
+        {"user": user, "week": week, "keys": json.dumps(keys)},
+    )
+    parameters = {"week_start": week, "as_of": at(week + dt.timedelta(days=7)), "timezone": "UTC"}
+    everybody = {"max_users": None, "user_id": None, **WHOLE.parameters}
+    with engine.begin() as connection:
+        found = connection.execute(statement("reports/documents.sql"), {**parameters, **everybody})
+        document: dict[str, Any] = json.loads(found.scalar_one())["bayesian_growth"]
+    return document

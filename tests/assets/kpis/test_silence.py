@@ -96,11 +96,19 @@ def test_a_p_that_moves_without_a_cause_is_seen(database: Engine, change: dict[s
     assert found.metadata.get("moved") == {True: STUDENTS, False: 0, None: None}[moves]
 
 
-def test_a_p_of_the_same_fit_is_the_same_number(database: Engine) -> None:
-    """The running week has the fit of the week before: nothing is projected again, at any pace."""
+@pytest.mark.parametrize(("score", "is_moved"), [(0.4, False), (0.0, True)])
+def test_a_p_of_the_same_fit_moves_with_the_week_if_the_fit_can_be_moved(
+    database: Engine, score: float, is_moved: bool
+) -> None:
+    """P of a silent student has the fit of the last score. A fit without sums says the same number at any pace."""
     store(database, BEFORE, score=0.4)
-    store(database, WEEK, score=0.4, P_fit_run_id=f"brms-{BEFORE}")
-    store_pace(database, 2.0)
+    store(database, WEEK, score=score, P_fit_run_id=f"brms-{BEFORE}")
+    store_pace(database, 0.4)
+    execute(
+        database,
+        "UPDATE growth_prediction SET run_id = :fit, week_start = :week, sum_weight = :sum",
+        {"fit": f"brms-{BEFORE}", "week": BEFORE, "sum": 3.0 if is_moved else None},
+    )
     assert checked(database).metadata["moved"] == 0
 
 

@@ -113,14 +113,18 @@ def test_a_later_cohort_is_linked_to_the_first_and_the_drifted_item_dropped(two_
     assert not check(outcomes, "anchors_enough").is_passed
 
 
-def test_too_few_common_items_are_refused_with_the_reason_stored(two_cohorts: Engine) -> None:
+def test_too_few_common_items_are_refused_with_the_reason_stored_and_told(
+    two_cohorts: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     calibrated(two_cohorts, week(0))
+    assert "not usable" not in caplog.text
     outcomes = calibrated(two_cohorts, week(1), SETTINGS.overridden_by({"min_anchors": 30}))
     found = constants(two_cohorts, week(1))
     assert found["A"] is None
     assert found["n_anchors_used"] == 0
     assert "24 common items" in found["refused"]
     assert "30 are needed" in found["refused"]
+    assert "the calibration is not usable, so the last usable one scores: not linked to 2025-W10" in caplog.text
     assert not check(outcomes, "on_the_scale").is_passed
     scored(two_cohorts, week(1))
     # Neither scores nor current parameters come from the unlinked scale.

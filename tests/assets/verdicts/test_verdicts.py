@@ -12,12 +12,11 @@ from sqlalchemy import Engine, text
 from seedtest_analytics.assets.churn.scores import score_week
 from seedtest_analytics.assets.kpis.assets import compute_week
 from seedtest_analytics.assets.verdicts import publish
-from seedtest_analytics.assets.verdicts.evidence import RISKS, Found, decide_for
+from seedtest_analytics.assets.verdicts.evidence import RISKS, decide_for
 from seedtest_analytics.assets.verdicts.publish import apply_goal_verdicts, apply_risk_verdicts
 from seedtest_analytics.assets.verdicts.week import record_week
 from seedtest_analytics.database.publish import create_staging
 from seedtest_analytics.settings import BacktestSettings, Settings
-from seedtest_analytics.stats.verification.measured import widened_error
 from seedtest_analytics.stats.verification.recalibration import decide
 from tests._database import execute, rows_of
 from tests.assets._activity import EPOCH, store_sessions, week
@@ -101,10 +100,9 @@ def test_a_risk_without_a_say_becomes_the_share_of_all_or_nothing(database: Engi
 
 def decision(engine: Engine, number: int = PUBLISHED_WEEK, method: str = "cox", horizon_days: int = 7) -> Any:
     with engine.connect() as connection:
-        found = decide_for(
+        return decide_for(
             connection, week(number), past=RISKS, method=method, horizon_days=horizon_days, settings=Settings()
         )
-    return found.decision
 
 
 def test_a_decision_reads_earlier_weeks_and_outcomes_known_when_its_week_began(database: Engine) -> None:
@@ -217,7 +215,7 @@ def test_a_goal_probability_that_was_too_sure_gets_the_spread_that_outcomes_show
     assert kpis["b"]["P_upper"] - kpis["b"]["P_lower"] > 0.2
 
 
-def test_an_ability_whose_answers_were_predicted_too_extremely_gets_a_wider_error(
+def test_an_ability_that_was_less_certain_than_it_said_gets_a_wider_error(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The decision itself is tested elsewhere; here is what theta becomes by it."""
@@ -228,15 +226,15 @@ def test_an_ability_whose_answers_were_predicted_too_extremely_gets_a_wider_erro
 
     def decided(verdict: str, slope: float) -> Any:
         decision = dataclasses.replace(decide([], [], week=[]), verdict=verdict, slope=slope, reason="why")
-        return lambda *_, **__: Found(decision, discrimination=1.2)
+        return lambda *_, **__: decision
 
     monkeypatch.setattr(publish, "decide_for", decided("recalibrated", 0.8))
     wider = applied(database, "P", {"a": keys})["a"]
-    assert wider["theta_se"] == pytest.approx(widened_error([0.3], 0.8, discrimination=1.2)[0])
+    assert wider["theta_se"] == pytest.approx(0.3 / 0.8)
     assert (wider["theta_se_model"], wider["theta_verdict"], wider["theta"]) == (0.3, "recalibrated", 0.4)
-    monkeypatch.setattr(publish, "decide_for", decided("recalibrated", 1.3))
+    monkeypatch.setattr(publish, "decide_for", decided("as_is", 1.0))
     kept = applied(database, "P", {"a": keys})["a"]
-    assert (kept["theta_se"], kept["theta_verdict"]) == (0.3, "as_is"), "an error is never narrowed"
+    assert (kept["theta_se"], kept["theta_verdict"], "theta_se_model" in kept) == (0.3, "as_is", False)
     monkeypatch.setattr(publish, "decide_for", decided("withheld", 1.0))
     none = applied(database, "P", {"a": keys})["a"]
     assert (none["theta"], none["theta_se"], none["theta_verdict_reason"]) == (None, None, "why")

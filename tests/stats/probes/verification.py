@@ -64,7 +64,14 @@ PROBES = {
         "weights": np.ones(N),
     },
     "verification.measured.probability_of_measured": {"probability": UNIT, "sd": UNIT, "error_sd": UNIT},
-    "verification.measured.widened_error": {"se": UNIT, "slope": 0.8, "discrimination": 1.2},
+    "verification.measured.variance_ratio": {
+        "residual": NORMAL,
+        "sensitivity": UNIT,
+        "se": np.ones(N),
+        "student": np.arange(N) // 4,
+        "week": np.arange(N) // 2 % 2,
+        "topic": np.arange(N) % 2,
+    },
     "verification.recalibration.decide": {
         "probability": MANY,
         "outcome": np.arange(len(MANY)) % 2 == 0,
@@ -73,6 +80,16 @@ PROBES = {
         "overlap": 2.0,
         "reference": MANY[::-1],
         "widest": 0.5,
+    },
+    "verification.recalibration.decide_errors": {
+        "decision": decision,
+        "probability": UNIT,
+        "outcome": HAPPENED,
+        "sensitivity": UNIT,
+        "se": np.ones(N),
+        "student": np.arange(N) // 4,
+        "week": np.arange(N) // 2 % 2,
+        "topic": np.arange(N) % 2,
     },
     "verification.recalibration.published": {
         "decision": decision,
@@ -128,6 +145,7 @@ CHECKED_BY_CALLER = [
         "calibration_basis",
         "verification.probabilities.score_probabilities verification.resampling.prediction_intervals",
     ),
+    ("verification.calibration_slope", "probability_of_outcome fit_slope", "verification.recalibration.decide"),
     ("verification.logistic", "clipped_logit fit_logistic", "verification.probabilities.score_probabilities"),
     (
         "verification.next_answer",

@@ -7,8 +7,10 @@ import pytest
 from scipy import optimize
 from scipy.special import expit, ndtr, ndtri
 
-from seedtest_analytics.stats.verification.measured import widened_error
-from seedtest_analytics.stats.verification.recalibration import MIN_EVENTS, decide, published
+from seedtest_analytics.stats.verification.calibration_slope import PastRows, fit_slope
+from seedtest_analytics.stats.verification.logistic import clipped_logit
+from seedtest_analytics.stats.verification.measured import variance_ratio
+from seedtest_analytics.stats.verification.recalibration import MIN_EVENTS, NO_FAULT, decide, decide_errors, published
 from seedtest_analytics.stats.verification.verdict_words import AS_IS, BASE_RATE, RECALIBRATED, TOO_EARLY, WITHHELD
 
 
@@ -20,18 +22,19 @@ def weeks_of(
     intercept: float = 0.0,
     slope: float = 1.0,
     week_sd: float = 0.0,
-    ratio: float = 0.0,
+    ratio: Any = 0.0,
+    spread: float = 2.0,
 ) -> dict[str, Any]:
-    """Arguments of ``decide``: logit truth = intercept + u_week + slope · logit p, with p's logits of SD 2."""
+    """Arguments of ``decide``: logit truth = intercept + u_week + slope · logit p, with p's logits of SD ``spread``."""
     random = np.random.default_rng(seed)
-    x = random.normal(0, 2, (n_weeks, n))
+    x = random.normal(0, spread, (n_weeks, n))
     truth = expit(intercept + random.normal(0, week_sd, (n_weeks, 1)) + slope * x)
     measured = ndtr(ndtri(truth) / np.sqrt(1 + (slope * ratio) ** 2))
     return {
         "probability": expit(x).ravel(),
         "outcome": (random.random((n_weeks, n)) < measured).ravel(),
         "week": np.repeat(np.arange(n_weeks), n),
-        "error_ratio": ratio,
+        "error_ratio": np.broadcast_to(ratio, (n_weeks, n)).ravel(),
     }
 
 
@@ -74,6 +77,36 @@ def test_the_fit_is_that_of_a_general_optimiser() -> None:
     kept = (found.slope - 1) / (best[1] - 1)
     assert 0.9 < kept < 1
     assert found.intercept == pytest.approx(kept * best[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("spread", [2.0, 8.0])
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("slope", [0.0, 0.5, 1.0, 1.5])
+def test_the_fit_behind_errors_of_measurement_is_the_highest(spread: float, ratio: float, slope: float) -> None:
+    """Extreme probabilities of a measured outcome: the search once left for a slope of 27."""
+
+    def depth(beta: Any, rows: PastRows) -> float:
+        return -rows.height(beta)
+
+    for seed in range(6310, 6314):
+        weeks = weeks_of(seed, n_weeks=3, n=150, slope=slope, ratio=ratio, spread=spread)
+        x = clipped_logit(weeks["probability"])
+        y, code = weeks["outcome"].astype(float), np.repeat(np.arange(3), 150)
+        rows = PastRows(x, y, code=code, ratio=np.full(len(x), ratio))
+        found = fit_slope(rows)[0]
+        starts = ([0.0, 1.0], [0.0, 0.0], [0.0, 3.0], found)
+        best = max(-optimize.minimize(depth, start, args=(rows,), method="Nelder-Mead").fun for start in starts)
+        assert rows.height(found) > best - 0.05, (seed, found)
+
+
+def test_a_right_model_with_extreme_numbers_and_rough_measurements_is_not_made_more_extreme() -> None:
+    """As of P in a young cohort: 640 outcomes in five weeks that overlap, measured with errors of up to four spreads."""
+    random = np.random.default_rng(6320)
+    slopes = []
+    for seed in range(6320, 6340):
+        weeks = weeks_of(seed, n_weeks=5, n=128, ratio=random.uniform(0.5, 3.0, (5, 128)), spread=8.0)
+        slopes.append(decide(**weeks, overlap=4.0).slope)
+    assert max(slopes) < 1.6
 
 
 def test_a_correction_is_shrunk_by_the_evidence_against_the_model() -> None:
@@ -120,6 +153,23 @@ def test_limits_of_a_drifting_share_are_never_narrow() -> None:
     assert width["wild"] > 0.7
 
 
+@pytest.mark.parametrize(("n_weeks", "overlap"), [(1, 4.0), (3, 4.0), (12, 4.0), (3, 1.0)])
+def test_limits_hold_a_new_week_and_say_something_from_the_first_outcomes_on(n_weeks: int, overlap: float) -> None:
+    """Models whose faults are as usual. The limits once had a mean width of 0.8 with one window of outcomes."""
+    random = np.random.default_rng(6600)
+    inside, widths = [], []
+    for seed in range(6600, 6680):
+        fault = {"intercept": random.normal(0, 0.4), "slope": max(0.1, random.normal(1, 0.4))}
+        weeks = weeks_of(seed, n_weeks=n_weeks, n=130, week_sd=0.25, ratio=1.0, **fault)
+        x = random.normal(0, 2, 50)
+        truth = expit(fault["intercept"] + random.normal(0, 0.25) + fault["slope"] * x)
+        _, lower, upper = published(decide(**weeks, overlap=overlap), expit(x))
+        inside.append((lower <= truth) & (truth <= upper))
+        widths.append(upper - lower)
+    assert 0.9 < np.mean(inside) < 0.99
+    assert np.mean(widths) < 0.5
+
+
 def test_it_is_too_early_below_ten_outcomes_of_either_kind() -> None:
     weeks = weeks_of(6801, n_weeks=1, n=60)
     rare = np.zeros(60, bool)
@@ -152,12 +202,61 @@ def test_windows_that_overlap_count_once() -> None:
     assert abs(1 - fourfold.slope) < abs(1 - single.slope)
 
 
-def test_a_wider_error_flattens_the_answers_by_the_slope() -> None:
-    se = np.array([0.0, 0.4, np.nan])
-    wider = widened_error(se, 0.8, discrimination=1.3)
-    c = np.pi * 1.3**2 / 8
-    assert np.sqrt(1 + c * wider[:2] ** 2) == pytest.approx(np.sqrt(1 + c * se[:2] ** 2) / 0.8)
-    assert widened_error(se, 1.2)[:2] == pytest.approx(se[:2])
+def answers_of(seed: int, *, error: float, topic_sd: float = 0.0, item_sd: float = 0.0, flat: float = 1.0) -> Any:
+    """Arguments of ``decide_errors``: 300 students, 6 weeks, 12 answers in 3 topics each week, published error 0.4.
+
+    ``error``: SD of the true errors; ``topic_sd``: of topics' deviations; ``item_sd``: of errors of difficulties; ``flat``:
+    what the logits of the published probabilities are divided by.
+    """
+    random = np.random.default_rng(seed)
+    student, week, answer = (axis.ravel() for axis in np.indices((300, 6, 12)))
+    topic = answer % 3
+    z = random.normal(0, 1.2, len(student))
+    off = random.normal(0, error, (300, 6))[student, week] + random.normal(0, topic_sd, (300, 3))[student, topic]
+    f = 1 / np.sqrt(1 + np.pi * 0.16 / 8) / flat
+    p = expit(f * z)
+    return {
+        "probability": p,
+        "outcome": random.random(len(z)) < expit(z + off + random.normal(0, item_sd, len(z))),
+        "sensitivity": f * p * (1 - p),
+        "se": np.full(len(z), 0.4),
+        "student": student,
+        "week": week,
+        "topic": topic,
+    }
+
+
+@pytest.mark.parametrize("true", [0.0, 0.4, 0.8])
+def test_the_variance_of_the_errors_is_recovered(true: float) -> None:
+    found = []
+    for seed in range(6800, 6830):
+        answers = answers_of(seed, error=true)
+        residual = answers.pop("outcome") - answers.pop("probability")
+        found.append(variance_ratio(residual, **answers))
+    ratios, errors = np.array(found).T
+    assert np.mean(ratios) == pytest.approx((true / 0.4) ** 2, rel=0.1, abs=0.1)
+    assert 0.6 < ((ratios - np.mean(ratios)) / errors).std() < 1.5
+
+
+@pytest.mark.parametrize(("true", "widened"), [(0.4, 1.0), (0.8, 2.0)])
+@pytest.mark.parametrize("wrong", [{}, {"topic_sd": 0.7, "item_sd": 0.7, "flat": 0.8}])
+def test_errors_are_widened_as_far_as_they_are_too_small(wrong: dict[str, float], true: float, widened: float) -> None:
+    """Also where items and topics are wrong: too extreme probabilities once tripled the errors of right abilities."""
+    factors = []
+    for seed in range(6850, 6860):
+        answers = answers_of(seed, error=true, **wrong)
+        next_answers = decide(answers["probability"], answers["outcome"], week=answers["week"])
+        decided = decide_errors(next_answers, **answers)
+        assert decided.verdict == (AS_IS if decided.slope == 1.0 else RECALIBRATED)
+        factors.append(1.0 / decided.slope)
+    assert np.mean(factors) == pytest.approx(widened, abs=0.2)
+    assert min(factors) >= 1.0
+
+
+def test_without_answers_in_two_topics_nothing_tells_the_errors() -> None:
+    answers = {**answers_of(6870, error=2.0), "topic": np.zeros(300 * 6 * 12)}
+    decided = decide_errors(decide(**weeks_of(6871)), **answers)
+    assert (decided.verdict, decided.slope, decided.reason) == (AS_IS, 1.0, NO_FAULT)
 
 
 @pytest.mark.parametrize(

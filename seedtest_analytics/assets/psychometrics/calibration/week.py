@@ -63,6 +63,8 @@ def calibrate_week(run: WeekRun, r: RCaller | None = None) -> Sequence[Outcome]:
         run.log.warning(refusal)
     answers = load_answers(run.connection, week, settings=settings)
     placed = _fit(run, answers, r=r)
+    if isinstance(placed, PlacedCalibration) and placed.reasons:
+        run.warn(f"the calibration is not usable, so the last usable one scores: {'; '.join(placed.reasons)}")
     run_id = ""
     dif = DifOfWeek(None, NoResult(NO_COVARIATE))
     if answers is not None:

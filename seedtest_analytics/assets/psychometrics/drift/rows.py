@@ -210,16 +210,22 @@ def drift_metadata(found: Comparison | NoResult) -> dict[str, Any]:
         "items_moved": verdicts["moved"],
         "items_without_drift": verdicts["no_drift"],
         "items_that_cannot_be_judged": verdicts[CANNOT_BE_JUDGED],
-        "minimum_detectable_b_median": float(np.median(drift.minimum_detectable)),
         "items_not_compared": len(drift.skipped),
         "items_without_an_estimate": _not_estimated(found),
         "link": f"θ = {link.A:.3f} θ_recent + {link.B:.3f} by {link.n_anchors_used} items, {len(link.dropped)} left out",
         "alerts": markdown_table(header, rows),
-        "items": _items(drift),
-        "forest": _forest(drift),
         "selection": _selection(found.selection),
         "moved_by": _origins(found),
+        **_comparisons(drift),
     }
+
+
+def _comparisons(drift: DriftResult) -> dict[str, Any]:
+    """What was compared, item by item; nothing where no item has enough answers."""
+    if not len(drift.item_ids):
+        return {}
+    median = float(np.median(drift.minimum_detectable))
+    return {"minimum_detectable_b_median": median, "items": _items(drift), "forest": _forest(drift)}
 
 
 def _items(drift: DriftResult) -> Any:

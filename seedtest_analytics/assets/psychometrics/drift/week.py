@@ -65,13 +65,14 @@ def _check(found: Comparison | NoResult, *, are_apart: bool, max_share: float) -
     drift = found.drift
     moved = {alert.item_id for alert in drift.alerts}
     share = drift.share_with_alert
-    n_open = drift.verdicts.count("cannot_be_judged")
+    n_open, n_few = drift.verdicts.count("cannot_be_judged"), len(drift.skipped)
     text = (
         f"{len(moved)} of {len(drift.item_ids)} items moved ({share:.1%}; the limit is {max_share:.1%}), "
         f"{len(drift.alerts)} alerts; {n_open} of the others cannot be judged, because a change of "
-        f"{drift.severe_shift:.2f} logits would be found in less than {ENOUGH_POWER:.0%} of such comparisons"
+        f"{drift.severe_shift:.2f} logits would be found in less than {ENOUGH_POWER:.0%} of such comparisons, and {n_few} "
+        f"items, because they have fewer than {drift.thresholds.min_responses} answers in a window"
     )
-    metadata = {"moved_items": len(moved), "share_moved": share, "items_not_judged": n_open}
+    metadata = {"moved_items": len(moved), "share_moved": share, "items_not_judged": n_open + n_few}
     return DRIFT_BELOW_THRESHOLD.judged(text, is_passed=share < max_share, metadata=metadata)
 
 

@@ -115,7 +115,7 @@ def place_on_scale(run: WeekRun, data: ResponseData, *, fit: Fit) -> PlacedCalib
     """
     tagged = tagged_anchors(run.connection)
     for anchor in tagged.unusable:
-        run.log.warning(f"anchor {anchor.item_id} is set aside: {anchor.reason}")
+        run.warn(f"anchor {anchor.item_id} is set aside: {anchor.reason}")
     placed = _placed(run, data, fit=fit, tagged=tagged.reference)
     return _naming(placed, [dropped_row(anchor) for anchor in tagged.unusable])
 
@@ -138,7 +138,7 @@ def _placed(run: WeekRun, data: ResponseData, *, fit: Fit, tagged: Reference) ->
         try:
             return _fixed(run, data, anchors=anchors, tagged=tagged, fit=fit, n_anchors=n_anchors)
         except LinkingError as error:
-            run.log.warning(f"the anchors cannot be fixed: {error}")
+            run.warn(f"the anchors cannot be fixed: {error}")
             refused.append((tagged, str(error)))
     fitted = fit(data, None)
     stored = _stored_references(run)

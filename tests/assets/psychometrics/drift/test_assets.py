@@ -127,7 +127,6 @@ def test_without_drift_there_is_no_alert(database: Engine) -> None:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"min_sample": 5000}, "5000 answers"),
         ({"baseline_from": "2024-01-01", "baseline_to": "2024-02-01"}, "no answers from 2024-01-01"),
         ({"baseline_from": "2025-06-01", "baseline_to": "2025-06-10"}, "overlaps"),
     ],
@@ -140,6 +139,21 @@ def test_what_cannot_be_compared_leaves_no_rows_and_says_why(
     assert outcomes[2].checks[0].is_passed
     assert reason in outcomes[2].checks[0].description
     assert rows_of(abler, "SELECT * FROM item_calibration") == []
+
+
+def test_items_with_few_answers_cannot_be_judged_also_where_all_have_few(abler: Engine) -> None:
+    """An empty table would read as no drift. The selection effect needs no comparison of items."""
+    outcomes = compared(abler, DriftSettings(min_sample=5000))
+    verdicts = rows_of(abler, "SELECT DISTINCT drift_verdict FROM item_calibration WHERE drift_verdict IS NOT NULL")
+    assert verdicts == [{"drift_verdict": "cannot_be_judged"}]
+    (check,) = outcomes[2].checks
+    assert check.is_passed
+    assert "and 20 items, because they have fewer than 5000 answers in a window" in check.description
+    assert check.metadata["items_not_judged"] == 20
+    metadata = outcomes[1].metadata
+    assert (metadata["items_compared"], metadata["items_that_cannot_be_judged"]) == (0, 20)
+    assert "selection" in metadata
+    assert "forest" not in metadata
 
 
 def test_a_key_that_was_turned_round_is_an_alert(database: Engine) -> None:
