@@ -248,11 +248,13 @@ def _upper(centre: Floats) -> Floats:
 
 
 def _thinned(answers: Answers, max_answers: int) -> Answers:
-    """Whole students, evenly by code, with at most about ``max_answers`` answers: the same students every week."""
+    """Whole students, evenly by code among those with answers, with at most about ``max_answers`` answers: the same ones every
+    week."""
     if len(answers) <= max_answers:
         return answers
     keep_every = int(np.ceil(len(answers) / max_answers))
-    chosen = answers.take(answers.student % keep_every == 0)
+    place = np.cumsum(np.bincount(answers.student) > 0) - 1
+    chosen = answers.take(place[answers.student] % keep_every == 0)
     # One student may have more than all others together.
     return chosen.take(np.arange(min(len(chosen), 2 * max_answers)))
 

@@ -125,6 +125,14 @@ def test_thinning_takes_whole_students() -> None:
     assert 50 <= fit.n_students <= 70
 
 
+def test_thinning_counts_the_students_that_answer() -> None:
+    """Half of the students of a log, such as those with odd codes, are a log too."""
+    answers = simulate(TRUTH, seed=24, n_students=40, n_items=40).answers
+    half = answers.take(answers.student % 2 == 1)
+    fit = fit_hyperparameters(half, max_answers=len(half) - 1, max_passes=1)
+    assert fit.n_students == 10
+
+
 @pytest.mark.long
 def test_guesses_are_not_usable() -> None:
     """Answers that depend on nothing: the model cannot beat the item's share."""
