@@ -194,13 +194,23 @@ def coverage(repetitions: int) -> None:
             print(np.round(error, 3), "correlation with the true change", np.round(correlation, 3), name)
 
 
+def first_week_mean(made: Cohort) -> float:
+    """Mean true level of the students at the answers of their first week: without calibrated items 0 by convention."""
+    student, day = made.answers.student, made.answers.day
+    first = np.full(len(made.level), np.inf)
+    np.minimum.at(first, student, day)
+    early = day < first[student] + 7.0
+    n = np.bincount(student[early], minlength=len(first))
+    total = np.bincount(student[early], made.level[student[early], day[early].astype(int)], minlength=len(first))
+    return float((total[n > 0] / n[n > 0]).mean())
+
+
 def _coverage(made: Cohort, known: KnownItems | None, weeks: int) -> list[float]:
     fit = fit_hyperparameters(made.answers, items=known)
     evidence = gather_evidence(made.answers, fit.hyperparameters, items=known)
     ends = 7.0 * np.arange(1, weeks + 1)
     smoothed = smooth(evidence, ends)
-    # Without calibrated items the origin is the first mean level of the cohort, by convention 0.
-    origin = 0.0 if known is not None else float(made.level[:, 0].mean())
+    origin = 0.0 if known is not None else first_week_mean(made)
     levels, topics = smoothed.levels, smoothed.topics
     error = levels.level - (made.level[levels.student, ends[levels.week].astype(int)] - origin)
     is_inside = np.abs(error) < 1.96 * levels.level_se

@@ -13,6 +13,7 @@ from seedtest_analytics.stats.ability.errors import AbilityDataError
 from seedtest_analytics.stats.ability.evidence import Evidence, by_student, items_of
 from seedtest_analytics.stats.ability.filter_state import Beliefs, FilterState, empty_state, grown, needed, with_room
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
+from seedtest_analytics.stats.ability.origin import with_origin
 from seedtest_analytics.stats.checks import array_of, count
 
 
@@ -95,7 +96,8 @@ def gather_evidence(
     """Filter all answers from the start and keep what the smoother reads. The result has no state that could go on.
 
     A topic of a student takes memory only between its first and its last answer, so the pass needs a third of the memory of
-    ``run_filter``. Its numbers are the same, bit by bit.
+    ``run_filter``. Its numbers are the same, bit by bit, but for the origin of a scale without known items: here the mean level
+    of the first week is ``level_mean``.
 
     Args:
         answers: in the order of time.
@@ -112,7 +114,7 @@ def gather_evidence(
     slots = _reused(answers, start, order=order)
     after, log_likelihood = _pass(state, answers, slots=slots, out=out)
     probability, _, _, item_precision, item_shift = out
-    return Evidence(
+    evidence = Evidence(
         answers,
         hyperparameters,
         log_likelihood=log_likelihood,
@@ -124,6 +126,9 @@ def gather_evidence(
         item_shift=item_shift,
         probability=probability,
     )
+    if items is None or bool(np.isnan(items.b).all()):
+        return with_origin(evidence)
+    return evidence
 
 
 class PredictiveLikelihood:

@@ -127,7 +127,7 @@ def fit_hyperparameters(
         raise AbilityDataError("there are no answers to fit hyperparameters to")
     used = _thinned(answers, max_answers)
     likelihood = PredictiveLikelihood(used, items)
-    space = _Space.of(start or Hyperparameters(), items=items, with_slope=with_slope)
+    space = _Space.of(start or Hyperparameters(), items=items, with_slope=with_slope, with_topics=_has_topics(used))
     n, passes = len(used), 0
 
     def loss(x: Floats) -> float:
@@ -190,7 +190,9 @@ class _Space:
     start: Floats
 
     @classmethod
-    def of(cls, start: Hyperparameters, *, items: KnownItems | None, with_slope: bool) -> _Space:
+    def of(
+        cls, start: Hyperparameters, *, items: KnownItems | None, with_slope: bool, with_topics: bool = True
+    ) -> _Space:
         usual = replace(
             Hyperparameters(), slope_variance=_SLOPE_VARIANCE, form_variance=_FORM_VARIANCE, level_walk=_LEVEL_WALK
         )
@@ -201,6 +203,9 @@ class _Space:
             variances, effects, sd = (*variances, "slope_variance"), (*effects, "slope_mean"), [*sd, _SLOPE_MEAN_SD]
         else:
             start = replace(start, slope_mean=0.0, slope_variance=0.0, slope_walk=0.0)
+        if not with_topics:
+            start = replace(start, topic_spread=0.0, topic_walk=0.0)
+            variances = tuple(name for name in variances if name not in ("topic_spread", "topic_walk"))
         has_known = items is not None and bool((~np.isnan(items.b)).any())
         means = ("level_mean", "item_mean") if has_known else ("item_mean",)
         effects, sd = (*effects, *means), [*sd, *([2.0] * len(means))]
@@ -257,6 +262,12 @@ def _thinned(answers: Answers, max_answers: int) -> Answers:
     chosen = answers.take(place[answers.student] % keep_every == 0)
     # One student may have more than all others together.
     return chosen.take(np.arange(min(len(chosen), 2 * max_answers)))
+
+
+def _has_topics(answers: Answers) -> bool:
+    """Whether any student has two topics. Else a deviation in a topic and the level are one, and the level is all of it."""
+    topics = answers.student.astype(np.int64) * (int(answers.topic.max()) + 1) + answers.topic
+    return len(np.unique(topics)) > len(np.unique(answers.student))
 
 
 def _item_share_log_likelihood(answers: Answers) -> float:

@@ -185,36 +185,43 @@ def change_between(
         AbilityDataError: for a window that is not two ascending days, answers after the recent window, or ``threads`` that is
             not a whole number from 1.
     """
-    from seedtest_analytics.stats.ability import smoother_kernels as kernels
-
     _check_threads(threads)
     for name, window in (("earlier", earlier), ("recent", recent)):
         begin, end = numbers(window, name, like=(2,), low=-LAST_DAY, high=LAST_DAY, error=AbilityDataError).tolist()
         if not begin < end:
             raise AbilityDataError(f"the {name} window ends at day {end:g}, not after its begin at day {begin:g}")
     _refuse_later(evidence, recent[1], name="the end of the recent window")
-    task = _Task.of(evidence, origin=recent[1])
     dates, weights = [], []
     for (begin, end), sign in ((earlier, -1.0), (recent, 1.0)):
         n = max(1, round(end - begin))
         dates.append(begin + (np.arange(n) + 0.5) * (end - begin) / n)
         weights.append(np.full(n, sign / n))
+    values, variances = _combined(
+        evidence, np.concatenate(dates), weights=np.concatenate(weights), origin=recent[1], threads=threads
+    )
+    return Change(values, np.sqrt(variances))
+
+
+def levels_before(evidence: Evidence) -> Floats:
+    """(n_students,) level before the student's first answer, given all answers; NaN without answers."""
+    begin = float(evidence.answers.day[0])
+    return _combined(evidence, np.array([begin]), weights=np.ones(1), origin=begin, threads=None)[0]
+
+
+def _combined(
+    evidence: Evidence, dates: Floats, *, weights: Floats, origin: float, threads: int | None
+) -> tuple[Floats, Floats]:
+    """(n_students,) mean and variance of Σ weight · level(date)."""
+    from seedtest_analytics.stats.ability import smoother_kernels as kernels
+
+    task = _Task.of(evidence, origin=origin)
     values, variances = (np.empty(evidence.n_students) for _ in range(2))
     kernel: Any = kernels.combine_students
     task.in_lanes(
-        lambda first, last: kernel(
-            first,
-            last,
-            *task.answers,
-            *task.settings,
-            np.concatenate(dates),
-            np.concatenate(weights),
-            values,
-            variances,
-        ),
+        lambda first, last: kernel(first, last, *task.answers, *task.settings, dates, weights, values, variances),
         threads,
     )
-    return Change(values, np.sqrt(variances))
+    return values, variances
 
 
 @dataclass(frozen=True, eq=False)

@@ -134,6 +134,20 @@ def test_thinning_counts_the_students_that_answer() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("n_topics", [1, 2])
+def test_where_nobody_has_two_topics_the_level_is_all_of_the_ability(n_topics: int) -> None:
+    """A student's deviation in the only topic and the level are one: their variances would come from the priors."""
+    cohort = simulate(TRUTH, seed=28, n_students=120, n_items=60, n_topics=1, weeks=10)
+    answers = replace(cohort.answers, topic=cohort.answers.student % np.int32(n_topics))
+    fit = fit_hyperparameters(answers, items=cohort.known_items)
+    assert fit.hyperparameters.topic_spread == fit.hyperparameters.topic_walk == 0.0
+    levels = smooth(gather_evidence(answers, fit.hyperparameters, items=cohort.known_items), [70.0]).levels
+    truth = cohort.level[levels.student, 70] + cohort.deviation[levels.student, 0]
+    assert np.polyfit(truth, levels.level, 1)[0] == pytest.approx(0.9, abs=0.1)
+    assert np.mean(np.abs(levels.level - truth) < 1.96 * levels.level_se) == pytest.approx(0.95, abs=0.035)
+
+
+@pytest.mark.long
 def test_guesses_are_not_usable() -> None:
     """Answers that depend on nothing: the model cannot beat the item's share."""
     random = np.random.default_rng(25)

@@ -13,7 +13,7 @@ from seedtest_analytics.stats.ability.evidence import Evidence
 from seedtest_analytics.stats.ability.filtering import gather_evidence
 from seedtest_analytics.stats.ability.fitting import fit_hyperparameters
 from seedtest_analytics.stats.ability.hyperparameters import Hyperparameters
-from seedtest_analytics.stats.ability.smoothing import change_between, smooth
+from seedtest_analytics.stats.ability.smoothing import change_between, levels_before, smooth
 from tests.stats.ability._simulation import Cohort, simulate
 
 TRUTH = Hyperparameters(level_walk=0.004, topic_spread=0.3, topic_walk=0.0)
@@ -174,6 +174,31 @@ def test_intervals_cover_where_nearly_every_item_is_rare() -> None:
     evidence = gather_evidence(cohort.answers, TRUTH)
     _, z = weekly_errors(cohort, evidence, 30)
     assert np.mean(np.abs(z) < 1.96) == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize("practice", [0.0, 0.1])
+def test_without_calibrated_items_the_mean_of_the_first_week_is_the_origin(practice: float) -> None:
+    """95 % of the answers are right. The filter alone leaves the levels before the first answer 0.1 too high."""
+    truth = replace(TRUTH, level_mean=0.2, item_mean=-3.4, practice=practice)
+    cohort = simulate(truth, seed=17, n_students=150, weeks=4)
+    evidence = gather_evidence(cohort.answers, truth)
+    assert np.nanmean(levels_before(evidence)) == pytest.approx(evidence.hyperparameters.level_mean, abs=0.005)
+    levels = smooth(evidence, [7.0, 28.0]).levels
+    # The end of the week has the gain of all its answers: 0.5 · practice more than their mean.
+    assert levels.level[levels.week == 0].mean() == pytest.approx(0.2 + 0.5 * practice, abs=0.05)
+
+
+def test_later_students_leave_the_origin_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seedtest_analytics.stats.ability.origin.MOST_STUDENTS", 40)
+    answers = simulate(replace(TRUTH, level_mean=0.0), seed=18, n_students=80, n_items=30, weeks=6).answers
+    oldest = np.isin(answers.student, np.unique(answers.student)[:40])
+    late = answers.day + 42.0 * ~oldest
+    able = Answers.of(
+        answers.student, answers.item, topic=answers.topic, day=late, correct=np.where(oldest, answers.correct, 1)
+    )
+    before = smooth(gather_evidence(able.take(able.day < 42.0), TRUTH), [42.0]).levels
+    after = smooth(gather_evidence(able, TRUTH), [84.0]).levels
+    assert np.mean(after.level[:40] - before.level[:40]) == pytest.approx(0.0, abs=0.05)
 
 
 def test_leaving_the_weeks_of_topics_out_changes_nothing_else() -> None:

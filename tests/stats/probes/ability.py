@@ -185,6 +185,8 @@ CHECKED_BY_CALLER = [
     ("ability.filtering", "find_slots", "ability.data.Answers.of ability.filtering.expect"),
     ("ability.filter_state", "empty_state grown needed with_room", DATA),
     ("ability.evidence", "by_student items_of", DATA),
+    ("ability.origin", "with_origin", DATA),
+    ("ability.smoothing", "levels_before", SMOOTHER),
     ("ability.success_kernels", "mean_success", "ability.topic_success.next_in_topic"),
     ("ability.next_answer_kernels", "describe predict_and_learn", f"{DATA} ability.next_answer_effects.Effect"),
     ("ability.smoother_kernels", "combine_students smooth_students", SMOOTHER),
