@@ -25,7 +25,7 @@ from benchmarks._landmarks import ActivityLog, activity_log, landmark_panel
 from benchmarks._measure import machine
 from benchmarks._next_answer import FILES, SHARED, forward_in_time, statics
 from benchmarks._sessions import simulated_sessions
-from benchmarks.ability import Cohort, cohort
+from benchmarks.ability import Cohort, cohort, first_week_mean
 from benchmarks.advice import print_advice
 from seedtest_analytics.stats.ability.data import Answers, KnownItems
 from seedtest_analytics.stats.ability.filtering import gather_evidence, run_filter
@@ -174,7 +174,7 @@ def _at(
     if truth is None:
         measured, noise = _measured(answers, day + AHEAD, items=items, n_students=int(answers.student.max()) + 1)
     else:
-        origin = float(truth.level[:, 0].mean())
+        origin = first_week_mean(truth)
         measured = truth.level[:, min(int(day + AHEAD), truth.level.shape[1] - 1)] - origin
         noise = np.zeros(len(measured))
         start = truth.level[:, int(day)] - origin
@@ -215,7 +215,7 @@ def _next_answers(answers: Answers, fit: Hyperparameters, *, day: float, now: Fl
     filtered = run_filter(seen, fit)
     following = fit_next(seen.take(training), fit)
     nothing = item_mean(seen, training)
-    difficulty = filtered.state.difficulties()[0]
+    difficulty = gather_evidence(seen, fit).difficulties()[0]
     ability = {"ability": filtered.probability, "ability and history": following.learn(seen).probability}
     cheating = expit(now[seen.student] - difficulty[seen.item])
     said = {"do nothing": nothing, **ability, "cheating": np.nan_to_num(cheating, nan=0.5)}
@@ -244,7 +244,7 @@ def _theta(
     who, item = answers.student[rows], answers.item[rows]
     flat = np.sqrt(1.0 + np.pi * error[who] ** 2 / 8.0)
     mean = float(np.nanmean(own))
-    b = np.where(item < len(difficulty), difficulty[np.minimum(item, len(difficulty) - 1)], 0.0)
+    b = np.where(item < len(difficulty), difficulty[np.minimum(item, len(difficulty) - 1)], difficulty.mean())
     frame = pd.DataFrame(
         {
             "student": who,

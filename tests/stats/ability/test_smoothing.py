@@ -182,10 +182,22 @@ def test_without_calibrated_items_the_mean_of_the_first_week_is_the_origin(pract
     truth = replace(TRUTH, level_mean=0.2, item_mean=-3.4, practice=practice)
     cohort = simulate(truth, seed=17, n_students=150, weeks=4)
     evidence = gather_evidence(cohort.answers, truth)
-    assert np.nanmean(levels_before(evidence)) == pytest.approx(evidence.hyperparameters.level_mean, abs=0.005)
+    assert np.nanmean(levels_before(evidence)) == pytest.approx(0.2 - 1.4 * practice, abs=0.01)
     levels = smooth(evidence, [7.0, 28.0]).levels
     # The end of the week has the gain of all its answers: 0.5 · practice more than their mean.
     assert levels.level[levels.week == 0].mean() == pytest.approx(0.2 + 0.5 * practice, abs=0.05)
+
+
+def test_the_origin_moves_levels_and_difficulties_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = simulate(replace(TRUTH, item_mean=-2.0), seed=17, n_students=60, weeks=4).answers
+    moved = gather_evidence(answers, TRUTH)
+    monkeypatch.setattr("seedtest_analytics.stats.ability.filtering.with_origin", lambda evidence: evidence)
+    unmoved = gather_evidence(answers, TRUTH)
+    by = unmoved.difficulties()[0] - moved.difficulties()[0]
+    assert np.ptp(by) < 1e-12 < np.abs(by[0])
+    new, old = (smooth(evidence, [28.0]) for evidence in (moved, unmoved))
+    np.testing.assert_allclose(old.levels.level - new.levels.level, by[0], atol=1e-3)
+    np.testing.assert_allclose(old.topics.ability - new.topics.ability, by[0], atol=1e-3)
 
 
 def test_later_students_leave_the_origin_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
