@@ -47,7 +47,7 @@ def _calibration() -> Column[Any]:
     return column(
         "run_id",
         Text,
-        comment="Calibration that gives the scale; NULL without one: 0 is the mean level at the first answer.",
+        comment="Calibration that gives the scale; NULL without one: 0 is the mean level in the first week.",
         derived_from=("mirt_fit_meta.run_id",),
     )
 
