@@ -57,7 +57,7 @@ def main() -> None:
         chosen = weeks[weeks["week_start"].map(keep)]
         print(f"\n{name}\n")
         print("| number | n | bias | 95 % intervals cover | more |\n|---|---|---|---|---|")
-        levels(engine, chosen)
+        levels(engine, chosen, truth(home, "students"))
         topics(engine, chosen, truth(home, "student_topics"))
         goals(engine, weeks, chosen)
     change(engine, weeks, truth(home, "students"))
@@ -96,13 +96,20 @@ def of_students(values: pd.Series, user: pd.Series) -> tuple[float, float]:
     return mean, float(np.sqrt((off**2).sum() * len(off) / max(len(off) - 1, 1)) / len(values))
 
 
-def levels(engine: Engine, weeks: pd.DataFrame) -> None:
+def levels(engine: Engine, weeks: pd.DataFrame, students: pd.DataFrame) -> None:
     found = read(engine, LEVELS).merge(weeks, on=["user_id", "week_start"])
+    growth = found["user_id"].map(students.set_index("user_id")["slope_logit"])
+    slow, fast = students["slope_logit"].quantile([1 / 3, 2 / 3])
     error = found["level"] - found["truth"]
     row("level", found, error=error, se=found["se"])
     end = pd.to_datetime(found["week_start"]).dt.tz_localize("UTC") + pd.Timedelta(days=7)
     silent = (end - pd.to_datetime(found["answered_at"], utc=True)).dt.days
-    for name, keep in (("an answer in the week", silent < 7), ("silent for more than 56 days", silent > 56)):
+    for name, keep in (
+        ("an answer in the week", silent < 7),
+        ("an answer in the week, slowest third", (silent < 7) & (growth < slow)),
+        ("an answer in the week, fastest third", (silent < 7) & (growth > fast)),
+        ("silent for more than 56 days", silent > 56),
+    ):
         if keep.any():
             row(f"level, {name}", found[keep], error=error[keep], se=found["se"][keep])
 
