@@ -11,7 +11,9 @@ import json
 import os
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import dagster as dg
 import psutil
@@ -104,7 +106,21 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
             instance.report_run_failed(run, f"{process} was killed before the run ended")
             free_slots(instance, run.run_id)
             dead.append(run)
+    _free_left_slots(instance)
     return dead
+
+
+def _free_left_slots(instance: dg.DagsterInstance) -> None:
+    """Free the slots that a finished run of a dead process has: an interrupted process may begin a step while it ends."""
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        return
+    claimed = {slot.run_id for pool in storage.get_concurrency_keys() for slot in _claimed(instance, pool)}
+    for run_id in sorted(claimed):
+        run = instance.get_run_by_id(run_id)
+        process = process_of(instance, run) if run is not None and run.is_finished else None
+        if process is not None and process.is_dead():
+            free_slots(instance, run_id)
 
 
 def cancel_run(instance: dg.DagsterInstance, run_id: str, *, reason: str) -> None:
@@ -122,10 +138,14 @@ def free_slots(instance: dg.DagsterInstance, run_id: str) -> None:
         instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
+def _claimed(instance: dg.DagsterInstance, pool: str) -> Sequence[Any]:
+    return instance.event_log_storage.get_concurrency_info(pool).claimed_slots
+
+
 def holders(instance: dg.DagsterInstance, pool: str) -> list[str]:
     """The steps that have the slots of a pool, with their run and its process."""
     found = []
-    for slot in instance.event_log_storage.get_concurrency_info(pool).claimed_slots:
+    for slot in _claimed(instance, pool):
         run = instance.get_run_by_id(slot.run_id)
         process = process_of(instance, run) if run is not None else None
         job = f", job {run.job_name}" if run is not None else ""

@@ -105,6 +105,26 @@ def test_the_run_of_a_killed_process_ends_and_frees_its_slot(instance: dg.Dagste
     assert end_dead_runs(instance) == []
 
 
+def test_a_slot_that_an_interrupted_run_took_while_it_ended_is_free_again(
+    instance: dg.DagsterInstance, killed_run: str
+) -> None:
+    run = instance.get_run_by_id(killed_run)
+    assert run is not None
+    instance.report_run_canceled(run, "interrupted")
+    assert slots(instance) == [killed_run]
+    assert end_dead_runs(instance) == []
+    assert slots(instance) == []
+
+
+def test_a_finished_run_whose_process_still_ends_keeps_its_slot(instance: dg.DagsterInstance) -> None:
+    instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
+    run = started_run(instance, own_tags())
+    instance.report_run_canceled(run, "interrupted")
+    assert instance.event_log_storage.claim_concurrency_slot(POOL, run.run_id, "write").is_claimed
+    assert end_dead_runs(instance) == []
+    assert slots(instance) == [run.run_id]
+
+
 def test_a_run_that_waits_says_for_whom_sleeps_and_goes_on_when_the_other_dies(
     instance: dg.DagsterInstance, killed_run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
