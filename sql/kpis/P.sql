@@ -3,9 +3,9 @@
 -- Grain:  student of the population. Inputs: population, student_goal, mirt_ability, ability_state,
 --         ability_hyperparameters, growth_brms_meta, growth_prediction.
 -- Params: as_of, week_start, default_target; oldest (first week whose fit may be used); fit_week, run_id, fitted_at and note
---         of the fit; oldest_silent (first week whose fit may serve silent students); assumption of its projections; as_of_date (the first day whose data is not visible); reason and
---         reason_passed (why a student gets the approximation); configured_date (horizon without a goal's date),
---         last_date (latest horizon), use_states, timezone.
+--         of the fit; oldest_silent (first week whose fit may serve silent students); assumption of its projections;
+--         as_of_date (the first day whose data is not visible); reason and reason_passed (why a student gets the
+--         approximation); configured_date (horizon without a goal's date), last_date (latest horizon), use_states, timezone.
 -- Scale:  abilities and targets are on the platform's linked scale (logits), predictions in the fit's score_unit.
 
 -- name: fits

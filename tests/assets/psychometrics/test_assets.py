@@ -124,7 +124,8 @@ def test_too_few_common_items_are_refused_with_the_reason_stored_and_told(
     assert found["n_anchors_used"] == 0
     assert "24 common items" in found["refused"]
     assert "30 are needed" in found["refused"]
-    assert "the calibration is not usable, so the last usable one scores: not linked to 2025-W10" in caplog.text
+    assert "the calibration is not usable (not linked to 2025-W10" in caplog.text
+    assert "; the last usable one scores, if there is one" in caplog.text
     assert not check(outcomes, "on_the_scale").is_passed
     scored(two_cohorts, week(1))
     # Neither scores nor current parameters come from the unlinked scale.

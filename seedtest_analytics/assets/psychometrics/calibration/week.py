@@ -64,7 +64,8 @@ def calibrate_week(run: WeekRun, r: RCaller | None = None) -> Sequence[Outcome]:
     answers = load_answers(run.connection, week, settings=settings)
     placed = _fit(run, answers, r=r)
     if isinstance(placed, PlacedCalibration) and placed.reasons:
-        run.warn(f"the calibration is not usable, so the last usable one scores: {'; '.join(placed.reasons)}")
+        reasons = "; ".join(placed.reasons)
+        run.warn(f"the calibration is not usable ({reasons}); the last usable one scores, if there is one")
     run_id = ""
     dif = DifOfWeek(None, NoResult(NO_COVARIATE))
     if answers is not None:
